@@ -1,0 +1,1 @@
+"""Tables in and out, detection, panels, calendars, windows, scaling, synthetic series."""

@@ -1,0 +1,86 @@
+"""Many series as one flat array plus offsets, a mask of observed values, covariates beside it."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+SKIPPED = ("ended", "missing")
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Series on one calendar grid, stored end to end.
+
+    Series `i` occupies the slots ``offsets[i]:offsets[i + 1]``. Its first slot lies at grid position ``starts[i]``,
+    its last observed-or-masked past slot is its origin, and ``ahead`` more slots follow for the future, unobserved.
+
+    Attributes
+    ----------
+    ids : one tuple of strings per series, ascending; the order in which everything downstream sees the series
+    order : [series], the series in the order of the input, as indices into `ids`
+    offsets : [series + 1]
+    starts : [series], grid position of the first slot
+    ahead : future slots at the end of every series
+    values : [slots], in the target's own unit, 0 where not observed
+    observed : [slots]
+    known : [slots, known columns], NaN where blank; covers the future slots
+    past : [slots, past columns], NaN where blank; NaN in the future slots
+    static : [series, static columns], NaN where blank
+    status : one word per series: ok, constant, short, new; or ended, missing: no forecast
+    """
+
+    ids: tuple[tuple[str, ...], ...]
+    order: Integers
+    offsets: Integers
+    starts: Integers
+    ahead: int
+    values: Floats
+    observed: Flags
+    known: Floats
+    past: Floats
+    static: Floats
+    status: tuple[str, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> Integers:
+        """[series], past slots of each series, the future not counted."""
+        return np.diff(self.offsets) - self.ahead
+
+    @property
+    def origins(self) -> Integers:
+        """[series], grid position of the last past slot of each series."""
+        return self.starts + self.lengths - 1
+
+    def slots(self, series: int) -> slice:
+        """The past slots of one series in the flat arrays."""
+        return slice(int(self.offsets[series]), int(self.offsets[series + 1]) - self.ahead)
+
+    def select(self, series: Integers) -> "Panel":
+        """The panel of some of the series, given as ascending indices."""
+        sizes = np.diff(self.offsets)[series]
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        take = np.repeat(self.offsets[series] - offsets[:-1], sizes) + np.arange(offsets[-1])
+        rank = np.full(len(self), -1, np.int64)
+        rank[series] = np.arange(len(series))
+        order = rank[self.order]
+        return replace(
+            self,
+            ids=tuple(self.ids[i] for i in series),
+            order=order[order >= 0],
+            offsets=offsets,
+            starts=self.starts[series],
+            values=self.values[take],
+            observed=self.observed[take],
+            known=self.known[take],
+            past=self.past[take],
+            static=self.static[series],
+            status=tuple(self.status[i] for i in series) if self.status else (),
+        )

@@ -1,0 +1,120 @@
+"""Every shared knob, declared once: default, bounds, choices and help stand on one field."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from forecast.errors import UsageError, did_you_mean
+
+Names = tuple[str, ...]
+
+
+class Knobs(BaseModel):
+    """A frozen group of knobs; a wrong value or name is a `UsageError` that says how to mend it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+
+    @classmethod
+    def check(cls, values: dict[str, Any], where: str = "") -> Self:
+        """Build the group from `values`.
+
+        Raises
+        ------
+        UsageError
+            If a name is unknown (with the nearest known one) or a value is out of bounds.
+        """
+        for name in values:
+            if name not in cls.model_fields:
+                hint = did_you_mean(name, list(cls.model_fields))
+                known = ", ".join(sorted(cls.model_fields)) or "none"
+                raise UsageError(f"{where}unknown setting '{name}'{hint} (settings here: {known})")
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0]) if first["loc"] else "settings"
+            raise UsageError(f"{where}{name}={first['input']!r}: {first['msg'].lower()}") from None
+
+
+class TextSettings(Knobs):
+    """How the bytes of a text table become columns of text."""
+
+    encoding: str | None = Field(None, description="text encoding; default UTF-8, or UTF-16 by its mark")
+    delimiter: str | None = Field(None, description="column separator; default: sniffed among , ; tab |")
+    decimal: Literal[".", ","] | None = Field(None, description="decimal mark; default: read off the numbers")
+    thousands: Literal[",", ".", " ", "'", "_"] | None = Field(None, description="thousands separator; default none")
+
+
+class TableSettings(Knobs):
+    """How columns of a table become series on a calendar."""
+
+    layout: Literal["long", "wide", "rows"] | None = Field(None, description="shape of the table; default: inferred")
+    time: str | None = Field(None, description="time column; default: the one that parses as times all the way down")
+    id: Names = Field((), description="id column(s) of a long table, comma-separated; default: inferred")
+    target: Names = Field((), description="target column; in a wide table the columns to forecast; default: inferred")
+    freq: str | None = Field(None, description="step of the calendar, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for steps")
+    aggregate: Literal["sum", "mean", "last"] | None = Field(
+        None, description="how a finer table is brought to --freq"
+    )
+    season: tuple[Annotated[int, Field(ge=2)], ...] = Field(
+        (), description="season length(s) in steps, comma-separated; default: by frequency, confirmed by the data"
+    )
+    known: Names = Field((), description="columns known in advance, comma-separated")
+    past: Names = Field((), description="columns known up to the origin only, comma-separated")
+    static: Names = Field((), description="columns fixed per series, comma-separated")
+    holidays: str | None = Field(None, description="country code whose public holidays become a known column")
+    date_format: str | None = Field(None, description="strptime format of the time column, e.g. %d/%m/%Y")
+    timezone: str | None = Field(None, description="IANA zone of times written without one, e.g. Europe/Berlin")
+    dst: Literal["earlier", "later", "error"] = Field(
+        "error", description="which instant a clock-change hour means when it comes twice or not at all"
+    )
+    on_duplicate: Literal["error", "first", "last", "mean", "sum"] = Field(
+        "error", description="what to do with several rows for one series and time"
+    )
+    max_missing: float = Field(0.5, ge=0, le=1, description="a series with a larger share of missing targets is skipped")
+    strict: bool = Field(False, description="treat a 10x move in level as an error")
+
+
+class TrainSettings(Knobs):
+    """What is trained, on what, for how long."""
+
+    model: str = Field("segrnn", description="name of the model; `forecast models` lists them")
+    params: dict[str, Any] = Field({}, description="the model's own knobs; `forecast models NAME` lists them")
+    horizon: int | None = Field(None, ge=1, le=10_000, description="steps to forecast; default by frequency")
+    lookback: int | None = Field(None, ge=1, le=100_000, description="steps of the past a forecast looks at; default by horizon and season")
+    scaling: Literal["standard", "robust", "mean", "last", "none"] = Field(
+        "standard", description="how each window is scaled by its own past"
+    )
+    transform: Literal["none", "log", "power"] = Field(
+        "none", description="transform of the target before scaling; power is Box-Cox with a fitted exponent"
+    )
+    loss: Literal["quantile", "mae", "mse", "huber"] = Field("quantile", description="loss of the point forecast")
+    optimizer: Literal["adamw", "adam"] = Field("adamw", description="optimizer")
+    learning_rate: float = Field(0.002, gt=0, le=1, description="peak learning rate, after warm-up")
+    weight_decay: float = Field(0.01, ge=0, le=1, description="weight decay of adamw")
+    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    batch_size: int | None = Field(None, ge=1, le=65_536, description="windows a step; default by the data")
+    patience: int = Field(8, ge=1, description="validations without gain before training stops")
+    budget: float | None = Field(None, gt=0, description="seconds for everything from reading to the saved version")
+    steps: int | None = Field(None, ge=1, description="training steps; default by the data")
+    plan: str | None = Field(None, description="repeat the plan in this file (an artifact's config.json or its folder)")
+    members: int | None = Field(None, ge=1, le=64, description="networks whose median is the forecast; default 1")
+    jobs: int = Field(1, ge=1, description="members trained side by side")
+    seed: int = Field(0, ge=0, lt=2**31, description="seed of every random choice")
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the network runs")
+
+
+class OutputSettings(Knobs):
+    """What a table of forecasts holds."""
+
+    levels: tuple[Annotated[float, Field(ge=50, le=99)], ...] = Field(
+        (80.0, 95.0), description="interval levels in percent, 50 to 99, comma-separated"
+    )
+    point: Literal["median", "mean"] = Field("median", description="what the column forecast holds")
+    min: float | None = Field(None, description="lower bound of every number put out")
+    max: float | None = Field(None, description="upper bound of every number put out")
+    integer: bool = Field(False, description="round every number put out to a whole one")
+    explain: bool = Field(False, description="add the columns model and status")
+    excel_safe: bool = Field(False, description="put ' before ids that a spreadsheet would run as a formula")
+
+
