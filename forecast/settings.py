@@ -79,7 +79,7 @@ class TrainSettings(Knobs):
     """What is trained, on what, for how long."""
 
     model: str = Field("segrnn", description="name of the model; `forecast models` lists them")
-    params: dict[str, Any] = Field({}, description="the model's own knobs; `forecast models NAME` lists them")
+    params: dict[str, Any] | None = Field(None, description="the model's own knobs; `forecast models NAME` lists them")
     horizon: int | None = Field(None, ge=1, le=10_000, description="steps to forecast; default by frequency")
     lookback: int | None = Field(None, ge=1, le=100_000, description="steps of the past a forecast looks at; default by horizon and season")
     scaling: Literal["standard", "robust", "mean", "last", "none"] = Field(

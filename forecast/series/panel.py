@@ -9,7 +9,7 @@ Floats = NDArray[np.float32]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-SKIPPED = ("ended", "missing")
+SKIPPED = ("ended", "missing")  # the statuses of series that get no forecast
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Panel:
     known : [slots, known columns], NaN where blank; covers the future slots
     past : [slots, past columns], NaN where blank; NaN in the future slots
     static : [series, static columns], NaN where blank
-    status : one word per series: ok, constant, short, new; or ended, missing: no forecast
+    status : one word per series: ok, constant, short; or ended, missing: no forecast
+    spread : [slots], kept where the panel is only the tail of what was read; see `own_spread`
     """
 
     ids: tuple[tuple[str, ...], ...]
@@ -45,6 +46,7 @@ class Panel:
     past: Floats
     static: Floats
     status: tuple[str, ...] = field(default=())
+    spread: Floats | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -83,4 +85,47 @@ class Panel:
             past=self.past[take],
             static=self.static[series],
             status=tuple(self.status[i] for i in series) if self.status else (),
+            spread=None if self.spread is None else self.spread[take],
         )
+
+    def tail(self, steps: int) -> "Panel":
+        """The last `steps` past slots of every series, and its future slots."""
+        lengths = np.minimum(self.lengths, steps)
+        cut = self.lengths - lengths
+        sizes = lengths + self.ahead
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        take = np.repeat(self.offsets[:-1] + cut - offsets[:-1], sizes) + np.arange(offsets[-1])
+        return replace(
+            self,
+            offsets=offsets,
+            starts=self.starts + cut,
+            values=self.values[take],
+            observed=self.observed[take],
+            known=self.known[take],
+            past=self.past[take],
+            spread=self.own_spread()[take],
+        )
+
+    def own_spread(self) -> Floats:
+        """[slots], standard deviation of the series' observed values up to and with each slot: its past only."""
+        if self.spread is not None:
+            return self.spread
+        sizes = np.diff(self.offsets)
+        start = np.repeat(self.offsets[:-1], sizes)
+        seen = self.observed
+        slot = np.where(seen, np.arange(len(seen)), len(seen))
+        first = np.minimum.reduceat(slot, self.offsets[:-1]) if len(seen) else slot
+        base = np.where(first < len(seen), self.values[np.minimum(first, len(seen) - 1)], 0.0)
+        moved = np.where(seen, self.values - np.repeat(base, sizes).astype(np.float64), 0.0)
+        # cumulative sums over all series at once keep their digits only when every series has size 1
+        size = np.maximum.reduceat(np.abs(moved), self.offsets[:-1]) if len(seen) else np.zeros(0)
+        unit = np.repeat(np.where(size > 0, size, 1.0), sizes)
+        moved /= unit
+
+        def running(values: NDArray[np.float64]) -> NDArray[np.float64]:
+            total = np.concatenate([[0.0], np.cumsum(values)])
+            return total[1:] - total[start]
+
+        count = np.maximum(running(seen.astype(np.float64)), 1.0)
+        variance = running(moved**2) / count - (running(moved) / count) ** 2
+        return (np.sqrt(np.maximum(variance, 0.0)) * unit).astype(np.float32)

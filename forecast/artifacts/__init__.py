@@ -1,0 +1,1 @@
+"""Fitted forecasters on disk: the store of versions, and the format of one version."""

@@ -1,0 +1,367 @@
+"""Turn what one version of a fitted forecaster holds into files and back; nothing read here can run code."""
+
+import hashlib
+import io
+import json
+import math
+import pickle
+import pickletools
+import platform
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+from forecast.errors import ArtifactRefused, ForecastError, Unavailable
+
+FORMAT = 1
+NEEDS = ">=0.1"  # the forecast versions that read this format
+MANIFEST = "MANIFEST.json"
+
+Arrays = dict[str, NDArray[Any]]
+Part = TypeVar("Part")
+
+# Most bytes of each file: what a reader is ready to hold in memory.
+LIMITS = {
+    MANIFEST: 2**20,
+    "config.json": 2**28,
+    "scaler.joblib": 2**30,
+    "model.safetensors": 2**33,
+    "history.safetensors": 2**35,
+    "calibration.safetensors": 2**33,
+}
+REQUIRED = {"config.json", "scaler.joblib", "model.safetensors", "history.safetensors"}
+
+_DEPTH = 32
+_PROTOCOL = 4  # pinned: joblib's default follows the version of Python
+_WEIGHT_TYPES = ("float32",)
+_ARRAY_TYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
+_OPCODES = {
+    *("PROTO", "FRAME", "STOP", "MARK", "MEMOIZE", "BINGET", "LONG_BINGET", "NONE", "NEWTRUE", "NEWFALSE"),
+    *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "SHORT_BINUNICODE", "BINUNICODE"),
+    *("EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM", "SETITEMS"),
+}
+_PACKAGES = ("forecast", "joblib", "numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "torch")
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class FileEntry(BaseModel):
+    """What the manifest says about one file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    size: int = Field(ge=0)
+    sha256: Sha256
+
+
+class Manifest(BaseModel):
+    """What a version is made of, and with which packages it was made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: int = Field(ge=1)
+    needs: str = Field(description="the forecast versions that read this format")
+    version: str = Field(description="name of the version's folder")
+    created: str = Field(description="when it was saved, ISO 8601, UTC")
+    hash: Sha256 = Field(description="the artifact's hash")
+    files: dict[str, FileEntry]
+    packages: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What one version holds.
+
+    Attributes
+    ----------
+    config : what was inferred, settings, plan, members; dicts with text keys, lists, text, finite numbers, None
+    weights : float32 arrays by name, all finite
+    scaler : fitted statistics, made of the same built-in values as `config`
+    history : arrays of bool, uint8, int32, int64, float32 or float64 by name
+    calibration : arrays as in `history`, None where there is no calibration
+    """
+
+    config: dict[str, Any]
+    weights: dict[str, NDArray[np.float32]]
+    scaler: dict[str, Any]
+    history: Arrays
+    calibration: Arrays | None = None
+
+
+def encode(contents: Contents) -> dict[str, bytes]:
+    """Return the files of a version by name; equal contents give equal bytes.
+
+    Tuples become lists. What `decode` would refuse is not written.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `contents` holds other types than it may, or numbers that are not finite.
+    Unavailable
+        If a file would be larger than a reader accepts.
+    """
+    files = {
+        "config.json": dump_json(contents.config),
+        "model.safetensors": _dump_arrays(contents.weights, _WEIGHT_TYPES),
+        "scaler.joblib": _dump_plain(contents.scaler),
+        "history.safetensors": _dump_arrays(contents.history, _ARRAY_TYPES),
+    }
+    if contents.calibration is not None:
+        files["calibration.safetensors"] = _dump_arrays(contents.calibration, _ARRAY_TYPES)
+    for name, data in files.items():
+        if len(data) > LIMITS[name]:
+            raise Unavailable(
+                f"{name} would have {len(data):,} bytes, more than the {LIMITS[name]:,} that an artifact may hold; "
+                "fit fewer series at once, a shorter --lookback or fewer --members"
+            )
+    return files
+
+
+def decode(files: Mapping[str, bytes], where: str = "") -> Contents:
+    """Return the contents of a version from its files.
+
+    Parameters
+    ----------
+    files : bytes by file name; the manifest is not among them
+    where : path that messages put before a file's name, with its separator
+
+    Raises
+    ------
+    ArtifactRefused
+        If a file is missing, unknown, damaged, or holds anything but plain values and arrays of known types.
+    """
+    for name in sorted(REQUIRED - files.keys()):
+        raise ArtifactRefused(f"{where}{name}: is missing; use another version of the store, or fit again")
+    for name in sorted(files.keys() - (LIMITS.keys() - {MANIFEST})):
+        raise ArtifactRefused(f"{where}{name}: does not belong to an artifact; it was not read")
+
+    def part(name: str, parse: Callable[[bytes], Part]) -> Part:
+        return parse_strictly(f"{where}{name}", files[name], parse)
+
+    return Contents(
+        config=part("config.json", load_json),
+        weights=part("model.safetensors", _load_weights),
+        scaler=part("scaler.joblib", _load_plain),
+        history=part("history.safetensors", _load_arrays),
+        calibration=part("calibration.safetensors", _load_arrays) if "calibration.safetensors" in files else None,
+    )
+
+
+def artifact_hash(files: Mapping[str, bytes]) -> str:
+    """Return the sha256, in hexadecimal, over names and sha256s of the files, the manifest left out."""
+    return combined_hash({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+
+
+def combined_hash(digests: Mapping[str, str]) -> str:
+    """Return the artifact's hash from the sha256 of each file; as `artifact_hash`, without the bytes."""
+    lines = [f"{digests[name]}  {name}\n" for name in sorted(digests) if name != MANIFEST]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def dump_manifest(files: Mapping[str, bytes], version: str, created: str) -> bytes:
+    """Return the manifest of a version that is made of `files`."""
+    entries = {name: FileEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files.items()}
+    manifest = Manifest(
+        format=FORMAT,
+        needs=NEEDS,
+        version=version,
+        created=created,
+        hash=combined_hash({name: entry.sha256 for name, entry in entries.items()}),
+        files=entries,
+        packages={"python": platform.python_version(), **_installed()},
+    )
+    return dump_json(manifest.model_dump())
+
+
+def load_manifest(data: bytes, shown: str) -> Manifest:
+    """Return the manifest in `data`; messages call it `shown`.
+
+    Raises
+    ------
+    ArtifactRefused
+        If it is damaged, contradicts itself, or was written in a newer format: then it names the forecast version
+        that is needed.
+    """
+    return parse_strictly(shown, data, lambda data: _parse_manifest(data, shown))
+
+
+def _parse_manifest(data: bytes, shown: str) -> Manifest:
+    value = load_json(data)
+    number = value.get("format")
+    if type(number) is int and number > FORMAT:
+        needs = value.get("needs")
+        release = needs if type(needs) is str and re.fullmatch(r">=[0-9]+(\.[0-9]+){0,3}", needs) else ", a newer one"
+        raise ArtifactRefused(
+            f"{shown}: has format {number}, and this forecast reads up to {FORMAT}; it needs forecast{release}: "
+            "upgrade, or fit again"
+        )
+    manifest = Manifest.model_validate(value)
+    for name, entry in manifest.files.items():
+        if name == MANIFEST or entry.size > LIMITS.get(name, -1):
+            raise ValueError(f"file {name!r} is unknown or too large")
+    if combined_hash({name: entry.sha256 for name, entry in manifest.files.items()}) != manifest.hash:
+        raise ValueError("the artifact's hash does not follow from those of its files")
+    return manifest
+
+
+def _installed() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # e.g. forecast itself, run from a checkout
+            continue
+    return found
+
+
+def parse_strictly(shown: str, data: bytes, parse: Callable[[bytes], Part]) -> Part:
+    """Return ``parse(data)``; whatever a parser raises is an `ArtifactRefused` that names the file `shown`."""
+    try:
+        return parse(data)
+    except ForecastError:  # refused already, or a signal that came meanwhile
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ArtifactRefused(
+            f"{shown}: cannot be trusted: {reason}; restore the file, use another version of the store, or fit again"
+        ) from error
+
+
+def dump_json(value: dict[str, Any]) -> bytes:
+    """Return `value` as JSON text, the same bytes for equal values whatever the order of their keys."""
+    _check_plain(value)
+    return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode("ascii")
+
+
+def load_json(data: bytes) -> dict[str, Any]:
+    """Return the object in JSON text; raises ValueError for repeated keys, NaN, infinity, and endless nesting."""
+    try:
+        value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    except RecursionError:
+        raise ValueError(f"nested deeper than {_DEPTH} levels") from None
+    _check_plain(value, most=len(data))
+    return _as_dict(value)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key occurs twice")
+    return found
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not a number")
+
+
+def _as_dict(value: Any) -> dict[str, Any]:
+    if type(value) is not dict:
+        raise TypeError(f"holds {type(value).__name__} where names and values are expected")
+    return value
+
+
+def _dump_plain(value: dict[str, Any]) -> bytes:
+    # pickle writes an object that occurs twice once: equal values have equal bytes only after a round trip
+    canonical = json.loads(dump_json(value))
+    file = io.BytesIO()
+    joblib.dump(canonical, file, compress=0, protocol=_PROTOCOL)
+    return file.getvalue()
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Builds built-in values and knows no class and no function."""
+
+    def find_class(self, module_name: str, global_name: str, /) -> NoReturn:
+        raise pickle.UnpicklingError(f"asks for {module_name}.{global_name}, and only plain values are read")
+
+
+def _load_plain(data: bytes) -> dict[str, Any]:
+    _check_opcodes(data)
+    value = _PlainUnpickler(io.BytesIO(data)).load()
+    _check_plain(value, most=len(data))  # a value takes a byte at least, so more of them are copies made to swell
+    return _as_dict(value)
+
+
+def _check_opcodes(data: bytes) -> None:
+    """Refuse a pickle before it is run: compressed, or made of more than the steps that build plain values."""
+    if data[:2] != bytes([0x80, _PROTOCOL]):
+        raise ValueError("compressed, or not written by forecast")
+    end = 0
+    for opcode, _, position in pickletools.genops(data):
+        if opcode.name not in _OPCODES:
+            raise ValueError(f"holds {opcode.name}, and only plain values are read")
+        end = (position or 0) + 1
+    if end != len(data):
+        raise ValueError("bytes follow its end")
+
+
+def _check_plain(value: Any, most: int | None = None) -> None:
+    """Refuse all but dicts with text keys, lists, text, bools, None, 64-bit integers and finite floats."""
+    seen = 1
+    waiting = [(value, 1)]
+    while waiting:
+        item, depth = waiting.pop()
+        kind = type(item)
+        if kind is dict or kind is list or kind is tuple:
+            seen += len(item)
+            if depth > _DEPTH:
+                raise ValueError(f"nested deeper than {_DEPTH} levels")
+            if most is not None and seen > most:
+                raise ValueError("holds more values than its size allows")
+            if kind is dict and any(type(key) is not str for key in item):
+                raise TypeError("a key is not text")
+            waiting.extend((below, depth + 1) for below in (item.values() if kind is dict else item))
+        elif kind is float:
+            if not math.isfinite(item):
+                raise ValueError(f"{item} is not a finite number")
+        elif kind is int:
+            if not -(2**63) <= item < 2**63:
+                raise ValueError("an integer does not fit 64 bits")
+        elif kind is not str and kind is not bool and item is not None:
+            raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not a plain value")
+
+
+def _dump_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) -> bytes:
+    _check_arrays(arrays, types)
+    # safetensors takes the memory as it lies: strided, Fortran or big-endian arrays would come back as other numbers
+    plain = {
+        name: np.asarray(arrays[name], dtype=arrays[name].dtype.newbyteorder("<"), order="C") for name in sorted(arrays)
+    }
+    return save_tensors(plain)
+
+
+def _load_weights(data: bytes) -> dict[str, NDArray[np.float32]]:
+    return _load_tensors(data, _WEIGHT_TYPES)
+
+
+def _load_arrays(data: bytes) -> Arrays:
+    return _load_tensors(data, _ARRAY_TYPES)
+
+
+def _load_tensors(data: bytes, types: tuple[str, ...]) -> Arrays:
+    """Arrays by name, each writeable, in its own memory."""
+    arrays = {name: np.require(array, requirements="W") for name, array in load_tensors(data).items()}
+    _check_arrays(arrays, types)
+    return arrays
+
+
+def _check_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) -> None:
+    """Refuse names and types that are not known, weights that are not finite, bools that are neither 0 nor 1."""
+    for name, array in arrays.items():
+        if type(name) is not str or name.startswith("__"):
+            raise ValueError(f"an array cannot have the name {name!r}")
+        if array.dtype.name not in types:
+            raise TypeError(f"array '{name}' is {array.dtype.name}, not one of {', '.join(types)}")
+        if types is _WEIGHT_TYPES and not np.isfinite(array).all():
+            raise ValueError(f"array '{name}' holds numbers that are not finite")
+        if array.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
+            raise ValueError(f"array '{name}' holds bytes that are neither true nor false")

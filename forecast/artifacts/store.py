@@ -1,0 +1,389 @@
+"""Keep versions of a fitted forecaster in a folder, with a pointer to the live one; a crash costs none of them."""
+
+import errno
+import fnmatch
+import hashlib
+import logging
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from forecast.artifacts.format import LIMITS, MANIFEST, Contents, Manifest, decode, dump_manifest, encode, load_manifest
+from forecast.durable import (
+    TEMPORARY,
+    Lock,
+    cannot_create,
+    close_quietly,
+    failure,
+    fsync_directory,
+    make_directory,
+    replace_file,
+    temporary_beside,
+    write_new,
+)
+from forecast.errors import ArtifactRefused, CannotCreate, NoInput, UsageError
+
+log = logging.getLogger("forecast")
+
+POINTER = "CURRENT"
+LOCK = ".lock"
+RESUME = ".resume"
+
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
+_VERSION = re.compile(r"v-([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-[0-9a-f]{8}")
+_POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
+
+
+@dataclass(frozen=True)
+class VersionInfo:
+    """One version: its id, the artifact's hash, and when it was saved (UTC). Ids sort in the order of saving."""
+
+    id: str
+    hash: str
+    created: datetime
+
+
+class Store:
+    """A folder of versions; reading needs no lock, writing goes through ``with store.lock() as writer``.
+
+    Parameters
+    ----------
+    path : the folder; `lock` creates it, reading never does
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    @contextmanager
+    def lock(self, wait: float = 0.0) -> Iterator["Writer"]:
+        """Hold the store for writing, and yield what writes.
+
+        Parameters
+        ----------
+        wait : seconds to wait for another holder
+
+        Raises
+        ------
+        Busy
+            If another process holds the lock after `wait` seconds.
+        CannotCreate
+            If the folder cannot be created or written, or holds other files and is no store.
+        """
+        make_directory(self.path)
+        self._refuse_foreign_folder()
+        with Lock(self.path / LOCK, wait):
+            for left_behind in self.path.glob(TEMPORARY):
+                _remove(left_behind)
+            yield Writer(self)
+
+    def load(self, version: str | None = None) -> tuple[Contents, VersionInfo]:
+        """Return what a version holds; the live one without `version`.
+
+        Raises
+        ------
+        UsageError
+            If `version` is not a version id.
+        NoInput
+            If there is no store, no live version, or no such version.
+        ArtifactRefused
+            If anything in the store is damaged, unsafe, or too new; names the file.
+        StorageFailure
+            If the disk fails while reading.
+        """
+        if version is not None:
+            _check_argument(version)
+        contents, info, _ = self._load_verified(version)
+        return contents, info
+
+    def versions(self) -> list[VersionInfo]:
+        """Return all versions, oldest first; raises as `load` does."""
+        found = []
+        with self._folder() as store:
+            for version in self._version_ids(store):
+                try:
+                    manifest, _ = self._manifest(store, version)
+                except FileNotFoundError:  # pruned meanwhile
+                    continue
+                found.append(_info(manifest))
+        return found
+
+    def current(self) -> str:
+        """Return the id of the live version; raises as `load` does."""
+        with self._folder() as store:
+            return self._pointer(store)[0]
+
+    def _load_verified(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
+        """Contents and info of a version, and the sha256 of its manifest."""
+        try:
+            return self._load(version)
+        except FileNotFoundError:  # it may have been pruned between a look at its name and one at its files
+            pass
+        try:
+            return self._load(version)
+        except FileNotFoundError as error:
+            raise ArtifactRefused(
+                f"{error.filename}: is missing; restore it, `forecast promote` another version, or fit again"
+            ) from error
+
+    def _load(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
+        with self._folder() as store:
+            if version is None:
+                version, expected = self._pointer(store)
+            else:
+                self._check_exists(store, version)
+                expected = None
+            manifest, digest = self._manifest(store, version)
+            if expected is not None and digest != expected:
+                raise _refused(self.path / version / MANIFEST, f"differs from its checksum in {POINTER}")
+            files = {}
+            with self._version_folder(store, version) as folder:
+                for name, entry in manifest.files.items():
+                    shown = self.path / version / name
+                    data = _read(folder, name, shown, entry.size)
+                    if hashlib.sha256(data).hexdigest() != entry.sha256:
+                        raise _refused(shown, f"differs from its checksum in {MANIFEST}")
+                    files[name] = data
+        return decode(files, where=f"{self.path / version}{os.sep}"), _info(manifest), digest
+
+    def _manifest(self, store: int, version: str) -> tuple[Manifest, str]:
+        """The manifest of a version and the sha256 of its bytes."""
+        shown = self.path / version / MANIFEST
+        with self._version_folder(store, version) as folder:
+            data = _read(folder, MANIFEST, shown, LIMITS[MANIFEST])
+        manifest = load_manifest(data, str(shown))
+        if manifest.version != version:
+            raise _refused(shown, f"belongs to version {manifest.version[:80]!r}")
+        return manifest, hashlib.sha256(data).hexdigest()
+
+    def _pointer(self, store: int) -> tuple[str, str]:
+        """The id of the live version and the sha256 of its manifest."""
+        shown = self.path / POINTER
+        try:
+            data = _read(store, POINTER, shown, 200)
+        except FileNotFoundError:
+            raise NoInput(f"{self.path}: holds no forecaster yet; run `forecast fit` first") from None
+        match = _POINTER.fullmatch(data.decode("ascii", errors="replace"))
+        if match is None or _saved_at(match[1]) is None:
+            raise _refused(shown, "does not name a version")
+        return match[1], match[2]
+
+    def _version_ids(self, store: int) -> list[str]:
+        return sorted(name for name in os.listdir(store) if _saved_at(name) is not None)
+
+    def _check_exists(self, store: int, version: str) -> None:
+        known = self._version_ids(store)
+        if version not in known:
+            raise NoInput(f"{self.path}: has no version {version}; it holds {', '.join(known) or 'none'}")
+
+    @contextmanager
+    def _folder(self) -> Iterator[int]:
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        except OSError as error:
+            raise NoInput(
+                f"{self.path}: no forecaster can be read here: {error.strerror}; run `forecast fit` first, "
+                "or name its folder with --artifact"
+            ) from error
+        try:
+            yield descriptor
+        finally:
+            close_quietly(descriptor)
+
+    @contextmanager
+    def _version_folder(self, store: int, version: str) -> Iterator[int]:
+        descriptor = _open(version, os.O_DIRECTORY, store, self.path / version)
+        try:
+            yield descriptor
+        finally:
+            close_quietly(descriptor)
+
+    def _refuse_foreign_folder(self) -> None:
+        try:
+            names = sorted(os.listdir(self.path))
+        except OSError as error:
+            raise CannotCreate(f"{self.path}: cannot be used: {error.strerror}; check its permissions") from error
+        ours = {LOCK, RESUME, "lost+found"}  # the last stands in the root of a freshly mounted disk
+        foreign = [name for name in names if name not in ours and not fnmatch.fnmatchcase(name, TEMPORARY)]
+        if foreign and not any(_saved_at(name) for name in names):
+            raise CannotCreate(
+                f"{self.path}: holds other files ('{foreign[0]}' is one of {len(foreign)}) and no forecaster; "
+                "name a new or an empty folder with --artifact"
+            )
+
+
+class Writer:
+    """What writes into a locked store; `Store.lock` yields it, and it is of use until the lock is given back."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def save(
+        self, contents: Contents, keep: int = 5, created: datetime | None = None, promote: bool = True
+    ) -> VersionInfo:
+        """Write a new version, make it the live one, and prune old ones.
+
+        Parameters
+        ----------
+        contents : what the version holds
+        keep : how many versions stay; the live one and the one before it stay in any case
+        created : when it was fitted, with its zone; now by default. A time before that of the newest version is moved
+            behind it, so that ids sort in the order of saving whatever the clock does
+        promote : whether the new version becomes the live one
+
+        Raises
+        ------
+        CannotCreate, StorageFailure
+            If it cannot be written; the live version is untouched.
+        TypeError, ValueError, Unavailable
+            As `encode` does, before anything is written.
+        """
+        if keep < 1:
+            raise UsageError(f"--keep {keep}: at least 1 version has to stay")
+        files = encode(contents)
+        ids, before = self._versions_before()
+        created = (created or datetime.now(UTC)).astimezone(UTC)
+        newest = _saved_at(ids[-1]) if ids else None
+        if newest is not None and created <= newest:
+            created = newest + timedelta(microseconds=1)
+        version = f"v-{created.strftime(_STAMP)}-{secrets.token_hex(4)}"
+        manifest = dump_manifest(files, version, created.isoformat())
+        self._write(version, files | {MANIFEST: manifest})
+        if promote:
+            self._point(version, hashlib.sha256(manifest).hexdigest())
+        live = version if promote else before
+        self._prune([*ids, version], {live, before}, live, keep)
+        return _info(load_manifest(manifest, MANIFEST))
+
+    def promote(self, version: str) -> VersionInfo:
+        """Make `version` the live one, after a look through all its files; raises as `Store.load` and `save` do."""
+        _check_argument(version)
+        _, info, digest = self._store._load_verified(version)
+        self._point(version, digest)
+        return info
+
+    def _versions_before(self) -> tuple[list[str], str | None]:
+        """Ids of the versions that are there, and of the live one."""
+        with self._store._folder() as store:
+            ids = self._store._version_ids(store)
+            try:
+                return ids, self._store._pointer(store)[0]
+            except NoInput:
+                return ids, None
+            except ArtifactRefused as error:
+                log.warning("the pointer is replaced, since it is of no use: %s", error)
+                return ids, None
+
+    def _write(self, version: str, files: dict[str, bytes]) -> None:
+        target = self._store.path / version
+        folder = temporary_beside(target)
+        try:
+            try:
+                folder.mkdir()
+            except OSError as error:
+                raise cannot_create(error, target) from error
+            for name, data in files.items():
+                write_new(folder / name, data, shown=target / name)
+            fsync_directory(folder)
+            try:
+                os.rename(folder, target)
+            except OSError as error:
+                raise failure(error, target) from error
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        fsync_directory(self._store.path)
+
+    def _point(self, version: str, digest: str) -> None:
+        pointer = self._store.path / POINTER
+        if pointer.is_symlink():  # a store from elsewhere must not choose which file is overwritten
+            raise _refused(pointer, "is a symbolic link")
+        replace_file(pointer, f"{version} {digest}\n".encode())
+
+    def _prune(self, ids: list[str], spared: set[str | None], live: str | None, keep: int) -> None:
+        older = [version for version in ids if live is not None and version < live]
+        for version in sorted(set(ids) - spared - set(ids[-keep:]) - set(older[-1:])):
+            path = self._store.path / version
+            doomed = temporary_beside(path)
+            try:
+                os.rename(path, doomed)  # first out of sight: a reader never meets half a version
+            except OSError as error:
+                log.warning("%s: could not be pruned: %s", path, error.strerror)
+                continue
+            _remove(doomed)
+
+
+def _saved_at(version: str) -> datetime | None:
+    """When the version with this id was saved; None where it is not a version id."""
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        return None
+    try:
+        return datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _check_argument(version: str) -> None:
+    if _saved_at(version) is None:
+        raise UsageError(f"{version!r} is not a version id; `forecast versions` lists them")
+
+
+def _info(manifest: Manifest) -> VersionInfo:
+    created = _saved_at(manifest.version)
+    if created is None:
+        raise ArtifactRefused(f"{manifest.version!r} is not a version id")
+    return VersionInfo(manifest.version, manifest.hash, created)
+
+
+def _read(folder: int, name: str, shown: Path, most: int) -> bytes:
+    """All bytes of an ordinary file, `most` of them at most; FileNotFoundError is left to the caller."""
+    descriptor = _open(name, os.O_NONBLOCK, folder, shown)  # else a named pipe would keep us waiting for ever
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _refused(shown, "is not an ordinary file")
+        if status.st_size > most:
+            raise _refused(shown, f"has {status.st_size:,} bytes, more than the {most:,} expected")
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(status.st_size + 1)
+    except OSError as error:
+        raise failure(error, shown) from error
+    finally:
+        close_quietly(descriptor)
+    if len(data) != status.st_size:
+        raise _refused(shown, "changed while it was read")
+    return data
+
+
+def _open(name: str, flags: int, folder: int, shown: Path) -> int:
+    """A descriptor of what stands as `name` in `folder`; never of what a link points at."""
+    try:
+        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=folder)
+    except FileNotFoundError:
+        raise FileNotFoundError(errno.ENOENT, "is missing", str(shown)) from None
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EACCES, errno.EPERM):
+            raise _refused(shown, f"is a link, of the wrong kind, or closed to this user ({error.strerror})") from error
+        raise failure(error, shown) from error
+
+
+def _remove(path: Path) -> None:
+    """Remove what stands at `path`; what cannot be removed is said, and tried again at the next write."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        log.warning("%s: could not be removed: %s", path, error.strerror)
+
+
+def _refused(path: Path, reason: str) -> ArtifactRefused:
+    return ArtifactRefused(f"{path}: {reason}; restore it, `forecast promote` another version, or fit again")

@@ -1,0 +1,57 @@
+"""From the quantiles a network gives to the point and the intervals a user asked for."""
+
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
+"""Quantile levels that a forecaster is trained on."""
+
+
+def interval_levels(level: float) -> tuple[float, float]:
+    """Quantile levels of the central interval that holds `level` percent."""
+    return (1 - level / 100) / 2, (1 + level / 100) / 2
+
+
+def at_levels(quantiles: NDArray[np.float64], have: tuple[float, ...], want: tuple[float, ...]) -> NDArray[np.float64]:
+    """Quantiles at other levels, linear between neighbours on the scale of normal deviates, flat beyond the last.
+
+    Parameters
+    ----------
+    quantiles : [..., len(have)], ascending
+    have, want : levels, `have` ascending
+
+    Returns
+    -------
+    [..., len(want)]
+    """
+    deviate = NormalDist().inv_cdf
+    knots = np.array([deviate(level) for level in have])
+    columns = []
+    for level in want:
+        if level in have:
+            columns.append(quantiles[..., have.index(level)])
+            continue
+        place = deviate(level)
+        right = int(np.clip(np.searchsorted(knots, place), 1, len(knots) - 1))
+        share = float(np.clip((place - knots[right - 1]) / (knots[right] - knots[right - 1]), 0, 1))
+        columns.append((1 - share) * quantiles[..., right - 1] + share * quantiles[..., right])
+    return np.stack(columns, -1)
+
+
+def mean_of(quantiles: NDArray[np.float64], levels: tuple[float, ...]) -> NDArray[np.float64]:
+    """Mean of the distribution whose quantile function runs straight between `levels`, flat beyond them, [...]."""
+    edges = np.array([0.0, *levels, 1.0])
+    widths = (edges[2:] - edges[:-2]) / 2
+    widths[0] += edges[1] / 2
+    widths[-1] += (1 - edges[-2]) / 2
+    return np.asarray(quantiles @ widths)
+
+
+def rounded(values: NDArray[np.float64], digits: int = 7) -> NDArray[np.float64]:
+    """Round to significant digits, the ones float32 holds; monotone, so that order is kept."""
+    with np.errstate(divide="ignore"):
+        size = np.where(values == 0, 0.0, np.floor(np.log10(np.abs(values))))
+    places = np.clip(digits - 1 - size, -300, 300)
+    return np.where(places > 0, np.round(values * 10.0**places) / 10.0**places, np.round(values / 10.0**-places) * 10.0**-places) + 0.0

@@ -1,0 +1,38 @@
+"""LSTM whose outputs are pooled by softmax attention over time (Bahdanau et al. 2015)."""
+
+import torch
+from torch import Tensor, nn
+
+from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.parts import RecurrentKnobs, StepDecoder, final_state, input_size, inputs, recurrent, state_size
+from forecast.series.windows import Batch
+
+
+class Network(RecurrentModel):
+    """One softmax over all outputs of an LSTM; the pooled output and the final state go to the head together."""
+
+    Knobs = RecurrentKnobs
+
+    def __init__(self, knobs: RecurrentKnobs, shape: Shape) -> None:
+        super().__init__(knobs, shape)
+        size = state_size(knobs)
+        self.encoder = recurrent("LSTM", input_size(self.shape), knobs)
+        self.score = nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1))
+        self.decoder = StepDecoder(2 * size, self.shape, knobs.dropout)
+
+    def forward(self, batch: Batch) -> Tensor:
+        states, _ = self.encoder(inputs(batch))  # [batch, lookback, state]
+        pooled = (self._weights(states, batch)[..., None] * states).sum(1)
+        state = torch.cat([pooled, final_state(states, self.knobs)], -1)
+        return self.decoder(state, batch.future_covariates)  # type: ignore[no-any-return]
+
+    def attention(self, batch: Batch) -> Tensor:
+        """The weight of each step of the past, [batch, lookback]; each row sums to 1."""
+        batch = self._embed(batch)
+        states, _ = self.encoder(inputs(batch))
+        return self._weights(states, batch)
+
+    def _weights(self, states: Tensor, batch: Batch) -> Tensor:
+        scores = self.score(states)[..., 0]
+        empty = ~batch.mask.bool().any(1, keepdim=True)  # a softmax over nothing would be NaN
+        return torch.softmax(scores.masked_fill(~(batch.mask.bool() | empty), -torch.inf), 1)

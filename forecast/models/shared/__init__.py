@@ -1,0 +1,1 @@
+"""What the models share: the base class and the parts they are put together from."""

@@ -1,0 +1,127 @@
+"""The base of every model: embeds categories, adds the seasonal skip, keeps quantiles in order."""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from forecast.series.windows import Batch
+from forecast.settings import Knobs
+
+LossName = Literal["quantile", "mae", "mse", "huber"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a network must know of the data.
+
+    Attributes
+    ----------
+    lookback, horizon : steps
+    past, future, static : numbers of numeric columns
+    past_categories, future_categories, static_categories : number of codes of each categorical column
+    seasons : season lengths whose lagged values come in the batch
+    levels : quantile levels of the outputs, ascending, 0.5 among them
+    loss : how the point forecast is trained
+    """
+
+    lookback: int
+    horizon: int
+    past: int = 0
+    future: int = 0
+    static: int = 0
+    past_categories: tuple[int, ...] = ()
+    future_categories: tuple[int, ...] = ()
+    static_categories: tuple[int, ...] = ()
+    seasons: tuple[int, ...] = ()
+    levels: tuple[float, ...] = (0.5,)
+    loss: LossName = "quantile"
+
+    def embedded(self) -> "Shape":
+        """The shape as a network sees it, categories turned into numbers."""
+        return replace(
+            self,
+            past=self.past + sum(map(embedding_size, self.past_categories)),
+            future=self.future + sum(map(embedding_size, self.future_categories)),
+            static=self.static + sum(map(embedding_size, self.static_categories)),
+        )
+
+
+def embedding_size(codes: int) -> int:
+    """Numbers that stand for one of `codes` categories."""
+    return min(8, (codes + 2) // 2)
+
+
+class RecurrentModel(nn.Module):
+    """Base of every model.
+
+    A subclass names its `Knobs`, builds its layers for ``self.shape`` (categories already embedded), and turns an
+    embedded batch into raw outputs [batch, horizon, levels] in `forward`: the first is the point forecast, the
+    others are steps away from it.
+    """
+
+    Knobs: ClassVar[type[Knobs]] = Knobs
+
+    def __init__(self, knobs: Any, shape: Shape) -> None:
+        super().__init__()
+        self.knobs, self.shape = knobs, shape.embedded()
+        self.middle = shape.levels.index(0.5)
+
+        def tables(sizes: tuple[int, ...]) -> nn.ModuleList:
+            return nn.ModuleList(nn.Embedding(codes, embedding_size(codes)) for codes in sizes)
+
+        self.past_tables = tables(shape.past_categories)
+        self.future_tables = tables(shape.future_categories)
+        self.static_tables = tables(shape.static_categories)
+        seasons = len(shape.seasons)
+        self.season_gate = nn.Parameter(torch.full((seasons,), 1.0 / max(seasons, 1)))
+        self.register_buffer("levels", torch.tensor(shape.levels), persistent=False)
+
+    def outputs(self, batch: Batch) -> Tensor:
+        """Quantiles in scaled units, [batch, horizon, levels], ascending along the last axis."""
+        raw = self(self._embed(batch))
+        point = raw[..., :1] + (batch.seasonal @ self.season_gate)[..., None]
+        if raw.shape[-1] == 1:
+            return point
+        away = functional.softplus(raw[..., 1:])
+        base = point if self.shape.loss == "quantile" else point.detach()  # the spread must not pull the point
+        below = base - away[..., : self.middle].cumsum(-1).flip(-1)
+        above = base + away[..., self.middle :].cumsum(-1)
+        return torch.cat([below, point, above], -1)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean loss of a batch, weighted by window; a model with a likelihood of its own overrides it."""
+        quantiles = self.outputs(batch)
+        error = batch.target[..., None] - quantiles
+        each = torch.maximum(self.levels * error, (self.levels - 1) * error)
+        if quantiles.shape[-1] > 1:
+            outer = (each.sum(-1) - each[..., self.middle]) / (quantiles.shape[-1] - 1)
+        else:
+            outer = torch.zeros_like(each[..., 0])
+        point = self._point_loss(error[..., self.middle])
+        share = batch.target_mask * batch.weight[:, None]
+        return ((point + outer) * share).sum() / share.sum().clamp(min=1e-6)
+
+    def quantiles(self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None) -> Tensor:
+        """Quantiles at `levels` in scaled units, [batch, horizon, levels]; a model that samples paths overrides it."""
+        return self.outputs(batch)
+
+    def _point_loss(self, error: Tensor) -> Tensor:
+        if self.shape.loss == "mse":
+            return error.square()
+        if self.shape.loss == "huber":
+            return functional.huber_loss(error, torch.zeros_like(error), reduction="none")
+        return error.abs()
+
+    def _embed(self, batch: Batch) -> Batch:
+        def joined(numbers: Tensor, tables: nn.ModuleList, codes: Tensor) -> Tensor:
+            return torch.cat([numbers, *(table(codes[..., i]) for i, table in enumerate(tables))], -1)
+
+        return replace(
+            batch,
+            past_covariates=joined(batch.past_covariates, self.past_tables, batch.past_codes),
+            future_covariates=joined(batch.future_covariates, self.future_tables, batch.future_codes),
+            static=joined(batch.static, self.static_tables, batch.static_codes),
+        )

@@ -1,0 +1,92 @@
+"""Parts that several models are put together from: knobs, inputs, encoder, decoder."""
+
+from typing import Any, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.series.windows import Batch
+from forecast.settings import Knobs
+
+
+class RecurrentKnobs(Knobs):
+    """The knobs of every recurrent encoder."""
+
+    hidden_size: int = Field(64, ge=1, le=4096, description="units of each recurrent layer")
+    layers: int = Field(1, ge=1, le=16, description="stacked recurrent layers")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of units dropped between layers and before the output")
+    bidirectional: bool = Field(False, description="read the past in both directions")
+
+
+def input_size(shape: Shape) -> int:
+    """Numbers a step of the past brings: value, mask, covariates, static columns."""
+    return 2 + shape.past + shape.static
+
+
+def inputs(batch: Batch) -> Tensor:
+    """What an encoder reads, [batch, lookback, input_size]."""
+    static = batch.static[:, None, :].expand(-1, batch.past.shape[1], -1)
+    return torch.cat([batch.past[..., None], batch.mask[..., None], batch.past_covariates, static], -1)
+
+
+def recurrent(kind: Literal["RNN", "LSTM", "GRU"], size: int, knobs: RecurrentKnobs) -> nn.RNNBase:
+    """One of torch's fused recurrent networks, batch first."""
+    layer: type[nn.RNNBase] = {"RNN": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}[kind]
+    return layer(
+        size,
+        knobs.hidden_size,
+        num_layers=knobs.layers,
+        dropout=knobs.dropout if knobs.layers > 1 else 0.0,
+        bidirectional=knobs.bidirectional,
+        batch_first=True,
+    )
+
+
+def state_size(knobs: RecurrentKnobs) -> int:
+    """Numbers in one output state of the encoder."""
+    return knobs.hidden_size * (2 if knobs.bidirectional else 1)
+
+
+def final_state(states: Tensor, knobs: RecurrentKnobs) -> Tensor:
+    """The state after all steps, [batch, state_size]; of the backward direction the one at the first step."""
+    if not knobs.bidirectional:
+        return states[:, -1]
+    return torch.cat([states[:, -1, : knobs.hidden_size], states[:, 0, knobs.hidden_size :]], -1)
+
+
+class StepDecoder(nn.Module):
+    """From one state to all horizon steps at once: a context per step, joined with what is known of that step."""
+
+    def __init__(self, size: int, shape: Shape, dropout: float, context: int = 16) -> None:
+        super().__init__()
+        self.horizon, self.context = shape.horizon, context
+        self.drop = nn.Dropout(dropout)
+        self.contexts = nn.Linear(size, shape.horizon * context)
+        self.mix = nn.Linear(context + shape.future, 2 * context)
+        self.out = nn.Linear(2 * context, len(shape.levels))
+        self.direct = nn.Linear(size, shape.horizon)
+
+    def forward(self, state: Tensor, future: Tensor) -> Tensor:
+        """[batch, size] and [batch, horizon, future] -> [batch, horizon, levels]."""
+        state = self.drop(state)
+        context = self.contexts(state).view(-1, self.horizon, self.context)
+        raw = self.out(torch.relu(self.mix(torch.cat([context, future], -1))))
+        return torch.cat([raw[..., :1] + self.direct(state)[..., None], raw[..., 1:]], -1)
+
+
+class FinalStateModel(RecurrentModel):
+    """An encoder read to its end, and a decoder from its final state: all that rnn, lstm and gru differ in is `kind`."""
+
+    Knobs: ClassVar[type[Knobs]] = RecurrentKnobs
+    kind: ClassVar[Literal["RNN", "LSTM", "GRU"]]
+
+    def __init__(self, knobs: Any, shape: Shape) -> None:
+        super().__init__(knobs, shape)
+        self.encoder = recurrent(self.kind, input_size(self.shape), knobs)
+        self.decoder = StepDecoder(state_size(knobs), self.shape, knobs.dropout)
+
+    def forward(self, batch: Batch) -> Tensor:
+        states, _ = self.encoder(inputs(batch))  # [batch, lookback, state]
+        return self.decoder(final_state(states, self.knobs), batch.future_covariates)  # type: ignore[no-any-return]

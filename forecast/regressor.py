@@ -1,0 +1,187 @@
+"""RecurrentRegressor: the window-level scikit-learn estimator, from windows to the values after them."""
+
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor
+
+from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.parameters import NestedParams
+from forecast.series.windows import Batch
+from forecast.settings import TrainSettings
+from forecast.training.devices import pick_device
+from forecast.training.members import PREDICT_BATCH, rebuild, train_members
+from forecast.training.plan import Plan
+
+Floats = NDArray[np.float64]
+
+STEPS, PASSES, LARGEST_BATCH = 300, 30, 128
+
+
+class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
+    """A recurrent network from windows to targets.
+
+    X and y are standardised by what `fit` saw: each feature over all windows and steps, each target over all windows.
+
+    Parameters
+    ----------
+    model : name of a model, see ``forecast models``
+    params : the model's own knobs, e.g. ``{"hidden_size": 128}``; ``params__hidden_size`` in a grid
+    loss : loss of the prediction
+    optimizer, learning_rate, weight_decay, clip : of the training loop
+    batch_size : windows a step; default up to 128
+    steps : training steps; default 300, or 30 passes over the windows where that is more
+    seed : of every random choice
+    device : where the network runs
+
+    Attributes
+    ----------
+    network_ : the trained network
+    n_features_in_ : steps of a window
+
+    Examples
+    --------
+    >>> from forecast import RecurrentRegressor
+    >>> from forecast.series.synthetic import toy_windows
+    >>> X, y = toy_windows(32)  # [32, 10, 5], [32]
+    >>> RecurrentRegressor(model="lstm").fit(X, y).predict(X).shape
+    (32,)
+    """
+
+    def __init__(
+        self,
+        model: str = "lstm",
+        params: dict[str, Any] | None = None,
+        loss: Literal["quantile", "mae", "mse", "huber"] = "mse",
+        optimizer: Literal["adamw", "adam"] = "adamw",
+        learning_rate: float = 0.01,
+        weight_decay: float = 0.01,
+        clip: float = 1.0,
+        batch_size: int | None = None,
+        steps: int | None = None,
+        seed: int = 0,
+        device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+    ) -> None:
+        self.model = model
+        self.params = params
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clip = clip
+        self.batch_size = batch_size
+        self.steps = steps
+        self.seed = seed
+        self.device = device
+
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
+        """Train on windows.
+
+        Parameters
+        ----------
+        X : [n, steps] or [n, steps, features]
+        y : [n] or [n, targets]
+
+        Raises
+        ------
+        UsageError
+            If a knob is unknown or out of bounds.
+        """
+        settings = TrainSettings.check(self.get_params(deep=False))
+        X, y = validate_data(self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=np.float64)
+        self.flat_ = y.ndim == 1
+        X, y = _three_dimensional(X), y.reshape(len(y), -1).astype(np.float64)
+        self.X_mean_, self.X_scale_ = _statistics(X, (0, 1))
+        self.y_mean_, self.y_scale_ = _statistics(y, (0,))
+        self.shape_ = Shape(
+            lookback=X.shape[1], horizon=y.shape[1], past=X.shape[2] - 1, levels=(0.5,), loss=settings.loss
+        )
+        device = pick_device(settings.device)
+        inputs, targets = self._scaled(X).to(device), torch.from_numpy((y - self.y_mean_) / self.y_scale_).float().to(device)
+
+        def draw(generator: torch.Generator, size: int, everything: bool) -> Batch:
+            rows = torch.randperm(len(inputs), generator=generator)[:size].to(device)
+            return _batch(inputs[rows], targets[rows])
+
+        trained = train_members(settings, self.shape_, draw, [], self._plan(len(X), settings), device)
+        self.network_: RecurrentModel = rebuild(settings, self.shape_, trained[0].weights, device)
+        return self
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """Predict the targets of windows.
+
+        Parameters
+        ----------
+        X : [n, steps] or [n, steps, features], as at fit
+
+        Returns
+        -------
+        [n] or [n, targets], as y at fit
+        """
+        check_is_fitted(self)
+        X = _three_dimensional(validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64))
+        if X.shape[2] != len(self.X_mean_):
+            raise ValueError(f"X has {X.shape[2]} features a step, but RecurrentRegressor was fitted on {len(self.X_mean_)}")
+        device = next(self.network_.parameters()).device
+        inputs = self._scaled(X).to(device)
+        parts = []
+        for rows in inputs.split(PREDICT_BATCH):
+            empty = rows.new_zeros(len(rows), self.shape_.horizon)
+            with torch.no_grad():
+                out = self.network_.outputs(_batch(rows, empty).padded(PREDICT_BATCH))
+            parts.append(out[: len(rows), :, 0].cpu().double().numpy())
+        y: Floats = np.concatenate(parts) * self.y_scale_ + self.y_mean_
+        return y[:, 0] if self.flat_ else y
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _plan(self, windows: int, settings: TrainSettings) -> Plan:
+        size = min(windows, settings.batch_size or LARGEST_BATCH)
+        steps = settings.steps or max(STEPS, PASSES * windows // size)
+        return Plan(batch_size=size, steps=steps, refit_steps=0, validate_every=steps, threads=1)
+
+    def _scaled(self, X: Floats) -> Tensor:
+        return torch.from_numpy((X - self.X_mean_) / self.X_scale_).float()
+
+
+def _three_dimensional(X: Floats) -> Floats:
+    if X.ndim > 3:
+        raise ValueError(f"X has {X.ndim} dimensions; pass [n, steps] or [n, steps, features]")
+    return X if X.ndim == 3 else X[..., None]
+
+
+def _statistics(values: Floats, axis: tuple[int, ...]) -> tuple[Floats, Floats]:
+    mean, deviation = values.mean(axis), values.std(axis)
+    return mean, np.where(deviation > 1e-12 * np.maximum(1.0, np.abs(mean)), deviation, 1.0)
+
+
+def _batch(inputs: Tensor, targets: Tensor) -> Batch:
+    """Windows as a network wants them: the first feature is the value, the others go beside it."""
+    rows, steps, _ = inputs.shape
+    horizon = targets.shape[1]
+    none = torch.zeros(rows, dtype=torch.long, device=inputs.device)
+    one = inputs.new_ones(rows)
+    return Batch(
+        past=inputs[..., 0],
+        mask=inputs.new_ones(rows, steps),
+        past_covariates=inputs[..., 1:],
+        future_covariates=inputs.new_zeros(rows, horizon, 0),
+        static=inputs.new_zeros(rows, 0),
+        past_codes=none[:, None, None].expand(rows, steps, 0),
+        future_codes=none[:, None, None].expand(rows, horizon, 0),
+        static_codes=none[:, None].expand(rows, 0),
+        seasonal=inputs.new_zeros(rows, horizon, 0),
+        target=targets,
+        target_mask=torch.ones_like(targets),
+        weight=one,
+        location=0 * one[:, None],
+        scale=one[:, None],
+    )

@@ -1,0 +1,359 @@
+"""Build the panel of a table: series on one grid, gaps masked, covariates beside them."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.errors import BadData, Unavailable, UsageError
+from forecast.series.calendar import Calendar
+from forecast.series.columns import Covariates, covariates, static_values
+from forecast.series.frequency import infer_calendar, show
+from forecast.series.observations import Observations, combine, observe, repeats
+from forecast.series.panel import SKIPPED, Flags, Integers, Panel
+from forecast.series.schema import Schema
+from forecast.series.table import Table
+from forecast.series.times import format_times, parse_instant
+
+logger = logging.getLogger("forecast")
+
+LARGEST = 250_000_000  # cells of values and covariates: about 2 GB with what training adds
+NAMED = 3
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Observed values by series and grid position, and the slots that hold them.
+
+    Attributes
+    ----------
+    series, positions, values : [observed], ascending by series, then position; no slot twice
+    first, last : [series], position of the first and last observed value; the origin where there is none
+    origins : [series], position of the last past slot
+    counts : [series], observed values
+    """
+
+    series: Integers
+    positions: Integers
+    values: NDArray[np.float64]
+    first: Integers
+    last: Integers
+    origins: Integers
+    counts: Integers
+
+
+def build_panel(
+    table: Table,
+    schema: Schema,
+    *,
+    ahead: int,
+    future: Table | None = None,
+    origin: str | None = None,
+    lookback: int | None = None,
+) -> Panel:
+    """Build the panel of a table.
+
+    All series end at one origin, the last time at which any of them was observed; in a `rows` table each ends at its
+    own last value. Each starts at its own first observed value.
+
+    Parameters
+    ----------
+    table : the table; rows after the origin give known covariates of the future
+    schema : how to read it
+    ahead : future slots after the origin
+    future : more rows of known covariates; without id columns they hold for all series
+    origin : forecast from this time: values after it are not used
+    lookback : steps that a forecast looks back; without it no series has the status ended or short
+
+    Raises
+    ------
+    BadData
+        If times lie off the grid, rows come twice, no series has enough values, or a cell cannot be read.
+    UsageError
+        If `origin` is no time, or lies before all values.
+    Unavailable
+        If the panel would not fit in memory.
+    """
+    calendar = calendar_of(schema)
+    cells = observe(table, schema)
+    _settle_rows(table, cells, schema)
+    _refuse_off_grid(table, cells, schema, calendar)
+    grid = fill(table, cells, schema, calendar, origin)
+    lengths = grid.origins - grid.first + 1
+    sizes = lengths + ahead
+    width = 2 + len(schema.known) + len(schema.past)
+    if int(sizes.sum()) * width > LARGEST:
+        raise Unavailable(
+            f"{table.name}: {len(cells.ids):,} series on the grid {schema.calendar.name} from first to last time need "
+            f"{int(sizes.sum()):,} steps, more than fit in memory; use a coarser --freq with --aggregate, or fewer series"
+        )
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
+    values = np.zeros(offsets[-1], np.float32)
+    observed = np.zeros(offsets[-1], bool)
+    values[slot], observed[slot] = grid.values.astype(np.float32) + np.float32(0), True  # turns -0.0 into 0.0
+    status = _status(grid, schema, lookback)
+    _say(table, cells, grid, schema, status)
+    found = [covariates(table, schema, cells, calendar, schema.known)]
+    if future is not None:
+        found.append(covariates(future, schema, cells, calendar, schema.known, future=True))
+    past = [covariates(table, schema, cells, calendar, schema.past)]
+    return Panel(
+        ids=cells.ids,
+        order=cells.order,
+        offsets=offsets,
+        starts=grid.first,
+        ahead=ahead,
+        values=values,
+        observed=observed,
+        known=_place(found, len(schema.known), offsets, grid.first, sizes),
+        past=_place(past, len(schema.past), offsets, grid.first, sizes, lengths),
+        static=static_values(table, schema, cells),
+        status=status,
+    )
+
+
+def calendar_of(schema: Schema) -> Calendar:
+    """The grid of a schema, with the zone of its times."""
+    return Calendar(schema.calendar, schema.time_format.zone, schema.holidays)
+
+
+def format_positions(schema: Schema, calendar: Calendar, positions: Integers) -> "pd.Index[Any]":
+    """Write grid positions [n] the way in which the table wrote its times; steps in a `rows` table."""
+    return format_times(calendar.times(positions), schema.time_format)
+
+
+def require_known(panel: Panel, schema: Schema, horizon: int, name: str = "the table") -> None:
+    """Refuse a panel that lacks values known in advance for the horizon of a series that gets a forecast.
+
+    Raises
+    ------
+    BadData
+        With the column, the first series and the first times at which values are missing.
+    """
+    if not schema.known or not len(panel):
+        return
+    last = panel.offsets[1:] - panel.ahead
+    blank = np.isnan(panel.known[last[:, None] + np.arange(horizon)])  # [series, horizon, known]
+    if panel.status:
+        blank[np.isin(panel.status, SKIPPED)] = False
+    if not blank.any():
+        return
+    series, _, column = (int(place[0]) for place in np.nonzero(blank))
+    steps = np.flatnonzero(blank[series, :, column])
+    times = format_positions(schema, calendar_of(schema), panel.origins[series] + 1 + steps[:NAMED])
+    of_series = f" of series '{', '.join(panel.ids[series])}'" if any(panel.ids[series]) else ""
+    raise BadData(
+        f"{name}: column '{schema.known[column]}' is known in advance, but has no value for {len(steps)} of the "
+        f"{horizon} steps{of_series}: {', '.join(str(time) for time in times)}{', ...' if len(steps) > NAMED else ''}; "
+        "add rows with blank targets, or pass --future"
+    )
+
+
+def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, origin: str | None = None) -> Grid:
+    """Bring observed values to the grid: one for each series and position.
+
+    Raises
+    ------
+    BadData
+        If no value is observed.
+    UsageError
+        If `origin` is no time, or lies before all values.
+    """
+    use = np.isfinite(cells.values)
+    if not use.any():
+        raise BadData(f"{table.name}: no series has a value; the target is blank in every row")
+    if origin is not None:
+        use &= cells.instants <= parse_instant(origin, schema.time_format)
+        if not use.any():
+            first = show(int(cells.instants.min()), schema.time_format)
+            raise UsageError(f"--origin {origin}: lies before all values of {table.name}, which start at {first}")
+    series, instants, values = cells.series[use], cells.instants[use], cells.values[use]
+    if schema.on_duplicate != "error":
+        keys, times = _keys(series, instants)
+        keys, values = combine(keys, values, schema.on_duplicate)
+        series, instants = keys // len(times), times[keys % len(times)]
+    positions = calendar.positions(instants)
+    if schema.aggregate is not None:
+        whole = _whole_periods(table, series, instants, positions, schema, calendar)
+        order = np.argsort(instants[whole], kind="stable")
+        series, positions, values = series[whole][order], positions[whole][order], values[whole][order]
+    keys, places = _keys(series, positions)
+    keys, values = combine(keys, values, schema.aggregate or "first")
+    series, positions = keys // len(places), places[keys % len(places)]
+    counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
+    seen, ends = counts > 0, np.cumsum(counts)
+    last, first = np.full(len(counts), positions.max()), np.full(len(counts), positions.max())
+    first[seen], last[seen] = positions[(ends - counts)[seen]], positions[ends[seen] - 1]
+    origins = last if schema.layout == "rows" else np.full(len(counts), positions.max())
+    return Grid(series, positions, values, first, last, origins, counts)
+
+
+def _keys(series: Integers, times: Integers) -> tuple[Integers, Integers]:
+    """One number for each series and time, ascending by both, and the different times that it counts."""
+    unique, codes = np.unique(times, return_inverse=True)
+    return series * len(unique) + codes.reshape(-1), unique
+
+
+def _settle_rows(table: Table, cells: Observations, schema: Schema) -> None:
+    """Refuse rows that come twice, and say if rows are not in the order of time."""
+    if schema.layout == "rows":
+        return
+    series = cells.series if schema.layout == "long" else np.zeros(len(cells.row_instants), np.int64)
+    order = np.argsort(series, kind="stable")
+    steps = np.diff(cells.row_instants[order])
+    steps = steps[np.diff(series[order]) == 0]
+    if (steps < 0).any():
+        logger.warning(
+            "%s: %d rows do not follow the row before them in time; they are sorted.", table.name, (steps < 0).sum()
+        )
+    elif (steps > 0).all():
+        return
+    twice = repeats(series, cells.row_instants)
+    if twice.any():
+        if schema.on_duplicate == "error":
+            raise duplicate(table, schema.time, cells, int(np.argmax(twice)), schema, int(twice.sum()))
+        logger.warning("%s: %d rows repeat a time; --on-duplicate %s brings them to one.",
+                       table.name, twice.sum(), schema.on_duplicate)  # fmt: skip
+
+
+def duplicate(table: Table, time: str, cells: Observations, row: int, schema: Schema, count: int) -> BadData:
+    """Say which row repeats a time."""
+    shown = show(int(cells.row_instants[row]), schema.time_format)
+    names = ", ".join(cells.ids[int(cells.series[row])]) if schema.layout == "long" and schema.ids else ""
+    return BadData(
+        f"{table.place(row, time)}: {shown} comes twice{f' for {names}' if names else ''} ({count} such rows); pass "
+        "--on-duplicate first (or last, mean, sum), or name the id columns with --id"
+    )
+
+
+def _refuse_off_grid(table: Table, cells: Observations, schema: Schema, calendar: Calendar) -> None:
+    """Refuse times between those of the grid, and times of a coarser frequency."""
+    if schema.layout == "rows" or schema.aggregate is not None:
+        return
+    name, unique = schema.calendar.name, np.unique(cells.row_instants)
+    off = unique[~calendar.on_grid(unique)]
+    if len(off):
+        row = int(np.argmax(cells.row_instants == off[0]))
+        try:
+            alone = np.zeros(len(unique), np.int64)
+            found = infer_calendar(unique, alone, None, schema.time_format).name
+        except BadData:
+            found = name
+        other = f"; the table's frequency looks like {found}" if found != name else ""
+        raise BadData(
+            f"{table.place(row, schema.time)}: {show(int(off[0]), schema.time_format)} does not lie on the grid {name}, "
+            f"as {len(off) - 1} more times{other}; bring the table to the frequency of the fit, or fit again"
+        )
+    steps = np.diff(calendar.positions(unique))
+    if len(steps) > 2 and int(np.gcd.reduce(steps)) > 1:
+        raise BadData(
+            f"{table.name}: all times lie {np.gcd.reduce(steps)} steps of the grid {name} or more apart: the table is "
+            "coarser than that; fit again, or pass another --freq"
+        )
+
+
+def _whole_periods(
+    table: Table, series: Integers, instants: Integers, positions: Integers, schema: Schema, calendar: Calendar
+) -> Flags:
+    """[cells], whether they lie in a period that the table covers to its end (and for a sum from its start)."""
+    unique = np.unique(instants)
+    zone = schema.time_format.zone
+    try:
+        fine = Calendar(infer_calendar(instants, series, None, schema.time_format, name=table.name), zone)
+        ends = fine.positions(unique[[0, -1]])
+        before, after = fine.times(ends[:1] - 1), fine.times(ends[1:] + 1)
+    except BadData:
+        step = int(np.median(np.diff(unique))) if len(unique) > 1 else 0
+        before, after = unique[:1] - step, unique[-1:] + step
+    low, high = int(positions.min()), int(positions.max())
+    whole = np.ones(len(positions), bool)
+    for position, beyond, word in ((low, before, "first"), (high, after, "last")):
+        if int(calendar.positions(beyond)[0]) != position or (word == "first" and schema.aggregate != "sum"):
+            continue
+        whole &= positions != position
+        logger.warning("%s: the %s period of %s is not complete; it is left out.",
+                       table.name, word, schema.calendar.name)  # fmt: skip
+    if not whole.any():
+        raise BadData(f"{table.name}: no period of --freq {schema.calendar.name} is complete; pass a finer --freq")
+    return whole
+
+
+def _status(grid: Grid, schema: Schema, lookback: int | None) -> tuple[str, ...]:
+    """One word for each series, the gravest that holds."""
+    spans = grid.last - grid.first + 1
+    filled = np.maximum(grid.counts, 1)
+    missing = (grid.counts == 0) | ((spans - grid.counts) / spans > schema.max_missing)
+    starts = np.minimum(np.cumsum(grid.counts) - grid.counts, len(grid.values) - 1)
+    lowest, highest = np.zeros(len(spans)), np.zeros(len(spans))
+    seen = grid.counts > 0
+    lowest[seen] = np.minimum.reduceat(grid.values, starts[seen])
+    highest[seen] = np.maximum.reduceat(grid.values, starts[seen])
+    constant = (lowest == highest) & (filled > 1)
+    words = np.full(len(spans), "ok", object)
+    if lookback is not None:
+        words[grid.origins - grid.first + 1 < lookback] = "short"
+    words[constant] = "constant"
+    if lookback is not None:
+        words[grid.origins - grid.last > lookback] = "ended"
+    words[missing] = "missing"
+    return tuple(words.tolist())
+
+
+def _say(table: Table, cells: Observations, grid: Grid, schema: Schema, status: tuple[str, ...]) -> None:
+    """Warn of gaps, constant series and series that get no forecast; refuse if none is left."""
+    words = np.array(status)
+    spans = grid.last - grid.first + 1
+    gaps = np.where(grid.counts > 0, spans - grid.counts, 0)
+    if gaps.any():
+        series = int(np.argmax(gaps > 0))
+        own = grid.positions[grid.series == series]
+        place = int(own[np.argmax(np.diff(own) > 1)]) + 1
+        shown = show(int(calendar_of(schema).times(np.array([place]))[0]), schema.time_format)
+        name = ", ".join(cells.ids[series])
+        logger.warning(
+            "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked.",
+            table.name, gaps.sum(), spans.sum(), (gaps > 0).sum(), len(gaps), f"{name} at {shown}".removeprefix(" at "),
+        )  # fmt: skip
+    for word, meaning in (
+        ("constant", "have only one value"),
+        ("ended", "ended more than a lookback before the last time and get no forecast"),
+        ("missing", f"miss more than {schema.max_missing:.0%} of their values (--max-missing) and get no forecast"),
+    ):
+        found = np.flatnonzero(words == word)
+        if len(found):
+            names = ", ".join(", ".join(cells.ids[i]) for i in found[:NAMED]) + (", ..." if len(found) > NAMED else "")
+            logger.warning("%s: %d series %s: %s.", table.name, len(found), meaning, names or "the only one")
+    if np.isin(words, SKIPPED).all():
+        raise BadData(
+            f"{table.name}: no series is left to forecast: each misses more than {schema.max_missing:.0%} of its values "
+            "or ended long ago; pass a higher --max-missing, or a coarser --freq with --aggregate"
+        )
+
+
+def _place(
+    found: list[Covariates], columns: int, offsets: Integers, starts: Integers, sizes: Integers,
+    lengths: Integers | None = None,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Covariates by slot [slots, columns]; after `lengths` slots of a series, where given, none."""
+    result = np.full((int(offsets[-1]), columns), np.nan, np.float32)
+    if not columns:
+        return result
+    for part in found:
+        usable = sizes if lengths is None else lengths
+        if part.series is None:
+            positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)  # [slots]
+            rank = np.minimum(np.searchsorted(part.positions, positions), len(part.positions) - 1)
+            inside = (part.positions[rank] == positions) & (positions < np.repeat(starts + usable, sizes))
+            values = np.where(inside[:, None], part.values[rank], np.nan)
+            result = np.where(np.isnan(values), result, values)
+            continue
+        step = part.positions - starts[part.series]
+        inside = (step >= 0) & (step < usable[part.series])
+        slot = (offsets[part.series] + step)[inside]
+        for column in range(columns):
+            given = ~np.isnan(part.values[inside, column])
+            result[slot[given], column] = part.values[inside, column][given]
+    return result

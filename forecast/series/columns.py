@@ -1,0 +1,147 @@
+"""Read the covariate columns of a table as numbers or codes."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.errors import BadData
+from forecast.series.calendar import Calendar
+from forecast.series.numbers import looks_numeric, parse_numbers
+from forecast.series.observations import Observations, as_text, id_codes
+from forecast.series.panel import Integers
+from forecast.series.schema import Schema
+from forecast.series.table import Table
+from forecast.series.times import parse_times
+
+logger = logging.getLogger("forecast")
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """Covariates of some rows.
+
+    Attributes
+    ----------
+    series : [rows], index into the ids of the panel; None if the rows hold for all series
+    positions : [rows], grid positions; ascending and different where `series` is None
+    values : [rows, columns], NaN where blank
+    """
+
+    series: Integers | None
+    positions: Integers
+    values: NDArray[np.float32]
+
+
+def covariates(
+    table: Table,
+    schema: Schema,
+    cells: Observations,
+    calendar: Calendar,
+    columns: tuple[str, ...],
+    *,
+    future: bool = False,
+) -> Covariates:
+    """Read covariate columns, from the table of `cells` or from a table of the future.
+
+    Raises
+    ------
+    BadData
+        If a column or a value cannot be read.
+    """
+    if not columns:
+        return Covariates(None, np.zeros(1, np.int64), np.zeros((1, 0), np.float32))
+    if not future:
+        series = cells.series if schema.layout == "long" and any(schema.ids) else None
+        instants = cells.row_instants
+        values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
+    else:
+        refuse_missing(table, (schema.time, *columns))
+        instants = parse_times(table, schema.time, schema).instants
+        values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
+        shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.frame.columns)
+        series = None if shared else _known_series(table, schema, cells)
+        if series is not None:
+            instants, values, series = instants[series >= 0], values[series >= 0], series[series >= 0]
+    positions = calendar.positions(instants)
+    if schema.aggregate is None and not (on_grid := calendar.on_grid(instants)).all():
+        place = table.place(int(np.argmin(on_grid)), schema.time)
+        raise BadData(f"{place}: the time does not lie on the grid {schema.calendar.name}; correct it")
+    if series is None:
+        # the last of several rows holds, as for rows of one series
+        positions, last = np.unique(positions[::-1], return_index=True)
+        values = values[::-1][last]
+    return Covariates(series, positions, values.astype(np.float32))
+
+
+def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[np.float32]:
+    """Columns that are fixed for each series: [series, columns].
+
+    Raises
+    ------
+    BadData
+        If a column has two values in one series.
+    """
+    result = np.full((len(cells.ids), len(schema.static)), np.nan, np.float32)
+    for place, column in enumerate(schema.static):
+        values = column_values(table, column, schema)
+        rows = np.flatnonzero(~np.isnan(values))
+        result[cells.series[rows], place] = values[rows]
+        wrong = rows[values[rows].astype(np.float32) != result[cells.series[rows], place]]
+        if len(wrong):
+            name = ", ".join(cells.ids[int(cells.series[wrong[0]])])
+            raise BadData(
+                f"{table.place(int(wrong[0]), column)}: series '{name}' has several values in a static column; "
+                f"pass --known {column} or --past {column} instead"
+            )
+    return result
+
+
+def column_values(table: Table, column: str, schema: Schema) -> NDArray[np.float64]:
+    """[rows], numbers, or codes where the schema has categories: 1 + the place there, 0 for others, NaN where blank."""
+    categories = schema.categories.get(column)
+    if categories is None:
+        return parse_numbers(table, column)
+    texts = as_text(table, column)
+    codes = pd.Index(categories).get_indexer(pd.Index(texts.array)) + 1.0
+    codes[np.asarray(texts == "", bool)] = np.nan
+    return np.asarray(codes, np.float64)
+
+
+def categories_of(table: Table, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """The different texts, ascending, of those columns that are no numbers."""
+    found = {}
+    for column in columns:
+        if not looks_numeric(table, column):
+            texts = {str(text) for text in pd.unique(as_text(table, column))} - {""}
+            if texts:
+                found[column] = tuple(sorted(texts))
+    return found
+
+
+def refuse_missing(table: Table, columns: tuple[str, ...]) -> None:
+    """Refuse a table that lacks columns that are named.
+
+    Raises
+    ------
+    BadData
+        With the columns that are missing and those found.
+    """
+    missing = [column for column in columns if column not in table.frame.columns]
+    if missing:
+        named = ", ".join(f"'{column}'" for column in missing)
+        found = ", ".join(str(column) for column in table.frame.columns[:20])
+        raise BadData(f"{table.name}: no column {named}; columns found: {found}")
+
+
+def _known_series(table: Table, schema: Schema, cells: Observations) -> Integers:
+    """[rows], index into the ids of the panel, -1 for a series that it lacks."""
+    ids, codes = id_codes(table, schema.ids)
+    place = {one: index for index, one in enumerate(cells.ids)}
+    found = np.array([place.get(one, -1) for one in ids], np.int64)
+    if (found < 0).any():
+        logger.warning("%s: %d series are not in the table to forecast; their rows are left out.",
+                       table.name, (found < 0).sum())  # fmt: skip
+    return found[codes]

@@ -1,0 +1,311 @@
+"""Infer how a table becomes series on a calendar."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import combinations
+
+import numpy as np
+
+from forecast.errors import BadData, UsageError
+from forecast.series.building import calendar_of, fill, format_positions
+from forecast.series.calendar import season_candidates
+from forecast.series.columns import categories_of, refuse_missing
+from forecast.series.frequency import infer_calendar, show
+from forecast.series.numbers import has_leading_zeros, is_blank, is_whole, numeric_columns
+from forecast.series.observations import id_codes, observe, repeats
+from forecast.series.panel import Panel
+from forecast.series.schema import CalendarSpec, Schema, TimeFormat
+from forecast.series.season import SERIES, confirm_seasons
+from forecast.series.table import Table
+from forecast.series.times import TIME_NAMES, ParsedTimes, looks_like_times, parse_times, resembles_times
+from forecast.series.zones import Integers
+from forecast.settings import TableSettings
+
+logger = logging.getLogger("forecast")
+
+TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
+FEW = 0.05  # with a smaller share of repeated rows, ids are right and the rows are duplicates
+MOST_IDS = 3
+
+
+def infer_schema(table: Table, settings: TableSettings) -> Schema:
+    """Infer how a table becomes series: layout, time, ids, target, calendar, season.
+
+    Parameters
+    ----------
+    table : the table
+    settings : what the user said; it wins over what the table looks like
+
+    Raises
+    ------
+    BadData
+        If a column that is named is missing, times cannot be read, or rows repeat a series and time.
+    UsageError
+        If settings contradict each other, or the target of a long table is open.
+    """
+    _refuse_contradictions(table, settings)
+    with _unsaid():  # building the panel says the same repairs
+        if settings.layout == "rows" or (settings.layout is None and settings.time is None and _looks_like_rows(table)):
+            schema = _rows_schema(table, settings)
+        else:
+            time = settings.time or _time_column(table, settings)
+            schema = _timed_schema(table, settings, time, parse_times(table, time, settings))
+        season = tuple(sorted(set(settings.season))) or _season(table, schema)
+    return schema.model_copy(update={"season": season})
+
+
+def check_schema(schema: Schema, table: Table) -> None:
+    """Check that a table has the columns that were used at fit, in any order.
+
+    Raises
+    ------
+    BadData
+        If one is missing, with those found.
+    """
+    if schema.layout == "rows":
+        return
+    needed = [schema.time, *schema.known, *schema.past, *schema.static]
+    if schema.layout == "long":
+        needed += [*schema.ids, *([schema.target] if schema.target else [])]
+    elif not schema.all_columns:
+        needed += schema.series
+    refuse_missing(table, tuple(needed))
+
+
+def describe(schema: Schema, panel: Panel) -> list[str]:
+    """Say what was read and inferred, a line for each thing."""
+    calendar = calendar_of(schema)
+    count, steps = len(panel), int(panel.observed.sum())
+    ids = "" if schema.layout == "wide" or not schema.ids else f" (ids: {', '.join(schema.ids)})"
+    lines = [f"layout   {schema.layout}: {count:,} series{ids}, {steps:,} values"]
+    if schema.target:
+        lines.append(f"target   {schema.target}")
+    zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""
+    if schema.layout == "rows":
+        lines.append(f"time     step, {int(panel.lengths.min())} to {int(panel.lengths.max())} for a series")
+    else:
+        ends = format_positions(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
+        lines.append(f"time     {schema.time}: {ends[0]} to {ends[1]}, every {schema.calendar.name}{zone}")
+    lines.append(f"season   {', '.join(str(length) for length in schema.season) or 'none'}")
+    for word, columns in (("known", schema.known), ("past", schema.past), ("static", schema.static)):
+        if columns:
+            lines.append(f"{word:<8} {', '.join(columns)}")
+    if schema.holidays:
+        lines.append(f"holidays {schema.holidays}")
+    if schema.ignored:
+        more = f" and {len(schema.ignored) - 10} more" if len(schema.ignored) > 10 else ""
+        lines.append(f"left out {', '.join(schema.ignored[:10])}{more}")
+    return lines
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """Keep the warnings of a first look to itself."""
+
+    def drop(record: logging.LogRecord) -> bool:
+        return False
+
+    loggers = (logger,)
+    for each in loggers:
+        each.addFilter(drop)
+    try:
+        yield
+    finally:
+        for each in loggers:
+            each.removeFilter(drop)
+
+
+def _refuse_contradictions(table: Table, settings: TableSettings) -> None:
+    """Refuse missing columns, columns with two roles, and flags that do not go together."""
+    roles = {"--time": (settings.time,) if settings.time else (), "--id": settings.id, "--target": settings.target,
+             "--known": settings.known, "--past": settings.past, "--static": settings.static}  # fmt: skip
+    refuse_missing(table, tuple(column for columns in roles.values() for column in columns))
+    seen: dict[str, str] = {}
+    for role, columns in roles.items():
+        for column in columns:
+            if column in seen:
+                raise UsageError(f"column '{column}' is named by {seen[column]} and by {role}; name it once")
+            seen[column] = role
+    if settings.aggregate and not settings.freq:
+        raise UsageError(f"--aggregate {settings.aggregate}: pass the --freq to bring the table to")
+
+
+def _looks_like_rows(table: Table) -> bool:
+    """Whether each row is surely a series: ids, then columns that are only numbered, and no time column."""
+    columns = [str(column) for column in table.frame.columns]
+    if len(columns) < 3 or not all(re.fullmatch(r"[Vv]?\d+", column) for column in columns[1:]):
+        return False
+    return not table.frame[columns[0]].duplicated().any() and not looks_like_times(table, columns[0])
+
+
+def _rows_schema(table: Table, settings: TableSettings) -> Schema:
+    """The schema of a table with one series a row."""
+    for flag, value in (("--time", settings.time), ("--known", settings.known), ("--past", settings.past),
+                        ("--static", settings.static), ("--target", settings.target), ("--id", settings.id)):  # fmt: skip
+        if value:
+            raise UsageError(f"{flag}: a table with one series a row (--layout rows) has no such columns")
+    if settings.freq not in (None, "1"):
+        raise UsageError(f"--freq {settings.freq}: a table with one series a row (--layout rows) has only steps")
+    columns = [str(column) for column in table.frame.columns]
+    if len(columns) < 2:
+        raise BadData(f"{table.name}: --layout rows needs an id column and a column for each step")
+    return Schema(
+        layout="rows",
+        time="step",
+        ids=(columns[0],),
+        calendar=CalendarSpec(kind="steps"),
+        time_format=TimeFormat(kind="integer"),
+        on_duplicate=settings.on_duplicate,
+        max_missing=settings.max_missing,
+    )
+
+
+def _time_column(table: Table, settings: TableSettings) -> str:
+    """The column that parses as times all the way down."""
+    named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
+    columns = [str(column) for column in table.frame.columns if column not in named]
+    found = [column for column in columns if looks_like_times(table, column)]
+    by_name = sorted((c for c in found if c.lower() in TIME_NAMES), key=lambda c: TIME_NAMES.index(c.lower()))
+    if len(found) == 1 or by_name:
+        return by_name[0] if by_name else found[0]
+    if found:
+        raise UsageError(f"{table.name}: columns {', '.join(found)} all hold times; name the one to use with --time")
+    nearly = [column for column in columns if resembles_times(table, column)]
+    if nearly:
+        return nearly[0]
+    raise BadData(
+        f"{table.name}: no column holds times (columns: {', '.join(columns[:20])}); name it with --time, "
+        "or pass --layout rows if each row is a series"
+    )
+
+
+def _timed_schema(table: Table, settings: TableSettings, time: str, times: ParsedTimes) -> Schema:
+    """The schema of a long or wide table."""
+    covariates = (*settings.known, *settings.past, *settings.static)
+    others = [str(column) for column in table.frame.columns if column != time and column not in covariates]
+    numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
+    layout = settings.layout or ("long" if settings.id else None)
+    ids = settings.id
+    if layout != "wide" and not ids:
+        ids = _id_columns(table, settings, time, times, others, numeric)
+        layout = layout or ("long" if ids else "wide")
+    target, series, all_columns = None, (), True
+    if layout == "long":
+        target = _target(table, settings, [column for column in numeric if column not in ids])
+        codes = id_codes(table, ids)[1]
+    else:
+        if settings.static:
+            raise UsageError("--static: a wide table has no place for values fixed per series; use a long table")
+        blank = {column for column in others if column not in numeric and is_blank(table, column)}
+        series = settings.target or tuple(column for column in others if column in numeric or column in blank)
+        all_columns, ids = not settings.target, ("series",)
+        if not set(series) - blank:
+            raise BadData(f"{table.name}: no column of numbers to forecast (columns: {', '.join(others[:20])})")
+        codes = np.zeros(len(times.instants), np.int64)
+    used = {*ids, target, *series}
+    calendar = infer_calendar(
+        times.instants, codes, settings.freq, times.format, aggregate=settings.aggregate, name=table.name
+    )
+    return Schema(
+        layout="long" if layout == "long" else "wide",
+        time=time,
+        ids=ids,
+        target=target,
+        series=series,
+        all_columns=all_columns,
+        calendar=calendar,
+        time_format=times.format,
+        known=settings.known,
+        past=settings.past,
+        static=settings.static,
+        categories=categories_of(table, covariates),
+        holidays=settings.holidays,
+        ignored=tuple(column for column in others if column not in used),
+        aggregate=settings.aggregate,
+        date_format=settings.date_format,
+        timezone=settings.timezone,
+        dst=settings.dst,
+        on_duplicate=settings.on_duplicate,
+        max_missing=settings.max_missing,
+    )
+
+
+def _id_columns(
+    table: Table, settings: TableSettings, time: str, times: ParsedTimes, others: list[str], numeric: list[str]
+) -> tuple[str, ...]:
+    """The fewest columns that make (id, time) unique where times repeat; none where they do not."""
+    instants = times.instants
+    twice = repeats(np.zeros(len(instants), np.int64), instants)
+    if not twice.any():
+        return ()
+    texts = [c for c in others if c not in numeric and not is_blank(table, c) and c not in settings.target]
+    texts += [c for c in numeric if has_leading_zeros(table, c) and c not in settings.target]
+    spared = {*settings.target, *(c for c in numeric if c.lower() in TARGET_NAMES)}
+    whole = [c for c in numeric if c not in spared and c not in texts and is_whole(table, c)]
+    whole.sort(key=lambda column: int(table.frame[column].nunique()))
+    nearly: tuple[str, ...] = ()
+    for candidates in (texts, texts + whole):
+        for size in range(1, MOST_IDS + 1):
+            for ids in combinations(candidates, size):
+                if (candidates is not texts and not set(ids) - set(texts)) or set(numeric) <= set(ids):
+                    continue
+                share = _repeated_share(table, ids, instants)
+                if share == 0:
+                    return ids
+                if share < FEW and not nearly:
+                    nearly = ids
+        if nearly:
+            break
+    if nearly and settings.on_duplicate != "error":
+        return nearly
+    if not nearly and settings.on_duplicate != "error" and settings.layout != "long" and not texts:
+        return ()
+    codes = id_codes(table, nearly)[1]
+    row = int(np.argmax(repeats(codes, instants)))
+    shown = f" and the same {', '.join(nearly)}" if nearly else ""
+    raise BadData(
+        f"{table.place(row, time)}: {show(int(instants[row]), times.format)} comes twice{shown}; name the columns that "
+        "tell series apart with --id, or pass --on-duplicate first (or last, mean, sum)"
+    )
+
+
+def _repeated_share(table: Table, ids: tuple[str, ...], instants: Integers) -> float:
+    """Share of rows that repeat a series and time; 1 where most series would have a single row."""
+    names, codes = id_codes(table, ids)
+    return float(repeats(codes, instants).mean()) if 2 * len(names) <= len(codes) else 1.0
+
+
+def _target(table: Table, settings: TableSettings, numeric: list[str]) -> str:
+    """The target of a long table."""
+    if len(settings.target) > 1:
+        raise UsageError(f"--target {','.join(settings.target)}: a long table has one target")
+    if settings.target:
+        return settings.target[0]
+    if len(numeric) == 1:
+        return numeric[0]
+    for name in TARGET_NAMES:
+        found = [column for column in numeric if column.lower() == name]
+        if len(found) == 1:
+            return found[0]
+    if not numeric:
+        raise BadData(f"{table.name}: no column of numbers to forecast; name it with --target")
+    raise UsageError(f"{table.name}: several columns can be the target: {', '.join(numeric)}; pass --target")
+
+
+def _season(table: Table, schema: Schema) -> tuple[int, ...]:
+    """The usual seasons of the frequency that the data confirm, looked for in the first series."""
+    candidates = season_candidates(schema.calendar)
+    if not candidates:
+        return ()
+    grid = fill(table, observe(table, schema), schema, calendar_of(schema))
+    ends = np.cumsum(grid.counts)
+    dense = []
+    for start, end in zip((ends - grid.counts)[:SERIES], ends[:SERIES], strict=True):
+        if end > start:
+            positions = grid.positions[start:end]
+            values = np.full(int(positions[-1] - positions[0]) + 1, np.nan)
+            values[positions - positions[0]] = grid.values[start:end]
+            dense.append(values)
+    return confirm_seasons(candidates, dense)

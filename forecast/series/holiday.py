@@ -1,0 +1,49 @@
+"""Public holidays of a country, from the optional package holidays."""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import Unavailable, UsageError, did_you_mean
+
+
+def holiday_flags(days: NDArray[np.int64], country: str) -> NDArray[np.bool_]:
+    """Say which days are public holidays.
+
+    Parameters
+    ----------
+    days : [days], days since 1970-01-01
+    country : ISO code, or country and subdivision such as US-CA
+
+    Raises
+    ------
+    Unavailable
+        If the package holidays is not installed.
+    UsageError
+        If the country or its subdivision is not known.
+    """
+    years = np.unique(days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970)
+    return np.isin(days, np.array(_holidays(country, tuple(years.tolist())), np.int64))
+
+
+@lru_cache(maxsize=32)
+def _holidays(country: str, years: tuple[int, ...]) -> tuple[int, ...]:
+    """Days since 1970-01-01 of the holidays of some years."""
+    try:
+        import holidays
+    except ImportError:
+        raise Unavailable("--holidays needs the package holidays: pip install forecast[holidays]") from None
+    name, _, part = country.partition("-")
+    try:
+        found = holidays.country_holidays(name, subdiv=part or None, years=years or None)
+    except NotImplementedError:
+        supported = holidays.list_supported_countries()
+        if name in supported:
+            raise UsageError(
+                f"--holidays {country}: no such part{did_you_mean(part, list(supported[name]))}"
+                f" (parts of {name}: {', '.join(supported[name]) or 'none'})"
+            ) from None
+        hint = did_you_mean(name.upper(), list(supported))
+        raise UsageError(f"--holidays {country}: no such country{hint} (ISO codes such as DE or US-CA)") from None
+    return tuple(sorted(int(np.datetime64(day, "D").astype(np.int64)) for day in found))

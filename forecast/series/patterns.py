@@ -1,0 +1,301 @@
+"""Read and write times by strftime-like patterns, whole columns at once."""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from forecast.errors import UsageError
+from forecast.series.zones import Flags, Integers
+
+DAY = 86_400
+
+# Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits; %:z +02:00; %-z +02
+TOKEN = re.compile(r"%(?P<flag>[-:^0-9]?)(?P<code>[A-Za-z%])|(?P<literal>[^%]+|%)")
+DIGITS = {"Y": r"\d{4}", "G": r"\d{4}", "y": r"\d{2}", "q": r"[1-4]", "j": r"\d{1,3}", "M": r"\d{2}", "S": r"\d{2}"}
+LOOSE = ("m", "d", "H", "I", "V")
+WORDS = {"b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}", "a": "[A-Za-z]{3}", "A": "[A-Za-z]{6,9}", "p": "[AaPp][Mm]"}
+SPANS = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y"}
+OFFSETS = {"": r"[+-]\d{4}", ":": r"[+-]\d{2}:\d{2}", "-": r"[+-]\d{2}"}
+MONTHS = (
+    "january", "february", "march", "april", "may", "june",
+    "july", "august", "september", "october", "november", "december",
+)  # fmt: skip
+
+ABBREVIATIONS = tuple(name[:3] for name in MONTHS)
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+DATES = (
+    *(f"%Y{mark}%m{mark}%d" for mark in "-/."),
+    *(f"%d{mark}%m{mark}%Y" for mark in "/.-"),
+    *(f"%m{mark}%d{mark}%Y" for mark in "/.-"),
+    *("%Y%m%d", "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%b %d %Y", "%d %B %Y", "%B %d, %Y", "%B %d %Y"),
+    *("%b %Y", "%b-%Y", "%B %Y", "%B-%Y", "%Y %b", "%Y-%b", "%Y %B"),
+    *("%Y-%m", "%Y/%m", "%Y.%m", "%m/%Y", "%m-%Y", "%m.%Y", "%YM%m", "%Y-M%m", "%Y%m"),
+    *("%YQ%q", "%Y-Q%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%G-W%V", "%GW%V", "%G W%V", "%Y"),
+)
+CLOCKS = ("%H:%M:%S.%f", "%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%H")
+TIMES = ("", *(f"{mark}{clock}" for mark in (" ", "T", ", ") for clock in CLOCKS), "T%H%M%S", "T%H%M")
+ZONES = ("", "Z", " UTC", "%z", "%:z", "%-z", " %z", " %:z")
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What a pattern found in an array of texts.
+
+    Attributes
+    ----------
+    wall : [texts], seconds since 1970-01-01 by the written clock
+    matched : [texts], whether the text has the pattern's shape
+    real : [texts], matched, and such a date and time exists
+    offsets : [texts], seconds east of UTC where the pattern writes one, else None
+    fraction : whether any text has a fraction of a second other than zero
+    pattern : the pattern as these texts write it: %-d where days are not padded, %3f for three digits
+    """
+
+    wall: Integers
+    matched: Flags
+    real: Flags
+    offsets: Integers | None
+    fraction: bool
+    pattern: str
+
+
+def tokens(pattern: str) -> list[tuple[str, str, str]]:
+    """Split a pattern into (flag, code, literal), where either the code or the literal is empty.
+
+    Raises
+    ------
+    UsageError
+        If a directive is not known.
+    """
+    for short, long in SPANS.items():
+        pattern = pattern.replace(short, long)
+    parts: list[tuple[str, str, str]] = []
+    for part in TOKEN.finditer(pattern):
+        code, literal = part["code"] or "", part["literal"] or ""
+        if code == "%":
+            code, literal = "", "%"
+        elif literal == "%" or (code and code not in {*DIGITS, *LOOSE, *WORDS, "f", "z"}):
+            raise UsageError(f"--date-format {pattern!r}: '{part[0]}' is not a directive that can be read")
+        parts.append((part["flag"] or "", code, literal))
+    return parts
+
+
+@lru_cache(maxsize=1024)
+def expression(pattern: str) -> str:
+    """Return the regular expression (RE2 and Python) of a pattern, one named group for each directive."""
+    parts = tokens(pattern)
+    text = ""
+    for i, (flag, code, literal) in enumerate(parts):
+        beside = [parts[j][1] for j in (i - 1, i + 1) if 0 <= j < len(parts)]
+        if not code:
+            before_fraction = literal.endswith(".") and i + 1 < len(parts) and parts[i + 1][1] == "f"
+            text += re.escape(literal[:-1] if before_fraction else literal)
+        elif code == "f":
+            # str(datetime) leaves a fraction of zero out, so that it may be missing in some rows
+            text += r"(?:\.(?P<f>\d{1,9}))?"
+        elif code == "z":
+            text += f"(?P<z>{OFFSETS[flag]})"
+        elif code in WORDS:
+            text += f"(?P<{code}>{WORDS[code]})"
+        elif code in LOOSE:
+            # beside another number only two digits can be told apart
+            text += f"(?P<{code}>\\d{{{2 if any(c and c not in WORDS for c in beside if c != 'z') else '1,2'}}})"
+        else:
+            text += f"(?P<{code}>{DIGITS[code]})"
+    return text
+
+
+@lru_cache(maxsize=4096)
+def guesses(text: str) -> tuple[str, ...]:
+    """Return every pattern whose shape `text` has, the likeliest first."""
+    found = []
+    for date in DATES:
+        start = re.match(expression(date), text)
+        if not start:
+            continue
+        rest = text[start.end() :]
+        for time in TIMES:
+            if not time and rest and not rest.startswith(("Z", "+", "-", " ")):
+                continue
+            for zone in ZONES if time else ("",):
+                if re.fullmatch(expression(time + zone), rest):
+                    found.append(date + time + zone)
+    return tuple(found)
+
+
+def has_clock(pattern: str) -> bool:
+    """Whether a pattern writes a time of day."""
+    return any(code in ("H", "I") for _, code, _ in tokens(pattern))
+
+
+def has_zone(pattern: str) -> bool:
+    """Whether a pattern writes a zone: an offset, Z or UTC."""
+    return any(code == "z" or (has_clock(pattern) and literal in ("Z", " UTC")) for _, code, literal in tokens(pattern))
+
+
+def read(texts: "pa.StringArray", pattern: str) -> Fields:
+    """Read texts by a pattern.
+
+    Parameters
+    ----------
+    texts : [texts]
+    pattern : strftime-like
+
+    Returns
+    -------
+    Fields
+        Arrays of the same length; `wall` is 0 where a text is not real.
+    """
+    found = _Groups(texts, pattern)
+    wall, real = _date(found)
+    hour, real_hour = _hour(found)
+    minute, second = found.number("M"), found.number("S")
+    real &= real_hour & (minute < 60) & (second < 60)
+    wall = np.where(real, wall + hour * 3600 + minute * 60 + second, 0)
+    return Fields(
+        wall=wall,
+        matched=found.matched,
+        real=real,
+        offsets=_offsets(found.words("z")) if "z" in found.codes else None,
+        fraction=bool(found.number("f").any()),
+        pattern=_as_written(pattern, found),
+    )
+
+
+class _Groups:
+    """The texts that a pattern's directives stand for, read as words or as numbers."""
+
+    def __init__(self, texts: "pa.StringArray", pattern: str) -> None:
+        self._table = pc.extract_regex(texts, f"^{expression(pattern)}$")
+        self.codes = {code for _, code, _ in tokens(pattern) if code}
+        self.matched: Flags = np.asarray(self._table.is_valid().to_numpy(zero_copy_only=False), bool)
+
+    def words(self, code: str) -> "pa.StringArray":
+        return pc.fill_null(pc.struct_field(self._table, code), "")
+
+    def number(self, code: str, default: int = 0) -> Integers:
+        """[texts], `default` where the pattern lacks the directive, 0 where a text lacks it."""
+        if code not in self.codes:
+            return np.full(len(self.matched), default, np.int64)
+        words = self.words(code)
+        return _numpy(pc.if_else(pc.equal(words, ""), "0", words).cast(pa.int64()))
+
+
+def _numpy(array: "pa.Array") -> NDArray[Any]:
+    return np.asarray(array.to_numpy(zero_copy_only=False))
+
+
+def _date(found: _Groups) -> tuple[Integers, Flags]:
+    """Seconds at midnight of the date, and whether it exists."""
+    real = found.matched.copy()
+    if "G" in found.codes:
+        year, week = found.number("G"), found.number("V", 1)
+        monday = _first_monday(year)
+        return (monday + 7 * (week - 1)) * DAY, real & (week >= 1) & (monday + 7 * week <= _first_monday(year + 1))
+    short = found.number("y")
+    year = np.where(short < 69, 2000, 1900) + short if "y" in found.codes else found.number("Y", 1970)
+    if "j" in found.codes:
+        first, day = _days(year, np.ones_like(year)), found.number("j")
+        return (first + day - 1) * DAY, real & (day >= 1) & (day <= _days(year + 1, np.ones_like(year)) - first)
+    month = 3 * found.number("q") - 2 if "q" in found.codes else found.number("m", 1)
+    for code, names in (("b", ABBREVIATIONS), ("B", MONTHS)):
+        if code in found.codes:
+            place = pc.index_in(pc.utf8_lower(found.words(code)), value_set=pa.array(names))
+            month = _numpy(pc.fill_null(place, -1)).astype(np.int64) + 1
+    day = found.number("d", 1)
+    real &= (month >= 1) & (month <= 12)
+    month = np.where(real, month, 1)
+    first = _days(year, month)
+    length = _days(year + month // 12, month % 12 + 1) - first
+    return (first + day - 1) * DAY, real & (day >= 1) & (day <= length)
+
+
+def _first_monday(year: Integers) -> Integers:
+    """Days since 1970-01-01 of the Monday of ISO week 1, the week of 4 January."""
+    fourth = _days(year, np.ones_like(year)) + 3
+    return fourth - (fourth + 3) % 7
+
+
+def _days(year: Integers, month: Integers) -> Integers:
+    """Days since 1970-01-01 of the first of a month."""
+    months = (12 * (year - 1970) + month - 1).astype("datetime64[M]")
+    return months.astype("datetime64[D]").astype(np.int64)
+
+
+def _hour(found: _Groups) -> tuple[Integers, Flags]:
+    """Hour of the day, and whether it exists."""
+    if "I" not in found.codes:
+        hour = found.number("H")
+        return hour, hour < 24
+    hour = found.number("I")
+    afternoon = _numpy(pc.equal(pc.utf8_lower(found.words("p")), "pm")) if "p" in found.codes else 0
+    return hour % 12 + 12 * afternoon, (hour >= 1) & (hour <= 12)
+
+
+def _offsets(words: "pa.StringArray") -> Integers:
+    """Seconds east of UTC of texts such as +02:00, +0200 and +02."""
+    digits = pc.utf8_rpad(pc.replace_substring_regex(words, "[^0-9]", ""), 4, "0")
+    value = _numpy(digits.cast(pa.int64()))
+    sign = np.where(_numpy(pc.starts_with(words, "-")), -1, 1).astype(np.int64)
+    return sign * (value // 100 * 3600 + value % 100 * 60)
+
+
+def _as_written(pattern: str, found: _Groups) -> str:
+    """The pattern with the flags that write it back just as these texts have it."""
+    result = ""
+    for flag, code, literal in tokens(pattern):
+        if code in LOOSE:
+            shortest = pc.min(pc.if_else(pa.array(found.matched), pc.utf8_length(found.words(code)), 9)).as_py()
+            flag = "-" if shortest == 1 else ""
+        elif code in ("b", "B"):
+            upper = _numpy(pc.utf8_is_upper(found.words(code)))
+            flag = "^" if found.matched.any() and upper[found.matched].all() else ""
+        elif code == "f":
+            flag = str(pc.max(pc.utf8_length(found.words("f"))).as_py() or 0)
+            if flag == "0":  # no text has the fraction, nor its point
+                result = result.removesuffix(".")
+                continue
+        result += literal.replace("%", "%%") if not code else f"%{flag}{code}"
+    return result
+
+
+def write(wall: int, offset: int, pattern: str) -> str:
+    """Write one time: seconds since 1970-01-01 by the wall clock, and seconds east of UTC."""
+    time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=wall)
+    return "".join(literal or _directive(time, offset, flag, code) for flag, code, literal in tokens(pattern))
+
+
+def _directive(time: datetime, offset: int, flag: str, code: str) -> str:
+    year, week, _ = time.isocalendar()
+    if code in LOOSE:
+        value = {"m": time.month, "d": time.day, "H": time.hour, "I": (time.hour - 1) % 12 + 1, "V": week}[code]
+        return f"{value}" if flag == "-" else f"{value:02d}"
+    if code in WORDS and code != "p":
+        name = MONTHS[time.month - 1] if code in "bB" else WEEKDAYS[time.weekday()]
+        name = (name[:3] if code in "ab" else name).capitalize()
+        return name.upper() if flag == "^" else name
+    if code == "z":
+        hours, minutes = divmod(abs(offset) // 60, 60)
+        text = f"{'-' if offset < 0 else '+'}{hours:02d}"
+        return text if flag == "-" else f"{text}{flag}{minutes:02d}"
+    if code == "f":
+        return "0" * int(flag or 6)
+    values = {
+        "Y": f"{time.year:04d}",
+        "G": f"{year:04d}",
+        "y": f"{time.year % 100:02d}",
+        "q": str((time.month + 2) // 3),
+        "j": f"{time.timetuple().tm_yday:03d}",
+        "M": f"{time.minute:02d}",
+        "S": f"{time.second:02d}",
+        "p": "AM" if time.hour < 12 else "PM",
+    }
+    return values[code]

@@ -1,0 +1,52 @@
+"""How far a window looks back, and which lagged values it is given."""
+
+import numpy as np
+
+from forecast.series.panel import Panel
+
+LONGEST = 168  # steps that a default lookback may have because of a season
+CYCLES = 7  # a daily season may hide a weekly one
+
+
+def choose_lags(panel: Panel, season: tuple[int, ...]) -> tuple[int, ...]:
+    """Season lengths whose lagged values a network sees: those of the data, and a week of days where it shows.
+
+    The week shows when repeating the value seven seasons back misses by less than repeating the last season's does.
+    """
+    if len(season) != 1:
+        return season
+    week = CYCLES * season[0]
+    one, seven = _miss(panel, season[0], week), _miss(panel, week, week)
+    return (season[0], week) if seven < 0.95 * one else season
+
+
+def choose_lookback(horizon: int, lags: tuple[int, ...], longest: int) -> int:
+    """Steps of the past: a little more than the horizon and several seasons, whole seasons where there are any.
+
+    1.25 horizons and at least a season is where Hewamalage, Bergmeir and Bandara (2021) found recurrent networks to
+    do well.
+
+    Parameters
+    ----------
+    longest : past slots of the longest series; a longer lookback would only be padding
+    """
+    wanted = max(-(-5 * horizon // 4), 10)
+    if lags:
+        shortest = lags[0]
+        wanted = max(wanted, min(4 * shortest, LONGEST), *(lag for lag in lags if lag <= LONGEST))
+        wanted = -(-wanted // shortest) * shortest if shortest <= LONGEST else wanted
+    return max(1, min(wanted, longest - 1))
+
+
+def _miss(panel: Panel, lag: int, span: int) -> float:
+    """Mean absolute difference of values `lag` apart, each series counted in units of its deviation, after `span` slots."""
+    place = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], np.diff(panel.offsets))
+    now = np.flatnonzero((place >= 2 * span) & panel.observed)
+    now = now[panel.observed[now - lag]]
+    if len(now) < 2 * span:
+        return float("inf")
+    series = np.searchsorted(panel.offsets, now, side="right") - 1
+    last = panel.own_spread()[panel.offsets[1:] - 1]
+    used = last[series] > 0
+    moved = np.abs(panel.values[now] - panel.values[now - lag])[used] / last[series][used]
+    return float(moved.mean()) if used.any() else float("inf")

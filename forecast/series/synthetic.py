@@ -1,0 +1,204 @@
+"""Synthetic series by seed, for examples and tests: seasons, walks, counts, regimes and the toy of the tutorials."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.errors import UsageError, did_you_mean
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+
+TOY_STEPS = 10
+TOY_COLUMNS = ("x1", "x2", "x3", "x4", "x5")
+DECIMALS = 3
+LAST_TIME = "9999-12-31T23"  # the last year that ISO dates of four digits can write
+
+
+def _waves(generator: np.random.Generator, period: float, length: int, harmonics: int) -> Floats:
+    """[length], a smooth season of the given period and of amplitude about 1, its shape and phase drawn."""
+    phases = generator.uniform(0, 2 * np.pi, harmonics)
+    order = np.arange(1, harmonics + 1)
+    angles = 2 * np.pi * np.arange(length)[:, None] * order / period + phases  # [length, harmonics]
+    waves: Floats = (np.sin(angles) / order).sum(axis=1)
+    return waves
+
+
+def _seasonal(generator: np.random.Generator, length: int) -> Array:
+    level = generator.uniform(50, 500)
+    growth = generator.uniform(0.001, 0.005) * np.arange(length)
+    season = generator.uniform(0.1, 0.3) * _waves(generator, 12, length, harmonics=3)
+    noise = 0.03 * generator.standard_normal(length)
+    return np.round(level * (1 + growth + season + noise), DECIMALS)
+
+
+def _random_walk(generator: np.random.Generator, length: int) -> Array:
+    return np.round(100 + np.cumsum(generator.standard_normal(length)), DECIMALS)
+
+
+def _multi_season(generator: np.random.Generator, length: int) -> Array:
+    level = generator.uniform(50, 500)
+    day = 0.2 * _waves(generator, 24, length, harmonics=3)
+    week = 0.1 * _waves(generator, 24 * 7, length, harmonics=3)
+    noise = 0.03 * generator.standard_normal(length)
+    return np.round(level * (1 + day + week + noise), DECIMALS)
+
+
+def _intermittent(generator: np.random.Generator, length: int) -> Array:
+    chance = generator.uniform(0.1, 0.3)
+    mean_size = generator.uniform(2, 6)
+    sizes = 1 + generator.poisson(mean_size - 1, length)
+    counts: Array = np.where(generator.random(length) < chance, sizes, 0)
+    return counts
+
+
+def _regime(generator: np.random.Generator, length: int) -> Array:
+    level = generator.uniform(50, 500)
+    levels = level * np.array([1.0, generator.uniform(1.3, 1.8)])
+    spreads = level * np.array([0.02, 0.08])
+    switches = generator.random(length) < 1 / 60  # a regime lasts 60 steps on average
+    regime = np.cumsum(switches) % 2
+    values: Array = levels[regime] + spreads[regime] * generator.standard_normal(length)
+    return np.round(values, DECIMALS)
+
+
+def _constant(generator: np.random.Generator, length: int) -> Array:
+    return np.full(length, generator.integers(10, 100))
+
+
+def _noise(generator: np.random.Generator, length: int) -> Array:
+    return np.round(100 + 10 * generator.standard_normal(length), DECIMALS)
+
+
+def _toy(generator: np.random.Generator, length: int) -> Array:
+    inputs = generator.standard_normal((TOY_STEPS + length, len(TOY_COLUMNS)))
+    sums = np.convolve(inputs.mean(axis=1), np.ones(TOY_STEPS), mode="valid")  # [length + 1], of 10 rows each
+    # published one step late: the value stands beside the inputs that follow the ten it is made of
+    return np.column_stack([inputs[TOY_STEPS:], sums[:length]])
+
+
+class _Kind(NamedTuple):
+    """How one kind is drawn, and the calendar and the length that are natural for it."""
+
+    about: str
+    start: str  # written as finely as the step of the calendar: 2000-01 is followed by 2000-02
+    length: int
+    draw: Callable[[np.random.Generator, int], Array]
+    covariates: tuple[str, ...] = ()
+
+
+_KINDS = {
+    "seasonal": _Kind("monthly: trend, yearly season and noise", "2000-01", 144, _seasonal),
+    "random-walk": _Kind("daily: a random walk", "2020-01-01", 730, _random_walk),
+    "multi-season": _Kind("hourly: a daily and a weekly season", "2024-01-01T00", 1344, _multi_season),
+    "intermittent": _Kind("daily counts, most of them zero", "2020-01-01", 730, _intermittent),
+    "regime": _Kind("daily: level and spread jump between two regimes", "2020-01-01", 730, _regime),
+    "toy": _Kind("daily: sum over the 10 days before of the mean of 5 inputs", "2020-01-01", 2000, _toy, TOY_COLUMNS),
+    "constant": _Kind("daily: one whole number for ever", "2020-01-01", 365, _constant),
+    "noise": _Kind("daily: independent noise around a level", "2020-01-01", 730, _noise),
+}
+
+KINDS: dict[str, str] = {name: kind.about for name, kind in _KINDS.items()}
+
+
+def _kind(name: str) -> _Kind:
+    if name not in _KINDS:
+        hint = did_you_mean(name, list(_KINDS))
+        raise UsageError(f"unknown kind of synthetic series '{name}'{hint} (kinds: {', '.join(_KINDS)})")
+    return _KINDS[name]
+
+
+def _require(name: str, value: int, least: int, most: int | None = None) -> None:
+    if value < least or (most is not None and value > most):
+        bounds = f"at least {least}" if most is None else f"between {least} and {most}"
+        raise UsageError(f"{name}={value}: must be {bounds}")
+
+
+def synthesize(kind: str, *, series: int = 1, length: int | None = None, seed: int = 0) -> pd.DataFrame:
+    """Make a table of synthetic series.
+
+    The same arguments always give the same table, and the first series do not depend on how many are made.
+
+    Parameters
+    ----------
+    kind : a key of `KINDS`
+    series : number of series
+    length : steps of each series; default by kind
+    seed : seed of every random choice
+
+    Returns
+    -------
+    A table of ``series * length`` rows: ``time, value`` for one series; ``series, time, value``, with ids
+    ``s001, s002, ...``, for several. `time` holds naive datetimes on a grid without gaps. A ``toy`` has the columns
+    ``x1 ... x5`` before `value`, which is the sum over the ten rows before its own of the mean of the five: inputs
+    up to a row tell the value of the next one, and the first ten values rest in part on inputs before the table.
+
+    Raises
+    ------
+    UsageError
+        If the kind is unknown (with the nearest known one), `series` or `length` is below 1, `seed` is negative, or
+        the times would run past the year 9999.
+    """
+    recipe = _kind(kind)
+    start = np.datetime64(recipe.start)
+    longest = int((np.datetime64(LAST_TIME).astype(start.dtype) - start).astype(np.int64)) + 1
+    length = recipe.length if length is None else length
+    _require("series", series, 1)
+    _require("length", length, 1, longest)
+    _require("seed", seed, 0)
+
+    generators = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(series))
+    drawn = np.concatenate([recipe.draw(generator, length).reshape(length, -1) for generator in generators])
+    times = (start + np.arange(length)).astype("datetime64[s]")
+    columns: dict[str, Array] = {}
+    if series > 1:
+        columns["series"] = np.repeat(np.array([f"s{number:03d}" for number in range(1, series + 1)], object), length)
+    columns["time"] = np.tile(times, series)
+    columns |= dict(zip((*recipe.covariates, "value"), drawn.T, strict=True))
+    return pd.DataFrame(columns)
+
+
+def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
+    """Say which table settings a fit of `synthesize(kind)` needs.
+
+    Returns
+    -------
+    Values by the names of `TableSettings`: ``{"past": ("x1", ..., "x5")}`` for ``toy``, nothing for the others.
+
+    Raises
+    ------
+    UsageError
+        If the kind is unknown (with the nearest known one).
+    """
+    covariates = _kind(kind).covariates
+    return {"past": covariates} if covariates else {}
+
+
+def toy_windows(n: int, *, steps: int = 10, features: int = 5, seed: int = 0) -> tuple[Floats, Floats]:
+    """Make the arrays of the classic tutorial of recurrent networks: sum over time of the mean over features.
+
+    Parameters
+    ----------
+    n : number of windows
+    steps : time steps of a window
+    features : inputs at each step
+    seed : seed of every random choice
+
+    Returns
+    -------
+    inputs : [n, steps, features], independent standard normals
+    targets : [n], ``inputs.mean(axis=2).sum(axis=1)``, of variance ``steps / features``
+
+    Raises
+    ------
+    UsageError
+        If `n`, `steps` or `features` is below 1, or `seed` is negative.
+    """
+    for name, value in (("n", n), ("steps", steps), ("features", features)):
+        _require(name, value, 1)
+    _require("seed", seed, 0)
+    inputs = np.random.default_rng(seed).standard_normal((n, steps, features))
+    return inputs, inputs.mean(axis=2).sum(axis=1)

@@ -1,0 +1,35 @@
+"""A table as it was read: columns by name, and where each row stood, so that an error can point at it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns by name.
+
+    Attributes
+    ----------
+    name : what messages call the table: sales.csv, standard input, DataFrame
+    frame : one column per header, rows in the order of the input, index 0..n-1. In a text table every column is text
+        exactly as written ('' where blank); otherwise the columns have the types of their source
+    text : whether the table came from text
+    lines : [rows], physical line of each row of a text table
+    decimal, thousands : how numbers are written in a text table
+    """
+
+    name: str
+    frame: pd.DataFrame
+    text: bool = False
+    lines: NDArray[np.int64] | None = None
+    decimal: Literal[".", ","] = "."
+    thousands: str | None = None
+
+    def place(self, row: int, column: str | None = None) -> str:
+        """Say where a value stands: ``sales.csv line 812, column 'units'``."""
+        where = f"line {self.lines[row]}" if self.lines is not None else f"row {row + 1}"
+        return f"{self.name} {where}" + (f", column '{column}'" if column is not None else "")

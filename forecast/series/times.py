@@ -1,0 +1,417 @@
+"""Turn the time column of a table into instants, and instants back into the way in which it was written."""
+
+import logging
+import re
+from dataclasses import dataclass
+from datetime import timedelta, tzinfo
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from forecast.errors import BadData, UsageError
+from forecast.series import patterns
+from forecast.series.schema import Schema, TimeFormat
+from forecast.series.table import Table
+from forecast.series.zones import Flags, Integers, instants_at, offset_name, offsets_at, wall_clock, zone_of
+from forecast.settings import TableSettings
+
+logger = logging.getLogger("forecast")
+
+STEP_NAMES = ("step", "t", "time", "ds", "period", "index", "hour", "week")
+YEAR_NAMES = ("year", "yr", "date", "time", "ds", "period")
+EPOCH_NAMES = ("timestamp", "epoch", "unix", "unixtime", "unix_time", "time", "datetime", "date", "ts", "ds", "t")
+TIME_NAMES = ("date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter", "year",
+              "period", "hour", "ts", "step", "t", "index")  # fmt: skip
+UNITS: dict[Literal["s", "ms", "us", "ns"], int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+EARLIEST, LATEST = 315_532_800, 4_102_444_800  # 1980 and 2100
+SPREADSHEET = (25_000, 60_000)  # day numbers of 1968 to 2064
+CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
+WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
+SAMPLE = 50
+
+
+@dataclass(frozen=True)
+class ParsedTimes:
+    """Times of the rows of a table.
+
+    Attributes
+    ----------
+    instants : [rows], seconds since 1970-01-01: UTC where `format.zone` is set, else by the wall clock; or steps
+    format : how the column is written
+    """
+
+    instants: Integers
+    format: TimeFormat
+
+
+def parse_times(table: Table, column: str, settings: TableSettings | Schema) -> ParsedTimes:
+    """Read the time column of a table.
+
+    Parameters
+    ----------
+    table : the table
+    column : name of its time column
+    settings : at fit the settings; later the schema, whose format of times is then tried first
+
+    Raises
+    ------
+    BadData
+        If a value is blank, is no time, does not exist, or could mean two times; with its place and the flag that
+        settles it.
+    """
+    values = table.frame[column]
+    if values.empty:
+        raise BadData(f"{table.name}: column '{column}' has no rows")
+    blank = values.isna() | (values == "") if _is_text(values) else values.isna()
+    if blank.any():
+        raise BadData(f"{table.place(_first(blank), column)}: the time is blank; fill it in or remove the row")
+    if not _is_text(values) and not pd.api.types.is_numeric_dtype(values.dtype):
+        parsed = _typed(table, column, values, settings)
+    else:
+        codes, unique = pd.factorize(values)
+        texts = [str(value) for value in unique] if not _is_text(values) else list(unique)
+        parsed = _texts(Texts(table, column, codes, texts), settings)
+    if isinstance(settings, Schema):
+        _check_same(table, column, parsed.format, settings.time_format)
+    return parsed
+
+
+def looks_like_times(table: Table, column: str) -> bool:
+    """Whether a column parses as times all the way down; numbers only where that is certain."""
+    values = table.frame[column]
+    if values.empty or pd.api.types.is_bool_dtype(values.dtype):
+        return False
+    if pd.api.types.is_datetime64_any_dtype(values.dtype) or isinstance(values.dtype, pd.PeriodDtype):
+        return True
+    for sample in (values.iloc[:SAMPLE], values):
+        if not _is_text(values) and not pd.api.types.is_numeric_dtype(values.dtype):
+            return all(hasattr(value, "year") for value in values.iloc[:SAMPLE])
+        if sample.isna().any():
+            return False
+        unique = [str(value) for value in pd.unique(sample)]
+        if WHOLE.fullmatch(unique[0]):
+            numbers = _whole(unique)
+            if numbers is None or _number_format(numbers, column.lower(), unique, certain=True) is None:
+                return False
+        else:
+            array = pa.array(unique, pa.string())
+            if not any(patterns.read(array, p).matched.all() for p in patterns.guesses(unique[0])):
+                return False
+    return True
+
+
+def resembles_times(table: Table, column: str) -> bool:
+    """Whether the first value has the shape of a time, or the name is one: parsing it then says what is wrong."""
+    values = table.frame[column]
+    if values.empty:
+        return False
+    first = str(values.iloc[0])
+    shaped = bool(CLOCK_ONLY.fullmatch(first) or (patterns.guesses(first) and not WHOLE.fullmatch(first)))
+    return shaped or column.lower() in TIME_NAMES
+
+
+def format_times(instants: Integers, time_format: TimeFormat) -> "pd.Index[Any]":
+    """Write instants the way the time column was written.
+
+    Parameters
+    ----------
+    instants : [n], as in `ParsedTimes`
+    time_format : how the column was written
+
+    Returns
+    -------
+    pandas.Index
+        Text, whole numbers, datetimes (with a zone if the column had one) or periods, as the column had.
+    """
+    kind, zone, pattern = time_format.kind, time_format.zone, time_format.pattern
+    if kind == "integer":
+        return pd.Index(instants)
+    if kind == "epoch" and pattern is None:
+        return pd.Index(instants * UNITS[time_format.unit or "s"])
+    if kind == "datetime":
+        shown = instants if pattern == "%z" else wall_clock(instants, zone)
+        datetimes = pd.DatetimeIndex(shown.astype("datetime64[s]")).as_unit(time_format.unit or "ns")
+        return datetimes.tz_localize("UTC").tz_convert(zone_of(zone)) if pattern == "%z" and zone else datetimes
+    if kind == "period":
+        return pd.PeriodIndex(pd.DatetimeIndex(instants.astype("datetime64[s]")), freq=pattern)
+    unique, codes = np.unique(instants, return_inverse=True)
+    shown = wall_clock(unique, zone)
+    texts = [patterns.write(int(w), int(w - i), pattern or "%Y-%m-%d") for w, i in zip(shown, unique, strict=True)]
+    if kind == "epoch":
+        return pd.Index(np.array([int(text) for text in texts], np.int64)[codes])
+    return pd.Index(np.asarray(texts, object)[codes], dtype=object)
+
+
+def parse_instant(text: str, time_format: TimeFormat, flag: str = "--origin") -> int:
+    """Read one time that is given as an argument, on the clock of the table; a date is its midnight.
+
+    Raises
+    ------
+    UsageError
+        If it is no time, or could mean two.
+    """
+    if time_format.kind == "integer" or (time_format.unit and time_format.kind == "epoch" and WHOLE.fullmatch(text)):
+        if not WHOLE.fullmatch(text):
+            raise UsageError(f"{flag} {text}: not a whole number, as the times of the table are")
+        return int(text.partition(".")[0]) // (1 if time_format.kind == "integer" else UNITS[time_format.unit or "s"])
+    own = (time_format.pattern,) if time_format.kind == "text" and time_format.pattern else ()
+    array = pa.array([text], pa.string())
+    found: set[int] = set()
+    for pattern in (*own, *patterns.guesses(text)):
+        fields = patterns.read(array, pattern)
+        if fields.real.all():
+            if patterns.has_zone(pattern):
+                offset = int(fields.offsets[0]) if fields.offsets is not None else 0
+                found.add(int(fields.wall[0]) - offset)
+            else:
+                found.add(int(instants_at(fields.wall, time_format.zone, "earlier")[0][0]))
+            if pattern in own:
+                break
+    if len(found) != 1:
+        reason = "can mean two times" if found else "not a time"
+        raise UsageError(f"{flag} {text}: {reason}; write it as 2024-01-31 or 2024-01-31T13:00:00")
+    return found.pop()
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The different values of a time column as text, and which of them each row has."""
+
+    table: Table
+    column: str
+    codes: NDArray[np.intp]
+    unique: list[str]
+
+    def place(self, value: int) -> str:
+        """Say where the first row with this value stands."""
+        return self.table.place(_first(self.codes == value), self.column)
+
+    def first_place(self, wrong: Flags) -> tuple[str, str]:
+        """Return the place of the first row whose value is `wrong` [values], and that value."""
+        row = _first(wrong[self.codes])
+        return self.table.place(row, self.column), self.unique[self.codes[row]]
+
+
+def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
+    """Read times that are written as text or numbers."""
+    counted = isinstance(settings, Schema) and settings.time_format.kind == "integer"
+    counted |= isinstance(settings, TableSettings) and bool(settings.freq and settings.freq.isdigit())
+    if settings.date_format is None and (counted or WHOLE.fullmatch(texts.unique[0])):
+        numbers = _whole(texts.unique)
+        if numbers is None:
+            wrong = np.array([not WHOLE.fullmatch(text) for text in texts.unique])
+            place, text = texts.first_place(wrong)
+            raise BadData(f"{place}: '{text}' is not a whole number as the times before it are")
+        if counted:
+            return ParsedTimes(numbers[texts.codes], TimeFormat(kind="integer"))
+        return _numbers(texts, numbers, settings)
+    array = pa.array(texts.unique, pa.string())
+    fields = _choose(texts, array, settings)
+    if not fields.real.all():
+        place, text = texts.first_place(~fields.real)
+        raise BadData(f"{place}: '{text}' does not exist as a date and time; correct it, or pass --date-format")
+    _refuse_fractions(texts, fields.fraction, settings)
+    pattern = fields.pattern
+    if fields.offsets is None and not patterns.has_zone(pattern):
+        # a date without a time of day has no clock, so no zone either
+        zone = settings.timezone if patterns.has_clock(pattern) else None
+        return _localized(texts, fields.wall, TimeFormat(kind="text", pattern=pattern, zone=zone), settings)
+    offsets = fields.offsets if fields.offsets is not None else np.zeros_like(fields.wall)
+    instants = fields.wall - offsets
+    zone = _written_zone(texts, instants, offsets, settings)
+    return ParsedTimes(instants[texts.codes], TimeFormat(kind="text", pattern=pattern, zone=zone))
+
+
+def _choose(texts: Texts, array: "pa.StringArray", settings: TableSettings | Schema) -> patterns.Fields:
+    """Read the texts by the one pattern that fits all of them."""
+    if settings.date_format is not None:
+        fields = patterns.read(array, settings.date_format)
+        if not fields.matched.all():
+            place, text = texts.first_place(~fields.matched)
+            raise BadData(f"{place}: '{text}' does not fit --date-format '{settings.date_format}'")
+        return fields
+    if isinstance(settings, Schema) and settings.time_format.pattern and settings.time_format.kind == "text":
+        fields = patterns.read(array, settings.time_format.pattern)
+        if fields.real.all():
+            return fields
+    first = texts.unique[0]
+    if CLOCK_ONLY.fullmatch(first):
+        raise BadData(f"{texts.place(0)}: '{first}' is a time of day without a date; add the date to the column")
+    guesses = patterns.guesses(first)
+    if not guesses:
+        raise BadData(
+            f"{texts.place(0)}: '{first}' is not a time that can be recognised; pass --date-format, or --time"
+        )
+    tried = [patterns.read(array, guess) for guess in guesses]
+    fitting = [fields for fields in tried if fields.matched.all()]
+    if not fitting:
+        closest = max(tried, key=lambda fields: int(fields.matched.sum()))
+        place, text = texts.first_place(~closest.matched)
+        raise BadData(f"{place}: {_mismatch(text, first)}")
+    if len(fitting) > 1 and re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", first):
+        return _day_or_month_first(texts, fitting)
+    return max(fitting, key=lambda fields: int(fields.real.sum()))
+
+
+def _mismatch(text: str, first: str) -> str:
+    """Say how a text differs from the first one of its column."""
+    here, there = patterns.guesses(text), patterns.guesses(first)
+    if here and patterns.has_zone(here[0]) != patterns.has_zone(there[0]):
+        return f"'{text}' and '{first}' mix times with and without a zone; write all of them the same way"
+    if CLOCK_ONLY.fullmatch(text):
+        return f"'{text}' is a time of day without a date; add the date"
+    return f"'{text}' is not written as '{first}' is; write all times the same way, or pass --date-format"
+
+
+def _day_or_month_first(texts: Texts, fitting: list[patterns.Fields]) -> patterns.Fields:
+    """Let a value above 12 decide which number is the day."""
+    real = [fields for fields in fitting if fields.real.all()]
+    if len(real) == 1:
+        return real[0]
+    if not real:
+        neither = ~np.logical_or.reduce([fields.real for fields in fitting])
+        if neither.any():
+            place, text = texts.first_place(neither)
+            raise BadData(f"{place}: '{text}' does not exist as a date and time; correct it, or pass --date-format")
+        place, text = texts.first_place(~fitting[0].real)
+        raise BadData(f"{place}: '{text}' has the month first, other rows have the day first; write all the same way")
+    options = " or ".join(f"--date-format '{fields.pattern.replace('%-', '%')}'" for fields in real)
+    raise BadData(
+        f"{texts.place(0)}: '{texts.unique[0]}' can be day-month or month-day, and no row decides; pass {options}"
+    )
+
+
+def _localized(texts: Texts, wall: Integers, time_format: TimeFormat, settings: TableSettings | Schema) -> ParsedTimes:
+    """Turn readings of a wall clock into instants of the zone that `time_format` names, if any."""
+    instants, unclear = instants_at(wall, time_format.zone, "later" if settings.dst == "later" else "earlier")
+    if unclear.any() and settings.dst == "error":
+        place, text = texts.first_place(unclear)
+        raise BadData(
+            f"{place}: '{text}' comes twice or not at all in {time_format.zone}, where the clock changes; "
+            "pass --dst earlier or --dst later"
+        )
+    return ParsedTimes(instants[texts.codes], time_format)
+
+
+def _written_zone(texts: Texts, instants: Integers, offsets: Integers, settings: TableSettings | Schema) -> str:
+    """Name the zone of times that are written with offsets."""
+    if settings.timezone is not None and (offsets_at(instants, settings.timezone) == offsets).all():
+        return settings.timezone
+    if (offsets != offsets[0]).any():
+        place, text = texts.first_place(offsets != offsets[0])
+        follow = f"they do not follow --timezone {settings.timezone}" if settings.timezone else "pass their --timezone"
+        raise BadData(f"{place}: '{text}' has another offset from UTC than '{texts.unique[0]}'; {follow}")
+    if settings.timezone is not None:
+        logger.warning(
+            "%s: the times in column '%s' say their own zone (%s); --timezone %s is not used.",
+            texts.table.name, texts.column, offset_name(int(offsets[0])), settings.timezone,
+        )  # fmt: skip
+    return offset_name(int(offsets[0]))
+
+
+def _refuse_fractions(texts: Texts, fraction: bool, settings: TableSettings | Schema) -> None:
+    if fraction and settings.aggregate is None:
+        raise BadData(
+            f"{texts.table.name}: times in column '{texts.column}' are finer than a second, the finest step there is; "
+            "pass --freq 1s --aggregate mean (or sum, last)"
+        )
+
+
+def _whole(unique: list[str]) -> Integers | None:
+    """[values] as whole numbers, None if one of them is not whole."""
+    if not all(WHOLE.fullmatch(text) for text in unique):
+        return None
+    return np.array([int(text.partition(".")[0]) for text in unique], np.int64)
+
+
+def _number_format(numbers: Integers, name: str, unique: list[str], certain: bool) -> TimeFormat | None:
+    """What whole numbers mean as times, None if that is open; `certain`: without being told that they are times."""
+    low, high = int(numbers.min()), int(numbers.max())
+    widths = {len(text.partition(".")[0]) for text in unique}
+    for width, pattern, first, last in ((8, "%Y%m%d", 19000101, 21001231), (6, "%Y%m", 190001, 210012)):
+        if widths == {width} and first <= low and high <= last and (len(unique) > 2 or not certain):
+            plain = pa.array([text.partition(".")[0] for text in unique], pa.string())
+            if patterns.read(plain, pattern).real.all():
+                return TimeFormat(kind="text", pattern=pattern)
+    if low >= 1900 and high <= 2100 and (name in YEAR_NAMES or not certain):
+        return TimeFormat(kind="text", pattern="%Y")
+    for unit, size in UNITS.items():
+        if EARLIEST * size <= low and high < LATEST * size and (name in EPOCH_NAMES or not certain):
+            return TimeFormat(kind="epoch", unit=unit, zone="UTC")
+    dated = widths == {8} or low > SPREADSHEET[0] or high >= EARLIEST
+    if not dated and (name in STEP_NAMES or not certain):
+        return TimeFormat(kind="integer")
+    return None
+
+
+def _numbers(texts: Texts, numbers: Integers, settings: TableSettings | Schema) -> ParsedTimes:
+    """Read times that are whole numbers: dates without separators, years, epoch numbers or steps."""
+    time_format = _number_format(numbers, texts.column.lower(), texts.unique, certain=False)
+    if time_format is None:
+        low, high = int(numbers.min()), int(numbers.max())
+        if SPREADSHEET[0] <= low and high <= SPREADSHEET[1]:
+            meaning = "can be a spreadsheet's day number or a step; write dates, or pass --freq 1 to count steps"
+        else:
+            meaning = "is not certain as a time (epoch number, yyyymmdd or step); write dates, pass --date-format, "
+            meaning += "or --freq 1 to count steps"
+        raise BadData(f"{texts.place(0)}: '{texts.unique[0]}' {meaning}")
+    if time_format.kind == "integer":
+        return ParsedTimes(numbers[texts.codes], time_format)
+    if time_format.unit is not None:
+        size = UNITS[time_format.unit]
+        _refuse_fractions(texts, bool((numbers % size).any()), settings)
+        return ParsedTimes((numbers // size)[texts.codes], time_format)
+    if pd.api.types.is_numeric_dtype(texts.table.frame[texts.column].dtype):
+        time_format = time_format.model_copy(update={"kind": "epoch"})
+    plain = pa.array([text.partition(".")[0] for text in texts.unique], pa.string())
+    fields = patterns.read(plain, time_format.pattern or "%Y")
+    return ParsedTimes(fields.wall[texts.codes], time_format)
+
+
+def _typed(table: Table, column: str, values: "pd.Series[Any]", settings: TableSettings | Schema) -> ParsedTimes:
+    """Read a column of datetimes, dates or periods."""
+    if isinstance(values.dtype, pd.PeriodDtype):
+        starts = pd.PeriodIndex(values).to_timestamp(how="start").as_unit("s").asi8
+        return ParsedTimes(np.asarray(starts, np.int64), TimeFormat(kind="period", pattern=values.dtype.freq.freqstr))
+    try:
+        index = pd.DatetimeIndex(values)
+    except (ValueError, TypeError) as error:
+        raise BadData(f"{table.name}: column '{column}' cannot be read as times: {error}") from None
+    seconds = np.asarray(index.as_unit("s").asi8, np.int64)
+    unit = index.unit
+    texts = Texts(table, column, np.arange(len(index)), [])
+    _refuse_fractions(texts, bool((index.as_unit("s").as_unit(unit) != index).any()), settings)
+    if index.tz is not None:
+        zone = _zone_name(index.tz, index[0].utcoffset())
+        return ParsedTimes(seconds, TimeFormat(kind="datetime", pattern="%z", unit=unit, zone=zone))
+    codes, unique = pd.factorize(seconds)
+    shown = [str(np.datetime64(int(value), "s")).replace("T", " ") for value in unique]
+    dated = not (unique % patterns.DAY).any()  # dates without a time of day have no zone
+    time_format = TimeFormat(kind="datetime", unit=unit, zone=None if dated else settings.timezone)
+    return _localized(Texts(table, column, codes, shown), np.asarray(unique), time_format, settings)
+
+
+def _zone_name(zone: tzinfo, offset: timedelta | None) -> str:
+    """The IANA name of a zone object, or its fixed offset."""
+    name = getattr(zone, "key", None) or getattr(zone, "zone", None)
+    return str(name) if name else offset_name(int(offset.total_seconds()) if offset else 0)
+
+
+def _check_same(table: Table, column: str, found: TimeFormat, fitted: TimeFormat) -> None:
+    """Refuse times of another nature or zone than at fit."""
+    if (found.kind == "integer") != (fitted.kind == "integer"):
+        raise BadData(f"{table.name}: times in column '{column}' are not of the kind seen at fit (dates against steps)")
+    if found.zone != fitted.zone:
+        names = [f"of zone {zone}" if zone else "without a zone" for zone in (found.zone, fitted.zone)]
+        raise BadData(f"{table.name}: times in column '{column}' are {names[0]}; at fit they were {names[1]}")
+
+
+def _is_text(values: "pd.Series[Any]") -> bool:
+    return pd.api.types.is_string_dtype(values.dtype) and (values.empty or isinstance(values.iloc[0], str))
+
+
+def _first(flags: "Flags | pd.Series[bool]") -> int:
+    return int(np.argmax(np.asarray(flags)))

@@ -1,0 +1,76 @@
+"""Between instants and the wall clock of a zone."""
+
+import re
+from datetime import timedelta, timezone, tzinfo
+from typing import Literal
+from zoneinfo import ZoneInfo, available_timezones
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.errors import UsageError, did_you_mean
+
+Integers = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+DAY = 86_400
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return the zone of an IANA name or a fixed offset such as ``+02:00``.
+
+    Raises
+    ------
+    UsageError
+        If there is no such zone, with the nearest one that there is.
+    """
+    fixed = re.fullmatch(r"([+-])(\d{2}):(\d{2})", name)
+    if fixed:
+        sign = -1 if fixed[1] == "-" else 1
+        return timezone(sign * timedelta(hours=int(fixed[2]), minutes=int(fixed[3])))
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        hint = did_you_mean(name, sorted(available_timezones()))
+        raise UsageError(f"--timezone {name}: no such time zone{hint} (IANA names such as Europe/Berlin)") from None
+
+
+def offset_name(seconds: int) -> str:
+    """Name a fixed offset: ``UTC`` for 0, else such as ``+02:00``."""
+    if seconds == 0:
+        return "UTC"
+    hours, minutes = divmod(abs(seconds) // 60, 60)
+    return f"{'-' if seconds < 0 else '+'}{hours:02d}:{minutes:02d}"
+
+
+def wall_clock(instants: Integers, zone: str | None) -> Integers:
+    """Seconds since 1970-01-01 as the clocks of `zone` show them; instants themselves where there is no zone."""
+    if zone is None or zone == "UTC":
+        return instants
+    index = pd.DatetimeIndex(instants.astype("datetime64[s]"), tz="UTC").tz_convert(zone_of(zone)).tz_localize(None)
+    return np.asarray(index.as_unit("s").asi8, np.int64)
+
+
+def offsets_at(instants: Integers, zone: str | None) -> Integers:
+    """Seconds east of UTC of `zone` at each instant."""
+    return wall_clock(instants, zone) - instants
+
+
+def instants_at(wall: Integers, zone: str | None, dst: Literal["earlier", "later"]) -> tuple[Integers, Flags]:
+    """Turn readings of the wall clock into instants.
+
+    Returns
+    -------
+    instants : same shape as `wall`, seconds since 1970-01-01 UTC
+    unclear : where a clock change makes the reading come twice or not at all; `dst` chose there
+    """
+    if zone is None or zone == "UTC":
+        return wall, np.zeros(len(wall), bool)
+    # clocks change at most once within a day, so the offsets a day before and after are those on both sides
+    before = wall - offsets_at(wall - DAY, zone)
+    after = wall - offsets_at(wall + DAY, zone)
+    shown_before, shown_after = wall_clock(before, zone) == wall, wall_clock(after, zone) == wall
+    chosen = np.minimum(before, after) if dst == "earlier" else np.maximum(before, after)
+    unclear = (before != after) & (shown_before == shown_after)
+    return np.where(unclear, chosen, np.where(shown_before, before, after)), unclear

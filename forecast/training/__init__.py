@@ -1,0 +1,1 @@
+"""The plan, the loop, the devices and the ensemble."""

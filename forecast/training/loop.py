@@ -1,0 +1,176 @@
+"""The training loop: draw, step, validate, keep the best, refit on all data."""
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from forecast.errors import BadData
+from forecast.models.shared.model import RecurrentModel
+from forecast.series.windows import Batch
+from forecast.settings import TrainSettings
+from forecast.training.plan import Plan
+
+log = logging.getLogger("forecast")
+
+RETRIES = 4  # times a diverged run is taken up from its best weights with half the rate
+
+Draw = Callable[[torch.Generator, int, bool], Batch]
+"""(generator, windows, whether held-out values may be targets) -> a training batch"""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a fit stands; `loss` is that of the last training batch."""
+
+    member: int
+    step: int
+    steps: int
+    loss: float
+    validation: float | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One trained member: its weights, its best validation loss, and the step at which a deadline cut it."""
+
+    weights: dict[str, Tensor]
+    validation: float | None
+    cut: int | None
+    steps: int
+
+
+def rate_at(step: int, steps: int) -> float:
+    """Share of the peak learning rate at a step: linear warm-up, then a cosine to zero."""
+    warm = min(100, max(1, steps // 10))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+
+
+def train(
+    network: RecurrentModel,
+    draw: Draw,
+    validation: list[Batch],
+    settings: TrainSettings,
+    plan: Plan,
+    *,
+    member: int = 0,
+    deadline: float | None = None,
+    on_step: Callable[[Progress], None] | None = None,
+) -> Trained:
+    """Train one network, in place.
+
+    Until the last `plan.refit_steps` steps the held-out values are no targets and the best weights on them are kept;
+    then training goes on from those with all values, at the end of the same learning rate schedule.
+
+    Parameters
+    ----------
+    validation : held-out batches, may be empty
+    deadline : `time.monotonic()` at which training is cut; where it was cut is returned, so that a plan repeats it
+
+    Raises
+    ------
+    BadData
+        If the loss is not a number even at a fraction of the learning rate.
+    """
+    run = _Run(network, settings, plan.steps)
+    generator = torch.Generator().manual_seed(settings.seed + 7919 * (member + 1))
+    cut_at = plan.cuts[member] if member < len(plan.cuts) else None
+    refit_from = plan.steps - plan.refit_steps
+    step, done, stale = 0, 0, 0
+    cut = None
+    while step < plan.steps:
+        if done > 0 and (done == cut_at or (deadline is not None and time.monotonic() > deadline)):
+            cut = done
+            break
+        if step == refit_from and validation:
+            run.restore_best()
+        loss = run.step(draw(generator, plan.batch_size, step >= refit_from or not validation), step)
+        step, done = step + 1, done + 1
+        if on_step is not None:
+            on_step(Progress(member, step, plan.steps, loss, run.best))
+        if validation and step < refit_from and (step % plan.validate_every == 0 or step == refit_from - 1):
+            stale = 0 if run.validate(validation) else stale + 1
+            if stale >= settings.patience:
+                step = refit_from
+    if validation and step <= refit_from:
+        run.validate(validation)
+        run.restore_best()
+    if not all(bool(p.isfinite().all()) for p in network.parameters()):
+        raise _diverged()
+    network.eval()
+    weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
+    return Trained(weights, run.best, cut, done)
+
+
+class _Run:
+    """What one run carries from step to step: optimizer, best weights, rate."""
+
+    def __init__(self, network: RecurrentModel, settings: TrainSettings, steps: int) -> None:
+        self.network, self.settings, self.steps = network, settings, steps
+        self.best: float | None = None
+        self.kept = copy.deepcopy(network.state_dict())
+        self.factor, self.retries = 1.0, RETRIES
+        self._new_optimizer()
+
+    def _new_optimizer(self) -> None:
+        rate, decay = self.settings.learning_rate, self.settings.weight_decay
+        parameters = self.network.parameters()
+        self.optimizer: torch.optim.Optimizer = (
+            torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, foreach=True)
+            if self.settings.optimizer == "adamw"
+            else torch.optim.Adam(parameters, lr=rate, foreach=True)
+        )
+
+    def step(self, batch: Batch, step: int) -> float:
+        self.network.train()
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * self.factor * rate_at(step, self.steps)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.network.loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        if not bool(torch.isfinite(norm + loss)):
+            self._retry()
+            return math.nan
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def validate(self, batches: list[Batch]) -> bool:
+        """Measure the held-out loss; keep the weights and say True where it is the best so far."""
+        self.network.eval()
+        with torch.no_grad():
+            losses = [float(self.network.loss(batch)) for batch in batches]
+        sizes = [float((batch.target_mask * batch.weight[:, None]).sum()) for batch in batches]
+        loss = sum(a * b for a, b in zip(losses, sizes, strict=True)) / max(sum(sizes), 1e-6)
+        if not math.isfinite(loss):
+            self._retry()
+            return False
+        if self.best is None or loss < self.best:
+            self.best, self.kept = loss, copy.deepcopy(self.network.state_dict())
+            return True
+        return False
+
+    def restore_best(self) -> None:
+        if self.best is not None:
+            self.network.load_state_dict(self.kept)
+            self._new_optimizer()  # its momentum belongs to other weights
+
+    def _retry(self) -> None:
+        if self.retries == 0:
+            raise _diverged()
+        self.retries -= 1
+        self.factor /= 2
+        log.warning("the loss became NaN; training goes on from the best weights with half the learning rate")
+        self.network.load_state_dict(self.kept)
+        self._new_optimizer()
+
+
+def _diverged() -> BadData:
+    return BadData("the loss became NaN and stays so; look for extreme values, or pass a smaller --learning-rate")

@@ -1,0 +1,113 @@
+"""The plan of a fit: what training does, as a function of data, settings and an estimate of cost, not of a clock."""
+
+import os
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from forecast.models.shared.model import RecurrentModel
+from forecast.series.windows import Batch
+
+SECONDS = 40.0  # what an estimated fit without a budget may take on two cores
+LEAST, PASSES = 500, 40  # steps, and passes over the windows, that a fit without a budget is given time allowing
+RATE, LAUNCH, STEP = 4e10, 2e-4, 2e-3  # operations a second, seconds a recurrent step, seconds a step of anything else
+REFIT = 0.2  # share of the steps that train on all data, the newest values included
+
+
+class Plan(BaseModel):
+    """All that a fit repeats, beside data, settings and seed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    batch_size: int = Field(ge=1, description="windows a step")
+    steps: int = Field(ge=1, description="steps of each member, the refit on all data included")
+    refit_steps: int = Field(ge=0, description="the last of them, which train on all data")
+    validate_every: int = Field(ge=1, description="steps between two validations")
+    threads: int = Field(ge=1, description="threads a member is trained with")
+    members: int = Field(1, ge=1, description="networks whose median is the forecast")
+    cuts: tuple[int | None, ...] = Field((), description="the step at which a deadline cut each member, if it did")
+
+
+def make_plan(
+    windows: int,
+    seconds_a_step: float,
+    *,
+    held_out: bool,
+    batch_size: int,
+    steps: int | None = None,
+    seconds: float | None = None,
+    members: int = 1,
+    threads: int = 1,
+) -> Plan:
+    """Lay out a fit.
+
+    Parameters
+    ----------
+    windows : windows that can be drawn
+    seconds_a_step : estimated, or measured where there is a budget
+    held_out : whether validation windows are held out; if not, all steps train on all data
+    batch_size : windows a step
+    steps : wanted by the user
+    seconds : the budget left for training, all members together
+    threads : of each member; one by default, since threads that wait for each other at every small step come to a
+        crawl on a machine that has anything else to do
+    """
+    if steps is None:
+        limit = (seconds or SECONDS) / members / seconds_a_step
+        wanted = max(LEAST, PASSES * windows / batch_size) if seconds is None else limit
+        steps = max(1, int(min(limit, wanted)))
+    refit = int(REFIT * steps) if held_out else 0
+    return Plan(
+        batch_size=batch_size,
+        steps=steps,
+        refit_steps=refit,
+        validate_every=max(10, steps // 25),
+        threads=threads,
+        members=members,
+    )
+
+
+def most_threads() -> int:
+    """Threads that may be worth trying; recurrent steps are too small to feed more than a few."""
+    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+
+
+def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: float | None) -> int:
+    """A power of two from 32 to 512: some steps in every pass over the windows, and enough of them in the time there is."""
+    size = max(32, min(512, 2 ** ((max(windows, 1) // 8).bit_length() - 1)))
+    while size > 64 and (seconds or SECONDS) / estimate(size) < LEAST:
+        size //= 2
+    return size
+
+
+def estimate_step(network: RecurrentModel, batch: Batch, batch_size: int) -> float:
+    """Seconds that one training step would take on two cores: counted, not timed, so that a plan repeats.
+
+    Every layer costs its weights times the places where it is applied, forward and twice that backward; a recurrent
+    layer costs its steps besides.
+    """
+    operations, launches = 0.0, 0.0
+
+    def count(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        nonlocal operations, launches
+        weights = sum(p.numel() for p in layer.parameters(recurse=False))
+        first = inputs[0]
+        if not isinstance(first, Tensor) or not first.is_floating_point():
+            return
+        places = prod(first.shape[:-1]) / len(batch)  # applications for each window
+        operations += 2.0 * weights * places
+        launches += places * getattr(layer, "num_layers", 1) if isinstance(layer, nn.RNNBase) else 1
+
+    leaves = [layer for layer in network.modules() if next(layer.parameters(recurse=False), None) is not None]
+    hooks = [layer.register_forward_hook(count) for layer in leaves if layer is not network]
+    try:
+        with torch.no_grad():
+            network.outputs(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return 3.0 * operations * batch_size / RATE + launches * LAUNCH + STEP

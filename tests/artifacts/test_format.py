@@ -1,0 +1,395 @@
+"""Files of one version: equal bytes for equal contents, and nothing but plain values read back."""
+
+import contextlib
+import gzip
+import hashlib
+import io
+import json
+import os
+import pickle
+import struct
+import subprocess
+import sys
+import zlib
+
+import joblib
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forecast.artifacts import format as artifact_format
+from forecast.artifacts.format import Contents, artifact_hash, decode, dump_manifest, encode, load_manifest
+from forecast.errors import ArtifactRefused, Unavailable
+
+HASH_IN_A_PROCESS = """
+import numpy as np
+from forecast.artifacts.format import Contents, artifact_hash, encode
+text = "".join(["le", "vel"])
+scaler = {"b": [text, "le" + text[2:], 0.1], "a": {text: None, "c": [1, 2.5, True]}}
+if %r:
+    scaler = dict(reversed(scaler.items()))
+print(artifact_hash(encode(Contents({"x": {"z": 1, "a": 2}}, {"w": np.ones((2, 3), np.float32)}, scaler, {}))))
+"""
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda below: st.lists(below, max_size=4) | st.dictionaries(st.text(), below, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+plain_dicts = st.dictionaries(st.text(), plain, max_size=5)
+
+
+def contents(**changes):
+    values = {
+        "config": {"horizon": 24, "ids": ["store"], "seed": None},
+        "weights": {"cell.weight": np.arange(6, dtype=np.float32).reshape(2, 3), "bias": np.float32([0.5])},
+        "scaler": {"level": [1.5, -2.0], "categories": {"shop": ["a", "b"]}},
+        "history": {"values": np.arange(4, dtype=np.float32), "observed": np.array([True, False, True, True])},
+        "calibration": {"scores": np.arange(3, dtype=np.float64)},
+    }
+    return Contents(**{**values, **changes})
+
+
+def refused(name, data, **changes):
+    files = encode(contents(**changes))
+    files[name] = data
+    with pytest.raises(ArtifactRefused, match=name.replace(".", r"\.")) as caught:
+        decode(files, where="store/v/")
+    assert str(caught.value).startswith(f"store/v/{name}: ")
+    return str(caught.value)
+
+
+def tensors(header, payload=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + payload
+
+
+def as_bits(arrays):
+    return {name: (array.dtype, array.shape, array.tobytes()) for name, array in arrays.items()}
+
+
+def test_contents_come_back_as_they_were():
+    before = contents()
+    after = decode(encode(before))
+    assert after.config == before.config
+    assert after.scaler == before.scaler
+    assert as_bits(after.weights) == as_bits(before.weights)
+    assert as_bits(after.history) == as_bits(before.history)
+    assert as_bits(after.calibration) == as_bits(before.calibration)
+
+
+def test_calibration_may_be_missing():
+    files = encode(contents(calibration=None))
+    assert sorted(files) == ["config.json", "history.safetensors", "model.safetensors", "scaler.joblib"]
+    assert decode(files).calibration is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(plain_dicts)
+def test_any_plain_values_come_back(value):
+    after = decode(encode(contents(config=value, scaler=value)))
+    assert repr(after.config) == repr(json.loads(json.dumps(value, sort_keys=True)))
+    assert repr(after.scaler) == repr(after.config)
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64", "float32", "float64", ">f4", ">i8"])
+@pytest.mark.parametrize(
+    "shape_of", [lambda a: a, lambda a: a[:, ::2], np.asfortranarray, lambda a: a[0, 0], lambda a: a[:0], np.transpose]
+)
+def test_arrays_come_back_whatever_their_memory_looks_like(dtype, shape_of):
+    array = np.asarray(shape_of((np.arange(12).reshape(3, 4) % 5).astype(dtype)))
+    after = decode(encode(contents(history={"array": array}))).history["array"]
+    assert after.shape == array.shape
+    np.testing.assert_array_equal(after, array)
+    assert after.flags.writeable
+
+
+def test_scaler_is_an_ordinary_joblib_file():
+    assert joblib.load(io.BytesIO(encode(contents())["scaler.joblib"])) == contents().scaler
+
+
+def test_hash_does_not_depend_on_process_order_or_identity_of_objects():
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    hashes = {
+        subprocess.run(
+            [sys.executable, "-c", HASH_IN_A_PROCESS % reverse],
+            capture_output=True,
+            check=True,
+            text=True,
+            env={**environment, "PYTHONHASHSEED": seed},
+        ).stdout
+        for reverse, seed in [(False, "1"), (True, "2")]
+    }
+    assert len(hashes) == 1
+
+
+def test_hash_covers_every_file_and_name_but_not_the_manifest():
+    files = encode(contents())
+    before = artifact_hash(files)
+    assert artifact_hash(files | {"MANIFEST.json": b"any"}) == before
+    assert artifact_hash(dict(reversed(files.items()))) == before
+    for name in files:
+        assert artifact_hash(files | {name: files[name] + b" "}) != before
+    swapped = files | {"config.json": files["scaler.joblib"], "scaler.joblib": files["config.json"]}
+    assert artifact_hash(swapped) != before
+
+
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), {1: 2}, {"a": {None: 1}}, np.float64(1), np.arange(2), {1, 2}, 2**63, b"x"]
+)
+@pytest.mark.parametrize("where", ["config", "scaler"])
+def test_values_that_are_not_plain_are_not_written(where, value):
+    with pytest.raises((TypeError, ValueError)):
+        encode(contents(**{where: {"key": value}}))
+
+
+def test_endless_nesting_is_not_written():
+    value = {}
+    value["self"] = value
+    with pytest.raises(ValueError, match="nested deeper"):
+        encode(contents(scaler=value))
+
+
+@pytest.mark.parametrize(
+    ("where", "arrays"),
+    [
+        ("weights", {"w": np.float32([1, np.nan])}),
+        ("weights", {"w": np.float32([np.inf])}),
+        ("weights", {"w": np.float64([1])}),
+        ("history", {"ids": np.array(["a"])}),
+        ("history", {"ids": np.array([{}], dtype=object)}),
+        ("history", {"half": np.float16([1])}),
+        ("history", {"__metadata__": np.float32([1])}),
+    ],
+)
+def test_arrays_that_could_not_be_read_are_not_written(where, arrays):
+    with pytest.raises((TypeError, ValueError)):
+        encode(contents(**{where: arrays}))
+
+
+def test_file_beyond_its_limit_is_not_written(monkeypatch):
+    monkeypatch.setitem(artifact_format.LIMITS, "history.safetensors", 100)
+    with pytest.raises(Unavailable, match=r"history\.safetensors would have .* --lookback"):
+        encode(contents())
+
+
+def test_missing_and_unknown_files_are_refused():
+    files = encode(contents())
+    without = {name: data for name, data in files.items() if name != "scaler.joblib"}
+    with pytest.raises(ArtifactRefused, match=r"scaler\.joblib: is missing"):
+        decode(without)
+    with pytest.raises(ArtifactRefused, match=r"model\.pt: does not belong"):
+        decode(files | {"model.pt": b""})
+
+
+class Payload:
+    """Pickles as a call of os.mkdir."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.mkdir, (self.marker,)
+
+
+def payloads(marker):
+    """Pickles that would create the folder `marker` if they were run, by the opcode that does it."""
+    name = marker.encode()
+    call = b"cposix\nmkdir\n(V" + name + b"\ntR."
+    text = b"\x8c" + bytes([len(name)]) + name
+    yield "reduce", pickle.dumps(Payload(marker), protocol=4)
+    yield "in a dict", pickle.dumps({"level": [1.0, Payload(marker)]}, protocol=4)
+    yield "protocol 0", pickle.dumps(Payload(marker), protocol=0)
+    yield "protocol 5", pickle.dumps(Payload(marker), protocol=5)
+    yield "global", b"\x80\x04" + call
+    yield "inst", b"\x80\x04(V" + name + b"\niposix\nmkdir\n."
+    yield "obj", b"\x80\x04(cposix\nmkdir\nV" + name + b"\no."
+    yield "stack global", b"\x80\x04\x8c\x05posix\x8c\x05mkdir\x93" + text + b"\x85R."
+    yield "newobj", b"\x80\x04cbuiltins\nobject\n)\x81."
+    yield "newobj_ex", b"\x80\x04cbuiltins\nobject\n)}\x92."
+    yield "extension", b"\x80\x04\x82\x01."
+    yield "persistent id", b"\x80\x04Vx\nQ."
+    yield "build", b"\x80\x04}}b."
+    yield "reduce on text", b"\x80\x04" + text + b")R."
+    yield "pickle after the end", b"\x80\x04}." + call
+    yield "numpy", joblib_bytes({"a": np.arange(3)})
+    yield "numpy scalar", joblib_bytes({"a": np.float64(1)})
+
+
+def joblib_bytes(value, compress=0):
+    file = io.BytesIO()
+    joblib.dump(value, file, compress=compress, protocol=4)
+    return file.getvalue()
+
+
+def test_pickles_with_a_payload_are_refused_and_not_run(tmp_path):
+    marker = str(tmp_path / "ran")
+    for _, data in payloads(marker):
+        refused("scaler.joblib", data)
+        assert not os.path.exists(marker)
+
+
+def test_unpickler_itself_knows_no_class(tmp_path, monkeypatch):
+    monkeypatch.setattr(artifact_format, "_check_opcodes", lambda data: None)
+    for kind, data in payloads(str(tmp_path / "ran")):
+        if kind != "pickle after the end":  # an unpickler reads one pickle, whatever follows
+            refused("scaler.joblib", data)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("compress", [1, ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3)])
+def test_compressed_joblib_is_refused(compress):
+    assert "compressed" in refused("scaler.joblib", joblib_bytes({"level": 1.0}, compress))
+
+
+def test_bomb_is_not_inflated():
+    refused("scaler.joblib", zlib.compress(b"\0" * 10_000_000))
+    refused("scaler.joblib", gzip.compress(b"\0" * 10_000_000))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x80\x04",
+        b"\x80\x04.",
+        b"\x80\x04N.",
+        b"\x80\x04]\x94h\x00a.",  # a list that holds itself
+        b"\x80\x04(1.",
+        b"\x80\x04}r\xff\xff\xff\x7f.",  # asks for a memo of 2**31 entries
+        b"\x80\x04\x96\xff\xff\xff\xff\xff\xff\xff\x7f.",  # a bytearray of 2**63 bytes
+        b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7f.",  # text of 2**63 bytes
+        b"\x80\x04X\xff\xff\xff\x7f.",
+        b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.",
+        b"\x80\x04}\x8c\x01aG\x7f\xf0\x00\x00\x00\x00\x00\x00s.",  # infinity
+        b"\x80\x04}K\x01K\x02s.",  # a key that is not text
+        b"\x80\x04}]K\x01s.",  # a key that has no hash
+        b"\x80\x04}\x8c\x01a\x8a\x09" + b"\x01" * 9 + b"s.",  # an integer of 72 bits
+        b"\x80\x04" + b"]" * 5000 + b"a" * 4999 + b".",
+    ],
+)
+def test_malformed_pickles_are_refused(data):
+    refused("scaler.joblib", data)
+
+
+def test_pickle_that_doubles_at_every_step_is_refused():
+    steps = b"".join(b"]\x94(h" + bytes([n]) + b"h" + bytes([n]) + b"e" for n in range(30))
+    refused("scaler.joblib", b"\x80\x04}\x8c\x01a]\x94" + steps + b"s.")
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_mutated_scaler_is_read_as_plain_values_or_refused(data):
+    files = encode(contents())
+    damaged = bytearray(files["scaler.joblib"])
+    for _ in range(data.draw(st.integers(1, 4))):
+        position = data.draw(st.integers(0, len(damaged) - 1))
+        damaged[position] = data.draw(st.integers(0, 255))
+    files["scaler.joblib"] = bytes(damaged)
+    with contextlib.suppress(ArtifactRefused):
+        json.dumps(decode(files).scaler, allow_nan=False)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.sampled_from(["config.json", "model.safetensors", "history.safetensors"]), st.data())
+def test_mutated_files_are_read_or_refused(name, data):
+    files = encode(contents())
+    damaged = bytearray(files[name])
+    damaged[data.draw(st.integers(0, len(damaged) - 1))] = data.draw(st.integers(0, 255))
+    files[name] = bytes(damaged[: data.draw(st.integers(0, len(damaged)))])
+    with contextlib.suppress(ArtifactRefused):
+        decode(files)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b'{"a": NaN}',
+        b'{"a": -Infinity}',
+        b'{"a": 1e999}',
+        b'{"a": 1, "a": 2}',
+        b'{"a": 9223372036854775808}',
+        b'{"a": ' + b"9" * 10_000 + b"}",
+        b'{"a": "\xff"}',
+        b'\xef\xbb\xbf{"a": 1}',
+        '{"a": 1}'.encode("utf-16"),
+        b'{"a": ' + b"[" * 40 + b"]" * 40 + b"}",
+        b'{"a":' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+        b"[" * 1_000_000,
+    ],
+)
+def test_loose_json_is_refused(data):
+    refused("config.json", data)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\0" * 8,
+        struct.pack("<Q", 2**63) + b"{}",
+        struct.pack("<Q", 99_999_999) + b"{}",
+        tensors(b"{" * 1000),
+        tensors({"w": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}}, b"\0" * 4),
+        tensors({"w": {"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 4]}}, b"\0" * 4),
+        tensors({"w": {"dtype": "F32", "shape": [0, 2**63], "data_offsets": [0, 0]}}),
+        tensors({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, b"\0" * 8),
+        tensors({"w": {"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}}, b"\0" * 8),
+        tensors({"w": {"dtype": "F64", "shape": [1], "data_offsets": [0, 8]}}, b"\0" * 8),
+        tensors({"w": {"dtype": "BF16", "shape": [1], "data_offsets": [0, 2]}}, b"\0" * 2),
+        tensors({"w": {"dtype": "O", "shape": [1], "data_offsets": [0, 8]}}, b"\0" * 8),
+        tensors({"w": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}, np.float32([np.nan]).tobytes()),
+    ],
+)
+def test_malformed_weights_are_refused(data):
+    refused("model.safetensors", data)
+
+
+def test_flags_that_are_neither_true_nor_false_are_refused():
+    header = {"observed": {"dtype": "BOOL", "shape": [2], "data_offsets": [0, 2]}}
+    assert "neither" in refused("history.safetensors", tensors(header, b"\x01\x02"))
+
+
+def test_manifest_says_what_a_version_is_made_of():
+    files = encode(contents())
+    manifest = load_manifest(dump_manifest(files, "v", "2026-01-01T00:00:00+00:00"), "MANIFEST.json")
+    assert manifest.hash == artifact_hash(files)
+    assert manifest.files["config.json"].sha256 == hashlib.sha256(files["config.json"]).hexdigest()
+    assert manifest.packages["numpy"] == np.__version__
+    assert "python" in manifest.packages
+
+
+@pytest.mark.parametrize(("needs", "said"), [(">=2.1", "forecast>=2.1"), ("; rm -rf ~", "forecast, a newer one")])
+def test_newer_format_is_refused_by_name_of_the_version_that_is_needed(needs, said):
+    manifest = json.dumps({"format": 2, "needs": needs, "unheard": "of"}).encode()
+    with pytest.raises(ArtifactRefused, match=said) as caught:
+        load_manifest(manifest, "store/v/MANIFEST.json")
+    assert str(caught.value).startswith("store/v/MANIFEST.json: has format 2")
+    assert "rm -rf" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 0},
+        {"format": True},
+        {"format": "1"},
+        {"hash": "0" * 64},
+        {"hash": 3},
+        {"files": {}},
+        {"files": {"../../x": {"size": 1, "sha256": "0" * 64}}},
+        {"files": {"config.json": {"size": 2**60, "sha256": "0" * 64}}},
+        {"files": {"MANIFEST.json": {"size": 1, "sha256": "0" * 64}}},
+        {"packages": [1]},
+        {"unknown": 1},
+    ],
+)
+def test_manifest_that_contradicts_itself_is_refused(change):
+    value = json.loads(dump_manifest(encode(contents()), "v", "2026-01-01T00:00:00+00:00"))
+    with pytest.raises(ArtifactRefused, match=r"MANIFEST\.json: cannot be trusted"):
+        load_manifest(json.dumps(value | change).encode(), "MANIFEST.json")

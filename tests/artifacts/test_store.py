@@ -1,0 +1,539 @@
+"""A store of versions: whatever dies or breaks, a whole version is live, and nothing foreign is believed."""
+
+import errno
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from forecast.artifacts.format import Contents, artifact_hash, dump_manifest, encode
+from forecast.artifacts.store import Store
+from forecast.errors import ArtifactRefused, Busy, CannotCreate, ForecastError, NoInput, StorageFailure, UsageError
+
+CALLS = "open mkdir write fsync fchmod close rename replace unlink rmdir pwrite ftruncate"
+
+# Save once for every n-th call into the system, killed at it with half of a write written. Look at the store each time.
+KILLS = """
+import os, signal, sys
+import numpy as np
+from forecast.artifacts.format import Contents
+from forecast.artifacts.store import Store
+
+store = Store(sys.argv[1])
+calls = sys.argv[2].split()
+
+def contents(number):
+    return Contents({"number": number}, {"w": np.full(50, number, np.float32)}, {"number": number}, {})
+
+def save(number):
+    with store.lock() as writer:
+        writer.save(contents(number), keep=2)
+
+def die_at(number):
+    left = [number]
+    def wrap(name, function):
+        def call(*arguments, **options):
+            left[0] -= 1
+            if left[0] == 0:
+                if name == "write":
+                    function(arguments[0], arguments[1][: len(arguments[1]) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **options)
+        return call
+    for name in calls:
+        setattr(os, name, wrap(name, getattr(os, name)))
+
+for number in range(3):
+    save(number)
+live = 2
+for number in range(1, 1000, int(sys.argv[3])):
+    child = os.fork()
+    if child == 0:
+        die_at(number)
+        save(live + 1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    found, info = store.load()
+    assert found.config["number"] in (live, live + 1), (number, found.config, live)
+    assert found.scaler["number"] == found.config["number"] == found.weights["w"][0]
+    live = found.config["number"]
+    for version in store.versions():
+        store.load(version.id)
+    if os.WIFEXITED(status):
+        assert os.WEXITSTATUS(status) == 0
+        break
+print(number, len(store.versions()), sorted(name for name in os.listdir(store.path) if not name.startswith("v-")))
+"""
+
+
+def contents(number=0):
+    return Contents(
+        config={"number": number},
+        weights={"w": np.full(4, number, np.float32)},
+        scaler={"level": [1.5, float(number)]},
+        history={"observed": np.array([True, False])},
+    )
+
+
+def save(store, number=0, **options):
+    with store.lock() as writer:
+        return writer.save(contents(number), **options)
+
+
+def number_of(store, version=None):
+    return store.load(version)[0].config["number"]
+
+
+def forge(store, contained, **changes):
+    """Put a version that agrees with itself into the live place, as someone who means harm would."""
+    version = "v-20300101T000000.000000Z-0123abcd"
+    folder = store.path / version
+    folder.mkdir(parents=True)
+    for name, data in contained.items():
+        (folder / name).write_bytes(data)
+    manifest = json.loads(dump_manifest(contained, version, "2030-01-01T00:00:00+00:00")) | changes
+    data = json.dumps(manifest).encode()
+    (folder / "MANIFEST.json").write_bytes(data)
+    (store.path / "CURRENT").write_text(f"{version} {hashlib.sha256(data).hexdigest()}\n")
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "forecast-model")
+
+
+def test_saved_version_is_live_and_comes_back(store):
+    info = save(store, 7)
+    found, loaded = store.load()
+    assert loaded == info
+    assert store.current() == info.id
+    assert store.versions() == [info]
+    assert found.config == {"number": 7}
+    assert info.hash == artifact_hash(encode(contents(7)))
+
+
+def test_equal_contents_have_equal_hashes_at_other_times(store):
+    assert save(store, 1).hash == save(store, 1).hash
+    assert save(store, 1).hash != save(store, 2).hash
+
+
+def test_older_version_can_be_loaded_and_promoted(store):
+    first, second = save(store, 1), save(store, 2)
+    assert number_of(store) == 2
+    assert number_of(store, first.id) == 1
+    with store.lock() as writer:
+        assert writer.promote(first.id) == first
+    assert store.current() == first.id
+    assert [version.id for version in store.versions()] == [first.id, second.id]
+
+
+def test_version_can_be_saved_without_going_live(store):
+    first = save(store, 1)
+    second = save(store, 2, promote=False)
+    assert store.current() == first.id
+    assert number_of(store, second.id) == 2
+
+
+def test_pruning_keeps_the_newest(store):
+    ids = [save(store, number, keep=3).id for number in range(6)]
+    assert [version.id for version in store.versions()] == ids[3:]
+
+
+def test_pruning_spares_the_live_version_and_the_one_before_it(store):
+    ids = [save(store, number).id for number in range(4)]
+    with store.lock() as writer:
+        writer.promote(ids[1])
+    for number in (4, 5, 6):
+        ids.append(save(store, number, keep=1, promote=False).id)
+    assert [version.id for version in store.versions()] == [ids[0], ids[1], ids[6]]
+    last = save(store, 7, keep=1).id
+    assert [version.id for version in store.versions()] == [ids[1], ids[6], last]
+
+
+def test_nothing_to_keep_is_a_usage_error(store):
+    with pytest.raises(UsageError, match="--keep 0"):
+        save(store, keep=0)
+
+
+def test_ids_sort_in_the_order_of_saving_even_if_the_clock_goes_back(store):
+    noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
+    ids = [save(store, number, created=noon - timedelta(hours=number)).id for number in range(3)]
+    assert ids == sorted(ids)
+    assert ids[0].startswith("v-20260301T120000.000000Z-")
+    assert [version.created >= noon for version in store.versions()] == [True] * 3
+
+
+def test_no_store_says_fit_first_and_names_the_folder(store):
+    for read in (store.load, store.versions, store.current):
+        with pytest.raises(NoInput, match=r"forecast-model: .*`forecast fit` first"):
+            read()
+    assert not store.path.exists()
+
+
+def test_empty_folder_says_fit_first(store):
+    store.path.mkdir()
+    with pytest.raises(NoInput, match="holds no forecaster yet; run `forecast fit` first"):
+        store.load()
+    assert store.versions() == []
+
+
+def test_unknown_version_is_answered_with_those_that_are_there(store):
+    info = save(store)
+    with pytest.raises(NoInput, match=info.id):
+        store.load("v-20200101T000000.000000Z-00000000")
+
+
+@pytest.mark.parametrize(
+    "version",
+    ["", "..", "../v-20200101T000000.000000Z-00000000", "v-20201301T000000.000000Z-00000000", "latest", "v-\n"],
+)
+def test_argument_that_is_no_version_id_is_a_usage_error(store, version):
+    save(store)
+    with pytest.raises(UsageError, match="not a version id"):
+        store.load(version)
+    with store.lock() as writer, pytest.raises(UsageError, match="not a version id"):
+        writer.promote(version)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "\n", "../../etc 0\n", "v-20260301T120000.000000Z-00000000\n", "latest " + "0" * 64 + "\n", "x" * 300]
+)
+def test_pointer_that_names_no_version_is_refused(store, text):
+    save(store)
+    (store.path / "CURRENT").write_text(text)
+    with pytest.raises(ArtifactRefused, match="CURRENT"):
+        store.load()
+
+
+def test_pointer_to_a_version_that_is_gone_is_refused(store):
+    info = save(store)
+    shutil.rmtree(store.path / info.id)
+    with pytest.raises(ArtifactRefused, match=f"{info.id}: is missing"):
+        store.load()
+
+
+def test_saving_mends_a_damaged_pointer_and_says_so(store, caplog):
+    save(store, 1)
+    (store.path / "CURRENT").write_bytes(b"\0" * 90)
+    with caplog.at_level(logging.WARNING, "forecast"):
+        save(store, 2)
+    assert number_of(store) == 2
+    assert "CURRENT" in caplog.text
+
+
+def test_every_flipped_byte_is_found_and_its_file_is_named(store):
+    info = save(store)
+    paths = [store.path / "CURRENT", *(store.path / info.id).iterdir()]
+    assert len(paths) == 6
+    for path in paths:
+        whole = path.read_bytes()
+        for position in {*range(0, len(whole), max(1, len(whole) // 25)), len(whole) - 1}:
+            path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+            with pytest.raises(ArtifactRefused) as caught:
+                store.load()
+            assert path.name in str(caught.value) or path.name == "CURRENT"
+        path.write_bytes(whole)
+    assert store.load()[1] == info
+
+
+def test_every_cut_is_found_and_its_file_is_named(store):
+    info = save(store)
+    for path in (store.path / info.id).iterdir():
+        whole = path.read_bytes()
+        for damaged in (b"", whole[:1], whole[: len(whole) // 2], whole[:-1], whole + b"\0", whole * 2):
+            path.write_bytes(damaged)
+            with pytest.raises(ArtifactRefused, match=re.escape(str(path))):
+                store.load()
+        path.unlink()
+        with pytest.raises(ArtifactRefused, match=re.escape(f"{path}: is missing")):
+            store.load()
+        path.write_bytes(whole)
+    assert store.load()[1] == info
+
+
+def test_damaged_version_is_not_promoted(store):
+    first = save(store, 1)
+    second = save(store, 2)
+    with (store.path / first.id / "model.safetensors").open("ab") as file:
+        file.write(b"\0")
+    with store.lock() as writer, pytest.raises(ArtifactRefused, match=r"model\.safetensors"):
+        writer.promote(first.id)
+    assert store.current() == second.id
+
+
+def test_damaged_old_version_does_not_stop_saving(store):
+    first = save(store, 1)
+    (store.path / first.id / "MANIFEST.json").write_bytes(b"")
+    save(store, 2)
+    assert number_of(store) == 2
+    with pytest.raises(ArtifactRefused, match=first.id):
+        store.versions()
+
+
+@pytest.mark.parametrize("name", ["CURRENT", "MANIFEST.json", "config.json", "model.safetensors"])
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+def test_only_ordinary_files_are_opened(store, tmp_path, name, kind):
+    info = save(store)
+    path = store.path / name if name == "CURRENT" else store.path / info.id / name
+    path.rename(tmp_path / "elsewhere")
+    if kind == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.mkdir()
+    with pytest.raises(ArtifactRefused, match=re.escape(str(path))):
+        store.load()
+
+
+def test_version_folder_that_is_a_link_is_refused(store, tmp_path):
+    info = save(store)
+    (store.path / info.id).rename(tmp_path / "elsewhere")
+    (store.path / info.id).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ArtifactRefused, match=info.id):
+        store.load()
+
+
+def test_link_in_place_of_the_pointer_is_not_written_through(store, tmp_path):
+    info = save(store)
+    (tmp_path / "victim").write_text("precious")
+    (store.path / "CURRENT").unlink()
+    (store.path / "CURRENT").symlink_to(tmp_path / "victim")
+    with store.lock() as writer, pytest.raises(ArtifactRefused, match="CURRENT: is a symbolic link"):
+        writer.promote(info.id)
+    assert (tmp_path / "victim").read_text() == "precious"
+
+
+def test_store_itself_may_be_reached_through_a_link(store, tmp_path):
+    info = save(store)
+    (tmp_path / "link").symlink_to(store.path)
+    assert Store(tmp_path / "link").load()[1] == info
+
+
+def test_forged_store_that_agrees_with_itself_is_parsed_strictly(store):
+    files = encode(contents())
+    forge(store, files | {"scaler.joblib": b"\x80\x04cposix\nsystem\n."})
+    with pytest.raises(ArtifactRefused, match=r"scaler\.joblib: cannot be trusted: holds GLOBAL"):
+        store.load()
+
+
+def test_manifest_cannot_name_a_file_elsewhere(store, tmp_path):
+    (tmp_path / "secret").write_bytes(b"secret")
+    entry = {"size": 6, "sha256": hashlib.sha256(b"secret").hexdigest()}
+    forge(store, encode(contents()), files={"../../secret": entry})
+    with pytest.raises(ArtifactRefused, match=r"MANIFEST\.json"):
+        store.load()
+
+
+def test_version_under_the_name_of_another_is_refused(store):
+    first, second = save(store, 1), save(store, 2)
+    shutil.rmtree(store.path / first.id)
+    shutil.copytree(store.path / second.id, store.path / first.id)
+    with pytest.raises(ArtifactRefused, match=r"MANIFEST\.json: belongs to version"):
+        store.load(first.id)
+
+
+def test_newer_format_names_the_forecast_that_is_needed(store):
+    forge(store, encode(contents()), format=99, needs=">=3.0")
+    with pytest.raises(ArtifactRefused, match=r"format 99.* needs forecast>=3\.0"):
+        store.load()
+
+
+def test_file_larger_than_the_manifest_says_is_not_read(store):
+    info = save(store)
+    with (store.path / info.id / "history.safetensors").open("r+b") as file:
+        file.truncate(2**40)  # sparse
+    with pytest.raises(ArtifactRefused, match=r"history\.safetensors: has 1,099,511,627,776 bytes"):
+        store.load()
+
+
+def test_reader_looks_again_when_a_version_vanishes(store, monkeypatch):
+    first = save(store, 1)
+    system_open = os.open
+
+    def prune_first(path, *arguments, **options):
+        if path == first.id:
+            monkeypatch.setattr(os, "open", system_open)
+            for number in (2, 3, 4):
+                save(store, number, keep=1)
+        return system_open(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "open", prune_first)
+    assert number_of(store) == 4
+    assert first.id not in [version.id for version in store.versions()]
+
+
+def test_readers_never_meet_half_a_version_while_another_thread_writes(store):
+    save(store, 0)
+    writer = threading.Thread(target=lambda: [save(store, number, keep=1) for number in range(1, 12)])
+    writer.start()
+    seen = []
+    while writer.is_alive():
+        found, _ = store.load()
+        assert found.weights["w"].tolist() == [found.config["number"]] * 4
+        seen.append(found.config["number"])
+    writer.join()
+    assert seen == sorted(seen)
+    assert number_of(store) == 11
+
+
+def test_second_writer_is_busy_and_readers_are_not(store):
+    save(store, 1)
+    with store.lock():
+        with pytest.raises(Busy, match=f"process {os.getpid()} on"), store.lock():
+            pass
+        assert number_of(store) == 1
+
+
+def test_second_writer_may_wait(store):
+    save(store, 1)
+    entered = threading.Event()
+
+    def hold():
+        with store.lock():
+            entered.set()
+            time.sleep(0.2)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    entered.wait()
+    with store.lock(wait=10) as writer:
+        writer.save(contents(2))
+    holder.join()
+    assert number_of(store) == 2
+
+
+def test_folder_with_other_files_is_not_made_a_store(tmp_path):
+    (tmp_path / "thesis.doc").write_bytes(b"")
+    (tmp_path / ".lock").write_bytes(b"")
+    with pytest.raises(CannotCreate, match=r"'thesis\.doc'.*--artifact"), Store(tmp_path).lock():
+        pass
+    assert sorted(os.listdir(tmp_path)) == [".lock", "thesis.doc"]
+
+
+def test_file_in_the_place_of_the_store_is_named(tmp_path):
+    (tmp_path / "model").write_bytes(b"")
+    with pytest.raises(CannotCreate, match="model: cannot be used as a folder"), Store(tmp_path / "model").lock():
+        pass
+    with pytest.raises(NoInput, match="model: no forecaster can be read here"):
+        Store(tmp_path / "model").load()
+
+
+def test_leftovers_are_swept_and_checkpoints_stay(store):
+    save(store)
+    (store.path / ".resume").mkdir()
+    (store.path / ".resume" / "checkpoint").write_bytes(b"1")
+    (store.path / ".forecast-0123.tmp").mkdir()
+    (store.path / ".forecast-0123.tmp" / "config.json").write_bytes(b"1")
+    (store.path / ".forecast-4567.tmp").write_bytes(b"1")
+    (store.path / "notes.txt").write_bytes(b"mine")
+    with store.lock():
+        pass
+    left = {name for name in os.listdir(store.path) if not name.startswith("v-")}
+    assert left == {".lock", ".resume", "CURRENT", "notes.txt"}
+    assert (store.path / ".resume" / "checkpoint").exists()
+
+
+def test_link_among_the_leftovers_is_removed_and_not_followed(store, tmp_path):
+    save(store)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_bytes(b"cat")
+    (store.path / ".forecast-89ab.tmp").symlink_to(tmp_path / "photos")
+    save(store)
+    assert (tmp_path / "photos" / "cat.jpg").exists()
+    assert not (store.path / ".forecast-89ab.tmp").is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("code", "first", "step"),
+    [
+        (errno.ENOSPC, 1, 3),
+        (errno.EIO, 2, 3),
+        (errno.EACCES, 3, 3),
+        *(pytest.param(code, 1, 1, marks=pytest.mark.slow) for code in (errno.ENOSPC, errno.EIO, errno.EACCES)),
+    ],
+)
+def test_error_at_any_call_leaves_the_old_version_or_the_new_one_live(store, code, first, step):
+    for number in range(3):
+        save(store, number)
+    live, hits = 2, []
+    for number in range(first, 1000, step):
+        open_files = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
+        with pytest.MonkeyPatch.context() as patch:
+            hit = fail_at(patch, number, code)
+            error = error_of(lambda next_number=live + 1: save(store, next_number, keep=2))
+        if error is not None:
+            assert isinstance(error, StorageFailure | NoInput | (CannotCreate if code == errno.EACCES else NoInput))
+            assert str(store.path) in str(error)
+        assert number_of(store) in (live, live + 1)
+        live = number_of(store)
+        for version in store.versions():
+            store.load(version.id)
+        if open_files:
+            assert len(os.listdir("/proc/self/fd")) == open_files
+        if not hit:
+            break
+        hits += hit
+    assert len(hits) > 40 / step
+    save(store, live + 1, keep=2)
+    assert not list(store.path.glob(".forecast-*"))
+
+
+def error_of(call):
+    """The error of ours that `call` ends with, or None; any other error passes."""
+    try:
+        call()
+    except ForecastError as error:
+        return error
+    return None
+
+
+def fail_at(patch, number, code):
+    """Make the n-th call into the system fail; the list returned names it once it has."""
+    left, hit = [number], []
+
+    def wrap(name, function):
+        def call(*arguments, **options):
+            left[0] -= 1
+            if left[0] == 0:
+                hit.append(name)
+                if name == "close":
+                    function(*arguments, **options)
+                raise OSError(code, os.strerror(code))
+            return function(*arguments, **options)
+
+        return call
+
+    for name in CALLS.split():
+        patch.setattr(os, name, wrap(name, getattr(os, name)))
+    return hit
+
+
+@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_kill_at_any_call_leaves_the_old_version_or_the_new_one_live(store, step):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", KILLS, str(store.path), CALLS, str(step)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    kills, versions, rest = done.stdout.split(maxsplit=2)
+    assert int(kills) > 40
+    assert versions == "2"
+    assert rest.strip() == "['.lock', 'CURRENT']"
+
+
+def test_store_needs_neither_torch_nor_pandas():
+    code = "import sys, forecast.artifacts.store; print({'torch', 'pandas'} & set(sys.modules))"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout == "set()\n"
