@@ -15,8 +15,8 @@ class NestedParams:
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor arguments; with `deep` also the entries of `params`, as ``params__NAME``."""
         found: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
-        if deep:
-            found.update({PREFIX + name: value for name, value in (self.params or {}).items()})
+        if deep and isinstance(self.params, dict):  # anything else waits for fit, which refuses it
+            found.update({PREFIX + name: value for name, value in self.params.items()})
         return found
 
     def set_params(self, **params: Any) -> Self:  # the signature is scikit-learn's

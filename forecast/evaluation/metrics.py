@@ -6,18 +6,27 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 
-def seasonal_error(past: Values, season: int) -> float:
-    """Mean absolute error of repeating the value one season back, within the past; NaN where there is none.
+def seasonal_errors(values: Values, observed: NDArray[np.bool_], offsets: NDArray[np.int64], season: int) -> Values:
+    """In-sample mean absolute error of repeating the value one season back, the unit of MASE.
 
     Parameters
     ----------
-    past : [steps], NaN where missing
+    values, observed : [slots], series stored end to end
+    offsets : [series + 1]
+    season : steps; 1 repeats the last value
+
+    Returns
+    -------
+    [series], NaN where no two values lie a season apart
     """
-    if len(past) <= season:
-        return float("nan")
-    moves = np.abs(past[season:] - past[:-season])
-    seen = moves[np.isfinite(moves)]
-    return float(seen.mean()) if len(seen) else float("nan")
+    place = np.arange(len(values)) - np.repeat(offsets[:-1], np.diff(offsets))
+    now = np.flatnonzero((place >= season) & observed)
+    now = now[observed[now - season]]
+    series = np.searchsorted(offsets, now, side="right") - 1
+    moved = np.abs(values[now].astype(np.float64) - values[now - season])
+    count = np.bincount(series, minlength=len(offsets) - 1)
+    total = np.bincount(series, moved, minlength=len(offsets) - 1)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def mase(actual: Values, forecast: Values, scale: Values) -> float:
@@ -26,7 +35,7 @@ def mase(actual: Values, forecast: Values, scale: Values) -> float:
     Parameters
     ----------
     actual, forecast : [series, horizon], NaN where missing
-    scale : [series], from `seasonal_error`; a series without one (NaN or 0) does not count
+    scale : [series], from `seasonal_errors`; a series without one (NaN or 0) does not count
     """
     error = np.abs(actual - forecast)
     seen = np.isfinite(error)

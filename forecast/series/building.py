@@ -1,47 +1,28 @@
 """Build the panel of a table: series on one grid, gaps masked, covariates beside them."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import BadData, Unavailable, UsageError
+from forecast.errors import BadData, Unavailable
 from forecast.series.calendar import Calendar
 from forecast.series.columns import Covariates, covariates, static_values
 from forecast.series.frequency import infer_calendar, show
-from forecast.series.observations import Observations, combine, observe, repeats
-from forecast.series.panel import SKIPPED, Flags, Integers, Panel
+from forecast.series.grid import Grid, fill
+from forecast.series.observations import Observations, observe, repeats
+from forecast.series.panel import SKIPPED, Integers, Panel
 from forecast.series.schema import Schema
 from forecast.series.table import Table
-from forecast.series.times import format_times, parse_instant
+from forecast.series.times import format_times
 
 logger = logging.getLogger("forecast")
 
 LARGEST = 250_000_000  # cells of values and covariates: about 2 GB with what training adds
 NAMED = 3
-
-
-@dataclass(frozen=True)
-class Grid:
-    """Observed values by series and grid position, and the slots that hold them.
-
-    Attributes
-    ----------
-    series, positions, values : [observed], ascending by series, then position; no slot twice
-    first, last : [series], position of the first and last observed value; the origin where there is none
-    origins : [series], position of the last past slot
-    counts : [series], observed values
-    """
-
-    series: Integers
-    positions: Integers
-    values: NDArray[np.float64]
-    first: Integers
-    last: Integers
-    origins: Integers
-    counts: Integers
 
 
 def build_panel(
@@ -65,7 +46,7 @@ def build_panel(
     ahead : future slots after the origin
     future : more rows of known covariates; without id columns they hold for all series
     origin : forecast from this time: values after it are not used
-    lookback : steps that a forecast looks back; without it no series has the status ended or short
+    lookback : steps that a forecast looks back; without it no series has the status ended or short, see `judge`
 
     Raises
     ------
@@ -87,20 +68,20 @@ def build_panel(
     if int(sizes.sum()) * width > LARGEST:
         raise Unavailable(
             f"{table.name}: {len(cells.ids):,} series on the grid {schema.calendar.name} from first to last time need "
-            f"{int(sizes.sum()):,} steps, more than fit in memory; use a coarser --freq with --aggregate, or fewer series"
+            f"{int(sizes.sum()):,} steps, more than fit in memory; pass a coarser --freq with --aggregate"
         )
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
     values = np.zeros(offsets[-1], np.float32)
     observed = np.zeros(offsets[-1], bool)
     values[slot], observed[slot] = grid.values.astype(np.float32) + np.float32(0), True  # turns -0.0 into 0.0
-    status = _status(grid, schema, lookback)
-    _say(table, cells, grid, schema, status)
+    status = _status(grid, schema)
+    _say(table, cells, grid, schema)
     found = [covariates(table, schema, cells, calendar, schema.known)]
     if future is not None:
         found.append(covariates(future, schema, cells, calendar, schema.known, future=True))
     past = [covariates(table, schema, cells, calendar, schema.past)]
-    return Panel(
+    panel = Panel(
         ids=cells.ids,
         order=cells.order,
         offsets=offsets,
@@ -113,6 +94,31 @@ def build_panel(
         static=static_values(table, schema, cells),
         status=status,
     )
+    return panel if lookback is None else judge(panel, schema, lookback, table.name)
+
+
+def judge(panel: Panel, schema: Schema, lookback: int, name: str) -> Panel:
+    """Mark the series that are shorter than a lookback, and those that ended more than a lookback before the origin.
+
+    Raises
+    ------
+    BadData
+        If no series is left to forecast.
+    """
+    words = np.array(panel.status, object)
+    words[(words == "ok") & (panel.lengths < lookback)] = "short"
+    words[(words != "missing") & (panel.silent() > lookback)] = "ended"
+    _say_words(panel.ids, words, schema, name)
+    return replace(panel, status=tuple(words.tolist()))
+
+
+def add_future(panel: Panel, future: Table, schema: Schema) -> Panel:
+    """The panel with known covariates from a table of the future; raises as `build_panel` does."""
+    none = np.zeros(0, np.int64)
+    cells = Observations(panel.ids, panel.order, none, none, np.zeros(0), none, none)
+    found = covariates(future, schema, cells, calendar_of(schema), schema.known, future=True)
+    given = _place([found], len(schema.known), panel.offsets, panel.starts, np.diff(panel.offsets))
+    return replace(panel, known=np.where(np.isnan(given), panel.known, given))
 
 
 def calendar_of(schema: Schema) -> Calendar:
@@ -150,51 +156,6 @@ def require_known(panel: Panel, schema: Schema, horizon: int, name: str = "the t
         f"{horizon} steps{of_series}: {', '.join(str(time) for time in times)}{', ...' if len(steps) > NAMED else ''}; "
         "add rows with blank targets, or pass --future"
     )
-
-
-def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, origin: str | None = None) -> Grid:
-    """Bring observed values to the grid: one for each series and position.
-
-    Raises
-    ------
-    BadData
-        If no value is observed.
-    UsageError
-        If `origin` is no time, or lies before all values.
-    """
-    use = np.isfinite(cells.values)
-    if not use.any():
-        raise BadData(f"{table.name}: no series has a value; the target is blank in every row")
-    if origin is not None:
-        use &= cells.instants <= parse_instant(origin, schema.time_format)
-        if not use.any():
-            first = show(int(cells.instants.min()), schema.time_format)
-            raise UsageError(f"--origin {origin}: lies before all values of {table.name}, which start at {first}")
-    series, instants, values = cells.series[use], cells.instants[use], cells.values[use]
-    if schema.on_duplicate != "error":
-        keys, times = _keys(series, instants)
-        keys, values = combine(keys, values, schema.on_duplicate)
-        series, instants = keys // len(times), times[keys % len(times)]
-    positions = calendar.positions(instants)
-    if schema.aggregate is not None:
-        whole = _whole_periods(table, series, instants, positions, schema, calendar)
-        order = np.argsort(instants[whole], kind="stable")
-        series, positions, values = series[whole][order], positions[whole][order], values[whole][order]
-    keys, places = _keys(series, positions)
-    keys, values = combine(keys, values, schema.aggregate or "first")
-    series, positions = keys // len(places), places[keys % len(places)]
-    counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
-    seen, ends = counts > 0, np.cumsum(counts)
-    last, first = np.full(len(counts), positions.max()), np.full(len(counts), positions.max())
-    first[seen], last[seen] = positions[(ends - counts)[seen]], positions[ends[seen] - 1]
-    origins = last if schema.layout == "rows" else np.full(len(counts), positions.max())
-    return Grid(series, positions, values, first, last, origins, counts)
-
-
-def _keys(series: Integers, times: Integers) -> tuple[Integers, Integers]:
-    """One number for each series and time, ascending by both, and the different times that it counts."""
-    unique, codes = np.unique(times, return_inverse=True)
-    return series * len(unique) + codes.reshape(-1), unique
 
 
 def _settle_rows(table: Table, cells: Observations, schema: Schema) -> None:
@@ -244,8 +205,8 @@ def _refuse_off_grid(table: Table, cells: Observations, schema: Schema, calendar
             found = name
         other = f"; the table's frequency looks like {found}" if found != name else ""
         raise BadData(
-            f"{table.place(row, schema.time)}: {show(int(off[0]), schema.time_format)} does not lie on the grid {name}, "
-            f"as {len(off) - 1} more times{other}; bring the table to the frequency of the fit, or fit again"
+            f"{table.place(row, schema.time)}: {show(int(off[0]), schema.time_format)} does not lie on the grid "
+            f"{name}, as {len(off) - 1} more times{other}; bring the table to the frequency of the fit, or fit again"
         )
     steps = np.diff(calendar.positions(unique))
     if len(steps) > 2 and int(np.gcd.reduce(steps)) > 1:
@@ -255,33 +216,7 @@ def _refuse_off_grid(table: Table, cells: Observations, schema: Schema, calendar
         )
 
 
-def _whole_periods(
-    table: Table, series: Integers, instants: Integers, positions: Integers, schema: Schema, calendar: Calendar
-) -> Flags:
-    """[cells], whether they lie in a period that the table covers to its end (and for a sum from its start)."""
-    unique = np.unique(instants)
-    zone = schema.time_format.zone
-    try:
-        fine = Calendar(infer_calendar(instants, series, None, schema.time_format, name=table.name), zone)
-        ends = fine.positions(unique[[0, -1]])
-        before, after = fine.times(ends[:1] - 1), fine.times(ends[1:] + 1)
-    except BadData:
-        step = int(np.median(np.diff(unique))) if len(unique) > 1 else 0
-        before, after = unique[:1] - step, unique[-1:] + step
-    low, high = int(positions.min()), int(positions.max())
-    whole = np.ones(len(positions), bool)
-    for position, beyond, word in ((low, before, "first"), (high, after, "last")):
-        if int(calendar.positions(beyond)[0]) != position or (word == "first" and schema.aggregate != "sum"):
-            continue
-        whole &= positions != position
-        logger.warning("%s: the %s period of %s is not complete; it is left out.",
-                       table.name, word, schema.calendar.name)  # fmt: skip
-    if not whole.any():
-        raise BadData(f"{table.name}: no period of --freq {schema.calendar.name} is complete; pass a finer --freq")
-    return whole
-
-
-def _status(grid: Grid, schema: Schema, lookback: int | None) -> tuple[str, ...]:
+def _status(grid: Grid, schema: Schema) -> tuple[str, ...]:
     """One word for each series, the gravest that holds."""
     spans = grid.last - grid.first + 1
     filled = np.maximum(grid.counts, 1)
@@ -293,18 +228,13 @@ def _status(grid: Grid, schema: Schema, lookback: int | None) -> tuple[str, ...]
     highest[seen] = np.maximum.reduceat(grid.values, starts[seen])
     constant = (lowest == highest) & (filled > 1)
     words = np.full(len(spans), "ok", object)
-    if lookback is not None:
-        words[grid.origins - grid.first + 1 < lookback] = "short"
     words[constant] = "constant"
-    if lookback is not None:
-        words[grid.origins - grid.last > lookback] = "ended"
     words[missing] = "missing"
     return tuple(words.tolist())
 
 
-def _say(table: Table, cells: Observations, grid: Grid, schema: Schema, status: tuple[str, ...]) -> None:
-    """Warn of gaps, constant series and series that get no forecast; refuse if none is left."""
-    words = np.array(status)
+def _say(table: Table, cells: Observations, grid: Grid, schema: Schema) -> None:
+    """Warn of gaps."""
     spans = grid.last - grid.first + 1
     gaps = np.where(grid.counts > 0, spans - grid.counts, 0)
     if gaps.any():
@@ -317,6 +247,10 @@ def _say(table: Table, cells: Observations, grid: Grid, schema: Schema, status: 
             "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked.",
             table.name, gaps.sum(), spans.sum(), (gaps > 0).sum(), len(gaps), f"{name} at {shown}".removeprefix(" at "),
         )  # fmt: skip
+
+
+def _say_words(ids: tuple[tuple[str, ...], ...], words: NDArray[np.object_], schema: Schema, name: str) -> None:
+    """Warn of series that are constant or get no forecast; refuse if none is left."""
     for word, meaning in (
         ("constant", "have only one value"),
         ("ended", "ended more than a lookback before the last time and get no forecast"),
@@ -324,12 +258,12 @@ def _say(table: Table, cells: Observations, grid: Grid, schema: Schema, status: 
     ):
         found = np.flatnonzero(words == word)
         if len(found):
-            names = ", ".join(", ".join(cells.ids[i]) for i in found[:NAMED]) + (", ..." if len(found) > NAMED else "")
-            logger.warning("%s: %d series %s: %s.", table.name, len(found), meaning, names or "the only one")
+            names = ", ".join(", ".join(ids[i]) for i in found[:NAMED]) + (", ..." if len(found) > NAMED else "")
+            logger.warning("%s: %d series %s: %s.", name, len(found), meaning, names or "the only one")
     if np.isin(words, SKIPPED).all():
         raise BadData(
-            f"{table.name}: no series is left to forecast: each misses more than {schema.max_missing:.0%} of its values "
-            "or ended long ago; pass a higher --max-missing, or a coarser --freq with --aggregate"
+            f"{name}: no series is left to forecast: each misses more than {schema.max_missing:.0%} of its "
+            "values or ended long ago; pass a higher --max-missing, or a coarser --freq with --aggregate"
         )
 
 

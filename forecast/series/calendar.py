@@ -65,8 +65,8 @@ class Calendar:
         """Whether each instant is a time of the grid."""
         found = self.times(self.positions(instants))
         if self._local:  # an hour that comes twice is the same time on the clock
-            return wall_clock(found, self.zone) == wall_clock(instants, self.zone)
-        return found == instants
+            found, instants = wall_clock(found, self.zone), wall_clock(instants, self.zone)
+        return np.equal(found, instants)
 
     def features(self, positions: Integers) -> Floats:
         """What the calendar says about each position.
@@ -83,7 +83,7 @@ class Calendar:
         columns = list(_features(shown, self.spec).values())
         if self.holidays is not None:
             days = shown // DAY
-            columns += [holiday_flags(days + shift, self.holidays) for shift in (0, 1, -1)]
+            columns += [holiday_flags(days + shift, self.holidays).astype(np.float64) for shift in (0, 1, -1)]
         table = np.stack(columns, axis=1) if columns else np.zeros((len(unique), 0))  # [unique, features]
         return table.astype(np.float32)[codes.reshape(-1)]
 

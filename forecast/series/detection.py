@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from itertools import combinations
 
 import numpy as np
+import pandas as pd
 
 from forecast.errors import BadData, UsageError
-from forecast.series.building import calendar_of, fill, format_positions
+from forecast.series.building import calendar_of, format_positions
 from forecast.series.calendar import season_candidates
 from forecast.series.columns import categories_of, refuse_missing
 from forecast.series.frequency import infer_calendar, show
+from forecast.series.grid import fill
 from forecast.series.numbers import has_leading_zeros, is_blank, is_whole, numeric_columns
 from forecast.series.observations import id_codes, observe, repeats
 from forecast.series.panel import Panel
@@ -107,14 +109,11 @@ def _unsaid() -> Iterator[None]:
     def drop(record: logging.LogRecord) -> bool:
         return False
 
-    loggers = (logger,)
-    for each in loggers:
-        each.addFilter(drop)
+    logger.addFilter(drop)
     try:
         yield
     finally:
-        for each in loggers:
-            each.removeFilter(drop)
+        logger.removeFilter(drop)
 
 
 def _refuse_contradictions(table: Table, settings: TableSettings) -> None:
@@ -142,8 +141,9 @@ def _looks_like_rows(table: Table) -> bool:
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     """The schema of a table with one series a row."""
-    for flag, value in (("--time", settings.time), ("--known", settings.known), ("--past", settings.past),
-                        ("--static", settings.static), ("--target", settings.target), ("--id", settings.id)):  # fmt: skip
+    columns_named = {"--time": settings.time, "--id": settings.id, "--target": settings.target,
+                     "--known": settings.known, "--past": settings.past, "--static": settings.static}  # fmt: skip
+    for flag, value in columns_named.items():
         if value:
             raise UsageError(f"{flag}: a table with one series a row (--layout rows) has no such columns")
     if settings.freq not in (None, "1"):
@@ -191,7 +191,9 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
     if layout != "wide" and not ids:
         ids = _id_columns(table, settings, time, times, others, numeric)
         layout = layout or ("long" if ids else "wide")
-    target, series, all_columns = None, (), True
+    target: str | None = None
+    series: tuple[str, ...] = ()
+    all_columns = True
     if layout == "long":
         target = _target(table, settings, [column for column in numeric if column not in ids])
         codes = id_codes(table, ids)[1]
@@ -244,7 +246,7 @@ def _id_columns(
     texts += [c for c in numeric if has_leading_zeros(table, c) and c not in settings.target]
     spared = {*settings.target, *(c for c in numeric if c.lower() in TARGET_NAMES)}
     whole = [c for c in numeric if c not in spared and c not in texts and is_whole(table, c)]
-    whole.sort(key=lambda column: int(table.frame[column].nunique()))
+    whole.sort(key=lambda column: len(pd.unique(table.frame[column])))
     nearly: tuple[str, ...] = ()
     for candidates in (texts, texts + whole):
         for size in range(1, MOST_IDS + 1):

@@ -65,6 +65,12 @@ class Panel:
         """The past slots of one series in the flat arrays."""
         return slice(int(self.offsets[series]), int(self.offsets[series + 1]) - self.ahead)
 
+    def silent(self) -> Integers:
+        """[series], past slots after the last observed value of each series; all of them where there is none."""
+        sizes = np.diff(self.offsets)
+        rank = np.where(self.observed, np.arange(len(self.observed)) - np.repeat(self.offsets[:-1], sizes), -1)
+        return self.lengths - 1 - np.maximum.reduceat(rank, self.offsets[:-1])
+
     def select(self, series: Integers) -> "Panel":
         """The panel of some of the series, given as ascending indices."""
         sizes = np.diff(self.offsets)[series]

@@ -243,9 +243,9 @@ def _hour(found: _Groups) -> tuple[Integers, Flags]:
 def _offsets(words: "pa.StringArray") -> Integers:
     """Seconds east of UTC of texts such as +02:00, +0200 and +02."""
     digits = pc.utf8_rpad(pc.replace_substring_regex(words, "[^0-9]", ""), 4, "0")
-    value = _numpy(digits.cast(pa.int64()))
+    value: Integers = _numpy(digits.cast(pa.int64()))
     sign = np.where(_numpy(pc.starts_with(words, "-")), -1, 1).astype(np.int64)
-    return sign * (value // 100 * 3600 + value % 100 * 60)
+    return np.multiply(sign, value // 100 * 3600 + value % 100 * 60)
 
 
 def _as_written(pattern: str, found: _Groups) -> str:

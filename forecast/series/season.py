@@ -57,7 +57,7 @@ def _without_trend(values: Numbers, length: int) -> Numbers:
     place = np.arange(len(values))
     low = np.clip(place - length // 2, 0, len(values) - length)
     level = (sums[low + length] - sums[low]) / np.maximum(counts[low + length] - counts[low], 1)
-    return values - centre - level
+    return np.subtract(values - centre, level)
 
 
 def _phase_means(values: Numbers, length: int) -> Numbers:

@@ -4,7 +4,7 @@ import logging
 import re
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, UsageError
 from forecast.series import patterns
+from forecast.series.epochs import SPREADSHEET, UNITS, WHOLE, number_format, whole_numbers
 from forecast.series.schema import Schema, TimeFormat
 from forecast.series.table import Table
 from forecast.series.zones import Flags, Integers, instants_at, offset_name, offsets_at, wall_clock, zone_of
@@ -20,16 +21,9 @@ from forecast.settings import TableSettings
 
 logger = logging.getLogger("forecast")
 
-STEP_NAMES = ("step", "t", "time", "ds", "period", "index", "hour", "week")
-YEAR_NAMES = ("year", "yr", "date", "time", "ds", "period")
-EPOCH_NAMES = ("timestamp", "epoch", "unix", "unixtime", "unix_time", "time", "datetime", "date", "ts", "ds", "t")
 TIME_NAMES = ("date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter", "year",
               "period", "hour", "ts", "step", "t", "index")  # fmt: skip
-UNITS: dict[Literal["s", "ms", "us", "ns"], int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
-EARLIEST, LATEST = 315_532_800, 4_102_444_800  # 1980 and 2100
-SPREADSHEET = (25_000, 60_000)  # day numbers of 1968 to 2064
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
-WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
 SAMPLE = 50
 
 
@@ -93,8 +87,8 @@ def looks_like_times(table: Table, column: str) -> bool:
             return False
         unique = [str(value) for value in pd.unique(sample)]
         if WHOLE.fullmatch(unique[0]):
-            numbers = _whole(unique)
-            if numbers is None or _number_format(numbers, column.lower(), unique, certain=True) is None:
+            numbers = whole_numbers(unique)
+            if numbers is None or number_format(numbers, column.lower(), unique, certain=True) is None:
                 return False
         else:
             array = pa.array(unique, pa.string())
@@ -200,7 +194,7 @@ def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
     counted = isinstance(settings, Schema) and settings.time_format.kind == "integer"
     counted |= isinstance(settings, TableSettings) and bool(settings.freq and settings.freq.isdigit())
     if settings.date_format is None and (counted or WHOLE.fullmatch(texts.unique[0])):
-        numbers = _whole(texts.unique)
+        numbers = whole_numbers(texts.unique)
         if numbers is None:
             wrong = np.array([not WHOLE.fullmatch(text) for text in texts.unique])
             place, text = texts.first_place(wrong)
@@ -320,36 +314,9 @@ def _refuse_fractions(texts: Texts, fraction: bool, settings: TableSettings | Sc
         )
 
 
-def _whole(unique: list[str]) -> Integers | None:
-    """[values] as whole numbers, None if one of them is not whole."""
-    if not all(WHOLE.fullmatch(text) for text in unique):
-        return None
-    return np.array([int(text.partition(".")[0]) for text in unique], np.int64)
-
-
-def _number_format(numbers: Integers, name: str, unique: list[str], certain: bool) -> TimeFormat | None:
-    """What whole numbers mean as times, None if that is open; `certain`: without being told that they are times."""
-    low, high = int(numbers.min()), int(numbers.max())
-    widths = {len(text.partition(".")[0]) for text in unique}
-    for width, pattern, first, last in ((8, "%Y%m%d", 19000101, 21001231), (6, "%Y%m", 190001, 210012)):
-        if widths == {width} and first <= low and high <= last and (len(unique) > 2 or not certain):
-            plain = pa.array([text.partition(".")[0] for text in unique], pa.string())
-            if patterns.read(plain, pattern).real.all():
-                return TimeFormat(kind="text", pattern=pattern)
-    if low >= 1900 and high <= 2100 and (name in YEAR_NAMES or not certain):
-        return TimeFormat(kind="text", pattern="%Y")
-    for unit, size in UNITS.items():
-        if EARLIEST * size <= low and high < LATEST * size and (name in EPOCH_NAMES or not certain):
-            return TimeFormat(kind="epoch", unit=unit, zone="UTC")
-    dated = widths == {8} or low > SPREADSHEET[0] or high >= EARLIEST
-    if not dated and (name in STEP_NAMES or not certain):
-        return TimeFormat(kind="integer")
-    return None
-
-
 def _numbers(texts: Texts, numbers: Integers, settings: TableSettings | Schema) -> ParsedTimes:
     """Read times that are whole numbers: dates without separators, years, epoch numbers or steps."""
-    time_format = _number_format(numbers, texts.column.lower(), texts.unique, certain=False)
+    time_format = number_format(numbers, texts.column.lower(), texts.unique, certain=False)
     if time_format is None:
         low, high = int(numbers.min()), int(numbers.max())
         if SPREADSHEET[0] <= low and high <= SPREADSHEET[1]:

@@ -1,0 +1,110 @@
+"""Bring observed values to a grid: one for each series and position."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import BadData, UsageError
+from forecast.series.calendar import Calendar
+from forecast.series.frequency import infer_calendar, show
+from forecast.series.observations import Observations, combine
+from forecast.series.panel import Flags, Integers
+from forecast.series.schema import Schema
+from forecast.series.table import Table
+from forecast.series.times import parse_instant
+
+logger = logging.getLogger("forecast")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Observed values by series and grid position, and the slots that hold them.
+
+    Attributes
+    ----------
+    series, positions, values : [observed], ascending by series, then position; no slot twice
+    first, last : [series], position of the first and last observed value; the origin where there is none
+    origins : [series], position of the last past slot
+    counts : [series], observed values
+    """
+
+    series: Integers
+    positions: Integers
+    values: NDArray[np.float64]
+    first: Integers
+    last: Integers
+    origins: Integers
+    counts: Integers
+
+
+def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, origin: str | None = None) -> Grid:
+    """Bring observed values to the grid: one for each series and position.
+
+    Raises
+    ------
+    BadData
+        If no value is observed.
+    UsageError
+        If `origin` is no time, or lies before all values.
+    """
+    use = np.isfinite(cells.values)
+    if not use.any():
+        raise BadData(f"{table.name}: no series has a value; the target is blank in every row")
+    if origin is not None:
+        use &= cells.instants <= parse_instant(origin, schema.time_format)
+        if not use.any():
+            first = show(int(cells.instants.min()), schema.time_format)
+            raise UsageError(f"--origin {origin}: lies before all values of {table.name}, which start at {first}")
+    series, instants, values = cells.series[use], cells.instants[use], cells.values[use]
+    if schema.on_duplicate != "error":
+        keys, times = _keys(series, instants)
+        keys, values = combine(keys, values, schema.on_duplicate)
+        series, instants = keys // len(times), times[keys % len(times)]
+    positions = calendar.positions(instants)
+    if schema.aggregate is not None:
+        whole = _whole_periods(table, series, instants, positions, schema, calendar)
+        order = np.argsort(instants[whole], kind="stable")
+        series, positions, values = series[whole][order], positions[whole][order], values[whole][order]
+    keys, places = _keys(series, positions)
+    keys, values = combine(keys, values, schema.aggregate or "first")
+    series, positions = keys // len(places), places[keys % len(places)]
+    counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
+    seen, ends = counts > 0, np.cumsum(counts)
+    final = np.full(len(counts), positions.max())
+    starts, lasts = final.copy(), final.copy()
+    starts[seen], lasts[seen] = positions[(ends - counts)[seen]], positions[ends[seen] - 1]
+    return Grid(series, positions, values, starts, lasts, lasts if schema.layout == "rows" else final, counts)
+
+
+def _keys(series: Integers, times: Integers) -> tuple[Integers, Integers]:
+    """One number for each series and time, ascending by both, and the different times that it counts."""
+    unique, codes = np.unique(times, return_inverse=True)
+    return series * len(unique) + codes.reshape(-1), unique
+
+
+def _whole_periods(
+    table: Table, series: Integers, instants: Integers, positions: Integers, schema: Schema, calendar: Calendar
+) -> Flags:
+    """[cells], whether they lie in a period that the table covers to its end (and for a sum from its start)."""
+    unique = np.unique(instants)
+    zone = schema.time_format.zone
+    try:
+        fine = Calendar(infer_calendar(instants, series, None, schema.time_format, name=table.name), zone)
+        ends = fine.positions(unique[[0, -1]])
+        before, after = fine.times(ends[:1] - 1), fine.times(ends[1:] + 1)
+    except BadData:
+        step = int(np.median(np.diff(unique))) if len(unique) > 1 else 0
+        before, after = unique[:1] - step, unique[-1:] + step
+    low, high = int(positions.min()), int(positions.max())
+    whole = np.ones(len(positions), bool)
+    for position, beyond, word in ((low, before, "first"), (high, after, "last")):
+        if int(calendar.positions(beyond)[0]) != position or (word == "first" and schema.aggregate != "sum"):
+            continue
+        whole &= positions != position
+        logger.warning("%s: the %s period of %s is not complete; it is left out.",
+                       table.name, word, schema.calendar.name)  # fmt: skip
+    if not whole.any():
+        raise BadData(f"{table.name}: no period of --freq {schema.calendar.name} is complete; pass a finer --freq")
+    return whole

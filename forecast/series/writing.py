@@ -1,0 +1,77 @@
+"""Turn quantiles into the table of forecasts that a user gets, and that table into bytes."""
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.errors import BadData
+from forecast.series.panel import Integers, Panel
+from forecast.series.schema import Schema
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+CHUNK = 100_000  # rows written at once
+
+
+def interval_columns(levels: tuple[float, ...]) -> list[str]:
+    """Names of the columns of intervals: ``lo_80, hi_80, lo_95, hi_95``."""
+    return [f"{side}_{level:g}" for level in levels for side in ("lo", "hi")]
+
+
+def forecast_frame(
+    panel: Panel,
+    schema: Schema,
+    times: "pd.Index[object]",
+    series: Integers,
+    numbers: NDArray[np.float64],
+    columns: list[str],
+) -> pd.DataFrame:
+    """A row per series and step: id columns, time, numbers.
+
+    Parameters
+    ----------
+    times : [series * horizon], as the input wrote them
+    series : [series], indices into the panel, in the order of the rows
+    numbers : [series, horizon, columns]
+    columns : their names
+
+    Raises
+    ------
+    BadData
+        If an id column has the name of a column of numbers.
+    """
+    clash = {*schema.ids, schema.time} & set(columns)
+    if clash or schema.time in schema.ids:
+        name = next(iter(clash), schema.time)
+        raise BadData(f"column '{name}' has the name of a column of the forecasts; rename it in the input")
+    horizon = numbers.shape[1]
+    frame: dict[str, object] = {}
+    for place, name in enumerate(schema.ids):
+        texts = np.array([panel.ids[i][place] for i in series], dtype=object)
+        frame[name] = np.repeat(texts, horizon)
+    frame[schema.time] = times
+    for place, name in enumerate(columns):
+        frame[name] = numbers[:, :, place].ravel()
+    return pd.DataFrame(frame)
+
+
+def guard_formulas(frame: pd.DataFrame, ids: tuple[str, ...]) -> pd.DataFrame:
+    """Put ' before ids that a spreadsheet would run as a formula."""
+    guarded = {name: frame[name].map(lambda text: "'" + text if str(text).startswith(FORMULA) else text) for name in ids}
+    return frame.assign(**guarded)
+
+
+def csv_bytes(frame: pd.DataFrame) -> Iterator[bytes]:
+    """The frame as CSV, UTF-8, one line per row, in pieces."""
+    for start in range(0, max(len(frame), 1), CHUNK):
+        part = frame.iloc[start : start + CHUNK]
+        yield part.to_csv(index=False, header=start == 0, lineterminator="\n").encode()
+
+
+def parquet_bytes(frame: pd.DataFrame) -> Iterator[bytes]:
+    """The frame as one Parquet file."""
+    held = io.BytesIO()
+    frame.to_parquet(held, index=False, engine="pyarrow")
+    yield held.getvalue()
