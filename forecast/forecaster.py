@@ -1,11 +1,9 @@
 """Forecaster: the scikit-learn-style face, and the only room that knows the order of the stages."""
 
 import logging
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -15,17 +13,16 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
-from forecast.artifacts.fitted import RUN_ONLY, Config, Fitted, from_contents, to_contents
-from forecast.artifacts.format import load_json
+from forecast.artifacts.fitted import RUN_ONLY, Config, Fitted, from_contents, read_plan, to_contents
 from forecast.artifacts.store import Store, VersionInfo, Writer
-from forecast.errors import ArtifactRefused, BadData, ForecastError, NoInput, UsageError
+from forecast.errors import ArtifactRefused, BadData, ForecastError, UsageError
 from forecast.evaluation.metrics import mase, seasonal_errors
 from forecast.evaluation.quantiles import LEVELS, at_levels, interval_levels, mean_of, rounded
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.parameters import NestedParams
-from forecast.series.building import add_future, build_panel, calendar_of, format_positions, require_known
+from forecast.series.building import add_future, build_panel, calendar_of, format_positions, judge, require_known
 from forecast.series.calendar import default_horizon
-from forecast.series.covariates import category_sizes, fit_statistics, make_columns, numeric_count
+from forecast.series.covariates import Statistics, category_sizes, fit_statistics, make_columns, numeric_count
 from forecast.series.detection import check_schema, describe, infer_schema
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.reading import table_from_frame
@@ -40,8 +37,539 @@ from forecast.training.devices import pick_device, threads
 from forecast.training.fitting import choose_spans, fit_networks
 from forecast.training.loop import Progress
 from forecast.training.members import predict_quantiles, rebuild
-from forecast.training.plan import Plan
 
 log = logging.getLogger("forecast")
 
-Data = pd.DataFrame | pd.Series | Table  # type: ignore[type-arg]
+Data = Any  # a pandas DataFrame or Series, or a Table
+Names = tuple[str, ...]
+
+MOVED = 10.0  # a level that moved by more than this looks like a change of unit
+NAMED = 3
+RESERVE = 0.5  # seconds of a budget that are kept for saving
+
+
+class NotFitted(ForecastError, NotFittedError):
+    """A method that needs a fitted forecaster was called before fit."""
+
+    exit_code = 66
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """A table of forecasts, and the series that get none with the reason: ``{("store 7",): "missing"}``."""
+
+    frame: pd.DataFrame
+    skipped: dict[tuple[str, ...], str]
+
+
+class Forecaster(NestedParams, BaseEstimator):
+    """Forecasts of many series by one recurrent network, from tables with a time column.
+
+    Parameters
+    ----------
+    model : name of the model, see ``forecast models``
+    params : the model's own knobs, e.g. ``{"hidden_size": 128}``; ``params__hidden_size`` in a grid
+    horizon : steps to forecast; by default what the frequency suggests
+    lookback : steps of the past that a forecast looks at
+    scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience : of training
+    budget, steps, plan, members, jobs, seed, device : how long, how often and where
+    layout, time, id, target, freq, aggregate, season, known, past, static, holidays, date_format, timezone, dst,
+    on_duplicate, max_missing, strict : how a table becomes series
+
+    All are the settings of the command line under the same names, with the same defaults and bounds.
+
+    Attributes
+    ----------
+    schema_ : what was inferred of the table
+    plan_ : what training did
+    fitted_ : all that a saved version holds
+
+    Examples
+    --------
+    >>> model = Forecaster(horizon=24).fit(frame)  # doctest: +SKIP
+    >>> model.predict()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        model: str = "segrnn",
+        params: dict[str, Any] | None = None,
+        horizon: int | None = None,
+        lookback: int | None = None,
+        scaling: Literal["standard", "robust", "mean", "last", "none"] = "standard",
+        transform: Literal["none", "log", "power"] = "none",
+        loss: Literal["quantile", "mae", "mse", "huber"] = "quantile",
+        optimizer: Literal["adamw", "adam"] = "adamw",
+        learning_rate: float = 0.002,
+        weight_decay: float = 0.01,
+        clip: float = 1.0,
+        batch_size: int | None = None,
+        patience: int = 8,
+        budget: float | None = None,
+        steps: int | None = None,
+        plan: str | None = None,
+        members: int | None = None,
+        jobs: int = 1,
+        seed: int = 0,
+        device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+        layout: Literal["long", "wide", "rows"] | None = None,
+        time: str | None = None,
+        id: Names = (),
+        target: Names = (),
+        freq: str | None = None,
+        aggregate: Literal["sum", "mean", "last"] | None = None,
+        season: tuple[int, ...] = (),
+        known: Names = (),
+        past: Names = (),
+        static: Names = (),
+        holidays: str | None = None,
+        date_format: str | None = None,
+        timezone: str | None = None,
+        dst: Literal["earlier", "later", "error"] = "error",
+        on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error",
+        max_missing: float = 0.5,
+        strict: bool = False,
+    ) -> None:
+        self.model = model
+        self.params = params
+        self.horizon = horizon
+        self.lookback = lookback
+        self.scaling = scaling
+        self.transform = transform
+        self.loss = loss
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.clip = clip
+        self.batch_size = batch_size
+        self.patience = patience
+        self.budget = budget
+        self.steps = steps
+        self.plan = plan
+        self.members = members
+        self.jobs = jobs
+        self.seed = seed
+        self.device = device
+        self.layout = layout
+        self.time = time
+        self.id = id
+        self.target = target
+        self.freq = freq
+        self.aggregate = aggregate
+        self.season = season
+        self.known = known
+        self.past = past
+        self.static = static
+        self.holidays = holidays
+        self.date_format = date_format
+        self.timezone = timezone
+        self.dst = dst
+        self.on_duplicate = on_duplicate
+        self.max_missing = max_missing
+        self.strict = strict
+
+    def fit(
+        self,
+        X: Data,
+        y: None = None,
+        *,
+        started: float | None = None,
+        on_read: Callable[[list[str]], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
+    ) -> Self:
+        """Infer what the table holds, and train.
+
+        Parameters
+        ----------
+        X : a DataFrame, long or wide, a Series, or a Table
+        y : not used, here because scikit-learn passes it
+        started : `time.monotonic()` from which the budget counts; default now
+        on_read : is given what was read and inferred, as lines, before training
+        on_step : is given the progress after each training step
+
+        Raises
+        ------
+        UsageError
+            If a setting is unknown or out of bounds, or contradicts the table.
+        BadData
+            If the table cannot be used; the message says where and how to mend it.
+        """
+        started = time.monotonic() if started is None else started
+        settings, table_settings = self._settings()
+        table = _table(X)
+        schema = infer_schema(table, table_settings)
+        horizon = settings.horizon or default_horizon(schema.calendar, schema.season)
+        panel = build_panel(table, schema, ahead=horizon)
+        lags = choose_lags(panel, schema.season)
+        lookback = settings.lookback or choose_lookback(horizon, lags, int(panel.lengths.max()))
+        panel = judge(panel, schema, lookback, table.name)
+        if on_read is not None:
+            on_read([*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"])
+
+        used = panel.select(np.flatnonzero(~np.isin(panel.status, SKIPPED)))
+        spans = choose_spans(used.lengths, lookback, horizon, lags[0] if lags else 1)
+        if not spans.count(True).any():
+            raise BadData(f"{table.name}: every series has fewer than 2 values; there is nothing to learn from")
+        power = fit_power(settings.transform, used, schema.season[0] if schema.season else 1)
+        statistics = fit_statistics(used, schema, spans.train_end)
+        shape = network_shape(schema, horizon, lookback, lags, LEVELS, settings)
+        device = pick_device(settings.device)
+        windows = _windows(used, schema, statistics, shape, power, settings, device)
+        plan, trained = fit_networks(
+            windows,
+            spans,
+            shape,
+            settings,
+            plan=read_plan(settings.plan) if settings.plan else None,
+            deadline=None if settings.budget is None else started + settings.budget - RESERVE,
+            on_step=on_step,
+        )
+        history = panel.tail(lookback + max(lags, default=0))
+        self.fitted_ = Fitted(
+            config=Config(
+                table=schema,
+                settings=settings.model_dump(exclude=RUN_ONLY, exclude_defaults=True),
+                plan=plan,
+                horizon=horizon,
+                lookback=lookback,
+                lags=lags,
+                levels=shape.levels,
+                power=power,
+                train_end=str(format_positions(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0]),
+                validation=tuple(member.validation for member in trained),
+                trained_steps=tuple(member.steps for member in trained),
+            ),
+            statistics=statistics,
+            level=_level(history),
+            seasonal_error=seasonal_errors(
+                panel.values, panel.observed, panel.offsets, schema.season[0] if schema.season else 1
+            ),
+            history=history,
+            weights=[{name: value.numpy() for name, value in member.weights.items()} for member in trained],
+        )
+        self._settle()
+        return self
+
+    def predict(
+        self,
+        X: Data | None = None,
+        *,
+        future: Data | None = None,
+        origin: str | None = None,
+        horizon: int | None = None,
+        levels: tuple[float, ...] = (80.0, 95.0),
+        explain: bool = False,
+    ) -> pd.DataFrame:
+        """Forecast what comes after the series seen at fit, or after those of another table, by the frozen model.
+
+        Parameters
+        ----------
+        X : tonight's table, new ids included; default the series seen at fit
+        future : rows of the columns that are known in advance
+        origin : forecast from this time of X: later values are not used
+        horizon : fewer steps than at fit
+        levels : intervals in percent, 50 to 99
+        explain : add the columns model and status
+
+        Returns
+        -------
+        DataFrame
+            A row per series and step: the id columns (``series`` for a wide table), the time column, ``forecast``,
+            then ``lo_80, hi_80, ...``.
+
+        Raises
+        ------
+        UsageError, BadData
+            As `fit` does; and if values known in advance are missing for the horizon.
+        """
+        output = OutputSettings.check({"levels": levels, "explain": explain})
+        return self.forecast(X, future=future, origin=origin, horizon=horizon, output=output).frame
+
+    def forecast(
+        self,
+        X: Data | None = None,
+        *,
+        future: Data | None = None,
+        origin: str | None = None,
+        horizon: int | None = None,
+        output: OutputSettings | None = None,
+    ) -> Forecasts:
+        """As `predict`, with all output settings, and with the series that get no forecast."""
+        fitted = self._check_fitted()
+        config, output = fitted.config, output or OutputSettings()
+        horizon = self._horizon(horizon)
+        panel = self._panel(X, future, origin)
+        require_known(panel, config.table, horizon, "the table" if X is None else _table(X).name)
+        words = np.array(panel.status)
+        series = panel.order[~np.isin(words[panel.order], SKIPPED)]
+        quantiles = self._quantiles(panel, series)[:, :horizon]
+        columns = ["forecast", *interval_columns(output.levels)]
+        numbers = _numbers(quantiles, config.levels, output)
+        calendar = calendar_of(config.table)
+        positions = panel.origins[series][:, None] + 1 + np.arange(horizon)
+        times = format_positions(config.table, calendar, positions.ravel())
+        frame = forecast_frame(panel, config.table, times, series, numbers, columns)
+        if output.explain:
+            frame["model"], frame["status"] = fitted.settings().model, np.repeat(words[series], horizon)
+        if output.excel_safe:
+            frame = guard_formulas(frame, config.table.ids)
+        skipped = {panel.ids[i]: str(words[i]) for i in np.flatnonzero(np.isin(words, SKIPPED))}
+        gone = set(fitted.history.ids) - set(panel.ids)
+        return Forecasts(frame, {**skipped, **dict.fromkeys(sorted(gone), "gone")})
+
+    def score(self, X: Data, y: None = None) -> float:
+        """Minus the MASE of the forecasts over the rows of `X` after the end of the fit; higher is better.
+
+        Parameters
+        ----------
+        X : a table that holds rows after the fitted end, at most a horizon of them count
+        """
+        fitted = self._check_fitted()
+        config, history = fitted.config, fitted.history
+        later = build_panel(_table(X), config.table, ahead=0)
+        actual = np.full((len(history), config.horizon), np.nan)
+        rank = {one: i for i, one in enumerate(history.ids)}
+        for i, one in enumerate(later.ids):
+            if one in rank:
+                own = later.slots(i)
+                step = later.starts[i] + np.arange(own.stop - own.start) - history.origins[rank[one]] - 1
+                used = later.observed[own] & (step >= 0) & (step < config.horizon)
+                actual[rank[one], step[used]] = later.values[own][used]
+        if not np.isfinite(actual).any():
+            raise BadData(f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}")
+        series = np.flatnonzero(~np.isin(history.status, SKIPPED))
+        with_known = add_future(history, _table(X), config.table) if config.table.known else history
+        quantiles = self._quantiles(with_known, series)
+        point = quantiles[..., config.levels.index(0.5)]
+        return -mase(actual[series], point, fitted.seasonal_error[series])
+
+    def attention(self, X: Data | None = None) -> pd.DataFrame:
+        """The weight that an attention model gives to each step of the past, a row per series and step.
+
+        Raises
+        ------
+        UsageError
+            If the model has no attention.
+        """
+        fitted = self._check_fitted()
+        network = self.networks_[0]
+        weigh = getattr(network, "attention", None)
+        if weigh is None:
+            raise UsageError(f"model {fitted.settings().model} has no attention; fit attention-lstm")
+        panel = self._panel(X, None, None)
+        series = panel.order[~np.isin(np.array(panel.status)[panel.order], SKIPPED)]
+        windows, index, place = self._ready(panel, series)
+        with torch.no_grad():
+            weights = weigh(windows.batch(index, place)).cpu().double().numpy()  # [series, lookback]
+        table = fitted.config.table
+        positions = panel.origins[series][:, None] + np.arange(1 - weights.shape[1], 1)
+        times = format_positions(table, calendar_of(table), positions.ravel())
+        return forecast_frame(panel, table, times, series, weights[..., None], ["weight"])
+
+    def save(self, store: str | Writer, keep: int = 5) -> VersionInfo:
+        """Write a new version into a store, make it the live one, and prune old ones.
+
+        Parameters
+        ----------
+        store : the folder, or what `Store.lock` yields where the lock is held already
+        keep : versions that stay
+        """
+        contents = to_contents(self._check_fitted())
+        if isinstance(store, Writer):
+            return store.save(contents, keep)
+        with Store(store).lock() as writer:
+            return writer.save(contents, keep)
+
+    @classmethod
+    def load(cls, store: str, version: str | None = None, device: str = "auto") -> "Forecaster":
+        """Read the live version of a store, or another one; nothing in it can run code.
+
+        Raises
+        ------
+        NoInput
+            If there is none.
+        ArtifactRefused
+            If it is damaged, unsafe or too new.
+        """
+        contents, info = Store(store).load(version)
+        try:
+            fitted = from_contents(contents)
+            knobs = {**fitted.config.settings, "device": device}
+            forecaster = cls(**knobs).set_params(**_table_knobs(fitted.config.table))
+            forecaster.fitted_ = fitted
+            forecaster._settle()
+        except (ArtifactRefused, UsageError, RuntimeError) as error:
+            reason = str(error).split("\n")[0]
+            raise ArtifactRefused(f"{store}/{info.id}: {reason}") from None
+        return forecaster
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "fitted_")
+
+    def _settings(self) -> tuple[TrainSettings, TableSettings]:
+        given = self.get_params(deep=False)
+        table = {name: given.pop(name) for name in TableSettings.model_fields}
+        return TrainSettings.check(given), TableSettings.check(table)
+
+    def _settle(self) -> None:
+        """Rebuild from `fitted_` what is derived from it."""
+        config = self.fitted_.config
+        settings = self.fitted_.settings()
+        self.schema_, self.plan_ = config.table, config.plan
+        shape = network_shape(config.table, config.horizon, config.lookback, config.lags, config.levels, settings)
+        device = pick_device(self.device)
+        weights = [{name: torch.from_numpy(a) for name, a in member.items()} for member in self.fitted_.weights]
+        self.networks_: list[RecurrentModel] = [rebuild(settings, shape, member, device) for member in weights]
+
+    def _check_fitted(self) -> Fitted:
+        if not hasattr(self, "fitted_"):
+            raise NotFitted("this Forecaster is not fitted yet; call fit first")
+        return self.fitted_
+
+    def _horizon(self, horizon: int | None) -> int:
+        most = self.fitted_.config.horizon
+        if horizon is None:
+            return most
+        if horizon < 1:
+            raise UsageError(f"--horizon {horizon}: at least 1 step")
+        if horizon > most:
+            raise UsageError(f"--horizon {horizon}: this forecaster was fitted for {most}; fit again with "
+                             f"`forecast fit DATA --horizon {horizon}`")  # fmt: skip
+        return horizon
+
+    def _panel(self, X: Data | None, future: Data | None, origin: str | None) -> Panel:
+        config = self.fitted_.config
+        if X is None:
+            if origin is not None:
+                raise UsageError("--origin needs DATA: the artifact keeps only what a forecast from its own end needs")
+            history = self.fitted_.history
+            return history if future is None else add_future(history, _table(future), config.table)
+        table = _table(X)
+        check_schema(config.table, table)
+        later = None if future is None else _table(future)
+        panel = build_panel(
+            table, config.table, ahead=config.horizon, future=later, origin=origin, lookback=config.lookback
+        )
+        return self._compare(panel, table.name)
+
+    def _compare(self, panel: Panel, name: str) -> Panel:
+        """Say what is new, gone or moved since the fit."""
+        history = self.fitted_.history
+        seen = {one: i for i, one in enumerate(history.ids)}
+        new = [one for one in panel.ids if one not in seen]
+        gone = sorted(set(seen) - set(panel.ids))
+        if new:
+            log.warning("%s: %d series were not seen at fit (%s); the common model forecasts them", name, len(new), _some(new))
+        if gone:
+            log.warning("%s: %d series of the fit are not here (%s); they get no forecast", name, len(gone), _some(gone))
+        level = _level(panel.tail(self.fitted_.config.lookback))
+        moved = []
+        for i, one in enumerate(panel.ids):
+            before = self.fitted_.level[seen[one]] if one in seen else 0.0
+            if before > 0 and level[i] > 0 and not 1 / MOVED <= level[i] / before <= MOVED:
+                moved.append(one)
+        if moved:
+            text = f"{name}: the level of {len(moved)} series moved more than tenfold since the fit ({_some(moved)})"
+            if self.strict:
+                raise BadData(f"{text}; was the unit changed? Without --strict this is a warning")
+            log.warning("%s; was the unit changed?", text)
+        words = tuple("new" if one not in seen and word == "ok" else word for one, word in zip(panel.ids, panel.status, strict=True))
+        return Panel(**{**panel.__dict__, "status": words})
+
+    def _ready(self, panel: Panel, series: NDArray[np.int64]) -> tuple[Windows, torch.Tensor, torch.Tensor]:
+        """The windows of a panel, and the index and position of the newest one of each series."""
+        config, network = self.fitted_.config, self.networks_[0]
+        settings = self.fitted_.settings()
+        shape = network_shape(config.table, config.horizon, config.lookback, config.lags, config.levels, settings)
+        device = next(network.parameters()).device
+        windows = _windows(panel, config.table, self.fitted_.statistics, shape, config.power, settings, device)
+        index = torch.from_numpy(np.ascontiguousarray(series)).to(device)
+        return windows, index, windows.lengths[index]
+
+    def _quantiles(self, panel: Panel, series: NDArray[np.int64]) -> NDArray[np.float64]:
+        """[series, horizon, levels] in the target's own unit."""
+        config = self.fitted_.config
+        with threads(config.plan.threads):
+            windows, index, place = self._ready(panel, series)
+            seed = self.fitted_.settings().seed
+            return predict_quantiles(self.networks_, windows, index, place, power=config.power, seed=seed)
+
+
+def network_shape(
+    schema: Schema,
+    horizon: int,
+    lookback: int,
+    lags: tuple[int, ...],
+    levels: tuple[float, ...],
+    settings: TrainSettings,
+) -> Shape:
+    """What a network must know of tables of this schema."""
+    calendar = len(calendar_of(schema).feature_names)
+    known = numeric_count(schema.known, schema)
+    return Shape(
+        lookback=lookback,
+        horizon=horizon,
+        past=calendar + known + numeric_count(schema.past, schema),
+        future=calendar + known,
+        static=numeric_count(schema.static, schema),
+        past_categories=category_sizes((*schema.known, *schema.past), schema),
+        future_categories=category_sizes(schema.known, schema),
+        static_categories=category_sizes(schema.static, schema),
+        seasons=lags,
+        levels=levels,
+        loss=settings.loss,
+    )
+
+
+def _windows(
+    panel: Panel,
+    schema: Schema,
+    statistics: Statistics,
+    shape: Shape,
+    power: float,
+    settings: TrainSettings,
+    device: torch.device,
+) -> Windows:
+    columns = make_columns(panel, schema, statistics, calendar_of(schema))
+    moved = Panel(**{**panel.__dict__, "values": apply_power(panel.values, panel.observed, power)})
+    return Windows(moved, columns, shape.lookback, shape.horizon, shape.seasons, settings.scaling, device)
+
+
+def _table(data: Data) -> Table:
+    return data if isinstance(data, Table) else table_from_frame(data)
+
+
+def _table_knobs(schema: Schema) -> dict[str, Any]:
+    """Table settings that read a table as `schema` says."""
+    target = (schema.target,) if schema.target else () if schema.all_columns else schema.series
+    same = ("known", "past", "static", "holidays", "aggregate", "date_format", "timezone", "dst", "on_duplicate")
+    return {
+        **{name: getattr(schema, name) for name in same},
+        "layout": schema.layout,
+        "time": schema.time,
+        "id": schema.ids if schema.layout == "long" else (),
+        "target": target,
+        "season": schema.season,
+        "max_missing": schema.max_missing,
+    }
+
+
+def _numbers(quantiles: NDArray[np.float64], have: tuple[float, ...], output: OutputSettings) -> NDArray[np.float64]:
+    """The numbers of the output, [series, horizon, 1 + 2 * levels], bounded, rounded, intervals around the point."""
+    want = tuple(level for interval in output.levels for level in interval_levels(interval))
+    point = mean_of(quantiles, have) if output.point == "mean" else quantiles[..., have.index(0.5)]
+    bounds = at_levels(quantiles, have, want) if want else quantiles[..., :0]
+    bounds[..., 0::2] = np.minimum(bounds[..., 0::2], point[..., None])
+    bounds[..., 1::2] = np.maximum(bounds[..., 1::2], point[..., None])
+    numbers = np.clip(np.concatenate([point[..., None], bounds], -1), output.min, output.max)
+    return np.round(numbers) + 0.0 if output.integer else rounded(numbers)
+
+
+def _level(panel: Panel) -> NDArray[np.float64]:
+    """Mean absolute observed value of each series, 0 where there is none."""
+    total = np.add.reduceat(np.abs(panel.values).astype(np.float64) * panel.observed, panel.offsets[:-1])
+    return np.asarray(total / np.maximum(np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64), 1))
+
+
+def _some(ids: list[tuple[str, ...]]) -> str:
+    return ", ".join("/".join(one) for one in ids[:NAMED]) + (", ..." if len(ids) > NAMED else "")

@@ -2,14 +2,16 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from forecast.artifacts.format import Arrays, Contents
-from forecast.errors import ArtifactRefused
+from forecast.artifacts.format import Arrays, Contents, load_json
+from forecast.artifacts.store import Store
+from forecast.errors import ArtifactRefused, NoInput, UsageError
 from forecast.series.covariates import Statistics
 from forecast.series.panel import Panel
 from forecast.series.schema import Schema
@@ -124,6 +126,31 @@ def from_contents(contents: Contents) -> Fitted:
         reason = str(error).split("\n")[0]
         raise ArtifactRefused(f"the artifact does not hold a forecaster as it must: {reason}; fit it again") from None
     return Fitted(config, statistics, level, error, history, weights)
+
+
+def read_plan(path: str) -> Plan:
+    """The plan in a file: a plan, or a version's config.json; or that of the live version in a store.
+
+    Raises
+    ------
+    NoInput
+        If there is no such file.
+    UsageError
+        If it holds no plan.
+    """
+    place = Path(path)
+    try:
+        if place.is_dir():
+            return from_contents(Store(place).load()[0]).config.plan
+        found = load_json(place.read_bytes())
+    except OSError as error:
+        raise NoInput(f"--plan {path}: {(error.strerror or 'cannot be read').lower()}") from None
+    except ValueError as error:
+        raise UsageError(f"--plan {path}: not JSON: {error}") from None
+    try:
+        return Plan.model_validate(found.get("plan", found))
+    except ValidationError as error:
+        raise UsageError(f"--plan {path}: holds no plan: {str(error.errors()[0]['msg']).lower()}") from None
 
 
 def _history(arrays: Arrays, config: Config) -> Panel:

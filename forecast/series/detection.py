@@ -16,7 +16,7 @@ from forecast.series.columns import categories_of, refuse_missing
 from forecast.series.frequency import infer_calendar, show
 from forecast.series.grid import fill
 from forecast.series.numbers import has_leading_zeros, is_blank, is_whole, numeric_columns
-from forecast.series.observations import id_codes, observe, repeats
+from forecast.series.observations import as_text, id_codes, observe, repeats
 from forecast.series.panel import Panel
 from forecast.series.schema import CalendarSpec, Schema, TimeFormat
 from forecast.series.season import SERIES, confirm_seasons
@@ -246,7 +246,7 @@ def _id_columns(
     texts += [c for c in numeric if has_leading_zeros(table, c) and c not in settings.target]
     spared = {*settings.target, *(c for c in numeric if c.lower() in TARGET_NAMES)}
     whole = [c for c in numeric if c not in spared and c not in texts and is_whole(table, c)]
-    whole.sort(key=lambda column: len(pd.unique(table.frame[column])))
+    whole.sort(key=lambda column: len(pd.unique(as_text(table, column))))
     nearly: tuple[str, ...] = ()
     for candidates in (texts, texts + whole):
         for size in range(1, MOST_IDS + 1):

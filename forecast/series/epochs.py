@@ -16,12 +16,17 @@ EPOCH_NAMES = ("timestamp", "epoch", "unix", "unixtime", "unix_time", "time", "d
 UNITS: dict[Literal["s", "ms", "us", "ns"], int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 EARLIEST, LATEST = 315_532_800, 4_102_444_800  # 1980 and 2100
 SPREADSHEET = (25_000, 60_000)  # day numbers of 1968 to 2064
-WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
+WHOLE = re.compile(r"-?(\d{1,18}|[1-8]\d{18})(\.0*)?")  # no more than 64 bits hold
+
+
+def is_whole_number(text: str) -> bool:
+    """Whether a text is a whole number that 64 bits hold."""
+    return WHOLE.fullmatch(text) is not None and abs(int(text.partition(".")[0])) < 2**63
 
 
 def whole_numbers(unique: list[str]) -> Integers | None:
     """[values] as whole numbers, None if one of them is not whole."""
-    if not all(WHOLE.fullmatch(text) for text in unique):
+    if not all(is_whole_number(text) for text in unique):
         return None
     return np.array([int(text.partition(".")[0]) for text in unique], np.int64)
 

@@ -94,7 +94,7 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[bool]:
     answers: list[bool] = []
     for names, series, _ in _groups(table, columns):
         if not _is_text(series[0]):
-            kind = series[0].dtype
+            kind = _kind(series[0])
             numeric = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
             answers.append(bool(numeric and series[0].notna().any()))
             continue
@@ -121,7 +121,7 @@ def is_whole(table: Table, column: str) -> bool:
     """Whether every value that is there is a whole number, written without a decimal mark; False for a blank column."""
     series = table.frame[column]
     if not _is_text(series):
-        return bool(pd.api.types.is_integer_dtype(series.dtype) and series.notna().any())
+        return bool(pd.api.types.is_integer_dtype(_kind(series)) and series.notna().any())
     cells = _trimmed(_cells([series]))
     present = cells.filter(pc.invert(pc.or_(pc.equal(cells, ""), _is_word(cells))))
     return len(present) > 0 and bool(pc.all(pc.match_substring_regex(present, r"^[+-]?[0-9]+$")).as_py())
@@ -244,13 +244,16 @@ def _groups(table: Table, columns: Sequence[str]) -> Iterator[tuple[list[str], l
         yield names, series, len(columns) - len(series)
 
 
+def _kind(series: Column) -> Any:
+    """The type of the values, of a categorical too."""
+    return series.dtype.categories.dtype if isinstance(series.dtype, pd.CategoricalDtype) else series.dtype
+
+
 def _is_text(series: Column) -> bool:
     """Text, or objects of any kind (strings, Decimal, a mixture), whose written form counts."""
-    kind = series.dtype
-    if isinstance(kind, pd.StringDtype):
+    kind = _kind(series)
+    if isinstance(kind, pd.StringDtype):  # the usual case, and the fast one
         return True
-    if isinstance(kind, pd.CategoricalDtype):
-        return not pd.api.types.is_numeric_dtype(kind.categories.dtype)
     return bool(pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind))
 
 
@@ -270,9 +273,9 @@ def _cells(series: Sequence[Column]) -> pa.Array:
 
 
 def _typed_numbers(table: Table, column: str, series: Column) -> NDArray[np.float64]:
-    kind = series.dtype
-    if isinstance(kind, pd.CategoricalDtype):
-        kind, series = kind.categories.dtype, series.astype(object)
+    kind = _kind(series)
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(object)
     if pd.api.types.is_bool_dtype(kind):
         raise BadData(f"{table.name}, column '{column}' holds booleans, not numbers; write 0 and 1 if they are meant")
     if not pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_complex_dtype(kind):

@@ -245,7 +245,8 @@ def _offsets(words: "pa.StringArray") -> Integers:
     digits = pc.utf8_rpad(pc.replace_substring_regex(words, "[^0-9]", ""), 4, "0")
     value: Integers = _numpy(digits.cast(pa.int64()))
     sign = np.where(_numpy(pc.starts_with(words, "-")), -1, 1).astype(np.int64)
-    return np.multiply(sign, value // 100 * 3600 + value % 100 * 60)
+    seconds: Integers = sign * (value // 100 * 3600 + value % 100 * 60)
+    return seconds
 
 
 def _as_written(pattern: str, found: _Groups) -> str:

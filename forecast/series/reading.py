@@ -208,9 +208,10 @@ def _read_limited(read: Callable[[int], bytes], name: str, packed: bool = False)
 
 def _require_memory(size: int, name: str, free: int) -> None:
     if size * MEMORY_FACTOR > free:
+        needed, had = size * MEMORY_FACTOR / 2**30, free / 2**30
         raise Unavailable(
-            f"{name} holds {size / 2**30:.1f} GiB or more; to read it takes {size * MEMORY_FACTOR / 2**30:.1f} GiB of memory "
-            f"and {free / 2**30:.1f} GiB are free; split it by series or shorten its history"
+            f"{name} takes {needed:.1f} GiB of memory or more to read, and {had:.1f} GiB are free; "
+            "split it by series or shorten its history"
         )
 
 
@@ -486,13 +487,17 @@ def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[li
         except csv.Error as error:
             raise BadData(f"{name} line {line}: {_quote_trouble(str(error))}") from None
         if row is None:
-            return rows[0], rows[1:], np.array(lines, np.int64)
-        if not row or (len(row) == 1 and not row[0].strip() and not (rows and len(rows[0]) == 1)):
-            continue  # a blank line
+            break
+        blanks_only = len(row) == 1 and row[0] and not row[0].strip(" \t")
+        if not row or (blanks_only and not (rows and len(rows[0]) == 1)):
+            continue
         if rows and len(row) != len(rows[0]):
             raise BadData(f"{name} line {line} has {_width_trouble(row, rows[0], lines[0], delimiter)}")
         rows.append(row)
         lines.append(line)
+    if not rows:
+        raise BadData(f"{name} is empty; a table needs a header and rows")
+    return rows[0], rows[1:], np.array(lines, np.int64)
 
 
 def _quote_trouble(error: str) -> str:
@@ -502,7 +507,7 @@ def _quote_trouble(error: str) -> str:
 
 
 def _width_trouble(row: list[str], header: list[str], line: int, delimiter: str) -> str:
-    trouble = f"{len(row)} columns and the header (line {line}) has {len(header)}: "
+    trouble = f"{len(row)} column{'s' * (len(row) > 1)} and the header (line {line}) has {len(header)}: "
     if header[0].startswith("#"):
         return trouble + f"line {line} starts with #; remove the comment"
     if row[0].startswith("#"):

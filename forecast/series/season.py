@@ -57,7 +57,8 @@ def _without_trend(values: Numbers, length: int) -> Numbers:
     place = np.arange(len(values))
     low = np.clip(place - length // 2, 0, len(values) - length)
     level = (sums[low + length] - sums[low]) / np.maximum(counts[low + length] - counts[low], 1)
-    return np.subtract(values - centre, level)
+    rest: Numbers = values - centre - level
+    return rest
 
 
 def _phase_means(values: Numbers, length: int) -> Numbers:

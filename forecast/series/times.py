@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, UsageError
 from forecast.series import patterns
-from forecast.series.epochs import SPREADSHEET, UNITS, WHOLE, number_format, whole_numbers
+from forecast.series.epochs import SPREADSHEET, UNITS, WHOLE, is_whole_number, number_format, whole_numbers
 from forecast.series.schema import Schema, TimeFormat
 from forecast.series.table import Table
 from forecast.series.zones import Flags, Integers, instants_at, offset_name, offsets_at, wall_clock, zone_of
@@ -134,9 +134,8 @@ def format_times(instants: Integers, time_format: TimeFormat) -> "pd.Index[Any]"
     unique, codes = np.unique(instants, return_inverse=True)
     shown = wall_clock(unique, zone)
     texts = [patterns.write(int(w), int(w - i), pattern or "%Y-%m-%d") for w, i in zip(shown, unique, strict=True)]
-    if kind == "epoch":
-        return pd.Index(np.array([int(text) for text in texts], np.int64)[codes])
-    return pd.Index(np.asarray(texts, object)[codes], dtype=object)
+    written = pd.Index([int(text) for text in texts] if kind == "epoch" else texts)
+    return written.take(codes.reshape(-1))
 
 
 def parse_instant(text: str, time_format: TimeFormat, flag: str = "--origin") -> int:
@@ -196,9 +195,9 @@ def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
     if settings.date_format is None and (counted or WHOLE.fullmatch(texts.unique[0])):
         numbers = whole_numbers(texts.unique)
         if numbers is None:
-            wrong = np.array([not WHOLE.fullmatch(text) for text in texts.unique])
+            wrong = np.array([not is_whole_number(text) for text in texts.unique])
             place, text = texts.first_place(wrong)
-            raise BadData(f"{place}: '{text}' is not a whole number as the times before it are")
+            raise BadData(f"{place}: '{text}' is not a whole number that can be a time; correct it, or pass --date-format")
         if counted:
             return ParsedTimes(numbers[texts.codes], TimeFormat(kind="integer"))
         return _numbers(texts, numbers, settings)
@@ -341,8 +340,9 @@ def _numbers(texts: Texts, numbers: Integers, settings: TableSettings | Schema) 
 def _typed(table: Table, column: str, values: "pd.Series[Any]", settings: TableSettings | Schema) -> ParsedTimes:
     """Read a column of datetimes, dates or periods."""
     if isinstance(values.dtype, pd.PeriodDtype):
+        name = str(values.dtype).removeprefix("period[").removesuffix("]")
         starts = pd.PeriodIndex(values).to_timestamp(how="start").as_unit("s").asi8
-        return ParsedTimes(np.asarray(starts, np.int64), TimeFormat(kind="period", pattern=values.dtype.freq.freqstr))
+        return ParsedTimes(np.asarray(starts, np.int64), TimeFormat(kind="period", pattern=name))
     try:
         index = pd.DatetimeIndex(values)
     except (ValueError, TypeError) as error:

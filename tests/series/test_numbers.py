@@ -5,7 +5,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.errors import BadData
@@ -21,17 +21,17 @@ from forecast.series.numbers import (
 from forecast.series.table import Table
 
 
-def text_table(*cells: str, **numbers: str) -> Table:
+def text_table(*cells: str, decimal: str = ".", thousands: str | None = None) -> Table:
     frame = pd.DataFrame({"units": list(cells)}, dtype="str")
-    return Table("sales.csv", frame, True, np.arange(len(cells)) + 2, numbers.get("decimal", "."), numbers.get("thousands"))
+    return Table("sales.csv", frame, True, np.arange(len(cells)) + 2, decimal, thousands)
 
 
 def typed_table(values: object) -> Table:
     return Table("DataFrame", pd.DataFrame({"units": values}))
 
 
-def parsed(*cells: str, **numbers: str) -> list[float]:
-    return parse_numbers(text_table(*cells, **numbers), "units").tolist()
+def parsed(*cells: str, decimal: str = ".", thousands: str | None = None) -> list[float]:
+    return parse_numbers(text_table(*cells, decimal=decimal, thousands=thousands), "units").tolist()
 
 
 def test_plain_numbers_are_read():
@@ -165,14 +165,16 @@ def test_a_few_bad_cells_do_not_make_a_column_text():
 
 
 @pytest.mark.parametrize(
-    "cells", [("a", "b"), ("1", "b"), ("2024-01-01", "2024-01-02"), ("01.02.2024", "02.02.2024"), ("True", "False"), ("", "-")]
+    "cells",
+    [("a", "b"), ("1", "b"), ("2024-01-01", "2024-01-02"), ("01.02.2024", "02.02.2024"), ("True", "False"), ("", "-")],
 )
 def test_text_times_and_blanks_do_not_look_numeric(cells):
     assert not looks_numeric(text_table(*cells), "units")
 
 
 def test_typed_text_times_and_booleans_do_not_look_numeric():
-    for values in (["a", "b"], [True, False], pd.date_range("2024", periods=2), [np.nan, np.nan], pd.Categorical(["a"])):
+    times = pd.date_range("2024", periods=2)
+    for values in (["a", "b"], [True, False], times, [np.nan, np.nan], pd.Categorical(["a"])):
         assert not looks_numeric(typed_table(values), "units")
 
 
@@ -193,12 +195,14 @@ def test_whole_numbers_and_leading_zeros_are_told():
     assert not has_leading_zeros(text_table("0", "0.5", "10", "a0"), "units")
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
 def test_every_float_is_read_back(values):
     assert parsed(*map(repr, values)) == values
     assert parsed(*(repr(value).replace(".", ",") for value in values), decimal=",") == values
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(st.sampled_from("0123456789+-.,eE_ 'xnaif%"), max_size=8), min_size=1, max_size=4))
 def test_a_cell_reads_the_same_alone_and_among_others(cells):
     alone = []

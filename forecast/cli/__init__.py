@@ -1,0 +1,101 @@
+"""The command line: one file a command, found by listing the folder; `--help` imports none of them."""
+
+import importlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from forecast.errors import ForecastError, Interrupted, StorageFailure
+
+DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
+
+
+class Commands(click.Group):
+    """Commands by the names of their files; a file is imported when its command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if not name.startswith("-") and name not in self.list_commands(ctx):
+            from forecast.errors import did_you_mean
+
+            ctx.fail(f"no command '{name}'{did_you_mean(name, self.list_commands(ctx))}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        rows = []
+        for name in self.list_commands(ctx):
+            with (Path(__file__).parent / f"{name}.py").open(encoding="utf-8") as file:
+                rows.append((name, file.readline().strip().strip('"')))
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="forecast")
+def cli() -> None:
+    """A CSV in, trustworthy forecasts out.
+
+    \b
+        forecast fit sales.csv        train on a table, and save
+        forecast predict              what comes next, as CSV
+
+    `forecast COMMAND --help` lists the flags of a command.
+    """
+
+
+def main() -> None:
+    """Run the command line and leave with an exit code; what is said to a person goes to stderr."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    code = 1
+    try:
+        result = cli.main(standalone_mode=False, obj=time.monotonic())
+        sys.stdout.flush()
+        code = result if isinstance(result, int) else 0
+    except BrokenPipeError:  # the reader, such as head, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:
+        code = 130
+    except ForecastError as error:
+        code = _say(str(error), error.exit_code)
+    except OSError as error:
+        code = _say(f"{error.filename or 'input or output'}: {error.strerror}", StorageFailure.exit_code)
+    except MemoryError:
+        code = _say("memory ran out; pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate", 69)
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        code = _say(f"this is a bug of forecast: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)
+    sys.exit(code)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> Any:
+    raise Interrupted(number)
+
+
+def _say(text: str, code: int) -> int:
+    from forecast.cli._console import say_error
+
+    say_error(text, code)
+    return code

@@ -1,0 +1,91 @@
+"""What is said to a person: messages on stderr as text or JSON, a progress bar on a terminal."""
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from forecast.training.loop import Progress
+
+_style = {"format": "text", "quiet": False}
+
+
+def style_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --quiet and --log-format, which every command has."""
+
+    def set_quiet(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+        _style["quiet"] = value
+        _listen()
+
+    def set_format(ctx: click.Context, parameter: click.Parameter, value: str) -> None:
+        _style["format"] = value
+
+    quiet = click.option(
+        "--quiet", is_flag=True, expose_value=False, callback=set_quiet, help="say only errors", is_eager=True
+    )
+    form = click.option(
+        "--log-format",
+        type=click.Choice(["text", "json"]),
+        default="text",
+        expose_value=False,
+        callback=set_format,
+        is_eager=True,
+        help="how messages on stderr are written",
+    )
+    return quiet(form(function))
+
+
+def say(text: str, level: str = "info", **fields: Any) -> None:
+    """Say one thing on stderr, unless --quiet."""
+    if not _style["quiet"]:
+        _write(text, level, fields)
+
+
+def say_error(text: str, code: int) -> None:
+    """Say why the command fails."""
+    _write(text, "error", {"exit_code": code})
+
+
+@contextmanager
+def progress_bar() -> "Iterator[Callable[[Progress], None] | None]":
+    """Show training on a terminal, with loss and time left; None elsewhere."""
+    if _style["quiet"] or _style["format"] != "text" or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("training"), BarColumn(), TextColumn("{task.fields[loss]}"), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, loss="")
+
+        def show(at: "Progress") -> None:
+            held_out = "" if at.validation is None else f", held out {at.validation:.4f}"
+            bar.update(task, total=at.steps, completed=at.step, loss=f"loss {at.loss:.4f}{held_out}")
+
+        yield show
+
+
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage(), record.levelname.lower())
+
+
+def _listen() -> None:
+    logger = logging.getLogger("forecast")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logger.handlers = [_Handler()]
+
+
+def _write(text: str, level: str, fields: dict[str, Any]) -> None:
+    if _style["format"] == "json":
+        line = json.dumps({"level": level, "message": text, **fields}, ensure_ascii=False)
+    else:
+        line = text if level == "info" else f"{level}: {text}"
+    click.echo(line, err=True)

@@ -1,0 +1,93 @@
+"""Options generated from the settings: names, types, choices and help stand there and nowhere else."""
+
+import functools
+import json
+import types
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+
+import click
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from forecast.errors import UsageError
+from forecast.settings import Knobs
+
+Group = TypeVar("Group", bound=Knobs)
+
+
+class Given:
+    """The settings that the command line gave, by name; those it did not give are not there."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = values
+
+    def of(self, group: type[Group], defaults: dict[str, Any] | None = None) -> Group:
+        """The settings of one group, checked; `defaults` stand in for what was not given."""
+        own = {name: value for name, value in self.values.items() if name in group.model_fields}
+        return group.check({**(defaults or {}), **own})
+
+
+def settings_options(*groups: type[Knobs], without: tuple[str, ...] = ()) -> Callable[..., Callable[..., Any]]:
+    """Add an option for each field of the groups, and hand them to the command as `given`."""
+    fields = {n: f for group in groups for n, f in group.model_fields.items() if n not in without}
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def called(*args: Any, **values: Any) -> Any:  # the way in which click calls
+            given = {name: value for name in fields if (value := values.pop(name)) not in (None, (), False)}
+            return function(*args, given=Given(given), **values)
+
+        wrapped: Callable[..., Any] = called
+        for name, field in reversed(fields.items()):
+            wrapped = _option(name, field)(wrapped)
+        return wrapped
+
+    return decorate
+
+
+def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    flag = f"--{name.replace('_', '-')}"
+    default = field.default
+    shown = "" if default in (None, (), False, PydanticUndefined) or default == {} else f"  [default: {_text(default)}]"
+    help_text = (field.description or "") + shown
+    kinds = [kind for kind in _alternatives(field.annotation) if kind is not type(None)]
+    kind = kinds[0]
+    if get_origin(kind) is dict:
+        return click.option(
+            "-p", name, multiple=True, metavar="KNOB=VALUE", help=help_text, callback=_pairs, expose_value=True
+        )
+    if kind is bool:
+        return click.option(flag, name, is_flag=True, help=help_text)
+    if get_origin(kind) is tuple:
+        return click.option(flag, name, multiple=True, metavar="LIST", help=help_text, callback=_items)
+    if get_origin(kind) is Literal:
+        return click.option(flag, name, type=click.Choice([str(choice) for choice in get_args(kind)]), help=help_text)
+    plain = next((one for one in (int, float) if one in kinds), str)
+    return click.option(flag, name, type=plain, help=help_text)
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    union = get_origin(annotation) in (Union, types.UnionType)
+    return get_args(annotation) if union else (annotation,)
+
+
+def _text(default: Any) -> str:
+    return ",".join(f"{item:g}" for item in default) if isinstance(default, tuple) else f"{default}"
+
+
+def _items(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(item.strip() for text in given for item in text.split(",") if item.strip())
+
+
+def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any] | None:
+    found: dict[str, Any] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name:
+            raise UsageError(f"-p {text}: write it as -p KNOB=VALUE, e.g. -p hidden_size=128")
+        try:
+            found[name.strip().replace("-", "_")] = json.loads(value)
+        except ValueError:
+            found[name.strip().replace("-", "_")] = value
+    return found or None

@@ -1,0 +1,57 @@
+"""Train on a table and save the forecaster."""
+
+import click
+
+from forecast.cli._console import progress_bar, say, style_options
+from forecast.cli._data import artifact_option, load
+from forecast.cli._options import Given, settings_options
+from forecast.settings import TableSettings, TextSettings, TrainSettings
+
+
+@click.command()
+@click.argument("data")
+@artifact_option
+@click.option("--keep", type=click.IntRange(1), default=5, show_default=True, help="versions that stay in the store")
+@click.option("--wait", type=float, default=0.0, help="seconds to wait for another fit that holds the store")
+@style_options
+@settings_options(TrainSettings, TableSettings, TextSettings)
+@click.pass_obj
+def command(started: float, data: str, artifact: str, keep: int, wait: float, given: Given) -> int:
+    """Train on DATA and save the forecaster as the live version of a store.
+
+    DATA is a CSV, .csv.gz or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
+    """
+    from forecast.artifacts.store import Store
+    from forecast.forecaster import Forecaster
+
+    train = given.of(TrainSettings)
+    with Store(artifact).lock(wait) as writer:
+        table, table_defaults = load(data, given.of(TextSettings))
+        knobs = {**train.model_dump(), **given.of(TableSettings, table_defaults).model_dump()}
+        forecaster = Forecaster(**knobs)
+        with progress_bar() as on_step:
+            forecaster.fit(table, started=started, on_read=lambda lines: say("\n".join(lines)), on_step=on_step)
+        before = _live_schema(artifact)
+        version = forecaster.save(writer, keep)
+    if before is not None and before != forecaster.schema_.model_dump(mode="json"):
+        say("this version reads tables in another way than the one before it; `forecast inspect` shows how", "warning")
+    steps = ", ".join(str(count) for count in forecaster.fitted_.config.trained_steps)
+    say(f"saved    {artifact}/{version.id}: {train.model}, {steps} steps")
+    skipped = [one for one, word in zip(*_statuses(forecaster), strict=True) if word == "missing"]
+    return 3 if skipped else 0
+
+
+def _statuses(forecaster: "Forecaster") -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:  # noqa: F821
+    history = forecaster.fitted_.history
+    return history.ids, history.status
+
+
+def _live_schema(artifact: str) -> object:
+    """The schema of the version that is live so far; None where there is none that can be read."""
+    from forecast.artifacts.store import Store
+    from forecast.errors import ForecastError
+
+    try:
+        return Store(artifact).load()[0].config.get("table")
+    except ForecastError:
+        return None

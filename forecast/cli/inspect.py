@@ -1,0 +1,73 @@
+"""Show what a saved forecaster is, or how a table would be read."""
+
+import json
+from typing import Any
+
+import click
+
+from forecast.cli._console import style_options
+from forecast.cli._data import artifact_option, load
+from forecast.cli._options import Given, settings_options
+from forecast.settings import TableSettings, TextSettings, TrainSettings
+
+
+@click.command()
+@click.argument("data", required=False)
+@artifact_option
+@click.option("--version", metavar="ID", help="a version of the store; default the live one")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object")
+@style_options
+@settings_options(TableSettings, TextSettings)
+def command(data: str | None, artifact: str, version: str | None, as_json: bool, given: Given) -> None:
+    """Show the live forecaster of a store; with DATA show how that table would be read, without fitting."""
+    if data is None:
+        lines, found = _of_artifact(artifact, version)
+    else:
+        lines, found = _of_table(data, given)
+    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[str, Any]]:
+    from forecast.artifacts.fitted import from_contents
+    from forecast.artifacts.store import Store
+    from forecast.series.detection import describe
+
+    contents, info = Store(artifact).load(version)
+    fitted = from_contents(contents)
+    config = fitted.config
+    model = fitted.settings().model
+    seen = {name: int(sum(word == name for word in fitted.history.status)) for name in set(fitted.history.status)}
+    lines = [
+        f"version  {info.id}, saved {info.created:%Y-%m-%d %H:%M:%S} UTC",
+        f"hash     {info.hash}",
+        f"model    {model}, {config.plan.members} member(s), {sum(a.size for a in contents.weights.values()):,} weights",
+        f"horizon  {config.horizon}, from the last {config.lookback} steps; trained to {config.train_end}",
+        *describe(config.table, fitted.history)[1:],
+        "held out " + ", ".join("none" if loss is None else f"{loss:.4f}" for loss in config.validation),
+        "series   " + ", ".join(f"{count:,} {name}" for name, count in sorted(seen.items())),
+    ]
+    return lines, {
+        "version": info.id,
+        "created": info.created.isoformat(),
+        "hash": info.hash,
+        "model": model,
+        "series": len(fitted.history),
+        "statuses": seen,
+        **config.model_dump(mode="json"),
+    }
+
+
+def _of_table(data: str, given: Given) -> tuple[list[str], dict[str, Any]]:
+    from forecast.series.building import build_panel
+    from forecast.series.calendar import default_horizon
+    from forecast.series.detection import describe, infer_schema
+    from forecast.series.spans import choose_lags, choose_lookback
+
+    table, defaults = load(data, given.of(TextSettings))
+    schema = infer_schema(table, given.of(TableSettings, defaults))
+    horizon = default_horizon(schema.calendar, schema.season)
+    panel = build_panel(table, schema, ahead=horizon)
+    lookback = choose_lookback(horizon, choose_lags(panel, schema.season), int(panel.lengths.max()))
+    lines = [*describe(schema, panel), f"horizon  {horizon} by default, from the last {lookback} steps"]
+    found = {"series": len(panel), "values": int(panel.observed.sum()), "horizon": horizon, "lookback": lookback}
+    return lines, {**found, "table": schema.model_dump(mode="json")}

@@ -1,0 +1,23 @@
+"""List the models, or the knobs of one."""
+
+import click
+
+from forecast.cli._console import style_options
+
+
+@click.command()
+@click.argument("name", required=False)
+@style_options
+def command(name: str | None) -> None:
+    """List the models; with NAME list that model's own knobs, which `-p KNOB=VALUE` sets."""
+    from forecast.models import model_knobs, model_names, model_summary
+
+    if name is None:
+        names = model_names()
+        width = max(map(len, names))
+        for each in names:
+            click.echo(f"{each:<{width}}  {model_summary(each)}")
+        return
+    click.echo(model_summary(name))
+    for knob, field in model_knobs(name).model_fields.items():
+        click.echo(f"  -p {knob}={field.default}  {field.description}")

@@ -1,0 +1,51 @@
+"""Forecast what comes next, by a saved forecaster."""
+
+import click
+
+from forecast.cli._console import say, style_options
+from forecast.cli._data import artifact_option, load, write
+from forecast.cli._options import Given, settings_options
+from forecast.settings import OutputSettings, TextSettings
+
+
+@click.command()
+@click.argument("data", required=False)
+@artifact_option
+@click.option("--version", metavar="ID", help="a version of the store; default the live one")
+@click.option("--output", metavar="FILE", help="a .csv or .parquet file, replaced all at once; default stdout")
+@click.option("--horizon", type=int, help="fewer steps than at fit")
+@click.option("--origin", metavar="TIME", help="forecast from this time of DATA; later values are not used")
+@click.option("--future", metavar="FILE", help="table of the columns that are known in advance")
+@click.option("--require-all", is_flag=True, help="exit with 3 where a series of the fit is not in DATA")
+@click.option("--strict", is_flag=True, help="treat a level that moved tenfold since the fit as an error")
+@click.option("--device", default="auto", show_default=True, help="where the network runs: auto, cpu, cuda, mps")
+@style_options
+@settings_options(OutputSettings, TextSettings)
+def command(
+    data: str | None,
+    artifact: str,
+    version: str | None,
+    output: str | None,
+    horizon: int | None,
+    origin: str | None,
+    future: str | None,
+    require_all: bool,
+    strict: bool,
+    device: str,
+    given: Given,
+) -> int:
+    """Forecast what comes after the series seen at fit, or after those of DATA, new ids included; nothing is trained."""
+    shape = given.of(OutputSettings)
+    from forecast.forecaster import Forecaster
+
+    text = given.of(TextSettings)
+    forecaster = Forecaster.load(artifact, version, device).set_params(strict=strict)
+    table = None if data is None else load(data, text)[0]
+    later = None if future is None else load(future, text)[0]
+    found = forecaster.forecast(table, future=later, origin=origin, horizon=horizon, output=shape)
+    write(found.frame, output)
+    lost = {one: word for one, word in found.skipped.items() if word == "missing" or (require_all and word == "gone")}
+    if lost:
+        names = ", ".join("/".join(one) for one in list(lost)[:10]) + (", ..." if len(lost) > 10 else "")
+        say(f"{len(lost)} series got no forecast: {names}", "warning")
+    return 3 if lost else 0

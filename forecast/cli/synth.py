@@ -1,0 +1,25 @@
+"""Write a synthetic series as CSV."""
+
+import click
+
+from forecast.cli._console import style_options
+from forecast.cli._data import write
+
+
+@click.command()
+@click.argument("kind", required=False)
+@click.option("--series", type=click.IntRange(1), default=1, show_default=True, help="how many series")
+@click.option("--length", type=click.IntRange(1), help="steps of each; default by kind")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="seed of every random number")
+@click.option("--output", metavar="FILE", help="a .csv or .parquet file, replaced all at once; default stdout")
+@style_options
+def command(kind: str | None, series: int, length: int | None, seed: int, output: str | None) -> None:
+    """Write a synthetic series of a KIND; without KIND list the kinds."""
+    from forecast.series.synthetic import KINDS, synthesize
+
+    if kind is None:
+        width = max(map(len, KINDS))
+        for name, text in KINDS.items():
+            click.echo(f"{name:<{width}}  {text}")
+        return
+    write(synthesize(kind, series=series, length=length, seed=seed), output)
