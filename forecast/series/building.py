@@ -18,6 +18,7 @@ from forecast.series.panel import SKIPPED, Integers, Panel
 from forecast.series.schema import Schema
 from forecast.series.table import Table
 from forecast.series.times import format_times
+from forecast.series.zones import distinct
 
 logger = logging.getLogger("forecast")
 
@@ -194,7 +195,7 @@ def _refuse_off_grid(table: Table, cells: Observations, schema: Schema, calendar
     """Refuse times between those of the grid, and times of a coarser frequency."""
     if schema.layout == "rows" or schema.aggregate is not None:
         return
-    name, unique = schema.calendar.name, np.unique(cells.row_instants)
+    name, unique = schema.calendar.name, distinct(cells.row_instants)
     off = unique[~calendar.on_grid(unique)]
     if len(off):
         row = int(np.argmax(cells.row_instants == off[0]))

@@ -88,7 +88,7 @@ def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[
     for place, column in enumerate(schema.static):
         values = column_values(table, column, schema)
         rows = np.flatnonzero(~np.isnan(values))
-        result[cells.series[rows], place] = values[rows]
+        result[cells.series[rows[::-1]], place] = values[rows[::-1]]  # the first one of a series stays
         wrong = rows[values[rows].astype(np.float32) != result[cells.series[rows], place]]
         if len(wrong):
             name = ", ".join(cells.ids[int(cells.series[wrong[0]])])

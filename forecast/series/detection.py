@@ -19,7 +19,7 @@ from forecast.series.numbers import has_leading_zeros, is_blank, is_whole, numer
 from forecast.series.observations import as_text, id_codes, observe, repeats
 from forecast.series.panel import Panel
 from forecast.series.schema import CalendarSpec, Schema, TimeFormat
-from forecast.series.season import SERIES, confirm_seasons
+from forecast.series.season import SERIES, SLOTS, confirm_seasons
 from forecast.series.table import Table
 from forecast.series.times import TIME_NAMES, ParsedTimes, looks_like_times, parse_times, resembles_times
 from forecast.series.zones import Integers
@@ -89,7 +89,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         lines.append(f"time     step, {int(panel.lengths.min())} to {int(panel.lengths.max())} for a series")
     else:
         ends = format_positions(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
-        lines.append(f"time     {schema.time}: {ends[0]} to {ends[1]}, every {schema.calendar.name}{zone}")
+        first, last = (str(time).removesuffix(" 00:00:00") for time in ends)
+        lines.append(f"time     {schema.time}: {first} to {last}, every {schema.calendar.name}{zone}")
     lines.append(f"season   {', '.join(str(length) for length in schema.season) or 'none'}")
     for word, columns in (("known", schema.known), ("past", schema.past), ("static", schema.static)):
         if columns:
@@ -242,10 +243,13 @@ def _id_columns(
     twice = repeats(np.zeros(len(instants), np.int64), instants)
     if not twice.any():
         return ()
-    texts = [c for c in others if c not in numeric and not is_blank(table, c) and c not in settings.target]
-    texts += [c for c in numeric if has_leading_zeros(table, c) and c not in settings.target]
-    spared = {*settings.target, *(c for c in numeric if c.lower() in TARGET_NAMES)}
-    whole = [c for c in numeric if c not in spared and c not in texts and is_whole(table, c)]
+    # year, month or hour beside a date are parts of the time, which no table means as names of series
+    parts = [column for column in others if column.lower() in TIME_NAMES]
+    others = [column for column in others if column not in {*parts, *settings.target}]
+    texts = [c for c in others if c not in numeric and (as_text(table, c) != "").any()]
+    texts += [c for c in others if c in numeric and has_leading_zeros(table, c)]
+    whole = [c for c in others if c in numeric and c not in texts and is_whole(table, c)]
+    whole = [column for column in whole if column.lower() not in TARGET_NAMES]
     whole.sort(key=lambda column: len(pd.unique(as_text(table, column))))
     nearly: tuple[str, ...] = ()
     for candidates in (texts, texts + whole):
@@ -267,9 +271,10 @@ def _id_columns(
     codes = id_codes(table, nearly)[1]
     row = int(np.argmax(repeats(codes, instants)))
     shown = f" and the same {', '.join(nearly)}" if nearly else ""
+    joined = f"join '{time}' and {', '.join(parts)} to one column of times, " if parts else ""
     raise BadData(
-        f"{table.place(row, time)}: {show(int(instants[row]), times.format)} comes twice{shown}; name the columns that "
-        "tell series apart with --id, or pass --on-duplicate first (or last, mean, sum)"
+        f"{table.place(row, time)}: {show(int(instants[row]), times.format)} comes twice{shown}; {joined}name the "
+        "columns that tell series apart with --id, or pass --on-duplicate first (or last, mean, sum)"
     )
 
 
@@ -307,7 +312,8 @@ def _season(table: Table, schema: Schema) -> tuple[int, ...]:
     for start, end in zip((ends - grid.counts)[:SERIES], ends[:SERIES], strict=True):
         if end > start:
             positions = grid.positions[start:end]
-            values = np.full(int(positions[-1] - positions[0]) + 1, np.nan)
-            values[positions - positions[0]] = grid.values[start:end]
+            recent = positions > positions[-1] - SLOTS
+            values = np.full(min(int(positions[-1] - positions[0]) + 1, SLOTS), np.nan)
+            values[positions[recent] - positions[-1] - 1] = grid.values[start:end][recent]
             dense.append(values)
     return confirm_seasons(candidates, dense)

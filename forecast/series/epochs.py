@@ -16,7 +16,7 @@ EPOCH_NAMES = ("timestamp", "epoch", "unix", "unixtime", "unix_time", "time", "d
 UNITS: dict[Literal["s", "ms", "us", "ns"], int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 EARLIEST, LATEST = 315_532_800, 4_102_444_800  # 1980 and 2100
 SPREADSHEET = (25_000, 60_000)  # day numbers of 1968 to 2064
-WHOLE = re.compile(r"-?(\d{1,18}|[1-8]\d{18})(\.0*)?")  # no more than 64 bits hold
+WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
 
 
 def is_whole_number(text: str) -> bool:

@@ -11,7 +11,7 @@ from forecast.errors import BadData, UsageError, did_you_mean
 from forecast.series import patterns
 from forecast.series.calendar import DAY, HOUR, MINUTE, WEEK, Calendar
 from forecast.series.schema import CalendarSpec, TimeFormat
-from forecast.series.zones import Integers, wall_clock
+from forecast.series.zones import Integers, distinct, wall_clock
 
 SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 MONTHS = {"m": 1, "q": 3, "y": 12, "a": 12}
@@ -89,7 +89,7 @@ def infer_calendar(
     UsageError
         If `freq` is no frequency, or none for such times.
     """
-    unique = np.unique(instants)
+    unique = distinct(instants)
     if freq is not None:
         spec = _told(unique, parse_frequency(freq), time_format, aggregate is not None, freq)
         off = ~Calendar(spec, time_format.zone).on_grid(unique)
@@ -114,7 +114,7 @@ def _from_data(
 ) -> CalendarSpec:
     """Infer a grid of dates or times of day."""
     days, clock = np.divmod(wall_clock(unique, time_format.zone), DAY)
-    if len(np.unique(days)) == len(days) and (_same(clock) or time_format.zone is not None):
+    if (np.diff(days) > 0).all() and (_same(clock) or time_format.zone is not None):
         offset = int(np.bincount(clock).argmax())  # midnight may be missing where the clock changes
         all_days = wall_clock(instants, time_format.zone) // DAY
         spec = _monthly(days, offset) or _weekday_pattern(days, offset)
@@ -152,7 +152,7 @@ def _monthly(days: Integers, offset: int) -> CalendarSpec | None:
 
 def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:
     """A grid of some days of the week, if the others never occur and these mostly do."""
-    weekdays = np.unique((days + 3) % 7)
+    weekdays = distinct((days + 3) % 7)
     if not 2 <= len(weekdays) <= 6 or days[-1] - days[0] < 7 * BUSINESS_WEEKS:
         return None
     spec = _of_weekdays(tuple(weekdays.tolist()), offset)
@@ -166,7 +166,7 @@ def _step(times: Integers, series: Integers) -> int | None:
     sorted_times, sorted_series = times[order], series[order]
     steps = np.diff(sorted_times)[np.diff(sorted_series) == 0]
     steps = steps[steps > 0]
-    unique = np.unique(times)
+    unique = distinct(times)
     if len(steps) == 0:  # one time for each series
         steps = np.diff(unique)
     if len(steps) == 0:

@@ -14,6 +14,7 @@ from forecast.series.panel import Flags, Integers
 from forecast.series.schema import Schema
 from forecast.series.table import Table
 from forecast.series.times import parse_instant
+from forecast.series.zones import distinct
 
 logger = logging.getLogger("forecast")
 
@@ -80,15 +81,15 @@ def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, 
 
 def _keys(series: Integers, times: Integers) -> tuple[Integers, Integers]:
     """One number for each series and time, ascending by both, and the different times that it counts."""
-    unique, codes = np.unique(times, return_inverse=True)
-    return series * len(unique) + codes.reshape(-1), unique
+    unique = distinct(times)
+    return series * len(unique) + np.searchsorted(unique, times), unique
 
 
 def _whole_periods(
     table: Table, series: Integers, instants: Integers, positions: Integers, schema: Schema, calendar: Calendar
 ) -> Flags:
     """[cells], whether they lie in a period that the table covers to its end (and for a sum from its start)."""
-    unique = np.unique(instants)
+    unique = distinct(instants)
     zone = schema.time_format.zone
     try:
         fine = Calendar(infer_calendar(instants, series, None, schema.time_format, name=table.name), zone)

@@ -1,5 +1,6 @@
 """Take a table apart into observations: which series, when, how much."""
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from forecast.series.schema import Schema
 from forecast.series.table import Table
 from forecast.series.times import parse_times
 from forecast.series.zones import Flags, Integers
+
+logger = logging.getLogger("forecast")
 
 Numbers = NDArray[np.float64]
 Ids = tuple[tuple[str, ...], ...]
@@ -58,21 +61,26 @@ def id_codes(table: Table, columns: tuple[str, ...]) -> tuple[Ids, Integers]:
     if not columns:
         return ((),), np.zeros(count, np.int64)
     keys = np.zeros(count, np.int64)
+    columns_read = []
     for column in columns:
         codes, unique = pd.factorize(as_text(table, column))
-        texts = [str(text) for text in unique]
-        rank = np.empty(len(texts), np.int64)
-        rank[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
+        texts = np.asarray(unique, object)
+        order = np.array(sorted(range(len(texts)), key=texts.__getitem__))
+        codes = np.argsort(order)[codes]
+        columns_read.append((codes, texts[order]))
         # compressed after each column, so that the product of many cannot overflow
-        keys = np.unique(keys * len(texts) + rank[codes], return_inverse=True)[1].reshape(-1)
-    first = np.unique(keys, return_index=True)[1]
-    ids = zip(*(as_text(table, column).iloc[first] for column in columns), strict=True)
-    return tuple(tuple(str(part) for part in one) for one in ids), keys
+        keys = pd.factorize(keys * len(texts) + codes, sort=True)[0].astype(np.int64)
+    first = np.empty(int(keys.max()) + 1, np.int64)
+    first[keys[::-1]] = np.arange(count)[::-1]
+    parts = [texts[codes[first]].tolist() for codes, texts in columns_read]
+    return tuple(zip(*parts, strict=True)), keys
 
 
 def as_text(table: Table, column: str) -> "pd.Series[str]":
     """A column as text: just as written, whole numbers without a decimal mark, '' where blank."""
     values = table.frame[column]
+    if table.text:
+        return values
     if pd.api.types.is_float_dtype(values.dtype) and bool((values.dropna() % 1 == 0).all()):
         values = values.astype("Int64")
     return values.astype(object).where(values.notna(), "").map(str)
@@ -98,6 +106,12 @@ def first_seen(codes: Integers) -> Integers:
 def _long(table: Table, schema: Schema) -> Observations:
     instants = parse_times(table, schema.time, schema).instants
     ids, series = id_codes(table, schema.ids)
+    blank = np.isin(series, [place for place, names in enumerate(ids) if names and not any(names)])
+    if blank.any():
+        logger.warning(
+            "%s: %d rows have no id in %s; they are read as a series of their own.",
+            table.name, blank.sum(), ", ".join(schema.ids),
+        )  # fmt: skip
     values = parse_numbers(table, schema.target or "")
     return Observations(ids, first_seen(series), series, instants, values, np.arange(len(series)), instants)
 

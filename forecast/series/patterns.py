@@ -141,6 +141,12 @@ def has_zone(pattern: str) -> bool:
     return any(code == "z" or (has_clock(pattern) and literal in ("Z", " UTC")) for _, code, literal in tokens(pattern))
 
 
+def matches(texts: "pa.StringArray", pattern: str) -> Flags:
+    """[texts], whether each has the pattern's shape: `read` without the reading."""
+    found = pc.match_substring_regex(texts, f"^{re.sub(r'[(][?]P<[A-Za-z]>', '(?:', expression(pattern))}$")
+    return np.asarray(found.to_numpy(zero_copy_only=False), bool)
+
+
 def read(texts: "pa.StringArray", pattern: str) -> Fields:
     """Read texts by a pattern.
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 
 LEAST = 0.1  # weaker repetition is no help to a forecast
-SERIES, SLOTS = 200, 20_000
+LONG = 100  # a slow wander looks like a season so long, unless it comes three times
+SERIES, SLOTS = 200, 20_000  # as much of the data as is looked at
 
 
 def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers]) -> tuple[int, ...]:
@@ -27,12 +28,14 @@ def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers]) -> t
     -------
     The confirmed lengths, shortest first.
     """
-    sample = [values[-SLOTS:] for values in series[:SERIES]]
     confirmed: tuple[int, ...] = ()
     for length in candidates:
-        products, pairs = 0.0, 0
-        for values in sample:
-            if len(values) < 2 * length:
+        # a slow wander resembles itself nearby, so that its pairs count for less: Bartlett's formula, lags thinned out
+        step = max(1, length // 48)
+        lags = np.array([length, *range(step, length // 4 + 1, step)])
+        products, pairs = np.zeros(len(lags)), np.zeros(len(lags))
+        for values in series:
+            if len(values) < (3 if length >= LONG else 2) * length:
                 continue
             rest = _without_trend(values, length)
             for shorter in confirmed:
@@ -40,24 +43,30 @@ def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers]) -> t
             scale = np.sqrt(np.nanmean(rest**2)) if np.isfinite(rest).any() else 0.0
             if not scale > 1e-9 * max(1.0, float(np.nanmax(np.abs(values)))):
                 continue
-            product = (rest[length:] / scale) * (rest[:-length] / scale)
-            products += float(np.nansum(product))
-            pairs += int(np.isfinite(product).sum())
-        if pairs >= length and products / pairs > max(LEAST, 1.645 / np.sqrt(pairs)):
+            known, rest = np.isfinite(rest), np.nan_to_num(rest / scale)
+            products += [rest[lag:] @ rest[:-lag] for lag in lags]
+            pairs += [np.count_nonzero(known[lag:] & known[:-lag]) for lag in lags]
+        correlations = products / np.maximum(pairs, 1)
+        spread = np.sqrt((1 + 2 * step * float((correlations[1:] ** 2).sum())) / max(pairs[0], 1))
+        if pairs[0] >= length and correlations[0] > max(LEAST, 1.645 * spread):
             confirmed += (length,)
     return confirmed
 
 
 def _without_trend(values: Numbers, length: int) -> Numbers:
-    """Values less their moving average over one season, shorter at the ends."""
+    """Values less their straight line, then less their moving average over one season."""
     known = np.isfinite(values)
-    centre = np.nanmean(values) if known.any() else 0.0
-    sums = np.concatenate([[0.0], np.cumsum(np.where(known, values - centre, 0.0))])
-    counts = np.concatenate([[0], np.cumsum(known)])
     place = np.arange(len(values))
+    if known.sum() > 1:
+        # first the line, as the average is lopsided at both ends
+        middle, centre = place[known].mean(), values[known].mean()
+        slope = ((place - middle) * (values - centre))[known].sum() / ((place - middle)[known] ** 2).sum()
+        values = values - centre - slope * (place - middle)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(known)])
     low = np.clip(place - length // 2, 0, len(values) - length)
     level = (sums[low + length] - sums[low]) / np.maximum(counts[low + length] - counts[low], 1)
-    rest: Numbers = values - centre - level
+    rest: Numbers = values - level
     return rest
 
 

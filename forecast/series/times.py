@@ -59,6 +59,8 @@ def parse_times(table: Table, column: str, settings: TableSettings | Schema) -> 
     values = table.frame[column]
     if values.empty:
         raise BadData(f"{table.name}: column '{column}' has no rows")
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
     blank = values.isna() | (values == "") if _is_text(values) else values.isna()
     if blank.any():
         raise BadData(f"{table.place(_first(blank), column)}: the time is blank; fill it in or remove the row")
@@ -66,8 +68,7 @@ def parse_times(table: Table, column: str, settings: TableSettings | Schema) -> 
         parsed = _typed(table, column, values, settings)
     else:
         codes, unique = pd.factorize(values)
-        texts = [str(value) for value in unique] if not _is_text(values) else list(unique)
-        parsed = _texts(Texts(table, column, codes, texts), settings)
+        parsed = _texts(Texts(table, column, codes, _strings(unique)), settings)
     if isinstance(settings, Schema):
         _check_same(table, column, parsed.format, settings.time_format)
     return parsed
@@ -85,14 +86,14 @@ def looks_like_times(table: Table, column: str) -> bool:
             return all(hasattr(value, "year") for value in values.iloc[:SAMPLE])
         if sample.isna().any():
             return False
-        unique = [str(value) for value in pd.unique(sample)]
+        unique = _strings(pd.factorize(sample)[1])
         if WHOLE.fullmatch(unique[0]):
             numbers = whole_numbers(unique)
             if numbers is None or number_format(numbers, column.lower(), unique, certain=True) is None:
                 return False
         else:
             array = pa.array(unique, pa.string())
-            if not any(patterns.read(array, p).matched.all() for p in patterns.guesses(unique[0])):
+            if not any(patterns.matches(array, p).all() for p in patterns.guesses(unique[0])):
                 return False
     return True
 
@@ -197,7 +198,9 @@ def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
         if numbers is None:
             wrong = np.array([not is_whole_number(text) for text in texts.unique])
             place, text = texts.first_place(wrong)
-            raise BadData(f"{place}: '{text}' is not a whole number that can be a time; correct it, or pass --date-format")
+            raise BadData(
+                f"{place}: '{text}' is not a whole number that can be a time; correct it, or pass --date-format"
+            )
         if counted:
             return ParsedTimes(numbers[texts.codes], TimeFormat(kind="integer"))
         return _numbers(texts, numbers, settings)
@@ -238,11 +241,15 @@ def _choose(texts: Texts, array: "pa.StringArray", settings: TableSettings | Sch
         raise BadData(
             f"{texts.place(0)}: '{first}' is not a time that can be recognised; pass --date-format, or --time"
         )
-    tried = [patterns.read(array, guess) for guess in guesses]
-    fitting = [fields for fields in tried if fields.matched.all()]
+    matched = {guess: patterns.matches(array, guess) for guess in guesses}
+    whole = {guess for guess, fits in matched.items() if fits.all()}
+    # a pattern with a fraction fits times without any too
+    fitting = [
+        patterns.read(array, g) for g in matched if g in whole and not ("%f" in g and g.replace(".%f", "") in whole)
+    ]
     if not fitting:
-        closest = max(tried, key=lambda fields: int(fields.matched.sum()))
-        place, text = texts.first_place(~closest.matched)
+        closest = max(matched.values(), key=lambda fits: int(fits.sum()))
+        place, text = texts.first_place(~closest)
         raise BadData(f"{place}: {_mismatch(text, first)}")
     if len(fitting) > 1 and re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", first):
         return _day_or_month_first(texts, fitting)
@@ -374,6 +381,10 @@ def _check_same(table: Table, column: str, found: TimeFormat, fitted: TimeFormat
     if found.zone != fitted.zone:
         names = [f"of zone {zone}" if zone else "without a zone" for zone in (found.zone, fitted.zone)]
         raise BadData(f"{table.name}: times in column '{column}' are {names[0]}; at fit they were {names[1]}")
+
+
+def _strings(values: "pd.Index[Any]") -> list[str]:
+    return [value if isinstance(value, str) else str(value) for value in np.asarray(values, object).tolist()]
 
 
 def _is_text(values: "pd.Series[Any]") -> bool:

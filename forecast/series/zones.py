@@ -17,6 +17,13 @@ Flags = NDArray[np.bool_]
 DAY = 86_400
 
 
+def distinct(values: Integers) -> Integers:
+    """The different values, ascending: faster than `numpy.unique` for the times of a table."""
+    if (np.diff(values) > 0).all():
+        return values
+    return np.sort(np.asarray(pd.unique(values), np.int64))
+
+
 def zone_of(name: str) -> tzinfo:
     """Return the zone of an IANA name or a fixed offset such as ``+02:00``.
 

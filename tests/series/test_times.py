@@ -286,7 +286,7 @@ class TestTypedColumns:
 
     def test_clock_change_hour_of_naive_datetimes_is_refused(self):
         index = pd.to_datetime(["2024-10-27 01:30", "2024-10-27 02:30"])
-        with pytest.raises(BadData, match="row 2, .*--dst"):
+        with pytest.raises(BadData, match=r"row 2, .*--dst"):
             parsed(table_from_frame(pd.DataFrame({"date": index, "y": 1.0})), timezone="Europe/Berlin")
 
 
@@ -362,7 +362,9 @@ def test_any_instant_survives_being_written_and_read(seconds, pattern, zone):
     assert parsed(table, date_format=date_format).instants.tolist() == seconds
 
 
-@given(st.lists(st.integers(1_700_000_000, 1_800_000_000).map(lambda hour: hour // 3600 * 3600), min_size=1, max_size=30))
+@given(
+    st.lists(st.integers(1_700_000_000, 1_800_000_000).map(lambda hour: hour // 3600 * 3600), min_size=1, max_size=30)
+)
 def test_local_times_with_offsets_survive_being_written_and_read(seconds):
     berlin = TimeFormat(kind="text", pattern="%Y-%m-%dT%H:%M:%S%:z", zone="Europe/Berlin")
     texts = format_times(np.array(seconds, np.int64), berlin)

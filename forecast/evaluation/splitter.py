@@ -1,0 +1,60 @@
+"""Rolling origins as a scikit-learn splitter, for tables whose rows carry a time."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import UsageError
+from forecast.series.detection import infer_schema
+from forecast.series.reading import table_from_frame
+from forecast.series.times import parse_times
+from forecast.settings import TableSettings
+
+Rows = NDArray[np.int64]
+
+
+class RollingOrigin:
+    """Train on all rows up to an origin, test on the horizon after it; usable as ``cv=``.
+
+    Parameters
+    ----------
+    windows : number of origins
+    horizon : different times in each test part
+    step : times between two origins; default one horizon
+    time : the time column; default the one that is inferred
+    """
+
+    def __init__(self, windows: int = 3, horizon: int = 1, step: int | None = None, time: str | None = None) -> None:
+        if min(windows, horizon, step or 1) < 1:
+            raise UsageError("windows, horizon and step are at least 1")
+        self.windows, self.horizon, self.step, self.time = windows, horizon, step, time
+
+    def split(self, X: Any, y: None = None, groups: None = None) -> Iterator[tuple[Rows, Rows]]:
+        """Row numbers of the training and the test part for each origin, the oldest first.
+
+        Raises
+        ------
+        UsageError
+            If the table has too few different times.
+        """
+        table = table_from_frame(X)
+        settings = TableSettings(time=self.time)
+        schema = infer_schema(table, settings)
+        instants = parse_times(table, schema.time, schema).instants
+        unique = np.unique(instants)
+        step = self.step or self.horizon
+        oldest = len(unique) - self.horizon - step * (self.windows - 1)
+        if oldest < 1:
+            raise UsageError(
+                f"{self.windows} origins with a horizon of {self.horizon} need more than {len(unique)} different times"
+            )
+        for cut in range(oldest, oldest + step * self.windows, step):
+            train = instants < unique[cut]
+            test = ~train & (instants <= unique[cut + self.horizon - 1])
+            yield np.flatnonzero(train), np.flatnonzero(test)
+
+    def get_n_splits(self, X: Any = None, y: None = None, groups: None = None) -> int:
+        """Number of origins."""
+        return self.windows

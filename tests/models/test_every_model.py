@@ -1,0 +1,129 @@
+"""Every model of the registry, by name: shape, learning, saving, determinism, padding."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from forecast import Forecaster, RecurrentRegressor
+from forecast.models import model_knobs, model_names, model_summary
+from forecast.models.shared.model import Shape
+from forecast.series.synthetic import synthesize, toy_windows
+from forecast.series.windows import Batch
+from forecast.settings import TrainSettings
+from forecast.training.members import build
+
+SMALL = {"hidden_size": 8}
+LEVELS = (0.1, 0.5, 0.9)
+
+every_model = pytest.mark.parametrize("name", model_names())
+
+
+def any_batch(shape: Shape, rows: int = 3, seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*size: int) -> torch.Tensor:
+        return torch.randn(rows, *size, generator=generator)
+
+    def codes(steps: int, sizes: tuple[int, ...]) -> torch.Tensor:
+        return torch.randint(0, 2, (rows, steps, len(sizes)), generator=generator)
+
+    return Batch(
+        past=normal(shape.lookback),
+        mask=torch.ones(rows, shape.lookback),
+        past_covariates=normal(shape.lookback, shape.past),
+        future_covariates=normal(shape.horizon, shape.future),
+        static=normal(shape.static),
+        past_codes=codes(shape.lookback, shape.past_categories),
+        future_codes=codes(shape.horizon, shape.future_categories),
+        static_codes=codes(1, shape.static_categories)[:, 0],
+        seasonal=normal(shape.horizon, len(shape.seasons)),
+        target=normal(shape.horizon),
+        target_mask=torch.ones(rows, shape.horizon),
+        weight=torch.ones(rows),
+        location=torch.zeros(rows, 1),
+        scale=torch.ones(rows, 1),
+    )
+
+
+SHAPES = [
+    Shape(lookback=12, horizon=5, levels=LEVELS),
+    Shape(lookback=7, horizon=1, levels=(0.5,), loss="mse"),
+    Shape(
+        lookback=24,
+        horizon=9,
+        past=3,
+        future=2,
+        static=2,
+        past_categories=(3, 4),
+        future_categories=(3,),
+        static_categories=(5,),
+        seasons=(4, 12),
+        levels=LEVELS,
+        loss="huber",
+    ),
+]
+
+
+@every_model
+@pytest.mark.parametrize("shape", SHAPES, ids=["plain", "one step", "everything"])
+@pytest.mark.parametrize("knobs", [{}, {"layers": 2, "bidirectional": True}], ids=["plain", "deep"])
+def test_quantiles_have_the_right_shape_and_do_not_cross(name: str, shape: Shape, knobs: dict[str, object]) -> None:
+    known = model_knobs(name).model_fields
+    params = {knob: value for knob, value in {**SMALL, **knobs}.items() if knob in known}
+    network = build(TrainSettings(model=name, params=params), shape).eval()
+    batch = any_batch(shape)
+    outputs = network.quantiles(batch, shape.levels)
+    assert outputs.shape == (3, shape.horizon, len(shape.levels))
+    assert (outputs.diff(dim=-1) >= 0).all()
+    loss = network.loss(batch)
+    loss.backward()
+    assert torch.isfinite(loss)
+
+
+@every_model
+def test_the_sum_of_random_inputs_is_learned(name: str) -> None:
+    X, y = toy_windows(32)
+    model = RecurrentRegressor(model=name, steps=300).fit(X, y)
+    assert np.mean((model.predict(X) - y) ** 2) < 0.01
+
+
+@pytest.mark.slow
+@every_model
+def test_the_sum_of_random_inputs_is_learned_for_new_ones(name: str) -> None:
+    X, y = toy_windows(8000, seed=1)
+    new, actual = toy_windows(2000, seed=2)
+    model = RecurrentRegressor(model=name).fit(X, y)
+    assert np.mean((model.predict(new) - actual) ** 2) < 0.05 * actual.var()
+
+
+@every_model
+def test_a_saved_forecaster_forecasts_the_same_and_a_fit_repeats(name: str, tmp_path: Path) -> None:
+    frame = synthesize("seasonal", series=2, length=60)
+    knobs = {"model": name, "horizon": 6, "steps": 12}
+    model = Forecaster(**knobs).fit(frame)
+    first = model.save(str(tmp_path / "store"))
+    expected = model.predict()
+    assert np.isfinite(expected["forecast"]).all()
+    pd.testing.assert_frame_equal(Forecaster.load(str(tmp_path / "store")).predict(), expected)
+    again = Forecaster(**knobs).fit(frame)
+    pd.testing.assert_frame_equal(again.predict(), expected)
+    assert again.save(str(tmp_path / "store")).hash == first.hash
+
+
+@every_model
+def test_series_of_different_lengths_are_forecast_together_as_alone(name: str) -> None:
+    frame = synthesize("seasonal", series=3, length=60)
+    model = Forecaster(model=name, horizon=6, lookback=24, steps=12).fit(frame)
+    ragged = frame[frame.groupby("series").cumcount(ascending=False) < frame["series"].map({"s001": 60, "s002": 31, "s003": 9})]
+    together = model.predict(ragged)
+    for one, own in ragged.groupby("series"):
+        alone = model.predict(own)
+        pd.testing.assert_frame_equal(together[together["series"] == one].reset_index(drop=True), alone, check_exact=True)
+
+
+@every_model
+def test_the_registry_says_what_a_model_is_and_whose(name: str) -> None:
+    assert "(" in model_summary(name), "the first line of a model names its paper"

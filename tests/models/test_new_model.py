@@ -1,0 +1,78 @@
+"""A model is one file: dropped into the folder, it is everywhere."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+MODEL = '''"""Exponentially decaying memory of the past, read out at once (Mozer 1992)."""
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.parts import StepDecoder, input_size, inputs
+from forecast.series.windows import Batch
+from forecast.settings import Knobs
+
+
+class DecayKnobs(Knobs):
+    """How much is remembered."""
+
+    hidden_size: int = Field(32, ge=1, description="memories")
+
+
+class Network(RecurrentModel):
+    """Leaky averages of a linear map of each step, each with a rate of its own."""
+
+    Knobs = DecayKnobs
+
+    def __init__(self, knobs: DecayKnobs, shape: Shape) -> None:
+        super().__init__(knobs, shape)
+        self.into = nn.Linear(input_size(self.shape), knobs.hidden_size)
+        self.rate = nn.Parameter(torch.linspace(-2.0, 4.0, knobs.hidden_size))
+        self.decoder = StepDecoder(knobs.hidden_size, self.shape, dropout=0.0)
+
+    def forward(self, batch: Batch) -> Tensor:
+        steps = self.into(inputs(batch))
+        ages = torch.arange(steps.shape[1] - 1, -1, -1, device=steps.device)
+        kept = torch.sigmoid(self.rate) ** ages[:, None]
+        return self.decoder((steps * kept).sum(1), batch.future_covariates)
+'''
+
+
+def test_a_new_file_is_a_model_everywhere(tmp_path: Path) -> None:
+    assert len(MODEL.splitlines()) < 80
+    shutil.copytree(ROOT / "forecast", tmp_path / "forecast", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "tests" / "models").mkdir(parents=True)
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "tests")
+    shutil.copy(ROOT / "tests" / "models" / "test_every_model.py", tmp_path / "tests" / "models")
+    shutil.copy(ROOT / "setup.cfg", tmp_path)
+    (tmp_path / "forecast" / "models" / "leaky_memory.py").write_text(MODEL)
+
+    def run(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    command = ("-m", "forecast")
+    assert "leaky-memory" in run(*command, "models")
+    assert "hidden_size=32" in run(*command, "models", "leaky-memory")
+    run(*command, "fit", "synth:seasonal", "--model", "leaky-memory", "--steps", "5", "--horizon", "3", "-p", "hidden_size=4")
+    assert len(run(*command, "predict").splitlines()) == 4
+    api = "from forecast import Forecaster as F; from forecast.series.synthetic import synthesize as s; "
+    run("-c", api + "print(F(model='leaky-memory', steps=3, horizon=2).fit(s('noise')).predict())")
+    told = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/models/test_every_model.py", "-k", "leaky-memory")
+    assert "passed" in told
+    assert "failed" not in told

@@ -1,0 +1,306 @@
+"""The command line on real files, through the real engine."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast.settings import OutputSettings, TableSettings, TextSettings, TrainSettings
+
+Run = Callable[..., "object"]
+QUICK = ("--steps", 6, "-p", "hidden_size=8")
+
+
+def write(path: Path, frame: pd.DataFrame) -> Path:
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_fit_then_predict_prints_eighteen_months(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    fitted = forecast("fit", passengers, "--artifact", store, *QUICK)
+    assert fitted.code == 0
+    assert fitted.out == ""
+    assert "month: 1949-01 to 1960-12, every MS" in fitted.err
+    assert "season   12" in fitted.err
+    found = forecast("predict", "--artifact", store)
+    assert found.code == 0
+    lines = found.out.splitlines()
+    assert lines[0] == "series,month,forecast,lo_80,hi_80,lo_95,hi_95"
+    assert [line.split(",")[1] for line in lines[1:]] == [f"{y}-{m:02}" for y in (1961, 1962) for m in range(1, 13)][:18]
+    assert found.err == ""
+
+
+def test_quiet_and_json_messages(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+    assert forecast("fit", passengers, "--artifact", tmp_path / "a", *QUICK, "--quiet").err == ""
+    told = forecast("fit", passengers, "--artifact", tmp_path / "a", *QUICK, "--log-format", "json").err
+    assert all(json.loads(line)["level"] == "info" for line in told.splitlines())
+    failed = forecast("fit", tmp_path / "none.csv", "--artifact", tmp_path / "a", "--log-format", "json")
+    assert json.loads(failed.err)["exit_code"] == failed.code == 66
+
+
+def test_later_rows_and_an_unseen_id_are_forecast_without_refitting(
+    forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    plain, store = panel_frame[["shop", "day", "units"]], tmp_path / "store"
+    old = plain[(plain["shop"] != "s004") & (plain["day"] <= "2024-03-10")]
+    assert forecast("fit", write(tmp_path / "old.csv", old), "--artifact", store, "--horizon", 3, *QUICK).code == 0
+    before = sorted(path.name for path in store.iterdir())
+    found = forecast("predict", write(tmp_path / "new.csv", plain), "--artifact", store)
+    assert found.code == 0
+    assert set(found.frame["shop"]) == {"s001", "s002", "s003", "s004"}
+    assert found.frame["day"].min() == "2024-03-21"
+    assert "1 series were not seen at fit (s004)" in found.err
+    assert sorted(path.name for path in store.iterdir()) == before
+    early = forecast("predict", tmp_path / "new.csv", "--artifact", store, "--origin", "2024-03-05", "--horizon", 2)
+    assert sorted(set(early.frame["day"])) == ["2024-03-06", "2024-03-07"]
+    missing = write(tmp_path / "less.csv", plain[plain["shop"] != "s002"])
+    assert forecast("predict", missing, "--artifact", store).code == 0
+    strict = forecast("predict", missing, "--artifact", store, "--require-all")
+    assert strict.code == 3
+    assert "s002" in strict.err
+
+
+def test_a_nightly_table_with_known_columns_ahead_is_forecast_as_it_stands(
+    forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    nightly = panel_frame[["shop", "day", "units", "promo"]].copy()
+    nightly["units"] = nightly["units"].where(nightly["day"] < "2024-03-17").round(2)
+    path, store = write(tmp_path / "nightly.csv", nightly), tmp_path / "store"
+    fitted = forecast("fit", path, "--artifact", store, "--horizon", 4, "--known", "promo", *QUICK)
+    assert fitted.code == 0, fitted.err
+    found = forecast("predict", path, "--artifact", store)
+    assert sorted(set(found.frame["day"])) == [f"2024-03-{day}" for day in range(17, 21)]
+    assert len(found.frame) == 16
+    assert forecast("predict", "--artifact", store).out == found.out
+    short = write(tmp_path / "short.csv", nightly[nightly["day"] < "2024-03-19"])
+    lacking = forecast("predict", short, "--artifact", store)
+    assert lacking.code == 65
+    assert "promo" in lacking.err
+    assert "2024-03-19" in lacking.err
+
+
+def test_business_days_have_no_forecast_on_a_weekend(forecast: Run, tmp_path: Path) -> None:
+    days = pd.bdate_range("2023-01-02", periods=120)
+    path = write(tmp_path / "b.csv", pd.DataFrame({"date": days, "close": 100 + np.cumsum(np.sin(np.arange(120.0)))}))
+    assert forecast("fit", path, "--artifact", tmp_path / "s", *QUICK).code == 0
+    found = forecast("predict", "--artifact", tmp_path / "s").frame
+    assert len(found) == 14
+    assert pd.to_datetime(found["date"]).dt.dayofweek.max() == 4
+    assert found["date"].iloc[0] == str((days[-1] + pd.offsets.BDay()).date())
+
+
+def test_series_that_end_on_different_days_have_one_origin(forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path) -> None:
+    ragged = panel_frame[(panel_frame["shop"] != "s001") | (panel_frame["day"] < "2024-03-15")][["shop", "day", "units"]]
+    assert forecast("fit", write(tmp_path / "r.csv", ragged), "--artifact", tmp_path / "s", "--horizon", 3, *QUICK).code == 0
+    found = forecast("predict", "--artifact", tmp_path / "s").frame
+    assert found.groupby("shop")["day"].min().unique().tolist() == ["2024-03-21"]
+
+
+def test_a_plan_is_repeated_bitwise(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+    def inspect(store: Path) -> dict[str, object]:
+        return json.loads(forecast("inspect", "--artifact", store, "--json").out)
+
+    bare, again, planned = tmp_path / "bare", tmp_path / "again", tmp_path / "planned"
+    assert forecast("fit", passengers, "--artifact", bare, "--budget", 4).code == 0
+    assert forecast("fit", passengers, "--artifact", again, "--plan", bare).code == 0
+    config = next(bare.glob("v-*/config.json"))
+    assert forecast("fit", passengers, "--artifact", planned, "--plan", config).code == 0
+    assert inspect(bare)["hash"] == inspect(again)["hash"] == inspect(planned)["hash"]
+    assert forecast("predict", "--artifact", bare).out == forecast("predict", "--artifact", again).out
+
+
+def test_a_fit_that_a_deadline_cut_is_repeated(passengers: Path, tmp_path: Path) -> None:
+    from forecast import Forecaster
+
+    frame = pd.read_csv(passengers)
+    started = time.monotonic() + 0.6  # 0.6 s, half a second of it kept for saving, are too few for 50,000 steps
+    cut = Forecaster(budget=0.6, steps=50_000).fit(frame, started=started)
+    assert cut.plan_.cuts[0] is not None
+    (tmp_path / "plan.json").write_text(cut.plan_.model_dump_json())
+    again = Forecaster(plan=str(tmp_path / "plan.json")).fit(frame)
+    assert again.plan_ == cut.plan_
+    pd.testing.assert_frame_equal(again.predict(), cut.predict(), check_exact=True)
+
+
+def test_output_is_replaced_whole_and_by_suffix(forecast: Run, store: Path, tmp_path: Path) -> None:
+    target = tmp_path / "f.csv"
+    target.write_text("old")
+    assert forecast("predict", "--artifact", store, "--output", target).code == 0
+    table = pd.read_csv(target)
+    assert len(table) == 18
+    assert forecast("predict", "--artifact", store, "--output", tmp_path / "f.parquet").code == 0
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "f.parquet"), table, check_dtype=False)
+    assert forecast("predict", "--artifact", store, "--output", tmp_path / "no" / "f.csv").code == 73
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith((".", "tmp"))] == []
+
+
+def test_output_settings_shape_the_table(forecast: Run, store: Path) -> None:
+    found = forecast(
+        "predict", "--artifact", store, "--levels", "50,97.5", "--integer", "--min", 400, "--max", 450, "--explain"
+    ).frame
+    assert list(found.columns) == ["series", "month", "forecast", "lo_50", "hi_50", "lo_97.5", "hi_97.5", "model", "status"]
+    numbers = found[["forecast", "lo_50", "hi_50", "lo_97.5", "hi_97.5"]]
+    assert numbers.min().min() >= 400
+    assert numbers.max().max() <= 450
+    assert (numbers % 1 == 0).all().all()
+    assert set(found["model"]) == {"segrnn"}
+    assert not forecast("predict", "--artifact", store, "--point", "mean").frame.equals(forecast("predict", "--artifact", store).frame)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "told"),
+    [
+        (("fit",), 2, "Missing argument 'DATA'"),
+        (("fitt",), 2, "did you mean 'fit'"),
+        (("fit", "x.csv", "--horizont", "3"), 2, "--horizon"),
+        (("fit", "x.csv", "--horizon", "0"), 2, "horizon=0"),
+        (("fit", "x.csv", "--horizon", "two"), 2, "horizon"),
+        (("fit", "x.csv", "--season", "1"), 2, "season"),
+        (("fit", "x.csv", "-p", "hidden_size"), 2, "KNOB=VALUE"),
+        (("fit", "nowhere.csv"), 66, "nowhere.csv"),
+        (("fit", "synth:seasnal"), 2, "did you mean 'seasonal'"),
+        (("fit", "synth:seasonal", "--model", "lstmm"), 2, "did you mean 'lstm'"),
+        (("fit", "synth:seasonal", "-p", "hidden=3"), 2, "hidden_size"),
+        (("fit", "synth:seasonal", "--steps", "2", "--target", "sales"), 65, "sales"),
+        (("fit", "synth:seasonal", "--device", "cuda"), 69, "cuda"),
+        (("fit", "synth:seasonal", "--plan", "nowhere.json"), 66, "nowhere.json"),
+        (("predict", "--artifact", "nowhere"), 66, "forecast fit"),
+        (("predict", "--levels", "40"), 2, "levels"),
+        (("models", "gruu"), 2, "did you mean 'gru'"),
+        (("synth", "wave"), 2, "wave"),
+    ],
+)
+def test_a_wrong_word_gets_its_exit_code_and_a_sentence(
+    forecast: Run, words: tuple[str, ...], code: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = forecast(*words)
+    assert ran.code == code, ran.err
+    assert told in ran.err
+    assert ran.out == ""
+
+
+def test_a_longer_horizon_names_the_refit(forecast: Run, store: Path) -> None:
+    ran = forecast("predict", "--artifact", store, "--horizon", 30)
+    assert ran.code == 2
+    assert "forecast fit DATA --horizon 30" in ran.err
+    assert len(forecast("predict", "--artifact", store, "--horizon", 3).frame) == 3
+    assert forecast("predict", "--artifact", store, "--origin", "1960-01").code == 2
+
+
+def test_a_column_without_values_is_skipped_and_named(forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path) -> None:
+    wide = panel_frame.pivot(index="day", columns="shop", values="units").reset_index()
+    path = write(tmp_path / "w.csv", wide.assign(s002=None))
+    fitted = forecast("fit", path, "--artifact", tmp_path / "s", "--horizon", 3, *QUICK)
+    assert fitted.code == 3
+    assert "s002" in fitted.err
+    found = forecast("predict", "--artifact", tmp_path / "s")
+    assert found.code == 3
+    assert set(found.frame["series"]) == {"s001", "s003", "s004"}
+
+
+def test_stdin_synthetic_tables_and_inspect(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "forecast", "inspect", "-", "--json"], input=passengers.read_bytes(), capture_output=True, check=True
+    )
+    assert json.loads(done.stdout)["table"]["calendar"]["name"] == "MS"
+    listed = forecast("synth").out
+    for kind in ("seasonal", "random-walk", "multi-season", "intermittent", "regime", "toy"):
+        assert kind in listed
+        assert forecast("fit", f"synth:{kind}", "--artifact", tmp_path / kind, "--horizon", 3, *QUICK).code == 0
+        assert len(forecast("predict", "--artifact", tmp_path / kind).frame) == 3
+    assert forecast("synth", "regime", "--length", 5, "--seed", 1).out == forecast("synth", "regime", "--length", 5, "--seed", 1).out
+    shown = forecast("inspect", "--artifact", tmp_path / "toy")
+    assert "past     x1, x2, x3, x4, x5" in shown.out
+
+
+def test_another_schema_than_before_is_said(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+    forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK)
+    again = forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK, "--season", 4)
+    assert again.code == 0
+    assert "warning" in again.err
+
+
+def test_a_held_store_is_busy_and_readers_are_not(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+    from forecast.artifacts.store import Store
+
+    store = tmp_path / "s"
+    forecast("fit", passengers, "--artifact", store, *QUICK)
+    with Store(store).lock():
+        busy = forecast("fit", passengers, "--artifact", store, *QUICK)
+        assert busy.code == 75
+        assert str(os.getpid()) in busy.err
+        assert forecast("predict", "--artifact", store).code == 0
+
+
+def test_a_damaged_artifact_is_refused(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+    store = tmp_path / "s"
+    forecast("fit", passengers, "--artifact", store, *QUICK)
+    weights = next(store.glob("v-*/model.safetensors"))
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    ran = forecast("predict", "--artifact", store)
+    assert ran.code == 76
+    assert "model.safetensors" in ran.err
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_training_and_leaves_the_live_version(passengers: Path, tmp_path: Path, number: int, code: int) -> None:
+    store = str(tmp_path / "s")
+    command = [sys.executable, "-m", "forecast", "fit", str(passengers), "--artifact", store]
+    subprocess.run([*command, "--steps", "2", "--quiet"], check=True)
+    live = (tmp_path / "s" / "CURRENT").read_bytes()
+    running = subprocess.Popen([*command, "--steps", "1000000"], stderr=subprocess.PIPE, text=True)
+    assert running.stderr is not None
+    for line in running.stderr:  # what was inferred is said just before training
+        if line.startswith("horizon"):
+            break
+    time.sleep(0.3)
+    running.send_signal(number)
+    told = running.stderr.read()
+    assert running.wait(20) == code
+    assert "Traceback" not in told
+    assert (tmp_path / "s" / "CURRENT").read_bytes() == live
+    assert len(list((tmp_path / "s").glob("v-*"))) == 1
+
+
+def test_help_and_import_load_nothing_heavy() -> None:
+    heavy = ("torch", "pandas", "sklearn", "pydantic", "rich", "pyarrow", "numpy")
+    told = "import sys; print([m for m in %r if m in sys.modules])" % (heavy,)
+    imported = subprocess.run([sys.executable, "-c", f"import forecast; {told}"], capture_output=True, text=True, check=True)
+    assert imported.stdout.strip() == "[]"
+    helped = f"import sys, atexit; atexit.register(lambda: print([m for m in {heavy!r} if m in sys.modules])); " \
+        "sys.argv = ['forecast', '--help']; from forecast.cli import main; main()"  # fmt: skip
+    shown = subprocess.run([sys.executable, "-c", helped], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "[]"
+    for name in ("fit", "predict", "inspect", "models", "synth"):
+        assert re.search(rf"^  {name} +\w", shown.stdout, re.M)
+
+
+def test_every_setting_is_an_option_with_help(forecast: Run) -> None:
+    shown = forecast("fit", "--help").out + forecast("predict", "--help").out
+    for group in (TrainSettings, TableSettings, TextSettings, OutputSettings):
+        for name, field in group.model_fields.items():
+            flag = "-p KNOB=VALUE" if name == "params" else f"--{name.replace('_', '-')}"
+            assert flag in shown
+            assert field.description
+
+
+def test_every_command_has_help_and_a_line_in_the_readme(forecast: Run) -> None:
+    from forecast.cli import cli
+
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    for name in cli.list_commands(None):
+        assert forecast(name, "--help").code == 0
+        assert f"`forecast {name}" in readme

@@ -1,0 +1,237 @@
+"""The scikit-learn-style face: invariances, leaks, repeatability, scikit-learn's own tools."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import Pipeline
+
+from forecast import Forecaster, RollingOrigin
+from forecast.errors import BadData, UsageError
+from forecast.models import model_names
+from forecast.settings import TableSettings, TrainSettings
+
+SMALL = {"params": {"hidden_size": 8}, "steps": 8, "horizon": 5, "lookback": 14}
+ROLES = {"known": ("promo",), "past": ("price",), "static": ("size",)}
+
+
+def test_the_constructor_is_the_settings() -> None:
+    declared = {**TrainSettings().model_dump(), **TableSettings().model_dump()}
+    assert Forecaster().get_params(deep=False) == declared
+
+
+def test_unknown_knobs_are_answered_with_the_nearest() -> None:
+    frame = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=40), "value": np.arange(40.0)})
+    with pytest.raises(UsageError, match="did you mean 'hidden_size'"):
+        Forecaster(params={"hiden_size": 8}).fit(frame)
+    with pytest.raises(UsageError, match="did you mean 'segrnn'"):
+        Forecaster(model="segrn").fit(frame)
+    with pytest.raises(UsageError, match="horizon"):
+        Forecaster(horizon=0).fit(frame)
+    with pytest.raises(ValueError, match="horizont"):
+        Forecaster().set_params(horizont=3)
+
+
+def test_predict_before_fit_is_refused() -> None:
+    with pytest.raises(NotFittedError, match="call fit"):
+        Forecaster().predict()
+
+
+def test_clone_pickle_and_nested_knobs(panel_frame: pd.DataFrame) -> None:
+    model = Forecaster(**SMALL, **ROLES)
+    assert clone(model).get_params() == model.get_params()
+    assert clone(model).set_params(params__layers=2).params == {"hidden_size": 8, "layers": 2}
+    assert model.params == {"hidden_size": 8}
+    fitted = model.set_params(known=()).fit(panel_frame)
+    pd.testing.assert_frame_equal(pickle.loads(pickle.dumps(fitted)).predict(), fitted.predict())
+
+
+def test_grid_search_over_rolling_origins_and_a_pipeline() -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=60), "units": np.arange(60.0) % 7 + np.sin(np.arange(60.0))})
+    search = GridSearchCV(
+        Forecaster(steps=4, horizon=5),
+        {"params__hidden_size": [4, 8], "scaling": ["standard", "last"]},
+        cv=RollingOrigin(windows=2, horizon=5),
+        error_score="raise",
+    ).fit(frame)
+    assert np.isfinite(search.best_score_)
+    assert search.best_score_ < 0
+    assert len(search.predict(frame)) == 5
+    assert len(Pipeline([("forecast", Forecaster(steps=2, horizon=3))]).fit(frame).predict(frame)) == 3
+
+
+def test_rolling_origins_train_on_the_past_only(panel_frame: pd.DataFrame) -> None:
+    shuffled = panel_frame.sample(frac=1, random_state=0)
+    folds = list(RollingOrigin(windows=3, horizon=5).split(shuffled))
+    assert len(folds) == 3
+    for train, test in folds:
+        days = pd.to_datetime(shuffled["day"])
+        assert days.iloc[train].max() < days.iloc[test].min()
+        assert days.iloc[test].nunique() == 5
+    assert RollingOrigin(windows=3, horizon=5).get_n_splits() == 3
+
+
+@pytest.mark.parametrize("model", model_names())
+@pytest.mark.parametrize("scaling", ["standard", "robust", "mean", "last", "none"])
+def test_the_future_changes_nothing(panel_frame: pd.DataFrame, model: str, scaling: str) -> None:
+    """Values after the origin may be anything: forecasts, and the fit of what came before, stay as they are."""
+    fitted = Forecaster(**{**SMALL, "steps": 3}, **ROLES, model=model, scaling=scaling).fit(panel_frame)
+    later = panel_frame["day"] > "2024-03-01"
+    changed = panel_frame.copy()
+    changed["units"] = changed["units"].where(~later, 1e6 + changed["units"] ** 2)
+    changed["price"] = changed["price"].where(~later, -5.0)
+    expected = fitted.predict(panel_frame, origin="2024-03-01")
+    pd.testing.assert_frame_equal(fitted.predict(changed, origin="2024-03-01"), expected, check_exact=True)
+    assert expected["day"].min() == "2024-03-02"
+
+
+def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(panel_frame: pd.DataFrame) -> None:
+    """Without a refit the newest values choose among weights, but train none: statistics and windows end before them."""
+    from forecast.series.building import build_panel, calendar_of
+    from forecast.series.covariates import fit_statistics, make_columns
+    from forecast.series.detection import infer_schema
+    from forecast.series.reading import table_from_frame
+    from forecast.series.windows import Windows
+    from forecast.training.fitting import choose_spans, sampler
+
+    import torch
+
+    def drawn(frame: pd.DataFrame) -> dict[str, torch.Tensor]:
+        table = table_from_frame(frame)
+        schema = infer_schema(table, TableSettings(**ROLES))
+        panel = build_panel(table, schema, ahead=5)
+        spans = choose_spans(panel.lengths, 14, 5, 7)
+        assert spans.held.all()
+        statistics = fit_statistics(panel, schema, spans.train_end)
+        columns = make_columns(panel, schema, statistics, calendar_of(schema))
+        windows = Windows(panel, columns, 14, 5, (7,), "standard", torch.device("cpu"))
+        batch = sampler(windows, spans)(torch.Generator().manual_seed(0), 200, False)
+        return {name: getattr(batch, name) for name in ("past", "target", "target_mask", "seasonal", "past_covariates", "scale")}
+
+    newest = panel_frame.groupby("shop").cumcount(ascending=False) < 5
+    changed = panel_frame.assign(
+        units=panel_frame["units"].where(~newest, 1e6), price=panel_frame["price"].where(~newest, 1e3)
+    )
+    before, after = drawn(panel_frame), drawn(changed)
+    for name, values in before.items():
+        assert torch.equal(values, after[name]), name
+
+
+def test_wide_and_long_shuffled_and_reordered_give_the_same(panel_frame: pd.DataFrame) -> None:
+    long = panel_frame[["shop", "day", "units"]]
+    wide = long.pivot(index="day", columns="shop", values="units").reset_index().rename_axis(columns=None)
+    model = Forecaster(**SMALL).fit(long)
+    expected = model.predict()
+    forms = {
+        "wide": wide,
+        "wide, reordered": wide[["s003", "day", "s001", "s004", "s002"]],
+        "shuffled": long.sample(frac=1, random_state=1),
+        "reordered": long[["units", "day", "shop"]],
+    }
+    for name, form in forms.items():
+        own = Forecaster(**SMALL).fit(form).predict().rename(columns={"series": "shop"})
+        own = own.sort_values(["shop", "day"]).reset_index(drop=True)
+        pd.testing.assert_frame_equal(own[list(expected.columns)], expected, check_exact=True, obj=name)
+        pd.testing.assert_frame_equal(
+            model.predict(long.sample(frac=1, random_state=2)).sort_values(["shop", "day"]).reset_index(drop=True), expected
+        )
+
+
+def test_output_follows_the_order_of_the_input(panel_frame: pd.DataFrame) -> None:
+    swapped = pd.concat([panel_frame[panel_frame["shop"] == one] for one in ("s003", "s001", "s004", "s002")])
+    forecasts = Forecaster(**SMALL).fit(swapped[["shop", "day", "units"]]).predict()
+    assert list(forecasts["shop"].unique()) == ["s003", "s001", "s004", "s002"]
+
+
+def test_a_new_id_is_forecast_and_said(panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
+    model = Forecaster(**SMALL).fit(panel_frame[panel_frame["shop"] != "s004"][["shop", "day", "units"]])
+    found = model.predict(panel_frame[panel_frame["shop"] != "s001"], explain=True)
+    assert set(found["shop"]) == {"s002", "s003", "s004"}
+    assert set(found[found["shop"] == "s004"]["status"]) == {"new"}
+    assert "1 series were not seen at fit (s004)" in caplog.text
+    assert "1 series of the fit are not here (s001)" in caplog.text
+
+
+def test_a_level_that_moved_tenfold_is_said_or_refused(panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
+    plain = panel_frame[["shop", "day", "units"]]
+    model = Forecaster(**SMALL).fit(plain)
+    thousands = plain.assign(units=plain["units"] / 1000)
+    model.predict(thousands)
+    assert "was the unit changed" in caplog.text
+    with pytest.raises(BadData, match="tenfold"):
+        model.set_params(strict=True).predict(thousands)
+
+
+def test_a_constant_series_is_forecast_as_it_is() -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=50), "flat": 0.1, "wave": np.sin(np.arange(50.0))})
+    found = Forecaster(**SMALL).fit(frame).predict()
+    flat = found[found["series"] == "flat"]
+    assert (flat[["forecast", "lo_95", "hi_95"]] == 0.1).all().all()
+
+
+def test_a_series_that_ended_long_ago_gets_no_forecast(panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
+    gone = panel_frame[(panel_frame["shop"] != "s002") | (panel_frame["day"] < "2024-02-01")][["shop", "day", "units"]]
+    found = Forecaster(**SMALL).fit(gone).predict()
+    assert set(found["shop"]) == {"s001", "s003", "s004"}
+    assert "s002" in caplog.text
+
+
+def test_intervals_are_nested_around_the_forecast(panel_frame: pd.DataFrame) -> None:
+    model = Forecaster(**SMALL, **ROLES).fit(panel_frame)
+    found = model.predict(panel_frame[panel_frame["day"] < "2024-03-10"].copy(), origin="2024-03-01", levels=(50, 80, 97.5, 99))
+    names = ["lo_99", "lo_97.5", "lo_80", "lo_50", "forecast", "hi_50", "hi_80", "hi_97.5", "hi_99"]
+    assert (np.diff(found[names].to_numpy(), axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("transform", ["log", "power"])
+def test_a_transform_keeps_forecasts_of_positive_series_positive(passengers: Path, transform: str) -> None:
+    model = Forecaster(steps=40, transform=transform, params={"hidden_size": 8}).fit(pd.read_csv(passengers))
+    found = model.predict(levels=(99,))
+    assert (found["lo_99"] > 0).all()
+    assert 0 <= model.fitted_.config.power < 1
+
+
+def test_the_logarithm_of_zero_is_refused() -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=30), "units": np.arange(30.0)})
+    with pytest.raises(UsageError, match="--transform power"):
+        Forecaster(transform="log").fit(frame)
+
+
+def test_known_values_are_needed_for_the_horizon(panel_frame: pd.DataFrame) -> None:
+    model = Forecaster(**SMALL, known=("promo",)).fit(panel_frame)
+    with pytest.raises(BadData, match=r"promo.*2024-03-21"):
+        model.predict()
+    days = [f"2024-03-{day}" for day in range(21, 26)]
+    plans = pd.DataFrame({"shop": np.repeat(["s001", "s002", "s003", "s004"], 5), "day": days * 4, "promo": 0})
+    quiet, busy = model.predict(future=plans), model.predict(future=plans.assign(promo=1))
+    assert (quiet["forecast"] != busy["forecast"]).all()
+    tonight = pd.concat([panel_frame, plans])
+    pd.testing.assert_frame_equal(model.predict(tonight), quiet)
+
+
+def test_members_are_combined_by_the_median_and_side_by_side_is_the_same(panel_frame: pd.DataFrame) -> None:
+    plain = panel_frame[["shop", "day", "units"]]
+    three = Forecaster(**SMALL, members=3).fit(plain)
+    assert three.plan_.members == 3
+    side = Forecaster(**SMALL, members=3, jobs=2).fit(plain)
+    pd.testing.assert_frame_equal(side.predict(), three.predict())
+    assert not three.predict()["forecast"].equals(Forecaster(**SMALL).fit(plain).predict()["forecast"])
+
+
+def test_score_is_minus_the_scaled_error_of_the_rows_after_the_end(panel_frame: pd.DataFrame) -> None:
+    plain = panel_frame[["shop", "day", "units"]]
+    early = plain[plain["day"] <= "2024-03-01"]
+    model = Forecaster(**SMALL, season=(7,)).fit(early)
+    ahead = plain[(plain["day"] > "2024-03-01") & (plain["day"] <= "2024-03-06")]
+    past = early.pivot(index="day", columns="shop", values="units")
+    scale = (past - past.shift(7)).abs().mean()
+    error = (model.predict()["forecast"].to_numpy() - ahead.sort_values(["shop", "day"])["units"].to_numpy()).reshape(4, 5)
+    expected = -np.mean(np.abs(error).mean(1) / scale.to_numpy())
+    assert model.score(plain) == pytest.approx(expected, rel=1e-4)
+    with pytest.raises(BadData, match="after the end of the fit"):
+        model.score(early)
