@@ -95,7 +95,7 @@ def test_business_days_have_no_forecast_on_a_weekend(forecast: Run, tmp_path: Pa
     assert forecast("fit", path, "--artifact", tmp_path / "s", *QUICK).code == 0
     found = forecast("predict", "--artifact", tmp_path / "s").frame
     assert len(found) == 14
-    assert pd.to_datetime(found["date"]).dt.dayofweek.max() == 4
+    assert pd.to_datetime(found["date"]).dt.day_of_week.max() == 4
     assert found["date"].iloc[0] == str((days[-1] + pd.offsets.BDay()).date())
 
 
@@ -261,15 +261,15 @@ def test_a_signal_ends_training_and_leaves_the_live_version(passengers: Path, tm
     command = [sys.executable, "-m", "forecast", "fit", str(passengers), "--artifact", store]
     subprocess.run([*command, "--steps", "2", "--quiet"], check=True)
     live = (tmp_path / "s" / "CURRENT").read_bytes()
-    running = subprocess.Popen([*command, "--steps", "1000000"], stderr=subprocess.PIPE, text=True)
-    assert running.stderr is not None
-    for line in running.stderr:  # what was inferred is said just before training
-        if line.startswith("horizon"):
-            break
-    time.sleep(0.3)
-    running.send_signal(number)
-    told = running.stderr.read()
-    assert running.wait(20) == code
+    with subprocess.Popen([*command, "--steps", "1000000"], stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        for line in running.stderr:  # what was inferred is said just before training
+            if line.startswith("horizon"):
+                break
+        time.sleep(0.3)
+        running.send_signal(number)
+        told = running.stderr.read()
+        assert running.wait(20) == code
     assert "Traceback" not in told
     assert (tmp_path / "s" / "CURRENT").read_bytes() == live
     assert len(list((tmp_path / "s").glob("v-*"))) == 1

@@ -35,7 +35,8 @@ def settings_options(*groups: type[Knobs], without: tuple[str, ...] = ()) -> Cal
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def called(*args: Any, **values: Any) -> Any:  # the way in which click calls
-            given = {name: value for name in fields if (value := values.pop(name)) not in (None, (), False)}
+            named = {name: values.pop(name) for name in fields}
+            given = {n: v for n, v in named.items() if not (v is None or v is False or v == ())}
             return function(*args, given=Given(given), **values)
 
         wrapped: Callable[..., Any] = called

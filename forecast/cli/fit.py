@@ -24,9 +24,9 @@ def command(started: float, data: str, artifact: str, keep: int, wait: float, gi
     from forecast.artifacts.store import Store
     from forecast.forecaster import Forecaster
 
-    train = given.of(TrainSettings)
+    train, _, text = given.of(TrainSettings), given.of(TableSettings), given.of(TextSettings)  # refused before any work
     with Store(artifact).lock(wait) as writer:
-        table, table_defaults = load(data, given.of(TextSettings))
+        table, table_defaults = load(data, text)
         knobs = {**train.model_dump(), **given.of(TableSettings, table_defaults).model_dump()}
         forecaster = Forecaster(**knobs)
         with progress_bar() as on_step:
@@ -37,13 +37,7 @@ def command(started: float, data: str, artifact: str, keep: int, wait: float, gi
         say("this version reads tables in another way than the one before it; `forecast inspect` shows how", "warning")
     steps = ", ".join(str(count) for count in forecaster.fitted_.config.trained_steps)
     say(f"saved    {artifact}/{version.id}: {train.model}, {steps} steps")
-    skipped = [one for one, word in zip(*_statuses(forecaster), strict=True) if word == "missing"]
-    return 3 if skipped else 0
-
-
-def _statuses(forecaster: "Forecaster") -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:  # noqa: F821
-    history = forecaster.fitted_.history
-    return history.ids, history.status
+    return 3 if "missing" in forecaster.fitted_.history.status else 0
 
 
 def _live_schema(artifact: str) -> object:

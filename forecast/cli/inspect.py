@@ -42,7 +42,8 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
         f"hash     {info.hash}",
         f"model    {model}, {config.plan.members} member(s), {sum(a.size for a in contents.weights.values()):,} weights",
         f"horizon  {config.horizon}, from the last {config.lookback} steps; trained to {config.train_end}",
-        *describe(config.table, fitted.history)[1:],
+        *(line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))),
+        f"table    {config.table.layout}, {config.table.time} every {config.table.calendar.name}",
         "held out " + ", ".join("none" if loss is None else f"{loss:.4f}" for loss in config.validation),
         "series   " + ", ".join(f"{count:,} {name}" for name, count in sorted(seen.items())),
     ]

@@ -206,8 +206,8 @@ def _refuse_off_grid(table: Table, cells: Observations, schema: Schema, calendar
             found = name
         other = f"; the table's frequency looks like {found}" if found != name else ""
         raise BadData(
-            f"{table.place(row, schema.time)}: {show(int(off[0]), schema.time_format)} does not lie on the grid "
-            f"{name}, as {len(off) - 1} more times{other}; bring the table to the frequency of the fit, or fit again"
+            f"{table.place(row, schema.time)}: {table.frame[schema.time].iloc[row]} does not lie on the grid {name}, "
+            f"nor do {len(off) - 1} other times{other}; bring the table to the frequency of the fit, or fit again"
         )
     steps = np.diff(calendar.positions(unique))
     if len(steps) > 2 and int(np.gcd.reduce(steps)) > 1:

@@ -65,6 +65,9 @@ def covariates(
         series = None if shared else _known_series(table, schema, cells)
         if series is not None:
             instants, values, series = instants[series >= 0], values[series >= 0], series[series >= 0]
+    if schema.aggregate is not None:  # the last of a period holds, by time and not by row
+        order = np.argsort(instants, kind="stable")
+        instants, values, series = instants[order], values[order], None if series is None else series[order]
     positions = calendar.positions(instants)
     if schema.aggregate is None and not (on_grid := calendar.on_grid(instants)).all():
         place = table.place(int(np.argmin(on_grid)), schema.time)

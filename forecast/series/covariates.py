@@ -28,7 +28,8 @@ def fit_statistics(panel: Panel, schema: Schema, before: NDArray[np.int64]) -> S
 
     def of(values: Floats, names: tuple[str, ...]) -> tuple[tuple[float, float], ...]:
         return tuple(
-            (0.0, 1.0) if name in schema.categories else _mean_and_deviation(values[:, i]) for i, name in enumerate(names)
+            (0.0, 1.0) if name in schema.categories else _mean_and_deviation(values[:, i])
+            for i, name in enumerate(names)
         )
 
     return Statistics(

@@ -201,10 +201,11 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
     else:
         if settings.static:
             raise UsageError("--static: a wide table has no place for values fixed per series; use a long table")
-        blank = {column for column in others if column not in numeric and is_blank(table, column)}
-        series = settings.target or tuple(column for column in others if column in numeric or column in blank)
+        taken = set(numeric)
+        taken |= {column for column in others if column not in taken and is_blank(table, column)}
+        series = settings.target or tuple(column for column in others if column in taken)
         all_columns, ids = not settings.target, ("series",)
-        if not set(series) - blank:
+        if not numeric and not settings.target:
             raise BadData(f"{table.name}: no column of numbers to forecast (columns: {', '.join(others[:20])})")
         codes = np.zeros(len(times.instants), np.int64)
     used = {*ids, target, *series}

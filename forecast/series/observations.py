@@ -88,13 +88,13 @@ def as_text(table: Table, column: str) -> "pd.Series[str]":
 
 def wide_columns(table: Table, schema: Schema) -> list[str]:
     """The columns of a wide table that are series: those of the fit, and new ones if fit took them all."""
-    named = {schema.time, *schema.known, *schema.past}
-    others = [str(column) for column in table.frame.columns if column not in named and column not in schema.series]
-    new = set()
+    columns, taken = [str(column) for column in table.frame.columns], set(schema.series)
     if schema.all_columns:
+        named = {schema.time, *schema.known, *schema.past, *taken}
+        others = [column for column in columns if column not in named]
         new = {c for c, numeric in zip(others, numeric_columns(table, others), strict=True) if numeric}
-        new |= {column for column in others if column not in new and is_blank(table, column)}
-    return [str(column) for column in table.frame.columns if column in schema.series or column in new]
+        taken |= new | {column for column in others if column not in new and is_blank(table, column)}
+    return [column for column in columns if column in taken]
 
 
 def first_seen(codes: Integers) -> Integers:

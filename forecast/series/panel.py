@@ -130,8 +130,10 @@ class Panel:
 
         def running(values: NDArray[np.float64]) -> NDArray[np.float64]:
             total = np.concatenate([[0.0], np.cumsum(values)])
-            return total[1:] - total[start]
+            sums: NDArray[np.float64] = total[1:] - total[start]
+            return sums
 
         count = np.maximum(running(seen.astype(np.float64)), 1.0)
         variance = running(moved**2) / count - (running(moved) / count) ** 2
-        return (np.sqrt(np.maximum(variance, 0.0)) * unit).astype(np.float32)
+        spread: Floats = (np.sqrt(np.maximum(variance, 0.0)) * unit).astype(np.float32)
+        return spread

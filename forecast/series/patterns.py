@@ -258,10 +258,13 @@ def _offsets(words: "pa.StringArray") -> Integers:
 def _as_written(pattern: str, found: _Groups) -> str:
     """The pattern with the flags that write it back just as these texts have it."""
     result = ""
+    short = {code for code in found.codes if code in LOOSE and _shortest(code, found) == 1}
+    padded = {code for code in found.codes if code in LOOSE and pc.any(pc.starts_with(found.words(code), "0")).as_py()}
+    if short & {"m", "d"}:
+        short |= {"m", "d"} - padded  # a day of two digits in every row is written as the month is
     for flag, code, literal in tokens(pattern):
         if code in LOOSE:
-            shortest = pc.min(pc.if_else(pa.array(found.matched), pc.utf8_length(found.words(code)), 9)).as_py()
-            flag = "-" if shortest == 1 else ""
+            flag = "-" if code in short else ""
         elif code in ("b", "B"):
             upper = _numpy(pc.utf8_is_upper(found.words(code)))
             flag = "^" if found.matched.any() and upper[found.matched].all() else ""
@@ -272,6 +275,12 @@ def _as_written(pattern: str, found: _Groups) -> str:
                 continue
         result += literal.replace("%", "%%") if not code else f"%{flag}{code}"
     return result
+
+
+def _shortest(code: str, found: _Groups) -> int:
+    """Fewest digits that a directive stands for."""
+    lengths = pc.if_else(pa.array(found.matched), pc.utf8_length(found.words(code)), 9)
+    return int(pc.min(lengths).as_py())
 
 
 def write(wall: int, offset: int, pattern: str) -> str:

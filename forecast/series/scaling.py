@@ -48,7 +48,8 @@ def scale_windows(values: Tensor, mask: Tensor, spread: Tensor, scaling: Scaling
     scale = torch.where(flat & (scale <= FLAT * own), own, scale)
     still = (own <= 0) | (scale <= 0) | ~mask.any(1, keepdim=True)
     location, scale = torch.where(still, mean, location), torch.where(still, 1.0, scale)
-    weight = deviation.maximum(torch.where(flat, own, 0.0)) / (level + deviation).clamp(min=torch.finfo(level.dtype).tiny)
+    moved = torch.where(flat, own, deviation)
+    weight = moved / (level + moved).clamp(min=torch.finfo(level.dtype).tiny)
     return location, scale, torch.where(still, 0.0, weight)[:, 0]
 
 

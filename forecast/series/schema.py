@@ -14,8 +14,12 @@ class CalendarSpec(BaseModel):
 
     kind: Literal["steps", "seconds", "months", "weekdays"]
     every: int = Field(1, ge=1, description="grid step, in steps, seconds or months; 1 for weekdays")
-    anchor: int = Field(0, description="the grid's position 0: a step, seconds since 1970-01-01, or months since 1970-01")
-    day: int = Field(1, ge=-31, le=31, description="months only: day of the month, negative counted from its end (-1 = last)")
+    anchor: int = Field(
+        0, description="the grid's position 0: a step, seconds since 1970-01-01, or months since 1970-01"
+    )
+    day: int = Field(
+        1, ge=-31, le=31, description="months only: day of the month, negative counted from its end (-1 = last)"
+    )
     offset: int = Field(0, ge=0, description="months only: seconds after midnight")
     weekdays: tuple[int, ...] = Field((), description="weekdays only: the days of the week on the grid, Monday 0")
     name: str = Field("1", description="what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1")
@@ -48,7 +52,9 @@ class Schema(BaseModel):
     ids: Names
     target: str | None = Field(None, description="long tables only")
     series: Names = Field((), description="wide tables only: the columns that fit took, in the table's order")
-    all_columns: bool = Field(True, description="wide tables only: fit took every numeric column, so new ones are new series")
+    all_columns: bool = Field(
+        True, description="wide tables only: fit took every numeric column, so new ones are new series"
+    )
     calendar: CalendarSpec
     time_format: TimeFormat
     season: tuple[int, ...] = Field((), description="season lengths in steps, shortest first; () = none")

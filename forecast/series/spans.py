@@ -5,6 +5,7 @@ import numpy as np
 from forecast.series.panel import Panel
 
 LONGEST = 168  # steps that a default lookback may have because of a season
+UNSEASONAL = 30  # steps that are worth a look where nothing repeats
 CYCLES = 7  # a daily season may hide a weekly one
 
 
@@ -30,7 +31,7 @@ def choose_lookback(horizon: int, lags: tuple[int, ...], longest: int) -> int:
     ----------
     longest : past slots of the longest series; a longer lookback would only be padding
     """
-    wanted = max(-(-5 * horizon // 4), 10)
+    wanted = max(-(-5 * horizon // 4), 10 if lags else UNSEASONAL)
     if lags:
         shortest = lags[0]
         wanted = max(wanted, min(4 * shortest, LONGEST), *(lag for lag in lags if lag <= LONGEST))
@@ -39,7 +40,7 @@ def choose_lookback(horizon: int, lags: tuple[int, ...], longest: int) -> int:
 
 
 def _miss(panel: Panel, lag: int, span: int) -> float:
-    """Mean absolute difference of values `lag` apart, each series counted in units of its deviation, after `span` slots."""
+    """Mean absolute difference of values `lag` apart after `span` slots, each series in units of its deviation."""
     place = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], np.diff(panel.offsets))
     now = np.flatnonzero((place >= 2 * span) & panel.observed)
     now = now[panel.observed[now - lag]]

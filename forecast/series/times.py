@@ -56,19 +56,17 @@ def parse_times(table: Table, column: str, settings: TableSettings | Schema) -> 
         If a value is blank, is no time, does not exist, or could mean two times; with its place and the flag that
         settles it.
     """
-    values = table.frame[column]
+    values = _plain(table.frame[column])
     if values.empty:
         raise BadData(f"{table.name}: column '{column}' has no rows")
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(values.cat.categories.dtype)
-    blank = values.isna() | (values == "") if _is_text(values) else values.isna()
-    if blank.any():
-        raise BadData(f"{table.place(_first(blank), column)}: the time is blank; fill it in or remove the row")
+    _refuse_blank(table, column, values.isna())
     if not _is_text(values) and not pd.api.types.is_numeric_dtype(values.dtype):
         parsed = _typed(table, column, values, settings)
     else:
         codes, unique = pd.factorize(values)
-        parsed = _texts(Texts(table, column, codes, _strings(unique)), settings)
+        texts = _strings(unique)
+        _refuse_blank(table, column, np.array([text == "" for text in texts])[codes])
+        parsed = _texts(Texts(table, column, codes, texts), settings)
     if isinstance(settings, Schema):
         _check_same(table, column, parsed.format, settings.time_format)
     return parsed
@@ -76,14 +74,17 @@ def parse_times(table: Table, column: str, settings: TableSettings | Schema) -> 
 
 def looks_like_times(table: Table, column: str) -> bool:
     """Whether a column parses as times all the way down; numbers only where that is certain."""
-    values = table.frame[column]
+    values = _plain(table.frame[column])
     if values.empty or pd.api.types.is_bool_dtype(values.dtype):
         return False
     if pd.api.types.is_datetime64_any_dtype(values.dtype) or isinstance(values.dtype, pd.PeriodDtype):
         return True
+    if not _is_text(values) and not pd.api.types.is_numeric_dtype(values.dtype):
+        return all(hasattr(value, "year") for value in values.iloc[:SAMPLE])
+    first = str(values.iloc[0]).strip()
+    if not WHOLE.fullmatch(first) and not patterns.guesses(first):
+        return False  # most columns of a wide table end here
     for sample in (values.iloc[:SAMPLE], values):
-        if not _is_text(values) and not pd.api.types.is_numeric_dtype(values.dtype):
-            return all(hasattr(value, "year") for value in values.iloc[:SAMPLE])
         if sample.isna().any():
             return False
         unique = _strings(pd.factorize(sample)[1])
@@ -383,8 +384,19 @@ def _check_same(table: Table, column: str, found: TimeFormat, fitted: TimeFormat
         raise BadData(f"{table.name}: times in column '{column}' are {names[0]}; at fit they were {names[1]}")
 
 
+def _refuse_blank(table: Table, column: str, blank: "Flags | pd.Series[bool]") -> None:
+    if blank.any():
+        raise BadData(f"{table.place(_first(blank), column)}: the time is blank; fill it in or remove the row")
+
+
+def _plain(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The column itself, or what a categorical one stands for."""
+    return values.astype(values.cat.categories.dtype) if isinstance(values.dtype, pd.CategoricalDtype) else values
+
+
 def _strings(values: "pd.Index[Any]") -> list[str]:
-    return [value if isinstance(value, str) else str(value) for value in np.asarray(values, object).tolist()]
+    """Values as text, without the blanks around it."""
+    return [str(value).strip() for value in np.asarray(values, object).tolist()]
 
 
 def _is_text(values: "pd.Series[Any]") -> bool:

@@ -29,7 +29,9 @@ def fit_power(name: TransformName, panel: Panel, season: int) -> float:
     lowest = float(panel.values[panel.observed].min())
     if name == "log":
         if lowest <= 0:
-            raise UsageError(f"--transform log needs values above zero, and the smallest is {lowest:g}; pass --transform power")
+            raise UsageError(
+                f"--transform log needs values above zero, and the smallest is {lowest:g}; pass --transform power"
+            )
         return 0.0
     least = 0.0 if lowest > 0 else LEAST_SIGNED_POWER
     means, deviations, series = _blocks(panel, max(2, season))
@@ -81,7 +83,9 @@ def _blocks(panel: Panel, size: int) -> tuple[NDArray[np.float64], NDArray[np.fl
     return means[used], deviations[used], np.repeat(np.arange(len(panel)), counts // size)[used]
 
 
-def _unevenness(means: NDArray[np.float64], deviations: NDArray[np.float64], series: NDArray[np.int64], power: float) -> float:
+def _unevenness(
+    means: NDArray[np.float64], deviations: NDArray[np.float64], series: NDArray[np.int64], power: float
+) -> float:
     """Coefficient of variation, over the blocks of a series, of the deviation that the transform leaves; averaged."""
     ratio = deviations / means ** (1 - power)
     count = np.maximum(np.bincount(series), 1)

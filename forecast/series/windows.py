@@ -22,7 +22,8 @@ class Batch:
     future_covariates : [batch, horizon, future features]
     static : [batch, static features]
     past_codes, future_codes, static_codes : the categorical columns, as codes with 0 = unknown
-    seasonal : [batch, horizon, seasons], the value one season (or the fewest whole seasons) before each step, 0 where missing
+    seasonal : [batch, horizon, seasons], the value one season (or the fewest whole seasons) before each step, 0 where
+        missing
     target, target_mask : [batch, horizon]
     weight : [batch], weight of each window in the loss
     location, scale : [batch, 1]; value = location + scale * scaled value
@@ -51,7 +52,11 @@ class Batch:
         short = size - len(self)
         if short <= 0:
             return self
-        grown = {f.name: torch.cat([t, t[-1:].expand(short, *t.shape[1:])]) for f in fields(self) if (t := getattr(self, f.name)) is not None}
+        grown = {
+            f.name: torch.cat([t, t[-1:].expand(short, *t.shape[1:])])
+            for f in fields(self)
+            if (t := getattr(self, f.name)) is not None
+        }
         return replace(self, **grown)
 
 

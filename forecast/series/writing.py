@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,7 @@ def interval_columns(levels: tuple[float, ...]) -> list[str]:
 def forecast_frame(
     panel: Panel,
     schema: Schema,
-    times: "pd.Index[object]",
+    times: "pd.Index[Any]",
     series: Integers,
     numbers: NDArray[np.float64],
     columns: list[str],
@@ -59,7 +60,9 @@ def forecast_frame(
 
 def guard_formulas(frame: pd.DataFrame, ids: tuple[str, ...]) -> pd.DataFrame:
     """Put ' before ids that a spreadsheet would run as a formula."""
-    guarded = {name: frame[name].map(lambda text: "'" + text if str(text).startswith(FORMULA) else text) for name in ids}
+    guarded = {
+        name: frame[name].map(lambda text: "'" + text if str(text).startswith(FORMULA) else text) for name in ids
+    }
     return frame.assign(**guarded)
 
 

@@ -42,6 +42,10 @@ def built(table: Table, ahead: int = 0, **settings: Any) -> tuple[Schema, Panel]
     return schema, build_panel(table, schema, ahead=ahead)
 
 
+def build_from(frame: pd.DataFrame, ids: tuple[str, ...]) -> Panel:
+    return built(table_from_frame(frame), id=ids)[1]
+
+
 def lines(*rows: str) -> str:
     return "\n".join([*rows, ""])
 
@@ -99,6 +103,18 @@ class TestShape:
         schema, panel = built(csv(lines("date,shop,item,y", *rows)))
         assert schema.ids == ("shop", "item")
         assert panel.ids == (("a", "x"), ("a", "y"), ("b", "x"), ("b", "y"))
+
+    def test_rows_without_an_id_are_a_series_and_that_is_said(self, csv, said):
+        rows = [f"2024-01-{d:02d},{one},{d}" for d in range(1, 15) for one in ("a", "")]
+        assert built(csv(lines("date,item,y", *rows)))[1].ids == (("",), ("a",))
+        assert "14 rows have no id in item" in said.text
+
+    def test_whole_float_and_integer_ids_of_frames_are_the_same(self):
+        frame = pd.DataFrame({"date": [*pd.date_range("2024-01-01", periods=9)] * 2, "shop": [3] * 9 + [20] * 9})
+        frame = frame.assign(y=np.arange(18) % 5)
+        whole = build_from(frame, ("shop",))
+        assert whole.ids == (("20",), ("3",))
+        assert same(build_from(frame.astype({"shop": "float64"}), ("shop",)), whole)
 
     def test_minus_zero_is_zero(self, csv):
         _, panel = built(csv(lines("date,y", *days(["-0.0", "1", "2"]))))
@@ -305,7 +321,7 @@ class TestKnown:
     def test_static_value_that_changes_is_refused_with_its_line(self, csv):
         rows = [f"2024-01-{d:02d},{s},{d},{d if (s, d) == ('b', 5) else 30}" for d in range(1, 15) for s in "ab"]
         with pytest.raises(
-            BadData, match=r"column 'size': series 'b' has several values in a static column; .*--known size"
+            BadData, match=r"line 11, column 'size': series 'b' has several values in a static column; .*--known size"
         ):
             built(csv(lines("date,shop,y,size", *rows)), static=("size",))
 
@@ -325,6 +341,13 @@ class TestAggregation:
         schema, panel = built(table, freq="MS", aggregate="sum")
         assert (past(panel, 0), past(panel, 1)) == ([31, 29], [62, 58])
         assert list(format_positions(schema, calendar_of(schema), panel.origins[:1] + 1)) == ["2024-03-01"]
+
+    def test_covariates_have_the_last_value_of_a_period_in_any_order_of_rows(self, csv):
+        rows = [f"{t:%Y-%m-%d %H:%M},{t.hour % 7},{t.hour}" for t in pd.date_range("2024-01-01", periods=96, freq="6h")]
+        flags = {"freq": "D", "aggregate": "sum", "known": ("x",)}
+        in_order = built(csv(lines("time,y,x", *rows)), **flags)[1]
+        assert set(in_order.known[:, 0]) == {18}
+        assert same(built(csv(lines("time,y,x", *rows[::-1])), **flags)[1], in_order)
 
     def test_irregular_times_become_regular(self, csv):
         rows = [f"2024-01-{d:02d} {h},1" for d in range(1, 5) for h in ("01:07", "05:31", "23:59")]
@@ -379,6 +402,13 @@ class TestAnotherTableAtPredict:
         weekly_schema, _ = built(weekly)
         with pytest.raises(BadData, match=r"2024-01-02 does not lie on the grid W-MON.*looks like D"):
             build_panel(csv(lines("date,y", *days(["1", "2", "3", "5"] * 10))), weekly_schema, ahead=0)
+
+    def test_time_of_day_that_fit_did_not_have_is_quoted(self, csv):
+        schema, _ = built(csv(lines("date,y", *days(["1", "2", "3"]))))
+        with pytest.raises(
+            BadData, match="line 3, column 'date': 2024-01-02 12:00 does not lie on the grid D, nor do 0"
+        ):
+            build_panel(csv(lines("date,y", "2024-01-01 00:00,1", "2024-01-02 12:00,2")), schema, ahead=0)
 
     def test_new_series_of_a_wide_table_are_taken_if_fit_took_all(self, csv):
         schema, _ = built(csv(lines("date,a,b", *days(["1,2", "2,1", "3,4"]))))

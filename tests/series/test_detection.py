@@ -188,6 +188,13 @@ class TestDuplicates:
         single = pd.DataFrame({"date": [*dates(20), "2024-01-20"], "y": range(21)})
         assert inferred(csv(single), on_duplicate="last").layout == "wide"
 
+    @pytest.mark.parametrize(("time", "part"), [("date", "hour"), ("year", "month")])
+    def test_part_of_the_time_is_no_id(self, csv, time, part):
+        frame = pd.DataFrame({time: np.repeat(["2020", "2021", "2022"], 4), part: [1, 2, 3, 4] * 3, "y": range(12)})
+        with pytest.raises(BadData, match=rf"comes twice; join '{time}' and {part} to one column of times"):
+            inferred(csv(frame))
+        assert inferred(csv(frame), id=(part,)).ids == (part,)
+
 
 class TestCovariates:
     def test_text_covariates_become_sorted_categories(self, csv):

@@ -108,6 +108,10 @@ def test_blank_time_is_refused_with_its_line(csv):
         parsed(csv("2024-01-31", "", "2024-02-02"))
 
 
+def test_blanks_around_a_time_do_not_matter(csv):
+    assert wall(parsed(csv(" 2024-01-31", "2024-02-01 "))) == ["2024-01-31T00:00:00", "2024-02-01T00:00:00"]
+
+
 def test_time_of_day_without_a_date_is_refused(csv):
     with pytest.raises(BadData, match=r"line 2, column 'date': '13:45' is a time of day without a date"):
         parsed(csv("13:45", "13:46"))
@@ -278,6 +282,11 @@ class TestTypedColumns:
         table = table_from_frame(pd.DataFrame({"date": [date(2024, 1, 31), date(2024, 2, 1)], "y": [1.0, 2.0]}))
         assert looks_like_times(table, "date")
         assert wall(parsed(table)) == ["2024-01-31T00:00:00", "2024-02-01T00:00:00"]
+
+    def test_categorical_texts_come_back_as_texts(self):
+        table = table_from_frame(pd.DataFrame({"date": pd.Categorical(["2024-01-31", "2024-02-01"]), "y": [1.0, 2.0]}))
+        times = parsed(table)
+        assert list(format_times(times.instants, times.format)) == ["2024-01-31", "2024-02-01"]
 
     def test_missing_datetime_is_refused_with_its_row(self):
         table = table_from_frame(pd.DataFrame({"date": pd.to_datetime(["2024-01-31", None]), "y": [1.0, 2.0]}))

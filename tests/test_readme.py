@@ -1,0 +1,40 @@
+"""README says the truth about the settings: its tables are the settings."""
+
+from pathlib import Path
+
+import pytest
+
+from forecast.models import model_names
+from forecast.settings import Knobs, OutputSettings, TableSettings, TextSettings, TrainSettings
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def settings_tables() -> str:
+    """The settings as README shows them."""
+    parts = []
+    for group, commands in ((TrainSettings, "fit"), (TableSettings, "fit"), (TextSettings, "fit, predict, inspect"), (OutputSettings, "predict")):  # fmt: skip
+        parts.append(f"{(group.__doc__ or '').splitlines()[0].rstrip('.')} (`{commands}`):\n\n| flag | default | meaning |\n|---|---|---|\n{_rows(group)}")
+    return "\n\n".join(parts)
+
+
+def _rows(group: type[Knobs]) -> str:
+    rows = []
+    for name, field in group.model_fields.items():
+        flag = "-p KNOB=VALUE" if name == "params" else f"--{name.replace('_', '-')}"
+        default = field.default
+        if default in (None, ()) or default is False:
+            shown = ""
+        else:
+            shown = ",".join(f"{each:g}" for each in default) if isinstance(default, tuple) else f"{default}"
+        rows.append(f"| `{flag}` | {shown} | {(field.description or '').replace('|', 'or')} |")
+    return "\n".join(rows)
+
+
+def test_the_tables_of_settings_are_the_settings() -> None:
+    assert settings_tables() in README.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", model_names())
+def test_every_model_has_a_row(name: str) -> None:
+    assert f"| `{name}`" in README.read_text(encoding="utf-8")
