@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from forecast.errors import ForecastError
+    from forecast.evaluation.splitter import RollingOrigin
     from forecast.forecaster import Forecaster
     from forecast.regressor import RecurrentRegressor
-    from forecast.evaluation.splitter import RollingOrigin
 
 __all__ = ["ForecastError", "Forecaster", "RecurrentRegressor", "RollingOrigin"]
 

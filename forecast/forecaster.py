@@ -459,9 +459,13 @@ class Forecaster(NestedParams, BaseEstimator):
         new = [one for one in panel.ids if one not in seen]
         gone = sorted(set(seen) - set(panel.ids))
         if new:
-            log.warning("%s: %d series were not seen at fit (%s); the common model forecasts them", name, len(new), _some(new))
+            log.warning(
+                "%s: %d series were not seen at fit (%s); the common model forecasts them", name, len(new), _some(new)
+            )
         if gone:
-            log.warning("%s: %d series of the fit are not here (%s); they get no forecast", name, len(gone), _some(gone))
+            log.warning(
+                "%s: %d series of the fit are not here (%s); they get no forecast", name, len(gone), _some(gone)
+            )
         level = _level(panel.tail(self.fitted_.config.lookback))
         moved = []
         for i, one in enumerate(panel.ids):
@@ -473,7 +477,10 @@ class Forecaster(NestedParams, BaseEstimator):
             if self.strict:
                 raise BadData(f"{text}; was the unit changed? Without --strict this is a warning")
             log.warning("%s; was the unit changed?", text)
-        words = tuple("new" if one not in seen and word == "ok" else word for one, word in zip(panel.ids, panel.status, strict=True))
+        words = tuple(
+            "new" if one not in seen and word == "ok" else word
+            for one, word in zip(panel.ids, panel.status, strict=True)
+        )
         return Panel(**{**panel.__dict__, "status": words})
 
     def _ready(self, panel: Panel, series: NDArray[np.int64]) -> tuple[Windows, torch.Tensor, torch.Tensor]:

@@ -92,22 +92,28 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
             If a knob is unknown or out of bounds.
         """
         settings = TrainSettings.check(self.get_params(deep=False))
-        X, y = validate_data(self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=np.float64)
-        self.flat_ = y.ndim == 1
-        X, y = _three_dimensional(X), y.reshape(len(y), -1).astype(np.float64)
-        self.X_mean_, self.X_scale_ = _statistics(X, (0, 1))
-        self.y_mean_, self.y_scale_ = _statistics(y, (0,))
+        checked = validate_data(self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=np.float64)
+        windows, targets = _three_dimensional(checked[0]), np.asarray(checked[1], np.float64)
+        self.flat_ = targets.ndim == 1
+        targets = targets.reshape(len(targets), -1)
+        self.X_mean_, self.X_scale_ = _statistics(windows, (0, 1))
+        self.y_mean_, self.y_scale_ = _statistics(targets, (0,))
         self.shape_ = Shape(
-            lookback=X.shape[1], horizon=y.shape[1], past=X.shape[2] - 1, levels=(0.5,), loss=settings.loss
+            lookback=windows.shape[1],
+            horizon=targets.shape[1],
+            past=windows.shape[2] - 1,
+            levels=(0.5,),
+            loss=settings.loss,
         )
         device = pick_device(settings.device)
-        inputs, targets = self._scaled(X).to(device), torch.from_numpy((y - self.y_mean_) / self.y_scale_).float().to(device)
+        inputs = self._scaled(windows).to(device)
+        scaled = torch.from_numpy((targets - self.y_mean_) / self.y_scale_).float().to(device)
 
         def draw(generator: torch.Generator, size: int, everything: bool) -> Batch:
             rows = torch.randperm(len(inputs), generator=generator)[:size].to(device)
-            return _batch(inputs[rows], targets[rows])
+            return _batch(inputs[rows], scaled[rows])
 
-        trained = train_members(settings, self.shape_, draw, [], self._plan(len(X), settings), device)
+        trained = train_members(settings, self.shape_, draw, [], self._plan(len(windows), settings), device)
         self.network_: RecurrentModel = rebuild(settings, self.shape_, trained[0].weights, device)
         return self
 
@@ -123,13 +129,16 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         [n] or [n, targets], as y at fit
         """
         check_is_fitted(self)
-        X = _three_dimensional(validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64))
-        if X.shape[2] != len(self.X_mean_):
-            raise ValueError(f"X has {X.shape[2]} features a step, but RecurrentRegressor was fitted on {len(self.X_mean_)}")
+        windows = _three_dimensional(validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64))
+        if windows.shape[2] != len(self.X_mean_):
+            raise ValueError(
+                f"X has {windows.shape[2]} features a step, but RecurrentRegressor was fitted on {len(self.X_mean_)}"
+            )
         device = next(self.network_.parameters()).device
-        inputs = self._scaled(X).to(device)
+        inputs = self._scaled(windows).to(device)
         parts = []
-        for rows in inputs.split(PREDICT_BATCH):
+        for start in range(0, len(inputs), PREDICT_BATCH):
+            rows = inputs[start : start + PREDICT_BATCH]
             empty = rows.new_zeros(len(rows), self.shape_.horizon)
             with torch.no_grad():
                 out = self.network_.outputs(_batch(rows, empty).padded(PREDICT_BATCH))

@@ -52,10 +52,10 @@ class TableSettings(Knobs):
     time: str | None = Field(None, description="time column; default: the one that parses as times all the way down")
     id: Names = Field((), description="id column(s) of a long table, comma-separated; default: inferred")
     target: Names = Field((), description="target column; in a wide table the columns to forecast; default: inferred")
-    freq: str | None = Field(None, description="step of the calendar, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for steps")
-    aggregate: Literal["sum", "mean", "last"] | None = Field(
-        None, description="how a finer table is brought to --freq"
+    freq: str | None = Field(
+        None, description="step of the calendar, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for steps"
     )
+    aggregate: Literal["sum", "mean", "last"] | None = Field(None, description="how a finer table is brought to --freq")
     season: tuple[Annotated[int, Field(ge=2)], ...] = Field(
         (), description="season length(s) in steps, comma-separated; default: by frequency, confirmed by the data"
     )
@@ -71,7 +71,9 @@ class TableSettings(Knobs):
     on_duplicate: Literal["error", "first", "last", "mean", "sum"] = Field(
         "error", description="what to do with several rows for one series and time"
     )
-    max_missing: float = Field(0.5, ge=0, le=1, description="a series with a larger share of missing targets is skipped")
+    max_missing: float = Field(
+        0.5, ge=0, le=1, description="a series with a larger share of missing targets is skipped"
+    )
     strict: bool = Field(False, description="treat a 10x move in level as an error")
 
 
@@ -81,7 +83,9 @@ class TrainSettings(Knobs):
     model: str = Field("segrnn", description="name of the model; `forecast models` lists them")
     params: dict[str, Any] | None = Field(None, description="the model's own knobs; `forecast models NAME` lists them")
     horizon: int | None = Field(None, ge=1, le=10_000, description="steps to forecast; default by frequency")
-    lookback: int | None = Field(None, ge=1, le=100_000, description="steps of the past a forecast looks at; default by horizon and season")
+    lookback: int | None = Field(
+        None, ge=1, le=100_000, description="steps of the past a forecast looks at; default by horizon and season"
+    )
     scaling: Literal["standard", "robust", "mean", "last", "none"] = Field(
         "standard", description="how each window is scaled by its own past"
     )
@@ -116,5 +120,3 @@ class OutputSettings(Knobs):
     integer: bool = Field(False, description="round every number put out to a whole one")
     explain: bool = Field(False, description="add the columns model and status")
     excel_safe: bool = Field(False, description="put ' before ids that a spreadsheet would run as a formula")
-
-

@@ -40,7 +40,9 @@ class Ran:
 
 
 @pytest.fixture
-def forecast(capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Ran]]:
+def forecast(
+    capfdbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Ran]]:
     """Run the command line in this process: ``forecast("fit", path, "--quiet")``."""
     from forecast.cli import main
 

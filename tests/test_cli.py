@@ -36,7 +36,9 @@ def test_fit_then_predict_prints_eighteen_months(forecast: Run, passengers: Path
     assert found.code == 0
     lines = found.out.splitlines()
     assert lines[0] == "series,month,forecast,lo_80,hi_80,lo_95,hi_95"
-    assert [line.split(",")[1] for line in lines[1:]] == [f"{y}-{m:02}" for y in (1961, 1962) for m in range(1, 13)][:18]
+    assert [line.split(",")[1] for line in lines[1:]] == [f"{y}-{m:02}" for y in (1961, 1962) for m in range(1, 13)][
+        :18
+    ]
     assert found.err == ""
 
 
@@ -99,9 +101,16 @@ def test_business_days_have_no_forecast_on_a_weekend(forecast: Run, tmp_path: Pa
     assert found["date"].iloc[0] == str((days[-1] + pd.offsets.BDay()).date())
 
 
-def test_series_that_end_on_different_days_have_one_origin(forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path) -> None:
-    ragged = panel_frame[(panel_frame["shop"] != "s001") | (panel_frame["day"] < "2024-03-15")][["shop", "day", "units"]]
-    assert forecast("fit", write(tmp_path / "r.csv", ragged), "--artifact", tmp_path / "s", "--horizon", 3, *QUICK).code == 0
+def test_series_that_end_on_different_days_have_one_origin(
+    forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    ragged = panel_frame[(panel_frame["shop"] != "s001") | (panel_frame["day"] < "2024-03-15")][
+        ["shop", "day", "units"]
+    ]
+    assert (
+        forecast("fit", write(tmp_path / "r.csv", ragged), "--artifact", tmp_path / "s", "--horizon", 3, *QUICK).code
+        == 0
+    )
     found = forecast("predict", "--artifact", tmp_path / "s").frame
     assert found.groupby("shop")["day"].min().unique().tolist() == ["2024-03-21"]
 
@@ -148,13 +157,25 @@ def test_output_settings_shape_the_table(forecast: Run, store: Path) -> None:
     found = forecast(
         "predict", "--artifact", store, "--levels", "50,97.5", "--integer", "--min", 400, "--max", 450, "--explain"
     ).frame
-    assert list(found.columns) == ["series", "month", "forecast", "lo_50", "hi_50", "lo_97.5", "hi_97.5", "model", "status"]
+    assert list(found.columns) == [
+        "series",
+        "month",
+        "forecast",
+        "lo_50",
+        "hi_50",
+        "lo_97.5",
+        "hi_97.5",
+        "model",
+        "status",
+    ]
     numbers = found[["forecast", "lo_50", "hi_50", "lo_97.5", "hi_97.5"]]
     assert numbers.min().min() >= 400
     assert numbers.max().max() <= 450
     assert (numbers % 1 == 0).all().all()
     assert set(found["model"]) == {"segrnn"}
-    assert not forecast("predict", "--artifact", store, "--point", "mean").frame.equals(forecast("predict", "--artifact", store).frame)
+    assert not forecast("predict", "--artifact", store, "--point", "mean").frame.equals(
+        forecast("predict", "--artifact", store).frame
+    )
 
 
 @pytest.mark.parametrize(
@@ -211,7 +232,10 @@ def test_a_column_without_values_is_skipped_and_named(forecast: Run, panel_frame
 
 def test_stdin_synthetic_tables_and_inspect(forecast: Run, passengers: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "forecast", "inspect", "-", "--json"], input=passengers.read_bytes(), capture_output=True, check=True
+        [sys.executable, "-m", "forecast", "inspect", "-", "--json"],
+        input=passengers.read_bytes(),
+        capture_output=True,
+        check=True,
     )
     assert json.loads(done.stdout)["table"]["calendar"]["name"] == "MS"
     listed = forecast("synth").out
@@ -219,7 +243,10 @@ def test_stdin_synthetic_tables_and_inspect(forecast: Run, passengers: Path, tmp
         assert kind in listed
         assert forecast("fit", f"synth:{kind}", "--artifact", tmp_path / kind, "--horizon", 3, *QUICK).code == 0
         assert len(forecast("predict", "--artifact", tmp_path / kind).frame) == 3
-    assert forecast("synth", "regime", "--length", 5, "--seed", 1).out == forecast("synth", "regime", "--length", 5, "--seed", 1).out
+    assert (
+        forecast("synth", "regime", "--length", 5, "--seed", 1).out
+        == forecast("synth", "regime", "--length", 5, "--seed", 1).out
+    )
     shown = forecast("inspect", "--artifact", tmp_path / "toy")
     assert "past     x1, x2, x3, x4, x5" in shown.out
 
@@ -256,7 +283,9 @@ def test_a_damaged_artifact_is_refused(forecast: Run, passengers: Path, tmp_path
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_training_and_leaves_the_live_version(passengers: Path, tmp_path: Path, number: int, code: int) -> None:
+def test_a_signal_ends_training_and_leaves_the_live_version(
+    passengers: Path, tmp_path: Path, number: int, code: int
+) -> None:
     store = str(tmp_path / "s")
     command = [sys.executable, "-m", "forecast", "fit", str(passengers), "--artifact", store]
     subprocess.run([*command, "--steps", "2", "--quiet"], check=True)
@@ -277,8 +306,10 @@ def test_a_signal_ends_training_and_leaves_the_live_version(passengers: Path, tm
 
 def test_help_and_import_load_nothing_heavy() -> None:
     heavy = ("torch", "pandas", "sklearn", "pydantic", "rich", "pyarrow", "numpy")
-    told = "import sys; print([m for m in %r if m in sys.modules])" % (heavy,)
-    imported = subprocess.run([sys.executable, "-c", f"import forecast; {told}"], capture_output=True, text=True, check=True)
+    told = f"import sys; print([m for m in {heavy!r} if m in sys.modules])"
+    imported = subprocess.run(
+        [sys.executable, "-c", f"import forecast; {told}"], capture_output=True, text=True, check=True
+    )
     assert imported.stdout.strip() == "[]"
     helped = f"import sys, atexit; atexit.register(lambda: print([m for m in {heavy!r} if m in sys.modules])); " \
         "sys.argv = ['forecast', '--help']; from forecast.cli import main; main()"  # fmt: skip

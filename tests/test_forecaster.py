@@ -52,7 +52,9 @@ def test_clone_pickle_and_nested_knobs(panel_frame: pd.DataFrame) -> None:
 
 
 def test_grid_search_over_rolling_origins_and_a_pipeline() -> None:
-    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=60), "units": np.arange(60.0) % 7 + np.sin(np.arange(60.0))})
+    frame = pd.DataFrame(
+        {"day": pd.date_range("2024-01-01", periods=60), "units": np.arange(60.0) % 7 + np.sin(np.arange(60.0))}
+    )
     search = GridSearchCV(
         Forecaster(steps=4, horizon=5),
         {"params__hidden_size": [4, 8], "scaling": ["standard", "last"]},
@@ -91,15 +93,15 @@ def test_the_future_changes_nothing(panel_frame: pd.DataFrame, model: str, scali
 
 
 def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(panel_frame: pd.DataFrame) -> None:
-    """Without a refit the newest values choose among weights, but train none: statistics and windows end before them."""
+    """The newest values choose among weights, but train none: statistics and windows end before them."""
+    import torch
+
     from forecast.series.building import build_panel, calendar_of
     from forecast.series.covariates import fit_statistics, make_columns
     from forecast.series.detection import infer_schema
     from forecast.series.reading import table_from_frame
     from forecast.series.windows import Windows
     from forecast.training.fitting import choose_spans, sampler
-
-    import torch
 
     def drawn(frame: pd.DataFrame) -> dict[str, torch.Tensor]:
         table = table_from_frame(frame)
@@ -111,7 +113,10 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(pane
         columns = make_columns(panel, schema, statistics, calendar_of(schema))
         windows = Windows(panel, columns, 14, 5, (7,), "standard", torch.device("cpu"))
         batch = sampler(windows, spans)(torch.Generator().manual_seed(0), 200, False)
-        return {name: getattr(batch, name) for name in ("past", "target", "target_mask", "seasonal", "past_covariates", "scale")}
+        return {
+            name: getattr(batch, name)
+            for name in ("past", "target", "target_mask", "seasonal", "past_covariates", "scale")
+        }
 
     newest = panel_frame.groupby("shop").cumcount(ascending=False) < 5
     changed = panel_frame.assign(
@@ -138,7 +143,8 @@ def test_wide_and_long_shuffled_and_reordered_give_the_same(panel_frame: pd.Data
         own = own.sort_values(["shop", "day"]).reset_index(drop=True)
         pd.testing.assert_frame_equal(own[list(expected.columns)], expected, check_exact=True, obj=name)
         pd.testing.assert_frame_equal(
-            model.predict(long.sample(frac=1, random_state=2)).sort_values(["shop", "day"]).reset_index(drop=True), expected
+            model.predict(long.sample(frac=1, random_state=2)).sort_values(["shop", "day"]).reset_index(drop=True),
+            expected,
         )
 
 
@@ -157,7 +163,9 @@ def test_a_new_id_is_forecast_and_said(panel_frame: pd.DataFrame, caplog: pytest
     assert "1 series of the fit are not here (s001)" in caplog.text
 
 
-def test_a_level_that_moved_tenfold_is_said_or_refused(panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_level_that_moved_tenfold_is_said_or_refused(
+    panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
     plain = panel_frame[["shop", "day", "units"]]
     model = Forecaster(**SMALL).fit(plain)
     thousands = plain.assign(units=plain["units"] / 1000)
@@ -174,7 +182,9 @@ def test_a_constant_series_is_forecast_as_it_is() -> None:
     assert (flat[["forecast", "lo_95", "hi_95"]] == 0.1).all().all()
 
 
-def test_a_series_that_ended_long_ago_gets_no_forecast(panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_series_that_ended_long_ago_gets_no_forecast(
+    panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
     gone = panel_frame[(panel_frame["shop"] != "s002") | (panel_frame["day"] < "2024-02-01")][["shop", "day", "units"]]
     found = Forecaster(**SMALL).fit(gone).predict()
     assert set(found["shop"]) == {"s001", "s003", "s004"}
@@ -183,7 +193,9 @@ def test_a_series_that_ended_long_ago_gets_no_forecast(panel_frame: pd.DataFrame
 
 def test_intervals_are_nested_around_the_forecast(panel_frame: pd.DataFrame) -> None:
     model = Forecaster(**SMALL, **ROLES).fit(panel_frame)
-    found = model.predict(panel_frame[panel_frame["day"] < "2024-03-10"].copy(), origin="2024-03-01", levels=(50, 80, 97.5, 99))
+    found = model.predict(
+        panel_frame[panel_frame["day"] < "2024-03-10"].copy(), origin="2024-03-01", levels=(50, 80, 97.5, 99)
+    )
     names = ["lo_99", "lo_97.5", "lo_80", "lo_50", "forecast", "hi_50", "hi_80", "hi_97.5", "hi_99"]
     assert (np.diff(found[names].to_numpy(), axis=1) >= 0).all()
 
@@ -230,7 +242,9 @@ def test_score_is_minus_the_scaled_error_of_the_rows_after_the_end(panel_frame: 
     ahead = plain[(plain["day"] > "2024-03-01") & (plain["day"] <= "2024-03-06")]
     past = early.pivot(index="day", columns="shop", values="units")
     scale = (past - past.shift(7)).abs().mean()
-    error = (model.predict()["forecast"].to_numpy() - ahead.sort_values(["shop", "day"])["units"].to_numpy()).reshape(4, 5)
+    error = (model.predict()["forecast"].to_numpy() - ahead.sort_values(["shop", "day"])["units"].to_numpy()).reshape(
+        4, 5
+    )
     expected = -np.mean(np.abs(error).mean(1) / scale.to_numpy())
     assert model.score(plain) == pytest.approx(expected, rel=1e-4)
     with pytest.raises(BadData, match="after the end of the fit"):

@@ -12,10 +12,17 @@ README = Path(__file__).parents[1] / "README.md"
 
 def settings_tables() -> str:
     """The settings as README shows them."""
-    parts = []
-    for group, commands in ((TrainSettings, "fit"), (TableSettings, "fit"), (TextSettings, "fit, predict, inspect"), (OutputSettings, "predict")):  # fmt: skip
-        parts.append(f"{(group.__doc__ or '').splitlines()[0].rstrip('.')} (`{commands}`):\n\n| flag | default | meaning |\n|---|---|---|\n{_rows(group)}")
-    return "\n\n".join(parts)
+    groups = {
+        TrainSettings: "fit",
+        TableSettings: "fit, inspect",
+        TextSettings: "fit, predict, inspect",
+        OutputSettings: "predict",
+    }
+    head = "| flag | default | meaning |\n|---|---|---|\n"
+    return "\n\n".join(
+        f"{(group.__doc__ or '').splitlines()[0].rstrip('.')} (`{commands}`):\n\n{head}{_rows(group)}"
+        for group, commands in groups.items()
+    )
 
 
 def _rows(group: type[Knobs]) -> str:

@@ -12,7 +12,9 @@ from forecast import RecurrentRegressor
 from forecast.series.synthetic import toy_windows
 
 
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning", "ignore::sklearn.exceptions.SkipTestWarning")
+@pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning", "ignore::sklearn.exceptions.SkipTestWarning"
+)
 @parametrize_with_checks([RecurrentRegressor()])
 def test_scikit_learn_accepts_it(estimator: RecurrentRegressor, check: object) -> None:
     check(estimator)
@@ -30,7 +32,9 @@ def test_several_targets_and_features_keep_their_shape() -> None:
 
 def test_clone_pickle_and_grid() -> None:
     X, y = toy_windows(40)
-    search = GridSearchCV(RecurrentRegressor(steps=5), {"params__hidden_size": [4, 8]}, cv=2, error_score="raise").fit(X, y)
+    search = GridSearchCV(RecurrentRegressor(steps=5), {"params__hidden_size": [4, 8]}, cv=2, error_score="raise").fit(
+        X, y
+    )
     model = search.best_estimator_
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).predict(X), model.predict(X))
     np.testing.assert_array_equal(clone(model).fit(X, y).predict(X), model.predict(X))

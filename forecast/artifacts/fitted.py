@@ -110,11 +110,14 @@ def from_contents(contents: Contents) -> Fitted:
         count = len(history)
         statistics = Statistics.model_validate(contents.scaler["statistics"])
         level = np.array(contents.scaler["level"], np.float64)
-        error = np.array([np.nan if v is None else v for v in contents.scaler["seasonal_error"]], np.float64)
-        if level.shape != (count,) or error.shape != (count,):
+        unit = np.array([np.nan if v is None else v for v in contents.scaler["seasonal_error"]], np.float64)
+        if level.shape != (count,) or unit.shape != (count,):
             raise ValueError("levels and seasonal errors must be one for each series")
         widths = [(statistics.known, config.table.known), (statistics.past, config.table.past)]
-        if any(len(a) != len(b) or any(s <= 0 for _, s in a) for a, b in [*widths, (statistics.static, config.table.static)]):
+        if any(
+            len(a) != len(b) or any(s <= 0 for _, s in a)
+            for a, b in [*widths, (statistics.static, config.table.static)]
+        ):
             raise ValueError("statistics must be one for each covariate, their deviations above 0")
         weights: list[dict[str, NDArray[np.float32]]] = [{} for _ in range(config.plan.members)]
         for key, array in contents.weights.items():
@@ -125,7 +128,7 @@ def from_contents(contents: Contents) -> Fitted:
             raise
         reason = str(error).split("\n")[0]
         raise ArtifactRefused(f"the artifact does not hold a forecaster as it must: {reason}; fit it again") from None
-    return Fitted(config, statistics, level, error, history, weights)
+    return Fitted(config, statistics, level, unit, history, weights)
 
 
 def read_plan(path: str) -> Plan:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from forecast.training.loop import Progress
+    from forecast.training.loop import Progress as Training
 
 _style = {"format": "text", "quiet": False}
 
@@ -52,7 +52,7 @@ def say_error(text: str, code: int) -> None:
 
 
 @contextmanager
-def progress_bar() -> "Iterator[Callable[[Progress], None] | None]":
+def progress_bar() -> "Iterator[Callable[[Training], None] | None]":
     """Show training on a terminal, with loss and time left; None elsewhere."""
     if _style["quiet"] or _style["format"] != "text" or not sys.stderr.isatty():
         yield None
@@ -64,7 +64,7 @@ def progress_bar() -> "Iterator[Callable[[Progress], None] | None]":
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=None, loss="")
 
-        def show(at: "Progress") -> None:
+        def show(at: "Training") -> None:
             held_out = "" if at.validation is None else f", held out {at.validation:.4f}"
             bar.update(task, total=at.steps, completed=at.step, loss=f"loss {at.loss:.4f}{held_out}")
 

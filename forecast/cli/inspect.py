@@ -8,7 +8,7 @@ import click
 from forecast.cli._console import style_options
 from forecast.cli._data import artifact_option, load
 from forecast.cli._options import Given, settings_options
-from forecast.settings import TableSettings, TextSettings, TrainSettings
+from forecast.settings import TableSettings, TextSettings
 
 
 @click.command()
@@ -36,11 +36,12 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
     fitted = from_contents(contents)
     config = fitted.config
     model = fitted.settings().model
+    weights = sum(array.size for array in contents.weights.values())
     seen = {name: int(sum(word == name for word in fitted.history.status)) for name in set(fitted.history.status)}
     lines = [
         f"version  {info.id}, saved {info.created:%Y-%m-%d %H:%M:%S} UTC",
         f"hash     {info.hash}",
-        f"model    {model}, {config.plan.members} member(s), {sum(a.size for a in contents.weights.values()):,} weights",
+        f"model    {model}, {config.plan.members} member(s), {weights:,} weights",
         f"horizon  {config.horizon}, from the last {config.lookback} steps; trained to {config.train_end}",
         *(line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))),
         f"table    {config.table.layout}, {config.table.time} every {config.table.calendar.name}",

@@ -34,7 +34,10 @@ def command(
     device: str,
     given: Given,
 ) -> int:
-    """Forecast what comes after the series seen at fit, or after those of DATA, new ids included; nothing is trained."""
+    """Forecast what comes after the series seen at fit, or after those of DATA, new ids included.
+
+    Nothing is trained, and the store is only read.
+    """
     shape = given.of(OutputSettings)
     from forecast.forecaster import Forecaster
 

@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 Values = NDArray[np.float64]
 
 
-def seasonal_errors(values: Values, observed: NDArray[np.bool_], offsets: NDArray[np.int64], season: int) -> Values:
+def seasonal_errors(
+    values: NDArray[np.float32], observed: NDArray[np.bool_], offsets: NDArray[np.int64], season: int
+) -> Values:
     """In-sample mean absolute error of repeating the value one season back, the unit of MASE.
 
     Parameters

@@ -54,4 +54,6 @@ def rounded(values: NDArray[np.float64], digits: int = 7) -> NDArray[np.float64]
     with np.errstate(divide="ignore"):
         size = np.where(values == 0, 0.0, np.floor(np.log10(np.abs(values))))
     places = np.clip(digits - 1 - size, -300, 300)
-    return np.where(places > 0, np.round(values * 10.0**places) / 10.0**places, np.round(values / 10.0**-places) * 10.0**-places) + 0.0
+    small = np.round(values * 10.0**places) / 10.0**places
+    large = np.round(values / 10.0**-places) * 10.0**-places
+    return np.asarray(np.where(places > 0, small, large) + 0.0)

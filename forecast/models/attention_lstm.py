@@ -4,7 +4,15 @@ import torch
 from torch import Tensor, nn
 
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.models.shared.parts import RecurrentKnobs, StepDecoder, final_state, input_size, inputs, recurrent, state_size
+from forecast.models.shared.parts import (
+    RecurrentKnobs,
+    StepDecoder,
+    final_state,
+    input_size,
+    inputs,
+    recurrent,
+    state_size,
+)
 from forecast.series.windows import Batch
 
 

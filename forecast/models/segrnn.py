@@ -1,5 +1,7 @@
 """Segment recurrent network: a GRU over segments of the past, decoded in parallel (Lin et al. 2023)."""
 
+import math
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -17,7 +19,7 @@ class SegmentKnobs(RecurrentKnobs):
 
 
 class Network(RecurrentModel):
-    """One GRU step per segment of the past, then one from the final state for each segment of the horizon, all at once."""
+    """One GRU step per segment of the past, then one from the final state per segment of the horizon, all at once."""
 
     Knobs = SegmentKnobs
 
@@ -45,7 +47,8 @@ class Network(RecurrentModel):
         repeated = state[:, None].expand(-1, self.future_segments, -1)
         decoded = self.step(query.flatten(0, 1), repeated.flatten(0, 1))
         raw = self.out(self.drop(decoded)).view(rows, self.future_segments * self.segment, -1)
-        return raw[:, : self.shape.horizon]  # [batch, horizon, levels]
+        inside: Tensor = raw[:, : self.shape.horizon]  # [batch, horizon, levels]
+        return inside
 
     def _segments(self, batch: Batch) -> Tensor:
         steps = inputs(batch)
@@ -59,4 +62,4 @@ def default_segment(shape: Shape) -> int:
     for season in shape.seasons:
         if season <= 64 and 2 * season <= shape.lookback:
             return season
-    return max(1, round(shape.lookback**0.5))
+    return max(1, math.isqrt(shape.lookback))

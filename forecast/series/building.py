@@ -177,8 +177,12 @@ def _settle_rows(table: Table, cells: Observations, schema: Schema) -> None:
     if twice.any():
         if schema.on_duplicate == "error":
             raise duplicate(table, schema.time, cells, int(np.argmax(twice)), schema, int(twice.sum()))
-        logger.warning("%s: %d rows repeat a time; --on-duplicate %s brings them to one.",
-                       table.name, twice.sum(), schema.on_duplicate)  # fmt: skip
+        logger.warning(
+            "%s: %d rows repeat a time; --on-duplicate %s brings them to one.",
+            table.name,
+            twice.sum(),
+            schema.on_duplicate,
+        )
 
 
 def duplicate(table: Table, time: str, cells: Observations, row: int, schema: Schema, count: int) -> BadData:
@@ -246,8 +250,13 @@ def _say(table: Table, cells: Observations, grid: Grid, schema: Schema) -> None:
         name = ", ".join(cells.ids[series])
         logger.warning(
             "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked.",
-            table.name, gaps.sum(), spans.sum(), (gaps > 0).sum(), len(gaps), f"{name} at {shown}".removeprefix(" at "),
-        )  # fmt: skip
+            table.name,
+            gaps.sum(),
+            spans.sum(),
+            (gaps > 0).sum(),
+            len(gaps),
+            f"{name} at {shown}".removeprefix(" at "),
+        )
 
 
 def _say_words(ids: tuple[tuple[str, ...], ...], words: NDArray[np.object_], schema: Schema, name: str) -> None:
@@ -269,9 +278,13 @@ def _say_words(ids: tuple[tuple[str, ...], ...], words: NDArray[np.object_], sch
 
 
 def _place(
-    found: list[Covariates], columns: int, offsets: Integers, starts: Integers, sizes: Integers,
+    found: list[Covariates],
+    columns: int,
+    offsets: Integers,
+    starts: Integers,
+    sizes: Integers,
     lengths: Integers | None = None,
-) -> NDArray[np.float32]:  # fmt: skip
+) -> NDArray[np.float32]:
     """Covariates by slot [slots, columns]; after `lengths` slots of a series, where given, none."""
     result = np.full((int(offsets[-1]), columns), np.nan, np.float32)
     if not columns:

@@ -154,6 +154,13 @@ def default_horizon(spec: CalendarSpec, season: tuple[int, ...]) -> int:
 
     Makridakis, Spiliotis, Assimakopoulos: The M4 Competition, International Journal of Forecasting 36 (2020).
     """
-    usual = {("months", 12): 6, ("months", 3): 8, ("months", 1): 18, ("seconds", WEEK): 13, ("seconds", DAY): 14,
-             ("weekdays", 1): 14, ("seconds", HOUR): 48}  # fmt: skip
+    usual = {
+        ("months", 12): 6,
+        ("months", 3): 8,
+        ("months", 1): 18,
+        ("seconds", WEEK): 13,
+        ("seconds", DAY): 14,
+        ("weekdays", 1): 14,
+        ("seconds", HOUR): 48,
+    }
     return usual.get((spec.kind, spec.every)) or (season or season_candidates(spec) or (10,))[0]

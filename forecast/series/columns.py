@@ -145,6 +145,7 @@ def _known_series(table: Table, schema: Schema, cells: Observations) -> Integers
     place = {one: index for index, one in enumerate(cells.ids)}
     found = np.array([place.get(one, -1) for one in ids], np.int64)
     if (found < 0).any():
-        logger.warning("%s: %d series are not in the table to forecast; their rows are left out.",
-                       table.name, (found < 0).sum())  # fmt: skip
+        logger.warning(
+            "%s: %d series are not in the table to forecast; their rows are left out.", table.name, (found < 0).sum()
+        )
     return found[codes]

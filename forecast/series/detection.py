@@ -119,8 +119,14 @@ def _unsaid() -> Iterator[None]:
 
 def _refuse_contradictions(table: Table, settings: TableSettings) -> None:
     """Refuse missing columns, columns with two roles, and flags that do not go together."""
-    roles = {"--time": (settings.time,) if settings.time else (), "--id": settings.id, "--target": settings.target,
-             "--known": settings.known, "--past": settings.past, "--static": settings.static}  # fmt: skip
+    roles = {
+        "--time": (settings.time,) if settings.time else (),
+        "--id": settings.id,
+        "--target": settings.target,
+        "--known": settings.known,
+        "--past": settings.past,
+        "--static": settings.static,
+    }
     refuse_missing(table, tuple(column for columns in roles.values() for column in columns))
     seen: dict[str, str] = {}
     for role, columns in roles.items():
@@ -142,8 +148,14 @@ def _looks_like_rows(table: Table) -> bool:
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     """The schema of a table with one series a row."""
-    columns_named = {"--time": settings.time, "--id": settings.id, "--target": settings.target,
-                     "--known": settings.known, "--past": settings.past, "--static": settings.static}  # fmt: skip
+    columns_named = {
+        "--time": settings.time,
+        "--id": settings.id,
+        "--target": settings.target,
+        "--known": settings.known,
+        "--past": settings.past,
+        "--static": settings.static,
+    }
     for flag, value in columns_named.items():
         if value:
             raise UsageError(f"{flag}: a table with one series a row (--layout rows) has no such columns")

@@ -224,8 +224,11 @@ def _told_months(days: Integers, offset: int, told: Frequency, time_format: Time
 
 
 def _of_seconds(every: int, anchor: int) -> CalendarSpec:
-    name = next(f"{every // size if every > size else ''}{unit}" for unit, size in
-                (("D", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1)) if every % size == 0)  # fmt: skip
+    name = next(
+        f"{every // size if every > size else ''}{unit}"
+        for unit, size in (("D", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1))
+        if every % size == 0
+    )
     if every % WEEK == 0:
         name = f"{every // WEEK if every > WEEK else ''}W-{WEEKDAYS[(anchor // DAY + 3) % 7]}"
     return CalendarSpec(kind="seconds", every=every, anchor=anchor, name=name)

@@ -104,8 +104,9 @@ def _whole_periods(
         if int(calendar.positions(beyond)[0]) != position or (word == "first" and schema.aggregate != "sum"):
             continue
         whole &= positions != position
-        logger.warning("%s: the %s period of %s is not complete; it is left out.",
-                       table.name, word, schema.calendar.name)  # fmt: skip
+        logger.warning(
+            "%s: the %s period of %s is not complete; it is left out.", table.name, word, schema.calendar.name
+        )
     if not whole.any():
         raise BadData(f"{table.name}: no period of --freq {schema.calendar.name} is complete; pass a finer --freq")
     return whole

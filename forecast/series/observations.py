@@ -110,8 +110,10 @@ def _long(table: Table, schema: Schema) -> Observations:
     if blank.any():
         logger.warning(
             "%s: %d rows have no id in %s; they are read as a series of their own.",
-            table.name, blank.sum(), ", ".join(schema.ids),
-        )  # fmt: skip
+            table.name,
+            blank.sum(),
+            ", ".join(schema.ids),
+        )
     values = parse_numbers(table, schema.target or "")
     return Observations(ids, first_seen(series), series, instants, values, np.arange(len(series)), instants)
 

@@ -527,8 +527,10 @@ def _names(header: list[str], frame: pd.DataFrame, name: str, line: int, delimit
     where = f"{name} line {line}"
     if names[0].startswith("#") and names[0] != "#":
         raise BadData(f"{where} starts with #; remove the comment (or the # in front of the header)")
-    if names[0] and all(re.search(r"\d", cell) and not re.search(r"[^\W\dTZ]", cell) for cell in names if cell) and any(
-        DATE_OR_FRACTION.match(cell) for cell in names
+    if (
+        names[0]
+        and all(re.search(r"\d", cell) and not re.search(r"[^\W\dTZ]", cell) for cell in names if cell)
+        and any(DATE_OR_FRACTION.match(cell) for cell in names)
     ):
         raise BadData(f"{where} holds data and no header; put a line with the names of the columns before it")
     if "" in names[1:]:

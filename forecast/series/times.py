@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, UsageError
 from forecast.series import patterns
+from forecast.series.choosing import CLOCK_ONLY, Texts, choose_pattern
 from forecast.series.epochs import SPREADSHEET, UNITS, WHOLE, is_whole_number, number_format, whole_numbers
 from forecast.series.schema import Schema, TimeFormat
 from forecast.series.table import Table
@@ -23,7 +24,6 @@ logger = logging.getLogger("forecast")
 
 TIME_NAMES = ("date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter", "year",
               "period", "hour", "ts", "step", "t", "index")  # fmt: skip
-CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
 SAMPLE = 50
 
 
@@ -171,25 +171,6 @@ def parse_instant(text: str, time_format: TimeFormat, flag: str = "--origin") ->
     return found.pop()
 
 
-@dataclass(frozen=True)
-class Texts:
-    """The different values of a time column as text, and which of them each row has."""
-
-    table: Table
-    column: str
-    codes: NDArray[np.intp]
-    unique: list[str]
-
-    def place(self, value: int) -> str:
-        """Say where the first row with this value stands."""
-        return self.table.place(_first(self.codes == value), self.column)
-
-    def first_place(self, wrong: Flags) -> tuple[str, str]:
-        """Return the place of the first row whose value is `wrong` [values], and that value."""
-        row = _first(wrong[self.codes])
-        return self.table.place(row, self.column), self.unique[self.codes[row]]
-
-
 def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
     """Read times that are written as text or numbers."""
     counted = isinstance(settings, Schema) and settings.time_format.kind == "integer"
@@ -205,8 +186,7 @@ def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
         if counted:
             return ParsedTimes(numbers[texts.codes], TimeFormat(kind="integer"))
         return _numbers(texts, numbers, settings)
-    array = pa.array(texts.unique, pa.string())
-    fields = _choose(texts, array, settings)
+    fields = choose_pattern(texts, settings)
     if not fields.real.all():
         place, text = texts.first_place(~fields.real)
         raise BadData(f"{place}: '{text}' does not exist as a date and time; correct it, or pass --date-format")
@@ -220,69 +200,6 @@ def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
     instants = fields.wall - offsets
     zone = _written_zone(texts, instants, offsets, settings)
     return ParsedTimes(instants[texts.codes], TimeFormat(kind="text", pattern=pattern, zone=zone))
-
-
-def _choose(texts: Texts, array: "pa.StringArray", settings: TableSettings | Schema) -> patterns.Fields:
-    """Read the texts by the one pattern that fits all of them."""
-    if settings.date_format is not None:
-        fields = patterns.read(array, settings.date_format)
-        if not fields.matched.all():
-            place, text = texts.first_place(~fields.matched)
-            raise BadData(f"{place}: '{text}' does not fit --date-format '{settings.date_format}'")
-        return fields
-    if isinstance(settings, Schema) and settings.time_format.pattern and settings.time_format.kind == "text":
-        fields = patterns.read(array, settings.time_format.pattern)
-        if fields.real.all():
-            return fields
-    first = texts.unique[0]
-    if CLOCK_ONLY.fullmatch(first):
-        raise BadData(f"{texts.place(0)}: '{first}' is a time of day without a date; add the date to the column")
-    guesses = patterns.guesses(first)
-    if not guesses:
-        raise BadData(
-            f"{texts.place(0)}: '{first}' is not a time that can be recognised; pass --date-format, or --time"
-        )
-    matched = {guess: patterns.matches(array, guess) for guess in guesses}
-    whole = {guess for guess, fits in matched.items() if fits.all()}
-    # a pattern with a fraction fits times without any too
-    fitting = [
-        patterns.read(array, g) for g in matched if g in whole and not ("%f" in g and g.replace(".%f", "") in whole)
-    ]
-    if not fitting:
-        closest = max(matched.values(), key=lambda fits: int(fits.sum()))
-        place, text = texts.first_place(~closest)
-        raise BadData(f"{place}: {_mismatch(text, first)}")
-    if len(fitting) > 1 and re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", first):
-        return _day_or_month_first(texts, fitting)
-    return max(fitting, key=lambda fields: int(fields.real.sum()))
-
-
-def _mismatch(text: str, first: str) -> str:
-    """Say how a text differs from the first one of its column."""
-    here, there = patterns.guesses(text), patterns.guesses(first)
-    if here and patterns.has_zone(here[0]) != patterns.has_zone(there[0]):
-        return f"'{text}' and '{first}' mix times with and without a zone; write all of them the same way"
-    if CLOCK_ONLY.fullmatch(text):
-        return f"'{text}' is a time of day without a date; add the date"
-    return f"'{text}' is not written as '{first}' is; write all times the same way, or pass --date-format"
-
-
-def _day_or_month_first(texts: Texts, fitting: list[patterns.Fields]) -> patterns.Fields:
-    """Let a value above 12 decide which number is the day."""
-    real = [fields for fields in fitting if fields.real.all()]
-    if len(real) == 1:
-        return real[0]
-    if not real:
-        neither = ~np.logical_or.reduce([fields.real for fields in fitting])
-        if neither.any():
-            place, text = texts.first_place(neither)
-            raise BadData(f"{place}: '{text}' does not exist as a date and time; correct it, or pass --date-format")
-        place, text = texts.first_place(~fitting[0].real)
-        raise BadData(f"{place}: '{text}' has the month first, other rows have the day first; write all the same way")
-    options = " or ".join(f"--date-format '{fields.pattern.replace('%-', '%')}'" for fields in real)
-    raise BadData(
-        f"{texts.place(0)}: '{texts.unique[0]}' can be day-month or month-day, and no row decides; pass {options}"
-    )
 
 
 def _localized(texts: Texts, wall: Integers, time_format: TimeFormat, settings: TableSettings | Schema) -> ParsedTimes:
@@ -308,8 +225,11 @@ def _written_zone(texts: Texts, instants: Integers, offsets: Integers, settings:
     if settings.timezone is not None:
         logger.warning(
             "%s: the times in column '%s' say their own zone (%s); --timezone %s is not used.",
-            texts.table.name, texts.column, offset_name(int(offsets[0])), settings.timezone,
-        )  # fmt: skip
+            texts.table.name,
+            texts.column,
+            offset_name(int(offsets[0])),
+            settings.timezone,
+        )
     return offset_name(int(offsets[0]))
 
 

@@ -114,9 +114,8 @@ def validation_batches(windows: Windows, spans: Spans, size: int = 256) -> list[
     steps = np.linspace(0, 1, origins) if origins > 1 else np.zeros(1)
     position = newest[:, None] - np.round(steps * (newest - oldest)[:, None]).astype(np.int64)  # [series, origins]
     pairs = np.unique(np.stack([np.repeat(held, origins), position.ravel()], 1), axis=0)
-    series, position = (torch.from_numpy(np.ascontiguousarray(c)).to(windows.device) for c in pairs.T)
-    cuts = range(0, len(pairs), size)
-    return [windows.batch(series[c : c + size], position[c : c + size]) for c in cuts]
+    index, place = (torch.from_numpy(np.ascontiguousarray(column)).to(windows.device) for column in pairs.T)
+    return [windows.batch(index[c : c + size], place[c : c + size]) for c in range(0, len(pairs), size)]
 
 
 def fit_networks(
@@ -153,7 +152,7 @@ def fit_networks(
             if not out_of_memory(error):
                 raise
             if made.batch_size == 1:
-                raise Unavailable("memory ran out at one window a step; pass a smaller --lookback or hidden_size") from None
+                raise Unavailable("memory ran out at one window a step; pass a smaller --lookback") from None
             made = made.model_copy(update={"batch_size": made.batch_size // 2})
             log.warning("memory ran out; training starts again with %d windows a step", made.batch_size)
     if any(member.cut is not None for member in trained):

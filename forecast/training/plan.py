@@ -77,8 +77,8 @@ def most_threads() -> int:
 
 
 def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: float | None) -> int:
-    """A power of two from 32 to 512: some steps in every pass over the windows, and enough of them in the time there is."""
-    size = max(32, min(512, 2 ** ((max(windows, 1) // 8).bit_length() - 1)))
+    """A power of two from 32 to 512: some steps in every pass over the windows, and many in the time there is."""
+    size = max(32, min(512, 1 << max(0, (max(windows, 1) // 8).bit_length() - 1)))
     while size > 64 and (seconds or SECONDS) / estimate(size) < LEAST:
         size //= 2
     return size

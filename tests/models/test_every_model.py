@@ -117,11 +117,15 @@ def test_a_saved_forecaster_forecasts_the_same_and_a_fit_repeats(name: str, tmp_
 def test_series_of_different_lengths_are_forecast_together_as_alone(name: str) -> None:
     frame = synthesize("seasonal", series=3, length=60)
     model = Forecaster(model=name, horizon=6, lookback=24, steps=12).fit(frame)
-    ragged = frame[frame.groupby("series").cumcount(ascending=False) < frame["series"].map({"s001": 60, "s002": 31, "s003": 9})]
+    ragged = frame[
+        frame.groupby("series").cumcount(ascending=False) < frame["series"].map({"s001": 60, "s002": 31, "s003": 9})
+    ]
     together = model.predict(ragged)
     for one, own in ragged.groupby("series"):
         alone = model.predict(own)
-        pd.testing.assert_frame_equal(together[together["series"] == one].reset_index(drop=True), alone, check_exact=True)
+        pd.testing.assert_frame_equal(
+            together[together["series"] == one].reset_index(drop=True), alone, check_exact=True
+        )
 
 
 @every_model

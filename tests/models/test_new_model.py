@@ -69,7 +69,19 @@ def test_a_new_file_is_a_model_everywhere(tmp_path: Path) -> None:
     command = ("-m", "forecast")
     assert "leaky-memory" in run(*command, "models")
     assert "hidden_size=32" in run(*command, "models", "leaky-memory")
-    run(*command, "fit", "synth:seasonal", "--model", "leaky-memory", "--steps", "5", "--horizon", "3", "-p", "hidden_size=4")
+    run(
+        *command,
+        "fit",
+        "synth:seasonal",
+        "--model",
+        "leaky-memory",
+        "--steps",
+        "5",
+        "--horizon",
+        "3",
+        "-p",
+        "hidden_size=4",
+    )
     assert len(run(*command, "predict").splitlines()) == 4
     api = "from forecast import Forecaster as F; from forecast.series.synthetic import synthesize as s; "
     run("-c", api + "print(F(model='leaky-memory', steps=3, horizon=2).fit(s('noise')).predict())")

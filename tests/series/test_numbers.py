@@ -71,7 +71,7 @@ def test_numbers_beyond_float32_are_refused(cell):
         ("1_000", "pass --thousands _"),
         ("1,204", "pass --thousands ,"),
         ("1,204,500.25", "pass --thousands ,"),
-        ("1'204", "pass --thousands \"'\""),
+        ("1'204", 'pass --thousands "\'"'),
         ("1 204", 'pass --thousands " "'),
         ("1,5", "pass --decimal ,"),
         ("1.204,50", "pass --decimal , --thousands ."),

@@ -63,6 +63,7 @@ class RecurrentModel(nn.Module):
     """
 
     Knobs: ClassVar[type[Knobs]] = Knobs
+    levels: Tensor
 
     def __init__(self, knobs: Any, shape: Shape) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ class RecurrentModel(nn.Module):
 
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles in scaled units, [batch, horizon, levels], ascending along the last axis."""
-        raw = self(self._embed(batch))
+        raw: Tensor = self(self._embed(batch))
         point = raw[..., :1] + (batch.seasonal @ self.season_gate)[..., None]
         if raw.shape[-1] == 1:
             return point

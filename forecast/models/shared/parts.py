@@ -1,5 +1,6 @@
 """Parts that several models are put together from: knobs, inputs, encoder, decoder."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -33,7 +34,7 @@ def inputs(batch: Batch) -> Tensor:
 
 def recurrent(kind: Literal["RNN", "LSTM", "GRU"], size: int, knobs: RecurrentKnobs) -> nn.RNNBase:
     """One of torch's fused recurrent networks, batch first."""
-    layer: type[nn.RNNBase] = {"RNN": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}[kind]
+    layer: Callable[..., nn.RNNBase] = {"RNN": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}[kind]
     return layer(
         size,
         knobs.hidden_size,
@@ -77,7 +78,7 @@ class StepDecoder(nn.Module):
 
 
 class FinalStateModel(RecurrentModel):
-    """An encoder read to its end, and a decoder from its final state: all that rnn, lstm and gru differ in is `kind`."""
+    """An encoder read to its end, and a decoder from its final state; rnn, lstm and gru differ in `kind` only."""
 
     Knobs: ClassVar[type[Knobs]] = RecurrentKnobs
     kind: ClassVar[Literal["RNN", "LSTM", "GRU"]]

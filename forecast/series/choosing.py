@@ -1,0 +1,99 @@
+"""Find the one pattern that all texts of a time column fit, and say which text does not."""
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from forecast.errors import BadData
+from forecast.series import patterns
+from forecast.series.schema import Schema
+from forecast.series.table import Table
+from forecast.series.zones import Flags
+from forecast.settings import TableSettings
+
+CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The different values of a time column as text, and which of them each row has."""
+
+    table: Table
+    column: str
+    codes: NDArray[np.intp]
+    unique: list[str]
+
+    def place(self, value: int) -> str:
+        """Say where the first row with this value stands."""
+        return self.table.place(int(np.argmax(self.codes == value)), self.column)
+
+    def first_place(self, wrong: Flags) -> tuple[str, str]:
+        """Return the place of the first row whose value is `wrong` [values], and that value."""
+        row = int(np.argmax(wrong[self.codes]))
+        return self.table.place(row, self.column), self.unique[self.codes[row]]
+
+
+def choose_pattern(texts: Texts, settings: TableSettings | Schema) -> patterns.Fields:
+    """Read the texts by the one pattern that fits all of them."""
+    if settings.date_format is not None:
+        fields = patterns.read(array, settings.date_format)
+        if not fields.matched.all():
+            place, text = texts.first_place(~fields.matched)
+            raise BadData(f"{place}: '{text}' does not fit --date-format '{settings.date_format}'")
+        return fields
+    if isinstance(settings, Schema) and settings.time_format.pattern and settings.time_format.kind == "text":
+        fields = patterns.read(array, settings.time_format.pattern)
+        if fields.real.all():
+            return fields
+    first = texts.unique[0]
+    if CLOCK_ONLY.fullmatch(first):
+        raise BadData(f"{texts.place(0)}: '{first}' is a time of day without a date; add the date to the column")
+    guesses = patterns.guesses(first)
+    if not guesses:
+        raise BadData(
+            f"{texts.place(0)}: '{first}' is not a time that can be recognised; pass --date-format, or --time"
+        )
+    matched = {guess: patterns.matches(array, guess) for guess in guesses}
+    whole = {guess for guess, fits in matched.items() if fits.all()}
+    # a pattern with a fraction fits times without any too
+    fitting = [
+        patterns.read(array, g) for g in matched if g in whole and not ("%f" in g and g.replace(".%f", "") in whole)
+    ]
+    if not fitting:
+        closest = max(matched.values(), key=lambda fits: int(fits.sum()))
+        place, text = texts.first_place(~closest)
+        raise BadData(f"{place}: {_mismatch(text, first)}")
+    if len(fitting) > 1 and re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", first):
+        return _day_or_month_first(texts, fitting)
+    return max(fitting, key=lambda fields: int(fields.real.sum()))
+
+
+def _mismatch(text: str, first: str) -> str:
+    """Say how a text differs from the first one of its column."""
+    here, there = patterns.guesses(text), patterns.guesses(first)
+    if here and patterns.has_zone(here[0]) != patterns.has_zone(there[0]):
+        return f"'{text}' and '{first}' mix times with and without a zone; write all of them the same way"
+    if CLOCK_ONLY.fullmatch(text):
+        return f"'{text}' is a time of day without a date; add the date"
+    return f"'{text}' is not written as '{first}' is; write all times the same way, or pass --date-format"
+
+
+def _day_or_month_first(texts: Texts, fitting: list[patterns.Fields]) -> patterns.Fields:
+    """Let a value above 12 decide which number is the day."""
+    real = [fields for fields in fitting if fields.real.all()]
+    if len(real) == 1:
+        return real[0]
+    if not real:
+        neither = ~np.logical_or.reduce([fields.real for fields in fitting])
+        if neither.any():
+            place, text = texts.first_place(neither)
+            raise BadData(f"{place}: '{text}' does not exist as a date and time; correct it, or pass --date-format")
+        place, text = texts.first_place(~fitting[0].real)
+        raise BadData(f"{place}: '{text}' has the month first, other rows have the day first; write all the same way")
+    options = " or ".join(f"--date-format '{fields.pattern.replace('%-', '%')}'" for fields in real)
+    raise BadData(
+        f"{texts.place(0)}: '{texts.unique[0]}' can be day-month or month-day, and no row decides; pass {options}"
+    )
