@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from forecast.errors import BadData
+from forecast.errors import BadData, UsageError
 from forecast.series import patterns
 from forecast.series.schema import Schema
 from forecast.series.table import Table
@@ -37,8 +37,19 @@ class Texts:
 
 
 def choose_pattern(texts: Texts, settings: TableSettings | Schema) -> patterns.Fields:
-    """Read the texts by the one pattern that fits all of them."""
+    """Read the texts by the one pattern that fits all of them.
+
+    Raises
+    ------
+    BadData
+        If no pattern fits them all, or two do and mean different days.
+    UsageError
+        If --date-format is no format of a date.
+    """
+    array = pa.array(texts.unique, pa.string())
     if settings.date_format is not None:
+        if not patterns.has_date(settings.date_format):
+            raise UsageError(f"--date-format '{settings.date_format}': a year is missing, or the month of a day")
         fields = patterns.read(array, settings.date_format)
         if not fields.matched.all():
             place, text = texts.first_place(~fields.matched)

@@ -13,7 +13,7 @@ from forecast.errors import BadData, UsageError
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.calendar import season_candidates
 from forecast.series.columns import categories_of, refuse_missing
-from forecast.series.frequency import infer_calendar, show
+from forecast.series.frequency import infer_calendar, parse_frequency, show
 from forecast.series.grid import fill
 from forecast.series.numbers import has_leading_zeros, is_blank, is_whole, numeric_columns
 from forecast.series.observations import as_text, id_codes, observe, repeats
@@ -134,6 +134,8 @@ def _refuse_contradictions(table: Table, settings: TableSettings) -> None:
             if column in seen:
                 raise UsageError(f"column '{column}' is named by {seen[column]} and by {role}; name it once")
             seen[column] = role
+    if settings.freq is not None:
+        parse_frequency(settings.freq)
     if settings.aggregate and not settings.freq:
         raise UsageError(f"--aggregate {settings.aggregate}: pass the --freq to bring the table to")
 

@@ -45,7 +45,7 @@ def number_format(numbers: Integers, name: str, unique: list[str], certain: bool
     for unit, size in UNITS.items():
         if EARLIEST * size <= low and high < LATEST * size and (name in EPOCH_NAMES or not certain):
             return TimeFormat(kind="epoch", unit=unit, zone="UTC")
-    dated = widths == {8} or low > SPREADSHEET[0] or high >= EARLIEST
+    dated = widths == {8} or low > SPREADSHEET[0] or max(high, -low) >= EARLIEST
     if not dated and (name in STEP_NAMES or not certain):
         return TimeFormat(kind="integer")
     return None

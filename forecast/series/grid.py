@@ -18,6 +18,8 @@ from forecast.series.zones import distinct
 
 logger = logging.getLogger("forecast")
 
+MOST_STEPS = 10_000_000  # of a finer grid that are counted
+
 
 @dataclass(frozen=True)
 class Grid:
@@ -90,9 +92,10 @@ def _whole_periods(
 ) -> Flags:
     """[cells], whether they lie in a period that the table covers to its end (and for a sum from its start)."""
     unique = distinct(instants)
-    zone = schema.time_format.zone
+    fine: Calendar | None = None  # of irregular times
     try:
-        fine = Calendar(infer_calendar(instants, series, None, schema.time_format, name=table.name), zone)
+        spec = infer_calendar(instants, series, None, schema.time_format, name=table.name)
+        fine = Calendar(spec, schema.time_format.zone)
         ends = fine.positions(unique[[0, -1]])
         before, after = fine.times(ends[:1] - 1), fine.times(ends[1:] + 1)
     except BadData:
@@ -107,6 +110,25 @@ def _whole_periods(
         logger.warning(
             "%s: the %s period of %s is not complete; it is left out.", table.name, word, schema.calendar.name
         )
+    if schema.aggregate == "sum" and fine is not None and ends[1] - ends[0] < MOST_STEPS:
+        steps = calendar.positions(fine.times(np.arange(ends[0], ends[1] + 1)))
+        _say_partial_sums(table, series[whole], positions[whole], steps, schema.calendar.name)
     if not whole.any():
         raise BadData(f"{table.name}: no period of --freq {schema.calendar.name} is complete; pass a finer --freq")
     return whole
+
+
+def _say_partial_sums(table: Table, series: Integers, positions: Integers, steps: Integers, name: str) -> None:
+    """Warn of sums over fewer values than their period has steps; `steps` holds the period of each step."""
+    keys, places = _keys(series, positions)
+    found, counts = np.unique(keys, return_counts=True)
+    expected = np.bincount(steps - steps[0])[places[found % len(places)] - steps[0]]
+    partial = counts < expected
+    if partial.any():
+        logger.warning(
+            "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0.",
+            table.name,
+            partial.sum(),
+            len(found),
+            name,
+        )

@@ -73,7 +73,7 @@ def tokens(pattern: str) -> list[tuple[str, str, str]]:
     Raises
     ------
     UsageError
-        If a directive is not known.
+        If a directive is not known, or comes twice.
     """
     for short, long in SPANS.items():
         pattern = pattern.replace(short, long)
@@ -84,6 +84,8 @@ def tokens(pattern: str) -> list[tuple[str, str, str]]:
             code, literal = "", "%"
         elif literal == "%" or (code and code not in {*DIGITS, *LOOSE, *WORDS, "f", "z"}):
             raise UsageError(f"--date-format {pattern!r}: '{part[0]}' is not a directive that can be read")
+        elif code and code in [known for _, known, _ in parts]:
+            raise UsageError(f"--date-format {pattern!r}: '%{code}' comes twice; name each part of a time once")
         parts.append((part["flag"] or "", code, literal))
     return parts
 
@@ -134,6 +136,12 @@ def guesses(text: str) -> tuple[str, ...]:
 def has_clock(pattern: str) -> bool:
     """Whether a pattern writes a time of day."""
     return any(code in ("H", "I") for _, code, _ in tokens(pattern))
+
+
+def has_date(pattern: str) -> bool:
+    """Whether a pattern writes all that a date needs: a year, and a month where it writes a day."""
+    codes = {code for _, code, _ in tokens(pattern)}
+    return bool(codes & set("YyG")) and ("d" not in codes or bool(codes & set("mbB")))
 
 
 def has_zone(pattern: str) -> bool:
@@ -205,9 +213,11 @@ def _date(found: _Groups) -> tuple[Integers, Flags]:
     if "G" in found.codes:
         year, week = found.number("G"), found.number("V", 1)
         monday = _first_monday(year)
-        return (monday + 7 * (week - 1)) * DAY, real & (week >= 1) & (monday + 7 * week <= _first_monday(year + 1))
+        real &= (year >= 1) & (week >= 1) & (monday + 7 * week <= _first_monday(year + 1))
+        return (monday + 7 * (week - 1)) * DAY, real
     short = found.number("y")
     year = np.where(short < 69, 2000, 1900) + short if "y" in found.codes else found.number("Y", 1970)
+    real &= year >= 1
     if "j" in found.codes:
         first, day = _days(year, np.ones_like(year)), found.number("j")
         return (first + day - 1) * DAY, real & (day >= 1) & (day <= _days(year + 1, np.ones_like(year)) - first)

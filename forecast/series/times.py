@@ -1,7 +1,6 @@
 """Turn the time column of a table into instants, and instants back into the way in which it was written."""
 
 import logging
-import re
 from dataclasses import dataclass
 from datetime import timedelta, tzinfo
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from forecast.errors import BadData, UsageError
 from forecast.series import patterns
@@ -25,6 +23,7 @@ logger = logging.getLogger("forecast")
 TIME_NAMES = ("date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter", "year",
               "period", "hour", "ts", "step", "t", "index")  # fmt: skip
 SAMPLE = 50
+LAST = 253_402_300_799  # the last second of the year 9999
 
 
 @dataclass(frozen=True)
@@ -135,6 +134,8 @@ def format_times(instants: Integers, time_format: TimeFormat) -> "pd.Index[Any]"
         return pd.PeriodIndex(pd.DatetimeIndex(instants.astype("datetime64[s]")), freq=pattern)
     unique, codes = np.unique(instants, return_inverse=True)
     shown = wall_clock(unique, zone)
+    if len(shown) and shown[-1] > LAST:
+        raise BadData("the times to write lie after the year 9999; correct the last times of the table")
     texts = [patterns.write(int(w), int(w - i), pattern or "%Y-%m-%d") for w, i in zip(shown, unique, strict=True)]
     written = pd.Index([int(text) for text in texts] if kind == "epoch" else texts)
     return written.take(codes.reshape(-1))

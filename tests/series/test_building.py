@@ -56,6 +56,10 @@ def days(values: list[str], start: str = "2024-01-01", freq: str = "D") -> list[
     return [f"{day.date()},{value}" for day, value in zip(index, values, strict=True)]
 
 
+def hours(count: int) -> pd.DatetimeIndex:
+    return pd.date_range("2024-01-01", periods=count, freq="h")
+
+
 def past(panel: Panel, series: int = 0) -> list[float | None]:
     """The past of one series, None where it was not observed."""
     own = panel.slots(series)
@@ -336,6 +340,12 @@ class TestAggregation:
         assert "the last period of D is not complete; it is left out" in said.text
         assert list(format_positions(schema, calendar_of(schema), panel.origins + 1)) == ["2024-01-03 00:00"]
 
+    def test_sums_that_lack_values_are_counted(self, csv, said):
+        rows = [f"{t:%Y-%m-%d %H:%M},1,{'' if t.hour == 5 and t.day == 2 else 1}" for t in hours(72)]
+        _, panel = built(csv(lines("time,a,b", *rows)), freq="D", aggregate="sum")
+        assert (past(panel, 0), past(panel, 1)) == ([24, 24, 24], [24, 23, 24])
+        assert "sales.csv: 1 of 6 sums lack values of their period of D; what is missing counts as 0." in said.text
+
     def test_days_are_brought_to_months(self, csv):
         table = csv(lines("date,a,b", *days(["1,2"] * (31 + 29))))
         schema, panel = built(table, freq="MS", aggregate="sum")
@@ -348,6 +358,11 @@ class TestAggregation:
         in_order = built(csv(lines("time,y,x", *rows)), **flags)[1]
         assert set(in_order.known[:, 0]) == {18}
         assert same(built(csv(lines("time,y,x", *rows[::-1])), **flags)[1], in_order)
+
+    def test_events_that_share_a_time_are_summed_when_told_so(self, csv):
+        table = csv(lines("date,y", *(row for row in days(["1", "2", "3", "4"]) for _ in range(3))))
+        _, panel = built(table, freq="2D", aggregate="sum", on_duplicate="sum")
+        assert past(panel) == [9, 21]
 
     def test_irregular_times_become_regular(self, csv):
         rows = [f"2024-01-{d:02d} {h},1" for d in range(1, 5) for h in ("01:07", "05:31", "23:59")]

@@ -127,7 +127,9 @@ def test_old_and_new_aliases_are_read(alias, kind, every):
     assert (found.kind, found.every) == (kind, every)
 
 
-@pytest.mark.parametrize("alias", ["", "0", "-1", "0D", "hourly", "W-XXX", "MSS", "D-MON", "1.5h", "2B", "h h"])
+@pytest.mark.parametrize(
+    "alias", ["", "0", "-1", "0D", "hourly", "W-XXX", "MSS", "D-MON", "1.5h", "2B", "h h", "99999999999999999999D"]
+)
 def test_other_words_are_no_frequency(alias):
     with pytest.raises(UsageError, match="not a frequency"):
         parse_frequency(alias)

@@ -246,6 +246,11 @@ class TestSeason:
 
 
 class TestFlags:
+    @pytest.mark.parametrize("freq", ["0", "hourly", "99999999999999999999"])
+    def test_freq_that_is_none_is_a_usage_error(self, csv, freq):
+        with pytest.raises(UsageError, match=f"--freq {freq}: not a frequency"):
+            inferred(csv(long_frame(shop=["a", "b"])), freq=freq)
+
     def test_aggregate_needs_freq(self, csv):
         with pytest.raises(UsageError, match="--aggregate sum: pass the --freq"):
             inferred(csv(long_frame(shop=["a", "b"])), aggregate="sum")

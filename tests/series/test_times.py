@@ -91,7 +91,7 @@ def test_week_53_of_a_year_of_52_weeks_is_refused(csv):
         parsed(csv("2021-W52", "2021-W53"))
 
 
-@pytest.mark.parametrize("wrong", ["2024-02-30", "2023-02-29", "2024-13-01", "2024-00-10"])
+@pytest.mark.parametrize("wrong", ["2024-02-30", "2023-02-29", "2024-13-01", "2024-00-10", "0000-01-01"])
 def test_date_that_does_not_exist_is_refused_with_its_line(csv, wrong):
     with pytest.raises(BadData, match=rf"sales\.csv line 3, column 'date': '{wrong}' does not exist"):
         parsed(csv("2024-01-31", wrong))
@@ -147,6 +147,19 @@ class TestDayOrMonthFirst:
     def test_a_row_that_does_not_fit_the_date_format_is_refused(self, csv):
         with pytest.raises(BadData, match=r"line 3, .*'2024-04-04' does not fit --date-format '%d/%m/%Y'"):
             parsed(csv("03/04/2024", "2024-04-04"), date_format="%d/%m/%Y")
+
+    @pytest.mark.parametrize(
+        ("date_format", "why"),
+        [
+            ("%m/%d", "a year is missing"),
+            ("%d %Y", "month of a day"),
+            ("%Y/%Y", "'%Y' comes twice"),
+            ("", "a year is missing"),
+        ],
+    )
+    def test_date_format_that_is_no_date_is_a_usage_error(self, csv, date_format, why):
+        with pytest.raises(UsageError, match=why):
+            parsed(csv("03/04", "04/04"), date_format=date_format)
 
     def test_unknown_directive_is_a_usage_error(self, csv):
         with pytest.raises(UsageError, match="'%Q' is not a directive"):
@@ -304,6 +317,11 @@ def test_fractions_of_a_second_are_refused_unless_aggregated(csv):
     with pytest.raises(BadData, match="finer than a second"):
         parsed(table)
     assert np.diff(parsed(table, freq="s", aggregate="mean").instants).tolist() == [0]
+
+
+def test_times_after_the_year_9999_are_not_written():
+    with pytest.raises(BadData, match="after the year 9999"):
+        format_times(np.array([253_402_300_800]), TimeFormat(kind="text", pattern="%Y-%m-%d"))
 
 
 @pytest.mark.parametrize(
