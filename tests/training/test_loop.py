@@ -1,0 +1,170 @@
+"""The loop: the best weights win, a broken loss is survived or said, a deadline is kept, a plan is a function."""
+
+import math
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from forecast import Forecaster
+from forecast.errors import BadData, Unavailable
+from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.series.windows import Batch
+from forecast.settings import TrainSettings
+from forecast.training.fitting import choose_spans
+from forecast.training.loop import Progress, rate_at, train
+from forecast.training.members import build
+from forecast.training.plan import Plan, make_plan
+
+SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
+SETTINGS = TrainSettings(model="gru", params={"hidden_size": 4})
+
+
+def batch(rows: int = 16, seed: int = 0, scale: float = 1.0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    past = torch.randn(rows, 6, generator=generator)
+    none, codes = torch.zeros(rows, 6, 0), torch.zeros(rows, 6, 0, dtype=torch.long)
+    return Batch(
+        past=past,
+        mask=torch.ones(rows, 6),
+        past_covariates=none,
+        future_covariates=none[:, :2],
+        static=none[:, 0],
+        past_codes=codes,
+        future_codes=codes[:, :2],
+        static_codes=codes[:, 0],
+        seasonal=none[:, :2],
+        target=scale * past[:, :2].flip(1),
+        target_mask=torch.ones(rows, 2),
+        weight=torch.ones(rows),
+        location=torch.zeros(rows, 1),
+        scale=torch.ones(rows, 1),
+    )
+
+
+def draw(generator: torch.Generator, size: int, everything: bool) -> Batch:
+    return batch(size, int(torch.randint(1000, (1,), generator=generator)))
+
+
+def plan(steps: int, **changed: object) -> Plan:
+    return Plan(**{"batch_size": 16, "steps": steps, "refit_steps": 0, "validate_every": 5, "threads": 1, **changed})
+
+
+def held_out_loss(network: RecurrentModel, held: Batch) -> float:
+    with torch.no_grad():
+        return float(network.loss(held))
+
+
+def test_the_best_held_out_weights_are_returned() -> None:
+    held = batch(64, seed=-1, scale=-1.0)  # the opposite of what is trained: every step makes it worse
+    network = build(SETTINGS, SHAPE)
+    seen: list[Progress] = []
+    trained = train(network, draw, [held], SETTINGS, plan(400), on_step=seen.append)
+    assert trained.steps < 400, "training must stop early"
+    assert trained.validation == pytest.approx(held_out_loss(network, held), rel=1e-6)
+    assert trained.validation == min(at.validation for at in seen[5:] if at.validation is not None)
+
+
+def test_held_out_values_join_for_the_last_steps_only() -> None:
+    asked: list[bool] = []
+
+    def watched(generator: torch.Generator, size: int, everything: bool) -> Batch:
+        asked.append(everything)
+        return draw(generator, size, everything)
+
+    train(build(SETTINGS, SHAPE), watched, [batch(8)], SETTINGS, plan(50, refit_steps=10))
+    assert asked == [False] * 40 + [True] * 10
+
+
+def test_a_loss_that_is_no_number_once_is_survived(caplog: pytest.LogCaptureFixture) -> None:
+    drawn = 0
+
+    def broken(generator: torch.Generator, size: int, everything: bool) -> Batch:
+        nonlocal drawn
+        drawn += 1
+        good = draw(generator, size, everything)
+        return replace(good, target=good.target * math.nan) if drawn == 20 else good
+
+    network = build(SETTINGS, SHAPE)
+    before = held_out_loss(network, batch(64))
+    train(network, broken, [batch(64)], SETTINGS, plan(100))
+    assert held_out_loss(network, batch(64)) < before
+    assert caplog.text.count("half the learning rate") == 1
+
+
+def test_a_loss_that_stays_no_number_is_said() -> None:
+    def broken(generator: torch.Generator, size: int, everything: bool) -> Batch:
+        return replace(batch(size), target=torch.full((size, 2), math.nan))
+
+    with pytest.raises(BadData, match="--learning-rate"):
+        train(build(SETTINGS, SHAPE), broken, [], SETTINGS, plan(50))
+
+
+@pytest.mark.parametrize("loss", ["quantile", "mae", "mse", "huber"])
+@pytest.mark.parametrize("optimizer", ["adamw", "adam"])
+def test_every_loss_and_optimizer_learns(loss: str, optimizer: str) -> None:
+    settings = TrainSettings.check({**SETTINGS.model_dump(), "loss": loss, "optimizer": optimizer, "learning_rate": 0.02})
+    network = build(settings, replace(SHAPE, loss=loss))
+    before = held_out_loss(network, batch(64))
+    train(network, draw, [], settings, plan(120))
+    assert held_out_loss(network, batch(64)) < 0.7 * before
+
+
+def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
+    rates = [rate_at(step, 1000) for step in range(1000)]
+    assert rates[0] < 0.02
+    assert max(rates) == rates[100] == pytest.approx(1.0, abs=1e-3)
+    assert rates[-1] < 1e-4
+    assert (np.diff(rates[100:]) <= 0).all()
+
+
+def test_a_plan_keeps_within_the_budget_and_is_a_function_of_its_arguments() -> None:
+    made = make_plan(10_000, 0.01, held_out=True, batch_size=64, seconds=20.0, members=2)
+    assert made.steps * made.members * 0.01 <= 20.0
+    assert made == make_plan(10_000, 0.01, held_out=True, batch_size=64, seconds=20.0, members=2)
+    assert make_plan(100, 0.01, held_out=False, batch_size=64).refit_steps == 0
+    assert make_plan(100, 0.01, held_out=True, batch_size=64, steps=7).steps == 7
+
+
+def test_memory_that_runs_out_halves_the_batch_then_is_said(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=90), "units": np.sin(np.arange(90.0))})
+    real, limit = RecurrentModel.loss, 10
+
+    def hungry(self: RecurrentModel, given: Batch) -> torch.Tensor:
+        if self.training and len(given) > limit:
+            raise MemoryError
+        return real(self, given)
+
+    monkeypatch.setattr(RecurrentModel, "loss", hungry)
+    fitted = Forecaster(steps=3, horizon=3).fit(frame)
+    assert fitted.plan_.batch_size == 8
+    assert "memory ran out" in caplog.text
+    limit = 0
+    with pytest.raises(Unavailable, match="memory"):
+        Forecaster(steps=3, horizon=3).fit(frame)
+
+
+def test_a_budget_bounds_the_fit() -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=900), "units": np.sin(np.arange(900.0))})
+    start = time.monotonic()
+    fitted = Forecaster(budget=3, horizon=7).fit(frame)
+    assert time.monotonic() - start < 3 + 5
+    assert fitted.plan_.steps > 10
+
+
+@pytest.mark.parametrize("length", [2, 3, 9, 30, 400, 20_000])
+def test_training_windows_end_before_what_is_held_out(length: int) -> None:
+    spans = choose_spans(np.array([length]), lookback=24, horizon=12, season=6)
+    assert 1 <= int(spans.train_end[0]) <= length
+    last = int(spans.last(False)[0])
+    assert last < int(spans.train_end[0])
+    if length >= 100:
+        assert spans.held.all()
+        assert last + 12 <= int(spans.train_end[0])
+        assert length - int(spans.train_end[0]) >= 12
+    assert spans.count(True)[0] >= 1
