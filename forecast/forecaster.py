@@ -1,6 +1,5 @@
 """Forecaster: the scikit-learn-style face, and the only room that knows the order of the stages."""
 
-import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,34 +16,31 @@ from forecast.artifacts.fitted import RUN_ONLY, Config, Fitted, from_contents, r
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.errors import ArtifactRefused, BadData, ForecastError, UsageError
 from forecast.evaluation.metrics import mase, seasonal_errors
-from forecast.evaluation.quantiles import LEVELS, at_levels, interval_levels, mean_of, rounded
-from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.evaluation.quantiles import LEVELS, output_numbers
+from forecast.models.shared.model import RecurrentModel
 from forecast.parameters import NestedParams
 from forecast.series.building import add_future, build_panel, calendar_of, format_positions, judge, require_known
 from forecast.series.calendar import default_horizon
-from forecast.series.covariates import Statistics, category_sizes, fit_statistics, make_columns, numeric_count
+from forecast.series.comparing import compare, mean_level
+from forecast.series.covariates import fit_statistics
 from forecast.series.detection import check_schema, describe, infer_schema
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.reading import table_from_frame
-from forecast.series.schema import Schema
 from forecast.series.spans import choose_lags, choose_lookback
 from forecast.series.table import Table
-from forecast.series.transforms import apply_power, fit_power
+from forecast.series.transforms import fit_power
 from forecast.series.windows import Windows
 from forecast.series.writing import forecast_frame, guard_formulas, interval_columns
 from forecast.settings import OutputSettings, TableSettings, TrainSettings
 from forecast.training.devices import pick_device, threads
 from forecast.training.fitting import choose_spans, fit_networks
+from forecast.training.inputs import make_windows, network_shape
 from forecast.training.loop import Progress
 from forecast.training.members import predict_quantiles, rebuild
-
-log = logging.getLogger("forecast")
 
 Data = Any  # a pandas DataFrame or Series, or a Table
 Names = tuple[str, ...]
 
-MOVED = 10.0  # a level that moved by more than this looks like a change of unit
-NAMED = 3
 RESERVE = 0.5  # seconds of a budget that are kept for saving
 
 
@@ -214,7 +210,7 @@ class Forecaster(NestedParams, BaseEstimator):
         statistics = fit_statistics(used, schema, spans.train_end)
         shape = network_shape(schema, horizon, lookback, lags, LEVELS, settings)
         device = pick_device(settings.device)
-        windows = _windows(used, schema, statistics, shape, power, settings, device)
+        windows = make_windows(used, schema, statistics, shape, power, settings, device)
         plan, trained = fit_networks(
             windows,
             spans,
@@ -240,7 +236,7 @@ class Forecaster(NestedParams, BaseEstimator):
                 trained_steps=tuple(member.steps for member in trained),
             ),
             statistics=statistics,
-            level=_level(history),
+            level=mean_level(history),
             seasonal_error=seasonal_errors(
                 panel.values, panel.observed, panel.offsets, schema.season[0] if schema.season else 1
             ),
@@ -304,7 +300,7 @@ class Forecaster(NestedParams, BaseEstimator):
         series = panel.order[~np.isin(words[panel.order], SKIPPED)]
         quantiles = self._quantiles(panel, series)[:, :horizon]
         columns = ["forecast", *interval_columns(output.levels)]
-        numbers = _numbers(quantiles, config.levels, output)
+        numbers = output_numbers(quantiles, config.levels, output)
         calendar = calendar_of(config.table)
         positions = panel.origins[series][:, None] + 1 + np.arange(horizon)
         times = format_positions(config.table, calendar, positions.ravel())
@@ -395,7 +391,7 @@ class Forecaster(NestedParams, BaseEstimator):
         try:
             fitted = from_contents(contents)
             knobs = {**fitted.config.settings, "device": device}
-            forecaster = cls(**knobs).set_params(**_table_knobs(fitted.config.table))
+            forecaster = cls(**knobs).set_params(**fitted.config.table.knobs())
             forecaster.fitted_ = fitted
             forecaster._settle()
         except (ArtifactRefused, UsageError, RuntimeError) as error:
@@ -450,38 +446,8 @@ class Forecaster(NestedParams, BaseEstimator):
         panel = build_panel(
             table, config.table, ahead=config.horizon, future=later, origin=origin, lookback=config.lookback
         )
-        return self._compare(panel, table.name)
-
-    def _compare(self, panel: Panel, name: str) -> Panel:
-        """Say what is new, gone or moved since the fit."""
-        history = self.fitted_.history
-        seen = {one: i for i, one in enumerate(history.ids)}
-        new = [one for one in panel.ids if one not in seen]
-        gone = sorted(set(seen) - set(panel.ids))
-        if new:
-            log.warning(
-                "%s: %d series were not seen at fit (%s); the common model forecasts them", name, len(new), _some(new)
-            )
-        if gone:
-            log.warning(
-                "%s: %d series of the fit are not here (%s); they get no forecast", name, len(gone), _some(gone)
-            )
-        level = _level(panel.tail(self.fitted_.config.lookback))
-        moved = []
-        for i, one in enumerate(panel.ids):
-            before = self.fitted_.level[seen[one]] if one in seen else 0.0
-            if before > 0 and level[i] > 0 and not 1 / MOVED <= level[i] / before <= MOVED:
-                moved.append(one)
-        if moved:
-            text = f"{name}: the level of {len(moved)} series moved more than tenfold since the fit ({_some(moved)})"
-            if self.strict:
-                raise BadData(f"{text}; was the unit changed? Without --strict this is a warning")
-            log.warning("%s; was the unit changed?", text)
-        words = tuple(
-            "new" if one not in seen and word == "ok" else word
-            for one, word in zip(panel.ids, panel.status, strict=True)
-        )
-        return Panel(**{**panel.__dict__, "status": words})
+        fitted = self.fitted_
+        return compare(panel, fitted.history.ids, fitted.level, table.name, config.lookback, self.strict)
 
     def _ready(self, panel: Panel, series: NDArray[np.int64]) -> tuple[Windows, torch.Tensor, torch.Tensor]:
         """The windows of a panel, and the index and position of the newest one of each series."""
@@ -489,7 +455,7 @@ class Forecaster(NestedParams, BaseEstimator):
         settings = self.fitted_.settings()
         shape = network_shape(config.table, config.horizon, config.lookback, config.lags, config.levels, settings)
         device = next(network.parameters()).device
-        windows = _windows(panel, config.table, self.fitted_.statistics, shape, config.power, settings, device)
+        windows = make_windows(panel, config.table, self.fitted_.statistics, shape, config.power, settings, device)
         index = torch.from_numpy(np.ascontiguousarray(series)).to(device)
         return windows, index, windows.lengths[index]
 
@@ -502,81 +468,5 @@ class Forecaster(NestedParams, BaseEstimator):
             return predict_quantiles(self.networks_, windows, index, place, power=config.power, seed=seed)
 
 
-def network_shape(
-    schema: Schema,
-    horizon: int,
-    lookback: int,
-    lags: tuple[int, ...],
-    levels: tuple[float, ...],
-    settings: TrainSettings,
-) -> Shape:
-    """What a network must know of tables of this schema."""
-    calendar = len(calendar_of(schema).feature_names)
-    known = numeric_count(schema.known, schema)
-    return Shape(
-        lookback=lookback,
-        horizon=horizon,
-        past=calendar + known + numeric_count(schema.past, schema),
-        future=calendar + known,
-        static=numeric_count(schema.static, schema),
-        past_categories=category_sizes((*schema.known, *schema.past), schema),
-        future_categories=category_sizes(schema.known, schema),
-        static_categories=category_sizes(schema.static, schema),
-        seasons=lags,
-        levels=levels,
-        loss=settings.loss,
-    )
-
-
-def _windows(
-    panel: Panel,
-    schema: Schema,
-    statistics: Statistics,
-    shape: Shape,
-    power: float,
-    settings: TrainSettings,
-    device: torch.device,
-) -> Windows:
-    columns = make_columns(panel, schema, statistics, calendar_of(schema))
-    moved = Panel(**{**panel.__dict__, "values": apply_power(panel.values, panel.observed, power)})
-    return Windows(moved, columns, shape.lookback, shape.horizon, shape.seasons, settings.scaling, device)
-
-
 def _table(data: Data) -> Table:
     return data if isinstance(data, Table) else table_from_frame(data)
-
-
-def _table_knobs(schema: Schema) -> dict[str, Any]:
-    """Table settings that read a table as `schema` says."""
-    target = (schema.target,) if schema.target else () if schema.all_columns else schema.series
-    same = ("known", "past", "static", "holidays", "aggregate", "date_format", "timezone", "dst", "on_duplicate")
-    return {
-        **{name: getattr(schema, name) for name in same},
-        "layout": schema.layout,
-        "time": schema.time,
-        "id": schema.ids if schema.layout == "long" else (),
-        "target": target,
-        "season": schema.season,
-        "max_missing": schema.max_missing,
-    }
-
-
-def _numbers(quantiles: NDArray[np.float64], have: tuple[float, ...], output: OutputSettings) -> NDArray[np.float64]:
-    """The numbers of the output, [series, horizon, 1 + 2 * levels], bounded, rounded, intervals around the point."""
-    want = tuple(level for interval in output.levels for level in interval_levels(interval))
-    point = mean_of(quantiles, have) if output.point == "mean" else quantiles[..., have.index(0.5)]
-    bounds = at_levels(quantiles, have, want) if want else quantiles[..., :0]
-    bounds[..., 0::2] = np.minimum(bounds[..., 0::2], point[..., None])
-    bounds[..., 1::2] = np.maximum(bounds[..., 1::2], point[..., None])
-    numbers = np.clip(np.concatenate([point[..., None], bounds], -1), output.min, output.max)
-    return np.round(numbers) + 0.0 if output.integer else rounded(numbers)
-
-
-def _level(panel: Panel) -> NDArray[np.float64]:
-    """Mean absolute observed value of each series, 0 where there is none."""
-    total = np.add.reduceat(np.abs(panel.values).astype(np.float64) * panel.observed, panel.offsets[:-1])
-    return np.asarray(total / np.maximum(np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64), 1))
-
-
-def _some(ids: list[tuple[str, ...]]) -> str:
-    return ", ".join("/".join(one) for one in ids[:NAMED]) + (", ..." if len(ids) > NAMED else "")

@@ -5,6 +5,8 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.settings import OutputSettings
+
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
 """Quantile levels that a forecaster is trained on."""
 
@@ -57,3 +59,16 @@ def rounded(values: NDArray[np.float64], digits: int = 7) -> NDArray[np.float64]
     small = np.round(values * 10.0**places) / 10.0**places
     large = np.round(values / 10.0**-places) * 10.0**-places
     return np.asarray(np.where(places > 0, small, large) + 0.0)
+
+
+def output_numbers(
+    quantiles: NDArray[np.float64], have: tuple[float, ...], output: OutputSettings
+) -> NDArray[np.float64]:
+    """The numbers of the output, [series, horizon, 1 + 2 * levels], bounded, rounded, intervals around the point."""
+    want = tuple(level for interval in output.levels for level in interval_levels(interval))
+    point = mean_of(quantiles, have) if output.point == "mean" else quantiles[..., have.index(0.5)]
+    bounds = at_levels(quantiles, have, want) if want else quantiles[..., :0]
+    bounds[..., 0::2] = np.minimum(bounds[..., 0::2], point[..., None])
+    bounds[..., 1::2] = np.maximum(bounds[..., 1::2], point[..., None])
+    numbers = np.clip(np.concatenate([point[..., None], bounds], -1), output.min, output.max)
+    return np.round(numbers) + 0.0 if output.integer else rounded(numbers)

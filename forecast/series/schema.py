@@ -1,6 +1,6 @@
 """What was read and inferred: written down once, at fit, and checked at every predict."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -70,3 +70,24 @@ class Schema(BaseModel):
     dst: Literal["earlier", "later", "error"] = "error"
     on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error"
     max_missing: float = 0.5
+
+    def knobs(self) -> dict[str, Any]:
+        """Table settings that read a table as this schema says."""
+        same = (
+            "layout",
+            "time",
+            "season",
+            "known",
+            "past",
+            "static",
+            "holidays",
+            "aggregate",
+            "date_format",
+            "timezone",
+        )
+        target = (self.target,) if self.target else () if self.all_columns else self.series
+        return {
+            **{name: getattr(self, name) for name in (*same, "timezone", "dst", "on_duplicate", "max_missing")},
+            "id": self.ids if self.layout == "long" else (),
+            "target": target,
+        }

@@ -47,7 +47,9 @@ def test_masked_values_reach_no_scale(scaling: str) -> None:
     mask = torch.ones(4, 20, dtype=torch.bool)
     mask[:, ::3] = False
     changed = torch.where(mask, past, 1e9)
-    for one, other in zip(scale_windows(past, mask, past.std(1), scaling), scale_windows(changed, mask, past.std(1), scaling), strict=True):
+    for one, other in zip(
+        scale_windows(past, mask, past.std(1), scaling), scale_windows(changed, mask, past.std(1), scaling), strict=True
+    ):
         assert torch.equal(one, other)
 
 

@@ -1,0 +1,64 @@
+"""Hold tonight's panel against the series that fit saw: what is new, what is gone, what moved."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import BadData
+from forecast.series.panel import Panel
+
+log = logging.getLogger("forecast")
+
+MOVED = 10.0  # a level that moved by more than this looks like a change of unit
+NAMED = 3
+
+Ids = tuple[tuple[str, ...], ...]
+
+
+def mean_level(panel: Panel) -> NDArray[np.float64]:
+    """Mean absolute observed value of each series, 0 where there is none, [series]."""
+    total = np.add.reduceat(np.abs(panel.values).astype(np.float64) * panel.observed, panel.offsets[:-1])
+    return np.asarray(total / np.maximum(np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64), 1))
+
+
+def compare(panel: Panel, ids: Ids, level: NDArray[np.float64], name: str, lookback: int, strict: bool) -> Panel:
+    """Say what is new, gone or moved since the fit, and give new series their status.
+
+    Parameters
+    ----------
+    ids, level : [series], those of the fit and their mean level over its last lookback
+    name : of the table
+    strict : refuse a level that moved tenfold
+
+    Raises
+    ------
+    BadData
+        If `strict` and a level moved.
+    """
+    seen = {one: i for i, one in enumerate(ids)}
+    new = [one for one in panel.ids if one not in seen]
+    gone = sorted(set(seen) - set(panel.ids))
+    if new:
+        log.warning(
+            "%s: %d series were not seen at fit (%s); they are forecast all the same", name, len(new), _some(new)
+        )
+    if gone:
+        log.warning("%s: %d series of the fit are not here (%s); they get no forecast", name, len(gone), _some(gone))
+    now = mean_level(panel.tail(lookback))
+    then = np.array([level[seen[one]] if one in seen else 0.0 for one in panel.ids])
+    both = (now > 0) & (then > 0)
+    ratio = np.divide(now, then, out=np.ones_like(now), where=both)
+    moved = [panel.ids[i] for i in np.flatnonzero((ratio > MOVED) | (ratio < 1 / MOVED))]
+    if moved:
+        text = f"{name}: the level of {len(moved)} series moved more than tenfold since the fit ({_some(moved)})"
+        if strict:
+            raise BadData(f"{text}; was the unit changed? Without --strict this is a warning")
+        log.warning("%s; was the unit changed?", text)
+    words = zip(panel.ids, panel.status, strict=True)
+    return replace(panel, status=tuple("new" if one not in seen and word == "ok" else word for one, word in words))
+
+
+def _some(ids: list[tuple[str, ...]]) -> str:
+    return ", ".join("/".join(one) for one in ids[:NAMED]) + (", ..." if len(ids) > NAMED else "")
