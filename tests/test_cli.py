@@ -251,6 +251,64 @@ def test_stdin_synthetic_tables_and_inspect(forecast: Run, passengers: Path, tmp
     assert "past     x1, x2, x3, x4, x5" in shown.out
 
 
+def test_holidays_and_text_columns_known_in_advance_change_the_forecast(
+    forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    plain = panel_frame[["shop", "day", "units"]].copy()
+    plain["mood"] = np.where(panel_frame["promo"] == 1, "sale", "quiet")
+    path, store = write(tmp_path / "t.csv", plain), tmp_path / "s"
+    fitted = forecast("fit", path, "--artifact", store, "--horizon", 3, "--known", "mood", "--holidays", "DE", *QUICK)
+    assert fitted.code == 0, fitted.err
+    assert "holidays DE" in fitted.err
+
+    def ahead(mood: str) -> pd.DataFrame:
+        days = ["2024-03-21", "2024-03-22", "2024-03-23"] * 4
+        shops = np.repeat(["s001", "s002", "s003", "s004"], 3)
+        table = write(tmp_path / "f.csv", pd.DataFrame({"shop": shops, "day": days, "mood": mood}))
+        found = forecast("predict", "--artifact", store, "--future", table)
+        assert found.code == 0, found.err
+        return found.frame
+
+    assert (ahead("sale")["forecast"] != ahead("quiet")["forecast"]).all()
+    assert np.isfinite(ahead("never seen")["forecast"]).all()
+    unknown = forecast("fit", path, "--artifact", store, "--holidays", "XX", *QUICK)
+    assert unknown.code == 2
+    assert "XX" in unknown.err
+
+
+def test_a_terminal_sees_a_progress_bar(passengers: Path, tmp_path: Path) -> None:
+    import pty
+
+    leader, follower = pty.openpty()
+    command = [
+        sys.executable,
+        "-m",
+        "forecast",
+        "fit",
+        str(passengers),
+        "--artifact",
+        str(tmp_path / "s"),
+        "--steps",
+        "60",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=follower) as running:
+        os.close(follower)
+        shown = b""
+        while True:
+            try:
+                piece = os.read(leader, 4096)
+            except OSError:  # the other end is closed
+                break
+            if not piece:
+                break
+            shown += piece
+        assert running.wait(30) == 0
+    os.close(leader)
+    assert b"training" in shown
+    assert b"loss" in shown
+    assert b"saved" in shown
+
+
 def test_another_schema_than_before_is_said(forecast: Run, passengers: Path, tmp_path: Path) -> None:
     forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK)
     again = forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK, "--season", 4)

@@ -6,24 +6,18 @@ import json
 import math
 import pickle
 import pickletools
-import platform
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import joblib
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from forecast.errors import ArtifactRefused, ForecastError, Unavailable
 
-FORMAT = 1
-NEEDS = ">=0.1"  # the forecast versions that read this format
 MANIFEST = "MANIFEST.json"
 
 Arrays = dict[str, NDArray[Any]]
@@ -49,32 +43,6 @@ _OPCODES = {
     *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "SHORT_BINUNICODE", "BINUNICODE"),
     *("EMPTY_LIST", "APPEND", "APPENDS", "EMPTY_DICT", "SETITEM", "SETITEMS"),
 }
-_PACKAGES = ("forecast", "joblib", "numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "torch")
-
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class FileEntry(BaseModel):
-    """What the manifest says about one file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    size: int = Field(ge=0)
-    sha256: Sha256
-
-
-class Manifest(BaseModel):
-    """What a version is made of, and with which packages it was made."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    format: int = Field(ge=1)
-    needs: str = Field(description="the forecast versions that read this format")
-    version: str = Field(description="name of the version's folder")
-    created: str = Field(description="when it was saved, ISO 8601, UTC")
-    hash: Sha256 = Field(description="the artifact's hash")
-    files: dict[str, FileEntry]
-    packages: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -165,62 +133,6 @@ def combined_hash(digests: Mapping[str, str]) -> str:
     """Return the artifact's hash from the sha256 of each file; as `artifact_hash`, without the bytes."""
     lines = [f"{digests[name]}  {name}\n" for name in sorted(digests) if name != MANIFEST]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def dump_manifest(files: Mapping[str, bytes], version: str, created: str) -> bytes:
-    """Return the manifest of a version that is made of `files`."""
-    entries = {name: FileEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files.items()}
-    manifest = Manifest(
-        format=FORMAT,
-        needs=NEEDS,
-        version=version,
-        created=created,
-        hash=combined_hash({name: entry.sha256 for name, entry in entries.items()}),
-        files=entries,
-        packages={"python": platform.python_version(), **_installed()},
-    )
-    return dump_json(manifest.model_dump())
-
-
-def load_manifest(data: bytes, shown: str) -> Manifest:
-    """Return the manifest in `data`; messages call it `shown`.
-
-    Raises
-    ------
-    ArtifactRefused
-        If it is damaged, contradicts itself, or was written in a newer format: then it names the forecast version
-        that is needed.
-    """
-    return parse_strictly(shown, data, lambda data: _parse_manifest(data, shown))
-
-
-def _parse_manifest(data: bytes, shown: str) -> Manifest:
-    value = load_json(data)
-    number = value.get("format")
-    if type(number) is int and number > FORMAT:
-        needs = value.get("needs")
-        release = needs if type(needs) is str and re.fullmatch(r">=[0-9]+(\.[0-9]+){0,3}", needs) else ", a newer one"
-        raise ArtifactRefused(
-            f"{shown}: has format {number}, and this forecast reads up to {FORMAT}; it needs forecast{release}: "
-            "upgrade, or fit again"
-        )
-    manifest = Manifest.model_validate(value)
-    for name, entry in manifest.files.items():
-        if name == MANIFEST or entry.size > LIMITS.get(name, -1):
-            raise ValueError(f"file {name!r} is unknown or too large")
-    if combined_hash({name: entry.sha256 for name, entry in manifest.files.items()}) != manifest.hash:
-        raise ValueError("the artifact's hash does not follow from those of its files")
-    return manifest
-
-
-def _installed() -> dict[str, str]:
-    found = {}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # e.g. forecast itself, run from a checkout
-            continue
-    return found
 
 
 def parse_strictly(shown: str, data: bytes, parse: Callable[[bytes], Part]) -> Part:

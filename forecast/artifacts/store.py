@@ -1,6 +1,5 @@
 """Keep versions of a fitted forecaster in a folder, with a pointer to the live one; a crash costs none of them."""
 
-import errno
 import fnmatch
 import hashlib
 import logging
@@ -8,14 +7,15 @@ import os
 import re
 import secrets
 import shutil
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from forecast.artifacts.format import LIMITS, MANIFEST, Contents, Manifest, decode, dump_manifest, encode, load_manifest
+from forecast.artifacts.files import open_without_links, read_file, refused, remove
+from forecast.artifacts.format import LIMITS, MANIFEST, Contents, decode, encode
+from forecast.artifacts.manifest import Manifest, dump_manifest, load_manifest, saved_at, version_id
 from forecast.durable import (
     TEMPORARY,
     Lock,
@@ -36,8 +36,6 @@ POINTER = "CURRENT"
 LOCK = ".lock"
 RESUME = ".resume"
 
-_STAMP = "%Y%m%dT%H%M%S.%fZ"
-_VERSION = re.compile(r"v-([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-[0-9a-f]{8}")
 _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
 
 
@@ -80,7 +78,7 @@ class Store:
         self._refuse_foreign_folder()
         with Lock(self.path / LOCK, wait):
             for left_behind in self.path.glob(TEMPORARY):
-                _remove(left_behind)
+                remove(left_behind)
             yield Writer(self)
 
     def load(self, version: str | None = None) -> tuple[Contents, VersionInfo]:
@@ -141,14 +139,14 @@ class Store:
                 expected = None
             manifest, digest = self._manifest(store, version)
             if expected is not None and digest != expected:
-                raise _refused(self.path / version / MANIFEST, f"differs from its checksum in {POINTER}")
+                raise refused(self.path / version / MANIFEST, f"differs from its checksum in {POINTER}")
             files = {}
             with self._version_folder(store, version) as folder:
                 for name, entry in manifest.files.items():
                     shown = self.path / version / name
-                    data = _read(folder, name, shown, entry.size)
+                    data = read_file(folder, name, shown, entry.size)
                     if hashlib.sha256(data).hexdigest() != entry.sha256:
-                        raise _refused(shown, f"differs from its checksum in {MANIFEST}")
+                        raise refused(shown, f"differs from its checksum in {MANIFEST}")
                     files[name] = data
         return decode(files, where=f"{self.path / version}{os.sep}"), _info(manifest), digest
 
@@ -156,26 +154,26 @@ class Store:
         """The manifest of a version and the sha256 of its bytes."""
         shown = self.path / version / MANIFEST
         with self._version_folder(store, version) as folder:
-            data = _read(folder, MANIFEST, shown, LIMITS[MANIFEST])
+            data = read_file(folder, MANIFEST, shown, LIMITS[MANIFEST])
         manifest = load_manifest(data, str(shown))
         if manifest.version != version:
-            raise _refused(shown, f"belongs to version {manifest.version[:80]!r}")
+            raise refused(shown, f"belongs to version {manifest.version[:80]!r}")
         return manifest, hashlib.sha256(data).hexdigest()
 
     def _pointer(self, store: int) -> tuple[str, str]:
         """The id of the live version and the sha256 of its manifest."""
         shown = self.path / POINTER
         try:
-            data = _read(store, POINTER, shown, 200)
+            data = read_file(store, POINTER, shown, 200)
         except FileNotFoundError:
             raise NoInput(f"{self.path}: holds no forecaster yet; run `forecast fit` first") from None
         match = _POINTER.fullmatch(data.decode("ascii", errors="replace"))
-        if match is None or _saved_at(match[1]) is None:
-            raise _refused(shown, "does not name a version")
+        if match is None or saved_at(match[1]) is None:
+            raise refused(shown, "does not name a version")
         return match[1], match[2]
 
     def _version_ids(self, store: int) -> list[str]:
-        return sorted(name for name in os.listdir(store) if _saved_at(name) is not None)
+        return sorted(name for name in os.listdir(store) if saved_at(name) is not None)
 
     def _check_exists(self, store: int, version: str) -> None:
         known = self._version_ids(store)
@@ -198,7 +196,7 @@ class Store:
 
     @contextmanager
     def _version_folder(self, store: int, version: str) -> Iterator[int]:
-        descriptor = _open(version, os.O_DIRECTORY, store, self.path / version)
+        descriptor = open_without_links(version, os.O_DIRECTORY, store, self.path / version)
         try:
             yield descriptor
         finally:
@@ -211,7 +209,7 @@ class Store:
             raise CannotCreate(f"{self.path}: cannot be used: {error.strerror}; check its permissions") from error
         ours = {LOCK, RESUME, "lost+found"}  # the last stands in the root of a freshly mounted disk
         foreign = [name for name in names if name not in ours and not fnmatch.fnmatchcase(name, TEMPORARY)]
-        if foreign and not any(_saved_at(name) for name in names):
+        if foreign and not any(saved_at(name) for name in names):
             raise CannotCreate(
                 f"{self.path}: holds other files ('{foreign[0]}' is one of {len(foreign)}) and no forecaster; "
                 "name a new or an empty folder with --artifact"
@@ -249,10 +247,10 @@ class Writer:
         files = encode(contents)
         ids, before = self._versions_before()
         created = (created or datetime.now(UTC)).astimezone(UTC)
-        newest = _saved_at(ids[-1]) if ids else None
+        newest = saved_at(ids[-1]) if ids else None
         if newest is not None and created <= newest:
             created = newest + timedelta(microseconds=1)
-        version = f"v-{created.strftime(_STAMP)}-{secrets.token_hex(4)}"
+        version = version_id(created, secrets.token_hex(4))
         manifest = dump_manifest(files, version, created.isoformat())
         self._write(version, files | {MANIFEST: manifest})
         if promote:
@@ -303,7 +301,7 @@ class Writer:
     def _point(self, version: str, digest: str) -> None:
         pointer = self._store.path / POINTER
         if pointer.is_symlink():  # a store from elsewhere must not choose which file is overwritten
-            raise _refused(pointer, "is a symbolic link")
+            raise refused(pointer, "is a symbolic link")
         replace_file(pointer, f"{version} {digest}\n".encode())
 
     def _prune(self, ids: list[str], spared: set[str | None], live: str | None, keep: int) -> None:
@@ -316,74 +314,16 @@ class Writer:
             except OSError as error:
                 log.warning("%s: could not be pruned: %s", path, error.strerror)
                 continue
-            _remove(doomed)
-
-
-def _saved_at(version: str) -> datetime | None:
-    """When the version with this id was saved; None where it is not a version id."""
-    match = _VERSION.fullmatch(version)
-    if match is None:
-        return None
-    try:
-        return datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
-    except ValueError:
-        return None
+            remove(doomed)
 
 
 def _check_argument(version: str) -> None:
-    if _saved_at(version) is None:
+    if saved_at(version) is None:
         raise UsageError(f"{version!r} is not a version id; `forecast versions` lists them")
 
 
 def _info(manifest: Manifest) -> VersionInfo:
-    created = _saved_at(manifest.version)
+    created = saved_at(manifest.version)
     if created is None:
         raise ArtifactRefused(f"{manifest.version!r} is not a version id")
     return VersionInfo(manifest.version, manifest.hash, created)
-
-
-def _read(folder: int, name: str, shown: Path, most: int) -> bytes:
-    """All bytes of an ordinary file, `most` of them at most; FileNotFoundError is left to the caller."""
-    descriptor = _open(name, os.O_NONBLOCK, folder, shown)  # else a named pipe would keep us waiting for ever
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise _refused(shown, "is not an ordinary file")
-        if status.st_size > most:
-            raise _refused(shown, f"has {status.st_size:,} bytes, more than the {most:,} expected")
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(status.st_size + 1)
-    except OSError as error:
-        raise failure(error, shown) from error
-    finally:
-        close_quietly(descriptor)
-    if len(data) != status.st_size:
-        raise _refused(shown, "changed while it was read")
-    return data
-
-
-def _open(name: str, flags: int, folder: int, shown: Path) -> int:
-    """A descriptor of what stands as `name` in `folder`; never of what a link points at."""
-    try:
-        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=folder)
-    except FileNotFoundError:
-        raise FileNotFoundError(errno.ENOENT, "is missing", str(shown)) from None
-    except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EACCES, errno.EPERM):
-            raise _refused(shown, f"is a link, of the wrong kind, or closed to this user ({error.strerror})") from error
-        raise failure(error, shown) from error
-
-
-def _remove(path: Path) -> None:
-    """Remove what stands at `path`; what cannot be removed is said, and tried again at the next write."""
-    try:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        log.warning("%s: could not be removed: %s", path, error.strerror)
-
-
-def _refused(path: Path, reason: str) -> ArtifactRefused:
-    return ArtifactRefused(f"{path}: {reason}; restore it, `forecast promote` another version, or fit again")

@@ -28,9 +28,17 @@ class Given:
         return group.check({**(defaults or {}), **own})
 
 
-def settings_options(*groups: type[Knobs], without: tuple[str, ...] = ()) -> Callable[..., Callable[..., Any]]:
-    """Add an option for each field of the groups, and hand them to the command as `given`."""
-    fields = {n: f for group in groups for n, f in group.model_fields.items() if n not in without}
+def settings_options(
+    *groups: type[Knobs], single: dict[str, type[Knobs]] | None = None
+) -> Callable[..., Callable[..., Any]]:
+    """Add an option for each field of the groups, and hand them to the command as `given`.
+
+    Parameters
+    ----------
+    single : more fields, each by its name and its group
+    """
+    fields = {name: field for group in groups for name, field in group.model_fields.items()}
+    fields |= {name: group.model_fields[name] for name, group in (single or {}).items()}
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)

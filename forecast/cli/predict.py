@@ -5,7 +5,7 @@ import click
 from forecast.cli._console import say, style_options
 from forecast.cli._data import artifact_option, load, write
 from forecast.cli._options import Given, settings_options
-from forecast.settings import OutputSettings, TextSettings
+from forecast.settings import OutputSettings, TableSettings, TextSettings, TrainSettings
 
 
 @click.command()
@@ -17,10 +17,8 @@ from forecast.settings import OutputSettings, TextSettings
 @click.option("--origin", metavar="TIME", help="forecast from this time of DATA; later values are not used")
 @click.option("--future", metavar="FILE", help="table of the columns that are known in advance")
 @click.option("--require-all", is_flag=True, help="exit with 3 where a series of the fit is not in DATA")
-@click.option("--strict", is_flag=True, help="treat a level that moved tenfold since the fit as an error")
-@click.option("--device", default="auto", show_default=True, help="where the network runs: auto, cpu, cuda, mps")
 @style_options
-@settings_options(OutputSettings, TextSettings)
+@settings_options(OutputSettings, TextSettings, single={"device": TrainSettings, "strict": TableSettings})
 def command(
     data: str | None,
     artifact: str,
@@ -30,8 +28,6 @@ def command(
     origin: str | None,
     future: str | None,
     require_all: bool,
-    strict: bool,
-    device: str,
     given: Given,
 ) -> int:
     """Forecast what comes after the series seen at fit, or after those of DATA, new ids included.
@@ -42,7 +38,8 @@ def command(
     from forecast.forecaster import Forecaster
 
     text = given.of(TextSettings)
-    forecaster = Forecaster.load(artifact, version, device).set_params(strict=strict)
+    forecaster = Forecaster.load(artifact, version, given.of(TrainSettings).device)
+    forecaster.set_params(strict=given.of(TableSettings).strict)
     table = None if data is None else load(data, text)[0]
     later = None if future is None else load(future, text)[0]
     found = forecaster.forecast(table, future=later, origin=origin, horizon=horizon, output=shape)

@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.artifacts import format as artifact_format
-from forecast.artifacts.format import Contents, artifact_hash, decode, dump_manifest, encode, load_manifest
+from forecast.artifacts.format import Contents, artifact_hash, decode, encode
+from forecast.artifacts.manifest import dump_manifest, load_manifest
 from forecast.errors import ArtifactRefused, Unavailable
 
 HASH_IN_A_PROCESS = """

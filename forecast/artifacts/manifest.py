@@ -1,0 +1,118 @@
+"""Say what a version is made of: its files and their checksums, the format, the packages, the name and the time."""
+
+import hashlib
+import platform
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from forecast.artifacts.format import LIMITS, MANIFEST, combined_hash, dump_json, load_json, parse_strictly
+from forecast.errors import ArtifactRefused
+
+FORMAT = 1
+NEEDS = ">=0.1"  # the forecast versions that read this format
+
+_PACKAGES = ("forecast", "joblib", "numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "torch")
+_STAMP = "%Y%m%dT%H%M%S.%fZ"
+_VERSION = re.compile(r"v-([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-[0-9a-f]{8}")
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class FileEntry(BaseModel):
+    """What the manifest says about one file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    size: int = Field(ge=0)
+    sha256: Sha256
+
+
+class Manifest(BaseModel):
+    """What a version is made of, and with which packages it was made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: int = Field(ge=1)
+    needs: str = Field(description="the forecast versions that read this format")
+    version: str = Field(description="name of the version's folder")
+    created: str = Field(description="when it was saved, ISO 8601, UTC")
+    hash: Sha256 = Field(description="the artifact's hash")
+    files: dict[str, FileEntry]
+    packages: dict[str, str]
+
+
+def dump_manifest(files: Mapping[str, bytes], version: str, created: str) -> bytes:
+    """Return the manifest of a version that is made of `files`."""
+    entries = {name: FileEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files.items()}
+    manifest = Manifest(
+        format=FORMAT,
+        needs=NEEDS,
+        version=version,
+        created=created,
+        hash=combined_hash({name: entry.sha256 for name, entry in entries.items()}),
+        files=entries,
+        packages={"python": platform.python_version(), **_installed()},
+    )
+    return dump_json(manifest.model_dump())
+
+
+def load_manifest(data: bytes, shown: str) -> Manifest:
+    """Return the manifest in `data`; messages call it `shown`.
+
+    Raises
+    ------
+    ArtifactRefused
+        If it is damaged, contradicts itself, or was written in a newer format: then it names the forecast version
+        that is needed.
+    """
+    return parse_strictly(shown, data, lambda data: _parse_manifest(data, shown))
+
+
+def _parse_manifest(data: bytes, shown: str) -> Manifest:
+    value = load_json(data)
+    number = value.get("format")
+    if type(number) is int and number > FORMAT:
+        needs = value.get("needs")
+        release = needs if type(needs) is str and re.fullmatch(r">=[0-9]+(\.[0-9]+){0,3}", needs) else ", a newer one"
+        raise ArtifactRefused(
+            f"{shown}: has format {number}, and this forecast reads up to {FORMAT}; it needs forecast{release}: "
+            "upgrade, or fit again"
+        )
+    manifest = Manifest.model_validate(value)
+    for name, entry in manifest.files.items():
+        if name == MANIFEST or entry.size > LIMITS.get(name, -1):
+            raise ValueError(f"file {name!r} is unknown or too large")
+    if combined_hash({name: entry.sha256 for name, entry in manifest.files.items()}) != manifest.hash:
+        raise ValueError("the artifact's hash does not follow from those of its files")
+    return manifest
+
+
+def _installed() -> dict[str, str]:
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:  # e.g. forecast itself, run from a checkout
+            continue
+    return found
+
+
+def version_id(created: datetime, suffix: str) -> str:
+    """Return the id of a version that is saved at `created` (UTC); ids sort in the order of saving."""
+    return f"v-{created.strftime(_STAMP)}-{suffix}"
+
+
+def saved_at(version: str) -> datetime | None:
+    """When the version with this id was saved; None where it is not a version id."""
+    match = _VERSION.fullmatch(version)
+    if match is None:
+        return None
+    try:
+        return datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        return None

@@ -1,0 +1,93 @@
+"""Read Parquet, a file or a folder, as a frame whose columns keep the types they have there."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet
+
+from forecast.errors import BadData, NoInput
+from forecast.series.headers import listed
+
+PARQUET = b"PAR1"
+NULLABLE: dict[str, Any] = {
+    "bool": pd.BooleanDtype(),
+    "int8": pd.Int8Dtype(),
+    "int16": pd.Int16Dtype(),
+    "int32": pd.Int32Dtype(),
+    "int64": pd.Int64Dtype(),
+    "uint8": pd.UInt8Dtype(),
+    "uint16": pd.UInt16Dtype(),
+    "uint32": pd.UInt32Dtype(),
+    "uint64": pd.UInt64Dtype(),
+}
+
+
+def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
+    """Read the bytes of a Parquet file; messages call it `name`."""
+    return _from_arrow(lambda: pyarrow.parquet.ParquetFile(pa.BufferReader(data)), name)
+
+
+def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
+    """Read the Parquet files below a folder as one frame; folders called ``key=value`` become columns of text."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_parquet(path)]
+    if not files:
+        raise NoInput(f"{folder} is a folder without Parquet files; give a file, or a folder that holds some")
+    keys = [[part.split("=")[0] for part in path.relative_to(folder).parts[:-1] if "=" in part] for path in files]
+    first = pyarrow.parquet.read_schema(files[0]).names
+    for path, parts in zip(files, keys, strict=True):
+        names = pyarrow.parquet.read_schema(path).names
+        if sorted(names) != sorted(first) or parts != keys[0]:
+            odd = sorted(set(names) ^ set(first)) or parts
+            raise BadData(f"{name}: {path.name} and {files[0].name} differ in columns {listed(odd)}; give one table")
+    # text, so that an id 007 in a folder's name stays one
+    hive = pyarrow.dataset.HivePartitioning(pa.schema([(key, pa.string()) for key in keys[0]]))
+
+    def scan() -> Any:
+        schemas = [pyarrow.parquet.read_schema(path) for path in files]
+        return pyarrow.dataset.dataset(
+            [str(path) for path in files],
+            schema=pa.unify_schemas([*schemas, hive.schema], promote_options="permissive"),
+            format="parquet",
+            partitioning=hive,
+            partition_base_dir=str(folder),
+        )
+
+    return _from_arrow(scan, name)
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(PARQUET)) == PARQUET
+
+
+def _from_arrow(open_source: Callable[[], Any], name: str) -> pd.DataFrame:
+    try:
+        source = open_source()
+        columns = source.read() if isinstance(source, pyarrow.parquet.ParquetFile) else source.to_table()
+        frame: pd.DataFrame = columns.to_pandas(types_mapper=_sparing_types(columns).get, date_as_object=False)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise BadData(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+    return frame
+
+
+def _sparing_types(columns: pa.Table) -> dict[Any, Any]:
+    """Types for text, and for whole numbers and booleans with gaps, which would become floats and objects otherwise."""
+    kinds: dict[Any, Any] = dict.fromkeys([pa.string(), pa.large_string()], text_type())
+    for field, column in zip(columns.schema, columns.columns, strict=True):
+        if column.null_count and str(field.type) in NULLABLE:
+            kinds[field.type] = NULLABLE[str(field.type)]
+    return kinds
+
+
+def text_type() -> Any:
+    """Text in Arrow's memory, compared as NumPy does: what pandas 3 calls str, and pandas 2.2 pyarrow_numpy."""
+    string: Any = pd.StringDtype
+    try:
+        return string("pyarrow", na_value=np.nan)
+    except TypeError:
+        return string("pyarrow_numpy")
