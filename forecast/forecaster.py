@@ -15,6 +15,7 @@ from sklearn.exceptions import NotFittedError
 from forecast.artifacts.fitted import RUN_ONLY, Config, Fitted, from_contents, read_plan, to_contents
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.errors import ArtifactRefused, BadData, ForecastError, UsageError
+from forecast.evaluation.calibration import conformal_margins, say_few_scores
 from forecast.evaluation.metrics import mase, seasonal_errors
 from forecast.evaluation.quantiles import LEVELS, output_numbers
 from forecast.models.shared.model import RecurrentModel
@@ -41,6 +42,7 @@ from forecast.training.members import predict_quantiles, rebuild
 Data = Any  # a pandas DataFrame or Series, or a Table
 Names = tuple[str, ...]
 
+COMMON = 95.0  # the interval, in percent, whose calibration fit speaks of
 RESERVE = 0.5  # seconds of a budget that are kept for saving
 
 
@@ -211,7 +213,7 @@ class Forecaster(NestedParams, BaseEstimator):
         shape = network_shape(schema, horizon, lookback, lags, LEVELS, settings)
         device = pick_device(settings.device)
         windows = make_windows(used, schema, statistics, shape, power, settings, device)
-        plan, trained = fit_networks(
+        plan, trained, held_out = fit_networks(
             windows,
             spans,
             shape,
@@ -220,6 +222,7 @@ class Forecaster(NestedParams, BaseEstimator):
             deadline=None if settings.budget is None else started + settings.budget - RESERVE,
             on_step=on_step,
         )
+        say_few_scores(len(held_out.actual), COMMON)
         history = panel.tail(lookback + max(lags, default=0))
         self.fitted_ = Fitted(
             config=Config(
@@ -240,6 +243,8 @@ class Forecaster(NestedParams, BaseEstimator):
             seasonal_error=seasonal_errors(
                 panel.values, panel.observed, panel.offsets, schema.season[0] if schema.season else 1
             ),
+            margins=conformal_margins(held_out.quantiles, held_out.actual, held_out.observed, shape.levels),
+            calibrated_on=len(held_out.actual),
             history=history,
             weights=[{name: value.numpy() for name, value in member.weights.items()} for member in trained],
         )
@@ -465,7 +470,10 @@ class Forecaster(NestedParams, BaseEstimator):
         with threads(config.plan.threads):
             windows, index, place = self._ready(panel, series)
             seed = self.fitted_.settings().seed
-            return predict_quantiles(self.networks_, windows, index, place, power=config.power, seed=seed)
+            margins = self.fitted_.margins
+            return predict_quantiles(
+                self.networks_, windows, index, place, margins=margins, power=config.power, seed=seed
+            )
 
 
 def _table(data: Data) -> Table:

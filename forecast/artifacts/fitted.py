@@ -52,6 +52,8 @@ class Fitted:
     statistics : of the covariates
     level : [series], mean absolute value over the last lookback at fit, by which a change of unit is noticed
     seasonal_error : [series], in-sample error of the seasonal naive forecast, the unit of MASE; NaN where there is none
+    margins : [horizon, levels], what calibration adds to each quantile, in units of the window's scale
+    calibrated_on : held-out windows that the margins come from
     history : the tail of each series, enough for a forecast
     weights : one dictionary per member
     """
@@ -60,6 +62,8 @@ class Fitted:
     statistics: Statistics
     level: NDArray[np.float64]
     seasonal_error: NDArray[np.float64]
+    margins: NDArray[np.float32]
+    calibrated_on: int
     history: Panel
     weights: list[dict[str, NDArray[np.float32]]]
 
@@ -92,6 +96,7 @@ def to_contents(fitted: Fitted) -> Contents:
             "seasonal_error": [value if np.isfinite(value) else None for value in fitted.seasonal_error.tolist()],
         },
         history=history,
+        calibration={"margins": fitted.margins, "windows": np.array([fitted.calibrated_on], np.int64)},
     )
 
 
@@ -119,6 +124,12 @@ def from_contents(contents: Contents) -> Fitted:
             for a, b in [*widths, (statistics.static, config.table.static)]
         ):
             raise ValueError("statistics must be one for each covariate, their deviations above 0")
+        calibration = contents.calibration or {}
+        margins, windows = calibration["margins"], calibration["windows"]
+        if margins.shape != (config.horizon, len(config.levels)) or margins.dtype != np.float32:
+            raise ValueError("calibration margins must be one for each step and level")
+        if not np.isfinite(margins).all() or windows.shape != (1,) or windows.dtype != np.int64:
+            raise ValueError("calibration margins must be finite, and the number of windows one number")
         weights: list[dict[str, NDArray[np.float32]]] = [{} for _ in range(config.plan.members)]
         for key, array in contents.weights.items():
             member, _, name = key.partition("/")
@@ -128,7 +139,7 @@ def from_contents(contents: Contents) -> Fitted:
             raise
         reason = str(error).split("\n")[0]
         raise ArtifactRefused(f"the artifact does not hold a forecaster as it must: {reason}; fit it again") from None
-    return Fitted(config, statistics, level, unit, history, weights)
+    return Fitted(config, statistics, level, unit, margins, int(windows[0]), history, weights)
 
 
 def read_plan(path: str) -> Plan:

@@ -16,13 +16,28 @@ from forecast.series.windows import Batch, Windows
 from forecast.settings import TrainSettings
 from forecast.training.devices import out_of_memory, threads
 from forecast.training.loop import Draw, Progress, Trained
-from forecast.training.members import build, train_members
+from forecast.training.members import build, median_of_members, train_members
 from forecast.training.plan import Plan, default_batch_size, estimate_step, make_plan, most_threads
 
 log = logging.getLogger("forecast")
 
 VALIDATION_WINDOWS, ORIGINS = 1024, 32  # windows held out in all, and of one series
 HELD_SHARE = 10  # a long series holds out a tenth of its past, a short one a horizon
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What was held out, and the median over members of the quantiles that the best weights gave it, scaled by window.
+
+    Attributes
+    ----------
+    quantiles : [windows, horizon, levels]
+    actual, observed : [windows, horizon]
+    """
+
+    quantiles: NDArray[np.float64]
+    actual: NDArray[np.float64]
+    observed: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -127,7 +142,7 @@ def fit_networks(
     plan: Plan | None = None,
     deadline: float | None = None,
     on_step: Callable[[Progress], None] | None = None,
-) -> tuple[Plan, list[Trained]]:
+) -> tuple[Plan, list[Trained], HeldOut]:
     """Plan and train; the plan that comes back repeats the fit.
 
     Parameters
@@ -157,7 +172,17 @@ def fit_networks(
             log.warning("memory ran out; training starts again with %d windows a step", made.batch_size)
     if any(member.cut is not None for member in trained):
         made = made.model_copy(update={"cuts": tuple(member.cut for member in trained)})
-    return made, trained
+    return made, trained, _held_out(validation, trained)
+
+
+def _held_out(validation: list[Batch], trained: list[Trained]) -> HeldOut:
+    quantiles = median_of_members([member.held_out.double().numpy() for member in trained])
+    none = torch.zeros(quantiles.shape[:2])
+    actual = torch.cat([batch.target for batch in validation]) if validation else none
+    observed = (
+        torch.cat([batch.target_mask * (batch.weight > 0)[:, None] for batch in validation]) if validation else none
+    )
+    return HeldOut(quantiles, actual.cpu().double().numpy(), observed.cpu().numpy() > 0)
 
 
 def _plan(

@@ -37,10 +37,20 @@ class Progress:
 
 @dataclass(frozen=True)
 class Trained:
-    """One trained member: its weights, its best validation loss, and the step at which a deadline cut it."""
+    """One trained member.
+
+    Attributes
+    ----------
+    weights : by name
+    validation : best held-out loss
+    held_out : [windows, horizon, levels], scaled quantiles of the held-out windows by the weights that never saw them
+    cut : the step at which a deadline cut it
+    steps : taken
+    """
 
     weights: dict[str, Tensor]
     validation: float | None
+    held_out: Tensor
     cut: int | None
     steps: int
 
@@ -84,13 +94,13 @@ def train(
     cut_at = plan.cuts[member] if member < len(plan.cuts) else None
     refit_from = plan.steps - plan.refit_steps
     step, done, stale = 0, 0, 0
-    cut = None
+    cut, held_out = None, torch.zeros(0, network.shape.horizon, len(network.shape.levels))
     while step < plan.steps:
         if done > 0 and (done == cut_at or (deadline is not None and time.monotonic() > deadline)):
             cut = done
             break
         if step == refit_from and validation:
-            run.restore_best()
+            held_out = run.restore_best(validation)
         loss = run.step(draw(generator, plan.batch_size, step >= refit_from or not validation), step)
         step, done = step + 1, done + 1
         if on_step is not None:
@@ -101,12 +111,12 @@ def train(
                 step = refit_from
     if validation and step <= refit_from:
         run.validate(validation)
-        run.restore_best()
+        held_out = run.restore_best(validation)
     if not all(bool(p.isfinite().all()) for p in network.parameters()):
         raise _diverged()
     network.eval()
     weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-    return Trained(weights, run.best, cut, done)
+    return Trained(weights, run.best, held_out, cut, done)
 
 
 class _Run:
@@ -157,10 +167,15 @@ class _Run:
             return True
         return False
 
-    def restore_best(self) -> None:
+    def restore_best(self, batches: list[Batch]) -> Tensor:
+        """Go back to the best weights, and return what they make of the held-out windows."""
         if self.best is not None:
             self.network.load_state_dict(self.kept)
             self._new_optimizer()  # its momentum belongs to other weights
+        self.network.eval()
+        with torch.no_grad():
+            levels = self.network.shape.levels
+            return torch.cat([self.network.quantiles(batch, levels).cpu() for batch in batches])
 
     def _retry(self) -> None:
         if self.retries == 0:

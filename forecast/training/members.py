@@ -39,9 +39,16 @@ def rebuild(settings: TrainSettings, shape: Shape, weights: dict[str, Any], devi
 
 
 def predict_quantiles(
-    networks: list[RecurrentModel], windows: Windows, series: Tensor, position: Tensor, *, power: float, seed: int
+    networks: list[RecurrentModel],
+    windows: Windows,
+    series: Tensor,
+    position: Tensor,
+    *,
+    margins: NDArray[np.float32],
+    power: float,
+    seed: int,
 ) -> NDArray[np.float64]:
-    """Quantiles of windows in the target's own unit, the median over the networks.
+    """Quantiles of windows in the target's own unit, the median over the networks moved by the margins.
 
     Windows go through in batches of one size, filled up where need be: a forecast then does not depend, not even in
     its last bit, on which others are made with it.
@@ -49,6 +56,7 @@ def predict_quantiles(
     Parameters
     ----------
     series, position : [windows]
+    margins : [horizon, levels], of calibration, in units of each window's scale
     power : exponent of the target's transform, undone here
     seed : of models that sample paths
 
@@ -61,22 +69,33 @@ def predict_quantiles(
         batch = windows.batch(series[start : start + PREDICT_BATCH], position[start : start + PREDICT_BATCH])
         rows = len(batch)
         full = batch.padded(PREDICT_BATCH)
-        varies = (full.weight > 0)[:, None, None]  # a series that never moved is forecast not to move
-        location, scale = full.location[..., None].cpu().double(), full.scale[..., None].cpu().double()
         members = []
         for network in networks:
             generator = torch.Generator(device=windows.device).manual_seed(seed)
             with torch.no_grad():
-                scaled = network.quantiles(full, network.shape.levels, generator)
-            values = location + torch.where(varies, scaled, 0.0).cpu().double() * scale
-            members.append(undo_power(values[:rows].numpy(), power))
-        parts.append(median_of_members(members))
+                members.append(network.quantiles(full, network.shape.levels, generator)[:rows].cpu().double().numpy())
+        scaled = moved_by(median_of_members(members), margins)
+        location, scale, weight = (
+            part[:rows].cpu().double().numpy() for part in (full.location, full.scale, full.weight)
+        )
+        # a series that never moved is forecast not to move
+        scaled = np.where((weight > 0)[:, None, None], scaled, 0.0)
+        parts.append(undo_power(location[..., None] + scale[..., None] * scaled, power))
     return np.concatenate(parts)
 
 
 def median_of_members(members: list[NDArray[np.float64]]) -> NDArray[np.float64]:
     """The median over members of each quantile; it keeps them in order."""
     return members[0] if len(members) == 1 else np.median(np.stack(members), axis=0)
+
+
+def moved_by(quantiles: NDArray[np.float64], margins: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Quantiles moved by margins and put in order again, outwards from the middle one, [..., levels]."""
+    moved = quantiles + margins
+    middle = moved.shape[-1] // 2
+    upper = np.maximum.accumulate(moved[..., middle:], -1)
+    lower = np.minimum.accumulate(moved[..., middle::-1], -1)[..., ::-1]
+    return np.concatenate([lower[..., :-1], upper], -1)
 
 
 def train_members(
