@@ -67,5 +67,5 @@ def did_you_mean(word: str, choices: list[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest of `choices`, or ``""``."""
     import difflib
 
-    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word.lower(), choices, n=1, cutoff=0.5)
     return f"; did you mean '{near[0]}'?" if near else ""

@@ -1,5 +1,6 @@
 """Forecaster: the scikit-learn-style face, and the only room that knows the order of the stages."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,10 +40,13 @@ from forecast.training.inputs import make_windows, network_shape
 from forecast.training.loop import Progress
 from forecast.training.members import predict_quantiles, rebuild
 
+log = logging.getLogger("forecast")
+
 Data = Any  # a pandas DataFrame or Series, or a Table
 Names = tuple[str, ...]
 
 COMMON = 95.0  # the interval, in percent, whose calibration fit speaks of
+LEAST_STEPS = 100  # a budget that ends training earlier leaves a network that has hardly learned
 RESERVE = 0.5  # seconds of a budget that are kept for saving
 
 
@@ -204,10 +208,14 @@ class Forecaster(NestedParams, BaseEstimator):
         if on_read is not None:
             on_read([*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"])
 
+        longest = int(panel.lengths.max())
+        if longest < horizon + 2:
+            raise BadData(
+                f"{table.name}: the longest series has {longest} values, too few to learn a horizon of {horizon} from; "
+                f"pass a smaller --horizon"
+            )
         used = panel.select(np.flatnonzero(~np.isin(panel.status, SKIPPED)))
         spans = choose_spans(used.lengths, lookback, horizon, lags[0] if lags else 1)
-        if not spans.count(True).any():
-            raise BadData(f"{table.name}: every series has fewer than 2 values; there is nothing to learn from")
         power = fit_power(settings.transform, used, schema.season[0] if schema.season else 1)
         statistics = fit_statistics(used, schema, spans.train_end)
         shape = network_shape(schema, horizon, lookback, lags, LEVELS, settings)
@@ -222,6 +230,9 @@ class Forecaster(NestedParams, BaseEstimator):
             deadline=None if settings.budget is None else started + settings.budget - RESERVE,
             on_step=on_step,
         )
+        if any(cut is not None and cut < LEAST_STEPS for cut in plan.cuts):
+            log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", min(
+                member.steps for member in trained))  # fmt: skip
         say_few_scores(len(held_out.actual), COMMON)
         history = panel.tail(lookback + max(lags, default=0))
         self.fitted_ = Fitted(
@@ -300,7 +311,8 @@ class Forecaster(NestedParams, BaseEstimator):
         config, output = fitted.config, output or OutputSettings()
         horizon = self._horizon(horizon)
         panel = self._panel(X, future, origin)
-        require_known(panel, config.table, horizon, "the table" if X is None else _table(X).name)
+        given = X if future is None else future
+        require_known(panel, config.table, horizon, "the saved table" if given is None else _table(given).name)
         words = np.array(panel.status)
         series = panel.order[~np.isin(words[panel.order], SKIPPED)]
         quantiles = self._quantiles(panel, series)[:, :horizon]
@@ -310,6 +322,8 @@ class Forecaster(NestedParams, BaseEstimator):
         positions = panel.origins[series][:, None] + 1 + np.arange(horizon)
         times = format_positions(config.table, calendar, positions.ravel())
         frame = forecast_frame(panel, config.table, times, series, numbers, columns)
+        if output.integer:
+            frame[columns] = frame[columns].astype(np.int64)
         if output.explain:
             frame["model"], frame["status"] = fitted.settings().model, np.repeat(words[series], horizon)
         if output.excel_safe:
@@ -445,12 +459,10 @@ class Forecaster(NestedParams, BaseEstimator):
                 raise UsageError("--origin needs DATA: the artifact keeps only what a forecast from its own end needs")
             history = self.fitted_.history
             return history if future is None else add_future(history, _table(future), config.table)
-        table = _table(X)
-        check_schema(config.table, table)
+        table, schema = _table(X), config.table.model_copy(update={"on_duplicate": self.on_duplicate})
+        check_schema(schema, table)
         later = None if future is None else _table(future)
-        panel = build_panel(
-            table, config.table, ahead=config.horizon, future=later, origin=origin, lookback=config.lookback
-        )
+        panel = build_panel(table, schema, ahead=config.horizon, future=later, origin=origin, lookback=config.lookback)
         fitted = self.fitted_
         return compare(panel, fitted.history.ids, fitted.level, table.name, config.lookback, self.strict)
 

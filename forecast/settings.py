@@ -2,11 +2,11 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from forecast.errors import UsageError, did_you_mean
 
-Names = tuple[str, ...]
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
 
 
 class Knobs(BaseModel):
@@ -32,15 +32,17 @@ class Knobs(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            name = str(first["loc"][0]) if first["loc"] else "settings"
-            raise UsageError(f"{where}{name}={first['input']!r}: {first['msg'].lower()}") from None
+            place = f"{first['loc'][0]}={first['input']!r}: " if first["loc"] else ""
+            raise UsageError(f"{where}{place}{first['msg'].lower()}") from None
 
 
 class TextSettings(Knobs):
     """How the bytes of a text table become columns of text."""
 
     encoding: str | None = Field(None, description="text encoding; default UTF-8, or UTF-16 by its mark")
-    delimiter: str | None = Field(None, description="column separator; default: sniffed among , ; tab |")
+    delimiter: str | None = Field(
+        None, description="column separator; default: comma, semicolon, tab or bar, whichever the lines agree on"
+    )
     decimal: Literal[".", ","] | None = Field(None, description="decimal mark; default: read off the numbers")
     thousands: Literal[",", ".", " ", "'", "_"] | None = Field(None, description="thousands separator; default none")
 
@@ -120,3 +122,9 @@ class OutputSettings(Knobs):
     integer: bool = Field(False, description="round every number put out to a whole one")
     explain: bool = Field(False, description="add the columns model and status")
     excel_safe: bool = Field(False, description="put ' before ids that a spreadsheet would run as a formula")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} lies above max {self.max:g}")
+        return self

@@ -45,7 +45,7 @@ def test_fit_then_predict_prints_eighteen_months(forecast: Run, passengers: Path
 def test_quiet_and_json_messages(forecast: Run, passengers: Path, tmp_path: Path) -> None:
     assert forecast("fit", passengers, "--artifact", tmp_path / "a", *QUICK, "--quiet").err == ""
     told = forecast("fit", passengers, "--artifact", tmp_path / "a", *QUICK, "--log-format", "json").err
-    assert all(json.loads(line)["level"] == "info" for line in told.splitlines())
+    assert {json.loads(line)["level"] for line in told.splitlines()} == {"info", "warning"}
     failed = forecast("fit", tmp_path / "none.csv", "--artifact", tmp_path / "a", "--log-format", "json")
     assert json.loads(failed.err)["exit_code"] == failed.code == 66
 
@@ -393,3 +393,53 @@ def test_every_command_has_help_and_a_line_in_the_readme(forecast: Run) -> None:
     for name in cli.list_commands(None):
         assert forecast(name, "--help").code == 0
         assert f"`forecast {name}" in readme
+
+
+def test_rows_that_come_twice_tonight_are_settled_without_a_new_fit(
+    forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path
+) -> None:
+    plain, store = panel_frame[["shop", "day", "units", "promo"]], tmp_path / "s"
+    fitted = forecast(
+        "fit", write(tmp_path / "a.csv", plain), "--artifact", store, "--horizon", 2, "--known", "promo", *QUICK
+    )
+    assert fitted.code == 0
+    days = ["2024-03-21", "2024-03-22"] * 4
+    shops = np.repeat(["s001", "s002", "s003", "s004"], 2)
+    ahead = pd.DataFrame({"shop": shops, "day": days, "promo": 0})
+    future = write(tmp_path / "f.csv", ahead)
+    twice = write(tmp_path / "twice.csv", pd.concat([plain, plain.tail(3)]))
+    refused = forecast("predict", twice, "--artifact", store, "--future", future)
+    assert refused.code == 65
+    assert "--on-duplicate" in refused.err
+    assert forecast("predict", twice, "--artifact", store, "--future", future, "--on-duplicate", "last").code == 0
+    torn = write(tmp_path / "torn.csv", pd.concat([ahead, ahead.head(1).assign(promo=1)]))
+    contradicted = forecast("predict", "--artifact", store, "--future", torn)
+    assert contradicted.code == 65
+    assert "torn.csv line 10" in contradicted.err
+
+
+def test_what_cannot_be_learned_is_refused_and_what_hardly_was_is_said(
+    forecast: Run, passengers: Path, tmp_path: Path
+) -> None:
+    few = forecast("fit", passengers, "--artifact", tmp_path / "s", "--horizon", 200)
+    assert few.code == 65
+    assert "--horizon" in few.err
+    short = forecast("fit", passengers, "--artifact", tmp_path / "s", "--budget", 0.5)
+    assert short.code == 0
+    assert "larger --budget" in short.err
+    assert forecast("predict", "--artifact", tmp_path / "s", "--min", 60, "--max", 50).code == 2
+
+
+def test_ids_that_lost_their_zeros_are_noticed(forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path) -> None:
+    numbered = panel_frame[["shop", "day", "units"]].assign(shop=panel_frame["shop"].str[1:])
+    forecast(
+        "fit", write(tmp_path / "a.csv", numbered), "--artifact", tmp_path / "s", "--id", "shop", "--horizon", 2, *QUICK
+    )
+    found = forecast(
+        "predict",
+        write(tmp_path / "b.csv", numbered.assign(shop=numbered["shop"].str[2:])),
+        "--artifact",
+        tmp_path / "s",
+    )
+    assert found.code == 0
+    assert "without their leading zeros" in found.err

@@ -59,4 +59,4 @@ def remove(path: Path) -> None:
 
 def refused(path: Path, reason: str) -> ArtifactRefused:
     """The error that `path` cannot be trusted, with what to do about it."""
-    return ArtifactRefused(f"{path}: {reason}; restore it, `forecast promote` another version, or fit again")
+    return ArtifactRefused(f"{path}: {reason}; restore it, or fit again")

@@ -126,9 +126,7 @@ class Store:
         try:
             return self._load(version)
         except FileNotFoundError as error:
-            raise ArtifactRefused(
-                f"{error.filename}: is missing; restore it, `forecast promote` another version, or fit again"
-            ) from error
+            raise ArtifactRefused(f"{error.filename}: is missing; restore it, or fit again") from error
 
     def _load(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
         with self._folder() as store:
@@ -319,7 +317,7 @@ class Writer:
 
 def _check_argument(version: str) -> None:
     if saved_at(version) is None:
-        raise UsageError(f"{version!r} is not a version id; `forecast versions` lists them")
+        raise UsageError(f"{version!r} is not a version id; the folders v-... in the store are its versions")
 
 
 def _info(manifest: Manifest) -> VersionInfo:

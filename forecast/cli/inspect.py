@@ -8,7 +8,7 @@ import click
 from forecast.cli._console import style_options
 from forecast.cli._data import artifact_option, load
 from forecast.cli._options import Given, settings_options
-from forecast.settings import TableSettings, TextSettings
+from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 
 @click.command()
@@ -17,7 +17,7 @@ from forecast.settings import TableSettings, TextSettings
 @click.option("--version", metavar="ID", help="a version of the store; default the live one")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 @style_options
-@settings_options(TableSettings, TextSettings)
+@settings_options(TableSettings, TextSettings, single={"horizon": TrainSettings, "lookback": TrainSettings})
 def command(data: str | None, artifact: str, version: str | None, as_json: bool, given: Given) -> None:
     """Show the live forecaster of a store; with DATA show how that table would be read, without fitting."""
     if data is None:
@@ -67,9 +67,11 @@ def _of_table(data: str, given: Given) -> tuple[list[str], dict[str, Any]]:
 
     table, defaults = load(data, given.of(TextSettings))
     schema = infer_schema(table, given.of(TableSettings, defaults))
-    horizon = default_horizon(schema.calendar, schema.season)
+    train = given.of(TrainSettings)
+    horizon = train.horizon or default_horizon(schema.calendar, schema.season)
     panel = build_panel(table, schema, ahead=horizon)
-    lookback = choose_lookback(horizon, choose_lags(panel, schema.season), int(panel.lengths.max()))
-    lines = [*describe(schema, panel), f"horizon  {horizon} by default, from the last {lookback} steps"]
+    lags = choose_lags(panel, schema.season)
+    lookback = train.lookback or choose_lookback(horizon, lags, int(panel.lengths.max()))
+    lines = [*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"]
     found = {"series": len(panel), "values": int(panel.observed.sum()), "horizon": horizon, "lookback": lookback}
     return lines, {**found, "table": schema.model_dump(mode="json")}

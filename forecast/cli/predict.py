@@ -18,7 +18,11 @@ from forecast.settings import OutputSettings, TableSettings, TextSettings, Train
 @click.option("--future", metavar="FILE", help="table of the columns that are known in advance")
 @click.option("--require-all", is_flag=True, help="exit with 3 where a series of the fit is not in DATA")
 @style_options
-@settings_options(OutputSettings, TextSettings, single={"device": TrainSettings, "strict": TableSettings})
+@settings_options(
+    OutputSettings,
+    TextSettings,
+    single={"device": TrainSettings, "strict": TableSettings, "on_duplicate": TableSettings},
+)
 def command(
     data: str | None,
     artifact: str,
@@ -39,7 +43,7 @@ def command(
 
     text = given.of(TextSettings)
     forecaster = Forecaster.load(artifact, version, given.of(TrainSettings).device)
-    forecaster.set_params(strict=given.of(TableSettings).strict)
+    forecaster.set_params(**given.of(TableSettings).model_dump(include={"strict", "on_duplicate"} & set(given.values)))
     table = None if data is None else load(data, text)[0]
     later = None if future is None else load(future, text)[0]
     found = forecaster.forecast(table, future=later, origin=origin, horizon=horizon, output=shape)

@@ -191,7 +191,7 @@ def duplicate(table: Table, time: str, cells: Observations, row: int, schema: Sc
     names = ", ".join(cells.ids[int(cells.series[row])]) if schema.layout == "long" and schema.ids else ""
     return BadData(
         f"{table.place(row, time)}: {shown} comes twice{f' for {names}' if names else ''} ({count} such rows); pass "
-        "--on-duplicate first (or last, mean, sum), or name the id columns with --id"
+        "--on-duplicate first (or last, mean, sum); at fit, --id names the columns that tell series apart"
     )
 
 

@@ -63,6 +63,7 @@ def covariates(
         values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
         shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.frame.columns)
         series = None if shared else _known_series(table, schema, cells)
+        _refuse_contradictions(table, schema, series, instants, values)
         if series is not None:
             instants, values, series = instants[series >= 0], values[series >= 0], series[series >= 0]
     if schema.aggregate is not None:  # the last of a period holds, by time and not by row
@@ -77,6 +78,23 @@ def covariates(
         positions, last = np.unique(positions[::-1], return_index=True)
         values = values[::-1][last]
     return Covariates(series, positions, values.astype(np.float32))
+
+
+def _refuse_contradictions(
+    table: Table, schema: Schema, series: Integers | None, instants: Integers, values: NDArray[np.float64]
+) -> None:
+    """Refuse rows of the future that say different things of one series and time."""
+    keys = pd.DataFrame({"series": 0 if series is None else series, "instant": instants})
+    repeated = keys.duplicated(keep="first")
+    if schema.on_duplicate != "error" or not repeated.any():
+        return
+    said = keys.assign(**{str(place): column for place, column in enumerate(values.T)})
+    other = repeated & ~said.duplicated(keep="first")
+    if other.any():
+        place = table.place(int(np.argmax(other)), schema.time)
+        raise BadData(
+            f"{place}: an earlier row has other values for this series and time; keep one, or pass --on-duplicate last"
+        )
 
 
 def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[np.float32]:

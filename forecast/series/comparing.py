@@ -46,6 +46,9 @@ def compare(panel: Panel, ids: Ids, level: NDArray[np.float64], name: str, lookb
         )
     if gone:
         log.warning("%s: %d series of the fit are not here (%s); they get no forecast", name, len(gone), _some(gone))
+    bare = {tuple(part.lstrip("0") for part in one) for one in gone}
+    if any(tuple(part.lstrip("0") for part in one) in bare for one in new):
+        log.warning("%s: some new ids are ids of the fit without their leading zeros; were they lost on the way?", name)
     now = mean_level(panel.tail(lookback))
     then = np.array([level[seen[one]] if one in seen else 0.0 for one in panel.ids])
     both = (now > 0) & (then > 0)

@@ -6,19 +6,21 @@ from forecast.series.panel import Panel
 
 LONGEST = 168  # steps that a default lookback may have because of a season
 UNSEASONAL = 30  # steps that are worth a look where nothing repeats
-CYCLES = 7  # a daily season may hide a weekly one
+DAY, WEEK = 24, 7  # a season of this many steps or more may be a day, and then there may be a week of seven
+LONG_MISS = 1.6  # a week that misses by more, compared with the day, is no week: it drifts
 
 
 def choose_lags(panel: Panel, season: tuple[int, ...]) -> tuple[int, ...]:
     """Season lengths whose lagged values a network sees: those of the data, and a week of days where it shows.
 
-    The week shows when repeating the value seven seasons back misses by less than repeating the last season's does.
+    Repeating the value a week back may miss by more than repeating yesterday's, and helps all the same where both are at
+    hand; on a series that drifts without a week it would miss by sqrt(7) as much.
     """
-    if len(season) != 1:
+    if len(season) != 1 or season[0] < DAY:
         return season
-    week = CYCLES * season[0]
+    week = WEEK * season[0]
     one, seven = _miss(panel, season[0], week), _miss(panel, week, week)
-    return (season[0], week) if seven < 0.95 * one else season
+    return (season[0], week) if seven < LONG_MISS * one else season
 
 
 def choose_lookback(horizon: int, lags: tuple[int, ...], longest: int) -> int:

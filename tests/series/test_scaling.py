@@ -107,7 +107,7 @@ def test_a_week_of_hours_is_found_where_it_is() -> None:
     hours = synthesize("multi-season", series=2, length=1400)
     assert choose_lags(panel_of(hours), (24,)) == (24, 168)
     daily = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=800, freq="h")})
-    noise = np.random.default_rng(0).normal(size=800)
+    noise = np.random.default_rng(0).normal(size=800).cumsum()
     daily["y"] = 10 * np.sin(np.arange(800) * 2 * np.pi / 24) + noise
     assert choose_lags(panel_of(daily), (24,)) == (24,)
 
