@@ -208,13 +208,13 @@ class Forecaster(NestedParams, BaseEstimator):
         if on_read is not None:
             on_read([*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"])
 
-        longest = int(panel.lengths.max())
+        used = panel.select(np.flatnonzero(~np.isin(panel.status, SKIPPED)))
+        longest = int(used.lengths.max())
         if longest < horizon + 2:
             raise BadData(
                 f"{table.name}: the longest series has {longest} values, too few to learn a horizon of {horizon} from; "
-                f"pass a smaller --horizon"
+                "pass a smaller --horizon"
             )
-        used = panel.select(np.flatnonzero(~np.isin(panel.status, SKIPPED)))
         spans = choose_spans(used.lengths, lookback, horizon, lags[0] if lags else 1)
         power = fit_power(settings.transform, used, schema.season[0] if schema.season else 1)
         statistics = fit_statistics(used, schema, spans.train_end)
@@ -231,8 +231,8 @@ class Forecaster(NestedParams, BaseEstimator):
             on_step=on_step,
         )
         if any(cut is not None and cut < LEAST_STEPS for cut in plan.cuts):
-            log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", min(
-                member.steps for member in trained))  # fmt: skip
+            fewest = min(member.steps for member in trained)
+            log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", fewest)
         say_few_scores(len(held_out.actual), COMMON)
         history = panel.tail(lookback + max(lags, default=0))
         self.fitted_ = Fitted(
@@ -448,8 +448,8 @@ class Forecaster(NestedParams, BaseEstimator):
         if horizon < 1:
             raise UsageError(f"--horizon {horizon}: at least 1 step")
         if horizon > most:
-            raise UsageError(f"--horizon {horizon}: this forecaster was fitted for {most}; fit again with "
-                             f"`forecast fit DATA --horizon {horizon}`")  # fmt: skip
+            again = f"`forecast fit DATA --horizon {horizon}`"
+            raise UsageError(f"--horizon {horizon}: this forecaster was fitted for {most}; fit again with {again}")
         return horizon
 
     def _panel(self, X: Data | None, future: Data | None, origin: str | None) -> Panel:

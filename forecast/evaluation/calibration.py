@@ -54,8 +54,10 @@ def say_few_scores(windows: int, interval: float) -> None:
     if 0 < windows < needed:
         log.warning(
             "intervals are calibrated on %d held-out windows; those of %g %% want %d or more, and may be too narrow",
-            windows, interval, needed,
-        )  # fmt: skip
+            windows,
+            interval,
+            needed,
+        )
 
 
 def _score(scores: NDArray[np.float64], share: float) -> float:

@@ -13,8 +13,8 @@ LONG_MISS = 1.6  # a week that misses by more, compared with the day, is no week
 def choose_lags(panel: Panel, season: tuple[int, ...]) -> tuple[int, ...]:
     """Season lengths whose lagged values a network sees: those of the data, and a week of days where it shows.
 
-    Repeating the value a week back may miss by more than repeating yesterday's, and helps all the same where both are at
-    hand; on a series that drifts without a week it would miss by sqrt(7) as much.
+    Repeating the value a week back may miss by more than repeating yesterday's, and helps all the same where both are
+    at hand; on a series that drifts without a week it would miss by sqrt(7) as much.
     """
     if len(season) != 1 or season[0] < DAY:
         return season
