@@ -19,7 +19,7 @@ from forecast.errors import ArtifactRefused, BadData, ForecastError, UsageError
 from forecast.evaluation.calibration import conformal_margins, say_few_scores
 from forecast.evaluation.metrics import mase, seasonal_errors
 from forecast.evaluation.quantiles import LEVELS, output_numbers
-from forecast.models.shared.model import RecurrentModel
+from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.parameters import NestedParams
 from forecast.series.building import add_future, build_panel, calendar_of, format_positions, judge, require_known
 from forecast.series.calendar import default_horizon
@@ -218,9 +218,10 @@ class Forecaster(NestedParams, BaseEstimator):
         spans = choose_spans(used.lengths, lookback, horizon, lags[0] if lags else 1)
         power = fit_power(settings.transform, used, schema.season[0] if schema.season else 1)
         statistics = fit_statistics(used, schema, spans.train_end)
-        shape = network_shape(schema, horizon, lookback, lags, LEVELS, settings)
+        shape = network_shape(schema, horizon, lookback, lags, LEVELS, len(panel), settings)
         device = pick_device(settings.device)
-        windows = make_windows(used, schema, statistics, shape, power, settings, device)
+        numbers = np.flatnonzero(~np.isin(panel.status, SKIPPED)) + 1
+        windows = make_windows(used, schema, statistics, shape, power, settings, numbers, device)
         plan, trained, held_out = fit_networks(
             windows,
             spans,
@@ -431,10 +432,17 @@ class Forecaster(NestedParams, BaseEstimator):
         config = self.fitted_.config
         settings = self.fitted_.settings()
         self.schema_, self.plan_ = config.table, config.plan
-        shape = network_shape(config.table, config.horizon, config.lookback, config.lags, config.levels, settings)
+        shape = self._shape()
         device = pick_device(self.device)
         weights = [{name: torch.from_numpy(a) for name, a in member.items()} for member in self.fitted_.weights]
         self.networks_: list[RecurrentModel] = [rebuild(settings, shape, member, device) for member in weights]
+
+    def _shape(self) -> Shape:
+        config, series = self.fitted_.config, len(self.fitted_.history)
+        settings = self.fitted_.settings()
+        return network_shape(
+            config.table, config.horizon, config.lookback, config.lags, config.levels, series, settings
+        )
 
     def _check_fitted(self) -> Fitted:
         if not hasattr(self, "fitted_"):
@@ -470,9 +478,13 @@ class Forecaster(NestedParams, BaseEstimator):
         """The windows of a panel, and the index and position of the newest one of each series."""
         config, network = self.fitted_.config, self.networks_[0]
         settings = self.fitted_.settings()
-        shape = network_shape(config.table, config.horizon, config.lookback, config.lags, config.levels, settings)
+        shape = self._shape()
         device = next(network.parameters()).device
-        windows = make_windows(panel, config.table, self.fitted_.statistics, shape, config.power, settings, device)
+        rank = {one: i for i, one in enumerate(self.fitted_.history.ids, start=1)}
+        numbers = np.array([rank.get(one, 0) for one in panel.ids], np.int64)
+        windows = make_windows(
+            panel, config.table, self.fitted_.statistics, shape, config.power, settings, numbers, device
+        )
         index = torch.from_numpy(np.ascontiguousarray(series)).to(device)
         return windows, index, windows.lengths[index]
 

@@ -184,6 +184,7 @@ def _batch(inputs: Tensor, targets: Tensor) -> Batch:
         past_covariates=inputs[..., 1:],
         future_covariates=inputs.new_zeros(rows, horizon, 0),
         static=inputs.new_zeros(rows, 0),
+        series=none,
         past_codes=none[:, None, None].expand(rows, steps, 0),
         future_codes=none[:, None, None].expand(rows, horizon, 0),
         static_codes=none[:, None].expand(rows, 0),

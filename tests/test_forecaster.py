@@ -111,7 +111,7 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(pane
         assert spans.held.all()
         statistics = fit_statistics(panel, schema, spans.train_end)
         columns = make_columns(panel, schema, statistics, calendar_of(schema))
-        windows = Windows(panel, columns, 14, 5, (7,), "standard", torch.device("cpu"))
+        windows = Windows(panel, columns, 14, 5, (7,), "standard", np.arange(1, len(panel) + 1), torch.device("cpu"))
         batch = sampler(windows, spans)(torch.Generator().manual_seed(0), 200, False)
         return {
             name: getattr(batch, name)

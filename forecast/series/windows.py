@@ -21,6 +21,7 @@ class Batch:
     past_covariates : [batch, lookback, past features]
     future_covariates : [batch, horizon, future features]
     static : [batch, static features]
+    series : [batch], number of each window's series among those of the fit, from 1; 0 for one that was not there
     past_codes, future_codes, static_codes : the categorical columns, as codes with 0 = unknown
     seasonal : [batch, horizon, seasons], the value one season (or the fewest whole seasons) before each step, 0 where
         missing
@@ -34,6 +35,7 @@ class Batch:
     past_covariates: Tensor
     future_covariates: Tensor
     static: Tensor
+    series: Tensor
     past_codes: Tensor
     future_codes: Tensor
     static_codes: Tensor
@@ -95,6 +97,7 @@ class Windows:
     lookback, horizon : steps
     lags : season lengths whose lagged values the network sees
     scaling : how each window is scaled by its own past
+    numbers : [series], the number of each series among those of the fit, from 1; 0 for one that was not there
     device : where the arrays lie
     """
 
@@ -106,6 +109,7 @@ class Windows:
         horizon: int,
         lags: tuple[int, ...],
         scaling: ScalingName,
+        numbers: Integers,
         device: torch.device,
     ) -> None:
         def send(array: Floats | Integers) -> Tensor:
@@ -118,6 +122,7 @@ class Windows:
         self.known, self.known_codes = send(columns.known), send(columns.known_codes)
         self.past, self.past_codes = send(columns.past), send(columns.past_codes)
         self.static, self.static_codes = send(columns.static), send(columns.static_codes)
+        self.numbers = send(numbers)
         self.calendar, self.grid = send(columns.calendar), send(panel.starts - columns.first)
         self.back = torch.arange(-lookback, 0, device=device)
         self.steps = torch.arange(horizon, device=device)
@@ -156,6 +161,7 @@ class Windows:
             past_covariates=torch.cat([past_calendar, self.known[slot], self.past[slot]], -1) * present,
             future_covariates=torch.cat([future_calendar, self.known[ahead_slot]], -1),
             static=self.static[series],
+            series=self.numbers[series],
             past_codes=torch.cat([self.known_codes[slot], self.past_codes[slot]], -1) * present,
             future_codes=self.known_codes[ahead_slot],
             static_codes=self.static_codes[series],

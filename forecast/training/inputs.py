@@ -7,7 +7,7 @@ import torch
 from forecast.models.shared.model import Shape
 from forecast.series.building import calendar_of
 from forecast.series.covariates import Statistics, category_sizes, make_columns, numeric_count
-from forecast.series.panel import Panel
+from forecast.series.panel import Integers, Panel
 from forecast.series.schema import Schema
 from forecast.series.transforms import apply_power
 from forecast.series.windows import Windows
@@ -20,6 +20,7 @@ def network_shape(
     lookback: int,
     lags: tuple[int, ...],
     levels: tuple[float, ...],
+    series: int,
     settings: TrainSettings,
 ) -> Shape:
     """What a network must know of tables of this schema."""
@@ -34,6 +35,7 @@ def network_shape(
         past_categories=category_sizes((*schema.known, *schema.past), schema),
         future_categories=category_sizes(schema.known, schema),
         static_categories=category_sizes(schema.static, schema),
+        series=series,
         seasons=lags,
         levels=levels,
         loss=settings.loss,
@@ -47,9 +49,10 @@ def make_windows(
     shape: Shape,
     power: float,
     settings: TrainSettings,
+    numbers: Integers,
     device: torch.device,
 ) -> Windows:
     """All windows of a panel, its target transformed and its covariates standardised."""
     columns = make_columns(panel, schema, statistics, calendar_of(schema))
     moved = replace(panel, values=apply_power(panel.values, panel.observed, power))
-    return Windows(moved, columns, shape.lookback, shape.horizon, shape.seasons, settings.scaling, device)
+    return Windows(moved, columns, shape.lookback, shape.horizon, shape.seasons, settings.scaling, numbers, device)

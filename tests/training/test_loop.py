@@ -33,6 +33,7 @@ def batch(rows: int = 16, seed: int = 0, scale: float = 1.0) -> Batch:
         past_covariates=none,
         future_covariates=none[:, :2],
         static=none[:, 0],
+        series=codes[:, 0].sum(1),
         past_codes=codes,
         future_codes=codes[:, :2],
         static_codes=codes[:, 0],

@@ -22,6 +22,7 @@ class Shape:
     lookback, horizon : steps
     past, future, static : numbers of numeric columns
     past_categories, future_categories, static_categories : number of codes of each categorical column
+    series : series of the fit; their numbers in a batch run from 1, and 0 is a series that was not there
     seasons : season lengths whose lagged values come in the batch
     levels : quantile levels of the outputs, ascending, 0.5 among them
     loss : how the point forecast is trained
@@ -35,6 +36,7 @@ class Shape:
     past_categories: tuple[int, ...] = ()
     future_categories: tuple[int, ...] = ()
     static_categories: tuple[int, ...] = ()
+    series: int = 0
     seasons: tuple[int, ...] = ()
     levels: tuple[float, ...] = (0.5,)
     loss: LossName = "quantile"
