@@ -28,6 +28,7 @@ from forecast.series.covariates import fit_statistics
 from forecast.series.detection import check_schema, describe, infer_schema
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.reading import table_from_frame
+from forecast.series.schema import Schema
 from forecast.series.spans import choose_lags, choose_lookback
 from forecast.series.table import Table
 from forecast.series.transforms import fit_power
@@ -207,12 +208,28 @@ class Forecaster(NestedParams, BaseEstimator):
         panel = judge(panel, schema, lookback, table.name)
         if on_read is not None:
             on_read([*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"])
+        deadline = None if settings.budget is None else started + settings.budget - RESERVE
+        self.fitted_ = self._fit_panel(panel, schema, table.name, deadline, on_step)
+        self._settle()
+        return self
 
+    def _fit_panel(
+        self,
+        panel: Panel,
+        schema: Schema,
+        name: str,
+        deadline: float | None = None,
+        on_step: Callable[[Progress], None] | None = None,
+    ) -> Fitted:
+        settings, _ = self._settings()
+        horizon = panel.ahead
+        lags = choose_lags(panel, schema.season)
+        lookback = settings.lookback or choose_lookback(horizon, lags, int(panel.lengths.max()))
         used = panel.select(np.flatnonzero(~np.isin(panel.status, SKIPPED)))
         longest = int(used.lengths.max())
         if longest < horizon + 2:
             raise BadData(
-                f"{table.name}: the longest series has {longest} values, too few to learn a horizon of {horizon} from; "
+                f"{name}: the longest series has {longest} values, too few to learn a horizon of {horizon} from; "
                 "pass a smaller --horizon"
             )
         spans = choose_spans(used.lengths, lookback, horizon, lags[0] if lags else 1)
@@ -228,7 +245,7 @@ class Forecaster(NestedParams, BaseEstimator):
             shape,
             settings,
             plan=read_plan(settings.plan) if settings.plan else None,
-            deadline=None if settings.budget is None else started + settings.budget - RESERVE,
+            deadline=deadline,
             on_step=on_step,
         )
         if any(cut is not None and cut < LEAST_STEPS for cut in plan.cuts):
@@ -236,7 +253,7 @@ class Forecaster(NestedParams, BaseEstimator):
             log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", fewest)
         say_few_scores(len(held_out.actual), COMMON)
         history = panel.tail(lookback + max(lags, default=0))
-        self.fitted_ = Fitted(
+        return Fitted(
             config=Config(
                 table=schema,
                 settings=settings.model_dump(exclude=RUN_ONLY, exclude_defaults=True),
@@ -260,8 +277,6 @@ class Forecaster(NestedParams, BaseEstimator):
             history=history,
             weights=[{name: value.numpy() for name, value in member.weights.items()} for member in trained],
         )
-        self._settle()
-        return self
 
     def predict(
         self,
@@ -474,8 +489,10 @@ class Forecaster(NestedParams, BaseEstimator):
         fitted = self.fitted_
         return compare(panel, fitted.history.ids, fitted.level, table.name, config.lookback, self.strict)
 
-    def _ready(self, panel: Panel, series: NDArray[np.int64]) -> tuple[Windows, torch.Tensor, torch.Tensor]:
-        """The windows of a panel, and the index and position of the newest one of each series."""
+    def _ready(
+        self, panel: Panel, series: NDArray[np.int64], position: NDArray[np.int64] | None = None
+    ) -> tuple[Windows, torch.Tensor, torch.Tensor]:
+        """The windows of a panel, and the index and position of some; of the newest where no position is given."""
         config, network = self.fitted_.config, self.networks_[0]
         settings = self.fitted_.settings()
         shape = self._shape()
@@ -486,13 +503,16 @@ class Forecaster(NestedParams, BaseEstimator):
             panel, config.table, self.fitted_.statistics, shape, config.power, settings, numbers, device
         )
         index = torch.from_numpy(np.ascontiguousarray(series)).to(device)
-        return windows, index, windows.lengths[index]
+        place = panel.lengths[series] if position is None else position
+        return windows, index, torch.from_numpy(np.ascontiguousarray(place)).to(device)
 
-    def _quantiles(self, panel: Panel, series: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[series, horizon, levels] in the target's own unit."""
+    def _quantiles(
+        self, panel: Panel, series: NDArray[np.int64], position: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        """[windows, horizon, levels] in the target's own unit: what comes after slot `position` of each of `series`."""
         config = self.fitted_.config
         with threads(config.plan.threads):
-            windows, index, place = self._ready(panel, series)
+            windows, index, place = self._ready(panel, series, position)
             seed = self.fitted_.settings().seed
             margins = self.fitted_.margins
             return predict_quantiles(
