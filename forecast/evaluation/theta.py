@@ -72,7 +72,7 @@ def seasonal_index(values: Values, start: Counts, season: int) -> tuple[Values, 
 def by_season(slots: NDArray[Slot], season: int) -> NDArray[Slot]:
     """Fold the steps into seasons that end with the newest step, [windows, seasons, season], zeros in front."""
     windows, span = slots.shape
-    return np.pad(slots, ((0, 0), (-span % season, 0))).reshape(windows, -1, season)
+    return np.pad(slots, ((0, 0), (-span % season, 0))).reshape(windows, -(-span // season), season)
 
 
 def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
