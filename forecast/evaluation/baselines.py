@@ -12,7 +12,7 @@ from forecast.evaluation.theta import by_season, theta_forecast
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-SEASONS = 8  # seasons that seasonal-mean looks back at
+MEAN_SEASONS = 8  # seasons that seasonal-mean looks back at
 LONGEST, LONGEST_SEASONS = 200, 10  # steps or seasons, the more, that theta and ets look back at
 CHUNK = 512, 2_000_000  # windows, and values, worked on at a time: what a cache holds
 
@@ -108,8 +108,8 @@ def _mean(values: Values, observed: Mask, horizon: int, season: int) -> Values:
 
 
 def _seasonal_mean(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    counts = by_season(observed, season)[:, -SEASONS:].sum(1)  # [windows, season]
-    means = by_season(values, season)[:, -SEASONS:].sum(1) / np.maximum(counts, 1)
+    counts = by_season(observed, season)[:, -MEAN_SEASONS:].sum(1)  # [windows, season]
+    means = by_season(values, season)[:, -MEAN_SEASONS:].sum(1) / np.maximum(counts, 1)
     latest = _seasonal_naive(values, observed, season, season)
     return np.where(counts > 0, means, latest)[:, np.arange(horizon) % season]
 
