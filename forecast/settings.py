@@ -112,8 +112,8 @@ class TrainSettings(Knobs):
         None, ge=1, description="networks trained side by side; default one a core, where it pays for its start"
     )
     baselines: Names = Field(
-        ("last", "seasonal-naive", "drift", "mean", "seasonal-mean", "theta"),
-        description="what the network is compared and mixed with, comma-separated; ets and auto-theta need an extra",
+        ("last", "seasonal-naive", "drift", "mean", "seasonal-mean", "theta", "auto-theta"),
+        description="what the network is compared and mixed with, comma-separated; ets needs the extra stats",
     )
     guard: bool = Field(
         True,

@@ -72,7 +72,7 @@ def choose(
     loss_of: Callable[[Numbers], Numbers],
     blocks: NDArray[np.int64],
     count: int,
-    past: Numbers,
+    past_of: Callable[[Numbers], float],
 ) -> tuple[Numbers, dict[str, float]]:
     """The share of each component in the forecast of each series.
 
@@ -85,7 +85,7 @@ def choose(
     loss_of : gives the loss of each held-out window, [windows], from shares, [components]
     blocks : [windows, 2], the series of each window and the number of its horizon of time
     count : series of the fit
-    past : [components], mean loss of each baseline over the whole past; NaN for the network
+    past_of : gives the mean loss over the whole past from shares of baselines; NaN where it cannot be told
 
     Returns
     -------
@@ -97,14 +97,14 @@ def choose(
     usable = np.isfinite(losses).all(0)
     shares = np.zeros((count + 1, len(names)))
     if not usable.any():
-        shares[:, int(np.argmin(np.nan_to_num(past, nan=np.inf))) if np.isfinite(past).any() else 0] = 1.0
+        shares[:] = _baseline(names, past_of)
         return shares, {}
     blocks = blocks[usable]
 
     def loss(share: Numbers) -> Numbers:
         return loss_of(share)[usable]
 
-    chosen = _for_panel(names, losses[:, usable], loss, blocks, past)
+    chosen = _for_panel(names, losses[:, usable], loss, blocks, past_of)
     shares[:] = chosen
     _for_series(shares, single, losses[:, usable], loss(chosen), blocks)
     scores = {name: float(one[usable].mean()) for name, one in zip(names, losses, strict=True)}
@@ -116,25 +116,31 @@ def _for_panel(
     losses: Numbers,
     loss: Callable[[Numbers], Numbers],
     blocks: NDArray[np.int64],
-    past: Numbers,
+    past_of: Callable[[Numbers], float],
 ) -> Numbers:
-    single = np.eye(len(names))
-    simple = [i for i, name in enumerate(names) if name != NETWORK]
-    if not simple:
-        only: Numbers = single[0]
-        return only
+    single: Numbers = np.eye(len(names))
     few = stories(blocks) < FEW
-    value = past if few and np.isfinite(past[simple]).all() else losses.mean(1)
-    baseline = min(simple, key=lambda i: value[i])
-    best, kept = single[baseline], loss(single[baseline])
+    baseline = _baseline(names, past_of if few else lambda share: float(loss(share).mean()), pairs=few)
+    best, kept = baseline, loss(baseline)
     parts: Numbers = single
-    if NETWORK in names:
+    if NETWORK in names and len(names) > 1:
         network = single[names.index(NETWORK)]
         if clearly_better(loss(network), kept, blocks, DOUBT):
             best, kept = network, loss(network)
-        parts = np.stack([network, single[baseline]]) if few else single
+        parts = np.stack([network, baseline]) if few else single
     blend = _blend(parts, loss, 2 if few else PARTS)
     return blend if clearly_better(loss(blend), kept, blocks) else best
+
+
+def _baseline(names: tuple[str, ...], loss: Callable[[Numbers], float], pairs: bool = False) -> Numbers:
+    """The best baseline, or the mean of two where that is clearly better; the network where there is no baseline."""
+    single: Numbers = np.eye(len(names))
+    simple = [one for one, name in zip(single, names, strict=True) if name != NETWORK] or [single[0]]
+    losses = [np.nan_to_num(loss(one), nan=np.inf) for one in simple]
+    best = simple[int(np.argmin(losses))]
+    halves = [(best + other) / 2 for other in simple] if pairs and np.isfinite(min(losses)) else [best]
+    pair = min(halves, key=loss)
+    return pair if loss(pair) < (1 - LEAD) * min(losses) else best
 
 
 def _blend(single: Numbers, loss: Callable[[Numbers], Numbers], most: int) -> Numbers:

@@ -138,12 +138,10 @@ def choose_mixture(
     def losses(points: Numbers, seen: tuple[Numbers, NDArray[np.bool_]], of: Places) -> Numbers:
         return window_losses(undo_power(points, power), undo_power(seen[0], power), seen[1], unit[of[0]], metric)
 
-    past = np.full(len(components), np.nan)
+    their_points = np.zeros((len(components), len(everywhere[0]), horizon))
     for at, baseline in enumerate(baselines, start=len(held)):
-        seen = baseline_points(panel, everywhere, baseline, horizon, memory)
-        errors[at] = error_quantiles(seen, *their_actual, their_scale, levels)
-        finite = losses(seen, their_actual, everywhere)
-        past[at] = np.nanmean(finite) if np.isfinite(finite).any() else np.nan
+        their_points[at] = baseline_points(panel, everywhere, baseline, horizon, memory)
+        errors[at] = error_quantiles(their_points[at], *their_actual, their_scale, levels)
         points = baseline_points(panel, places, baseline, horizon, memory)
         held.append(points[..., None] + scale[:, None, None] * errors[at])
     quantiles = np.stack(held)  # [components, windows, horizon, levels]
@@ -153,9 +151,13 @@ def choose_mixture(
     def loss_of(share: Numbers) -> Numbers:
         return losses(np.tensordot(share, points, 1), (actual, observed), places)
 
+    def past_of(share: Numbers) -> float:
+        found = losses(np.tensordot(share, their_points, 1), their_actual, everywhere)
+        return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
+
     numbers = inputs.numbers[places[0]]
     blocks = np.stack([numbers - 1, (panel.lengths[places[0]] - places[1] - 1) // horizon], 1)
-    shares, scores = choose(components, loss_of, blocks, inputs.series, past)
+    shares, scores = choose(components, loss_of, blocks, inputs.series, past_of)
     mixed = np.einsum("wc,cwhl->whl", shares[numbers], quantiles)
     calibration = calibrate(mixed, actual, observed, scale, levels, adaptive=len(panel) == 1)
     keep = shares.any(0)
