@@ -140,7 +140,8 @@ def _baseline(names: tuple[str, ...], loss: Callable[[Numbers], float], pairs: b
     best = simple[int(np.argmin(losses))]
     halves = [(best + other) / 2 for other in simple] if pairs and np.isfinite(min(losses)) else [best]
     pair = min(halves, key=loss)
-    return pair if loss(pair) < (1 - LEAD) * min(losses) else best
+    chosen: Numbers = pair if loss(pair) < (1 - LEAD) * min(losses) else best
+    return chosen
 
 
 def _blend(single: Numbers, loss: Callable[[Numbers], Numbers], most: int) -> Numbers:
