@@ -24,8 +24,9 @@ from forecast.evaluation.quantiles import LEVELS, output_numbers
 from forecast.models.shared.model import RecurrentModel
 from forecast.parameters import NestedParams
 from forecast.selection.auto import compared_with, train_networks
-from forecast.selection.components import NETWORK, memory_of
-from forecast.selection.mixture import choose_mixture
+from forecast.selection.components import memory_of
+from forecast.selection.judge import Judge
+from forecast.selection.mixture import CHOSEN, choose_mixture
 from forecast.series.building import add_future, build_panel, calendar_of, format_positions, judge, require_known
 from forecast.series.calendar import default_horizon
 from forecast.series.comparing import compare, mean_level
@@ -54,6 +55,7 @@ Names = tuple[str, ...]
 
 COMMON = 95.0  # the interval, in percent, whose calibration fit speaks of
 LEAST_STEPS = 100  # a budget that ends training earlier leaves a network that has hardly learned
+CHUNK = 8192  # windows that are forecast at once
 RESERVE = 0.5  # seconds of a budget that are kept for saving
 
 
@@ -262,24 +264,26 @@ class Forecaster(NestedParams, BaseEstimator):
         )
         fitter = Fitter(inputs, spans, held_out_places(spans), settings)
         plan = read_plan(settings.plan) if settings.plan else None
-        plan, trained = train_networks(fitter, lookback, plan, deadline, on_step)
+        judge = Judge.of(inputs, fitter.places, power, settings.metric)
+        plan, trained = train_networks(fitter, judge, lookback, plan, deadline, on_step)
         if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
             fewest = min(one.steps for one in trained)
             log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", fewest)
         mixture = choose_mixture(
             inputs,
-            fitter.places,
-            median_of_members([one.held_out.numpy() for one in trained]) if trained else None,
+            judge,
+            [
+                (plan.members[group[0]].model, median_of_members([trained[i].held_out.numpy() for i in group]))
+                for group in plan.groups()
+            ],
             compared_with(settings),
             lookback=lookback,
             memory=memory_of(lookback, lags, longest),
-            power=power,
-            metric=settings.metric,
         )
         say_few_scores(mixture.calibration.windows, COMMON)
-        if NETWORK not in mixture.components:
-            trained = []  # their weights are of no use
-        seen = [member.lookback + max(lags, default=0) for member in plan.members if trained]
+        groups = plan.groups()
+        used_members = [number for group in mixture.networks for number in groups[group]]
+        seen = [plan.members[number].lookback + max(lags, default=0) for number in used_members]
         history = panel.tail(max(mixture.memory, lookback, *seen))
         return Fitted(
             config=Config(
@@ -294,6 +298,7 @@ class Forecaster(NestedParams, BaseEstimator):
                 power=power,
                 train_end=str(format_positions(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0]),
                 components=mixture.components,
+                networks=mixture.networks,
                 scores=mixture.scores,
                 validation=tuple(one.validation for one in trained),
                 trained_steps=tuple(one.steps for one in trained),
@@ -303,7 +308,7 @@ class Forecaster(NestedParams, BaseEstimator):
             seasonal_error=seasonal_errors(panel.values, panel.observed, panel.offsets, season),
             mixture=mixture,
             history=history,
-            weights=[{name: value.numpy() for name, value in one.weights.items()} for one in trained],
+            weights=[{name: value.numpy() for name, value in trained[i].weights.items()} for i in used_members],
         )
 
     def predict(
@@ -370,7 +375,7 @@ class Forecaster(NestedParams, BaseEstimator):
             frame[columns] = frame[columns].astype(np.int64)
         if output.explain:
             numbers_of = numbers_in(fitted.history.ids, panel.ids)[series]
-            frame["model"] = np.repeat(self._model_names(numbers_of), horizon)
+            frame["model"] = np.repeat(fitted.mixture.names(numbers_of), horizon)
             frame["status"] = np.repeat(words[series], horizon)
         if output.excel_safe:
             frame = guard_formulas(frame, config.table.ids)
@@ -414,9 +419,9 @@ class Forecaster(NestedParams, BaseEstimator):
         """
         fitted = self._check_fitted()
         weighing: list[tuple[Member, Any]] = [
-            (member, n)
-            for member, n in zip(fitted.config.networks, self.networks_, strict=True)
-            if hasattr(n, "attention")
+            (members[0], networks[0])
+            for members, networks in zip(fitted.config.members(), self.networks_, strict=True)
+            if hasattr(networks[0], "attention")
         ]
         if not weighing:
             raise UsageError("no network with attention forecasts here; fit --model attention-lstm --no-guard")
@@ -483,13 +488,17 @@ class Forecaster(NestedParams, BaseEstimator):
         config = self.fitted_.config
         self.schema_, self.plan_ = config.table, config.plan
         device, series, loss = pick_device(self.device), len(self.fitted_.history), self.fitted_.settings().loss
-        self.networks_: list[RecurrentModel] = []
-        for member, arrays in zip(config.networks, self.fitted_.weights, strict=True):
+        self.networks_: list[list[RecurrentModel]] = []
+        saved = iter(self.fitted_.weights)
+        for group in config.members():
+            self.networks_.append([])
+            member = group[0]
             shape = network_shape(
                 config.table, config.horizon, member.lookback, config.lags, config.levels, series, loss
             )
-            weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
-            self.networks_.append(rebuild(member, shape, weights, device))
+            for _ in group:
+                weights = {name: torch.from_numpy(array) for name, array in next(saved).items()}
+                self.networks_[-1].append(rebuild(member, shape, weights, device))
 
     def describe(self) -> list[str]:
         """What forecasts, and how it and what it was compared with did on held-out values, as lines."""
@@ -497,25 +506,17 @@ class Forecaster(NestedParams, BaseEstimator):
         counts = Counter(self.models())
         whole = len(fitted.history)
         shares = [name if n == whole else f"{name} for {n:,} series" for name, n in counts.most_common()]
-        scores = fitted.config.scores
-        networks = "+".join(dict.fromkeys(member.model for member in self.plan_.members)) or NETWORK
-        others = [
-            f"{networks if name == NETWORK else name} {score:.3g}"
-            for name, score in sorted(scores.items(), key=lambda one: one[1])
-            if name != "chosen"
-        ]
-        metric = fitted.settings().metric.upper()
-        held = f"{metric} {scores['chosen']:.3g} held out; {', '.join(others)}" if scores else "nothing was held out"
-        return [f"model    {', '.join(shares)}", f"guard    {held}"]
+        scores = dict(fitted.config.scores)
+        if not scores:
+            return [f"model    {', '.join(shares)}", "guard    nothing was held out to compare on"]
+        chosen, metric = scores.pop(CHOSEN), fitted.settings().metric.upper()
+        others = [f"{name} {score:.3g}" for name, score in sorted(scores.items(), key=lambda one: one[1])]
+        return [f"model    {', '.join(shares)}", f"guard    {metric} {chosen:.3g} held out; {', '.join(others)}"]
 
     def models(self) -> list[str]:
         """What forecasts each series of the fit."""
-        return self._model_names(np.arange(1, len(self._check_fitted().history) + 1))
-
-    def _model_names(self, numbers: NDArray[np.int64]) -> list[str]:
-        """What forecasts each series, for a person."""
-        networks = "+".join(dict.fromkeys(member.model for member in self.fitted_.config.plan.members))
-        return [name.replace(NETWORK, networks) for name in self.fitted_.mixture.names(numbers)]
+        mixture = self._check_fitted().mixture
+        return mixture.names(np.arange(1, len(mixture.shares)))
 
     def _check_fitted(self) -> Fitted:
         if not hasattr(self, "fitted_"):
@@ -574,15 +575,18 @@ class Forecaster(NestedParams, BaseEstimator):
         fitted, inputs = self.fitted_, self._inputs(panel)
         place = panel.lengths[series] if position is None else position
         places = np.ascontiguousarray(series), np.ascontiguousarray(place)
-        plan, seed = fitted.config.plan, fitted.settings().seed
-        with threads(plan.threads):
-            members = [
-                network_quantiles(network, inputs.windows(member), places, seed)
-                for member, network in zip(fitted.config.networks, self.networks_, strict=True)
-            ]
-            network = median_of_members(members) if members else None
-            mixed = fitted.mixture.quantiles(inputs, places, inputs.numbers[series], network, joint)
-        return undo_power(mixed, fitted.config.power)
+        config, seed = fitted.config, fitted.settings().seed
+        parts = [np.zeros((0, config.horizon, len(config.levels)))]
+        for start in range(0, len(series), CHUNK):
+            some = places[0][start : start + CHUNK], places[1][start : start + CHUNK]
+            with threads(config.plan.threads):
+                networks = [
+                    median_of_members([network_quantiles(one, inputs.windows(members[0]), some, seed) for one in group])
+                    for members, group in zip(config.members(), self.networks_, strict=True)
+                ]
+            mixed = fitted.mixture.quantiles(inputs, some, inputs.numbers[some[0]], networks, joint)
+            parts.append(undo_power(mixed, config.power))
+        return np.concatenate(parts)
 
 
 def _table(data: Data) -> Table:

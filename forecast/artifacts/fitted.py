@@ -13,7 +13,6 @@ from forecast.artifacts.format import Arrays, Contents, load_json
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, NoInput, UsageError
 from forecast.evaluation.calibration import Calibration
-from forecast.selection.components import NETWORK
 from forecast.selection.mixture import Mixture
 from forecast.series.covariates import Statistics
 from forecast.series.panel import Panel
@@ -43,14 +42,17 @@ class Config(BaseModel):
     power: float = Field(ge=0, le=1, description="exponent of the target's transform")
     train_end: str = Field(description="the last time at fit, as the table writes it")
     components: tuple[str, ...] = Field(min_length=1, description="what the forecast is mixed from")
+    networks: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        description="the groups of the plan's members that the first components are, by number"
+    )
     scores: dict[str, float] = Field(description="mean loss of each component on held-out windows, and of the choice")
     validation: tuple[float | None, ...] = Field(description="best held-out loss of each member")
     trained_steps: tuple[int, ...] = Field(description="steps that each member took")
 
-    @property
-    def networks(self) -> tuple[Member, ...]:
-        """The networks that have a share in the forecast."""
-        return self.plan.members if NETWORK in self.components else ()
+    def members(self) -> list[list[Member]]:
+        """The members of each group of networks that has a share in the forecast."""
+        groups = self.plan.groups()
+        return [[self.plan.members[number] for number in groups[group]] for group in self.networks]
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Fitted:
     seasonal_error : [series], in-sample error of the seasonal naive forecast, the unit of MASE; NaN where there is none
     mixture : what forecasts, and what calibration adds
     history : the tail of each series, enough for a forecast
-    weights : one dictionary per member
+    weights : one dictionary per member of the networks that have a share, group by group
     """
 
     config: Config
@@ -141,7 +143,7 @@ def from_contents(contents: Contents) -> Fitted:
         ):
             raise ValueError("statistics must be one for each covariate, their deviations above 0")
         mixture = _mixture(contents.calibration or {}, config, count)
-        weights: list[dict[str, NDArray[np.float32]]] = [{} for _ in config.networks]
+        weights: list[dict[str, NDArray[np.float32]]] = [{} for group in config.members() for _ in group]
         for key, array in contents.weights.items():
             member, _, name = key.partition("/")
             weights[int(member)][name] = array
@@ -198,6 +200,7 @@ def _mixture(arrays: Arrays, config: Config, count: int) -> Mixture:
     calibration = Calibration(arrays["margins"], arrays["joint"], arrays["coverage"], int(windows[0]))
     return Mixture(
         components=config.components,
+        networks=config.networks,
         shares=arrays["shares"],
         errors=arrays["errors"],
         calibration=calibration,

@@ -35,7 +35,8 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
     contents, info = Store(artifact).load(version)
     forecaster = Forecaster.load(artifact, info.id)
     fitted = forecaster.fitted_
-    config, members = fitted.config, fitted.config.networks
+    config = fitted.config
+    members = [member for group in config.members() for member in group]
     weights = sum(array.size for array in contents.weights.values())
     steps = ", ".join(f"{count:,}" for count in config.trained_steps)
     networks = f"{len(members)} network(s), {weights:,} weights, {steps} steps" if members else "no network"

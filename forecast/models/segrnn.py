@@ -49,7 +49,8 @@ class Network(RecurrentModel):
         raw = self.out(self.drop(decoded)).view(rows, self.future_segments, self.shape.outputs, self.segment)
         # the time axis stays innermost in memory: what follows takes the outputs apart, and runs twice as fast so
         whole = raw.transpose(1, 2).flatten(2)[..., : self.shape.horizon]
-        return whole.transpose(1, 2)  # [batch, horizon, outputs]
+        outputs: Tensor = whole.transpose(1, 2)  # [batch, horizon, outputs]
+        return outputs
 
     def _segments(self, batch: Batch) -> Tensor:
         steps = inputs(batch)

@@ -1,15 +1,11 @@
 """The guard: whether the network, a baseline or a blend of them forecasts, by what each made of held-out values."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.selection.components import NETWORK
-
 Numbers = NDArray[np.float64]
-MetricName = Literal["mase", "rmsse", "mae", "rmse", "smape"]
 
 LEAD = 0.01  # share by which the network, or a blend, must beat what is simpler
 DOUBT = 0.05  # the same for a single held-out horizon; it falls with the root of their number
@@ -17,30 +13,6 @@ PARTS = 4  # a blend has up to this many parts
 FEW = 16  # with fewer held-out horizons baselines are compared over the whole past, and a blend has two parts
 ALIKE = 10  # series held out over the same time tell much the same: at most so many of them count
 OWN_BLOCKS = 5  # held-out horizons that a series must have for a choice of its own
-
-
-def window_losses(
-    forecast: Numbers, actual: Numbers, observed: NDArray[np.bool_], unit: Numbers, metric: MetricName
-) -> Numbers:
-    """The loss of each window, [windows]; NaN where it cannot be told.
-
-    Parameters
-    ----------
-    forecast, actual, observed : [windows, horizon]
-    unit : [windows], in-sample error of the seasonal naive forecast of each window's series
-    """
-    error = np.abs(actual - forecast)
-    if metric in ("rmse", "rmsse"):
-        error = error**2
-    if metric == "smape":
-        size = np.abs(actual) + np.abs(forecast)
-        error = np.where(size > 0, 2 * error / np.where(size > 0, size, 1.0), 0.0)
-    count = observed.sum(1)
-    loss = np.where(observed, error, 0.0).sum(1) / np.maximum(count, 1)
-    if metric in ("mase", "rmsse"):
-        divisor = unit if metric == "mase" else unit**2
-        loss = np.where(divisor > 0, loss / np.where(divisor > 0, divisor, 1.0), np.nan)
-    return np.where(count > 0, loss, np.nan)
 
 
 def clearly_better(new: Numbers, old: Numbers, blocks: NDArray[np.int64], doubt: float = 0.0) -> bool:
@@ -68,12 +40,13 @@ def stories(blocks: NDArray[np.int64]) -> int:
 
 
 def choose(
-    names: tuple[str, ...],
+    networks: int,
+    baselines: int,
     loss_of: Callable[[Numbers], Numbers],
     blocks: NDArray[np.int64],
     count: int,
     past_of: Callable[[Numbers], float],
-) -> tuple[Numbers, dict[str, float]]:
+) -> tuple[Numbers, Numbers]:
     """The share of each component in the forecast of each series.
 
     The simplest that is good enough forecasts: the best baseline; or the network, if it is clearly better; or a blend
@@ -81,7 +54,7 @@ def choose(
 
     Parameters
     ----------
-    names : components, the network among them or not
+    networks, baselines : their numbers; the networks are the first of the components
     loss_of : gives the loss of each held-out window, [windows], from shares, [components]
     blocks : [windows, 2], the series of each window and the number of its horizon of time
     count : series of the fit
@@ -90,52 +63,53 @@ def choose(
     Returns
     -------
     shares : [count + 1, components]; row 0 is for a series that was not there at fit, row i + 1 for series i
-    scores : mean loss of each component, and of what was chosen for the panel under the name ``chosen``
+    scores : [components + 2], mean loss of each component, of the networks together, and of what was chosen
     """
-    single = np.eye(len(names))
+    single = np.eye(networks + baselines)
     losses = np.stack([loss_of(one) for one in single])
     usable = np.isfinite(losses).all(0)
-    shares = np.zeros((count + 1, len(names)))
+    shares = np.zeros((count + 1, networks + baselines))
     if not usable.any():
-        shares[:] = _baseline(names, past_of)
-        return shares, {}
+        shares[:] = _baseline(networks, single, past_of)
+        return shares, np.full(len(single) + 2, np.nan)
     blocks = blocks[usable]
 
     def loss(share: Numbers) -> Numbers:
         return loss_of(share)[usable]
 
-    chosen = _for_panel(names, losses[:, usable], loss, blocks, past_of)
+    chosen = _for_panel(networks, single, loss, blocks, past_of)
     shares[:] = chosen
     _for_series(shares, single, losses[:, usable], loss(chosen), blocks)
-    scores = {name: float(one[usable].mean()) for name, one in zip(names, losses, strict=True)}
-    return shares, {**scores, "chosen": float(loss(chosen).mean())}
+    together = single[:networks].mean(0) if networks else chosen
+    means = [float(loss(one).mean()) for one in (*single, together, chosen)]
+    return shares, np.array(means)
 
 
 def _for_panel(
-    names: tuple[str, ...],
-    losses: Numbers,
+    networks: int,
+    single: Numbers,
     loss: Callable[[Numbers], Numbers],
     blocks: NDArray[np.int64],
     past_of: Callable[[Numbers], float],
 ) -> Numbers:
-    single: Numbers = np.eye(len(names))
     few = stories(blocks) < FEW
-    baseline = _baseline(names, past_of if few else lambda share: float(loss(share).mean()), pairs=few)
-    best, kept = baseline, loss(baseline)
-    parts: Numbers = single
-    if NETWORK in names and len(names) > 1:
-        network = single[names.index(NETWORK)]
-        if clearly_better(loss(network), kept, blocks, DOUBT):
+    baseline = _baseline(networks, single, past_of if few else lambda share: float(loss(share).mean()), pairs=few)
+    best, kept, parts = baseline, loss(baseline), single
+    if networks:
+        network = single[:networks].mean(0)
+        if networks == len(single) or clearly_better(loss(network), kept, blocks, DOUBT):
             best, kept = network, loss(network)
-        parts = np.stack([network, baseline]) if few else single
+        parts = np.stack([network, baseline]) if few else np.stack([network, *single])
     blend = _blend(parts, loss, 2 if few else PARTS)
     return blend if clearly_better(loss(blend), kept, blocks) else best
 
 
-def _baseline(names: tuple[str, ...], loss: Callable[[Numbers], float], pairs: bool = False) -> Numbers:
-    """The best baseline, or the mean of two where that is clearly better; the network where there is no baseline."""
-    single: Numbers = np.eye(len(names))
-    simple = [one for one, name in zip(single, names, strict=True) if name != NETWORK] or [single[0]]
+def _baseline(networks: int, single: Numbers, loss: Callable[[Numbers], float], pairs: bool = False) -> Numbers:
+    """The best baseline, or the mean of two where that is clearly better; the networks where there is no baseline."""
+    if networks == len(single):
+        together: Numbers = single.mean(0)
+        return together
+    simple = single[networks:]
     losses = [np.nan_to_num(loss(one), nan=np.inf) for one in simple]
     best = simple[int(np.argmin(losses))]
     halves = [(best + other) / 2 for other in simple] if pairs and np.isfinite(min(losses)) else [best]

@@ -48,7 +48,14 @@ class Fitter:
         return self.inputs.shape(candidate), sampler(windows, self.spans), batches_of(windows, self.places)
 
     def plan(
-        self, candidates: list[Candidate], seconds: float, *, budget: bool, jobs: int, steps: int | None = None
+        self,
+        candidates: list[Candidate],
+        seconds: float,
+        *,
+        budget: bool,
+        jobs: int,
+        steps: int | None = None,
+        refit: bool = True,
     ) -> Plan:
         """Lay out the training of one network for each candidate.
 
@@ -57,6 +64,7 @@ class Fitter:
         seconds : for all of them, `jobs` side by side
         budget : whether to time a step, and to use all seconds
         steps : of each, wanted by the user
+        refit : whether the last steps train on what was held out too
         """
         rounds = -(-len(candidates) // jobs)
         measured: dict[str, tuple[int, float, int]] = {}
@@ -72,7 +80,7 @@ class Fitter:
                     candidate,
                     int(self.spans.count(False).sum()),
                     step,
-                    held_out=len(self.places[0]) > 0,
+                    refit=refit and len(self.places[0]) > 0,
                     batch_size=size,
                     seconds=USED * seconds / rounds if budget else seconds / rounds,
                     budget=budget,
@@ -125,6 +133,10 @@ class Fitter:
         if any(one.cut is not None for one in trained):
             plan = _each(plan, [{"cut": one.cut} for one in trained])
         return plan, trained
+
+    def cost(self, candidate: Candidate, seconds: float) -> float:
+        """Estimated seconds of one step."""
+        return self._cost(candidate, seconds, False, False)[1]
 
     def _cost(self, candidate: Candidate, seconds: float, measure: bool, alone: bool) -> tuple[int, float, int]:
         """Windows a step, seconds a step, and threads to use."""

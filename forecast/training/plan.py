@@ -48,13 +48,21 @@ class Plan(BaseModel):
     members: tuple[Member, ...] = Field(description="the networks, whose median is the forecast")
     threads: int = Field(1, ge=1, description="threads a member is trained with")
 
+    def groups(self) -> list[list[int]]:
+        """The members, by number, that differ in their seed only; the median of each group is one forecast."""
+        found: dict[str, list[int]] = {}
+        for number, member in enumerate(self.members):
+            key = Candidate(**member.model_dump(include=set(Candidate.model_fields))).model_dump_json()
+            found.setdefault(key, []).append(number)
+        return list(found.values())
+
 
 def plan_member(
     candidate: Candidate,
     windows: int,
     seconds_a_step: float,
     *,
-    held_out: bool,
+    refit: bool,
     batch_size: int,
     seconds: float,
     budget: bool,
@@ -66,7 +74,7 @@ def plan_member(
     ----------
     windows : windows that can be drawn
     seconds_a_step : estimated, or measured where there is a budget
-    held_out : whether validation windows are held out; if not, all steps train on all data
+    refit : whether the last steps train on what was held out too
     batch_size : windows a step
     seconds : for this network
     budget : whether to use all of them; if not, some passes over the windows are enough
@@ -80,7 +88,7 @@ def plan_member(
         **candidate.model_dump(),
         batch_size=batch_size,
         steps=steps,
-        refit_steps=int(REFIT * steps) if held_out else 0,
+        refit_steps=int(REFIT * steps) if refit else 0,
         validate_every=max(10, steps // 25),
     )
 
@@ -91,8 +99,8 @@ def cores() -> int:
 
 
 def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: float) -> int:
-    """A power of two from 32 to 512: some steps in every pass over the windows, and many in the time there is."""
-    size = max(32, min(512, 1 << max(0, (max(windows, 1) // 8).bit_length() - 1)))
+    """A power of two from 32 to 128: some steps in every pass over the windows, and many in the time there is."""
+    size = max(32, min(128, 1 << max(0, (max(windows, 1) // 8).bit_length() - 1)))
     while size > 64 and seconds / estimate(size) < LEAST:
         size //= 2
     return size
