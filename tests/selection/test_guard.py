@@ -1,0 +1,144 @@
+"""The guard: a network forecasts where it clearly wins on held-out values, and nowhere else."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast import Forecaster
+from forecast.errors import UsageError
+from forecast.selection.guard import choose, clearly_better, stories
+
+Run = Callable[..., "object"]
+QUICK = {"steps": 60, "params": {"hidden_size": 8}, "horizon": 6}
+
+
+def losses(*rows: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda share: share @ np.stack(rows)
+
+
+def blocks(series: int, times: int) -> np.ndarray:
+    return np.stack(np.meshgrid(np.arange(series), np.arange(times), indexing="ij"), -1).reshape(-1, 2)
+
+
+BASE = np.random.default_rng(0).uniform(0.9, 1.1, 100)
+MANY = blocks(20, 5)
+
+
+@pytest.mark.parametrize(("factor", "wins"), [(0.9, True), (0.98, True), (0.995, False), (1.1, False)])
+def test_the_network_must_win_by_one_percent(factor: float, wins: bool) -> None:
+    shares, scores = choose(1, 2, losses(factor * BASE, BASE, 2 * BASE), MANY, 20, lambda share: 1.0)
+    assert shares.shape == (21, 3)
+    assert (shares[0] == ([1, 0, 0] if wins else [0, 1, 0])).all()
+    assert scores[-1] == pytest.approx(scores[0] if wins else scores[1])
+
+
+def test_a_win_within_its_standard_error_is_no_win() -> None:
+    noise = np.random.default_rng(1).normal(0, 2.0, 100)
+    assert not clearly_better(0.95 * BASE + noise - noise.mean(), BASE, MANY)
+    assert clearly_better(0.95 * BASE, BASE, MANY)
+
+
+def test_series_of_one_time_do_not_count_as_many() -> None:
+    assert stories(blocks(500, 1)) == 10
+    assert stories(blocks(3, 4)) == 12
+
+
+def test_a_blend_wins_where_errors_cancel() -> None:
+    up, down = np.where(np.arange(100) % 2, 1.0, -1.0), np.where(np.arange(100) % 2, -1.0, 1.0)
+    shares, _ = choose(1, 1, lambda share: np.abs(share @ np.stack([up, down])), MANY, 20, lambda share: 1.0)
+    assert shares[5].tolist() == [0.5, 0.5]
+
+
+def test_a_series_with_enough_held_out_values_gets_its_own() -> None:
+    mine = MANY[:, 0] == 3
+    network = np.where(mine, 2.0, 0.5) * BASE
+    shares, _ = choose(1, 1, losses(network, BASE), MANY, 20, lambda share: 1.0)
+    assert shares[4].tolist() == [0, 1]
+    assert shares[0].tolist() == shares[1].tolist() == [1, 0]
+
+
+def test_little_held_out_lets_the_past_choose_the_baseline() -> None:
+    few = blocks(1, 2)
+    table = losses(np.full(2, 1.0), np.full(2, 0.5), np.full(2, 1.2))
+    shares, _ = choose(1, 2, table, few, 1, lambda share: float(share @ [9.0, 3.0, 1.0]))
+    assert shares[0].tolist() in ([0, 0, 1], [0.5, 0, 0.5], [1, 0, 0])
+    assert shares[0, 1] == 0
+
+
+def test_nothing_held_out_leaves_the_baseline_that_did_best_in_the_past() -> None:
+    unknown = losses(*np.full((3, 4), np.nan))
+    shares, scores = choose(1, 2, unknown, blocks(2, 2), 2, lambda share: float(share @ [0.0, 3.0, 1.0]))
+    assert shares.tolist() == [[0, 0, 1]] * 3
+    assert np.isnan(scores).all()
+
+
+def panel(kind: str, series: int = 12, length: int = 160) -> pd.DataFrame:
+    noise = np.random.default_rng(5).normal(size=(length, series))
+    values = {"white noise": noise, "random walk": noise.cumsum(0), "constant": np.ones((length, series))}[kind]
+    frame = pd.DataFrame(values, columns=[f"s{i:02}" for i in range(series)])
+    return frame.assign(day=pd.date_range("2024-01-01", periods=length))
+
+
+@pytest.mark.parametrize("kind", ["white noise", "random walk", "constant"])
+def test_what_cannot_be_learned_gets_a_baseline(kind: str) -> None:
+    model = Forecaster(**QUICK).fit(panel(kind))
+    assert not any("segrnn" in name for name in model.models())
+    assert model.networks_ == []
+
+
+def test_what_can_be_learned_gets_the_network_and_it_is_said(forecast: Run, tmp_path: Path) -> None:
+    day = np.arange(300)
+    wave = 50 + 10 * np.sin(day[:, None] * 2 * np.pi / 9.3 + np.arange(12))  # no whole season: naive forecasts fail
+    frame = pd.DataFrame(wave, columns=[f"s{i}" for i in range(12)]).assign(
+        day=pd.date_range("2024-01-01", periods=300)
+    )
+    path, store = tmp_path / "waves.csv", tmp_path / "store"
+    frame.to_csv(path, index=False)
+    fitted = forecast("fit", path, "--artifact", store, "--steps", 300, "-p", "hidden_size=16", "--horizon", 6)
+    assert "model    segrnn" in fitted.err
+    assert "guard    MASE" in fitted.err
+    assert set(forecast("predict", "--artifact", store, "--explain").frame["model"]) == {"segrnn"}
+    shown = json.loads(forecast("inspect", "--artifact", store, "--json").out)
+    assert shown["scores"]["segrnn"] < shown["scores"]["theta"]
+    assert set(shown["models"].values()) == {"segrnn"}
+
+
+def test_a_baseline_is_a_model_too(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    fitted = forecast("fit", passengers, "--artifact", store, "--model", "seasonal-naive")
+    assert "model    seasonal-naive" in fitted.err
+    found = forecast("predict", "--artifact", store, "--explain").frame
+    last = pd.read_csv(passengers)["passengers"].to_numpy(float)
+    assert found["forecast"].tolist() == [*last[-12:], *last[-12:-6]]
+    assert set(found["model"]) == {"seasonal-naive"}
+    assert (found["lo_95"] < found["hi_95"]).all()
+    assert (found["lo_80"] < found["hi_80"]).all()
+
+
+def test_without_the_guard_the_network_forecasts_whatever_it_does() -> None:
+    model = Forecaster(**QUICK, guard=False).fit(panel("random walk"))
+    assert set(model.models()) == {"segrnn"}
+
+
+def test_an_unseen_series_is_forecast_by_what_the_panel_chose() -> None:
+    frame = panel("random walk")
+    model = Forecaster(**QUICK).fit(frame.drop(columns="s11"), None)
+    found = model.predict(frame, explain=True)
+    assert set(found[found["series"] == "s11"]["model"]) == {model.fitted_.mixture.names(np.zeros(1, int))[0]}
+
+
+def test_an_unknown_baseline_or_metric_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="did you mean 'theta'"):
+        Forecaster(**QUICK, baselines=("thetta",)).fit(panel("constant"))
+    with pytest.raises(UsageError, match="metric"):
+        Forecaster(**QUICK, metric="mape").fit(panel("constant"))
+
+
+@pytest.mark.parametrize("metric", ["mase", "rmsse", "mae", "rmse", "smape"])
+def test_every_metric_compares(metric: str) -> None:
+    model = Forecaster(**QUICK, metric=metric).fit(panel("random walk", 3, 90))
+    assert all(np.isfinite(score) for score in model.fitted_.config.scores.values())
