@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -438,11 +438,18 @@ class Forecaster(NestedParams, BaseEstimator):
         table, jobs = _table(X), jobs or self.jobs
         if frozen:
             config = self._check_fitted().config
-            panel, schema, own, levels = self._panel(table, None, None), config.table, self.fitted_.settings().model, config.levels
+            panel, schema, own, levels = (
+                self._panel(table, None, None),
+                config.table,
+                self.fitted_.settings().model,
+                config.levels,
+            )
         else:
             panel, schema = self._read(table, on_read)
             own, levels = self.model, LEVELS
-        panel = panel.select(np.flatnonzero(np.array(panel.status) != "missing"))
+        gone = np.array(panel.status) == "missing"
+        missing = tuple(panel.ids[i] for i in np.flatnonzero(gone))
+        panel = panel.select(np.flatnonzero(~gone))
         origins = choose_origins(panel, rolling.windows, rolling.step, table.name)
         if frozen:
             self._say_seen(panel, origins)
@@ -458,9 +465,10 @@ class Forecaster(NestedParams, BaseEstimator):
                 if name in BASELINES
                 else partial(fold._fit_fold, schema, table.name, report)
             )
-        return backtest(
+        found = backtest(
             panel, schema, fits, origins, levels, refit=rolling.refit and not frozen, jobs=jobs, on_fold=on_fold
         )
+        return replace(found, missing=missing)
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
         """The weight that an attention model gives to each step of the past, a row per series and step.
@@ -607,14 +615,11 @@ class Forecaster(NestedParams, BaseEstimator):
                 self.networks_, windows, index, place, margins=margins, power=config.power, seed=seed
             )
 
-
     def _after(self, panel: Panel) -> NDArray[np.float64]:
         """Quantiles of what comes after each series of a panel, [series, horizon, levels]."""
         return self._quantiles(panel, np.arange(len(panel)))
 
-    def _fit_fold(
-        self, schema: Schema, name: str, on_step: Callable[[Progress], None] | None, past: Panel
-    ) -> Predict:
+    def _fit_fold(self, schema: Schema, name: str, on_step: Callable[[Progress], None] | None, past: Panel) -> Predict:
         """Fit to a panel as it stood at an origin; what comes back forecasts from it and from later ones."""
         deadline = None if self.budget is None else time.monotonic() + self.budget
         lags = choose_lags(past, schema.season)

@@ -11,11 +11,10 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from forecast.evaluation.metrics import seasonal_errors
 from forecast.evaluation.origins import cut
 from forecast.evaluation.quantiles import output_numbers
 from forecast.evaluation.references import Fit, baseline_fit
-from forecast.evaluation.tables import REFERENCE, Judged, forecasts_table, measure_tables
+from forecast.evaluation.tables import REFERENCE, Judged, forecasts_table, in_sample_errors, measure_tables
 from forecast.series.panel import Integers, Panel
 from forecast.series.schema import Schema
 from forecast.settings import OutputSettings
@@ -42,6 +41,7 @@ class Backtest:
         ``lo_80`` and so on
     season : steps back of the seasonal naive forecast, and of the unit of `mase`; 1 is the value before
     origins : the times after which the longest series was forecast, the oldest first
+    missing : ids of series that were left out, as they have too few values
     """
 
     overall: pd.DataFrame
@@ -50,6 +50,7 @@ class Backtest:
     forecasts: pd.DataFrame
     season: int
     origins: tuple[str, ...]
+    missing: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,10 +132,7 @@ def backtest(
             said.add((name, message))
         if on_fold is not None:
             on_fold(Fold(done, len(tasks), name))
-    before = panel.observed & (np.arange(panel.offsets[-1]) < _ends(panel, origins[0]))
-    scale, squared = (
-        seasonal_errors(panel.values, before, panel.offsets, season, power) for power in (1, 2)
-    )
+    scale, squared = in_sample_errors(panel, origins[0], season)
     judged = Judged(panel, schema, actual, numbers, intervals, scale, squared)
     overall, by_series, by_step = measure_tables(judged)
     overall = overall.assign(
@@ -151,9 +149,7 @@ def _fold(panel: Panel, fit: Fit, origins: Integers) -> _Result:
         predict = fit(panel.until(origins[0]))
         fitted = time.perf_counter()
         together = max(1, SLOTS // len(panel.values))
-        parts = [
-            predict(cut(panel, origins[low : low + together]).panel) for low in range(0, len(origins), together)
-        ]
+        parts = [predict(cut(panel, origins[low : low + together]).panel) for low in range(0, len(origins), together)]
         return _Result(np.concatenate(parts), fitted - start, time.perf_counter() - fitted, messages)
 
 
@@ -178,8 +174,3 @@ def _laid_out(values: Values, series: Integers, origin: Integers, size: tuple[in
     result = np.full(size, np.nan)
     result[series, origin] = values
     return result
-
-
-def _ends(panel: Panel, origin: Integers) -> Integers:
-    """[slots], the slot of the flat arrays at which what lies after an origin of each series begins."""
-    return np.repeat(panel.offsets[:-1] + origin - panel.starts + 1, np.diff(panel.offsets))

@@ -93,9 +93,7 @@ def wape(actual: Values, forecast: Values, axis: Axes = None) -> Values:
     return _divided(_sum(np.abs(actual - forecast), actual, axis), _sum(np.abs(actual), actual, axis))
 
 
-def weighted_quantile_loss(
-    actual: Values, quantiles: Values, levels: tuple[float, ...], axis: Axes = None
-) -> Values:
+def weighted_quantile_loss(actual: Values, quantiles: Values, levels: tuple[float, ...], axis: Axes = None) -> Values:
     """Mean over the levels of twice the quantile loss over the sum of absolute values (Park et al. 2022).
 
     With many levels it comes near to the continuous ranked probability score (Gneiting and Raftery 2007), in the same
@@ -132,9 +130,7 @@ def width(actual: Values, lower: Values, upper: Values, scale: Values | None = N
     return _mean((upper - lower) / unit, actual / unit, axis)
 
 
-def msis(
-    actual: Values, lower: Values, upper: Values, level: float, scale: Values, axis: Axes = None
-) -> Values:
+def msis(actual: Values, lower: Values, upper: Values, level: float, scale: Values, axis: Axes = None) -> Values:
     """Mean scaled interval score (Gneiting and Raftery 2007; scaled as in the M4 competition, 2020).
 
     The width of the interval, and 2 / (1 - level) times as much as a value lies beyond it, in the unit of MASE.
@@ -218,4 +214,5 @@ def _sum(errors: Values, counted: Values, axis: Axes) -> Values:
 
 def _divided(above: Values, below: Values) -> Values:
     """A quotient, NaN where the divisor is zero."""
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) != 0)
+    nothing = np.full(np.shape(above), np.nan)
+    return np.asarray(np.divide(above, below, out=nothing, where=np.asarray(below) != 0))

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import BadData
-from forecast.evaluation.metrics import Axes, measures, skill
+from forecast.evaluation.metrics import Axes, measures, seasonal_errors, skill
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.panel import Integers, Panel
 from forecast.series.schema import Schema
@@ -40,6 +40,19 @@ class Judged:
     intervals: tuple[float, ...]
     scale: Values
     squared_scale: Values
+
+
+def in_sample_errors(panel: Panel, origin: Integers, season: int) -> tuple[Values, Values]:
+    """Units of MASE and RMSSE from the values up to an origin: mean absolute and squared error of seasonal naive.
+
+    Parameters
+    ----------
+    origin : [series], grid positions
+    """
+    end = panel.offsets[:-1] + origin - panel.starts + 1
+    before = panel.observed & (np.arange(panel.offsets[-1]) < np.repeat(end, np.diff(panel.offsets)))
+    absolute, squared = (seasonal_errors(panel.values, before, panel.offsets, season, power) for power in (1, 2))
+    return absolute, squared
 
 
 def measure_tables(judged: Judged) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
