@@ -1,6 +1,7 @@
 """Tables of measures, as backtest and score put them out: to a terminal, as CSV, Parquet or JSON."""
 
 import json
+import math
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,8 +14,17 @@ from forecast.durable import replace_file
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN = ("skill", "mase", "rmsse", "smape", "wql", "coverage_80", "coverage_95", "msis", "fit_seconds")
-"""Measures that a terminal has room for; all are in the CSV."""
+SHOWN = {
+    "skill": "skill",
+    "mase": "mase",
+    "smape": "smape",
+    "wql": "wql",
+    "coverage_80": "in 80%",
+    "coverage_95": "in 95%",
+    "msis": "msis",
+    "fit_seconds": "fit s",
+}
+"""Measures that a terminal of 80 columns has room for, and what stands over them; all are in the CSV."""
 
 
 class Measured(Protocol):
@@ -82,14 +92,17 @@ def _print(frame: "pd.DataFrame") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    names = [name for name in frame.columns if name in frame.columns[: list(frame.columns).index("skill")]]
-    table = Table(box=SIMPLE_HEAD)
+    names = frame.columns[: list(frame.columns).index("skill")].tolist()
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name in names:
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name == "model")
     shown = [name for name in SHOWN if name in frame.columns]
     for name in shown:
-        table.add_column(name.replace("_", " "), justify="right")
+        table.add_column(SHOWN[name], justify="right", no_wrap=True)
     for row in frame[[*names, *shown]].itertuples(index=False):
-        cells = [str(cell) for cell in row[: len(names)]]
-        table.add_row(*cells, *("" if cell != cell else f"{cell:.3f}" for cell in row[len(names) :]))
+        table.add_row(*map(str, row[: len(names)]), *map(_text, row[len(names) :]))
     Console().print(table)
+
+
+def _text(number: float) -> str:
+    return "" if math.isnan(number) else f"{number:.3f}" if abs(number) < 10 else f"{number:.1f}"
