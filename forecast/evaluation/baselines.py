@@ -6,14 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import UsageError, did_you_mean
+from forecast.evaluation.smoothing import ets_forecast
 from forecast.evaluation.theta import by_season, theta_forecast
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-SEASONS = 8  # seasons that seasonal-mean looks back at
-LONGEST = 2_000  # steps that theta looks back at, or ten seasons if they are more
-CHUNK = 1_024, 2_000_000  # windows, and values, worked on at a time: what a cache holds
+MEAN_SEASONS = 8  # seasons that seasonal-mean looks back at
+LONGEST, LONGEST_SEASONS = 200, 10  # steps or seasons, the more, that theta and ets look back at
+CHUNK = 512, 2_000_000  # windows, and values, worked on at a time: what a cache holds
 
 
 def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, season: int) -> Values:
@@ -21,13 +22,15 @@ def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, sea
 
     `last` repeats the last observed value, `seasonal-naive` the last season, `drift` continues the line from the first
     observed value to the last, `mean` is the mean of all observed values, `seasonal-mean` that of each phase over the
-    last eight seasons (without a season: of the last eight steps), `theta` the Theta method. Where `seasonal-naive`
-    and `theta` need a value that is missing, the one the fewest whole seasons back stands in, else the last one
-    observed before. A window shorter than one season is forecast as if it had none.
+    last eight seasons (without a season: of the last eight steps). `theta` is the Theta method, `auto-theta` the one
+    that chooses theta, `ets` exponential smoothing whose shape is chosen by AICc; these three look at the last ten
+    seasons, or 200 steps if they are more. Where they or `seasonal-naive` meet a missing value, the one the fewest
+    whole seasons back stands in, else the last one observed before. A window shorter than one season is forecast as if
+    it had none.
 
     Parameters
     ----------
-    name : one of `BASELINES`
+    name : one of `BASELINES` or `AUTOMATIC`
     past, observed : [windows, span], padded on the left; the last column is the newest step
     horizon : steps
     season : steps; 1 means none
@@ -40,6 +43,8 @@ def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, sea
     ------
     UsageError
         If there is no baseline of that name.
+    Unavailable
+        If the name is one of `AUTOMATIC` and statsmodels is not installed.
     """
     if name not in _METHODS:
         hint = did_you_mean(name, list(_METHODS))
@@ -103,17 +108,29 @@ def _mean(values: Values, observed: Mask, horizon: int, season: int) -> Values:
 
 
 def _seasonal_mean(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    counts = by_season(observed, season)[:, -SEASONS:].sum(1)  # [windows, season]
-    means = by_season(values, season)[:, -SEASONS:].sum(1) / np.maximum(counts, 1)
+    counts = by_season(observed, season)[:, -MEAN_SEASONS:].sum(1)  # [windows, season]
+    means = by_season(values, season)[:, -MEAN_SEASONS:].sum(1) / np.maximum(counts, 1)
     latest = _seasonal_naive(values, observed, season, season)
     return np.where(counts > 0, means, latest)[:, np.arange(horizon) % season]
 
 
 def _theta(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    start = observed.argmax(1)
-    longest = max(LONGEST, 10 * season)
-    start = np.maximum(start - max(0, values.shape[1] - longest), 0)
-    return theta_forecast(filled(values, observed, season)[:, -longest:], start, horizon, season)
+    return theta_forecast(*_recent(values, observed, season), horizon, season)
+
+
+def _auto_theta(values: Values, observed: Mask, horizon: int, season: int) -> Values:
+    return theta_forecast(*_recent(values, observed, season), horizon, season, best_theta=True)
+
+
+def _ets(values: Values, observed: Mask, horizon: int, season: int) -> Values:
+    return ets_forecast(*_recent(values, observed, season), horizon, season)
+
+
+def _recent(values: Values, observed: Mask, season: int) -> tuple[Values, NDArray[np.int64]]:
+    """The newest steps without gaps, and the column where each window begins in them."""
+    longest = max(LONGEST, LONGEST_SEASONS * season)
+    start = np.maximum(observed.argmax(1) - max(0, values.shape[1] - longest), 0)
+    return filled(values, observed, season)[:, -longest:], start
 
 
 Method = Callable[[Values, Mask, int, int], Values]
@@ -125,6 +142,9 @@ _METHODS: dict[str, Method] = {
     "mean": _mean,
     "seasonal-mean": _seasonal_mean,
     "theta": _theta,
+    "auto-theta": _auto_theta,
+    "ets": _ets,
 }
 
-BASELINES: tuple[str, ...] = tuple(_METHODS)
+AUTOMATIC: tuple[str, ...] = ("ets",)  # these need the extra `stats`
+BASELINES: tuple[str, ...] = tuple(name for name in _METHODS if name not in AUTOMATIC)

@@ -10,18 +10,18 @@ Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
 Slot = TypeVar("Slot", bound=np.generic)
 
-SMOOTHING = np.sin(np.arange(2, 33) * np.pi / 64) ** 2  # 0.01 to 1, closest where the forecast feels it most
-SEASONS = 3  # fewer say too little about each phase, as the M4 competition had it
-LIMIT = 1.645  # 90 % limit of an autocorrelation that is zero
+SMOOTHING = np.sin(np.arange(2, 25) * np.pi / 48) ** 2  # 0.02 to 1, closest at both ends; a finer grid gains nothing
+SEASONS = 2  # fewer leave no moving average for some phase
+LIMIT = 1.2816  # 90 % limit of an autocorrelation that is zero; one-sided, as a negative one is no season
 FEW = 4  # a line through fewer values runs away
 LEAST_INDEX = 0.05  # dividing by a smaller one blows noise up
 
 
-def theta_forecast(values: Values, start: Counts, horizon: int, season: int) -> Values:
+def theta_forecast(values: Values, start: Counts, horizon: int, season: int, best_theta: bool = False) -> Values:
     """Classical Theta: the mean of the trend line and of the smoothed line of doubled curvature.
 
     A season is taken out before and put back after where the autocorrelation at its lag passes the 90 % limit
-    (Fiorucci et al. 2016) and the series holds three of them: by classical decomposition, multiplicative if all values
+    (Fiorucci et al. 2016) and the series holds two of them: by classical decomposition, multiplicative if all values
     are positive and no index is close to zero, else additive. Coefficient and first level of the smoothing are those of
     the least squared error one step ahead. Fewer than four values repeat the last one.
 
@@ -30,6 +30,8 @@ def theta_forecast(values: Values, start: Counts, horizon: int, season: int) -> 
     values : [windows, span], without gaps from `start` on, zeros before; the last column is the newest
     start : [windows], column of each window's first value
     season : steps; 1 means none
+    best_theta : let the squared error choose theta, and so the weight of the trend line, as well (the optimised Theta
+        method of Fiorucci et al. 2016)
 
     Returns
     -------
@@ -40,7 +42,7 @@ def theta_forecast(values: Values, start: Counts, horizon: int, season: int) -> 
     profile = index[:, np.arange(-span, 0) % season]
     present = np.arange(span) >= start[:, None]
     level = np.where(divided[:, None], values / np.where(divided[:, None], profile, 1), values - profile)
-    forecast = _two_lines(np.where(present, level, 0.0), present, start, horizon)
+    forecast = _lines(np.where(present, level, 0.0), present, start, horizon, best_theta)
     profile = index[:, np.arange(horizon) % season]
     return np.where(divided[:, None], forecast * profile, forecast + profile)
 
@@ -86,8 +88,10 @@ def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
     moments = np.fft.irfft(power, size)[:, : season + 1]
     constant = moments[:, 0] <= 1e-24 * (values**2).sum(1)
     correlations = moments[:, 1:] / np.where(constant, 1.0, moments[:, 0])[:, None]
-    # Bartlett's variance under no correlation from this lag on; a negative correlation is no season
-    limit = LIMIT * np.sqrt((1 + 2 * (correlations[:, :-1] ** 2).sum(1)) / length)
+    # Bartlett's variance under no correlation from this lag on. Of length squared only length - season products are
+    # summed: without that count two or three seasons, however clear, seldom pass
+    products = np.maximum(length - season, 0)
+    limit = LIMIT * np.sqrt((1 + 2 * (correlations[:, :-1] ** 2).sum(1)) * products) / length
     seasonal: Mask = (length >= SEASONS * season) & ~constant & (correlations[:, -1] > limit)
     return seasonal
 
@@ -114,45 +118,84 @@ def _decompose(values: Values, start: Counts, season: int, multiplicative: bool)
     return index / mean if multiplicative else index - mean
 
 
-def _two_lines(values: Values, present: Mask, start: Counts, horizon: int) -> Values:
-    """Mean of the theta lines 0 (the trend) and 2 (smoothed), [windows, horizon]."""
-    span = values.shape[1]
-    length = (span - start).astype(np.float64)
-    time = np.where(present, np.arange(span) - (start[:, None] + span - 1) / 2, 0.0)  # centred in each window
-    mean = values.sum(1) / length
-    slope = (values * time).sum(1) / np.maximum((time**2).sum(1), 1.0)
-    bent = np.where(present, 2 * values - mean[:, None] - slope[:, None] * time, 0.0)
-    ahead = (length[:, None] - 1) / 2 + np.arange(1, horizon + 1)
-    forecast = (mean[:, None] + slope[:, None] * ahead + smoothed_level(bent, start)[:, None]) / 2
-    return np.where(length[:, None] < FEW, values[:, -1:], forecast)
+def _lines(values: Values, present: Mask, start: Counts, horizon: int, best_theta: bool) -> Values:
+    """Weighted sum of the trend line and a smoothed theta line, [windows, horizon].
 
-
-def smoothed_level(values: Values, start: Counts) -> Values:
-    """Last level of simple exponential smoothing at the best of `SMOOTHING`, [windows].
-
-    A level is linear in the first one, so that for each coefficient the best first level has a closed form.
+    The line of curvature theta has the weight 1 / theta, the trend line the rest, so that their sum is the trend line
+    by its weight and the smoothed values less as much of the trend line. Theta 2 weighs both by a half.
     """
-    windows, span = values.shape
-    mean = values.sum(1) / (span - start)
-    steps = np.ascontiguousarray(np.where(np.arange(span) >= start[:, None], values - mean[:, None], 0.0).T)
-    coefficient, decay = SMOOTHING[:, None], 1 - SMOOTHING[:, None]
-    # level: from a first level of zero; share: how much of another first level is left in it
-    level, share, squares, products, weight = (np.zeros((len(SMOOTHING), windows)) for _ in range(5))
-    error, buffer = np.empty_like(level), np.empty_like(level)
-    begins = np.bincount(start, minlength=span) > 0
-    for step in range(int(start.min(initial=span)), span):
-        if begins[step]:
-            share[:, start == step] = 1.0
-        np.subtract(steps[step], level, out=error)
-        squares += np.multiply(error, error, out=buffer)
-        products += np.multiply(error, share, out=buffer)
-        weight += np.multiply(share, share, out=buffer)
-        level += np.multiply(error, coefficient, out=buffer)
-        share *= decay
-        if step % 32 == 0:
-            share[share < 1e-30] = 0.0  # denormal numbers are slow
-    first = products / weight
-    best = (squares - products * first).argmin(0)
-    here = (best, np.arange(windows))
-    newest: Values = mean + level[here] + share[here] * first[here]
+    span = values.shape[1]
+    length = (span - start).astype(np.float64)[:, None]
+    mean = values.sum(1, keepdims=True) / length
+    time = np.where(present, np.arange(span) - (start[:, None] + span - 1) / 2, 0.0)  # centred in each window
+    slope = (values * time).sum(1, keepdims=True) / np.maximum((time**2).sum(1, keepdims=True), 1.0)
+    centred = np.where(present, values - mean, 0.0)
+    if best_theta:
+        level, weight = _smoothed_with_trend(centred, slope * time, start)
+    else:
+        level, weight = _smoothed(centred - slope * time / 2, start), np.full(len(values), 0.5)
+    ahead = (length - 1) / 2 + np.arange(1, horizon + 1)
+    return np.where(length < FEW, values[:, -1:], mean + level[:, None] + weight[:, None] * slope * ahead)
+
+
+def _smoothed(values: Values, start: Counts) -> Values:
+    """Last level of simple exponential smoothing, coefficient and first level by least squares, [windows]."""
+    run = _Smoothing(values[None], start)
+    best = (run.squares[0] - run.shares[0] ** 2 / run.weight).argmin(0)
+    here = best, np.arange(len(values))
+    newest: Values = run.levels[0][here] + run.left[here] * run.shares[0][here] / run.weight[here]
     return newest
+
+
+def _smoothed_with_trend(values: Values, trend: Values, start: Counts) -> tuple[Values, Values]:
+    """The last level and the weight of the trend line between 0 and 1, by least squares as well, [windows] each."""
+    run = _Smoothing(np.stack([values, trend]), start)
+    # what the best first level leaves of the sums of squares and products
+    squares, product = run.squares - run.shares**2 / run.weight, run.product - run.shares.prod(0) / run.weight
+    trended = squares[1] > 1e-12 * run.squares[1]
+    weight = np.where(trended, np.clip(product / np.where(trended, squares[1], 1.0), 0, 1), 0.5)
+    best = (squares[0] - 2 * weight * product + weight**2 * squares[1]).argmin(0)
+    here = best, np.arange(len(values))
+    chosen: Values = weight[here]
+    levels = run.levels + run.left * run.shares / run.weight
+    newest: Values = levels[0][here] - chosen * levels[1][here]
+    return newest, chosen
+
+
+class _Smoothing:
+    """Simple exponential smoothing of one or two lines with every coefficient of `SMOOTHING`, from zero.
+
+    Another first level adds to each error in proportion, so that sums of products say what the best one is.
+
+    Attributes
+    ----------
+    levels : [lines, coefficients, windows], the last levels
+    squares, shares : [lines, coefficients, windows], sums of squared errors one step ahead, and of each error times the
+        share of the first level that is left in the level
+    product : [coefficients, windows], sum of the products of two lines' errors
+    weight, left : [coefficients, windows], sum of the squared shares; the share left in the last level
+    """
+
+    def __init__(self, lines: Values, start: Counts) -> None:
+        count, windows, span = lines.shape
+        coefficient, decay = SMOOTHING[:, None], 1 - SMOOTHING[:, None]
+        steps = np.ascontiguousarray(lines.transpose(2, 0, 1))[:, :, None]  # [span, lines, 1, windows]
+        shape = len(SMOOTHING), windows
+        self.levels, self.squares, self.shares = (np.zeros((count, *shape)) for _ in range(3))
+        self.product, share = np.zeros(shape), np.zeros(shape)
+        errors, buffer = np.empty_like(self.levels), np.empty_like(self.levels)
+        begins = np.bincount(start, minlength=span) > 0
+        for step in range(int(start.min(initial=span)), span):
+            if begins[step]:
+                share[:, start == step] = 1.0
+            np.subtract(steps[step], self.levels, out=errors)
+            self.squares += np.multiply(errors, errors, out=buffer)
+            self.shares += np.multiply(errors, share, out=buffer)
+            if count == 2:
+                self.product += np.multiply(errors[0], errors[1], out=buffer[0])
+            self.levels += np.multiply(errors, coefficient, out=buffer)
+            share *= decay
+            if step % 32 == 0:
+                share[share < 1e-30] = 0.0  # denormal numbers are slow
+        self.weight = (1 - decay ** (2 * (span - start))) / (1 - decay**2)
+        self.left = share
