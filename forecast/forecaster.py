@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,13 +20,17 @@ from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.errors import ArtifactRefused, BadData, ForecastError, UsageError
 from forecast.evaluation.backtest import Backtest, Fold, backtest
 from forecast.evaluation.baselines import BASELINES
-from forecast.evaluation.calibration import conformal_margins, say_few_scores
+from forecast.evaluation.calibration import say_few_scores
 from forecast.evaluation.metrics import mase, seasonal_errors
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS, output_numbers
-from forecast.evaluation.references import Fit, Predict, baseline_fit
-from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.evaluation.references import Fit, Predict
+from forecast.evaluation.tables import REFERENCE
+from forecast.models.shared.model import RecurrentModel
 from forecast.parameters import NestedParams
+from forecast.selection.auto import compared_with, train_networks
+from forecast.selection.components import NETWORK, memory_of
+from forecast.selection.mixture import choose_mixture
 from forecast.series.building import (
     add_future,
     build_panel,
@@ -45,15 +50,16 @@ from forecast.series.schema import Schema
 from forecast.series.season import panel_seasons
 from forecast.series.spans import choose_lags, choose_lookback
 from forecast.series.table import Table
-from forecast.series.transforms import fit_power
-from forecast.series.windows import Windows
+from forecast.series.transforms import fit_power, undo_power
 from forecast.series.writing import forecast_frame, guard_formulas, interval_columns
 from forecast.settings import BacktestSettings, OutputSettings, TableSettings, TrainSettings
 from forecast.training.devices import pick_device, threads
-from forecast.training.fitting import choose_spans, fit_networks
-from forecast.training.inputs import make_windows, network_shape
+from forecast.training.fitting import Fitter
+from forecast.training.holding import choose_spans, held_out_places
+from forecast.training.inputs import Inputs, network_shape, numbers_in
 from forecast.training.loop import Progress
-from forecast.training.members import predict_quantiles, rebuild
+from forecast.training.members import median_of_members, network_quantiles, rebuild
+from forecast.training.plan import Member
 
 log = logging.getLogger("forecast")
 
@@ -109,11 +115,11 @@ class Forecaster(NestedParams, BaseEstimator):
 
     def __init__(
         self,
-        model: str = "segrnn",
+        model: str = "auto",
         params: dict[str, Any] | None = None,
         horizon: int | None = None,
         lookback: int | None = None,
-        scaling: Literal["standard", "robust", "mean", "last", "none"] = "standard",
+        scaling: Literal["standard", "robust", "mean", "last", "none"] | None = None,
         transform: Literal["none", "log", "power"] = "none",
         loss: Literal["quantile", "mae", "mse", "huber"] = "quantile",
         optimizer: Literal["adamw", "adam"] = "adamw",
@@ -126,7 +132,10 @@ class Forecaster(NestedParams, BaseEstimator):
         steps: int | None = None,
         plan: str | None = None,
         members: int | None = None,
-        jobs: int = 1,
+        jobs: int | None = None,
+        baselines: Names = BASELINES,
+        guard: bool = True,
+        metric: Literal["mase", "rmsse", "mae", "rmse", "smape"] = "mase",
         seed: int = 0,
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         layout: Literal["long", "wide", "rows"] | None = None,
@@ -165,6 +174,9 @@ class Forecaster(NestedParams, BaseEstimator):
         self.plan = plan
         self.members = members
         self.jobs = jobs
+        self.baselines = baselines
+        self.guard = guard
+        self.metric = metric
         self.seed = seed
         self.device = device
         self.layout = layout
@@ -241,37 +253,53 @@ class Forecaster(NestedParams, BaseEstimator):
         on_step: Callable[[Progress], None] | None = None,
     ) -> Fitted:
         settings, _ = self._settings()
-        horizon = panel.ahead
+        horizon, longest = panel.ahead, int(panel.lengths.max())
         lags = choose_lags(panel, schema.season)
-        lookback = settings.lookback or choose_lookback(horizon, lags, int(panel.lengths.max()))
-        used = panel.select(np.flatnonzero(~np.isin(panel.status, SKIPPED)))
-        longest = int(used.lengths.max())
-        if longest < horizon + 2:
+        lookback = settings.lookback or choose_lookback(horizon, lags, longest)
+        kept = np.flatnonzero(~np.isin(panel.status, SKIPPED))
+        used = panel.select(kept)
+        if int(used.lengths.max()) < horizon + 2:
             raise BadData(
-                f"{name}: the longest series has {longest} values, too few to learn a horizon of {horizon} from; "
-                "pass a smaller --horizon"
+                f"{name}: the longest series has {int(used.lengths.max())} values, too few to learn a horizon of "
+                f"{horizon} from; pass a smaller --horizon"
             )
+        season = schema.season[0] if schema.season else 1
         spans = choose_spans(used.lengths, lookback, horizon, lags[0] if lags else 1)
-        power = fit_power(settings.transform, used, schema.season[0] if schema.season else 1)
+        power = fit_power(settings.transform, used, season)
         statistics = fit_statistics(used, schema, spans.train_end)
-        shape = network_shape(schema, horizon, lookback, lags, LEVELS, len(panel), settings)
-        device = pick_device(settings.device)
-        numbers = np.flatnonzero(~np.isin(panel.status, SKIPPED)) + 1
-        windows = make_windows(used, schema, statistics, shape, power, settings, numbers, device)
-        plan, trained, held_out = fit_networks(
-            windows,
-            spans,
-            shape,
-            settings,
-            plan=read_plan(settings.plan) if settings.plan else None,
-            deadline=deadline,
-            on_step=on_step,
+        inputs = Inputs.of(
+            used,
+            schema,
+            statistics,
+            power=power,
+            lags=lags,
+            levels=LEVELS,
+            ids=panel.ids,
+            loss=settings.loss,
+            horizon=horizon,
+            device=pick_device(settings.device),
         )
-        if any(cut is not None and cut < LEAST_STEPS for cut in plan.cuts):
-            fewest = min(member.steps for member in trained)
+        fitter = Fitter(inputs, spans, held_out_places(spans), settings)
+        plan = read_plan(settings.plan) if settings.plan else None
+        plan, trained = train_networks(fitter, lookback, plan, deadline, on_step)
+        if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
+            fewest = min(one.steps for one in trained)
             log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", fewest)
-        say_few_scores(len(held_out.actual), COMMON)
-        history = panel.tail(lookback + max(lags, default=0))
+        mixture = choose_mixture(
+            inputs,
+            fitter.places,
+            median_of_members([one.held_out.numpy() for one in trained]) if trained else None,
+            compared_with(settings),
+            lookback=lookback,
+            memory=memory_of(lookback, lags, longest),
+            power=power,
+            metric=settings.metric,
+        )
+        say_few_scores(mixture.calibration.windows, COMMON)
+        if NETWORK not in mixture.components:
+            trained = []  # their weights are of no use
+        seen = [member.lookback + max(lags, default=0) for member in plan.members if trained]
+        history = panel.tail(max(mixture.memory, lookback, *seen))
         return Fitted(
             config=Config(
                 table=schema,
@@ -279,22 +307,22 @@ class Forecaster(NestedParams, BaseEstimator):
                 plan=plan,
                 horizon=horizon,
                 lookback=lookback,
+                memory=mixture.memory,
                 lags=lags,
-                levels=shape.levels,
+                levels=LEVELS,
                 power=power,
                 train_end=str(format_positions(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0]),
-                validation=tuple(member.validation for member in trained),
-                trained_steps=tuple(member.steps for member in trained),
+                components=mixture.components,
+                scores=mixture.scores,
+                validation=tuple(one.validation for one in trained),
+                trained_steps=tuple(one.steps for one in trained),
             ),
             statistics=statistics,
-            level=mean_level(history),
-            seasonal_error=seasonal_errors(
-                panel.values, panel.observed, panel.offsets, schema.season[0] if schema.season else 1
-            ),
-            margins=conformal_margins(held_out.quantiles, held_out.actual, held_out.observed, shape.levels),
-            calibrated_on=len(held_out.actual),
+            level=mean_level(panel.tail(lookback + max(lags, default=0))),
+            seasonal_error=seasonal_errors(panel.values, panel.observed, panel.offsets, season),
+            mixture=mixture,
             history=history,
-            weights=[{name: value.numpy() for name, value in member.weights.items()} for member in trained],
+            weights=[{name: value.numpy() for name, value in one.weights.items()} for one in trained],
         )
 
     def predict(
@@ -350,7 +378,7 @@ class Forecaster(NestedParams, BaseEstimator):
         require_known(panel, config.table, horizon, "the saved table" if given is None else _table(given).name)
         words = np.array(panel.status)
         series = panel.order[~np.isin(words[panel.order], SKIPPED)]
-        quantiles = self._quantiles(panel, series)[:, :horizon]
+        quantiles = self._quantiles(panel, series, joint=output.joint)[:, :horizon]
         columns = ["forecast", *interval_columns(output.levels)]
         numbers = output_numbers(quantiles, config.levels, output)
         calendar = calendar_of(config.table)
@@ -360,7 +388,9 @@ class Forecaster(NestedParams, BaseEstimator):
         if output.integer:
             frame[columns] = frame[columns].astype(np.int64)
         if output.explain:
-            frame["model"], frame["status"] = fitted.settings().model, np.repeat(words[series], horizon)
+            numbers_of = numbers_in(fitted.history.ids, panel.ids)[series]
+            frame["model"] = np.repeat(self._model_names(numbers_of), horizon)
+            frame["status"] = np.repeat(words[series], horizon)
         if output.excel_safe:
             frame = guard_formulas(frame, config.table.ids)
         skipped = {panel.ids[i]: str(words[i]) for i in np.flatnonzero(np.isin(words, SKIPPED))}
@@ -435,7 +465,7 @@ class Forecaster(NestedParams, BaseEstimator):
             As `fit` does; and if the series are too short for a single origin.
         """
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
-        table, jobs = _table(X), jobs or self.jobs
+        table, jobs = _table(X), jobs or self.jobs or 1
         if frozen:
             config = self._check_fitted().config
             panel, schema, own, levels = (
@@ -455,16 +485,12 @@ class Forecaster(NestedParams, BaseEstimator):
             self._say_seen(panel, origins)
         elif not self.season:
             schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
-        season = schema.season[0] if schema.season else 1
         fits: dict[str, Fit] = {own: lambda past: self._after} if frozen else {}
         report = on_step if jobs == 1 else None  # what shows it cannot follow into other processes
-        for name in (name for name in models or (own,) if name not in fits):
-            fold = clone(self).set_params(model=name, jobs=1)
-            fits[name] = (
-                baseline_fit(name, season, levels)
-                if name in BASELINES
-                else partial(fold._fit_fold, schema, table.name, report)
-            )
+        for name in models or (own,):
+            if name not in fits and name != REFERENCE:
+                fold = clone(self).set_params(model=name, jobs=self.jobs if jobs == 1 else 1)
+                fits[name] = partial(fold._fit_fold, schema, table.name, report)
         found = backtest(
             panel, schema, fits, origins, levels, refit=rolling.refit and not frozen, jobs=jobs, on_fold=on_fold
         )
@@ -479,15 +505,21 @@ class Forecaster(NestedParams, BaseEstimator):
             If the model has no attention.
         """
         fitted = self._check_fitted()
-        network = self.networks_[0]
-        weigh = getattr(network, "attention", None)
-        if weigh is None:
-            raise UsageError(f"model {fitted.settings().model} has no attention; fit attention-lstm")
+        weighing: list[tuple[Member, Any]] = [
+            (member, n)
+            for member, n in zip(fitted.config.networks, self.networks_, strict=True)
+            if hasattr(n, "attention")
+        ]
+        if not weighing:
+            raise UsageError("no network with attention forecasts here; fit --model attention-lstm --no-guard")
+        member, network = weighing[0]
         panel = self._panel(X, None, None)
         series = panel.order[~np.isin(np.array(panel.status)[panel.order], SKIPPED)]
-        windows, index, place = self._ready(panel, series)
+        windows = self._inputs(panel).windows(member)
+        index = torch.from_numpy(np.ascontiguousarray(series)).to(windows.device)
         with torch.no_grad():
-            weights = weigh(windows.batch(index, place)).cpu().double().numpy()  # [series, lookback]
+            batch = windows.batch(index, windows.lengths[index])
+            weights = network.attention(batch).cpu().double().numpy()  # [series, lookback]
         table = fitted.config.table
         positions = panel.origins[series][:, None] + np.arange(1 - weights.shape[1], 1)
         times = format_positions(table, calendar_of(table), positions.ravel())
@@ -541,19 +573,41 @@ class Forecaster(NestedParams, BaseEstimator):
     def _settle(self) -> None:
         """Rebuild from `fitted_` what is derived from it."""
         config = self.fitted_.config
-        settings = self.fitted_.settings()
         self.schema_, self.plan_ = config.table, config.plan
-        shape = self._shape()
-        device = pick_device(self.device)
-        weights = [{name: torch.from_numpy(a) for name, a in member.items()} for member in self.fitted_.weights]
-        self.networks_: list[RecurrentModel] = [rebuild(settings, shape, member, device) for member in weights]
+        device, series, loss = pick_device(self.device), len(self.fitted_.history), self.fitted_.settings().loss
+        self.networks_: list[RecurrentModel] = []
+        for member, arrays in zip(config.networks, self.fitted_.weights, strict=True):
+            shape = network_shape(
+                config.table, config.horizon, member.lookback, config.lags, config.levels, series, loss
+            )
+            weights = {name: torch.from_numpy(array) for name, array in arrays.items()}
+            self.networks_.append(rebuild(member, shape, weights, device))
 
-    def _shape(self) -> Shape:
-        config, series = self.fitted_.config, len(self.fitted_.history)
-        settings = self.fitted_.settings()
-        return network_shape(
-            config.table, config.horizon, config.lookback, config.lags, config.levels, series, settings
-        )
+    def describe(self) -> list[str]:
+        """What forecasts, and how it and what it was compared with did on held-out values, as lines."""
+        fitted = self._check_fitted()
+        counts = Counter(self.models())
+        whole = len(fitted.history)
+        shares = [name if n == whole else f"{name} for {n:,} series" for name, n in counts.most_common()]
+        scores = fitted.config.scores
+        networks = "+".join(dict.fromkeys(member.model for member in self.plan_.members)) or NETWORK
+        others = [
+            f"{networks if name == NETWORK else name} {score:.3g}"
+            for name, score in sorted(scores.items(), key=lambda one: one[1])
+            if name != "chosen"
+        ]
+        metric = fitted.settings().metric.upper()
+        held = f"{metric} {scores['chosen']:.3g} held out; {', '.join(others)}" if scores else "nothing was held out"
+        return [f"model    {', '.join(shares)}", f"guard    {held}"]
+
+    def models(self) -> list[str]:
+        """What forecasts each series of the fit."""
+        return self._model_names(np.arange(1, len(self._check_fitted().history) + 1))
+
+    def _model_names(self, numbers: NDArray[np.int64]) -> list[str]:
+        """What forecasts each series, for a person."""
+        networks = "+".join(dict.fromkeys(member.model for member in self.fitted_.config.plan.members))
+        return [name.replace(NETWORK, networks) for name in self.fitted_.mixture.names(numbers)]
 
     def _check_fitted(self) -> Fitted:
         if not hasattr(self, "fitted_"):
@@ -585,35 +639,42 @@ class Forecaster(NestedParams, BaseEstimator):
         fitted = self.fitted_
         return compare(panel, fitted.history.ids, fitted.level, table.name, config.lookback, self.strict)
 
-    def _ready(
-        self, panel: Panel, series: NDArray[np.int64], position: NDArray[np.int64] | None = None
-    ) -> tuple[Windows, torch.Tensor, torch.Tensor]:
-        """The windows of a panel, and the index and position of some; of the newest where no position is given."""
-        config, network = self.fitted_.config, self.networks_[0]
-        settings = self.fitted_.settings()
-        shape = self._shape()
-        device = next(network.parameters()).device
-        rank = {one: i for i, one in enumerate(self.fitted_.history.ids, start=1)}
-        numbers = np.array([rank.get(one, 0) for one in panel.ids], np.int64)
-        windows = make_windows(
-            panel, config.table, self.fitted_.statistics, shape, config.power, settings, numbers, device
+    def _inputs(self, panel: Panel) -> Inputs:
+        fitted = self.fitted_
+        config = fitted.config
+        return Inputs.of(
+            panel,
+            config.table,
+            fitted.statistics,
+            power=config.power,
+            lags=config.lags,
+            levels=config.levels,
+            ids=fitted.history.ids,
+            loss=fitted.settings().loss,
+            horizon=config.horizon,
+            device=pick_device(self.device),
         )
-        index = torch.from_numpy(np.ascontiguousarray(series)).to(device)
-        place = panel.lengths[series] if position is None else position
-        return windows, index, torch.from_numpy(np.ascontiguousarray(place)).to(device)
 
     def _quantiles(
-        self, panel: Panel, series: NDArray[np.int64], position: NDArray[np.int64] | None = None
+        self,
+        panel: Panel,
+        series: NDArray[np.int64],
+        position: NDArray[np.int64] | None = None,
+        joint: bool = False,
     ) -> NDArray[np.float64]:
         """[windows, horizon, levels] in the target's own unit: what comes after slot `position` of each of `series`."""
-        config = self.fitted_.config
-        with threads(config.plan.threads):
-            windows, index, place = self._ready(panel, series, position)
-            seed = self.fitted_.settings().seed
-            margins = self.fitted_.margins
-            return predict_quantiles(
-                self.networks_, windows, index, place, margins=margins, power=config.power, seed=seed
-            )
+        fitted, inputs = self.fitted_, self._inputs(panel)
+        place = panel.lengths[series] if position is None else position
+        places = np.ascontiguousarray(series), np.ascontiguousarray(place)
+        plan, seed = fitted.config.plan, fitted.settings().seed
+        with threads(plan.threads):
+            members = [
+                network_quantiles(network, inputs.windows(member), places, seed)
+                for member, network in zip(fitted.config.networks, self.networks_, strict=True)
+            ]
+            network = median_of_members(members) if members else None
+            mixed = fitted.mixture.quantiles(inputs, places, inputs.numbers[series], network, joint)
+        return undo_power(mixed, fitted.config.power)
 
     def _after(self, panel: Panel) -> NDArray[np.float64]:
         """Quantiles of what comes after each series of a panel, [series, horizon, levels]."""

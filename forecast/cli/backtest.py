@@ -83,7 +83,7 @@ def _run(
     table: "Table",
     rolling: BacktestSettings,
     models: tuple[str, ...],
-    jobs: int,
+    jobs: int | None,
     frozen: bool,
 ) -> "Backtest":
     with fold_bar() as (on_fold, on_step):

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.evaluation.baselines import forecast_baseline
-from forecast.evaluation.calibration import conformal_margins
+from forecast.evaluation.calibration import calibrate, moved_by
 from forecast.evaluation.origins import cut
 from forecast.series.panel import Panel
 
@@ -47,16 +47,19 @@ def _fit(name: str, season: int, levels: tuple[float, ...], past: Panel) -> Pred
     if not len(found.series):
         return partial(_predict, name, season, np.zeros((horizon, len(levels)), np.float32))
     point, unit = _points(name, season, found.panel)
-    size = np.where(unit > 0, unit, 1.0)[:, None]
-    scaled = np.repeat((point / size)[..., None], len(levels), -1)
-    seen = np.isfinite(found.actual) & (unit > 0)[:, None]
-    actual = np.where(seen, found.actual, 0.0) / size
-    return partial(_predict, name, season, conformal_margins(scaled, actual, seen, levels))
+    margins = calibrate(
+        np.repeat(point[..., None], len(levels), -1),
+        np.nan_to_num(found.actual),
+        np.isfinite(found.actual),
+        unit,
+        levels,
+    ).margins
+    return partial(_predict, name, season, margins)
 
 
 def _predict(name: str, season: int, margins: NDArray[np.float32], panel: Panel) -> Values:
     point, unit = _points(name, season, panel)
-    return np.asarray(point[..., None] + unit[:, None, None] * margins)
+    return moved_by(np.repeat(point[..., None], margins.shape[1], -1), unit[:, None, None] * margins)
 
 
 def _points(name: str, season: int, panel: Panel) -> tuple[Values, Values]:

@@ -31,7 +31,7 @@ def test_json_holds_all_tables(forecast: Run, passengers: Path, tmp_path: Path) 
     assert told == json.loads(place.read_text())
     assert told["origins"] == ["1960-03", "1960-09"]
     assert (told["horizon"], told["season"]) == (3, 12)
-    assert [row["model"] for row in told["overall"]] == ["seasonal-naive", "segrnn"]
+    assert [row["model"] for row in told["overall"]] == ["seasonal-naive", "auto"]
     assert len(told["by_series"]) == 2
     assert len(told["by_step"]) == 6
     assert len(pd.read_parquet(rows)) == 12
@@ -56,7 +56,7 @@ def test_a_saved_forecaster_is_judged_without_a_fit(forecast: Run, passengers: P
     before = sorted(store.iterdir())
     found = forecast("backtest", passengers, "--artifact", store, "--windows", 3, "--model", "drift")
     assert found.code == 0
-    assert found.frame["model"].tolist() == ["seasonal-naive", "segrnn", "drift"]
+    assert found.frame["model"].tolist() == ["seasonal-naive", "auto", "drift"]
     assert "3 of 3 origins lie before 1960-12, the end of the fit" in found.err
     assert sorted(store.iterdir()) == before
     refused = forecast("backtest", passengers, "--artifact", store, "--steps", 5)

@@ -20,7 +20,14 @@ from forecast.series.schema import Schema
 from forecast.settings import TableSettings
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
-SMALL: dict[str, Any] = {"params": {"hidden_size": 8}, "steps": 6, "horizon": 5, "lookback": 14, "season": (7,)}
+SMALL: dict[str, Any] = {
+    "model": "segrnn",
+    "params": {"hidden_size": 8},
+    "steps": 6,
+    "horizon": 5,
+    "lookback": 14,
+    "season": (7,),
+}
 ROLES: dict[str, Any] = {"known": ("promo",), "past": ("price",), "static": ("size",)}
 
 
