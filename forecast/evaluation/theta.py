@@ -83,7 +83,7 @@ def _is_seasonal(values: Values, start: Counts, season: int) -> Mask:
     length = span - start
     present = np.arange(span) >= start[:, None]
     centred = np.where(present, values - (values.sum(1) / length)[:, None], 0.0)
-    size = 1 << (span + season).bit_length()
+    size = 1 << int(span + season).bit_length()
     power = np.abs(np.fft.rfft(centred, size)) ** 2
     moments = np.fft.irfft(power, size)[:, : season + 1]
     constant = moments[:, 0] <= 1e-24 * (values**2).sum(1)

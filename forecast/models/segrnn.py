@@ -34,7 +34,7 @@ class Network(RecurrentModel):
         self.known = nn.Linear(self.segment * shape.future, size, bias=False) if shape.future else None
         self.step = nn.GRUCell(size, size)
         self.drop = nn.Dropout(knobs.dropout)
-        self.out = nn.Linear(size, self.segment * len(shape.levels))
+        self.out = nn.Linear(size, shape.outputs * self.segment)
 
     def forward(self, batch: Batch) -> Tensor:
         state = final_state(self.encoder(self._segments(batch))[0], self.knobs)  # [batch, state]
@@ -46,9 +46,10 @@ class Network(RecurrentModel):
             query = query + self.known(future.reshape(rows, self.future_segments, -1))
         repeated = state[:, None].expand(-1, self.future_segments, -1)
         decoded = self.step(query.flatten(0, 1), repeated.flatten(0, 1))
-        raw = self.out(self.drop(decoded)).view(rows, self.future_segments * self.segment, -1)
-        inside: Tensor = raw[:, : self.shape.horizon]  # [batch, horizon, levels]
-        return inside
+        raw = self.out(self.drop(decoded)).view(rows, self.future_segments, self.shape.outputs, self.segment)
+        # the time axis stays innermost in memory: what follows takes the outputs apart, and runs twice as fast so
+        whole = raw.transpose(1, 2).flatten(2)[..., : self.shape.horizon]
+        return whole.transpose(1, 2)  # [batch, horizon, outputs]
 
     def _segments(self, batch: Batch) -> Tensor:
         steps = inputs(batch)

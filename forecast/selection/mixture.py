@@ -131,25 +131,33 @@ def choose_mixture(
     held = [network] if network is not None else []
     everywhere = past_places(panel, inputs.lags[0] if inputs.lags else 1)
     their_actual, their_scale = actual_of(panel, everywhere, horizon), window_scale(inputs, everywhere, lookback)
+    season = inputs.lags[0] if inputs.lags else 1
+    plain = undo_power(panel.values.astype(np.float64), power).astype(np.float32)
+    unit = seasonal_errors(plain, panel.observed, panel.offsets, season)
+
+    def losses(points: Numbers, seen: tuple[Numbers, NDArray[np.bool_]], of: Places) -> Numbers:
+        return window_losses(undo_power(points, power), undo_power(seen[0], power), seen[1], unit[of[0]], metric)
+
+    their_points = np.zeros((len(components), len(everywhere[0]), horizon))
     for at, baseline in enumerate(baselines, start=len(held)):
-        seen = baseline_points(panel, everywhere, baseline, horizon, memory)
-        errors[at] = error_quantiles(seen, *their_actual, their_scale, levels)
+        their_points[at] = baseline_points(panel, everywhere, baseline, horizon, memory)
+        errors[at] = error_quantiles(their_points[at], *their_actual, their_scale, levels)
         points = baseline_points(panel, places, baseline, horizon, memory)
         held.append(points[..., None] + scale[:, None, None] * errors[at])
     quantiles = np.stack(held)  # [components, windows, horizon, levels]
     actual, observed = actual_of(panel, places, horizon)
-    season = inputs.lags[0] if inputs.lags else 1
-    plain = undo_power(panel.values.astype(np.float64), power).astype(np.float32)
-    unit = seasonal_errors(plain, panel.observed, panel.offsets, season)[places[0]]
     points = quantiles[..., levels.index(0.5)]
 
     def loss_of(share: Numbers) -> Numbers:
-        mixed = np.tensordot(share, points, 1)
-        return window_losses(undo_power(mixed, power), undo_power(actual, power), observed, unit, metric)
+        return losses(np.tensordot(share, points, 1), (actual, observed), places)
 
-    blocks = places[0] * (int(panel.lengths.max()) + 1) + (panel.lengths[places[0]] - places[1]) // horizon
+    def past_of(share: Numbers) -> float:
+        found = losses(np.tensordot(share, their_points, 1), their_actual, everywhere)
+        return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
+
     numbers = inputs.numbers[places[0]]
-    shares, scores = choose(components, loss_of, numbers - 1, blocks, inputs.series)
+    blocks = np.stack([numbers - 1, (panel.lengths[places[0]] - places[1] - 1) // horizon], 1)
+    shares, scores = choose(components, loss_of, blocks, inputs.series, past_of)
     mixed = np.einsum("wc,cwhl->whl", shares[numbers], quantiles)
     calibration = calibrate(mixed, actual, observed, scale, levels, adaptive=len(panel) == 1)
     keep = shares.any(0)

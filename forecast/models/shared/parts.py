@@ -66,11 +66,11 @@ class StepDecoder(nn.Module):
         self.drop = nn.Dropout(dropout)
         self.contexts = nn.Linear(size, shape.horizon * context)
         self.mix = nn.Linear(context + shape.future, 2 * context)
-        self.out = nn.Linear(2 * context, len(shape.levels))
+        self.out = nn.Linear(2 * context, shape.outputs)
         self.direct = nn.Linear(size, shape.horizon)
 
     def forward(self, state: Tensor, future: Tensor) -> Tensor:
-        """[batch, size] and [batch, horizon, future] -> [batch, horizon, levels]."""
+        """[batch, size] and [batch, horizon, future] -> [batch, horizon, outputs]."""
         state = self.drop(state)
         context = self.contexts(state).view(-1, self.horizon, self.context)
         raw = self.out(torch.relu(self.mix(torch.cat([context, future], -1))))
