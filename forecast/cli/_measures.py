@@ -93,7 +93,7 @@ def _print(frame: "pd.DataFrame") -> None:
     from rich.table import Table
 
     names = frame.columns[: list(frame.columns).index("skill")].tolist()
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in names:
         table.add_column(name, no_wrap=name == "model")
     shown = [name for name in SHOWN if name in frame.columns]
