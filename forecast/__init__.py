@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from forecast.errors import ForecastError
+    from forecast.evaluation.scoring import score
     from forecast.evaluation.splitter import RollingOrigin
     from forecast.forecaster import Forecaster
     from forecast.regressor import RecurrentRegressor
 
-__all__ = ["ForecastError", "Forecaster", "RecurrentRegressor", "RollingOrigin"]
+__all__ = ["ForecastError", "Forecaster", "RecurrentRegressor", "RollingOrigin", "score"]
 
 _HOME = {
     "ForecastError": "forecast.errors",
     "Forecaster": "forecast.forecaster",
     "RecurrentRegressor": "forecast.regressor",
     "RollingOrigin": "forecast.evaluation.splitter",
+    "score": "forecast.evaluation.scoring",
 }
 
 

@@ -4,30 +4,43 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
 from forecast.artifacts.fitted import RUN_ONLY, Config, Fitted, from_contents, read_plan, to_contents
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.errors import ArtifactRefused, BadData, ForecastError, UsageError
+from forecast.evaluation.backtest import Backtest, Fold, backtest
 from forecast.evaluation.baselines import BASELINES
 from forecast.evaluation.calibration import say_few_scores
 from forecast.evaluation.metrics import mase, seasonal_errors
+from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS, output_numbers
+from forecast.evaluation.references import Fit, Predict
+from forecast.evaluation.tables import REFERENCE
 from forecast.models.shared.model import RecurrentModel
 from forecast.parameters import NestedParams
 from forecast.selection.auto import compared_with, train_networks
 from forecast.selection.components import memory_of
 from forecast.selection.judge import Judge
 from forecast.selection.mixture import CHOSEN, choose_mixture
-from forecast.series.building import add_future, build_panel, calendar_of, format_positions, judge, require_known
+from forecast.series.building import (
+    add_future,
+    build_panel,
+    calendar_of,
+    format_positions,
+    judge,
+    judge_again,
+    require_known,
+)
 from forecast.series.calendar import default_horizon
 from forecast.series.comparing import compare, mean_level
 from forecast.series.covariates import fit_statistics
@@ -35,11 +48,12 @@ from forecast.series.detection import check_schema, describe, infer_schema
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.reading import table_from_frame
 from forecast.series.schema import Schema
+from forecast.series.season import panel_seasons
 from forecast.series.spans import choose_lags, choose_lookback
 from forecast.series.table import Table
 from forecast.series.transforms import fit_power, undo_power
 from forecast.series.writing import forecast_frame, guard_formulas, interval_columns
-from forecast.settings import OutputSettings, TableSettings, TrainSettings
+from forecast.settings import BacktestSettings, OutputSettings, TableSettings, TrainSettings
 from forecast.training.devices import pick_device, threads
 from forecast.training.fitting import Fitter
 from forecast.training.holding import choose_spans, held_out_places
@@ -212,8 +226,16 @@ class Forecaster(NestedParams, BaseEstimator):
             If the table cannot be used; the message says where and how to mend it.
         """
         started = time.monotonic() if started is None else started
-        settings, table_settings = self._settings()
         table = _table(X)
+        panel, schema = self._read(table, on_read)
+        deadline = None if self.budget is None else started + self.budget - RESERVE
+        self.fitted_ = self._fit_panel(panel, schema, table.name, deadline, on_step)
+        self._settle()
+        return self
+
+    def _read(self, table: Table, on_read: Callable[[list[str]], None] | None) -> tuple[Panel, Schema]:
+        """The panel of a table, with a horizon of future slots, and how it was read."""
+        settings, table_settings = self._settings()
         schema = infer_schema(table, table_settings)
         horizon = settings.horizon or default_horizon(schema.calendar, schema.season)
         panel = build_panel(table, schema, ahead=horizon)
@@ -222,10 +244,7 @@ class Forecaster(NestedParams, BaseEstimator):
         panel = judge(panel, schema, lookback, table.name)
         if on_read is not None:
             on_read([*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"])
-        deadline = None if settings.budget is None else started + settings.budget - RESERVE
-        self.fitted_ = self._fit_panel(panel, schema, table.name, deadline, on_step)
-        self._settle()
-        return self
+        return panel, schema
 
     def _fit_panel(
         self,
@@ -407,7 +426,80 @@ class Forecaster(NestedParams, BaseEstimator):
         with_known = add_future(history, _table(X), config.table) if config.table.known else history
         quantiles = self._quantiles(with_known, series)
         point = quantiles[..., config.levels.index(0.5)]
-        return -mase(actual[series], point, fitted.seasonal_error[series])
+        return -float(mase(actual[series], point, fitted.seasonal_error[series]))
+
+    def backtest(
+        self,
+        X: Data,
+        *,
+        windows: int | None = None,
+        step: int | None = None,
+        refit: bool = False,
+        models: Names = (),
+        frozen: bool = False,
+        jobs: int | None = None,
+        on_read: Callable[[list[str]], None] | None = None,
+        on_fold: Callable[[Fold], None] | None = None,
+        on_step: Callable[[Progress], None] | None = None,
+    ) -> Backtest:
+        """Forecast from rolling origins in the past of a table, and measure against what came.
+
+        Each fit sees what lies before its origin and nothing else, the season that is inferred included. The
+        forecaster itself stays as it is.
+
+        Parameters
+        ----------
+        X : a table, as `fit` takes it
+        windows : origins; default 8, or as many as leave half of the steps to the first fit
+        step : steps between two origins; default one horizon
+        refit : fit at each origin; by default the fit at the oldest origin forecasts from all
+        models : names of models and baselines to be compared; default the forecaster's own model
+        frozen : forecast by this fitted forecaster as it is, without a fit, and by `models` beside it
+        jobs : fits side by side; default the setting `jobs`
+        on_read : is given what was read and inferred, as lines
+        on_fold : is told when a fit and its forecasts are over
+        on_step : is given the progress of training after each step, unless fits run side by side
+
+        Returns
+        -------
+        Tables of measures: `overall`, `by_series`, `by_step`; and all `forecasts`.
+
+        Raises
+        ------
+        UsageError, BadData
+            As `fit` does; and if the series are too short for a single origin.
+        """
+        rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
+        table, jobs = _table(X), jobs or self.jobs or 1
+        if frozen:
+            config = self._check_fitted().config
+            panel, schema, own, levels = (
+                self._panel(table, None, None),
+                config.table,
+                self.fitted_.settings().model,
+                config.levels,
+            )
+        else:
+            panel, schema = self._read(table, on_read)
+            own, levels = self.model, LEVELS
+        gone = np.array(panel.status) == "missing"
+        missing = tuple(panel.ids[i] for i in np.flatnonzero(gone))
+        panel = panel.select(np.flatnonzero(~gone))
+        origins = choose_origins(panel, rolling.windows, rolling.step, table.name)
+        if frozen:
+            self._say_seen(panel, origins)
+        elif not self.season:
+            schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
+        fits: dict[str, Fit] = {own: lambda past: self._after} if frozen else {}
+        report = on_step if jobs == 1 else None  # what shows it cannot follow into other processes
+        for name in models or (own,):
+            if name not in fits and name != REFERENCE:
+                fold = clone(self).set_params(model=name, jobs=self.jobs if jobs == 1 else 1)
+                fits[name] = partial(fold._fit_fold, schema, table.name, report)
+        found = backtest(
+            panel, schema, fits, origins, levels, refit=rolling.refit and not frozen, jobs=jobs, on_fold=on_fold
+        )
+        return replace(found, missing=missing)
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
         """The weight that an attention model gives to each step of the past, a row per series and step.
@@ -587,6 +679,33 @@ class Forecaster(NestedParams, BaseEstimator):
             mixed = fitted.mixture.quantiles(inputs, some, inputs.numbers[some[0]], networks, joint)
             parts.append(undo_power(mixed, config.power))
         return np.concatenate(parts)
+
+    def _after(self, panel: Panel) -> NDArray[np.float64]:
+        """Quantiles of what comes after each series of a panel, [series, horizon, levels]."""
+        return self._quantiles(panel, np.arange(len(panel)))
+
+    def _fit_fold(self, schema: Schema, name: str, on_step: Callable[[Progress], None] | None, past: Panel) -> Predict:
+        """Fit to a panel as it stood at an origin; what comes back forecasts from it and from later ones."""
+        deadline = None if self.budget is None else time.monotonic() + self.budget
+        lags = choose_lags(past, schema.season)
+        lookback = self.lookback or choose_lookback(past.ahead, lags, int(past.lengths.max()))
+        judged = judge_again(past, schema, lookback, name)
+        self.fitted_ = self._fit_panel(judged, schema, name, deadline, on_step)
+        self._settle()
+        return self._after
+
+    def _say_seen(self, panel: Panel, origins: NDArray[np.int64]) -> None:
+        """Warn of origins that lie before the end of the fit."""
+        ends = dict(zip(self.fitted_.history.ids, self.fitted_.history.origins.tolist(), strict=True))
+        end = np.array([ends.get(one, -np.inf) for one in panel.ids])
+        seen = int((origins < end).any(1).sum())
+        if seen:
+            log.warning(
+                "%d of %d origins lie before %s, the end of the fit: this forecaster has seen what it is judged by",
+                seen,
+                len(origins),
+                self.fitted_.config.train_end,
+            )
 
 
 def _table(data: Data) -> Table:

@@ -109,7 +109,9 @@ class TrainSettings(Knobs):
     plan: str | None = Field(None, description="repeat the plan in this file (an artifact's config.json or its folder)")
     members: int | None = Field(None, ge=1, le=64, description="networks whose median is the forecast; default 1")
     jobs: int | None = Field(
-        None, ge=1, description="networks trained side by side; default one a core, where it pays for its start"
+        None,
+        ge=1,
+        description="networks trained side by side, by default one a core where it pays; or fits of a backtest",
     )
     baselines: Names = Field(
         ("last", "seasonal-naive", "drift", "mean", "seasonal-mean", "theta", "auto-theta"),
@@ -124,6 +126,16 @@ class TrainSettings(Knobs):
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of every random choice")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the network runs")
+
+
+class BacktestSettings(Knobs):
+    """From which points of the past a backtest forecasts."""
+
+    windows: int | None = Field(
+        None, ge=1, le=1000, description="origins; default 8, or as many as leave half of the steps to the first fit"
+    )
+    step: int | None = Field(None, ge=1, description="steps between two origins; default one horizon")
+    refit: bool = Field(False, description="fit at each origin; default one fit at the oldest, frozen for the others")
 
 
 class OutputSettings(Knobs):

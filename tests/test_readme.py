@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from forecast.models import model_names
-from forecast.settings import Knobs, OutputSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import BacktestSettings, Knobs, OutputSettings, TableSettings, TextSettings, TrainSettings
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -13,10 +13,11 @@ README = Path(__file__).parents[1] / "README.md"
 def settings_tables() -> str:
     """The settings as README shows them."""
     groups = {
-        TrainSettings: "fit",
-        TableSettings: "fit, inspect",
-        TextSettings: "fit, predict, inspect",
+        TrainSettings: "fit, backtest",
+        TableSettings: "fit, backtest, score, inspect",
+        TextSettings: "fit, predict, backtest, score, inspect",
         OutputSettings: "predict",
+        BacktestSettings: "backtest",
     }
     head = "| flag | default | meaning |\n|---|---|---|\n"
     return "\n\n".join(

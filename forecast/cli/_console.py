@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from forecast.evaluation.backtest import Fold
     from forecast.training.loop import Progress as Training
 
 _style = {"format": "text", "quiet": False}
@@ -54,21 +57,55 @@ def say_error(text: str, code: int) -> None:
 @contextmanager
 def progress_bar() -> "Iterator[Callable[[Training], None] | None]":
     """Show training on a terminal, with loss and time left; None elsewhere."""
+    with _bar("training") as bar:
+        if bar is None:
+            yield None
+            return
+        task = bar.add_task("", total=None, loss="")
+
+        def show(at: "Training") -> None:
+            bar.update(task, total=at.steps, completed=at.step, loss=_loss(at))
+
+        yield show
+
+
+@contextmanager
+def fold_bar() -> "Iterator[tuple[Callable[[Fold], None] | None, Callable[[Training], None] | None]]":
+    """Show the fits of a backtest on a terminal, and the training of each; None elsewhere."""
+    with _bar("backtest") as bar:
+        if bar is None:
+            yield None, None
+            return
+        task = bar.add_task("", total=None, loss="")
+        over = 0
+
+        def show_fold(at: "Fold") -> None:
+            nonlocal over
+            over = at.done
+            bar.update(task, total=at.folds, completed=at.done, loss=at.model)
+
+        def show_step(at: "Training") -> None:
+            bar.update(task, completed=over + at.step / at.steps, loss=_loss(at))
+
+        yield show_fold, show_step
+
+
+@contextmanager
+def _bar(title: str) -> "Iterator[Progress | None]":
     if _style["quiet"] or _style["format"] != "text" or not sys.stderr.isatty():
         yield None
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn("training"), BarColumn(), TextColumn("{task.fields[loss]}"), TimeRemainingColumn()
+    columns = TextColumn(title), BarColumn(), TextColumn("{task.fields[loss]}"), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, loss="")
+        yield bar
 
-        def show(at: "Training") -> None:
-            held_out = "" if at.validation is None else f", held out {at.validation:.4f}"
-            bar.update(task, total=at.steps, completed=at.step, loss=f"loss {at.loss:.4f}{held_out}")
 
-        yield show
+def _loss(at: "Training") -> str:
+    held_out = "" if at.validation is None else f", held out {at.validation:.4f}"
+    return f"loss {at.loss:.4f}{held_out}"
 
 
 class _Handler(logging.Handler):

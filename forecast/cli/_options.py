@@ -44,7 +44,7 @@ def settings_options(
         @functools.wraps(function)
         def called(*args: Any, **values: Any) -> Any:  # the way in which click calls
             named = {name: values.pop(name) for name in fields}
-            given = {n: v for n, v in named.items() if not (v is None or v is False or v == ())}
+            given = {n: v for n, v in named.items() if v is not None and v != () and v is not fields[n].default}
             return function(*args, given=Given(given), **values)
 
         wrapped: Callable[..., Any] = called

@@ -1,13 +1,23 @@
-"""Measures of point forecasts; each is a plain function of arrays."""
+"""Measures of forecasts, plain functions of arrays.
+
+All take arrays whose first axis is the series, such as [series, origins, horizon], and the axes to average over: all by
+default, ``(1, 2)`` gives a number for each series, ``(0, 1)`` one for each step of the horizon. An actual value that is
+NaN does not count; a forecast that is NaN where there is an actual value makes the measure NaN. Where nothing counts,
+or what a measure is divided by is zero, it is NaN.
+"""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
+Axes = int | tuple[int, ...] | None
+
+MEASURES = ("mase", "rmsse", "mae", "rmse", "smape", "wape", "wql")
+"""Names of the measures that need no interval, in the order in which tables show them."""
 
 
 def seasonal_errors(
-    values: NDArray[np.float32], observed: NDArray[np.bool_], offsets: NDArray[np.int64], season: int
+    values: NDArray[np.float32], observed: NDArray[np.bool_], offsets: NDArray[np.int64], season: int, power: int = 1
 ) -> Values:
     """In-sample mean absolute error of repeating the value one season back, the unit of MASE.
 
@@ -16,6 +26,7 @@ def seasonal_errors(
     values, observed : [slots], series stored end to end
     offsets : [series + 1]
     season : steps; 1 repeats the last value
+    power : 2 gives the mean squared error, the unit of RMSSE
 
     Returns
     -------
@@ -25,24 +36,183 @@ def seasonal_errors(
     now = np.flatnonzero((place >= season) & observed)
     now = now[observed[now - season]]
     series = np.searchsorted(offsets, now, side="right") - 1
-    moved = np.abs(values[now].astype(np.float64) - values[now - season])
+    moved = np.abs(values[now].astype(np.float64) - values[now - season]) ** power
     count = np.bincount(series, minlength=len(offsets) - 1)
     total = np.bincount(series, moved, minlength=len(offsets) - 1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def mase(actual: Values, forecast: Values, scale: Values) -> float:
-    """Mean absolute scaled error (Hyndman and Koehler 2006), averaged over series.
+def mae(actual: Values, forecast: Values, axis: Axes = None) -> Values:
+    """Mean absolute error, in the unit of the target."""
+    return _mean(np.abs(actual - forecast), actual, axis)
+
+
+def rmse(actual: Values, forecast: Values, axis: Axes = None) -> Values:
+    """Root of the mean squared error, in the unit of the target."""
+    return np.sqrt(_mean(np.square(actual - forecast), actual, axis))
+
+
+def mase(actual: Values, forecast: Values, scale: Values, axis: Axes = None) -> Values:
+    """Mean absolute scaled error (Hyndman and Koehler 2006): 1 is as far off as repeating a season was in-sample.
 
     Parameters
     ----------
-    actual, forecast : [series, horizon], NaN where missing
+    actual, forecast : [series, ..., horizon]
     scale : [series], from `seasonal_errors`; a series without one (NaN or 0) does not count
     """
-    error = np.abs(actual - forecast)
-    seen = np.isfinite(error)
-    sums, counts = np.where(seen, error, 0).sum(1), seen.sum(1)
-    used = (counts > 0) & np.isfinite(scale) & (scale > 0)
-    if not used.any():
-        return float("nan")
-    return float(np.mean(sums[used] / counts[used] / scale[used]))
+    unit = _unit(scale, actual)
+    return _mean(np.abs(actual - forecast) / unit, actual / unit, axis)
+
+
+def rmsse(actual: Values, forecast: Values, squared_scale: Values, axis: Axes = None) -> Values:
+    """Root mean squared scaled error (Hyndman and Koehler 2006; the measure of the M5 competition, 2022).
+
+    Parameters
+    ----------
+    actual, forecast : [series, ..., horizon]
+    squared_scale : [series], from `seasonal_errors` with `power=2`; a series without one does not count
+    """
+    unit = _unit(squared_scale, actual)
+    return np.sqrt(_mean(np.square(actual - forecast) / unit, actual / unit, axis))
+
+
+def smape(actual: Values, forecast: Values, axis: Axes = None) -> Values:
+    """Symmetric mean absolute percentage error, 0 to 200, as the M4 competition took it (Makridakis et al. 2020).
+
+    A value that is zero and forecast to be zero has no error.
+    """
+    size = np.abs(actual) + np.abs(forecast)
+    return 200 * _mean(_divided(np.abs(actual - forecast), np.where(size == 0, 1.0, size)), actual, axis)
+
+
+def wape(actual: Values, forecast: Values, axis: Axes = None) -> Values:
+    """Weighted absolute percentage error: sum of absolute errors over sum of absolute values (Kolassa, Schuetz 2007).
+
+    A share, not a percentage.
+    """
+    return _divided(_sum(np.abs(actual - forecast), actual, axis), _sum(np.abs(actual), actual, axis))
+
+
+def weighted_quantile_loss(actual: Values, quantiles: Values, levels: tuple[float, ...], axis: Axes = None) -> Values:
+    """Mean over the levels of twice the quantile loss over the sum of absolute values (Park et al. 2022).
+
+    With many levels it comes near to the continuous ranked probability score (Gneiting and Raftery 2007), in the same
+    unit as `wape`.
+
+    Parameters
+    ----------
+    actual : [series, ..., horizon]
+    quantiles : [series, ..., horizon, levels]
+    levels : between 0 and 1
+    """
+    total = sum(
+        _sum(2 * np.maximum(level * error, (level - 1) * error), actual, axis)
+        for level, error in ((level, actual - quantiles[..., place]) for place, level in enumerate(levels))
+    )
+    return _divided(np.asarray(total) / len(levels), _sum(np.abs(actual), actual, axis))
+
+
+def coverage(actual: Values, lower: Values, upper: Values, axis: Axes = None) -> Values:
+    """Share of the values that lie in their interval, its ends included (Christoffersen 1998)."""
+    inside = np.where(np.isnan(lower + upper), np.nan, (actual >= lower) & (actual <= upper))
+    return _mean(inside, actual, axis)
+
+
+def width(actual: Values, lower: Values, upper: Values, scale: Values | None = None, axis: Axes = None) -> Values:
+    """Mean width of intervals: in the unit of the target, or in that of MASE where a scale is given.
+
+    Parameters
+    ----------
+    actual, lower, upper : [series, ..., horizon]; widths count where there is an actual value
+    scale : [series], from `seasonal_errors`
+    """
+    unit = np.ones(1) if scale is None else _unit(scale, actual)
+    return _mean((upper - lower) / unit, actual / unit, axis)
+
+
+def msis(actual: Values, lower: Values, upper: Values, level: float, scale: Values, axis: Axes = None) -> Values:
+    """Mean scaled interval score (Gneiting and Raftery 2007; scaled as in the M4 competition, 2020).
+
+    The width of the interval, and 2 / (1 - level) times as much as a value lies beyond it, in the unit of MASE.
+
+    Parameters
+    ----------
+    actual, lower, upper : [series, ..., horizon]
+    level : share of the values that the interval is to hold, such as 0.95
+    scale : [series], from `seasonal_errors`; a series without one does not count
+    """
+    unit = _unit(scale, actual)
+    beyond = np.maximum(lower - actual, 0) + np.maximum(actual - upper, 0)
+    return _mean((upper - lower + 2 / (1 - level) * beyond) / unit, actual / unit, axis)
+
+
+def measures(
+    actual: Values,
+    numbers: Values,
+    intervals: tuple[float, ...],
+    scale: Values,
+    squared_scale: Values,
+    axis: Axes = None,
+) -> dict[str, Values]:
+    """All measures of forecasts with intervals, by name, in the order in which tables show them.
+
+    Parameters
+    ----------
+    actual : [series, origins, horizon]
+    numbers : [series, origins, horizon, 1 + 2 * intervals], the point, then both ends of each interval
+    intervals : in percent; the quantile loss is that of the point and all the ends, and the interval score that of
+        95 %, or of the widest interval where that is not among them
+    scale, squared_scale : [series], from `seasonal_errors`; widths too are in units of `scale`
+    axis : as everywhere here
+    """
+    point = numbers[..., 0]
+    levels = (0.5, *(side for one in intervals for side in ((1 - one / 100) / 2, (1 + one / 100) / 2)))
+    found = dict(
+        zip(
+            MEASURES,
+            (
+                mase(actual, point, scale, axis),
+                rmsse(actual, point, squared_scale, axis),
+                mae(actual, point, axis),
+                rmse(actual, point, axis),
+                smape(actual, point, axis),
+                wape(actual, point, axis),
+                weighted_quantile_loss(actual, numbers, levels, axis),
+            ),
+            strict=True,
+        )
+    )
+    ends = {one: (numbers[..., 2 * i + 1], numbers[..., 2 * i + 2]) for i, one in enumerate(intervals)}
+    for one, (lower, upper) in ends.items():
+        found[f"coverage_{one:g}"] = coverage(actual, lower, upper, axis)
+        found[f"width_{one:g}"] = width(actual, lower, upper, scale, axis)
+    if ends:
+        judged = 95.0 if 95.0 in ends else max(ends)
+        found["msis"] = msis(actual, *ends[judged], judged / 100, scale, axis)
+    return found
+
+
+def skill(error: Values, reference: Values) -> Values:
+    """Share of a reference's error that a forecast does away with: 1 is perfect, 0 as good, below 0 worse."""
+    return 1 - _divided(error, reference)
+
+
+def _unit(scale: Values, like: Values) -> Values:
+    """A scale of each series in the shape of an array whose first axis is the series, NaN where it is none."""
+    usable = np.isfinite(scale) & (scale > 0)
+    return np.where(usable, scale, np.nan).reshape(-1, *[1] * (like.ndim - 1))
+
+
+def _mean(errors: Values, counted: Values, axis: Axes) -> Values:
+    """Mean of the errors where `counted` is a number."""
+    return _divided(_sum(errors, counted, axis), np.asarray(np.isfinite(counted).sum(axis), np.float64))
+
+
+def _sum(errors: Values, counted: Values, axis: Axes) -> Values:
+    return np.asarray(np.where(np.isfinite(counted), errors, 0.0).sum(axis))
+
+
+def _divided(above: Values, below: Values) -> Values:
+    """A quotient, NaN where the divisor is zero."""
+    nothing = np.full(np.shape(above), np.nan)
+    return np.asarray(np.divide(above, below, out=nothing, where=np.asarray(below) != 0))

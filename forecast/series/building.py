@@ -113,6 +113,29 @@ def judge(panel: Panel, schema: Schema, lookback: int, name: str) -> Panel:
     return replace(panel, status=tuple(words.tolist()))
 
 
+def judge_again(panel: Panel, schema: Schema, lookback: int, name: str) -> Panel:
+    """Give the series of a panel that was cut at an origin the status that they had there, without a word.
+
+    Raises
+    ------
+    BadData
+        If no series is left to forecast.
+    """
+    first = panel.offsets[:-1]
+    counts = np.add.reduceat(panel.observed, first, dtype=np.int64)
+    spans = np.maximum(panel.lengths - panel.silent(), 1)
+    lowest = np.minimum.reduceat(np.where(panel.observed, panel.values, np.inf), first)
+    highest = np.maximum.reduceat(np.where(panel.observed, panel.values, -np.inf), first)
+    words = np.full(len(panel), "ok", object)
+    words[panel.lengths < lookback] = "short"
+    words[(lowest == highest) & (counts > 1)] = "constant"
+    words[panel.silent() > lookback] = "ended"
+    words[(counts == 0) | ((spans - counts) / spans > schema.max_missing)] = "missing"
+    if np.isin(words, SKIPPED).all():
+        raise BadData(f"{name}: at the oldest origin no series is left to forecast; pass fewer --windows")
+    return replace(panel, status=tuple(words.tolist()))
+
+
 def add_future(panel: Panel, future: Table, schema: Schema) -> Panel:
     """The panel with known covariates from a table of the future; raises as `build_panel` does."""
     none = np.zeros(0, np.int64)

@@ -1,6 +1,7 @@
 """Many series as one flat array plus offsets, a mask of observed values, covariates beside it."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +113,34 @@ class Panel:
             spread=self.own_spread()[take],
         )
 
+    def until(self, origin: int | Integers) -> "Panel":
+        """The panel as it stood at an earlier origin: what came later is gone, but for columns known in advance.
+
+        Parameters
+        ----------
+        origin : grid position of the last past slot, one for all series or [series]; a series that starts later is
+            left out. Where it lies `ahead` slots or more before the end, known columns cover all future slots
+        """
+        lengths = np.minimum(origin - self.starts + 1, self.lengths)
+        begun = self.select(np.flatnonzero(lengths > 0))
+        lengths = lengths[lengths > 0]
+        sizes = lengths + self.ahead
+        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        start = np.repeat(begun.offsets[:-1], sizes)
+        place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
+        over = place >= np.repeat(lengths, sizes)
+        take = start + place
+        newest = start + np.minimum(place, np.repeat(lengths, sizes) - 1)
+        return replace(
+            begun,
+            offsets=offsets,
+            values=np.where(over, np.float32(0), begun.values[take]),
+            observed=begun.observed[take] & ~over,
+            known=begun.known[take],
+            past=np.where(over[:, None], np.float32(np.nan), begun.past[take]),
+            spread=None if begun.spread is None else begun.spread[newest],
+        )
+
     def own_spread(self) -> Floats:
         """[slots], standard deviation of the series' observed values up to and with each slot: its past only."""
         if self.spread is not None:
@@ -137,3 +166,32 @@ class Panel:
         variance = running(moved**2) / count - (running(moved) / count) ** 2
         spread: Floats = (np.sqrt(np.maximum(variance, 0.0)) * unit).astype(np.float32)
         return spread
+
+
+def stacked(panels: list[Panel]) -> Panel:
+    """Panels of the same columns and future as one, series after series; the same id may then come several times."""
+    first = panels[0]
+    if len(panels) == 1:
+        return first
+    ends = np.cumsum([one.offsets[-1] for one in panels])
+    counts = np.cumsum([len(one) for one in panels])
+
+    def joined(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(one, name) for one in panels])
+
+    return replace(
+        first,
+        ids=tuple(name for one in panels for name in one.ids),
+        order=np.concatenate([one.order + end - len(one) for one, end in zip(panels, counts, strict=True)]),
+        offsets=np.concatenate(
+            [[0], *(one.offsets[1:] + end - one.offsets[-1] for one, end in zip(panels, ends, strict=True))]
+        ).astype(np.int64),
+        starts=joined("starts"),
+        values=joined("values"),
+        observed=joined("observed"),
+        known=joined("known"),
+        past=joined("past"),
+        static=joined("static"),
+        status=tuple(word for one in panels for word in one.status),
+        spread=None if first.spread is None else joined("spread"),
+    )

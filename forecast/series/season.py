@@ -5,6 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.series.calendar import season_candidates
+from forecast.series.panel import Panel
+from forecast.series.schema import CalendarSpec
+
 Numbers = NDArray[np.float64]
 
 LEAST = 0.1  # weaker repetition is no help to a forecast
@@ -51,6 +55,16 @@ def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers]) -> t
         if pairs[0] >= length and correlations[0] > max(LEAST, 1.645 * spread):
             confirmed += (length,)
     return confirmed
+
+
+def panel_seasons(panel: Panel, spec: CalendarSpec) -> tuple[int, ...]:
+    """The usual seasons of the frequency that the past of a panel confirms, looked for in the first series."""
+    candidates = season_candidates(spec)
+    if not candidates:
+        return ()
+    slots = [panel.slots(series) for series in range(min(SERIES, len(panel)))]
+    dense = [np.where(panel.observed[own], panel.values[own].astype(np.float64), np.nan)[-SLOTS:] for own in slots]
+    return confirm_seasons(candidates, dense)
 
 
 def _without_trend(values: Numbers, length: int) -> Numbers:

@@ -119,9 +119,13 @@ def test_a_baseline_is_a_model_too(forecast: Run, passengers: Path, tmp_path: Pa
     assert (found["lo_80"] < found["hi_80"]).all()
 
 
-def test_without_the_guard_the_network_forecasts_whatever_it_does() -> None:
+def test_without_the_guard_the_network_forecasts_whatever_it_does(forecast: Run, tmp_path: Path) -> None:
     model = Forecaster(**QUICK, guard=False).fit(panel("random walk"))
     assert set(model.models()) == {"segrnn"}
+    path = tmp_path / "walk.csv"
+    panel("random walk").to_csv(path, index=False)
+    fitted = forecast("fit", path, "--artifact", tmp_path / "a", "--steps", 3, "--horizon", 6, "--no-guard")
+    assert "model    segrnn" in fitted.err
 
 
 def test_an_unseen_series_is_forecast_by_what_the_panel_chose() -> None:

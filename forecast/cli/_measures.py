@@ -1,0 +1,108 @@
+"""Tables of measures, as backtest and score put them out: to a terminal, as CSV, Parquet or JSON."""
+
+import json
+import math
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from forecast.cli._data import write
+from forecast.durable import replace_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SHOWN = {
+    "skill": "skill",
+    "mase": "mase",
+    "smape": "smape",
+    "wql": "wql",
+    "coverage_80": "in 80%",
+    "coverage_95": "in 95%",
+    "msis": "msis",
+    "fit_seconds": "fit s",
+}
+"""Measures that a terminal of 80 columns has room for, and what stands over them; all are in the CSV."""
+
+
+class Measured(Protocol):
+    """Tables of measures."""
+
+    @property
+    def overall(self) -> "pd.DataFrame": ...
+    @property
+    def by_series(self) -> "pd.DataFrame": ...
+    @property
+    def by_step(self) -> "pd.DataFrame": ...
+
+
+def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --by, --output and --json."""
+    by = click.option(
+        "--by", type=click.Choice(["series", "step"]), help="a row for each series, or step of the horizon"
+    )
+    output = click.option("--output", metavar="FILE", help="write the table to a .csv, .json or .parquet file")
+    as_json = click.option("--json", "as_json", is_flag=True, help="all tables as one JSON object")
+    return by(output(as_json(function)))
+
+
+def put_out(found: Measured, by: str | None, output: str | None, as_json: bool, more: dict[str, Any]) -> None:
+    """Put out the table that was asked for.
+
+    A terminal gets the most telling measures; a pipe all of them as CSV, unless they went to a file; --json everything.
+
+    Parameters
+    ----------
+    more : what the JSON object holds beside the tables
+    """
+    frame = {None: found.overall, "series": found.by_series, "step": found.by_step}[by]
+    whole = json.dumps(
+        {**more, **{name: _records(getattr(found, name)) for name in ("overall", "by_series", "by_step")}}
+    )
+    if output is not None and output.lower().endswith(".json"):
+        replace_file(output, [whole.encode() + b"\n"])
+    elif output is not None:
+        write(_rounded(frame), output)
+    if as_json:
+        click.echo(whole)
+    elif sys.stdout.isatty():
+        _print(frame)
+    elif output is None:
+        write(_rounded(frame), None)
+
+
+def _rounded(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """Measures with as many digits as forecasts have."""
+    from forecast.evaluation.quantiles import rounded
+
+    numbers = frame.columns[list(frame.columns).index("skill") :]
+    return frame.assign(**{name: rounded(frame[name].to_numpy(float)) for name in numbers})
+
+
+def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+    """The rows of a frame, null where a number is NaN."""
+    records: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
+    return records
+
+
+def _print(frame: "pd.DataFrame") -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    names = frame.columns[: list(frame.columns).index("skill")].tolist()
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for name in names:
+        table.add_column(name, no_wrap=name == "model")
+    shown = [name for name in SHOWN if name in frame.columns]
+    for name in shown:
+        table.add_column(SHOWN[name], justify="right", no_wrap=True)
+    for row in frame[[*names, *shown]].itertuples(index=False):
+        table.add_row(*map(str, row[: len(names)]), *map(_text, row[len(names) :]))
+    Console().print(table)
+
+
+def _text(number: float) -> str:
+    return "" if math.isnan(number) else f"{number:.3f}" if abs(number) < 10 else f"{number:.1f}"

@@ -1,0 +1,101 @@
+"""Forecast from rolling origins in the past, and measure against what came."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from forecast.cli._console import fold_bar, say, style_options
+from forecast.cli._data import load, write
+from forecast.cli._measures import put_out, table_options
+from forecast.cli._options import Given, settings_options
+from forecast.errors import UsageError
+from forecast.settings import BacktestSettings, TableSettings, TextSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from forecast.evaluation.backtest import Backtest
+    from forecast.forecaster import Forecaster
+    from forecast.series.table import Table
+
+
+@click.command()
+@click.argument("data")
+@click.option("--artifact", metavar="DIR", help="judge the live forecaster of this store as it is, without a fit")
+@click.option("--version", metavar="ID", help="another version of that store")
+@click.option("--forecasts", metavar="FILE", help="write every forecast beside its value, .csv or .parquet")
+@table_options
+@style_options
+@settings_options(BacktestSettings, TrainSettings, TableSettings, TextSettings)
+def command(
+    data: str,
+    artifact: str | None,
+    version: str | None,
+    forecasts: str | None,
+    by: str | None,
+    output: str | None,
+    as_json: bool,
+    given: Given,
+) -> int:
+    """Forecast DATA from rolling origins in its past, and measure against what came.
+
+    Skill comes first: the share of the error of seasonal naive that a model does away with. --model takes several
+    names, baselines among them: --model segrnn,lstm,theta. --budget bounds each fit.
+    """
+    models = tuple(name.strip() for name in str(given.values.get("model", "")).split(",") if name.strip())
+    if models:
+        given.values["model"] = models[0]
+    text, rolling = given.of(TextSettings), given.of(BacktestSettings)
+    given.of(TrainSettings), given.of(TableSettings)  # refused before any work
+    table, defaults = load(data, text)
+    forecaster = _forecaster(artifact, version, models, given, defaults)
+    found = _run(forecaster, table, rolling, models, given.of(TrainSettings).jobs, artifact is not None)
+    origins = f"{len(found.origins)}, {found.origins[0]} to {found.origins[-1]}"
+    fits = "none" if artifact else "one at each" if rolling.refit else "one at the oldest"
+    say(f"origins  {origins}; fits: {fits}; season of mase: {found.season}")
+    more = {"horizon": int(found.by_step["step"].max()), "season": found.season, "origins": list(found.origins)}
+    if forecasts is not None:
+        write(found.forecasts, forecasts)
+    put_out(found, by, output, as_json, more)
+    return 3 if found.missing else 0
+
+
+def _forecaster(
+    artifact: str | None, version: str | None, models: tuple[str, ...], given: Given, defaults: dict[str, Any]
+) -> "Forecaster":
+    from forecast.forecaster import Forecaster
+
+    if artifact is None:
+        if version is not None:
+            raise UsageError("--version: a version of a store; name it with --artifact")
+        return Forecaster(**given.of(TrainSettings).model_dump(), **given.of(TableSettings, defaults).model_dump())
+    own = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"}
+    for name in own - {"model", "jobs", "device", "strict", "on_duplicate"}:
+        if name in given.values:
+            flag = "-p" if name == "params" else f"--{name.replace('_', '-')}"
+            raise UsageError(f"{flag}: --artifact judges a forecaster as it is; leave one of the two out")
+    forecaster = Forecaster.load(artifact, version, given.of(TrainSettings).device)
+    return forecaster.set_params(
+        **{name: given.values[name] for name in ("strict", "on_duplicate") & given.values.keys()}
+    )
+
+
+def _run(
+    forecaster: "Forecaster",
+    table: "Table",
+    rolling: BacktestSettings,
+    models: tuple[str, ...],
+    jobs: int | None,
+    frozen: bool,
+) -> "Backtest":
+    with fold_bar() as (on_fold, on_step):
+        return forecaster.backtest(
+            table,
+            windows=rolling.windows,
+            step=rolling.step,
+            refit=rolling.refit,
+            models=models,
+            frozen=frozen,
+            jobs=jobs,
+            on_read=lambda lines: say("\n".join(lines)),
+            on_fold=on_fold,
+            on_step=on_step,
+        )

@@ -1,0 +1,80 @@
+"""Rolling origins of a panel: where they lie, and what was known and what came at each."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import BadData
+from forecast.series.panel import Integers, Panel, stacked
+
+log = logging.getLogger("forecast")
+
+WINDOWS = 8  # origins where nobody says how many: enough to see luck at one of them, few enough to wait for
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What was known at some origins, all in one panel, and what came.
+
+    Attributes
+    ----------
+    panel : one series for each that had begun by each origin, ending there; the oldest origin first
+    series, origin : [windows], which series and which origin each of them is
+    actual : [windows, horizon], NaN where missing
+    """
+
+    panel: Panel
+    series: Integers
+    origin: Integers
+    actual: NDArray[np.float64]
+
+
+def choose_origins(panel: Panel, windows: int | None, step: int | None, name: str) -> Integers:
+    """Grid positions of rolling origins, [origins, series], the oldest first.
+
+    The newest lies a horizon before the end of each series, so that every one of its forecasts can be judged.
+
+    Parameters
+    ----------
+    panel : with a horizon of future slots
+    windows : how many; by default 8, or as many as leave half of the steps to the first fit
+    step : steps between two; default one horizon
+    name : of the table
+
+    Raises
+    ------
+    BadData
+        If not even one fits.
+    """
+    horizon, longest = panel.ahead, int(panel.lengths.max())
+    step, least = step or horizon, horizon + 2
+    if longest < least + horizon:
+        raise BadData(
+            f"{name}: the longest series has {longest} steps, and a backtest with a horizon of {horizon} wants at "
+            f"least {least + horizon}: {least} to fit, {horizon} to judge; pass a smaller --horizon"
+        )
+    room = longest - horizon - (least if windows else max(least, (longest + 1) // 2))
+    count = max(1, min(windows or WINDOWS, room // step + 1))
+    if count < (windows or WINDOWS):
+        log.warning(
+            "%s: %d origins instead of %d, as the longest series has %d steps; pass a smaller --horizon or --step",
+            name,
+            count,
+            windows or WINDOWS,
+            longest,
+        )
+    return panel.origins - horizon - step * np.arange(count)[::-1, None]
+
+
+def cut(panel: Panel, origins: Integers) -> Cut:
+    """Cut a panel at some origins, [origins, series]."""
+    begun = [np.flatnonzero(origin >= panel.starts) for origin in origins]
+    series = np.concatenate(begun)
+    which = np.repeat(np.arange(len(origins)), [len(one) for one in begun])
+    step = origins[which, series, None] + 1 + np.arange(panel.ahead) - panel.starts[series, None]  # [windows, horizon]
+    inside = step < panel.lengths[series, None]
+    slot = panel.offsets[series, None] + np.where(inside, step, 0)
+    actual = np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
+    return Cut(stacked([panel.until(origin) for origin in origins]), series, which, actual.astype(np.float64))

@@ -1,0 +1,126 @@
+"""Tables of how good forecasts were: overall, by series, by step of the horizon, and each forecast beside its value."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.errors import BadData
+from forecast.evaluation.metrics import Axes, measures, seasonal_errors, skill
+from forecast.series.building import calendar_of, format_positions
+from forecast.series.panel import Integers, Panel
+from forecast.series.schema import Schema
+from forecast.series.writing import interval_columns
+
+Values = NDArray[np.float64]
+
+REFERENCE = "seasonal-naive"
+"""The model that skill is measured against."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Forecasts of some models and what came.
+
+    Attributes
+    ----------
+    panel, schema : of the table
+    actual : [series, origins, horizon], NaN where missing
+    numbers : by model, [series, origins, horizon, 1 + 2 * intervals], NaN where none was made
+    intervals : in percent
+    scale, squared_scale : [series], the units of MASE and RMSSE
+    """
+
+    panel: Panel
+    schema: Schema
+    actual: Values
+    numbers: dict[str, Values]
+    intervals: tuple[float, ...]
+    scale: Values
+    squared_scale: Values
+
+
+def in_sample_errors(panel: Panel, origin: Integers, season: int) -> tuple[Values, Values]:
+    """Units of MASE and RMSSE from the values up to an origin: mean absolute and squared error of seasonal naive.
+
+    Parameters
+    ----------
+    origin : [series], grid positions
+    """
+    end = panel.offsets[:-1] + origin - panel.starts + 1
+    before = panel.observed & (np.arange(panel.offsets[-1]) < np.repeat(end, np.diff(panel.offsets)))
+    absolute, squared = (seasonal_errors(panel.values, before, panel.offsets, season, power) for power in (1, 2))
+    return absolute, squared
+
+
+def measure_tables(judged: Judged) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """The measures overall, by series in the order of the input, and by step; a row for each model."""
+    order, models = judged.panel.order, len(judged.numbers)
+    names = {name: [judged.panel.ids[i][k] for i in order] for k, name in enumerate(judged.schema.ids)}
+    _refuse_clash(judged.schema, ["model", "skill"])
+    overall = _measured(judged, None, np.zeros(1, np.int64))
+    by_series = _measured(judged, (1, 2), order)
+    by_step = _measured(judged, (0, 1), np.arange(judged.actual.shape[2]))
+    ids: dict[str, Any] = {name: np.repeat(np.array(column, object), models) for name, column in names.items()}
+    steps = np.repeat(np.arange(1, judged.actual.shape[2] + 1), models)
+    return (
+        overall,
+        pd.concat([pd.DataFrame(ids), by_series], axis=1),
+        pd.concat([pd.DataFrame({"step": steps}), by_step], axis=1),
+    )
+
+
+def forecasts_table(judged: Judged, origins: Integers) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Every forecast beside its value, and how the origins of the longest series are written.
+
+    Parameters
+    ----------
+    origins : [origins, series], grid positions
+    """
+    panel, schema = judged.panel, judged.schema
+    columns = ["forecast", *interval_columns(judged.intervals)]
+    _refuse_clash(schema, ["model", "origin", "actual", *columns])
+    begun = (origins >= panel.starts).T[panel.order]  # [series in the order of the input, origins]
+    rank, origin = np.nonzero(begun)
+    series, horizon = panel.order[rank], judged.actual.shape[2]
+    at = origins[origin, series]
+    positions = at[:, None] + 1 + np.arange(horizon)
+    calendar = calendar_of(schema)
+    shared: dict[str, Any] = {
+        name: np.repeat(np.array([panel.ids[i][k] for i in series], object), horizon)
+        for k, name in enumerate(schema.ids)
+    }
+    shared["origin"] = format_positions(schema, calendar, np.repeat(at, horizon))
+    shared[schema.time] = format_positions(schema, calendar, positions.ravel())
+    shared["actual"] = judged.actual[series, origin].ravel()
+    base = pd.DataFrame(shared)
+    parts = []
+    for model, numbers in judged.numbers.items():
+        rows = numbers[series, origin].reshape(len(base), -1)
+        parts.append(pd.concat([base.assign(model=model), pd.DataFrame(rows, columns=columns)], axis=1))
+    longest = origins[:, int(np.argmax(panel.lengths))]
+    return pd.concat(parts, ignore_index=True), tuple(str(one) for one in format_positions(schema, calendar, longest))
+
+
+def _measured(judged: Judged, axis: Axes, rows: Integers) -> pd.DataFrame:
+    """The measures of all models over some axes: for each of `rows` of what they leave, a row of each model."""
+    found = {
+        model: measures(judged.actual, numbers, judged.intervals, judged.scale, judged.squared_scale, axis)
+        for model, numbers in judged.numbers.items()
+    }
+    parts = []
+    for model, each in found.items():
+        columns = {"skill": skill(each["mase"], found[REFERENCE]["mase"]), **each}
+        part = pd.DataFrame({name: np.atleast_1d(values)[rows] for name, values in columns.items()})
+        part.insert(0, "model", model)
+        parts.append(part)
+    together = pd.concat(parts)
+    return together.sort_index(kind="stable").reset_index(drop=True)
+
+
+def _refuse_clash(schema: Schema, columns: list[str]) -> None:
+    clash = {*schema.ids, schema.time} & set(columns)
+    if clash:
+        raise BadData(f"column '{min(clash)}' has the name of a column of the result; rename it in the input")

@@ -1,0 +1,68 @@
+"""`forecast score` on what `forecast predict` wrote."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+Run = Callable[..., Any]
+QUICK = ("--steps", 6, "-p", "hidden_size=8")
+
+
+@pytest.fixture
+def predicted(forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path) -> tuple[Path, Path]:
+    """Forecasts of the last five days, and all days."""
+    actual, past, made = (tmp_path / name for name in ("actual.csv", "past.csv", "made.csv"))
+    plain = panel_frame[["shop", "day", "units"]]
+    plain.to_csv(actual, index=False)
+    plain[plain["day"] <= "2024-03-15"].to_csv(past, index=False)
+    store = ("--artifact", tmp_path / "store", "--quiet")
+    assert forecast("fit", past, "--horizon", 5, "--season", 7, *store, *QUICK).code == 0
+    assert forecast("predict", *store, "--output", made, "--explain").code == 0
+    return made, actual
+
+
+def test_the_score_is_that_of_a_backtest_from_the_same_origin(forecast: Run, predicted: tuple[Path, Path]) -> None:
+    made, actual = predicted
+    scored = forecast("score", made, actual, "--season", 7)
+    assert scored.code == 0
+    assert "scored   20 forecasts; a season is 7 steps" in scored.err
+    tested = forecast("backtest", actual, "--horizon", 5, "--windows", 1, "--season", 7, *QUICK)
+    both = [
+        one.frame.drop(columns=["model", "fit_seconds", "predict_seconds"], errors="ignore") for one in (scored, tested)
+    ]
+    pd.testing.assert_frame_equal(both[0], both[1][1:].reset_index(drop=True))
+
+
+def test_json_file_and_tables(forecast: Run, predicted: tuple[Path, Path], tmp_path: Path) -> None:
+    made, actual = predicted
+    told = json.loads(forecast("score", made, actual, "--json").out)
+    assert told["values"] == 20
+    assert {row["shop"] for row in told["by_series"]} == {"s001", "s002", "s003", "s004"}
+    by_step = forecast("score", made, actual, "--by", "step", "--output", tmp_path / "out.parquet")
+    assert (by_step.code, by_step.out) == (0, "")
+    assert pd.read_parquet(tmp_path / "out.parquet")["step"].tolist() == [1, 2, 3, 4, 5]
+
+
+def test_forecasts_without_values_end_with_three_and_their_names(
+    forecast: Run, predicted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    made, actual = predicted
+    frame = pd.read_csv(actual)
+    frame[frame["shop"] != "s003"].to_csv(tmp_path / "less.csv", index=False)
+    found = forecast("score", made, tmp_path / "less.csv")
+    assert found.code == 3
+    assert "1 series are not in less.csv (s003)" in found.err
+
+
+def test_values_that_are_not_there_yet_are_bad_data(
+    forecast: Run, predicted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    made, _ = predicted
+    found = forecast("score", made, tmp_path / "past.csv")
+    assert found.code == 65
+    assert "past.csv (2024-01-01 to 2024-03-15) has no value for a time of made.csv (2024-03-16 to" in found.err
+    assert forecast("score", tmp_path / "none.csv", made).code == 66

@@ -1,0 +1,289 @@
+"""Rolling origins: nothing later reaches a fold, frozen and fitted again, series of all kinds."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast import Forecaster, score
+from forecast.errors import BadData, UsageError
+from forecast.evaluation.backtest import Fold, backtest
+from forecast.evaluation.origins import choose_origins, cut
+from forecast.evaluation.references import Predict, baseline_fit
+from forecast.series.building import build_panel
+from forecast.series.detection import infer_schema
+from forecast.series.panel import Panel, stacked
+from forecast.series.reading import table_from_frame
+from forecast.series.schema import Schema
+from forecast.settings import TableSettings
+
+LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
+SMALL: dict[str, Any] = {
+    "model": "segrnn",
+    "params": {"hidden_size": 8},
+    "steps": 6,
+    "horizon": 5,
+    "lookback": 14,
+    "season": (7,),
+}
+ROLES: dict[str, Any] = {"known": ("promo",), "past": ("price",), "static": ("size",)}
+
+
+@pytest.fixture(scope="module")
+def read(panel_frame: pd.DataFrame) -> tuple[Panel, Schema]:
+    """Four shops of 80 days, the last of which opens late, with five future slots."""
+    late = (panel_frame["shop"] == "s004") & (panel_frame["day"] < "2024-03-05")
+    table = table_from_frame(panel_frame[~late])
+    schema = infer_schema(table, TableSettings(**ROLES, season=(7,)))
+    return build_panel(table, schema, ahead=5), schema
+
+
+def mean_fit(past: Panel) -> Predict:
+    """The mean of all that the fit saw, and beside it the number of slots that the forecast sees."""
+    mean = past.values[past.observed].mean()
+
+    def predict(panel: Panel) -> np.ndarray:
+        quantiles = np.full((len(panel), panel.ahead, len(LEVELS)), mean, np.float64)
+        quantiles[..., -1] += panel.lengths[:, None]
+        return quantiles
+
+    return predict
+
+
+def test_a_panel_until_an_origin_is_what_was_there(read: tuple[Panel, Schema]) -> None:
+    panel, _ = read
+    origin = int(panel.origins[0]) - 5
+    past = panel.until(origin)
+    assert past.ids == panel.ids
+    assert (past.origins == origin).all()
+    assert (past.lengths == panel.lengths - 5).all()
+    whole, early = panel.slots(0), past.slots(0)
+    np.testing.assert_array_equal(past.values[early], panel.values[whole][:-5])
+    ahead = slice(early.stop, early.stop + 5)
+    assert not past.observed[ahead].any()
+    assert not past.values[ahead].any()
+    assert np.isnan(past.past[ahead]).all()
+    np.testing.assert_array_equal(past.known[ahead], panel.known[whole][-5:])
+    assert panel.until(int(panel.starts[3]) - 1).ids == panel.ids[:3]
+
+
+def test_panels_stack_to_one_with_the_same_series(read: tuple[Panel, Schema]) -> None:
+    panel, _ = read
+    parts = [panel.until(int(panel.origins[0]) - back) for back in (30, 5)]
+    both = stacked(parts)
+    assert both.ids == parts[0].ids + parts[1].ids
+    last = both.select(np.arange(3, len(both)))
+    for name in ("offsets", "starts", "values", "observed", "known", "past", "static"):
+        np.testing.assert_array_equal(getattr(last, name), getattr(parts[1], name))
+    np.testing.assert_array_equal(both.own_spread()[: len(parts[0].values)], parts[0].own_spread())
+
+
+def test_origins_step_back_from_a_horizon_before_the_end(read: tuple[Panel, Schema]) -> None:
+    panel, _ = read
+    end = int(panel.origins[0])
+    assert choose_origins(panel, 3, None, "t")[:, 0].tolist() == [end - 15, end - 10, end - 5]
+    assert choose_origins(panel, 3, 2, "t")[:, 1].tolist() == [end - 9, end - 7, end - 5]
+    assert len(choose_origins(panel, None, None, "t")) == 8
+
+
+def test_fewer_origins_are_said_and_none_is_refused(
+    read: tuple[Panel, Schema], caplog: pytest.LogCaptureFixture
+) -> None:
+    panel, _ = read
+    assert len(choose_origins(panel, None, 10, "sales.csv")) == 4  # 80 steps, of which 40 are left to the first fit
+    assert "sales.csv: 4 origins instead of 8" in caplog.text
+    assert len(choose_origins(panel, 100, None, "sales.csv")) == 14
+    short = panel.until(int(panel.starts[0]) + 10)
+    with pytest.raises(BadData, match=r"has 11 steps, .* horizon of 5 wants at least 12: 7 to fit, 5 to judge"):
+        choose_origins(short, None, None, "sales.csv")
+
+
+def test_a_fold_sees_what_lies_before_its_origin_and_nothing_else(read: tuple[Panel, Schema]) -> None:
+    panel, schema = read
+    origins = choose_origins(panel, 3, None, "t")
+    lengths: list[list[int]] = []
+
+    def fit(past: Panel) -> Predict:
+        assert (past.origins == origins[0, 0]).all()
+
+        def predict(given: Panel) -> np.ndarray:
+            lengths.append(given.origins.tolist())
+            return mean_fit(past)(given)
+
+        return predict
+
+    backtest(panel, schema, {"mine": fit}, origins, LEVELS)
+    assert lengths == [[int(origin) for origin in origins[:, 0] for _ in range(4)]]  # one call for all origins
+
+
+def test_frozen_keeps_the_fit_of_the_oldest_origin_and_refit_does_not(read: tuple[Panel, Schema]) -> None:
+    panel, schema = read
+    origins = choose_origins(panel, 3, None, "t")
+    frozen = backtest(panel, schema, {"mine": mean_fit}, origins, LEVELS).forecasts
+    again = backtest(panel, schema, {"mine": mean_fit}, origins, LEVELS, refit=True).forecasts
+    assert frozen[frozen["model"] == "mine"]["forecast"].nunique() == 1
+    assert again[again["model"] == "mine"]["forecast"].nunique() == 3
+    oldest = frozen["origin"] == frozen["origin"].min()
+    pd.testing.assert_frame_equal(
+        frozen[oldest & (frozen["model"] == "mine")], again[oldest & (again["model"] == "mine")]
+    )
+
+
+def test_folds_side_by_side_give_the_same_and_are_told_one_by_one(read: tuple[Panel, Schema]) -> None:
+    panel, schema = read
+    origins, told = choose_origins(panel, 2, None, "t"), list[Fold]()
+    fits = {"theta": baseline_fit("theta", 7, LEVELS), "drift": baseline_fit("drift", 7, LEVELS)}
+    alone = backtest(panel, schema, fits, origins, LEVELS, refit=True, on_fold=told.append)
+    pair = backtest(panel, schema, fits, origins, LEVELS, refit=True, jobs=2)
+    pd.testing.assert_frame_equal(pair.forecasts, alone.forecasts, check_exact=True)
+    assert [(one.done, one.folds, one.model) for one in told] == [
+        (i + 1, 6, name) for i, name in enumerate(np.repeat(["seasonal-naive", "theta", "drift"], 2))
+    ]
+
+
+def test_tables_hold_each_model_series_and_step_and_agree_with_the_forecasts(read: tuple[Panel, Schema]) -> None:
+    panel, schema = read
+    found = backtest(panel, schema, {"mine": mean_fit}, choose_origins(panel, 4, None, "t"), LEVELS)
+    assert found.overall["model"].tolist() == ["seasonal-naive", "mine"]
+    assert found.overall.columns[:3].tolist() == ["model", "skill", "mase"]
+    assert found.overall["skill"].iloc[0] == 0
+    assert found.by_series["shop"].tolist() == [shop for shop in ("s001", "s002", "s003", "s004") for _ in range(2)]
+    assert found.by_step["step"].tolist() == [step for step in range(1, 6) for _ in range(2)]
+    rows = found.forecasts
+    assert rows.columns.tolist() == [
+        *("shop", "origin", "day", "actual", "model", "forecast", "lo_80", "hi_80", "lo_95", "hi_95"),
+    ]
+    mine = rows[rows["model"] == "mine"]
+    assert len(mine) == 3 * 4 * 5 + 3 * 5  # the shop that opens late is there at three origins only
+    error = (mine["actual"] - mine["forecast"]).abs()
+    assert found.overall["mae"].iloc[1] == pytest.approx(error.mean())
+    by_shop = found.by_series[found.by_series["model"] == "mine"].set_index("shop")["mae"]
+    pd.testing.assert_series_equal(error.groupby(mine["shop"]).mean(), by_shop, check_names=False)
+    assert np.isnan(
+        found.by_series.loc[found.by_series["shop"] == "s004", "mase"]
+    ).all()  # no past at the oldest origin
+    assert rows["day"].max() == "2024-03-20"
+
+
+def test_missing_values_do_not_count(read: tuple[Panel, Schema]) -> None:
+    panel, schema = read
+    origins = choose_origins(panel, 2, None, "t")
+    observed = panel.observed.copy()
+    observed[panel.slots(0).stop - 3 : panel.slots(0).stop] = False
+    found = backtest(replace(panel, observed=observed), schema, {"mine": mean_fit}, origins, LEVELS)
+    rows = found.forecasts[found.forecasts["model"] == "mine"]
+    assert rows["actual"].isna().sum() == 3
+    assert found.overall["mae"].iloc[1] == pytest.approx((rows["actual"] - rows["forecast"]).abs().mean())
+
+
+def test_a_baseline_has_intervals_from_its_own_past_errors() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"time": pd.date_range("2020-01-01", periods=600), "value": rng.normal(size=600)})
+    table = table_from_frame(frame)
+    schema = infer_schema(table, TableSettings())
+    panel = build_panel(table, schema, ahead=4)
+    found = backtest(
+        panel, schema, {"mean": baseline_fit("mean", 1, LEVELS)}, choose_origins(panel, 50, None, "t"), LEVELS
+    )
+    row = found.overall.set_index("model").loc["mean"]
+    assert row["skill"] > 0.2
+    assert row["coverage_80"] == pytest.approx(0.8, abs=0.12)
+    assert row["coverage_95"] > 0.85
+
+
+@pytest.mark.parametrize("refit", [False, True])
+def test_later_values_change_no_earlier_forecast(panel_frame: pd.DataFrame, refit: bool) -> None:
+    later = panel_frame["day"] > "2024-03-10"
+    changed = panel_frame.copy()
+    changed["units"] = changed["units"].where(~later, 1e6 + changed["units"] ** 2)
+    changed["price"] = changed["price"].where(~later, -5.0)
+    forecaster = Forecaster(**SMALL, **ROLES)
+
+    def early(frame: pd.DataFrame) -> pd.DataFrame:
+        rows = forecaster.backtest(frame, windows=4, refit=refit, models=("gru", "theta")).forecasts
+        return rows[rows["origin"] <= "2024-03-10"].drop(columns="actual").reset_index(drop=True)
+
+    expected = early(panel_frame)
+    assert expected["origin"].nunique() == 3
+    pd.testing.assert_frame_equal(early(changed), expected, check_exact=True)
+    assert not hasattr(forecaster, "fitted_")
+
+
+def test_a_backtest_forecasts_what_a_fit_of_that_day_would_have(panel_frame: pd.DataFrame) -> None:
+    plain = panel_frame[["shop", "day", "units"]]
+    found = Forecaster(**SMALL).backtest(plain, windows=1).forecasts
+    night = Forecaster(**SMALL).fit(plain[plain["day"] <= "2024-03-15"]).predict()
+    own = found[found["model"] == "segrnn"].drop(columns=["origin", "actual", "model"]).reset_index(drop=True)
+    pd.testing.assert_frame_equal(own, night, check_exact=True)
+
+
+def test_score_says_of_a_table_of_forecasts_what_backtest_said(panel_frame: pd.DataFrame) -> None:
+    plain = panel_frame[["shop", "day", "units"]]
+    found = Forecaster(**SMALL).backtest(plain, windows=1, models=("lstm",))
+    own = found.forecasts[found.forecasts["model"] == "lstm"].drop(columns=["origin", "actual", "model"])
+    scored = score(own, plain, TableSettings(season=(7,)))
+    for mine, theirs in ((scored.overall, found.overall), (scored.by_step, found.by_step)):
+        expected = theirs[theirs["model"] == "lstm"].drop(
+            columns=["model", "fit_seconds", "predict_seconds"], errors="ignore"
+        )
+        pd.testing.assert_frame_equal(mine.drop(columns="model"), expected.reset_index(drop=True))
+
+
+def test_a_fitted_forecaster_is_judged_as_it_is(
+    panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture, tmp_path: Any
+) -> None:
+    early = panel_frame[panel_frame["day"] <= "2024-03-01"]
+    model = Forecaster(**SMALL, **ROLES).fit(early)
+    model.save(str(tmp_path / "store"))
+    saved = Forecaster.load(str(tmp_path / "store"))
+    found = saved.backtest(panel_frame, windows=3, frozen=True, models=("drift",))
+    assert found.overall["model"].tolist() == ["seasonal-naive", "segrnn", "drift"]
+    assert "end of the fit" not in caplog.text
+    rows = found.forecasts[(found.forecasts["model"] == "segrnn") & (found.forecasts["origin"] == "2024-03-10")]
+    expected = saved.predict(panel_frame, origin="2024-03-10")
+    pd.testing.assert_frame_equal(
+        rows.drop(columns=["origin", "actual", "model"]).reset_index(drop=True), expected, check_exact=True
+    )
+    saved.backtest(panel_frame, windows=5, frozen=True)
+    assert "2 of 5 origins lie before 2024-03-01, the end of the fit" in caplog.text
+
+
+def test_rows_of_differing_lengths_each_have_origins_of_their_own() -> None:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame(rng.normal(size=(3, 60)).cumsum(1), columns=[f"V{i}" for i in range(2, 62)])
+    frame.insert(0, "V1", ["a", "b", "c"])
+    frame.iloc[1, 41:] = np.nan
+    found = Forecaster(**{**SMALL, "season": ()}, layout="rows").backtest(frame, windows=2, models=("drift",))
+    newest = found.forecasts.groupby("V1")["origin"].max()
+    assert newest.to_dict() == {"a": 55, "b": 35, "c": 55}
+    assert found.forecasts["actual"].notna().all()
+
+
+def test_series_with_too_few_values_are_left_out_and_named(panel_frame: pd.DataFrame) -> None:
+    frame = panel_frame[["shop", "day", "units"]].copy()
+    frame["units"] = frame["units"].where((frame["shop"] != "s002") | (frame["day"] < "2024-01-05"))
+    frame.loc[(frame["shop"] == "s002") & (frame["day"] == "2024-03-20"), "units"] = 1.0
+    found = Forecaster(**SMALL).backtest(frame, windows=2, models=("last",))
+    assert found.missing == (("s002",),)
+    assert "s002" not in set(found.by_series["shop"])
+
+
+def test_what_cannot_be_is_refused(panel_frame: pd.DataFrame) -> None:
+    with pytest.raises(UsageError, match="windows"):
+        Forecaster(**SMALL).backtest(panel_frame, windows=0)
+    with pytest.raises(UsageError, match="did you mean 'segrnn'"):
+        Forecaster(**SMALL, target=("units",)).backtest(panel_frame, models=("segrn",))
+    frame = panel_frame[["shop", "day", "units"]].rename(columns={"shop": "model"})
+    with pytest.raises(BadData, match="column 'model' has the name of a column of the result"):
+        Forecaster(**SMALL).backtest(frame, windows=1, models=("last",))
+
+
+def test_a_cut_knows_what_came_and_skips_what_had_not_begun(read: tuple[Panel, Schema]) -> None:
+    panel, _ = read
+    found = cut(panel, choose_origins(panel, 8, None, "t"))
+    assert np.bincount(found.series).tolist() == [8, 8, 8, 3]
+    first = found.actual[0]
+    own = panel.slots(0)
+    np.testing.assert_array_equal(first, panel.values[own][40:45].astype(np.float64))

@@ -1,0 +1,150 @@
+"""Measures against numbers worked out by hand, against scikit-learn, and what must leave them as they are."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import mean_absolute_error, mean_pinball_loss, root_mean_squared_error
+
+from forecast.evaluation.metrics import (
+    coverage,
+    mae,
+    mase,
+    measures,
+    msis,
+    rmse,
+    rmsse,
+    seasonal_errors,
+    skill,
+    smape,
+    wape,
+    weighted_quantile_loss,
+    width,
+)
+
+NAN = float("nan")
+ACTUAL = np.array([[[1.0, 2, 3], [4, NAN, 8]], [[10, 20, 30], [0, 0, 0]]])  # [series, origins, horizon]
+FORECAST = np.array([[[2.0, 2, 1], [4, 5, 4]], [[12, 20, 27], [0, 1, 0]]])
+SCALE = np.array([2.0, 4.0])
+
+
+def test_every_measure_of_points_is_what_is_worked_out_by_hand() -> None:
+    assert mae(ACTUAL, FORECAST) == pytest.approx(13 / 11)
+    assert rmse(ACTUAL, FORECAST) == pytest.approx(np.sqrt(35 / 11))
+    assert mase(ACTUAL, FORECAST, SCALE) == pytest.approx((7 / 2 + 6 / 4) / 11)
+    assert rmsse(ACTUAL, FORECAST, SCALE) == pytest.approx(np.sqrt((21 / 2 + 14 / 4) / 11))
+    assert wape(ACTUAL, FORECAST) == pytest.approx(13 / 78)
+    shares = [1 / 3, 0, 2 / 4, 0, 4 / 12, 2 / 22, 0, 3 / 57, 0, 1, 0]
+    assert smape(ACTUAL, FORECAST) == pytest.approx(200 * np.mean(shares))
+
+
+def test_one_array_gives_measures_by_series_and_by_step() -> None:
+    np.testing.assert_allclose(mae(ACTUAL, FORECAST, (1, 2)), [7 / 5, 1])
+    np.testing.assert_allclose(mae(ACTUAL, FORECAST, (0, 1)), [3 / 4, 1 / 3, 9 / 4])
+    np.testing.assert_allclose(mase(ACTUAL, FORECAST, SCALE, (1, 2)), [7 / 10, 1 / 4])
+    np.testing.assert_allclose(wape(ACTUAL, FORECAST, (0, 1)), [3 / 15, 1 / 22, 9 / 41])
+
+
+def test_intervals_are_measured_by_coverage_width_and_interval_score() -> None:
+    actual = np.array([[1.0, 5, 12, NAN]])
+    lower, upper = np.array([[0.0, 0, 0, 0]]), np.array([[4.0, 5, 10, 100]])
+    assert coverage(actual, lower, upper) == pytest.approx(2 / 3)
+    assert width(actual, lower, upper) == pytest.approx(19 / 3)
+    assert width(actual, lower, upper, np.array([2.0])) == pytest.approx(19 / 6)
+    assert msis(actual, lower, upper, 0.95, np.array([2.0])) == pytest.approx((19 + 40 * 2) / 3 / 2)
+    assert msis(-actual, -upper, -lower, 0.95, np.array([2.0])) == pytest.approx((19 + 40 * 2) / 3 / 2)
+
+
+def test_scikit_learn_says_the_same() -> None:
+    rng = np.random.default_rng(0)
+    actual, forecast = rng.normal(size=(4, 3, 5)), rng.normal(size=(4, 3, 5))
+    flat = actual.ravel(), forecast.ravel()
+    assert mae(actual, forecast) == pytest.approx(mean_absolute_error(*flat))
+    assert rmse(actual, forecast) == pytest.approx(root_mean_squared_error(*flat))
+    levels = (0.1, 0.5, 0.8)
+    quantiles = np.sort(rng.normal(size=(4, 3, 5, 3)), -1)
+    losses = [mean_pinball_loss(actual.ravel(), quantiles[..., i].ravel(), alpha=a) for i, a in enumerate(levels)]
+    expected = 2 * np.mean(losses) / np.abs(actual).mean()
+    assert weighted_quantile_loss(actual, quantiles, levels) == pytest.approx(expected)
+
+
+def test_a_series_without_scale_does_not_count_where_errors_are_scaled() -> None:
+    for none in (0.0, NAN):
+        scale = np.array([none, 4.0])
+        assert mase(ACTUAL, FORECAST, scale) == pytest.approx(1 / 4)
+        assert rmsse(ACTUAL, FORECAST, scale) == pytest.approx(np.sqrt(14 / 4 / 6))
+        assert np.isnan(mase(ACTUAL, FORECAST, scale, (1, 2))).tolist() == [True, False]
+    assert np.isnan(mase(ACTUAL, FORECAST, np.zeros(2)))
+
+
+def test_zeros_and_nothing_at_all_give_no_infinity_and_no_warning() -> None:
+    zero, none = np.zeros((1, 3)), np.full((1, 3), NAN)
+    assert smape(zero, zero) == 0
+    assert np.isnan(wape(zero, zero + 1))
+    assert np.isnan(mae(none, zero))
+    assert np.isnan(coverage(none, zero, zero))
+    assert np.isnan(weighted_quantile_loss(none, zero[..., None], (0.5,)))
+    assert np.isnan(skill(np.ones(1), np.zeros(1))).all()
+
+
+def test_a_forecast_that_is_missing_where_a_value_came_is_not_overlooked() -> None:
+    forecast = FORECAST.copy()
+    forecast[0, 0, 0] = NAN
+    assert np.isnan(mae(ACTUAL, forecast))
+    assert np.isnan(coverage(ACTUAL, forecast, forecast + 1))
+    assert np.isnan(mae(ACTUAL, forecast, (1, 2))).tolist() == [True, False]
+
+
+def test_the_unit_of_errors_skips_gaps_and_knows_squares() -> None:
+    values, observed = np.array([1.0, 4, 9, 9, 5, 5], np.float32), np.array([1, 1, 1, 0, 1, 1], bool)
+    offsets = np.array([0, 4, 6])
+    np.testing.assert_allclose(seasonal_errors(values, observed, offsets, 1), [4, 0])
+    np.testing.assert_allclose(seasonal_errors(values, observed, offsets, 1, power=2), [17, 0])
+    np.testing.assert_array_equal(seasonal_errors(values, observed, offsets, 2), [8, NAN])
+
+
+def test_all_measures_come_by_name_in_one_order() -> None:
+    numbers = np.stack([FORECAST, FORECAST - 1, FORECAST + 1, FORECAST - 3, FORECAST + 3], -1)
+    found = measures(ACTUAL, numbers, (80.0, 95.0), SCALE, SCALE)
+    intervals = ["coverage_80", "width_80", "coverage_95", "width_95", "msis"]
+    assert list(found) == ["mase", "rmsse", "mae", "rmse", "smape", "wape", "wql", *intervals]
+    assert found["coverage_80"] == pytest.approx(7 / 11)
+    plain = measures(ACTUAL, numbers[..., :1], (), SCALE, SCALE)
+    assert plain["wql"] == pytest.approx(plain["wape"])
+    assert "msis" not in plain
+
+
+NUMBERS = st.floats(-1e3, 1e3, width=32)
+ARRAYS = arrays(np.float64, (2, 3, 4), elements=NUMBERS)
+
+
+@given(
+    actual=ARRAYS, forecast=ARRAYS, gaps=arrays(bool, (2, 3, 4)), unit=st.sampled_from([2.0**-20, 0.125, 2.0, 4096.0])
+)
+def test_the_unit_of_the_target_changes_no_relative_measure(
+    actual: np.ndarray, forecast: np.ndarray, gaps: np.ndarray, unit: float
+) -> None:
+    actual = np.where(gaps, NAN, actual)
+    numbers = np.stack([forecast, forecast - 5, forecast + 5], -1)
+    plain = measures(actual, numbers, (80.0,), np.array([3.0, 7.0]), np.array([9.0, 49.0]))
+    scaled = measures(
+        unit * actual, unit * numbers, (80.0,), unit * np.array([3.0, 7.0]), unit**2 * np.array([9.0, 49.0])
+    )
+    for name, value in plain.items():
+        expected = value * unit if name in ("mae", "rmse") else value
+        np.testing.assert_allclose(scaled[name], expected, rtol=1e-9, err_msg=name)
+
+
+@given(actual=ARRAYS, forecast=ARRAYS, gaps=arrays(bool, (2, 3, 4)))
+def test_measures_are_bounded_and_a_missing_value_counts_as_if_it_were_not_there(
+    actual: np.ndarray, forecast: np.ndarray, gaps: np.ndarray
+) -> None:
+    gaps[0, 0, 0] = False
+    held = np.where(gaps, NAN, actual)
+    assert 0 <= smape(held, forecast) <= 200 + 1e-9
+    kept = ~gaps
+    assert mae(held, forecast) == pytest.approx(np.abs(actual - forecast)[kept].mean())
+    assert rmse(held, forecast) >= mae(held, forecast) * (1 - 1e-12)
+    assert 0 <= coverage(held, forecast - 1, forecast + 1) <= 1
+    assert mae(held, held) == 0
