@@ -1,4 +1,4 @@
-"""Forecaster: the scikit-learn-style face, and the only room that knows the order of the stages."""
+"""Forecaster: the scikit-learn-style face."""
 
 import logging
 import time
@@ -10,28 +10,23 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
-from forecast.artifacts.fitted import RUN_ONLY, Config, Fitted, from_contents, read_plan, to_contents
+from forecast.artifacts.fitted import Fitted, from_contents, to_contents
 from forecast.artifacts.store import Store, VersionInfo, Writer
+from forecast.engine import Engine, fit_panel
 from forecast.errors import ArtifactRefused, BadData, ForecastError, UsageError
 from forecast.evaluation.backtest import Backtest, Fold, backtest
 from forecast.evaluation.baselines import BASELINES
-from forecast.evaluation.calibration import say_few_scores
-from forecast.evaluation.metrics import mase, seasonal_errors
+from forecast.evaluation.metrics import mase
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS, output_numbers
 from forecast.evaluation.references import Fit, Predict
 from forecast.evaluation.tables import REFERENCE
-from forecast.models.shared.model import RecurrentModel
 from forecast.parameters import NestedParams
-from forecast.selection.auto import compared_with, train_networks
-from forecast.selection.components import memory_of
-from forecast.selection.judge import Judge
-from forecast.selection.mixture import CHOSEN, choose_mixture
+from forecast.selection.mixture import CHOSEN
 from forecast.series.building import (
     add_future,
     build_panel,
@@ -42,8 +37,7 @@ from forecast.series.building import (
     require_known,
 )
 from forecast.series.calendar import default_horizon
-from forecast.series.comparing import compare, mean_level
-from forecast.series.covariates import fit_statistics
+from forecast.series.comparing import compare
 from forecast.series.detection import check_schema, describe, infer_schema
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.reading import table_from_frame
@@ -51,25 +45,17 @@ from forecast.series.schema import Schema
 from forecast.series.season import panel_seasons
 from forecast.series.spans import choose_lags, choose_lookback
 from forecast.series.table import Table
-from forecast.series.transforms import fit_power, undo_power
 from forecast.series.writing import forecast_frame, guard_formulas, interval_columns
 from forecast.settings import BacktestSettings, OutputSettings, TableSettings, TrainSettings
-from forecast.training.devices import pick_device, threads
-from forecast.training.fitting import Fitter
-from forecast.training.holding import choose_spans, held_out_places
-from forecast.training.inputs import Inputs, network_shape, numbers_in
+from forecast.training.devices import pick_device
+from forecast.training.inputs import numbers_in
 from forecast.training.loop import Progress
-from forecast.training.members import median_of_members, network_quantiles, rebuild
-from forecast.training.plan import Member
 
 log = logging.getLogger("forecast")
 
 Data = Any  # a pandas DataFrame or Series, or a Table
 Names = tuple[str, ...]
 
-COMMON = 95.0  # the interval, in percent, whose calibration fit speaks of
-LEAST_STEPS = 100  # a budget that ends training earlier leaves a network that has hardly learned
-CHUNK = 8192  # windows that are forecast at once
 RESERVE = 0.5  # seconds of a budget that are kept for saving
 
 
@@ -229,7 +215,7 @@ class Forecaster(NestedParams, BaseEstimator):
         table = _table(X)
         panel, schema = self._read(table, on_read)
         deadline = None if self.budget is None else started + self.budget - RESERVE
-        self.fitted_ = self._fit_panel(panel, schema, table.name, deadline, on_step)
+        self.fitted_ = fit_panel(panel, schema, self._settings()[0], table.name, deadline, on_step)
         self._settle()
         return self
 
@@ -245,90 +231,6 @@ class Forecaster(NestedParams, BaseEstimator):
         if on_read is not None:
             on_read([*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"])
         return panel, schema
-
-    def _fit_panel(
-        self,
-        panel: Panel,
-        schema: Schema,
-        name: str,
-        deadline: float | None = None,
-        on_step: Callable[[Progress], None] | None = None,
-    ) -> Fitted:
-        settings, _ = self._settings()
-        horizon, longest = panel.ahead, int(panel.lengths.max())
-        lags = choose_lags(panel, schema.season)
-        lookback = settings.lookback or choose_lookback(horizon, lags, longest)
-        kept = np.flatnonzero(~np.isin(panel.status, SKIPPED))
-        used = panel.select(kept)
-        if int(used.lengths.max()) < horizon + 2:
-            raise BadData(
-                f"{name}: the longest series has {int(used.lengths.max())} values, too few to learn a horizon of "
-                f"{horizon} from; pass a smaller --horizon"
-            )
-        season = schema.season[0] if schema.season else 1
-        spans = choose_spans(used.lengths, lookback, horizon, lags[0] if lags else 1)
-        power = fit_power(settings.transform, used, season)
-        statistics = fit_statistics(used, schema, spans.train_end)
-        inputs = Inputs.of(
-            used,
-            schema,
-            statistics,
-            power=power,
-            lags=lags,
-            levels=LEVELS,
-            ids=panel.ids,
-            loss=settings.loss,
-            horizon=horizon,
-            device=pick_device(settings.device),
-        )
-        fitter = Fitter(inputs, spans, held_out_places(spans), settings)
-        plan = read_plan(settings.plan) if settings.plan else None
-        judge = Judge.of(inputs, fitter.places, power, settings.metric)
-        plan, trained = train_networks(fitter, judge, lookback, plan, deadline, on_step)
-        if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
-            fewest = min(one.steps for one in trained)
-            log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", fewest)
-        mixture = choose_mixture(
-            inputs,
-            judge,
-            [
-                (plan.members[group[0]].model, median_of_members([trained[i].held_out.numpy() for i in group]))
-                for group in plan.groups()
-            ],
-            compared_with(settings),
-            lookback=lookback,
-            memory=memory_of(lookback, lags, longest),
-        )
-        say_few_scores(mixture.calibration.windows, COMMON)
-        groups = plan.groups()
-        used_members = [number for group in mixture.networks for number in groups[group]]
-        seen = [plan.members[number].lookback + max(lags, default=0) for number in used_members]
-        history = panel.tail(max(mixture.memory, lookback, *seen))
-        return Fitted(
-            config=Config(
-                table=schema,
-                settings=settings.model_dump(exclude=RUN_ONLY, exclude_defaults=True),
-                plan=plan,
-                horizon=horizon,
-                lookback=lookback,
-                memory=mixture.memory,
-                lags=lags,
-                levels=LEVELS,
-                power=power,
-                train_end=str(format_positions(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0]),
-                components=mixture.components,
-                networks=mixture.networks,
-                scores=mixture.scores,
-                validation=tuple(one.validation for one in trained),
-                trained_steps=tuple(one.steps for one in trained),
-            ),
-            statistics=statistics,
-            level=mean_level(panel.tail(lookback + max(lags, default=0))),
-            seasonal_error=seasonal_errors(panel.values, panel.observed, panel.offsets, season),
-            mixture=mixture,
-            history=history,
-            weights=[{name: value.numpy() for name, value in trained[i].weights.items()} for i in used_members],
-        )
 
     def predict(
         self,
@@ -383,7 +285,7 @@ class Forecaster(NestedParams, BaseEstimator):
         require_known(panel, config.table, horizon, "the saved table" if given is None else _table(given).name)
         words = np.array(panel.status)
         series = panel.order[~np.isin(words[panel.order], SKIPPED)]
-        quantiles = self._quantiles(panel, series, joint=output.joint)[:, :horizon]
+        quantiles = self.engine_.quantiles(panel, series, joint=output.joint)[:, :horizon]
         columns = ["forecast", *interval_columns(output.levels)]
         numbers = output_numbers(quantiles, config.levels, output)
         calendar = calendar_of(config.table)
@@ -424,7 +326,7 @@ class Forecaster(NestedParams, BaseEstimator):
             raise BadData(f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}")
         series = np.flatnonzero(~np.isin(history.status, SKIPPED))
         with_known = add_future(history, _table(X), config.table) if config.table.known else history
-        quantiles = self._quantiles(with_known, series)
+        quantiles = self.engine_.quantiles(with_known, series)
         point = quantiles[..., config.levels.index(0.5)]
         return -float(mase(actual[series], point, fitted.seasonal_error[series]))
 
@@ -510,21 +412,9 @@ class Forecaster(NestedParams, BaseEstimator):
             If the model has no attention.
         """
         fitted = self._check_fitted()
-        weighing: list[tuple[Member, Any]] = [
-            (members[0], networks[0])
-            for members, networks in zip(fitted.config.members(), self.networks_, strict=True)
-            if hasattr(networks[0], "attention")
-        ]
-        if not weighing:
-            raise UsageError("no network with attention forecasts here; fit --model attention-lstm --no-guard")
-        member, network = weighing[0]
         panel = self._panel(X, None, None)
         series = panel.order[~np.isin(np.array(panel.status)[panel.order], SKIPPED)]
-        windows = self._inputs(panel).windows(member)
-        index = torch.from_numpy(np.ascontiguousarray(series)).to(windows.device)
-        with torch.no_grad():
-            batch = windows.batch(index, windows.lengths[index])
-            weights = network.attention(batch).cpu().double().numpy()  # [series, lookback]
+        weights = self.engine_.attention(panel, series)
         table = fitted.config.table
         positions = panel.origins[series][:, None] + np.arange(1 - weights.shape[1], 1)
         times = format_positions(table, calendar_of(table), positions.ravel())
@@ -577,20 +467,8 @@ class Forecaster(NestedParams, BaseEstimator):
 
     def _settle(self) -> None:
         """Rebuild from `fitted_` what is derived from it."""
-        config = self.fitted_.config
-        self.schema_, self.plan_ = config.table, config.plan
-        device, series, loss = pick_device(self.device), len(self.fitted_.history), self.fitted_.settings().loss
-        self.networks_: list[list[RecurrentModel]] = []
-        saved = iter(self.fitted_.weights)
-        for group in config.members():
-            self.networks_.append([])
-            member = group[0]
-            shape = network_shape(
-                config.table, config.horizon, member.lookback, config.lags, config.levels, series, loss
-            )
-            for _ in group:
-                weights = {name: torch.from_numpy(array) for name, array in next(saved).items()}
-                self.networks_[-1].append(rebuild(member, shape, weights, device))
+        self.schema_, self.plan_ = self.fitted_.config.table, self.fitted_.config.plan
+        self.engine_ = Engine(self.fitted_, pick_device(self.device))
 
     def describe(self) -> list[str]:
         """What forecasts, and how it and what it was compared with did on held-out values, as lines."""
@@ -640,49 +518,9 @@ class Forecaster(NestedParams, BaseEstimator):
         fitted = self.fitted_
         return compare(panel, fitted.history.ids, fitted.level, table.name, config.lookback, self.strict)
 
-    def _inputs(self, panel: Panel) -> Inputs:
-        fitted = self.fitted_
-        config = fitted.config
-        return Inputs.of(
-            panel,
-            config.table,
-            fitted.statistics,
-            power=config.power,
-            lags=config.lags,
-            levels=config.levels,
-            ids=fitted.history.ids,
-            loss=fitted.settings().loss,
-            horizon=config.horizon,
-            device=pick_device(self.device),
-        )
-
-    def _quantiles(
-        self,
-        panel: Panel,
-        series: NDArray[np.int64],
-        position: NDArray[np.int64] | None = None,
-        joint: bool = False,
-    ) -> NDArray[np.float64]:
-        """[windows, horizon, levels] in the target's own unit: what comes after slot `position` of each of `series`."""
-        fitted, inputs = self.fitted_, self._inputs(panel)
-        place = panel.lengths[series] if position is None else position
-        places = np.ascontiguousarray(series), np.ascontiguousarray(place)
-        config, seed = fitted.config, fitted.settings().seed
-        parts = [np.zeros((0, config.horizon, len(config.levels)))]
-        for start in range(0, len(series), CHUNK):
-            some = places[0][start : start + CHUNK], places[1][start : start + CHUNK]
-            with threads(config.plan.threads):
-                networks = [
-                    median_of_members([network_quantiles(one, inputs.windows(members[0]), some, seed) for one in group])
-                    for members, group in zip(config.members(), self.networks_, strict=True)
-                ]
-            mixed = fitted.mixture.quantiles(inputs, some, inputs.numbers[some[0]], networks, joint)
-            parts.append(undo_power(mixed, config.power))
-        return np.concatenate(parts)
-
     def _after(self, panel: Panel) -> NDArray[np.float64]:
         """Quantiles of what comes after each series of a panel, [series, horizon, levels]."""
-        return self._quantiles(panel, np.arange(len(panel)))
+        return self.engine_.quantiles(panel, np.arange(len(panel)))
 
     def _fit_fold(self, schema: Schema, name: str, on_step: Callable[[Progress], None] | None, past: Panel) -> Predict:
         """Fit to a panel as it stood at an origin; what comes back forecasts from it and from later ones."""
@@ -690,7 +528,7 @@ class Forecaster(NestedParams, BaseEstimator):
         lags = choose_lags(past, schema.season)
         lookback = self.lookback or choose_lookback(past.ahead, lags, int(past.lengths.max()))
         judged = judge_again(past, schema, lookback, name)
-        self.fitted_ = self._fit_panel(judged, schema, name, deadline, on_step)
+        self.fitted_ = fit_panel(judged, schema, self._settings()[0], name, deadline, on_step)
         self._settle()
         return self._after
 

@@ -87,7 +87,7 @@ def panel(kind: str, series: int = 12, length: int = 160) -> pd.DataFrame:
 def test_what_cannot_be_learned_gets_a_baseline(kind: str) -> None:
     model = Forecaster(**QUICK).fit(panel(kind))
     assert not any("segrnn" in name for name in model.models())
-    assert model.networks_ == []
+    assert model.engine_.networks == []
 
 
 def test_what_can_be_learned_gets_the_network_and_it_is_said(forecast: Run, tmp_path: Path) -> None:
