@@ -1,0 +1,108 @@
+"""The dilated LSTM that several models share: knobs, folding, and the stack with shortcuts."""
+
+import math
+from itertools import accumulate
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from forecast.models.shared.model import Shape
+from forecast.models.shared.parts import StackKnobs
+
+
+def _listed(given: Any) -> Any:
+    """A command line brings one number, or several with commas between them."""
+    if isinstance(given, str):
+        return tuple(part for part in given.split(",") if part.strip())
+    return (given,) if isinstance(given, int) else given
+
+
+class DilationKnobs(StackKnobs):
+    """The knobs of a dilated stack."""
+
+    dilations: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed)] = Field(
+        (), max_length=16, description="dilation of each block, comma-separated; default by season and lookback"
+    )
+
+    @field_validator("dilations")
+    @classmethod
+    def _reach_every_step(cls, dilations: tuple[int, ...]) -> tuple[int, ...]:
+        shared = math.gcd(*dilations)
+        if shared > 1:
+            raise ValueError(f"all are multiples of {shared}, so that most steps would not be read; add 1 to them")
+        return dilations
+
+
+def default_dilations(shape: Shape) -> tuple[int, ...]:
+    """1, about the root of the season, and the season; without one, fourfold steps while four of them fit."""
+    season = next((season for season in shape.seasons if 2 * season <= shape.lookback), None)
+    if season is None:
+        return tuple(dilation for dilation in (1, 4, 16, 64) if 4 * dilation <= shape.lookback or dilation == 1)
+    middle = max(step for step in range(1, math.isqrt(season) + 1) if season % step == 0)
+    return (1, middle, season) if middle > 1 else (1, season)
+
+
+def dilated(layer: nn.LSTM, steps: Tensor, dilation: int) -> Tensor:
+    """Run an LSTM whose state at a step comes from `dilation` steps before (Chang et al. 2017).
+
+    Each of the `dilation` interleaved sequences is a row of its own in a larger batch, so that one fused call, a
+    `dilation`-th as long, computes them all.
+
+    Parameters
+    ----------
+    layer : batch first
+    steps : [batch, steps, size]
+
+    Returns
+    -------
+    [batch, steps, hidden size]
+    """
+    if dilation == 1:
+        return layer(steps)[0]  # type: ignore[no-any-return]
+    rows, count, size = steps.shape
+    padded = functional.pad(steps, (0, 0, 0, -count % dilation))  # behind the end, where it changes no state
+    folded = padded.view(rows, -1, dilation, size).transpose(1, 2).reshape(rows * dilation, -1, size)
+    states: Tensor = layer(folded)[0]
+    return states.view(rows, dilation, -1, layer.hidden_size).transpose(1, 2).flatten(1, 2)[:, :count]
+
+
+class DilatedStack(nn.Module):
+    """LSTM blocks, each with its dilation and a shortcut around it, read at the last step (Smyl 2020).
+
+    The last step of a block of dilation 24 depends on every 24th step alone, so the blocks below it need not compute
+    the others: each block runs over those steps only that a block above it, or the output, looks at.
+
+    Parameters
+    ----------
+    size : numbers of a step
+    dilations : of the blocks, from the input on; 1 is their greatest common divisor
+    knobs : `layers` are LSTM layers within a block, all of the block's dilation
+    """
+
+    def __init__(self, size: int, dilations: tuple[int, ...], knobs: StackKnobs) -> None:
+        super().__init__()
+        self.dilations = dilations
+        self.strides = list(accumulate(reversed(dilations), math.gcd))[::-1]  # steps between those that count
+        self.blocks = nn.ModuleList(
+            nn.LSTM(
+                size if place == 0 else knobs.hidden_size,
+                knobs.hidden_size,
+                num_layers=knobs.layers,
+                dropout=knobs.dropout if knobs.layers > 1 else 0.0,
+                batch_first=True,
+            )
+            for place in range(len(dilations))
+        )
+        self.drop = nn.Dropout(knobs.dropout)
+
+    def forward(self, steps: Tensor) -> Tensor:
+        """[batch, steps, size] -> [batch, hidden size], the state of the last step."""
+        states, before = steps, 1
+        for place, (block, dilation, stride) in enumerate(zip(self.blocks, self.dilations, self.strides, strict=True)):
+            skip = stride // before
+            states = states[:, (states.shape[1] - 1) % skip :: skip]
+            out = dilated(block, self.drop(states) if place else states, dilation // stride)
+            states, before = out + states if place else out, stride
+        return states[:, -1]

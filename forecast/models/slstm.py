@@ -1,0 +1,123 @@
+"""sLSTM over segments of the past: exponential gates with a stabiliser and a normaliser (Beck et al. 2024)."""
+
+from typing import NamedTuple, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.parts import (
+    SegmentKnobs,
+    StackKnobs,
+    default_segment,
+    future_segments,
+    input_size,
+    inputs,
+    past_segments,
+)
+from forecast.series.windows import Batch
+
+
+class HeadKnobs(SegmentKnobs, StackKnobs):
+    """The knobs of a stack that reads segments, and the heads."""
+
+    heads: int = Field(1, ge=1, description="independent parts of the recurrent weights; a divisor of hidden_size")
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.hidden_size % self.heads:
+            raise ValueError(f"heads={self.heads} is no divisor of hidden_size={self.hidden_size}")
+        return self
+
+
+class State(NamedTuple):
+    """What a cell carries, each [batch, size]: output, content and normaliser, both times exp(-stabiliser)."""
+
+    output: Tensor
+    content: Tensor
+    normaliser: Tensor
+    stabiliser: Tensor
+
+
+class Cell(nn.Module):
+    """The sLSTM cell: exponential input and forget gates, kept in range by a running maximum of their logarithms."""
+
+    def __init__(self, size: int, heads: int) -> None:
+        super().__init__()
+        self.from_input = nn.Linear(size, 4 * size)
+        own = size // heads
+        self.from_output = nn.Parameter(torch.empty(heads, own, 4 * own).uniform_(-(own**-0.5), own**-0.5))
+
+    def start(self, rows: int) -> State:
+        """The state before the first step: nothing held."""
+        zero = self.from_output.new_zeros(rows, self.from_input.in_features)
+        return State(zero, zero, zero, zero)
+
+    def forward(self, driven: Tensor, state: State) -> State:
+        """One step, from `from_input` of its input, [batch, 4 * size], and the state before it."""
+        heads, own, _ = self.from_output.shape
+        split = state.output.view(-1, heads, own).transpose(0, 1)
+        fed = torch.bmm(split, self.from_output).view(heads, -1, 4, own)  # [heads, batch, gates, own]
+        gates = driven.view(-1, 4, heads * own) + fed.permute(1, 2, 0, 3).flatten(2)
+        content, enter, forget, leave = gates.unbind(1)
+        kept = forget + state.stabiliser
+        stabiliser = torch.maximum(kept, enter)
+        enter, forget = torch.exp(enter - stabiliser), torch.exp(kept - stabiliser)
+        held = forget * state.content + enter * torch.tanh(content)
+        normaliser = forget * state.normaliser + enter
+        return State(torch.sigmoid(leave) * held / normaliser, held, normaliser, stabiliser)
+
+
+class Block(nn.Module):
+    """A cell over all steps, normalised before and after, with a shortcut around it."""
+
+    def __init__(self, size: int, heads: int) -> None:
+        super().__init__()
+        self.before, self.cell = nn.LayerNorm(size), Cell(size, heads)
+        self.after = nn.GroupNorm(heads, size)
+
+    def forward(self, steps: Tensor) -> tuple[Tensor, State]:
+        """[batch, steps, size] -> the same, and the state after the last step."""
+        driven = self.cell.from_input(self.before(steps))
+        state, outputs = self.cell.start(len(steps)), []
+        for each in driven.unbind(1):
+            state = self.cell(each, state)
+            outputs.append(state.output)
+        joined = torch.stack(outputs, 1)
+        return steps + self.after(joined.flatten(0, 1)).view_as(joined), state
+
+
+class Network(RecurrentModel):
+    """Blocks over the segments of the past, then one more step for each segment of the horizon, all at once."""
+
+    Knobs = HeadKnobs
+
+    def __init__(self, knobs: HeadKnobs, shape: Shape) -> None:
+        super().__init__(knobs, shape)
+        shape, size = self.shape, knobs.hidden_size
+        self.segment = knobs.segment or default_segment(shape)
+        self.ahead = -(-shape.horizon // self.segment)
+        self.embed = nn.Linear(self.segment * input_size(shape), size)
+        self.blocks = nn.ModuleList(Block(size, knobs.heads) for _ in range(knobs.layers))
+        self.place = nn.Parameter(torch.randn(self.ahead, size) * size**-0.5)
+        self.known = nn.Linear(self.segment * shape.future, size, bias=False) if shape.future else None
+        self.step = Cell(size, knobs.heads)
+        self.drop = nn.Dropout(knobs.dropout)
+        self.out = nn.Linear(size, self.segment * len(shape.levels))
+
+    def forward(self, batch: Batch) -> Tensor:
+        steps = self.embed(past_segments(inputs(batch), self.segment))
+        for place, block in enumerate(self.blocks):
+            steps, state = block(self.drop(steps) if place else steps)
+        rows = len(steps)
+        query = (self.place + steps[:, -1:]).expand(rows, -1, -1)  # [batch, segments ahead, size]
+        if self.known is not None:
+            query = query + self.known(future_segments(batch.future_covariates, self.segment))
+        query = query.flatten(0, 1)
+        repeated = State(*(part.repeat_interleave(self.ahead, 0) for part in state))
+        decoded = query + self.step(self.step.from_input(query), repeated).output
+        raw = self.out(self.drop(decoded)).view(rows, self.ahead * self.segment, -1)
+        inside: Tensor = raw[:, : self.shape.horizon]  # [batch, horizon, levels]
+        return inside
