@@ -53,7 +53,8 @@ class Cell(nn.Module):
     def start(self, rows: int) -> State:
         """The state before the first step: nothing held."""
         zero = self.from_output.new_zeros(rows, self.from_input.in_features)
-        return State(zero, zero, zero, zero)
+        # below any gate, so that the first step enters with weight 1 and the normaliser never falls under it
+        return State(zero, zero, zero, torch.full_like(zero, -torch.inf))
 
     def forward(self, driven: Tensor, state: State) -> State:
         """One step, from `from_input` of its input, [batch, 4 * size], and the state before it."""

@@ -4,12 +4,14 @@ import math
 from itertools import accumulate
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast.models.shared.model import Shape
-from forecast.models.shared.parts import StackKnobs
+from forecast.models.shared.parts import StackKnobs, past_segments
+
+DENSE = 64  # steps of a past that is read value by value
 
 
 def _listed(given: Any) -> Any:
@@ -26,22 +28,19 @@ class DilationKnobs(StackKnobs):
         (), max_length=16, description="dilation of each block, comma-separated; default by season and lookback"
     )
 
-    @field_validator("dilations")
-    @classmethod
-    def _reach_every_step(cls, dilations: tuple[int, ...]) -> tuple[int, ...]:
-        shared = math.gcd(*dilations)
-        if shared > 1:
-            raise ValueError(f"all are multiples of {shared}, so that most steps would not be read; add 1 to them")
-        return dilations
-
 
 def default_dilations(shape: Shape) -> tuple[int, ...]:
-    """1, about the root of the season, and the season; without one, fourfold steps while four of them fit."""
+    """1, about the root of the season, and the season; without one, fourfold dilations as far as four steps fit.
+
+    A long past is read in segments from the start: the first dilation is not 1 but the next.
+    """
     season = next((season for season in shape.seasons if 2 * season <= shape.lookback), None)
     if season is None:
-        return tuple(dilation for dilation in (1, 4, 16, 64) if 4 * dilation <= shape.lookback or dilation == 1)
+        fitting = [4**power for power in range(16) if 4 ** (power + 1) <= shape.lookback] or [1]
+        return tuple(dilation for dilation in fitting if dilation * DENSE >= shape.lookback) or (fitting[-1],)
     middle = max(step for step in range(1, math.isqrt(season) + 1) if season % step == 0)
-    return (1, middle, season) if middle > 1 else (1, season)
+    dilations = (1, middle, season) if middle > 1 else (1, season)
+    return dilations if shape.lookback <= DENSE else dilations[-2:]
 
 
 def dilated(layer: nn.LSTM, steps: Tensor, dilation: int) -> Tensor:
@@ -72,12 +71,13 @@ class DilatedStack(nn.Module):
     """LSTM blocks, each with its dilation and a shortcut around it, read at the last step (Smyl 2020).
 
     The last step of a block of dilation 24 depends on every 24th step alone, so the blocks below it need not compute
-    the others: each block runs over those steps only that a block above it, or the output, looks at.
+    the others: each block runs over those steps only that a block above it, or the output, looks at. Where all
+    dilations share a factor, no block looks at the steps between; each step then reads a segment of that many.
 
     Parameters
     ----------
     size : numbers of a step
-    dilations : of the blocks, from the input on; 1 is their greatest common divisor
+    dilations : of the blocks, from the input on
     knobs : `layers` are LSTM layers within a block, all of the block's dilation
     """
 
@@ -87,7 +87,7 @@ class DilatedStack(nn.Module):
         self.strides = list(accumulate(reversed(dilations), math.gcd))[::-1]  # steps between those that count
         self.blocks = nn.ModuleList(
             nn.LSTM(
-                size if place == 0 else knobs.hidden_size,
+                size * self.strides[0] if place == 0 else knobs.hidden_size,
                 knobs.hidden_size,
                 num_layers=knobs.layers,
                 dropout=knobs.dropout if knobs.layers > 1 else 0.0,
@@ -99,7 +99,7 @@ class DilatedStack(nn.Module):
 
     def forward(self, steps: Tensor) -> Tensor:
         """[batch, steps, size] -> [batch, hidden size], the state of the last step."""
-        states, before = steps, 1
+        states, before = past_segments(steps, self.strides[0]), self.strides[0]
         for place, (block, dilation, stride) in enumerate(zip(self.blocks, self.dilations, self.strides, strict=True)):
             skip = stride // before
             states = states[:, (states.shape[1] - 1) % skip :: skip]
