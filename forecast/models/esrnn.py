@@ -62,7 +62,7 @@ class Network(RecurrentModel):
         series = batch.series
         if self.training:
             series = series * (torch.rand(len(series), device=series.device) >= self.knobs.unseen)
-        level_rate, season_rate, start = torch.sigmoid(self.shared + self.own(series)).split(1, dim=1)
+        level_rate, season_rate, start = torch.sigmoid(self.shared + self.own(series))[..., None].unbind(1)
         return smooth(batch.past, batch.mask, level_rate, season_rate, start, self.season, self.shape.horizon)
 
 

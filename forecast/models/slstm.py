@@ -72,22 +72,34 @@ class Cell(nn.Module):
 
 
 class Block(nn.Module):
-    """A cell over all steps, normalised before and after, with a shortcut around it."""
+    """A cell and then a gated feed-forward layer, both normalised and with a shortcut around them."""
 
     def __init__(self, size: int, heads: int) -> None:
         super().__init__()
-        self.before, self.cell = nn.LayerNorm(size), Cell(size, heads)
-        self.after = nn.GroupNorm(heads, size)
+        wide = -(-4 * size // 3)  # the paper's factor
+        self.before, self.cell, self.after = nn.LayerNorm(size), Cell(size, heads), nn.GroupNorm(heads, size)
+        self.between, self.up, self.down = nn.LayerNorm(size), nn.Linear(size, 2 * wide), nn.Linear(wide, size)
 
     def forward(self, steps: Tensor) -> tuple[Tensor, State]:
-        """[batch, steps, size] -> the same, and the state after the last step."""
-        driven = self.cell.from_input(self.before(steps))
+        """All steps in turn, [batch, steps, size] -> the same, and the state after the last one."""
         state, outputs = self.cell.start(len(steps)), []
-        for each in driven.unbind(1):
-            state = self.cell(each, state)
+        for driven in self.cell.from_input(self.before(steps)).unbind(1):
+            state = self.cell(driven, state)
             outputs.append(state.output)
-        joined = torch.stack(outputs, 1)
-        return steps + self.after(joined.flatten(0, 1)).view_as(joined), state
+        return self._finish(steps, torch.stack(outputs, 1)), state
+
+    def each_after(self, steps: Tensor, state: State) -> Tensor:
+        """Each step as if it were the one that follows `state`, [batch, steps, size] -> the same."""
+        count = steps.shape[1]
+        repeated = State(*(part.repeat_interleave(count, 0) for part in state))
+        driven = self.cell.from_input(self.before(steps)).flatten(0, 1)
+        return self._finish(steps, self.cell(driven, repeated).output.view_as(steps))
+
+    def _finish(self, steps: Tensor, outputs: Tensor) -> Tensor:
+        steps = steps + self.after(outputs.flatten(0, 1)).view_as(outputs)
+        gate, value = self.up(self.between(steps)).chunk(2, -1)
+        mixed: Tensor = steps + self.down(functional.gelu(gate) * value)
+        return mixed
 
 
 class Network(RecurrentModel):
@@ -104,21 +116,17 @@ class Network(RecurrentModel):
         self.blocks = nn.ModuleList(Block(size, knobs.heads) for _ in range(knobs.layers))
         self.place = nn.Parameter(torch.randn(self.ahead, size) * size**-0.5)
         self.known = nn.Linear(self.segment * shape.future, size, bias=False) if shape.future else None
-        self.step = Cell(size, knobs.heads)
+        self.decoder = Block(size, knobs.heads)
         self.drop = nn.Dropout(knobs.dropout)
         self.out = nn.Linear(size, self.segment * len(shape.levels))
 
     def forward(self, batch: Batch) -> Tensor:
-        steps = self.embed(past_segments(inputs(batch), self.segment))
+        steps = self.embed(past_segments(inputs(batch), self.segment))  # [batch, segments, size]
         for place, block in enumerate(self.blocks):
             steps, state = block(self.drop(steps) if place else steps)
-        rows = len(steps)
-        query = (self.place + steps[:, -1:]).expand(rows, -1, -1)  # [batch, segments ahead, size]
+        query = self.place + steps[:, -1:]  # [batch, segments ahead, size]
         if self.known is not None:
             query = query + self.known(future_segments(batch.future_covariates, self.segment))
-        query = query.flatten(0, 1)
-        repeated = State(*(part.repeat_interleave(self.ahead, 0) for part in state))
-        decoded = query + self.step(self.step.from_input(query), repeated).output
-        raw = self.out(self.drop(decoded)).view(rows, self.ahead * self.segment, -1)
-        inside: Tensor = raw[:, : self.shape.horizon]  # [batch, horizon, levels]
-        return inside
+        raw = self.out(self.drop(self.decoder.each_after(query, state)))
+        inside: Tensor = raw.reshape(len(raw), -1, len(self.shape.levels))[:, : self.shape.horizon]
+        return inside  # [batch, horizon, levels]

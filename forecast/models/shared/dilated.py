@@ -43,7 +43,7 @@ def default_dilations(shape: Shape) -> tuple[int, ...]:
     return dilations if shape.lookback <= DENSE else dilations[-2:]
 
 
-def dilated(layer: nn.LSTM, steps: Tensor, dilation: int) -> Tensor:
+def dilated(layer: nn.Module, steps: Tensor, dilation: int) -> Tensor:
     """Run an LSTM whose state at a step comes from `dilation` steps before (Chang et al. 2017).
 
     Each of the `dilation` interleaved sequences is a row of its own in a larger batch, so that one fused call, a
@@ -51,7 +51,7 @@ def dilated(layer: nn.LSTM, steps: Tensor, dilation: int) -> Tensor:
 
     Parameters
     ----------
-    layer : batch first
+    layer : an `nn.LSTM`, batch first
     steps : [batch, steps, size]
 
     Returns
@@ -64,7 +64,7 @@ def dilated(layer: nn.LSTM, steps: Tensor, dilation: int) -> Tensor:
     padded = functional.pad(steps, (0, 0, 0, -count % dilation))  # behind the end, where it changes no state
     folded = padded.view(rows, -1, dilation, size).transpose(1, 2).reshape(rows * dilation, -1, size)
     states: Tensor = layer(folded)[0]
-    return states.view(rows, dilation, -1, layer.hidden_size).transpose(1, 2).flatten(1, 2)[:, :count]
+    return states.view(rows, dilation, -1, states.shape[-1]).transpose(1, 2).flatten(1, 2)[:, :count]
 
 
 class DilatedStack(nn.Module):
