@@ -28,7 +28,7 @@ class HeadKnobs(SegmentKnobs, StackKnobs):
     @model_validator(mode="after")
     def _divides(self) -> Self:
         if self.hidden_size % self.heads:
-            raise ValueError(f"heads={self.heads} is no divisor of hidden_size={self.hidden_size}")
+            raise ValueError(f"heads={self.heads} must divide hidden_size={self.hidden_size}; pass -p heads=1")
         return self
 
 

@@ -69,5 +69,5 @@ def test_the_parallel_step_is_the_next_step_of_the_sequence() -> None:
 
 
 def test_heads_that_do_not_divide_the_units_are_refused() -> None:
-    with pytest.raises(UsageError, match="heads=3 is no divisor of hidden_size=64"):
+    with pytest.raises(UsageError, match="heads=3 must divide hidden_size=64"):
         model_knobs("slstm").check({"heads": 3})

@@ -12,6 +12,7 @@ from forecast.models.shared.model import Shape
 from forecast.models.shared.parts import StackKnobs, past_segments
 
 DENSE = 64  # steps of a past that is read value by value
+Dilations = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=16)]
 
 
 def _listed(given: Any) -> Any:
@@ -24,8 +25,8 @@ def _listed(given: Any) -> Any:
 class DilationKnobs(StackKnobs):
     """The knobs of a dilated stack."""
 
-    dilations: Annotated[tuple[Annotated[int, Field(ge=1)], ...], BeforeValidator(_listed)] = Field(
-        (), max_length=16, description="dilation of each block, comma-separated; default by season and lookback"
+    dilations: Annotated[Dilations | None, BeforeValidator(_listed)] = Field(
+        None, description="dilation of each block, comma-separated; default by season and lookback"
     )
 
 
