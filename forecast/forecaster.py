@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, Self
@@ -16,11 +17,16 @@ from sklearn.exceptions import NotFittedError
 from forecast.artifacts.fitted import RUN_ONLY, Config, Fitted, from_contents, read_plan, to_contents
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.errors import ArtifactRefused, BadData, ForecastError, UsageError
-from forecast.evaluation.calibration import conformal_margins, say_few_scores
+from forecast.evaluation.baselines import BASELINES
+from forecast.evaluation.calibration import say_few_scores
 from forecast.evaluation.metrics import mase, seasonal_errors
 from forecast.evaluation.quantiles import LEVELS, output_numbers
-from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.model import RecurrentModel
 from forecast.parameters import NestedParams
+from forecast.selection.auto import compared_with, train_networks
+from forecast.selection.components import memory_of
+from forecast.selection.judge import Judge
+from forecast.selection.mixture import CHOSEN, choose_mixture
 from forecast.series.building import add_future, build_panel, calendar_of, format_positions, judge, require_known
 from forecast.series.calendar import default_horizon
 from forecast.series.comparing import compare, mean_level
@@ -28,17 +34,19 @@ from forecast.series.covariates import fit_statistics
 from forecast.series.detection import check_schema, describe, infer_schema
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.reading import table_from_frame
+from forecast.series.schema import Schema
 from forecast.series.spans import choose_lags, choose_lookback
 from forecast.series.table import Table
-from forecast.series.transforms import fit_power
-from forecast.series.windows import Windows
+from forecast.series.transforms import fit_power, undo_power
 from forecast.series.writing import forecast_frame, guard_formulas, interval_columns
 from forecast.settings import OutputSettings, TableSettings, TrainSettings
 from forecast.training.devices import pick_device, threads
-from forecast.training.fitting import choose_spans, fit_networks
-from forecast.training.inputs import make_windows, network_shape
+from forecast.training.fitting import Fitter
+from forecast.training.holding import choose_spans, held_out_places
+from forecast.training.inputs import Inputs, network_shape, numbers_in
 from forecast.training.loop import Progress
-from forecast.training.members import predict_quantiles, rebuild
+from forecast.training.members import median_of_members, network_quantiles, rebuild
+from forecast.training.plan import Member
 
 log = logging.getLogger("forecast")
 
@@ -47,6 +55,7 @@ Names = tuple[str, ...]
 
 COMMON = 95.0  # the interval, in percent, whose calibration fit speaks of
 LEAST_STEPS = 100  # a budget that ends training earlier leaves a network that has hardly learned
+CHUNK = 8192  # windows that are forecast at once
 RESERVE = 0.5  # seconds of a budget that are kept for saving
 
 
@@ -94,11 +103,11 @@ class Forecaster(NestedParams, BaseEstimator):
 
     def __init__(
         self,
-        model: str = "segrnn",
+        model: str = "auto",
         params: dict[str, Any] | None = None,
         horizon: int | None = None,
         lookback: int | None = None,
-        scaling: Literal["standard", "robust", "mean", "last", "none"] = "standard",
+        scaling: Literal["standard", "robust", "mean", "last", "none"] | None = None,
         transform: Literal["none", "log", "power"] = "none",
         loss: Literal["quantile", "mae", "mse", "huber"] = "quantile",
         optimizer: Literal["adamw", "adam"] = "adamw",
@@ -111,7 +120,10 @@ class Forecaster(NestedParams, BaseEstimator):
         steps: int | None = None,
         plan: str | None = None,
         members: int | None = None,
-        jobs: int = 1,
+        jobs: int | None = None,
+        baselines: Names = BASELINES,
+        guard: bool = True,
+        metric: Literal["mase", "rmsse", "mae", "rmse", "smape"] = "mase",
         seed: int = 0,
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         layout: Literal["long", "wide", "rows"] | None = None,
@@ -150,6 +162,9 @@ class Forecaster(NestedParams, BaseEstimator):
         self.plan = plan
         self.members = members
         self.jobs = jobs
+        self.baselines = baselines
+        self.guard = guard
+        self.metric = metric
         self.seed = seed
         self.device = device
         self.layout = layout
@@ -207,61 +222,94 @@ class Forecaster(NestedParams, BaseEstimator):
         panel = judge(panel, schema, lookback, table.name)
         if on_read is not None:
             on_read([*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"])
+        deadline = None if settings.budget is None else started + settings.budget - RESERVE
+        self.fitted_ = self._fit_panel(panel, schema, table.name, deadline, on_step)
+        self._settle()
+        return self
 
-        used = panel.select(np.flatnonzero(~np.isin(panel.status, SKIPPED)))
-        longest = int(used.lengths.max())
-        if longest < horizon + 2:
+    def _fit_panel(
+        self,
+        panel: Panel,
+        schema: Schema,
+        name: str,
+        deadline: float | None = None,
+        on_step: Callable[[Progress], None] | None = None,
+    ) -> Fitted:
+        settings, _ = self._settings()
+        horizon, longest = panel.ahead, int(panel.lengths.max())
+        lags = choose_lags(panel, schema.season)
+        lookback = settings.lookback or choose_lookback(horizon, lags, longest)
+        kept = np.flatnonzero(~np.isin(panel.status, SKIPPED))
+        used = panel.select(kept)
+        if int(used.lengths.max()) < horizon + 2:
             raise BadData(
-                f"{table.name}: the longest series has {longest} values, too few to learn a horizon of {horizon} from; "
-                "pass a smaller --horizon"
+                f"{name}: the longest series has {int(used.lengths.max())} values, too few to learn a horizon of "
+                f"{horizon} from; pass a smaller --horizon"
             )
+        season = schema.season[0] if schema.season else 1
         spans = choose_spans(used.lengths, lookback, horizon, lags[0] if lags else 1)
-        power = fit_power(settings.transform, used, schema.season[0] if schema.season else 1)
+        power = fit_power(settings.transform, used, season)
         statistics = fit_statistics(used, schema, spans.train_end)
-        shape = network_shape(schema, horizon, lookback, lags, LEVELS, len(panel), settings)
-        device = pick_device(settings.device)
-        numbers = np.flatnonzero(~np.isin(panel.status, SKIPPED)) + 1
-        windows = make_windows(used, schema, statistics, shape, power, settings, numbers, device)
-        plan, trained, held_out = fit_networks(
-            windows,
-            spans,
-            shape,
-            settings,
-            plan=read_plan(settings.plan) if settings.plan else None,
-            deadline=None if settings.budget is None else started + settings.budget - RESERVE,
-            on_step=on_step,
+        inputs = Inputs.of(
+            used,
+            schema,
+            statistics,
+            power=power,
+            lags=lags,
+            levels=LEVELS,
+            ids=panel.ids,
+            loss=settings.loss,
+            horizon=horizon,
+            device=pick_device(settings.device),
         )
-        if any(cut is not None and cut < LEAST_STEPS for cut in plan.cuts):
-            fewest = min(member.steps for member in trained)
+        fitter = Fitter(inputs, spans, held_out_places(spans), settings)
+        plan = read_plan(settings.plan) if settings.plan else None
+        judge = Judge.of(inputs, fitter.places, power, settings.metric)
+        plan, trained = train_networks(fitter, judge, lookback, plan, deadline, on_step)
+        if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
+            fewest = min(one.steps for one in trained)
             log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", fewest)
-        say_few_scores(len(held_out.actual), COMMON)
-        history = panel.tail(lookback + max(lags, default=0))
-        self.fitted_ = Fitted(
+        mixture = choose_mixture(
+            inputs,
+            judge,
+            [
+                (plan.members[group[0]].model, median_of_members([trained[i].held_out.numpy() for i in group]))
+                for group in plan.groups()
+            ],
+            compared_with(settings),
+            lookback=lookback,
+            memory=memory_of(lookback, lags, longest),
+        )
+        say_few_scores(mixture.calibration.windows, COMMON)
+        groups = plan.groups()
+        used_members = [number for group in mixture.networks for number in groups[group]]
+        seen = [plan.members[number].lookback + max(lags, default=0) for number in used_members]
+        history = panel.tail(max(mixture.memory, lookback, *seen))
+        return Fitted(
             config=Config(
                 table=schema,
                 settings=settings.model_dump(exclude=RUN_ONLY, exclude_defaults=True),
                 plan=plan,
                 horizon=horizon,
                 lookback=lookback,
+                memory=mixture.memory,
                 lags=lags,
-                levels=shape.levels,
+                levels=LEVELS,
                 power=power,
                 train_end=str(format_positions(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0]),
-                validation=tuple(member.validation for member in trained),
-                trained_steps=tuple(member.steps for member in trained),
+                components=mixture.components,
+                networks=mixture.networks,
+                scores=mixture.scores,
+                validation=tuple(one.validation for one in trained),
+                trained_steps=tuple(one.steps for one in trained),
             ),
             statistics=statistics,
-            level=mean_level(history),
-            seasonal_error=seasonal_errors(
-                panel.values, panel.observed, panel.offsets, schema.season[0] if schema.season else 1
-            ),
-            margins=conformal_margins(held_out.quantiles, held_out.actual, held_out.observed, shape.levels),
-            calibrated_on=len(held_out.actual),
+            level=mean_level(panel.tail(lookback + max(lags, default=0))),
+            seasonal_error=seasonal_errors(panel.values, panel.observed, panel.offsets, season),
+            mixture=mixture,
             history=history,
-            weights=[{name: value.numpy() for name, value in member.weights.items()} for member in trained],
+            weights=[{name: value.numpy() for name, value in trained[i].weights.items()} for i in used_members],
         )
-        self._settle()
-        return self
 
     def predict(
         self,
@@ -316,7 +364,7 @@ class Forecaster(NestedParams, BaseEstimator):
         require_known(panel, config.table, horizon, "the saved table" if given is None else _table(given).name)
         words = np.array(panel.status)
         series = panel.order[~np.isin(words[panel.order], SKIPPED)]
-        quantiles = self._quantiles(panel, series)[:, :horizon]
+        quantiles = self._quantiles(panel, series, joint=output.joint)[:, :horizon]
         columns = ["forecast", *interval_columns(output.levels)]
         numbers = output_numbers(quantiles, config.levels, output)
         calendar = calendar_of(config.table)
@@ -326,7 +374,9 @@ class Forecaster(NestedParams, BaseEstimator):
         if output.integer:
             frame[columns] = frame[columns].astype(np.int64)
         if output.explain:
-            frame["model"], frame["status"] = fitted.settings().model, np.repeat(words[series], horizon)
+            numbers_of = numbers_in(fitted.history.ids, panel.ids)[series]
+            frame["model"] = np.repeat(fitted.mixture.names(numbers_of), horizon)
+            frame["status"] = np.repeat(words[series], horizon)
         if output.excel_safe:
             frame = guard_formulas(frame, config.table.ids)
         skipped = {panel.ids[i]: str(words[i]) for i in np.flatnonzero(np.isin(words, SKIPPED))}
@@ -368,15 +418,21 @@ class Forecaster(NestedParams, BaseEstimator):
             If the model has no attention.
         """
         fitted = self._check_fitted()
-        network = self.networks_[0]
-        weigh = getattr(network, "attention", None)
-        if weigh is None:
-            raise UsageError(f"model {fitted.settings().model} has no attention; fit attention-lstm")
+        weighing: list[tuple[Member, Any]] = [
+            (members[0], networks[0])
+            for members, networks in zip(fitted.config.members(), self.networks_, strict=True)
+            if hasattr(networks[0], "attention")
+        ]
+        if not weighing:
+            raise UsageError("no network with attention forecasts here; fit --model attention-lstm --no-guard")
+        member, network = weighing[0]
         panel = self._panel(X, None, None)
         series = panel.order[~np.isin(np.array(panel.status)[panel.order], SKIPPED)]
-        windows, index, place = self._ready(panel, series)
+        windows = self._inputs(panel).windows(member)
+        index = torch.from_numpy(np.ascontiguousarray(series)).to(windows.device)
         with torch.no_grad():
-            weights = weigh(windows.batch(index, place)).cpu().double().numpy()  # [series, lookback]
+            batch = windows.batch(index, windows.lengths[index])
+            weights = network.attention(batch).cpu().double().numpy()  # [series, lookback]
         table = fitted.config.table
         positions = panel.origins[series][:, None] + np.arange(1 - weights.shape[1], 1)
         times = format_positions(table, calendar_of(table), positions.ravel())
@@ -430,19 +486,37 @@ class Forecaster(NestedParams, BaseEstimator):
     def _settle(self) -> None:
         """Rebuild from `fitted_` what is derived from it."""
         config = self.fitted_.config
-        settings = self.fitted_.settings()
         self.schema_, self.plan_ = config.table, config.plan
-        shape = self._shape()
-        device = pick_device(self.device)
-        weights = [{name: torch.from_numpy(a) for name, a in member.items()} for member in self.fitted_.weights]
-        self.networks_: list[RecurrentModel] = [rebuild(settings, shape, member, device) for member in weights]
+        device, series, loss = pick_device(self.device), len(self.fitted_.history), self.fitted_.settings().loss
+        self.networks_: list[list[RecurrentModel]] = []
+        saved = iter(self.fitted_.weights)
+        for group in config.members():
+            self.networks_.append([])
+            member = group[0]
+            shape = network_shape(
+                config.table, config.horizon, member.lookback, config.lags, config.levels, series, loss
+            )
+            for _ in group:
+                weights = {name: torch.from_numpy(array) for name, array in next(saved).items()}
+                self.networks_[-1].append(rebuild(member, shape, weights, device))
 
-    def _shape(self) -> Shape:
-        config, series = self.fitted_.config, len(self.fitted_.history)
-        settings = self.fitted_.settings()
-        return network_shape(
-            config.table, config.horizon, config.lookback, config.lags, config.levels, series, settings
-        )
+    def describe(self) -> list[str]:
+        """What forecasts, and how it and what it was compared with did on held-out values, as lines."""
+        fitted = self._check_fitted()
+        counts = Counter(self.models())
+        whole = len(fitted.history)
+        shares = [name if n == whole else f"{name} for {n:,} series" for name, n in counts.most_common()]
+        scores = dict(fitted.config.scores)
+        if not scores:
+            return [f"model    {', '.join(shares)}", "guard    nothing was held out to compare on"]
+        chosen, metric = scores.pop(CHOSEN), fitted.settings().metric.upper()
+        others = [f"{name} {score:.3g}" for name, score in sorted(scores.items(), key=lambda one: one[1])]
+        return [f"model    {', '.join(shares)}", f"guard    {metric} {chosen:.3g} held out; {', '.join(others)}"]
+
+    def models(self) -> list[str]:
+        """What forecasts each series of the fit."""
+        mixture = self._check_fitted().mixture
+        return mixture.names(np.arange(1, len(mixture.shares)))
 
     def _check_fitted(self) -> Fitted:
         if not hasattr(self, "fitted_"):
@@ -474,30 +548,45 @@ class Forecaster(NestedParams, BaseEstimator):
         fitted = self.fitted_
         return compare(panel, fitted.history.ids, fitted.level, table.name, config.lookback, self.strict)
 
-    def _ready(self, panel: Panel, series: NDArray[np.int64]) -> tuple[Windows, torch.Tensor, torch.Tensor]:
-        """The windows of a panel, and the index and position of the newest one of each series."""
-        config, network = self.fitted_.config, self.networks_[0]
-        settings = self.fitted_.settings()
-        shape = self._shape()
-        device = next(network.parameters()).device
-        rank = {one: i for i, one in enumerate(self.fitted_.history.ids, start=1)}
-        numbers = np.array([rank.get(one, 0) for one in panel.ids], np.int64)
-        windows = make_windows(
-            panel, config.table, self.fitted_.statistics, shape, config.power, settings, numbers, device
+    def _inputs(self, panel: Panel) -> Inputs:
+        fitted = self.fitted_
+        config = fitted.config
+        return Inputs.of(
+            panel,
+            config.table,
+            fitted.statistics,
+            power=config.power,
+            lags=config.lags,
+            levels=config.levels,
+            ids=fitted.history.ids,
+            loss=fitted.settings().loss,
+            horizon=config.horizon,
+            device=pick_device(self.device),
         )
-        index = torch.from_numpy(np.ascontiguousarray(series)).to(device)
-        return windows, index, windows.lengths[index]
 
-    def _quantiles(self, panel: Panel, series: NDArray[np.int64]) -> NDArray[np.float64]:
-        """[series, horizon, levels] in the target's own unit."""
-        config = self.fitted_.config
-        with threads(config.plan.threads):
-            windows, index, place = self._ready(panel, series)
-            seed = self.fitted_.settings().seed
-            margins = self.fitted_.margins
-            return predict_quantiles(
-                self.networks_, windows, index, place, margins=margins, power=config.power, seed=seed
-            )
+    def _quantiles(
+        self,
+        panel: Panel,
+        series: NDArray[np.int64],
+        position: NDArray[np.int64] | None = None,
+        joint: bool = False,
+    ) -> NDArray[np.float64]:
+        """[windows, horizon, levels] in the target's own unit: what comes after slot `position` of each of `series`."""
+        fitted, inputs = self.fitted_, self._inputs(panel)
+        place = panel.lengths[series] if position is None else position
+        places = np.ascontiguousarray(series), np.ascontiguousarray(place)
+        config, seed = fitted.config, fitted.settings().seed
+        parts = [np.zeros((0, config.horizon, len(config.levels)))]
+        for start in range(0, len(series), CHUNK):
+            some = places[0][start : start + CHUNK], places[1][start : start + CHUNK]
+            with threads(config.plan.threads):
+                networks = [
+                    median_of_members([network_quantiles(one, inputs.windows(members[0]), some, seed) for one in group])
+                    for members, group in zip(config.members(), self.networks_, strict=True)
+                ]
+            mixed = fitted.mixture.quantiles(inputs, some, inputs.numbers[some[0]], networks, joint)
+            parts.append(undo_power(mixed, config.power))
+        return np.concatenate(parts)
 
 
 def _table(data: Data) -> Table:

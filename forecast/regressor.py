@@ -15,7 +15,7 @@ from forecast.series.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.training.devices import pick_device
 from forecast.training.members import PREDICT_BATCH, rebuild, train_members
-from forecast.training.plan import Plan
+from forecast.training.plan import Member
 
 Floats = NDArray[np.float64]
 
@@ -113,8 +113,9 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
             rows = torch.randperm(len(inputs), generator=generator)[:size].to(device)
             return _batch(inputs[rows], scaled[rows])
 
-        trained = train_members(settings, self.shape_, draw, [], self._plan(len(windows), settings), device)
-        self.network_: RecurrentModel = rebuild(settings, self.shape_, trained[0].weights, device)
+        member = self._member(self.shape_, len(windows), settings)
+        trained = train_members([member], lambda _: (self.shape_, draw, []), settings, device)
+        self.network_: RecurrentModel = rebuild(member, self.shape_, trained[0].weights, device)
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
@@ -152,10 +153,18 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def _plan(self, windows: int, settings: TrainSettings) -> Plan:
+    def _member(self, shape: Shape, windows: int, settings: TrainSettings) -> Member:
         size = min(windows, settings.batch_size or LARGEST_BATCH)
         steps = settings.steps or max(STEPS, PASSES * windows // size)
-        return Plan(batch_size=size, steps=steps, refit_steps=0, validate_every=steps, threads=1)
+        return Member(
+            model=settings.model,
+            params=settings.params or {},
+            lookback=shape.lookback,
+            batch_size=size,
+            steps=steps,
+            refit_steps=0,
+            validate_every=steps,
+        )
 
     def _scaled(self, X: Floats) -> Tensor:
         return torch.from_numpy((X - self.X_mean_) / self.X_scale_).float()

@@ -82,14 +82,17 @@ class TableSettings(Knobs):
 class TrainSettings(Knobs):
     """What is trained, on what, for how long."""
 
-    model: str = Field("segrnn", description="name of the model; `forecast models` lists them")
+    model: str = Field(
+        "auto",
+        description="auto, which tries some and mixes what wins, or a model or baseline; `forecast models` lists them",
+    )
     params: dict[str, Any] | None = Field(None, description="the model's own knobs; `forecast models NAME` lists them")
     horizon: int | None = Field(None, ge=1, le=10_000, description="steps to forecast; default by frequency")
     lookback: int | None = Field(
         None, ge=1, le=100_000, description="steps of the past a forecast looks at; default by horizon and season"
     )
-    scaling: Literal["standard", "robust", "mean", "last", "none"] = Field(
-        "standard", description="how each window is scaled by its own past"
+    scaling: Literal["standard", "robust", "mean", "last", "none"] | None = Field(
+        None, description="how each window is scaled by its own past; default standard, or what held-out values prefer"
     )
     transform: Literal["none", "log", "power"] = Field(
         "none", description="transform of the target before scaling; power is Box-Cox with a fitted exponent"
@@ -105,7 +108,20 @@ class TrainSettings(Knobs):
     steps: int | None = Field(None, ge=1, description="training steps; default by the data")
     plan: str | None = Field(None, description="repeat the plan in this file (an artifact's config.json or its folder)")
     members: int | None = Field(None, ge=1, le=64, description="networks whose median is the forecast; default 1")
-    jobs: int = Field(1, ge=1, description="members trained side by side")
+    jobs: int | None = Field(
+        None, ge=1, description="networks trained side by side; default one a core, where it pays for its start"
+    )
+    baselines: Names = Field(
+        ("last", "seasonal-naive", "drift", "mean", "seasonal-mean", "theta", "auto-theta"),
+        description="what the network is compared and mixed with, comma-separated; ets needs the extra stats",
+    )
+    guard: bool = Field(
+        True,
+        description="let a baseline, or a blend, forecast where the network does not clearly win on held-out values",
+    )
+    metric: Literal["mase", "rmsse", "mae", "rmse", "smape"] = Field(
+        "mase", description="measure by which the guard compares"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of every random choice")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the network runs")
 
@@ -119,6 +135,7 @@ class OutputSettings(Knobs):
     point: Literal["median", "mean"] = Field("median", description="what the column forecast holds")
     min: float | None = Field(None, description="lower bound of every number put out")
     max: float | None = Field(None, description="upper bound of every number put out")
+    joint: bool = Field(False, description="widen the intervals so that the share of whole paths inside is as stated")
     integer: bool = Field(False, description="round every number put out to a whole one")
     explain: bool = Field(False, description="add the columns model and status")
     excel_safe: bool = Field(False, description="put ' before ids that a spreadsheet would run as a formula")

@@ -134,7 +134,7 @@ def test_a_fit_that_a_deadline_cut_is_repeated(passengers: Path, tmp_path: Path)
     frame = pd.read_csv(passengers)
     started = time.monotonic() + 0.6  # 0.6 s, half a second of it kept for saving, are too few for 50,000 steps
     cut = Forecaster(budget=0.6, steps=50_000).fit(frame, started=started)
-    assert cut.plan_.cuts[0] is not None
+    assert cut.plan_.members[0].cut is not None
     (tmp_path / "plan.json").write_text(cut.plan_.model_dump_json())
     again = Forecaster(plan=str(tmp_path / "plan.json")).fit(frame)
     assert again.plan_ == cut.plan_

@@ -16,7 +16,7 @@ from forecast.errors import BadData, UsageError
 from forecast.models import model_names
 from forecast.settings import TableSettings, TrainSettings
 
-SMALL = {"params": {"hidden_size": 8}, "steps": 8, "horizon": 5, "lookback": 14}
+SMALL = {"params": {"hidden_size": 8}, "steps": 8, "horizon": 5, "lookback": 14, "guard": False}
 ROLES = {"known": ("promo",), "past": ("price",), "static": ("size",)}
 
 
@@ -101,7 +101,7 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(pane
     from forecast.series.detection import infer_schema
     from forecast.series.reading import table_from_frame
     from forecast.series.windows import Windows
-    from forecast.training.fitting import choose_spans, sampler
+    from forecast.training.holding import choose_spans, sampler
 
     def drawn(frame: pd.DataFrame) -> dict[str, torch.Tensor]:
         table = table_from_frame(frame)
@@ -229,7 +229,7 @@ def test_known_values_are_needed_for_the_horizon(panel_frame: pd.DataFrame) -> N
 def test_members_are_combined_by_the_median_and_side_by_side_is_the_same(panel_frame: pd.DataFrame) -> None:
     plain = panel_frame[["shop", "day", "units"]]
     three = Forecaster(**SMALL, members=3).fit(plain)
-    assert three.plan_.members == 3
+    assert len(three.plan_.members) == 3
     side = Forecaster(**SMALL, members=3, jobs=2).fit(plain)
     pd.testing.assert_frame_equal(side.predict(), three.predict())
     assert not three.predict()["forecast"].equals(Forecaster(**SMALL).fit(plain).predict()["forecast"])

@@ -28,12 +28,14 @@ def settings_tables() -> str:
 def _rows(group: type[Knobs]) -> str:
     rows = []
     for name, field in group.model_fields.items():
-        flag = "-p KNOB=VALUE" if name == "params" else f"--{name.replace('_', '-')}"
         default = field.default
-        if default in (None, ()) or default is False:
+        flag = "-p KNOB=VALUE" if name == "params" else f"--{'no-' * (default is True)}{name.replace('_', '-')}"
+        if default in (None, ()) or isinstance(default, bool):
             shown = ""
+        elif isinstance(default, tuple):
+            shown = ",".join(each if isinstance(each, str) else f"{each:g}" for each in default)
         else:
-            shown = ",".join(f"{each:g}" for each in default) if isinstance(default, tuple) else f"{default}"
+            shown = f"{default}"
         rows.append(f"| `{flag}` | {shown} | {(field.description or '').replace('|', 'or')} |")
     return "\n".join(rows)
 

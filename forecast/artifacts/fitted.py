@@ -12,11 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from forecast.artifacts.format import Arrays, Contents, load_json
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, NoInput, UsageError
+from forecast.evaluation.calibration import Calibration
+from forecast.selection.mixture import Mixture
 from forecast.series.covariates import Statistics
 from forecast.series.panel import Panel
 from forecast.series.schema import Schema
 from forecast.settings import TrainSettings
-from forecast.training.plan import Plan
+from forecast.training.plan import Member, Plan
 
 RUN_ONLY = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device"}
 """Settings that say how the plan came about or where it ran; the plan holds what became of them."""
@@ -31,15 +33,26 @@ class Config(BaseModel):
 
     table: Schema
     settings: dict[str, Any] = Field(description="settings of training, those of RUN_ONLY left out")
-    plan: Plan
+    plan: Plan = Field(description="of the networks that were trained")
     horizon: Steps
-    lookback: Steps
+    lookback: Steps = Field(description="steps that a window's scale is taken from, and the least that a network sees")
+    memory: Steps = Field(description="steps that a baseline looks back")
     lags: tuple[Steps, ...] = Field(description="seasons whose lagged values the network sees")
     levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(description="quantile levels of the network")
     power: float = Field(ge=0, le=1, description="exponent of the target's transform")
     train_end: str = Field(description="the last time at fit, as the table writes it")
+    components: tuple[str, ...] = Field(min_length=1, description="what the forecast is mixed from")
+    networks: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        description="the groups of the plan's members that the first components are, by number"
+    )
+    scores: dict[str, float] = Field(description="mean loss of each component on held-out windows, and of the choice")
     validation: tuple[float | None, ...] = Field(description="best held-out loss of each member")
     trained_steps: tuple[int, ...] = Field(description="steps that each member took")
+
+    def members(self) -> list[list[Member]]:
+        """The members of each group of networks that has a share in the forecast."""
+        groups = self.plan.groups()
+        return [[self.plan.members[number] for number in groups[group]] for group in self.networks]
 
 
 @dataclass(frozen=True)
@@ -52,18 +65,16 @@ class Fitted:
     statistics : of the covariates
     level : [series], mean absolute value over the last lookback at fit, by which a change of unit is noticed
     seasonal_error : [series], in-sample error of the seasonal naive forecast, the unit of MASE; NaN where there is none
-    margins : [horizon, levels], what calibration adds to each quantile, in units of the window's scale
-    calibrated_on : held-out windows that the margins come from
+    mixture : what forecasts, and what calibration adds
     history : the tail of each series, enough for a forecast
-    weights : one dictionary per member
+    weights : one dictionary per member of the networks that have a share, group by group
     """
 
     config: Config
     statistics: Statistics
     level: NDArray[np.float64]
     seasonal_error: NDArray[np.float64]
-    margins: NDArray[np.float32]
-    calibrated_on: int
+    mixture: Mixture
     history: Panel
     weights: list[dict[str, NDArray[np.float32]]]
 
@@ -74,7 +85,7 @@ class Fitted:
 
 def to_contents(fitted: Fitted) -> Contents:
     """What a version of the fitted forecaster holds."""
-    panel = fitted.history
+    panel, mixture = fitted.history, fitted.mixture
     history: Arrays = {
         "order": panel.order,
         "offsets": panel.offsets,
@@ -96,7 +107,14 @@ def to_contents(fitted: Fitted) -> Contents:
             "seasonal_error": [value if np.isfinite(value) else None for value in fitted.seasonal_error.tolist()],
         },
         history=history,
-        calibration={"margins": fitted.margins, "windows": np.array([fitted.calibrated_on], np.int64)},
+        calibration={
+            "shares": mixture.shares,
+            "errors": mixture.errors,
+            "margins": mixture.calibration.margins,
+            "joint": mixture.calibration.joint,
+            "coverage": mixture.calibration.coverage,
+            "windows": np.array([mixture.calibration.windows], np.int64),
+        },
     )
 
 
@@ -124,13 +142,8 @@ def from_contents(contents: Contents) -> Fitted:
             for a, b in [*widths, (statistics.static, config.table.static)]
         ):
             raise ValueError("statistics must be one for each covariate, their deviations above 0")
-        calibration = contents.calibration or {}
-        margins, windows = calibration["margins"], calibration["windows"]
-        if margins.shape != (config.horizon, len(config.levels)) or margins.dtype != np.float32:
-            raise ValueError("calibration margins must be one for each step and level")
-        if not np.isfinite(margins).all() or windows.shape != (1,) or windows.dtype != np.int64:
-            raise ValueError("calibration margins must be finite, and the number of windows one number")
-        weights: list[dict[str, NDArray[np.float32]]] = [{} for _ in range(config.plan.members)]
+        mixture = _mixture(contents.calibration or {}, config, count)
+        weights: list[dict[str, NDArray[np.float32]]] = [{} for group in config.members() for _ in group]
         for key, array in contents.weights.items():
             member, _, name = key.partition("/")
             weights[int(member)][name] = array
@@ -139,7 +152,7 @@ def from_contents(contents: Contents) -> Fitted:
             raise
         reason = str(error).split("\n")[0]
         raise ArtifactRefused(f"the artifact does not hold a forecaster as it must: {reason}; fit it again") from None
-    return Fitted(config, statistics, level, unit, margins, int(windows[0]), history, weights)
+    return Fitted(config, statistics, level, unit, mixture, history, weights)
 
 
 def read_plan(path: str) -> Plan:
@@ -165,6 +178,36 @@ def read_plan(path: str) -> Plan:
         return Plan.model_validate(found.get("plan", found))
     except ValidationError as error:
         raise UsageError(f"--plan {path}: holds no plan: {str(error.errors()[0]['msg']).lower()}") from None
+
+
+def _mixture(arrays: Arrays, config: Config, count: int) -> Mixture:
+    components, levels = len(config.components), len(config.levels)
+    shapes = {
+        "shares": (count + 1, components),
+        "errors": (components, config.horizon, levels),
+        "margins": (config.horizon, levels),
+        "joint": (levels,),
+        "coverage": (levels,),
+    }
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or arrays[name].dtype != np.float32 or not np.isfinite(arrays[name]).all():
+            raise ValueError(f"calibration '{name}' must be finite numbers of shape {shape}")
+    if (arrays["shares"] < 0).any() or not np.allclose(arrays["shares"].sum(1), 1, atol=1e-5):
+        raise ValueError("the shares of each series must add up to 1")
+    windows = arrays["windows"]
+    if windows.shape != (1,) or windows.dtype != np.int64:
+        raise ValueError("the number of held-out windows must be one number")
+    calibration = Calibration(arrays["margins"], arrays["joint"], arrays["coverage"], int(windows[0]))
+    return Mixture(
+        components=config.components,
+        networks=config.networks,
+        shares=arrays["shares"],
+        errors=arrays["errors"],
+        calibration=calibration,
+        lookback=config.lookback,
+        memory=config.memory,
+        scores=config.scores,
+    )
 
 
 def _history(arrays: Arrays, config: Config) -> Panel:

@@ -67,7 +67,9 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., Any]], Calla
             "-p", name, multiple=True, metavar="KNOB=VALUE", help=help_text, callback=_pairs, expose_value=True
         )
     if kind is bool:
-        return click.option(flag, name, is_flag=True, help=help_text)
+        return click.option(
+            f"{flag}/--no-{flag[2:]}" if default else flag, name, is_flag=True, default=None, help=help_text
+        )
     if get_origin(kind) is tuple:
         return click.option(flag, name, multiple=True, metavar="LIST", help=help_text, callback=_items)
     if get_origin(kind) is Literal:
@@ -82,7 +84,9 @@ def _alternatives(annotation: Any) -> tuple[Any, ...]:
 
 
 def _text(default: Any) -> str:
-    return ",".join(f"{item:g}" for item in default) if isinstance(default, tuple) else f"{default}"
+    if isinstance(default, tuple):
+        return ",".join(item if isinstance(item, str) else f"{item:g}" for item in default)
+    return f"{default}"
 
 
 def _items(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:

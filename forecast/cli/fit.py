@@ -35,8 +35,8 @@ def command(started: float, data: str, artifact: str, keep: int, wait: float, gi
         version = forecaster.save(writer, keep)
     if before is not None and before != forecaster.schema_.model_dump(mode="json"):
         say("this version reads tables in another way than the one before it; `forecast inspect` shows how", "warning")
-    steps = ", ".join(str(count) for count in forecaster.fitted_.config.trained_steps)
-    say(f"saved    {artifact}/{version.id}: {train.model}, {steps} steps")
+    say("\n".join(forecaster.describe()))
+    say(f"saved    {artifact}/{version.id}")
     return 3 if "missing" in forecaster.fitted_.history.status else 0
 
 

@@ -28,31 +28,34 @@ def command(data: str | None, artifact: str, version: str | None, as_json: bool,
 
 
 def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[str, Any]]:
-    from forecast.artifacts.fitted import from_contents
     from forecast.artifacts.store import Store
+    from forecast.forecaster import Forecaster
     from forecast.series.detection import describe
 
     contents, info = Store(artifact).load(version)
-    fitted = from_contents(contents)
+    forecaster = Forecaster.load(artifact, info.id)
+    fitted = forecaster.fitted_
     config = fitted.config
-    model = fitted.settings().model
+    members = [member for group in config.members() for member in group]
     weights = sum(array.size for array in contents.weights.values())
+    steps = ", ".join(f"{count:,}" for count in config.trained_steps)
+    networks = f"{len(members)} network(s), {weights:,} weights, {steps} steps" if members else "no network"
     seen = {name: int(sum(word == name for word in fitted.history.status)) for name in set(fitted.history.status)}
     lines = [
         f"version  {info.id}, saved {info.created:%Y-%m-%d %H:%M:%S} UTC",
         f"hash     {info.hash}",
-        f"model    {model}, {config.plan.members} member(s), {weights:,} weights",
+        *forecaster.describe(),
+        f"trained  {networks}",
         f"horizon  {config.horizon}, from the last {config.lookback} steps; trained to {config.train_end}",
         *(line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))),
         f"table    {config.table.layout}, {config.table.time} every {config.table.calendar.name}",
-        "held out " + ", ".join("none" if loss is None else f"{loss:.4f}" for loss in config.validation),
         "series   " + ", ".join(f"{count:,} {name}" for name, count in sorted(seen.items())),
     ]
     return lines, {
         "version": info.id,
         "created": info.created.isoformat(),
         "hash": info.hash,
-        "model": model,
+        "models": dict(zip(map("/".join, fitted.history.ids), forecaster.models(), strict=True)),
         "series": len(fitted.history),
         "statuses": seen,
         **config.model_dump(mode="json"),

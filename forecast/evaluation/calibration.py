@@ -1,51 +1,101 @@
 """Intervals that hold: move each quantile by what held-out values say it misses (Romano, Patterson and Candes 2019)."""
 
 import logging
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 log = logging.getLogger("forecast")
 
+Numbers = NDArray[np.float64]
+
 NEIGHBOURS = 2  # horizon steps to each side whose scores are pooled with a step's own
+TIED = 0.05  # share of equal values from which on quantiles do not move inwards
+RATE = 0.02  # of adaptive conformal inference
 
 
-def conformal_margins(
-    quantiles: NDArray[np.float64],
-    actual: NDArray[np.float64],
+@dataclass(frozen=True)
+class Calibration:
+    """What held-out windows say about quantiles.
+
+    Attributes
+    ----------
+    margins : [horizon, levels], to be added to each quantile, in units of the window's scale
+    joint : [levels], factor by which a quantile's distance from the median grows, so that the whole path stays inside
+    coverage : [levels], share of held-out values that lay below each quantile before it was moved
+    windows : their number
+    """
+
+    margins: NDArray[np.float32]
+    joint: NDArray[np.float32]
+    coverage: NDArray[np.float32]
+    windows: int
+
+
+def calibrate(
+    quantiles: Numbers,
+    actual: Numbers,
     observed: NDArray[np.bool_],
+    scale: Numbers,
     levels: tuple[float, ...],
-) -> NDArray[np.float32]:
-    """What to add to each quantile of each horizon step, in units of the window's scale.
+    adaptive: bool = False,
+) -> Calibration:
+    """Conformalised quantile regression on held-out windows, one side at a time.
 
-    Conformalised quantile regression, one side at a time: the score of a held-out value is how far it lies beyond the
-    quantile, and the margin is the score that the wanted share of values stays below, if that widens the interval.
-    Scores are pooled by horizon step and its neighbours, over windows held out by time; the median stays where it is.
+    The score of a value is how far it lies beyond the quantile, in units of the window's scale, and the margin is the
+    score that the wanted share of values stays below. Scores are pooled by horizon step and its neighbours; the
+    median stays where it is. Where many values are equal, as the zeros of rare sales are, quantiles move outwards
+    only: inwards, one step too far would lose all of them.
 
     Parameters
     ----------
-    quantiles : [windows, horizon, levels], ascending, scaled by window
+    quantiles : [windows, horizon, levels], ascending
     actual, observed : [windows, horizon]
-    levels : ascending, 0.5 among them
-
-    Returns
-    -------
-    [horizon, levels]; zeros where nothing was held out
+    scale : [windows]; windows of scale 0 do not count
+    levels : ascending and symmetric, 0.5 among them
+    adaptive : the windows are one series in the order of time; the share that is aimed at then follows what the newest
+        of them missed (adaptive conformal inference, Gibbs and Candes 2021)
     """
     horizon, middle = quantiles.shape[1], levels.index(0.5)
+    observed = observed & (scale > 0)[:, None]
+    if not observed.any():
+        nothing = np.zeros(len(levels), np.float32)
+        return Calibration(np.zeros((horizon, len(levels)), np.float32), nothing + 1, nothing, 0)
+    beyond = (actual[..., None] - quantiles) / np.where(scale > 0, scale, 1.0)[:, None, None]
+    inwards = _largest_share(actual[observed]) < TIED
     margins = np.zeros((horizon, len(levels)))
-    for step in range(horizon):
-        near = slice(max(0, step - NEIGHBOURS), step + NEIGHBOURS + 1)
-        seen = observed[:, near]
-        if not seen.any():
+    for place, level in enumerate(levels):
+        if place == middle:
             continue
-        beyond = (actual[:, near, None] - quantiles[:, near])[seen]  # [scores, levels]
-        for place, level in enumerate(levels):
-            if place != middle:
-                side, share = (1.0, level) if place > middle else (-1.0, 1 - level)
-                # quantiles move outwards only: inwards, one step too far loses all values that are equal, such as zeros
-                margins[step, place] = side * max(0.0, _score(side * beyond[:, place], share))
-    return margins.astype(np.float32)
+        side, share = (1.0, level) if place > middle else (-1.0, 1 - level)
+        scores = side * beyond[..., place]
+        aim = _adapted(scores, observed, share) if adaptive else share
+        for step in range(horizon):
+            near = slice(max(0, step - NEIGHBOURS), step + NEIGHBOURS + 1)
+            seen = scores[:, near][observed[:, near]]
+            if len(seen):
+                score = _score(seen, aim)
+                margins[step, place] = side * (score if inwards else max(0.0, score))
+    below = np.array([(beyond[..., place] <= 0)[observed].mean() for place in range(len(levels))])
+    moved = moved_by(quantiles, margins * np.where(scale > 0, scale, 1.0)[:, None, None])
+    joint = _joint(moved, actual, observed, levels)
+    return Calibration(margins.astype(np.float32), joint, below.astype(np.float32), int(observed.any(1).sum()))
+
+
+def moved_by(quantiles: Numbers, margins: Numbers) -> Numbers:
+    """Quantiles moved by margins and put in order again, outwards from the middle one, [..., levels]."""
+    moved = quantiles + margins
+    middle = moved.shape[-1] // 2
+    upper = np.maximum.accumulate(moved[..., middle:], -1)
+    lower = np.minimum.accumulate(moved[..., middle::-1], -1)[..., ::-1]
+    return np.concatenate([lower[..., :-1], upper], -1)
+
+
+def widened(quantiles: Numbers, factors: NDArray[np.float32]) -> Numbers:
+    """Quantiles whose distance from the median is multiplied, [..., levels]; for intervals that hold whole paths."""
+    middle = quantiles[..., quantiles.shape[-1] // 2, None]
+    return np.asarray(middle + (quantiles - middle) * factors)
 
 
 def say_few_scores(windows: int, interval: float) -> None:
@@ -60,7 +110,46 @@ def say_few_scores(windows: int, interval: float) -> None:
         )
 
 
-def _score(scores: NDArray[np.float64], share: float) -> float:
+def _score(scores: Numbers, share: float) -> float:
     """The score that `share` of new values stays below, one more value counted than was seen."""
     rank = min(len(scores), int(np.ceil(share * (len(scores) + 1))))
     return float(np.partition(scores, rank - 1)[rank - 1])
+
+
+def _largest_share(values: Numbers) -> float:
+    _, counts = np.unique(values, return_counts=True)
+    return float(counts.max() / len(values))
+
+
+def _adapted(scores: Numbers, observed: NDArray[np.bool_], share: float) -> float:
+    """The share to aim at after all windows, which are in the order of time, [windows, horizon].
+
+    It starts at `share` and moves after each window by what that window missed beyond 1 - share.
+    """
+    aim = share
+    past = np.where(observed, scores, np.nan)
+    first = max(4, len(past) // 4)
+    for now in range(first, len(past)):
+        seen = past[:now][observed[:now]]
+        new = past[now][observed[now]]
+        if len(seen) and len(new):
+            missed = float((new > _score(seen, aim)).mean())
+            aim = float(np.clip(aim + RATE * (missed - (1 - share)), share / 2, 1 - (1 - share) / 4))
+    return aim
+
+
+def _joint(
+    quantiles: Numbers, actual: Numbers, observed: NDArray[np.bool_], levels: tuple[float, ...]
+) -> NDArray[np.float32]:
+    """For each level the factor that keeps the wanted share of whole paths between it and its mirror image."""
+    middle = levels.index(0.5)
+    centre = quantiles[..., middle]
+    factors = np.ones(len(levels))
+    rows = observed.any(1)
+    for place in range(middle):
+        mirror = len(levels) - 1 - place
+        up = np.maximum(quantiles[..., mirror] - centre, 1e-12)
+        down = np.maximum(centre - quantiles[..., place], 1e-12)
+        reach = np.where(observed, np.maximum((actual - centre) / up, (centre - actual) / down), -np.inf).max(1)[rows]
+        factors[place] = factors[mirror] = max(1.0, _score(reach, levels[mirror] - levels[place]))
+    return factors.astype(np.float32)

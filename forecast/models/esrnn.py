@@ -29,6 +29,9 @@ class Network(RecurrentModel):
     All is additive, in the window's scaled units; the logarithm as transform makes it multiplicative. The coefficients
     of a series are those that all share moved by its own: a series that was not there at fit has the shared ones. The
     seasonal skip of the base class stays, as a blend: its gates take their share from the smoothing's forecast.
+
+    A window starts anywhere in a cycle, so that seasonal offsets kept by series would not know their phase: they start
+    from the window's own profile, and what is kept by series is how much of it.
     """
 
     Knobs = SmoothingKnobs
@@ -53,8 +56,9 @@ class Network(RecurrentModel):
             past_covariates=torch.cat([batch.past_covariates, smoothed.offsets[..., None]], -1),
             static=torch.cat([batch.static, smoothed.level], -1),
         )
-        raw = self.decoder(self.encoder(inputs(seen)), batch.future_covariates)  # [batch, horizon, levels]
-        continued = (smoothed.level + smoothed.ahead) * (1.0 - self.season_gate.sum())
+        raw = self.decoder(self.encoder(inputs(seen)), batch.future_covariates)  # [batch, horizon, outputs]
+        gates = self.season_gate + raw[..., len(self.shape.levels) :]  # [batch, horizon, seasons]
+        continued = (smoothed.level + smoothed.ahead) * (1.0 - gates.sum(-1))
         return torch.cat([raw[..., :1] + continued[..., None], raw[..., 1:]], -1)
 
     def smooth(self, batch: Batch) -> "Smoothed":

@@ -12,6 +12,7 @@ from forecast.models.shared.parts import (
     future_segments,
     input_size,
     inputs,
+    joined_segments,
     past_segments,
     recurrent,
     state_size,
@@ -39,7 +40,7 @@ class Network(RecurrentModel):
         self.known = nn.Linear(self.segment * shape.future, size, bias=False) if shape.future else None
         self.step = nn.GRUCell(size, size)
         self.drop = nn.Dropout(knobs.dropout)
-        self.out = nn.Linear(size, self.segment * len(shape.levels))
+        self.out = nn.Linear(size, shape.outputs * self.segment)
 
     def forward(self, batch: Batch) -> Tensor:
         segments = torch.relu(self.embed(past_segments(inputs(batch), self.segment)))
@@ -50,6 +51,5 @@ class Network(RecurrentModel):
             query = query + self.known(future_segments(batch.future_covariates, self.segment))
         repeated = state[:, None].expand(-1, self.future_segments, -1)
         decoded = self.step(query.flatten(0, 1), repeated.flatten(0, 1))
-        raw = self.out(self.drop(decoded)).view(rows, self.future_segments * self.segment, -1)
-        inside: Tensor = raw[:, : self.shape.horizon]  # [batch, horizon, levels]
-        return inside
+        raw = self.out(self.drop(decoded)).view(rows, self.future_segments, self.shape.outputs, self.segment)
+        return joined_segments(raw, self.shape.horizon)

@@ -15,6 +15,7 @@ from forecast.models.shared.parts import (
     future_segments,
     input_size,
     inputs,
+    joined_segments,
     past_segments,
 )
 from forecast.series.windows import Batch
@@ -118,7 +119,7 @@ class Network(RecurrentModel):
         self.known = nn.Linear(self.segment * shape.future, size, bias=False) if shape.future else None
         self.decoder = Block(size, knobs.heads)
         self.drop = nn.Dropout(knobs.dropout)
-        self.out = nn.Linear(size, self.segment * len(shape.levels))
+        self.out = nn.Linear(size, shape.outputs * self.segment)
 
     def forward(self, batch: Batch) -> Tensor:
         steps = self.embed(past_segments(inputs(batch), self.segment))  # [batch, segments, size]
@@ -128,5 +129,4 @@ class Network(RecurrentModel):
         if self.known is not None:
             query = query + self.known(future_segments(batch.future_covariates, self.segment))
         raw = self.out(self.drop(self.decoder.each_after(query, state)))
-        inside: Tensor = raw.reshape(len(raw), -1, len(self.shape.levels))[:, : self.shape.horizon]
-        return inside  # [batch, horizon, levels]
+        return joined_segments(raw.unflatten(-1, (self.shape.outputs, self.segment)), self.shape.horizon)

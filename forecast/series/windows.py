@@ -1,5 +1,6 @@
 """Cut a panel into past and future windows: a window is an index, a batch one gather."""
 
+from copy import copy
 from dataclasses import dataclass, fields, replace
 from typing import Self
 
@@ -48,6 +49,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.past)
+
+    def unscaled(self, scaled: Tensor) -> Tensor:
+        """Quantiles in the unit of the values, [batch, horizon, levels]; what never moved is forecast not to move."""
+        moved = torch.where((self.weight > 0)[:, None, None], scaled, 0.0).double()
+        return self.location[..., None] + self.scale[..., None] * moved
 
     def padded(self, size: int) -> Self:
         """Repeat the last window up to `size`: kernels may round differently for other batch sizes."""
@@ -129,6 +135,19 @@ class Windows:
         # a step h beyond one season looks back as many whole seasons as bring it before the origin
         self.seasonal = [self.steps - lag * (self.steps // lag + 1) for lag in lags]
 
+    def cut(self, lookback: int, scaling: ScalingName) -> "Windows":
+        """The windows of the same arrays with another lookback and scaling; nothing is copied."""
+        other = copy(self)
+        other.lookback, other.scaling = lookback, scaling
+        other.back = torch.arange(-lookback, 0, device=self.device)
+        return other
+
+    def scales(self, series: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Location and scale, [batch, 1], and loss weight, [batch], of windows; see `scale_windows`."""
+        _, _, slot, inside = self._past(series, position)
+        spread = self.spread[(self.offsets[series] + position - 1).clamp(min=0)]
+        return scale_windows(self.values[slot], inside & self.observed[slot], spread, self.scaling)
+
     def batch(self, series: Tensor, position: Tensor, limit: Tensor | None = None) -> Batch:
         """Gather windows.
 
@@ -138,14 +157,10 @@ class Windows:
         limit : [batch], slots from here on are no targets; default the origin of each series
         """
         limit = self.lengths[series] if limit is None else limit
-        base = self.offsets[series][:, None]
-        place = position[:, None] + self.back  # [batch, lookback]
-        inside = place >= 0
-        slot = base + place.clamp(min=0)
+        base, place, slot, inside = self._past(series, position)
         mask = inside & self.observed[slot]
         raw = self.values[slot]
-        spread = self.spread[(base[:, 0] + position - 1).clamp(min=0)]
-        location, scale, weight = scale_windows(raw, mask, spread, self.scaling)
+        location, scale, weight = self.scales(series, position)
         ahead = position[:, None] + self.steps  # [batch, horizon]
         ahead_slot = base + ahead
         target_mask = self.observed[ahead_slot] & (ahead < limit[:, None])
@@ -172,6 +187,11 @@ class Windows:
             location=location,
             scale=scale,
         )
+
+    def _past(self, series: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        base = self.offsets[series][:, None]
+        place = position[:, None] + self.back  # [batch, lookback]
+        return base, place, base + place.clamp(min=0), place >= 0
 
     def _lagged(self, base: Tensor, place: Tensor, location: Tensor, scale: Tensor) -> Tensor:
         slot = base + place.clamp(min=0)

@@ -14,7 +14,7 @@ from forecast.errors import BadData
 from forecast.models.shared.model import RecurrentModel
 from forecast.series.windows import Batch
 from forecast.settings import TrainSettings
-from forecast.training.plan import Plan
+from forecast.training.plan import Member
 
 log = logging.getLogger("forecast")
 
@@ -43,7 +43,8 @@ class Trained:
     ----------
     weights : by name
     validation : best held-out loss
-    held_out : [windows, horizon, levels], scaled quantiles of the held-out windows by the weights that never saw them
+    held_out : [windows, horizon, levels], quantiles of the held-out windows by weights that never saw them, in the
+        unit of the windows' values
     cut : the step at which a deadline cut it
     steps : taken
     """
@@ -68,20 +69,21 @@ def train(
     draw: Draw,
     validation: list[Batch],
     settings: TrainSettings,
-    plan: Plan,
+    member: Member,
     *,
-    member: int = 0,
+    number: int = 0,
     deadline: float | None = None,
     on_step: Callable[[Progress], None] | None = None,
 ) -> Trained:
     """Train one network, in place.
 
-    Until the last `plan.refit_steps` steps the held-out values are no targets and the best weights on them are kept;
+    Until the last `member.refit_steps` steps the held-out values are no targets and the best weights on them are kept;
     then training goes on from those with all values, at the end of the same learning rate schedule.
 
     Parameters
     ----------
     validation : held-out batches, may be empty
+    number : of the member, for its seed and for the progress
     deadline : `time.monotonic()` at which training is cut; where it was cut is returned, so that a plan repeats it
 
     Raises
@@ -89,23 +91,22 @@ def train(
     BadData
         If the loss is not a number even at a fraction of the learning rate.
     """
-    run = _Run(network, settings, plan.steps)
-    generator = torch.Generator().manual_seed(settings.seed + 7919 * (member + 1))
-    cut_at = plan.cuts[member] if member < len(plan.cuts) else None
-    refit_from = plan.steps - plan.refit_steps
+    run = _Run(network, settings, member.steps)
+    generator = torch.Generator().manual_seed(settings.seed + 7919 * (number + 1))
+    refit_from = member.steps - member.refit_steps
     step, done, stale = 0, 0, 0
     cut, held_out = None, torch.zeros(0, network.shape.horizon, len(network.shape.levels))
-    while step < plan.steps:
-        if done > 0 and (done == cut_at or (deadline is not None and time.monotonic() > deadline)):
+    while step < member.steps:
+        if done > 0 and (done == member.cut or (deadline is not None and time.monotonic() > deadline)):
             cut = done
             break
         if step == refit_from and validation:
             held_out = run.restore_best(validation)
-        loss = run.step(draw(generator, plan.batch_size, step >= refit_from or not validation), step)
+        loss = run.step(draw(generator, member.batch_size, step >= refit_from or not validation), step)
         step, done = step + 1, done + 1
         if on_step is not None:
-            on_step(Progress(member, step, plan.steps, loss, run.best))
-        if validation and step < refit_from and (step % plan.validate_every == 0 or step == refit_from - 1):
+            on_step(Progress(number, step, member.steps, loss, run.best))
+        if validation and step < refit_from and (step % member.validate_every == 0 or step == refit_from - 1):
             stale = 0 if run.validate(validation) else stale + 1
             if stale >= settings.patience:
                 step = refit_from
@@ -175,7 +176,7 @@ class _Run:
         self.network.eval()
         with torch.no_grad():
             levels = self.network.shape.levels
-            return torch.cat([self.network.quantiles(batch, levels).cpu() for batch in batches])
+            return torch.cat([batch.unscaled(self.network.quantiles(batch, levels)).cpu() for batch in batches])
 
     def _retry(self) -> None:
         if self.retries == 0:

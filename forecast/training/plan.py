@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from forecast.models.shared.model import RecurrentModel
+from forecast.series.scaling import ScalingName
 from forecast.series.windows import Batch
 
 SECONDS = 40.0  # what an estimated fit without a budget may take on two cores
@@ -18,68 +19,89 @@ RATE, LAUNCH, STEP = 4e10, 2e-4, 2e-3  # operations a second, seconds a recurren
 REFIT = 0.2  # share of the steps that train on all data, the newest values included
 
 
+class Candidate(BaseModel):
+    """A network that may be trained, and how the windows it reads are cut and scaled."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str = Field(description="name of the model")
+    params: dict[str, Any] = Field(default_factory=dict, description="the model's own knobs")
+    scaling: ScalingName = Field("standard", description="how each window is scaled by its own past")
+    lookback: int = Field(ge=1, le=100_000, description="steps of the past")
+
+
+class Member(Candidate):
+    """One network of a fit: a candidate, and what its training does."""
+
+    batch_size: int = Field(ge=1, description="windows a step")
+    steps: int = Field(ge=1, description="steps, the refit on all data included")
+    refit_steps: int = Field(ge=0, description="the last of them, which train on all data")
+    validate_every: int = Field(ge=1, description="steps between two validations")
+    cut: int | None = Field(None, description="the step at which a deadline cut it, if it did")
+
+
 class Plan(BaseModel):
     """All that a fit repeats, beside data, settings and seed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    batch_size: int = Field(ge=1, description="windows a step")
-    steps: int = Field(ge=1, description="steps of each member, the refit on all data included")
-    refit_steps: int = Field(ge=0, description="the last of them, which train on all data")
-    validate_every: int = Field(ge=1, description="steps between two validations")
-    threads: int = Field(ge=1, description="threads a member is trained with")
-    members: int = Field(1, ge=1, description="networks whose median is the forecast")
-    cuts: tuple[int | None, ...] = Field((), description="the step at which a deadline cut each member, if it did")
+    members: tuple[Member, ...] = Field(description="the networks, whose median is the forecast")
+    threads: int = Field(1, ge=1, description="threads a member is trained with")
+
+    def groups(self) -> list[list[int]]:
+        """The members, by number, that differ in their seed only; the median of each group is one forecast."""
+        found: dict[str, list[int]] = {}
+        for number, member in enumerate(self.members):
+            key = Candidate(**member.model_dump(include=set(Candidate.model_fields))).model_dump_json()
+            found.setdefault(key, []).append(number)
+        return list(found.values())
 
 
-def make_plan(
+def plan_member(
+    candidate: Candidate,
     windows: int,
     seconds_a_step: float,
     *,
-    held_out: bool,
+    refit: bool,
     batch_size: int,
+    seconds: float,
+    budget: bool,
     steps: int | None = None,
-    seconds: float | None = None,
-    members: int = 1,
-    threads: int = 1,
-) -> Plan:
-    """Lay out a fit.
+) -> Member:
+    """Lay out the training of one network.
 
     Parameters
     ----------
     windows : windows that can be drawn
     seconds_a_step : estimated, or measured where there is a budget
-    held_out : whether validation windows are held out; if not, all steps train on all data
+    refit : whether the last steps train on what was held out too
     batch_size : windows a step
+    seconds : for this network
+    budget : whether to use all of them; if not, some passes over the windows are enough
     steps : wanted by the user
-    seconds : the budget left for training, all members together
-    threads : of each member; one by default, since threads that wait for each other at every small step come to a
-        crawl on a machine that has anything else to do
     """
     if steps is None:
-        limit = (seconds or SECONDS) / members / seconds_a_step
-        wanted = max(LEAST, PASSES * windows / batch_size) if seconds is None else limit
-        steps = max(1, int(min(limit, wanted)))
-    refit = int(REFIT * steps) if held_out else 0
-    return Plan(
+        steps = max(1, int(seconds / seconds_a_step))
+        if not budget:
+            steps = min(steps, max(LEAST, PASSES * windows // batch_size))
+    return Member(
+        **candidate.model_dump(),
         batch_size=batch_size,
         steps=steps,
-        refit_steps=refit,
+        refit_steps=int(REFIT * steps) if refit else 0,
         validate_every=max(10, steps // 25),
-        threads=threads,
-        members=members,
     )
 
 
-def most_threads() -> int:
-    """Threads that may be worth trying; recurrent steps are too small to feed more than a few."""
-    return min(4, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: float | None) -> int:
-    """A power of two from 32 to 512: some steps in every pass over the windows, and many in the time there is."""
-    size = max(32, min(512, 1 << max(0, (max(windows, 1) // 8).bit_length() - 1)))
-    while size > 64 and (seconds or SECONDS) / estimate(size) < LEAST:
+def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: float) -> int:
+    """A power of two from 32 to 128: some steps in every pass over the windows, and many in the time there is."""
+    size = max(32, min(128, 1 << max(0, (max(windows, 1) // 8).bit_length() - 1)))
+    while size > 64 and seconds / estimate(size) < LEAST:
         size //= 2
     return size
 

@@ -14,10 +14,10 @@ from forecast.errors import BadData, Unavailable
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.series.windows import Batch
 from forecast.settings import TrainSettings
-from forecast.training.fitting import choose_spans
+from forecast.training.holding import choose_spans
 from forecast.training.loop import Progress, rate_at, train
 from forecast.training.members import build
-from forecast.training.plan import Plan, make_plan
+from forecast.training.plan import Candidate, Member, plan_member
 
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
 SETTINGS = TrainSettings(model="gru", params={"hidden_size": 4})
@@ -50,8 +50,9 @@ def draw(generator: torch.Generator, size: int, everything: bool) -> Batch:
     return batch(size, int(torch.randint(1000, (1,), generator=generator)))
 
 
-def plan(steps: int, **changed: object) -> Plan:
-    return Plan(**{"batch_size": 16, "steps": steps, "refit_steps": 0, "validate_every": 5, "threads": 1, **changed})
+def plan(steps: int, **changed: object) -> Member:
+    known = {"model": "gru", "lookback": 6, "batch_size": 16, "refit_steps": 0, "validate_every": 5}
+    return Member(**{**known, "steps": steps, **changed})
 
 
 def held_out_loss(network: RecurrentModel, held: Batch) -> float:
@@ -125,11 +126,15 @@ def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
 
 
 def test_a_plan_keeps_within_the_budget_and_is_a_function_of_its_arguments() -> None:
-    made = make_plan(10_000, 0.01, held_out=True, batch_size=64, seconds=20.0, members=2)
-    assert made.steps * made.members * 0.01 <= 20.0
-    assert made == make_plan(10_000, 0.01, held_out=True, batch_size=64, seconds=20.0, members=2)
-    assert make_plan(100, 0.01, held_out=False, batch_size=64).refit_steps == 0
-    assert make_plan(100, 0.01, held_out=True, batch_size=64, steps=7).steps == 7
+    one = Candidate(model="gru", lookback=6)
+    made = plan_member(one, 10_000, 0.01, refit=True, batch_size=64, seconds=20.0, budget=True)
+    assert 19.0 <= made.steps * 0.01 <= 20.0
+    assert made == plan_member(one, 10_000, 0.01, refit=True, batch_size=64, seconds=20.0, budget=True)
+    bare = plan_member(one, 100, 0.01, refit=False, batch_size=64, seconds=20.0, budget=False)
+    assert bare.steps < made.steps
+    assert bare.refit_steps == 0
+    wanted = plan_member(one, 100, 0.01, refit=True, batch_size=64, seconds=20.0, budget=False, steps=7)
+    assert wanted.steps == 7
 
 
 def test_memory_that_runs_out_halves_the_batch_then_is_said(
@@ -144,8 +149,8 @@ def test_memory_that_runs_out_halves_the_batch_then_is_said(
         return real(self, given)
 
     monkeypatch.setattr(RecurrentModel, "loss", hungry)
-    fitted = Forecaster(steps=3, horizon=3).fit(frame)
-    assert fitted.plan_.batch_size == 8
+    fitted = Forecaster(steps=3, horizon=3, guard=False).fit(frame)
+    assert [member.batch_size for member in fitted.plan_.members] == [8]
     assert "memory ran out" in caplog.text
     limit = 0
     with pytest.raises(Unavailable, match="memory"):
@@ -155,9 +160,9 @@ def test_memory_that_runs_out_halves_the_batch_then_is_said(
 def test_a_budget_bounds_the_fit() -> None:
     frame = pd.DataFrame({"day": pd.date_range("2020-01-01", periods=900), "units": np.sin(np.arange(900.0))})
     start = time.monotonic()
-    fitted = Forecaster(budget=3, horizon=7).fit(frame)
+    fitted = Forecaster(budget=3, horizon=7, guard=False).fit(frame)
     assert time.monotonic() - start < 3 + 5
-    assert fitted.plan_.steps > 10
+    assert fitted.plan_.members[0].steps > 10
 
 
 @pytest.mark.parametrize("length", [2, 3, 9, 30, 400, 20_000])

@@ -41,6 +41,11 @@ class Shape:
     levels: tuple[float, ...] = (0.5,)
     loss: LossName = "quantile"
 
+    @property
+    def outputs(self) -> int:
+        """Numbers a network puts out for each horizon step: one a level and one a season."""
+        return len(self.levels) + len(self.seasons)
+
     def embedded(self) -> "Shape":
         """The shape as a network sees it, categories turned into numbers."""
         return replace(
@@ -60,8 +65,9 @@ class RecurrentModel(nn.Module):
     """Base of every model.
 
     A subclass names its `Knobs`, builds its layers for ``self.shape`` (categories already embedded), and turns an
-    embedded batch into raw outputs [batch, horizon, levels] in `forward`: the first is the point forecast, the
-    others are steps away from it.
+    embedded batch into raw outputs [batch, horizon, ``shape.outputs``] in `forward`: the first is the point forecast,
+    as many as there are other levels are steps away from it, and the last say by how much more than on average each
+    seasonal value counts at that step of that window.
     """
 
     Knobs: ClassVar[type[Knobs]] = Knobs
@@ -84,21 +90,21 @@ class RecurrentModel(nn.Module):
 
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles in scaled units, [batch, horizon, levels], ascending along the last axis."""
-        raw: Tensor = self(self._embed(batch))
-        point = raw[..., :1] + (batch.seasonal @ self.season_gate)[..., None]
-        if raw.shape[-1] == 1:
-            return point
-        away = functional.softplus(raw[..., 1:])
+        raw = self(self._embed(batch)).transpose(1, 2)  # [batch, outputs, horizon]: taken apart along the slow axis
+        point, steps, gates = raw.split([1, len(self.shape.levels) - 1, len(self.shape.seasons)], 1)
+        counted = batch.seasonal.transpose(1, 2) * (self.season_gate[:, None] + gates)
+        point = point + counted.sum(1, keepdim=True)
+        away = functional.softplus(steps)
         base = point if self.shape.loss == "quantile" else point.detach()  # the spread must not pull the point
-        below = base - away[..., : self.middle].cumsum(-1).flip(-1)
-        above = base + away[..., self.middle :].cumsum(-1)
-        return torch.cat([below, point, above], -1)
+        below = base - away[:, : self.middle].cumsum(1).flip(1)
+        above = base + away[:, self.middle :].cumsum(1)
+        return torch.cat([below, point, above], 1).transpose(1, 2)
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss of a batch, weighted by window; a model with a likelihood of its own overrides it."""
         quantiles = self.outputs(batch)
         error = batch.target[..., None] - quantiles
-        each = torch.maximum(self.levels * error, (self.levels - 1) * error)
+        each = (self.levels - (error < 0).to(error.dtype)) * error
         if quantiles.shape[-1] > 1:
             outer = (each.sum(-1) - each[..., self.middle]) / (quantiles.shape[-1] - 1)
         else:

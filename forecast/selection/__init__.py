@@ -1,0 +1,1 @@
+"""Which model serves which series: what is tried, what wins, what is blended."""

@@ -1,0 +1,150 @@
+"""The guard: whether the network, a baseline or a blend of them forecasts, by what each made of held-out values."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+
+LEAD = 0.01  # share by which the network, or a blend, must beat what is simpler
+DOUBT = 0.05  # the same for a single held-out horizon; it falls with the root of their number
+PARTS = 4  # a blend has up to this many parts
+FEW = 16  # with fewer held-out horizons baselines are compared over the whole past, and a blend has two parts
+ALIKE = 10  # series held out over the same time tell much the same: at most so many of them count
+OWN_BLOCKS = 5  # held-out horizons that a series must have for a choice of its own
+
+
+def clearly_better(new: Numbers, old: Numbers, blocks: NDArray[np.int64], doubt: float = 0.0) -> bool:
+    """Whether the losses `new` are lower than `old` by 1 % and by their standard error.
+
+    Parameters
+    ----------
+    new, old : [windows]
+    blocks : [windows, 2], the series of each window and the number of its horizon of time
+    doubt : share by which they must be lower where there is a single block; it falls with the root of their number
+    """
+    _, index = np.unique(blocks, axis=0, return_inverse=True)
+    index, count = index.ravel(), stories(blocks)
+    size = np.bincount(index)
+    gain = np.bincount(index, old - new) / size
+    level = float((np.bincount(index, old) / size).mean())
+    error = float(gain.std(ddof=1) / np.sqrt(count)) if len(gain) > 1 else 0.0
+    needed = max(LEAD * level, doubt / float(np.sqrt(count)) * level, error)
+    return float(gain.mean()) > needed
+
+
+def stories(blocks: NDArray[np.int64]) -> int:
+    """How many independent comparisons windows stand for, given their series and horizons of time, [windows, 2]."""
+    return min(len(np.unique(blocks, axis=0)), ALIKE * len(np.unique(blocks[:, 1])))
+
+
+def choose(
+    networks: int,
+    baselines: int,
+    loss_of: Callable[[Numbers], Numbers],
+    blocks: NDArray[np.int64],
+    count: int,
+    past_of: Callable[[Numbers], float],
+) -> tuple[Numbers, Numbers]:
+    """The share of each component in the forecast of each series.
+
+    The simplest that is good enough forecasts: the best baseline; or the network, if it is clearly better; or a blend
+    (greedy selection with replacement, Caruana et al. 2004), if it is clearly better than both.
+
+    Parameters
+    ----------
+    networks, baselines : their numbers; the networks are the first of the components
+    loss_of : gives the loss of each held-out window, [windows], from shares, [components]
+    blocks : [windows, 2], the series of each window and the number of its horizon of time
+    count : series of the fit
+    past_of : gives the mean loss over the whole past from shares of baselines; NaN where it cannot be told
+
+    Returns
+    -------
+    shares : [count + 1, components]; row 0 is for a series that was not there at fit, row i + 1 for series i
+    scores : [components + 2], mean loss of each component, of the networks together, and of what was chosen
+    """
+    single = np.eye(networks + baselines)
+    losses = np.stack([loss_of(one) for one in single])
+    usable = np.isfinite(losses).all(0)
+    shares = np.zeros((count + 1, networks + baselines))
+    if not usable.any():
+        shares[:] = _baseline(networks, single, past_of)
+        return shares, np.full(len(single) + 2, np.nan)
+    blocks = blocks[usable]
+
+    def loss(share: Numbers) -> Numbers:
+        return loss_of(share)[usable]
+
+    chosen = _for_panel(networks, single, loss, blocks, past_of)
+    shares[:] = chosen
+    _for_series(shares, single, losses[:, usable], loss(chosen), blocks)
+    together = single[:networks].mean(0) if networks else chosen
+    means = [float(loss(one).mean()) for one in (*single, together, chosen)]
+    return shares, np.array(means)
+
+
+def _for_panel(
+    networks: int,
+    single: Numbers,
+    loss: Callable[[Numbers], Numbers],
+    blocks: NDArray[np.int64],
+    past_of: Callable[[Numbers], float],
+) -> Numbers:
+    few = stories(blocks) < FEW
+    baseline = _baseline(networks, single, past_of if few else lambda share: float(loss(share).mean()), pairs=few)
+    best, kept, parts = baseline, loss(baseline), single
+    if networks:
+        network = single[:networks].mean(0)
+        if networks == len(single) or clearly_better(loss(network), kept, blocks, DOUBT):
+            best, kept = network, loss(network)
+        parts = np.stack([network, baseline]) if few else np.stack([network, *single])
+    blend = _blend(parts, loss, 2 if few else PARTS)
+    return blend if clearly_better(loss(blend), kept, blocks) else best
+
+
+def _baseline(networks: int, single: Numbers, loss: Callable[[Numbers], float], pairs: bool = False) -> Numbers:
+    """The best baseline, or the mean of two where that is clearly better; the networks where there is no baseline."""
+    if networks == len(single):
+        together: Numbers = single.mean(0)
+        return together
+    simple = single[networks:]
+    losses = [np.nan_to_num(loss(one), nan=np.inf) for one in simple]
+    best = simple[int(np.argmin(losses))]
+    halves = [(best + other) / 2 for other in simple] if pairs and np.isfinite(min(losses)) else [best]
+    pair = min(halves, key=loss)
+    chosen: Numbers = pair if loss(pair) < (1 - LEAD) * min(losses) else best
+    return chosen
+
+
+def _blend(single: Numbers, loss: Callable[[Numbers], Numbers], most: int) -> Numbers:
+    """The best mean of up to `most` components, one of them several times or not, added one by one."""
+    total = single[int(np.argmin([loss(one).mean() for one in single]))]
+    found = [(float(loss(total).mean()), total)]
+    for parts in range(2, most + 1):
+        tried = [(float(loss((total + one) / parts).mean()), i) for i, one in enumerate(single)]
+        value, added = min(tried)
+        total = total + single[added]
+        found.append((value, total / parts))
+    best: Numbers = min(found, key=lambda one: one[0])[1]
+    return best
+
+
+def _for_series(
+    shares: Numbers,
+    single: Numbers,
+    losses: Numbers,
+    kept: Numbers,
+    blocks: NDArray[np.int64],
+) -> None:
+    """Give a series with enough held-out values the component that is clearly better on it, in place."""
+    found = np.unique(blocks[:, 0])
+    if len(found) < 2 or len(np.unique(blocks[:, 1])) < OWN_BLOCKS:
+        return
+    for one in found:
+        own = blocks[:, 0] == one
+        if stories(blocks[own]) >= OWN_BLOCKS:
+            best = int(losses[:, own].mean(1).argmin())
+            if clearly_better(losses[best, own], kept[own], blocks[own]):
+                shares[one + 1] = single[best]

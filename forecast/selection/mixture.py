@@ -1,0 +1,164 @@
+"""The mixture that forecasts: shares of networks and baselines by series, and what calibration adds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from forecast.evaluation.calibration import Calibration, calibrate, moved_by, widened
+from forecast.selection.components import (
+    Baseline,
+    baseline_points,
+    baselines_of,
+    error_quantiles,
+    past_places,
+)
+from forecast.selection.guard import choose
+from forecast.selection.judge import Judge
+from forecast.training.inputs import Inputs
+from forecast.training.members import Places
+from forecast.training.plan import Candidate
+
+Numbers = NDArray[np.float64]
+
+NETWORKS, CHOSEN = "networks together", "chosen"  # names among the scores
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Components and their shares.
+
+    Attributes
+    ----------
+    components : labels, those of the networks first
+    networks : the plan's groups of members that the first components are, by number
+    shares : [series + 1, components]; row 0 is for a series that was not there at fit
+    errors : [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale
+    calibration : of the mixture
+    lookback : steps that the window's scale is taken from
+    memory : steps that a baseline looks back
+    scores : mean loss of each component on held-out windows, and of what was chosen
+    """
+
+    components: tuple[str, ...]
+    networks: tuple[int, ...]
+    shares: NDArray[np.float32]
+    errors: NDArray[np.float32]
+    calibration: Calibration
+    lookback: int
+    memory: int
+    scores: dict[str, float]
+
+    def names(self, numbers: NDArray[np.int64]) -> list[str]:
+        """What forecasts series, given by their numbers at fit from 1, 0 for one that was not there."""
+        rows, index = np.unique(self.shares[numbers], axis=0, return_inverse=True)
+        words = ["+".join(name for name, share in zip(self.components, row, strict=True) if share > 0) for row in rows]
+        return [words[i] for i in index.ravel()]
+
+    def quantiles(
+        self, inputs: Inputs, places: Places, numbers: NDArray[np.int64], networks: list[Numbers], joint: bool = False
+    ) -> Numbers:
+        """Calibrated quantiles of windows, [windows, horizon, levels], in the unit of the panel's values.
+
+        Parameters
+        ----------
+        numbers : [windows], of each window's series
+        networks : [windows, horizon, levels] of each network among the components
+        joint : widen the intervals so that they hold whole paths
+        """
+        shares = self.shares[numbers].astype(np.float64)
+        scale = window_scale(inputs, places, self.lookback)[:, None, None]
+        mixed = np.zeros((len(scale), inputs.horizon, len(inputs.levels)))
+        for at, label in enumerate(self.components):
+            share = shares[:, at, None, None]
+            if at < len(networks):
+                mixed += share * networks[at]
+            elif (share > 0).any():
+                baseline = _named(label, inputs.lags)
+                points = baseline_points(inputs.panel, places, baseline, inputs.horizon, self.memory)
+                mixed += share * (points[..., None] + scale * self.errors[at].astype(np.float64))
+        moved = moved_by(mixed, scale * self.calibration.margins.astype(np.float64))
+        return widened(moved, self.calibration.joint) if joint else moved
+
+
+def window_scale(inputs: Inputs, places: Places, lookback: int) -> Numbers:
+    """[windows], the deviation of each window's past; 0 for one that never moved."""
+    windows = inputs.windows(Candidate(model="", lookback=lookback))
+    series, position = (torch.from_numpy(part).to(inputs.device) for part in places)
+    _, scale, weight = windows.scales(series, position)
+    return np.where(weight.cpu().numpy() > 0, scale[:, 0].cpu().double().numpy(), 0.0)
+
+
+def choose_mixture(
+    inputs: Inputs,
+    judge: Judge,
+    networks: list[tuple[str, Numbers]],
+    names: tuple[str, ...],
+    *,
+    lookback: int,
+    memory: int,
+) -> Mixture:
+    """Compare the networks with the baselines on held-out windows, choose, and calibrate the choice.
+
+    Parameters
+    ----------
+    judge : of the held-out windows
+    networks : the model's name, and what it made of the held-out windows, [windows, horizon, levels]
+    names : of the baselines; none if the networks are to forecast whatever they do
+    """
+    panel, horizon, levels, places = inputs.panel, inputs.horizon, inputs.levels, judge.places
+    baselines = baselines_of(names, inputs.lags)
+    everywhere = Judge.of(inputs, past_places(panel, inputs.lags[0] if inputs.lags else 1), judge.power, judge.metric)
+    scale, their_scale = window_scale(inputs, places, lookback), window_scale(inputs, everywhere.places, lookback)
+    errors = np.zeros((len(networks) + len(baselines), horizon, len(levels)))
+    their_points = np.zeros((len(errors), len(everywhere.places[0]), horizon))
+    held = [quantiles for _, quantiles in networks]
+    for at, baseline in enumerate(baselines, start=len(networks)):
+        their_points[at] = baseline_points(panel, everywhere.places, baseline, horizon, memory)
+        errors[at] = error_quantiles(their_points[at], everywhere.actual, everywhere.observed, their_scale, levels)
+        points = baseline_points(panel, places, baseline, horizon, memory)
+        held.append(points[..., None] + scale[:, None, None] * errors[at])
+    quantiles = np.stack(held)  # [components, windows, horizon, levels]
+    medians = quantiles[..., levels.index(0.5)]
+    numbers = inputs.numbers[places[0]]
+    shares, scores = choose(
+        len(networks),
+        len(baselines),
+        lambda share: judge.losses(np.tensordot(share, medians, 1)),
+        np.stack([numbers - 1, (panel.lengths[places[0]] - places[1] - 1) // horizon], 1),
+        inputs.series,
+        lambda share: everywhere.mean(np.tensordot(share, their_points, 1)),
+    )
+    mixed = np.einsum("wc,cwhl->whl", shares[numbers], quantiles)
+    labels = [*(name for name, _ in networks), *(one.label for one in baselines)]
+    keep: NDArray[np.bool_] = np.asarray(shares.any(0))
+    return Mixture(
+        components=tuple(np.array(labels)[keep].tolist()),
+        networks=tuple(np.flatnonzero(keep[: len(networks)]).tolist()),
+        shares=shares[:, keep].astype(np.float32),
+        errors=errors[keep].astype(np.float32),
+        calibration=calibrate(mixed, judge.actual, judge.observed, scale, levels, adaptive=len(panel) == 1),
+        lookback=lookback,
+        memory=memory,
+        scores=_scores(networks, labels, scores),
+    )
+
+
+def _scores(networks: list[tuple[str, Numbers]], labels: list[str], scores: Numbers) -> dict[str, float]:
+    """The mean losses by name; several networks come one by one and together."""
+    if not np.isfinite(scores).all():
+        return {}
+    count = len(networks)
+    own = [f"{label} {at}" if count > 1 else label for at, label in enumerate(labels[:count], start=1)]
+    named = dict(zip([*own, *labels[count:]], scores.tolist(), strict=False))
+    together = {NETWORKS: float(scores[-2])} if count > 1 else {}
+    return {**named, **together, CHOSEN: float(scores[-1])}
+
+
+def _named(label: str, lags: tuple[int, ...]) -> Baseline:
+    for name in (label, label.rpartition("-")[0]):
+        for found in baselines_of((name,), lags):
+            if found.label == label:
+                return found
+    raise ValueError(f"no baseline '{label}' for these seasons")
