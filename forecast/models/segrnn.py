@@ -1,29 +1,35 @@
 """Segment recurrent network: a GRU over segments of the past, decoded in parallel (Lin et al. 2023)."""
 
-import math
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional
 
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.models.shared.parts import RecurrentKnobs, final_state, input_size, inputs, recurrent, state_size
+from forecast.models.shared.parts import (
+    RecurrentKnobs,
+    SegmentKnobs,
+    default_segment,
+    final_state,
+    future_segments,
+    input_size,
+    inputs,
+    joined_segments,
+    past_segments,
+    recurrent,
+    state_size,
+)
 from forecast.series.windows import Batch
 
 
-class SegmentKnobs(RecurrentKnobs):
+class SegmentRecurrentKnobs(SegmentKnobs, RecurrentKnobs):
     """The recurrent knobs, and the segment."""
-
-    segment: int | None = Field(None, ge=1, description="steps a segment holds; default one season, or a few steps")
 
 
 class Network(RecurrentModel):
     """One GRU step per segment of the past, then one from the final state per segment of the horizon, all at once."""
 
-    Knobs = SegmentKnobs
+    Knobs = SegmentRecurrentKnobs
 
-    def __init__(self, knobs: SegmentKnobs, shape: Shape) -> None:
+    def __init__(self, knobs: SegmentRecurrentKnobs, shape: Shape) -> None:
         super().__init__(knobs, shape)
         shape, size = self.shape, state_size(knobs)
         self.segment = knobs.segment or default_segment(shape)
@@ -37,31 +43,13 @@ class Network(RecurrentModel):
         self.out = nn.Linear(size, shape.outputs * self.segment)
 
     def forward(self, batch: Batch) -> Tensor:
-        state = final_state(self.encoder(self._segments(batch))[0], self.knobs)  # [batch, state]
+        segments = torch.relu(self.embed(past_segments(inputs(batch), self.segment)))
+        state = final_state(self.encoder(segments)[0], self.knobs)  # [batch, state]
         rows = len(state)
         query = self.place.expand(rows, -1, -1)  # [batch, future segments, state]
         if self.known is not None:
-            short = self.future_segments * self.segment - self.shape.horizon
-            future = functional.pad(batch.future_covariates, (0, 0, 0, short))
-            query = query + self.known(future.reshape(rows, self.future_segments, -1))
+            query = query + self.known(future_segments(batch.future_covariates, self.segment))
         repeated = state[:, None].expand(-1, self.future_segments, -1)
         decoded = self.step(query.flatten(0, 1), repeated.flatten(0, 1))
         raw = self.out(self.drop(decoded)).view(rows, self.future_segments, self.shape.outputs, self.segment)
-        # the time axis stays innermost in memory: what follows takes the outputs apart, and runs twice as fast so
-        whole = raw.transpose(1, 2).flatten(2)[..., : self.shape.horizon]
-        outputs: Tensor = whole.transpose(1, 2)  # [batch, horizon, outputs]
-        return outputs
-
-    def _segments(self, batch: Batch) -> Tensor:
-        steps = inputs(batch)
-        short = -steps.shape[1] % self.segment
-        steps = functional.pad(steps, (0, 0, short, 0))
-        return torch.relu(self.embed(steps.reshape(len(steps), -1, self.segment * steps.shape[-1])))
-
-
-def default_segment(shape: Shape) -> int:
-    """One season where the past holds at least two and a segment stays small, else about the root of the past."""
-    for season in shape.seasons:
-        if season <= 64 and 2 * season <= shape.lookback:
-            return season
-    return max(1, math.isqrt(shape.lookback))
+        return joined_segments(raw, self.shape.horizon)

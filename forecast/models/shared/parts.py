@@ -1,24 +1,37 @@
 """Parts that several models are put together from: knobs, inputs, encoder, decoder."""
 
+import math
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.series.windows import Batch
 from forecast.settings import Knobs
 
 
-class RecurrentKnobs(Knobs):
-    """The knobs of every recurrent encoder."""
+class StackKnobs(Knobs):
+    """The knobs of every stack of recurrent layers."""
 
     hidden_size: int = Field(64, ge=1, le=4096, description="units of each recurrent layer")
     layers: int = Field(1, ge=1, le=16, description="stacked recurrent layers")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of units dropped between layers and before the output")
+
+
+class RecurrentKnobs(StackKnobs):
+    """The knobs of every encoder that can read in both directions."""
+
     bidirectional: bool = Field(False, description="read the past in both directions")
+
+
+class SegmentKnobs(Knobs):
+    """The knob of every network that reads segments."""
+
+    segment: int | None = Field(None, ge=1, description="steps a segment holds; default one season, or a few steps")
 
 
 def input_size(shape: Shape) -> int:
@@ -55,6 +68,34 @@ def final_state(states: Tensor, knobs: RecurrentKnobs) -> Tensor:
     if not knobs.bidirectional:
         return states[:, -1]
     return torch.cat([states[:, -1, : knobs.hidden_size], states[:, 0, knobs.hidden_size :]], -1)
+
+
+def default_segment(shape: Shape) -> int:
+    """One season where the past holds at least two and a segment stays small, else about the root of the past."""
+    for season in shape.seasons:
+        if season <= 64 and 2 * season <= shape.lookback:
+            return season
+    return max(1, math.isqrt(shape.lookback))
+
+
+def past_segments(steps: Tensor, segment: int) -> Tensor:
+    """Cut steps into segments that end with the last one, [batch, segments, segment * size]; zeros fill the first."""
+    steps = functional.pad(steps, (0, 0, -steps.shape[1] % segment, 0))
+    return steps.reshape(len(steps), -1, segment * steps.shape[-1])
+
+
+def future_segments(steps: Tensor, segment: int) -> Tensor:
+    """Cut steps into segments that start with the first one, [batch, segments, segment * size]; zeros fill the last."""
+    steps = functional.pad(steps, (0, 0, 0, -steps.shape[1] % segment))
+    return steps.reshape(len(steps), -1, segment * steps.shape[-1])
+
+
+def joined_segments(outputs: Tensor, horizon: int) -> Tensor:
+    """Join what each segment of the horizon puts out, [batch, segments, outputs, segment] -> [batch, horizon, outputs].
+
+    The time axis stays innermost in memory: what follows takes the outputs apart, and runs twice as fast so.
+    """
+    return outputs.transpose(1, 2).flatten(2)[..., :horizon].transpose(1, 2)
 
 
 class StepDecoder(nn.Module):

@@ -1,0 +1,23 @@
+"""Dilated LSTM blocks with shortcuts between them (Chang et al. 2017, Smyl 2020)."""
+
+from torch import Tensor
+
+from forecast.models.shared.dilated import DilatedStack, DilationKnobs, default_dilations
+from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.parts import StepDecoder, input_size, inputs
+from forecast.series.windows import Batch
+
+
+class Network(RecurrentModel):
+    """A dilated stack read to its end, and a direct multi-horizon head."""
+
+    Knobs = DilationKnobs
+
+    def __init__(self, knobs: DilationKnobs, shape: Shape) -> None:
+        super().__init__(knobs, shape)
+        dilations = knobs.dilations or default_dilations(self.shape)
+        self.encoder = DilatedStack(input_size(self.shape), dilations, knobs)
+        self.decoder = StepDecoder(knobs.hidden_size, self.shape, knobs.dropout)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.decoder(self.encoder(inputs(batch)), batch.future_covariates)  # type: ignore[no-any-return]

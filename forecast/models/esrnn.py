@@ -1,0 +1,145 @@
+"""Exponential smoothing of level and season by series, and a dilated LSTM on what is left (Smyl 2020)."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from forecast.models.shared.dilated import DilatedStack, DilationKnobs, default_dilations
+from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.parts import StepDecoder, input_size, inputs
+from forecast.series.windows import Batch
+
+START = (0.3, 0.3, 0.7)  # level rate, season rate, share of the window's own profile that the smoothing starts from
+
+
+class SmoothingKnobs(DilationKnobs):
+    """The knobs of the dilated stack, and those of the smoothing."""
+
+    unseen: float = Field(
+        0.1, ge=0, le=1, description="share of training windows smoothed as those of a series never seen"
+    )
+
+
+class Network(RecurrentModel):
+    """The smoothed level and season continued, and a correction by a dilated LSTM that sees what they leave.
+
+    All is additive, in the window's scaled units; the logarithm as transform makes it multiplicative. The coefficients
+    of a series are those that all share moved by its own: a series that was not there at fit has the shared ones. The
+    seasonal skip of the base class stays, as a blend: its gates take their share from the smoothing's forecast.
+
+    A window starts anywhere in a cycle, so that seasonal offsets kept by series would not know their phase: they start
+    from the window's own profile, and what is kept by series is how much of it.
+    """
+
+    Knobs = SmoothingKnobs
+
+    def __init__(self, knobs: SmoothingKnobs, shape: Shape) -> None:
+        super().__init__(knobs, shape)
+        self.season = self.shape.seasons[0] if self.shape.seasons else 0
+        self.shared = nn.Parameter(torch.tensor(START).logit())
+        self.own = nn.Embedding(shape.series + 1, len(START), padding_idx=0)
+        nn.init.zeros_(self.own.weight)
+        nn.init.constant_(self.season_gate, 1.0 / (len(shape.seasons) + 1))
+        dilations = knobs.dilations or default_dilations(self.shape)
+        self.encoder = DilatedStack(input_size(self.shape) + 2, dilations, knobs)
+        self.decoder = StepDecoder(knobs.hidden_size, self.shape, knobs.dropout)
+
+    def forward(self, batch: Batch) -> Tensor:
+        smoothed = self.smooth(batch)
+        left = batch.mask * (batch.past - smoothed.offsets - smoothed.level)
+        seen = replace(
+            batch,
+            past=left,
+            past_covariates=torch.cat([batch.past_covariates, smoothed.offsets[..., None]], -1),
+            static=torch.cat([batch.static, smoothed.level], -1),
+        )
+        raw = self.decoder(self.encoder(inputs(seen)), batch.future_covariates)  # [batch, horizon, outputs]
+        gates = self.season_gate + raw[..., len(self.shape.levels) :]  # [batch, horizon, seasons]
+        continued = (smoothed.level + smoothed.ahead) * (1.0 - gates.sum(-1))
+        return torch.cat([raw[..., :1] + continued[..., None], raw[..., 1:]], -1)
+
+    def smooth(self, batch: Batch) -> "Smoothed":
+        """Level and season of each window, with the coefficients of its series."""
+        series = batch.series
+        if self.training:
+            series = series * (torch.rand(len(series), device=series.device) >= self.knobs.unseen)
+        level_rate, season_rate, start = torch.sigmoid(self.shared + self.own(series))[..., None].unbind(1)
+        return smooth(batch.past, batch.mask, level_rate, season_rate, start, self.season, self.shape.horizon)
+
+
+@dataclass(frozen=True)
+class Smoothed:
+    """What exponential smoothing makes of windows.
+
+    Attributes
+    ----------
+    level : [batch, 1], after the last step
+    offsets : [batch, lookback], seasonal offset of each step as it was expected before that step
+    ahead : [batch, horizon], seasonal offset of each step to come
+    """
+
+    level: Tensor
+    offsets: Tensor
+    ahead: Tensor
+
+
+def smooth(
+    values: Tensor, mask: Tensor, level_rate: Tensor, season_rate: Tensor, start: Tensor, season: int, horizon: int
+) -> Smoothed:
+    """Smooth level and season exponentially, additive and without trend (Holt 1957, Winters 1960).
+
+    An observed step moves the level by `level_rate` towards the value less its offset, then the offset of its phase
+    by `season_rate` towards the value less the level; a missing one moves nothing. Offsets of one cycle depend on
+    those of the cycle before and not on one another, so that a cycle is one linear recurrence: there is one Python
+    step a cycle, not one a value.
+
+    Parameters
+    ----------
+    values, mask : [batch, lookback]
+    level_rate, season_rate : [batch, 1], between 0 and 1
+    start : [batch, 1], share of the window's own seasonal profile that the offsets start from
+    season : steps of a cycle; 0 for none
+    horizon : steps ahead
+    """
+    rows, lookback = values.shape
+    cycle = season or lookback
+    short = -lookback % cycle
+    values, mask = (functional.pad(part, (short, 0)).view(rows, -1, cycle) for part in (values, mask))
+    held = values * mask
+    level = held.sum((1, 2))[:, None] / mask.sum((1, 2))[:, None].clamp(min=1)
+    offset = start * (held.sum(1) - level * mask.sum(1)) / mask.sum(1).clamp(min=1)  # [batch, cycle]
+    if not season:
+        offset, season_rate = torch.zeros_like(offset), torch.zeros_like(season_rate)
+    expected = []
+    for value, seen in zip(values.unbind(1), mask.unbind(1), strict=True):  # [batch, cycle]
+        expected.append(offset)
+        gain = level_rate * seen
+        levels = recurrence(1.0 - gain, gain * (value - offset), level)
+        offset = offset + season_rate * seen * (value - levels - offset)
+        level = levels[:, -1:]
+    ahead = offset.repeat(1, -(-horizon // cycle))[:, :horizon]
+    return Smoothed(level, torch.cat(expected, 1)[:, short:], ahead)
+
+
+def recurrence(keep: Tensor, gain: Tensor, start: Tensor) -> Tensor:
+    """Solve ``state[t] = keep[t] * state[t - 1] + gain[t]`` for all steps, in as many passes as doublings.
+
+    Parameters
+    ----------
+    keep, gain : [batch, steps]
+    start : [batch, 1], the state before the first step
+
+    Returns
+    -------
+    [batch, steps]
+    """
+    steps, span = keep.shape[1], 1
+    state = torch.cat([keep[:, :1] * start + gain[:, :1], gain[:, 1:]], 1)
+    while span < steps:
+        state = state + keep * functional.pad(state[:, :-span], (span, 0))
+        keep = keep * functional.pad(keep[:, :-span], (span, 0))
+        span *= 2
+    return state

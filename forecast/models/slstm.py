@@ -1,0 +1,132 @@
+"""sLSTM over segments of the past: exponential gates with a stabiliser and a normaliser (Beck et al. 2024)."""
+
+from typing import NamedTuple, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+from torch.nn import functional
+
+from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.parts import (
+    SegmentKnobs,
+    StackKnobs,
+    default_segment,
+    future_segments,
+    input_size,
+    inputs,
+    joined_segments,
+    past_segments,
+)
+from forecast.series.windows import Batch
+
+
+class HeadKnobs(SegmentKnobs, StackKnobs):
+    """The knobs of a stack that reads segments, and the heads."""
+
+    heads: int = Field(1, ge=1, description="independent parts of the recurrent weights; a divisor of hidden_size")
+
+    @model_validator(mode="after")
+    def _divides(self) -> Self:
+        if self.hidden_size % self.heads:
+            raise ValueError(f"heads={self.heads} must divide hidden_size={self.hidden_size}; pass -p heads=1")
+        return self
+
+
+class State(NamedTuple):
+    """What a cell carries, each [batch, size]: output, content and normaliser, both times exp(-stabiliser)."""
+
+    output: Tensor
+    content: Tensor
+    normaliser: Tensor
+    stabiliser: Tensor
+
+
+class Cell(nn.Module):
+    """The sLSTM cell: exponential input and forget gates, kept in range by a running maximum of their logarithms."""
+
+    def __init__(self, size: int, heads: int) -> None:
+        super().__init__()
+        self.from_input = nn.Linear(size, 4 * size)
+        own = size // heads
+        self.from_output = nn.Parameter(torch.empty(heads, own, 4 * own).uniform_(-(own**-0.5), own**-0.5))
+
+    def start(self, rows: int) -> State:
+        """The state before the first step: nothing held."""
+        zero = self.from_output.new_zeros(rows, self.from_input.in_features)
+        # below any gate, so that the first step enters with weight 1 and the normaliser never falls under it
+        return State(zero, zero, zero, torch.full_like(zero, -torch.inf))
+
+    def forward(self, driven: Tensor, state: State) -> State:
+        """One step, from `from_input` of its input, [batch, 4 * size], and the state before it."""
+        heads, own, _ = self.from_output.shape
+        split = state.output.view(-1, heads, own).transpose(0, 1)
+        fed = torch.bmm(split, self.from_output).view(heads, -1, 4, own)  # [heads, batch, gates, own]
+        gates = driven.view(-1, 4, heads * own) + fed.permute(1, 2, 0, 3).flatten(2)
+        content, enter, forget, leave = gates.unbind(1)
+        kept = forget + state.stabiliser
+        stabiliser = torch.maximum(kept, enter)
+        enter, forget = torch.exp(enter - stabiliser), torch.exp(kept - stabiliser)
+        held = forget * state.content + enter * torch.tanh(content)
+        normaliser = forget * state.normaliser + enter
+        return State(torch.sigmoid(leave) * held / normaliser, held, normaliser, stabiliser)
+
+
+class Block(nn.Module):
+    """A cell and then a gated feed-forward layer, both normalised and with a shortcut around them."""
+
+    def __init__(self, size: int, heads: int) -> None:
+        super().__init__()
+        wide = -(-4 * size // 3)  # the paper's factor
+        self.before, self.cell, self.after = nn.LayerNorm(size), Cell(size, heads), nn.GroupNorm(heads, size)
+        self.between, self.up, self.down = nn.LayerNorm(size), nn.Linear(size, 2 * wide), nn.Linear(wide, size)
+
+    def forward(self, steps: Tensor) -> tuple[Tensor, State]:
+        """All steps in turn, [batch, steps, size] -> the same, and the state after the last one."""
+        state, outputs = self.cell.start(len(steps)), []
+        for driven in self.cell.from_input(self.before(steps)).unbind(1):
+            state = self.cell(driven, state)
+            outputs.append(state.output)
+        return self._finish(steps, torch.stack(outputs, 1)), state
+
+    def each_after(self, steps: Tensor, state: State) -> Tensor:
+        """Each step as if it were the one that follows `state`, [batch, steps, size] -> the same."""
+        count = steps.shape[1]
+        repeated = State(*(part.repeat_interleave(count, 0) for part in state))
+        driven = self.cell.from_input(self.before(steps)).flatten(0, 1)
+        return self._finish(steps, self.cell(driven, repeated).output.view_as(steps))
+
+    def _finish(self, steps: Tensor, outputs: Tensor) -> Tensor:
+        steps = steps + self.after(outputs.flatten(0, 1)).view_as(outputs)
+        gate, value = self.up(self.between(steps)).chunk(2, -1)
+        mixed: Tensor = steps + self.down(functional.gelu(gate) * value)
+        return mixed
+
+
+class Network(RecurrentModel):
+    """Blocks over the segments of the past, then one more step for each segment of the horizon, all at once."""
+
+    Knobs = HeadKnobs
+
+    def __init__(self, knobs: HeadKnobs, shape: Shape) -> None:
+        super().__init__(knobs, shape)
+        shape, size = self.shape, knobs.hidden_size
+        self.segment = knobs.segment or default_segment(shape)
+        self.ahead = -(-shape.horizon // self.segment)
+        self.embed = nn.Linear(self.segment * input_size(shape), size)
+        self.blocks = nn.ModuleList(Block(size, knobs.heads) for _ in range(knobs.layers))
+        self.place = nn.Parameter(torch.randn(self.ahead, size) * size**-0.5)
+        self.known = nn.Linear(self.segment * shape.future, size, bias=False) if shape.future else None
+        self.decoder = Block(size, knobs.heads)
+        self.drop = nn.Dropout(knobs.dropout)
+        self.out = nn.Linear(size, shape.outputs * self.segment)
+
+    def forward(self, batch: Batch) -> Tensor:
+        steps = self.embed(past_segments(inputs(batch), self.segment))  # [batch, segments, size]
+        for place, block in enumerate(self.blocks):
+            steps, state = block(self.drop(steps) if place else steps)
+        query = self.place + steps[:, -1:]  # [batch, segments ahead, size]
+        if self.known is not None:
+            query = query + self.known(future_segments(batch.future_covariates, self.segment))
+        raw = self.out(self.drop(self.decoder.each_after(query, state)))
+        return joined_segments(raw.unflatten(-1, (self.shape.outputs, self.segment)), self.shape.horizon)
