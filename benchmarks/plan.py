@@ -45,10 +45,11 @@ def runs_of(
     steps : training steps of a trial; such a row has them in its method's name, for it is no result
     """
     for method in methods:
-        name = method.name if steps is None else f"{method.name}, {steps} steps"
+        own_steps = steps if method.random else None  # what has no seed has no steps either
+        name = method.name if own_steps is None else f"{method.name}, {own_steps} steps"
         for budget in budgets if method.bounded else [None]:
             for seed in range(seeds if method.random else 1):
-                choice = Choice(seed, budget, steps if method.random else None)
+                choice = Choice(seed, budget, own_steps)
                 row: dict[str, Any] = {
                     "data": data,
                     "method": name,
