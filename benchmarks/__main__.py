@@ -7,9 +7,12 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from benchmarks.accuracy import DATASETS, Wanted, dataset_runs, measure_all
+from benchmarks import samples
+from benchmarks.accuracy import DATASETS, measure_all, runs_on
 from benchmarks.machine import machine_lines
 from benchmarks.methods import Method, choose, installed_peers, own_methods
+from benchmarks.plan import Wanted
+from benchmarks.processes import ROOT
 from benchmarks.rows import Row, read_rows
 from benchmarks.tables import markdown, rich_tables
 from forecast.durable import replace_file
@@ -31,7 +34,7 @@ def cli() -> None:
 
 
 @cli.command()
-@click.argument("name", metavar="DATA", type=click.Choice([*DATASETS, "samples"]))
+@click.argument("name", metavar="DATA", type=click.Choice([*DATASETS, samples.NAME]))
 @click.option(
     "--data", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="where its files lie"
 )
@@ -62,13 +65,15 @@ def accuracy(
     page: Path | None,
 ) -> None:
     """Scores, seconds and memory of all methods on DATA."""
+    if folder is None and name == samples.NAME:
+        folder = ROOT / "data"
     if folder is None:
         raise click.UsageError(f"name the folder with the files of {name}: --data DIR")
     try:
         wanted = Wanted([int(one) for one in horizons], [float(one) for one in budgets] or [None], seeds, steps)
         chosen = choose(_methods(peers or bool(pythons), pythons), methods)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
-            rows, failures = measure_all(dataset_runs(name, folder, Path(scratch), chosen, wanted), path, said)
+            rows, failures = measure_all(runs_on(name, folder, Path(scratch), chosen, wanted), path, said)
     except (ValueError, ForecastError) as error:
         raise click.ClickException(str(error)) from error
     _show(rows, page)

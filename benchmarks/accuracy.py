@@ -2,15 +2,16 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from rich.console import Console
 
-from benchmarks import etth1, m4
+from benchmarks import etth1, m4, samples
 from benchmarks.methods import Method
-from benchmarks.plan import Run, runs_of
+from benchmarks.plan import Run, Wanted, runs_of
 from benchmarks.processes import CommandFailed
 from benchmarks.rows import Row, add_row, key_of, read_rows
 from benchmarks.tables import row_text
@@ -19,29 +20,22 @@ from benchmarks.work import Choice, Work, run_method
 DATASETS: dict[str, ModuleType] = {module.NAME: module for module in (m4, etth1)}
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What the command line asks for; an empty list of horizons means the data set's own."""
-
-    horizons: Sequence[int]
-    budgets: Sequence[float | None]
-    seeds: int
-    steps: int | None
-
-
-def dataset_runs(name: str, folder: Path, scratch: Path, methods: Sequence[Method], wanted: Wanted) -> Iterator[Run]:
-    """The runs on M4 hourly or ETTh1; files that all methods read are written into `scratch`."""
+def runs_on(name: str, folder: Path, scratch: Path, methods: Sequence[Method], wanted: Wanted) -> Iterator[Run]:
+    """The runs on a data set or on the samples; files that several methods read are written into `scratch`."""
+    if name == samples.NAME:
+        yield from samples.sample_runs(folder, scratch, methods, wanted)
+        return
     dataset = DATASETS[name]
     data = dataset.load(folder)
     for horizon in wanted.horizons or dataset.HORIZONS:
         work: Work = dataset.prepare(data, horizon, scratch)
         able = [method for method in methods if method.windows or not work.origins]
+        yield from runs_of(work.data, horizon, able, wanted, partial(_row, dataset, data, work))
 
-        def measure(method: Method, choice: Choice, place: Path, work: Work = work) -> dict[str, float]:
-            forecast, costs = run_method(method, work, choice, place)
-            return {**dataset.score(data, work, forecast), **costs}
 
-        yield from runs_of(work.data, horizon, able, wanted.budgets, wanted.seeds, wanted.steps, measure)
+def _row(dataset: ModuleType, data: Any, work: Work, method: Method, choice: Choice, folder: Path) -> dict[str, float]:
+    forecast, costs = run_method(method, work, choice, folder)
+    return {**dataset.score(data, work, forecast), **costs}
 
 
 def measure_all(runs: Iterator[Run], path: Path | None, console: Console) -> tuple[list[Row], int]:

@@ -26,6 +26,7 @@ class Method:
     random : another seed gives other forecasts
     bounded : it takes a budget in seconds
     windows : a frozen fit forecasts from thousands of origins in acceptable time
+    known : of a peer: it takes columns that are known in advance
     """
 
     name: str
@@ -36,6 +37,7 @@ class Method:
     random: bool = True
     bounded: bool = True
     windows: bool = True
+    known: bool = False
 
 
 PEERS = (
@@ -43,7 +45,7 @@ PEERS = (
     Method("neuralforecast-lstm", "LSTM", "neuralforecast", "neuralforecast", bounded=False),
     Method("darts-block-lstm", "LSTM", "darts", "darts", bounded=False),
     Method("gluonts-deepar", "DeepAR", "gluonts", "gluonts", bounded=False, windows=False),
-    Method("lightgbm-lags", "LightGBM", "mlforecast", "mlforecast", bounded=False, random=False),
+    Method("lightgbm-lags", "LightGBM", "mlforecast", "mlforecast", bounded=False, random=False, known=True),
     Method("autogluon", None, "autogluon", "autogluon.timeseries", windows=False),
     Method("statsforecast-mstl", "MSTL", "statsforecast", "statsforecast", bounded=False, random=False, windows=False),
     Method(

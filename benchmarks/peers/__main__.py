@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-from benchmarks.peers.job import LOOKBACK, predict_end, predict_windows, read_job, read_series
+from benchmarks.peers.job import predict_end, predict_windows, read_job, read_series
 
 
 def main(name: str, command: str, path: str) -> None:
@@ -13,7 +13,7 @@ def main(name: str, command: str, path: str) -> None:
     if command == "fit":
         peer.fit(job, read_series(job.train))
     elif job.origins:
-        predict_windows(job, peer.load(job), getattr(peer, "LOOKBACK", LOOKBACK))
+        predict_windows(job, peer.load(job), peer.lookback(job))
     else:
         predict_end(job, peer.load(job))
 

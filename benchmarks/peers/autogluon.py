@@ -27,7 +27,7 @@ def load(job: Job) -> Forecast:
     """The saved ensemble."""
     predictor = TimeSeriesPredictor.load(SAVED)
 
-    def forecast(frame: pd.DataFrame) -> pd.DataFrame:
+    def forecast(frame: pd.DataFrame, future: pd.DataFrame | None) -> pd.DataFrame:
         found = predictor.predict(_frame(frame), random_seed=job.seed).reset_index()
         names = {"item_id": "unique_id", **{str(level): name for level, name in QUANTILES.items()}}
         return pd.DataFrame(found).rename(columns=names).drop(columns="mean")

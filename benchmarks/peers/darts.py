@@ -4,8 +4,9 @@ import pandas as pd
 from darts import TimeSeries
 from darts.models import BlockRNNModel
 
-from benchmarks.peers.job import LOOKBACK, Forecast, Job
+from benchmarks.peers.job import Forecast, Job
 
+LOOKBACK = 7 * 24
 SAVED = "saved.pt"
 WINDOWS = 100  # of each series and epoch; its default, every window in 100 epochs, takes hours
 
@@ -24,11 +25,16 @@ def fit(job: Job, frame: pd.DataFrame) -> None:
     model.save(SAVED)
 
 
+def lookback(job: Job) -> int:
+    """Steps of its past."""
+    return LOOKBACK
+
+
 def load(job: Job) -> Forecast:
     """The saved network."""
     model = BlockRNNModel.load(SAVED)
 
-    def forecast(frame: pd.DataFrame) -> pd.DataFrame:
+    def forecast(frame: pd.DataFrame, future: pd.DataFrame | None) -> pd.DataFrame:
         ids = frame["unique_id"].unique()
         found = model.predict(job.horizon, series=_series(frame, job.freq))
         parts = [

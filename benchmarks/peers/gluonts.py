@@ -27,7 +27,7 @@ def load(job: Job) -> Forecast:
     """The saved network."""
     predictor = Predictor.deserialize(Path(SAVED))
 
-    def forecast(frame: pd.DataFrame) -> pd.DataFrame:
+    def forecast(frame: pd.DataFrame, future: pd.DataFrame | None) -> pd.DataFrame:
         seed_everything(job.seed)
         parts = []
         for found in predictor.predict(_dataset(frame, job.freq)):

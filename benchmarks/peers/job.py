@@ -10,11 +10,11 @@ import pandas as pd
 
 COLUMNS = ("forecast", "lo_80", "hi_80", "lo_95", "hi_95")
 QUANTILES = {0.5: "forecast", 0.1: "lo_80", 0.9: "hi_80", 0.025: "lo_95", 0.975: "hi_95"}
-LOOKBACK = 7 * 24  # hours of the past that a peer sees before each of many origins, if it has no say in it
 CHUNK = 100  # origins at a time: a window of a peer is a series of its own, and all at once would not fit
 
-Forecast = Callable[[pd.DataFrame], pd.DataFrame]
-"""A frame ``unique_id, ds, y`` -> a frame with ``unique_id`` and some of `COLUMNS`, each series' steps in order."""
+Forecast = Callable[[pd.DataFrame, pd.DataFrame | None], pd.DataFrame]
+"""A frame ``unique_id, ds, y`` and what is known of the steps ahead, ``unique_id, ds`` and the columns known in advance
+(None if there are none) -> a frame with ``unique_id`` and some of `COLUMNS`, each series' steps in order."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def predict_end(job: Job, forecast: Forecast) -> None:
     """Forecast what comes after the training series, and write it."""
     frame = read_series(job.train)
     ids = frame["unique_id"].unique()
-    numbers = _in_order(forecast(frame), ids, job.horizon).reshape(-1, len(COLUMNS))
+    numbers = _in_order(forecast(frame, None), ids, job.horizon).reshape(-1, len(COLUMNS))
     table = pd.DataFrame(numbers, columns=list(COLUMNS))
     table.insert(0, "unique_id", np.repeat(ids, job.horizon))
     table.insert(1, "step", np.tile(np.arange(1, job.horizon + 1), len(ids)))
@@ -69,23 +69,28 @@ def predict_windows(job: Job, forecast: Forecast, lookback: int) -> None:
     """Forecast from each origin, each window as a series of its own with its last values, and write all."""
     frame = read_series(str(job.table))
     ids = frame["unique_id"].unique()
-    values = frame["y"].to_numpy().reshape(len(ids), -1)  # aligned and without gaps
-    times = frame["ds"].to_numpy()[: values.shape[1]]
+    steps = len(frame) // len(ids)  # aligned and without gaps
+    columns = {name: frame[name].to_numpy().reshape(len(ids), steps) for name in frame.columns.drop("unique_id")}
+    known = [name for name in columns if name not in ("ds", "y")]
+    lookback = min(lookback, job.origins[0])
     parts = []
     for start in range(0, len(job.origins), CHUNK):
         origins = np.array(job.origins[start : start + CHUNK])
-        rows = origins[:, None] + np.arange(-lookback, 0)  # [origins, lookback]
         names = [f"{origin}|{name}" for origin in origins for name in ids]
-        chunk = pd.DataFrame(
-            {
-                "unique_id": np.repeat(names, lookback),
-                "ds": np.repeat(times[rows][:, None], len(ids), 1).ravel(),
-                "y": values[:, rows].transpose(1, 0, 2).ravel(),
-            }
-        )
-        numbers = _in_order(forecast(chunk), names, job.horizon)
+        past = _windows(columns, ["ds", "y", *known], names, origins, range(-lookback, 0))
+        future = _windows(columns, ["ds", *known], names, origins, range(job.horizon)) if known else None
+        numbers = _in_order(forecast(past, future), names, job.horizon)
         parts.append(numbers.reshape(len(origins), len(ids), job.horizon, len(COLUMNS)).astype(np.float32))
     np.save(job.output, np.concatenate(parts))
+
+
+def _windows(
+    columns: dict[str, np.ndarray], wanted: list[str], names: list[str], origins: np.ndarray, steps: range
+) -> pd.DataFrame:
+    """Steps about each origin as series of their own, the series of the first origin first."""
+    rows = origins[:, None] + np.arange(steps.start, steps.stop)  # [origins, steps]
+    cut = {name: columns[name][:, rows].transpose(1, 0, 2).ravel() for name in wanted}
+    return pd.DataFrame({"unique_id": np.repeat(names, len(steps)), **cut})
 
 
 def _in_order(found: pd.DataFrame, ids: "list[str] | np.ndarray", horizon: int) -> np.ndarray:

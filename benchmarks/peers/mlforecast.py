@@ -1,4 +1,4 @@
-"""LightGBM on lags through mlforecast: seasonal differences, one season of lags and two means of the past."""
+"""LightGBM on lags through mlforecast: seasonal differences, lags of one season, of two and of seven, two means."""
 
 import pandas as pd
 from lightgbm import LGBMRegressor
@@ -8,6 +8,7 @@ from mlforecast.target_transforms import Differences
 
 from benchmarks.peers.job import Forecast, Job
 
+MEMORY = 20  # seasons
 SAVED = "saved"
 
 
@@ -16,7 +17,7 @@ def fit(job: Job, frame: pd.DataFrame) -> None:
     model = MLForecast(
         models={"forecast": LGBMRegressor(random_state=job.seed, verbosity=-1)},
         freq=job.freq,
-        lags=list(range(1, job.season + 1)),
+        lags=[*range(1, job.season + 1), 2 * job.season, 7 * job.season],
         lag_transforms={1: [ExpandingMean()], job.season: [RollingMean(job.season)]},
         target_transforms=[Differences([job.season])],
         date_features=["hour", "dayofweek"],
@@ -25,11 +26,16 @@ def fit(job: Job, frame: pd.DataFrame) -> None:
     model.save(SAVED)
 
 
+def lookback(job: Job) -> int:
+    """Steps from which its features are made."""
+    return MEMORY * job.season
+
+
 def load(job: Job) -> Forecast:
     """The saved trees."""
     model = MLForecast.load(SAVED)
 
-    def forecast(frame: pd.DataFrame) -> pd.DataFrame:
-        return model.predict(job.horizon, new_df=frame)
+    def forecast(frame: pd.DataFrame, future: pd.DataFrame | None) -> pd.DataFrame:
+        return model.predict(job.horizon, new_df=frame, X_df=future)
 
     return forecast

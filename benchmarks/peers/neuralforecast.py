@@ -19,11 +19,16 @@ def fit(job: Job, frame: pd.DataFrame) -> None:
     network.save(SAVED, overwrite=True, save_dataset=False)
 
 
+def lookback(job: Job) -> int:
+    """Steps of its past."""
+    return 3 * job.horizon
+
+
 def load(job: Job) -> Forecast:
     """The saved network."""
     network = NeuralForecast.load(SAVED)
 
-    def forecast(frame: pd.DataFrame) -> pd.DataFrame:
+    def forecast(frame: pd.DataFrame, future: pd.DataFrame | None) -> pd.DataFrame:
         return network.predict(frame)
 
     return forecast

@@ -23,7 +23,7 @@ def load(job: Job) -> Forecast:
     """The saved models; they know only the series that they were fitted to."""
     fitted = StatsForecast.load(SAVED)
 
-    def forecast(frame: pd.DataFrame) -> pd.DataFrame:
+    def forecast(frame: pd.DataFrame, future: pd.DataFrame | None) -> pd.DataFrame:
         found = fitted.predict(h=job.horizon, level=[80, 95])
         return found.rename(columns={f"forecast-{old}": new for old, new in NAMES.items()})
 
