@@ -24,7 +24,7 @@ def grouped(rows: Sequence[Row]) -> Iterator[tuple[str, list[str], list[list[str
     ordered = sorted(rows, key=lambda row: (row["data"], row["horizon"] or 0))
     for (data, horizon), some in groupby(ordered, key=lambda row: (row["data"], row["horizon"])):
         part = list(some)
-        names = score_names(part[0])
+        names = score_names(max(part, key=len))  # a peer may have fewer
         runs = [list(group) for _, group in groupby(sorted(part, key=_method_and_budget), key=_method_and_budget)]
         first = next((name for name in SORT_BY if name in names), names[0])
         runs.sort(key=lambda group: _mean(group, first))
