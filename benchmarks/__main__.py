@@ -5,6 +5,7 @@ import tempfile
 from pathlib import Path
 
 import click
+import numpy as np
 from rich.console import Console
 
 from benchmarks import samples
@@ -89,6 +90,18 @@ def table(path: Path, page: Path | None) -> None:
         _show(read_rows(path), page)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
+
+
+@cli.command()
+@click.option("--pairs", type=click.IntRange(3), default=60, show_default=True, help="steps of each kind")
+def speed(pairs: int) -> None:
+    """Milliseconds of a training step, ours beside a plain torch loop of the same LSTM."""
+    from benchmarks.speed import measure_pairs  # imports torch
+
+    found = measure_pairs(pairs)
+    middle, low, high = found.ratio
+    click.echo(f"ours {np.median(found.ours):.1f} ms a step, plain loop {np.median(found.plain):.1f} ms")
+    click.echo(f"ratio {middle:.2f}, quartiles {low:.2f} to {high:.2f}, of {len(found.ours)} pairs")
 
 
 def _methods(peers: bool, pythons: tuple[str, ...]) -> list[Method]:

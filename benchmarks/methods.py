@@ -45,7 +45,8 @@ PEERS = (
     Method("neuralforecast-lstm", "LSTM", "neuralforecast", "neuralforecast", bounded=False),
     Method("darts-block-lstm", "LSTM", "darts", "darts", bounded=False),
     Method("gluonts-deepar", "DeepAR", "gluonts", "gluonts", bounded=False, windows=False),
-    Method("lightgbm-lags", "LightGBM", "mlforecast", "mlforecast", bounded=False, random=False, known=True),
+    Method("lightgbm-lags", "levels", "mlforecast", "mlforecast", bounded=False, random=False, known=True),
+    Method("lightgbm-differences", "differences", "mlforecast", "mlforecast", bounded=False, random=False, known=True),
     Method("autogluon", None, "autogluon", "autogluon.timeseries", windows=False),
     Method("statsforecast-mstl", "MSTL", "statsforecast", "statsforecast", bounded=False, random=False, windows=False),
     Method(

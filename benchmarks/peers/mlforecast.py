@@ -1,10 +1,10 @@
-"""LightGBM on lags through mlforecast: seasonal differences, lags of one season, of two and of seven, two means."""
+"""LightGBM on lags through mlforecast, of the values or of their scaled seasonal differences; absolute error."""
 
 import pandas as pd
 from lightgbm import LGBMRegressor
 from mlforecast import MLForecast
 from mlforecast.lag_transforms import ExpandingMean, RollingMean
-from mlforecast.target_transforms import Differences
+from mlforecast.target_transforms import Differences, LocalStandardScaler
 
 from benchmarks.peers.job import Forecast, Job
 
@@ -15,11 +15,14 @@ SAVED = "saved"
 def fit(job: Job, frame: pd.DataFrame) -> None:
     """Train and save."""
     model = MLForecast(
-        models={"forecast": LGBMRegressor(random_state=job.seed, verbosity=-1)},
+        models={"forecast": LGBMRegressor(objective="l1", random_state=job.seed, verbosity=-1)},
         freq=job.freq,
         lags=[*range(1, job.season + 1), 2 * job.season, 7 * job.season],
-        lag_transforms={1: [ExpandingMean()], job.season: [RollingMean(job.season)]},
-        target_transforms=[Differences([job.season])],
+        lag_transforms={
+            1: [ExpandingMean(), RollingMean(job.season), RollingMean(4 * job.season)],
+            job.season: [RollingMean(job.season)],
+        },
+        target_transforms=[Differences([job.season]), LocalStandardScaler()] if job.model == "differences" else None,
         date_features=["hour", "dayofweek"],
     )
     model.fit(frame, static_features=[])
