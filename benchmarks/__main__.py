@@ -1,5 +1,6 @@
 """The command line of the benchmarks: `python -m benchmarks accuracy m4-hourly --data DIR`."""
 
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -124,4 +125,7 @@ def _show(rows: list[Row], page: Path | None) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(
+        signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
+    )  # a measured process must not outlive it
     cli()

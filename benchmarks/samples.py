@@ -50,7 +50,8 @@ def sample_runs(folder: Path, scratch: Path, methods: Sequence[Method], wanted: 
     trees = [method for method in methods if method.known]
     for sample in SAMPLES:
         path = find_file(folder, f"{sample.name}.csv", WHERE)
-        for horizon in wanted.horizons or [None]:
+        horizons: Sequence[int | None] = wanted.horizons or [None]
+        for horizon in horizons:
             measure = partial(_backtest, path, sample, horizon)
             name = f"{NAME}/{sample.name}"
             yield from runs_of(name, horizon, own, wanted, measure)

@@ -11,11 +11,14 @@ from click.testing import CliRunner, Result
 
 from benchmarks.__main__ import cli
 from benchmarks.methods import Method, baseline_names, installed_peers, own_methods
-from benchmarks.plan import runs_of
+from benchmarks.plan import Wanted, runs_of
 from benchmarks.processes import CommandFailed, run_measured
+from benchmarks.samples import panel_mase, prepare_panel, sample_runs
 from benchmarks.windows import forecast_from
 from forecast import Forecaster
 from forecast.series.reading import table_from_frame
+
+DATA = Path(__file__).parents[2] / "data"
 
 
 def command(*words: object) -> Result:
@@ -69,7 +72,7 @@ def test_a_table_is_measured_by_real_commands_then_continued_then_shown(hourly: 
 
 def test_runs_are_every_budget_and_seed_that_makes_a_difference() -> None:
     methods = [Method("network"), Method("naive", random=False, bounded=False)]
-    runs = runs_of("m4-hourly", 48, methods, [30.0, 60.0], 2, None, lambda method, choice, folder: {})
+    runs = runs_of("m4-hourly", 48, methods, Wanted([], [30.0, 60.0], 2, None), lambda method, choice, folder: {})
     assert [(run.row["method"], run.row["budget"], run.row["seed"]) for run in runs] == [
         ("network", 30.0, 0),
         ("network", 30.0, 1),
@@ -92,6 +95,37 @@ def test_missing_file_is_named_with_its_source(tmp_path: Path) -> None:
     found = command("accuracy", "etth1", "--data", tmp_path)
     assert found.exit_code == 1
     assert "no file ETTh1.csv in it; get it from https://" in found.output
+
+
+def test_table_of_methods_with_and_without_intervals_has_all_columns(tmp_path: Path) -> None:
+    key = {"data": "samples/x", "horizon": None, "budget": None, "seed": 0}
+    rows = [{**key, "method": "trees", "mase": 2.0}, {**key, "method": "default", "mase": 1.0, "coverage_80": 0.8}]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    assert command("table", tmp_path / "rows.json", "--markdown", tmp_path / "table.md").exit_code == 0
+    lines = (tmp_path / "table.md").read_text().splitlines()
+    assert [line for line in lines if line.startswith("| ")][2:] == [
+        "| default |  | 1 | 1.000 | 0.800 |  |  |  |",
+        "| trees |  | 1 | 2.000 |  |  |  |  |",
+    ]
+
+
+def test_a_sample_is_measured_by_backtest(tmp_path: Path) -> None:
+    pytest.importorskip("forecast.cli.backtest")
+    method = Method("seasonal-naive", "seasonal-naive", random=False, bounded=False)
+    run = next(sample_runs(DATA, tmp_path, [method], Wanted([], [None], 1, None)))
+    assert run.row["data"] == "samples/air_passengers"
+    measured = run.measure(tmp_path)
+    assert measured["skill"] == 0
+    assert 1 < measured["mase"] < 3
+
+
+def test_mase_of_the_panel_is_in_units_of_the_values_before_the_oldest_origin(tmp_path: Path) -> None:
+    frame = pd.read_csv(DATA / "nyc_flight_delays.csv")
+    work = prepare_panel(frame, 14, tmp_path)
+    assert list(work.origins) == list(range(253, 352, 14))
+    values = frame["delayed"].to_numpy(float).reshape(26, 365)
+    again = [values[:, origin - 7 + np.arange(14) % 7] for origin in work.origins]  # seasonal naive
+    assert panel_mase(frame, work, np.stack(again)[..., None]) == pytest.approx(0.8827, abs=5e-5)
 
 
 def test_unknown_method_is_answered_with_the_nearest(hourly: Path) -> None:
