@@ -65,7 +65,9 @@ def own_methods() -> list[Method]:
     """A bare fit, the models of the registry, and the baselines, whether they stand in the registry or beside it."""
     baselines = baseline_names()
     networks = [Method(name, name) for name in model_names() if name not in baselines]
-    return [Method(DEFAULT), *networks, *(Method(name, name, random=False, bounded=False) for name in baselines)]
+    slow = ("ets", "auto-theta")  # they choose a model anew for each window
+    classical = [Method(name, name, random=False, bounded=False, windows=name not in slow) for name in baselines]
+    return [Method(DEFAULT), *networks, *classical]
 
 
 def baseline_names() -> list[str]:
