@@ -1,0 +1,131 @@
+"""The command line of the benchmarks: `python -m benchmarks accuracy m4-hourly --data DIR`."""
+
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+import numpy as np
+from rich.console import Console
+
+from benchmarks import samples
+from benchmarks.accuracy import DATASETS, measure_all, runs_on
+from benchmarks.machine import machine_lines
+from benchmarks.methods import Method, choose, installed_peers, own_methods
+from benchmarks.plan import Wanted
+from benchmarks.processes import ROOT
+from benchmarks.rows import Row, read_rows
+from benchmarks.tables import markdown, rich_tables
+from forecast.durable import replace_file
+from forecast.errors import ForecastError
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+said = Console(stderr=True, soft_wrap=True)
+WIDE = 240  # characters
+
+
+def items(ctx: click.Context, parameter: click.Parameter, given: str) -> list[str]:
+    """The parts of a list with commas."""
+    return [part.strip() for part in given.split(",") if part.strip()]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Measure this project and its peers on the same work."""
+
+
+@cli.command()
+@click.argument("name", metavar="DATA", type=click.Choice([*DATASETS, samples.NAME]))
+@click.option(
+    "--data", "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), help="where its files lie"
+)
+@click.option(
+    "--methods", callback=items, default="", metavar="A,B", help="default: a bare fit, all models and baselines"
+)
+@click.option("--horizon", "horizons", callback=items, default="", metavar="N,M", help="default: those of the papers")
+@click.option("--budget", "budgets", callback=items, default="", metavar="S,T", help="seconds; default: none is passed")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="number of seeds, from 0")
+@click.option("--steps", type=click.IntRange(1), help="training steps, for a trial of the harness; not a result")
+@click.option("--peers", is_flag=True, help="measure the peers that are installed too")
+@click.option(
+    "--peers-python", "pythons", multiple=True, metavar="PATH", help="an interpreter that has peers; repeatable"
+)
+@click.option("--json", "path", type=FILE, help="rows so far; they are kept, and new ones added")
+@click.option("--markdown", "page", type=FILE, help="write the table of all rows here")
+def accuracy(
+    name: str,
+    folder: Path | None,
+    methods: list[str],
+    horizons: list[str],
+    budgets: list[str],
+    seeds: int,
+    steps: int | None,
+    peers: bool,
+    pythons: tuple[str, ...],
+    path: Path | None,
+    page: Path | None,
+) -> None:
+    """Scores, seconds and memory of all methods on DATA."""
+    if folder is None and name == samples.NAME:
+        folder = ROOT / "data"
+    if folder is None:
+        raise click.UsageError(f"name the folder with the files of {name}: --data DIR")
+    try:
+        wanted = Wanted([int(one) for one in horizons], [float(one) for one in budgets] or [None], seeds, steps)
+        chosen = choose(_methods(peers or bool(pythons), pythons), methods)
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
+            rows, failures = measure_all(runs_on(name, folder, Path(scratch), chosen, wanted), path, said)
+    except (ValueError, ForecastError) as error:
+        raise click.ClickException(str(error)) from error
+    _show(rows, page)
+    sys.exit(1 if failures else 0)
+
+
+@cli.command()
+@click.argument("path", metavar="JSON", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--markdown", "page", type=FILE, help="write the table here too")
+def table(path: Path, page: Path | None) -> None:
+    """Show the rows of a file; nothing is run."""
+    try:
+        _show(read_rows(path), page)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@cli.command()
+@click.option("--pairs", type=click.IntRange(3), default=60, show_default=True, help="steps of each kind")
+def speed(pairs: int) -> None:
+    """Milliseconds of a training step, ours beside a plain torch loop of the same LSTM."""
+    from benchmarks.speed import measure_pairs  # imports torch
+
+    found = measure_pairs(pairs)
+    middle, low, high = found.ratio
+    click.echo(f"ours {np.median(found.ours):.1f} ms a step, plain loop {np.median(found.plain):.1f} ms")
+    click.echo(f"ratio {middle:.2f}, quartiles {low:.2f} to {high:.2f}, of {len(found.ours)} pairs")
+
+
+def _methods(peers: bool, pythons: tuple[str, ...]) -> list[Method]:
+    if not peers:
+        return own_methods()
+    there, absent = installed_peers(pythons or (sys.executable,))
+    if absent:
+        said.print(f"left out, not installed: {', '.join(absent)}", style="yellow", highlight=False)
+    return [*own_methods(), *there]
+
+
+def _show(rows: list[Row], page: Path | None) -> None:
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDE)  # a file has no edge
+    for one in rich_tables(rows):
+        console.print(one)
+    if page is not None:
+        replace_file(page, markdown(rows, machine_lines()).encode())
+
+
+if __name__ == "__main__":
+    signal.signal(
+        signal.SIGTERM, lambda number, frame: sys.exit(128 + number)
+    )  # a measured process must not outlive it
+    cli()
