@@ -50,7 +50,7 @@ def forecast_from(forecaster: "Forecaster", table: "Table", origins: Sequence[in
     panel = forecaster._panel(table, None, None)
     series = np.tile(panel.order, len(origins))
     position = np.repeat(np.asarray(origins, np.int64), len(panel.order))
-    quantiles = forecaster._quantiles(panel, series, position)  # [windows, horizon, levels]
+    quantiles = forecaster.engine_.quantiles(panel, series, position)  # [windows, horizon, levels]
     numbers = output_numbers(quantiles, forecaster.fitted_.config.levels, OutputSettings())
     return numbers.reshape(len(origins), len(panel.order), *numbers.shape[1:])
 
