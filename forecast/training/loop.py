@@ -134,9 +134,9 @@ class _Run:
         rate, decay = self.settings.learning_rate, self.settings.weight_decay
         parameters = self.network.parameters()
         self.optimizer: torch.optim.Optimizer = (
-            torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, foreach=True)
+            torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
             if self.settings.optimizer == "adamw"
-            else torch.optim.Adam(parameters, lr=rate, foreach=True)
+            else torch.optim.Adam(parameters, lr=rate, fused=True)
         )
 
     def step(self, batch: Batch, step: int) -> float:

@@ -99,7 +99,10 @@ def cores() -> int:
 
 
 def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: float) -> int:
-    """A power of two from 32 to 128: some steps in every pass over the windows, and many in the time there is."""
+    """A power of two from 32 to 128: some steps in every pass over the windows, and many in the time there is.
+
+    A step costs as much as its windows, from about 128 on, and two steps of 128 teach more than one of 256.
+    """
     size = max(32, min(128, 1 << max(0, (max(windows, 1) // 8).bit_length() - 1)))
     while size > 64 and seconds / estimate(size) < LEAST:
         size //= 2

@@ -12,6 +12,8 @@ from forecast.settings import Knobs
 
 LossName = Literal["quantile", "mae", "mse", "huber"]
 
+REPEATS = 8  # with days for periods, a week and a day
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -42,9 +44,19 @@ class Shape:
     loss: LossName = "quantile"
 
     @property
+    def period(self) -> int:
+        """The shortest season, or one step where nothing repeats."""
+        return self.seasons[0] if self.seasons else 1
+
+    @property
+    def repeats(self) -> int:
+        """Newest whole periods of the past that a forecast may be put together from."""
+        return min(REPEATS, self.lookback // self.period)
+
+    @property
     def outputs(self) -> int:
-        """Numbers a network puts out for each horizon step: one a level and one a season."""
-        return len(self.levels) + len(self.seasons)
+        """Numbers a network puts out for each step of the horizon: one a level, one a repeat and one a season."""
+        return len(self.levels) + self.repeats + len(self.seasons)
 
     def embedded(self) -> "Shape":
         """The shape as a network sees it, categories turned into numbers."""
@@ -66,8 +78,8 @@ class RecurrentModel(nn.Module):
 
     A subclass names its `Knobs`, builds its layers for ``self.shape`` (categories already embedded), and turns an
     embedded batch into raw outputs [batch, horizon, ``shape.outputs``] in `forward`: the first is the point forecast,
-    as many as there are other levels are steps away from it, and the last say by how much more than on average each
-    seasonal value counts at that step of that window.
+    as many as there are other levels are steps away from it, and the last say by how much more than elsewhere each
+    value of `_earlier` counts at that step of that window. The former are in units of the window's seasonal error.
     """
 
     Knobs: ClassVar[type[Knobs]] = Knobs
@@ -84,17 +96,18 @@ class RecurrentModel(nn.Module):
         self.past_tables = tables(shape.past_categories)
         self.future_tables = tables(shape.future_categories)
         self.static_tables = tables(shape.static_categories)
-        seasons = len(shape.seasons)
-        self.season_gate = nn.Parameter(torch.full((seasons,), 1.0 / max(seasons, 1)))
+        earlier = shape.repeats + len(shape.seasons)
+        self.gates = nn.Parameter(torch.full((earlier, shape.horizon), 1.0 / max(earlier, 1)))
         self.register_buffer("levels", torch.tensor(shape.levels), persistent=False)
 
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles in scaled units, [batch, horizon, levels], ascending along the last axis."""
         raw = self(self._embed(batch)).transpose(1, 2)  # [batch, outputs, horizon]: taken apart along the slow axis
-        point, steps, gates = raw.split([1, len(self.shape.levels) - 1, len(self.shape.seasons)], 1)
-        counted = batch.seasonal.transpose(1, 2) * (self.season_gate[:, None] + gates)
-        point = point + counted.sum(1, keepdim=True)
-        away = functional.softplus(steps)
+        counts = [1, len(self.shape.levels) - 1, len(self.gates)]
+        point, steps, gates = raw.split(counts, 1)
+        unit = self._seasonal_error(batch)[:, None]
+        point = unit * point + (self._earlier(batch) * (self.gates + gates)).sum(1, keepdim=True)
+        away = unit * functional.softplus(steps)
         base = point if self.shape.loss == "quantile" else point.detach()  # the spread must not pull the point
         below = base - away[:, : self.middle].cumsum(1).flip(1)
         above = base + away[:, self.middle :].cumsum(1)
@@ -116,6 +129,29 @@ class RecurrentModel(nn.Module):
     def quantiles(self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None) -> Tensor:
         """Quantiles at `levels` in scaled units, [batch, horizon, levels]; a model that samples paths overrides it."""
         return self.outputs(batch)
+
+    def _earlier(self, batch: Batch) -> Tensor:
+        """Values of the past at the same place in the period, oldest first, then the seasonal values.
+
+        Returns
+        -------
+        [batch, repeats + seasons, horizon]
+        """
+        repeats, period, horizon = self.shape.repeats, self.shape.period, self.shape.horizon
+        newest = batch.past[:, self.shape.lookback - repeats * period :].reshape(len(batch), repeats, period)
+        ahead = newest.repeat(1, 1, -(-horizon // period))[..., :horizon]
+        return torch.cat([ahead, batch.seasonal.transpose(1, 2)], 1)
+
+    def _seasonal_error(self, batch: Batch) -> Tensor:
+        """By how much values one period apart differ in the past of each window, [batch, 1].
+
+        What a forecast adds to earlier values, and how far its quantiles spread, go with this error rather than with
+        the range of the values. A difference of one unit counts with those observed, for a past that has few.
+        """
+        period = self.shape.period
+        both = batch.mask[:, period:] * batch.mask[:, :-period]
+        apart = (batch.past[:, period:] - batch.past[:, :-period]).abs() * both
+        return (apart.sum(1, keepdim=True) + 1) / (both.sum(1, keepdim=True) + 1)
 
     def _point_loss(self, error: Tensor) -> Tensor:
         if self.shape.loss == "mse":
