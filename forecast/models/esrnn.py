@@ -42,7 +42,7 @@ class Network(RecurrentModel):
         self.shared = nn.Parameter(torch.tensor(START).logit())
         self.own = nn.Embedding(shape.series + 1, len(START), padding_idx=0)
         nn.init.zeros_(self.own.weight)
-        nn.init.constant_(self.season_gate, 1.0 / (len(shape.seasons) + 1))
+        nn.init.constant_(self.gates, 1.0 / (len(self.gates) + 1))
         dilations = knobs.dilations or default_dilations(self.shape)
         self.encoder = DilatedStack(input_size(self.shape) + 2, dilations, knobs)
         self.decoder = StepDecoder(knobs.hidden_size, self.shape, knobs.dropout)
@@ -57,8 +57,8 @@ class Network(RecurrentModel):
             static=torch.cat([batch.static, smoothed.level], -1),
         )
         raw = self.decoder(self.encoder(inputs(seen)), batch.future_covariates)  # [batch, horizon, outputs]
-        gates = self.season_gate + raw[..., len(self.shape.levels) :]  # [batch, horizon, seasons]
-        continued = (smoothed.level + smoothed.ahead) * (1.0 - gates.sum(-1))
+        gates = self.gates.T + raw[..., len(self.shape.levels) :]  # [batch, horizon, earlier values]
+        continued = (smoothed.level + smoothed.ahead) * (1.0 - gates.sum(-1)) / self._seasonal_error(batch)
         return torch.cat([raw[..., :1] + continued[..., None], raw[..., 1:]], -1)
 
     def smooth(self, batch: Batch) -> "Smoothed":
