@@ -119,7 +119,9 @@ class Network(RecurrentModel):
         self.known = nn.Linear(self.segment * shape.future, size, bias=False) if shape.future else None
         self.decoder = Block(size, knobs.heads)
         self.drop = nn.Dropout(knobs.dropout)
-        self.out = nn.Linear(size, shape.outputs * self.segment)
+        self.last, self.out = nn.LayerNorm(size), nn.Linear(size, shape.outputs * self.segment)
+        for zero in (self.out.weight, self.out.bias):
+            nn.init.zeros_(zero)  # so that training starts from the seasonal skip: it then ends far better
 
     def forward(self, batch: Batch) -> Tensor:
         steps = self.embed(past_segments(inputs(batch), self.segment))  # [batch, segments, size]
@@ -128,5 +130,5 @@ class Network(RecurrentModel):
         query = self.place + steps[:, -1:]  # [batch, segments ahead, size]
         if self.known is not None:
             query = query + self.known(future_segments(batch.future_covariates, self.segment))
-        raw = self.out(self.drop(self.decoder.each_after(query, state)))
+        raw = self.out(self.drop(self.last(self.decoder.each_after(query, state))))
         return joined_segments(raw.unflatten(-1, (self.shape.outputs, self.segment)), self.shape.horizon)
