@@ -35,6 +35,7 @@ class Network(RecurrentModel):
         self.step = nn.GRUCell(size, size)
         self.drop = nn.Dropout(knobs.dropout)
         self.out = nn.Linear(size, shape.outputs * self.segment)
+        nn.init.zeros_(self.out.weight)  # starts from the mean of earlier seasons, not from a random mixture
 
     def forward(self, batch: Batch) -> Tensor:
         state = final_state(self.encoder(self._segments(batch))[0], self.knobs)  # [batch, state]
@@ -48,7 +49,7 @@ class Network(RecurrentModel):
         decoded = self.step(query.flatten(0, 1), repeated.flatten(0, 1))
         raw = self.out(self.drop(decoded)).view(rows, self.future_segments, self.shape.outputs, self.segment)
         # the time axis stays innermost in memory: what follows takes the outputs apart, and runs twice as fast so
-        whole = raw.transpose(1, 2).flatten(2)[..., : self.shape.horizon]
+        whole: Tensor = raw.transpose(1, 2).flatten(2)[..., : self.shape.horizon]
         return whole.transpose(1, 2)  # [batch, horizon, outputs]
 
     def _segments(self, batch: Batch) -> Tensor:
