@@ -41,6 +41,7 @@ class Network(RecurrentModel):
         self.step = nn.GRUCell(size, size)
         self.drop = nn.Dropout(knobs.dropout)
         self.out = nn.Linear(size, shape.outputs * self.segment)
+        nn.init.zeros_(self.out.weight)  # starts from the mean of earlier seasons, not from a random mixture
 
     def forward(self, batch: Batch) -> Tensor:
         segments = torch.relu(self.embed(past_segments(inputs(batch), self.segment)))

@@ -12,7 +12,7 @@ from forecast.settings import Knobs
 
 LossName = Literal["quantile", "mae", "mse", "huber"]
 
-REPEATS = 8  # with days for periods, a week and a day
+REPEATS = 8  # where a day is the season, a week and a day
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,13 @@ class Shape:
     loss: LossName = "quantile"
 
     @property
-    def period(self) -> int:
-        """The shortest season, or one step where nothing repeats."""
-        return self.seasons[0] if self.seasons else 1
-
-    @property
     def repeats(self) -> int:
-        """Newest whole periods of the past that a forecast may be put together from."""
-        return min(REPEATS, self.lookback // self.period)
+        """Newest whole seasons, of the shortest kind, of the past that a forecast may be put together from."""
+        return min(REPEATS, self.lookback // self.seasons[0]) if self.seasons else 0
 
     @property
     def outputs(self) -> int:
-        """Numbers a network puts out for each step of the horizon: one a level, one a repeat and one a season."""
+        """Numbers a network puts out for each step of the horizon: one a level, one a repeat, one a season."""
         return len(self.levels) + self.repeats + len(self.seasons)
 
     def embedded(self) -> "Shape":
@@ -131,26 +126,30 @@ class RecurrentModel(nn.Module):
         return self.outputs(batch)
 
     def _earlier(self, batch: Batch) -> Tensor:
-        """Values of the past at the same place in the period, oldest first, then the seasonal values.
+        """Values of the past at the same place in the season, oldest first, then the seasonal values.
 
         Returns
         -------
         [batch, repeats + seasons, horizon]
         """
-        repeats, period, horizon = self.shape.repeats, self.shape.period, self.shape.horizon
-        newest = batch.past[:, self.shape.lookback - repeats * period :].reshape(len(batch), repeats, period)
-        ahead = newest.repeat(1, 1, -(-horizon // period))[..., :horizon]
-        return torch.cat([ahead, batch.seasonal.transpose(1, 2)], 1)
+        far = batch.seasonal.transpose(1, 2)
+        if not self.shape.seasons:
+            return far
+        season, repeats, horizon = self.shape.seasons[0], self.shape.repeats, self.shape.horizon
+        newest = batch.past[:, self.shape.lookback - repeats * season :].reshape(len(far), repeats, season)
+        return torch.cat([newest.repeat(1, 1, -(-horizon // season))[..., :horizon], far], 1)
 
     def _seasonal_error(self, batch: Batch) -> Tensor:
-        """By how much values one period apart differ in the past of each window, [batch, 1].
+        """By how much values one season apart differ in the past of each window, [batch, 1]; 1 without a season.
 
         What a forecast adds to earlier values, and how far its quantiles spread, go with this error rather than with
         the range of the values. A difference of one unit counts with those observed, for a past that has few.
         """
-        period = self.shape.period
-        both = batch.mask[:, period:] * batch.mask[:, :-period]
-        apart = (batch.past[:, period:] - batch.past[:, :-period]).abs() * both
+        if not self.shape.seasons:
+            return torch.ones_like(batch.scale)
+        season = self.shape.seasons[0]
+        both = batch.mask[:, season:] * batch.mask[:, :-season]
+        apart = (batch.past[:, season:] - batch.past[:, :-season]).abs() * both
         return (apart.sum(1, keepdim=True) + 1) / (both.sum(1, keepdim=True) + 1)
 
     def _point_loss(self, error: Tensor) -> Tensor:

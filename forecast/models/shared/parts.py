@@ -109,6 +109,8 @@ class StepDecoder(nn.Module):
         self.mix = nn.Linear(context + shape.future, 2 * context)
         self.out = nn.Linear(2 * context, shape.outputs)
         self.direct = nn.Linear(size, shape.horizon)
+        for last in (self.out, self.direct):
+            nn.init.zeros_(last.weight)  # starts from the mean of earlier seasons, not from a random mixture
 
     def forward(self, state: Tensor, future: Tensor) -> Tensor:
         """[batch, size] and [batch, horizon, future] -> [batch, horizon, outputs]."""
