@@ -67,6 +67,13 @@ class Batch:
         }
         return replace(self, **grown)
 
+    def split(self, size: int) -> list[Self]:
+        """The windows in groups of `size`, fewer in the last one."""
+        return [
+            replace(self, **{f.name: getattr(self, f.name)[start : start + size] for f in fields(self)})
+            for start in range(0, len(self), size)
+        ]
+
 
 @dataclass(frozen=True)
 class Columns:

@@ -83,7 +83,7 @@ class RecurrentModel(nn.Module):
     def __init__(self, knobs: Any, shape: Shape) -> None:
         super().__init__()
         self.knobs, self.shape = knobs, shape.embedded()
-        self.middle = shape.levels.index(0.5)
+        self.middle, self.known_numbers = shape.levels.index(0.5), shape.future
 
         def tables(sizes: tuple[int, ...]) -> nn.ModuleList:
             return nn.ModuleList(nn.Embedding(codes, embedding_size(codes)) for codes in sizes)
@@ -97,9 +97,13 @@ class RecurrentModel(nn.Module):
 
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles in scaled units, [batch, horizon, levels], ascending along the last axis."""
-        raw = self(self._embed(batch)).transpose(1, 2)  # [batch, outputs, horizon]: taken apart along the slow axis
+        return self._put_together(self(self._embed(batch)), batch)
+
+    def _put_together(self, raw: Tensor, batch: Batch) -> Tensor:
+        """Quantiles from raw outputs and what the past of the same windows holds."""
+        raw = raw.transpose(1, 2)  # [batch, outputs, horizon]: taken apart along the slow axis
         counts = [1, len(self.shape.levels) - 1, len(self.gates)]
-        point, steps, gates = raw.split(counts, 1)
+        point, steps, gates = torch.split(raw, counts, 1)
         unit = self._seasonal_error(batch)[:, None]
         point = unit * point + (self._earlier(batch) * (self.gates + gates)).sum(1, keepdim=True)
         away = unit * functional.softplus(steps)
@@ -110,7 +114,9 @@ class RecurrentModel(nn.Module):
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss of a batch, weighted by window; a model with a likelihood of its own overrides it."""
-        quantiles = self.outputs(batch)
+        return self._mean_loss(self.outputs(batch), batch)
+
+    def _mean_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
         error = batch.target[..., None] - quantiles
         each = (self.levels - (error < 0).to(error.dtype)) * error
         if quantiles.shape[-1] > 1:
@@ -158,6 +164,11 @@ class RecurrentModel(nn.Module):
         if self.shape.loss == "huber":
             return functional.huber_loss(error, torch.zeros_like(error), reduction="none")
         return error.abs()
+
+    def _known_past(self, batch: Batch) -> Tensor:
+        """Of the past what `future_covariates` holds of the horizon, [batch, lookback, future]; after `_embed`."""
+        codes = (table(batch.past_codes[..., i]) for i, table in enumerate(self.future_tables))
+        return torch.cat([batch.past_covariates[..., : self.known_numbers], *codes], -1)
 
     def _embed(self, batch: Batch) -> Batch:
         def joined(numbers: Tensor, tables: nn.ModuleList, codes: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def inputs(batch: Batch) -> Tensor:
     return torch.cat([batch.past[..., None], batch.mask[..., None], batch.past_covariates, static], -1)
 
 
-def recurrent(kind: Literal["RNN", "LSTM", "GRU"], size: int, knobs: RecurrentKnobs) -> nn.RNNBase:
+def recurrent(kind: Literal["RNN", "LSTM", "GRU"], size: int, knobs: StackKnobs) -> nn.RNNBase:
     """One of torch's fused recurrent networks, batch first."""
     layer: Callable[..., nn.RNNBase] = {"RNN": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}[kind]
     return layer(
@@ -53,7 +53,7 @@ def recurrent(kind: Literal["RNN", "LSTM", "GRU"], size: int, knobs: RecurrentKn
         knobs.hidden_size,
         num_layers=knobs.layers,
         dropout=knobs.dropout if knobs.layers > 1 else 0.0,
-        bidirectional=knobs.bidirectional,
+        bidirectional=isinstance(knobs, RecurrentKnobs) and knobs.bidirectional,
         batch_first=True,
     )
 

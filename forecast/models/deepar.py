@@ -1,0 +1,184 @@
+"""Autoregressive network with a likelihood, forecasting by sampled paths (Salinas et al. 2017)."""
+
+from collections.abc import Callable
+
+import torch
+from pydantic import Field
+from torch import Generator, Tensor, nn
+from torch.nn import functional
+
+from forecast.models.shared.likelihoods import LIKELIHOODS, Likelihood, LikelihoodName
+from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.parts import StackKnobs, recurrent
+from forecast.series.windows import Batch
+
+ROWS, MANY_ROWS = 2048, 1 << 18  # paths that are rolled together: on a CPU as many as its caches hold
+
+
+class SamplingKnobs(StackKnobs):
+    """The knobs of the LSTM, and what it says and how it is asked."""
+
+    likelihood: LikelihoodName = Field("student-t", description="how values scatter; negative-binomial is for counts")
+    paths: int = Field(100, ge=1, le=10_000, description="sampled paths of a forecast")
+
+
+class Network(RecurrentModel):
+    """An LSTM reads the value before each step and what is known of the step, and says how the step's value scatters.
+
+    It is trained by teacher forcing on the steps of the past and of the horizon, whatever the setting `loss` says.
+    `quantiles` are those of sampled paths; `outputs`, which must be quick, follow the path of the means, so that their
+    spread is that of one step ahead.
+
+    The negative binomial likelihood is one of counts in the unit of the table: it undoes the scaling of the window.
+    It also holds for values between whole numbers; negative ones count as 0. Sampled paths consist of counts.
+    """
+
+    Knobs = SamplingKnobs
+
+    def __init__(self, knobs: SamplingKnobs, shape: Shape) -> None:
+        super().__init__(knobs, shape)
+        self.likelihood = LIKELIHOODS[knobs.likelihood]
+        embedded = self.shape
+        seen = embedded.past - self.known_numbers
+        del self.gates  # of the steps of the horizon; here all steps are alike
+        lags = shape.repeats + len(shape.seasons)
+        self.gate = nn.Parameter(torch.full((lags,), 1.0 / max(lags, 1)))
+        size = 3 + 2 * lags + embedded.future + seen + embedded.static
+        self.encoder = recurrent("LSTM", size, knobs)
+        self.direct = nn.Linear(size, 1, bias=False)  # a linear autoregression beside the LSTM
+        self.drop = nn.Dropout(knobs.dropout)
+        self.head = nn.Linear(knobs.hidden_size, self.likelihood.parameters)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean negative logarithm of the likelihood: of all steps in training, of the horizon otherwise."""
+        batch = self._embed(batch)
+        lags = self._lags(batch)
+        values = torch.cat([batch.past, batch.target], 1)
+        mask = torch.cat([batch.mask, batch.target_mask], 1)
+        steps = torch.cat([_before(values, mask), self._steps(batch, lags)], -1)
+        states, _ = self.encoder(steps)
+        told = self._tell(states, steps, lags, batch)
+        density, share = told.log_density(values), mask * batch.weight[:, None]
+        past, ahead = (
+            -(density[:, part] * share[:, part]).sum() / share[:, part].sum().clamp(min=1e-6)
+            for part in (slice(self.shape.lookback), slice(self.shape.lookback, None))
+        )
+        return 0.5 * (past + ahead) if self.training else ahead
+
+    def outputs(self, batch: Batch) -> Tensor:
+        """Quantiles of each step given the means of the steps before, in scaled units, [batch, horizon, levels]."""
+        deviates = torch.special.ndtri(self.levels)
+
+        def follow(step: int, told: Likelihood) -> tuple[Tensor, Tensor]:
+            return told.mean(), told.at(deviates)
+
+        return self._roll(batch, 1, follow)
+
+    def quantiles(self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None) -> Tensor:
+        """Quantiles of sampled paths.
+
+        All windows are given the same random numbers: a forecast then does not depend on which others are made with it.
+        The numbers of a step are spread evenly over the paths (Latin hypercube), so that few paths go far.
+
+        Parameters
+        ----------
+        batch : scaled windows
+        levels : of the quantiles
+        generator : of the random numbers; default one with a fixed seed
+
+        Returns
+        -------
+        [batch, horizon, levels], in scaled units
+        """
+        device, paths = batch.past.device, self.knobs.paths
+        generator = generator or Generator(device).manual_seed(0)
+        size = (self.shape.horizon, self.likelihood.draws, paths)
+        order = torch.rand(size, generator=generator, device=device).argsort(-1)
+        within = torch.rand(size, generator=generator, device=device)
+        shares = ((order + within) / paths).clamp(1e-6, 1 - 1e-6)
+
+        def draw(step: int, told: Likelihood) -> tuple[Tensor, Tensor]:
+            values = told.draw(shares[step, :, None, :])  # [batch, paths]
+            return values, _sample_quantiles(values, levels)
+
+        most = ROWS if device.type == "cpu" else MANY_ROWS
+        group = 1 << max(0, (most // paths).bit_length() - 1)  # a power of two, so that groups of a batch are equal
+        return torch.cat([self._roll(part, paths, draw) for part in batch.split(group)])
+
+    def _roll(self, batch: Batch, paths: int, take: Callable[[int, Likelihood], tuple[Tensor, Tensor]]) -> Tensor:
+        """Go through the horizon step by step.
+
+        Parameters
+        ----------
+        take : (step, likelihood of [batch, paths]) -> values that the next step is told, [batch, paths], and what is
+            kept, [batch, levels]
+
+        Returns
+        -------
+        [batch, horizon, levels]
+        """
+        batch = self._embed(batch)
+        rows, lookback = batch.past.shape
+        lags = self._lags(batch)
+        steps = self._steps(batch, lags)
+        past = torch.cat([_before(batch.past, batch.mask), steps[:, :lookback]], -1)
+        _, state = self.encoder(past)
+        hidden, cell = (part.repeat_interleave(paths, 1) for part in state)  # [layers, batch * paths, hidden]
+        value = batch.past[:, -1:].expand(-1, paths)
+        mask = batch.mask[:, -1:].expand(-1, paths)
+        kept = []
+        for step in range(self.shape.horizon):
+            known = steps[:, None, lookback + step].expand(-1, paths, -1)
+            now = torch.cat([value[..., None], mask[..., None], known], -1)  # [batch, paths, inputs]
+            states, (hidden, cell) = self.encoder(now.view(rows * paths, 1, -1), (hidden, cell))
+            here = lags[:, lookback + step, None]  # [batch, 1, seasons]
+            value, quantiles = take(step, self._tell(states.view(rows, paths, -1), now, here, batch))
+            mask = torch.ones_like(mask)
+            kept.append(quantiles)
+        return torch.stack(kept, 1)
+
+    def _tell(self, states: Tensor, steps: Tensor, lags: Tensor, batch: Batch) -> Likelihood:
+        raw, unit = self.head(self.drop(states)), self._seasonal_error(batch)
+        center = unit * raw[..., 0] + self.direct(steps)[..., 0] + lags @ self.gate
+        return self.likelihood.of(center, raw[..., 1:], unit, batch.location, batch.scale)
+
+    def _lags(self, batch: Batch) -> Tensor:
+        """Earlier values at the same place in the period, [batch, lookback + horizon, repeats + seasons].
+
+        Those of the past that are missing or lie before the window are replaced by the mean of the others.
+        """
+        period, repeats = self.shape.period, self.shape.repeats
+        back = period * torch.arange(repeats, 0, -1, device=batch.past.device)
+        back = torch.cat([back, back.new_tensor(self.shape.seasons)])
+        place = torch.arange(self.shape.lookback, device=back.device)[:, None] - back  # [lookback, lags]
+        there = (place >= 0) & batch.mask.bool()[:, place.clamp(min=0)]
+        found = batch.past[:, place.clamp(min=0)] * there
+        mean = found.sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)
+        return torch.cat([torch.where(there, found, mean), self._earlier(batch).transpose(1, 2)], 1)
+
+    def _steps(self, batch: Batch, lags: Tensor) -> Tensor:
+        """What is known at each step but the value before it, [batch, lookback + horizon, ...].
+
+        Columns that are known only afterwards come one step late, and not at all beyond the first step of the horizon.
+        """
+        lookback, horizon = self.shape.lookback, self.shape.horizon
+        known = torch.cat([self._known_past(batch), batch.future_covariates], 1)
+        seen = functional.pad(batch.past_covariates[..., self.known_numbers :], (0, 0, 1, horizon - 1))
+        static = batch.static[:, None].expand(-1, lookback + horizon, -1)
+        ahead = (torch.arange(lookback + horizon, device=known.device) > lookback).to(known.dtype)
+        before = functional.pad(lags[:, :-1], (0, 0, 1, 0))  # what the value before the step is to be compared with
+        return torch.cat([ahead[:, None].expand(len(known), -1, -1), lags, before, known, seen, static], -1)
+
+
+def _before(values: Tensor, mask: Tensor) -> Tensor:
+    """The value before each step and whether it was observed, [batch, steps, 2]."""
+    return functional.pad(torch.stack([values * mask, mask], -1)[:, :-1], (0, 0, 1, 0))
+
+
+def _sample_quantiles(values: Tensor, levels: tuple[float, ...]) -> Tensor:
+    """Quantiles of evenly spread samples, [batch, paths] -> [batch, levels]; the i-th of n stands for (i - 0.5) / n."""
+    ranked, count = values.sort(-1).values, values.shape[-1]
+    place = (torch.tensor(levels, device=values.device) * count - 0.5).clamp(0, count - 1)
+    low = place.long()
+    between = torch.lerp(ranked[:, low], ranked[:, (low + 1).clamp(max=count - 1)], place - low)
+    return between.cummax(-1).values

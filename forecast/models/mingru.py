@@ -1,0 +1,123 @@
+"""Minimal GRU: gates from the input alone, all steps at once by a parallel scan (Feng et al. 2024)."""
+
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.parts import (
+    SegmentKnobs,
+    StackKnobs,
+    StepDecoder,
+    default_segment,
+    input_size,
+    inputs,
+    past_segments,
+)
+from forecast.series.windows import Batch
+
+
+class MinimalKnobs(SegmentKnobs, StackKnobs):
+    """The knobs of the layers, and the segment."""
+
+    layers: int = Field(2, ge=1, le=16, description="stacked recurrent layers")
+
+
+class Network(RecurrentModel):
+    """Residual blocks over segments of the past; the state after all of them goes to the decoder.
+
+    A gate that knows nothing of the state can only let it fade: the order of single steps is soon lost. So the steps
+    of a segment are read side by side, as in segrnn; ``segment=1`` reads step by step.
+    """
+
+    Knobs = MinimalKnobs
+
+    def __init__(self, knobs: MinimalKnobs, shape: Shape) -> None:
+        super().__init__(knobs, shape)
+        size = knobs.hidden_size
+        self.segment = knobs.segment or default_segment(self.shape)
+        self.embed = nn.Linear(self.segment * input_size(self.shape), size)
+        self.blocks = nn.Sequential(*(Block(size, knobs.dropout) for _ in range(knobs.layers)))
+        self.norm = nn.LayerNorm(size)
+        self.decoder = StepDecoder(size, self.shape, knobs.dropout)
+
+    def forward(self, batch: Batch) -> Tensor:
+        states = self.blocks(self.embed(past_segments(inputs(batch), self.segment)))  # [batch, segments, hidden]
+        return self.decoder(self.norm(states[:, -1]), batch.future_covariates)  # type: ignore[no-any-return]
+
+
+class Block(nn.Module):
+    """A minimal GRU and a perceptron, each added to what it reads the norm of."""
+
+    def __init__(self, size: int, dropout: float) -> None:
+        super().__init__()
+        self.recurrent = nn.Sequential(nn.LayerNorm(size), MinimalLayer(size), nn.Dropout(dropout))
+        self.each = nn.Sequential(
+            nn.LayerNorm(size), nn.Linear(size, 2 * size), nn.ReLU(), nn.Linear(2 * size, size), nn.Dropout(dropout)
+        )
+
+    def forward(self, steps: Tensor) -> Tensor:
+        steps = steps + self.recurrent(steps)
+        return steps + self.each(steps)  # type: ignore[no-any-return]
+
+
+class MinimalLayer(nn.Module):
+    """state = (1 - gate) * state before + gate * candidate, gate and candidate linear in the input."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.parts = nn.Linear(size, 2 * size)
+
+    def forward(self, steps: Tensor) -> Tensor:
+        """[batch, steps, size] -> all states, [batch, steps, size]."""
+        gate, candidate = self.parts(steps).chunk(2, -1)
+        gate = torch.sigmoid(gate)
+        states: Tensor = Scan.apply(1 - gate, gate * candidate)  # type: ignore[no-untyped-call]
+        return states
+
+
+class Scan(torch.autograd.Function):
+    """``state[t] = keep[t] * state[t - 1] + new[t]`` along dimension 1, from a state of 0."""
+
+    @staticmethod
+    def forward(ctx: Any, keep: Tensor, new: Tensor) -> Tensor:
+        states = scan(keep, new)
+        ctx.save_for_backward(keep, states)
+        return states
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        keep, states = ctx.saved_tensors
+        # the gradient runs the same recurrence from the last step to the first
+        later = torch.cat([keep[:, 1:], torch.zeros_like(keep[:, :1])], 1)
+        to_new = scan(later.flip(1), gradient.flip(1)).flip(1)
+        before = torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], 1)
+        return to_new * before, to_new
+
+
+def scan(keep: Tensor, new: Tensor) -> Tensor:
+    """The states of ``state[t] = keep[t] * state[t - 1] + new[t]``, as many operations as log2(steps).
+
+    Two neighbouring steps are one step of the same kind, so that half as many are left; no number is divided or
+    brought to a logarithm, and with `keep` between 0 and 1 none can grow.
+
+    Parameters
+    ----------
+    keep, new : [batch, steps, ...]
+    """
+    steps = new.shape[1]
+    if steps == 1:
+        return new
+    even, odd = slice(0, steps - steps % 2, 2), slice(1, None, 2)
+    states = torch.empty_like(new)
+    states[:, odd] = scan(keep[:, odd] * keep[:, even], torch.addcmul(new[:, odd], keep[:, odd], new[:, even]))
+    states[:, 0] = new[:, 0]
+    if steps > 2:
+        between = slice(2, None, 2)
+        before = states[:, 1 : steps - 1 : 2]
+        states[:, between] = torch.addcmul(new[:, between], keep[:, between], before)
+    return states

@@ -1,0 +1,202 @@
+"""How values scatter about what a network says: density, mean, quantiles, and draws from uniform numbers."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal, Protocol, Self
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+LikelihoodName = Literal["student-t", "gaussian", "negative-binomial"]
+
+FLOOR = 1e-2  # least scale, in scaled units: a value that repeats exactly would have a density without bound
+TRIES = 4  # candidates for a gamma variate; the chance that none of them will do is below 1e-5
+FEW, TERMS = 20.0, 60  # up to a rate of FEW the Poisson distribution is summed, over TERMS counts
+
+
+class Likelihood(Protocol):
+    """The distributions of some values, in the scaled units of their windows.
+
+    Attributes
+    ----------
+    parameters : raw outputs that one distribution takes, the center included
+    draws : uniform numbers that one value is drawn from
+    """
+
+    parameters: ClassVar[int]
+    draws: ClassVar[int]
+
+    @classmethod
+    def of(cls, center: Tensor, raw: Tensor, unit: Tensor, location: Tensor, scale: Tensor) -> Self:
+        """Build distributions.
+
+        Parameters
+        ----------
+        center : [batch, steps], about where values lie
+        raw : [batch, steps, parameters - 1], of any sign
+        unit : [batch, 1], size of a usual error
+        location, scale : [batch, 1], of the windows
+        """
+
+    def log_density(self, value: Tensor) -> Tensor:
+        """Logarithm of the density or, of counts, of the probability, but for a constant; [batch, steps]."""
+
+    def mean(self) -> Tensor:
+        """Means, [batch, steps]."""
+
+    def at(self, deviates: Tensor) -> Tensor:
+        """Quantiles of the only step at the levels of normal deviates, near enough; ascending, [batch, levels]."""
+
+    def draw(self, shares: Tensor) -> Tensor:
+        """Values from uniform numbers between 0 and 1, [draws, 1 or batch, steps] -> [batch, steps]."""
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """Normal distributions."""
+
+    location: Tensor
+    scale: Tensor
+    parameters: ClassVar[int] = 2
+    draws: ClassVar[int] = 1
+
+    @classmethod
+    def of(cls, center: Tensor, raw: Tensor, unit: Tensor, location: Tensor, scale: Tensor) -> Self:
+        return cls(center, unit * functional.softplus(raw[..., 0]) + FLOOR)
+
+    def log_density(self, value: Tensor) -> Tensor:
+        return -0.5 * ((value - self.location) / self.scale).square() - self.scale.log()
+
+    def mean(self) -> Tensor:
+        return self.location
+
+    def at(self, deviates: Tensor) -> Tensor:
+        return self.location + self.scale * deviates
+
+    def draw(self, shares: Tensor) -> Tensor:
+        deviates: Tensor = torch.special.ndtri(shares[0])
+        return self.location + self.scale * deviates
+
+
+@dataclass(frozen=True)
+class StudentT:
+    """Student's t distributions with more than 2 degrees of freedom, so that a variance exists."""
+
+    location: Tensor
+    scale: Tensor
+    freedom: Tensor
+    parameters: ClassVar[int] = 3
+    draws: ClassVar[int] = 2
+
+    @classmethod
+    def of(cls, center: Tensor, raw: Tensor, unit: Tensor, location: Tensor, scale: Tensor) -> Self:
+        positive = functional.softplus(raw)
+        return cls(center, unit * positive[..., 0] + FLOOR, positive[..., 1] + 2)
+
+    def log_density(self, value: Tensor) -> Tensor:
+        half = 0.5 * self.freedom
+        square = ((value - self.location) / self.scale).square() / self.freedom
+        constant = torch.lgamma(half + 0.5) - torch.lgamma(half) - 0.5 * self.freedom.log()
+        return constant - self.scale.log() - (half + 0.5) * torch.log1p(square)
+
+    def mean(self) -> Tensor:
+        return self.location
+
+    def at(self, deviates: Tensor) -> Tensor:
+        # the first terms of the expansion of Fisher and Cornish (1960) in 1 / freedom; each ascends with the level
+        first = (deviates**3 + deviates) / 4
+        second = (5 * deviates**5 + 16 * deviates**3 + 3 * deviates) / 96
+        return self.location + self.scale * (deviates + first / self.freedom + second / self.freedom**2)
+
+    def draw(self, shares: Tensor) -> Tensor:
+        # the polar method of Bailey (1994), exact, and with the same numbers for all windows
+        power = -2 * self.freedom.reciprocal()
+        radius = (self.freedom * torch.expm1(power * shares[0].log())).sqrt()
+        return self.location + self.scale * radius * torch.cos(2 * torch.pi * shares[1])
+
+
+@dataclass(frozen=True)
+class NegativeBinomial:
+    """Negative binomial distributions of counts in the windows' own unit: variance = rate + excess * rate ** 2.
+
+    The probability is that of the formula between whole numbers too; values below 0 count as 0. Draws are counts.
+    """
+
+    rate: Tensor
+    excess: Tensor
+    offset: Tensor
+    unit: Tensor
+    parameters: ClassVar[int] = 2
+    draws: ClassVar[int] = 2 * TRIES + 2
+
+    @classmethod
+    def of(cls, center: Tensor, raw: Tensor, unit: Tensor, location: Tensor, scale: Tensor) -> Self:
+        rate = scale * functional.softplus(location / scale + center)
+        return cls(rate + 1e-6, functional.softplus(raw[..., 0]) + 1e-4, location, scale)
+
+    def log_density(self, value: Tensor) -> Tensor:
+        # large logarithms cancel each other here, which single precision would not survive
+        wide = torch.float32 if value.device.type == "mps" else torch.float64
+        count = (self.offset + self.unit * value).clamp(min=0).to(wide)
+        rate, shape = self.rate.to(wide), 1 / self.excess.to(wide)
+        ways = torch.lgamma(count + shape) - torch.lgamma(shape) - torch.lgamma(count + 1)
+        both = (rate + shape).log()
+        density = ways + shape * (shape.log() - both) + count * (rate.log() - both)
+        return density.to(value.dtype)
+
+    def mean(self) -> Tensor:
+        return self._scaled(self.rate)
+
+    def at(self, deviates: Tensor) -> Tensor:
+        deviation = (self.rate + self.excess * self.rate.square()).sqrt()
+        return self._scaled((self.rate + deviation * deviates).clamp(min=0))
+
+    def draw(self, shares: Tensor) -> Tensor:
+        shape = 1 / self.excess
+        rate = self.rate * self.excess * gamma_draws(shape, shares[:-1])
+        return self._scaled(poisson_quantile(rate, shares[-1]))
+
+    def _scaled(self, count: Tensor) -> Tensor:
+        return (count - self.offset) / self.unit
+
+
+def gamma_draws(shape: Tensor, shares: Tensor) -> Tensor:
+    """Gamma variates of scale 1 from a fixed number of uniform ones (Marsaglia and Tsang 2000).
+
+    Parameters
+    ----------
+    shape : [...], above 0
+    shares : [2 * TRIES + 1, ...], between 0 and 1
+    """
+    # of one more than the shape, where nearly every candidate will do; the last number brings it down again
+    base = shape + 2 / 3
+    normal: Tensor = torch.special.ndtri(shares[:TRIES])
+    cube = (1 + normal / (3 * base.sqrt())).clamp(min=1e-3) ** 3  # [tries, ...]
+    bound = 0.5 * normal.square() + base * (1 - cube + cube.log())
+    fits = shares[TRIES : 2 * TRIES].log() < bound
+    chosen = fits.int().argmax(0, keepdim=True)  # the first that fits
+    return base * cube.gather(0, chosen)[0] * shares[2 * TRIES].pow(shape.reciprocal())
+
+
+def poisson_quantile(rate: Tensor, share: Tensor) -> Tensor:
+    """The least count that a Poisson variate exceeds with at most a chance of ``1 - share``.
+
+    Exact up to a rate of `FEW`, by the expansion of Cornish and Fisher (1938) above, where it is one off at most.
+    """
+    low = rate.clamp(max=FEW)
+    term = torch.exp(-low)
+    reached, count = term, torch.zeros_like(low * share)
+    for number in range(1, TERMS):
+        count = count + (share > reached)
+        term = term * low / number
+        reached = reached + term
+    deviate, root = torch.special.ndtri(share), rate.sqrt()
+    high = rate + root * deviate + (deviate.square() - 1) / 6 + (deviate - deviate**3) / (72 * root.clamp(min=1))
+    return torch.where(rate <= FEW, count, high.round().clamp(min=0))
+
+
+LIKELIHOODS: dict[str, type[Likelihood]] = {
+    "student-t": StudentT,
+    "gaussian": Gaussian,
+    "negative-binomial": NegativeBinomial,
+}
