@@ -1,0 +1,34 @@
+"""One linear map from the past to the horizon, without a state: what is mixed into networks (Zeng et al. 2023)."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.parts import input_size, inputs
+from forecast.series.windows import Batch
+
+
+class Network(RecurrentModel):
+    """The map reads one number a step, a mixture of the value and its covariates; so no covariate is learned by heart.
+
+    Intervals are as wide for all windows, in scaled units.
+    """
+
+    def __init__(self, knobs: Any, shape: Shape) -> None:
+        super().__init__(knobs, shape)
+        self.mix = nn.Parameter(torch.zeros(input_size(self.shape) - 2))
+        self.map = nn.Linear(shape.lookback, shape.horizon)
+        self.known = nn.Parameter(torch.zeros(self.shape.future))
+        self.away = nn.Parameter(torch.zeros(shape.horizon, len(shape.levels) - 1))
+        nn.init.zeros_(self.map.weight)
+        nn.init.zeros_(self.map.bias)
+
+    def forward(self, batch: Batch) -> Tensor:
+        steps = batch.past + inputs(batch)[..., 2:] @ self.mix
+        point = self.map(steps) + batch.future_covariates @ self.known  # [batch, horizon]
+        away = self.away.expand(len(point), -1, -1)
+        gates = point.new_zeros(*point.shape, len(self.gates))
+        own = (point / self._seasonal_error(batch))[..., None]  # in the units that the base class gives it
+        return torch.cat([own, away, gates], -1)  # [batch, horizon, outputs]
