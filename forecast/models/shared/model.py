@@ -49,9 +49,14 @@ class Shape:
         return min(REPEATS, self.lookback // self.seasons[0]) if self.seasons else 0
 
     @property
+    def far(self) -> tuple[int, ...]:
+        """Places of the seasons that reach back beyond the repeats."""
+        return tuple(at for at, season in enumerate(self.seasons) if season > self.repeats * self.seasons[0])
+
+    @property
     def outputs(self) -> int:
-        """Numbers a network puts out for each step of the horizon: one a level, one a repeat, one a season."""
-        return len(self.levels) + self.repeats + len(self.seasons)
+        """Numbers a network puts out for each step of the horizon: one a level, one a repeat, one a far season."""
+        return len(self.levels) + self.repeats + len(self.far)
 
     def embedded(self) -> "Shape":
         """The shape as a network sees it, categories turned into numbers."""
@@ -91,7 +96,7 @@ class RecurrentModel(nn.Module):
         self.past_tables = tables(shape.past_categories)
         self.future_tables = tables(shape.future_categories)
         self.static_tables = tables(shape.static_categories)
-        earlier = shape.repeats + len(shape.seasons)
+        earlier = shape.repeats + len(shape.far)
         self.gates = nn.Parameter(torch.full((earlier, shape.horizon), 1.0 / max(earlier, 1)))
         self.register_buffer("levels", torch.tensor(shape.levels), persistent=False)
 
@@ -132,13 +137,13 @@ class RecurrentModel(nn.Module):
         return self.outputs(batch)
 
     def _earlier(self, batch: Batch) -> Tensor:
-        """Values of the past at the same place in the season, oldest first, then the seasonal values.
+        """Values of the past at the same place in the season, oldest first, then those of far seasons.
 
         Returns
         -------
-        [batch, repeats + seasons, horizon]
+        [batch, repeats + far seasons, horizon]
         """
-        far = batch.seasonal.transpose(1, 2)
+        far = batch.seasonal[..., list(self.shape.far)].transpose(1, 2)
         if not self.shape.seasons:
             return far
         season, repeats, horizon = self.shape.seasons[0], self.shape.repeats, self.shape.horizon
