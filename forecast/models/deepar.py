@@ -138,9 +138,9 @@ class Network(RecurrentModel):
         return torch.stack(kept, 1)
 
     def _tell(self, states: Tensor, steps: Tensor, lags: Tensor, batch: Batch) -> Likelihood:
-        raw, unit = self.head(self.drop(states)), self._seasonal_error(batch)
-        center = unit * raw[..., 0] + self.direct(steps)[..., 0] + lags @ self.gate
-        return self.likelihood.of(center, raw[..., 1:], unit, batch.location, batch.scale)
+        raw = self.head(self.drop(states))
+        center = raw[..., 0] + self.direct(steps)[..., 0] + lags @ self.gate
+        return self.likelihood.of(center, raw[..., 1:], batch.location, batch.scale)
 
     def _lags(self, batch: Batch) -> Tensor:
         """Earlier values at the same place in the period, [batch, lookback + horizon, repeats + seasons].

@@ -156,7 +156,7 @@ def test_counts_are_drawn_with_their_mean_and_variance(rate: float, excess: floa
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_the_approximate_quantiles_lie_near_those_of_draws(likelihood: str) -> None:
     one = torch.ones(1, 1)
-    told = LIKELIHOODS[likelihood].of(one, one[..., None] * torch.ones(2), one, 100 * one, 20 * one)
+    told = LIKELIHOODS[likelihood].of(one, one[..., None] * torch.ones(2), 100 * one, 20 * one)
     near = told.at(torch.special.ndtri(torch.tensor(LEVELS)))[0]
     drawn = told.draw(shares(told.draws)).quantile(torch.tensor(LEVELS))
     spread = float(drawn[-1] - drawn[0])

@@ -27,14 +27,13 @@ class Likelihood(Protocol):
     draws: ClassVar[int]
 
     @classmethod
-    def of(cls, center: Tensor, raw: Tensor, unit: Tensor, location: Tensor, scale: Tensor) -> Self:
+    def of(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
         """Build distributions.
 
         Parameters
         ----------
         center : [batch, steps], about where values lie
         raw : [batch, steps, parameters - 1], of any sign
-        unit : [batch, 1], size of a usual error
         location, scale : [batch, 1], of the windows
         """
 
@@ -61,8 +60,8 @@ class Gaussian:
     draws: ClassVar[int] = 1
 
     @classmethod
-    def of(cls, center: Tensor, raw: Tensor, unit: Tensor, location: Tensor, scale: Tensor) -> Self:
-        return cls(center, unit * functional.softplus(raw[..., 0]) + FLOOR)
+    def of(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
+        return cls(center, functional.softplus(raw[..., 0]) + FLOOR)
 
     def log_density(self, value: Tensor) -> Tensor:
         return -0.5 * ((value - self.location) / self.scale).square() - self.scale.log()
@@ -89,9 +88,9 @@ class StudentT:
     draws: ClassVar[int] = 2
 
     @classmethod
-    def of(cls, center: Tensor, raw: Tensor, unit: Tensor, location: Tensor, scale: Tensor) -> Self:
+    def of(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
         positive = functional.softplus(raw)
-        return cls(center, unit * positive[..., 0] + FLOOR, positive[..., 1] + 2)
+        return cls(center, positive[..., 0] + FLOOR, positive[..., 1] + 2)
 
     def log_density(self, value: Tensor) -> Tensor:
         half = 0.5 * self.freedom
@@ -130,7 +129,7 @@ class NegativeBinomial:
     draws: ClassVar[int] = 2 * TRIES + 2
 
     @classmethod
-    def of(cls, center: Tensor, raw: Tensor, unit: Tensor, location: Tensor, scale: Tensor) -> Self:
+    def of(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
         rate = scale * functional.softplus(location / scale + center)
         return cls(rate + 1e-6, functional.softplus(raw[..., 0]) + 1e-4, location, scale)
 
