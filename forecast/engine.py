@@ -191,7 +191,7 @@ class Engine:
         parts = [np.zeros((0, config.horizon, len(config.levels)))]
         for start in range(0, len(series), CHUNK):
             some = places[0][start : start + CHUNK], places[1][start : start + CHUNK]
-            with threads(config.plan.threads):
+            with threads(1):
                 networks = [
                     median_of_members([network_quantiles(one, inputs.windows(members[0]), some, seed) for one in group])
                     for members, group in zip(config.members(), self.networks, strict=True)

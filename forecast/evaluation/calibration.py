@@ -11,6 +11,7 @@ log = logging.getLogger("forecast")
 Numbers = NDArray[np.float64]
 
 NEIGHBOURS = 2  # horizon steps to each side whose scores are pooled with a step's own
+LEAST = 0.01  # share of the window's scale that the half width of an interval counts as at least
 TIED = 0.05  # share of equal values from which on quantiles do not move inwards
 RATE = 0.02  # of adaptive conformal inference
 
@@ -21,7 +22,7 @@ class Calibration:
 
     Attributes
     ----------
-    margins : [horizon, levels], to be added to each quantile, in units of the window's scale
+    margins : [horizon, levels], to be added to each quantile, in units of half the width of its interval
     joint : [levels], factor by which a quantile's distance from the median grows, so that the whole path stays inside
     coverage : [levels], share of held-out values that lay below each quantile before it was moved
     windows : their number
@@ -43,8 +44,9 @@ def calibrate(
 ) -> Calibration:
     """Conformalised quantile regression on held-out windows, one side at a time.
 
-    The score of a value is how far it lies beyond the quantile, in units of the window's scale, and the margin is the
-    score that the wanted share of values stays below. Scores are pooled by horizon step and its neighbours; the
+    The score of a value is how far it lies beyond the quantile, in units of half the width of the interval that the
+    quantile bounds (Sesia and Candes 2020), and the margin is the score that the wanted share of values stays below.
+    Scores are pooled by horizon step and its neighbours; the
     median stays where it is. Where many values are equal, as the zeros of rare sales are, quantiles move outwards
     only: inwards, one step too far would lose all of them.
 
@@ -62,7 +64,7 @@ def calibrate(
     if not observed.any():
         nothing = np.zeros(len(levels), np.float32)
         return Calibration(np.zeros((horizon, len(levels)), np.float32), nothing + 1, nothing, 0)
-    beyond = (actual[..., None] - quantiles) / np.where(scale > 0, scale, 1.0)[:, None, None]
+    beyond = (actual[..., None] - quantiles) / half_widths(quantiles, np.where(scale > 0, scale, 1.0))
     inwards = _largest_share(actual[observed]) < TIED
     margins = np.zeros((horizon, len(levels)))
     for place, level in enumerate(levels):
@@ -78,14 +80,51 @@ def calibrate(
                 score = _score(seen, aim)
                 margins[step, place] = side * (score if inwards else max(0.0, score))
     below = np.array([(beyond[..., place] <= 0)[observed].mean() for place in range(len(levels))])
-    moved = moved_by(quantiles, margins * np.where(scale > 0, scale, 1.0)[:, None, None])
+    moved = moved_by(quantiles, margins, scale)
     joint = _joint(moved, actual, observed, levels)
     return Calibration(margins.astype(np.float32), joint, below.astype(np.float32), int(observed.any(1).sum()))
 
 
-def moved_by(quantiles: Numbers, margins: Numbers) -> Numbers:
-    """Quantiles moved by margins and put in order again, outwards from the middle one, [..., levels]."""
-    moved = quantiles + margins
+def half_widths(quantiles: Numbers, scale: Numbers) -> Numbers:
+    """Half the width of the interval that each quantile bounds with its mirror image, [windows, horizon, levels]."""
+    return np.maximum(np.abs(quantiles[..., ::-1] - quantiles) / 2, LEAST * scale[:, None, None])
+
+
+def error_quantiles(
+    points: Numbers, actual: Numbers, observed: NDArray[np.bool_], scale: Numbers, levels: tuple[float, ...]
+) -> Numbers:
+    """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels]; its median stays where it is.
+
+    A step's errors are pooled with those of its neighbours, a tenth of the horizon to each side.
+
+    Parameters
+    ----------
+    points, actual, observed : [windows, horizon]
+    scale : [windows]
+    """
+    horizon, middle = points.shape[1], levels.index(0.5)
+    table = np.zeros((horizon, len(levels)))
+    used = observed & (scale > 0)[:, None]
+    scaled = (actual - points) / np.where(scale > 0, scale, 1.0)[:, None]
+    for step in range(horizon):
+        near = slice(max(0, step - horizon // 10), step + horizon // 10 + 1)
+        seen = scaled[:, near][used[:, near]]
+        table[step] = np.quantile(seen, levels) if len(seen) else table[max(step - 1, 0)]
+    table[:, middle] = 0.0
+    table[:, :middle] = np.minimum(table[:, :middle], 0.0)
+    table[:, middle:] = np.maximum(table[:, middle:], 0.0)
+    return table
+
+
+def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers) -> Numbers:
+    """Quantiles moved by margins and put in order again, outwards from the middle one, [windows, horizon, levels].
+
+    Parameters
+    ----------
+    margins : [horizon, levels]
+    scale : [windows]; a window of scale 0 never moved, and its quantiles stay where they are
+    """
+    moved = quantiles + margins * half_widths(quantiles, scale)
     middle = moved.shape[-1] // 2
     upper = np.maximum.accumulate(moved[..., middle:], -1)
     lower = np.minimum.accumulate(moved[..., middle::-1], -1)[..., ::-1]

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.evaluation.baselines import forecast_baseline
-from forecast.evaluation.calibration import calibrate, moved_by
+from forecast.evaluation.calibration import error_quantiles
 from forecast.evaluation.origins import cut
 from forecast.series.panel import Panel
 
@@ -45,21 +45,16 @@ def _fit(name: str, season: int, levels: tuple[float, ...], past: Panel) -> Pred
     shifts = np.round(np.linspace(back, 0, count)).astype(np.int64) if count > 1 else np.zeros(1, np.int64)
     found = cut(past, past.origins - horizon - shifts[:, None])
     if not len(found.series):
-        return partial(_predict, name, season, np.zeros((horizon, len(levels)), np.float32))
+        return partial(_predict, name, season, np.zeros((horizon, len(levels))))
     point, unit = _points(name, season, found.panel)
-    margins = calibrate(
-        np.repeat(point[..., None], len(levels), -1),
-        np.nan_to_num(found.actual),
-        np.isfinite(found.actual),
-        unit,
-        levels,
-    ).margins
-    return partial(_predict, name, season, margins)
+    seen = np.isfinite(found.actual)
+    errors = error_quantiles(point, np.nan_to_num(found.actual), seen, unit, levels)
+    return partial(_predict, name, season, errors)
 
 
-def _predict(name: str, season: int, margins: NDArray[np.float32], panel: Panel) -> Values:
+def _predict(name: str, season: int, errors: Values, panel: Panel) -> Values:
     point, unit = _points(name, season, panel)
-    return moved_by(np.repeat(point[..., None], margins.shape[1], -1), unit[:, None, None] * margins)
+    return point[..., None] + unit[:, None, None] * errors
 
 
 def _points(name: str, season: int, panel: Panel) -> tuple[Values, Values]:

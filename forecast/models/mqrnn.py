@@ -36,6 +36,7 @@ class Network(RecurrentModel):
 
     def __init__(self, knobs: ForkKnobs, shape: Shape) -> None:
         super().__init__(knobs, shape)
+        self.period = shape.seasons[0] if shape.seasons else 1
         self.segment = knobs.segment or default_segment(shape)
         self.embed = nn.Linear(self.segment * input_size(self.shape), knobs.hidden_size)
         self.encoder = recurrent("LSTM", knobs.hidden_size, knobs)
@@ -99,12 +100,12 @@ class Network(RecurrentModel):
         )
 
     def _within(self, place: Tensor) -> Tensor:
-        return torch.where(place < 0, place % self.shape.period, place)
+        return torch.where(place < 0, place % self.period, place)
 
     def _draw_forks(self, device: torch.device) -> Tensor:
         """The end of the past, and before it ends of segments at random in the newer half."""
         lookback = self.shape.lookback
-        most = min(lookback // 2, max(0, lookback - self.shape.period)) // self.segment
+        most = min(lookback // 2, max(0, lookback - self.period)) // self.segment
         others = torch.randperm(most)[: self.knobs.forks - 1] + 1
         return torch.cat([others.sort(descending=True).values, others.new_zeros(1)]).to(device)
 

@@ -1,7 +1,8 @@
-"""What a fit tries: the candidates for a panel, and the search among them within a plan."""
+"""What a fit tries: candidates for a panel, trained in rounds that halve them, until the time is used."""
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -11,13 +12,17 @@ from forecast.selection.judge import Judge
 from forecast.settings import TrainSettings
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Progress, Trained
-from forecast.training.plan import SECONDS, Candidate, Plan, cores
+from forecast.training.plan import SECONDS, Candidate, Member, Plan, cores
 
-AUTO, DEFAULT = "auto", "segrnn"
-PAYS = 10.0  # seconds of training from which on the start of another process pays
-SEARCH_FROM, SEARCH_SHARE = 40.0, 0.2  # seconds from which on candidates are compared, and the share that takes
-PAIR = 2  # members of a fit by auto, and what is planned to run side by side where no clock is to matter
-MOST = 5  # members where training is short
+AUTO = "auto"
+KINDS = (("segrnn", "standard"), ("slstm", "standard"), ("segrnn", "last"), ("linear", "last"))
+"""What auto tries, the best bet first."""
+
+PAYS = 8.0  # seconds of training from which on the start of another process pays
+STARTS = 4.0  # seconds that it takes
+PAIR = 2  # networks that are planned to train side by side where no clock is to matter
+MOST = 12  # networks of a forecaster
+SPARE = 1.15  # a round that is estimated to take longer than what is left of the time, by this factor, is not begun
 
 
 def is_baseline(name: str) -> bool:
@@ -32,6 +37,28 @@ def compared_with(settings: TrainSettings) -> tuple[str, ...]:
     return settings.baselines if settings.guard else ()
 
 
+def candidates_for(settings: TrainSettings, lookback: int, longest: int) -> list[Candidate]:
+    """The networks that are worth a try, the best bet first; for `--model NAME` only that one.
+
+    Parameters
+    ----------
+    lookback : steps
+    longest : steps of the past that may be looked back at
+    """
+    kinds = KINDS if settings.model == AUTO else ((settings.model, "standard"),)
+    if settings.params or settings.steps:
+        kinds = kinds[:1]
+    lookbacks = [lookback]
+    if settings.model == AUTO and settings.lookback is None and settings.steps is None and 2 * lookback <= longest:
+        lookbacks.append(2 * lookback)
+    found = []
+    for steps in lookbacks:
+        for model, scaling in kinds:
+            knobs = {"params": settings.params or {}, "scaling": settings.scaling or scaling}
+            found.append(Candidate.model_validate({"model": model, "lookback": steps, **knobs}))
+    return list({_key(one): one for one in found}.values())
+
+
 def train_networks(
     fitter: Fitter,
     judge: Judge,
@@ -40,7 +67,7 @@ def train_networks(
     deadline: float | None = None,
     on_step: Callable[[Progress], None] | None = None,
 ) -> tuple[Plan, list[Trained]]:
-    """Choose what to train, plan it and train it; the plan that comes back repeats it.
+    """Choose what to train and train it; the plan that comes back repeats it.
 
     Parameters
     ----------
@@ -56,76 +83,104 @@ def train_networks(
     settings = fitter.settings
     if is_baseline(settings.model):
         return Plan(members=()), []
-    if plan is None:
-        plan = _make_plan(fitter, judge, lookback, deadline)
-    elif settings.model != AUTO and any(member.model != settings.model for member in plan.members):
-        found = ", ".join(sorted({member.model for member in plan.members}))
-        raise UsageError(f"--model {settings.model}: the plan trains {found}; leave --model out")
-    jobs = _jobs(settings, len(plan.members), _left(deadline))
-    return fitter.train(plan, jobs=jobs, deadline=deadline, on_step=on_step)
+    rounds = _Rounds(fitter, judge, deadline, on_step)
+    if plan is not None:
+        if settings.model != AUTO and any(member.model != settings.model for member in plan.members):
+            found = ", ".join(sorted({member.model for member in plan.members}))
+            raise UsageError(f"--model {settings.model}: the plan trains {found}; leave --model out")
+        rounds.train(list(plan.members))
+    else:
+        longest = int(np.median(fitter.spans.train_end)) // 2
+        candidates = candidates_for(settings, lookback, longest)
+        if settings.steps or settings.members:
+            rounds.fixed(candidates[:1] * (settings.members or 1))
+        else:
+            rounds.run(candidates)
+    return Plan(members=tuple(rounds.members)), rounds.trained
 
 
-def _make_plan(fitter: Fitter, judge: Judge, lookback: int, deadline: float | None) -> Plan:
-    settings, budget = fitter.settings, deadline is not None
-    candidates = candidates_for(settings, fitter, lookback, _left(deadline))
-    if len(candidates) > 1:
-        candidates = _survivors(fitter, judge, candidates, deadline)
-    count = settings.members or _members(fitter, candidates, _left(deadline), budget)
-    members = candidates * count
-    jobs = _jobs(settings, len(members), _left(deadline)) if budget else min(PAIR, len(members))
-    return fitter.plan(members, _left(deadline), budget=budget, jobs=jobs, steps=settings.steps)
+@dataclass
+class _Rounds:
+    """Successive halving (Jamieson and Talwalkar 2016) that keeps what it trained: all candidates once, the better
+    half once more with another seed, and so on until the time is used."""
 
+    fitter: Fitter
+    judge: Judge
+    deadline: float | None
+    on_step: Callable[[Progress], None] | None
+    members: list[Member] = field(default_factory=list)
+    trained: list[Trained] = field(default_factory=list)
+    spent: float = 0.0  # estimated seconds, where no clock is to matter
+    costs: dict[str, float] = field(default_factory=dict)  # seconds of each candidate
 
-def candidates_for(settings: TrainSettings, fitter: Fitter, lookback: int, seconds: float) -> list[Candidate]:
-    """The networks that are worth a try: one where it is asked for or time is short, else some."""
-    model = DEFAULT if settings.model == AUTO else settings.model
+    def run(self, candidates: list[Candidate]) -> None:
+        """Train in rounds."""
+        todo = self._affordable(candidates)
+        while todo:
+            jobs = self._jobs(len(todo))
+            each = self._left() / -(-len(todo) // jobs)
+            alone = jobs == 1 and len(todo) == 1
+            clock = self.deadline is not None
+            made = self.fitter.lay_out(todo, each - STARTS * (jobs > 1 and clock), measure=clock, alone=alone)
+            start = len(self.members)
+            self.train(made)
+            losses = [self._loss(one) for one in self.trained[start:]]
+            order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
+            keep = max(min(PAIR, len(todo)), len(todo) // 2)
+            todo = [todo[i] for i in order[:keep]]
+            wall = SPARE * sum(self.costs[_key(one)] for one in todo) / self._jobs(len(todo))
+            if wall > self._left() or len(self.members) + len(todo) > MOST or len(candidates) == 1 == self._jobs(2):
+                return
 
-    def candidate(scaling: str, steps: int) -> Candidate:
-        return Candidate.model_validate(
-            {"model": model, "params": settings.params or {}, "scaling": scaling, "lookback": steps}
+    def fixed(self, candidates: list[Candidate]) -> None:
+        """Train as many as were asked for, with the steps or the time there are."""
+        each = self._left() / -(-len(candidates) // self._jobs(len(candidates)))
+        steps = self.fitter.settings.steps
+        clock, alone = self.deadline is not None, len(candidates) == 1
+        self.train(self.fitter.lay_out(candidates, each, measure=clock, steps=steps, alone=alone))
+
+    def train(self, members: list[Member]) -> None:
+        """Train members and keep them."""
+        made, trained = self.fitter.train(
+            members,
+            first=len(self.members),
+            jobs=self._running(len(members)),
+            deadline=self.deadline,
+            on_step=self.on_step,
         )
+        self.members += made
+        self.trained += trained
+        self.spent += sum(self.costs.get(_key(one), 0.0) for one in made) / PAIR
 
-    first = candidate(settings.scaling or "standard", lookback)
-    if settings.model != AUTO or settings.steps is not None or seconds < SEARCH_FROM or not len(fitter.places[0]):
-        return [first]
-    scalings = [settings.scaling] if settings.scaling else ["standard", "last"]
-    longest = int(np.median(fitter.spans.train_end)) // 3
-    lookbacks = [lookback] if settings.lookback or 2 * lookback > longest else [lookback, 2 * lookback]
-    return [candidate(scaling, steps) for steps in lookbacks for scaling in scalings]
+    def _affordable(self, candidates: list[Candidate]) -> list[Candidate]:
+        """The first ones that there is time for, one at least, or as many as run side by side."""
+        left, measure = self._left(), self.deadline is not None
+        total, found = 0.0, list[Candidate]()
+        for candidate in candidates:
+            cost = self.fitter.cost(candidate, left, measure)
+            self.costs[_key(candidate)] = cost
+            total += cost
+            if found and total > self._jobs(len(candidates)) * self._left() and len(found) >= self._jobs(2):
+                break
+            found.append(candidate)
+        return found
 
+    def _loss(self, one: Trained) -> float:
+        middle = self.fitter.inputs.levels.index(0.5)
+        return self.judge.mean(one.held_out.numpy()[..., middle])
 
-def _survivors(fitter: Fitter, judge: Judge, candidates: list[Candidate], deadline: float | None) -> list[Candidate]:
-    """Successive halving (Jamieson and Talwalkar 2016): all a little, the better half again and longer, to the last."""
-    rounds = max(1, int(np.log2(len(candidates))))
-    seconds = SEARCH_SHARE * _left(deadline) / rounds
-    while len(candidates) > 1:
-        budget = deadline is not None
-        jobs = _jobs(fitter.settings, len(candidates), seconds) if budget else PAIR
-        plan = fitter.plan(candidates, seconds, budget=budget, jobs=jobs, refit=False)
-        end = time.monotonic() + 1.2 * seconds if budget else None
-        _, trained = fitter.train(plan, jobs=_jobs(fitter.settings, len(candidates), seconds), deadline=end)
-        middle = fitter.inputs.levels.index(0.5)
-        losses = [judge.mean(one.held_out.numpy()[..., middle]) for one in trained]
-        order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
-        candidates = [candidates[i] for i in order[: len(candidates) // 2]]
-    return candidates
+    def _left(self) -> float:
+        return SECONDS - self.spent if self.deadline is None else max(self.deadline - time.monotonic(), 0.5)
 
+    def _jobs(self, members: int) -> int:
+        """Networks side by side, as planned."""
+        return min(PAIR, members) if self.deadline is None else self._running(members)
 
-def _members(fitter: Fitter, candidates: list[Candidate], seconds: float, budget: bool) -> int:
-    """Networks whose median forecasts: two where two cores can train them side by side, more where they are quick."""
-    if fitter.settings.model != AUTO or fitter.settings.steps is not None:
-        return 1
-    if budget:
-        return PAIR if seconds > PAYS else 1
-    one = fitter.plan(candidates, seconds, budget=False, jobs=1).members[0]
-    cost = one.steps * fitter.cost(candidates[0], seconds)
-    return int(np.clip(PAIR * seconds // max(cost, 0.1), 1, MOST))
+    def _running(self, members: int) -> int:
+        """Networks side by side, as this machine can."""
+        wanted = self.fitter.settings.jobs or (cores() if self._left() > PAYS or self.deadline is None else 1)
+        return max(1, min(wanted, members))
 
 
-def _left(deadline: float | None) -> float:
-    return SECONDS if deadline is None else max(deadline - time.monotonic(), 0.5)
-
-
-def _jobs(settings: TrainSettings, members: int, seconds: float) -> int:
-    wanted = settings.jobs or (cores() if members > 1 and seconds > PAYS else 1)
-    return max(1, min(wanted, members))
+def _key(candidate: Candidate) -> str:
+    return candidate.model_dump_json(include=set(Candidate.model_fields))

@@ -83,29 +83,3 @@ def past_places(panel: Panel, season: int) -> Places:
     position = oldest[:, None] + np.round(steps * (newest - oldest)[:, None]).astype(np.int64)
     pairs = np.unique(np.stack([np.repeat(usable, origins), position.ravel()], 1), axis=0)
     return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
-
-
-def error_quantiles(
-    points: Numbers, actual: Numbers, observed: NDArray[np.bool_], scale: Numbers, levels: tuple[float, ...]
-) -> Numbers:
-    """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels]; its median stays where it is.
-
-    A step's errors are pooled with those of its neighbours, a tenth of the horizon to each side.
-
-    Parameters
-    ----------
-    points, actual, observed : [windows, horizon]
-    scale : [windows]
-    """
-    horizon, middle = points.shape[1], levels.index(0.5)
-    table = np.zeros((horizon, len(levels)))
-    used = observed & (scale > 0)[:, None]
-    scaled = (actual - points) / np.where(scale > 0, scale, 1.0)[:, None]
-    for step in range(horizon):
-        near = slice(max(0, step - horizon // 10), step + horizon // 10 + 1)
-        seen = scaled[:, near][used[:, near]]
-        table[step] = np.quantile(seen, levels) if len(seen) else table[max(step - 1, 0)]
-    table[:, middle] = 0.0
-    table[:, :middle] = np.minimum(table[:, :middle], 0.0)
-    table[:, middle:] = np.maximum(table[:, middle:], 0.0)
-    return table

@@ -9,19 +9,23 @@ Numbers = NDArray[np.float64]
 
 LEAD = 0.01  # share by which the network, or a blend, must beat what is simpler
 DOUBT = 0.05  # the same for a single held-out horizon; it falls with the root of their number
-PARTS = 4  # a blend has up to this many parts
+NEAR = 1.1  # networks whose loss is at most so many times that of the best of them stay
+PARTS = 6  # a blend has up to this many parts
 FEW = 16  # with fewer held-out horizons baselines are compared over the whole past, and a blend has two parts
 ALIKE = 10  # series held out over the same time tell much the same: at most so many of them count
 OWN_BLOCKS = 5  # held-out horizons that a series must have for a choice of its own
 
 
-def clearly_better(new: Numbers, old: Numbers, blocks: NDArray[np.int64], doubt: float = 0.0) -> bool:
+def clearly_better(
+    new: Numbers, old: Numbers, blocks: NDArray[np.int64], doubt: float = 0.0, strict: float = 1.0
+) -> bool:
     """Whether the losses `new` are lower than `old` by 1 % and by their standard error.
 
     Parameters
     ----------
     new, old : [windows]
     blocks : [windows, 2], the series of each window and the number of its horizon of time
+    strict : standard errors by which they must be lower
     doubt : share by which they must be lower where there is a single block; it falls with the root of their number
     """
     _, index = np.unique(blocks, axis=0, return_inverse=True)
@@ -30,7 +34,7 @@ def clearly_better(new: Numbers, old: Numbers, blocks: NDArray[np.int64], doubt:
     gain = np.bincount(index, old - new) / size
     level = float((np.bincount(index, old) / size).mean())
     error = float(gain.std(ddof=1) / np.sqrt(count)) if len(gain) > 1 else 0.0
-    needed = max(LEAD * level, doubt / float(np.sqrt(count)) * level, error)
+    needed = max(LEAD * level, doubt / float(np.sqrt(count)) * level, strict * error)
     return float(gain.mean()) > needed
 
 
@@ -80,7 +84,7 @@ def choose(
     chosen = _for_panel(networks, single, loss, blocks, past_of)
     shares[:] = chosen
     _for_series(shares, single, losses[:, usable], loss(chosen), blocks)
-    together = single[:networks].mean(0) if networks else chosen
+    together = _together(networks, single, loss) if networks else chosen
     means = [float(loss(one).mean()) for one in (*single, together, chosen)]
     return shares, np.array(means)
 
@@ -96,7 +100,7 @@ def _for_panel(
     baseline = _baseline(networks, single, past_of if few else lambda share: float(loss(share).mean()), pairs=few)
     best, kept, parts = baseline, loss(baseline), single
     if networks:
-        network = single[:networks].mean(0)
+        network = _together(networks, single, loss)
         if networks == len(single) or clearly_better(loss(network), kept, blocks, DOUBT):
             best, kept = network, loss(network)
         parts = np.stack([network, baseline]) if few else np.stack([network, *single])
@@ -104,11 +108,18 @@ def _for_panel(
     return blend if clearly_better(loss(blend), kept, blocks) else best
 
 
+def _together(networks: int, single: Numbers, loss: Callable[[Numbers], Numbers]) -> Numbers:
+    """The mean of the networks that are nearly as good as the best of them."""
+    losses = np.array([loss(one).mean() for one in single[:networks]])
+    mean: Numbers = single[:networks][losses <= NEAR * losses.min()].mean(0)
+    return mean
+
+
 def _baseline(networks: int, single: Numbers, loss: Callable[[Numbers], float], pairs: bool = False) -> Numbers:
     """The best baseline, or the mean of two where that is clearly better; the networks where there is no baseline."""
     if networks == len(single):
-        together: Numbers = single.mean(0)
-        return together
+        everything: Numbers = single.mean(0)
+        return everything
     simple = single[networks:]
     losses = [np.nan_to_num(loss(one), nan=np.inf) for one in simple]
     best = simple[int(np.argmin(losses))]
@@ -146,5 +157,5 @@ def _for_series(
         own = blocks[:, 0] == one
         if stories(blocks[own]) >= OWN_BLOCKS:
             best = int(losses[:, own].mean(1).argmin())
-            if clearly_better(losses[best, own], kept[own], blocks[own]):
+            if clearly_better(losses[best, own], kept[own], blocks[own], strict=2.0):
                 shares[one + 1] = single[best]

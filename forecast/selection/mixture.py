@@ -6,12 +6,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from forecast.evaluation.calibration import Calibration, calibrate, moved_by, widened
+from forecast.evaluation.calibration import Calibration, calibrate, error_quantiles, moved_by, widened
 from forecast.selection.components import (
     Baseline,
     baseline_points,
     baselines_of,
-    error_quantiles,
     past_places,
 )
 from forecast.selection.guard import choose
@@ -78,7 +77,7 @@ class Mixture:
                 baseline = _named(label, inputs.lags)
                 points = baseline_points(inputs.panel, places, baseline, inputs.horizon, self.memory)
                 mixed += share * (points[..., None] + scale * self.errors[at].astype(np.float64))
-        moved = moved_by(mixed, scale * self.calibration.margins.astype(np.float64))
+        moved = moved_by(mixed, self.calibration.margins.astype(np.float64), scale[:, 0, 0])
         return widened(moved, self.calibration.joint) if joint else moved
 
 

@@ -17,7 +17,15 @@ from forecast.training.holding import Spans, batches_of, sampler
 from forecast.training.inputs import Inputs
 from forecast.training.loop import Draw, Progress, Trained
 from forecast.training.members import Places, build, train_members
-from forecast.training.plan import Candidate, Member, Plan, cores, default_batch_size, estimate_step, plan_member
+from forecast.training.plan import (
+    Candidate,
+    Member,
+    cores,
+    default_batch_size,
+    enough_steps,
+    estimate_step,
+    plan_member,
+)
 
 log = logging.getLogger("forecast")
 
@@ -47,60 +55,63 @@ class Fitter:
         windows = self.inputs.windows(candidate)
         return self.inputs.shape(candidate), sampler(windows, self.spans), batches_of(windows, self.places)
 
-    def plan(
+    def lay_out(
         self,
         candidates: list[Candidate],
         seconds: float,
         *,
-        budget: bool,
-        jobs: int,
+        measure: bool,
         steps: int | None = None,
-        refit: bool = True,
-    ) -> Plan:
-        """Lay out the training of one network for each candidate.
+        alone: bool = False,
+    ) -> list[Member]:
+        """Plan the training of one network for each candidate.
 
         Parameters
         ----------
-        seconds : for all of them, `jobs` side by side
-        budget : whether to time a step, and to use all seconds
+        seconds : for each of them at the most
+        measure : whether to time a step; by default its cost is estimated
         steps : of each, wanted by the user
-        refit : whether the last steps train on what was held out too
+        alone : whether it may use more than one core
         """
-        rounds = -(-len(candidates) // jobs)
-        measured: dict[str, tuple[int, float, int]] = {}
-        members: list[Member] = []
+        count = int(self.spans.count(False).sum())
+        refit = len(self.places[0]) > 0
+        members = []
         for candidate in candidates:
-            key = candidate.model_dump_json()
-            if key not in measured:
-                alone = jobs == 1 and len(candidates) == 1
-                measured[key] = self._cost(candidate, seconds / rounds, budget and steps is None, alone)
-            size, step, _ = measured[key]
+            size, step, threads = self._cost(candidate, seconds, measure and steps is None, alone)
             members.append(
                 plan_member(
                     candidate,
-                    int(self.spans.count(False).sum()),
+                    count,
                     step,
-                    refit=refit and len(self.places[0]) > 0,
+                    refit=refit,
                     batch_size=size,
-                    seconds=USED * seconds / rounds if budget else seconds / rounds,
-                    budget=budget,
+                    seconds=USED * seconds if measure else seconds,
                     steps=steps,
+                    threads=threads,
                 )
             )
-        return Plan(members=tuple(members), threads=max(count for _, _, count in measured.values()))
+        return members
+
+    def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
+        """Seconds that enough steps of a candidate take on one core, measured or estimated."""
+        size, step, _ = self._cost(candidate, seconds, measure, False)
+        return step * enough_steps(int(self.spans.count(False).sum()), size)
 
     def train(
         self,
-        plan: Plan,
+        members: list[Member],
         *,
+        first: int = 0,
         jobs: int = 1,
         deadline: float | None = None,
         on_step: Callable[[Progress], None] | None = None,
-    ) -> tuple[Plan, list[Trained]]:
-        """Train the networks of a plan; the plan that comes back repeats the fit.
+    ) -> tuple[list[Member], list[Trained]]:
+        """Train networks; the members that come back repeat it.
 
         Parameters
         ----------
+        first : number of the first member in the whole plan: seeds go by it
+        jobs : trained side by side
         deadline : `time.monotonic()` at which training must be over
 
         Raises
@@ -108,15 +119,14 @@ class Fitter:
         Unavailable
             If memory runs out even with the smallest batch.
         """
-        device = self.inputs.device
         while True:
             try:
                 trained = train_members(
-                    plan.members,
+                    members,
                     self.make,
                     self.settings,
-                    device,
-                    count_threads=plan.threads,
+                    self.inputs.device,
+                    first=first,
                     jobs=jobs,
                     deadline=deadline,
                     on_step=on_step,
@@ -125,18 +135,12 @@ class Fitter:
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
-                largest = max(member.batch_size for member in plan.members)
+                largest = max(member.batch_size for member in members)
                 if largest == 1:
                     raise Unavailable("memory ran out at one window a step; pass a smaller --lookback") from None
-                plan = _each(plan, [{"batch_size": max(1, member.batch_size // 2)} for member in plan.members])
+                members = [one.model_copy(update={"batch_size": max(1, one.batch_size // 2)}) for one in members]
                 log.warning("memory ran out; training starts again with %d windows a step", largest // 2)
-        if any(one.cut is not None for one in trained):
-            plan = _each(plan, [{"cut": one.cut} for one in trained])
-        return plan, trained
-
-    def cost(self, candidate: Candidate, seconds: float) -> float:
-        """Estimated seconds of one step."""
-        return self._cost(candidate, seconds, False, False)[1]
+        return [one.model_copy(update={"cut": made.cut}) for one, made in zip(members, trained, strict=True)], trained
 
     def _cost(self, candidate: Candidate, seconds: float, measure: bool, alone: bool) -> tuple[int, float, int]:
         """Windows a step, seconds a step, and threads to use."""
@@ -174,8 +178,3 @@ class Fitter:
                 loss.item()
                 times.append(time.monotonic() - start)
         return float(np.median(times[1:]))  # the first one pays for what is set up once
-
-
-def _each(plan: Plan, changes: list[dict[str, int | None]]) -> Plan:
-    members = [member.model_copy(update=one) for member, one in zip(plan.members, changes, strict=True)]
-    return plan.model_copy(update={"members": tuple(members)})

@@ -82,7 +82,7 @@ def train_members(
     settings: TrainSettings,
     device: torch.device,
     *,
-    count_threads: int = 1,
+    first: int = 0,
     jobs: int = 1,
     deadline: float | None = None,
     on_step: Callable[[Progress], None] | None = None,
@@ -92,6 +92,7 @@ def train_members(
     Parameters
     ----------
     make : gives the shape, the windows to draw and the held-out batches of a member
+    first : number of the first one: seeds go by it
     deadline : `time.monotonic()` at which training must be over
     on_step : is given the progress of those trained in this process
     """
@@ -99,11 +100,11 @@ def train_members(
 
     def one(number: int, report: Callable[[Progress], None] | None, last: float | None) -> Trained:
         shape, draw, validation = make(todo[number])
-        network = build(todo[number], shape, settings.seed + 104_729 * number).to(device)
-        with threads(count_threads), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(settings.seed + number)  # dropout draws from the global generator
+        network = build(todo[number], shape, settings.seed + 104_729 * (first + number)).to(device)
+        with threads(todo[number].threads), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(settings.seed + first + number)  # dropout draws from the global generator
             return train(
-                network, draw, validation, settings, todo[number], number=number, deadline=last, on_step=report
+                network, draw, validation, settings, todo[number], number=first + number, deadline=last, on_step=report
             )
 
     rounds = [range(start, min(start + jobs, len(todo))) for start in range(0, len(todo), jobs)]

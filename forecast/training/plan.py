@@ -14,7 +14,7 @@ from forecast.series.scaling import ScalingName
 from forecast.series.windows import Batch
 
 SECONDS = 40.0  # what an estimated fit without a budget may take on two cores
-LEAST, PASSES = 500, 40  # steps, and passes over the windows, that a fit without a budget is given time allowing
+LEAST, PASSES = 500, 1.5  # steps, and passes over the windows, that train a network enough; then it learns by heart
 RATE, LAUNCH, STEP = 4e10, 2e-4, 2e-3  # operations a second, seconds a recurrent step, seconds a step of anything else
 REFIT = 0.2  # share of the steps that train on all data, the newest values included
 
@@ -37,6 +37,7 @@ class Member(Candidate):
     steps: int = Field(ge=1, description="steps, the refit on all data included")
     refit_steps: int = Field(ge=0, description="the last of them, which train on all data")
     validate_every: int = Field(ge=1, description="steps between two validations")
+    threads: int = Field(1, ge=1, description="threads it is trained with")
     cut: int | None = Field(None, description="the step at which a deadline cut it, if it did")
 
 
@@ -46,7 +47,6 @@ class Plan(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     members: tuple[Member, ...] = Field(description="the networks, whose median is the forecast")
-    threads: int = Field(1, ge=1, description="threads a member is trained with")
 
     def groups(self) -> list[list[int]]:
         """The members, by number, that differ in their seed only; the median of each group is one forecast."""
@@ -65,8 +65,8 @@ def plan_member(
     refit: bool,
     batch_size: int,
     seconds: float,
-    budget: bool,
     steps: int | None = None,
+    threads: int = 1,
 ) -> Member:
     """Lay out the training of one network.
 
@@ -76,21 +76,25 @@ def plan_member(
     seconds_a_step : estimated, or measured where there is a budget
     refit : whether the last steps train on what was held out too
     batch_size : windows a step
-    seconds : for this network
-    budget : whether to use all of them; if not, some passes over the windows are enough
+    seconds : for this network at the most; some passes over the windows are enough
     steps : wanted by the user
+    threads : to train it with
     """
     if steps is None:
-        steps = max(1, int(seconds / seconds_a_step))
-        if not budget:
-            steps = min(steps, max(LEAST, PASSES * windows // batch_size))
+        steps = max(1, min(int(seconds / seconds_a_step), enough_steps(windows, batch_size)))
     return Member(
         **candidate.model_dump(),
         batch_size=batch_size,
         steps=steps,
         refit_steps=int(REFIT * steps) if refit else 0,
         validate_every=max(10, steps // 25),
+        threads=threads,
     )
+
+
+def enough_steps(windows: int, batch_size: int) -> int:
+    """Steps after which another network is worth more than more steps: some passes over the windows."""
+    return max(LEAST, int(PASSES * windows / batch_size))
 
 
 def cores() -> int:
