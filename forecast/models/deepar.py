@@ -48,6 +48,8 @@ class Network(RecurrentModel):
         self.direct = nn.Linear(size, 1, bias=False)  # a linear autoregression beside the LSTM
         self.drop = nn.Dropout(knobs.dropout)
         self.head = nn.Linear(knobs.hidden_size, self.likelihood.parameters)
+        for last in (self.direct, self.head):
+            nn.init.zeros_(last.weight)  # starts from the mean of earlier seasons, not from a random mixture
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean negative logarithm of the likelihood: of all steps in training, of the horizon otherwise."""
@@ -143,12 +145,12 @@ class Network(RecurrentModel):
         return self.likelihood.of(center, raw[..., 1:], batch.location, batch.scale)
 
     def _lags(self, batch: Batch) -> Tensor:
-        """Earlier values at the same place in the period, [batch, lookback + horizon, repeats + seasons].
+        """Earlier values at the same place in the season, [batch, lookback + horizon, repeats + seasons].
 
         Those of the past that are missing or lie before the window are replaced by the mean of the others.
         """
-        period, repeats = self.shape.period, self.shape.repeats
-        back = period * torch.arange(repeats, 0, -1, device=batch.past.device)
+        season = self.shape.seasons[0] if self.shape.seasons else 0
+        back = season * torch.arange(self.shape.repeats, 0, -1, device=batch.past.device)
         back = torch.cat([back, back.new_tensor(self.shape.seasons)])
         place = torch.arange(self.shape.lookback, device=back.device)[:, None] - back  # [lookback, lags]
         there = (place >= 0) & batch.mask.bool()[:, place.clamp(min=0)]
