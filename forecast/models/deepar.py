@@ -41,13 +41,15 @@ class Network(RecurrentModel):
         embedded = self.shape
         seen = embedded.past - self.known_numbers
         del self.gates  # of the steps of the horizon; here all steps are alike
-        lags = shape.repeats + len(shape.far)
+        lags = shape.repeats + len(shape.seasons)
         self.gate = nn.Parameter(torch.full((lags,), 1.0 / max(lags, 1)))
         size = 3 + 2 * lags + embedded.future + seen + embedded.static
         self.encoder = recurrent("LSTM", size, knobs)
         self.direct = nn.Linear(size, 1, bias=False)  # a linear autoregression beside the LSTM
         self.drop = nn.Dropout(knobs.dropout)
         self.head = nn.Linear(knobs.hidden_size, self.likelihood.parameters)
+        for last in (self.direct, self.head):
+            nn.init.zeros_(last.weight)  # starts from the mean of earlier seasons, not from a random mixture
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean negative logarithm of the likelihood: of all steps in training, of the horizon otherwise."""
@@ -143,14 +145,14 @@ class Network(RecurrentModel):
         return self.likelihood.of(center, raw[..., 1:], batch.location, batch.scale)
 
     def _lags(self, batch: Batch) -> Tensor:
-        """Earlier values at the same place in the period, [batch, lookback + horizon, repeats + far seasons].
+        """Earlier values at the same place in the season, [batch, lookback + horizon, repeats + seasons].
 
         Those of the past that are missing or lie before the window are replaced by the mean of the others.
         """
-        seasons, repeats = self.shape.seasons, self.shape.repeats
-        back = [seasons[0] * count for count in range(repeats, 0, -1)] + [seasons[at] for at in self.shape.far]
-        lags = torch.tensor(back, dtype=torch.long, device=batch.past.device)
-        place = torch.arange(self.shape.lookback, device=lags.device)[:, None] - lags  # [lookback, lags]
+        season = self.shape.seasons[0] if self.shape.seasons else 0
+        back = season * torch.arange(self.shape.repeats, 0, -1, device=batch.past.device)
+        back = torch.cat([back, back.new_tensor(self.shape.seasons)])
+        place = torch.arange(self.shape.lookback, device=back.device)[:, None] - back  # [lookback, lags]
         there = (place >= 0) & batch.mask.bool()[:, place.clamp(min=0)]
         found = batch.past[:, place.clamp(min=0)] * there
         mean = found.sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)

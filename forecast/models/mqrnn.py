@@ -36,8 +36,8 @@ class Network(RecurrentModel):
 
     def __init__(self, knobs: ForkKnobs, shape: Shape) -> None:
         super().__init__(knobs, shape)
-        self.period = shape.seasons[0] if shape.seasons else 1
         self.segment = knobs.segment or default_segment(shape)
+        self.season = shape.seasons[0] if shape.seasons else 1
         self.embed = nn.Linear(self.segment * input_size(self.shape), knobs.hidden_size)
         self.encoder = recurrent("LSTM", knobs.hidden_size, knobs)
         self.decoder = ForkDecoder(knobs.hidden_size, self.shape, knobs.dropout)
@@ -57,7 +57,7 @@ class Network(RecurrentModel):
         Parameters
         ----------
         back : [forks], whole segments that each fork lies before the end of the past; 0, the last one, at the end.
-            No fork may lie within the first period
+            No fork may lie within the first season
 
         Returns
         -------
@@ -77,7 +77,7 @@ class Network(RecurrentModel):
     def _seen_from(self, batch: Batch, origins: Tensor) -> Batch:
         """The windows as they look from the steps `origins`, but for what only the encoder reads.
 
-        What lies before the window is taken from the same place in its first period.
+        What lies before the window is taken from the same place in its first season.
         """
         horizon = torch.arange(self.shape.horizon, device=origins.device)
         ahead = origins[:, None] + horizon  # [forks, horizon]
@@ -97,15 +97,17 @@ class Network(RecurrentModel):
             target=torch.cat([batch.past, batch.target], 1)[:, ahead].flatten(0, 1),
             target_mask=torch.cat([batch.mask, batch.target_mask], 1)[:, ahead].flatten(0, 1),
             weight=batch.weight.repeat_interleave(forks),
+            location=batch.location.repeat_interleave(forks, 0),
+            scale=batch.scale.repeat_interleave(forks, 0),
         )
 
     def _within(self, place: Tensor) -> Tensor:
-        return torch.where(place < 0, place % self.period, place)
+        return torch.where(place < 0, place % self.season, place)
 
     def _draw_forks(self, device: torch.device) -> Tensor:
         """The end of the past, and before it ends of segments at random in the newer half."""
         lookback = self.shape.lookback
-        most = min(lookback // 2, max(0, lookback - self.period)) // self.segment
+        most = min(lookback // 2, max(0, lookback - self.season)) // self.segment
         others = torch.randperm(most)[: self.knobs.forks - 1] + 1
         return torch.cat([others.sort(descending=True).values, others.new_zeros(1)]).to(device)
 
@@ -123,6 +125,8 @@ class ForkDecoder(nn.Module):
         self.local = nn.Linear(2 * context + shape.future, 2 * context)
         self.out = nn.Linear(2 * context, shape.outputs)
         self.direct = nn.Linear(size, shape.horizon)
+        for last in (self.out, self.direct):
+            nn.init.zeros_(last.weight)  # starts from the mean of earlier seasons, not from a random mixture
 
     def forward(self, states: Tensor, known: Tensor) -> Tensor:
         """[batch, size] and [batch, horizon, future] -> [batch, horizon, outputs]."""
