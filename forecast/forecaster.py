@@ -47,7 +47,7 @@ from forecast.series.spans import choose_lags, choose_lookback
 from forecast.series.table import Table
 from forecast.series.writing import forecast_frame, guard_formulas, interval_columns
 from forecast.settings import BacktestSettings, OutputSettings, TableSettings, TrainSettings
-from forecast.training.devices import pick_device
+from forecast.training.devices import pick_device, threads
 from forecast.training.inputs import numbers_in
 from forecast.training.loop import Progress
 
@@ -215,7 +215,8 @@ class Forecaster(NestedParams, BaseEstimator):
         table = _table(X)
         panel, schema = self._read(table, on_read)
         deadline = None if self.budget is None else started + self.budget - RESERVE
-        self.fitted_ = fit_panel(panel, schema, self._settings()[0], table.name, deadline, on_step)
+        with threads(1):
+            self.fitted_ = fit_panel(panel, schema, self._settings()[0], table.name, deadline, on_step)
         self._settle()
         return self
 
@@ -528,7 +529,8 @@ class Forecaster(NestedParams, BaseEstimator):
         lags = choose_lags(past, schema.season)
         lookback = self.lookback or choose_lookback(past.ahead, lags, int(past.lengths.max()))
         judged = judge_again(past, schema, lookback, name)
-        self.fitted_ = fit_panel(judged, schema, self._settings()[0], name, deadline, on_step)
+        with threads(1):
+            self.fitted_ = fit_panel(judged, schema, self._settings()[0], name, deadline, on_step)
         self._settle()
         return self._after
 

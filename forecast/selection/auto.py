@@ -119,9 +119,8 @@ class _Rounds:
         while todo:
             jobs = self._jobs(len(todo))
             each = self._left() / -(-len(todo) // jobs)
-            alone = jobs == 1 and len(todo) == 1
             clock = self.deadline is not None
-            made = self.fitter.lay_out(todo, each - STARTS * (jobs > 1 and clock), measure=clock, alone=alone)
+            made = self.fitter.lay_out(todo, each - STARTS * (jobs > 1 and clock), measure=clock)
             start = len(self.members)
             self.train(made)
             losses = [self._loss(one) for one in self.trained[start:]]
@@ -136,8 +135,7 @@ class _Rounds:
         """Train as many as were asked for, with the steps or the time there are."""
         each = self._left() / -(-len(candidates) // self._jobs(len(candidates)))
         steps = self.fitter.settings.steps
-        clock, alone = self.deadline is not None, len(candidates) == 1
-        self.train(self.fitter.lay_out(candidates, each, measure=clock, steps=steps, alone=alone))
+        self.train(self.fitter.lay_out(candidates, each, measure=self.deadline is not None, steps=steps))
 
     def train(self, members: list[Member]) -> None:
         """Train members and keep them."""

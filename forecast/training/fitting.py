@@ -12,15 +12,15 @@ from forecast.errors import Unavailable
 from forecast.models.shared.model import Shape
 from forecast.series.windows import Batch
 from forecast.settings import TrainSettings
-from forecast.training.devices import out_of_memory, threads
+from forecast.training.devices import out_of_memory
 from forecast.training.holding import Spans, batches_of, sampler
 from forecast.training.inputs import Inputs
 from forecast.training.loop import Draw, Progress, Trained
 from forecast.training.members import Places, build, train_members
+from forecast.training.optimizer import AdamW
 from forecast.training.plan import (
     Candidate,
     Member,
-    cores,
     default_batch_size,
     enough_steps,
     estimate_step,
@@ -30,7 +30,6 @@ from forecast.training.plan import (
 log = logging.getLogger("forecast")
 
 USED = 0.92  # share of a budget that training steps may take; the rest: validation, and a machine that is busy
-THREADS = 4  # threads that may be worth trying; recurrent steps are too small to feed more
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,6 @@ class Fitter:
         *,
         measure: bool,
         steps: int | None = None,
-        alone: bool = False,
     ) -> list[Member]:
         """Plan the training of one network for each candidate.
 
@@ -71,13 +69,12 @@ class Fitter:
         seconds : for each of them at the most
         measure : whether to time a step; by default its cost is estimated
         steps : of each, wanted by the user
-        alone : whether it may use more than one core
         """
         count = int(self.spans.count(False).sum())
         refit = len(self.places[0]) > 0
         members = []
         for candidate in candidates:
-            size, step, threads = self._cost(candidate, seconds, measure and steps is None, alone)
+            size, step = self._cost(candidate, seconds, measure and steps is None)
             members.append(
                 plan_member(
                     candidate,
@@ -87,14 +84,13 @@ class Fitter:
                     batch_size=size,
                     seconds=USED * seconds if measure else seconds,
                     steps=steps,
-                    threads=threads,
                 )
             )
         return members
 
     def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
         """Seconds that enough steps of a candidate take on one core, measured or estimated."""
-        size, step, _ = self._cost(candidate, seconds, measure, False)
+        size, step = self._cost(candidate, seconds, measure)
         return step * enough_steps(int(self.spans.count(False).sum()), size)
 
     def train(
@@ -142,8 +138,8 @@ class Fitter:
                 log.warning("memory ran out; training starts again with %d windows a step", largest // 2)
         return [one.model_copy(update={"cut": made.cut}) for one, made in zip(members, trained, strict=True)], trained
 
-    def _cost(self, candidate: Candidate, seconds: float, measure: bool, alone: bool) -> tuple[int, float, int]:
-        """Windows a step, seconds a step, and threads to use."""
+    def _cost(self, candidate: Candidate, seconds: float, measure: bool) -> tuple[int, float]:
+        """Windows a step, and seconds a step on one core."""
         shape, draw, _ = self.make(candidate)
         network = build(candidate, shape).to(self.inputs.device)
         probe = draw(torch.Generator().manual_seed(self.settings.seed), 32, False)
@@ -153,28 +149,20 @@ class Fitter:
 
         count = int(self.spans.count(False).sum())
         size = self.settings.batch_size or default_batch_size(count, estimate, seconds)
-        if not measure:
-            return size, estimate(size), 1
-        tried = {
-            n: self._measure(candidate, shape, draw, size, n)
-            for n in sorted({1, min(THREADS, cores()) if alone else 1})
-        }
-        best = min(tried, key=lambda n: tried[n])
-        return size, tried[best], best
+        return size, self._measure(candidate, shape, draw, size) if measure else estimate(size)
 
-    def _measure(self, candidate: Candidate, shape: Shape, draw: Draw, size: int, count: int) -> float:
-        """Seconds of one training step with `count` threads, the median of a few; the network is thrown away."""
+    def _measure(self, candidate: Candidate, shape: Shape, draw: Draw, size: int) -> float:
+        """Seconds of one training step, the median of a few; the network is thrown away."""
         network = build(candidate, shape).to(self.inputs.device).train()
-        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+        optimizer = AdamW(network.parameters(), 0.0)
         generator = torch.Generator().manual_seed(self.settings.seed)
         times: list[float] = []
-        with threads(count):
-            while len(times) < 3 or (len(times) < 8 and sum(times) < 1.0):
-                start = time.monotonic()
-                loss = network.loss(draw(generator, size, False))
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-                optimizer.zero_grad()
-                loss.item()
-                times.append(time.monotonic() - start)
+        while len(times) < 3 or (len(times) < 8 and sum(times) < 0.3):
+            start = time.monotonic()
+            loss = network.loss(draw(generator, size, False))
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step(1e-4)
+            optimizer.zero_grad()
+            loss.item()
+            times.append(time.monotonic() - start)
         return float(np.median(times[1:]))  # the first one pays for what is set up once

@@ -14,6 +14,7 @@ from forecast.errors import BadData
 from forecast.models.shared.model import RecurrentModel
 from forecast.series.windows import Batch
 from forecast.settings import TrainSettings
+from forecast.training.optimizer import AdamW, clip_norm
 from forecast.training.plan import Member
 
 log = logging.getLogger("forecast")
@@ -131,26 +132,19 @@ class _Run:
         self._new_optimizer()
 
     def _new_optimizer(self) -> None:
-        rate, decay = self.settings.learning_rate, self.settings.weight_decay
-        parameters = self.network.parameters()
-        self.optimizer: torch.optim.Optimizer = (
-            torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, fused=True)
-            if self.settings.optimizer == "adamw"
-            else torch.optim.Adam(parameters, lr=rate, fused=True)
-        )
+        decay = self.settings.weight_decay if self.settings.optimizer == "adamw" else 0.0
+        self.optimizer = AdamW(self.network.parameters(), decay)
 
     def step(self, batch: Batch, step: int) -> float:
         self.network.train()
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * self.factor * rate_at(step, self.steps)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         loss = self.network.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        norm = clip_norm(self.optimizer.parameters, self.settings.clip)
         if not bool(torch.isfinite(norm + loss)):
             self._retry()
             return math.nan
-        self.optimizer.step()
+        self.optimizer.step(self.settings.learning_rate * self.factor * rate_at(step, self.steps))
         return float(loss.detach())
 
     def validate(self, batches: list[Batch]) -> bool:

@@ -101,7 +101,7 @@ def train_members(
     def one(number: int, report: Callable[[Progress], None] | None, last: float | None) -> Trained:
         shape, draw, validation = make(todo[number])
         network = build(todo[number], shape, settings.seed + 104_729 * (first + number)).to(device)
-        with threads(todo[number].threads), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with threads(1), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(settings.seed + first + number)  # dropout draws from the global generator
             return train(
                 network, draw, validation, settings, todo[number], number=first + number, deadline=last, on_step=report
@@ -113,7 +113,8 @@ def train_members(
         # each round that is left gets the same share of the time that is left
         now = time.monotonic()
         last = None if deadline is None else now + (deadline - now) / (len(rounds) - at)
-        others = Parallel(n_jobs=max(1, len(numbers) - 1), return_as="generator")(
+        # two at least: with one job joblib would train in this process, and only when asked
+        others = Parallel(n_jobs=max(2, len(numbers) - 1), return_as="generator")(
             delayed(one)(number, None, last) for number in numbers[1:]
         )
         trained += [one(numbers[0], on_step, last), *others]  # the first here, so that its progress shows

@@ -37,7 +37,6 @@ class Member(Candidate):
     steps: int = Field(ge=1, description="steps, the refit on all data included")
     refit_steps: int = Field(ge=0, description="the last of them, which train on all data")
     validate_every: int = Field(ge=1, description="steps between two validations")
-    threads: int = Field(1, ge=1, description="threads it is trained with")
     cut: int | None = Field(None, description="the step at which a deadline cut it, if it did")
 
 
@@ -66,7 +65,6 @@ def plan_member(
     batch_size: int,
     seconds: float,
     steps: int | None = None,
-    threads: int = 1,
 ) -> Member:
     """Lay out the training of one network.
 
@@ -78,7 +76,6 @@ def plan_member(
     batch_size : windows a step
     seconds : for this network at the most; some passes over the windows are enough
     steps : wanted by the user
-    threads : to train it with
     """
     if steps is None:
         steps = max(1, min(int(seconds / seconds_a_step), enough_steps(windows, batch_size)))
@@ -88,7 +85,6 @@ def plan_member(
         steps=steps,
         refit_steps=int(REFIT * steps) if refit else 0,
         validate_every=max(10, steps // 25),
-        threads=threads,
     )
 
 
