@@ -41,7 +41,7 @@ class Network(RecurrentModel):
         embedded = self.shape
         seen = embedded.past - self.known_numbers
         del self.gates  # of the steps of the horizon; here all steps are alike
-        lags = shape.repeats + len(shape.seasons)
+        lags = shape.repeats + len(shape.far)
         self.gate = nn.Parameter(torch.full((lags,), 1.0 / max(lags, 1)))
         size = 3 + 2 * lags + embedded.future + seen + embedded.static
         self.encoder = recurrent("LSTM", size, knobs)
@@ -145,13 +145,13 @@ class Network(RecurrentModel):
         return self.likelihood.of(center, raw[..., 1:], batch.location, batch.scale)
 
     def _lags(self, batch: Batch) -> Tensor:
-        """Earlier values at the same place in the season, [batch, lookback + horizon, repeats + seasons].
+        """Earlier values at the same place in the season, [batch, lookback + horizon, repeats + far seasons].
 
         Those of the past that are missing or lie before the window are replaced by the mean of the others.
         """
         season = self.shape.seasons[0] if self.shape.seasons else 0
         back = season * torch.arange(self.shape.repeats, 0, -1, device=batch.past.device)
-        back = torch.cat([back, back.new_tensor(self.shape.seasons)])
+        back = torch.cat([back, back.new_tensor([self.shape.seasons[at] for at in self.shape.far])])
         place = torch.arange(self.shape.lookback, device=back.device)[:, None] - back  # [lookback, lags]
         there = (place >= 0) & batch.mask.bool()[:, place.clamp(min=0)]
         found = batch.past[:, place.clamp(min=0)] * there
