@@ -56,7 +56,7 @@ log = logging.getLogger("forecast")
 Data = Any  # a pandas DataFrame or Series, or a Table
 Names = tuple[str, ...]
 
-RESERVE = 0.5  # seconds of a budget that are kept for saving
+RESERVE = 1.0  # seconds of a budget that are kept for the comparison with baselines and for saving
 
 
 class NotFitted(ForecastError, NotFittedError):

@@ -1,5 +1,7 @@
 """Train on a table and save the forecaster."""
 
+import time
+
 import click
 
 from forecast.cli._console import progress_bar, say, style_options
@@ -15,8 +17,7 @@ from forecast.settings import TableSettings, TextSettings, TrainSettings
 @click.option("--wait", type=float, default=0.0, help="seconds to wait for another fit that holds the store")
 @style_options
 @settings_options(TrainSettings, TableSettings, TextSettings)
-@click.pass_obj
-def command(started: float, data: str, artifact: str, keep: int, wait: float, given: Given) -> int:
+def command(data: str, artifact: str, keep: int, wait: float, given: Given) -> int:
     """Train on DATA and save the forecaster as the live version of a store.
 
     DATA is a CSV, .csv.gz or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
@@ -26,6 +27,7 @@ def command(started: float, data: str, artifact: str, keep: int, wait: float, gi
 
     train, _, text = given.of(TrainSettings), given.of(TableSettings), given.of(TextSettings)  # refused before any work
     with Store(artifact).lock(wait) as writer:
+        started = time.monotonic()  # a budget counts from the reading of the table
         table, table_defaults = load(data, text)
         knobs = {**train.model_dump(), **given.of(TableSettings, table_defaults).model_dump()}
         forecaster = Forecaster(**knobs)

@@ -18,9 +18,10 @@ AUTO = "auto"
 KINDS = (("segrnn", "standard"), ("slstm", "standard"), ("segrnn", "last"), ("linear", "last"))
 """What auto tries, the best bet first."""
 
-PAYS = 8.0  # seconds of training from which on the start of another process pays
-STARTS = 4.0  # seconds that it takes
+PAYS = 6.0  # seconds of training from which on the start of another process pays
+STARTS = 2.5  # seconds that it takes
 PAIR = 2  # networks that are planned to train side by side where no clock is to matter
+SLOW = 1.3  # where time is short, a candidate that takes so many times as long as the first one is left out
 MOST = 12  # networks of a forecaster
 SPARE = 1.15  # a round that is estimated to take longer than what is left of the time, by this factor, is not begun
 
@@ -151,16 +152,18 @@ class _Rounds:
         self.spent += sum(self.costs.get(_key(one), 0.0) for one in made) / PAIR
 
     def _affordable(self, candidates: list[Candidate]) -> list[Candidate]:
-        """The first ones that there is time for, one at least, or as many as run side by side."""
+        """The first ones that there is time for, as many as run side by side at the least."""
         left, measure = self._left(), self.deadline is not None
-        total, found = 0.0, list[Candidate]()
+        jobs = self._jobs(len(candidates))
+        found = list[Candidate]()
         for candidate in candidates:
-            cost = self.fitter.cost(candidate, left, measure)
-            self.costs[_key(candidate)] = cost
-            total += cost
-            if found and total > self._jobs(len(candidates)) * self._left() and len(found) >= self._jobs(2):
+            cost = self.costs[_key(candidate)] = self.fitter.cost(candidate, left, measure)
+            total = cost + sum(self.costs[_key(one)] for one in found)
+            slow = found and cost > max(SLOW * self.costs[_key(found[0])], left)
+            if not found or (not slow and (total < jobs * left or len(found) < jobs)):
+                found.append(candidate)
+            if len(found) >= jobs and total > jobs * left:
                 break
-            found.append(candidate)
         return found
 
     def _loss(self, one: Trained) -> float:

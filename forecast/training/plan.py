@@ -84,7 +84,7 @@ def plan_member(
         batch_size=batch_size,
         steps=steps,
         refit_steps=int(REFIT * steps) if refit else 0,
-        validate_every=max(10, steps // 25),
+        validate_every=max(10, steps // 16),
     )
 
 
