@@ -66,7 +66,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _interrupt)
     code = 1
     try:
-        result = cli.main(standalone_mode=False)
+        result = cli.main(standalone_mode=False, obj=time.monotonic())
         sys.stdout.flush()
         code = result if isinstance(result, int) else 0
     except BrokenPipeError:  # the reader, such as head, has enough

@@ -18,7 +18,7 @@ AUTO = "auto"
 KINDS = (("segrnn", "standard"), ("slstm", "standard"), ("segrnn", "last"), ("linear", "last"))
 """What auto tries, the best bet first."""
 
-PAYS = 6.0  # seconds of training from which on the start of another process pays
+PAYS = 10.0  # seconds of training from which on the start of another process pays
 STARTS = 2.5  # seconds that it takes
 PAIR = 2  # networks that are planned to train side by side where no clock is to matter
 SLOW = 1.3  # where time is short, a candidate that takes so many times as long as the first one is left out
