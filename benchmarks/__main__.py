@@ -9,16 +9,17 @@ import click
 import numpy as np
 from rich.console import Console
 
-from benchmarks import samples
+from benchmarks import coverage, samples
 from benchmarks.accuracy import DATASETS, measure_all, runs_on
 from benchmarks.machine import machine_lines
-from benchmarks.methods import Method, choose, installed_peers, own_methods
+from benchmarks.methods import DEFAULT, Method, choose, installed_peers, own_methods
 from benchmarks.plan import Wanted
 from benchmarks.processes import ROOT
-from benchmarks.rows import Row, read_rows
+from benchmarks.rows import Row, add_row, read_rows
 from benchmarks.tables import markdown, rich_tables
 from forecast.durable import replace_file
 from forecast.errors import ForecastError
+from forecast.models import model_names
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 said = Console(stderr=True, soft_wrap=True)
@@ -80,6 +81,35 @@ def accuracy(
         raise click.ClickException(str(error)) from error
     _show(rows, page)
     sys.exit(1 if failures else 0)
+
+
+@cli.command()
+@click.option("--kinds", callback=items, default="seasonal,random-walk,multi-season", show_default=True)
+@click.option("--methods", callback=items, default="", metavar="A,B", help="default: a bare fit and all models")
+@click.option("--series", type=click.IntRange(1), default=coverage.SERIES, show_default=True)
+@click.option("--budget", type=float, help="seconds of each fit")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True)
+@click.option("--steps", type=click.IntRange(1), help="training steps of each fit")
+@click.option("--json", "path", type=FILE, help="rows so far; they are kept, and new ones added")
+def intervals(
+    kinds: list[str],
+    methods: list[str],
+    series: int,
+    budget: float | None,
+    seeds: int,
+    steps: int | None,
+    path: Path | None,
+) -> None:
+    """Coverage of intervals on synthetic series, of each model and of a bare fit."""
+    chosen = methods or [DEFAULT, *model_names()]
+    try:
+        rows = read_rows(path)
+        for row in coverage.coverage_rows(kinds, chosen, series, budget, seeds, steps):
+            add_row(path, rows, row)
+            said.print(" ".join(f"{name}={value}" for name, value in rows[-1].items()), highlight=False)
+    except (ValueError, ForecastError) as error:
+        raise click.ClickException(str(error)) from error
+    _show(rows, None)
 
 
 @cli.command()

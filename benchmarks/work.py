@@ -100,6 +100,7 @@ def _own_commands(method: Method, work: Work, choice: Choice, folder: Path, outp
     fit = [method.python, "-m", "forecast", "fit", str(work.train), "--artifact", str(folder / "model"), *work.flags]
     fit += ["--horizon", str(work.horizon), "--season", str(work.season), "--seed", str(choice.seed)]
     fit += [] if method.model is None else ["--model", method.model]
+    fit += ["--no-guard"] if method.model is not None and method.bounded else []  # a network's figures are its own
     fit += [] if choice.budget is None else ["--budget", f"{choice.budget:g}"]
     fit += [] if choice.steps is None else ["--steps", str(choice.steps)]
     if work.origins:
