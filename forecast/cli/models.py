@@ -10,13 +10,18 @@ from forecast.cli._console import style_options
 @style_options
 def command(name: str | None) -> None:
     """List the models; with NAME list that model's own knobs, which `-p KNOB=VALUE` sets."""
+    from forecast.evaluation.baselines import AUTOMATIC, BASELINES
     from forecast.models import model_knobs, model_names, model_summary
 
+    if name in (*BASELINES, *AUTOMATIC):
+        click.echo(f"{name}: a baseline, without knobs")
+        return
     if name is None:
         names = model_names()
         width = max(map(len, names))
         for each in names:
             click.echo(f"{each:<{width}}  {model_summary(each)}")
+        click.echo(f"baselines, which are models too: {', '.join([*BASELINES, *AUTOMATIC])}")
         return
     click.echo(model_summary(name))
     for knob, field in model_knobs(name).model_fields.items():

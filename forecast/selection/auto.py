@@ -9,6 +9,7 @@ import numpy as np
 from forecast.errors import UsageError
 from forecast.evaluation.baselines import AUTOMATIC, BASELINES
 from forecast.selection.judge import Judge
+from forecast.series.spans import MANY
 from forecast.settings import TrainSettings
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Progress, Trained
@@ -38,20 +39,22 @@ def compared_with(settings: TrainSettings) -> tuple[str, ...]:
     return settings.baselines if settings.guard else ()
 
 
-def candidates_for(settings: TrainSettings, lookback: int, longest: int) -> list[Candidate]:
+def candidates_for(settings: TrainSettings, lookback: int, longest: int, season: int) -> list[Candidate]:
     """The networks that are worth a try, the best bet first; for `--model NAME` only that one.
 
     Parameters
     ----------
     lookback : steps
     longest : steps of the past that may be looked back at
+    season : steps of the shortest season, 1 for none
     """
     kinds = KINDS if settings.model == AUTO else ((settings.model, "standard"),)
     if settings.params or settings.steps:
         kinds = kinds[:1]
     lookbacks = [lookback]
-    if settings.model == AUTO and settings.lookback is None and settings.steps is None and 2 * lookback <= longest:
-        lookbacks.append(2 * lookback)
+    wider = min(2 * lookback, MANY * season)
+    if settings.model == AUTO and settings.lookback is None and settings.steps is None and lookback < wider <= longest:
+        lookbacks.append(wider)
     found = []
     for steps in lookbacks:
         for model, scaling in kinds:
@@ -92,7 +95,8 @@ def train_networks(
         rounds.train(list(plan.members))
     else:
         longest = int(np.median(fitter.spans.train_end)) // 2
-        candidates = candidates_for(settings, lookback, longest)
+        season = fitter.inputs.lags[0] if fitter.inputs.lags else 1
+        candidates = candidates_for(settings, lookback, longest, season)
         if settings.steps or settings.members:
             rounds.fixed(candidates[:1] * (settings.members or 1))
         else:

@@ -5,6 +5,7 @@ import numpy as np
 from forecast.series.panel import Panel
 
 LONGEST = 168  # steps that a default lookback may have because of a season
+MANY = 14  # seasons that are enough, however far the horizon is: a longer past is learned by heart
 UNSEASONAL = 30  # steps that are worth a look where nothing repeats
 DAY, WEEK = 24, 7  # a season of this many steps or more may be a day, and then there may be a week of seven
 LONG_MISS = 1.6  # a week that misses by more, compared with the day, is no week: it drifts
@@ -36,6 +37,7 @@ def choose_lookback(horizon: int, lags: tuple[int, ...], longest: int) -> int:
     wanted = max(-(-5 * horizon // 4), 10 if lags else UNSEASONAL)
     if lags:
         shortest = lags[0]
+        wanted = min(wanted, MANY * shortest)
         wanted = max(wanted, min(4 * shortest, LONGEST), *(lag for lag in lags if lag <= LONGEST))
         wanted = -(-wanted // shortest) * shortest if shortest <= LONGEST else wanted
     return max(1, min(wanted, longest - 1))
