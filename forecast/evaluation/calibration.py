@@ -42,13 +42,13 @@ def calibrate(
     levels: tuple[float, ...],
     adaptive: bool = False,
 ) -> Calibration:
-    """Conformalised quantile regression on held-out windows, one side at a time.
+    """Conformalised quantile regression on held-out windows, one interval at a time.
 
-    The score of a value is how far it lies beyond the quantile, in units of half the width of the interval that the
-    quantile bounds (Sesia and Candes 2020), and the margin is the score that the wanted share of values stays below.
-    Scores are pooled by horizon step and its neighbours; the
-    median stays where it is. Where many values are equal, as the zeros of rare sales are, quantiles move outwards
-    only: inwards, one step too far would lose all of them.
+    The score of a value is how far it lies beyond the interval between a quantile and its mirror image, in units of
+    half its width (Sesia and Candes 2020), and the margin is the score that the wanted share of values stays below.
+    Both sides move by the same: one side alone would follow a drift of the held-out values. Scores are pooled by
+    horizon step and its neighbours; the median stays where it is. Where many values are equal, as the zeros of rare
+    sales are, quantiles move outwards only: inwards, one step too far would lose all of them.
 
     Parameters
     ----------
@@ -67,18 +67,18 @@ def calibrate(
     beyond = (actual[..., None] - quantiles) / half_widths(quantiles, np.where(scale > 0, scale, 1.0))
     inwards = _largest_share(actual[observed]) < TIED
     margins = np.zeros((horizon, len(levels)))
-    for place, level in enumerate(levels):
-        if place == middle:
-            continue
-        side, share = (1.0, level) if place > middle else (-1.0, 1 - level)
-        scores = side * beyond[..., place]
+    for place in range(middle):
+        mirror = len(levels) - 1 - place
+        share = levels[mirror] - levels[place]
+        scores = np.maximum(-beyond[..., place], beyond[..., mirror])
         aim = _adapted(scores, observed, share) if adaptive else share
         for step in range(horizon):
             near = slice(max(0, step - NEIGHBOURS), step + NEIGHBOURS + 1)
             seen = scores[:, near][observed[:, near]]
             if len(seen):
                 score = _score(seen, aim)
-                margins[step, place] = side * (score if inwards else max(0.0, score))
+                margins[step, mirror] = score if inwards else max(0.0, score)
+                margins[step, place] = -margins[step, mirror]
     below = np.array([(beyond[..., place] <= 0)[observed].mean() for place in range(len(levels))])
     moved = moved_by(quantiles, margins, scale)
     joint = _joint(moved, actual, observed, levels)

@@ -12,12 +12,15 @@ from forecast.selection.judge import Judge
 from forecast.series.spans import MANY
 from forecast.settings import TrainSettings
 from forecast.training.fitting import Fitter
+from forecast.training.holding import FEW_SERIES
 from forecast.training.loop import Progress, Trained
 from forecast.training.plan import SECONDS, Candidate, Member, Plan, cores
 
 AUTO = "auto"
-KINDS = (("segrnn", "standard"), ("slstm", "standard"), ("segrnn", "last"), ("linear", "last"))
+KINDS = (("segrnn", "standard"), ("slstm", "standard"), ("segrnn", "last"))
 """What auto tries, the best bet first."""
+FEW = (*KINDS, ("linear", "last"))
+"""The same where there are few series: a linear map steadies what networks learn of them."""
 
 PAYS = 10.0  # seconds of training from which on the start of another process pays
 STARTS = 2.5  # seconds that it takes
@@ -39,16 +42,18 @@ def compared_with(settings: TrainSettings) -> tuple[str, ...]:
     return settings.baselines if settings.guard else ()
 
 
-def candidates_for(settings: TrainSettings, lookback: int, longest: int, season: int) -> list[Candidate]:
+def candidates_for(settings: TrainSettings, series: int, lookback: int, longest: int, season: int) -> list[Candidate]:
     """The networks that are worth a try, the best bet first; for `--model NAME` only that one.
 
     Parameters
     ----------
+    series : their number
     lookback : steps
     longest : steps of the past that may be looked back at
     season : steps of the shortest season, 1 for none
     """
-    kinds = KINDS if settings.model == AUTO else ((settings.model, "standard"),)
+    several = FEW if series < FEW_SERIES else KINDS
+    kinds = several if settings.model == AUTO else ((settings.model, "standard"),)
     if settings.params or settings.steps:
         kinds = kinds[:1]
     lookbacks = [lookback]
@@ -96,7 +101,7 @@ def train_networks(
     else:
         longest = int(np.median(fitter.spans.train_end)) // 2
         season = fitter.inputs.lags[0] if fitter.inputs.lags else 1
-        candidates = candidates_for(settings, lookback, longest, season)
+        candidates = candidates_for(settings, len(fitter.inputs.panel), lookback, longest, season)
         if settings.steps or settings.members:
             rounds.fixed(candidates[:1] * (settings.members or 1))
         else:
