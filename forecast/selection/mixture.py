@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from forecast.evaluation.baselines import AUTOMATIC, BASELINES
 from forecast.evaluation.calibration import Calibration, calibrate, error_quantiles, moved_by, widened
 from forecast.selection.components import (
     Baseline,
@@ -156,8 +157,8 @@ def _scores(networks: list[tuple[str, Numbers]], labels: list[str], scores: Numb
 
 
 def _named(label: str, lags: tuple[int, ...]) -> Baseline:
-    for name in (label, label.rpartition("-")[0]):
-        for found in baselines_of((name,), lags):
-            if found.label == label:
-                return found
+    name = label if label in (*BASELINES, *AUTOMATIC) else label.rpartition("-")[0]
+    for found in baselines_of((name,), lags):
+        if found.label == label:
+            return found
     raise ValueError(f"no baseline '{label}' for these seasons")

@@ -1,6 +1,7 @@
 """Several networks of one plan, differing in their seed or kind, whose median is the forecast."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -113,9 +114,18 @@ def train_members(
         # each round that is left gets the same share of the time that is left
         now = time.monotonic()
         last = None if deadline is None else now + (deadline - now) / (len(rounds) - at)
+        if len(numbers) == 1:
+            trained.append(one(numbers[0], on_step, last))
+            continue
         # two at least: with one job joblib would train in this process, and only when asked
         others = Parallel(n_jobs=max(2, len(numbers) - 1), return_as="generator")(
             delayed(one)(number, None, last) for number in numbers[1:]
         )
-        trained += [one(numbers[0], on_step, last), *others]  # the first here, so that its progress shows
+        try:
+            trained.append(one(numbers[0], on_step, last))  # here, so that its progress shows
+            trained += list(others)
+        finally:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # that others are cancelled where one failed is no news
+                others.close()
     return trained

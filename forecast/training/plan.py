@@ -13,7 +13,7 @@ from forecast.models.shared.model import RecurrentModel
 from forecast.series.scaling import ScalingName
 from forecast.series.windows import Batch
 
-SECONDS = 40.0  # what an estimated fit without a budget may take on two cores
+SECONDS = 25.0  # what an estimated fit without a budget may take on two cores
 LEAST, PASSES = 500, 1.5  # steps, and passes over the windows, that train a network enough; then it learns by heart
 RATE, LAUNCH, STEP = 4e10, 2e-4, 2e-3  # operations a second, seconds a recurrent step, seconds a step of anything else
 REFIT = 0.2  # share of the steps that train on all data, the newest values included

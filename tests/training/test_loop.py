@@ -127,13 +127,13 @@ def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
 
 def test_a_plan_keeps_within_the_budget_and_is_a_function_of_its_arguments() -> None:
     one = Candidate(model="gru", lookback=6)
-    made = plan_member(one, 10_000, 0.01, refit=True, batch_size=64, seconds=20.0, budget=True)
+    made = plan_member(one, 1_000_000, 0.01, refit=True, batch_size=64, seconds=20.0)
     assert 19.0 <= made.steps * 0.01 <= 20.0
-    assert made == plan_member(one, 10_000, 0.01, refit=True, batch_size=64, seconds=20.0, budget=True)
-    bare = plan_member(one, 100, 0.01, refit=False, batch_size=64, seconds=20.0, budget=False)
-    assert bare.steps < made.steps
-    assert bare.refit_steps == 0
-    wanted = plan_member(one, 100, 0.01, refit=True, batch_size=64, seconds=20.0, budget=False, steps=7)
+    assert made == plan_member(one, 1_000_000, 0.01, refit=True, batch_size=64, seconds=20.0)
+    small = plan_member(one, 100, 0.01, refit=False, batch_size=64, seconds=20.0)
+    assert small.steps < made.steps
+    assert small.refit_steps == 0
+    wanted = plan_member(one, 100, 0.01, refit=True, batch_size=64, seconds=20.0, steps=7)
     assert wanted.steps == 7
 
 
