@@ -1,0 +1,57 @@
+"""What auto tries: few candidates, the best bet first, the better half again, no longer than there is time."""
+
+import pandas as pd
+import pytest
+
+from forecast import Forecaster
+from forecast.errors import UsageError
+from forecast.selection.auto import MOST, candidates_for
+from forecast.series.synthetic import synthesize
+from forecast.settings import TrainSettings
+
+
+def kinds(settings: TrainSettings, series: int = 5, lookback: int = 24, longest: int = 100, season: int = 12) -> list:
+    found = candidates_for(settings, series, lookback, longest, season)
+    return [(one.model, one.scaling, one.lookback) for one in found]
+
+
+def test_few_long_series_are_given_a_linear_map_and_a_longer_past_too() -> None:
+    found = kinds(TrainSettings())
+    assert found[0] == ("segrnn", "standard", 24)
+    assert ("linear", "last", 24) in found
+    assert ("segrnn", "last", 48) in found
+    assert len(set(found)) == len(found)
+
+
+def test_many_series_or_short_ones_are_given_fewer() -> None:
+    assert all(model != "linear" for model, _, _ in kinds(TrainSettings(), series=500))
+    assert {steps for _, _, steps in kinds(TrainSettings(), longest=40)} == {24}
+
+
+@pytest.mark.parametrize(
+    "settings", [{"model": "gru"}, {"steps": 10}, {"params": {"hidden_size": 8}}, {"model": "gru", "lookback": 24}]
+)
+def test_what_is_named_is_not_searched(settings: dict[str, object]) -> None:
+    found = kinds(TrainSettings(**settings))
+    assert {model for model, _, _ in found} == {settings.get("model", "segrnn")}
+    assert {scaling for _, scaling, _ in found} == {"standard"}
+
+
+def test_a_scaling_that_is_asked_for_is_the_only_one() -> None:
+    assert {scaling for _, scaling, _ in kinds(TrainSettings(scaling="robust"))} == {"robust"}
+
+
+def test_a_budget_trains_in_rounds_and_its_plan_repeats_it(tmp_path: object) -> None:
+    frame = synthesize("seasonal", series=2, length=80)
+    model = Forecaster(horizon=6, budget=6, jobs=1, params={"hidden_size": 4}).fit(frame)
+    members = model.plan_.members
+    assert 1 <= len(members) <= MOST
+    assert {member.model for member in members} == {"segrnn"}
+    path = f"{tmp_path}/plan.json"
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(model.plan_.model_dump_json())
+    again = Forecaster(horizon=6, plan=path, jobs=2, params={"hidden_size": 4}).fit(frame)
+    assert again.plan_ == model.plan_
+    pd.testing.assert_frame_equal(again.predict(), model.predict(), check_exact=True)
+    with pytest.raises(UsageError, match="the plan trains segrnn"):
+        Forecaster(horizon=6, plan=path, model="gru").fit(frame)
