@@ -12,19 +12,17 @@ from forecast.selection.judge import Judge
 from forecast.series.spans import MANY
 from forecast.settings import TrainSettings
 from forecast.training.fitting import Fitter
-from forecast.training.holding import FEW_SERIES
 from forecast.training.loop import Progress, Trained
 from forecast.training.plan import SECONDS, Candidate, Member, Plan, cores
 
 AUTO = "auto"
-KINDS = (("segrnn", "standard"), ("slstm", "standard"), ("segrnn", "last"))
+KINDS = (("segrnn", "standard"), ("slstm", "standard"), ("segrnn", "last"), ("linear", "last"))
 """What auto tries, the best bet first."""
-FEW = (*KINDS, ("linear", "last"))
-"""The same where there are few series: a linear map steadies what networks learn of them."""
 
 PAYS = 10.0  # seconds of training from which on the start of another process pays
 STARTS = 2.5  # seconds that it takes
 PAIR = 2  # networks that are planned to train side by side where no clock is to matter
+ROUND = 0.7  # share of the time that a first round of more networks than cores may take
 SLOW = 1.3  # where time is short, a candidate that takes so many times as long as the first one is left out
 MOST = 12  # networks of a forecaster
 SPARE = 1.15  # a round that is estimated to take longer than what is left of the time, by this factor, is not begun
@@ -42,18 +40,16 @@ def compared_with(settings: TrainSettings) -> tuple[str, ...]:
     return settings.baselines if settings.guard else ()
 
 
-def candidates_for(settings: TrainSettings, series: int, lookback: int, longest: int, season: int) -> list[Candidate]:
+def candidates_for(settings: TrainSettings, lookback: int, longest: int, season: int) -> list[Candidate]:
     """The networks that are worth a try, the best bet first; for `--model NAME` only that one.
 
     Parameters
     ----------
-    series : their number
     lookback : steps
     longest : steps of the past that may be looked back at
     season : steps of the shortest season, 1 for none
     """
-    several = FEW if series < FEW_SERIES else KINDS
-    kinds = several if settings.model == AUTO else ((settings.model, "standard"),)
+    kinds = KINDS if settings.model == AUTO else ((settings.model, "standard"),)
     if settings.params or settings.steps:
         kinds = kinds[:1]
     lookbacks = [lookback]
@@ -101,7 +97,7 @@ def train_networks(
     else:
         longest = int(np.median(fitter.spans.train_end)) // 2
         season = fitter.inputs.lags[0] if fitter.inputs.lags else 1
-        candidates = candidates_for(settings, len(fitter.inputs.panel), lookback, longest, season)
+        candidates = candidates_for(settings, lookback, longest, season)
         if settings.steps or settings.members:
             rounds.fixed(candidates[:1] * (settings.members or 1))
         else:
@@ -164,15 +160,14 @@ class _Rounds:
         """The first ones that there is time for, as many as run side by side at the least."""
         left, measure = self._left(), self.deadline is not None
         jobs = self._jobs(len(candidates))
-        found = list[Candidate]()
+        found, total = list[Candidate](), 0.0
         for candidate in candidates:
             cost = self.costs[_key(candidate)] = self.fitter.cost(candidate, left, measure)
-            total = cost + sum(self.costs[_key(one)] for one in found)
-            slow = found and cost > max(SLOW * self.costs[_key(found[0])], left)
-            if not found or (not slow and (total < jobs * left or len(found) < jobs)):
+            quick = cost < max(SLOW * self.costs[_key(candidates[0])], left)
+            # beyond those that fill the cores once, all must come to their end, and leave time for a second round
+            if not found or (quick and len(found) < jobs) or total + cost < ROUND * jobs * left:
                 found.append(candidate)
-            if len(found) >= jobs and total > jobs * left:
-                break
+                total += cost
         return found
 
     def _loss(self, one: Trained) -> float:

@@ -13,6 +13,7 @@ NEAR = 1.1  # networks whose loss is at most so many times that of the best of t
 PARTS = 6  # a blend has up to this many parts
 FEW = 16  # with fewer held-out horizons baselines are compared over the whole past, and a blend has two parts
 ALIKE = 10  # series held out over the same time tell much the same: at most so many of them count
+ALONE = 4.0  # standard errors by which it must win then: some of many series win by chance
 OWN_BLOCKS = 5  # held-out horizons that a series must have for a choice of its own
 
 
@@ -157,5 +158,5 @@ def _for_series(
         own = blocks[:, 0] == one
         if stories(blocks[own]) >= OWN_BLOCKS:
             best = int(losses[:, own].mean(1).argmin())
-            if clearly_better(losses[best, own], kept[own], blocks[own], strict=2.0):
+            if clearly_better(losses[best, own], kept[own], blocks[own], strict=ALONE):
                 shares[one + 1] = single[best]

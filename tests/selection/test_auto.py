@@ -10,12 +10,12 @@ from forecast.series.synthetic import synthesize
 from forecast.settings import TrainSettings
 
 
-def kinds(settings: TrainSettings, series: int = 5, lookback: int = 24, longest: int = 100, season: int = 12) -> list:
-    found = candidates_for(settings, series, lookback, longest, season)
+def kinds(settings: TrainSettings, lookback: int = 24, longest: int = 100, season: int = 12) -> list:
+    found = candidates_for(settings, lookback, longest, season)
     return [(one.model, one.scaling, one.lookback) for one in found]
 
 
-def test_few_long_series_are_given_a_linear_map_and_a_longer_past_too() -> None:
+def test_long_series_are_given_a_longer_past_too() -> None:
     found = kinds(TrainSettings())
     assert found[0] == ("segrnn", "standard", 24)
     assert ("linear", "last", 24) in found
@@ -23,8 +23,7 @@ def test_few_long_series_are_given_a_linear_map_and_a_longer_past_too() -> None:
     assert len(set(found)) == len(found)
 
 
-def test_many_series_or_short_ones_are_given_fewer() -> None:
-    assert all(model != "linear" for model, _, _ in kinds(TrainSettings(), series=500))
+def test_short_series_are_given_no_longer_past() -> None:
     assert {steps for _, _, steps in kinds(TrainSettings(), longest=40)} == {24}
 
 
