@@ -168,6 +168,8 @@ class _Rounds:
             if not found or (quick and len(found) < jobs) or total + cost < ROUND * jobs * left:
                 found.append(candidate)
                 total += cost
+            if len(found) >= jobs and total > ROUND * jobs * left:
+                break
         return found
 
     def _loss(self, one: Trained) -> float:
