@@ -445,3 +445,11 @@ def test_ids_that_lost_their_zeros_are_noticed(forecast: Run, panel_frame: pd.Da
     )
     assert found.code == 0
     assert "without their leading zeros" in found.err
+
+
+def test_joint_intervals_are_wider_and_hold_the_same_point(forecast: Run, store: Path) -> None:
+    plain = forecast("predict", "--artifact", store).frame
+    joint = forecast("predict", "--artifact", store, "--joint").frame
+    assert joint["forecast"].equals(plain["forecast"])
+    assert (joint["lo_80"] <= plain["lo_80"]).all()
+    assert (joint["hi_95"] >= plain["hi_95"]).all()

@@ -67,9 +67,7 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., Any]], Calla
             "-p", name, multiple=True, metavar="KNOB=VALUE", help=help_text, callback=_pairs, expose_value=True
         )
     if kind is bool:
-        return click.option(
-            f"{flag}/--no-{flag[2:]}" if default else flag, name, is_flag=True, default=None, help=help_text
-        )
+        return click.option(f"{flag}/--no-{flag[2:]}", name, is_flag=True, default=None, help=help_text)
     if get_origin(kind) is tuple:
         return click.option(flag, name, multiple=True, metavar="LIST", help=help_text, callback=_items)
     if get_origin(kind) is Literal:
