@@ -12,7 +12,7 @@ from forecast.settings import Knobs
 
 LossName = Literal["quantile", "mae", "mse", "huber"]
 
-REPEATS = 8  # where a day is the season, a week and a day
+REPEATS = 14  # with days for seasons, two weeks
 
 
 @dataclass(frozen=True)
