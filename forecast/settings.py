@@ -107,7 +107,12 @@ class TrainSettings(Knobs):
     budget: float | None = Field(None, gt=0, description="seconds for everything from reading to the saved version")
     steps: int | None = Field(None, ge=1, description="training steps; default by the data")
     plan: str | None = Field(None, description="repeat the plan in this file (an artifact's config.json or its folder)")
-    members: int | None = Field(None, ge=1, le=64, description="networks whose median is the forecast; default 1")
+    members: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="networks of one kind, whose median is its forecast; default as many as there is time for",
+    )
     jobs: int | None = Field(
         None,
         ge=1,

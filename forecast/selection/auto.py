@@ -122,7 +122,8 @@ class _Rounds:
     def run(self, candidates: list[Candidate]) -> None:
         """Train in rounds."""
         todo = self._affordable(candidates)
-        while todo:
+        todo *= self._jobs(PAIR) if len(todo) == 1 else 1  # no core stands idle
+        while True:
             jobs = self._jobs(len(todo))
             each = self._left() / -(-len(todo) // jobs)
             clock = self.deadline is not None
@@ -134,7 +135,7 @@ class _Rounds:
             keep = max(min(PAIR, len(todo)), len(todo) // 2)
             todo = [todo[i] for i in order[:keep]]
             wall = SPARE * sum(self.costs[_key(one)] for one in todo) / self._jobs(len(todo))
-            if wall > self._left() or len(self.members) + len(todo) > MOST or len(candidates) == 1 == self._jobs(2):
+            if wall > self._left() or len(self.members) + len(todo) > MOST:
                 return
 
     def fixed(self, candidates: list[Candidate]) -> None:
