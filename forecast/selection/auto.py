@@ -149,7 +149,7 @@ class _Rounds:
         made, trained = self.fitter.train(
             members,
             first=len(self.members),
-            jobs=self._running(len(members)),
+            jobs=self._running(len(members), sum(self.costs.get(_key(one), PAYS) for one in members)),
             deadline=self.deadline,
             on_step=self.on_step,
         )
@@ -182,11 +182,12 @@ class _Rounds:
 
     def _jobs(self, members: int) -> int:
         """Networks side by side, as planned."""
-        return min(PAIR, members) if self.deadline is None else self._running(members)
+        return min(PAIR, members) if self.deadline is None else self._running(members, self._left())
 
-    def _running(self, members: int) -> int:
+    def _running(self, members: int, seconds: float) -> int:
         """Networks side by side, as this machine can."""
-        wanted = self.fitter.settings.jobs or (cores() if self._left() > PAYS or self.deadline is None else 1)
+        left = seconds if self.deadline is None else self._left()
+        wanted = self.fitter.settings.jobs or (cores() if left > PAYS else 1)
         return max(1, min(wanted, members))
 
 

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 Numbers = NDArray[np.float64]
 
 LEAD = 0.01  # share by which the network, or a blend, must beat what is simpler
-DOUBT = 0.05  # the same for a single held-out horizon; it falls with the root of their number
+DOUBT = 0.1  # the same where a single horizon is held out
+ERRORS = 1.28  # standard errors of the difference by which it must
 NEAR = 1.1  # networks whose loss is at most so many times that of the best of them stay
 PARTS = 6  # a blend has up to this many parts
 FEW = 16  # with fewer held-out horizons baselines are compared over the whole past, and a blend has two parts
@@ -17,26 +18,25 @@ ALONE = 4.0  # standard errors by which it must win then: some of many series wi
 OWN_BLOCKS = 5  # held-out horizons that a series must have for a choice of its own
 
 
-def clearly_better(
-    new: Numbers, old: Numbers, blocks: NDArray[np.int64], doubt: float = 0.0, strict: float = 1.0
-) -> bool:
-    """Whether the losses `new` are lower than `old` by 1 % and by their standard error.
+def clearly_better(new: Numbers, old: Numbers, blocks: NDArray[np.int64], errors: float = ERRORS) -> bool:
+    """Whether the losses `new` are lower than `old` by 1 % and by more than chance may do.
 
     Parameters
     ----------
     new, old : [windows]
     blocks : [windows, 2], the series of each window and the number of its horizon of time
-    strict : standard errors by which they must be lower
-    doubt : share by which they must be lower where there is a single block; it falls with the root of their number
+    errors : standard errors by which they must be lower where there are many blocks; it takes more where there are few
     """
     _, index = np.unique(blocks, axis=0, return_inverse=True)
     index, count = index.ravel(), stories(blocks)
     size = np.bincount(index)
     gain = np.bincount(index, old - new) / size
     level = float((np.bincount(index, old) / size).mean())
-    error = float(gain.std(ddof=1) / np.sqrt(count)) if len(gain) > 1 else 0.0
-    needed = max(LEAD * level, doubt / float(np.sqrt(count)) * level, strict * error)
-    return float(gain.mean()) > needed
+    if count == 1:
+        return float(gain.mean()) > DOUBT * level
+    # close to the 90 % quantile of Student's t: 3.1 standard errors for two blocks, 1.3 for many
+    chance = errors * (1 + 1.4 / (count - 1)) * float(gain.std(ddof=1) / np.sqrt(count))
+    return float(gain.mean()) > max(LEAD * level, chance)
 
 
 def stories(blocks: NDArray[np.int64]) -> int:
@@ -102,7 +102,7 @@ def _for_panel(
     best, kept, parts = baseline, loss(baseline), single
     if networks:
         network = _together(networks, single, loss)
-        if networks == len(single) or clearly_better(loss(network), kept, blocks, DOUBT):
+        if networks == len(single) or clearly_better(loss(network), kept, blocks):
             best, kept = network, loss(network)
         parts = np.stack([network, baseline]) if few else np.stack([network, *single])
     blend = _blend(parts, loss, 2 if few else PARTS)
@@ -158,5 +158,5 @@ def _for_series(
         own = blocks[:, 0] == one
         if stories(blocks[own]) >= OWN_BLOCKS:
             best = int(losses[:, own].mean(1).argmin())
-            if clearly_better(losses[best, own], kept[own], blocks[own], strict=ALONE):
+            if clearly_better(losses[best, own], kept[own], blocks[own], ALONE):
                 shares[one + 1] = single[best]

@@ -126,7 +126,7 @@ def choose_mixture(
         len(networks),
         len(baselines),
         lambda share: judge.losses(np.tensordot(share, medians, 1)),
-        np.stack([numbers - 1, (panel.lengths[places[0]] - places[1] - 1) // horizon], 1),
+        np.stack([numbers - 1, _horizons_of_time(places, horizon)], 1),
         inputs.series,
         lambda share: everywhere.mean(np.tensordot(share, their_points, 1)),
     )
@@ -143,6 +143,19 @@ def choose_mixture(
         memory=memory,
         scores=_scores(networks, labels, scores),
     )
+
+
+def _horizons_of_time(places: Places, horizon: int) -> NDArray[np.int64]:
+    """[windows], windows of a series that lie within one horizon share a number; each number has as many windows."""
+    series, position = places
+    if not len(series):
+        return position
+    starts = np.flatnonzero(np.diff(series, prepend=-1))  # places are in the order of the series, then of time
+    counts = np.diff(starts, append=len(series))
+    oldest, newest = position[starts], position[starts + counts - 1]
+    parts = 1 + np.repeat((newest - oldest) // horizon, counts)
+    share = (position - np.repeat(oldest, counts)) / np.repeat(newest - oldest + 1, counts)
+    return np.asarray((share * parts).astype(np.int64) - parts)  # counted from the newest, -1, backwards
 
 
 def _scores(networks: list[tuple[str, Numbers]], labels: list[str], scores: Numbers) -> dict[str, float]:

@@ -60,7 +60,7 @@ def choose_spans(lengths: NDArray[np.int64], lookback: int, horizon: int, season
     """
     wanted = np.maximum(horizon, np.minimum(lengths // HELD_SHARE, 10 * horizon))
     if len(lengths) < FEW_SERIES:
-        wanted = np.maximum(wanted, np.minimum(lengths // 4, 3 * horizon))
+        wanted = np.maximum(wanted, np.minimum(lengths // 4, 10 * horizon))
     spare = lengths - wanted >= horizon + max(season, min(lookback, 8))
     return Spans(
         first=np.full(len(lengths), max(1, min(lookback // 2, max(season, 8)))),
