@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from forecast.errors import UsageError
+from forecast.errors import UsageError, did_you_mean
 from forecast.evaluation.baselines import AUTOMATIC, BASELINES
+from forecast.models import model_names
 from forecast.selection.judge import Judge
 from forecast.series.spans import MANY
 from forecast.settings import TrainSettings
@@ -83,11 +84,15 @@ def train_networks(
     Raises
     ------
     UsageError
-        If the plan trains another model than the one that was asked for.
+        If there is no such model, or the plan trains another one.
     """
     settings = fitter.settings
     if is_baseline(settings.model):
         return Plan(members=()), []
+    known = [AUTO, *model_names(), *BASELINES, *AUTOMATIC]
+    if settings.model not in known:
+        hint = did_you_mean(settings.model, known)
+        raise UsageError(f"unknown model '{settings.model}'{hint} (models: {', '.join(known)})")
     rounds = _Rounds(fitter, judge, deadline, on_step)
     if plan is not None:
         if settings.model != AUTO and any(member.model != settings.model for member in plan.members):

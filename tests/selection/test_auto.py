@@ -54,3 +54,8 @@ def test_a_budget_trains_in_rounds_and_its_plan_repeats_it(tmp_path: object) -> 
     pd.testing.assert_frame_equal(again.predict(), model.predict(), check_exact=True)
     with pytest.raises(UsageError, match="the plan trains segrnn"):
         Forecaster(horizon=6, plan=path, model="gru").fit(frame)
+
+
+def test_an_unknown_model_is_answered_with_the_nearest_baseline_too() -> None:
+    with pytest.raises(UsageError, match="unknown model 'thetta'; did you mean 'theta'"):
+        Forecaster(model="thetta").fit(synthesize("seasonal", length=80))
