@@ -1,4 +1,4 @@
-"""Read Parquet, a file or a folder, as a frame whose columns keep the types they have there."""
+"""Turn Parquet, a file or a folder, and other columns of Arrow into a frame whose columns keep their types."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -69,9 +69,14 @@ def _from_arrow(open_source: Callable[[], Any], name: str) -> pd.DataFrame:
     try:
         source = open_source()
         columns = source.read() if isinstance(source, pyarrow.parquet.ParquetFile) else source.to_table()
-        frame: pd.DataFrame = columns.to_pandas(types_mapper=_sparing_types(columns).get, date_as_object=False)
+        return arrow_frame(columns)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BadData(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+
+
+def arrow_frame(columns: pa.Table) -> pd.DataFrame:
+    """Turn columns in Arrow's memory into a frame that keeps their types, with gaps too."""
+    frame: pd.DataFrame = columns.to_pandas(types_mapper=_sparing_types(columns).get, date_as_object=False)
     return frame
 
 

@@ -1,0 +1,86 @@
+"""Run a query and take what it returns as a table."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from numbers import Number
+from typing import Any
+
+import pyarrow as pa
+
+from forecast.errors import BadData, UsageError
+from forecast.jobs.databases.opening import transaction
+from forecast.series.arrow import arrow_frame
+from forecast.series.reading import table_from_frame
+from forecast.series.table import Table
+
+CHUNK = 50_000  # rows fetched at once
+
+
+def read(url: str, sql: str, section: str) -> Table:
+    """Run one SELECT; see `forecast.jobs.databases.read_query`."""
+    # as it is: a colon or a percent sign in the query is no placeholder
+    options = {"no_parameters": True, "stream_results": True, "max_row_buffer": CHUNK}
+    with transaction(url, section, "read") as connection:
+        result = connection.exec_driver_sql(sql, execution_options=options)
+        if not result.returns_rows:
+            raise UsageError(f"{section}.sql returns no rows; write one SELECT")
+        names = list(result.keys())
+        chunks: list[list[pa.Array]] = [[] for _ in names]
+        for rows in result.partitions(CHUNK):
+            for name, column, values in zip(names, chunks, zip(*rows, strict=True), strict=True):
+                column.append(_array(values, f"{section}.sql, column '{name}'"))
+    columns = [_joined(arrays) for arrays in chunks]
+    return table_from_frame(arrow_frame(pa.table(columns, names=names)), f"{section}.sql")
+
+
+def _array(values: Sequence[Any], place: str) -> pa.Array:
+    """Values of one column, those of a type that tables do not have as text."""
+    try:
+        array = pa.array(values)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        return _mixed(values, place)
+    kind = array.type
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        raise BadData(f"{place} holds binary data; leave the column out, or convert it in the query")
+    if pa.types.is_decimal(kind):
+        return _decimals(values, kind.scale)
+    known = (
+        pa.types.is_null, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_string,
+        pa.types.is_timestamp, pa.types.is_date,
+    )  # fmt: skip
+    return array if any(test(kind) for test in known) else _texts(values)
+
+
+def _decimals(values: Sequence[Decimal | None], places: int) -> pa.Array:
+    """Decimals as numbers; whole ones, which may be ids, keep all their digits."""
+    if places:
+        return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    try:
+        return pa.array([None if value is None else int(value) for value in values], pa.int64())
+    except OverflowError:
+        return pa.array([None if value is None else str(int(value)) for value in values])
+
+
+def _mixed(values: Sequence[Any], place: str) -> pa.Array:
+    present = [value for value in values if value is not None]
+    if any(isinstance(value, bytes | memoryview) for value in present):
+        raise BadData(f"{place} holds binary data; leave the column out, or convert it in the query")
+    if all(isinstance(value, Number) and not isinstance(value, bool) for value in present):
+        if any(float(value) % 1 != 0 for value in present):  # NaN and infinity too
+            return pa.array([None if value is None else float(value) for value in values], pa.float64())
+        return _texts([None if value is None else int(value) for value in values])
+    return _texts(values)
+
+
+def _texts(values: Sequence[Any]) -> pa.Array:
+    return pa.array([None if value is None else str(value) for value in values], pa.string())
+
+
+def _joined(arrays: list[pa.Array]) -> pa.ChunkedArray:
+    """The pieces of one column, as numbers or else as text where their types differ."""
+    kinds = {array.type for array in arrays} - {pa.null()}
+    if len(kinds) > 1:
+        numeric = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds)
+        kinds = {pa.float64() if numeric else pa.string()}
+    kind = kinds.pop() if kinds else pa.null()
+    return pa.chunked_array([array if array.type == kind else array.cast(kind) for array in arrays], kind)

@@ -1,0 +1,139 @@
+"""Insert or update the rows of a frame in one transaction."""
+
+import io
+import secrets
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import sqlalchemy as sa
+
+from forecast.errors import BadData, UsageError
+from forecast.jobs.databases.opening import dialect_of, transaction
+from forecast.jobs.databases.targets import Target, check_name, execute, prepare, quoted, target_of
+from forecast.series.headers import duplicates, listed
+
+CHUNK = 50_000  # rows sent at once
+
+
+def write(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], section: str) -> int:
+    """Upsert the rows of a frame; see `forecast.jobs.databases.upsert`."""
+    dialect = dialect_of(url, section)
+    senders = {"sqlite": _send_to_sqlite, "postgresql": _send_to_postgresql}
+    if dialect not in senders:
+        raise UsageError(f"{section}.url: forecasts are written to SQLite and PostgreSQL, not to {dialect}")
+    target = target_of(table, section, dialect)
+    columns = _checked(frame, keys, target, dialect)
+    with transaction(url, section, "write") as connection:
+        fitted = prepare(connection, target, columns, keys)
+        if len(fitted):
+            senders[dialect](connection, target, fitted, keys)
+    return len(frame)
+
+
+def _checked(frame: pd.DataFrame, keys: Sequence[str], target: Target, dialect: str) -> pa.Table:
+    """The frame as columns of Arrow, after a look at its names and keys."""
+    names = [str(name) for name in frame.columns]
+    for name in names:
+        check_name(name, f"{target.place}, column", dialect)
+    if twice := duplicates([name.lower() for name in names] if dialect == "sqlite" else names):
+        raise UsageError(f"{target.place}: several columns are called {listed(twice)}; rename them")
+    if not keys or (unknown := [key for key in keys if key not in names]):
+        raise UsageError(f"{target.place}: the keys must be columns, {listed(unknown) if keys else 'one at least'}")
+    arrays = [_array(frame.iloc[:, place], f"{target.place}, column '{name}'") for place, name in enumerate(names)]
+    columns = pa.table(arrays, names=names)
+    for key in keys:
+        if columns[key].null_count:
+            row = pc.index(columns[key].is_null(), True).as_py() + 1
+            raise BadData(f"{target.place}, column '{key}': row {row} has no value, and it is a key")
+    again = frame.set_axis(names, axis=1).duplicated(list(keys)).to_numpy()
+    if again.any():
+        row = int(again.argmax())
+        values = ", ".join(f"{key} {columns[key][row].as_py()}" for key in keys)
+        raise BadData(f"{target.place}: row {row + 1} has the keys of a row before it ({values})")
+    return columns
+
+
+def _array(values: "pd.Series[Any]", place: str) -> pa.ChunkedArray:
+    """A column in Arrow's memory: booleans, 64-bit numbers, dates, times in microseconds or text; NaN is missing."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(values.cat.categories.dtype)
+    try:
+        if isinstance(values.dtype, pd.PeriodDtype):
+            values = values.astype(str).where(values.notna())
+        try:
+            array = pa.array(values, from_pandas=True)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            array = pa.array([None if gone else str(x) for x, gone in zip(values, values.isna(), strict=True)])
+        array = array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+        return array.cast(_stored(array.type))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeEncodeError) as error:
+        raise BadData(f"{place} cannot be stored: {str(error).splitlines()[0]}") from None
+
+
+def _stored(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_integer(kind):
+        return pa.int64()
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return pa.float64()
+    if pa.types.is_timestamp(kind):
+        return pa.timestamp("us", None if kind.tz is None else "UTC")
+    if pa.types.is_boolean(kind) or pa.types.is_date(kind):
+        return pa.bool_() if pa.types.is_boolean(kind) else pa.date32()
+    return pa.string()
+
+
+def _statement(target: Target, names: Sequence[str], keys: Sequence[str], rows: str) -> str:
+    updates = [f"{quoted(name)} = EXCLUDED.{quoted(name)}" for name in names if name not in keys]
+    answer = f"DO UPDATE SET {', '.join(updates)}" if updates else "DO NOTHING"
+    columns = ", ".join(map(quoted, names))
+    return f"INSERT INTO {target.quoted} ({columns}) {rows} ON CONFLICT ({', '.join(map(quoted, keys))}) {answer}"
+
+
+def _send_to_sqlite(connection: sa.Connection, target: Target, columns: pa.Table, keys: Sequence[str]) -> None:
+    names = columns.column_names
+    statement = _statement(target, names, keys, f"VALUES ({', '.join('?' * len(names))})")
+    cursor: Any = connection.connection.cursor()
+    for batch in columns.to_batches(CHUNK):
+        cursor.executemany(statement, zip(*map(_sqlite_values, batch.columns), strict=True))
+    cursor.close()
+
+
+def _sqlite_values(column: pa.Array) -> list[Any]:
+    """Values as SQLite stores them: times as text in ISO 8601, those with a zone in UTC."""
+    if pa.types.is_date(column.type):
+        column = column.cast(pa.string())
+    elif pa.types.is_timestamp(column.type):
+        # one instant has one text, whatever else the column holds: it may be a key
+        column = pc.replace_substring_regex(column.cast(pa.string()), r"\.000000", "")
+        column = pc.replace_substring_regex(column, "Z$", "+00:00")
+    return column.to_pylist()  # type: ignore[no-any-return]
+
+
+def _send_to_postgresql(connection: sa.Connection, target: Target, columns: pa.Table, keys: Sequence[str]) -> None:
+    """All rows to a temporary table first: COPY is many times faster than INSERT."""
+    names = ", ".join(map(quoted, columns.column_names))
+    waiting = f"forecast_{secrets.token_hex(8)}"  # a temporary table goes before another one of its name
+    source = f"SELECT {names} FROM {target.quoted} WITH NO DATA"
+    execute(connection, f"CREATE TEMPORARY TABLE {waiting} ON COMMIT DROP AS {source}")
+    cursor: Any = connection.connection.cursor()
+    with cursor.copy(f"COPY {waiting} ({names}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')") as copy:
+        for piece in _csv(columns):
+            copy.write(piece)
+    cursor.close()
+    # in order, so that two runs at once cannot each wait for a row of the other
+    order = ", ".join(map(quoted, keys))
+    rows = f"SELECT {names} FROM {waiting} ORDER BY {order}"
+    execute(connection, _statement(target, columns.column_names, keys, rows))
+
+
+def _csv(columns: pa.Table) -> Iterator[bytes]:
+    # all but NULL in quotes, so that an empty text is not taken for one
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
+    for batch in columns.to_batches(CHUNK):
+        held = io.BytesIO()
+        pyarrow.csv.write_csv(batch, held, options)
+        yield held.getvalue()
