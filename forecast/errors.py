@@ -13,6 +13,12 @@ class UsageError(ForecastError, ValueError):
     exit_code = 2
 
 
+class StaleData(ForecastError):
+    """The newest value of the table is older than the user allows."""
+
+    exit_code = 4
+
+
 class BadData(ForecastError, ValueError):
     """The table can be opened, and what stands in it cannot be used."""
 

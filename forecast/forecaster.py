@@ -20,6 +20,7 @@ from forecast.engine import Engine, fit_panel
 from forecast.errors import ArtifactRefused, BadData, ForecastError, UsageError
 from forecast.evaluation.backtest import Backtest, Fold, backtest
 from forecast.evaluation.baselines import BASELINES
+from forecast.evaluation.calibration import widened
 from forecast.evaluation.metrics import mase
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS, output_numbers
@@ -67,10 +68,22 @@ class NotFitted(ForecastError, NotFittedError):
 
 @dataclass(frozen=True)
 class Forecasts:
-    """A table of forecasts, and the series that get none with the reason: ``{("store 7",): "missing"}``."""
+    """A table of forecasts, and what it was made from.
+
+    Attributes
+    ----------
+    frame : as `Forecaster.predict` returns it
+    skipped : series that get no forecast, with the reason: ``{("store 7",): "missing"}``
+    panel : what was forecast from
+    series : [series], those of the panel that get a forecast, in the order of the frame
+    quantiles : [series, horizon, levels], before any factor
+    """
 
     frame: pd.DataFrame
     skipped: dict[tuple[str, ...], str]
+    panel: Panel
+    series: NDArray[np.int64]
+    quantiles: NDArray[np.float64]
 
 
 class Forecaster(NestedParams, BaseEstimator):
@@ -276,19 +289,28 @@ class Forecaster(NestedParams, BaseEstimator):
         origin: str | None = None,
         horizon: int | None = None,
         output: OutputSettings | None = None,
+        on_panel: Callable[[Panel], NDArray[np.float64] | None] | None = None,
     ) -> Forecasts:
-        """As `predict`, with all output settings, and with the series that get no forecast."""
+        """As `predict`, with all output settings, and with the series that get no forecast.
+
+        Parameters
+        ----------
+        on_panel : is given what will be forecast from; may return factors [levels] by which the distance of each
+            quantile from the median grows, or raise to stop
+        """
         fitted = self._check_fitted()
         config, output = fitted.config, output or OutputSettings()
         horizon = self._horizon(horizon)
         panel = self._panel(X, future, origin)
         given = X if future is None else future
         require_known(panel, config.table, horizon, "the saved table" if given is None else _table(given).name)
+        factors = None if on_panel is None else on_panel(panel)
         words = np.array(panel.status)
         series = panel.order[~np.isin(words[panel.order], SKIPPED)]
         quantiles = self.engine_.quantiles(panel, series, joint=output.joint)[:, :horizon]
         columns = ["forecast", *interval_columns(output.levels)]
-        numbers = output_numbers(quantiles, config.levels, output)
+        shown = quantiles if factors is None else widened(quantiles, factors)
+        numbers = output_numbers(shown, config.levels, output)
         calendar = calendar_of(config.table)
         positions = panel.origins[series][:, None] + 1 + np.arange(horizon)
         times = format_positions(config.table, calendar, positions.ravel())
@@ -303,7 +325,8 @@ class Forecaster(NestedParams, BaseEstimator):
             frame = guard_formulas(frame, config.table.ids)
         skipped = {panel.ids[i]: str(words[i]) for i in np.flatnonzero(np.isin(words, SKIPPED))}
         gone = set(fitted.history.ids) - set(panel.ids)
-        return Forecasts(frame, {**skipped, **dict.fromkeys(sorted(gone), "gone")})
+        skipped |= dict.fromkeys(sorted(gone), "gone")
+        return Forecasts(frame, skipped, panel, series, quantiles)
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE of the forecasts over the rows of `X` after the end of the fit; higher is better.
@@ -403,6 +426,41 @@ class Forecaster(NestedParams, BaseEstimator):
             panel, schema, fits, origins, levels, refit=rolling.refit and not frozen, jobs=jobs, on_fold=on_fold
         )
         return replace(found, missing=missing)
+
+    def against(self, other: "Forecaster", X: Data) -> tuple[float, float] | None:
+        """Mean loss of this forecaster and of an older one on what this fit held out and the older one never saw.
+
+        Both fits are judged by the measure of this one, on the steps that lie after the end of the older fit.
+
+        Parameters
+        ----------
+        other : a forecaster of the same series and horizon, fitted earlier
+        X : the table of this fit
+
+        Returns
+        -------
+        The two losses; None where there is no such step, or the two cannot be compared.
+        """
+        held, config = self._check_fitted().mixture.held_out, self.fitted_.config
+        old = other._check_fitted()
+        if held is None or old.config.horizon != config.horizon or old.config.table.calendar != config.table.calendar:
+            return None
+        panel = other._panel(_table(X), None, None)
+        rank, end = _places_of(panel.ids), _places_of(old.history.ids)
+        ids = [self.fitted_.history.ids[i] for i in held.series]
+        series = np.array([rank.get(one, -1) for one in ids], np.int64)
+        seen = np.array([old.history.origins[end[one]] if one in end else -(2**62) for one in ids], np.int64)
+        position = held.first - panel.starts[series]
+        fresh = held.observed & (held.first[:, None] + np.arange(config.horizon) > seen[:, None])
+        usable = (series >= 0) & (position > 0) & (position <= panel.lengths[series]) & fresh.any(1)
+        if not usable.any():
+            return None
+        quantiles = other.engine_.quantiles(panel, series[usable], position[usable])
+        theirs = quantiles[..., old.config.levels.index(0.5)]
+        own = held.select(usable, fresh)
+        pair = np.stack([own.losses(own.points), own.losses(theirs)])
+        told = np.isfinite(pair).all(0)
+        return (float(pair[0, told].mean()), float(pair[1, told].mean())) if told.any() else None
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
         """The weight that an attention model gives to each step of the past, a row per series and step.
@@ -546,6 +604,10 @@ class Forecaster(NestedParams, BaseEstimator):
                 len(origins),
                 self.fitted_.config.train_end,
             )
+
+
+def _places_of(ids: tuple[Names, ...]) -> dict[Names, int]:
+    return {one: place for place, one in enumerate(ids)}
 
 
 def _table(data: Data) -> Table:

@@ -1,12 +1,38 @@
 """Every shared knob, declared once: default, bounds, choices and help stand on one field."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from forecast.errors import UsageError, did_you_mean
 
 Names = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
+
+
+_SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+
+def _check_duration(text: str) -> str:
+    seconds_of(text)
+    return text
+
+
+Duration = Annotated[str, AfterValidator(_check_duration)]
+
+
+def seconds_of(duration: str) -> float:
+    """Seconds of a duration such as 90min, 36h, 2d or 1w.
+
+    Raises
+    ------
+    ValueError
+        If it is not written so.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d|w)", duration.strip())
+    if found is None:
+        raise ValueError("a duration is written as a number and s, min, h, d or w, such as 36h or 2d")
+    return float(found[1]) * _SECONDS[found[2]]
 
 
 class Knobs(BaseModel):
@@ -33,7 +59,8 @@ class Knobs(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             place = f"{first['loc'][0]}={first['input']!r}: " if first["loc"] else ""
-            raise UsageError(f"{where}{place}{first['msg'].lower()}") from None
+            reason = first["msg"].removeprefix("Value error, ").lower()
+            raise UsageError(f"{where}{place}{reason}") from None
 
 
 class TextSettings(Knobs):
@@ -141,6 +168,19 @@ class BacktestSettings(Knobs):
     )
     step: int | None = Field(None, ge=1, description="steps between two origins; default one horizon")
     refit: bool = Field(False, description="fit at each origin; default one fit at the oldest, frozen for the others")
+
+
+class CheckSettings(Knobs):
+    """What must hold of tonight's table before it is forecast from."""
+
+    warn_after: Duration | None = Field(
+        None, description="age of the newest value, such as 36h or 2d, from which on a warning is given"
+    )
+    error_after: Duration | None = Field(
+        None,
+        description="age of the newest value, such as 3d, from which on nothing is forecast: exit 4",
+    )
+    require_all: bool = Field(False, description="exit with 3 where a series of the fit is not in the table")
 
 
 class OutputSettings(Knobs):

@@ -4,8 +4,17 @@ from pathlib import Path
 
 import pytest
 
+from forecast.jobs.pipeline import JobSettings, SinkSettings, SourceSettings
 from forecast.models import model_names
-from forecast.settings import BacktestSettings, Knobs, OutputSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import (
+    BacktestSettings,
+    CheckSettings,
+    Knobs,
+    OutputSettings,
+    TableSettings,
+    TextSettings,
+    TrainSettings,
+)
 
 README = Path(__file__).parents[1] / "README.md"
 
@@ -17,6 +26,7 @@ def settings_tables() -> str:
         TableSettings: "fit, backtest, score, inspect",
         TextSettings: "fit, predict, backtest, score, inspect",
         OutputSettings: "predict",
+        CheckSettings: "predict, run",
         BacktestSettings: "backtest",
     }
     head = "| flag | default | meaning |\n|---|---|---|\n"
@@ -48,3 +58,12 @@ def test_the_tables_of_settings_are_the_settings() -> None:
 @pytest.mark.parametrize("name", model_names())
 def test_every_model_has_a_row(name: str) -> None:
     assert f"| `{name}`" in README.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("group", [JobSettings, SourceSettings, SinkSettings])
+def test_the_keys_of_pipelines_are_the_settings(group: type[Knobs]) -> None:
+    written = (README.parent / "pipelines" / "README.md").read_text(encoding="utf-8")
+    for name in set(group.model_fields) - set(TextSettings.model_fields):
+        field = group.model_fields[name]
+        default = "" if field.default is None else f"{field.default}"
+        assert f"| `{name}` | {default} | {field.description} |" in written

@@ -56,7 +56,7 @@ def dump_manifest(files: Mapping[str, bytes], version: str, created: str) -> byt
         created=created,
         hash=combined_hash({name: entry.sha256 for name, entry in entries.items()}),
         files=entries,
-        packages={"python": platform.python_version(), **_installed()},
+        packages={"python": platform.python_version(), **installed()},
     )
     return dump_json(manifest.model_dump())
 
@@ -92,7 +92,8 @@ def _parse_manifest(data: bytes, shown: str) -> Manifest:
     return manifest
 
 
-def _installed() -> dict[str, str]:
+def installed() -> dict[str, str]:
+    """Versions of the packages that forecasts depend on, as far as they are installed."""
     found = {}
     for name in _PACKAGES:
         try:

@@ -5,7 +5,6 @@ import hashlib
 import logging
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from forecast.artifacts.files import open_without_links, read_file, refused, remove
-from forecast.artifacts.format import LIMITS, MANIFEST, Contents, decode, encode
+from forecast.artifacts.format import LIMITS, MANIFEST, Contents, combined_hash, decode, encode
 from forecast.artifacts.manifest import Manifest, dump_manifest, load_manifest, saved_at, version_id
 from forecast.durable import (
     TEMPORARY,
@@ -111,6 +110,11 @@ class Store:
                     continue
                 found.append(_info(manifest))
         return found
+
+    @property
+    def empty(self) -> bool:
+        """Whether no version is live: there is no pointer, or no store."""
+        return not os.path.lexists(self.path / POINTER)
 
     def current(self) -> str:
         """Return the id of the live version; raises as `load` does."""
@@ -221,7 +225,12 @@ class Writer:
         self._store = store
 
     def save(
-        self, contents: Contents, keep: int = 5, created: datetime | None = None, promote: bool = True
+        self,
+        contents: Contents,
+        keep: int = 5,
+        created: datetime | None = None,
+        promote: bool = True,
+        reuse: bool = False,
     ) -> VersionInfo:
         """Write a new version, make it the live one, and prune old ones.
 
@@ -232,6 +241,7 @@ class Writer:
         created : when it was fitted, with its zone; now by default. A time before that of the newest version is moved
             behind it, so that ids sort in the order of saving whatever the clock does
         promote : whether the new version becomes the live one
+        reuse : where a version with the same hash is there already, take that one instead of writing another
 
         Raises
         ------
@@ -244,11 +254,14 @@ class Writer:
             raise UsageError(f"--keep {keep}: at least 1 version has to stay")
         files = encode(contents)
         ids, before = self._versions_before()
+        digest = combined_hash({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+        if reuse and (same := self._same(digest)) is not None:
+            return self.promote(same.id) if promote else same
         created = (created or datetime.now(UTC)).astimezone(UTC)
         newest = saved_at(ids[-1]) if ids else None
         if newest is not None and created <= newest:
             created = newest + timedelta(microseconds=1)
-        version = version_id(created, secrets.token_hex(4))
+        version = version_id(created, digest[:8])
         manifest = dump_manifest(files, version, created.isoformat())
         self._write(version, files | {MANIFEST: manifest})
         if promote:
@@ -275,6 +288,13 @@ class Writer:
             except ArtifactRefused as error:
                 log.warning("the pointer is replaced, since it is of no use: %s", error)
                 return ids, None
+
+    def _same(self, digest: str) -> VersionInfo | None:
+        """The newest version with this hash."""
+        try:
+            return next((one for one in reversed(self._store.versions()) if one.hash == digest), None)
+        except ArtifactRefused:  # a damaged version stands in no way of a new one
+            return None
 
     def _write(self, version: str, files: dict[str, bytes]) -> None:
         target = self._store.path / version

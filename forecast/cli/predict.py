@@ -1,11 +1,16 @@
 """Forecast what comes next, by a saved forecaster."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from forecast.cli._console import say, style_options
 from forecast.cli._data import artifact_option, load, write
 from forecast.cli._options import Given, settings_options
-from forecast.settings import OutputSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from forecast.series.panel import Panel
 
 
 @click.command()
@@ -16,10 +21,11 @@ from forecast.settings import OutputSettings, TableSettings, TextSettings, Train
 @click.option("--horizon", type=int, help="fewer steps than at fit")
 @click.option("--origin", metavar="TIME", help="forecast from this time of DATA; later values are not used")
 @click.option("--future", metavar="FILE", help="table of the columns that are known in advance")
-@click.option("--require-all", is_flag=True, help="exit with 3 where a series of the fit is not in DATA")
+@click.option("--as-of", metavar="TIME", help="the instant that the age of the data is told at  [default: now]")
 @style_options
 @settings_options(
     OutputSettings,
+    CheckSettings,
     TextSettings,
     single={"device": TrainSettings, "strict": TableSettings, "on_duplicate": TableSettings},
 )
@@ -31,24 +37,33 @@ def command(
     horizon: int | None,
     origin: str | None,
     future: str | None,
-    require_all: bool,
+    as_of: str | None,
     given: Given,
 ) -> int:
     """Forecast what comes after the series seen at fit, or after those of DATA, new ids included.
 
     Nothing is trained, and the store is only read.
     """
-    shape = given.of(OutputSettings)
+    shape, checks = given.of(OutputSettings), given.of(CheckSettings)
     from forecast.forecaster import Forecaster
+    from forecast.jobs.checks import age, check_age
+    from forecast.jobs.instant import parse_as_of
 
-    text = given.of(TextSettings)
+    instant, text = parse_as_of(as_of), given.of(TextSettings)
     forecaster = Forecaster.load(artifact, version, given.of(TrainSettings).device)
     forecaster.set_params(**given.of(TableSettings).model_dump(include={"strict", "on_duplicate"} & set(given.values)))
     table = None if data is None else load(data, text)[0]
     later = None if future is None else load(future, text)[0]
-    found = forecaster.forecast(table, future=later, origin=origin, horizon=horizon, output=shape)
+
+    def look(panel: "Panel") -> None:
+        name = data or artifact
+        check_age(age(panel, forecaster.schema_, instant), checks, name)
+
+    found = forecaster.forecast(table, future=later, origin=origin, horizon=horizon, output=shape, on_panel=look)
     write(found.frame, output)
-    lost = {one: word for one, word in found.skipped.items() if word == "missing" or (require_all and word == "gone")}
+    lost = {
+        one: word for one, word in found.skipped.items() if word == "missing" or (checks.require_all and word == "gone")
+    }
     if lost:
         names = ", ".join("/".join(one) for one in list(lost)[:10]) + (", ..." if len(lost) > 10 else "")
         say(f"{len(lost)} series got no forecast: {names}", "warning")

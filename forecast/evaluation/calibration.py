@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,12 +72,12 @@ def calibrate(
         mirror = len(levels) - 1 - place
         share = levels[mirror] - levels[place]
         scores = np.maximum(-beyond[..., place], beyond[..., mirror])
-        aim = _adapted(scores, observed, share) if adaptive else share
+        aim = adapted_share(scores, observed, share) if adaptive else share
         for step in range(horizon):
             near = slice(max(0, step - NEIGHBOURS), step + NEIGHBOURS + 1)
             seen = scores[:, near][observed[:, near]]
             if len(seen):
-                score = _score(seen, aim)
+                score = score_at(seen, aim)
                 margins[step, mirror] = score if inwards else max(0.0, score)
                 margins[step, place] = -margins[step, mirror]
     below = np.array([(beyond[..., place] <= 0)[observed].mean() for place in range(len(levels))])
@@ -124,17 +125,13 @@ def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers) -> Numbers:
     margins : [horizon, levels]
     scale : [windows]; a window of scale 0 never moved, and its quantiles stay where they are
     """
-    moved = quantiles + margins * half_widths(quantiles, scale)
-    middle = moved.shape[-1] // 2
-    upper = np.maximum.accumulate(moved[..., middle:], -1)
-    lower = np.minimum.accumulate(moved[..., middle::-1], -1)[..., ::-1]
-    return np.concatenate([lower[..., :-1], upper], -1)
+    return _ordered(quantiles + margins * half_widths(quantiles, scale))
 
 
-def widened(quantiles: Numbers, factors: NDArray[np.float32]) -> Numbers:
-    """Quantiles whose distance from the median is multiplied, [..., levels]; for intervals that hold whole paths."""
+def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
+    """Quantiles whose distance from the median is multiplied, in order again, [..., levels]."""
     middle = quantiles[..., quantiles.shape[-1] // 2, None]
-    return np.asarray(middle + (quantiles - middle) * factors)
+    return _ordered(np.asarray(middle + (quantiles - middle) * factors))
 
 
 def say_few_scores(windows: int, interval: float) -> None:
@@ -149,7 +146,15 @@ def say_few_scores(windows: int, interval: float) -> None:
         )
 
 
-def _score(scores: Numbers, share: float) -> float:
+def _ordered(quantiles: Numbers) -> Numbers:
+    """Quantiles put in order, outwards from the middle one, which stays, [..., levels]."""
+    middle = quantiles.shape[-1] // 2
+    upper = np.maximum.accumulate(quantiles[..., middle:], -1)
+    lower = np.minimum.accumulate(quantiles[..., middle::-1], -1)[..., ::-1]
+    return np.concatenate([lower[..., :-1], upper], -1)
+
+
+def score_at(scores: Numbers, share: float) -> float:
     """The score that `share` of new values stays below, one more value counted than was seen."""
     rank = min(len(scores), int(np.ceil(share * (len(scores) + 1))))
     return float(np.partition(scores, rank - 1)[rank - 1])
@@ -160,7 +165,7 @@ def _largest_share(values: Numbers) -> float:
     return float(counts.max() / len(values))
 
 
-def _adapted(scores: Numbers, observed: NDArray[np.bool_], share: float) -> float:
+def adapted_share(scores: Numbers, observed: NDArray[np.bool_], share: float) -> float:
     """The share to aim at after all windows, which are in the order of time, [windows, horizon].
 
     It starts at `share` and moves after each window by what that window missed beyond 1 - share.
@@ -172,7 +177,7 @@ def _adapted(scores: Numbers, observed: NDArray[np.bool_], share: float) -> floa
         seen = past[:now][observed[:now]]
         new = past[now][observed[now]]
         if len(seen) and len(new):
-            missed = float((new > _score(seen, aim)).mean())
+            missed = float((new > score_at(seen, aim)).mean())
             aim = float(np.clip(aim + RATE * (missed - (1 - share)), share / 2, 1 - (1 - share) / 4))
     return aim
 
@@ -190,5 +195,5 @@ def _joint(
         up = np.maximum(quantiles[..., mirror] - centre, 1e-12)
         down = np.maximum(centre - quantiles[..., place], 1e-12)
         reach = np.where(observed, np.maximum((actual - centre) / up, (centre - actual) / down), -np.inf).max(1)[rows]
-        factors[place] = factors[mirror] = max(1.0, _score(reach, levels[mirror] - levels[place]))
+        factors[place] = factors[mirror] = max(1.0, score_at(reach, levels[mirror] - levels[place]))
     return factors.astype(np.float32)

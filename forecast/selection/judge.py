@@ -1,6 +1,6 @@
 """What forecasts of given windows are worth: their loss against what came."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 import numpy as np
@@ -54,6 +54,58 @@ class Judge:
         """The mean loss; NaN where it cannot be told."""
         found = self.losses(points)
         return float(np.nanmean(found)) if np.isfinite(found).any() else float("nan")
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a fit made of the windows that it held out, in the target's own unit.
+
+    Attributes
+    ----------
+    series : [windows], as indices into the ids of the fit
+    first : [windows], grid position of the first step
+    points, actual, observed : [windows, horizon]
+    unit : [windows], see `window_losses`
+    metric : the measure
+    """
+
+    series: NDArray[np.int64]
+    first: NDArray[np.int64]
+    points: Numbers
+    actual: Numbers
+    observed: NDArray[np.bool_]
+    unit: Numbers
+    metric: MetricName
+
+    @classmethod
+    def of(cls, judge: Judge, inputs: Inputs, points: Numbers) -> Self:
+        """Forecasts `points` [windows, horizon] of a judge's windows, in the unit of the panel's values."""
+        series, position = judge.places
+        return cls(
+            inputs.numbers[series] - 1,
+            inputs.panel.starts[series] + position,
+            undo_power(points, judge.power),
+            undo_power(judge.actual, judge.power),
+            judge.observed,
+            judge.unit,
+            judge.metric,
+        )
+
+    def select(self, windows: NDArray[np.bool_], observed: NDArray[np.bool_]) -> Self:
+        """Some of the windows, and of their steps."""
+        return replace(
+            self,
+            series=self.series[windows],
+            first=self.first[windows],
+            points=self.points[windows],
+            actual=self.actual[windows],
+            observed=observed[windows],
+            unit=self.unit[windows],
+        )
+
+    def losses(self, points: Numbers) -> Numbers:
+        """The loss of forecasts [windows, horizon] of these windows, [windows]; NaN where it cannot be told."""
+        return window_losses(points, self.actual, self.observed, self.unit, self.metric)
 
 
 def window_losses(

@@ -15,7 +15,7 @@ from forecast.selection.components import (
     past_places,
 )
 from forecast.selection.guard import choose
-from forecast.selection.judge import Judge
+from forecast.selection.judge import HeldOut, Judge
 from forecast.training.inputs import Inputs
 from forecast.training.members import Places
 from forecast.training.plan import Candidate
@@ -39,6 +39,7 @@ class Mixture:
     lookback : steps that the window's scale is taken from
     memory : steps that a baseline looks back
     scores : mean loss of each component on held-out windows, and of what was chosen
+    held_out : what the mixture made of them; after a fit only, no version holds it
     """
 
     components: tuple[str, ...]
@@ -49,6 +50,7 @@ class Mixture:
     lookback: int
     memory: int
     scores: dict[str, float]
+    held_out: HeldOut | None = None
 
     def names(self, numbers: NDArray[np.int64]) -> list[str]:
         """What forecasts series, given by their numbers at fit from 1, 0 for one that was not there."""
@@ -142,6 +144,7 @@ def choose_mixture(
         lookback=lookback,
         memory=memory,
         scores=_scores(networks, labels, scores),
+        held_out=HeldOut.of(judge, inputs, mixed[..., levels.index(0.5)]) if len(places[0]) else None,
     )
 
 
@@ -169,9 +172,13 @@ def _scores(networks: list[tuple[str, Numbers]], labels: list[str], scores: Numb
     return {**named, **together, CHOSEN: float(scores[-1])}
 
 
+def base_name(label: str) -> str:
+    """The name of the baseline that a component's label belongs to: seasonal-naive for seasonal-naive-24."""
+    return label if label in (*BASELINES, *AUTOMATIC) else label.rpartition("-")[0]
+
+
 def _named(label: str, lags: tuple[int, ...]) -> Baseline:
-    name = label if label in (*BASELINES, *AUTOMATIC) else label.rpartition("-")[0]
-    for found in baselines_of((name,), lags):
+    for found in baselines_of((base_name(label),), lags):
         if found.label == label:
             return found
     raise ValueError(f"no baseline '{label}' for these seasons")

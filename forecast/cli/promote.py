@@ -1,0 +1,20 @@
+"""Make a version of a store the live one."""
+
+import click
+
+from forecast.cli._console import say, style_options
+from forecast.cli._data import artifact_option
+
+
+@click.command()
+@click.argument("version")
+@artifact_option
+@click.option("--wait", type=click.FloatRange(0), default=0.0, help="seconds to wait for a run that holds the store")
+@style_options
+def command(version: str, artifact: str, wait: float) -> int:
+    """Make VERSION the live one, after a look through all its files; `forecast versions` lists them."""
+    from forecast.jobs.life import promote
+
+    promote(artifact, version, wait)
+    say(f"live     {artifact}/{version}")
+    return 0

@@ -1,0 +1,60 @@
+"""Run a job from its pipeline file, for cron."""
+
+import json
+
+import click
+
+from forecast.cli._console import progress_bar, say, style_options
+from forecast.errors import UsageError
+
+
+@click.command()
+@click.argument("job", required=False)
+@click.option("--as-of", metavar="TIME", help="the instant to run as of; nothing later is read  [default: now]")
+@click.option("--resume", is_flag=True, help="go on with a fit that was stopped")
+@click.option("--wait", type=click.FloatRange(0), help="seconds to wait for another run that holds the store")
+@click.option("--check", is_flag=True, help="check the file, and do nothing")
+@click.option("--schema", is_flag=True, help="print the JSON schema of pipeline files, for editors")
+@click.option("--json", "as_json", is_flag=True, help="print the record of the run to stdout")
+@style_options
+def command(
+    job: str | None, as_of: str | None, resume: bool, wait: float | None, check: bool, schema: bool, as_json: bool
+) -> int:
+    """Run JOB, a pipeline file: read, fit when due, check, forecast, write, record.
+
+    All of it happens or nothing; running it again with the same --as-of leaves the same forecasts.
+    """
+    from forecast.jobs.pipeline import Pipeline, read_pipeline
+
+    if schema:
+        click.echo(json.dumps(Pipeline.model_json_schema(), indent=2))
+        return 0
+    if job is None:
+        raise UsageError("name a pipeline file: forecast run JOB.toml")
+    pipeline = read_pipeline(job)
+    if check:
+        say(f"{job}: the file is valid; {_summary(pipeline)}")
+        return 0
+    from forecast.jobs.run import run_job
+
+    if wait is not None:
+        pipeline = pipeline.model_copy(update={"wait": wait})
+    with progress_bar() as on_step:
+        record = run_job(pipeline, file=job, as_of=as_of, resume=resume, on_step=on_step)
+    if as_json:
+        click.echo(record.model_dump_json(indent=2))
+    where = " and ".join(str(record.output[name]) for name in ("path", "table") if name in record.output)
+    say(f"done     {record.counts['rows']:,} forecasts of {record.counts['series']:,} series to {where}")
+    say(f"run      {record.id} by {record.version}, {record.seconds:.1f} s")
+    return record.exit_code
+
+
+def _summary(pipeline: object) -> str:
+    """What a pipeline does, in a line."""
+    from forecast.jobs.pipeline import Pipeline
+
+    if not isinstance(pipeline, Pipeline):
+        raise TypeError("a Pipeline is expected")
+    source = pipeline.source.path or "a query"
+    sinks = [one for one in (pipeline.sink.path, pipeline.sink.table) if one]
+    return f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {' and '.join(sinks)}"

@@ -1,0 +1,137 @@
+"""Checks of tonight's table before anything is forecast from it: its age, and whether it still looks as at fit."""
+
+import logging
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import StaleData
+from forecast.jobs.instant import on_clock
+from forecast.series.building import calendar_of
+from forecast.series.panel import Panel
+from forecast.series.schema import Schema
+from forecast.settings import CheckSettings, seconds_of
+
+log = logging.getLogger("forecast")
+
+LEAST = 30  # new values, from which on drift is measured
+DRIFT, CHANCE = 0.4, 1e-4  # Kolmogorov-Smirnov statistic and p-value from which on a warning is given
+MISSING = 0.2  # share of the newest values that are missing beyond what the fit saw, from which on a warning is given
+
+
+def age(panel: Panel, schema: Schema, instant: datetime) -> float | None:
+    """Seconds from the end of the newest observed period to an instant; None where times are steps."""
+    now = on_clock(instant, schema.time_format)
+    if now is None or schema.layout == "rows":
+        return None
+    newest = panel.origins - panel.silent()
+    return float(now - calendar_of(schema).times(newest.max(keepdims=True) + 1)[0])
+
+
+def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
+    """Warn of a table that is old, and refuse one that is too old.
+
+    Parameters
+    ----------
+    seconds : its age, None where it has none
+    name : of the table
+
+    Raises
+    ------
+    StaleData
+        If it is as old as `limits.error_after`, or older.
+    """
+    if seconds is None:
+        return
+    text = f"{name}: the newest value is {shown(seconds)} old"
+    if limits.error_after is not None and seconds >= seconds_of(limits.error_after):
+        raise StaleData(f"{text}, and --error-after is {limits.error_after}; nothing was forecast")
+    if limits.warn_after is not None and seconds >= seconds_of(limits.warn_after):
+        log.warning("%s (--warn-after %s)", text, limits.warn_after)
+
+
+def shown(seconds: float) -> str:
+    """A length of time for people: 3.2 days."""
+    for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if abs(seconds) >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str, float]:
+    """Compare what came since the fit with what the fit saw last, and warn where they look different.
+
+    Compared are the changes over a season, in units of each series' own mean change at fit, so that neither level nor
+    trend nor season counts as drift (two-sample Kolmogorov-Smirnov test), and the shares of missing values.
+
+    Parameters
+    ----------
+    panel : tonight's
+    fitted : the tail of each series as the fit saw it
+    season : steps, 1 for none
+    name : of the table
+
+    Returns
+    -------
+    ``{"statistic": ..., "values": ..., "missing": ...}``; without a statistic where too few values are new.
+    """
+    from scipy.stats import ks_2samp
+
+    place = {one: i for i, one in enumerate(fitted.ids)}
+    before = np.array([place.get(one, -1) for one in panel.ids], np.int64)
+    rows = np.flatnonzero(before >= 0)
+    if not len(rows):
+        return {}
+    end = np.full(len(panel), 2**62, np.int64)
+    end[rows] = fitted.origins[before[rows]]
+    old, old_series, _ = _changes(fitted, season)
+    unit = _mean_by(np.abs(old), old_series, len(fitted))
+    new, new_series, position = _changes(panel, season)
+    fresh = position > end[new_series]
+    new, new_series = new[fresh], before[new_series[fresh]]
+    old, old_series = old[unit[old_series] > 0], old_series[unit[old_series] > 0]
+    new, new_series = new[unit[new_series] > 0], new_series[unit[new_series] > 0]
+    found = {"values": float(len(new)), "missing": _missing(panel, end)}
+    if found["missing"] > MISSING + _missing(fitted, np.full(len(fitted), -(2**62))):
+        log.warning(
+            "%s: %.0f %% of the values since the fit are missing, more than at fit", name, 100 * found["missing"]
+        )
+    if len(new) < LEAST or len(old) < LEAST:
+        return found
+    test = ks_2samp(old / unit[old_series], new / unit[new_series])
+    found["statistic"] = float(test.statistic)
+    if test.statistic > DRIFT and test.pvalue < CHANCE:
+        log.warning(
+            "%s: the %d values since the fit change in another way than those before (Kolmogorov-Smirnov statistic "
+            "%.2f); has the source changed? Fit again if it has",
+            name,
+            len(new),
+            test.statistic,
+        )
+    return found
+
+
+def _changes(panel: Panel, season: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """Changes over a season between observed past values, the series of each, and its grid position."""
+    sizes = np.diff(panel.offsets)
+    series = np.repeat(np.arange(len(panel)), sizes)
+    step = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], sizes)
+    later = np.flatnonzero((step >= season) & panel.observed)
+    later = later[panel.observed[later - season]]
+    change = panel.values[later].astype(np.float64) - panel.values[later - season]
+    return change, series[later], (panel.starts[series] + step)[later]
+
+
+def _mean_by(values: NDArray[np.float64], series: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    total = np.bincount(series, values, count)
+    return np.asarray(total / np.maximum(np.bincount(series, minlength=count), 1))
+
+
+def _missing(panel: Panel, after: NDArray[np.int64]) -> float:
+    """Share of the past slots that lie after a grid position of each series [series] and are not observed."""
+    sizes = np.diff(panel.offsets)
+    series = np.repeat(np.arange(len(panel)), sizes)
+    step = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], sizes)
+    past = (step < panel.lengths[series]) & (panel.starts[series] + step > after[series])
+    return float((~panel.observed[past]).mean()) if past.any() else 0.0

@@ -1,0 +1,78 @@
+"""The instant that a run stands at: nothing later is read."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from forecast.errors import BadData, UsageError
+from forecast.series.schema import Schema, TimeFormat
+from forecast.series.table import Table
+from forecast.series.times import parse_times
+
+STEPS = "integer"  # the kind of times that are steps: no instant can be compared with them
+
+
+def parse_as_of(text: str | None) -> datetime:
+    """The instant of a run, in whole seconds, with its zone; now where nothing is given.
+
+    Parameters
+    ----------
+    text : ISO 8601; without a zone it is read on the clock of this machine
+
+    Raises
+    ------
+    UsageError
+        If it is no time.
+    """
+    if text is None:
+        return datetime.now(UTC).replace(microsecond=0)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).replace(microsecond=0)
+    except (ValueError, OverflowError):
+        raise UsageError(f"as_of {text}: is not a time; write it as 2024-01-31T06:00:00, with +00:00 for UTC") from None
+
+
+def as_text(instant: datetime) -> str:
+    """The instant as records write it; texts sort as instants do."""
+    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def on_clock(instant: datetime, time_format: TimeFormat) -> int | None:
+    """The instant in seconds on the clock of a table: UTC where that has a zone, else this machine's wall clock.
+
+    None for a table whose times are steps.
+    """
+    if time_format.kind == STEPS:
+        return None
+    if time_format.zone is not None:
+        return int(instant.timestamp())
+    return int(instant.astimezone().replace(tzinfo=UTC).timestamp())
+
+
+def until(table: Table, schema: Schema, instant: datetime) -> Table:
+    """The table as it could be known at an instant: no row later than that, but for columns known in advance.
+
+    A later row keeps these columns, and its targets are blank.
+
+    Raises
+    ------
+    BadData
+        If no row is left.
+    """
+    end = on_clock(instant, schema.time_format)
+    if schema.layout == "rows" or end is None:
+        return table
+    late = parse_times(table, schema.time, schema).instants > end
+    if not late.any():
+        return table
+    if late.all():
+        raise BadData(f"{table.name}: every row lies after {as_text(instant)}, the instant that the run stands at")
+    if not schema.known:
+        lines = None if table.lines is None else table.lines[~late]
+        return replace(table, frame=table.frame.loc[~late].reset_index(drop=True), lines=lines)
+    frame = table.frame.copy()
+    blank = [name for name in (schema.target, *schema.series, *schema.past) if name in frame.columns]
+    for name in blank:
+        frame[name] = frame[name].where(~late, "" if table.text else np.nan)
+    return replace(table, frame=frame)

@@ -1,0 +1,304 @@
+"""The ledger: what each run of a job forecast, which versions it fitted, and how its forecasts did since."""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.durable import make_directory
+from forecast.errors import ArtifactRefused, Busy, CannotCreate, NoInput, StorageFailure
+
+FOLDER = ".runs"  # after the name of the store
+FILE = "ledger.db"
+SERIES = 2_000  # whose forecasts are kept of each run; more are thinned out evenly
+RUNS = 200  # of a job, whose forecasts are kept; scores and records stay
+BUSY = 30.0  # seconds to wait for another process that writes
+
+Row = tuple[Any, ...]
+Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+# plain SQL that SQLite and PostgreSQL share
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS forecast_runs (job TEXT NOT NULL, as_of TEXT NOT NULL, exit_code INTEGER NOT NULL, "
+    "record TEXT NOT NULL, PRIMARY KEY (job, as_of))",
+    "CREATE TABLE IF NOT EXISTS forecast_fits (job TEXT NOT NULL, as_of TEXT NOT NULL, version TEXT NOT NULL, "
+    "promoted INTEGER NOT NULL, reason TEXT NOT NULL, settings TEXT NOT NULL, PRIMARY KEY (job, as_of))",
+    "CREATE TABLE IF NOT EXISTS forecast_values (job TEXT NOT NULL, as_of TEXT NOT NULL, series TEXT NOT NULL, "
+    "step INTEGER NOT NULL, instant BIGINT NOT NULL, forecast DOUBLE PRECISION NOT NULL, lo_80 DOUBLE PRECISION, "
+    "hi_80 DOUBLE PRECISION, lo_95 DOUBLE PRECISION, hi_95 DOUBLE PRECISION, unit DOUBLE PRECISION, "
+    "PRIMARY KEY (job, as_of, series, step))",
+    "CREATE TABLE IF NOT EXISTS forecast_scores (job TEXT NOT NULL, as_of TEXT NOT NULL, day TEXT NOT NULL, "
+    "count INTEGER NOT NULL, mase DOUBLE PRECISION, bias DOUBLE PRECISION, coverage_80 DOUBLE PRECISION, "
+    "coverage_95 DOUBLE PRECISION, PRIMARY KEY (job, as_of, day))",
+)
+
+
+class Connection(Protocol):
+    """One transaction of a database."""
+
+    def execute(self, sql: str, parameters: Values = ...) -> list[Row]:
+        """Run a statement with named parameters, for each of a list of them; return the rows it gives."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Forecasts of a run, or of several, one value each.
+
+    Attributes
+    ----------
+    as_of : [values], of its run
+    series : [values], its ids as JSON
+    step, instant : [values], step of the horizon from 1, and its time on the clock of the table
+    numbers : [values, 5], forecast, lo_80, hi_80, lo_95, hi_95
+    unit : [values], in-sample error of the seasonal naive forecast of its series
+    """
+
+    as_of: NDArray[np.str_]
+    series: NDArray[np.str_]
+    step: NDArray[np.int64]
+    instant: NDArray[np.int64]
+    numbers: NDArray[np.float64]
+    unit: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.step)
+
+
+@dataclass(frozen=True)
+class FitEntry:
+    """One fit of a job: when, which version, whether it was promoted and why, and a digest of its settings."""
+
+    as_of: str
+    version: str
+    promoted: bool
+    reason: str
+    settings: str
+
+
+@dataclass(frozen=True)
+class DayScore:
+    """How forecasts of one day did; `bias` in units of the seasonal error, above 0 where forecasts were too high."""
+
+    day: str
+    count: int
+    mase: float | None
+    bias: float | None
+    coverage_80: float | None
+    coverage_95: float | None
+
+
+def runs_folder(store: str) -> Path:
+    """Where the ledger and the last record of a store lie."""
+    return Path(f"{store.rstrip('/')}{FOLDER}")
+
+
+@contextmanager
+def open_file(path: Path, create: bool = True) -> Iterator["Connection"]:
+    """One transaction of the ledger in a file: kept when the block ends, undone when it raises.
+
+    Parameters
+    ----------
+    create : make the file, and its folder, where they are missing
+
+    Raises
+    ------
+    NoInput
+        If the file is missing, and not to be made.
+    Busy
+        If another process writes for longer than half a minute.
+    CannotCreate, StorageFailure
+        If it cannot be made, read or written.
+    ArtifactRefused
+        If the file is no ledger, or damaged.
+    """
+    if create:
+        make_directory(path.parent)
+    elif not path.exists():
+        raise NoInput(f"{path}: there is no ledger; `forecast run` makes it")
+    try:
+        connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
+    except sqlite3.Error as error:
+        raise _meaning(error, path) from error
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE" if create else "BEGIN")
+        yield _File(connection)
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise _meaning(error, path) from error
+    finally:
+        connection.close()
+
+
+class _File:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def execute(self, sql: str, parameters: Values = ()) -> list[Row]:
+        if isinstance(parameters, Mapping):
+            return self._connection.execute(sql, dict(parameters)).fetchall()
+        if not parameters:
+            return self._connection.execute(sql).fetchall()
+        self._connection.executemany(sql, [dict(one) for one in parameters])
+        return []
+
+
+def _meaning(error: sqlite3.Error, path: Path) -> Exception:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return Busy(f"{path}: another process writes to it; try again later")
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return ArtifactRefused(f"{path}: is no ledger, or damaged ({error}); move it away, and a new one is begun")
+    if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
+        return CannotCreate(f"{path}: cannot be opened for writing ({error}); check the folder and its permissions")
+    return StorageFailure(f"{path}: {error}; check the disk and its free space, then run again")
+
+
+class Ledger:
+    """The ledger of one job; each method opens one transaction of its own.
+
+    Parameters
+    ----------
+    job : its name
+    connect : opens a transaction
+    """
+
+    def __init__(self, job: str, connect: "Connect") -> None:
+        self.job = job
+        self._connect = connect
+
+    @contextmanager
+    def _open(self) -> Iterator[Connection]:
+        with self._connect() as connection:
+            for table in _TABLES:
+                connection.execute(table)
+            yield connection
+
+    def add_fit(self, entry: FitEntry) -> None:
+        """Record a fit; one of the same instant is replaced."""
+        columns = ("job", "as_of", "version", "promoted", "reason", "settings")
+        values = {"job": self.job, **vars(entry), "promoted": int(entry.promoted)}
+        with self._open() as connection:
+            connection.execute(_upsert("forecast_fits", columns, 2), values)
+
+    def fits(self, until: str) -> list[FitEntry]:
+        """The fits up to and with an instant, oldest first."""
+        sql = (
+            "SELECT as_of, version, promoted, reason, settings FROM forecast_fits "
+            "WHERE job = :job AND as_of <= :until ORDER BY as_of"
+        )
+        with self._open() as connection:
+            rows = connection.execute(sql, {"job": self.job, "until": until})
+        return [FitEntry(as_of, version, bool(promoted), why, used) for as_of, version, promoted, why, used in rows]
+
+    def add_run(self, as_of: str, exit_code: int, record: str, kept: Kept | None, scores: list[DayScore]) -> None:
+        """Record a run with its forecasts and what it found of earlier ones; one of the same instant is replaced."""
+        key = {"job": self.job, "as_of": as_of}
+        with self._open() as connection:
+            run = {**key, "exit_code": exit_code, "record": record}
+            connection.execute(_upsert("forecast_runs", tuple(run), 2), run)
+            if kept is None:
+                return
+            for table in ("forecast_values", "forecast_scores"):
+                connection.execute(f"DELETE FROM {table} WHERE job = :job AND as_of = :as_of", key)
+            names = ("forecast", "lo_80", "hi_80", "lo_95", "hi_95")
+            places = zip(kept.series.tolist(), kept.step.tolist(), kept.instant.tolist(), strict=True)
+            numbers = zip(kept.numbers.tolist(), kept.unit.tolist(), strict=True)
+            rows = [
+                {**key, "series": one, "step": step, "instant": instant, **dict(zip(names, row, strict=True)),
+                 "unit": unit if unit == unit else None}  # NaN is no number of every database
+                for (one, step, instant), (row, unit) in zip(places, numbers, strict=True)
+            ]  # fmt: skip
+            if rows:
+                connection.execute(_insert("forecast_values", tuple(rows[0])), rows)
+            days = [{**key, **vars(one)} for one in scores]
+            if days:
+                connection.execute(_insert("forecast_scores", tuple(days[0])), days)
+            self._prune(connection)
+
+    def runs(self, count: int, until: str = "9") -> list[tuple[str, int, dict[str, Any]]]:
+        """The newest runs, newest first: the instant, the exit code and the record."""
+        sql = (
+            "SELECT as_of, exit_code, record FROM forecast_runs WHERE job = :job AND as_of <= :until "
+            "ORDER BY as_of DESC LIMIT :count"
+        )
+        with self._open() as connection:
+            rows = connection.execute(sql, {"job": self.job, "until": until, "count": count})
+        return [(as_of, code, json.loads(record)) for as_of, code, record in rows]
+
+    def forecasts(self, before: str, runs: int) -> Kept:
+        """The forecasts of the newest `runs` runs before an instant."""
+        sql = (
+            "SELECT as_of, series, step, instant, forecast, lo_80, hi_80, lo_95, hi_95, unit FROM forecast_values "
+            "WHERE job = :job AND as_of < :before AND as_of >= COALESCE((SELECT MIN(as_of) FROM (SELECT DISTINCT as_of "
+            "FROM forecast_values WHERE job = :job AND as_of < :before ORDER BY as_of DESC LIMIT :runs) AS newest), '')"
+            " ORDER BY as_of, series, step"
+        )
+        with self._open() as connection:
+            rows = connection.execute(sql, {"job": self.job, "before": before, "runs": runs})
+        columns = list(zip(*rows, strict=True)) or [()] * 10
+        return Kept(
+            np.array(columns[0], np.str_),
+            np.array(columns[1], np.str_),
+            np.array(columns[2], np.int64),
+            np.array(columns[3], np.int64),
+            np.array(columns[4:9], np.float64).T.reshape(-1, 5),
+            np.array(columns[9], np.float64),
+        )
+
+    def days(self, count: int, before: str = "9") -> list[DayScore]:
+        """The scores of the newest days, newest first, each as the newest run before an instant found it."""
+        sql = (
+            "SELECT day, count, mase, bias, coverage_80, coverage_95 FROM forecast_scores AS found WHERE job = :job "
+            "AND as_of = (SELECT MAX(as_of) FROM forecast_scores WHERE job = :job AND day = found.day "
+            "AND as_of < :before) ORDER BY day DESC LIMIT :count"
+        )
+        with self._open() as connection:
+            rows = connection.execute(sql, {"job": self.job, "count": count, "before": before})
+        return [DayScore(*row) for row in rows]
+
+    def mark(self, version: str, promoted: bool, reason: str) -> None:
+        """Note that a fit was promoted, or not, after all."""
+        sql = "UPDATE forecast_fits SET promoted = :promoted, reason = :reason WHERE job = :job AND version = :version"
+        values = {"job": self.job, "version": version, "promoted": int(promoted), "reason": reason}
+        with self._open() as connection:
+            connection.execute(sql, values)
+
+    def jobs(self) -> list[str]:
+        """Names of all jobs that wrote here."""
+        with self._open() as connection:
+            return [name for (name,) in connection.execute("SELECT DISTINCT job FROM forecast_runs ORDER BY job")]
+
+    def _prune(self, connection: Connection) -> None:
+        """Drop forecasts of runs that are too old to be looked at."""
+        sql = (
+            "DELETE FROM forecast_values WHERE job = :job AND as_of < (SELECT MIN(as_of) FROM (SELECT DISTINCT as_of "
+            "FROM forecast_values WHERE job = :job ORDER BY as_of DESC LIMIT :runs) AS newest)"
+        )
+        connection.execute(sql, {"job": self.job, "runs": RUNS})
+
+
+class Connect(Protocol):
+    """Opens one transaction."""
+
+    def __call__(self) -> AbstractContextManager[Connection]: ...
+
+
+def series_text(ids: tuple[str, ...]) -> str:
+    """The ids of a series as the ledger writes them."""
+    return json.dumps(ids, ensure_ascii=False, separators=(",", ":"))
+
+
+def _insert(table: str, columns: tuple[str, ...]) -> str:
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(f':{name}' for name in columns)})"
+
+
+def _upsert(table: str, columns: tuple[str, ...], keys: int) -> str:
+    changed = ", ".join(f"{name} = excluded.{name}" for name in columns[keys:])
+    return f"{_insert(table, columns)} ON CONFLICT ({', '.join(columns[:keys])}) DO UPDATE SET {changed}"

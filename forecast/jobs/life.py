@@ -1,0 +1,168 @@
+"""The life of a store: its versions, which one is live, and how its jobs have been doing."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from forecast.artifacts.store import Store
+from forecast.errors import NoInput
+from forecast.jobs.checks import shown
+from forecast.jobs.ledger import FILE, DayScore, Ledger, open_file, runs_folder
+from forecast.settings import seconds_of
+
+GATED, ROLLED_BACK, BY_HAND = "not promoted", "rolled back", "promoted by hand"
+DAYS = 14  # of scores that a status shows
+
+FINE, PARTIAL, STALE = 0, 3, 4
+
+
+def versions_of(artifact: str) -> list[dict[str, Any]]:
+    """The versions of a store, oldest first: id, hash, time, whether it is live, and what its jobs said of it.
+
+    Raises
+    ------
+    NoInput
+        If there is no store.
+    ArtifactRefused
+        If it is damaged.
+    """
+    store = Store(artifact)
+    live = store.current()
+    notes = {}
+    for ledger in _ledgers(artifact):
+        for fit in ledger.fits("9"):
+            notes[fit.version] = f"{ledger.job}: {'' if fit.promoted else f'{GATED}: '}{fit.reason}"
+    return [
+        {
+            "version": one.id,
+            "hash": one.hash,
+            "created": one.created.isoformat(),
+            "live": one.id == live,
+            "note": notes.get(one.id, ""),
+        }
+        for one in store.versions()
+    ]
+
+
+def promote(artifact: str, version: str, wait: float = 0.0) -> None:
+    """Make a version the live one, and note it in the ledger.
+
+    Raises
+    ------
+    NoInput, UsageError, ArtifactRefused, Busy
+        As the store does.
+    """
+    store = Store(artifact)
+    store.load(version)  # refused before a lock is taken, and before a folder could be made
+    with store.lock(wait) as writer:
+        writer.promote(version)
+        for ledger in _ledgers(artifact):
+            ledger.mark(version, True, BY_HAND)
+
+
+def rollback(artifact: str, wait: float = 0.0) -> tuple[str, str]:
+    """Make the version before the live one live; versions that a gate kept back are passed over.
+
+    Returns
+    -------
+    The version that was live, and the one that is.
+
+    Raises
+    ------
+    NoInput
+        If there is none before it.
+    """
+    store = Store(artifact)
+    store.current()
+    with store.lock(wait) as writer:
+        live = store.current()
+        refused = {fit.version for ledger in _ledgers(artifact) for fit in ledger.fits("9") if not fit.promoted}
+        older = [one.id for one in store.versions() if one.id < live and one.id not in refused]
+        if not older:
+            raise NoInput(f"{artifact}: there is no version before {live} to go back to")
+        writer.promote(older[-1])
+        for ledger in _ledgers(artifact):
+            ledger.mark(live, False, ROLLED_BACK)
+    return live, older[-1]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a job has been doing.
+
+    Attributes
+    ----------
+    job : its name
+    code : 0 all is well, 3 the newest run failed or was partial, 4 its data are stale
+    said : why, in words
+    live : version
+    data_end, data_age : of the newest run that read data; seconds now
+    runs : newest first: as_of, exit_code, version, seconds, error
+    days : newest first
+    """
+
+    job: str
+    code: int
+    said: str
+    live: str | None
+    data_end: str | None
+    data_age: float | None
+    runs: list[dict[str, Any]]
+    days: list[DayScore]
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, as plain values."""
+        return asdict(self)
+
+
+def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Status:
+    """How a job has been doing, by its ledger.
+
+    Raises
+    ------
+    NoInput
+        If it has never run.
+    """
+    found = ledger.runs(runs)
+    if not found:
+        raise NoInput(f"job '{ledger.job}' has not run yet; run `forecast run JOB.toml`")
+    _, code, newest = found[0]
+    read = next((record for _, _, record in found if record.get("data_age") is not None), {})
+    age = read.get("data_age")
+    if age is not None:
+        age += (now - datetime.fromisoformat(read["as_of"])).total_seconds()
+    limit = read.get("limits", {}).get("error_after")
+    if code == STALE or (age is not None and limit is not None and age >= seconds_of(limit)):
+        verdict, said = STALE, f"the data are {shown(age)} old" if age is not None else "the data are stale"
+    elif code != FINE:
+        verdict, said = PARTIAL, newest.get("error") or "some series got no forecast"
+    else:
+        verdict, said = FINE, "all is well"
+    names = ("as_of", "exit_code", "version", "seconds", "error", "fit", "warnings", "intervals")
+    live = None if Store(store).empty else Store(store).current()
+    shown_runs = [{name: record.get(name) for name in names} for _, _, record in found]
+    return Status(ledger.job, verdict, said, live, read.get("data_end"), age, shown_runs, ledger.days(DAYS))
+
+
+def ledgers_of(artifact: str) -> list[Ledger]:
+    """The ledgers of all jobs that ran with a store.
+
+    Raises
+    ------
+    NoInput
+        If none did.
+    """
+    found = _ledgers(artifact)
+    if not found:
+        raise NoInput(f"{runs_folder(artifact)}: no job has run with this store; see `forecast run --help`")
+    return found
+
+
+def _ledgers(artifact: str) -> list[Ledger]:
+    path = runs_folder(str(Path(artifact))) / FILE
+    if not path.exists():
+        return []
+    connect = partial(open_file, path)
+    return [Ledger(job, connect) for job in Ledger("", connect).jobs()]

@@ -1,0 +1,214 @@
+"""A pipeline file: what a job reads, fits, checks and writes, as TOML whose keys are the settings."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from forecast.errors import NoInput, UsageError, did_you_mean
+from forecast.series.files import SYNTHETIC, check_output
+from forecast.settings import CheckSettings, Knobs, OutputSettings, TableSettings, TextSettings, TrainSettings
+
+_REFIT = r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?"
+_VARIABLE = re.compile(r"\$\{(\w+)\}")
+_SQLITE = "sqlite:///"
+
+
+def _refit_text(given: object) -> object:
+    return f"every {given} days" if type(given) is int else given
+
+
+class JobSettings(Knobs):
+    """What a job is called, where it keeps its versions, and when it fits anew."""
+
+    name: str | None = Field(None, description="name of the job in the ledger; default the file's name")
+    store: str = Field("forecast-model", description="folder of the saved versions; the ledger lies in STORE.runs")
+    refit: Annotated[str, BeforeValidator(_refit_text), Field(pattern=f"^({_REFIT})$")] = Field(
+        "weekly",
+        description="when to fit anew: never, daily, weekly, 'every N days' or 'when worse'; a first run always fits",
+    )
+    as_of: str | None = Field(None, description="the instant that the job runs as of; default now")
+    keep: int = Field(5, ge=1, description="versions that stay in the store")
+    wait: float = Field(0.0, ge=0, description="seconds to wait for another run that holds the store")
+    ledger: Literal["store", "sink"] = Field(
+        "store", description="where runs and their scores are kept: STORE.runs/ledger.db, or the database of the sink"
+    )
+    ping: str | None = Field(
+        None, description="URL that is told of start (URL/start), success (URL) and failure (URL/fail)"
+    )
+
+
+class SourceSettings(TextSettings):
+    """Where tonight's table comes from."""
+
+    path: str | None = Field(None, description="a CSV or Parquet file, a folder of Parquet files, or synth:KIND")
+    url: str | None = Field(None, description="a database, as SQLAlchemy writes it: postgresql+psycopg://host/name")
+    sql: str | None = Field(None, description="the query whose rows are the table; needs url")
+    future: str | None = Field(None, description="a file of the columns that are known in advance")
+
+
+class SinkSettings(Knobs):
+    """Where the forecasts go."""
+
+    path: str | None = Field(None, description="a .csv or .parquet file, replaced all at once")
+    url: str | None = Field(None, description="a database, as SQLAlchemy writes it")
+    table: str | None = Field(
+        None,
+        description="table of that database: rows are added or replaced by ids, time and origin; may name a schema",
+    )
+
+
+class Pipeline(JobSettings):
+    """A job, as its file says."""
+
+    source: SourceSettings = Field(description="where tonight's table comes from")
+    table: TableSettings = Field(TableSettings(), description="how it becomes series")
+    train: TrainSettings = Field(TrainSettings(), description="what is trained")
+    output: OutputSettings = Field(OutputSettings(), description="what the forecasts hold")
+    sink: SinkSettings = Field(description="where they go")
+    checks: CheckSettings = Field(CheckSettings(), description="what must hold before")
+
+
+SECTIONS: dict[str, type[Knobs]] = {
+    "source": SourceSettings,
+    "table": TableSettings,
+    "train": TrainSettings,
+    "output": OutputSettings,
+    "sink": SinkSettings,
+    "checks": CheckSettings,
+}
+
+
+def read_pipeline(path: str) -> Pipeline:
+    """Read and check a pipeline file; relative paths in it start at its folder.
+
+    Raises
+    ------
+    NoInput
+        If there is no such file.
+    UsageError
+        If it is no TOML, a key is unknown (with the nearest one of all its tables), a value is out of bounds, an
+        environment variable that it names is not set, or it names no source or no sink.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NoInput(f"{path} does not exist; give the path of a pipeline file (.toml)") from None
+    except OSError as error:
+        raise NoInput(f"{path} cannot be opened: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: is not UTF-8 text, as TOML must be") from None
+    try:
+        given = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise UsageError(f"{path}: is not valid TOML: {error}") from None
+    where = f"{path}: "
+    groups = {}
+    for name in [key for key in given if key in SECTIONS]:
+        values = given.pop(name)
+        if not isinstance(values, dict):
+            raise UsageError(f"{where}'{name}' is a table of settings: write [{name}] on a line of its own")
+        groups[name] = _checked(SECTIONS[name], values, f"{where}[{name}] ")
+    top = _checked(JobSettings, given, where)
+    for name in ("source", "sink"):
+        if name not in groups:
+            raise UsageError(f"{where}the table [{name}] is missing: {_USES[name]}")
+    found = Pipeline(**{name: getattr(top, name) for name in JobSettings.model_fields}, **groups)
+    _refuse_half(found, where)
+    return _at(found, file.resolve().parent).model_copy(update={"name": found.name or file.stem})
+
+
+_USES = {
+    "source": "give it a path, or a url and sql",
+    "sink": "give it a path, or a url and a table, or both",
+}
+
+
+def _checked(group: type[Knobs], values: dict[str, Any], where: str) -> Any:
+    """The settings of one table of the file."""
+    for name in values:
+        if name not in group.model_fields:
+            raise UsageError(f"{where}unknown key '{name}'{_hint(name)} (`forecast run --schema` prints all keys)")
+    return group.check({name: _expanded(value, f"{where}{name}") for name, value in values.items()}, where)
+
+
+def _hint(name: str) -> str:
+    """The nearest key of all tables, and where it belongs."""
+    homes = {key: f" in [{section}]" for section, group in SECTIONS.items() for key in group.model_fields}
+    homes |= dict.fromkeys(JobSettings.model_fields, " at the top, before the first [table]")
+    homes |= {section: f" as a table: [{section}]" for section in SECTIONS if section not in homes}
+    if name in homes:
+        return f"; it belongs{homes[name].replace(' as a table', ' to the file as a table')}"
+    hint = did_you_mean(name, list(homes))
+    key = hint.partition("'")[2].partition("'")[0]
+    return f"{hint.removesuffix('?')}{homes[key]}?" if key else ""
+
+
+def _expanded(value: Any, where: str) -> Any:
+    """A value with ${NAME} replaced by the environment variable of that name."""
+    if isinstance(value, dict):
+        return {name: _expanded(item, f"{where}.{name}") for name, item in value.items()}
+    if isinstance(value, list):
+        return [_expanded(item, where) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def variable(found: re.Match[str]) -> str:
+        if found[1] not in os.environ:
+            raise UsageError(f"{where}: the environment variable {found[1]} is not set")
+        return os.environ[found[1]]
+
+    return _VARIABLE.sub(variable, value)
+
+
+def _refuse_half(found: Pipeline, where: str) -> None:
+    source, sink = found.source, found.sink
+    if (source.path is None) == (source.sql is None):
+        raise UsageError(f"{where}[source] {_USES['source']}, not both and not neither")
+    if (source.sql is None) != (source.url is None):
+        raise UsageError(f"{where}[source] url and sql go together")
+    if sink.path is None and sink.table is None:
+        raise UsageError(f"{where}[sink] {_USES['sink']}")
+    if (sink.table is None) != (sink.url is None):
+        raise UsageError(f"{where}[sink] url and table go together")
+    if found.ledger == "sink" and sink.url is None:
+        raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
+    if sink.path is not None:
+        check_output(sink.path)
+
+
+def _at(found: Pipeline, folder: Path) -> Pipeline:
+    """The pipeline with its relative paths made absolute."""
+
+    def path(given: str | None) -> str | None:
+        if given is None or given.startswith(SYNTHETIC) or given == "-":
+            return given
+        return os.path.normpath(folder / Path(given).expanduser())
+
+    def url(given: str | None) -> str | None:
+        if given is None or not given.startswith(_SQLITE) or given.startswith((f"{_SQLITE}/", f"{_SQLITE}:")):
+            return given
+        return f"{_SQLITE}{folder / given.removeprefix(_SQLITE)}"
+
+    source, sink, train = found.source, found.sink, found.train
+    return found.model_copy(
+        update={
+            "store": path(found.store),
+            "source": source.model_copy(
+                update={"path": path(source.path), "future": path(source.future), "url": url(source.url)}
+            ),
+            "sink": sink.model_copy(update={"path": path(sink.path), "url": url(sink.url)}),
+            "train": train.model_copy(update={"plan": path(train.plan)}),
+        }
+    )
+
+
+def refit_days(refit: str) -> float | None:
+    """Days between two fits; None where the calendar does not decide."""
+    if refit in ("never", "when worse"):
+        return None
+    return {"daily": 1.0, "weekly": 7.0}.get(refit) or float(refit.split()[1])

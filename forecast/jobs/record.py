@@ -1,0 +1,105 @@
+"""What a run leaves in writing: one JSON object, in run.json and as a line of the ledger."""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from forecast.artifacts.manifest import installed
+
+FILE = "run.json"
+
+
+class Record(BaseModel):
+    """One run of a job.
+
+    Attributes
+    ----------
+    id : job and instant; running the job again at that instant replaces the record
+    as_of, started, finished : UTC
+    exit_code, error : as the command ended
+    input : name, rows, sha256 of the file or of what the query gave
+    data_end : end of the newest observed period, on the clock of the table; data_age in seconds at `as_of`
+    version, hash : of the artifact that forecast; train_end, the newest time that it was fitted to
+    fit : whether it was fitted in this run, why, and whether it was promoted
+    counts : series and rows of the forecast, series skipped
+    intervals : factors by which the 80 and 95 % intervals were moved
+    drift : what the comparison with the fit gave
+    output : file and table written, and the sha256 of the file
+    limits : of the age of the data
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    job: str
+    as_of: str
+    started: str
+    finished: str = ""
+    seconds: float = 0.0
+    exit_code: int = 1
+    error: str | None = None
+    pipeline_sha256: str | None = None
+    input: dict[str, Any] = {}
+    data_end: str | None = None
+    data_age: float | None = None
+    version: str | None = None
+    hash: str | None = None
+    train_end: str | None = None
+    fit: dict[str, Any] = {}
+    counts: dict[str, int] = {}
+    skipped: dict[str, str] = {}
+    intervals: tuple[float, float] = (1.0, 1.0)
+    drift: dict[str, float] = {}
+    scores: list[dict[str, Any]] = []
+    output: dict[str, Any] = {}
+    limits: dict[str, str | None] = {}
+    warnings: list[str] = []
+    packages: dict[str, str] = {}
+
+
+def new_record(job: str, as_of: str, started: str) -> Record:
+    """A record that is to be filled in."""
+    return Record(id=f"{job}/{as_of}", job=job, as_of=as_of, started=started, packages=installed())
+
+
+def sha256_of_file(path: str) -> str | None:
+    """The sha256 of an ordinary file; None of anything else."""
+    if not Path(path).is_file():
+        return None
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_frame(frame: pd.DataFrame) -> str:
+    """A sha256 of the values and names of a frame."""
+    digest = hashlib.sha256("\n".join(map(str, frame.columns)).encode())
+    digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
+    return digest.hexdigest()
+
+
+@contextmanager
+def warnings_into(texts: list[str]) -> Iterator[None]:
+    """Collect the warnings of the block, each once; a warning that comes again is not said again either."""
+
+    class Once(logging.Filter):
+        def filter(self, record: logging.LogRecord) -> bool:
+            if record.levelno < logging.WARNING:
+                return True
+            text = record.getMessage()
+            new = text not in texts
+            if new:
+                texts.append(text)
+            return new
+
+    logger, once = logging.getLogger("forecast"), Once()
+    logger.addFilter(once)
+    try:
+        yield
+    finally:
+        logger.removeFilter(once)

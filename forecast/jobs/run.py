@@ -1,0 +1,307 @@
+"""One run of a job: read, check, fit when due, forecast, write, record; all of it or nothing."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.artifacts.fitted import to_contents
+from forecast.artifacts.store import Store, Writer
+from forecast.durable import make_directory, replace_file
+from forecast.errors import ForecastError
+from forecast.forecaster import Forecaster, Forecasts
+from forecast.jobs import databases
+from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
+from forecast.jobs.checks import age, check_age, check_drift
+from forecast.jobs.instant import as_text, parse_as_of, until
+from forecast.jobs.ledger import FILE, Ledger, open_file, runs_folder
+from forecast.jobs.ping import ping
+from forecast.jobs.pipeline import Pipeline
+from forecast.jobs.record import FILE as RECORD
+from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into
+from forecast.jobs.refit import Live, entry, judge, reason_to_fit, serving
+from forecast.series.building import build_panel, calendar_of, format_positions
+from forecast.series.detection import infer_schema
+from forecast.series.files import load_table, write_frame
+from forecast.series.panel import Panel
+from forecast.series.schema import Schema
+from forecast.series.table import Table
+from forecast.settings import TextSettings
+from forecast.training.inputs import numbers_in
+from forecast.training.loop import Progress
+
+log = logging.getLogger("forecast")
+
+
+def run_job(
+    pipeline: Pipeline,
+    *,
+    file: str | None = None,
+    as_of: str | None = None,
+    resume: bool = False,
+    on_step: Callable[[Progress], None] | None = None,
+) -> Record:
+    """Run a job once.
+
+    The store is held from start to end. The sink's table is written in one transaction, then its file is replaced,
+    then the ledger gets its entry; a run that ends in between is repaired by running it again with its `as_of`.
+
+    Parameters
+    ----------
+    file : the pipeline file, whose sha256 the record holds
+    as_of : the instant that the run stands at; default that of the pipeline, else now
+    resume : go on with a fit that was stopped
+    on_step : is given the progress of a fit after each training step
+
+    Returns
+    -------
+    The record of the run, as it stands in the ledger.
+
+    Raises
+    ------
+    ForecastError
+        As reading, fitting, predicting and writing do; the record says so too. Busy, if another run holds the store.
+    """
+    instant = parse_as_of(as_of or pipeline.as_of)
+    store, ledger = Store(pipeline.store), ledger_of(pipeline)
+    with store.lock(pipeline.wait) as writer:
+        record = new_record(pipeline.name or "job", as_text(instant), as_text(datetime.now(UTC)))
+        record.pipeline_sha256 = None if file is None else sha256_of_file(file)
+        ping(pipeline.ping, "start")
+        with _recorded(record, ledger, pipeline):
+            _Run(pipeline, instant, record, store, writer, ledger, resume, on_step).go()
+    return record
+
+
+def ledger_of(pipeline: Pipeline) -> Ledger:
+    """The ledger of a job: the file beside its store, or in the database of its sink."""
+    if pipeline.ledger == "sink" and pipeline.sink.url is not None:
+        return Ledger(pipeline.name or "job", partial(databases.connect, pipeline.sink.url))
+    return Ledger(pipeline.name or "job", partial(open_file, runs_folder(pipeline.store) / FILE))
+
+
+@contextmanager
+def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[None]:
+    """Write the record of a run that fails, and tell the ping how it ended."""
+    begun = time.monotonic()
+    try:
+        with warnings_into(record.warnings):
+            yield
+    except BaseException as error:
+        record.error = str(error).split("\n")[0]
+        record.exit_code = error.exit_code if isinstance(error, ForecastError) else 1
+        _finish(record, begun)
+        try:
+            ledger.add_run(record.as_of, record.exit_code, record.model_dump_json(), None, [])
+            _write(record, pipeline)
+        except ForecastError as other:  # the error on its way matters more
+            log.warning("the failure could not be recorded: %s", other)
+        ping(pipeline.ping, "fail", record.error)
+        raise
+    _finish(record, begun)
+    _write(record, pipeline)
+    ping(pipeline.ping, "" if record.exit_code == 0 else "fail", record.model_dump_json(include={"counts", "warnings"}))
+
+
+def _finish(record: Record, begun: float) -> None:
+    record.seconds = round(time.monotonic() - begun, 3)
+    record.finished = as_text(datetime.now(UTC))
+
+
+def _write(record: Record, pipeline: Pipeline) -> None:
+    path = runs_folder(pipeline.store) / RECORD
+    make_directory(path.parent)
+    replace_file(path, (record.model_dump_json(indent=2) + "\n").encode())
+
+
+class _Run:
+    """The stages of a run, in their order, and what they hand on."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        instant: datetime,
+        record: Record,
+        store: Store,
+        writer: Writer,
+        ledger: Ledger,
+        resume: bool,
+        on_step: Callable[[Progress], None] | None,
+    ) -> None:
+        self.pipeline, self.instant, self.record = pipeline, instant, record
+        self.store, self.writer, self.ledger = store, writer, ledger
+        self.resume, self.on_step = resume, on_step
+        self.matched: Matched | None = None
+
+    def go(self) -> None:
+        """Run them."""
+        record, begun = self.record, time.monotonic()
+        table, defaults = self._read()
+        live = serving(self.store, self.ledger, self.instant)
+        reason = reason_to_fit(self.pipeline, live, self.ledger, self.instant)
+        table = self._until(table, live, reason is not None, defaults)
+        if reason is not None:
+            self._check_age_first(table, live)
+            live = self._fit(table, live, reason, defaults)
+        elif live is not None:
+            self._recall_fit()
+        if live is None:
+            raise ForecastError("a job has no version to forecast with")  # a fit is due then, so this cannot be
+        found = self._forecast(table, live)
+        self._write(found, live)
+        record.counts = {"series": len(found.series), "rows": len(found.frame), "skipped": len(found.skipped)}
+        required = self.pipeline.checks.require_all
+        lost = {one: word for one, word in found.skipped.items() if word == "missing" or (required and word == "gone")}
+        record.skipped = {"/".join(one): word for one, word in list(found.skipped.items())[:100]}
+        if lost:
+            names = ", ".join("/".join(one) for one in list(lost)[:10]) + (", ..." if len(lost) > 10 else "")
+            log.warning("%d series got no forecast: %s", len(lost), names)
+        record.exit_code = 3 if lost else 0
+        self._append(found, live, begun)
+
+    def _read(self) -> tuple[Table, dict[str, Any]]:
+        source, defaults = self.pipeline.source, dict[str, Any]()
+        text = TextSettings(**{name: getattr(source, name) for name in TextSettings.model_fields})
+        if source.url is not None and source.sql is not None:
+            table, digest = databases.read_query(source.url, source.sql), None
+        else:
+            path = source.path or ""
+            digest = sha256_of_file(path)
+            table, defaults = load_table(path, text)
+        digest = digest or sha256_of_frame(table.frame)
+        self.record.input = {"name": table.name, "rows": len(table.frame), "sha256": digest}
+        return table, defaults
+
+    def _future(self) -> Table | None:
+        source = self.pipeline.source
+        text = TextSettings(**{name: getattr(source, name) for name in TextSettings.model_fields})
+        return None if source.future is None else load_table(source.future, text)[0]
+
+    def _until(self, table: Table, live: Live | None, fits: bool, defaults: dict[str, Any]) -> Table:
+        """The table as it could be known at the instant of the run."""
+        if live is None or fits:
+            schema = infer_schema(table, self.pipeline.table.model_copy(update=defaults))
+        else:
+            schema = live.forecaster.fitted_.config.table
+        return until(table, schema, self.instant)
+
+    def _check_age_first(self, table: Table, live: Live | None) -> None:
+        """Refuse stale data before a fit, where a limit is set."""
+        limits = self.pipeline.checks
+        if limits.error_after is None:
+            return
+        schema = infer_schema(table, self.pipeline.table) if live is None else live.forecaster.fitted_.config.table
+        check_age(age(build_panel(table, schema, ahead=0), schema, self.instant), limits, table.name)
+
+    def _fit(self, table: Table, live: Live | None, reason: str, defaults: dict[str, Any]) -> Live:
+        """Fit, save, and promote what may go live."""
+        pipeline, record = self.pipeline, self.record
+        log.info("fit      %s", reason)
+        settings = pipeline.table.model_copy(update=defaults)
+        forecaster = Forecaster(**pipeline.train.model_dump(), **settings.model_dump())
+        forecaster.fit(table, on_read=lambda lines: log.info("%s", "\n".join(lines)), on_step=self.on_step)
+        promoted, verdict = judge(forecaster, live, table)
+        newest = self.store.empty if live is None else live.version == self.store.current()
+        version = self.writer.save(
+            to_contents(forecaster.fitted_), pipeline.keep, self.instant, promote=promoted and newest, reuse=True
+        )
+        self.ledger.add_fit(entry(pipeline, self.instant, version.id, promoted, verdict))
+        record.fit = {"why": reason, "version": version.id, "promoted": promoted, "verdict": verdict}
+        log.info("\n".join(forecaster.describe()))
+        if promoted or live is None:
+            log.info("gate     %s forecasts: %s", version.id, verdict)
+            return Live(version.id, version.hash, forecaster)
+        log.warning("%s does not go live: %s; %s still forecasts", version.id, verdict, live.version)
+        return live
+
+    def _recall_fit(self) -> None:
+        """Take into the record the fit that an earlier run at this instant made."""
+        at = self.record.as_of
+        for fit in self.ledger.fits(at):
+            if fit.as_of == at:
+                told = {"version": fit.version, "promoted": fit.promoted, "verdict": fit.reason}
+                self.record.fit = {"why": "an earlier run at this instant", **told}
+
+    def _forecast(self, table: Table, live: Live) -> Forecasts:
+        pipeline, forecaster = self.pipeline, live.forecaster
+        config, record = forecaster.fitted_.config, self.record
+        record.version, record.hash, record.train_end = live.version, live.hash, config.train_end
+        chosen = {name: getattr(pipeline.table, name) for name in ("strict", "on_duplicate")}
+        forecaster.set_params(**chosen)
+        output = pipeline.output.model_copy(update={"explain": True})
+        return forecaster.forecast(
+            table, future=self._future(), output=output, on_panel=lambda panel: self._look(panel, table.name, live)
+        )
+
+    def _look(self, panel: Panel, name: str, live: Live) -> NDArray[np.float64]:
+        """Check what is to be forecast from, and say by how much its intervals are to change."""
+        config, record, limits = live.forecaster.fitted_.config, self.record, self.pipeline.checks
+        schema = config.table
+        record.data_age = age(panel, schema, self.instant)
+        newest = (panel.origins - panel.silent()).max(keepdims=True)
+        record.data_end = str(format_positions(schema, calendar_of(schema), newest)[0])
+        record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
+        check_age(record.data_age, limits, name)
+        season = schema.season[0] if schema.season else 1
+        record.drift = check_drift(panel, live.forecaster.fitted_.history, season, name)
+        before = record.as_of
+        self.matched = match(self.ledger.forecasts(before, NEWEST), panel, schema)
+        used = {at: tuple(past["intervals"]) for at, _, past in self.ledger.runs(NEWEST + 1, before) if at < before}
+        record.intervals = interval_factors(self.matched, used)
+        return factors_by_level(record.intervals, config.levels)
+
+    def _write(self, found: Forecasts, live: Live) -> None:
+        """The table of the sink in one transaction, then its file."""
+        sink, schema, record = self.pipeline.sink, live.forecaster.fitted_.config.table, self.record
+        if sink.url is not None and sink.table is not None:
+            frame = sink_frame(found, schema, live.version)
+            keys = [*schema.ids, schema.time, "origin"]
+            record.output |= {"table": sink.table, "rows": databases.upsert(sink.url, sink.table, frame, keys)}
+        if sink.path is not None:
+            frame = found.frame if self.pipeline.output.explain else found.frame.drop(columns=["model", "status"])
+            write_frame(frame, sink.path)
+            record.output |= {"path": sink.path, "sha256": sha256_of_file(sink.path)}
+
+    def _append(self, found: Forecasts, live: Live, begun: float) -> None:
+        fitted, record = live.forecaster.fitted_, self.record
+        units = np.concatenate([[np.nan], fitted.seasonal_error])
+        numbers = numbers_in(fitted.history.ids, found.panel.ids)[found.series]
+        factors = factors_by_level(record.intervals, fitted.config.levels)
+        middle = found.quantiles[..., fitted.config.levels.index(0.5), None]
+        written = middle + (found.quantiles - middle) * factors
+        kept = to_keep(
+            found.panel, fitted.config.table, found.series, written, fitted.config.levels, units[numbers], record.as_of
+        )
+        scores = [] if self.matched is None else by_day(self.matched)
+        record.scores = [vars(one) for one in scores[-7:]]
+        _finish(record, begun)
+        self.ledger.add_run(record.as_of, record.exit_code, record.model_dump_json(), kept, scores)
+
+
+def sink_frame(found: Forecasts, schema: Schema, version: str) -> pd.DataFrame:
+    """The rows of a database's table: ids, time, numbers, then origin, version, model and status.
+
+    Times are timestamps, with a zone where the table's have one, or whole numbers where they are steps.
+    """
+    calendar = calendar_of(schema)
+    rows = found.quantiles.shape[1]
+    origins = found.panel.origins[found.series]
+    instants = calendar.times((origins[:, None] + 1 + np.arange(rows)).ravel())
+    frame = found.frame.copy()
+    frame[schema.time] = _stamps(instants, schema)
+    frame["origin"] = _stamps(np.repeat(calendar.times(origins), rows), schema)
+    return frame.assign(version=version)[[*frame.columns.drop(["model", "status"]), "version", "model", "status"]]
+
+
+def _stamps(instants: NDArray[np.int64], schema: Schema) -> "pd.Index[Any]":
+    if schema.time_format.kind == "integer" or schema.layout == "rows":
+        return pd.Index(instants)
+    stamps = pd.DatetimeIndex(instants.astype("datetime64[s]"))
+    return stamps.tz_localize("UTC") if schema.time_format.zone is not None else stamps

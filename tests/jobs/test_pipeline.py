@@ -1,0 +1,117 @@
+"""Pipeline files: keys are the settings, and a wrong one is answered with the right one."""
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from forecast.errors import UsageError
+from forecast.jobs.pipeline import SECTIONS, JobSettings, Pipeline, read_pipeline
+from tests.jobs.conftest import Job
+from tests.jobs.test_run import Run
+
+SHIPPED = Path(__file__).parents[2] / "pipelines"
+
+
+@pytest.mark.parametrize(
+    ("top", "sections", "said"),
+    [
+        ("refitt = 'weekly'", {}, "unknown key 'refitt'; did you mean 'refit' at the top"),
+        ("horizon = 7", {}, "'horizon'; it belongs in [train]"),
+        ("", {"train": "seasn = 7"}, "[train] unknown key 'seasn'; did you mean 'season' in [table]?"),
+        ("", {"trian": "steps = 7"}, "'trian'; did you mean 'train' as a table: [train]?"),
+        ("", {"train": "steps = 0"}, "[train] steps=0"),
+        ("", {"train": "steps = 'many'"}, "[train] steps='many'"),
+        ("refit = 'monthly'", {}, "refit='monthly'"),
+        ("refit = 0", {}, "refit='every 0 days'"),
+        ("", {"sink": "table = 'f'"}, "url and table go together"),
+        ("", {"source": "sql = 'SELECT 1'"}, "not both"),
+        ("ping = '${NO_SUCH_VARIABLE}'", {}, "ping: the environment variable NO_SUCH_VARIABLE is not set"),
+        ("", {"checks": "warn_after = '3 moons'"}, "[checks] warn_after='3 moons': a duration is written as"),
+        ("ledger = 'sink'", {}, 'ledger = "sink" needs'),
+        ("store = 3", {}, "store"),
+        ("as_of = 'yesterday'", {}, "as_of yesterday: is not a time"),
+        ("[[train]]", {}, "not valid TOML"),
+    ],
+)
+def test_a_wrong_file_ends_with_2_and_says_what_was_meant(
+    job: Job, forecast: Run, top: str, sections: dict[str, str], said: str
+) -> None:
+    text = job.write(top, **sections).read_text()
+    if top.startswith("store"):
+        job.file.write_text(text.replace('store = "store"\n', ""))
+    ran = forecast("run", job.file)
+    assert ran.code == 2, ran.err
+    assert said in ran.err
+    assert not job.store.exists()
+
+
+@pytest.mark.parametrize("missing", ["source", "sink"])
+def test_source_and_sink_are_needed(job: Job, forecast: Run, missing: str) -> None:
+    text = job.file.read_text()
+    job.file.write_text(text.replace(f"[{missing}]\npath", f"[{'output'}]\n# path"))
+    ran = forecast("run", job.file, "--check")
+    assert ran.code == 2
+    assert f"the table [{missing}] is missing" in ran.err
+
+
+def test_no_file_and_no_name(forecast: Run, tmp_path: Path) -> None:
+    assert forecast("run", tmp_path / "none.toml").code == 66
+    assert forecast("run").code == 2
+
+
+def test_check_says_what_a_job_does_and_does_nothing(job: Job, forecast: Run) -> None:
+    ran = forecast("run", job.file, "--check")
+    assert ran.code == 0
+    assert "refits weekly" in ran.err
+    assert not job.store.exists()
+
+
+def test_the_schema_names_every_key(forecast: Run) -> None:
+    schema = json.loads(forecast("run", "--schema").out)
+    assert set(schema["properties"]) == {*JobSettings.model_fields, *SECTIONS}
+    assert "horizon" in schema["$defs"]["TrainSettings"]["properties"]
+    assert schema["additionalProperties"] is False
+
+
+def test_variables_are_read_from_the_environment(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SALES", "sales.csv")
+    job.file.write_text(job.file.read_text().replace("sales.csv", "${SALES}"))
+    assert read_pipeline(str(job.file)).source.path == str(job.folder / "sales.csv")
+
+
+def test_paths_start_at_the_folder_of_the_file(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    job.write(sink='url = "sqlite:///f.db"\ntable = "t"')
+    monkeypatch.chdir("/")
+    found = read_pipeline(str(job.file))
+    assert found.store == str(job.store)
+    assert found.sink.path == str(job.output)
+    assert found.sink.url == f"sqlite:///{job.folder}/f.db"
+    assert found.name == "job"
+
+
+@pytest.mark.parametrize("file", sorted(SHIPPED.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_pipelines_run_on_the_sample_data(file: Path, tmp_path: Path, forecast: Run) -> None:
+    text = file.read_text(encoding="utf-8").replace("../data", str(SHIPPED.parent / "data"))
+    steps = "steps = 2\nbaselines = 'seasonal-naive'"
+    text = text.replace("budget = 60", steps) if "[train]" in text else f"{text}\n[train]\n{steps}\n"
+    (tmp_path / file.name).write_text(text, encoding="utf-8")
+    ran = forecast("run", tmp_path / file.name)
+    assert ran.code == 0, ran.err
+    written = tomllib.loads(text)["sink"]
+    output = tmp_path / written.get("path", written.get("url", "").removeprefix("sqlite:///"))
+    assert output.stat().st_size > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("file", sorted(SHIPPED.glob("*.toml")), ids=lambda path: path.stem)
+def test_shipped_pipelines_run_as_they_stand(file: Path, tmp_path: Path, forecast: Run) -> None:
+    text = file.read_text(encoding="utf-8").replace("../data", str(SHIPPED.parent / "data"))
+    (tmp_path / file.name).write_text(text, encoding="utf-8")
+    assert forecast("run", tmp_path / file.name).code == 0
+
+
+def test_a_pipeline_is_not_made_in_pieces() -> None:
+    with pytest.raises(UsageError, match="unknown setting"):
+        Pipeline.check({"no": 1})

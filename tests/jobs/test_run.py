@@ -1,0 +1,348 @@
+"""`forecast run`: all or nothing, repeatable, and written down."""
+
+import json
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Ran
+from tests.jobs.conftest import Job
+
+Run = Callable[..., Ran]
+At = Callable[[int], str]
+
+
+def test_a_run_fits_forecasts_writes_and_records(job: Job, forecast: Run, at: At) -> None:
+    ran = forecast("run", job.file, "--as-of", at(199))
+    assert ran.code == 0, ran.err
+    table = pd.read_csv(job.output)
+    assert list(table.columns) == ["shop", "day", "forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
+    assert len(table) == 14
+    assert table["day"].min() == "2024-07-19"
+    record = job.record()
+    assert record["exit_code"] == 0
+    assert record["counts"] == {"series": 2, "rows": 14, "skipped": 0}
+    assert record["version"] in ran.err
+    assert record["fit"]["why"] == "there is no version yet"
+    assert record["input"]["rows"] == 400
+    assert len(record["input"]["sha256"]) == 64
+    assert job.ledger("SELECT count(*) FROM forecast_values") == [(14,)]
+    assert job.ledger("SELECT as_of, exit_code FROM forecast_runs") == [("2024-07-18T20:00:00Z", 0)]
+
+
+def test_the_same_as_of_gives_the_same_bytes_even_after_later_runs_and_later_rows(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(sink='url = "sqlite:///f.db"\ntable = "forecasts"', top='refit = "daily"')
+    for day in (150, 151, 152):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+    assert forecast("run", job.file, "--as-of", at(160)).code == 0
+    first, rows = job.output.read_bytes(), _rows(job.folder / "f.db")
+    assert forecast("run", job.file, "--as-of", at(170)).code == 0
+    assert job.output.read_bytes() != first
+    job.table(days=230)
+    again = forecast("run", job.file, "--as-of", at(160))
+    assert again.code == 0, again.err
+    assert job.output.read_bytes() == first
+    assert [row for row in _rows(job.folder / "f.db") if row in rows] == rows
+
+
+def test_no_row_later_than_the_as_of_is_read(job: Job, forecast: Run, at: At) -> None:
+    forecast("run", job.file, "--as-of", at(120))
+    first = job.output.read_bytes()
+    frame = job.table()
+    late = frame["day"] > "2024-04-30"
+    frame.loc[late, "units"] = 10_000.0
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    other = Job(job.folder)
+    other.write(top='name = "other"')
+    assert forecast("run", job.file, "--as-of", at(120)).code == 0
+    assert job.output.read_bytes() == first
+
+
+def test_columns_known_in_advance_are_read_beyond_the_as_of_and_targets_are_not(
+    job: Job, forecast: Run, at: At
+) -> None:
+    frame = job.table()
+    frame["promo"] = frame["day"].str[-1].isin(["1", "5"]).astype(int)
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    job.write(train="steps = 3", table='known = ["promo"]')
+    job.file.write_text(job.file.read_text().replace("seasonal-naive", "linear"))
+    ran = forecast("run", job.file, "--as-of", at(150))
+    assert ran.code == 0, ran.err
+    first = job.output.read_bytes()
+    frame.loc[frame["day"] > "2024-05-30", "units"] = -77.0
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    assert job.output.read_bytes() == first
+
+
+def test_a_refit_is_due_after_its_days_and_when_settings_change(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "every 3 days"')
+    why = []
+    for day in (150, 151, 152, 153, 154):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        why.append(job.record()["fit"].get("why"))
+    assert why == ["there is no version yet", None, None, "the last fit is 3.0 days old", None]
+    job.write(top='refit = "every 3 days"', train='season = "none"'.replace('season = "none"', 'metric = "mae"'))
+    forecast("run", job.file, "--as-of", at(155))
+    assert job.record()["fit"]["why"] == "the settings changed"
+    job.write(top='refit = "never"')
+    forecast("run", job.file, "--as-of", at(190))
+    assert job.record()["fit"] == {}
+
+
+def test_when_worse_fits_anew_after_forecasts_have_failed(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "when worse"')
+    for day in range(150, 156):
+        forecast("run", job.file, "--as-of", at(day))
+    assert job.record()["fit"] == {}
+    frame = job.table()
+    late = frame["day"] >= "2024-06-06"
+    frame.loc[late, "units"] += 200 * (frame.loc[late, "day"].str[-1].astype(int) % 2)
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    reasons = []
+    for day in range(158, 172, 2):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        reasons.append(job.record()["fit"].get("why"))
+    assert any(reason and reason.startswith("MASE") for reason in reasons)
+
+
+def test_the_gate_keeps_a_worse_fit_from_going_live_and_the_run_ends_well(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "daily"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    live = job.record()["version"]
+    job.file.write_text(job.file.read_text().replace('"seasonal-naive"', '"mean"'))
+    ran = forecast("run", job.file, "--as-of", at(160))
+    record = job.record()
+    assert ran.code == 0, ran.err
+    assert record["version"] == live
+    assert record["fit"]["promoted"] is False
+    assert "does not go live" in ran.err
+    assert "MASE" in record["fit"]["verdict"]
+    listed = json.loads(forecast("versions", "--artifact", job.store, "--json").out)
+    assert [(one["version"], one["live"]) for one in listed] == [(live, True), (record["fit"]["version"], False)]
+    assert "not promoted" in listed[1]["note"]
+    assert forecast("promote", listed[1]["version"], "--artifact", job.store).code == 0
+    assert json.loads(forecast("versions", "--artifact", job.store, "--json").out)[1]["live"]
+    back = forecast("rollback", "--artifact", job.store)
+    assert back.code == 0
+    assert live in back.err
+    assert forecast("rollback", "--artifact", job.store).code == 66
+
+
+def test_an_earlier_instant_is_served_by_a_version_that_had_not_seen_later_values(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(top='refit = "daily"')
+    versions = []
+    for day in (150, 151, 152):
+        forecast("run", job.file, "--as-of", at(day))
+        versions.append(job.record()["version"])
+    job.write(top='refit = "never"\nname = "backfill"')
+    forecast("run", job.file, "--as-of", "2024-05-31T21:00:00+00:00")
+    assert job.record()["version"] == versions[1]
+    assert json.loads(forecast("versions", "--artifact", job.store, "--json").out)[-1]["live"]
+
+
+def test_stale_data_end_with_4_and_leave_the_output_alone(job: Job, forecast: Run, at: At) -> None:
+    assert forecast("run", job.file, "--as-of", at(199)).code == 0
+    before = job.output.read_bytes()
+    job.write(checks='error_after = "3d"')
+    ran = forecast("run", job.file, "--as-of", at(210))
+    assert ran.code == 4
+    assert "sales.csv: the newest value is 10.8 days old" in ran.err
+    assert job.output.read_bytes() == before
+    assert job.record()["exit_code"] == 4
+    status = forecast("status", job.file)
+    assert status.code == 4
+    assert "days old" in status.out
+    job.write(checks='warn_after = "3d"')
+    ran = forecast("run", job.file, "--as-of", at(210))
+    assert ran.code == 0
+    assert "--warn-after 3d" in ran.err
+    assert any("--warn-after" in text for text in job.record()["warnings"])
+
+
+def test_status_is_for_a_monitor(job: Job, forecast: Run, at: At) -> None:
+    assert forecast("status", job.file).code == 66
+    for day in (150, 153, 156):
+        forecast("run", job.file, "--as-of", at(day))
+    ran = forecast("status", job.file, "--json")
+    (state,) = json.loads(ran.out)
+    assert ran.code == 0
+    assert state["said"] == "all is well"
+    assert len(state["runs"]) == 3
+    assert [day["day"] for day in state["days"]] == [f"2024-06-0{n}" for n in (5, 4, 3, 2, 1)] + ["2024-05-31"]
+    assert all(day["mase"] > 0 and 0 <= day["coverage_80"] <= 1 for day in state["days"])
+    assert forecast("status", "--artifact", job.store).code == 0
+    (job.folder / "sales.csv").unlink()
+    assert forecast("run", job.file, "--as-of", at(157)).code == 66
+    failed = forecast("status", job.file)
+    assert failed.code == 3
+    assert "does not exist" in failed.out
+
+
+def test_vanished_ids_moved_levels_and_new_ids_are_said_and_recorded(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "never"', checks="require_all = true")
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    frame = job.table()
+    frame["shop"] = frame["shop"].replace({"south": "east"})
+    frame["units"] *= 20
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    ran = forecast("run", job.file, "--as-of", at(160))
+    assert ran.code == 3
+    said = "\n".join(job.record()["warnings"])
+    assert "not seen at fit (east)" in said
+    assert "not here (south)" in said
+    assert "tenfold" in said
+    assert job.record()["skipped"] == {"south": "gone"}
+    assert set(pd.read_csv(job.output)["shop"]) == {"north", "east"}
+
+
+def test_a_source_that_changes_its_ways_is_noticed(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "never"')
+    forecast("run", job.file, "--as-of", at(120))
+    forecast("run", job.file, "--as-of", at(160))
+    assert not any("Kolmogorov" in text for text in job.record()["warnings"])
+    assert job.record()["drift"]["statistic"] < 0.3
+    frame = job.table()
+    late = frame["day"] > "2024-04-30"
+    frame.loc[late, "units"] *= 1 + 0.8 * (frame.loc[late, "day"].str[-1].astype(int) % 2)
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    assert forecast("run", job.file, "--as-of", at(160)).code == 0
+    assert any("Kolmogorov" in text for text in job.record()["warnings"])
+
+
+def test_intervals_that_missed_are_widened_and_those_that_held_too_much_are_narrowed(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(top='refit = "never"')
+    frame = job.table()
+    wild = frame["day"] > "2024-05-30"
+    bump = pd.util.hash_pandas_object(frame.loc[wild, ["shop", "day"]], index=False) % 61
+    frame.loc[wild, "units"] += bump.to_numpy().astype(float) - 30
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    for day in range(150, 172, 2):
+        forecast("run", job.file, "--as-of", at(day))
+    wide = job.record()["intervals"]
+    assert wide[0] > 1.3
+    table = pd.read_csv(job.output)
+    calm = (table["hi_80"] - table["lo_80"]).mean()
+    forecast("run", job.write(top='refit = "never"\nname = "new"'), "--as-of", at(170))
+    plain = pd.read_csv(job.output)
+    assert job.record()["intervals"] == [1.0, 1.0]
+    assert calm / (plain["hi_80"] - plain["lo_80"]).mean() == pytest.approx(wide[0], rel=0.05)
+
+
+def test_a_failed_run_leaves_the_old_output_and_the_next_one_succeeds(job: Job, forecast: Run, at: At) -> None:
+    forecast("run", job.file, "--as-of", at(150))
+    before = job.output.read_bytes()
+    good = (job.folder / "sales.csv").read_text()
+    (job.folder / "sales.csv").write_text(good + "north,2024-07-19,twelve\n")
+    ran = forecast("run", job.file)
+    assert ran.code == 65
+    assert "line 402" in ran.err
+    assert job.output.read_bytes() == before
+    assert job.record()["exit_code"] == 65
+    assert "line 402" in job.record()["error"]
+    (job.folder / "sales.csv").write_text(good)
+    assert forecast("run", job.file, "--as-of", at(151)).code == 0
+
+
+def test_a_second_run_on_the_same_store_ends_with_75_at_once(job: Job, forecast: Run) -> None:
+    from forecast.artifacts.store import Store
+
+    with Store(job.store).lock():
+        ran = forecast("run", job.file)
+    assert ran.code == 75
+    assert "process" in ran.err
+
+
+def test_a_ping_hears_of_start_success_and_failure_and_never_fails_a_run(job: Job, forecast: Run, at: At) -> None:
+    heard: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Stay quiet."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        job.write(top=f'ping = "http://127.0.0.1:{server.server_port}/secret"')
+        assert forecast("run", job.file, "--as-of", at(150)).code == 0
+        (job.folder / "sales.csv").unlink()
+        assert forecast("run", job.file).code == 66
+        server.shutdown()
+        thread.join()
+    assert heard == ["/secret/start", "/secret", "/secret/start", "/secret/fail"]
+    job.table()
+    ran = forecast("run", job.file, "--as-of", at(151))
+    assert ran.code == 0
+    assert "did not get through" in ran.err
+    assert "secret" not in ran.err
+
+
+def test_a_query_is_a_source_and_a_table_is_a_sink(job: Job, forecast: Run, at: At) -> None:
+    frame = job.table()
+    with sqlite3.connect(job.folder / "in.db") as connection:
+        frame.assign(day=pd.to_datetime(frame["day"])).to_sql("sales", connection, index=False)
+    text = 'store = "store"\nledger = "sink"\n[source]\nurl = "sqlite:///in.db"\n'
+    text += 'sql = "SELECT shop, day, units FROM sales"\n'
+    text += '[train]\nmodel = "seasonal-naive"\nhorizon = 7\n[sink]\nurl = "sqlite:///f.db"\ntable = "forecasts"\n'
+    job.file.write_text(text)
+    for _ in range(2):
+        ran = forecast("run", job.file, "--as-of", at(199))
+        assert ran.code == 0, ran.err
+    rows = _rows(job.folder / "f.db")
+    assert len(rows) == 14
+    assert rows[0][0] == "north"
+    assert rows[0][1].startswith("2024-07-19")
+    with sqlite3.connect(job.folder / "f.db") as connection:
+        names = [column[1] for column in connection.execute("PRAGMA table_info(forecasts)")]
+        assert connection.execute("SELECT count(*) FROM forecast_runs").fetchall() == [(1,)]
+    assert names[-4:] == ["origin", "version", "model", "status"]
+    assert forecast("status", job.file).code == 0
+
+
+def test_a_damaged_ledger_is_refused_by_name(job: Job, forecast: Run, at: At) -> None:
+    forecast("run", job.file, "--as-of", at(150))
+    (job.folder / "store.runs" / "ledger.db").write_bytes(b"not a database" * 100)
+    ran = forecast("run", job.file, "--as-of", at(151))
+    assert ran.code == 76
+    assert "ledger.db" in ran.err
+
+
+def test_two_runs_beside_each_other_wait_for_each_other(job: Job, forecast: Run, at: At) -> None:
+    from forecast.jobs.pipeline import read_pipeline
+    from forecast.jobs.run import run_job
+
+    logging.getLogger("forecast").setLevel(logging.ERROR)
+    pipeline = read_pipeline(str(job.file)).model_copy(update={"wait": 60.0})
+    codes: list[int] = []
+    threads = [
+        threading.Thread(target=lambda day=day: codes.append(run_job(pipeline, as_of=at(day)).exit_code))
+        for day in (150, 151, 152)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert codes == [0, 0, 0]
+    assert len(job.ledger("SELECT * FROM forecast_runs")) == 3
+
+
+def _rows(path: Path) -> list[tuple[object, ...]]:
+    with sqlite3.connect(path) as connection:
+        return connection.execute("SELECT * FROM forecasts ORDER BY shop, origin, day").fetchall()
