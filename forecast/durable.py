@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import secrets
 import socket
 import stat
@@ -15,7 +16,9 @@ from typing import Self
 from forecast.errors import Busy, CannotCreate, ForecastError, StorageFailure
 
 TEMPORARY = ".forecast-*.tmp"  # what a killed process may leave behind, as a glob pattern
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)
+STALE = 3600.0  # seconds without a write after which a temporary file beside an output is nobody's
+_OWN = re.compile(r"\.forecast-[0-9a-f]{16}\.tmp")
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # the disk is full or broken, whatever was tried
 
 
 def temporary_beside(target: Path) -> Path:
@@ -26,7 +29,8 @@ def temporary_beside(target: Path) -> Path:
 def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
     """Put `data` in the place of the file `path`; until it is all on disk the old file stays whole.
 
-    A link is followed, an existing file keeps its mode, a new one gets 0644 less the umask.
+    A link is followed, an existing file keeps its mode, a new one gets 0644 less the umask. Temporary files that killed
+    processes left in the folder are removed once they are an hour old.
 
     Raises
     ------
@@ -37,6 +41,7 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
         the new file is in place, and a power cut may still bring back the old one.
     """
     target = Path(os.path.realpath(path))
+    _sweep(target.parent)
     temporary = temporary_beside(target)
     try:
         write_new(temporary, data, _mode_of(target), shown=Path(path))
@@ -119,15 +124,32 @@ def make_directory(path: Path) -> None:
     StorageFailure
         If the disk is full or broken.
     """
-    missing = [folder for folder in (path, *path.parents) if not os.path.lexists(folder)]
-    for folder in reversed(missing):
+    for folder in reversed(_missing(path)):
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
             raise cannot_create(error, folder) from error
         fsync_directory(folder.parent)
-    if not path.is_dir():
+    try:
+        found = stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError as error:
+        raise cannot_create(error, path) from error
+    if not found:
         raise CannotCreate(f"{path}: cannot be used as a folder, something else stands there; name another path")
+
+
+def _missing(path: Path) -> list[Path]:
+    """Folders that are not there yet: `path` and those above it, up to the first that is."""
+    missing = []
+    for folder in (path, *path.parents):
+        try:
+            os.lstat(folder)
+            break
+        except FileNotFoundError:
+            missing.append(folder)
+        except OSError as error:
+            raise cannot_create(error, path) from error
+    return missing
 
 
 def remove_quietly(path: Path) -> None:
@@ -148,7 +170,7 @@ def close_quietly(descriptor: int) -> None:
 
 def cannot_create(error: OSError, path: Path) -> ForecastError:
     """Say that `path` cannot be created; a disk that is full or broken is a `StorageFailure`."""
-    if error.errno in _DISK:
+    if error.errno in DISK:
         return failure(error, path)
     return CannotCreate(f"{path}: cannot be created: {error.strerror}; check the folder and its permissions")
 
@@ -171,7 +193,7 @@ class Lock:
     Busy
         On entering, if another holder is still there after `wait` seconds; names its pid and host.
     CannotCreate, StorageFailure
-        On entering, if the lock file cannot be created or written.
+        On entering, if the lock file cannot be created or locked.
     """
 
     def __init__(self, path: str | os.PathLike[str], wait: float = 0.0) -> None:
@@ -218,6 +240,8 @@ class Lock:
                     raise self._busy(descriptor) from None
                 time.sleep(min(0.1, left))
             except OSError as error:
+                if error.errno in DISK:
+                    raise failure(error, self.path) from error
                 raise CannotCreate(
                     f"{self.path}: cannot be locked: {error.strerror}; use a folder on a file system that has locks"
                 ) from error
@@ -226,14 +250,27 @@ class Lock:
         try:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, holder, 0)
-        except OSError as error:
-            raise failure(error, self.path) from error
+        except OSError:
+            pass  # it holds without a name; a full disk must not keep its holder from making room
 
     def _busy(self, descriptor: int) -> Busy:
         pid, _, host = os.pread(descriptor, 300, 0).decode(errors="replace").strip().partition(" ")
         holder = f"process {pid} on {host}" if pid and host else "another process"
         waited = f" after {self.wait:g} seconds" if self.wait > 0 else ""
         return Busy(f"{self.path}: still held by {holder}{waited}; try again later, or pass a longer --wait SECONDS")
+
+
+def _sweep(folder: Path) -> None:
+    """Remove stale temporary files as far as possible; a young one may be that of a process beside this one."""
+    latest = time.time() - STALE
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if _OWN.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)]
+        stale = [Path(entry) for entry in found if entry.stat(follow_symlinks=False).st_mtime < latest]
+    except OSError:
+        return
+    for path in stale:
+        remove_quietly(path)
 
 
 def _mode_of(target: Path) -> int | None:

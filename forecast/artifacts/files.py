@@ -46,6 +46,14 @@ def open_without_links(name: str, flags: int, folder: int, shown: Path) -> int:
         raise failure(error, shown) from error
 
 
+def names_in(folder: int | Path, shown: Path) -> list[str]:
+    """Names of what stands in a folder, in their order."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as error:
+        raise failure(error, shown) from error
+
+
 def remove(path: Path) -> None:
     """Remove what stands at `path`; what cannot be removed is said, and tried again at the next write."""
     try:

@@ -97,9 +97,11 @@ def installed() -> dict[str, str]:
     found = {}
     for name in _PACKAGES:
         try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:  # e.g. forecast itself, run from a checkout
+            version = metadata.version(name)
+        except (metadata.PackageNotFoundError, OSError):  # e.g. forecast itself, run from a checkout
             continue
+        if version:  # None where its record is damaged
+            found[name] = version
     return found
 
 

@@ -7,15 +7,16 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from forecast.artifacts.files import open_without_links, read_file, refused, remove
+from forecast.artifacts.files import names_in, open_without_links, read_file, refused, remove
 from forecast.artifacts.format import LIMITS, MANIFEST, Contents, combined_hash, decode, encode
 from forecast.artifacts.manifest import Manifest, dump_manifest, load_manifest, saved_at, version_id
 from forecast.durable import (
+    DISK,
     TEMPORARY,
     Lock,
     cannot_create,
@@ -76,8 +77,8 @@ class Store:
         make_directory(self.path)
         self._refuse_foreign_folder()
         with Lock(self.path / LOCK, wait):
-            for left_behind in self.path.glob(TEMPORARY):
-                remove(left_behind)
+            for name in fnmatch.filter(names_in(self.path, self.path), TEMPORARY):
+                remove(self.path / name)
             yield Writer(self)
 
     def load(self, version: str | None = None) -> tuple[Contents, VersionInfo]:
@@ -175,7 +176,7 @@ class Store:
         return match[1], match[2]
 
     def _version_ids(self, store: int) -> list[str]:
-        return sorted(name for name in os.listdir(store) if saved_at(name) is not None)
+        return [name for name in names_in(store, self.path) if saved_at(name) is not None]
 
     def _check_exists(self, store: int, version: str) -> None:
         known = self._version_ids(store)
@@ -187,6 +188,8 @@ class Store:
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         except OSError as error:
+            if error.errno in DISK:
+                raise failure(error, self.path) from error
             raise NoInput(
                 f"{self.path}: no forecaster can be read here: {error.strerror}; run `forecast fit` first, "
                 "or name its folder with --artifact"
@@ -208,7 +211,7 @@ class Store:
         try:
             names = sorted(os.listdir(self.path))
         except OSError as error:
-            raise CannotCreate(f"{self.path}: cannot be used: {error.strerror}; check its permissions") from error
+            raise cannot_create(error, self.path) from error
         ours = {LOCK, RESUME, "lost+found"}  # the last stands in the root of a freshly mounted disk
         foreign = [name for name in names if name not in ours and not fnmatch.fnmatchcase(name, TEMPORARY)]
         if foreign and not any(saved_at(name) for name in names):
@@ -312,13 +315,18 @@ class Writer:
             except OSError as error:
                 raise failure(error, target) from error
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # which rmtree raises even where it is told to ignore errors
+                shutil.rmtree(folder, ignore_errors=True)
             raise
         fsync_directory(self._store.path)
 
     def _point(self, version: str, digest: str) -> None:
         pointer = self._store.path / POINTER
-        if pointer.is_symlink():  # a store from elsewhere must not choose which file is overwritten
+        try:
+            linked = pointer.is_symlink()
+        except OSError as error:
+            raise failure(error, pointer) from error
+        if linked:  # a store from elsewhere must not choose which file is overwritten
             raise refused(pointer, "is a symbolic link")
         replace_file(pointer, f"{version} {digest}\n".encode())
 

@@ -5,10 +5,11 @@ import json
 import logging
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from forecast.artifacts.manifest import saved_at
 from forecast.artifacts.store import Store
-from forecast.errors import ForecastError
+from forecast.errors import BadData, ForecastError
 from forecast.forecaster import Forecaster
 from forecast.jobs.instant import as_text, on_clock
 from forecast.jobs.ledger import DayScore, FitEntry, Ledger
@@ -16,7 +17,9 @@ from forecast.jobs.pipeline import Pipeline, refit_days
 from forecast.selection.auto import is_baseline
 from forecast.selection.mixture import CHOSEN, base_name
 from forecast.series.building import calendar_of
+from forecast.series.detection import check_schema, infer_schema
 from forecast.series.table import Table
+from forecast.settings import TableSettings
 
 log = logging.getLogger("forecast")
 
@@ -90,6 +93,39 @@ def reason_to_fit(pipeline: Pipeline, live: Live | None, ledger: Ledger, instant
     last = datetime.fromisoformat(fits[-1].as_of) if fits else _created(live.version)
     age = (instant - last).total_seconds()
     return f"the last fit is {age / DAY:.1f} days old" if age >= days * DAY - SLACK else None
+
+
+def table_settings(
+    pipeline: Pipeline, live: Live | None, ledger: Ledger, table: Table, defaults: dict[str, Any]
+) -> TableSettings:
+    """How a new fit reads the table: as the live version does, unless the pipeline was changed since.
+
+    What is inferred could change with the data, a column that is missing one night say; a job must not begin to
+    forecast something else because of it.
+
+    Parameters
+    ----------
+    defaults : settings that come with the source
+
+    Raises
+    ------
+    BadData
+        If the table cannot be read so, or has another frequency.
+    """
+    given = pipeline.table.model_copy(update=defaults)
+    fits = ledger.fits("9")
+    if live is None or (fits and fits[-1].settings != settings_digest(pipeline)):
+        return given
+    schema = live.forecaster.schema_
+    check_schema(schema, table)
+    settings = TableSettings.check({**schema.knobs(), **given.model_dump(exclude_unset=True)})
+    found = infer_schema(table, settings).calendar.name
+    if found != schema.calendar.name:
+        raise BadData(
+            f"{table.name}: its frequency is {found}, and that of {live.version} is {schema.calendar.name}; bring the "
+            "source back to it, or say --freq, as freq in [table], to have a version of the new one"
+        )
+    return settings
 
 
 def judge(new: Forecaster, live: Live | None, table: Table) -> tuple[bool, str]:

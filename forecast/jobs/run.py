@@ -26,7 +26,7 @@ from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into
-from forecast.jobs.refit import Live, entry, judge, reason_to_fit, serving
+from forecast.jobs.refit import Live, entry, judge, reason_to_fit, serving, table_settings
 from forecast.series.building import build_panel, calendar_of, format_positions
 from forecast.series.detection import infer_schema
 from forecast.series.files import load_table, write_frame
@@ -204,7 +204,7 @@ class _Run:
         """Fit, save, and promote what may go live."""
         pipeline, record = self.pipeline, self.record
         log.info("fit      %s", reason)
-        settings = pipeline.table.model_copy(update=defaults)
+        settings = table_settings(pipeline, live, self.ledger, table, defaults)
         forecaster = Forecaster(**pipeline.train.model_dump(), **settings.model_dump())
         forecaster.fit(table, on_read=lambda lines: log.info("%s", "\n".join(lines)), on_step=self.on_step)
         promoted, verdict = judge(forecaster, live, table)

@@ -220,6 +220,35 @@ def test_a_source_that_changes_its_ways_is_noticed(job: Job, forecast: Run, at: 
     assert any("Kolmogorov" in text for text in job.record()["warnings"])
 
 
+def test_values_that_stay_away_are_said(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "never"')
+    forecast("run", job.file, "--as-of", at(150))
+    frame = job.table()
+    gone = (frame["day"] > "2024-05-31") & (frame["day"].str[-1].astype(int) % 3 > 0) & (frame["day"] < "2024-06-08")
+    frame[~gone].to_csv(job.folder / "sales.csv", index=False)
+    assert forecast("run", job.file, "--as-of", at(159)).code == 0
+    assert any("of the values since the fit are missing" in text for text in job.record()["warnings"])
+
+
+def test_a_refit_never_begins_to_forecast_something_else(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "daily"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    live = job.record()["version"]
+    frame = job.table()
+    frame.rename(columns={"units": "returns"}).to_csv(job.folder / "sales.csv", index=False)
+    ran = forecast("run", job.file, "--as-of", at(160))
+    assert ran.code == 65
+    assert "units" in ran.err
+    frame[frame["day"].isin(frame["day"].unique()[::7])].to_csv(job.folder / "sales.csv", index=False)
+    ran = forecast("run", job.file, "--as-of", at(160))
+    assert ran.code == 65
+    assert "frequency" in ran.err or "coarser" in ran.err
+    frame.assign(returns=1.0).to_csv(job.folder / "sales.csv", index=False)
+    assert forecast("run", job.file, "--as-of", at(160)).code == 0
+    assert job.record()["fit"]["version"] != live
+    assert list(pd.read_csv(job.output).columns)[:3] == ["shop", "day", "forecast"]
+
+
 def test_intervals_that_missed_are_widened_and_those_that_held_too_much_are_narrowed(
     job: Job, forecast: Run, at: At
 ) -> None:
