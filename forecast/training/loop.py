@@ -133,14 +133,18 @@ def train(
             trained = Trained.of(found, member, network, windows)
             if trained is not None:
                 return trained
-            if not run.go_on(found, windows):
+            if run.go_on(found, windows):
+                log.info("network %d goes on from step %d of %d", number + 1, run.step, member.steps)
+            else:
                 log.warning("what was kept of network %d belongs to another plan; its training starts anew", number + 1)
         watch = Watch()
         cut = None
         while run.step < member.steps:
             if keep is not None and (signals.came is not None or watch.due()):
                 watch.write(keep, name, run.state)
-            signals.deliver()
+            if signals.came is not None:
+                log.info("training stops at step %d of network %d", run.step, number + 1)
+                signals.deliver()
             if run.done > 0 and (run.done == member.cut or (deadline is not None and time.monotonic() > deadline)):
                 cut = run.done
                 break
