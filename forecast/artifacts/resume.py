@@ -139,7 +139,7 @@ class Checkpoints:
         self._say(folder, found)
         for old in [one for one in found if one != folder][KEEP - 1 :]:
             remove(old)
-        for left_behind in folder.glob(TEMPORARY):
+        for left_behind in self._root.glob(f"*/{TEMPORARY}"):
             remove(left_behind)
         self._opened = folder
         return Checkpoint(folder, self._resume)
