@@ -8,12 +8,13 @@ import torch
 from numpy.typing import NDArray
 
 from forecast.artifacts.fitted import RUN_ONLY, Config, Fitted, read_plan
+from forecast.artifacts.resume import Checkpoints, data_key, plan_key
 from forecast.errors import BadData, UsageError
 from forecast.evaluation.calibration import say_few_scores
 from forecast.evaluation.metrics import seasonal_errors
 from forecast.evaluation.quantiles import LEVELS
 from forecast.models.shared.model import RecurrentModel
-from forecast.selection.auto import compared_with, train_networks
+from forecast.selection.auto import compared_with, is_baseline, train_networks
 from forecast.selection.components import memory_of
 from forecast.selection.judge import Judge
 from forecast.selection.mixture import choose_mixture
@@ -46,6 +47,7 @@ def fit_panel(
     name: str,
     deadline: float | None = None,
     on_step: Callable[[Progress], None] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Fitted:
     """Hold out, train, compare, blend and calibrate.
 
@@ -57,6 +59,7 @@ def fit_panel(
     name : of the table, for messages
     deadline : `time.monotonic()` at which training must be over
     on_step : is given the progress after each training step
+    checkpoints : where training keeps what it can go on from; by default nowhere
 
     Raises
     ------
@@ -92,7 +95,10 @@ def fit_panel(
     fitter = Fitter(inputs, spans, held_out_places(spans), settings)
     plan = read_plan(settings.plan) if settings.plan else None
     judge = Judge.of(inputs, fitter.places, power, settings.metric)
-    plan, trained = train_networks(fitter, judge, lookback, plan, deadline, on_step)
+    keep = None
+    if checkpoints is not None and not is_baseline(settings.model):
+        keep = checkpoints.open(data_key(panel, schema), plan_key(settings, plan, inputs.device))
+    plan, trained = train_networks(fitter, judge, lookback, plan, deadline, on_step, keep)
     if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
         fewest = min(one.steps for one in trained)
         log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", fewest)

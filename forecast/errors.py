@@ -61,8 +61,11 @@ class ArtifactRefused(ForecastError):
     exit_code = 76
 
 
-class Interrupted(ForecastError):
-    """Ended by SIGINT or SIGTERM; `exit_code` is 128 plus the signal's number."""
+class Interrupted(BaseException):
+    """Ended by SIGINT or SIGTERM; `exit_code` is 128 plus the signal's number.
+
+    It may be raised anywhere, and like KeyboardInterrupt it must pass by those who catch any Exception.
+    """
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"ended by signal {signal_number}; what was saved before is untouched")

@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
 from forecast.artifacts.fitted import Fitted, from_contents, to_contents
+from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.engine import Engine, fit_panel
 from forecast.errors import ArtifactRefused, BadData, ForecastError, UsageError
@@ -206,6 +207,7 @@ class Forecaster(NestedParams, BaseEstimator):
         started: float | None = None,
         on_read: Callable[[list[str]], None] | None = None,
         on_step: Callable[[Progress], None] | None = None,
+        checkpoints: Checkpoints | None = None,
     ) -> Self:
         """Infer what the table holds, and train.
 
@@ -216,6 +218,7 @@ class Forecaster(NestedParams, BaseEstimator):
         started : `time.monotonic()` from which the budget counts; default now
         on_read : is given what was read and inferred, as lines, before training
         on_step : is given the progress after each training step
+        checkpoints : where training keeps what it can go on from, of `Writer.checkpoints`; by default nowhere
 
         Raises
         ------
@@ -229,7 +232,7 @@ class Forecaster(NestedParams, BaseEstimator):
         panel, schema = self._read(table, on_read)
         deadline = None if self.budget is None else started + self.budget - RESERVE
         with threads(1):
-            self.fitted_ = fit_panel(panel, schema, self._settings()[0], table.name, deadline, on_step)
+            self.fitted_ = fit_panel(panel, schema, self._settings()[0], table.name, deadline, on_step, checkpoints)
         self._settle()
         return self
 

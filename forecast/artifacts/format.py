@@ -79,12 +79,12 @@ def encode(contents: Contents) -> dict[str, bytes]:
     """
     files = {
         "config.json": dump_json(contents.config),
-        "model.safetensors": _dump_arrays(contents.weights, _WEIGHT_TYPES),
+        "model.safetensors": _dump_tensors(contents.weights, _WEIGHT_TYPES),
         "scaler.joblib": _dump_plain(contents.scaler),
-        "history.safetensors": _dump_arrays(contents.history, _ARRAY_TYPES),
+        "history.safetensors": dump_arrays(contents.history),
     }
     if contents.calibration is not None:
-        files["calibration.safetensors"] = _dump_arrays(contents.calibration, _ARRAY_TYPES)
+        files["calibration.safetensors"] = dump_arrays(contents.calibration)
     for name, data in files.items():
         if len(data) > LIMITS[name]:
             raise Unavailable(
@@ -119,8 +119,8 @@ def decode(files: Mapping[str, bytes], where: str = "") -> Contents:
         config=part("config.json", load_json),
         weights=part("model.safetensors", _load_weights),
         scaler=part("scaler.joblib", _load_plain),
-        history=part("history.safetensors", _load_arrays),
-        calibration=part("calibration.safetensors", _load_arrays) if "calibration.safetensors" in files else None,
+        history=part("history.safetensors", load_arrays),
+        calibration=part("calibration.safetensors", load_arrays) if "calibration.safetensors" in files else None,
     )
 
 
@@ -242,7 +242,12 @@ def _check_plain(value: Any, most: int | None = None) -> None:
             raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not a plain value")
 
 
-def _dump_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) -> bytes:
+def dump_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return arrays by name as safetensors; raises TypeError and ValueError for types and names that are not known."""
+    return _dump_tensors(arrays, _ARRAY_TYPES)
+
+
+def _dump_tensors(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) -> bytes:
     _check_arrays(arrays, types)
     # safetensors takes the memory as it lies: strided, Fortran or big-endian arrays would come back as other numbers
     plain = {
@@ -255,7 +260,8 @@ def _load_weights(data: bytes) -> dict[str, NDArray[np.float32]]:
     return _load_tensors(data, _WEIGHT_TYPES)
 
 
-def _load_arrays(data: bytes) -> Arrays:
+def load_arrays(data: bytes) -> Arrays:
+    """Return the arrays of safetensors, each in its own memory; raises as its parser does."""
     return _load_tensors(data, _ARRAY_TYPES)
 
 

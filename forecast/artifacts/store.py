@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from forecast.artifacts.files import names_in, open_without_links, read_file, refused, remove
 from forecast.artifacts.format import LIMITS, MANIFEST, Contents, combined_hash, decode, encode
@@ -29,6 +30,9 @@ from forecast.durable import (
     write_new,
 )
 from forecast.errors import ArtifactRefused, CannotCreate, NoInput, UsageError
+
+if TYPE_CHECKING:
+    from forecast.artifacts.resume import Checkpoints
 
 log = logging.getLogger("forecast")
 
@@ -272,6 +276,12 @@ class Writer:
         live = version if promote else before
         self._prune([*ids, version], {live, before}, live, keep)
         return _info(load_manifest(manifest, MANIFEST))
+
+    def checkpoints(self, resume: bool = False) -> "Checkpoints":
+        """Where a fit into this store keeps what it can go on from; `resume`: it goes on from what is there."""
+        from forecast.artifacts.resume import Checkpoints  # with torch, which a store can do without
+
+        return Checkpoints(self._store.path / RESUME, resume)
 
     def promote(self, version: str) -> VersionInfo:
         """Make `version` the live one, after a look through all its files; raises as `Store.load` and `save` do."""

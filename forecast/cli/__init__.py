@@ -14,6 +14,7 @@ import click
 from forecast.errors import ForecastError, Interrupted, StorageFailure
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Commands(click.Group):
@@ -62,8 +63,20 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and leave with an exit code; what is said to a person goes to stderr."""
-    signal.signal(signal.SIGINT, _interrupt)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in _SIGNALS:
+        signal.signal(number, _interrupt)
+    try:
+        code = _run()
+    except Interrupted as error:
+        code = error.exit_code
+        _say(str(error), code)
+    for number in _SIGNALS:  # nothing is left to be cleaned up: from here on they end the process as it stands
+        signal.signal(number, signal.SIG_DFL)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """Run the command line; its exit code."""
     code = 1
     try:
         result = cli.main(standalone_mode=False, obj=time.monotonic())
@@ -87,7 +100,7 @@ def main() -> None:
         if os.environ.get(DEBUG):
             raise
         code = _say(f"this is a bug of forecast: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)
-    sys.exit(code)
+    return code
 
 
 def _interrupt(number: int, frame: FrameType | None) -> Any:

@@ -17,10 +17,11 @@ STARTUP = 3.0  # seconds of the command's start that are not counted against its
 @artifact_option
 @click.option("--keep", type=click.IntRange(1), default=5, show_default=True, help="versions that stay in the store")
 @click.option("--wait", type=float, default=0.0, help="seconds to wait for another fit that holds the store")
+@click.option("--resume", is_flag=True, help="go on from where a fit of the same data and settings was stopped")
 @style_options
 @settings_options(TrainSettings, TableSettings, TextSettings)
 @click.pass_obj
-def command(begun: float, data: str, artifact: str, keep: int, wait: float, given: Given) -> int:
+def command(begun: float, data: str, artifact: str, keep: int, wait: float, resume: bool, given: Given) -> int:
     """Train on DATA and save the forecaster as the live version of a store.
 
     DATA is a CSV, .csv.gz or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
@@ -33,11 +34,18 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, give
         started = min(time.monotonic(), begun + STARTUP)  # a budget counts from the reading of the table
         table, table_defaults = load(data, text)
         knobs = {**train.model_dump(), **given.of(TableSettings, table_defaults).model_dump()}
-        forecaster = Forecaster(**knobs)
+        forecaster, checkpoints = Forecaster(**knobs), writer.checkpoints(resume)
         with progress_bar() as on_step:
-            forecaster.fit(table, started=started, on_read=lambda lines: say("\n".join(lines)), on_step=on_step)
+            forecaster.fit(
+                table,
+                started=started,
+                on_read=lambda lines: say("\n".join(lines)),
+                on_step=on_step,
+                checkpoints=checkpoints,
+            )
         before = _live_schema(artifact)
         version = forecaster.save(writer, keep)
+        checkpoints.discard()
     if before is not None and before != forecaster.schema_.model_dump(mode="json"):
         say("this version reads tables in another way than the one before it; `forecast inspect` shows how", "warning")
     say("\n".join(forecaster.describe()))

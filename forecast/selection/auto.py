@@ -1,10 +1,13 @@
 """What a fit tries: candidates for a panel, trained in rounds that halve them, until the time is used."""
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forecast.errors import UsageError, did_you_mean
 from forecast.evaluation.baselines import AUTOMATIC, BASELINES
@@ -15,8 +18,12 @@ from forecast.settings import TrainSettings
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Progress, Trained
 from forecast.training.plan import SECONDS, Candidate, Member, Plan, cores
+from forecast.training.states import Keeper, State
+
+log = logging.getLogger("forecast")
 
 AUTO = "auto"
+PLAN = "plan"  # under this name what was decided is kept
 KINDS = (("segrnn", "standard"), ("slstm", "standard"), ("segrnn", "last"), ("linear", "last"))
 """What auto tries, the best bet first."""
 
@@ -72,6 +79,7 @@ def train_networks(
     plan: Plan | None = None,
     deadline: float | None = None,
     on_step: Callable[[Progress], None] | None = None,
+    keep: Keeper | None = None,
 ) -> tuple[Plan, list[Trained]]:
     """Choose what to train and train it; the plan that comes back repeats it.
 
@@ -80,6 +88,7 @@ def train_networks(
     judge : of the held-out windows
     plan : to be repeated; by default one is made
     deadline : `time.monotonic()` at which training must be over
+    keep : where what was planned and trained is kept, and taken up from
 
     Raises
     ------
@@ -93,12 +102,13 @@ def train_networks(
     if settings.model not in known:
         hint = did_you_mean(settings.model, known)
         raise UsageError(f"unknown model '{settings.model}'{hint} (models: {', '.join(known)})")
-    rounds = _Rounds(fitter, judge, deadline, on_step)
+    rounds = _Rounds(fitter, judge, deadline, on_step, keep)
+    rounds.take_up()
     if plan is not None:
         if settings.model != AUTO and any(member.model != settings.model for member in plan.members):
             found = ", ".join(sorted({member.model for member in plan.members}))
             raise UsageError(f"--model {settings.model}: the plan trains {found}; leave --model out")
-        rounds.train(list(plan.members))
+        rounds.once(lambda: list(plan.members))
     else:
         longest = int(np.median(fitter.spans.train_end)) // 2
         season = fitter.inputs.lags[0] if fitter.inputs.lags else 1
@@ -110,6 +120,16 @@ def train_networks(
     return Plan(members=tuple(rounds.members)), rounds.trained
 
 
+class _Decided(BaseModel):
+    """What was decided so far: a resumed fit repeats it, and does not measure again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    rounds: tuple[tuple[Member, ...], ...] = Field(description="networks of each round; none says that it was enough")
+    costs: dict[str, float] = Field(description="seconds of each candidate")
+    left: float | None = Field(description="seconds of the budget that were left")
+
+
 @dataclass
 class _Rounds:
     """Successive halving (Jamieson and Talwalkar 2016) that keeps what it trained: all candidates once, the better
@@ -119,48 +139,95 @@ class _Rounds:
     judge: Judge
     deadline: float | None
     on_step: Callable[[Progress], None] | None
+    keep: Keeper | None
     members: list[Member] = field(default_factory=list)
     trained: list[Trained] = field(default_factory=list)
     spent: float = 0.0  # estimated seconds, where no clock is to matter
     costs: dict[str, float] = field(default_factory=dict)  # seconds of each candidate
+    decided: list[list[Member]] = field(default_factory=list)  # the rounds, those to be repeated included
+    begun: int = 0  # rounds
 
     def run(self, candidates: list[Candidate]) -> None:
         """Train in rounds."""
-        todo = self._affordable(candidates)
-        todo *= self._jobs(PAIR) if len(todo) == 1 else 1  # no core stands idle
-        while True:
-            jobs = self._jobs(len(todo))
-            each = self._left() / -(-len(todo) // jobs)
-            clock = self.deadline is not None
-            made = self.fitter.lay_out(todo, each - STARTS * (jobs > 1 and clock), measure=clock)
-            start = len(self.members)
-            self.train(made)
-            losses = [self._loss(one) for one in self.trained[start:]]
-            order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
-            keep = max(min(PAIR, len(todo)), len(todo) // 2)
-            todo = [todo[i] for i in order[:keep]]
-            wall = SPARE * sum(self.costs[_key(one)] for one in todo) / self._jobs(len(todo))
-            if wall > self._left() or len(self.members) + len(todo) > MOST:
-                return
+        made = self._next(lambda: self._first(candidates))
+        while made:
+            self._train(made)
+            made = self._next(partial(self._better, made, self.trained[-len(made) :]))
 
     def fixed(self, candidates: list[Candidate]) -> None:
         """Train as many as were asked for, with the steps or the time there are."""
         each = self._left() / -(-len(candidates) // self._jobs(len(candidates)))
         steps = self.fitter.settings.steps
-        self.train(self.fitter.lay_out(candidates, each, measure=self.deadline is not None, steps=steps))
+        self.once(lambda: self.fitter.lay_out(candidates, each, measure=self.deadline is not None, steps=steps))
 
-    def train(self, members: list[Member]) -> None:
+    def once(self, decide: Callable[[], list[Member]]) -> None:
+        """Train in a single round."""
+        self._train(self._next(decide))
+
+    def take_up(self) -> None:
+        """Go on from what was kept of a fit that was stopped."""
+        found = self.keep.read(PLAN) if self.keep is not None else None
+        if found is None:
+            return
+        try:
+            kept = _Decided.model_validate(found.facts)
+        except ValidationError:
+            log.warning("what was kept of the plan cannot be read; training starts anew")
+            return
+        self.decided, self.costs = [list(made) for made in kept.rounds], kept.costs
+        if self.deadline is not None and kept.left is not None:
+            self.deadline = min(self.deadline, time.monotonic() + kept.left)
+
+    def _next(self, decide: Callable[[], list[Member]]) -> list[Member]:
+        """The networks of the next round: as it was decided before, or now."""
+        if self.begun == len(self.decided):
+            self.decided.append(decide())
+            self._write()
+        self.begun += 1
+        return self.decided[self.begun - 1]
+
+    def _first(self, candidates: list[Candidate]) -> list[Member]:
+        """All that there is time for."""
+        todo = self._affordable(candidates)
+        return self._lay_out(todo * (self._jobs(PAIR) if len(todo) == 1 else 1))  # no core stands idle
+
+    def _better(self, made: list[Member], trained: list[Trained]) -> list[Member]:
+        """The better half once more; none where there is no time for them."""
+        losses = [self._loss(one) for one in trained]
+        order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
+        todo = [_candidate(made[i]) for i in order[: max(min(PAIR, len(made)), len(made) // 2)]]
+        wall = SPARE * sum(self.costs[_key(one)] for one in todo) / self._jobs(len(todo))
+        enough = wall > self._left() or len(self.members) + len(todo) > MOST
+        return [] if enough else self._lay_out(todo)
+
+    def _lay_out(self, todo: list[Candidate]) -> list[Member]:
+        jobs, clock = self._jobs(len(todo)), self.deadline is not None
+        each = self._left() / -(-len(todo) // jobs)
+        return self.fitter.lay_out(todo, each - STARTS * (jobs > 1 and clock), measure=clock)
+
+    def _train(self, members: list[Member]) -> None:
         """Train members and keep them."""
-        made, trained = self.fitter.train(
-            members,
-            first=len(self.members),
-            jobs=self._running(len(members), sum(self.costs.get(_key(one), PAYS) for one in members)),
-            deadline=self.deadline,
-            on_step=self.on_step,
-        )
+        try:
+            made, trained = self.fitter.train(
+                members,
+                first=len(self.members),
+                jobs=self._running(len(members), sum(self.costs.get(_key(one), PAYS) for one in members)),
+                deadline=self.deadline,
+                on_step=self.on_step,
+                keep=self.keep,
+            )
+        except BaseException:
+            self._write()  # what is left of a budget
+            raise
         self.members += made
         self.trained += trained
         self.spent += sum(self.costs.get(_key(one), 0.0) for one in made) / PAIR
+
+    def _write(self) -> None:
+        if self.keep is not None:
+            left = None if self.deadline is None else self.deadline - time.monotonic()
+            facts = _Decided(rounds=tuple(map(tuple, self.decided)), costs=self.costs, left=left)
+            self.keep.write(PLAN, State(facts.model_dump(mode="json"), {}))
 
     def _affordable(self, candidates: list[Candidate]) -> list[Candidate]:
         """The first ones that there is time for, as many as run side by side at the least."""
@@ -194,6 +261,10 @@ class _Rounds:
         left = seconds if self.deadline is None else self._left()
         wanted = self.fitter.settings.jobs or (cores() if left > PAYS else 1)
         return max(1, min(wanted, members))
+
+
+def _candidate(member: Member) -> Candidate:
+    return Candidate(**member.model_dump(include=set(Candidate.model_fields)))
 
 
 def _key(candidate: Candidate) -> str:

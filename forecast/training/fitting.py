@@ -26,6 +26,7 @@ from forecast.training.plan import (
     estimate_step,
     plan_member,
 )
+from forecast.training.states import Keeper
 
 log = logging.getLogger("forecast")
 
@@ -101,6 +102,7 @@ class Fitter:
         jobs: int = 1,
         deadline: float | None = None,
         on_step: Callable[[Progress], None] | None = None,
+        keep: Keeper | None = None,
     ) -> tuple[list[Member], list[Trained]]:
         """Train networks; the members that come back repeat it.
 
@@ -109,6 +111,7 @@ class Fitter:
         first : number of the first member in the whole plan: seeds go by it
         jobs : trained side by side
         deadline : `time.monotonic()` at which training must be over
+        keep : where each network keeps its state
 
         Raises
         ------
@@ -126,6 +129,7 @@ class Fitter:
                     jobs=jobs,
                     deadline=deadline,
                     on_step=on_step,
+                    keep=keep,
                 )
                 break
             except (RuntimeError, MemoryError) as error:

@@ -1,25 +1,24 @@
-"""The training loop: draw, step, validate, keep the best, refit on all data."""
+"""The training loop: draw, step, validate, keep the best, refit on all data; it can be stopped between two steps."""
 
-import copy
 import logging
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from forecast.errors import BadData
 from forecast.models.shared.model import RecurrentModel
 from forecast.series.windows import Batch
 from forecast.settings import TrainSettings
-from forecast.training.optimizer import AdamW, clip_norm
 from forecast.training.plan import Member
+from forecast.training.run import Run, diverged
+from forecast.training.states import Keeper, State, Watch, form, from_arrays, to_arrays
+from forecast.training.stopping import Deferred
 
 log = logging.getLogger("forecast")
-
-RETRIES = 4  # times a diverged run is taken up from its best weights with half the rate
 
 Draw = Callable[[torch.Generator, int, bool], Batch]
 """(generator, windows, whether held-out values may be targets) -> a training batch"""
@@ -34,6 +33,17 @@ class Progress:
     steps: int
     loss: float
     validation: float | None
+
+
+class Ended(BaseModel):
+    """The numbers among what a trained member is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    ended: Member
+    validation: float | None
+    cut: int | None = Field(ge=1)
+    steps: int = Field(ge=1)
 
 
 @dataclass(frozen=True)
@@ -56,13 +66,33 @@ class Trained:
     cut: int | None
     steps: int
 
+    def state(self, member: Member) -> State:
+        """All of it, as it is kept."""
+        facts = Ended(ended=member, validation=self.validation, cut=self.cut, steps=self.steps)
+        arrays = {**to_arrays("weights", self.weights), "held_out": self.held_out.numpy()}
+        return State(facts.model_dump(mode="json"), arrays)
 
-def rate_at(step: int, steps: int) -> float:
-    """Share of the peak learning rate at a step: linear warm-up, then a cosine to zero."""
-    warm = min(100, max(1, steps // 10))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    @classmethod
+    def of(cls, state: State, member: Member, network: RecurrentModel, windows: int) -> Self | None:
+        """What `state` gave; None where it belongs to another member.
+
+        Parameters
+        ----------
+        windows : held out
+        """
+        try:
+            facts = Ended.model_validate(state.facts)
+        except ValidationError:
+            return None
+        arrays = form(state.arrays)
+        held_out = arrays.pop("held_out", ((), None))[0]
+        shape = (windows, network.shape.horizon, len(network.shape.levels))
+        if facts.ended != member or arrays != form(to_arrays("weights", network.state_dict())) or held_out != shape:
+            return None
+        weights = from_arrays("weights", state.arrays)
+        return cls(
+            weights, facts.validation, torch.from_numpy(state.arrays["held_out"]).clone(), facts.cut, facts.steps
+        )
 
 
 def train(
@@ -75,112 +105,78 @@ def train(
     number: int = 0,
     deadline: float | None = None,
     on_step: Callable[[Progress], None] | None = None,
+    keep: Keeper | None = None,
 ) -> Trained:
     """Train one network, in place.
 
     Until the last `member.refit_steps` steps the held-out values are no targets and the best weights on them are kept;
     then training goes on from those with all values, at the end of the same learning rate schedule.
 
+    SIGINT and SIGTERM act between two steps, after the state was kept; a second one acts at once.
+
     Parameters
     ----------
     validation : held-out batches, may be empty
     number : of the member, for its seed and for the progress
     deadline : `time.monotonic()` at which training is cut; where it was cut is returned, so that a plan repeats it
+    keep : where the state is kept every few seconds, at a stop and at the end, and taken up from
 
     Raises
     ------
     BadData
         If the loss is not a number even at a fraction of the learning rate.
     """
-    run = _Run(network, settings, member.steps)
-    generator = torch.Generator().manual_seed(settings.seed + 7919 * (number + 1))
-    refit_from = member.steps - member.refit_steps
-    step, done, stale = 0, 0, 0
-    cut, held_out = None, torch.zeros(0, network.shape.horizon, len(network.shape.levels))
-    while step < member.steps:
-        if done > 0 and (done == member.cut or (deadline is not None and time.monotonic() > deadline)):
-            cut = done
-            break
-        if step == refit_from and validation:
-            held_out = run.restore_best(validation)
-        loss = run.step(draw(generator, member.batch_size, step >= refit_from or not validation), step)
-        step, done = step + 1, done + 1
-        if on_step is not None:
-            on_step(Progress(number, step, member.steps, loss, run.best))
-        if validation and step < refit_from and (step % member.validate_every == 0 or step == refit_from - 1):
-            stale = 0 if run.validate(validation) else stale + 1
-            if stale >= settings.patience:
-                step = refit_from
-    if validation and step <= refit_from:
+    run, name, windows = Run(network, settings, member, number), f"member-{number}", sum(map(len, validation))
+    with Deferred() as signals:
+        found = keep.read(name) if keep is not None else None
+        if found is not None:
+            trained = Trained.of(found, member, network, windows)
+            if trained is not None:
+                return trained
+            if run.go_on(found, windows):
+                log.info("network %d goes on from step %d of %d", number + 1, run.step, member.steps)
+            else:
+                log.warning("what was kept of network %d belongs to another plan; its training starts anew", number + 1)
+        watch = Watch()
+        cut = None
+        while run.step < member.steps:
+            if keep is not None and (signals.came is not None or watch.due()):
+                watch.write(keep, name, run.state)
+            if signals.came is not None:
+                log.info("training stops at step %d of network %d", run.step, number + 1)
+                signals.deliver()
+            if run.done > 0 and (run.done == member.cut or (deadline is not None and time.monotonic() > deadline)):
+                cut = run.done
+                break
+            loss = _step(run, draw, validation)
+            if on_step is not None:
+                on_step(Progress(number, run.step, member.steps, loss, run.best))
+        trained = _end(run, validation, cut)
+        if keep is not None:
+            keep.write(name, trained.state(member))
+    return trained
+
+
+def _step(run: Run, draw: Draw, validation: list[Batch]) -> float:
+    """One step, and what comes before and after it where the schedule says so."""
+    member, refit_from = run.member, run.refit_from
+    if run.step == refit_from and validation:
+        run.restore_best(validation)
+    loss = run.take(draw(run.generator, member.batch_size, run.step >= refit_from or not validation))
+    if validation and run.step < refit_from and (run.step % member.validate_every == 0 or run.step == refit_from - 1):
+        run.stale = 0 if run.validate(validation) else run.stale + 1
+        if run.stale >= run.settings.patience:
+            run.step = refit_from
+    return loss
+
+
+def _end(run: Run, validation: list[Batch], cut: int | None) -> Trained:
+    network = run.network
+    if validation and run.step <= run.refit_from:
         run.validate(validation)
-        held_out = run.restore_best(validation)
+        run.restore_best(validation)
     if not all(bool(p.isfinite().all()) for p in network.parameters()):
-        raise _diverged()
+        raise diverged()
     network.eval()
     weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-    return Trained(weights, run.best, held_out, cut, done)
-
-
-class _Run:
-    """What one run carries from step to step: optimizer, best weights, rate."""
-
-    def __init__(self, network: RecurrentModel, settings: TrainSettings, steps: int) -> None:
-        self.network, self.settings, self.steps = network, settings, steps
-        self.best: float | None = None
-        self.kept = copy.deepcopy(network.state_dict())
-        self.factor, self.retries = 1.0, RETRIES
-        self._new_optimizer()
-
-    def _new_optimizer(self) -> None:
-        decay = self.settings.weight_decay if self.settings.optimizer == "adamw" else 0.0
-        self.optimizer = AdamW(self.network.parameters(), decay)
-
-    def step(self, batch: Batch, step: int) -> float:
-        self.network.train()
-        self.optimizer.zero_grad()
-        loss = self.network.loss(batch)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = clip_norm(self.optimizer.parameters, self.settings.clip)
-        if not bool(torch.isfinite(norm + loss)):
-            self._retry()
-            return math.nan
-        self.optimizer.step(self.settings.learning_rate * self.factor * rate_at(step, self.steps))
-        return float(loss.detach())
-
-    def validate(self, batches: list[Batch]) -> bool:
-        """Measure the held-out loss; keep the weights and say True where it is the best so far."""
-        self.network.eval()
-        with torch.no_grad():
-            losses = [float(self.network.loss(batch)) for batch in batches]
-        sizes = [float((batch.target_mask * batch.weight[:, None]).sum()) for batch in batches]
-        loss = sum(a * b for a, b in zip(losses, sizes, strict=True)) / max(sum(sizes), 1e-6)
-        if not math.isfinite(loss):
-            self._retry()
-            return False
-        if self.best is None or loss < self.best:
-            self.best, self.kept = loss, copy.deepcopy(self.network.state_dict())
-            return True
-        return False
-
-    def restore_best(self, batches: list[Batch]) -> Tensor:
-        """Go back to the best weights, and return what they make of the held-out windows."""
-        if self.best is not None:
-            self.network.load_state_dict(self.kept)
-            self._new_optimizer()  # its momentum belongs to other weights
-        self.network.eval()
-        with torch.no_grad():
-            levels = self.network.shape.levels
-            return torch.cat([batch.unscaled(self.network.quantiles(batch, levels)).cpu() for batch in batches])
-
-    def _retry(self) -> None:
-        if self.retries == 0:
-            raise _diverged()
-        self.retries -= 1
-        self.factor /= 2
-        log.warning("the loss became NaN; training goes on from the best weights with half the learning rate")
-        self.network.load_state_dict(self.kept)
-        self._new_optimizer()
-
-
-def _diverged() -> BadData:
-    return BadData("the loss became NaN and stays so; look for extreme values, or pass a smaller --learning-rate")
+    return Trained(weights, run.best, run.held_out, cut, run.done)

@@ -1,5 +1,6 @@
 """Several networks of one plan, differing in their seed or kind, whose median is the forecast."""
 
+import os
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -17,6 +18,7 @@ from forecast.settings import TrainSettings
 from forecast.training.devices import threads
 from forecast.training.loop import Draw, Progress, Trained, train
 from forecast.training.plan import Member
+from forecast.training.states import Keeper
 
 PREDICT_BATCH = 128
 
@@ -87,6 +89,7 @@ def train_members(
     jobs: int = 1,
     deadline: float | None = None,
     on_step: Callable[[Progress], None] | None = None,
+    keep: Keeper | None = None,
 ) -> list[Trained]:
     """Train networks, `jobs` side by side, each with seeds of its own.
 
@@ -96,6 +99,7 @@ def train_members(
     first : number of the first one: seeds go by it
     deadline : `time.monotonic()` at which training must be over
     on_step : is given the progress of those trained in this process
+    keep : where each keeps its state; those trained in other processes write it there themselves
     """
     todo = list(members)
 
@@ -105,8 +109,19 @@ def train_members(
         with threads(1), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(settings.seed + first + number)  # dropout draws from the global generator
             return train(
-                network, draw, validation, settings, todo[number], number=first + number, deadline=last, on_step=report
+                network,
+                draw,
+                validation,
+                settings,
+                todo[number],
+                number=first + number,
+                deadline=last,
+                on_step=report,
+                keep=keep,
             )
+
+    def elsewhere(number: int, parent: int, last: float | None) -> Trained:
+        return one(number, _leave_with(parent), last)
 
     rounds = [range(start, min(start + jobs, len(todo))) for start in range(0, len(todo), jobs)]
     trained: list[Trained] = []
@@ -119,7 +134,7 @@ def train_members(
             continue
         # two at least: with one job joblib would train in this process, and only when asked
         others = Parallel(n_jobs=max(2, len(numbers) - 1), return_as="generator")(
-            delayed(one)(number, None, last) for number in numbers[1:]
+            delayed(elsewhere)(number, os.getpid(), last) for number in numbers[1:]
         )
         try:
             trained.append(one(numbers[0], on_step, last))  # here, so that its progress shows
@@ -129,3 +144,16 @@ def train_members(
                 warnings.simplefilter("ignore")  # that others are cancelled where one failed is no news
                 others.close()
     return trained
+
+
+def _leave_with(parent: int) -> Callable[[Progress], None] | None:
+    """What ends this process after the next step once the one that started it is gone; None in that one itself."""
+    if os.getpid() == parent:
+        return None
+    above = os.getppid()
+
+    def check(at: Progress) -> None:
+        if os.getppid() != above:
+            os._exit(1)  # nobody is there to catch an exception
+
+    return check

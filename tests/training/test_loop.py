@@ -15,9 +15,10 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.series.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.training.holding import choose_spans
-from forecast.training.loop import Progress, rate_at, train
+from forecast.training.loop import Progress, train
 from forecast.training.members import build
 from forecast.training.plan import Candidate, Member, plan_member
+from forecast.training.run import rate_at
 
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
 SETTINGS = TrainSettings(model="gru", params={"hidden_size": 4})

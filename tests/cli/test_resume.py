@@ -1,0 +1,167 @@
+"""A fit that a signal stopped goes on with --resume to the artifact of a fit that nothing stopped."""
+
+import json
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from forecast.selection import auto
+from forecast.training.run import Run
+
+Command = Callable[..., "object"]
+SMALL = ("--horizon", 6, "--lookback", 12, "-p", "hidden_size=4")
+THREE = ("--model", "gru", "--steps", 30, "--members", 3, "--jobs", 1, *SMALL, "-p", "dropout=0.2")
+
+
+@contextmanager
+def signal_at(step: int, number: int = signal.SIGTERM) -> Iterator[None]:
+    """Send a signal in the middle of a training step, counted over all networks."""
+    taken, real = 0, Run.take
+
+    def take(self: Run, batch: object) -> float:
+        nonlocal taken
+        taken += 1
+        if taken == step:
+            signal.raise_signal(number)
+        return real(self, batch)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "take", take)
+        yield
+
+
+@pytest.fixture
+def hash_of(forecast: Command) -> Callable[[Path], str]:
+    def found(store: Path) -> str:
+        return json.loads(forecast("inspect", "--artifact", store, "--json").out)["hash"]
+
+    return found
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("step", [1, 44, 89])
+def test_a_stopped_fit_is_resumed_to_the_same_artifact(
+    forecast: Command,
+    hash_of: Callable[[Path], str],
+    passengers: Path,
+    tmp_path: Path,
+    step: int,
+    number: int,
+    code: int,
+) -> None:
+    store, whole = tmp_path / "store", tmp_path / "whole"
+    fit = ("fit", passengers, *THREE)
+    assert forecast(*fit, "--artifact", whole).code == 0
+    assert not (whole / ".resume").exists()
+    forecast("fit", passengers, "--model", "linear", "--steps", 1, "--artifact", store)
+    live = (store / "CURRENT").read_bytes()
+    with signal_at(step, number):
+        stopped = forecast(*fit, "--artifact", store)
+    assert stopped.code == code
+    assert f"training stops at step {(step - 1) % 30 + 1} of network {(step - 1) // 30 + 1}" in stopped.err
+    assert (store / "CURRENT").read_bytes() == live
+    resumed = forecast(*fit, "--artifact", store, "--resume")
+    assert resumed.code == 0, resumed.err
+    assert "goes on from step" in resumed.err
+    assert hash_of(store) == hash_of(whole)
+    assert not (store / ".resume").exists()
+
+
+def test_a_resumed_fit_trains_only_what_was_left(forecast: Command, passengers: Path, tmp_path: Path) -> None:
+    fit = ("fit", passengers, *THREE, "--artifact", tmp_path / "s")
+    with signal_at(45):
+        forecast(*fit)
+    taken = []
+    with pytest.MonkeyPatch.context() as patch:
+        real = Run.take
+        patch.setattr(Run, "take", lambda run, batch: taken.append(1) or real(run, batch))
+        assert forecast(*fit, "--resume").code == 0
+    assert len(taken) == 90 - 45
+
+
+def test_rounds_go_on_as_they_were_begun(
+    forecast: Command,
+    hash_of: Callable[[Path], str],
+    passengers: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(auto, "MOST", 6)
+    monkeypatch.setattr("forecast.training.plan.LEAST", 20)
+    fit = ("fit", passengers, *SMALL)
+    assert forecast(*fit, "--artifact", tmp_path / "whole").code == 0
+    members = json.loads(forecast("inspect", "--artifact", tmp_path / "whole", "--json").out)["plan"]["members"]
+    assert len(members) > 2, "there must be a second round"
+    with signal_at(members[0]["steps"] + 5):
+        assert forecast(*fit, "--artifact", tmp_path / "s").code == 143
+    with signal_at(members[2]["steps"] * 2):
+        assert forecast(*fit, "--artifact", tmp_path / "s", "--resume").code == 143
+    assert forecast(*fit, "--artifact", tmp_path / "s", "--resume").code == 0
+    assert hash_of(tmp_path / "s") == hash_of(tmp_path / "whole")
+
+
+def test_what_a_budget_measured_is_not_measured_again(
+    forecast: Command,
+    hash_of: Callable[[Path], str],
+    passengers: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fit = ("fit", passengers, *SMALL, "--budget", 4, "--jobs", 1)
+    store, repeated = tmp_path / "s", tmp_path / "r"
+    with signal_at(40):
+        assert forecast(*fit, "--artifact", store).code == 143
+    (folder,) = (store / ".resume").iterdir()
+    planned = json.loads((folder / "plan").read_bytes().split(b"\n", 1)[1].split(b"\n}\n")[0] + b"}")
+    monkeypatch.setattr("forecast.training.fitting.Fitter.cost", None)  # whatever measures fails
+    monkeypatch.setattr("forecast.selection.auto.MOST", 0)  # and there is no round after the first
+    resumed = forecast(*fit, "--artifact", store, "--resume")
+    assert resumed.code == 0, resumed.err
+    monkeypatch.undo()
+    members = json.loads(forecast("inspect", "--artifact", store, "--json").out)["plan"]["members"]
+    assert [{**one, "cut": None} for one in members] == planned["rounds"][0]
+    assert forecast("fit", passengers, *SMALL, "--plan", store, "--artifact", repeated).code == 0
+    assert hash_of(repeated) == hash_of(store)
+
+
+def test_other_data_and_other_settings_start_anew(forecast: Command, passengers: Path, tmp_path: Path) -> None:
+    fit = ("--artifact", tmp_path / "s", *THREE)
+    nothing = forecast("fit", passengers, "--artifact", tmp_path / "s", *THREE, "--resume")
+    assert nothing.code == 0
+    assert "nothing to resume" in nothing.err
+    with signal_at(3):
+        forecast("fit", passengers, *fit)
+    with signal_at(3):
+        assert "--resume would go on" in forecast("fit", passengers, *fit).err
+    other = forecast("fit", passengers, *fit, "--resume", "--learning-rate", 0.01)
+    assert other.code == 0
+    assert "another plan" in other.err
+    changed = tmp_path / "changed.csv"
+    frame = pd.read_csv(passengers)
+    frame.iloc[3, 1] += 1
+    frame.to_csv(changed, index=False)
+    moved = forecast("fit", changed, *fit, "--resume")
+    assert moved.code == 0
+    assert "other data" in moved.err
+    assert forecast("fit", passengers, *fit, "--resume").code == 0
+    assert not (tmp_path / "s" / ".resume").exists()
+
+
+def test_a_damaged_checkpoint_is_left_alone(
+    forecast: Command, hash_of: Callable[[Path], str], passengers: Path, tmp_path: Path
+) -> None:
+    fit = ("fit", passengers, *THREE)
+    assert forecast(*fit, "--artifact", tmp_path / "whole").code == 0
+    with signal_at(70):
+        forecast(*fit, "--artifact", tmp_path / "s")
+    for file in (tmp_path / "s" / ".resume").glob("*/*"):
+        data = file.read_bytes()
+        file.write_bytes(data[:-9] + b"X" + data[-8:])
+    resumed = forecast(*fit, "--artifact", tmp_path / "s", "--resume")
+    assert resumed.code == 0, resumed.err
+    assert resumed.err.count("differs from its checksum") == 4
+    assert hash_of(tmp_path / "s") == hash_of(tmp_path / "whole")
