@@ -1,6 +1,7 @@
 """Options and fixtures that all tests share."""
 
 import io
+import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -60,6 +61,9 @@ def forecast(
     yield run
     for number, handler in handlers.items():
         signal.signal(number, handler)
+    logger = logging.getLogger("forecast")  # the command line took its messages for itself
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

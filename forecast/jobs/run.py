@@ -206,13 +206,20 @@ class _Run:
         log.info("fit      %s", reason)
         settings = table_settings(pipeline, live, self.ledger, table, defaults)
         forecaster = Forecaster(**pipeline.train.model_dump(), **settings.model_dump())
-        forecaster.fit(table, on_read=lambda lines: log.info("%s", "\n".join(lines)), on_step=self.on_step)
+        checkpoints = self.writer.checkpoints(self.resume)
+        forecaster.fit(
+            table,
+            on_read=lambda lines: log.info("%s", "\n".join(lines)),
+            on_step=self.on_step,
+            checkpoints=checkpoints,
+        )
         promoted, verdict = judge(forecaster, live, table)
         newest = self.store.empty if live is None else live.version == self.store.current()
         version = self.writer.save(
             to_contents(forecaster.fitted_), pipeline.keep, self.instant, promote=promoted and newest, reuse=True
         )
         self.ledger.add_fit(entry(pipeline, self.instant, version.id, promoted, verdict))
+        checkpoints.discard()
         record.fit = {"why": reason, "version": version.id, "promoted": promoted, "verdict": verdict}
         log.info("\n".join(forecaster.describe()))
         if promoted or live is None:

@@ -1,4 +1,4 @@
-"""A job that is killed and run again leaves what it would have left; `python -m tests.faults pipeline` does it at length."""
+"""A job that is killed and run again leaves what it would have left; `python -m tests.faults pipeline` does more."""
 
 import tempfile
 from pathlib import Path

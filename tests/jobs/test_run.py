@@ -1,7 +1,6 @@
 """`forecast run`: all or nothing, repeatable, and written down."""
 
 import json
-import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -353,11 +352,10 @@ def test_a_damaged_ledger_is_refused_by_name(job: Job, forecast: Run, at: At) ->
     assert "ledger.db" in ran.err
 
 
-def test_two_runs_beside_each_other_wait_for_each_other(job: Job, forecast: Run, at: At) -> None:
+def test_runs_beside_each_other_wait_for_each_other(job: Job, at: At) -> None:
     from forecast.jobs.pipeline import read_pipeline
     from forecast.jobs.run import run_job
 
-    logging.getLogger("forecast").setLevel(logging.ERROR)
     pipeline = read_pipeline(str(job.file)).model_copy(update={"wait": 60.0})
     codes: list[int] = []
     threads = [
