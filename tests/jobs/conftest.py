@@ -9,12 +9,16 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
+import pandas as pd
 import pytest
+
+from forecast.jobs.databases import connect
 
 REQUIRED = "FORECAST_TEST_POSTGRESQL"  # where it is set to 'required', a server that is not there is a failure
 USER = "nobody"  # a server refuses to run as root
@@ -120,3 +124,44 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/test.db"
     return request.getfixturevalue("server").url
+
+
+@pytest.fixture
+def run() -> Callable[..., None]:
+    """Run statements in a database: ``run(url, "CREATE TABLE ...", ...)``."""
+    return _run
+
+
+@pytest.fixture
+def rows() -> Callable[[str, str], list[tuple]]:
+    """The rows that a statement returns: ``rows(url, "SELECT ...")``."""
+    return _rows
+
+
+@pytest.fixture
+def forecasts() -> Callable[..., pd.DataFrame]:
+    """What a job writes: id, time, origin, numbers."""
+    return _forecasts
+
+
+def _run(url: str, *statements: str) -> None:
+    with connect(url) as transaction:
+        for statement in statements:
+            transaction.execute(statement)
+
+
+def _rows(url: str, sql: str) -> list[tuple]:
+    with connect(url) as transaction:
+        return transaction.execute(sql)
+
+
+def _forecasts(rows: int = 4) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "store": [f"00{row % 2}" for row in range(rows)],
+            "day": pd.date_range("2024-01-01", periods=rows),
+            "origin": pd.Timestamp("2023-12-31"),
+            "forecast": np.arange(rows, dtype=float),
+            "lo_80": [None, *np.arange(1.0, rows)],
+        }
+    )
