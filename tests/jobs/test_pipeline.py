@@ -8,7 +8,7 @@ import pytest
 
 from forecast.errors import UsageError
 from forecast.jobs.pipeline import SECTIONS, JobSettings, Pipeline, read_pipeline
-from tests.jobs.conftest import Job
+from tests.jobs.a_job import Job
 from tests.jobs.test_run import Run
 
 SHIPPED = Path(__file__).parents[2] / "pipelines"

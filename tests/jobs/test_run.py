@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from tests.conftest import Ran
-from tests.jobs.conftest import Job
+from tests.jobs.a_job import Job
 
 Run = Callable[..., Ran]
 At = Callable[[int], str]

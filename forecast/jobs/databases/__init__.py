@@ -10,23 +10,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from forecast.jobs.databases.opening import Transaction
-    from forecast.series.table import Table
 
 
-def read_query(url: str, sql: str, section: str = "source") -> "Table":
-    """Run a query and take what it returns as a table.
+def read_query(url: str, sql: str) -> "pd.DataFrame":
+    """Run the query of a job's source.
 
     Parameters
     ----------
-    url : SQLAlchemy URL of any database whose driver is installed; ``postgresql://`` is read through psycopg
-    sql : one SELECT. It is sent as it is: no placeholder is looked for in it. The transaction is read-only
-    section : section of the job that holds `url` and `sql`, for messages
+    url : URL of any database that SQLAlchemy has a driver for; PostgreSQL is always read through psycopg
+    sql : one SELECT, sent as it is: no placeholder is looked for in it. Its transaction is read-only
 
     Returns
     -------
-    The table. Dates and times are datetimes, aware ones in the zone of the database's session; decimals are numbers,
-    whole where none has a decimal place, text where they are whole and longer than 64 bits; text stays text and NULL
-    is a missing value.
+    One column for each of the query. Dates and times are datetimes, aware ones in the zone of the database's session.
+    Decimals are numbers: whole ones where none has a decimal place, text where they are also too long for 64 bits.
+    Text stays text, NULL is a missing value, and what no table has (UUID, JSON, times of day) is text.
 
     Raises
     ------
@@ -35,31 +33,32 @@ def read_query(url: str, sql: str, section: str = "source") -> "Table":
     NoInput
         If the file of an SQLite database or a table is not there, or may not be read.
     BadData
-        If the query returns no rows, two columns of one name, or binary data.
+        If a column holds binary data, or the database cannot compute or deliver a value.
     Unavailable
-        If the extra ``db`` or a driver is not installed, or the server cannot be reached or refuses the password.
+        If the extra ``db`` or a driver is not installed, or the server is not there, goes or refuses the password.
+    Busy
+        If another process holds a lock for too long.
     StorageFailure
-        If reading fails half-way.
+        If the disk of the database fails.
     """
-    _require_extra(section)
+    _require_extra("source")
     from forecast.jobs.databases.queries import read
 
-    return read(url, sql, section)
+    return read(url, sql)
 
 
-def upsert(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str], section: str = "sink") -> int:
-    """Insert the rows of a frame, or update those whose keys are there already, in one transaction.
+def upsert(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -> int:
+    """Insert the rows of a frame into the table of a job's sink, or update those whose keys are there already.
 
-    A second run with the same frame changes nothing; a process that is killed leaves the table as it was.
+    All in one transaction: a second run with the same frame changes nothing, a killed one leaves the table as it was.
 
     Parameters
     ----------
     url : URL of an SQLite or PostgreSQL database; the file of an SQLite database is created where there is none
-    table : ``table`` or ``schema.table``; it and its schema are created where there is none, with `keys` as primary key
-    frame : one column for each to be written; missing values become NULL, periods text
-    keys : columns that tell rows apart, without missing values; an existing table needs them as primary key or under a
-        unique index
-    section : section of the job that holds `url` and `table`, for messages
+    table : ``table`` or ``schema.table``; both are created where they are missing, with `keys` as primary key
+    frame : its columns; missing values become NULL. SQLite gets times as text in ISO 8601, those with a zone in UTC
+    keys : columns that tell rows apart, without missing values; a table that is there needs them as its primary key or
+        under a unique index
 
     Returns
     -------
@@ -69,45 +68,45 @@ def upsert(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str], sec
     ------
     UsageError
         If the URL cannot be read or is of another database, a name cannot be used, a key is no column, or the table
-        lacks columns, has others types or no unique index over the keys.
+        lacks columns or a unique index over the keys.
     BadData
-        If a key is missing or comes twice, or the database refuses a value.
+        If a key is missing or comes twice, a column of the table has another type, or the database refuses a value.
     CannotCreate
-        If the file or table cannot be created or written.
-    Unavailable
-        If the extra ``db`` is not installed, or the server cannot be reached or refuses the password.
-    StorageFailure
-        If the disk is full or broken, or another process holds a lock for too long.
+        If the file, schema or table cannot be created or written.
+    Unavailable, Busy, StorageFailure
+        As `read_query`.
     """
-    _require_extra(section)
+    _require_extra("sink")
     from forecast.jobs.databases.upserts import write
 
-    return write(url, table, frame, keys, section)
+    return write(url, table, frame, keys)
 
 
 @contextmanager
-def connect(url: str, section: str = "ledger") -> "Iterator[Transaction]":
-    """Open a transaction: committed at the end of the ``with``, rolled back if an exception ends it.
+def connect(url: str) -> "Iterator[Transaction]":
+    """Open a transaction in the database of a job's sink, which no other of its kind can enter meanwhile.
+
+    It is committed at the end of the ``with``, and rolled back if an exception ends it.
 
     Parameters
     ----------
-    url : URL of a database; the file of an SQLite database is created where there is none
-    section : section of the job that holds `url`, for messages
+    url : as for `upsert`
 
     Raises
     ------
-    UsageError, BadData, CannotCreate, Unavailable, StorageFailure
-        As `upsert`.
+    UsageError, BadData, CannotCreate, Unavailable, Busy, StorageFailure
+        As `upsert`, also from within the ``with``.
     """
-    _require_extra(section)
-    from forecast.jobs.databases.opening import Transaction, transaction
+    _require_extra("sink")
+    from forecast.jobs.databases.opening import Transaction, exclude_others, transaction
 
-    with transaction(url, section, "write") as connection:
+    with transaction(url, "sink") as connection:
+        exclude_others(connection)
         yield Transaction(connection)
 
 
-def _require_extra(section: str) -> None:
+def _require_extra(role: str) -> None:
     try:
         import sqlalchemy  # noqa: F401
     except ImportError:
-        raise Unavailable(f"{section}.url needs the packages of the extra db: pip install 'forecast[db]'") from None
+        raise Unavailable(f"{role}.url needs the packages of the extra db: pip install 'forecast[db]'") from None

@@ -9,11 +9,22 @@ from urllib.parse import quote, quote_plus
 import sqlalchemy as sa
 
 from forecast.errors import NoInput, Unavailable, UsageError, did_you_mean
-from forecast.jobs.databases.failures import Access, Place, translated
+from forecast.jobs.databases.failures import Place, Role, translated
 
-PATIENCE = 10  # seconds to wait for a server to answer
-LOCK_PATIENCE = 30  # seconds to wait for another writer of an SQLite file
-SECRET_KEYS = ("pass", "secret", "token", "key", "odbc")
+LOCK_PATIENCE = 60  # seconds to wait for another process that writes
+LOCK = 0x666F7265  # the lock of this application in a PostgreSQL database, any number that others do not take
+POSTGRESQL_OPTIONS = {
+    "application_name": "forecast",
+    "connect_timeout": 10,
+    # a server that is gone without a word is noticed within two minutes, not hours
+    "keepalives_idle": 60,
+    "keepalives_interval": 10,
+    "keepalives_count": 6,
+    # a pool between here and the server may send each statement to another of its sessions
+    "prepare_threshold": None,
+}
+WORK: dict[Role, str] = {"source": "source.sql", "sink": "sink.table"}  # what is done there, as keys of a job
+SECRET_OPTIONS = ("pass", "secret", "token", "key", "odbc")
 
 
 class Transaction:
@@ -23,23 +34,22 @@ class Transaction:
         self._connection = connection
 
     def execute(
-        self, sql: str, parameters: Mapping[str, object] | Sequence[Mapping[str, object]] = ()
+        self, sql: str, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] = ()
     ) -> list[tuple[Any, ...]]:
-        """Run a statement, once for each of several sets of parameters; return its rows.
+        """Run a statement and return its rows, none for a statement that has none.
 
         Parameters
         ----------
         sql : one statement with parameters as ``:name``
-        parameters : their values; a list of several runs the statement for each of them, and not at all where empty
+        parameters : their values, or a sequence of such, for each of which the statement is run
         """
-        if isinstance(parameters, list) and not parameters:
-            return []
-        result = self._connection.execute(sa.text(sql), parameters or None)  # type: ignore[arg-type]
+        values = parameters if isinstance(parameters, Mapping) else [dict(one) for one in parameters]
+        result = self._connection.execute(sa.text(sql), values or None)
         return [tuple(row) for row in result] if result.returns_rows else []
 
 
 @contextmanager
-def transaction(url: str, section: str, access: Access) -> Iterator[sa.Connection]:
+def transaction(url: str, role: Role) -> Iterator[sa.Connection]:
     """Open a database: committed at the end, rolled back if an exception ends it, read-only for a source.
 
     Raises
@@ -47,38 +57,53 @@ def transaction(url: str, section: str, access: Access) -> Iterator[sa.Connectio
     ForecastError
         Of the kind that fits, in place of every error of the database, also of those inside the ``with``.
     """
-    parsed = _parsed(url, section)
-    with translated(Place(section, access, _secrets(parsed))):
-        engine = _engine(parsed, section, access)
-        try:
-            with engine.connect() as connection:
-                if access == "read" and engine.dialect.name == "postgresql":
-                    connection.execution_options(postgresql_readonly=True)
-                with connection.begin():
-                    yield connection
-        finally:
-            engine.dispose()
+    parsed = _parsed(url, role)
+    secrets = _secrets(parsed)
+    with translated(Place(role, f"{role}.url", secrets)):
+        engine = _engine(parsed, role)
+        connection = engine.connect()
+    try:
+        with translated(Place(role, WORK[role], secrets)):
+            if engine.dialect.name == "postgresql":
+                connection.execution_options(postgresql_readonly=role == "source")
+            with connection.begin():
+                if engine.dialect.name == "postgresql":
+                    run(connection, f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}s'")
+                yield connection
+    finally:
+        connection.close()
 
 
-def dialect_of(url: str, section: str) -> str:
+def run(connection: sa.Connection, sql: str) -> None:
+    """Run a statement as it is written: a colon or a percent sign in it is no placeholder."""
+    connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+
+
+def exclude_others(connection: sa.Connection) -> None:
+    """Wait until no other transaction of this application may create a table; in SQLite there is no other anyway."""
+    if connection.dialect.name == "postgresql":
+        run(connection, f"SELECT pg_advisory_xact_lock({LOCK})")
+
+
+def dialect_of(url: str, role: Role) -> str:
     """The name of the database that a URL is of: ``sqlite``, ``postgresql``."""
-    return _parsed(url, section).get_backend_name()
+    return _parsed(url, role).get_backend_name()
 
 
-def _parsed(url: str, section: str) -> sa.URL:
+def _parsed(url: str, role: Role) -> sa.URL:
     """Read a URL; no message shows any of it but the scheme, as a wrong one may have its password anywhere."""
-    scheme, separator, rest = url.partition("://")
+    scheme, separator, rest = url.strip().partition("://")
     if not separator:
         raise UsageError(
-            f"{section}.url is not the URL of a database; write postgresql://user:password@host:port/database "
+            f"{role}.url is not the URL of a database; write postgresql://user:password@host:port/database "
             "or sqlite:///path"
         )
     dialect = scheme.partition("+")[0]
     if dialect in ("postgres", "postgresql"):
-        dialect, scheme = "postgresql", "postgresql+psycopg"  # the driver of the extra; all others take other options
+        scheme = "postgresql+psycopg"  # the driver of the extra; others take other options and have no COPY
     unclear = UsageError(
-        f"{section}.url cannot be read; the port must be a number, and in a user or password write "
-        "%40 for @, %2F for /, %3A for :, %25 for %"
+        f"{role}.url cannot be read; the port must be a number, and in a user or password write "
+        "%40 for @, %3A for :, %2F for / and %25 for %"
     )
     if dialect != "sqlite" and rest.count("@") > 1:
         raise unclear
@@ -87,7 +112,7 @@ def _parsed(url: str, section: str) -> sa.URL:
         parsed.get_dialect()
     except sa.exc.NoSuchModuleError:
         hint = did_you_mean(dialect, ["postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql"])
-        raise UsageError(f"{section}.url: '{scheme}' is no database that SQLAlchemy knows{hint}") from None
+        raise UsageError(f"{role}.url: '{scheme}' is no database that SQLAlchemy knows{hint}") from None
     except (sa.exc.ArgumentError, ValueError):
         raise unclear from None
     return parsed
@@ -95,57 +120,53 @@ def _parsed(url: str, section: str) -> sa.URL:
 
 def _secrets(url: sa.URL) -> tuple[str, ...]:
     values = [str(url.password)] if url.password else []
-    for key, value in url.normalized_query.items():
-        if any(part in key.lower() for part in SECRET_KEYS):
-            values += value
+    for option, given in url.normalized_query.items():
+        if any(part in option.lower() for part in SECRET_OPTIONS):
+            values += given
     return tuple({form for value in values for form in (value, quote(value, ""), quote_plus(value)) if form})
 
 
-def _engine(url: sa.URL, section: str, access: Access) -> sa.Engine:
-    arguments: dict[str, Any] = {}
+def _engine(url: sa.URL, role: Role) -> sa.Engine:
     dialect = url.get_backend_name()
+    defaults: dict[str, Any] = {}
     if dialect == "sqlite":
-        url = _sqlite_url(url, section, access)
-        arguments = {"timeout": LOCK_PATIENCE} if "timeout" not in url.query else {}
+        url = _sqlite_url(url, role)
+        defaults = {"timeout": LOCK_PATIENCE}
     elif dialect == "postgresql":
-        defaults = {"connect_timeout": PATIENCE, "application_name": "forecast", "client_encoding": "UTF8"}
-        arguments = {name: value for name, value in defaults.items() if name not in url.query}
+        defaults = POSTGRESQL_OPTIONS
+    arguments = {name: value for name, value in defaults.items() if name not in url.query}
     try:
         engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True, connect_args=arguments)
     except ImportError as error:
-        extra = "pip install 'forecast[db]'" if dialect == "postgresql" else f"install a driver for {dialect}"
-        raise Unavailable(f"{section}.url: {error.name or 'the driver'} cannot be imported; {extra}") from None
-    except (sa.exc.ArgumentError, TypeError):
-        raise UsageError(
-            f"{section}.url has options that the driver does not take; correct what follows its ?"
-        ) from None
+        mend = "pip install 'forecast[db]'" if dialect == "postgresql" else f"install a driver for {dialect}"
+        raise Unavailable(f"{role}.url: {error.name or 'the driver'} cannot be imported; {mend}") from None
     if dialect == "sqlite":
-        _take_over_transactions(engine, access)
+        _take_over_transactions(engine, role)
     return engine
 
 
-def _sqlite_url(url: sa.URL, section: str, access: Access) -> sa.URL:
+def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
     """The URL of a file that is created only where that is meant."""
     path = url.database or ""
-    if path in ("", ":memory:") or path.startswith("file:"):
-        raise UsageError(f"{section}.url must name the file of an SQLite database: sqlite:///path")
-    if access == "write":
+    if path in ("", ":memory:") or path.startswith("file:") or url.host or url.username:
+        raise UsageError(f"{role}.url must name the file of an SQLite database: sqlite:///path")
+    if role == "sink":
         return url
     if not Path(path).exists():
-        raise NoInput(f"{section}.url: {path} does not exist; correct the path, or create the database")
+        raise NoInput(f"{role}.url: {path} does not exist; correct the path, or create the database")
     # not mode=ro: what a killed writer left half-done has to be rolled back before reading
     return url.set(database=f"file:{quote(path)}").update_query_dict({"mode": "rw", "uri": "true"})
 
 
-def _take_over_transactions(engine: sa.Engine, access: Access) -> None:
-    """Begin transactions ourselves: Python's driver leaves CREATE TABLE, and what precedes the first row, outside."""
+def _take_over_transactions(engine: sa.Engine, role: Role) -> None:
+    """Begin transactions ourselves: Python's driver leaves out CREATE TABLE, and what is read before the first row."""
 
     @sa.event.listens_for(engine, "connect")
     def leave_to_us(connection: Any, _: object) -> None:
         connection.isolation_level = None
-        if access == "read":
+        if role == "source":
             connection.execute("PRAGMA query_only = ON")
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if access == "write" else "BEGIN")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if role == "sink" else "BEGIN")

@@ -1,36 +1,37 @@
-"""Run a query and take what it returns as a table."""
+"""Run a query and take what it returns as a frame."""
 
 from collections.abc import Sequence
 from decimal import Decimal
 from numbers import Number
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from forecast.errors import BadData, UsageError
 from forecast.jobs.databases.opening import transaction
 from forecast.series.arrow import arrow_frame
-from forecast.series.reading import table_from_frame
-from forecast.series.table import Table
 
 CHUNK = 50_000  # rows fetched at once
 
 
-def read(url: str, sql: str, section: str) -> Table:
+def read(url: str, sql: str) -> pd.DataFrame:
     """Run one SELECT; see `forecast.jobs.databases.read_query`."""
     # as it is: a colon or a percent sign in the query is no placeholder
     options = {"no_parameters": True, "stream_results": True, "max_row_buffer": CHUNK}
-    with transaction(url, section, "read") as connection:
-        result = connection.exec_driver_sql(sql, execution_options=options)
+    with (
+        transaction(url, "source") as connection,
+        connection.exec_driver_sql(sql, execution_options=options) as result,
+    ):
         if not result.returns_rows:
-            raise UsageError(f"{section}.sql returns no rows; write one SELECT")
+            raise UsageError("source.sql returns no rows; write one SELECT")
         names = list(result.keys())
         chunks: list[list[pa.Array]] = [[] for _ in names]
         for rows in result.partitions(CHUNK):
             for name, column, values in zip(names, chunks, zip(*rows, strict=True), strict=True):
-                column.append(_array(values, f"{section}.sql, column '{name}'"))
+                column.append(_array(values, f"source.sql, column '{name}'"))
     columns = [_joined(arrays) for arrays in chunks]
-    return table_from_frame(arrow_frame(pa.table(columns, names=names)), f"{section}.sql")
+    return arrow_frame(pa.table(columns, names=names))
 
 
 def _array(values: Sequence[Any], place: str) -> pa.Array:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from forecast.errors import BadData, UsageError, did_you_mean
+from forecast.jobs.databases.opening import exclude_others, run
 
 Kind = Literal["text", "whole", "number", "flag", "date", "time", "instant", "other"]
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer ones without an error
@@ -27,14 +28,10 @@ PYTHON_KINDS: dict[type, Kind] = {
     str: "text", UUID: "text", int: "whole", float: "number", Decimal: "number", bool: "flag", date: "date",
     datetime: "time",
 }  # fmt: skip
-CLOCK = r"[ T]\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
-# text that a column of another kind can take without loss
-WRITTEN: dict[Kind, str] = {
-    "whole": r"^(0|-?[1-9]\d*)$",
-    "date": r"^\d{4}-\d\d-\d\d$",
-    "time": rf"^\d{{4}}-\d\d-\d\d({CLOCK})?$",
-    "instant": rf"^\d{{4}}-\d\d-\d\d{CLOCK}(Z|[+-]\d\d(:?\d\d)?)$",
-}
+# kinds of values, and of columns there that take them without loss
+FITTING = {("whole", "number"), ("date", "time"), ("text", "other")}
+FITTING_SQLITE = {(here, there) for here in ("date", "time", "instant") for there in ("time", "text", "other")}
+WHOLE = r"^(0|-?[1-9][0-9]*)$"
 
 
 @dataclass(frozen=True)
@@ -43,12 +40,10 @@ class Target:
 
     Attributes
     ----------
-    section : section of the job, for messages
     schema : None is the one that the database takes by default
     name : name of the table
     """
 
-    section: str
     schema: str | None
     name: str
 
@@ -60,7 +55,7 @@ class Target:
     @property
     def place(self) -> str:
         """The name for messages."""
-        return f"{self.section}.table {self.schema + '.' if self.schema else ''}{self.name}"
+        return f"sink.table {self.schema + '.' if self.schema else ''}{self.name}"
 
 
 def quoted(name: str) -> str:
@@ -68,7 +63,7 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def target_of(table: str, section: str, dialect: str) -> Target:
+def target_of(table: str, dialect: str) -> Target:
     """Read ``table`` or ``schema.table``.
 
     Raises
@@ -78,10 +73,10 @@ def target_of(table: str, section: str, dialect: str) -> Target:
     """
     parts = table.split(".")
     if len(parts) > 2:
-        raise UsageError(f"{section}.table {table}: write table or schema.table, without further dots")
+        raise UsageError(f"sink.table {table}: write table or schema.table, without further dots")
     for part in parts:
-        check_name(part, f"{section}.table", dialect)
-    return Target(section, parts[0] if len(parts) == 2 else None, parts[-1])
+        check_name(part, "sink.table", dialect)
+    return Target(parts[0] if len(parts) == 2 else None, parts[-1])
 
 
 def check_name(name: str, place: str, dialect: str) -> None:
@@ -122,7 +117,9 @@ def prepare(connection: sa.Connection, target: Target, columns: pa.Table, keys: 
     BadData
         If the type of a column does not fit.
     """
-    inspector = sa.inspect(connection)
+    if not sa.inspect(connection).has_table(target.name, schema=target.schema):
+        exclude_others(connection)
+    inspector = sa.inspect(connection)  # a new one, as others may have created it meanwhile
     if not inspector.has_table(target.name, schema=target.schema):
         _create(connection, target, columns, keys)
         return columns
@@ -133,7 +130,7 @@ def prepare(connection: sa.Connection, target: Target, columns: pa.Table, keys: 
     if lacking:
         hint = did_you_mean(lacking[0], list(found))
         raise UsageError(
-            f"{target.place} lacks the columns {', '.join(lacking)}{hint}; add them, or write to another table"
+            f"{target.place} lacks columns, add them or write to another table: {', '.join(lacking)}{hint}"
         )
     _check_unique(inspector, target, keys)
     fitted = [
@@ -156,13 +153,8 @@ def _create(connection: sa.Connection, target: Target, columns: pa.Table, keys: 
         and connection.dialect.name == "postgresql"
         and not sa.inspect(connection).has_schema(target.schema)
     ):
-        execute(connection, f"CREATE SCHEMA {quoted(target.schema)}")
-    execute(connection, f"CREATE TABLE {target.quoted} ({', '.join(lines)})")
-
-
-def execute(connection: sa.Connection, sql: str) -> None:
-    """Run a statement just as it is written."""
-    connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
+        run(connection, f"CREATE SCHEMA {quoted(target.schema)}")
+    run(connection, f"CREATE TABLE {target.quoted} ({', '.join(lines)})")
 
 
 def _existing_kind(declared: Any) -> Kind:
@@ -175,9 +167,9 @@ def _existing_kind(declared: Any) -> Kind:
 
 def _check_unique(inspector: sa.Inspector, target: Target, keys: Sequence[str]) -> None:
     where = (target.name, target.schema)
+    indexes = inspector.get_indexes(*where, include_auto_indexes=True)  # SQLite makes one for each constraint
     unique = [inspector.get_pk_constraint(*where)["constrained_columns"]]
-    unique += [constraint["column_names"] for constraint in inspector.get_unique_constraints(*where)]
-    unique += [index["column_names"] for index in inspector.get_indexes(*where) if index["unique"]]  # type: ignore[misc]
+    unique += [index["column_names"] for index in indexes if index["unique"]]  # type: ignore[misc]
     if not any(set(columns) == set(keys) for columns in unique):
         raise UsageError(
             f"{target.place} has no primary key or unique index over exactly {', '.join(keys)}; "
@@ -186,25 +178,18 @@ def _check_unique(inspector: sa.Inspector, target: Target, keys: Sequence[str]) 
 
 
 def _fitted(column: pa.ChunkedArray, there: Kind, place: str, dialect: str) -> pa.ChunkedArray:
-    """A column as an existing one takes it, without loss."""
+    """A column as the one that is there takes it, without loss."""
     here = kind_of(column.type)
-    misfit = BadData(
-        f"{place} holds {SAID[there]}, the forecasts {SAID[here]}; change its type, or write to another table"
-    )
-    if dialect == "sqlite" and there == "time" and here == "instant":
+    if column.null_count == len(column):
         return column
-    if dialect == "sqlite" and (there == "other" or (there == "text" and here in ("time", "instant", "date"))):
-        return column
-    if here == there or (here, there) in {("whole", "number"), ("date", "time"), ("text", "other")}:
+    if here == there or (here, there) in FITTING or (dialect == "sqlite" and (here, there) in FITTING_SQLITE):
         return column
     if (here, there) == ("time", "date"):
         days = column.cast(pa.date32(), safe=False)
-        if not pc.all(pc.equal(days.cast(column.type), column), min_count=0).as_py():
-            raise misfit
-        return days
-    if here == "text" and there in WRITTEN:
-        odd = column.filter(pc.invert(pc.match_substring_regex(column, WRITTEN[there])))
-        if len(odd):
-            raise misfit
-        return column
-    raise misfit
+        if pc.all(pc.equal(days.cast(column.type), column), min_count=0).as_py():
+            return days
+    if (here, there) == ("text", "whole") and pc.all(pc.match_substring_regex(column, WHOLE), min_count=0).as_py():
+        return column  # ids
+    raise BadData(
+        f"{place} is of {SAID[there]}, the forecasts have {SAID[here]}; change its type, or write to another table"
+    )

@@ -12,22 +12,22 @@ import pyarrow.csv
 import sqlalchemy as sa
 
 from forecast.errors import BadData, UsageError
-from forecast.jobs.databases.opening import dialect_of, transaction
-from forecast.jobs.databases.targets import Target, check_name, execute, prepare, quoted, target_of
+from forecast.jobs.databases.opening import dialect_of, run, transaction
+from forecast.jobs.databases.targets import Target, check_name, prepare, quoted, target_of
 from forecast.series.headers import duplicates, listed
 
 CHUNK = 50_000  # rows sent at once
 
 
-def write(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], section: str) -> int:
+def write(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> int:
     """Upsert the rows of a frame; see `forecast.jobs.databases.upsert`."""
-    dialect = dialect_of(url, section)
+    dialect = dialect_of(url, "sink")
     senders = {"sqlite": _send_to_sqlite, "postgresql": _send_to_postgresql}
     if dialect not in senders:
-        raise UsageError(f"{section}.url: forecasts are written to SQLite and PostgreSQL, not to {dialect}")
-    target = target_of(table, section, dialect)
+        raise UsageError(f"sink.url: forecasts are written to SQLite and PostgreSQL, not to {dialect}")
+    target = target_of(table, dialect)
     columns = _checked(frame, keys, target, dialect)
-    with transaction(url, section, "write") as connection:
+    with transaction(url, "sink") as connection:
         fitted = prepare(connection, target, columns, keys)
         if len(fitted):
             senders[dialect](connection, target, fitted, keys)
@@ -49,7 +49,7 @@ def _checked(frame: pd.DataFrame, keys: Sequence[str], target: Target, dialect: 
         if columns[key].null_count:
             row = pc.index(columns[key].is_null(), True).as_py() + 1
             raise BadData(f"{target.place}, column '{key}': row {row} has no value, and it is a key")
-    again = frame.set_axis(names, axis=1).duplicated(list(keys)).to_numpy()
+    again = columns.select(list(keys)).to_pandas().duplicated().to_numpy()
     if again.any():
         row = int(again.argmax())
         values = ", ".join(f"{key} {columns[key][row].as_py()}" for key in keys)
@@ -118,7 +118,7 @@ def _send_to_postgresql(connection: sa.Connection, target: Target, columns: pa.T
     names = ", ".join(map(quoted, columns.column_names))
     waiting = f"forecast_{secrets.token_hex(8)}"  # a temporary table goes before another one of its name
     source = f"SELECT {names} FROM {target.quoted} WITH NO DATA"
-    execute(connection, f"CREATE TEMPORARY TABLE {waiting} ON COMMIT DROP AS {source}")
+    run(connection, f"CREATE TEMPORARY TABLE {waiting} ON COMMIT DROP AS {source}")
     cursor: Any = connection.connection.cursor()
     with cursor.copy(f"COPY {waiting} ({names}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')") as copy:
         for piece in _csv(columns):
@@ -127,7 +127,7 @@ def _send_to_postgresql(connection: sa.Connection, target: Target, columns: pa.T
     # in order, so that two runs at once cannot each wait for a row of the other
     order = ", ".join(map(quoted, keys))
     rows = f"SELECT {names} FROM {waiting} ORDER BY {order}"
-    execute(connection, _statement(target, columns.column_names, keys, rows))
+    run(connection, _statement(target, columns.column_names, keys, rows))
 
 
 def _csv(columns: pa.Table) -> Iterator[bytes]:

@@ -1,0 +1,94 @@
+"""A job on a small table, whose days go by as the tests say."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+DAYS = 200
+
+
+@dataclass
+class Job:
+    """A pipeline file with what it reads and writes beside it."""
+
+    folder: Path
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "job.toml"
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "out.csv"
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "store"
+
+    def write(self, top: str = "", **sections: str) -> Path:
+        """Write the file; `sections` add lines to its tables, or new tables."""
+        lines = {
+            "source": 'path = "sales.csv"',
+            "train": 'model = "seasonal-naive"\nhorizon = 7',
+            "sink": 'path = "out.csv"',
+        }
+        for name, text in sections.items():
+            lines[name] = f"{lines.get(name, '')}\n{text}"
+        tables = "\n".join(f"[{name}]\n{text}" for name, text in lines.items())
+        self.file.write_text(f'store = "store"\n{top}\n{tables}\n', encoding="utf-8")
+        return self.file
+
+    def table(self, days: int = DAYS, scale: float = 1.0, seed: int = 0) -> pd.DataFrame:
+        """Write two shops' daily sales; more days only add rows."""
+        generator = np.random.default_rng(seed)
+        noise = generator.normal(0, 3, (2, 1_000))
+        day = np.arange(days)
+        frames = [
+            pd.DataFrame(
+                {
+                    "shop": shop,
+                    "day": (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d"),
+                    "units": (scale * (50 + 10 * np.sin(2 * np.pi * day / 7) + noise[place, :days])).round(3),
+                }
+            )
+            for place, shop in enumerate(("north", "south"))
+        ]
+        frame = pd.concat(frames).sort_values(["day", "shop"])
+        frame.to_csv(self.folder / "sales.csv", index=False)
+        return frame
+
+    def record(self) -> dict[str, Any]:
+        """The newest record."""
+        found: dict[str, Any] = json.loads((self.folder / "store.runs" / "run.json").read_text())
+        return found
+
+    def ledger(self, sql: str) -> list[Any]:
+        """What a query of the ledger gives."""
+        with sqlite3.connect(self.folder / "store.runs" / "ledger.db") as connection:
+            return connection.execute(sql).fetchall()
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """A job that has not run."""
+    made = Job(tmp_path)
+    made.write()
+    made.table()
+    return made
+
+
+@pytest.fixture
+def at() -> Callable[[int], str]:
+    """The evening of a day of the table, counted from 0."""
+
+    def evening(day: int) -> str:
+        return (pd.Timestamp("2024-01-01T20:00:00") + pd.Timedelta(days=day)).strftime("%Y-%m-%dT%H:%M:%S+00:00")
+
+    return evening
