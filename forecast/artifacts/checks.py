@@ -1,6 +1,7 @@
 """Refuse a version whose parts contradict each other, or name what there is not, before anything is built from them."""
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,12 +9,14 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.format import Arrays, check_plain
 from forecast.evaluation.calibration import Calibration
-from forecast.models import model_names
+from forecast.models import model_knobs, model_names
+from forecast.selection.auto import AUTO, is_baseline
 from forecast.selection.mixture import CHOSEN, Mixture, baseline_labelled
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.covariates import Statistics
 from forecast.series.panel import Panel
 from forecast.series.spans import most_lookback
+from forecast.settings import TrainSettings
 
 if TYPE_CHECKING:
     from forecast.artifacts.fitted import Config
@@ -22,6 +25,7 @@ MOST_LEVELS, MOST_LAGS = 99, 50
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
 """How far from its anchor a grid may reach: to about the year 10,000."""
 LONGEST_PATTERN = 200
+COUNTRY = re.compile(r"[A-Z]{2,3}(-[^/\\\\]{1,40})?")
 
 Integers = NDArray[np.int64]
 
@@ -40,9 +44,19 @@ def check_config(config: "Config") -> None:
         raise ValueError("categories must be those of covariates")
     if any(season < 2 for season in table.season):
         raise ValueError("a season has 2 steps at least")
+    if table.holidays is not None and not COUNTRY.fullmatch(table.holidays):
+        raise ValueError("the holidays are those of no country")
     if config.scores and CHOSEN not in config.scores:
         raise ValueError(f"the scores lack '{CHOSEN}'")
     _check_components(config)
+
+
+def check_settings(settings: TrainSettings) -> None:
+    """Raise ValueError where the settings of training name a model or knobs that there are not."""
+    if settings.model in model_names():
+        model_knobs(settings.model).check(settings.params or {})
+    elif settings.model != AUTO and not is_baseline(settings.model):
+        raise ValueError(f"there is no model '{settings.model[:80]}'")
 
 
 def _check_components(config: "Config") -> None:

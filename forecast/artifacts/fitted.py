@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from forecast.artifacts.checks import check_config, read_by_series, read_history, read_mixture, read_statistics
+from forecast.artifacts.checks import (
+    check_config,
+    check_settings,
+    read_by_series,
+    read_history,
+    read_mixture,
+    read_statistics,
+)
 from forecast.artifacts.format import Arrays, Contents, load_json
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, ForecastError, NoInput, Unavailable, UsageError
@@ -141,7 +148,7 @@ def from_contents(contents: Contents) -> Fitted:
 def _read(contents: Contents) -> Fitted:
     config = Config.model_validate(contents.config)
     check_config(config)
-    TrainSettings.check(config.settings)
+    check_settings(TrainSettings.check(config.settings))
     if config.settings.keys() & RUN_ONLY or contents.scaler.keys() != {"statistics", "level", "seasonal_error"}:
         raise ValueError("it holds other settings or statistics than it must")
     history = read_history(contents.history, config)

@@ -26,7 +26,7 @@ Part = TypeVar("Part")
 # Most bytes of each file: what a reader is ready to hold in memory.
 LIMITS = {
     MANIFEST: 2**20,
-    "config.json": 2**25,
+    "config.json": 2**24,
     "scaler.joblib": 2**27,
     "model.safetensors": 2**31,
     "history.safetensors": 2**31,

@@ -1,5 +1,6 @@
-"""What the fuzzer does with the loader: its bytes as files of a store, or as changes of a real one, checksums fitting."""
+"""What the fuzzer does with the loader: its bytes become files of a store, or changes of a sound one, signed anew."""
 
+import io
 import json
 import os
 import random
@@ -15,18 +16,18 @@ import numpy as np
 from safetensors.numpy import load as load_tensors
 
 from forecast import Forecaster
-from forecast.artifacts.format import MANIFEST, dump_json
+from forecast.artifacts.format import MANIFEST
 from forecast.artifacts.manifest import dump_manifest, load_manifest
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, ForecastError
-from tests.faults._stores import VERSION, network_files, packed, plain_files, write_store
+from tests.faults._stores import VERSION, joblib_bytes, network_files, packed, plain_files, write_store
 
 PLACE = Path(tempfile.mkdtemp(prefix="forecast-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
 NAMES = ("config.json", "scaler.joblib", "model.safetensors", "history.safetensors", "calibration.safetensors")
 PREDICT = 16  # of so many changed artifacts that are accepted one is made to forecast
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, -1, 2, 7, 12, 255, 1000, 99_999, 100_001, 2**31, 2**53, 2**63 - 1, -(2**63), 2**64),
-    *(0.0, -0.5, 0.5, 1e-300, 1e308, 1.5, "", "last", "gru", "os.system", "../x", "__init__", "\ud800", "=1+1", "é" * 50),
+    *(0.0, -0.5, 0.5, 1e-300, 1e308, 1.5, "", "last", "gru", "os.system", "../x", "__init__", "\ud800", "=1+1"),
     *("UTC", "Europe/Berlin", "../../etc/passwd", "%Y-%m-%d", "%" * 9, "%999999999d", "D", "h", "weekdays", "seconds"),
     *([], {}, [[]], [0], [1, 2], ["last"], {"a": 1}, [12] * 40, [""]),
 ]  # fmt: skip
@@ -88,19 +89,14 @@ def _patched(provider: Any) -> None:
 def _values(provider: Any) -> None:
     """Change the config or the scaler as a tree: the JSON and the pickle stay sound, what they say does not."""
     files = dict(network_files() if provider.ConsumeBool() else plain_files())
-    if provider.ConsumeBool():
-        tree = json.loads(files["config.json"])
-    else:
-        tree = _scaler(files["scaler.joblib"])
+    config = provider.ConsumeBool()
+    tree = json.loads(files["config.json"]) if config else joblib.load(io.BytesIO(files["scaler.joblib"]))
     for _ in range(provider.ConsumeIntInRange(1, 3)):
         _change(tree, provider)
-    if "statistics" in tree:
-        files["scaler.joblib"] = _dumped(tree)
+    if config:
+        files["config.json"] = json.dumps(tree).encode()
     else:
-        try:
-            files["config.json"] = dump_json(tree)
-        except (TypeError, ValueError):
-            files["config.json"] = json.dumps(tree).encode()
+        files["scaler.joblib"] = joblib_bytes(tree)
     _load(files)
 
 
@@ -179,20 +175,6 @@ def _change(tree: Any, provider: Any) -> None:
         else:
             at[key] = deepcopy(VALUES[provider.ConsumeIntInRange(0, len(VALUES) - 1)])
         return
-
-
-def _scaler(data: bytes) -> Any:
-    import io
-
-    return joblib.load(io.BytesIO(data))
-
-
-def _dumped(tree: Any) -> bytes:
-    import io
-
-    file = io.BytesIO()
-    joblib.dump(tree, file, protocol=4)
-    return file.getvalue()
 
 
 _KINDS = [_manifest, _pointer, *(_raw(at) for at in range(5)), _patched, _values, _arrays]

@@ -1,13 +1,16 @@
 """Stores as someone would write them who means harm: any files, with manifests and checksums that fit them."""
 
 import hashlib
+import io
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 
@@ -19,6 +22,22 @@ from forecast.series.synthetic import synthesize
 VERSION = "v-20300101T000000.000000Z-0123abcd"
 DATA = Path(__file__).parents[2] / "data"
 TYPES = {"bool": "BOOL", "uint8": "U8", "int32": "I32", "int64": "I64", "float32": "F32", "float64": "F64"}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One hostile store.
+
+    Attributes
+    ----------
+    name : what it tries
+    write : puts the store into a folder
+    harmless : None, or why it may be accepted: someone honest could have written it
+    """
+
+    name: str
+    write: Callable[[Path], object]
+    harmless: str | None = None
 
 
 def write_store(place: Path, files: Mapping[str, bytes], manifest: bytes | None = None) -> Path:
@@ -94,3 +113,15 @@ def packed(arrays: Mapping[str, Any]) -> bytes:
         parts.append(data)
         start += len(data)
     return tensors(header, b"".join(parts))
+
+
+def with_file(name: str, data: bytes | Callable[[], bytes]) -> Callable[[Path], object]:
+    """A store in which one file holds `data`; what is large is made when it is needed."""
+    return lambda place: write_store(place, {**plain_files(), name: data if isinstance(data, bytes) else data()})
+
+
+def joblib_bytes(value: Any, compress: Any = 0) -> bytes:
+    """Any value as a joblib file."""
+    file = io.BytesIO()
+    joblib.dump(value, file, compress=compress, protocol=4)
+    return file.getvalue()
