@@ -26,17 +26,17 @@ def main() -> None:
     warnings.simplefilter("ignore")
     for number, data in enumerate(seeds()):
         (folder / "corpus" / f"seed-{number:04d}").write_bytes(data)
-    known = {line["where"] + line["what"] for line in _found(folder)}
+    known = {(line["where"], line["kind"]) for line in _found(folder)}
     tried = 0
 
-    def note(what: str, where: str, data: bytes) -> None:
-        if where + what in known:
+    def note(kind: str, what: str, where: str, data: bytes) -> None:
+        if (where, kind) in known:
             return
-        known.add(where + what)
+        known.add((where, kind))
         path = folder / f"finding-{len(known):03d}"
         path.write_bytes(data)
         with (folder / "findings.jsonl").open("a") as file:
-            file.write(json.dumps({"what": what, "where": where, "input": path.name}) + "\n")
+            file.write(json.dumps({"kind": kind, "what": what, "where": where, "input": path.name}) + "\n")
 
     def test(data: bytes) -> None:
         nonlocal tried
@@ -47,9 +47,9 @@ def main() -> None:
         try:
             one(data)
         except Exception as error:
-            note(f"{type(error).__name__}: {str(error)[:120]}", _place(error), data)
+            note(type(error).__name__, str(error)[:120], _place(error), data)
         if time.process_time() - began > SLOW:
-            note("slow", "", data)
+            note("slow", "", "", data)
 
     atheris.Setup([sys.argv[0], *sys.argv[3:]], test)
     try:

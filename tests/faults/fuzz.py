@@ -55,7 +55,7 @@ def command(target: str, runs: int, seconds: int, folder: Path | None, seed: int
         f"{target}: {done:,} inputs in {time.monotonic() - began:.0f} s; {len(found)} findings, {len(died)} deaths"
     )
     for one in found:
-        click.echo(f"  {one['what']} at {one['where']} ({one['input']})")
+        click.echo(f"  {one['kind']}: {one['what']} at {one['where']} ({one['input']})")
     for name in died:
         click.echo(f"  {name}")
     sys.exit(1 if found or died else 0)
