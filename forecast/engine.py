@@ -23,7 +23,7 @@ from forecast.series.comparing import mean_level
 from forecast.series.covariates import fit_statistics
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.schema import Schema
-from forecast.series.spans import choose_lags, choose_lookback
+from forecast.series.spans import choose_lags, choose_lookback, most_lookback
 from forecast.series.transforms import fit_power, undo_power
 from forecast.settings import TrainSettings
 from forecast.training.devices import pick_device, threads
@@ -69,6 +69,8 @@ def fit_panel(
     horizon, longest = panel.ahead, int(panel.lengths.max())
     lags = choose_lags(panel, schema.season)
     lookback = settings.lookback or choose_lookback(horizon, lags, longest)
+    if lookback > most_lookback(longest):
+        raise UsageError(f"--lookback {lookback}: the longest series of {name} has only {longest} steps; pass fewer")
     kept = np.flatnonzero(~np.isin(panel.status, SKIPPED))
     used = panel.select(kept)
     if int(used.lengths.max()) < horizon + 2:

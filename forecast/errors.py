@@ -1,5 +1,7 @@
 """One family of errors, each with the exit code that the command line returns for it."""
 
+LONGEST = 100  # characters of a word that may be a typo
+
 
 class ForecastError(Exception):
     """Something a user can mend. The message says what, where and how to mend it."""
@@ -76,5 +78,7 @@ def did_you_mean(word: str, choices: list[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest of `choices`, or ``""``."""
     import difflib
 
+    if len(word) > LONGEST:  # the comparison takes time by the square of it
+        return ""
     near = difflib.get_close_matches(word.lower(), choices, n=1, cutoff=0.5)
     return f"; did you mean '{near[0]}'?" if near else ""

@@ -311,6 +311,11 @@ class Forecaster(NestedParams, BaseEstimator):
         words = np.array(panel.status)
         series = panel.order[~np.isin(words[panel.order], SKIPPED)]
         quantiles = self.engine_.quantiles(panel, series, joint=output.joint)[:, :horizon]
+        if not np.isfinite(quantiles).all():
+            kind = ArtifactRefused if X is None else BadData
+            raise kind(
+                "the forecasts are not finite: the values, or the weights of the artifact, are too large to compute"
+            )
         columns = ["forecast", *interval_columns(output.levels)]
         shown = quantiles if factors is None else widened(quantiles, factors)
         numbers = output_numbers(shown, config.levels, output)

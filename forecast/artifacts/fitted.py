@@ -9,10 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from forecast.artifacts.checks import (
+    check_config,
+    check_settings,
+    read_by_series,
+    read_history,
+    read_mixture,
+    read_statistics,
+)
 from forecast.artifacts.format import Arrays, Contents, load_json
 from forecast.artifacts.store import Store
-from forecast.errors import ArtifactRefused, NoInput, UsageError
-from forecast.evaluation.calibration import Calibration
+from forecast.errors import ArtifactRefused, ForecastError, NoInput, Unavailable, UsageError
 from forecast.selection.mixture import Mixture
 from forecast.series.covariates import Statistics
 from forecast.series.panel import Panel
@@ -127,32 +134,40 @@ def from_contents(contents: Contents) -> Fitted:
         If a part does not have the names, types, sizes or bounds that it must have.
     """
     try:
-        config = Config.model_validate(contents.config)
-        TrainSettings.check(config.settings)
-        history = _history(contents.history, config)
-        count = len(history)
-        statistics = Statistics.model_validate(contents.scaler["statistics"])
-        level = np.array(contents.scaler["level"], np.float64)
-        unit = np.array([np.nan if v is None else v for v in contents.scaler["seasonal_error"]], np.float64)
-        if level.shape != (count,) or unit.shape != (count,):
-            raise ValueError("levels and seasonal errors must be one for each series")
-        widths = [(statistics.known, config.table.known), (statistics.past, config.table.past)]
-        if any(
-            len(a) != len(b) or any(s <= 0 for _, s in a)
-            for a, b in [*widths, (statistics.static, config.table.static)]
-        ):
-            raise ValueError("statistics must be one for each covariate, their deviations above 0")
-        mixture = _mixture(contents.calibration or {}, config, count)
-        weights: list[dict[str, NDArray[np.float32]]] = [{} for group in config.members() for _ in group]
-        for key, array in contents.weights.items():
-            member, _, name = key.partition("/")
-            weights[int(member)][name] = array
-    except (ValidationError, KeyError, ValueError, TypeError, IndexError) as error:
-        if isinstance(error, ArtifactRefused):
+        return _read(contents)
+    except ForecastError as error:
+        if isinstance(error, ArtifactRefused | Unavailable):
             raise
-        reason = str(error).split("\n")[0]
-        raise ArtifactRefused(f"the artifact does not hold a forecaster as it must: {reason}; fit it again") from None
-    return Fitted(config, statistics, level, unit, mixture, history, weights)
+        reason = str(error)
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+    reason = " ".join(reason.split("\n")[0].split())[:200]
+    raise ArtifactRefused(f"the artifact does not hold a forecaster as it must: {reason}; fit it again")
+
+
+def _read(contents: Contents) -> Fitted:
+    config = Config.model_validate(contents.config)
+    check_config(config)
+    check_settings(TrainSettings.check(config.settings))
+    if config.settings.keys() & RUN_ONLY or contents.scaler.keys() != {"statistics", "level", "seasonal_error"}:
+        raise ValueError("it holds other settings or statistics than it must")
+    history = read_history(contents.history, config)
+    weights: dict[str, dict[str, NDArray[np.float32]]]
+    weights = {str(number): {} for number in range(sum(map(len, config.members())))}
+    for key, array in contents.weights.items():
+        member, _, name = key.partition("/")
+        if member not in weights:
+            raise ValueError(f"there is no network for the weights '{key[:80]}'")
+        weights[member][name] = array
+    return Fitted(
+        config=config,
+        statistics=read_statistics(contents.scaler["statistics"], config),
+        level=read_by_series(contents.scaler["level"], len(history)),
+        seasonal_error=read_by_series(contents.scaler["seasonal_error"], len(history)),
+        mixture=read_mixture(contents.calibration or {}, config, len(history)),
+        history=history,
+        weights=list(weights.values()),
+    )
 
 
 def read_plan(path: str) -> Plan:
@@ -178,70 +193,3 @@ def read_plan(path: str) -> Plan:
         return Plan.model_validate(found.get("plan", found))
     except ValidationError as error:
         raise UsageError(f"--plan {path}: holds no plan: {str(error.errors()[0]['msg']).lower()}") from None
-
-
-def _mixture(arrays: Arrays, config: Config, count: int) -> Mixture:
-    components, levels = len(config.components), len(config.levels)
-    shapes = {
-        "shares": (count + 1, components),
-        "errors": (components, config.horizon, levels),
-        "margins": (config.horizon, levels),
-        "joint": (levels,),
-        "coverage": (levels,),
-    }
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape or arrays[name].dtype != np.float32 or not np.isfinite(arrays[name]).all():
-            raise ValueError(f"calibration '{name}' must be finite numbers of shape {shape}")
-    if (arrays["shares"] < 0).any() or not np.allclose(arrays["shares"].sum(1), 1, atol=1e-5):
-        raise ValueError("the shares of each series must add up to 1")
-    windows = arrays["windows"]
-    if windows.shape != (1,) or windows.dtype != np.int64:
-        raise ValueError("the number of held-out windows must be one number")
-    calibration = Calibration(arrays["margins"], arrays["joint"], arrays["coverage"], int(windows[0]))
-    return Mixture(
-        components=config.components,
-        networks=config.networks,
-        shares=arrays["shares"],
-        errors=arrays["errors"],
-        calibration=calibration,
-        lookback=config.lookback,
-        memory=config.memory,
-        scores=config.scores,
-    )
-
-
-def _history(arrays: Arrays, config: Config) -> Panel:
-    ids, status = json.loads(arrays["ids"].tobytes().decode())
-    count = len(ids)
-    offsets = arrays["offsets"]
-    types = {"order": np.int64, "offsets": np.int64, "starts": np.int64, "observed": np.bool_}
-    for name, array in arrays.items():
-        if name != "ids" and array.dtype != types.get(name, np.float32):
-            raise ValueError(f"history '{name}' has type {array.dtype}")
-    if offsets.shape != (count + 1,) or offsets[0] != 0 or (np.diff(offsets) <= config.horizon).any():
-        raise ValueError("history offsets must rise from 0 by more than the horizon")
-    slots = int(offsets[-1])
-    shapes = {
-        "order": (count,),
-        "starts": (count,),
-        "values": (slots,),
-        "observed": (slots,),
-        "spread": (slots,),
-        "known": (slots, len(config.table.known)),
-        "past": (slots, len(config.table.past)),
-        "static": (count, len(config.table.static)),
-    }
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            raise ValueError(f"history '{name}' has shape {arrays[name].shape}, not {shape}")
-    if sorted(arrays["order"].tolist()) != list(range(count)) or len(status) != count:
-        raise ValueError("history order must name each series once")
-    if not np.isfinite(arrays["values"]).all() or not (arrays["spread"] >= 0).all():
-        raise ValueError("history values must be finite")
-    return Panel(
-        ids=tuple(tuple(str(part) for part in one) for one in ids),
-        ahead=config.horizon,
-        status=tuple(str(word) for word in status),
-        offsets=offsets,
-        **{name: arrays[name] for name in shapes},
-    )

@@ -26,15 +26,19 @@ Part = TypeVar("Part")
 # Most bytes of each file: what a reader is ready to hold in memory.
 LIMITS = {
     MANIFEST: 2**20,
-    "config.json": 2**28,
-    "scaler.joblib": 2**30,
-    "model.safetensors": 2**33,
-    "history.safetensors": 2**35,
-    "calibration.safetensors": 2**33,
+    "config.json": 2**24,
+    "scaler.joblib": 2**27,
+    "model.safetensors": 2**31,
+    "history.safetensors": 2**31,
+    "calibration.safetensors": 2**30,
 }
 REQUIRED = {"config.json", "scaler.joblib", "model.safetensors", "history.safetensors"}
 
 _DEPTH = 32
+_STEPS = 8_000_000  # of a pickle: more than millions of series take; each costs time before a byte is believed
+_GROUPS = 2_000_000  # lists and objects of a JSON text; an empty one takes 3 bytes there and 80 in memory
+_HEADER = 2**23  # bytes of the names and shapes of arrays
+_NESTED = (dict, list, tuple)
 _PROTOCOL = 4  # pinned: joblib's default follows the version of Python
 _WEIGHT_TYPES = ("float32",)
 _ARRAY_TYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
@@ -150,17 +154,19 @@ def parse_strictly(shown: str, data: bytes, parse: Callable[[bytes], Part]) -> P
 
 def dump_json(value: dict[str, Any]) -> bytes:
     """Return `value` as JSON text, the same bytes for equal values whatever the order of their keys."""
-    _check_plain(value)
+    check_plain(value)
     return (json.dumps(value, sort_keys=True, indent=1, allow_nan=False) + "\n").encode("ascii")
 
 
 def load_json(data: bytes) -> dict[str, Any]:
     """Return the object in JSON text; raises ValueError for repeated keys, NaN, infinity, and endless nesting."""
+    if data.count(b"[") + data.count(b"{") > _GROUPS:
+        raise ValueError(f"holds more than {_GROUPS:,} lists and objects")
     try:
         value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=_unique)
     except RecursionError:
         raise ValueError(f"nested deeper than {_DEPTH} levels") from None
-    _check_plain(value, most=len(data))
+    check_plain(value, most=len(data))
     return _as_dict(value)
 
 
@@ -197,49 +203,76 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def _load_plain(data: bytes) -> dict[str, Any]:
-    _check_opcodes(data)
+    steps = _check_opcodes(data)
     value = _PlainUnpickler(io.BytesIO(data)).load()
-    _check_plain(value, most=len(data))  # a value takes a byte at least, so more of them are copies made to swell
+    check_plain(value, most=steps)  # a value takes a step, so more of them are copies made to swell
     return _as_dict(value)
 
 
-def _check_opcodes(data: bytes) -> None:
-    """Refuse a pickle before it is run: compressed, or made of more than the steps that build plain values."""
+def _check_opcodes(data: bytes) -> int:
+    """Refuse a pickle before it is run: compressed, or made of more than the steps that build plain values.
+
+    Returns
+    -------
+    The number of its steps.
+    """
     if data[:2] != bytes([0x80, _PROTOCOL]):
         raise ValueError("compressed, or not written by forecast")
-    end = 0
-    for opcode, _, position in pickletools.genops(data):
+    steps, end = 0, 0
+    for steps, (opcode, _, position) in enumerate(pickletools.genops(data)):
         if opcode.name not in _OPCODES:
             raise ValueError(f"holds {opcode.name}, and only plain values are read")
+        if steps > _STEPS:
+            raise ValueError(f"takes more than {_STEPS:,} steps to read")
         end = (position or 0) + 1
     if end != len(data):
         raise ValueError("bytes follow its end")
+    return steps
 
 
-def _check_plain(value: Any, most: int | None = None) -> None:
-    """Refuse all but dicts with text keys, lists, text, bools, None, 64-bit integers and finite floats."""
+def check_plain(value: Any, most: int | None = None) -> None:
+    """Raise TypeError or ValueError for all but dicts, lists, text, bools, None, 64-bit integers and finite floats.
+
+    Parameters
+    ----------
+    value : keys of its dicts are text
+    most : values that there may be in it
+    """
+    _check_leaf(value)
     seen = 1
-    waiting = [(value, 1)]
+    waiting = [(value, 1)] if type(value) in _NESTED else []
     while waiting:
         item, depth = waiting.pop()
-        kind = type(item)
-        if kind is dict or kind is list or kind is tuple:
-            seen += len(item)
-            if depth > _DEPTH:
-                raise ValueError(f"nested deeper than {_DEPTH} levels")
-            if most is not None and seen > most:
-                raise ValueError("holds more values than its size allows")
-            if kind is dict and any(type(key) is not str for key in item):
-                raise TypeError("a key is not text")
-            waiting.extend((below, depth + 1) for below in (item.values() if kind is dict else item))
-        elif kind is float:
-            if not math.isfinite(item):
-                raise ValueError(f"{item} is not a finite number")
-        elif kind is int:
-            if not -(2**63) <= item < 2**63:
-                raise ValueError("an integer does not fit 64 bits")
-        elif kind is not str and kind is not bool and item is not None:
-            raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not a plain value")
+        seen += len(item)
+        if depth > _DEPTH:
+            raise ValueError(f"nested deeper than {_DEPTH} levels")
+        if most is not None and seen > most:
+            raise ValueError("holds more values than its size allows")
+        if type(item) is dict:
+            for key in item:
+                if type(key) is not str:
+                    raise TypeError("a key is not text")
+                _check_leaf(key)
+        for below in item.values() if type(item) is dict else item:
+            if type(below) in _NESTED:
+                waiting.append((below, depth + 1))
+            else:
+                _check_leaf(below)
+
+
+def _check_leaf(item: Any) -> None:
+    kind = type(item)
+    if kind is float:
+        if not math.isfinite(item):
+            raise ValueError(f"{item} is not a finite number")
+    elif kind is int:
+        if not -(2**63) <= item < 2**63:
+            raise ValueError("an integer does not fit 64 bits")
+    elif kind is str:
+        if not item.isascii():
+            item.encode()  # half of a surrogate pair could never be written to a table
+    elif kind is not bool and item is not None and kind not in _NESTED:
+        raise TypeError(f"{kind.__module__}.{kind.__qualname__} is not a plain value")
 
 
 def dump_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
@@ -267,6 +300,8 @@ def load_arrays(data: bytes) -> Arrays:
 
 def _load_tensors(data: bytes, types: tuple[str, ...]) -> Arrays:
     """Arrays by name, each writeable, in its own memory."""
+    if len(data) >= 8 and int.from_bytes(data[:8], "little") > _HEADER:
+        raise ValueError(f"its header says that it is larger than {_HEADER:,} bytes")
     arrays = {name: np.require(array, requirements="W") for name, array in load_tensors(data).items()}
     _check_arrays(arrays, types)
     return arrays

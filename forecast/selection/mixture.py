@@ -77,11 +77,31 @@ class Mixture:
             if at < len(networks):
                 mixed += share * networks[at]
             elif (share > 0).any():
-                baseline = _named(label, inputs.lags)
+                baseline = baseline_labelled(label, inputs.lags)
                 points = baseline_points(inputs.panel, places, baseline, inputs.horizon, self.memory)
                 mixed += share * (points[..., None] + scale * self.errors[at].astype(np.float64))
         moved = moved_by(mixed, self.calibration.margins.astype(np.float64), scale[:, 0, 0])
         return widened(moved, self.calibration.joint) if joint else moved
+
+
+def base_name(label: str) -> str:
+    """The name of the baseline that a component's label belongs to: seasonal-naive for seasonal-naive-24."""
+    return label if label in (*BASELINES, *AUTOMATIC) else label.rpartition("-")[0]
+
+
+def baseline_labelled(label: str, lags: tuple[int, ...]) -> Baseline:
+    """The baseline that has this label where the data have these seasons.
+
+    Raises
+    ------
+    ValueError
+        If there is none.
+    """
+    name = base_name(label)
+    for found in baselines_of((name,), lags) if name in (*BASELINES, *AUTOMATIC) else ():
+        if found.label == label:
+            return found
+    raise ValueError(f"no baseline '{label[:80]}' for these seasons")
 
 
 def window_scale(inputs: Inputs, places: Places, lookback: int) -> Numbers:
@@ -170,15 +190,3 @@ def _scores(networks: list[tuple[str, Numbers]], labels: list[str], scores: Numb
     named = dict(zip([*own, *labels[count:]], scores.tolist(), strict=False))
     together = {NETWORKS: float(scores[-2])} if count > 1 else {}
     return {**named, **together, CHOSEN: float(scores[-1])}
-
-
-def base_name(label: str) -> str:
-    """The name of the baseline that a component's label belongs to: seasonal-naive for seasonal-naive-24."""
-    return label if label in (*BASELINES, *AUTOMATIC) else label.rpartition("-")[0]
-
-
-def _named(label: str, lags: tuple[int, ...]) -> Baseline:
-    for found in baselines_of((base_name(label),), lags):
-        if found.label == label:
-            return found
-    raise ValueError(f"no baseline '{label}' for these seasons")

@@ -45,7 +45,7 @@ def make_columns(panel: Panel, schema: Schema, statistics: Statistics, calendar:
     past, past_codes = _split(panel.past, schema.past, schema, statistics.past)
     static, static_codes = _split(panel.static, schema.static, schema, statistics.static)
     first = int(panel.starts.min())
-    last = int((panel.origins + panel.ahead).max())
+    last = int((panel.origins + panel.ahead).max()) if calendar.feature_names else first
     return Columns(
         known=known,
         past=past,

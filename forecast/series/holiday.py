@@ -35,15 +35,15 @@ def _holidays(country: str, years: tuple[int, ...]) -> tuple[int, ...]:
     except ImportError:
         raise Unavailable("--holidays needs the package holidays: pip install forecast[holidays]") from None
     name, _, part = country.partition("-")
+    supported = holidays.list_supported_countries()
+    if name not in supported:  # not left to the package, which takes any name that stands in it
+        hint = did_you_mean(name.upper(), list(supported))
+        raise UsageError(f"--holidays {country}: no such country{hint} (ISO codes such as DE or US-CA)")
     try:
         found = holidays.country_holidays(name, subdiv=part or None, years=years or None)
     except NotImplementedError:
-        supported = holidays.list_supported_countries()
-        if name in supported:
-            raise UsageError(
-                f"--holidays {country}: no such part{did_you_mean(part, list(supported[name]))}"
-                f" (parts of {name}: {', '.join(supported[name]) or 'none'})"
-            ) from None
-        hint = did_you_mean(name.upper(), list(supported))
-        raise UsageError(f"--holidays {country}: no such country{hint} (ISO codes such as DE or US-CA)") from None
+        raise UsageError(
+            f"--holidays {country}: no such part{did_you_mean(part, list(supported[name]))}"
+            f" (parts of {name}: {', '.join(supported[name]) or 'none'})"
+        ) from None
     return tuple(sorted(int(np.datetime64(day, "D").astype(np.int64)) for day in found))

@@ -16,7 +16,7 @@ from typing import IO, Any
 
 import pandas as pd
 
-from forecast.errors import BadData, NoInput, StorageFailure, Unavailable, UsageError
+from forecast.errors import BadData, ForecastError, NoInput, StorageFailure, Unavailable, UsageError
 from forecast.series.arrow import PARQUET, parquet_folder_frame, parquet_frame
 from forecast.series.headers import duplicates, listed
 from forecast.series.table import Table
@@ -213,5 +213,7 @@ def _unpacked(data: bytes, name: str) -> bytes:
             if len(members) != 1:
                 raise BadData(f"{name} holds {len(members)} files; unpack it and give one of them")
             return _read_limited(archive.open(members[0]).read, name, packed=True)
-    except (RuntimeError, zipfile.BadZipFile) as error:
+    except ForecastError:
+        raise
+    except Exception as error:  # of a damaged archive zipfile raises errors of many kinds
         raise BadData(f"{name} is cut, damaged or encrypted ({error}); copy it again or unpack it") from None

@@ -43,6 +43,11 @@ def choose_lookback(horizon: int, lags: tuple[int, ...], longest: int) -> int:
     return max(1, min(wanted, longest - 1))
 
 
+def most_lookback(longest: int) -> int:
+    """The longest lookback that makes sense for series of at most `longest` steps: the rest would only be padding."""
+    return 1000 + 10 * longest
+
+
 def _miss(panel: Panel, lag: int, span: int) -> float:
     """Mean absolute difference of values `lag` apart after `span` slots, each series in units of its deviation."""
     place = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], np.diff(panel.offsets))

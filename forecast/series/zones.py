@@ -33,10 +33,10 @@ def zone_of(name: str) -> tzinfo:
         If there is no such zone, with the nearest one that there is.
     """
     fixed = re.fullmatch(r"([+-])(\d{2}):(\d{2})", name)
-    if fixed:
-        sign = -1 if fixed[1] == "-" else 1
-        return timezone(sign * timedelta(hours=int(fixed[2]), minutes=int(fixed[3])))
     try:
+        if fixed:
+            sign = -1 if fixed[1] == "-" else 1
+            return timezone(sign * timedelta(hours=int(fixed[2]), minutes=int(fixed[3])))
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         hint = did_you_mean(name, sorted(available_timezones()))

@@ -10,7 +10,10 @@ import numpy as np
 import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
+from forecast.errors import ArtifactRefused
 from forecast.models import model_class
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.series.windows import Batch, Windows
@@ -45,10 +48,36 @@ def build(named: Named, shape: Shape, seed: int = 0) -> RecurrentModel:
 
 
 def rebuild(named: Named, shape: Shape, weights: dict[str, Any], device: torch.device) -> RecurrentModel:
-    """A network with saved weights, ready to predict."""
-    network = build(named, shape)
+    """A network with saved weights, ready to predict.
+
+    Raises
+    ------
+    UsageError
+        If there is no such model, or it cannot have such knobs.
+    ArtifactRefused
+        If the weights are not those of the model.
+    """
+    with _Unfilled():
+        network = build(named, shape)
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    given = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if given != wanted:
+        name = min(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
+        raise ArtifactRefused(
+            f"the weights '{name[:80]}' of model {named.model} have shape {given.get(name)}, not {wanted.get(name)}"
+        )
     network.load_state_dict(weights)
     return network.to(device).eval()
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leave new weights as they are: saved ones follow, and memory that nobody has written to is not taken."""
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        named = kwargs or {}
+        if function in (Tensor.uniform_, Tensor.normal_) or getattr(function, "__module__", "") == nn.init.__name__:
+            return args[0] if args else named["tensor"]
+        return function(*args, **named)
 
 
 def network_quantiles(network: RecurrentModel, windows: Windows, places: Places, seed: int) -> NDArray[np.float64]:

@@ -16,6 +16,7 @@ from forecast.series.windows import Batch
 SECONDS = 25.0  # what an estimated fit without a budget may take on two cores
 LEAST, PASSES = 500, 1.5  # steps, and passes over the windows, that train a network enough; then it learns by heart
 RATE, LAUNCH, STEP = 4e10, 2e-4, 2e-3  # operations a second, seconds a recurrent step, seconds a step of anything else
+MOST_MEMBERS = 128  # of a plan
 REFIT = 0.2  # share of the steps that train on all data, the newest values included
 
 
@@ -45,7 +46,9 @@ class Plan(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    members: tuple[Member, ...] = Field(description="the networks, whose median is the forecast")
+    members: tuple[Member, ...] = Field(
+        max_length=MOST_MEMBERS, description="the networks, whose median is the forecast"
+    )
 
     def groups(self) -> list[list[int]]:
         """The members, by number, that differ in their seed only; the median of each group is one forecast."""

@@ -12,7 +12,7 @@ from forecast.models.shared.model import Shape
 from forecast.models.shared.parts import StackKnobs, past_segments
 
 DENSE = 64  # steps of a past that is read value by value
-Dilations = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1, max_length=16)]
+Dilations = Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(min_length=1, max_length=16)]
 
 
 def _listed(given: Any) -> Any:

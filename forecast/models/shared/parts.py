@@ -31,7 +31,9 @@ class RecurrentKnobs(StackKnobs):
 class SegmentKnobs(Knobs):
     """The knob of every network that reads segments."""
 
-    segment: int | None = Field(None, ge=1, description="steps a segment holds; default one season, or a few steps")
+    segment: int | None = Field(
+        None, ge=1, le=10_000, description="steps a segment holds; default one season, or a few steps"
+    )
 
 
 def input_size(shape: Shape) -> int:

@@ -1,0 +1,84 @@
+"""What the fuzzer does with the reader: its bytes become a file that is read, understood and brought to a grid."""
+
+import gzip
+import io
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import atheris
+import pandas as pd
+
+from forecast.errors import ForecastError
+from forecast.series.building import build_panel, judge
+from forecast.series.calendar import default_horizon
+from forecast.series.detection import describe, infer_schema
+from forecast.series.reading import read_table
+from forecast.series.spans import choose_lags, choose_lookback
+from forecast.settings import TableSettings, TextSettings
+
+DATA = Path(__file__).parents[2] / "data"
+PLACE = Path(tempfile.mkdtemp(prefix="forecast-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)) / "t.csv"
+TEXTS: list[dict[str, Any]] = [
+    *[{}] * 8,
+    *({"decimal": ","}, {"delimiter": ";"}, {"thousands": ","}, {"encoding": "cp1252"}, {"encoding": "utf-16"}),
+    *({"thousands": "."}, {"delimiter": "tab"}, {"decimal": "."}),
+]  # fmt: skip
+TABLES: list[dict[str, Any]] = [
+    *[{}] * 8,
+    *({"layout": "long"}, {"layout": "wide"}, {"layout": "rows"}, {"on_duplicate": "mean"}, {"freq": "D"}),
+    *({"freq": "1"}, {"freq": "MS", "aggregate": "sum"}, {"timezone": "Europe/Berlin", "dst": "later"}),
+]  # fmt: skip
+ROWS = """id,1,2,3,4,5
+a,1,2,3,4,5
+b,2,3,4
+"""
+LONG = """shop;day;units;price
+"a, b";31.12.2023;1.234,5;2,5
+c;01.01.2024;7;
+c;02.01.2024;8;3,5
+"""
+ZONED = "time,y\n2024-03-31T00:30:00+01:00,1\n2024-03-31T03:30:00+02:00,2\n2024-03-31T04:30:00+02:00,3\n"
+MORE = (
+    *(ROWS, LONG, ZONED, "ds,y\n20240101,1\n20240102,2\n20240103,3\n", "t,y\n1,1\n2,nan\n3,inf\n", "a\n1\n2\n3\n4\n"),
+    *("time,y\n1700000000,1\n1700003600,2\n1700007200,3\n", "q,y\n2020Q1,1\n2020Q2,2\n2020Q3,3\n", "y,n\n2000,1\n2001,2\n"),
+    *("d,y\nJan 2020,1\nFeb 2020,2\nMar 2020,3\n", "w,y\n2020-W01,1\n2020-W02,2\n", 'd,y\n2020-01-01,"1\n"\n2020-01-02,2\n'),
+    *("id,t,y,k\nx,1,1,a\nx,2,2,b\ny,1,3,a\ny,2,4,\n", "d,y\n2020-01-01,1e300\n2020-01-02,-0\n2020-01-03,0x10\n"),
+)
+
+
+def one(data: bytes) -> None:
+    """Read `data` as a table, to the panel; all but a ForecastError is a finding."""
+    provider = atheris.FuzzedDataProvider(data)
+    text, table = TEXTS[provider.ConsumeIntInRange(0, 15)], TABLES[provider.ConsumeIntInRange(0, 15)]
+    PLACE.write_bytes(provider.ConsumeBytes(1 << 16))
+    try:
+        panel_of(str(PLACE), TextSettings(**text), TableSettings(**table))
+    except ForecastError:
+        return
+
+
+def panel_of(path: str, text: TextSettings, settings: TableSettings) -> None:
+    """All that fit does with a file before it trains."""
+    table = read_table(path, text)
+    schema = infer_schema(table, settings)
+    horizon = default_horizon(schema.calendar, schema.season)
+    panel = build_panel(table, schema, ahead=horizon)
+    lags = choose_lags(panel, schema.season)
+    panel = judge(panel, schema, choose_lookback(horizon, lags, int(panel.lengths.max())), table.name)
+    describe(schema, panel)
+
+
+def seeds() -> list[bytes]:
+    """The first lines of the sample tables, small tables of every kind, and packed ones."""
+    heads = [b"".join(path.read_bytes().splitlines(keepends=True)[:30]) for path in sorted(DATA.glob("*.csv"))]
+    texts = [*heads, *(text.encode() for text in MORE)]
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.csv", texts[-1])
+    parquet = io.BytesIO()
+    pd.read_csv(io.StringIO(MORE[0])).to_parquet(parquet)
+    more = [gzip.compress(texts[0]), packed.getvalue(), parquet.getvalue(), texts[0].decode().encode("utf-16")]
+    return [text + bytes([0, 0]) for text in (*texts, *more)]
