@@ -31,6 +31,7 @@ from forecast.series.building import build_panel, calendar_of, format_positions
 from forecast.series.detection import infer_schema
 from forecast.series.files import load_table, write_frame
 from forecast.series.panel import Panel
+from forecast.series.reading import table_from_frame
 from forecast.series.schema import Schema
 from forecast.series.table import Table
 from forecast.settings import TextSettings
@@ -170,7 +171,8 @@ class _Run:
         source, defaults = self.pipeline.source, dict[str, Any]()
         text = TextSettings(**{name: getattr(source, name) for name in TextSettings.model_fields})
         if source.url is not None and source.sql is not None:
-            table, digest = databases.read_query(source.url, source.sql), None
+            table = table_from_frame(databases.read_query(source.url, source.sql), "the query of [source]")
+            digest = None
         else:
             path = source.path or ""
             digest = sha256_of_file(path)
