@@ -11,9 +11,9 @@ from tests.faults.pipeline import kill_runs
 
 
 @pytest.mark.filterwarnings("ignore:This process.*fork")  # newer Pythons warn of forks beside threads
-def test_a_killed_run_is_repaired_by_running_it_again() -> None:
+def test_a_killed_run_is_repaired_by_running_it_again(url: str) -> None:
     counts = Counts()
     with tempfile.TemporaryDirectory() as folder:
-        kill_runs("seasonal-naive", 2, Path(folder), None, Random(1), counts)
+        kill_runs("seasonal-naive", 2, Path(folder), url, Random(1), counts)
     assert counts.done["runs of a 'seasonal-naive' job repeated"] == 1
     assert counts.lost == []

@@ -10,11 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from forecast.jobs.databases import upsert
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
 Run = Callable[..., Ran]
 At = Callable[[int], str]
+Rows = Callable[[str, str], list[tuple[object, ...]]]
 
 
 def test_a_run_fits_forecasts_writes_and_records(job: Job, forecast: Run, at: At) -> None:
@@ -322,25 +324,27 @@ def test_a_ping_hears_of_start_success_and_failure_and_never_fails_a_run(job: Jo
     assert "secret" not in ran.err
 
 
-def test_a_query_is_a_source_and_a_table_is_a_sink(job: Job, forecast: Run, at: At) -> None:
+def test_a_query_is_a_source_and_a_table_is_a_sink_and_a_repeated_run_leaves_the_same_rows(
+    job: Job, forecast: Run, at: At, url: str, rows: Rows
+) -> None:
     frame = job.table()
-    with sqlite3.connect(job.folder / "in.db") as connection:
-        frame.assign(day=pd.to_datetime(frame["day"])).to_sql("sales", connection, index=False)
-    text = 'store = "store"\nledger = "sink"\n[source]\nurl = "sqlite:///in.db"\n'
-    text += 'sql = "SELECT shop, day, units FROM sales"\n'
-    text += '[train]\nmodel = "seasonal-naive"\nhorizon = 7\n[sink]\nurl = "sqlite:///f.db"\ntable = "forecasts"\n'
-    job.file.write_text(text)
-    for _ in range(2):
-        ran = forecast("run", job.file, "--as-of", at(199))
+    upsert(url, "sales", frame.assign(day=pd.to_datetime(frame["day"])), ["shop", "day"])
+    text = f'store = "store"\nledger = "sink"\nrefit = "daily"\n[source]\nurl = "{url}"\n'
+    text += 'sql = "SELECT shop, day, units FROM sales"\n[train]\nmodel = "seasonal-naive"\nhorizon = 7\n'
+    name = "forecasts" if url.startswith("sqlite") else "nightly.forecasts"  # SQLite has no schemas
+    text += f'[sink]\npath = "out.csv"\nurl = "{url}"\ntable = "{name}"\n'
+    job.file.write_text(text, encoding="utf-8")
+    wanted = []
+    for day in (190, 195, 195, 199, 195):
+        ran = forecast("run", job.file, "--as-of", at(day))
         assert ran.code == 0, ran.err
-    rows = _rows(job.folder / "f.db")
-    assert len(rows) == 14
-    assert rows[0][0] == "north"
-    assert rows[0][1].startswith("2024-07-19")
-    with sqlite3.connect(job.folder / "f.db") as connection:
-        names = [column[1] for column in connection.execute("PRAGMA table_info(forecasts)")]
-        assert connection.execute("SELECT count(*) FROM forecast_runs").fetchall() == [(1,)]
-    assert names[-4:] == ["origin", "version", "model", "status"]
+        found = rows(url, f"SELECT shop, day, origin, forecast, lo_80, hi_95, version, model, status FROM {name}")
+        of_origin = [row for row in sorted(found, key=str) if str(row[2]).startswith("2024-07-14")]
+        wanted.append((of_origin, job.output.read_bytes()) if day == 195 else None)
+    assert wanted[1] == wanted[2] == wanted[4]
+    assert len(wanted[1][0]) == 14
+    assert len(found) == 3 * 14
+    assert len(rows(url, "SELECT * FROM forecast_runs")) == 3
     assert forecast("status", job.file).code == 0
 
 
