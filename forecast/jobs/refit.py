@@ -39,9 +39,13 @@ class Live:
     forecaster: Forecaster
 
 
-def serving(store: Store, ledger: Ledger, instant: datetime) -> Live | None:
+def serving(store: Store, ledger: Ledger, instant: datetime, device: str = "auto") -> Live | None:
     """The version that forecasts as of an instant: the one that a run at that instant took, else the live one, else
     the newest promoted one; none of them may have been fitted to later values.
+
+    Parameters
+    ----------
+    device : where its networks are to run
 
     Returns
     -------
@@ -60,7 +64,7 @@ def serving(store: Store, ledger: Ledger, instant: datetime) -> Live | None:
     newest = [one for one in reversed(versions) if one not in refused]
     for version in [*taken, store.current(), *newest]:
         if version in versions:
-            found = Live(version, versions[version].hash, Forecaster.load(str(store.path), version))
+            found = Live(version, versions[version].hash, Forecaster.load(str(store.path), version, device))
             if not _sees_later(found.forecaster, instant):
                 return found
     return None

@@ -145,7 +145,7 @@ class _Run:
         """Run them."""
         record, begun = self.record, time.monotonic()
         table, defaults = self._read()
-        live = serving(self.store, self.ledger, self.instant)
+        live = serving(self.store, self.ledger, self.instant, self.pipeline.train.device)
         reason = reason_to_fit(self.pipeline, live, self.ledger, self.instant)
         table = self._until(table, live, reason is not None, defaults)
         if reason is not None:

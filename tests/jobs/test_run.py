@@ -171,6 +171,16 @@ def test_stale_data_end_with_4_and_leave_the_output_alone(job: Job, forecast: Ru
     assert any("--warn-after" in text for text in job.record()["warnings"])
 
 
+def test_predict_knows_the_limits_of_age_too(job: Job, forecast: Run, at: At) -> None:
+    forecast("run", job.file, "--as-of", at(199))
+    words = ("predict", job.folder / "sales.csv", "--artifact", job.store, "--as-of", at(205))
+    assert forecast(*words, "--warn-after", "30h", "--error-after", "9d").err.count("5.83 days old") == 1
+    stale = forecast(*words, "--error-after", "30h")
+    assert stale.code == 4
+    assert stale.out == ""
+    assert forecast(*words, "--error-after", "soon").code == 2
+
+
 def test_status_is_for_a_monitor(job: Job, forecast: Run, at: At) -> None:
     assert forecast("status", job.file).code == 66
     for day in (150, 153, 156):
