@@ -24,6 +24,8 @@ POSTGRESQL_OPTIONS = {
     "prepare_threshold": None,
 }
 WORK: dict[Role, str] = {"source": "source.sql", "sink": "sink.table"}  # what is done there, as keys of a job
+# whatever driver a URL names: another one takes other options, and may have no COPY or be asynchronous
+DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 SECRET_OPTIONS = ("pass", "secret", "token", "key", "odbc")
 
 
@@ -99,8 +101,7 @@ def _parsed(url: str, role: Role) -> sa.URL:
             "or sqlite:///path"
         )
     dialect = scheme.partition("+")[0]
-    if dialect in ("postgres", "postgresql"):
-        scheme = "postgresql+psycopg"  # the driver of the extra; others take other options and have no COPY
+    scheme = DRIVERS.get(dialect, scheme)
     unclear = UsageError(
         f"{role}.url cannot be read; the port must be a number, and in a user or password write "
         "%40 for @, %3A for :, %2F for / and %25 for %"

@@ -1,12 +1,14 @@
 """Run a query and take what it returns as a frame."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from decimal import Decimal
 from numbers import Number
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import sqlalchemy as sa
 
 from forecast.errors import BadData, UsageError
 from forecast.jobs.databases.opening import transaction
@@ -17,21 +19,25 @@ CHUNK = 50_000  # rows fetched at once
 
 def read(url: str, sql: str) -> pd.DataFrame:
     """Run one SELECT; see `forecast.jobs.databases.read_query`."""
-    # as it is: a colon or a percent sign in the query is no placeholder
-    options = {"no_parameters": True, "stream_results": True, "max_row_buffer": CHUNK}
-    with (
-        transaction(url, "source") as connection,
-        connection.exec_driver_sql(sql, execution_options=options) as result,
-    ):
-        if not result.returns_rows:
+    with transaction(url, "source") as connection, closing(_cursor(connection)) as cursor:
+        # without parameters, so that a colon or a percent sign in the query is no placeholder
+        cursor.execute(sql)
+        if cursor.description is None:
             raise UsageError("source.sql returns no rows; write one SELECT")
-        names = list(result.keys())
+        names = [column[0] for column in cursor.description]
         chunks: list[list[pa.Array]] = [[] for _ in names]
-        for rows in result.partitions(CHUNK):
+        while rows := cursor.fetchmany(CHUNK):
             for name, column, values in zip(names, chunks, zip(*rows, strict=True), strict=True):
                 column.append(_array(values, f"source.sql, column '{name}'"))
-    columns = [_joined(arrays) for arrays in chunks]
-    return arrow_frame(pa.table(columns, names=names))
+    return arrow_frame(pa.table([_joined(arrays) for arrays in chunks], names=names))
+
+
+def _cursor(connection: sa.Connection) -> Any:
+    """A cursor of the driver: SQLAlchemy's rows take as long again as the query."""
+    if connection.dialect.name == "postgresql":
+        # a cursor with a name leaves on the server what was not fetched yet
+        return connection.connection.cursor("forecast")
+    return connection.connection.cursor()
 
 
 def _array(values: Sequence[Any], place: str) -> pa.Array:
