@@ -23,59 +23,6 @@ from forecast.errors import ArtifactRefused, Busy, CannotCreate, ForecastError, 
 
 CALLS = "open mkdir write fsync fchmod close rename replace unlink rmdir pwrite ftruncate"
 
-# Save once for every n-th call into the system, killed at it with half of a write written. Look at the store each time.
-KILLS = """
-import os, signal, sys
-import numpy as np
-from forecast.artifacts.format import Contents
-from forecast.artifacts.store import Store
-
-store = Store(sys.argv[1])
-calls = sys.argv[2].split()
-
-def contents(number):
-    return Contents({"number": number}, {"w": np.full(50, number, np.float32)}, {"number": number}, {})
-
-def save(number):
-    with store.lock() as writer:
-        writer.save(contents(number), keep=2)
-
-def die_at(number):
-    left = [number]
-    def wrap(name, function):
-        def call(*arguments, **options):
-            left[0] -= 1
-            if left[0] == 0:
-                if name == "write":
-                    function(arguments[0], arguments[1][: len(arguments[1]) // 2])
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*arguments, **options)
-        return call
-    for name in calls:
-        setattr(os, name, wrap(name, getattr(os, name)))
-
-for number in range(3):
-    save(number)
-live = 2
-for number in range(1, 1000, int(sys.argv[3])):
-    child = os.fork()
-    if child == 0:
-        die_at(number)
-        save(live + 1)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    found, info = store.load()
-    assert found.config["number"] in (live, live + 1), (number, found.config, live)
-    assert found.scaler["number"] == found.config["number"] == found.weights["w"][0]
-    live = found.config["number"]
-    for version in store.versions():
-        store.load(version.id)
-    if os.WIFEXITED(status):
-        assert os.WEXITSTATUS(status) == 0
-        break
-print(number, len(store.versions()), sorted(name for name in os.listdir(store.path) if not name.startswith("v-")))
-"""
-
 
 def contents(number=0):
     return Contents(
@@ -231,36 +178,6 @@ def test_saving_mends_a_damaged_pointer_and_says_so(store, caplog):
         save(store, 2)
     assert number_of(store) == 2
     assert "CURRENT" in caplog.text
-
-
-def test_every_flipped_byte_is_found_and_its_file_is_named(store):
-    info = save(store)
-    paths = [store.path / "CURRENT", *(store.path / info.id).iterdir()]
-    assert len(paths) == 6
-    for path in paths:
-        whole = path.read_bytes()
-        for position in {*range(0, len(whole), max(1, len(whole) // 25)), len(whole) - 1}:
-            path.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
-            with pytest.raises(ArtifactRefused) as caught:
-                store.load()
-            assert path.name in str(caught.value) or path.name == "CURRENT"
-        path.write_bytes(whole)
-    assert store.load()[1] == info
-
-
-def test_every_cut_is_found_and_its_file_is_named(store):
-    info = save(store)
-    for path in (store.path / info.id).iterdir():
-        whole = path.read_bytes()
-        for damaged in (b"", whole[:1], whole[: len(whole) // 2], whole[:-1], whole + b"\0", whole * 2):
-            path.write_bytes(damaged)
-            with pytest.raises(ArtifactRefused, match=re.escape(str(path))):
-                store.load()
-        path.unlink()
-        with pytest.raises(ArtifactRefused, match=re.escape(f"{path}: is missing")):
-            store.load()
-        path.write_bytes(whole)
-    assert store.load()[1] == info
 
 
 def test_damaged_version_is_not_promoted(store):
@@ -456,26 +373,20 @@ def test_link_among_the_leftovers_is_removed_and_not_followed(store, tmp_path):
     assert not (store.path / ".forecast-89ab.tmp").is_symlink()
 
 
-@pytest.mark.parametrize(
-    ("code", "first", "step"),
-    [
-        (errno.ENOSPC, 1, 3),
-        (errno.EIO, 2, 3),
-        (errno.EACCES, 3, 3),
-        *(pytest.param(code, 1, 1, marks=pytest.mark.slow) for code in (errno.ENOSPC, errno.EIO, errno.EACCES)),
-    ],
-)
-def test_error_at_any_call_leaves_the_old_version_or_the_new_one_live(store, code, first, step):
+@pytest.mark.parametrize(("code", "first"), [(errno.ENOSPC, 1), (errno.EIO, 2), (errno.EACCES, 3)])
+def test_error_at_any_call_leaves_the_old_version_or_the_new_one_live(store, code, first):
     for number in range(3):
         save(store, number)
     live, hits = 2, []
-    for number in range(first, 1000, step):
+    for number in range(first, 1000, 3):
         open_files = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else 0
         with pytest.MonkeyPatch.context() as patch:
             hit = fail_at(patch, number, code)
             error = error_of(lambda next_number=live + 1: save(store, next_number, keep=2))
         if error is not None:
-            assert isinstance(error, StorageFailure | NoInput | (CannotCreate if code == errno.EACCES else NoInput))
+            assert isinstance(
+                error, StorageFailure | NoInput | CannotCreate if code == errno.EACCES else StorageFailure
+            )
             assert str(store.path) in str(error)
         assert number_of(store) in (live, live + 1)
         live = number_of(store)
@@ -486,7 +397,7 @@ def test_error_at_any_call_leaves_the_old_version_or_the_new_one_live(store, cod
         if not hit:
             break
         hits += hit
-    assert len(hits) > 40 / step
+    assert len(hits) > 40 / 3
     save(store, live + 1, keep=2)
     assert not list(store.path.glob(".forecast-*"))
 
@@ -519,18 +430,6 @@ def fail_at(patch, number, code):
     for name in CALLS.split():
         patch.setattr(os, name, wrap(name, getattr(os, name)))
     return hit
-
-
-@pytest.mark.parametrize("step", [4, pytest.param(1, marks=pytest.mark.slow)])
-def test_kill_at_any_call_leaves_the_old_version_or_the_new_one_live(store, step):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", KILLS, str(store.path), CALLS, str(step)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    kills, versions, rest = done.stdout.split(maxsplit=2)
-    assert int(kills) > 40
-    assert versions == "2"
-    assert rest.strip() == "['.lock', 'CURRENT']"
 
 
 def test_store_needs_neither_torch_nor_pandas():

@@ -95,9 +95,10 @@ def run(act: Act, place: Path, expression: str | None = None, log: Path | None =
     """Run `act` in a child; with an expression of strace under strace, which is there before the first call."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
+        open_files = len(os.listdir("/proc/self/fd"))
         child = os.fork()
         if child == 0:
-            _run_child(act, place, theirs)
+            _run_child(act, place, theirs, open_files)
         theirs.close()
         tracer = None if expression is None else _attach(child, expression, str(log))
         ours.send(b".")
@@ -125,9 +126,8 @@ def _attach(child: int, expression: str, log: str) -> "subprocess.Popen[str]":
     return tracer
 
 
-def _run_child(act: Act, place: Path, line: socket.socket) -> None:
+def _run_child(act: Act, place: Path, line: socket.socket, open_files: int) -> None:
     """Wait for the tracer, act, and tell how it ended; what is used for that does not touch files."""
-    before = len(os.listdir("/proc/self/fd"))
     line.recv(1)
     code, message = 0, ""
     try:
@@ -137,7 +137,7 @@ def _run_child(act: Act, place: Path, line: socket.socket) -> None:
     except BaseException:
         code, message = 1, traceback.format_exc()
     try:
-        left = len(os.listdir("/proc/self/fd")) - before
+        left = len(os.listdir("/proc/self/fd")) - open_files
     except OSError:  # the fault lasts
         left = 0
     line.send(json.dumps([code, message[-4000:], left]).encode())
