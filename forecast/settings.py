@@ -92,7 +92,9 @@ class TableSettings(Knobs):
     past: Names = Field((), description="columns known up to the origin only, comma-separated")
     static: Names = Field((), description="columns fixed per series, comma-separated")
     holidays: str | None = Field(None, description="country code whose public holidays become a known column")
-    date_format: str | None = Field(None, description="strptime format of the time column, e.g. %d/%m/%Y")
+    date_format: str | None = Field(
+        None, description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for its day numbers"
+    )
     timezone: str | None = Field(None, description="IANA zone of times written without one, e.g. Europe/Berlin")
     dst: Literal["earlier", "later", "error"] = Field(
         "error", description="which instant a clock-change hour means when it comes twice or not at all"
@@ -180,7 +182,9 @@ class CheckSettings(Knobs):
         None,
         description="age of the newest value, such as 3d, from which on nothing is forecast: exit 4",
     )
-    require_all: bool = Field(False, description="exit with 3 where a series of the fit is not in the table")
+    require_all: bool = Field(
+        False, description="exit with 3 where a series of the fit is not in the table, or has ended"
+    )
 
 
 class OutputSettings(Knobs):

@@ -86,8 +86,7 @@ def _run() -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        code = _say(_usage(error), error.exit_code)
     except click.Abort:
         code = 130
     except ForecastError as error:
@@ -105,6 +104,13 @@ def _run() -> int:
 
 def _interrupt(number: int, frame: FrameType | None) -> Any:
     raise Interrupted(number)
+
+
+def _usage(error: click.ClickException) -> str:
+    """What is wrong with the command line in one sentence, and where help is."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    where = context.command_path if context else "forecast"
+    return f"{error.format_message().rstrip('.')}; see `{where} --help`"
 
 
 def _say(text: str, code: int) -> int:

@@ -124,5 +124,10 @@ def _write(text: str, level: str, fields: dict[str, Any]) -> None:
     if _style["format"] == "json":
         line = json.dumps({"level": level, "message": text, **fields}, ensure_ascii=False)
     else:
-        line = text if level == "info" else f"{level}: {text}"
+        line = visible(text, keep="\n") if level == "info" else f"{level}: {visible(text)}"
     click.echo(line, err=True)
+
+
+def visible(text: str, keep: str = "") -> str:
+    """A text whose control characters, which ids and names may hold, are written out: a message is one line."""
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)

@@ -1,6 +1,7 @@
 """Show what a saved forecaster is, or how a table would be read."""
 
 import json
+from collections import Counter
 from typing import Any
 
 import click
@@ -63,7 +64,7 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
 
 
 def _of_table(data: str, given: Given) -> tuple[list[str], dict[str, Any]]:
-    from forecast.series.building import build_panel
+    from forecast.series.building import build_panel, judge
     from forecast.series.calendar import default_horizon
     from forecast.series.detection import describe, infer_schema
     from forecast.series.spans import choose_lags, choose_lookback
@@ -75,6 +76,14 @@ def _of_table(data: str, given: Given) -> tuple[list[str], dict[str, Any]]:
     panel = build_panel(table, schema, ahead=horizon)
     lags = choose_lags(panel, schema.season)
     lookback = train.lookback or choose_lookback(horizon, lags, int(panel.lengths.max()))
+    panel = judge(panel, schema, lookback, table.name)
     lines = [*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"]
-    found = {"series": len(panel), "values": int(panel.observed.sum()), "horizon": horizon, "lookback": lookback}
+    found = {
+        "series": len(panel),
+        "values": int(panel.observed.sum()),
+        "missing": int(panel.lengths.sum() - panel.observed.sum()),
+        "statuses": dict(sorted(Counter(panel.status).items())),
+        "horizon": horizon,
+        "lookback": lookback,
+    }
     return lines, {**found, "table": schema.model_dump(mode="json")}

@@ -46,7 +46,7 @@ def command(
     """
     shape, checks = given.of(OutputSettings), given.of(CheckSettings)
     from forecast.forecaster import Forecaster
-    from forecast.jobs.checks import age, check_age
+    from forecast.jobs.checks import age, check_age, without_forecast
     from forecast.jobs.instant import parse_as_of
 
     instant, text = parse_as_of(as_of), given.of(TextSettings)
@@ -61,10 +61,8 @@ def command(
 
     found = forecaster.forecast(table, future=later, origin=origin, horizon=horizon, output=shape, on_panel=look)
     write(found.frame, output)
-    lost = {
-        one: word for one, word in found.skipped.items() if word == "missing" or (checks.require_all and word == "gone")
-    }
+    lost = without_forecast(found.skipped, forecaster.fitted_.history, checks.require_all)
     if lost:
-        names = ", ".join("/".join(one) for one in list(lost)[:10]) + (", ..." if len(lost) > 10 else "")
+        names = ", ".join("/".join(one) for one in lost[:10]) + (", ..." if len(lost) > 10 else "")
         say(f"{len(lost)} series got no forecast: {names}", "warning")
     return 3 if lost else 0

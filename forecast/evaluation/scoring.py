@@ -113,6 +113,9 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
     judged, values = _judged(panel, schema, given, intervals, season)
     if not values:
         _refuse_no_overlap(panel, schema, given, made.name, came.name)
+    left = len(given.step) - values - int(np.isin(given.series, [given.ids.index(one) for one in missing]).sum())
+    if left:
+        log.warning("%s: %d of %d forecasts have no value in %s yet", made.name, left, len(given.step), came.name)
     if not np.isfinite(judged.scale).any():
         log.warning(
             "%s: before the first forecast there are no two values a season (%d) apart; skill, mase, rmsse, widths and "

@@ -51,6 +51,20 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
         log.warning("%s (--warn-after %s)", text, limits.warn_after)
 
 
+def without_forecast(skipped: dict[tuple[str, ...], str], fitted: Panel, require_all: bool) -> list[tuple[str, ...]]:
+    """Series whose lack of a forecast makes the work done in part.
+
+    Parameters
+    ----------
+    skipped : series without a forecast, and why
+    fitted : the series as the fit saw them
+    require_all : count those of the fit that are gone, or have ended since, beside those that have no values
+    """
+    ended = {one for one, word in zip(fitted.ids, fitted.status, strict=True) if word == "ended"}
+    wanted = {"missing", "gone", "ended"} if require_all else {"missing"}
+    return [one for one, word in skipped.items() if word in wanted and not (word == "ended" and one in ended)]
+
+
 def shown(seconds: float) -> str:
     """A length of time for people: 3.2 days."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):

@@ -19,7 +19,7 @@ from forecast.errors import ForecastError
 from forecast.forecaster import Forecaster, Forecasts
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
-from forecast.jobs.checks import age, check_age, check_drift
+from forecast.jobs.checks import age, check_age, check_drift, without_forecast
 from forecast.jobs.instant import as_text, parse_as_of, until
 from forecast.jobs.ledger import FILE, Ledger, open_file, runs_folder
 from forecast.jobs.ping import ping
@@ -158,11 +158,11 @@ class _Run:
         found = self._forecast(table, live)
         self._write(found, live)
         record.counts = {"series": len(found.series), "rows": len(found.frame), "skipped": len(found.skipped)}
-        required = self.pipeline.checks.require_all
-        lost = {one: word for one, word in found.skipped.items() if word == "missing" or (required and word == "gone")}
+        fitted, required = live.forecaster.fitted_.history, self.pipeline.checks.require_all
+        lost = without_forecast(found.skipped, fitted, required)
         record.skipped = {"/".join(one): word for one, word in list(found.skipped.items())[:100]}
         if lost:
-            names = ", ".join("/".join(one) for one in list(lost)[:10]) + (", ..." if len(lost) > 10 else "")
+            names = ", ".join("/".join(one) for one in lost[:10]) + (", ..." if len(lost) > 10 else "")
             log.warning("%d series got no forecast: %s", len(lost), names)
         record.exit_code = 3 if lost else 0
         self._append(found, live, begun)

@@ -12,8 +12,10 @@ import pyarrow.parquet
 
 from forecast.errors import BadData, NoInput
 from forecast.series.headers import listed
+from forecast.series.memory import require_memory
 
 PARQUET = b"PAR1"
+CELL, MEMORY_FACTOR = 8, 3  # bytes of a number; Arrow, frame, columns
 NULLABLE: dict[str, Any] = {
     "bool": pd.BooleanDtype(),
     "int8": pd.Int8Dtype(),
@@ -29,7 +31,13 @@ NULLABLE: dict[str, Any] = {
 
 def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
     """Read the bytes of a Parquet file; messages call it `name`."""
-    return _from_arrow(lambda: pyarrow.parquet.ParquetFile(pa.BufferReader(data)), name)
+
+    def whole() -> Any:
+        file = pyarrow.parquet.ParquetFile(pa.BufferReader(data))
+        require_memory(_size_in_memory([file.metadata]), name)
+        return file
+
+    return _from_arrow(whole, name)
 
 
 def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
@@ -37,6 +45,7 @@ def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_parquet(path)]
     if not files:
         raise NoInput(f"{folder} is a folder without Parquet files; give a file, or a folder that holds some")
+    require_memory(_size_in_memory([pyarrow.parquet.read_metadata(path) for path in files]), name)
     keys = [[part.split("=")[0] for part in path.relative_to(folder).parts[:-1] if "=" in part] for path in files]
     first = pyarrow.parquet.read_schema(files[0]).names
     for path, parts in zip(files, keys, strict=True):
@@ -58,6 +67,13 @@ def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
         )
 
     return _from_arrow(scan, name)
+
+
+def _size_in_memory(found: list[Any]) -> int:
+    """Bytes at the peak of reading tables with these metadata, however small they are packed."""
+    cells = sum(one.num_rows * one.num_columns for one in found)
+    stored = sum(one.row_group(i).total_byte_size for one in found for i in range(one.num_row_groups))
+    return MEMORY_FACTOR * max(int(cells) * CELL, int(stored))
 
 
 def _is_parquet(path: Path) -> bool:

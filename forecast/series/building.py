@@ -16,8 +16,8 @@ from forecast.series.grid import Grid, fill
 from forecast.series.observations import Observations, observe, repeats
 from forecast.series.panel import SKIPPED, Integers, Panel
 from forecast.series.schema import Schema
+from forecast.series.stamps import format_times
 from forecast.series.table import Table
-from forecast.series.times import format_times
 from forecast.series.zones import distinct
 
 logger = logging.getLogger("forecast")
@@ -191,31 +191,37 @@ def _settle_rows(table: Table, cells: Observations, schema: Schema) -> None:
     steps = np.diff(cells.row_instants[order])
     steps = steps[np.diff(series[order]) == 0]
     if (steps < 0).any():
-        logger.warning(
-            "%s: %d rows do not follow the row before them in time; they are sorted.", table.name, (steps < 0).sum()
-        )
+        late = rows_of(int((steps < 0).sum()))
+        logger.warning("%s: sorted by time; %s came after a later one.", table.name, late)
     elif (steps > 0).all():
         return
     twice = repeats(series, cells.row_instants)
     if twice.any():
         if schema.on_duplicate == "error":
             raise duplicate(table, schema.time, cells, int(np.argmax(twice)), schema, int(twice.sum()))
+        count = rows_of(int(twice.sum()))
         logger.warning(
-            "%s: %d rows repeat a time; --on-duplicate %s brings them to one.",
-            table.name,
-            twice.sum(),
-            schema.on_duplicate,
+            "%s: times that repeat: %s; settled by --on-duplicate %s.", table.name, count, schema.on_duplicate
         )
 
 
 def duplicate(table: Table, time: str, cells: Observations, row: int, schema: Schema, count: int) -> BadData:
     """Say which row repeats a time."""
-    shown = show(int(cells.row_instants[row]), schema.time_format)
-    names = ", ".join(cells.ids[int(cells.series[row])]) if schema.layout == "long" and schema.ids else ""
+    same = cells.row_instants == cells.row_instants[row]
+    names = ""
+    if schema.layout == "long" and schema.ids:
+        names = f" for {', '.join(cells.ids[int(cells.series[row])])}"
+        same &= cells.series == cells.series[row]
     return BadData(
-        f"{table.place(row, time)}: {shown} comes twice{f' for {names}' if names else ''} ({count} such rows); pass "
-        "--on-duplicate first (or last, mean, sum); at fit, --id names the columns that tell series apart"
+        f"{table.place(row, time)}: {show(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first "
+        f"in {table.line(int(np.argmax(same)))} ({rows_of(count)} like that); pass --on-duplicate first (or last, "
+        "mean, sum); at fit, --id names the columns that tell series apart"
     )
+
+
+def rows_of(count: int) -> str:
+    """``1 row`` or ``7 rows``."""
+    return f"{count:,} row{'s' * (count != 1)}"
 
 
 def _refuse_off_grid(table: Table, cells: Observations, schema: Schema, calendar: Calendar) -> None:
@@ -226,22 +232,29 @@ def _refuse_off_grid(table: Table, cells: Observations, schema: Schema, calendar
     off = unique[~calendar.on_grid(unique)]
     if len(off):
         row = int(np.argmax(cells.row_instants == off[0]))
-        try:
-            alone = np.zeros(len(unique), np.int64)
-            found = infer_calendar(unique, alone, None, schema.time_format).name
-        except BadData:
-            found = name
-        other = f"; the table's frequency looks like {found}" if found != name else ""
+        found = _frequency_of(unique, schema)
+        other = f"; the table's frequency looks like {found}" if found not in (None, name) else ""
         raise BadData(
             f"{table.place(row, schema.time)}: {table.frame[schema.time].iloc[row]} does not lie on the grid {name}, "
             f"nor do {len(off) - 1} other times{other}; bring the table to the frequency of the fit, or fit again"
         )
     steps = np.diff(calendar.positions(unique))
-    if len(steps) > 2 and int(np.gcd.reduce(steps)) > 1:
-        raise BadData(
-            f"{table.name}: all times lie {np.gcd.reduce(steps)} steps of the grid {name} or more apart: the table is "
-            "coarser than that; fit again, or pass another --freq"
-        )
+    if len(steps) > 2 and int(steps.min()) > 1:
+        found = _frequency_of(unique, schema)
+        if int(np.gcd.reduce(steps)) > 1 or found not in (None, name):
+            looks = f" (its frequency looks like {found})" if found else ""
+            raise BadData(
+                f"{table.name}: all times lie {steps.min()} steps of the grid {name} or more apart: the table is "
+                f"coarser than that{looks}; bring it to the frequency of the fit, or fit again, with another --freq"
+            )
+
+
+def _frequency_of(unique: Integers, schema: Schema) -> str | None:
+    """The frequency that times alone would have, None where they have none."""
+    try:
+        return infer_calendar(unique, np.zeros(len(unique), np.int64), None, schema.time_format).name
+    except BadData:
+        return None
 
 
 def _status(grid: Grid, schema: Schema) -> tuple[str, ...]:

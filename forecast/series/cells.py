@@ -15,8 +15,22 @@ from forecast.series.table import Table
 
 Column: TypeAlias = "pd.Series[Any]"
 
-MISSING = ("-", "--", "null", "n/a", "na", "nan", "-nan", "none", "#n/a", "<na>")
-LARGEST = float(np.finfo(np.float32).max)
+MISSING = (
+    "-",
+    "--",
+    "\u2013",
+    "\u2014",
+    "null",
+    "n/a",
+    "na",
+    "nan",
+    "-nan",
+    "none",
+    "#n/a",
+    "<na>",
+    "\\n",
+)  # \N: SQL dumps
+LARGEST = 1e18  # networks and scales work in float32, which the square of more than 1.8e19 overflows
 CELLS_AT_ONCE = 1 << 23
 
 

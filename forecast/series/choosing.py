@@ -16,6 +16,10 @@ from forecast.settings import TableSettings
 
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
 
+ROUNDED = re.compile(r"[+-]?\d(\.\d+)?[eE]\+?\d+")
+LETTERED = re.compile(r"(.*\d) ?([A-Z]{2,5})")
+WHOLE_NUMBER = re.compile(r"\d")
+
 
 @dataclass(frozen=True)
 class Texts:
@@ -64,9 +68,7 @@ def choose_pattern(texts: Texts, settings: TableSettings | Schema) -> patterns.F
         raise BadData(f"{texts.place(0)}: '{first}' is a time of day without a date; add the date to the column")
     guesses = patterns.guesses(first)
     if not guesses:
-        raise BadData(
-            f"{texts.place(0)}: '{first}' is not a time that can be recognised; pass --date-format, or --time"
-        )
+        raise BadData(f"{texts.place(0)}: '{first}' {_unknown(first)}")
     matched = {guess: patterns.matches(array, guess) for guess in guesses}
     whole = {guess for guess, fits in matched.items() if fits.all()}
     # a pattern with a fraction fits times without any too
@@ -79,7 +81,38 @@ def choose_pattern(texts: Texts, settings: TableSettings | Schema) -> patterns.F
         raise BadData(f"{place}: {_mismatch(text, first)}")
     if len(fitting) > 1 and re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", first):
         return _day_or_month_first(texts, fitting)
-    return max(fitting, key=lambda fields: int(fields.real.sum()))
+    chosen = max(fitting, key=lambda fields: int(fields.real.sum()))
+    _refuse_uncertain_years(texts, chosen)
+    return chosen
+
+
+def _unknown(text: str) -> str:
+    """Say what may be wrong with a text that has the shape of no time."""
+    if ROUNDED.fullmatch(text):
+        return "is a number that a spreadsheet has rounded; export the column in full"
+    if (lettered := LETTERED.fullmatch(text)) and patterns.guesses(lettered[1]):
+        return (
+            f"names its zone by letters; write an offset such as +01:00, or leave {lettered[2]} out and pass --timezone"
+        )
+    return "is not a time that can be recognised; pass --date-format, or --time"
+
+
+def _refuse_uncertain_years(texts: Texts, chosen: patterns.Fields) -> None:
+    """Refuse Jan-21 as a month of 2021 where it may as well be a day: where the months do not follow each other."""
+    codes = {code for _, code, _ in patterns.tokens(chosen.pattern)}
+    if "y" not in codes or "d" in codes or not chosen.real.all():
+        return
+    months = chosen.wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
+    steps = np.abs(np.diff(months))
+    years = {int(month) // 12 % 100 + 70 for month in months}
+    no_day = any(year % 100 == 0 or year % 100 > 31 for year in years)
+    several = len({int(month) % 12 for month in months}) > 1
+    regular = len(steps) > 0 and np.bincount(steps).argmax() == np.gcd.reduce(steps)
+    if not (no_day or (several and regular)):
+        raise BadData(
+            f"{texts.place(0)}: '{texts.unique[0]}' can be a month and a year, or a day of a month; pass "
+            f"--date-format '{chosen.pattern.replace('%-', '%')}', or write the year in full"
+        )
 
 
 def _mismatch(text: str, first: str) -> str:
@@ -89,6 +122,8 @@ def _mismatch(text: str, first: str) -> str:
         return f"'{text}' and '{first}' mix times with and without a zone; write all of them the same way"
     if CLOCK_ONLY.fullmatch(text):
         return f"'{text}' is a time of day without a date; add the date"
+    if not here and not WHOLE_NUMBER.search(text):
+        return f"'{text}' is not a time, as '{first}' is; correct it, or remove the line if it is a total or a note"
     return f"'{text}' is not written as '{first}' is; write all times the same way, or pass --date-format"
 
 
@@ -104,7 +139,6 @@ def _day_or_month_first(texts: Texts, fitting: list[patterns.Fields]) -> pattern
             raise BadData(f"{place}: '{text}' does not exist as a date and time; correct it, or pass --date-format")
         place, text = texts.first_place(~fitting[0].real)
         raise BadData(f"{place}: '{text}' has the month first, other rows have the day first; write all the same way")
+    ways = "day-month or month-day" if len(real) == 2 else "day, month and year in several orders"
     options = " or ".join(f"--date-format '{fields.pattern.replace('%-', '%')}'" for fields in real)
-    raise BadData(
-        f"{texts.place(0)}: '{texts.unique[0]}' can be day-month or month-day, and no row decides; pass {options}"
-    )
+    raise BadData(f"{texts.place(0)}: '{texts.unique[0]}' can be {ways}, and no row decides; pass {options}")

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import BadData
+from forecast.errors import BadData, did_you_mean
 from forecast.series.calendar import Calendar
 from forecast.series.numbers import looks_numeric, parse_numbers
 from forecast.series.observations import Observations, as_text, id_codes
@@ -153,8 +153,13 @@ def refuse_missing(table: Table, columns: tuple[str, ...]) -> None:
     missing = [column for column in columns if column not in table.frame.columns]
     if missing:
         named = ", ".join(f"'{column}'" for column in missing)
-        found = ", ".join(str(column) for column in table.frame.columns[:20])
-        raise BadData(f"{table.name}: no column {named}; columns found: {found}")
+        there = [str(column) for column in table.frame.columns]
+        hint = did_you_mean(missing[0], there) if len(missing) == 1 else ""
+        delimiter = "; pass --delimiter if there are several" if table.text and len(there) == 1 else ""
+        raise BadData(
+            f"{table.name}: no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(there[:20])}"
+            f"{delimiter}{hint}"
+        )
 
 
 def _known_series(table: Table, schema: Schema, cells: Observations) -> Integers:

@@ -1,6 +1,7 @@
 """Hold tonight's panel against the series that fit saw: what is new, what is gone, what moved."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,11 @@ log = logging.getLogger("forecast")
 
 MOVED = 10.0  # a level that moved by more than this looks like a change of unit
 NAMED = 3
+LOST: dict[str, Callable[[str], str]] = {
+    "without their leading zeros": lambda text: text.lstrip("0"),
+    "with blanks around them": str.strip,
+    "in other capitals": str.casefold,
+}
 
 Ids = tuple[tuple[str, ...], ...]
 
@@ -45,10 +51,10 @@ def compare(panel: Panel, ids: Ids, level: NDArray[np.float64], name: str, lookb
             "%s: %d series were not seen at fit (%s); they are forecast all the same", name, len(new), _some(new)
         )
     if gone:
-        log.warning("%s: %d series of the fit are not here (%s); they get no forecast", name, len(gone), _some(gone))
-    bare = {tuple(part.lstrip("0") for part in one) for one in gone}
-    if any(tuple(part.lstrip("0") for part in one) in bare for one in new):
-        log.warning("%s: some new ids are ids of the fit without their leading zeros; were they lost on the way?", name)
+        none = "; none of the fit is left: is this the right table?" if len(gone) == len(seen) else ""
+        some = _some(gone)
+        log.warning("%s: %d series of the fit are not here (%s); they get no forecast%s", name, len(gone), some, none)
+    _say_alike(new, gone, name)
     now = mean_level(panel.tail(lookback))
     then = np.array([level[seen[one]] if one in seen else 0.0 for one in panel.ids])
     both = (now > 0) & (then > 0)
@@ -63,5 +69,15 @@ def compare(panel: Panel, ids: Ids, level: NDArray[np.float64], name: str, lookb
     return replace(panel, status=tuple("new" if one not in seen and word == "ok" else word for one, word in words))
 
 
+def _say_alike(new: list[tuple[str, ...]], gone: list[tuple[str, ...]], name: str) -> None:
+    """Warn of new ids that are old ones but for something that is easily lost on the way."""
+    for trouble, bare in LOST.items():
+        lost = {tuple(map(bare, one)) for one in gone}
+        if any(tuple(map(bare, one)) in lost for one in new):
+            log.warning("%s: some new ids are ids of the fit %s; did they change on the way?", name, trouble)
+            return
+
+
 def _some(ids: list[tuple[str, ...]]) -> str:
-    return ", ".join("/".join(one) for one in ids[:NAMED]) + (", ..." if len(ids) > NAMED else "")
+    named = ", ".join("/".join(one) or "''" for one in ids[:NAMED])
+    return named + (", ..." if len(ids) > NAMED else "")

@@ -4,32 +4,26 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import combinations
 
 import numpy as np
-import pandas as pd
 
 from forecast.errors import BadData, UsageError
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.calendar import season_candidates
 from forecast.series.columns import categories_of, refuse_missing
-from forecast.series.frequency import infer_calendar, parse_frequency, show
+from forecast.series.frequency import infer_calendar, parse_frequency
 from forecast.series.grid import fill
-from forecast.series.numbers import has_leading_zeros, is_blank, is_whole, numeric_columns
-from forecast.series.observations import as_text, id_codes, observe, repeats
+from forecast.series.numbers import is_blank, numeric_columns
+from forecast.series.observations import id_codes, observe
 from forecast.series.panel import Panel
+from forecast.series.roles import id_columns, no_numbers, target_column
 from forecast.series.schema import CalendarSpec, Schema, TimeFormat
 from forecast.series.season import SERIES, SLOTS, confirm_seasons
 from forecast.series.table import Table
 from forecast.series.times import TIME_NAMES, ParsedTimes, looks_like_times, parse_times, resembles_times
-from forecast.series.zones import Integers
 from forecast.settings import TableSettings
 
 logger = logging.getLogger("forecast")
-
-TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
-FEW = 0.05  # with a smaller share of repeated rows, ids are right and the rows are duplicates
-MOST_IDS = 3
 
 
 def infer_schema(table: Table, settings: TableSettings) -> Schema:
@@ -143,9 +137,11 @@ def _refuse_contradictions(table: Table, settings: TableSettings) -> None:
 def _looks_like_rows(table: Table) -> bool:
     """Whether each row is surely a series: ids, then columns that are only numbered, and no time column."""
     columns = [str(column) for column in table.frame.columns]
-    if len(columns) < 3 or not all(re.fullmatch(r"[Vv]?\d+", column) for column in columns[1:]):
+    # under row numbers a 0, 1, 2 is a series, as pandas names the columns of an array
+    numbered = r"[Vv]?\d+" if columns[0] != table.numbering else r"[Vv]\d+"
+    if len(columns) < 3 or not all(re.fullmatch(numbered, column) for column in columns[1:]):
         return False
-    return not table.frame[columns[0]].duplicated().any() and not looks_like_times(table, columns[0])
+    return columns[0] == table.numbering or not looks_like_times(table, columns[0])
 
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
@@ -181,17 +177,21 @@ def _time_column(table: Table, settings: TableSettings) -> str:
     """The column that parses as times all the way down."""
     named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
     columns = [str(column) for column in table.frame.columns if column not in named]
-    found = [column for column in columns if looks_like_times(table, column)]
+    found = [column for column in columns if column != table.numbering and looks_like_times(table, column)]
     by_name = sorted((c for c in found if c.lower() in TIME_NAMES), key=lambda c: TIME_NAMES.index(c.lower()))
     if len(found) == 1 or by_name:
         return by_name[0] if by_name else found[0]
     if found:
         raise UsageError(f"{table.name}: columns {', '.join(found)} all hold times; name the one to use with --time")
-    nearly = [column for column in columns if resembles_times(table, column)]
-    if nearly:
-        return nearly[0]
+    nearly = [c for c in columns if c != table.numbering and resembles_times(table, c)]
+    if nearly or table.numbering in columns:
+        return nearly[0] if nearly else str(table.numbering)
+    if table.text and len(columns) == 1:
+        raise BadData(f"{table.name}: all lines have one column, '{columns[0]}'; pass --delimiter if there are several")
+    numbers = [column for column in columns if looks_like_times(table, column, told=True)]
+    hint = f" ({numbers[0]} can hold numbers that are times)" if numbers else ""
     raise BadData(
-        f"{table.name}: no column holds times (columns: {', '.join(columns[:20])}); name it with --time, "
+        f"{table.name}: no column holds times (columns: {', '.join(columns[:20])}); name it with --time{hint}, "
         "or pass --layout rows if each row is a series"
     )
 
@@ -199,18 +199,21 @@ def _time_column(table: Table, settings: TableSettings) -> str:
 def _timed_schema(table: Table, settings: TableSettings, time: str, times: ParsedTimes) -> Schema:
     """The schema of a long or wide table."""
     covariates = (*settings.known, *settings.past, *settings.static)
-    others = [str(column) for column in table.frame.columns if column != time and column not in covariates]
+    own = {time, table.numbering, *covariates}
+    others = [str(column) for column in table.frame.columns if column not in own]
     numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
+    if not numeric and not settings.target:
+        raise no_numbers(table, others)
     layout = settings.layout or ("long" if settings.id else None)
     ids = settings.id
     if layout != "wide" and not ids:
-        ids = _id_columns(table, settings, time, times, others, numeric)
+        ids = id_columns(table, settings, time, times, others, numeric)
         layout = layout or ("long" if ids else "wide")
     target: str | None = None
     series: tuple[str, ...] = ()
     all_columns = True
     if layout == "long":
-        target = _target(table, settings, [column for column in numeric if column not in ids])
+        target = target_column(table, settings, [column for column in numeric if column not in ids])
         codes = id_codes(table, ids)[1]
     else:
         if settings.static:
@@ -219,12 +222,16 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         taken |= {column for column in others if column not in taken and is_blank(table, column)}
         series = settings.target or tuple(column for column in others if column in taken)
         all_columns, ids = not settings.target, ("series",)
-        if not numeric and not settings.target:
-            raise BadData(f"{table.name}: no column of numbers to forecast (columns: {', '.join(others[:20])})")
         codes = np.zeros(len(times.instants), np.int64)
     used = {*ids, target, *series}
     calendar = infer_calendar(
-        times.instants, codes, settings.freq, times.format, aggregate=settings.aggregate, name=table.name
+        times.instants,
+        codes,
+        settings.freq,
+        times.format,
+        aggregate=settings.aggregate,
+        name=table.name,
+        place=lambda instant: table.place(int(np.argmax(times.instants == instant)), time),
     )
     return Schema(
         layout="long" if layout == "long" else "wide",
@@ -240,7 +247,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         static=settings.static,
         categories=categories_of(table, covariates),
         holidays=settings.holidays,
-        ignored=tuple(column for column in others if column not in used),
+        ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, time, *covariates}),
         aggregate=settings.aggregate,
         date_format=settings.date_format,
         timezone=settings.timezone,
@@ -248,72 +255,6 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         on_duplicate=settings.on_duplicate,
         max_missing=settings.max_missing,
     )
-
-
-def _id_columns(
-    table: Table, settings: TableSettings, time: str, times: ParsedTimes, others: list[str], numeric: list[str]
-) -> tuple[str, ...]:
-    """The fewest columns that make (id, time) unique where times repeat; none where they do not."""
-    instants = times.instants
-    twice = repeats(np.zeros(len(instants), np.int64), instants)
-    if not twice.any():
-        return ()
-    # year, month or hour beside a date are parts of the time, which no table means as names of series
-    parts = [column for column in others if column.lower() in TIME_NAMES]
-    others = [column for column in others if column not in {*parts, *settings.target}]
-    texts = [c for c in others if c not in numeric and (as_text(table, c) != "").any()]
-    texts += [c for c in others if c in numeric and has_leading_zeros(table, c)]
-    whole = [c for c in others if c in numeric and c not in texts and is_whole(table, c)]
-    whole = [column for column in whole if column.lower() not in TARGET_NAMES]
-    whole.sort(key=lambda column: len(pd.unique(as_text(table, column))))
-    nearly: tuple[str, ...] = ()
-    for candidates in (texts, texts + whole):
-        for size in range(1, MOST_IDS + 1):
-            for ids in combinations(candidates, size):
-                if (candidates is not texts and not set(ids) - set(texts)) or set(numeric) <= set(ids):
-                    continue
-                share = _repeated_share(table, ids, instants)
-                if share == 0:
-                    return ids
-                if share < FEW and not nearly:
-                    nearly = ids
-        if nearly:
-            break
-    if nearly and settings.on_duplicate != "error":
-        return nearly
-    if not nearly and settings.on_duplicate != "error" and settings.layout != "long" and not texts:
-        return ()
-    codes = id_codes(table, nearly)[1]
-    row = int(np.argmax(repeats(codes, instants)))
-    shown = f" and the same {', '.join(nearly)}" if nearly else ""
-    joined = f"join '{time}' and {', '.join(parts)} to one column of times, " if parts else ""
-    raise BadData(
-        f"{table.place(row, time)}: {show(int(instants[row]), times.format)} comes twice{shown}; {joined}name the "
-        "columns that tell series apart with --id, or pass --on-duplicate first (or last, mean, sum)"
-    )
-
-
-def _repeated_share(table: Table, ids: tuple[str, ...], instants: Integers) -> float:
-    """Share of rows that repeat a series and time; 1 where most series would have a single row."""
-    names, codes = id_codes(table, ids)
-    return float(repeats(codes, instants).mean()) if 2 * len(names) <= len(codes) else 1.0
-
-
-def _target(table: Table, settings: TableSettings, numeric: list[str]) -> str:
-    """The target of a long table."""
-    if len(settings.target) > 1:
-        raise UsageError(f"--target {','.join(settings.target)}: a long table has one target")
-    if settings.target:
-        return settings.target[0]
-    if len(numeric) == 1:
-        return numeric[0]
-    for name in TARGET_NAMES:
-        found = [column for column in numeric if column.lower() == name]
-        if len(found) == 1:
-            return found[0]
-    if not numeric:
-        raise BadData(f"{table.name}: no column of numbers to forecast; name it with --target")
-    raise UsageError(f"{table.name}: several columns can be the target: {', '.join(numeric)}; pass --target")
 
 
 def _season(table: Table, schema: Schema) -> tuple[int, ...]:

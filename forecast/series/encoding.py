@@ -9,28 +9,50 @@ from forecast.errors import BadData, UsageError
 
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 SAMPLE = 1 << 18
+SHOWN = 40  # bytes of a line in a message
 
 log = logging.getLogger("forecast")
 
 
 def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
     """The text in UTF-8, without a mark in front; `encoding` is what it has, None where it is to be told by a mark."""
+    marked = None
     if encoding is None and data.startswith(UTF16_MARKS):
-        encoding = "utf-32" if data.startswith(b"\xff\xfe\0\0") else "utf-16"
-        log.warning("%s: read as %s, by its mark; write UTF-8 or pass --encoding to say so", name, encoding.upper())
+        marked = "utf-32" if data.startswith(b"\xff\xfe\0\0") else "utf-16"
+        log.warning("%s: read as %s, by its mark; write UTF-8 or pass --encoding to say so", name, marked.upper())
     try:
-        text = data.decode(encoding or "utf-8")
-        return data.removeprefix(UTF8_MARK) if encoding is None else text.removeprefix("\ufeff").encode()
+        text = data.decode(encoding or marked or "utf-8")
+        return data.removeprefix(UTF8_MARK) if not (encoding or marked) else text.removeprefix("\ufeff").encode()
     except UnicodeError as error:
-        start = error.start if isinstance(error, UnicodeDecodeError) else 0
-        line = line_at(data, start)
-        if encoding is not None:
-            raise BadData(f"{name} line {line} is not {encoding} text; pass another --encoding") from None
-        guess = _guessed_encoding(data, start)
-        hint = f"pass --encoding {guess}, if that is it" if guess else "pass --encoding"
-        raise BadData(f"{name} line {line} is not UTF-8 text; {hint}") from None
+        raise BadData(_not_that_text(data, name, encoding, marked, error)) from None
     except (LookupError, ValueError):
         raise UsageError(f"--encoding {encoding!r} is no text encoding; give one such as utf-8 or cp1252") from None
+
+
+def _not_that_text(data: bytes, name: str, encoding: str | None, marked: str | None, error: UnicodeError) -> str:
+    """Say in which line the text has another encoding, and which it may be."""
+    start, reason = (error.start, error.reason) if isinstance(error, UnicodeDecodeError) else (0, "")
+    where = f"{name} line {line_at(data, start)}"
+    cut = "end of data" in reason or "truncated" in reason
+    if encoding is not None:
+        return f"{where} is not {encoding} text; pass another --encoding"
+    if marked is not None:
+        mend = "its last letter is cut; copy the file again" if cut else "copy the file again, or pass --encoding"
+        return f"{where} is not {marked.upper()} text, although it has its mark: {mend}"
+    guess = _guessed_encoding(data, start)
+    hint = f"pass --encoding {guess}, if {_line_in(data, start, guess)} is what it says" if guess else "pass --encoding"
+    if cut and not data[:start].isascii():
+        return f"{where} ends within a letter of UTF-8: the file is cut; copy it again"
+    if cut:
+        return f"{where} ends within a letter of UTF-8: is the file cut? copy it again, or {hint}"
+    return f"{where} is not UTF-8 text; {hint}"
+
+
+def _line_in(data: bytes, position: int, encoding: str) -> str:
+    """The line at a position, or its part around it, read by an encoding."""
+    start = max(data.rfind(b"\n", 0, position) + 1, position - SHOWN // 2)
+    end = data.find(b"\n", position)
+    return repr(data[start : min(len(data) if end < 0 else end, start + SHOWN)].decode(encoding, "replace").strip())
 
 
 def _guessed_encoding(data: bytes, start: int) -> str | None:

@@ -1,6 +1,7 @@
 """Find the grid on which times lie, from --freq or from the times themselves."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, UsageError, did_you_mean
-from forecast.series import patterns
 from forecast.series.calendar import DAY, HOUR, MINUTE, WEEK, Calendar
 from forecast.series.schema import CalendarSpec, TimeFormat
+from forecast.series.stamps import clock, write
 from forecast.series.zones import Integers, distinct, wall_clock
 
 SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
@@ -20,6 +21,8 @@ MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "O
 ALIAS = re.compile(
     r"(?P<count>\d{0,9})\s*(?P<unit>[A-Za-z]*?)(?P<side>(?<=[MQYAmqya])[SsEe])?(-(?P<anchor>[A-Za-z]{3}))?"
 )
+USUAL_ZONES = ("Europe/Berlin", "Europe/London", "Europe/Helsinki", "America/New_York", "America/Chicago",
+               "America/Denver", "America/Los_Angeles", "Australia/Sydney", "Pacific/Auckland")  # fmt: skip
 BUSINESS_WEEKS = 3  # a weekday pattern must have been seen for so long
 SHARE = 0.1  # of the steps between times that must be the grid's, where some lie closer than the most common step
 
@@ -72,6 +75,7 @@ def infer_calendar(
     *,
     aggregate: str | None = None,
     name: str = "the table",
+    place: Callable[[int], str] | None = None,
 ) -> CalendarSpec:
     """Find the grid on which times lie; times may be missing in it.
 
@@ -83,6 +87,7 @@ def infer_calendar(
     time_format : how the times are written; its zone decides what a day is
     aggregate : with it times may lie between those of the grid that `freq` names
     name : what messages call the table
+    place : where the first row of an instant stands, for messages
 
     Raises
     ------
@@ -96,8 +101,9 @@ def infer_calendar(
         spec = _told(unique, parse_frequency(freq), time_format, aggregate is not None, freq)
         off = ~Calendar(spec, time_format.zone).on_grid(unique)
         if aggregate is None and off.any():
+            where = place(int(unique[off][0])) if place else name
             raise BadData(
-                f"{name}: {off.sum()} of {len(unique)} times do not lie on the grid of --freq {freq}, the first is "
+                f"{where}: {off.sum()} of {len(unique)} times do not lie on the grid of --freq {freq}, the first is "
                 f"{show(unique[off][0], time_format)}; pass --aggregate sum (or mean, last), or another --freq"
             )
         return spec
@@ -106,15 +112,16 @@ def infer_calendar(
     if time_format.kind == "integer":
         step = _step(instants, series)
         if step is None:
-            raise _irregular(name, unique, time_format)
+            raise _irregular(name, unique, time_format, place)
         return CalendarSpec(kind="steps", every=step, anchor=int(unique[0]) % step, name=str(step))
-    return _from_data(instants, series, unique, time_format, name)
+    found = _from_data(instants, series, unique, time_format)
+    if found is None:
+        raise _irregular(name, unique, time_format, place)
+    return found
 
 
-def _from_data(
-    instants: Integers, series: Integers, unique: Integers, time_format: TimeFormat, name: str
-) -> CalendarSpec:
-    """Infer a grid of dates or times of day."""
+def _from_data(instants: Integers, series: Integers, unique: Integers, time_format: TimeFormat) -> CalendarSpec | None:
+    """Infer a grid of dates or times of day; None where there is none."""
     days, clock = np.divmod(wall_clock(unique, time_format.zone), DAY)
     if (np.diff(days) > 0).all() and (_same(clock) or time_format.zone is not None):
         offset = int(np.bincount(clock).argmax())  # midnight may be missing where the clock changes
@@ -134,7 +141,7 @@ def _from_data(
             return spec
     step = _step(instants, series)
     if step is None or (step % DAY == 0 and time_format.zone is not None and not _same(clock)):
-        raise _irregular(name, unique, time_format)
+        return None
     return _of_seconds(step, int(unique[0]) % step)
 
 
@@ -247,26 +254,42 @@ def _of_weekdays(weekdays: tuple[int, ...], offset: int) -> CalendarSpec:
     return CalendarSpec(kind="weekdays", weekdays=weekdays, offset=offset, name=name)
 
 
-def _irregular(name: str, unique: Integers, time_format: TimeFormat) -> BadData:
+def _irregular(
+    name: str, unique: Integers, time_format: TimeFormat, place: Callable[[int], str] | None = None
+) -> BadData:
     """Say that times lie on no grid, with the first one that leaves it."""
     steps = np.diff(unique)
     values, counts = np.unique(steps, return_counts=True)
-    usual = values[counts.argmax()]
+    usual = int(values[counts.argmax()])
     odd = int(np.argmax(steps % usual != 0)) if (steps % usual).any() else 0
-    return BadData(
-        f"{name}: the times lie on no regular grid: {show(unique[odd + 1], time_format)} follows "
-        f"{show(unique[odd], time_format)}; pass --freq with --aggregate sum (or mean, last), such as --freq D "
-        "--aggregate mean"
-    )
+    where = place(int(unique[odd + 1])) if place else name
+    said = f"{show(unique[odd + 1], time_format)} follows {show(unique[odd], time_format)}"
+    if zone := _midnights(unique, steps, time_format):
+        mend = f"they are midnights of another zone: pass --timezone {zone}, or the one that they are of"
+    elif time_format.kind == "integer":
+        mend = "correct it"
+    else:
+        freq = "D" if 2 * counts.max() < len(steps) else _of_seconds(usual, 0).name.partition("-")[0]
+        mend = (
+            f"correct it, or pass --freq with --aggregate sum (or mean, last), such as --freq {freq} --aggregate mean"
+        )
+    return BadData(f"{where}: the times lie on no regular grid: {said}; {mend}")
+
+
+def _midnights(unique: Integers, steps: Integers, time_format: TimeFormat) -> str | None:
+    """A zone in which times that are a day apart, or an hour more or less, have all the same time of day."""
+    if time_format.zone is None or (np.abs(steps - np.rint(steps / DAY) * DAY) > HOUR).any():
+        return None
+    return next((zone for zone in USUAL_ZONES if not (wall_clock(unique, zone) % DAY).any()), None)
 
 
 def show(instant: int, time_format: TimeFormat) -> str:
     """Write one instant for a message."""
     if time_format.kind == "integer":
         return str(instant)
-    shown = int(wall_clock(np.array([instant], np.int64), time_format.zone)[0])
     pattern = time_format.pattern if time_format.kind == "text" and time_format.pattern else "%Y-%m-%d %H:%M:%S"
-    return patterns.write(shown, shown - int(instant), pattern).removesuffix(" 00:00:00")
+    shown = int(clock(np.array([instant], np.int64), pattern, time_format.zone)[0])
+    return write(shown, shown - int(instant), pattern).removesuffix(" 00:00:00")
 
 
 def _same(values: NDArray[np.int64]) -> bool:

@@ -8,16 +8,18 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, UsageError
 from forecast.series.calendar import Calendar
+from forecast.series.cells import LARGEST
 from forecast.series.frequency import infer_calendar, show
 from forecast.series.observations import Observations, combine
 from forecast.series.panel import Flags, Integers
 from forecast.series.schema import Schema
+from forecast.series.stamps import parse_instant
 from forecast.series.table import Table
-from forecast.series.times import parse_instant
 from forecast.series.zones import distinct
 
 logger = logging.getLogger("forecast")
 
+OTHERS, FAR = 4, 10  # a time is lonely where it is this many times the span of this many others away from them
 MOST_STEPS = 10_000_000  # of a finer grid that are counted
 
 
@@ -56,16 +58,22 @@ def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, 
     if not use.any():
         raise BadData(f"{table.name}: no series has a value; the target is blank in every row")
     if origin is not None:
-        use &= cells.instants <= parse_instant(origin, schema.time_format)
+        last = parse_instant(origin, schema.time_format)
+        newest = int(cells.instants[use].max())
+        use &= cells.instants <= last
         if not use.any():
             first = show(int(cells.instants.min()), schema.time_format)
             raise UsageError(f"--origin {origin}: lies before all values of {table.name}, which start at {first}")
+        if last > newest:
+            end = show(newest, schema.time_format)
+            logger.warning("%s: ends at %s, before --origin %s; forecasts start after its end", table.name, end, origin)
     series, instants, values = cells.series[use], cells.instants[use], cells.values[use]
     if schema.on_duplicate != "error":
         keys, times = _keys(series, instants)
         keys, values = combine(keys, values, schema.on_duplicate)
         series, instants = keys // len(times), times[keys % len(times)]
     positions = calendar.positions(instants)
+    _refuse_outlier(table, cells, instants, positions, schema)
     if schema.aggregate is not None:
         whole = _whole_periods(table, series, instants, positions, schema, calendar)
         order = np.argsort(instants[whole], kind="stable")
@@ -73,6 +81,7 @@ def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, 
     keys, places = _keys(series, positions)
     keys, values = combine(keys, values, schema.aggregate or "first")
     series, positions = keys // len(places), places[keys % len(places)]
+    _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     seen, ends = counts > 0, np.cumsum(counts)
     final = np.full(len(counts), positions.max())
@@ -85,6 +94,35 @@ def _keys(series: Integers, times: Integers) -> tuple[Integers, Integers]:
     """One number for each series and time, ascending by both, and the different times that it counts."""
     unique = distinct(times)
     return series * len(unique) + np.searchsorted(unique, times), unique
+
+
+def _refuse_outlier(table: Table, cells: Observations, instants: Integers, positions: Integers, schema: Schema) -> None:
+    """Refuse a time that lies far from all the others: 9999-12-31 would end all series long before the origin."""
+    unique = distinct(positions)
+    if len(unique) <= OTHERS or schema.layout == "rows":
+        return
+    ends = [(unique[1] - unique[0], unique[-1] - unique[1], unique[0])] if schema.layout == "wide" else []
+    for gap, span, lonely in (*ends, (unique[-1] - unique[-2], unique[-2] - unique[0], unique[-1])):
+        if gap > FAR * max(span, FAR):
+            instant = int(instants[np.argmax(positions == lonely)])
+            place = table.place(int(np.argmax(cells.row_instants == instant)), schema.time)
+            raise BadData(
+                f"{place}: {show(instant, schema.time_format)} lies {gap:,} steps from all other times, which span "
+                f"{span:,}; correct it, or remove the row"
+            )
+
+
+def _refuse_overflow(
+    table: Table, cells: Observations, series: Integers, times: Integers, values: NDArray[np.float64], schema: Schema
+) -> None:
+    """Refuse sums that are too large; `times` are those of the values that are."""
+    if len(times):
+        first = int(np.argmax(np.abs(values) > LARGEST))
+        name = ", ".join(cells.ids[int(series[first])])
+        raise BadData(
+            f"{table.name}: the sum of the rows of {name or 'the series'} at {show(int(times[0]), schema.time_format)} "
+            f"is too large ({values[first]:.1e}); numbers up to {LARGEST:.0e} can be forecast: use a larger unit"
+        )
 
 
 def _whole_periods(

@@ -4,7 +4,6 @@ import logging
 import re
 from collections import Counter
 
-import numpy as np
 import pandas as pd
 
 from forecast.errors import BadData
@@ -27,10 +26,7 @@ def column_names(header: list[str], frame: pd.DataFrame, name: str, line: int, d
     ):
         raise BadData(f"{where} holds data and no header; put a line with the names of the columns before it")
     if "" in names[1:]:
-        column = names.index("", 1) + 1
-        blank = not len(frame) or bool((frame[column - 1] == "").all())
-        mend = f"remove the trailing '{delimiter}'" if blank and column == len(names) else "give it one"
-        raise BadData(f"{where}: column {column} has no name; {mend}")
+        raise BadData(f"{where}: {_nameless(names, frame, delimiter)}")
     if twice := duplicates(names):
         raise BadData(f"{where}: several columns are called {listed(twice)}; rename them")
     if padded := sum(old != new for old, new in zip(header, names, strict=True)):
@@ -38,20 +34,19 @@ def column_names(header: list[str], frame: pd.DataFrame, name: str, line: int, d
     return names
 
 
-def settle_unnamed(frame: pd.DataFrame, name: str) -> pd.DataFrame:
-    """Drop an unnamed first column of row numbers, as DataFrame.to_csv writes it; name any other."""
-    cells = frame[""]
-    count = len(frame)
-    if len(frame.columns) > 2 and bool(cells.str.fullmatch("[0-9]{1,18}").all()):
-        numbers = np.sort(cells.astype("int64").to_numpy())
-        if numbers[0] in (0, 1) and (numbers == np.arange(count) + numbers[0]).all():
-            log.warning("%s: the unnamed first column holds row numbers and was left out", name)
-            return frame.drop(columns="")
-    label = "time" if DATE_OR_FRACTION.match(cells.iloc[0]) else "index"
-    if label in frame.columns:
-        raise BadData(f"{name} line 1: the first column has no name; give it one")
-    log.warning("%s: the first column has no name and is called '%s'", name, label)
-    return frame.rename(columns={"": label})
+def _nameless(names: list[str], frame: pd.DataFrame, delimiter: str) -> str:
+    """Say which column lacks a name, and whether it is a column at all."""
+    first = names.index("", 1)
+    if first == 1 and len(names) > 2 and not any(names[1:]):
+        return "only the first column has a name: is the line a title? remove it"
+    trailing = not any(names[first:]) and all(bool((frame[place] == "").all()) for place in range(first, len(names)))
+    mend = f"remove the trailing {delimiter_name(delimiter, len(names) - first)}" if trailing else "give it one"
+    return f"column {first + 1} has no name; {mend}"
+
+
+def delimiter_name(delimiter: str, count: int = 1) -> str:
+    """A delimiter, or several, as messages show them: tab, ';'."""
+    return "tab" + "s" * (count > 1) if delimiter == "\t" else f"'{delimiter * count}'"
 
 
 def duplicates(names: list[str]) -> list[str]:

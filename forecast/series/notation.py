@@ -12,24 +12,27 @@ SEPARATORS = (",", ".", " ", "'", "_")
 SPACES = "[ \u00a0\u202f]"  # spreadsheets group thousands by any of these
 
 
-def advice(text: str, alike: list[str], table: Table) -> str:
-    """The flags under which the cell is a number, all cells of its kind too if possible; else what to write."""
+def advice(text: str, alike: list[str], table: Table, others_marked: bool = False) -> str:
+    """The flags under which the cell is a number, all cells of its kind too if possible; else what to write.
+
+    Parameters
+    ----------
+    text : a cell that is no number as the table writes them
+    alike : others that are meant as numbers and are none
+    others_marked : whether good numbers beside it have the table's decimal mark, so that another one cannot be right
+    """
+    ways = [way for way in _notations(table.decimal) if way[0] == table.decimal or not others_marked]
     for cells in ([text, *alike], [text]):
-        for decimal, thousands in _notations(table.decimal):
+        for decimal, thousands in ways:
             if all(re.search(number_pattern(decimal, thousands), cell) for cell in cells):
                 flags = ["--decimal " + decimal] * (decimal != table.decimal)
                 if thousands is not None and thousands != table.thousands:
                     flags.append("--thousands " + (f'"{thousands}"' if thousands in " '" else thousands))
                 return "pass " + " ".join(flags) if flags else "mend it or leave it blank"
-    if text.lower() in ("true", "false", "yes", "no"):
-        return "write 0 and 1 in place of booleans"
-    if text.lower().lstrip("+-") in ("inf", "infinity"):
-        return "a number must be finite: leave the cell blank"
-    if text.endswith("%"):
-        return "write percentages without the sign"
-    if text.lower().startswith(("0x", "-0x")):
-        return "write it as a decimal number"
-    return "mend it or leave it blank"
+    other = "," if table.decimal == "." else "."
+    if others_marked and re.search(number_pattern(other, None), text):
+        return f"write it as {text.replace(other, table.decimal)}, as the other numbers are"
+    return next((mend for pattern, mend in MENDS if pattern.search(text)), "mend it or leave it blank")
 
 
 def _notations(decimal: Decimal) -> list[tuple[Decimal, str | None]]:
@@ -56,6 +59,15 @@ def number_pattern(decimal: str, thousands: str | None) -> str:
     return f"^[+-]?(?:{whole}(?:{mark}[0-9]*)?|{mark}[0-9]+)(?:[eE][+-]?[0-9]+)?$"
 
 
+MENDS = (
+    (re.compile("^(true|false|yes|no)$", re.I), "write 0 and 1 in place of booleans"),
+    (re.compile("^[+-]?inf(inity)?$", re.I), "a number must be finite: leave the cell blank"),
+    (re.compile("%$"), "write percentages without the sign"),
+    (re.compile("^[+-]?0x", re.I), "write it as a decimal number"),
+    (re.compile(r"[$€£¥]"), "write amounts without the sign of the currency"),
+    (re.compile(r"^\(.*[0-9].*\)$|^\u2212|[0-9]-$"), "write a negative number with a plain minus in front, as -12.5"),
+    (re.compile(r"^#[A-Z/0]+[!?]$"), "it is an error of the spreadsheet: mend it there, or leave the cell blank"),
+)
 MEANT = "|".join(
     [
         *(number_pattern(decimal, thousands) for decimal, thousands in _notations(".")),
@@ -63,5 +75,6 @@ MEANT = "|".join(
         r"^[+-]?[0-9][0-9.,]*\s?[%$€£¥]$",
         r"^[+-]?[$€£¥]\s?[0-9][0-9.,]*$",
         r"^[+-]?(?:[iI][nN][fF]|[iI]nfinity)$",
+        r"^(?:\([0-9][0-9.,]*\)|\x{2212}[0-9][0-9.,]*|[0-9][0-9.,]*-)$",
     ]
 )

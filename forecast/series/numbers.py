@@ -48,7 +48,7 @@ def parse_numbers(table: Table, column: str) -> NDArray[np.float64]:
     Raises
     ------
     BadData
-        If a cell is no number, is infinite or overflows float32, or if the column holds booleans or times.
+        If a cell is no number, is infinite or too large for float32, or if the column holds booleans or times.
     """
     return parse_columns(table, [column])[:, 0]
 
@@ -76,8 +76,8 @@ def parse_columns(table: Table, columns: Sequence[str]) -> NDArray[np.float64]:
         words += int(found.sum())
         touched += [names[position] for position in np.flatnonzero(found)]
     if words:
-        where = f"column '{touched[0]}'" + (f" and {len(touched) - 1} more columns" if len(touched) > 1 else "")
-        log.warning("%s: %d cells of %s hold a word such as n/a or - and are read as missing", table.name, words, where)
+        where = f"column '{touched[0]}'" + (f" and {len(touched) - 1} more" if len(touched) > 1 else "")
+        log.warning("%s: words such as n/a or - are read as missing: %d in %s", table.name, words, where)
     numbers += 0.0  # turns -0.0 into 0.0
     return numbers
 
@@ -219,11 +219,16 @@ def _refuse(table: Table, names: Sequence[str], cells: Cells) -> NoReturn:
         reason = _too_large(text)
     else:
         alike = pc.unique(cells.text.filter(pa.array(bad & cells.meant))).to_pylist()[:1000]
-        reason = f"'{text}' is not a number; {advice(text, alike, table)}"
+        own = slice(column * len(table.frame), (column + 1) * len(table.frame))
+        good = cells.text[own].filter(pa.array(~(cells.bad | cells.blank | cells.word)[own]))
+        marked = bool(pc.any(pc.match_substring(good, table.decimal), min_count=0).as_py())
+        reason = f"'{text}' is not a number; {advice(text, alike, table, marked)}"
     more = int(bad.sum()) - 1
     others = f" ({more} more such cell{'s' if more > 1 else ''} in this column)" if more else ""
     raise BadData(f"{table.place(row, names[column])}: {reason}{others}")
 
 
 def _too_large(text: str) -> str:
-    return f"'{text}' is too large; numbers up to {LARGEST:.1e} can be forecast: leave the cell blank or mend it"
+    if "inf" in text:
+        return f"'{text}' is not finite: leave the cell blank"
+    return f"'{text}' is too large; numbers up to {LARGEST:.0e} can be forecast: mend it, or use a larger unit"

@@ -90,7 +90,7 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
     """The columns of a wide table that are series: those of the fit, and new ones if fit took them all."""
     columns, taken = [str(column) for column in table.frame.columns], set(schema.series)
     if schema.all_columns:
-        named = {schema.time, *schema.known, *schema.past, *taken}
+        named = {schema.time, *schema.known, *schema.past, *schema.ignored, *taken, table.numbering}
         others = [column for column in columns if column not in named]
         new = {c for c, numeric in zip(others, numeric_columns(table, others), strict=True) if numeric}
         taken |= new | {column for column in others if column not in new and is_blank(table, column)}
@@ -114,6 +114,7 @@ def _long(table: Table, schema: Schema) -> Observations:
             blank.sum(),
             ", ".join(schema.ids),
         )
+    _say_alike(table, ids)
     values = parse_numbers(table, schema.target or "")
     return Observations(ids, first_seen(series), series, instants, values, np.arange(len(series)), instants)
 
@@ -145,6 +146,7 @@ def _rows(table: Table, schema: Schema) -> Observations:
         row = int(np.argmax(repeated))
         raise BadData(f"{table.place(row, columns[0])}: id '{names.iloc[row]}' comes twice; give every row its own id")
     ids, order = _ascending(list(names))
+    _say_alike(table, ids)
     count = len(columns) - 1
     steps = np.arange(1, count + 1, dtype=np.int64)
     return Observations(
@@ -156,6 +158,21 @@ def _rows(table: Table, schema: Schema) -> Observations:
         rows=np.repeat(np.arange(len(names)), count),
         row_instants=np.zeros(0, np.int64),
     )
+
+
+def _say_alike(table: Table, ids: Ids) -> None:
+    """Warn of ids that differ only in the blanks around them."""
+    bare: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for one in ids:
+        other = bare.setdefault(tuple(part.strip() for part in one), one)
+        if other != one:
+            logger.warning(
+                "%s: ids '%s' and '%s' differ only in blanks; they are read as two series.",
+                table.name,
+                ", ".join(other),
+                ", ".join(one),
+            )
+            return
 
 
 def _ascending(names: list[str]) -> tuple[Ids, Integers]:

@@ -1,8 +1,7 @@
-"""Read and write times by strftime-like patterns, whole columns at once."""
+"""Read times by strftime-like patterns, whole columns at once."""
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -39,10 +38,14 @@ DATES = (
     *("%b %Y", "%b-%Y", "%B %Y", "%B-%Y", "%Y %b", "%Y-%b", "%Y %B"),
     *("%Y-%m", "%Y/%m", "%Y.%m", "%m/%Y", "%m-%Y", "%m.%Y", "%YM%m", "%Y-M%m", "%Y%m"),
     *("%YQ%q", "%Y-Q%q", "%Y Q%q", "Q%q %Y", "Q%q-%Y", "Q%q/%Y", "%G-W%V", "%GW%V", "%G W%V", "%Y"),
+    *("%d-%b-%y", "%d %b %y", "%b-%y", "%b %y", "%y-%m-%d"),
+    *(f"%{first}{mark}%{second}{mark}%y" for mark in "/.-" for first, second in ("dm", "md")),
 )
 CLOCKS = ("%H:%M:%S.%f", "%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p", "%H")
 TIMES = ("", *(f"{mark}{clock}" for mark in (" ", "T", ", ") for clock in CLOCKS), "T%H%M%S", "T%H%M")
 ZONES = ("", "Z", " UTC", "%z", "%:z", "%-z", " %z", " %:z")
+ZERO = {"%z": "+0000", "%:z": "+00:00", "%-z": "+00"}  # offsets of UTC
+UTC_MARKS = ("Z", " UTC", *ZERO.values(), *(f" {offset}" for offset in ZERO.values()))
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,19 @@ def has_date(pattern: str) -> bool:
 
 def has_zone(pattern: str) -> bool:
     """Whether a pattern writes a zone: an offset, Z or UTC."""
-    return any(code == "z" or (has_clock(pattern) and literal in ("Z", " UTC")) for _, code, literal in tokens(pattern))
+    return is_utc(pattern) or any(code == "z" for _, code, _ in tokens(pattern))
+
+
+def is_utc(pattern: str) -> bool:
+    """Whether a pattern writes every time on the clock of UTC, and says so."""
+    return has_clock(pattern) and any(literal in UTC_MARKS for _, _, literal in tokens(pattern))
+
+
+def in_utc(pattern: str) -> str:
+    """The pattern that writes the offset of UTC where this one writes any offset."""
+    for offset, zero in ZERO.items():
+        pattern = pattern.replace(offset, zero)
+    return pattern
 
 
 def matches(texts: "pa.StringArray", pattern: str) -> Flags:
@@ -215,8 +230,7 @@ def _date(found: _Groups) -> tuple[Integers, Flags]:
         monday = _first_monday(year)
         real &= (year >= 1) & (week >= 1) & (monday + 7 * week <= _first_monday(year + 1))
         return (monday + 7 * (week - 1)) * DAY, real
-    short = found.number("y")
-    year = np.where(short < 69, 2000, 1900) + short if "y" in found.codes else found.number("Y", 1970)
+    year = _in_full(found.number("y"), found.matched) if "y" in found.codes else found.number("Y", 1970)
     real &= year >= 1
     if "j" in found.codes:
         first, day = _days(year, np.ones_like(year)), found.number("j")
@@ -232,6 +246,22 @@ def _date(found: _Groups) -> tuple[Integers, Flags]:
     first = _days(year, month)
     length = _days(year + month // 12, month % 12 + 1) - first
     return (first + day - 1) * DAY, real & (day >= 1) & (day <= length)
+
+
+def _in_full(short: Integers, matched: Flags) -> Integers:
+    """Years of two digits in full: where all of them lie closest together; from 30 on of the 1900s, if both would do.
+
+    What is forecast lies in the past, so that Jan-49 is a month of 1949; 28, 29 and 30 are of one century, 99 and 00 of
+    two.
+    """
+    seen = np.unique(short[matched])
+    if not len(seen):
+        return 2000 + short
+    gaps = np.diff(np.append(seen, seen[0] + 100))
+    widest = int(gaps.argmax())  # the years begin after the widest gap of the circle of a hundred
+    first = int(seen[(widest + 1) % len(seen)])
+    begin = 1900 if first >= 30 else 2000
+    return begin + short + np.where(short < first, 100, 0)
 
 
 def _first_monday(year: Integers) -> Integers:
@@ -291,37 +321,3 @@ def _shortest(code: str, found: _Groups) -> int:
     """Fewest digits that a directive stands for."""
     lengths = pc.if_else(pa.array(found.matched), pc.utf8_length(found.words(code)), 9)
     return int(pc.min(lengths).as_py())
-
-
-def write(wall: int, offset: int, pattern: str) -> str:
-    """Write one time: seconds since 1970-01-01 by the wall clock, and seconds east of UTC."""
-    time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=wall)
-    return "".join(literal or _directive(time, offset, flag, code) for flag, code, literal in tokens(pattern))
-
-
-def _directive(time: datetime, offset: int, flag: str, code: str) -> str:
-    year, week, _ = time.isocalendar()
-    if code in LOOSE:
-        value = {"m": time.month, "d": time.day, "H": time.hour, "I": (time.hour - 1) % 12 + 1, "V": week}[code]
-        return f"{value}" if flag == "-" else f"{value:02d}"
-    if code in WORDS and code != "p":
-        name = MONTHS[time.month - 1] if code in "bB" else WEEKDAYS[time.weekday()]
-        name = (name[:3] if code in "ab" else name).capitalize()
-        return name.upper() if flag == "^" else name
-    if code == "z":
-        hours, minutes = divmod(abs(offset) // 60, 60)
-        text = f"{'-' if offset < 0 else '+'}{hours:02d}"
-        return text if flag == "-" else f"{text}{flag}{minutes:02d}"
-    if code == "f":
-        return "0" * int(flag or 6)
-    values = {
-        "Y": f"{time.year:04d}",
-        "G": f"{year:04d}",
-        "y": f"{time.year % 100:02d}",
-        "q": str((time.month + 2) // 3),
-        "j": f"{time.timetuple().tm_yday:03d}",
-        "M": f"{time.minute:02d}",
-        "S": f"{time.second:02d}",
-        "p": "AM" if time.hour < 12 else "PM",
-    }
-    return values[code]

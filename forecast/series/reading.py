@@ -3,32 +3,27 @@
 import io
 import logging
 import os
-import re
 import stat
 import sys
 import zipfile
 import zlib
 from collections.abc import Callable
-from contextlib import suppress
 from gzip import GzipFile
 from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
 
-from forecast.errors import BadData, ForecastError, NoInput, StorageFailure, Unavailable, UsageError
+from forecast.errors import BadData, ForecastError, NoInput, StorageFailure, UsageError
 from forecast.series.arrow import PARQUET, parquet_folder_frame, parquet_frame
+from forecast.series.contents import foreign
 from forecast.series.headers import duplicates, listed
+from forecast.series.memory import free_memory, require_memory
+from forecast.series.numbering import settle_numbering
 from forecast.series.table import Table
 from forecast.series.text import check_settings, text_table
 from forecast.settings import TextSettings
 
-FOREIGN = {
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ": "an xz archive",
-    b"\x28\xb5\x2f\xfd": "a zstandard archive",
-    b"\xd0\xcf\x11\xe0": "an old spreadsheet",
-}
 GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 MEMORY_FACTOR = 6  # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
 CHUNK = 1 << 22
@@ -112,7 +107,7 @@ def table_from_frame(frame: "pd.DataFrame | pd.Series[Any]", name: str = "DataFr
     flat = frame.reset_index(drop=True)
     flat.columns = pd.Index(columns)
     indexes = {level: pd.Series(values).reset_index(drop=True) for level, values in levels.items()}
-    return Table(name, pd.concat([pd.DataFrame(indexes), flat], axis=1) if indexes else flat)
+    return settle_numbering(Table(name, pd.concat([pd.DataFrame(indexes), flat], axis=1) if indexes else flat))
 
 
 def _index_columns(index: pd.Index) -> "dict[str, pd.Index]":
@@ -136,7 +131,7 @@ def _index_columns(index: pd.Index) -> "dict[str, pd.Index]":
 def _read_file(file: IO[bytes], path: Path, settings: TextSettings) -> Table:
     """Read an open file, and make sure that nobody wrote to it meanwhile: its last line may be cut in a number."""
     before = os.fstat(file.fileno())
-    _require_memory(before.st_size, path.name, _free_memory())
+    require_memory(MEMORY_FACTOR * before.st_size, path.name)
     data = _read_limited(file.read, path.name)
     table = _from_bytes(data, path.name, settings)
     try:
@@ -154,14 +149,14 @@ def _read_file(file: IO[bytes], path: Path, settings: TextSettings) -> Table:
 
 def _read_limited(read: Callable[[int], bytes], name: str, packed: bool = False) -> bytes:
     """Read a stream to its end, but never more than fits into memory as a table."""
-    free = _free_memory()
+    free = free_memory()
     pieces: list[bytes] = []
     size = 0
     try:
         while piece := read(CHUNK):
             pieces.append(piece)
             size += len(piece)
-            _require_memory(size, name, free)
+            require_memory(MEMORY_FACTOR * size, name, free)
     except (EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if packed:
             raise BadData(f"{name} is cut, damaged or encrypted ({error}); copy it again or unpack it") from None
@@ -169,32 +164,12 @@ def _read_limited(read: Callable[[int], bytes], name: str, packed: bool = False)
     return b"".join(pieces)
 
 
-def _require_memory(size: int, name: str, free: int) -> None:
-    if size * MEMORY_FACTOR > free:
-        needed, had = size * MEMORY_FACTOR / 2**30, free / 2**30
-        raise Unavailable(
-            f"{name} takes {needed:.1f} GiB of memory or more to read, and {had:.1f} GiB are free; "
-            "split it by series or shorten its history"
-        )
-
-
-def _free_memory() -> int:
-    """Bytes that can be had: what the system says is available, within the limit of the container."""
-    free = 1 << 33  # where the system does not say
-    with suppress(OSError):
-        if found := re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text()):
-            free = int(found[1]) * 1024
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
-        if limit.isdigit():
-            free = min(free, int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text()))
-    return free
-
-
 def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
     data = _unpacked(data, name)
-    for mark, kind in FOREIGN.items():
-        if data.startswith(mark):
-            raise BadData(f"{name} is {kind}; unpack it or export it as CSV")
+    if data.startswith((GZIP, *ZIP)):
+        raise BadData(f"{name} is an archive that holds another archive; unpack it")
+    if kind := foreign(data):
+        raise BadData(f"{name} is {kind}")
     if data.startswith(PARQUET):
         return table_from_frame(parquet_frame(data, name), name)
     return text_table(data, name, settings)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from forecast.errors import BadData
 from forecast.series.arrow import text_type
 from forecast.series.encoding import SAMPLE
+from forecast.series.headers import delimiter_name
 
 DELIMITERS = ("\t", ";", "|", ",")  # where two fit equally well, the first does: a decimal comma looks like a delimiter
 BLOCK = 1 << 22
@@ -40,7 +41,7 @@ def sniffed_delimiter(data: bytes, name: str) -> str:
         if width > 1 and fit > best:
             best, delimiter = fit, candidate
     if delimiter != ",":
-        shown = "tabs" if delimiter == "\t" else f"'{delimiter}'"
+        shown = "tabs" if delimiter == "\t" else delimiter_name(delimiter)
         log.warning("%s: columns are separated by %s; pass --delimiter to say so", name, shown)
     return delimiter
 
@@ -114,7 +115,7 @@ def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[li
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise BadData(f"{name} line {line}: {_quote_trouble(str(error))}") from None
+            raise BadData(f"{name} line {line}: {_quote_trouble(str(error), data)}") from None
         if row is None:
             break
         blanks_only = len(row) == 1 and row[0] and not row[0].strip(" \t")
@@ -129,7 +130,9 @@ def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[li
     return rows[0], rows[1:], np.array(lines, np.int64)
 
 
-def _quote_trouble(error: str) -> str:
+def _quote_trouble(error: str, data: bytes) -> str:
+    if b'"' not in data:
+        return f"a cell is longer than {csv.field_size_limit():,} characters; is this a table at all?"
     if "unexpected end" in error or "field larger" in error:
         return "a quote is opened and never closed; close it, or double it where it belongs to the text"
     return "a quoted cell goes on after its closing quote; is a quote missing? double those that belong to the text"
@@ -141,10 +144,13 @@ def _width_trouble(row: list[str], header: list[str], line: int, delimiter: str)
         return trouble + f"line {line} starts with #; remove the comment"
     if row[0].startswith("#"):
         return trouble + "it starts with #; remove the comment"
+    shown = delimiter_name(delimiter)
+    if header[-1] == "" and len(row) == len(header) - 1:
+        return trouble + f"remove the {shown} at the end of line {line}"
     if len(row) < len(header):
-        return trouble + f"the line is cut or a '{delimiter}' is missing"
+        return trouble + f"the line is cut or a {shown} is missing"
     if len(header) == 1:
         return trouble + f"is line {line} a title? remove it; or pass --delimiter"
     if len(row) == len(header) + 1 and row[-1] == "":
-        return trouble + f"remove the trailing '{delimiter}'"
-    return trouble + f"a '{delimiter}' too many; quote cells that hold one, or pass --delimiter"
+        return trouble + f"remove the trailing {shown}"
+    return trouble + f"a {shown} too many; quote cells that hold one, or pass --delimiter"

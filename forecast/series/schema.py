@@ -30,7 +30,9 @@ class TimeFormat(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["text", "datetime", "integer", "epoch", "period"] = "text"
+    kind: Literal["text", "datetime", "integer", "epoch", "days", "period"] = Field(
+        "text", description="days: day numbers of a spreadsheet"
+    )
     pattern: str | None = Field(None, description="strftime pattern, for text")
     unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="for epoch numbers")
     zone: str | None = Field(None, description="IANA zone or fixed offset such as +02:00; None = naive")

@@ -1,6 +1,6 @@
 """A table as it was read: columns by name, and where each row stood, so that an error can point at it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -20,6 +20,7 @@ class Table:
     text : whether the table came from text
     lines : [rows], physical line of each row of a text table
     decimal, thousands : how numbers are written in a text table
+    numbering : a column that only numbers the rows: the time where there is no other, and never a series
     """
 
     name: str
@@ -28,8 +29,16 @@ class Table:
     lines: NDArray[np.int64] | None = None
     decimal: Literal[".", ","] = "."
     thousands: str | None = None
+    numbering: str | None = None
+
+    def with_frame(self, frame: pd.DataFrame, numbering: str | None = None) -> "Table":
+        """The table with other columns, and the same rows."""
+        return replace(self, frame=frame, numbering=numbering)
+
+    def line(self, row: int) -> str:
+        """Say where a row stands: ``line 812``, or ``row 811`` where there are no lines."""
+        return f"line {self.lines[row]}" if self.lines is not None else f"row {row + 1}"
 
     def place(self, row: int, column: str | None = None) -> str:
         """Say where a value stands: ``sales.csv line 812, column 'units'``."""
-        where = f"line {self.lines[row]}" if self.lines is not None else f"row {row + 1}"
-        return f"{self.name} {where}" + (f", column '{column}'" if column is not None else "")
+        return f"{self.name} {self.line(row)}" + (f", column '{column}'" if column is not None else "")

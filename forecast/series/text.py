@@ -1,21 +1,28 @@
 """Read delimited text as a table of text: encoding, delimiter, header, rows and decimal mark are told by it."""
 
 import logging
+import re
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, UsageError
+from forecast.series.cells import cells_of, flags_of
 from forecast.series.encoding import line_at, to_utf8, utf16_guess
-from forecast.series.headers import column_names, settle_unnamed
+from forecast.series.headers import column_names
+from forecast.series.numbering import settle_numbering
 from forecast.series.numbers import infer_decimal
 from forecast.series.records import cut_columns, sniffed_delimiter
 from forecast.series.table import Table
 from forecast.settings import TextSettings
 
 DELIMITER_NAMES = {"\\t": "\t", "tab": "\t"}
+TOLD_DELIMITER = re.compile(rb'"?sep=([\t -~])"?\r?\n')  # as spreadsheets write it before the header
+AROUND = "\ufeff \t"  # marks and blanks around a cell of a header that joined files repeat
+FEW = 3  # rows from which the usual length of a cell is known
 
 log = logging.getLogger("forecast")
 
@@ -33,31 +40,56 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     """Read the bytes of a text file; messages call it `name`."""
     data = to_utf8(data, name, settings.encoding)
     if (position := data.find(b"\0")) >= 0:
-        guess = utf16_guess(data)
-        hint = f"pass --encoding {guess}" if guess else "is it text at all?"
-        raise BadData(f"{name} line {line_at(data, position)} holds a NUL byte; {hint}")
+        raise BadData(f"{name} line {line_at(data, position)} {_nul_trouble(data, position)}")
     if not data.strip():
         raise BadData(f"{name} is empty; a table needs a header and rows")
-    delimiter = _delimiter(settings) or sniffed_delimiter(data, name)
+    told = TOLD_DELIMITER.match(data)
+    if told:
+        data = b"\n" * told[0].count(b"\n") + data[told.end() :]  # a blank line in its place, so that lines count on
+    delimiter = _delimiter(settings) or (told[1].decode() if told else sniffed_delimiter(data, name))
     header, frame, lines = cut_columns(data, delimiter, name)
     names = column_names(header, frame, name, int(lines[0]), delimiter)
     lines = lines[1:]
     if not len(frame):
         raise BadData(f"{name} has a header and no rows")
-    repeated = np.flatnonzero((frame[0] == header[0]).to_numpy(bool))
-    for row in repeated:
-        if frame.iloc[row].tolist() == header:
+    for row in np.flatnonzero(flags_of(pc.equal(pc.utf8_trim(cells_of([frame[0]]), AROUND), names[0]))):
+        if [cell.strip(AROUND) for cell in frame.iloc[row]] == names:
             raise BadData(f"{name} line {lines[row]} repeats the header: were files joined? remove the line")
     frame, lines = _without_blank_rows(frame, lines, name)
     frame.columns = pd.Index(names)
-    if names[0] == "":
-        frame = settle_unnamed(frame, name)
-    table = Table(name, frame, True, lines, settings.decimal or ".", settings.thousands)
+    if not data.endswith((b"\n", b"\r")):
+        _say_cut(frame, lines, name)
+    table = settle_numbering(Table(name, frame, True, lines, settings.decimal or ".", settings.thousands))
     return table if settings.decimal else replace(table, decimal=infer_decimal(table, delimiter))
 
 
 def _delimiter(settings: TextSettings) -> str | None:
     return DELIMITER_NAMES.get(settings.delimiter, settings.delimiter) if settings.delimiter is not None else None
+
+
+def _nul_trouble(data: bytes, position: int) -> str:
+    """Say what a NUL byte may come from."""
+    if guess := utf16_guess(data):
+        return f"holds a NUL byte; pass --encoding {guess}"
+    if not data[position:].strip(b"\0\r\n"):
+        return "and all that follows are NUL bytes: was the writer cut off? copy the file again"
+    letter = position - data.rfind(b"\n", 0, position)
+    return f"holds a NUL byte (character {letter}); remove it, if this is text at all"
+
+
+def _say_cut(frame: pd.DataFrame, lines: NDArray[np.int64], name: str) -> None:
+    """Warn of a last cell without a line end that is shorter than all above it: 12 where 123 was being written."""
+    column = frame.columns[-1]
+    cells = cells_of([frame[column]])
+    last, lengths = cells[-1].as_py(), pc.utf8_length(cells.filter(pc.not_equal(cells, "")))
+    if last and len(lengths) > FEW and len(last) < pc.min(lengths[:-1]).as_py():
+        log.warning(
+            "%s line %d has no line end, and its '%s' is shorter than all others of column '%s': is the file cut?",
+            name,
+            lines[-1],
+            last,
+            column,
+        )
 
 
 def _without_blank_rows(

@@ -9,13 +9,24 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData
 from forecast.series import patterns
 from forecast.series.choosing import CLOCK_ONLY, Texts, choose_pattern
-from forecast.series.epochs import SPREADSHEET, UNITS, WHOLE, is_whole_number, number_format, whole_numbers
+from forecast.series.epochs import (
+    DAY_NUMBERS,
+    EPOCH_DAY,
+    UNITS,
+    WHOLE,
+    day_numbers,
+    is_day_number,
+    is_whole_number,
+    nearly_format,
+    number_format,
+    whole_numbers,
+)
 from forecast.series.schema import Schema, TimeFormat
 from forecast.series.table import Table
-from forecast.series.zones import Flags, Integers, instants_at, offset_name, offsets_at, wall_clock, zone_of
+from forecast.series.zones import Flags, Integers, instants_at, offset_name, offsets_at, wall_clock
 from forecast.settings import TableSettings
 
 logger = logging.getLogger("forecast")
@@ -23,7 +34,6 @@ logger = logging.getLogger("forecast")
 TIME_NAMES = ("date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter", "year",
               "period", "hour", "ts", "step", "t", "index")  # fmt: skip
 SAMPLE = 50
-LAST = 253_402_300_799  # the last second of the year 9999
 
 
 @dataclass(frozen=True)
@@ -71,8 +81,8 @@ def parse_times(table: Table, column: str, settings: TableSettings | Schema) -> 
     return parsed
 
 
-def looks_like_times(table: Table, column: str) -> bool:
-    """Whether a column parses as times all the way down; numbers only where that is certain."""
+def looks_like_times(table: Table, column: str, told: bool = False) -> bool:
+    """Whether a column parses as times all the way down; numbers only where that is certain, or under `told` dates."""
     values = _plain(table.frame[column])
     if values.empty or pd.api.types.is_bool_dtype(values.dtype):
         return False
@@ -89,7 +99,8 @@ def looks_like_times(table: Table, column: str) -> bool:
         unique = _strings(pd.factorize(sample)[1])
         if WHOLE.fullmatch(unique[0]):
             numbers = whole_numbers(unique)
-            if numbers is None or number_format(numbers, column.lower(), unique, certain=True) is None:
+            found = None if numbers is None else number_format(numbers, column.lower(), unique, certain=not told)
+            if found is None or (told and found.kind == "integer"):
                 return False
         else:
             array = pa.array(unique, pa.string())
@@ -108,82 +119,21 @@ def resembles_times(table: Table, column: str) -> bool:
     return shaped or column.lower() in TIME_NAMES
 
 
-def format_times(instants: Integers, time_format: TimeFormat) -> "pd.Index[Any]":
-    """Write instants the way the time column was written.
-
-    Parameters
-    ----------
-    instants : [n], as in `ParsedTimes`
-    time_format : how the column was written
-
-    Returns
-    -------
-    pandas.Index
-        Text, whole numbers, datetimes (with a zone if the column had one) or periods, as the column had.
-    """
-    kind, zone, pattern = time_format.kind, time_format.zone, time_format.pattern
-    if kind == "integer":
-        return pd.Index(instants)
-    if kind == "epoch" and pattern is None:
-        return pd.Index(instants * UNITS[time_format.unit or "s"])
-    if kind == "datetime":
-        shown = instants if pattern == "%z" else wall_clock(instants, zone)
-        datetimes = pd.DatetimeIndex(shown.astype("datetime64[s]")).as_unit(time_format.unit or "ns")
-        return datetimes.tz_localize("UTC").tz_convert(zone_of(zone)) if pattern == "%z" and zone else datetimes
-    if kind == "period":
-        return pd.PeriodIndex(pd.DatetimeIndex(instants.astype("datetime64[s]")), freq=pattern)
-    unique, codes = np.unique(instants, return_inverse=True)
-    shown = wall_clock(unique, zone)
-    if len(shown) and shown[-1] > LAST:
-        raise BadData("the times to write lie after the year 9999; correct the last times of the table")
-    texts = [patterns.write(int(w), int(w - i), pattern or "%Y-%m-%d") for w, i in zip(shown, unique, strict=True)]
-    written = pd.Index([int(text) for text in texts] if kind == "epoch" else texts)
-    return written.take(codes.reshape(-1))
-
-
-def parse_instant(text: str, time_format: TimeFormat, flag: str = "--origin") -> int:
-    """Read one time that is given as an argument, on the clock of the table; a date is its midnight.
-
-    Raises
-    ------
-    UsageError
-        If it is no time, or could mean two.
-    """
-    if time_format.kind == "integer" or (time_format.unit and time_format.kind == "epoch" and WHOLE.fullmatch(text)):
-        if not WHOLE.fullmatch(text):
-            raise UsageError(f"{flag} {text}: not a whole number, as the times of the table are")
-        return int(text.partition(".")[0]) // (1 if time_format.kind == "integer" else UNITS[time_format.unit or "s"])
-    own = (time_format.pattern,) if time_format.kind == "text" and time_format.pattern else ()
-    array = pa.array([text], pa.string())
-    found: set[int] = set()
-    for pattern in (*own, *patterns.guesses(text)):
-        fields = patterns.read(array, pattern)
-        if fields.real.all():
-            if patterns.has_zone(pattern):
-                offset = int(fields.offsets[0]) if fields.offsets is not None else 0
-                found.add(int(fields.wall[0]) - offset)
-            else:
-                found.add(int(instants_at(fields.wall, time_format.zone, "earlier")[0][0]))
-            if pattern in own:
-                break
-    if len(found) != 1:
-        reason = "can mean two times" if found else "not a time"
-        raise UsageError(f"{flag} {text}: {reason}; write it as 2024-01-31 or 2024-01-31T13:00:00")
-    return found.pop()
-
-
 def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
     """Read times that are written as text or numbers."""
     counted = isinstance(settings, Schema) and settings.time_format.kind == "integer"
     counted |= isinstance(settings, TableSettings) and bool(settings.freq and settings.freq.isdigit())
+    if settings.date_format == DAY_NUMBERS:
+        wall, whole = day_numbers(texts)
+        zone = None if whole else settings.timezone
+        return _localized(texts, wall, TimeFormat(kind="days", zone=zone), settings)
     if settings.date_format is None and (counted or WHOLE.fullmatch(texts.unique[0])):
         numbers = whole_numbers(texts.unique)
         if numbers is None:
             wrong = np.array([not is_whole_number(text) for text in texts.unique])
             place, text = texts.first_place(wrong)
-            raise BadData(
-                f"{place}: '{text}' is not a whole number that can be a time; correct it, or pass --date-format"
-            )
+            told = f"--date-format {DAY_NUMBERS}, if it is a spreadsheet's" if is_day_number(text) else "--date-format"
+            raise BadData(f"{place}: '{text}' is not a whole number that can be a time; correct it, or pass {told}")
         if counted:
             return ParsedTimes(numbers[texts.codes], TimeFormat(kind="integer"))
         return _numbers(texts, numbers, settings)
@@ -199,7 +149,7 @@ def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
         return _localized(texts, fields.wall, TimeFormat(kind="text", pattern=pattern, zone=zone), settings)
     offsets = fields.offsets if fields.offsets is not None else np.zeros_like(fields.wall)
     instants = fields.wall - offsets
-    zone = _written_zone(texts, instants, offsets, settings)
+    zone, pattern = _written_zone(texts, instants, offsets, settings, pattern)
     return ParsedTimes(instants[texts.codes], TimeFormat(kind="text", pattern=pattern, zone=zone))
 
 
@@ -208,30 +158,37 @@ def _localized(texts: Texts, wall: Integers, time_format: TimeFormat, settings: 
     instants, unclear = instants_at(wall, time_format.zone, "later" if settings.dst == "later" else "earlier")
     if unclear.any() and settings.dst == "error":
         place, text = texts.first_place(unclear)
+        shown = wall_clock(instants, time_format.zone)[unclear] == wall[unclear]
+        trouble = "comes twice" if shown.all() else "does not exist" if not shown.any() else "is not clear"
         raise BadData(
-            f"{place}: '{text}' comes twice or not at all in {time_format.zone}, where the clock changes; "
-            "pass --dst earlier or --dst later"
+            f"{place}: '{text}' {trouble} in {time_format.zone}, where the clock changes; pass --dst earlier or "
+            "--dst later"
         )
     return ParsedTimes(instants[texts.codes], time_format)
 
 
-def _written_zone(texts: Texts, instants: Integers, offsets: Integers, settings: TableSettings | Schema) -> str:
-    """Name the zone of times that are written with offsets."""
-    if settings.timezone is not None and (offsets_at(instants, settings.timezone) == offsets).all():
-        return settings.timezone
+def _written_zone(
+    texts: Texts, instants: Integers, offsets: Integers, settings: TableSettings | Schema, pattern: str
+) -> tuple[str, str]:
+    """Name the zone of times that are written with offsets, and the pattern that writes them."""
+    told = settings.timezone
+    if told is not None and (offsets_at(instants, told) == offsets).all():
+        return told, pattern
     if (offsets != offsets[0]).any():
         place, text = texts.first_place(offsets != offsets[0])
-        follow = f"they do not follow --timezone {settings.timezone}" if settings.timezone else "pass their --timezone"
+        follow = f"they do not follow --timezone {told}" if told else "pass their --timezone"
         raise BadData(f"{place}: '{text}' has another offset from UTC than '{texts.unique[0]}'; {follow}")
-    if settings.timezone is not None:
+    if told is not None and offsets[0] == 0:
+        return told, patterns.in_utc(pattern)  # days of the zone, written in UTC
+    if told is not None:
         logger.warning(
             "%s: the times in column '%s' say their own zone (%s); --timezone %s is not used.",
             texts.table.name,
             texts.column,
             offset_name(int(offsets[0])),
-            settings.timezone,
+            told,
         )
-    return offset_name(int(offsets[0]))
+    return offset_name(int(offsets[0])), pattern
 
 
 def _refuse_fractions(texts: Texts, fraction: bool, settings: TableSettings | Schema) -> None:
@@ -246,13 +203,7 @@ def _numbers(texts: Texts, numbers: Integers, settings: TableSettings | Schema) 
     """Read times that are whole numbers: dates without separators, years, epoch numbers or steps."""
     time_format = number_format(numbers, texts.column.lower(), texts.unique, certain=False)
     if time_format is None:
-        low, high = int(numbers.min()), int(numbers.max())
-        if SPREADSHEET[0] <= low and high <= SPREADSHEET[1]:
-            meaning = "can be a spreadsheet's day number or a step; write dates, or pass --freq 1 to count steps"
-        else:
-            meaning = "is not certain as a time (epoch number, yyyymmdd or step); write dates, pass --date-format, "
-            meaning += "or --freq 1 to count steps"
-        raise BadData(f"{texts.place(0)}: '{texts.unique[0]}' {meaning}")
+        raise BadData(_uncertain(texts, numbers))
     if time_format.kind == "integer":
         return ParsedTimes(numbers[texts.codes], time_format)
     if time_format.unit is not None:
@@ -264,6 +215,26 @@ def _numbers(texts: Texts, numbers: Integers, settings: TableSettings | Schema) 
     plain = pa.array([text.partition(".")[0] for text in texts.unique], pa.string())
     fields = patterns.read(plain, time_format.pattern or "%Y")
     return ParsedTimes(fields.wall[texts.codes], time_format)
+
+
+def _uncertain(texts: Texts, numbers: Integers) -> str:
+    """Say which whole number is no time as the others are, or that it is open what all of them mean."""
+    if found := nearly_format(numbers, texts.unique):
+        wrong, meaning = found
+        place, text = texts.first_place(wrong)
+        usual = texts.unique[int(np.argmin(wrong))]
+        return f"{place}: '{text}' is not {meaning} as '{usual}' is; correct it, or pass --date-format"
+    place, text = texts.place(0), texts.unique[0]
+    if all(is_day_number(one) for one in texts.unique):
+        date = np.datetime64(int(numbers[0]) - EPOCH_DAY, "D")
+        return (
+            f"{place}: '{text}' can be a spreadsheet's day number ({date}) or a step; pass --date-format "
+            f"{DAY_NUMBERS}, or --freq 1 to count steps"
+        )
+    return (
+        f"{place}: '{text}' is not certain as a time (epoch number, yyyymmdd or step); write dates, pass "
+        "--date-format, or --freq 1 to count steps"
+    )
 
 
 def _typed(table: Table, column: str, values: "pd.Series[Any]", settings: TableSettings | Schema) -> ParsedTimes:

@@ -167,9 +167,10 @@ class Run:
     def _retry(self) -> None:
         if self.retries == 0:
             raise diverged()
+        if self.retries == RETRIES:  # said once
+            log.warning("the loss became NaN; training goes on from the best weights with half the learning rate")
         self.retries -= 1
         self.factor /= 2
-        log.warning("the loss became NaN; training goes on from the best weights with half the learning rate")
         self.network.load_state_dict(self.kept)
         self._new_optimizer()
 

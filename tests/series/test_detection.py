@@ -179,7 +179,7 @@ class TestDuplicates:
 
     def test_repeated_row_of_one_series_is_refused_with_its_id_column(self, csv):
         frame = long_frame(shop=["a", "b"])
-        with pytest.raises(BadData, match=r"line 62, .*2024-01-05 comes twice and the same shop"):
+        with pytest.raises(BadData, match=r"line 62, .*2024-01-05 comes twice for shop 'a', first in line 6"):
             inferred(csv(pd.concat([frame, frame.iloc[[4]]])))
 
     def test_on_duplicate_settles_both(self, csv):
@@ -191,7 +191,7 @@ class TestDuplicates:
     @pytest.mark.parametrize(("time", "part"), [("date", "hour"), ("year", "month")])
     def test_part_of_the_time_is_no_id(self, csv, time, part):
         frame = pd.DataFrame({time: np.repeat(["2020", "2021", "2022"], 4), part: [1, 2, 3, 4] * 3, "y": range(12)})
-        with pytest.raises(BadData, match=rf"comes twice; join '{time}' and {part} to one column of times"):
+        with pytest.raises(BadData, match=rf"comes twice, .*; join '{time}' and {part} to one column of times"):
             inferred(csv(frame))
         assert inferred(csv(frame), id=(part,)).ids == (part,)
 

@@ -46,7 +46,7 @@ def test_blank_cells_are_missing_without_a_word(caplog):
 @pytest.mark.parametrize("word", ["-", "null", "NULL", "n/a", "NA", "nan", "NaN", "None", "#N/A"])
 def test_words_for_missing_are_missing_and_counted(caplog, word):
     assert np.isnan(parsed("1", word, word)).tolist() == [False, True, True]
-    assert "sales.csv: 2 cells of column 'units'" in caplog.text
+    assert "are read as missing: 2 in column 'units'" in caplog.text
 
 
 def test_minus_zero_becomes_zero():
@@ -54,7 +54,7 @@ def test_minus_zero_becomes_zero():
     assert not np.signbit(parse_numbers(typed_table([-0.0, 1.0]), "units")).any()
 
 
-@pytest.mark.parametrize("cell", ["1e400", "-1e300", "3.5e38"])
+@pytest.mark.parametrize("cell", ["1e400", "-1e300", "3.5e38", "1.1e18"])
 def test_numbers_beyond_float32_are_refused(cell):
     with pytest.raises(BadData, match=f"sales.csv line 3, column 'units': '{cell}' is too large"):
         parsed("1", cell)
@@ -106,7 +106,7 @@ def test_columns_are_read_together(caplog):
     frame = pd.DataFrame({"a": ["1", "n/a"], "b": [3, 4], "c": ["5", "-"], "d": ["", "x"]})
     table = Table("sales.csv", frame, True, np.array([2, 3]))
     np.testing.assert_array_equal(parse_columns(table, ["a", "b", "c"]), [[1, 3, 5], [np.nan, 4, np.nan]])
-    assert caplog.text.count("sales.csv: 2 cells of column 'a' and 1 more columns") == 1
+    assert caplog.text.count("are read as missing: 2 in column 'a' and 1 more") == 1
     with pytest.raises(BadData, match="line 3, column 'd': 'x'"):
         parse_columns(table, ["a", "c", "d"])
     assert numeric_columns(table, ["d", "b", "a", "c"]) == [False, True, True, True]
@@ -147,7 +147,7 @@ def test_numbers_never_share_memory_with_the_frame():
         ([True, False], "holds booleans"),
         (pd.array([True, None], dtype="boolean"), "holds booleans"),
         (pd.date_range("2024", periods=2), "holds datetime64"),
-        ([1.0, np.inf], "DataFrame row 2, column 'units': 'inf' is too large"),
+        ([1.0, np.inf], "DataFrame row 2, column 'units': 'inf' is not finite"),
         ([1e300, 1.0], "row 1, column 'units': '1e"),
         ([1j, 2j], "holds complex"),
     ],
@@ -196,7 +196,7 @@ def test_whole_numbers_and_leading_zeros_are_told():
 
 
 @settings(deadline=None)
-@given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=1))
+@given(st.lists(st.floats(-(2.0**59), 2.0**59, width=32), min_size=1))
 def test_every_float_is_read_back(values):
     assert parsed(*map(repr, values)) == values
     assert parsed(*(repr(value).replace(".", ",") for value in values), decimal=",") == values

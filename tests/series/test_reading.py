@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.errors import BadData, NoInput, Unavailable, UsageError
-from forecast.series import reading
+from forecast.series import memory, reading
 from forecast.series.reading import read_table, table_from_frame
 from forecast.series.table import Table
 from forecast.settings import TextSettings
@@ -300,7 +300,8 @@ def test_broken_or_ambiguous_archives_are_refused(read):
 
 
 def test_table_larger_than_memory_is_refused_before_it_fills_it(read, monkeypatch):
-    monkeypatch.setattr(reading, "_free_memory", lambda: 3_000_000)
+    for module in (reading, memory):
+        monkeypatch.setattr(module, "free_memory", lambda: 3_000_000)
     assert len(read(PLAIN).frame) == 2
     big = "date,y\n" + "2024-01-01,1\n" * 100_000
     for content in (big, gzip.compress(big.encode()), zipped(a=big)):

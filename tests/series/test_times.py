@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from forecast.errors import BadData, UsageError
 from forecast.series.reading import read_table, table_from_frame
 from forecast.series.schema import TimeFormat
+from forecast.series.stamps import format_times, parse_instant
 from forecast.series.table import Table
-from forecast.series.times import ParsedTimes, format_times, looks_like_times, parse_instant, parse_times
+from forecast.series.times import ParsedTimes, looks_like_times, parse_times
 from forecast.settings import TableSettings, TextSettings
 
 
@@ -118,7 +119,7 @@ def test_time_of_day_without_a_date_is_refused(csv):
 
 
 def test_text_that_is_no_time_is_refused_with_its_line(csv):
-    with pytest.raises(BadData, match=r"line 3, column 'date': 'tomorrow' is not written as '2024-01-31' is"):
+    with pytest.raises(BadData, match=r"line 3, column 'date': 'tomorrow' is not a time, as '2024-01-31' is"):
         parsed(csv("2024-01-31", "tomorrow"))
 
 
@@ -186,9 +187,18 @@ class TestZones:
             parsed(csv("2024-01-31T01:00:00+03:00", "2024-01-31T03:00:00+02:00"), timezone="Europe/Berlin")
 
     def test_timezone_beside_one_offset_is_not_used_and_that_is_said(self, csv, caplog):
-        times = parsed(csv("2024-01-31T01:00:00Z", "2024-01-31T02:00:00Z"), timezone="Europe/Berlin")
-        assert times.format.zone == "UTC"
+        times = parsed(csv("2024-01-31T01:00:00+05:00", "2024-01-31T02:00:00+05:00"), timezone="Europe/Berlin")
+        assert times.format.zone == "+05:00"
         assert "--timezone Europe/Berlin is not used" in caplog.text
+
+    @pytest.mark.parametrize("utc", ["Z", " UTC", "+00:00", "+0000", "+00", " +00:00"])
+    def test_times_of_utc_keep_their_form_and_take_the_days_of_the_timezone(self, csv, utc, caplog):
+        texts = (f"2024-03-30 23:00:00{utc}", f"2024-03-31 22:00:00{utc}", f"2024-04-01 22:00:00{utc}")
+        times = parsed(csv(*texts), timezone="Europe/Berlin")
+        assert times.format.zone == "Europe/Berlin"
+        assert np.diff(times.instants).tolist() == [23 * 3600, 24 * 3600]
+        assert list(format_times(times.instants, times.format)) == list(texts)
+        assert caplog.text == ""
 
     def test_z_is_utc(self, csv):
         assert wall(parsed(csv("2024-01-31T13:00:00Z", "2024-01-31T14:00:00Z")))[0] == "2024-01-31T13:00:00"

@@ -1,0 +1,41 @@
+"""Refuse a table before it fills the memory: an estimate first, then the work."""
+
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from forecast.errors import Unavailable
+
+
+def require_memory(needed: int, name: str, free: int | None = None) -> None:
+    """Refuse what takes more memory than is free.
+
+    Parameters
+    ----------
+    needed : bytes at the peak of reading
+    name : what messages call the table
+    free : bytes that can be had, where they were asked for before
+
+    Raises
+    ------
+    Unavailable
+        With both figures and what to do.
+    """
+    free = free_memory() if free is None else free
+    if needed > free:
+        raise Unavailable(
+            f"{name} takes {needed / 2**30:.1f} GiB of memory or more to read, and {free / 2**30:.1f} GiB are free; "
+            "split it by series or shorten its history"
+        )
+
+
+def free_memory() -> int:
+    """Bytes that can be had: what the system says is available, within the limit of the container."""
+    free = 1 << 33  # where the system does not say
+    with suppress(OSError):
+        if found := re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text()):
+            free = int(found[1]) * 1024
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        if limit.isdigit():
+            free = min(free, int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text()))
+    return free
