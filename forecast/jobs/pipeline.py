@@ -49,6 +49,10 @@ class SourceSettings(TextSettings):
     sql: str | None = Field(None, description="the query whose rows are the table; needs url")
     future: str | None = Field(None, description="a file of the columns that are known in advance")
 
+    def text(self) -> TextSettings:
+        """How its text is read."""
+        return TextSettings(**self.model_dump(include=set(TextSettings.model_fields)))
+
 
 class SinkSettings(Knobs):
     """Where the forecasts go."""

@@ -34,7 +34,7 @@ from forecast.series.panel import Panel
 from forecast.series.reading import table_from_frame
 from forecast.series.schema import Schema
 from forecast.series.table import Table
-from forecast.settings import TextSettings
+from forecast.settings import TableSettings
 from forecast.training.inputs import numbers_in
 from forecast.training.loop import Progress
 
@@ -143,18 +143,19 @@ class _Run:
 
     def go(self) -> None:
         """Run them."""
-        record, begun = self.record, time.monotonic()
+        record, begun, instant = self.record, time.monotonic(), self.instant
         table, defaults = self._read()
-        live = serving(self.store, self.ledger, self.instant, self.pipeline.train.device)
-        reason = reason_to_fit(self.pipeline, live, self.ledger, self.instant)
-        table = self._until(table, live, reason is not None, defaults)
-        if reason is not None:
-            self._check_age_first(table, live)
-            live = self._fit(table, live, reason, defaults)
-        elif live is not None:
+        live = serving(self.store, self.ledger, instant, self.pipeline.train.device)
+        reason = reason_to_fit(self.pipeline, live, self.ledger, instant)
+        if live is not None and reason is None:
+            table = until(table, live.forecaster.schema_, instant)
             self._recall_fit()
-        if live is None:
-            raise ForecastError("a job has no version to forecast with")  # a fit is due then, so this cannot be
+        else:
+            settings = table_settings(self.pipeline, live, self.ledger, table, defaults)
+            schema = infer_schema(table, settings)
+            table = until(table, schema, instant)
+            self._check_age_first(table, schema)
+            live = self._fit(table, live, reason or "there is no version", settings)
         found = self._forecast(table, live)
         self._write(found, live)
         record.counts = {"series": len(found.series), "rows": len(found.frame), "skipped": len(found.skipped)}
@@ -169,44 +170,31 @@ class _Run:
 
     def _read(self) -> tuple[Table, dict[str, Any]]:
         source, defaults = self.pipeline.source, dict[str, Any]()
-        text = TextSettings(**{name: getattr(source, name) for name in TextSettings.model_fields})
         if source.url is not None and source.sql is not None:
             table = table_from_frame(databases.read_query(source.url, source.sql), "the query of [source]")
             digest = None
         else:
             path = source.path or ""
             digest = sha256_of_file(path)
-            table, defaults = load_table(path, text)
+            table, defaults = load_table(path, source.text())
         digest = digest or sha256_of_frame(table.frame)
         self.record.input = {"name": table.name, "rows": len(table.frame), "sha256": digest}
         return table, defaults
 
     def _future(self) -> Table | None:
         source = self.pipeline.source
-        text = TextSettings(**{name: getattr(source, name) for name in TextSettings.model_fields})
-        return None if source.future is None else load_table(source.future, text)[0]
+        return None if source.future is None else load_table(source.future, source.text())[0]
 
-    def _until(self, table: Table, live: Live | None, fits: bool, defaults: dict[str, Any]) -> Table:
-        """The table as it could be known at the instant of the run."""
-        if live is None or fits:
-            schema = infer_schema(table, self.pipeline.table.model_copy(update=defaults))
-        else:
-            schema = live.forecaster.fitted_.config.table
-        return until(table, schema, self.instant)
-
-    def _check_age_first(self, table: Table, live: Live | None) -> None:
+    def _check_age_first(self, table: Table, schema: Schema) -> None:
         """Refuse stale data before a fit, where a limit is set."""
         limits = self.pipeline.checks
-        if limits.error_after is None:
-            return
-        schema = infer_schema(table, self.pipeline.table) if live is None else live.forecaster.fitted_.config.table
-        check_age(age(build_panel(table, schema, ahead=0), schema, self.instant), limits, table.name)
+        if limits.error_after is not None:
+            check_age(age(build_panel(table, schema, ahead=0), schema, self.instant), limits, table.name)
 
-    def _fit(self, table: Table, live: Live | None, reason: str, defaults: dict[str, Any]) -> Live:
+    def _fit(self, table: Table, live: Live | None, reason: str, settings: TableSettings) -> Live:
         """Fit, save, and promote what may go live."""
         pipeline, record = self.pipeline, self.record
         log.info("fit      %s", reason)
-        settings = table_settings(pipeline, live, self.ledger, table, defaults)
         forecaster = Forecaster(**pipeline.train.model_dump(), **settings.model_dump())
         checkpoints = self.writer.checkpoints(self.resume)
         forecaster.fit(
