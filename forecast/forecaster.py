@@ -398,7 +398,8 @@ class Forecaster(NestedParams, BaseEstimator):
         X : a table, as `fit` takes it
         windows : origins; default 8, or as many as leave half of the steps to the first fit
         step : steps between two origins; default one horizon
-        refit : fit at each origin; by default the fit at the oldest origin forecasts from all
+        refit : fit at each origin, with `warm_start` each from the one before it; by default the fit at the oldest
+            origin forecasts from all
         models : names of models and baselines to be compared; default the forecaster's own model
         frozen : forecast by this fitted forecaster as it is, without a fit, and by `models` beside it
         jobs : fits side by side; default the setting `jobs`
@@ -417,6 +418,8 @@ class Forecaster(NestedParams, BaseEstimator):
         """
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
         table, jobs = _table(X), jobs or self.jobs or 1
+        if rolling.refit and self.warm_start:
+            jobs = 1  # each fit goes on from the one before it
         if frozen:
             config = self._check_fitted().config
             panel, schema, own, levels = (
@@ -608,7 +611,9 @@ class Forecaster(NestedParams, BaseEstimator):
         lookback = self.lookback or choose_lookback(past.ahead, lags, int(past.lengths.max()))
         judged = judge_again(past, schema, lookback, name)
         with threads(1):
-            self.fitted_ = fit_panel(judged, schema, self._settings()[0], name, deadline, on_step)
+            self.fitted_ = fit_panel(
+                judged, schema, self._settings()[0], name, deadline, on_step, earlier=self._earlier(None)
+            )
         self._settle()
         return self._after
 

@@ -15,6 +15,7 @@ import torch
 from forecast import Forecaster
 from forecast.artifacts.store import Store
 from forecast.errors import UsageError
+from forecast.training.plan import Member
 from forecast.training.run import Run
 
 Command = Callable[..., "object"]
@@ -209,3 +210,18 @@ def test_a_stopped_warm_start_is_resumed_to_the_same_artifact(
     assert resumed.code == 0
     assert "goes on from step 8" in resumed.err
     assert Store(tmp_path / "s").load()[1].hash == Store(tmp_path / "whole").load()[1].hash
+
+
+def test_a_backtest_with_fits_at_each_origin_goes_on_from_one_to_the_next() -> None:
+    warm = fitted(table(100), **{"warm_start": True, "jobs": 2})
+    generations: list[int] = []
+    real = Run.__init__
+
+    def watched(self: Run, network: torch.nn.Module, settings: object, member: Member, number: int) -> None:
+        generations.append(member.warm)
+        real(self, network, settings, member, number)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "__init__", watched)
+        warm.set_params(members=1).backtest(table(100), windows=3, refit=True)
+    assert generations == [0, 1, 2]
