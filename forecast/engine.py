@@ -2,13 +2,15 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from forecast.artifacts.fitted import RUN_ONLY, Config, Fitted, read_plan
+from forecast.artifacts.fitted import RUN_ONLY, Base, Config, Fitted, read_plan
 from forecast.artifacts.resume import Checkpoints, data_key, plan_key
+from forecast.artifacts.start import start_of
 from forecast.errors import BadData, UsageError
 from forecast.evaluation.calibration import say_few_scores
 from forecast.evaluation.metrics import seasonal_errors
@@ -20,7 +22,7 @@ from forecast.selection.judge import Judge
 from forecast.selection.mixture import choose_mixture
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.comparing import mean_level
-from forecast.series.covariates import fit_statistics
+from forecast.series.covariates import Statistics, fit_statistics
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.schema import Schema
 from forecast.series.spans import choose_lags, choose_lookback, most_lookback
@@ -30,14 +32,27 @@ from forecast.training.devices import pick_device, threads
 from forecast.training.fitting import Fitter
 from forecast.training.holding import choose_spans, held_out_places
 from forecast.training.inputs import Inputs, network_shape
-from forecast.training.loop import Progress
+from forecast.training.loop import Progress, Trained
 from forecast.training.members import median_of_members, network_quantiles, rebuild
+from forecast.training.plan import Plan
 
 log = logging.getLogger("forecast")
 
 COMMON = 95.0  # the interval, in percent, whose calibration fit speaks of
 LEAST_STEPS = 100  # a budget that ends training earlier leaves a network that has hardly learned
 CHUNK = 8192  # windows that are forecast at once
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A panel made ready for training, and what was chosen on the way."""
+
+    fitter: Fitter
+    judge: Judge
+    statistics: Statistics
+    kept: NDArray[np.int64]
+    lookback: int
+    power: float
 
 
 def fit_panel(
@@ -48,6 +63,7 @@ def fit_panel(
     deadline: float | None = None,
     on_step: Callable[[Progress], None] | None = None,
     checkpoints: Checkpoints | None = None,
+    earlier: Fitted | None = None,
 ) -> Fitted:
     """Hold out, train, compare, blend and calibrate.
 
@@ -60,15 +76,47 @@ def fit_panel(
     deadline : `time.monotonic()` at which training must be over
     on_step : is given the progress after each training step
     checkpoints : where training keeps what it can go on from; by default nowhere
+    earlier : a fit whose networks this one goes on from, where they fit; by default it starts from nothing
 
     Raises
     ------
     BadData
         If the series are too short for the horizon.
+    UsageError
+        If the plan goes on from other networks than those of `earlier`.
     """
+    plan = read_plan(settings.plan) if settings.plan else None
+    if is_baseline(settings.model) or (plan is not None and plan.started_from is None):
+        earlier = None
+    ready = _make_ready(panel, schema, settings, name, earlier)
+    start = None if earlier is None else start_of(earlier, ready.fitter, schema, panel.ids)
+    if isinstance(start, str):
+        log.warning("training starts from nothing; the earlier fit is no start, since %s", start)
+        ready, start = _make_ready(panel, schema, settings, name, None), None
+    started_from = None if start is None else start.hash
+    if plan is not None and plan.started_from != started_from:
+        raise UsageError(
+            f"--plan {settings.plan}: it goes on from the artifact {plan.started_from}; "
+            "pass --warm-start, and make that version the live one"
+        )
+    keep = None
+    if checkpoints is not None and not is_baseline(settings.model):
+        device = ready.fitter.inputs.device
+        keep = checkpoints.open(data_key(panel, schema), plan_key(settings, plan, device, started_from))
+    plan, trained = train_networks(ready.fitter, ready.judge, ready.lookback, plan, deadline, on_step, keep, start)
+    if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
+        fewest = min(one.steps for one in trained)
+        log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", fewest)
+    return _put_together(panel, schema, settings, ready, plan, trained)
+
+
+def _make_ready(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> _Ready:
+    """Choose windows, what is held out and transforms; lookback and power of the transform are those of `earlier`."""
     horizon, longest = panel.ahead, int(panel.lengths.max())
     lags = choose_lags(panel, schema.season)
     lookback = settings.lookback or choose_lookback(horizon, lags, longest)
+    if earlier is not None:
+        lookback = earlier.config.lookback
     if lookback > most_lookback(longest):
         raise UsageError(f"--lookback {lookback}: the longest series of {name} has only {longest} steps; pass fewer")
     kept = np.flatnonzero(~np.isin(panel.status, SKIPPED))
@@ -80,7 +128,7 @@ def fit_panel(
         )
     season = schema.season[0] if schema.season else 1
     spans = choose_spans(used.lengths, lookback, horizon, lags[0] if lags else 1)
-    power = fit_power(settings.transform, used, season)
+    power = fit_power(settings.transform, used, season) if earlier is None else earlier.config.power
     statistics = fit_statistics(used, schema, spans.train_end)
     inputs = Inputs.of(
         used,
@@ -95,42 +143,43 @@ def fit_panel(
         device=pick_device(settings.device),
     )
     fitter = Fitter(inputs, spans, held_out_places(spans), settings)
-    plan = read_plan(settings.plan) if settings.plan else None
     judge = Judge.of(inputs, fitter.places, power, settings.metric)
-    keep = None
-    if checkpoints is not None and not is_baseline(settings.model):
-        keep = checkpoints.open(data_key(panel, schema), plan_key(settings, plan, inputs.device))
-    plan, trained = train_networks(fitter, judge, lookback, plan, deadline, on_step, keep)
-    if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
-        fewest = min(one.steps for one in trained)
-        log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", fewest)
+    return _Ready(fitter, judge, statistics, kept, lookback, power)
+
+
+def _put_together(
+    panel: Panel, schema: Schema, settings: TrainSettings, ready: _Ready, plan: Plan, trained: list[Trained]
+) -> Fitted:
+    """Compare, blend, calibrate; then collect what predict needs."""
+    inputs, lookback, lags = ready.fitter.inputs, ready.lookback, ready.fitter.inputs.lags
+    groups = plan.groups()
     mixture = choose_mixture(
         inputs,
-        judge,
+        ready.judge,
         [
             (plan.members[group[0]].model, median_of_members([trained[i].held_out.numpy() for i in group]))
-            for group in plan.groups()
+            for group in groups
         ],
         compared_with(settings),
         lookback=lookback,
-        memory=memory_of(lookback, lags, longest),
+        memory=memory_of(lookback, lags, int(panel.lengths.max())),
     )
     say_few_scores(mixture.calibration.windows, COMMON)
-    groups = plan.groups()
     used_members = [number for group in mixture.networks for number in groups[group]]
     seen = [plan.members[number].lookback + max(lags, default=0) for number in used_members]
-    history = panel.tail(max(mixture.memory, lookback, *seen))
+    until = panel.starts.copy()
+    until[ready.kept] += ready.fitter.spans.train_end
     return Fitted(
         config=Config(
             table=schema,
             settings=settings.model_dump(exclude=RUN_ONLY, exclude_defaults=True),
             plan=plan,
-            horizon=horizon,
+            horizon=panel.ahead,
             lookback=lookback,
             memory=mixture.memory,
             lags=lags,
             levels=LEVELS,
-            power=power,
+            power=ready.power,
             train_end=str(format_positions(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0]),
             components=mixture.components,
             networks=mixture.networks,
@@ -138,13 +187,20 @@ def fit_panel(
             validation=tuple(one.validation for one in trained),
             trained_steps=tuple(one.steps for one in trained),
         ),
-        statistics=statistics,
+        statistics=ready.statistics,
         level=mean_level(panel.tail(lookback + max(lags, default=0))),
-        seasonal_error=seasonal_errors(panel.values, panel.observed, panel.offsets, season),
+        seasonal_error=seasonal_errors(
+            panel.values, panel.observed, panel.offsets, schema.season[0] if schema.season else 1
+        ),
         mixture=mixture,
-        history=history,
-        weights=[{name: value.numpy() for name, value in trained[i].weights.items()} for i in used_members],
+        history=panel.tail(max(mixture.memory, lookback, *seen)),
+        weights=[_arrays(trained[i].weights) for i in used_members],
+        base=Base([_arrays(trained[i].base) for i in used_members], until),
     )
+
+
+def _arrays(weights: dict[str, torch.Tensor]) -> dict[str, NDArray[np.float32]]:
+    return {name: value.numpy() for name, value in weights.items()}
 
 
 class Engine:

@@ -98,6 +98,7 @@ class Forecaster(NestedParams, BaseEstimator):
     lookback : steps of the past that a forecast looks at
     scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience : of training
     budget, steps, plan, members, jobs, seed, device : how long, how often and where
+    warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
     layout, time, id, target, freq, aggregate, season, known, past, static, holidays, date_format, timezone, dst,
     on_duplicate, max_missing, strict : how a table becomes series
 
@@ -138,6 +139,7 @@ class Forecaster(NestedParams, BaseEstimator):
         baselines: Names = BASELINES,
         guard: bool = True,
         metric: Literal["mase", "rmsse", "mae", "rmse", "smape"] = "mase",
+        warm_start: bool = False,
         seed: int = 0,
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         layout: Literal["long", "wide", "rows"] | None = None,
@@ -179,6 +181,7 @@ class Forecaster(NestedParams, BaseEstimator):
         self.baselines = baselines
         self.guard = guard
         self.metric = metric
+        self.warm_start = warm_start
         self.seed = seed
         self.device = device
         self.layout = layout
@@ -208,6 +211,7 @@ class Forecaster(NestedParams, BaseEstimator):
         on_read: Callable[[list[str]], None] | None = None,
         on_step: Callable[[Progress], None] | None = None,
         checkpoints: Checkpoints | None = None,
+        start: "Forecaster | None" = None,
     ) -> Self:
         """Infer what the table holds, and train.
 
@@ -219,6 +223,7 @@ class Forecaster(NestedParams, BaseEstimator):
         on_read : is given what was read and inferred, as lines, before training
         on_step : is given the progress after each training step
         checkpoints : where training keeps what it can go on from, of `Writer.checkpoints`; by default nowhere
+        start : the fitted forecaster that a warm start goes on from; by default this one, where it is fitted
 
         Raises
         ------
@@ -232,9 +237,16 @@ class Forecaster(NestedParams, BaseEstimator):
         panel, schema = self._read(table, on_read)
         deadline = None if self.budget is None else started + self.budget - RESERVE
         with threads(1):
-            self.fitted_ = fit_panel(panel, schema, self._settings()[0], table.name, deadline, on_step, checkpoints)
+            self.fitted_ = fit_panel(
+                panel, schema, self._settings()[0], table.name, deadline, on_step, checkpoints, self._earlier(start)
+            )
         self._settle()
         return self
+
+    def _earlier(self, start: "Forecaster | None") -> Fitted | None:
+        """The fit that this one goes on from; None where it starts from nothing."""
+        from_which = start or self
+        return from_which.fitted_ if self.warm_start and hasattr(from_which, "fitted_") else None
 
     def _read(self, table: Table, on_read: Callable[[list[str]], None] | None) -> tuple[Panel, Schema]:
         """The panel of a table, with a horizon of future slots, and how it was read."""
@@ -386,7 +398,8 @@ class Forecaster(NestedParams, BaseEstimator):
         X : a table, as `fit` takes it
         windows : origins; default 8, or as many as leave half of the steps to the first fit
         step : steps between two origins; default one horizon
-        refit : fit at each origin; by default the fit at the oldest origin forecasts from all
+        refit : fit at each origin, with `warm_start` each from the one before it; by default the fit at the oldest
+            origin forecasts from all
         models : names of models and baselines to be compared; default the forecaster's own model
         frozen : forecast by this fitted forecaster as it is, without a fit, and by `models` beside it
         jobs : fits side by side; default the setting `jobs`
@@ -405,6 +418,8 @@ class Forecaster(NestedParams, BaseEstimator):
         """
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
         table, jobs = _table(X), jobs or self.jobs or 1
+        if rolling.refit and self.warm_start:
+            jobs = 1  # each fit goes on from the one before it
         if frozen:
             config = self._check_fitted().config
             panel, schema, own, levels = (
@@ -596,7 +611,9 @@ class Forecaster(NestedParams, BaseEstimator):
         lookback = self.lookback or choose_lookback(past.ahead, lags, int(past.lengths.max()))
         judged = judge_again(past, schema, lookback, name)
         with threads(1):
-            self.fitted_ = fit_panel(judged, schema, self._settings()[0], name, deadline, on_step)
+            self.fitted_ = fit_panel(
+                judged, schema, self._settings()[0], name, deadline, on_step, earlier=self._earlier(None)
+            )
         self._settle()
         return self._after
 

@@ -158,6 +158,9 @@ class TrainSettings(Knobs):
     metric: Literal["mase", "rmsse", "mae", "rmse", "smape"] = Field(
         "mase", description="measure by which the guard compares"
     )
+    warm_start: bool = Field(
+        False, description="go on from the networks of the live version, or of the fit before, in fewer steps"
+    )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of every random choice")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the network runs")
 

@@ -27,7 +27,7 @@ from forecast.series.schema import Schema
 from forecast.settings import TrainSettings
 from forecast.training.plan import Member, Plan
 
-RUN_ONLY = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device"}
+RUN_ONLY = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device", "warm_start"}
 """Settings that say how the plan came about or where it ran; the plan holds what became of them."""
 
 Steps = Annotated[int, Field(ge=1, le=100_000)]
@@ -63,6 +63,20 @@ class Config(BaseModel):
 
 
 @dataclass(frozen=True)
+class Base:
+    """What a later fit can go on from without a look at what it holds out.
+
+    Attributes
+    ----------
+    weights : as those of `Fitted`, before they were trained on what was held out
+    until : [series], grid position of the first value that they have not seen
+    """
+
+    weights: list[dict[str, NDArray[np.float32]]]
+    until: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
 class Fitted:
     """All that predict needs.
 
@@ -75,6 +89,7 @@ class Fitted:
     mixture : what forecasts, and what calibration adds
     history : the tail of each series, enough for a forecast
     weights : one dictionary per member of the networks that have a share, group by group
+    base : None in an artifact that was written without
     """
 
     config: Config
@@ -84,6 +99,7 @@ class Fitted:
     mixture: Mixture
     history: Panel
     weights: list[dict[str, NDArray[np.float32]]]
+    base: Base | None = None
 
     def settings(self) -> TrainSettings:
         """The settings of training, with the defaults in place of those that were left out."""
@@ -92,7 +108,7 @@ class Fitted:
 
 def to_contents(fitted: Fitted) -> Contents:
     """What a version of the fitted forecaster holds."""
-    panel, mixture = fitted.history, fitted.mixture
+    panel, mixture, base = fitted.history, fitted.mixture, fitted.base
     history: Arrays = {
         "order": panel.order,
         "offsets": panel.offsets,
@@ -107,7 +123,7 @@ def to_contents(fitted: Fitted) -> Contents:
     }
     return Contents(
         config=fitted.config.model_dump(mode="json"),
-        weights={f"{i}/{name}": array for i, member in enumerate(fitted.weights) for name, array in member.items()},
+        weights=_joined(fitted.weights),
         scaler={
             "statistics": fitted.statistics.model_dump(mode="json"),
             "level": fitted.level.tolist(),
@@ -122,6 +138,7 @@ def to_contents(fitted: Fitted) -> Contents:
             "coverage": mixture.calibration.coverage,
             "windows": np.array([mixture.calibration.windows], np.int64),
         },
+        base=None if base is None else {"until": base.until, **_joined(base.weights)},
     )
 
 
@@ -152,13 +169,6 @@ def _read(contents: Contents) -> Fitted:
     if config.settings.keys() & RUN_ONLY or contents.scaler.keys() != {"statistics", "level", "seasonal_error"}:
         raise ValueError("it holds other settings or statistics than it must")
     history = read_history(contents.history, config)
-    weights: dict[str, dict[str, NDArray[np.float32]]]
-    weights = {str(number): {} for number in range(sum(map(len, config.members())))}
-    for key, array in contents.weights.items():
-        member, _, name = key.partition("/")
-        if member not in weights:
-            raise ValueError(f"there is no network for the weights '{key[:80]}'")
-        weights[member][name] = array
     return Fitted(
         config=config,
         statistics=read_statistics(contents.scaler["statistics"], config),
@@ -166,8 +176,38 @@ def _read(contents: Contents) -> Fitted:
         seasonal_error=read_by_series(contents.scaler["seasonal_error"], len(history)),
         mixture=read_mixture(contents.calibration or {}, config, len(history)),
         history=history,
-        weights=list(weights.values()),
+        weights=_parted(contents.weights, config),
+        base=None if contents.base is None else _read_base(contents.base, contents.weights, config, len(history)),
     )
+
+
+def _joined(members: list[dict[str, NDArray[np.float32]]]) -> Arrays:
+    """The weights of all members in one dictionary, the number of each before their names."""
+    return {f"{i}/{name}": array for i, member in enumerate(members) for name, array in member.items()}
+
+
+def _parted(arrays: Arrays, config: Config) -> list[dict[str, NDArray[np.float32]]]:
+    """What `_joined` joined."""
+    weights: dict[str, dict[str, NDArray[np.float32]]]
+    weights = {str(number): {} for number in range(sum(map(len, config.members())))}
+    for key, array in arrays.items():
+        member, _, name = key.partition("/")
+        if member not in weights:
+            raise ValueError(f"there is no network for the weights '{key[:80]}'")
+        weights[member][name] = array
+    return list(weights.values())
+
+
+def _read_base(arrays: Arrays, weights: Arrays, config: Config, count: int) -> Base:
+    until = arrays["until"]
+    if until.shape != (count,) or until.dtype != np.int64:
+        raise ValueError("the base must say of each series how far it has seen it")
+    own = {name: array for name, array in arrays.items() if name != "until"}
+    if {name: array.shape for name, array in own.items()} != {name: array.shape for name, array in weights.items()}:
+        raise ValueError("the base must have the weights of the networks")
+    if any(array.dtype != np.float32 or not np.isfinite(array).all() for array in own.values()):
+        raise ValueError("the weights of the base must be finite numbers")
+    return Base(_parted(own, config), until)
 
 
 def read_plan(path: str) -> Plan:

@@ -31,6 +31,7 @@ LIMITS = {
     "model.safetensors": 2**31,
     "history.safetensors": 2**31,
     "calibration.safetensors": 2**30,
+    "base.safetensors": 2**31,
 }
 REQUIRED = {"config.json", "scaler.joblib", "model.safetensors", "history.safetensors"}
 
@@ -60,6 +61,7 @@ class Contents:
     scaler : fitted statistics, made of the same built-in values as `config`
     history : arrays of bool, uint8, int32, int64, float32 or float64 by name
     calibration : arrays as in `history`, None where there is no calibration
+    base : arrays as in `history`: what a later fit can go on from, None where there is nothing
     """
 
     config: dict[str, Any]
@@ -67,6 +69,7 @@ class Contents:
     scaler: dict[str, Any]
     history: Arrays
     calibration: Arrays | None = None
+    base: Arrays | None = None
 
 
 def encode(contents: Contents) -> dict[str, bytes]:
@@ -89,6 +92,8 @@ def encode(contents: Contents) -> dict[str, bytes]:
     }
     if contents.calibration is not None:
         files["calibration.safetensors"] = dump_arrays(contents.calibration)
+    if contents.base is not None:
+        files["base.safetensors"] = dump_arrays(contents.base)
     for name, data in files.items():
         if len(data) > LIMITS[name]:
             raise Unavailable(
@@ -119,12 +124,16 @@ def decode(files: Mapping[str, bytes], where: str = "") -> Contents:
     def part(name: str, parse: Callable[[bytes], Part]) -> Part:
         return parse_strictly(f"{where}{name}", files[name], parse)
 
+    def optional(name: str) -> Arrays | None:
+        return part(name, load_arrays) if name in files else None
+
     return Contents(
         config=part("config.json", load_json),
         weights=part("model.safetensors", _load_weights),
         scaler=part("scaler.joblib", _load_plain),
         history=part("history.safetensors", load_arrays),
-        calibration=part("calibration.safetensors", load_arrays) if "calibration.safetensors" in files else None,
+        calibration=optional("calibration.safetensors"),
+        base=optional("base.safetensors"),
     )
 
 

@@ -25,7 +25,7 @@ log = logging.getLogger("forecast")
 FORMAT = 1
 KEEP = 3  # fits whose checkpoints stay
 MOST = 2**33  # bytes that a reader is ready to hold in memory
-FREE = {"jobs", "device", "plan"}  # settings that change nothing, or whose outcome is looked at instead
+FREE = {"jobs", "device", "plan", "warm_start"}  # settings that change nothing, or whose outcome is looked at instead
 
 _DIGITS = 16  # of each sha256 in a folder's name
 _FOLDER = re.compile(rf"[0-9a-f]{{{_DIGITS}}}-[0-9a-f]{{{_DIGITS}}}")
@@ -42,19 +42,21 @@ def data_key(panel: Panel, schema: Schema) -> str:
     return digest.hexdigest()
 
 
-def plan_key(settings: TrainSettings, plan: Plan | None, device: torch.device) -> str:
+def plan_key(settings: TrainSettings, plan: Plan | None, device: torch.device, started_from: str | None = None) -> str:
     """The sha256, in hexadecimal, of all but the data that decides what a fit does, to the last bit.
 
     Parameters
     ----------
     plan : to be repeated
     device : where the networks run
+    started_from : hash of the artifact whose networks it goes on from
     """
     facts = {
         "format": FORMAT,
         "settings": settings.model_dump(mode="json", exclude=FREE),
         "plan": None if plan is None else plan.model_dump(mode="json"),
         "device": device.type,
+        "started_from": started_from,
         "machine": [torch.backends.cpu.get_cpu_capability(), str(torch.__version__), np.__version__],
     }
     return hashlib.sha256(dump_json(facts)).hexdigest()

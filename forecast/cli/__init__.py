@@ -68,10 +68,9 @@ def main() -> None:
     try:
         code = _run()
     except Interrupted as error:
-        code = error.exit_code
-        _say(str(error), code)
-    for number in _SIGNALS:  # nothing is left to be cleaned up: from here on they end the process as it stands
-        signal.signal(number, signal.SIG_DFL)
+        _no_longer_listen()
+        code = _say(str(error), error.exit_code)
+    _no_longer_listen()
     sys.exit(code)
 
 
@@ -100,6 +99,12 @@ def _run() -> int:
             raise
         code = _say(f"this is a bug of forecast: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)
     return code
+
+
+def _no_longer_listen() -> None:
+    """Let signals end the process as it stands: nothing is left to be cleaned up."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> Any:

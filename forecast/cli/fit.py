@@ -1,6 +1,7 @@
 """Train on a table and save the forecaster."""
 
 import time
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +9,9 @@ from forecast.cli._console import progress_bar, say, style_options
 from forecast.cli._data import artifact_option, load
 from forecast.cli._options import Given, settings_options
 from forecast.settings import TableSettings, TextSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from forecast.forecaster import Forecaster
 
 STARTUP = 3.0  # seconds of the command's start that are not counted against its budget
 
@@ -42,6 +46,7 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
                 on_read=lambda lines: say("\n".join(lines)),
                 on_step=on_step,
                 checkpoints=checkpoints,
+                start=_live(artifact) if train.warm_start else None,
             )
         before = _live_schema(artifact)
         version = forecaster.save(writer, keep)
@@ -51,6 +56,18 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
     say("\n".join(forecaster.describe()))
     say(f"saved    {artifact}/{version.id}")
     return 3 if "missing" in forecaster.fitted_.history.status else 0
+
+
+def _live(artifact: str) -> "Forecaster | None":
+    """The live forecaster, from which training goes on; None where there is none."""
+    from forecast.errors import ArtifactRefused, NoInput
+    from forecast.forecaster import Forecaster
+
+    try:
+        return Forecaster.load(artifact)
+    except (NoInput, ArtifactRefused) as error:
+        say(f"training starts from nothing: {error}", "warning")
+        return None
 
 
 def _live_schema(artifact: str) -> object:

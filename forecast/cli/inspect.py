@@ -41,12 +41,15 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
     weights = sum(array.size for array in contents.weights.values())
     steps = ", ".join(f"{count:,}" for count in config.trained_steps)
     networks = f"{len(members)} network(s), {weights:,} weights, {steps} steps" if members else "no network"
+    warm = max((member.warm for member in members), default=0)
+    began = [f"start    from {config.plan.started_from}, {warm} warm start(s) in a row"] if warm else []
     seen = {name: int(sum(word == name for word in fitted.history.status)) for name in set(fitted.history.status)}
     lines = [
         f"version  {info.id}, saved {info.created:%Y-%m-%d %H:%M:%S} UTC",
         f"hash     {info.hash}",
         *forecaster.describe(),
         f"trained  {networks}",
+        *began,
         f"horizon  {config.horizon}, from the last {config.lookback} steps; trained to {config.train_end}",
         *(line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))),
         f"table    {config.table.layout}, {config.table.time} every {config.table.calendar.name}",

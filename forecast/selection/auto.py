@@ -15,7 +15,7 @@ from forecast.models import model_names
 from forecast.selection.judge import Judge
 from forecast.series.spans import MANY
 from forecast.settings import TrainSettings
-from forecast.training.fitting import Fitter
+from forecast.training.fitting import Fitter, Start
 from forecast.training.loop import Progress, Trained
 from forecast.training.plan import SECONDS, Candidate, Member, Plan, cores
 from forecast.training.states import Keeper, State
@@ -80,6 +80,7 @@ def train_networks(
     deadline: float | None = None,
     on_step: Callable[[Progress], None] | None = None,
     keep: Keeper | None = None,
+    start: Start | None = None,
 ) -> tuple[Plan, list[Trained]]:
     """Choose what to train and train it; the plan that comes back repeats it.
 
@@ -89,6 +90,7 @@ def train_networks(
     plan : to be repeated; by default one is made
     deadline : `time.monotonic()` at which training must be over
     keep : where what was planned and trained is kept, and taken up from
+    start : networks of an earlier fit to go on from, all of them once
 
     Raises
     ------
@@ -102,13 +104,15 @@ def train_networks(
     if settings.model not in known:
         hint = did_you_mean(settings.model, known)
         raise UsageError(f"unknown model '{settings.model}'{hint} (models: {', '.join(known)})")
-    rounds = _Rounds(fitter, judge, deadline, on_step, keep)
+    rounds = _Rounds(fitter, judge, deadline, on_step, keep, start)
     rounds.take_up()
     if plan is not None:
         if settings.model != AUTO and any(member.model != settings.model for member in plan.members):
             found = ", ".join(sorted({member.model for member in plan.members}))
             raise UsageError(f"--model {settings.model}: the plan trains {found}; leave --model out")
         rounds.once(lambda: list(plan.members))
+    elif start is not None:
+        rounds.fixed(start.candidates, start.warm)
     else:
         longest = int(np.median(fitter.spans.train_end)) // 2
         season = fitter.inputs.lags[0] if fitter.inputs.lags else 1
@@ -117,7 +121,8 @@ def train_networks(
             rounds.fixed(candidates[:1] * (settings.members or 1))
         else:
             rounds.run(candidates)
-    return Plan(members=tuple(rounds.members)), rounds.trained
+    started_from = start.hash if start is not None else None
+    return Plan(members=tuple(rounds.members), started_from=started_from), rounds.trained
 
 
 class _Decided(BaseModel):
@@ -140,6 +145,7 @@ class _Rounds:
     deadline: float | None
     on_step: Callable[[Progress], None] | None
     keep: Keeper | None
+    start: Start | None
     members: list[Member] = field(default_factory=list)
     trained: list[Trained] = field(default_factory=list)
     spent: float = 0.0  # estimated seconds, where no clock is to matter
@@ -154,11 +160,11 @@ class _Rounds:
             self._train(made)
             made = self._next(partial(self._better, made, self.trained[-len(made) :]))
 
-    def fixed(self, candidates: list[Candidate]) -> None:
+    def fixed(self, candidates: list[Candidate], warm: int = 0) -> None:
         """Train as many as were asked for, with the steps or the time there are."""
         each = self._left() / -(-len(candidates) // self._jobs(len(candidates)))
-        steps = self.fitter.settings.steps
-        self.once(lambda: self.fitter.lay_out(candidates, each, measure=self.deadline is not None, steps=steps))
+        steps, measure = self.fitter.settings.steps, self.deadline is not None
+        self.once(lambda: self.fitter.lay_out(candidates, each, measure=measure, steps=steps, warm=warm))
 
     def once(self, decide: Callable[[], list[Member]]) -> None:
         """Train in a single round."""
@@ -215,6 +221,7 @@ class _Rounds:
                 deadline=self.deadline,
                 on_step=self.on_step,
                 keep=self.keep,
+                start=None if self.start is None else self.start.weights,
             )
         except BaseException:
             self._write()  # what is left of a budget

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from forecast.errors import Unavailable
 from forecast.models.shared.model import Shape
@@ -31,6 +32,24 @@ from forecast.training.states import Keeper
 log = logging.getLogger("forecast")
 
 USED = 0.92  # share of a budget that training steps may take; the rest: validation, and a machine that is busy
+
+
+@dataclass(frozen=True)
+class Start:
+    """Networks that a fit goes on from.
+
+    Attributes
+    ----------
+    candidates : what each of them is
+    weights : of each
+    warm : fits before, each of which the next went on from
+    hash : of the artifact that they come from
+    """
+
+    candidates: list[Candidate]
+    weights: list[dict[str, Tensor]]
+    warm: int
+    hash: str
 
 
 @dataclass(frozen=True)
@@ -62,6 +81,7 @@ class Fitter:
         *,
         measure: bool,
         steps: int | None = None,
+        warm: int = 0,
     ) -> list[Member]:
         """Plan the training of one network for each candidate.
 
@@ -70,6 +90,7 @@ class Fitter:
         seconds : for each of them at the most
         measure : whether to time a step; by default its cost is estimated
         steps : of each, wanted by the user
+        warm : fits before, each of which the next went on from
         """
         count = int(self.spans.count(False).sum())
         refit = len(self.places[0]) > 0
@@ -85,6 +106,7 @@ class Fitter:
                     batch_size=size,
                     seconds=USED * seconds if measure else seconds,
                     steps=steps,
+                    warm=warm,
                 )
             )
         return members
@@ -103,6 +125,7 @@ class Fitter:
         deadline: float | None = None,
         on_step: Callable[[Progress], None] | None = None,
         keep: Keeper | None = None,
+        start: list[dict[str, Tensor]] | None = None,
     ) -> tuple[list[Member], list[Trained]]:
         """Train networks; the members that come back repeat it.
 
@@ -112,6 +135,7 @@ class Fitter:
         jobs : trained side by side
         deadline : `time.monotonic()` at which training must be over
         keep : where each network keeps its state
+        start : weights that each network goes on from
 
         Raises
         ------
@@ -130,6 +154,7 @@ class Fitter:
                     deadline=deadline,
                     on_step=on_step,
                     keep=keep,
+                    start=start,
                 )
                 break
             except (RuntimeError, MemoryError) as error:

@@ -53,6 +53,7 @@ class Trained:
     Attributes
     ----------
     weights : by name
+    base : those that never saw what was held out, from which a later fit can go on
     validation : best held-out loss
     held_out : [windows, horizon, levels], quantiles of the held-out windows by weights that never saw them, in the
         unit of the windows' values
@@ -61,6 +62,7 @@ class Trained:
     """
 
     weights: dict[str, Tensor]
+    base: dict[str, Tensor]
     validation: float | None
     held_out: Tensor
     cut: int | None
@@ -69,8 +71,8 @@ class Trained:
     def state(self, member: Member) -> State:
         """All of it, as it is kept."""
         facts = Ended(ended=member, validation=self.validation, cut=self.cut, steps=self.steps)
-        arrays = {**to_arrays("weights", self.weights), "held_out": self.held_out.numpy()}
-        return State(facts.model_dump(mode="json"), arrays)
+        weights, base = to_arrays("weights", self.weights), to_arrays("base", self.base)
+        return State(facts.model_dump(mode="json"), {**weights, **base, "held_out": self.held_out.numpy()})
 
     @classmethod
     def of(cls, state: State, member: Member, network: RecurrentModel, windows: int) -> Self | None:
@@ -84,15 +86,15 @@ class Trained:
             facts = Ended.model_validate(state.facts)
         except ValidationError:
             return None
-        arrays = form(state.arrays)
+        arrays, own = form(state.arrays), network.state_dict()
         held_out = arrays.pop("held_out", ((), None))[0]
         shape = (windows, network.shape.horizon, len(network.shape.levels))
-        if facts.ended != member or arrays != form(to_arrays("weights", network.state_dict())) or held_out != shape:
+        alike = arrays == form({**to_arrays("weights", own), **to_arrays("base", own)})
+        if facts.ended != member or not alike or held_out != shape:
             return None
-        weights = from_arrays("weights", state.arrays)
-        return cls(
-            weights, facts.validation, torch.from_numpy(state.arrays["held_out"]).clone(), facts.cut, facts.steps
-        )
+        weights, base = from_arrays("weights", state.arrays), from_arrays("base", state.arrays)
+        quantiles = torch.from_numpy(state.arrays["held_out"]).clone()
+        return cls(weights, base, facts.validation, quantiles, facts.cut, facts.steps)
 
 
 def train(
@@ -111,6 +113,9 @@ def train(
 
     Until the last `member.refit_steps` steps the held-out values are no targets and the best weights on them are kept;
     then training goes on from those with all values, at the end of the same learning rate schedule.
+
+    A member that goes on from another fit is given its network as that one left it; the weights that it brings are
+    the first that are held against what is held out.
 
     SIGINT and SIGTERM act between two steps, after the state was kept; a second one acts at once.
 
@@ -160,6 +165,8 @@ def train(
 def _step(run: Run, draw: Draw, validation: list[Batch]) -> float:
     """One step, and what comes before and after it where the schedule says so."""
     member, refit_from = run.member, run.refit_from
+    if member.warm and run.done == 0 and validation:
+        run.validate(validation)
     if run.step == refit_from and validation:
         run.restore_best(validation)
     loss = run.take(draw(run.generator, member.batch_size, run.step >= refit_from or not validation))
@@ -179,4 +186,5 @@ def _end(run: Run, validation: list[Batch], cut: int | None) -> Trained:
         raise diverged()
     network.eval()
     weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-    return Trained(weights, run.best, run.held_out, cut, run.done)
+    base = {name: value.detach().cpu().clone() for name, value in run.kept.items()} if validation else weights
+    return Trained(weights, base, run.best, run.held_out, cut, run.done)

@@ -21,6 +21,7 @@ from forecast.settings import TrainSettings
 from forecast.training.devices import threads
 from forecast.training.loop import Draw, Progress, Trained, train
 from forecast.training.plan import Member
+from forecast.training.run import member_seed
 from forecast.training.states import Keeper
 
 PREDICT_BATCH = 128
@@ -119,6 +120,7 @@ def train_members(
     deadline: float | None = None,
     on_step: Callable[[Progress], None] | None = None,
     keep: Keeper | None = None,
+    start: list[dict[str, Tensor]] | None = None,
 ) -> list[Trained]:
     """Train networks, `jobs` side by side, each with seeds of its own.
 
@@ -129,14 +131,19 @@ def train_members(
     deadline : `time.monotonic()` at which training must be over
     on_step : is given the progress of those trained in this process
     keep : where each keeps its state; those trained in other processes write it there themselves
+    start : weights that each goes on from
     """
     todo = list(members)
 
     def one(number: int, report: Callable[[Progress], None] | None, last: float | None) -> Trained:
         shape, draw, validation = make(todo[number])
         network = build(todo[number], shape, settings.seed + 104_729 * (first + number)).to(device)
+        if start is not None:
+            network.load_state_dict(start[number])
         with threads(1), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            torch.manual_seed(settings.seed + first + number)  # dropout draws from the global generator
+            torch.manual_seed(
+                member_seed(settings, todo[number]) + first + number
+            )  # dropout draws from the global generator
             return train(
                 network,
                 draw,

@@ -18,6 +18,7 @@ LEAST, PASSES = 500, 1.5  # steps, and passes over the windows, that train a net
 RATE, LAUNCH, STEP = 4e10, 2e-4, 2e-3  # operations a second, seconds a recurrent step, seconds a step of anything else
 MOST_MEMBERS = 128  # of a plan
 REFIT = 0.2  # share of the steps that train on all data, the newest values included
+WARM = 0.25  # share of the steps of a fit from nothing that are enough for one that goes on from another
 
 
 class Candidate(BaseModel):
@@ -39,6 +40,7 @@ class Member(Candidate):
     refit_steps: int = Field(ge=0, description="the last of them, which train on all data")
     validate_every: int = Field(ge=1, description="steps between two validations")
     cut: int | None = Field(None, description="the step at which a deadline cut it, if it did")
+    warm: int = Field(0, ge=0, description="fits before this one, each of which the next went on from")
 
 
 class Plan(BaseModel):
@@ -48,6 +50,9 @@ class Plan(BaseModel):
 
     members: tuple[Member, ...] = Field(
         max_length=MOST_MEMBERS, description="the networks, whose median is the forecast"
+    )
+    started_from: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="hash of the artifact whose networks it goes on from"
     )
 
     def groups(self) -> list[list[int]]:
@@ -68,6 +73,7 @@ def plan_member(
     batch_size: int,
     seconds: float,
     steps: int | None = None,
+    warm: int = 0,
 ) -> Member:
     """Lay out the training of one network.
 
@@ -79,15 +85,18 @@ def plan_member(
     batch_size : windows a step
     seconds : for this network at the most; some passes over the windows are enough
     steps : wanted by the user
+    warm : fits that it goes on from; a share of the steps is enough then
     """
     if steps is None:
-        steps = max(1, min(int(seconds / seconds_a_step), enough_steps(windows, batch_size)))
+        enough = int((WARM if warm else 1) * enough_steps(windows, batch_size))
+        steps = max(1, min(int(seconds / seconds_a_step), enough))
     return Member(
         **candidate.model_dump(),
         batch_size=batch_size,
         steps=steps,
         refit_steps=int(REFIT * steps) if refit else 0,
         validate_every=max(10, steps // 16),
+        warm=warm,
     )
 
 

@@ -19,6 +19,7 @@ from forecast.training.states import State, form, from_arrays, random_states, se
 
 log = logging.getLogger("forecast")
 
+WARM_RATE = 0.5  # share of the learning rate with which a network goes on that has learned already
 RETRIES = 4  # times a diverged run is taken up from its best weights with half the rate
 
 
@@ -47,7 +48,7 @@ class Run:
 
     def __init__(self, network: RecurrentModel, settings: TrainSettings, member: Member, number: int) -> None:
         self.network, self.settings, self.member = network, settings, member
-        self.generator = torch.Generator().manual_seed(settings.seed + 7919 * (number + 1))
+        self.generator = torch.Generator().manual_seed(member_seed(settings, member) + 7919 * (number + 1))
         self.step, self.done, self.stale = 0, 0, 0
         self.best: float | None = None
         self.kept = copy.deepcopy(network.state_dict())
@@ -72,7 +73,8 @@ class Run:
         if not bool(torch.isfinite(norm + loss)):
             self._retry()
             return math.nan
-        self.optimizer.step(self.settings.learning_rate * self.factor * rate_at(at, self.member.steps))
+        rate = self.settings.learning_rate * (WARM_RATE if self.member.warm else 1.0)
+        self.optimizer.step(rate * self.factor * rate_at(at, self.member.steps))
         return value
 
     def validate(self, batches: list[Batch]) -> bool:
@@ -173,6 +175,11 @@ class Run:
         self.factor /= 2
         self.network.load_state_dict(self.kept)
         self._new_optimizer()
+
+
+def member_seed(settings: TrainSettings, member: Member) -> int:
+    """The seed of what a member draws; each fit that goes on from another sees other windows."""
+    return settings.seed + 15_485_863 * member.warm
 
 
 def rate_at(step: int, steps: int) -> float:
