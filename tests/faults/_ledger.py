@@ -5,14 +5,19 @@ from pathlib import Path
 import numpy as np
 
 from forecast.errors import NoInput
-from forecast.jobs.ledger import DayScore, Kept, Ledger, open_file, runs_folder
+from forecast.jobs import ledger as module
+from forecast.jobs.ledger import FILE, DayScore, Kept, Ledger, open_file, runs_folder
 
 SERIES = 20
+VAGUE = {"pread64": (76,), "openat": (73,), "newfstatat": (73,), "access": (73,), "fcntl": (75,)}
+"""Exit codes of errors whose reason SQLite does not tell, by the call that fails."""
+
+module.BUSY = 0.2  # seconds; nobody else writes, and a lock that cannot be had for good would take half a minute
 
 
 def ledger_at(place: Path, create: bool = True) -> Ledger:
     """The ledger beside the store of a scene."""
-    path = runs_folder(str(place / "store")) / "ledger.db"
+    path = runs_folder(str(place / "store")) / FILE
     return Ledger("nightly", lambda: open_file(path, create))
 
 

@@ -56,7 +56,7 @@ def fail_round(chosen: dict[str, Operation], folder: Path, sample: int | None, r
             counts.lose(f"{what}: left {left_behind(place)}")
         if ended.open_files and call.name != "close":  # which does close, when it fails without strace
             counts.lose(f"{what}: {ended.open_files} files were left open")
-        codes = CLOSED if call.name == "access" else CODES[error]  # access gives no reason, only yes or no
+        codes = CODES[error] + tuple(chosen[name].vague.get(call.name, ()))
         check_end(chosen[name], place, ended, codes, what, counts)
 
 
