@@ -139,6 +139,18 @@ def test_failure_at_any_call_leaves_the_old_file_or_the_new_one(tmp_path, code):
     assert set(hits) == set(CALLS)
 
 
+def test_stale_temporary_files_of_ours_are_swept_and_others_stay(tmp_path):
+    names = [".forecast-0123456789abcdef.tmp", ".forecast-fedcba9876543210.tmp", ".forecast-notes.tmp", "mine.tmp"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"half a table")
+    (tmp_path / ".forecast-00000000000000ff.tmp").mkdir()
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
+    os.utime(tmp_path / names[1])  # of a process that writes at this time
+    replace_file(tmp_path / "out.csv", b"1")
+    assert sorted(os.listdir(tmp_path)) == sorted([*names[1:], ".forecast-00000000000000ff.tmp", "out.csv"])
+
+
 def test_failed_sync_is_not_tried_again(tmp_path, monkeypatch):
     tried = []
 
@@ -173,6 +185,25 @@ def test_file_where_a_folder_should_be_is_named(tmp_path):
         make_directory(tmp_path / "a")
     with pytest.raises(CannotCreate, match="/a/b: cannot be created"):
         make_directory(tmp_path / "a" / "b")
+
+
+def test_folder_that_cannot_be_looked_at_is_not_taken_for_missing(tmp_path, monkeypatch):
+    def fail(path: object, **options: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "lstat", fail)
+    with pytest.raises(StorageFailure, match="/a/b: Input/output error"):
+        make_directory(tmp_path / "a" / "b")
+    assert os.listdir(tmp_path) == []
+
+
+def test_full_disk_keeps_nobody_from_the_lock(tmp_path, monkeypatch):
+    def fail(descriptor: int, data: bytes, offset: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "pwrite", fail)
+    with Lock(tmp_path / ".lock"), pytest.raises(Busy, match="still held by another process"):
+        Lock(tmp_path / ".lock").__enter__()
 
 
 def test_second_holder_is_told_pid_and_host_of_the_first_at_once(tmp_path):

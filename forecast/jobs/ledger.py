@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.durable import make_directory
+from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
 from forecast.errors import ArtifactRefused, Busy, CannotCreate, NoInput, StorageFailure
 
 FOLDER = ".runs"  # after the name of the store
@@ -154,10 +154,29 @@ def _meaning(error: sqlite3.Error, path: Path) -> Exception:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Busy(f"{path}: another process writes to it; try again later")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return ArtifactRefused(f"{path}: is no ledger, or damaged ({error}); move it away, and a new one is begun")
+        # SQLite calls it damage too where the disk cannot read
+        return ArtifactRefused(
+            f"{path}: is no ledger, or damaged ({error}); check the disk; move the file away, and a new one is begun"
+        )
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-        return CannotCreate(f"{path}: cannot be opened for writing ({error}); check the folder and its permissions")
+        return _full(path) or CannotCreate(
+            f"{path}: cannot be opened for writing ({error}); check the folder and its permissions"
+        )
     return StorageFailure(f"{path}: {error}; check the disk and its free space, then run again")
+
+
+def _full(path: Path) -> Exception | None:
+    """The error that a file beside `path` meets where the disk is full or broken, which SQLite does not tell."""
+    probe = temporary_beside(path)
+    try:
+        write_new(probe, b"", shown=path)
+    except StorageFailure as error:
+        return error
+    except CannotCreate:
+        return None
+    finally:
+        remove_quietly(probe)
+    return None
 
 
 class Ledger:

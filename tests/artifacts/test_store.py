@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -134,6 +135,30 @@ def test_empty_folder_says_fit_first(store):
     with pytest.raises(NoInput, match="holds no forecaster yet; run `forecast fit` first"):
         store.load()
     assert store.versions() == []
+
+
+@pytest.mark.parametrize("name", ["open", "listdir"])
+def test_broken_disk_is_not_taken_for_a_missing_store(store, monkeypatch, name):
+    version = save(store).id
+
+    def fail(*arguments, **options):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, name, fail)
+    with pytest.raises(StorageFailure, match="forecast-model: Input/output error"):
+        store.load(version)
+
+
+@pytest.mark.parametrize("answer", [None, PermissionError("METADATA")])
+def test_package_whose_record_cannot_be_read_does_not_stop_saving(store, monkeypatch, answer):
+    def version(name):
+        if answer is not None:
+            raise answer
+        return answer
+
+    monkeypatch.setattr(metadata, "version", version)
+    info = save(store)
+    assert list(json.loads((store.path / info.id / "MANIFEST.json").read_bytes())["packages"]) == ["python"]
 
 
 def test_unknown_version_is_answered_with_those_that_are_there(store):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-SHOWN = 2000  # losses that are described
+SHOWN = 50  # losses that are described
 
 
 class Counts:

@@ -2,8 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
@@ -15,6 +15,7 @@ from forecast.artifacts.store import Store
 from forecast.cli._data import write
 from forecast.durable import TEMPORARY
 from forecast.errors import NoInput
+from tests.faults._ledger import VAGUE, add_run, numbers_in_ledger
 
 NEW = 100  # the number of what is written; what was there before has smaller ones
 KEEP = 2
@@ -34,6 +35,7 @@ class Operation:
     act : what is cut off; done again it completes what was begun
     look : what a user finds, in a word; raises `Torn` where that is not whole
     old, new : what `look` finds before and after
+    vague : exit codes, by the call that fails, where what is below does not tell why
     """
 
     prepare: Callable[[Path], None]
@@ -41,16 +43,18 @@ class Operation:
     look: Callable[[Path], str]
     old: str
     new: str
+    vague: Mapping[str, tuple[int, ...]] = field(default_factory=lambda: {"access": (73,)})
 
 
 def operations(random: Random) -> dict[str, Operation]:
     """All operations by name, on things of random sizes."""
     versions, size, rows = random.randint(2, 4), random.randint(1, 3000), random.randint(1, 300)
+    runs, horizon = random.randint(1, 5), random.randint(1, 30)
     live = versions - 1
 
-    def save(place: Path) -> None:
+    def save(place: Path, reuse: bool = False) -> None:
         with Store(place / "store").lock() as writer:
-            writer.save(contents(NEW, size), keep=KEEP)
+            writer.save(contents(NEW, size), keep=KEEP, reuse=reuse)
 
     def promote(place: Path) -> None:
         store = Store(place / "store")
@@ -82,15 +86,28 @@ def operations(random: Random) -> dict[str, Operation]:
     def look_at(place: Path) -> str:
         return look_at_table(place, rows)
 
+    def record(place: Path) -> None:
+        add_run(place, NEW, horizon)
+
+    def record_runs(place: Path) -> None:
+        for number in range(runs):
+            add_run(place, number, horizon)
+
+    def look_at_runs(before: list[int]) -> Callable[[Path], str]:
+        return lambda place: look_at_ledger(place, horizon, before)
+
     nothing = str(None)
     return {
         "save": Operation(fill, save, look, str(live), str(NEW)),
         "first save": Operation(lambda place: None, save, look, nothing, str(NEW)),
+        "save of a job": Operation(fill, lambda place: save(place, reuse=True), look, str(live), str(NEW)),
         "save after a kill": Operation(litter, save, look, str(live), str(NEW)),
         "promote": Operation(fill, promote, look, str(live), str(live - 1)),
         "load": Operation(fill, load, look, str(live), str(live)),
         "table": Operation(table(0), table(NEW), look_at, "0", str(NEW)),
         "new table": Operation(lambda place: None, table(NEW), look_at, nothing, str(NEW)),
+        "ledger": Operation(record_runs, record, look_at_runs([*range(runs)][::-1]), str(runs - 1), str(NEW), VAGUE),
+        "new ledger": Operation(lambda place: None, record, look_at_runs([]), nothing, str(NEW), VAGUE),
     }
 
 
@@ -135,6 +152,17 @@ def look_at_table(place: Path, rows: int) -> str:
         if data == frame(number, rows).to_csv(index=False, lineterminator="\n").encode():
             return str(number)
     raise Torn(f"out.csv holds {data[:200]!r}")
+
+
+def look_at_ledger(place: Path, horizon: int, before: list[int]) -> str:
+    """The number of the newest run, None without one; all runs have to be there, and whole."""
+    try:
+        numbers = numbers_in_ledger(place, horizon)
+    except ValueError as error:
+        raise Torn(f"the ledger: {error}") from None
+    if numbers not in (before, [NEW, *before]):
+        raise Torn(f"the ledger holds the runs {numbers}")
+    return str(numbers[0]) if numbers else str(None)
 
 
 def write_by_halves() -> None:

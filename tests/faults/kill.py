@@ -1,5 +1,6 @@
 """Kill whatever writes, at every system call that touches its files, and whole commands at random instants."""
 
+import signal
 import subprocess
 import sys
 import tempfile
@@ -73,8 +74,8 @@ def kill_commands(times: int, folder: Path, random: Random, counts: Counts) -> N
         output.write_bytes(b"old")
         live = store.current()
         place = (store.path, folder)[number % 2] if number // 2 % 2 else None
-        what = _kill(words, random.uniform(0, seconds[words[0]]), place, random)
-        counts.done[f"kills of `forecast {words[0]}`"] += 1
+        killed, what = _kill(words, random.uniform(0, seconds[words[0]]), place, random)
+        counts.done[f"{'kills' if killed else 'ends before a kill'} of `forecast {words[0]}`"] += 1
         try:
             store.load()
             if live not in [store.load(version.id)[1].id for version in store.versions()]:
@@ -96,8 +97,13 @@ def _run(words: list[str]) -> float:
     return time.monotonic() - begun
 
 
-def _kill(words: list[str], after: float, begun: Path | None, random: Random) -> str:
-    """Kill a command after some seconds, or within milliseconds of its first temporary file in a folder."""
+def _kill(words: list[str], after: float, begun: Path | None, random: Random) -> tuple[bool, str]:
+    """Kill a command after some seconds, or within milliseconds of its first temporary file in a folder.
+
+    Returns
+    -------
+    Whether it was killed before it ended, and what was done, in words.
+    """
     with subprocess.Popen([sys.executable, "-m", "forecast", *words], stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + (60 if begun else after)
         while process.poll() is None and time.monotonic() < deadline:
@@ -106,4 +112,5 @@ def _kill(words: list[str], after: float, begun: Path | None, random: Random) ->
                 break
             time.sleep(0.0002 if begun else 0.01)
         process.kill()
-    return f"`forecast {words[0]}`, killed {'while it wrote' if begun else f'after {after:.2f} s'}"
+    killed = process.wait() == -signal.SIGKILL
+    return killed, f"`forecast {words[0]}`, killed {'while it wrote' if begun else f'after {after:.2f} s'}"

@@ -1,0 +1,66 @@
+"""Runs in a ledger, each with its number in every column, so that half a run is seen."""
+
+from pathlib import Path
+
+import numpy as np
+
+from forecast.errors import NoInput
+from forecast.jobs import ledger as module
+from forecast.jobs.ledger import FILE, DayScore, Kept, Ledger, open_file, runs_folder
+
+SERIES = 20
+VAGUE = {"pread64": (76,), "openat": (73,), "newfstatat": (73,), "access": (73,), "fcntl": (75,)}
+"""Exit codes of errors whose reason SQLite does not tell, by the call that fails."""
+
+module.BUSY = 0.2  # seconds; nobody else writes, and a lock that cannot be had for good would take half a minute
+
+
+def ledger_at(place: Path, create: bool = True) -> Ledger:
+    """The ledger beside the store of a scene."""
+    path = runs_folder(str(place / "store")) / FILE
+    return Ledger("nightly", lambda: open_file(path, create))
+
+
+def add_run(place: Path, number: int, horizon: int) -> None:
+    """Add a run in one transaction: its record, its forecasts and its scores."""
+    rows = SERIES * horizon
+    kept = Kept(
+        as_of=np.full(rows, instant(number)),
+        series=np.repeat([f"s{one:02}" for one in range(SERIES)], horizon),
+        step=np.tile(np.arange(1, horizon + 1), SERIES),
+        instant=np.arange(rows),
+        numbers=np.full((rows, 5), number, np.float64),
+        unit=np.full(rows, number, np.float64),
+    )
+    scores = [DayScore(instant(number), number, None, None, None, None)]
+    ledger_at(place).add_run(instant(number), 0, f'{{"number": {number}}}', kept, scores)
+
+
+def numbers_in_ledger(place: Path, horizon: int) -> list[int]:
+    """The numbers of its runs, newest first, each of them whole; none without a ledger, or before its first run.
+
+    Raises
+    ------
+    ValueError
+        If a part of a run is there without the rest.
+    """
+    ledger = ledger_at(place, create=False)
+    try:
+        runs = ledger.runs(1000)
+    except NoInput:
+        return []
+    numbers = [int(record["number"]) for _, _, record in runs]
+    kept = ledger.forecasts("9", 1000)
+    for number in numbers:
+        own = kept.numbers[kept.as_of == instant(number)]
+        if own.shape != (SERIES * horizon, 5) or (own != number).any():
+            raise ValueError(f"run {number} has {len(own)} forecasts of {SERIES * horizon}")
+    days = {day.day: day.count for day in ledger.days(1000)}
+    if len(kept) != len(numbers) * SERIES * horizon or days != {instant(number): number for number in numbers}:
+        raise ValueError(f"runs {numbers} with {len(kept)} forecasts and the scores {days}")
+    return numbers
+
+
+def instant(number: int) -> str:
+    """The as-of of a run."""
+    return f"2026-03-01T{number // 60:02}:{number % 60:02}:00+00:00"
