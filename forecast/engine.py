@@ -260,8 +260,9 @@ class Engine:
                     median_of_members([network_quantiles(one, inputs.windows(members[0]), some, seed) for one in group])
                     for members, group in zip(config.members(), self.networks, strict=True)
                 ]
-            mixed = self.fitted.mixture.quantiles(inputs, some, inputs.numbers[some[0]], networks, joint)
-            parts.append(undo_power(mixed, config.power))
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite the forecaster refuses
+                mixed = self.fitted.mixture.quantiles(inputs, some, inputs.numbers[some[0]], networks, joint)
+                parts.append(undo_power(mixed, config.power))
         return np.concatenate(parts)
 
     def attention(self, panel: Panel, series: NDArray[np.int64]) -> NDArray[np.float64]:

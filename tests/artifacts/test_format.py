@@ -280,6 +280,33 @@ def test_pickle_that_doubles_at_every_step_is_refused():
     refused("scaler.joblib", b"\x80\x04}\x8c\x01a]\x94" + steps + b"s.")
 
 
+def test_pickle_with_padding_may_not_double_either():
+    steps = b"".join(b"]\x94(h" + bytes([n]) + b"h" + bytes([n]) + b"e" for n in range(15))
+    padding = b"\x8c\x01b" + b"X" + struct.pack("<I", 100_000) + b"x" * 100_000
+    assert "more values" in refused("scaler.joblib", b"\x80\x04}(\x8c\x01a](]\x94" + steps + b"e" + padding + b"u.")
+
+
+def test_pickle_of_endless_steps_is_refused(monkeypatch):
+    monkeypatch.setattr(artifact_format, "_STEPS", 1000)
+    assert "more than 1,000 steps" in refused("scaler.joblib", b"\x80\x04](" + b"N" * 2000 + b"e.")
+
+
+def test_json_of_endless_lists_is_refused(monkeypatch):
+    monkeypatch.setattr(artifact_format, "_GROUPS", 1000)
+    assert "more than 1,000 lists" in refused("config.json", b'{"a":[' + b"[]," * 2000 + b"1]}")
+
+
+def test_endless_names_of_arrays_are_refused(monkeypatch):
+    monkeypatch.setattr(artifact_format, "_HEADER", 1000)
+    one = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+    assert "header" in refused("model.safetensors", tensors({f"{n}": one for n in range(100)}))
+
+
+@pytest.mark.parametrize("data", [b'{"a": "\\ud800"}', b'{"\\udfff": 1}'])
+def test_half_of_a_surrogate_pair_is_no_text(data):
+    assert "surrogates" in refused("config.json", data)
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_mutated_scaler_is_read_as_plain_values_or_refused(data):

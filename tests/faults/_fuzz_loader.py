@@ -2,15 +2,12 @@
 
 import io
 import json
-import os
 import random
-import tempfile
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import atheris
 import joblib
 import numpy as np
 from safetensors.numpy import load as load_tensors
@@ -19,10 +16,10 @@ from forecast import Forecaster
 from forecast.artifacts.format import MANIFEST
 from forecast.artifacts.manifest import dump_manifest, load_manifest
 from forecast.artifacts.store import Store
-from forecast.errors import ArtifactRefused, ForecastError
+from forecast.errors import ForecastError
+from tests.faults._choices import Choices
 from tests.faults._stores import VERSION, joblib_bytes, network_files, packed, plain_files, write_store
 
-PLACE = Path(tempfile.mkdtemp(prefix="forecast-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
 NAMES = ("config.json", "scaler.joblib", "model.safetensors", "history.safetensors", "calibration.safetensors")
 PREDICT = 16  # of so many changed artifacts that are accepted one is made to forecast
 VALUES: list[Any] = [
@@ -33,12 +30,12 @@ VALUES: list[Any] = [
 ]  # fmt: skip
 
 
-def one(data: bytes) -> None:
-    """Give the loader what `data` says; all but a ForecastError is a finding."""
-    provider = atheris.FuzzedDataProvider(data)
-    kind = provider.ConsumeIntInRange(0, 9)
+def one(data: bytes, place: Path) -> None:
+    """Give the loader what `data` says, in a store at `place`; all but a ForecastError is a finding."""
+    choices = Choices(data)
+    kind = choices.whole(0, 9)
     try:
-        _KINDS[kind](provider)
+        _KINDS[kind](choices, place)
     except ForecastError:
         return
 
@@ -46,134 +43,127 @@ def one(data: bytes) -> None:
 def seeds() -> list[bytes]:
     """Inputs to begin with: each real file as raw bytes, and some changes of each kind."""
     found = []
-    for files in (plain_files(), network_files()):
+    for network, files in enumerate((plain_files(), network_files())):
         manifest = dump_manifest(files, VERSION, "2030-01-01T00:00:00+00:00")
-        found.append(manifest + bytes([0]))  # the provider takes whole numbers from the end
-        found += [files[name] + bytes([1, 2 + at]) for at, name in enumerate(NAMES)]
+        found.append(manifest + bytes([0]))  # decisions are taken from the end
+        found += [files[name] + bytes([network, 2 + at]) for at, name in enumerate(NAMES)]
     found.append(f"{VERSION} {'0' * 64}\n".encode() + bytes([1]))
     chance = random.Random(0)
     found += [chance.randbytes(chance.randint(4, 60)) + bytes([kind]) for kind in (7, 8, 9) for _ in range(20)]
     return found
 
 
-def _manifest(provider: Any) -> None:
-    load_manifest(provider.ConsumeBytes(1 << 16), MANIFEST)
+def _manifest(choices: Choices, place: Path) -> None:
+    load_manifest(choices.raw(1 << 16), MANIFEST)
 
 
-def _pointer(provider: Any) -> None:
-    (PLACE / "CURRENT").write_bytes(provider.ConsumeBytes(300))
-    Store(PLACE).current()
+def _pointer(choices: Choices, place: Path) -> None:
+    (place / "CURRENT").write_bytes(choices.raw(300))
+    Store(place).current()
 
 
-def _raw(at: int) -> Callable[[Any], None]:
-    def run(provider: Any) -> None:
-        files = dict(network_files() if provider.ConsumeBool() else plain_files())
-        files[NAMES[at]] = provider.ConsumeBytes(1 << 16)
-        _load(files)
+def _raw(at: int) -> Callable[[Choices, Path], None]:
+    def run(choices: Choices, place: Path) -> None:
+        files = dict(network_files() if choices.flag() else plain_files())
+        files[NAMES[at]] = choices.raw(1 << 16)
+        _load(files, choices, place)
 
     return run
 
 
-def _patched(provider: Any) -> None:
-    files = dict(network_files() if provider.ConsumeBool() else plain_files())
-    name = NAMES[provider.ConsumeIntInRange(0, len(NAMES) - 1)]
+def _patched(choices: Choices, place: Path) -> None:
+    files = dict(network_files() if choices.flag() else plain_files())
+    name = NAMES[choices.whole(0, len(NAMES) - 1)]
     data = bytearray(files[name])
-    for _ in range(provider.ConsumeIntInRange(1, 4)):
-        start = provider.ConsumeIntInRange(0, len(data))
-        new = provider.ConsumeBytes(provider.ConsumeIntInRange(0, 12))
-        data[start : start + provider.ConsumeIntInRange(0, 12)] = new
+    for _ in range(choices.whole(1, 4)):
+        start = choices.whole(0, len(data))
+        new = choices.raw(choices.whole(0, 12))
+        data[start : start + choices.whole(0, 12)] = new
     files[name] = bytes(data)
-    _load(files)
+    _load(files, choices, place)
 
 
-def _values(provider: Any) -> None:
+def _values(choices: Choices, place: Path) -> None:
     """Change the config or the scaler as a tree: the JSON and the pickle stay sound, what they say does not."""
-    files = dict(network_files() if provider.ConsumeBool() else plain_files())
-    config = provider.ConsumeBool()
+    files = dict(network_files() if choices.flag() else plain_files())
+    config = choices.flag()
     tree = json.loads(files["config.json"]) if config else joblib.load(io.BytesIO(files["scaler.joblib"]))
-    for _ in range(provider.ConsumeIntInRange(1, 3)):
-        _change(tree, provider)
+    for _ in range(choices.whole(1, 3)):
+        _change(tree, choices)
     if config:
         files["config.json"] = json.dumps(tree).encode()
     else:
         files["scaler.joblib"] = joblib_bytes(tree)
-    _load(files)
+    _load(files, choices, place)
 
 
-def _arrays(provider: Any) -> None:
+def _arrays(choices: Choices, place: Path) -> None:
     """Change arrays of the weights, the history or the calibration: types, shapes, values, names."""
-    files = dict(network_files() if provider.ConsumeBool() else plain_files())
-    name = NAMES[provider.ConsumeIntInRange(2, 4)]
+    files = dict(network_files() if choices.flag() else plain_files())
+    name = NAMES[choices.whole(2, 4)]
     arrays = load_tensors(files[name])
-    for _ in range(provider.ConsumeIntInRange(1, 3)):
+    for _ in range(choices.whole(1, 3)):
         keys = sorted(arrays) or [""]
-        key = keys[provider.ConsumeIntInRange(0, len(keys) - 1)]
+        key = keys[choices.whole(0, len(keys) - 1)]
         array = np.array(arrays.get(key, np.zeros(0, np.float32)))
-        action = provider.ConsumeIntInRange(0, 6)
+        action = choices.whole(0, 6)
         if action == 0:
             arrays.pop(key, None)
         elif action == 1:
-            arrays[provider.ConsumeUnicodeNoSurrogates(6)] = array
+            arrays[choices.text(6)] = array
         elif action == 2:
             kinds = [np.bool_, np.uint8, np.int32, np.int64, np.float32, np.float64, np.float16]
             with np.errstate(all="ignore"):
-                arrays[key] = array.astype(kinds[provider.ConsumeIntInRange(0, 6)])
+                arrays[key] = array.astype(kinds[choices.whole(0, 6)])
         elif action == 3:
-            arrays[key] = array.reshape(-1)[: provider.ConsumeIntInRange(0, max(array.size, 1))]
+            arrays[key] = array.reshape(-1)[: choices.whole(0, max(array.size, 1))]
         elif action == 4:
-            arrays[key] = np.repeat(array[None], provider.ConsumeIntInRange(0, 3), 0)
+            arrays[key] = np.repeat(array[None], choices.whole(0, 3), 0)
         elif array.size:
             flat = array.reshape(-1)
-            place = provider.ConsumeIntInRange(0, array.size - 1)
-            new = provider.ConsumeBytes(array.dtype.itemsize).ljust(array.dtype.itemsize, b"\0")
-            flat[place : place + 1 if action == 5 else None] = np.frombuffer(new, array.dtype)[0]
+            at = choices.whole(0, array.size - 1)
+            new = choices.raw(array.dtype.itemsize).ljust(array.dtype.itemsize, b"\0")
+            flat[at : at + 1 if action == 5 else None] = np.frombuffer(new, array.dtype)[0]
             arrays[key] = flat.reshape(array.shape)
     files[name] = packed(arrays)
-    _load(files)
+    _load(files, choices, place)
 
 
-def _load(files: dict[str, bytes]) -> None:
+def _load(files: dict[str, bytes], choices: Choices, place: Path) -> None:
     """Read a store of these files to the end, and let some of those that are accepted forecast."""
-    write_store(PLACE, files)
-    forecaster = Forecaster.load(str(PLACE))
+    write_store(place, files)
+    forecaster = Forecaster.load(str(place))
     forecaster.describe()
-    _load.accepted += 1
-    if _load.accepted % PREDICT == 0:
-        try:
-            forecaster.predict()
-        except ArtifactRefused:
-            return
+    if choices.whole(0, PREDICT - 1) == PREDICT // 2:
+        forecaster.predict()
 
 
-_load.accepted = 0
-
-
-def _change(tree: Any, provider: Any) -> None:
+def _change(tree: Any, choices: Choices) -> None:
     """Replace, remove or add one value somewhere in a tree of dictionaries and lists."""
     at = tree
     while True:
         keys = sorted(at) if isinstance(at, dict) else list(range(len(at)))
         if not keys:
             break
-        key = keys[provider.ConsumeIntInRange(0, len(keys) - 1)]
-        if isinstance(at[key], dict | list) and at[key] and provider.ConsumeIntInRange(0, 3):
+        key = keys[choices.whole(0, len(keys) - 1)]
+        if isinstance(at[key], dict | list) and at[key] and choices.whole(0, 3):
             at = at[key]
             continue
-        action = provider.ConsumeIntInRange(0, 9)
+        action = choices.whole(0, 9)
         if action == 0:
             del at[key]
         elif action == 1:
-            at[key] = provider.ConsumeUnicode(8)
+            at[key] = choices.text(8)
         elif action == 2:
-            at[key] = provider.ConsumeInt(8)
+            at[key] = choices.whole(-(2**63), 2**63 - 1)
         elif action == 3:
-            at[key] = provider.ConsumeFloat()
+            at[key] = choices.real()
         elif action == 4 and isinstance(at, list):
-            at.extend(at[:] * provider.ConsumeIntInRange(1, 3))
+            at.extend(at[:] * choices.whole(1, 3))
         elif action == 5 and isinstance(at, dict):
-            at[provider.ConsumeUnicodeNoSurrogates(8)] = at[key]
+            at[choices.text(8)] = at[key]
         else:
-            at[key] = deepcopy(VALUES[provider.ConsumeIntInRange(0, len(VALUES) - 1)])
+            at[key] = deepcopy(VALUES[choices.whole(0, len(VALUES) - 1)])
         return
 
 

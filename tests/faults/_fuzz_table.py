@@ -2,13 +2,10 @@
 
 import gzip
 import io
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
-import atheris
 import pandas as pd
 
 from forecast.errors import ForecastError
@@ -18,9 +15,9 @@ from forecast.series.detection import describe, infer_schema
 from forecast.series.reading import read_table
 from forecast.series.spans import choose_lags, choose_lookback
 from forecast.settings import TableSettings, TextSettings
+from tests.faults._choices import Choices
 
 DATA = Path(__file__).parents[2] / "data"
-PLACE = Path(tempfile.mkdtemp(prefix="forecast-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None)) / "t.csv"
 TEXTS: list[dict[str, Any]] = [
     *[{}] * 8,
     *({"decimal": ","}, {"delimiter": ";"}, {"thousands": ","}, {"encoding": "cp1252"}, {"encoding": "utf-16"}),
@@ -30,6 +27,7 @@ TABLES: list[dict[str, Any]] = [
     *[{}] * 8,
     *({"layout": "long"}, {"layout": "wide"}, {"layout": "rows"}, {"on_duplicate": "mean"}, {"freq": "D"}),
     *({"freq": "1"}, {"freq": "MS", "aggregate": "sum"}, {"timezone": "Europe/Berlin", "dst": "later"}),
+    *({"past": ("price",)}, {"known": ("price",)}, {"static": ("k",), "past": ("price",)}, {"holidays": "DE"}),
 ]  # fmt: skip
 ROWS = """id,1,2,3,4,5
 a,1,2,3,4,5
@@ -50,13 +48,14 @@ MORE = (
 )
 
 
-def one(data: bytes) -> None:
-    """Read `data` as a table, to the panel; all but a ForecastError is a finding."""
-    provider = atheris.FuzzedDataProvider(data)
-    text, table = TEXTS[provider.ConsumeIntInRange(0, 15)], TABLES[provider.ConsumeIntInRange(0, 15)]
-    PLACE.write_bytes(provider.ConsumeBytes(1 << 16))
+def one(data: bytes, place: Path) -> None:
+    """Read `data` as a table, from a file in `place`, to the panel; all but a ForecastError is a finding."""
+    choices = Choices(data)
+    text, table = TEXTS[choices.whole(0, len(TEXTS) - 1)], TABLES[choices.whole(0, len(TABLES) - 1)]
+    path = place / "t.csv"
+    path.write_bytes(choices.raw(1 << 16))
     try:
-        panel_of(str(PLACE), TextSettings(**text), TableSettings(**table))
+        panel_of(str(path), TextSettings(**text), TableSettings(**table))
     except ForecastError:
         return
 

@@ -1,8 +1,12 @@
 """One process of the fuzzer: note each input that raises what it must not, or takes too long, and go on."""
 
+import atexit
 import json
 import logging
+import os
+import shutil
 import sys
+import tempfile
 import time
 import traceback
 import warnings
@@ -28,6 +32,9 @@ def main() -> None:
         (folder / "corpus" / f"seed-{number:04d}").write_bytes(data)
     known = {(line["where"], line["kind"]) for line in _found(folder)}
     tried = 0
+    shared = "/dev/shm" if os.path.isdir("/dev/shm") else None  # no disk is worn out
+    place = Path(tempfile.mkdtemp(prefix="forecast-fuzz-", dir=shared))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
 
     def note(kind: str, what: str, where: str, data: bytes) -> None:
         if (where, kind) in known:
@@ -45,7 +52,7 @@ def main() -> None:
             (folder / "tried").write_text(str(tried))
         began = time.process_time()
         try:
-            one(data)
+            one(data, place)
         except Exception as error:
             note(type(error).__name__, str(error)[:120], _place(error), data)
         if time.process_time() - began > SLOW:

@@ -13,7 +13,7 @@ from forecast.errors import BadData, Unavailable, UsageError
 from forecast.series.calendar import Calendar, default_horizon, season_candidates
 from forecast.series.frequency import infer_calendar, parse_frequency
 from forecast.series.schema import CalendarSpec, TimeFormat
-from forecast.series.zones import Integers
+from forecast.series.zones import Integers, zone_of
 
 NAIVE = TimeFormat(kind="text", pattern="%Y-%m-%d %H:%M:%S")
 BERLIN = TimeFormat(kind="text", pattern="%Y-%m-%d %H:%M:%S", zone="Europe/Berlin")
@@ -265,6 +265,11 @@ class TestHolidays:
         with pytest.raises(UsageError, match="--holidays XQ: no such country"):
             self.flags("2024-05-01", "XQ")
 
+    def test_names_of_the_package_that_are_no_countries_are_usage_errors(self):
+        for name in ("HolidayBase", "list_supported_countries", "utils", "__doc__", "x" * 10_000_000):
+            with pytest.raises(UsageError, match="no such country"):
+                self.flags("2024-05-01", name)
+
     def test_unknown_subdivision_is_a_usage_error(self):
         with pytest.raises(UsageError, match="--holidays DE-XX: no such part"):
             self.flags("2024-05-01", "DE-XX")
@@ -297,3 +302,16 @@ def test_steps_have_no_usual_season_and_a_horizon_of_one_season():
     assert season_candidates(spec) == ()
     assert default_horizon(spec, (9,)) == 9
     assert default_horizon(spec, ()) == 10
+
+
+class TestZones:
+    @pytest.mark.parametrize(
+        "name", ["Europe/Berlim", "+99:99", "", "America", "../etc/passwd", "a\0b", "x" * 1_000_000]
+    )
+    def test_an_unknown_zone_is_a_usage_error(self, name):
+        with pytest.raises(UsageError, match="no such time zone"):
+            zone_of(name)
+
+    def test_the_nearest_zone_is_named(self):
+        with pytest.raises(UsageError, match="did you mean 'Europe/Berlin'"):
+            zone_of("Europe/Berlim")
