@@ -160,12 +160,11 @@ def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
 
 
 def _take_over_transactions(engine: sa.Engine, role: Role) -> None:
-    """Begin transactions ourselves: Python's driver leaves out CREATE TABLE, and what is read before the first row."""
+    """Begin transactions ourselves: Python's driver does so only before a row is changed, too late for CREATE TABLE."""
+    if role == "source":
 
-    @sa.event.listens_for(engine, "connect")
-    def leave_to_us(connection: Any, _: object) -> None:
-        connection.isolation_level = None
-        if role == "source":
+        @sa.event.listens_for(engine, "connect")
+        def forbid_changes(connection: Any, _: object) -> None:
             connection.execute("PRAGMA query_only = ON")
 
     @sa.event.listens_for(engine, "begin")

@@ -131,8 +131,8 @@ def _send_to_postgresql(connection: sa.Connection, target: Target, columns: pa.T
 
 
 def _csv(columns: pa.Table) -> Iterator[bytes]:
-    # all but NULL in quotes, so that an empty text is not taken for one
-    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="all_valid")
+    # text comes in quotes, also an empty one, and NULL without
+    options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
     for batch in columns.to_batches(CHUNK):
         held = io.BytesIO()
         pyarrow.csv.write_csv(batch, held, options)

@@ -109,13 +109,26 @@ def test_wrong_query_is_usage_and_a_missing_table_no_input(url, forecasts):
 
 
 @pytest.mark.parametrize(
-    "sql", ["DELETE FROM t", "DROP TABLE t", "INSERT INTO t VALUES ('a')", "SELECT 1; DELETE FROM t"]
+    "sql",
+    [
+        "DELETE FROM t",
+        "DROP TABLE t",
+        "INSERT INTO t VALUES ('a')",
+        "SELECT 1; DELETE FROM t",
+        "DELETE FROM t RETURNING x",
+    ],
 )
 def test_query_can_change_nothing(url, sql, rows):
     upsert(url, "t", pd.DataFrame({"x": ["b"]}), ["x"])
     with pytest.raises(ForecastError, match=r"source\."):
         read_query(url, sql)
     assert rows(url, "SELECT * FROM t") == [("b",)]
+
+
+def test_function_that_changes_something_is_refused(server):
+    server.execute("CREATE SEQUENCE s")
+    with pytest.raises(NoInput, match=r"source\.url: cannot execute nextval\(\) in a read-only transaction"):
+        read_query(server.url, "SELECT nextval('s')")
 
 
 def test_value_that_cannot_be_computed_is_bad_data(server):

@@ -33,6 +33,12 @@ def test_column_of_another_type_is_named(url, forecasts):
         upsert(url, "f", forecasts().assign(store=[1, 2, 3, 4]), KEYS)
 
 
+def test_column_without_any_value_fits_every_type(url, forecasts, rows):
+    upsert(url, "f", forecasts(), KEYS)
+    upsert(url, "f", forecasts().assign(lo_80=[None] * 4), KEYS)
+    assert rows(url, "SELECT COUNT(*), COUNT(lo_80) FROM f") == [(4, 0)]
+
+
 def test_zone_that_would_get_lost_is_refused(server, forecasts):
     upsert(server.url, "f", forecasts(), KEYS)
     with pytest.raises(BadData, match="column 'day' is of times without a zone, the forecasts have times with a zone"):

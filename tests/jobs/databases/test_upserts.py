@@ -102,6 +102,13 @@ def test_one_instant_is_one_key_whatever_its_zone_and_the_other_rows(url, rows):
     assert rows(url, "SELECT x FROM f ORDER BY at") == [(1,), (3,), (4,)]
 
 
+def test_sqlite_gets_times_as_text_that_sorts(tmp_path, rows):
+    url = f"sqlite:///{tmp_path}/f.db"
+    day, instant = pd.Timestamp("2024-01-31"), pd.Timestamp("2024-01-31 00:00:00.5", tz="Europe/Berlin")
+    upsert(url, "f", pd.DataFrame({"id": ["a"], "day": [day], "instant": [instant]}), ["id"])
+    assert rows(url, "SELECT day, instant FROM f") == [("2024-01-31 00:00:00", "2024-01-30 23:00:00.500000+00:00")]
+
+
 def test_both_passes_of_the_hour_that_clocks_repeat_are_kept(url):
     hours = pd.date_range("2024-10-27 00:00", periods=3, freq="h", tz="UTC").tz_convert("Europe/Berlin")
     upsert(url, "f", pd.DataFrame({"at": hours, "x": [1, 2, 3]}), ["at"])
@@ -169,7 +176,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 SQL_NAMES = st.sampled_from(["select", "a b", 'quo"te', "%s", ":x", "ΣΣ", "ß", "x;--", "'", "?", "order", "COPY"])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     table=NAMES.filter(lambda name: not name.lower().startswith("sqlite_")) | SQL_NAMES,
     columns=st.lists(NAMES | SQL_NAMES, min_size=2, max_size=4, unique_by=str.lower),
@@ -251,3 +258,15 @@ def test_killed_process_leaves_no_table_that_it_created(url, rows):
         child.send_signal(signal.SIGKILL)
     with pytest.raises(ForecastError, match=r"does not exist|no such table"):
         rows(url, "SELECT * FROM f")
+
+
+def test_two_upserts_of_the_same_rows_at_once_wait_for_each_other(url):
+    script = (
+        "import sys\nimport pandas as pd\nfrom forecast.jobs.databases import upsert\nsys.stdin.read()\n"
+        "frame = pd.DataFrame({'id': range(2000), 'x': 1.0})[:: int(sys.argv[2])]\n"
+        "for _ in range(5):\n    upsert(sys.argv[1], 'f', frame, ['id'])\n"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", script, url, way], stdin=subprocess.PIPE) for way in ("1", "-1")]
+    for one in both:
+        one.stdin.close()
+    assert [one.wait() for one in both] == [0, 0]
