@@ -23,7 +23,10 @@ from forecast.errors import ArtifactRefused, ForecastError
 from tests.faults._stores import VERSION, joblib_bytes, network_files, packed, plain_files, write_store
 
 PLACE = Path(tempfile.mkdtemp(prefix="forecast-fuzz-", dir="/dev/shm" if os.path.isdir("/dev/shm") else None))
-NAMES = ("config.json", "scaler.joblib", "model.safetensors", "history.safetensors", "calibration.safetensors")
+NAMES = (
+    *("config.json", "scaler.joblib", "model.safetensors", "history.safetensors", "calibration.safetensors"),
+    "base.safetensors",
+)
 PREDICT = 16  # of so many changed artifacts that are accepted one is made to forecast
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, -1, 2, 7, 12, 255, 1000, 99_999, 100_001, 2**31, 2**53, 2**63 - 1, -(2**63), 2**64),
