@@ -11,6 +11,7 @@ from forecast.artifacts.format import Arrays, artifact_hash, encode
 from forecast.models.shared.model import Shape
 from forecast.series.panel import Integers
 from forecast.series.schema import Schema
+from forecast.series.spans import most_lookback
 from forecast.training.fitting import Fitter, Start
 from forecast.training.inputs import numbers_in
 from forecast.training.members import build
@@ -33,7 +34,7 @@ def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> Start 
     """
     base, inputs = fitted.base, fitter.inputs
     candidates = [Candidate(**one.model_dump(include=set(Candidate.model_fields))) for one in _members(fitted)]
-    reason = _misfit(fitted, fitter, schema, len(candidates))
+    reason = _misfit(fitted, fitter, schema, candidates)
     if reason is not None or base is None:
         return reason or "it was saved without what a fit can go on from"
     own = numbers_in(fitted.history.ids, inputs.panel.ids)
@@ -51,9 +52,9 @@ def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> Start 
     return Start(candidates, weights, 1 + max(one.warm for one in _members(fitted)), digest)
 
 
-def _misfit(fitted: Fitted, fitter: Fitter, schema: Schema, networks: int) -> str | None:
-    config, settings, own = fitted.config, fitter.settings, fitted.settings()
-    if not networks:
+def _misfit(fitted: Fitted, fitter: Fitter, schema: Schema, candidates: list[Candidate]) -> str | None:
+    config, settings, own, networks = fitted.config, fitter.settings, fitted.settings(), len(candidates)
+    if not candidates:
         return "no network has a share in its forecasts"
     if config.table.model_dump(exclude=FREE) != schema.model_dump(exclude=FREE) or config.lags != fitter.inputs.lags:
         return "it reads tables in another way, or sees other seasons"
@@ -61,6 +62,8 @@ def _misfit(fitted: Fitted, fitter: Fitter, schema: Schema, networks: int) -> st
         return f"its horizon is {config.horizon}, not {fitter.inputs.horizon}"
     if settings.lookback not in (None, config.lookback):
         return f"its lookback is {config.lookback}, not {settings.lookback}"
+    if max(one.lookback for one in candidates) > most_lookback(int(fitter.inputs.panel.lengths.max())):
+        return "its lookback is longer than the series are now"
     if settings.members not in (None, networks):
         return f"it has {networks} networks, not {settings.members}"
     changed = [name for name in KEPT if getattr(own, name) != getattr(settings, name)]

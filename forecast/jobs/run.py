@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from forecast.artifacts.fitted import to_contents
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
-from forecast.errors import ForecastError
+from forecast.errors import ForecastError, Interrupted
 from forecast.forecaster import Forecaster, Forecasts
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
@@ -97,7 +97,7 @@ def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[No
             yield
     except BaseException as error:
         record.error = str(error).split("\n")[0]
-        record.exit_code = error.exit_code if isinstance(error, ForecastError) else 1
+        record.exit_code = error.exit_code if isinstance(error, ForecastError | Interrupted) else 1
         _finish(record, begun)
         try:
             ledger.add_run(record.as_of, record.exit_code, record.model_dump_json(), None, [])
@@ -202,6 +202,7 @@ class _Run:
             on_read=lambda lines: log.info("%s", "\n".join(lines)),
             on_step=self.on_step,
             checkpoints=checkpoints,
+            start=None if live is None else live.forecaster,
         )
         promoted, verdict = judge(forecaster, live, table)
         newest = self.store.empty if live is None else live.version == self.store.current()

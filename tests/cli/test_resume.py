@@ -3,7 +3,7 @@
 import json
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -69,6 +69,17 @@ def test_a_stopped_fit_is_resumed_to_the_same_artifact(
     assert "goes on from step" in resumed.err
     assert hash_of(store) == hash_of(whole)
     assert not (store / ".resume").exists()
+
+
+def test_a_signal_passes_by_who_catches_every_exception(
+    forecast: Command, passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def careless(*arguments: object) -> None:
+        with suppress(Exception):
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr("forecast.forecaster.infer_schema", careless)
+    assert forecast("fit", passengers, "--artifact", tmp_path / "s").code == 143
 
 
 def test_a_resumed_fit_trains_only_what_was_left(forecast: Command, passengers: Path, tmp_path: Path) -> None:

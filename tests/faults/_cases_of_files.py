@@ -18,7 +18,10 @@ import numpy as np
 from forecast.artifacts.store import Store
 from tests.faults._stores import VERSION, Case, joblib_bytes, plain_files, signed, tensors, with_file, write_store
 
-NAMES = ("config.json", "scaler.joblib", "model.safetensors", "history.safetensors", "calibration.safetensors")
+NAMES = (
+    *("config.json", "scaler.joblib", "model.safetensors", "history.safetensors", "calibration.safetensors"),
+    "base.safetensors",
+)
 MARK = "/tmp/forecast-hostile-ran"  # what every payload would create
 
 

@@ -313,6 +313,13 @@ def _mixtures() -> Iterator[Case]:
             place, {name: data for name, data in plain_files().items() if name != "calibration.safetensors"}
         ),
     )
+    for name, changes in {
+        "no word on how far it was seen": {"until": None},
+        "how far too few series were seen": {"until": lambda array: array[:-1]},
+        "how far it was seen in another type": {"until": lambda array: array.astype(np.float64)},
+        "a network too many": {"7/a": lambda array: np.zeros(1, np.float32)},
+    }.items():
+        yield Case(f"base: {name}", _arrays("base.safetensors", changes))
     yield Case(
         "weights: none of a network",
         lambda place: write_store(place, {**network_files(), "model.safetensors": packed({})}),

@@ -20,7 +20,10 @@ from forecast.errors import ForecastError
 from tests.faults._choices import Choices
 from tests.faults._stores import VERSION, joblib_bytes, network_files, packed, plain_files, write_store
 
-NAMES = ("config.json", "scaler.joblib", "model.safetensors", "history.safetensors", "calibration.safetensors")
+NAMES = (
+    *("config.json", "scaler.joblib", "model.safetensors", "history.safetensors", "calibration.safetensors"),
+    "base.safetensors",
+)
 PREDICT = 16  # of so many changed artifacts that are accepted one is made to forecast
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, -1, 2, 7, 12, 255, 1000, 99_999, 100_001, 2**31, 2**53, 2**63 - 1, -(2**63), 2**64),

@@ -1,6 +1,5 @@
 """Stop fits by SIGTERM at random instants, resume them, and compare with fits that nothing stopped."""
 
-import json
 import shutil
 import signal
 import subprocess
@@ -20,8 +19,8 @@ SMALL = ("-p", "hidden_size=8")
 FITS = {
     "one": ("--model", "gru", "--members", "1", "--steps", "400", "-p", "hidden_size=8", "-p", "dropout=0.2"),
     "auto": ("--horizon", "6", "--lookback", "12", *SMALL),
-    "jobs": ("--model", "segrnn", "--members", "4", "--jobs", "2", "--steps", "1500", *SMALL, "-p", "dropout=0.2"),
-    "budget": ("--horizon", "6", "--budget", "8", *SMALL),
+    "jobs": ("--model", "segrnn", "--members", "4", "--jobs", "2", "--steps", "700", *SMALL, "-p", "dropout=0.2"),
+    "budget": ("--horizon", "6", "--budget", "6", *SMALL),
 }
 STOPPED = (143, -signal.SIGTERM)  # the latter before the command has begun to listen
 PATIENCE = 20.0  # seconds that a stop may take; what was started in other processes is gone 5 s later
@@ -138,6 +137,4 @@ def _run(words: list[str]) -> None:
 
 
 def _hash(store: Path) -> str:
-    words = [sys.executable, "-m", "forecast", "inspect", "--artifact", str(store), "--json"]
-    found: str = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)["hash"]
-    return found
+    return Store(store).load()[1].hash
