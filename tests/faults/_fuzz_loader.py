@@ -18,7 +18,16 @@ from forecast.artifacts.manifest import dump_manifest, load_manifest
 from forecast.artifacts.store import Store
 from forecast.errors import ForecastError
 from tests.faults._choices import Choices
-from tests.faults._stores import VERSION, joblib_bytes, network_files, packed, plain_files, write_store
+from tests.faults._stores import (
+    VERSION,
+    joblib_bytes,
+    network_files,
+    packed,
+    passengers,
+    plain_files,
+    shops,
+    write_store,
+)
 
 NAMES = ("config.json", "scaler.joblib", "model.safetensors", "history.safetensors", "calibration.safetensors")
 PREDICT = 16  # of so many changed artifacts that are accepted one is made to forecast
@@ -136,6 +145,7 @@ def _load(files: dict[str, bytes], choices: Choices, place: Path) -> None:
     forecaster.describe()
     if choices.whole(0, PREDICT - 1) == PREDICT // 2:
         forecaster.predict()
+        forecaster.predict(shops() if len(forecaster.fitted_.history) > 1 else passengers())
 
 
 def _change(tree: Any, choices: Choices) -> None:
