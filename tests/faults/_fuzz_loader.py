@@ -19,6 +19,7 @@ from forecast.artifacts.store import Store
 from forecast.errors import ForecastError
 from tests.faults._choices import Choices
 from tests.faults._stores import (
+    NAMES,
     VERSION,
     joblib_bytes,
     network_files,
@@ -29,7 +30,6 @@ from tests.faults._stores import (
     write_store,
 )
 
-NAMES = ("config.json", "scaler.joblib", "model.safetensors", "history.safetensors", "calibration.safetensors")
 PREDICT = 16  # of so many changed artifacts that are accepted one is made to forecast
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, -1, 2, 7, 12, 255, 1000, 99_999, 100_001, 2**31, 2**53, 2**63 - 1, -(2**63), 2**64),
@@ -42,7 +42,7 @@ VALUES: list[Any] = [
 def one(data: bytes, place: Path) -> None:
     """Give the loader what `data` says, in a store at `place`; all but a ForecastError is a finding."""
     choices = Choices(data)
-    kind = choices.whole(0, 9)
+    kind = choices.whole(0, len(_KINDS) - 1)
     try:
         _KINDS[kind](choices, place)
     except ForecastError:
@@ -58,7 +58,7 @@ def seeds() -> list[bytes]:
         found += [files[name] + bytes([network, 2 + at]) for at, name in enumerate(NAMES)]
     found.append(f"{VERSION} {'0' * 64}\n".encode() + bytes([1]))
     chance = random.Random(0)
-    found += [chance.randbytes(chance.randint(4, 60)) + bytes([kind]) for kind in (7, 8, 9) for _ in range(20)]
+    found += [chance.randbytes(chance.randint(4, 60)) + bytes([kind]) for kind in (8, 9, 10) for _ in range(20)]
     return found
 
 
@@ -109,7 +109,7 @@ def _values(choices: Choices, place: Path) -> None:
 def _arrays(choices: Choices, place: Path) -> None:
     """Change arrays of the weights, the history or the calibration: types, shapes, values, names."""
     files = dict(network_files() if choices.flag() else plain_files())
-    name = NAMES[choices.whole(2, 4)]
+    name = NAMES[choices.whole(2, len(NAMES) - 1)]
     arrays = load_tensors(files[name])
     for _ in range(choices.whole(1, 3)):
         keys = sorted(arrays) or [""]
@@ -177,4 +177,4 @@ def _change(tree: Any, choices: Choices) -> None:
         return
 
 
-_KINDS = [_manifest, _pointer, *(_raw(at) for at in range(5)), _patched, _values, _arrays]
+_KINDS = [_manifest, _pointer, *(_raw(at) for at in range(len(NAMES))), _patched, _values, _arrays]

@@ -21,6 +21,11 @@ from forecast.series.synthetic import synthesize
 
 VERSION = "v-20300101T000000.000000Z-0123abcd"
 DATA = Path(__file__).parents[2] / "data"
+NAMES = (
+    "config.json",
+    "scaler.joblib",
+    *(f"{name}.safetensors" for name in ("model", "history", "calibration", "base")),
+)
 TYPES = {"bool": "BOOL", "uint8": "U8", "int32": "I32", "int64": "I64", "float32": "F32", "float64": "F64"}
 
 
