@@ -16,12 +16,18 @@ from typing import Any
 import numpy as np
 
 from forecast.artifacts.store import Store
-from tests.faults._stores import VERSION, Case, joblib_bytes, plain_files, signed, tensors, with_file, write_store
-
-NAMES = (
-    *("config.json", "scaler.joblib", "model.safetensors", "history.safetensors", "calibration.safetensors"),
-    "base.safetensors",
+from tests.faults._stores import (
+    NAMES,
+    VERSION,
+    Case,
+    joblib_bytes,
+    plain_files,
+    signed,
+    tensors,
+    with_file,
+    write_store,
 )
+
 MARK = "/tmp/forecast-hostile-ran"  # what every payload would create
 
 

@@ -314,12 +314,21 @@ def _mixtures() -> Iterator[Case]:
         ),
     )
     for name, changes in {
-        "no word on how far it was seen": {"until": None},
-        "how far too few series were seen": {"until": lambda array: array[:-1]},
-        "how far it was seen in another type": {"until": lambda array: array.astype(np.float64)},
-        "a network too many": {"7/a": lambda array: np.zeros(1, np.float32)},
+        "weights of another shape": {"0/decoder.direct.weight": lambda array: array.T.copy()},
+        "weights that are NaN": {"0/decoder.direct.weight": _put(nan, (0, 0))},
+        "weights of 64 bits": {"0/decoder.direct.weight": lambda array: array.astype(np.float64)},
+        "weights too few": {"0/decoder.direct.weight": None},
+        "weights for a network called 99": {"99/a": lambda array: array},
+        "ends of too few series": {"until": lambda array: array[:-1]},
+        "ends that are no whole numbers": {"until": lambda array: array.astype(np.float32)},
+        "no ends": {"until": None},
     }.items():
         yield Case(f"base: {name}", _arrays("base.safetensors", changes))
+    yield Case(
+        "base: ends at 2**63",
+        _arrays("base.safetensors", {"until": _put(2**63 - 1, slice(None))}),
+        harmless="a later fit compares them, and goes on from the base or does not",
+    )
     yield Case(
         "weights: none of a network",
         lambda place: write_store(place, {**network_files(), "model.safetensors": packed({})}),

@@ -18,12 +18,18 @@ from forecast.artifacts.manifest import dump_manifest, load_manifest
 from forecast.artifacts.store import Store
 from forecast.errors import ForecastError
 from tests.faults._choices import Choices
-from tests.faults._stores import VERSION, joblib_bytes, network_files, packed, plain_files, write_store
-
-NAMES = (
-    *("config.json", "scaler.joblib", "model.safetensors", "history.safetensors", "calibration.safetensors"),
-    "base.safetensors",
+from tests.faults._stores import (
+    NAMES,
+    VERSION,
+    joblib_bytes,
+    network_files,
+    packed,
+    passengers,
+    plain_files,
+    shops,
+    write_store,
 )
+
 PREDICT = 16  # of so many changed artifacts that are accepted one is made to forecast
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, -1, 2, 7, 12, 255, 1000, 99_999, 100_001, 2**31, 2**53, 2**63 - 1, -(2**63), 2**64),
@@ -36,7 +42,7 @@ VALUES: list[Any] = [
 def one(data: bytes, place: Path) -> None:
     """Give the loader what `data` says, in a store at `place`; all but a ForecastError is a finding."""
     choices = Choices(data)
-    kind = choices.whole(0, 9)
+    kind = choices.whole(0, len(_KINDS) - 1)
     try:
         _KINDS[kind](choices, place)
     except ForecastError:
@@ -52,7 +58,7 @@ def seeds() -> list[bytes]:
         found += [files[name] + bytes([network, 2 + at]) for at, name in enumerate(NAMES)]
     found.append(f"{VERSION} {'0' * 64}\n".encode() + bytes([1]))
     chance = random.Random(0)
-    found += [chance.randbytes(chance.randint(4, 60)) + bytes([kind]) for kind in (7, 8, 9) for _ in range(20)]
+    found += [chance.randbytes(chance.randint(4, 60)) + bytes([kind]) for kind in (8, 9, 10) for _ in range(20)]
     return found
 
 
@@ -103,7 +109,7 @@ def _values(choices: Choices, place: Path) -> None:
 def _arrays(choices: Choices, place: Path) -> None:
     """Change arrays of the weights, the history or the calibration: types, shapes, values, names."""
     files = dict(network_files() if choices.flag() else plain_files())
-    name = NAMES[choices.whole(2, 4)]
+    name = NAMES[choices.whole(2, len(NAMES) - 1)]
     arrays = load_tensors(files[name])
     for _ in range(choices.whole(1, 3)):
         keys = sorted(arrays) or [""]
@@ -139,6 +145,7 @@ def _load(files: dict[str, bytes], choices: Choices, place: Path) -> None:
     forecaster.describe()
     if choices.whole(0, PREDICT - 1) == PREDICT // 2:
         forecaster.predict()
+        forecaster.predict(shops() if len(forecaster.fitted_.history) > 1 else passengers())
 
 
 def _change(tree: Any, choices: Choices) -> None:
@@ -170,4 +177,4 @@ def _change(tree: Any, choices: Choices) -> None:
         return
 
 
-_KINDS = [_manifest, _pointer, *(_raw(at) for at in range(5)), _patched, _values, _arrays]
+_KINDS = [_manifest, _pointer, *(_raw(at) for at in range(len(NAMES))), _patched, _values, _arrays]

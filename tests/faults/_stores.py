@@ -21,6 +21,11 @@ from forecast.series.synthetic import synthesize
 
 VERSION = "v-20300101T000000.000000Z-0123abcd"
 DATA = Path(__file__).parents[2] / "data"
+NAMES = (
+    "config.json",
+    "scaler.joblib",
+    *(f"{name}.safetensors" for name in ("model", "history", "calibration", "base")),
+)
 TYPES = {"bool": "BOOL", "uint8": "U8", "int32": "I32", "int64": "I64", "float32": "F32", "float64": "F64"}
 
 
@@ -68,20 +73,32 @@ def signed(files: Mapping[str, bytes]) -> bytes:
 
 
 @cache
-def plain_files() -> dict[str, bytes]:
-    """The files of a baseline that forecasts the monthly sample."""
-    return encode(to_contents(Forecaster(model="last").fit(pd.read_csv(DATA / "air_passengers.csv")).fitted_))
+def passengers() -> pd.DataFrame:
+    """The monthly sample."""
+    return pd.read_csv(DATA / "air_passengers.csv")
 
 
 @cache
-def network_files() -> dict[str, bytes]:
-    """The files of a small network that forecasts three shops, with numbers and categories beside the target."""
+def shops() -> pd.DataFrame:
+    """Three shops, with numbers and categories beside the target."""
     frame = synthesize("seasonal", series=3, length=60, seed=3).rename(columns={"series": "shop", "value": "units"})
     day = frame.groupby("shop").cumcount()
     frame["day"] = (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).dt.strftime("%Y-%m-%d")
     frame["weekend"] = np.where(day % 7 > 4, "yes", "no")
     frame["price"] = 10 + (day * 7 % 11) / 10
     frame["size"] = frame["shop"].map({"s001": "small", "s002": "large", "s003": "small"})
+    return frame[["shop", "day", "units", "weekend", "price", "size"]]
+
+
+@cache
+def plain_files() -> dict[str, bytes]:
+    """The files of a baseline that forecasts the monthly sample."""
+    return encode(to_contents(Forecaster(model="last").fit(passengers()).fitted_))
+
+
+@cache
+def network_files() -> dict[str, bytes]:
+    """The files of a small network that forecasts three shops."""
     model = Forecaster(
         model="gru",
         params={"hidden_size": 4},
@@ -94,7 +111,7 @@ def network_files() -> dict[str, bytes]:
         past=("weekend", "price"),
         static=("size",),
     )
-    return encode(to_contents(model.fit(frame[["shop", "day", "units", "weekend", "price", "size"]]).fitted_))
+    return encode(to_contents(model.fit(shops()).fitted_))
 
 
 def tensors(header: Any, payload: bytes = b"") -> bytes:

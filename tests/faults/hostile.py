@@ -24,7 +24,7 @@ from tests.faults._cases_of_files import MARK
 from tests.faults._stores import Case, network_files, plain_files, write_store
 
 SECONDS, MEGABYTES = 5.0, 1024
-PATIENCE = 60  # seconds after which a child is killed
+PATIENCE = 60  # seconds on the clock after which a child is killed
 ROOM = 4 << 30  # bytes that a child may ask for
 WATCHED = (
     *("exec", "compile", "import", "open", "pickle.find_class", "marshal.load", "marshal.loads", "code.__new__"),
@@ -48,6 +48,7 @@ class Outcome:
     Attributes
     ----------
     end : refused, accepted, the name of another error, or killed
+    seconds : of processor time, whatever else the machine does; one that only waits is killed
     where : load or predict
     events : what it did that loading does not do
     """
@@ -127,7 +128,7 @@ def _watched(name: str, place: Path) -> Outcome:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
     outcome.events.clear()
-    before, began = _status("VmRSS"), time.monotonic()
+    before, began = _status("VmRSS"), time.process_time()
     outcome.where = "load"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -144,7 +145,7 @@ def _watched(name: str, place: Path) -> Outcome:
             outcome.end, outcome.message, outcome.code = type(error).__name__, str(error)[:500], error.exit_code
         except Exception as error:
             outcome.end, outcome.message = type(error).__name__, str(error)[:500]
-    outcome.seconds = time.monotonic() - began
+    outcome.seconds = time.process_time() - began
     outcome.megabytes = (_status("VmHWM") - before) / 1024
     watching = False
     return outcome

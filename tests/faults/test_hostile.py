@@ -1,5 +1,8 @@
 """A sample of the campaigns against hostile artifacts, random changes and random tables; each runs alone for longer."""
 
+import hashlib
+import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -8,10 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forecast import Forecaster
+from forecast.artifacts.resume import Checkpoint
 from forecast.errors import ArtifactRefused
 from tests.faults import _fuzz_loader, _fuzz_table, tables
 from tests.faults._cases import all_cases
-from tests.faults._stores import Case
+from tests.faults._cases_of_files import Runs
+from tests.faults._stores import Case, tensors
 from tests.faults._tables import Sample, samples
 from tests.faults.hostile import run, warm_up
 
@@ -72,7 +77,7 @@ def test_what_a_payload_does_is_seen(tmp_path: Path) -> None:
 
 
 @some
-@given(st.binary(min_size=2, max_size=60), st.sampled_from([7, 8, 9]))
+@given(st.binary(min_size=2, max_size=60), st.sampled_from([8, 9, 10]))
 def test_changed_artifacts_are_read_or_refused(tmp_path: Path, data: bytes, kind: int) -> None:
     _fuzz_loader.one(data + bytes([kind]), tmp_path)
 
@@ -100,3 +105,27 @@ def test_random_tables_are_forecast_or_refused(tmp_path: Path, sample: Sample) -
 def test_what_broke_once_breaks_no_more(tmp_path: Path, path: Path) -> None:
     target = _fuzz_loader if path.parent.name == "loader" else _fuzz_table
     target.one(path.read_bytes(), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "kind", ["a pickle", "a link", "a named pipe", "a folder", "endless lists", "a pickle for arrays"]
+)
+def test_hostile_checkpoints_are_not_used(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "states" / "plan"
+    path.parent.mkdir()
+    if kind == "a link":
+        path.symlink_to("/etc/passwd")
+    elif kind == "a named pipe":
+        os.mkfifo(path)
+    elif kind == "a folder":
+        path.mkdir()
+    else:
+        pickled = pickle.dumps(Runs(os.mkdir, str(tmp_path / "ran")))
+        facts = {"a pickle": pickled, "endless lists": b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"}.get(
+            kind, b"{}"
+        )
+        body = facts + (pickled if kind == "a pickle for arrays" else tensors({}))
+        path.write_bytes(f"{hashlib.sha256(body).hexdigest()} {len(facts)}\n".encode() + body)
+    assert Checkpoint(path.parent, resume=True).read("plan") is None
+    assert "is not used" in caplog.text
+    assert not (tmp_path / "ran").exists()
