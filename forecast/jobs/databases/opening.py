@@ -104,9 +104,9 @@ def _parsed(url: str, role: Role) -> sa.URL:
     scheme = DRIVERS.get(dialect, scheme)
     unclear = UsageError(
         f"{role}.url cannot be read; the port must be a number, and in a user or password write "
-        "%40 for @, %3A for :, %2F for / and %25 for %"
+        "%40 for @, %3A for :, %2F for /, %3F for ? and %25 for %"
     )
-    if dialect != "sqlite" and rest.count("@") > 1:
+    if dialect != "sqlite" and (rest.count("@") > 1 or "@" in rest.partition("?")[2]):
         raise unclear
     try:
         parsed = sa.make_url(f"{scheme}://{rest}")

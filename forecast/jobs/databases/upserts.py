@@ -3,6 +3,7 @@
 import io
 import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from typing import Any
 
 import pandas as pd
@@ -96,10 +97,9 @@ def _statement(target: Target, names: Sequence[str], keys: Sequence[str], rows: 
 def _send_to_sqlite(connection: sa.Connection, target: Target, columns: pa.Table, keys: Sequence[str]) -> None:
     names = columns.column_names
     statement = _statement(target, names, keys, f"VALUES ({', '.join('?' * len(names))})")
-    cursor: Any = connection.connection.cursor()
-    for batch in columns.to_batches(CHUNK):
-        cursor.executemany(statement, zip(*map(_sqlite_values, batch.columns), strict=True))
-    cursor.close()
+    with closing(_cursor(connection)) as cursor:
+        for batch in columns.to_batches(CHUNK):
+            cursor.executemany(statement, zip(*map(_sqlite_values, batch.columns), strict=True))
 
 
 def _sqlite_values(column: pa.Array) -> list[Any]:
@@ -119,15 +119,19 @@ def _send_to_postgresql(connection: sa.Connection, target: Target, columns: pa.T
     waiting = f"forecast_{secrets.token_hex(8)}"  # a temporary table goes before another one of its name
     source = f"SELECT {names} FROM {target.quoted} WITH NO DATA"
     run(connection, f"CREATE TEMPORARY TABLE {waiting} ON COMMIT DROP AS {source}")
-    cursor: Any = connection.connection.cursor()
-    with cursor.copy(f"COPY {waiting} ({names}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')") as copy:
+    into = f"COPY {waiting} ({names}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
+    with closing(_cursor(connection)) as cursor, cursor.copy(into) as copy:
         for piece in _csv(columns):
             copy.write(piece)
-    cursor.close()
     # in order, so that two runs at once cannot each wait for a row of the other
     order = ", ".join(map(quoted, keys))
     rows = f"SELECT {names} FROM {waiting} ORDER BY {order}"
     run(connection, _statement(target, columns.column_names, keys, rows))
+
+
+def _cursor(connection: sa.Connection) -> Any:
+    """A cursor of the driver, which alone takes rows one by one and knows COPY."""
+    return connection.connection.cursor()
 
 
 def _csv(columns: pa.Table) -> Iterator[bytes]:

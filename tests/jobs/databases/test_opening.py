@@ -1,6 +1,7 @@
 """Databases by their URL: transactions, files and servers that fail, and passwords that nobody sees."""
 
 import os
+import re
 import resource
 import sqlite3
 import subprocess
@@ -11,6 +12,8 @@ from urllib.parse import quote
 
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from forecast.errors import BadData, Busy, CannotCreate, NoInput, StorageFailure, Unavailable, UsageError
 from forecast.jobs.databases import connect, opening, read_query, upsert
@@ -205,6 +208,19 @@ def test_no_message_shows_a_password(url, call, key):
         call(url)
     assert str(caught.value).startswith(key)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    password=st.text(st.sampled_from("abXY019@:/?#%&=+ ;[]'\"\\é"), min_size=6, max_size=14),
+    form=st.sampled_from(["me:{}@127.0.0.1:1/db", "me:{}@127.0.0.1:1", "127.0.0.1:1/db?password={}"]),
+    escape=st.booleans(),
+)
+def test_no_part_of_any_password_is_shown_even_where_its_url_is_wrong(password, form, escape):
+    with pytest.raises((UsageError, Unavailable)) as caught:
+        read_query("postgresql://" + form.format(quote(password, "") if escape else password), "SELECT 1")
+    for part in [password, quote(password, ""), *re.split(r"\W", password)]:
+        assert len(part) < 4 or part not in str(caught.value)
 
 
 def test_password_in_a_message_of_the_server_is_hidden(server):
