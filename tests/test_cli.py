@@ -219,17 +219,6 @@ def test_a_longer_horizon_names_the_refit(forecast: Run, store: Path) -> None:
     assert forecast("predict", "--artifact", store, "--origin", "1960-01").code == 2
 
 
-def test_a_column_without_values_is_skipped_and_named(forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path) -> None:
-    wide = panel_frame.pivot(index="day", columns="shop", values="units").reset_index()
-    path = write(tmp_path / "w.csv", wide.assign(s002=None))
-    fitted = forecast("fit", path, "--artifact", tmp_path / "s", "--horizon", 3, *QUICK)
-    assert fitted.code == 3
-    assert "s002" in fitted.err
-    found = forecast("predict", "--artifact", tmp_path / "s")
-    assert found.code == 3
-    assert set(found.frame["series"]) == {"s001", "s003", "s004"}
-
-
 def test_stdin_synthetic_tables_and_inspect(forecast: Run, passengers: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "forecast", "inspect", "-", "--json"],
@@ -330,18 +319,6 @@ def test_a_held_store_is_busy_and_readers_are_not(forecast: Run, passengers: Pat
         assert forecast("predict", "--artifact", store).code == 0
 
 
-def test_a_damaged_artifact_is_refused(forecast: Run, passengers: Path, tmp_path: Path) -> None:
-    store = tmp_path / "s"
-    forecast("fit", passengers, "--artifact", store, *QUICK)
-    weights = next(store.glob("v-*/model.safetensors"))
-    data = bytearray(weights.read_bytes())
-    data[-1] ^= 1
-    weights.write_bytes(data)
-    ran = forecast("predict", "--artifact", store)
-    assert ran.code == 76
-    assert "model.safetensors" in ran.err
-
-
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_training_and_leaves_the_live_version(
     passengers: Path, tmp_path: Path, number: int, code: int
@@ -430,21 +407,6 @@ def test_what_cannot_be_learned_is_refused_and_what_hardly_was_is_said(
     assert short.code == 0
     assert "larger --budget" in short.err
     assert forecast("predict", "--artifact", tmp_path / "s", "--min", 60, "--max", 50).code == 2
-
-
-def test_ids_that_lost_their_zeros_are_noticed(forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path) -> None:
-    numbered = panel_frame[["shop", "day", "units"]].assign(shop=panel_frame["shop"].str[1:])
-    forecast(
-        "fit", write(tmp_path / "a.csv", numbered), "--artifact", tmp_path / "s", "--id", "shop", "--horizon", 2, *QUICK
-    )
-    found = forecast(
-        "predict",
-        write(tmp_path / "b.csv", numbered.assign(shop=numbered["shop"].str[2:])),
-        "--artifact",
-        tmp_path / "s",
-    )
-    assert found.code == 0
-    assert "without their leading zeros" in found.err
 
 
 def test_joint_intervals_are_wider_and_hold_the_same_point(forecast: Run, store: Path) -> None:

@@ -78,7 +78,7 @@ def _run() -> int:
     """Run the command line; its exit code."""
     code = 1
     try:
-        result = cli.main(standalone_mode=False, obj=time.monotonic())
+        result = cli.main(prog_name="forecast", standalone_mode=False, obj=time.monotonic())
         sys.stdout.flush()
         code = result if isinstance(result, int) else 0
     except BrokenPipeError:  # the reader, such as head, has enough

@@ -45,19 +45,18 @@ def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_parquet(path)]
     if not files:
         raise NoInput(f"{folder} is a folder without Parquet files; give a file, or a folder that holds some")
-    require_memory(_size_in_memory([pyarrow.parquet.read_metadata(path) for path in files]), name)
+    found = [_metadata(path, name) for path in files]
+    require_memory(_size_in_memory(found), name)
+    schemas = [one.schema.to_arrow_schema() for one in found]
     keys = [[part.split("=")[0] for part in path.relative_to(folder).parts[:-1] if "=" in part] for path in files]
-    first = pyarrow.parquet.read_schema(files[0]).names
-    for path, parts in zip(files, keys, strict=True):
-        names = pyarrow.parquet.read_schema(path).names
-        if sorted(names) != sorted(first) or parts != keys[0]:
-            odd = sorted(set(names) ^ set(first)) or parts
+    for path, parts, schema in zip(files, keys, schemas, strict=True):
+        if sorted(schema.names) != sorted(schemas[0].names) or parts != keys[0]:
+            odd = sorted(set(schema.names) ^ set(schemas[0].names)) or parts
             raise BadData(f"{name}: {path.name} and {files[0].name} differ in columns {listed(odd)}; give one table")
     # text, so that an id 007 in a folder's name stays one
     hive = pyarrow.dataset.HivePartitioning(pa.schema([(key, pa.string()) for key in keys[0]]))
 
     def scan() -> Any:
-        schemas = [pyarrow.parquet.read_schema(path) for path in files]
         return pyarrow.dataset.dataset(
             [str(path) for path in files],
             schema=pa.unify_schemas([*schemas, hive.schema], promote_options="permissive"),
@@ -67,6 +66,14 @@ def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
         )
 
     return _from_arrow(scan, name)
+
+
+def _metadata(path: Path, name: str) -> Any:
+    """What a file says of itself."""
+    try:
+        return pyarrow.parquet.read_metadata(path)
+    except (pa.ArrowException, OSError) as error:
+        raise BadData(f"{name}: {path.name} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
 
 
 def _size_in_memory(found: list[Any]) -> int:

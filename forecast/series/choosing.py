@@ -11,7 +11,7 @@ from forecast.errors import BadData, UsageError
 from forecast.series import patterns
 from forecast.series.schema import Schema
 from forecast.series.table import Table
-from forecast.series.zones import Flags
+from forecast.series.zones import Flags, Integers
 from forecast.settings import TableSettings
 
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
@@ -23,12 +23,13 @@ WHOLE_NUMBER = re.compile(r"\d")
 
 @dataclass(frozen=True)
 class Texts:
-    """The different values of a time column as text, and which of them each row has."""
+    """The different values of a time column as text, which of them each row has, and its series where that is known."""
 
     table: Table
     column: str
     codes: NDArray[np.intp]
     unique: list[str]
+    series: Integers | None = None
 
     def place(self, value: int) -> str:
         """Say where the first row with this value stands."""
@@ -139,6 +140,7 @@ def _day_or_month_first(texts: Texts, fitting: list[patterns.Fields]) -> pattern
             raise BadData(f"{place}: '{text}' does not exist as a date and time; correct it, or pass --date-format")
         place, text = texts.first_place(~fitting[0].real)
         raise BadData(f"{place}: '{text}' has the month first, other rows have the day first; write all the same way")
-    ways = "day-month or month-day" if len(real) == 2 else "day, month and year in several orders"
+    years_last = all(re.search("%[yY]$", fields.pattern) for fields in real)
+    ways = "day-month or month-day" if years_last else "day, month and year in several orders"
     options = " or ".join(f"--date-format '{fields.pattern.replace('%-', '%')}'" for fields in real)
     raise BadData(f"{texts.place(0)}: '{texts.unique[0]}' can be {ways}, and no row decides; pass {options}")

@@ -223,6 +223,8 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         series = settings.target or tuple(column for column in others if column in taken)
         all_columns, ids = not settings.target, ("series",)
         codes = np.zeros(len(times.instants), np.int64)
+    if times.open is not None:
+        times = parse_times(table, time, settings, codes)
     used = {*ids, target, *series}
     calendar = infer_calendar(
         times.instants,

@@ -12,6 +12,7 @@ import pyarrow as pa
 from forecast.errors import BadData
 from forecast.series import patterns
 from forecast.series.choosing import CLOCK_ONLY, Texts, choose_pattern
+from forecast.series.clockchange import told_by_order
 from forecast.series.epochs import (
     DAY_NUMBERS,
     EPOCH_DAY,
@@ -44,13 +45,18 @@ class ParsedTimes:
     ----------
     instants : [rows], seconds since 1970-01-01: UTC where `format.zone` is set, else by the wall clock; or steps
     format : how the column is written
+    open : [rows], readings that come twice where the clock changes, and are open until the series are known; None
+        where there are none
     """
 
     instants: Integers
     format: TimeFormat
+    open: Flags | None = None
 
 
-def parse_times(table: Table, column: str, settings: TableSettings | Schema) -> ParsedTimes:
+def parse_times(
+    table: Table, column: str, settings: TableSettings | Schema, series: Integers | None = None
+) -> ParsedTimes:
     """Read the time column of a table.
 
     Parameters
@@ -58,6 +64,7 @@ def parse_times(table: Table, column: str, settings: TableSettings | Schema) -> 
     table : the table
     column : name of its time column
     settings : at fit the settings; later the schema, whose format of times is then tried first
+    series : [rows], which series each row belongs to; None before that is known
 
     Raises
     ------
@@ -70,12 +77,12 @@ def parse_times(table: Table, column: str, settings: TableSettings | Schema) -> 
         raise BadData(f"{table.name}: column '{column}' has no rows")
     _refuse_blank(table, column, values.isna())
     if not _is_text(values) and not pd.api.types.is_numeric_dtype(values.dtype):
-        parsed = _typed(table, column, values, settings)
+        parsed = _typed(table, column, values, settings, series)
     else:
         codes, unique = pd.factorize(values)
         texts = _strings(unique)
         _refuse_blank(table, column, np.array([text == "" for text in texts])[codes])
-        parsed = _texts(Texts(table, column, codes, texts), settings)
+        parsed = _texts(Texts(table, column, codes, texts, series), settings)
     if isinstance(settings, Schema):
         _check_same(table, column, parsed.format, settings.time_format)
     return parsed
@@ -155,16 +162,31 @@ def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
 
 def _localized(texts: Texts, wall: Integers, time_format: TimeFormat, settings: TableSettings | Schema) -> ParsedTimes:
     """Turn readings of a wall clock into instants of the zone that `time_format` names, if any."""
-    instants, unclear = instants_at(wall, time_format.zone, "later" if settings.dst == "later" else "earlier")
-    if unclear.any() and settings.dst == "error":
-        place, text = texts.first_place(unclear)
-        shown = wall_clock(instants, time_format.zone)[unclear] == wall[unclear]
-        trouble = "comes twice" if shown.all() else "does not exist" if not shown.any() else "is not clear"
+    zone, codes = time_format.zone, texts.codes
+    chosen, unclear = instants_at(wall, zone, "later" if settings.dst == "later" else "earlier")
+    instants, doubtful = chosen[codes], unclear[codes]
+    if not doubtful.any():
+        return ParsedTimes(instants, time_format)
+    twice = unclear & (wall_clock(chosen, zone) == wall)
+    known = np.zeros(len(codes), np.int64) if texts.series is None else texts.series
+    settled, later = told_by_order(known, wall[codes], twice[codes])
+    early, late = (instants_at(wall, zone, dst)[0][codes] for dst in ("earlier", "later"))
+    instants = np.where(settled, np.where(later, late, early), instants)
+    doubtful &= ~settled
+    # what comes in several rows may be told by their order once it is known which series they belong to
+    wait = doubtful & (twice & (np.bincount(codes) > 1))[codes] & (texts.series is None)
+    doubtful &= ~wait
+    if doubtful.any() and settings.dst == "error":
+        row = int(np.argmax(doubtful))
+        trouble = "comes twice" if twice[codes[row]] else "does not exist"
         raise BadData(
-            f"{place}: '{text}' {trouble} in {time_format.zone}, where the clock changes; pass --dst earlier or "
-            "--dst later"
+            f"{texts.table.place(row, texts.column)}: '{texts.unique[codes[row]]}' {trouble} in {zone}, where the "
+            "clock changes; pass --dst earlier or --dst later"
         )
-    return ParsedTimes(instants[texts.codes], time_format)
+    if settled.any():
+        name, count = texts.table.name, int(settled.sum())
+        logger.warning("%s: times that come twice where the clock changes are told by their order: %d.", name, count)
+    return ParsedTimes(instants, time_format, wait if wait.any() else None)
 
 
 def _written_zone(
@@ -237,7 +259,9 @@ def _uncertain(texts: Texts, numbers: Integers) -> str:
     )
 
 
-def _typed(table: Table, column: str, values: "pd.Series[Any]", settings: TableSettings | Schema) -> ParsedTimes:
+def _typed(
+    table: Table, column: str, values: "pd.Series[Any]", settings: TableSettings | Schema, series: Integers | None
+) -> ParsedTimes:
     """Read a column of datetimes, dates or periods."""
     if isinstance(values.dtype, pd.PeriodDtype):
         name = str(values.dtype).removeprefix("period[").removesuffix("]")
@@ -258,7 +282,7 @@ def _typed(table: Table, column: str, values: "pd.Series[Any]", settings: TableS
     shown = [str(np.datetime64(int(value), "s")).replace("T", " ") for value in unique]
     dated = not (unique % patterns.DAY).any()  # dates without a time of day have no zone
     time_format = TimeFormat(kind="datetime", unit=unit, zone=None if dated else settings.timezone)
-    return _localized(Texts(table, column, codes, shown), np.asarray(unique), time_format, settings)
+    return _localized(Texts(table, column, codes, shown, series), np.asarray(unique), time_format, settings)
 
 
 def _zone_name(zone: tzinfo, offset: timedelta | None) -> str:

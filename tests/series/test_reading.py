@@ -4,10 +4,8 @@ import csv
 import gzip
 import io
 import os
-import sys
 import zipfile
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -48,50 +46,6 @@ def test_cells_stay_exactly_as_written(read):
     assert table.place(1, "a") == "sales.csv line 3, column 'a'"
 
 
-def test_byte_order_mark_is_stripped(read):
-    assert rows(read(b"\xef\xbb\xbf" + PLAIN.encode())) == rows(read(PLAIN))
-
-
-@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
-def test_utf16_with_its_mark_is_read_and_said(read, caplog, encoding):
-    table = read("date,stadt,y\n2024-01-01,Köln,5\n".encode(encoding))
-    assert rows(table)[1] == ["2024-01-01", "Köln", "5"]
-    assert "UTF-" in caplog.text
-
-
-def test_other_encodings_are_refused_with_line_and_guess(read):
-    with pytest.raises(BadData, match=r"sales.csv line 3 is not UTF-8 text; pass --encoding cp1252"):
-        read("date,stadt\n2024-01-01,Ulm\n2024-01-02,Köln\n".encode("latin-1"))
-    with pytest.raises(BadData, match=r"line 1 is not UTF-8 text; pass --encoding"):
-        read("дата,город,y\n2024-01-01,Москва,5\n".encode("cp1251"))
-
-
-def test_given_encoding_is_used(read):
-    table = read("date,stadt\n2024-01-01,Köln\n".encode("latin-1"), encoding="latin-1")
-    assert table.frame["stadt"][0] == "Köln"
-    with pytest.raises(BadData, match="line 2 is not ascii text"):
-        read("date,stadt\n2024-01-01,Köln\n", encoding="ascii")
-    with pytest.raises(UsageError, match="--encoding 'klingon'"):
-        read(PLAIN, encoding="klingon")
-
-
-def test_utf16_without_its_mark_is_refused_with_the_flag(read):
-    with pytest.raises(BadData, match="NUL byte; pass --encoding utf-16-le"):
-        read(PLAIN.encode("utf-16-le"))
-    assert rows(read(PLAIN.encode("utf-16-le"), encoding="utf-16-le")) == rows(read(PLAIN))
-
-
-def test_nul_byte_is_refused_with_its_line(read):
-    with pytest.raises(BadData, match=r"sales.csv line 2 holds a NUL byte"):
-        read("date,y\n2024-01-01,\x005\n")
-
-
-@pytest.mark.parametrize(("delimiter", "said"), [(";", "';'"), ("\t", "tabs"), ("|", r"'\|'")])
-def test_delimiter_is_sniffed_and_said(read, caplog, delimiter, said):
-    assert rows(read(PLAIN.replace(",", delimiter))) == rows(read(PLAIN))
-    assert f"columns are separated by {said.replace(chr(92), '')}" in caplog.text
-
-
 def test_delimiter_of_decimal_comma_is_semicolon(read):
     table = read("zeit;preis, EUR;menge, kg\n2024-01-01;1,5;2,5\n2024-01-02;1,25;2,5\n")
     assert list(table.frame.columns) == ["zeit", "preis, EUR", "menge, kg"]
@@ -107,20 +61,10 @@ def test_given_delimiter_wins(read, caplog):
             read(PLAIN, delimiter=wrong)
 
 
-def test_equal_decimal_and_thousands_are_refused(read):
-    with pytest.raises(UsageError, match="must differ"):
-        read(PLAIN, decimal=",", thousands=",")
-
-
 def test_decimal_comma_in_every_number_is_read_and_said(read, caplog):
     table = read("date;y;n\n2024-01-01;1,5;3\n2024-01-02;;4\n2024-01-03;-0,25;5\n")
     assert table.decimal == ","
     assert "sales.csv: the comma is read as decimal mark (2 numbers)" in caplog.text
-
-
-def test_mixed_decimal_marks_are_refused(read):
-    with pytest.raises(BadData, match=r"line 3, column 'y' has a decimal comma and .* line 2, column 'y' a decimal po"):
-        read("date;y\n2024-01-01;1.5\n2024-01-02;2,5\n")
 
 
 def test_comma_that_may_be_thousands_is_refused(read):
@@ -166,16 +110,6 @@ def test_empty_and_header_only_are_refused(read):
         read("date,y\n")
 
 
-def test_duplicate_headers_are_refused(read):
-    with pytest.raises(BadData, match="line 1: several columns are called 'y'"):
-        read("date,y, y\n2024-01-01,1,2\n")
-
-
-def test_padded_headers_are_trimmed_and_said(read, caplog):
-    assert list(read("date, store , y\n2024-01-01,a,1\n").frame.columns) == ["date", "store", "y"]
-    assert "2 column names" in caplog.text
-
-
 def test_comment_line_is_refused_with_its_line(read):
     for content in ("# from the till\ndate,y\n2024-01-01,1\n", "#date,y\n2024-01-01,1\n"):
         with pytest.raises(BadData, match="starts with #"):
@@ -191,15 +125,6 @@ def test_table_without_header_is_refused(read):
     with pytest.raises(BadData, match="line 1 holds data and no header"):
         read("2024-01-01,5\n2024-01-02,6\n")
     assert list(read("id,2024-01-01,2024-01-02\na,5,6\n").frame.columns) == ["id", "2024-01-01", "2024-01-02"]
-
-
-def test_trailing_delimiter_is_refused(read):
-    with pytest.raises(BadData, match=r"line 2 has 3 columns and the header .line 1. has 2: remove the trailing ','"):
-        read("date,y\n2024-01-01,1,\n2024-01-02,2,\n")
-    with pytest.raises(BadData, match="line 1: column 3 has no name; remove the trailing ','"):
-        read("date,y,\n2024-01-01,1,\n")
-    with pytest.raises(BadData, match="line 1: column 2 has no name; give it one"):
-        read("date,,y\n2024-01-01,1,2\n")
 
 
 def test_short_and_long_rows_are_refused_with_their_line(read):
@@ -228,12 +153,6 @@ def test_rows_of_delimiters_only_are_left_out_and_said(read, caplog):
         read("date,y\n,\n")
 
 
-def test_row_numbers_written_by_pandas_are_left_out_and_said(read, caplog):
-    table = read(",date,y\n1,2024-01-01,1\n0,2024-01-02,2\n")
-    assert list(table.frame.columns) == ["date", "y"]
-    assert "unnamed first column" in caplog.text
-
-
 @pytest.mark.parametrize(
     ("content", "name"), [(",y\n2024-01-01,1\n", "time"), (",y\n0,1\n1,2\n", "index"), (",a,b\nx,1,2\n", "index")]
 )
@@ -251,13 +170,6 @@ def test_missing_or_unreadable_paths_are_no_input(tmp_path):
         read_table(str(tmp_path / ("x" * 300)), TextSettings())
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes exist on POSIX only")
-def test_named_pipe_is_refused_without_waiting(tmp_path):
-    os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(NoInput, match="pass - to read standard input"):
-        read_table(str(tmp_path / "pipe"), TextSettings())
-
-
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
 def test_file_without_permission_is_no_input(tmp_path):
     path = tmp_path / "sales.csv"
@@ -265,13 +177,6 @@ def test_file_without_permission_is_no_input(tmp_path):
     path.chmod(0)
     with pytest.raises(NoInput, match="cannot be opened: Permission denied"):
         read_table(str(path), TextSettings())
-
-
-def test_standard_input_is_read(monkeypatch):
-    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(PLAIN.encode())))
-    table = read_table("-", TextSettings())
-    assert table.name == "standard input"
-    assert len(table.frame) == 2
 
 
 def zipped(**members: str) -> bytes:
@@ -314,34 +219,6 @@ def test_table_larger_than_memory_is_refused_before_it_fills_it(read, monkeypatc
     for content in (big, gzip.compress(big.encode()), zipped(a=big)):
         with pytest.raises(Unavailable, match="GiB of memory"):
             read(content)
-
-
-def changing(monkeypatch, path: Path, more: bytes) -> None:
-    """Let another process write to the file between its reading and the check after it."""
-    parse = reading._from_bytes
-
-    def parse_while_written(data: bytes, name: str, settings: TextSettings) -> Table:
-        with path.open("ab") as file:
-            file.write(more)
-        return parse(data, name, settings)
-
-    monkeypatch.setattr(reading, "_from_bytes", parse_while_written)
-
-
-def test_line_cut_by_a_writer_is_refused(tmp_path, monkeypatch):
-    path = tmp_path / "sales.csv"
-    path.write_text("date,y\n2024-01-01,12")
-    changing(monkeypatch, path, b"3\n")
-    with pytest.raises(BadData, match="changed while it was read"):
-        read_table(str(path), TextSettings())
-
-
-def test_whole_lines_are_used_while_a_writer_goes_on(tmp_path, monkeypatch, caplog):
-    path = tmp_path / "sales.csv"
-    path.write_text("date,y\n2024-01-01,123\n")
-    changing(monkeypatch, path, b"2024-01-02,1")
-    assert len(read_table(str(path), TextSettings()).frame) == 1
-    assert "changed while it was read" in caplog.text
 
 
 def test_last_line_without_newline_is_read(read, caplog):
@@ -387,13 +264,6 @@ def test_folder_of_parquet_is_one_table_and_its_keys_stay_text(tmp_path):
     frame = read_table(str(tmp_path), TextSettings()).frame
     assert frame["shop"].tolist() == ["007", "007", "8"]
     assert frame["y"].tolist() == [1, 2, 3.5]
-
-
-def test_folder_of_different_tables_is_refused(tmp_path):
-    pd.DataFrame({"y": [1]}).to_parquet(tmp_path / "a.parquet")
-    pd.DataFrame({"y": [1], "z": [2]}).to_parquet(tmp_path / "b.parquet")
-    with pytest.raises(BadData, match="'z'"):
-        read_table(str(tmp_path), TextSettings())
 
 
 def test_broken_parquet_is_refused(read):

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.errors import BadData, UsageError
+from forecast.series import patterns
 from forecast.series.reading import read_table, table_from_frame
 from forecast.series.schema import TimeFormat
 from forecast.series.stamps import format_times, parse_instant
@@ -418,3 +420,32 @@ def test_a_million_times_are_read_at_the_cost_of_their_different_values():
 @pytest.fixture(autouse=True)
 def _listen(caplog):
     caplog.set_level(logging.WARNING, "forecast")
+
+
+class TestShortYears:
+    @settings(deadline=None)
+    @given(st.integers(1930, 2029), st.lists(st.integers(0, 45), min_size=1, max_size=30, unique=True))
+    def test_years_of_two_digits_that_lie_together_are_read_in_full(self, first, steps):
+        years = sorted({first + step for step in steps if first + step < 2030} | {first})
+        texts = pa.array([f"Jan-{year % 100:02d}" for year in years])
+        fields = patterns.read(texts, "%b-%y")
+        found = fields.wall.astype("datetime64[s]").astype("datetime64[Y]").astype(int) + 1970
+        assert found.tolist() == years
+
+    def test_years_go_on_beyond_the_first_thirty(self):
+        fields = patterns.read(pa.array(["Dec-29", "Jan-30", "Feb-30"]), "%b-%y")
+        assert fields.wall.astype("datetime64[s]").astype("datetime64[M]").astype(str).tolist() == [
+            "2029-12",
+            "2030-01",
+            "2030-02",
+        ]
+
+
+class TestDayNumbers:
+    @given(st.lists(st.integers(25_000 * 1440, 60_000 * 1440), min_size=1, max_size=20, unique=True))
+    def test_any_minute_survives_being_written_as_a_day_number(self, minutes):
+        texts = [str(round(minute / 1440, 9)) for minute in minutes]
+        table = table_from_frame(pd.DataFrame({"date": texts, "y": 1.0}))
+        times = parse_times(table, "date", TableSettings.check({"date_format": "spreadsheet"}))
+        assert (times.instants == (np.array(minutes) - 25_569 * 1440) * 60).all()
+        assert [float(text) for text in format_times(times.instants, times.format)] == [float(text) for text in texts]
