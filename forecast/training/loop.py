@@ -148,7 +148,8 @@ def train(
             if keep is not None and (signals.came is not None or watch.due()):
                 watch.write(keep, name, run.state)
             if signals.came is not None:
-                log.info("training stops at step %d of network %d", run.step, number + 1)
+                kept = "" if keep is None else "; --resume goes on from what is kept"
+                log.info("training stops at step %d of network %d%s", run.step, number + 1, kept)
                 signals.deliver()
             if run.done > 0 and (run.done == member.cut or (deadline is not None and time.monotonic() > deadline)):
                 cut = run.done
