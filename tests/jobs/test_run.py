@@ -99,6 +99,19 @@ def test_a_refit_is_due_after_its_days_and_when_settings_change(job: Job, foreca
     assert job.record()["fit"] == {}
 
 
+def test_a_warm_start_goes_on_from_the_live_version(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "daily"', train="steps = 8\nwarm_start = true\nguard = false")
+    job.file.write_text(job.file.read_text().replace('"seasonal-naive"', '"linear"'))
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    assert forecast("run", job.file, "--as-of", at(151)).code == 0
+    first, second = (
+        json.loads((job.store / version / "config.json").read_text())["plan"]
+        for version in sorted(path.name for path in job.store.glob("v-*"))
+    )
+    assert first["started_from"] is None
+    assert second["started_from"] is not None
+
+
 def test_when_worse_fits_anew_after_forecasts_have_failed(job: Job, forecast: Run, at: At) -> None:
     job.write(top='refit = "when worse"')
     for day in range(150, 156):
