@@ -45,11 +45,17 @@ class Deferred:
     def _hold(self) -> None:
         if threading.current_thread() is not threading.main_thread():
             return
-        for number in SIGNALS:
-            handler = signal.getsignal(number)
-            if handler is not None and handler != signal.SIG_IGN:  # None: set by C code, which we could not restore
-                self._before[number] = handler
-                signal.signal(number, self._note)
+        try:
+            for number in SIGNALS:
+                handler = signal.getsignal(number)
+                if (
+                    handler is not None and handler != signal.SIG_IGN
+                ):  # None: set by C code, which could not be restored
+                    self._before[number] = handler
+                    signal.signal(number, self._note)
+        except BaseException:  # a signal that came before it was held back
+            self._let()
+            raise
 
     def _let(self) -> None:
         while self._before:

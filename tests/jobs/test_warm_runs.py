@@ -1,0 +1,59 @@
+"""Nights of warm starts, and a night whose fit was stopped."""
+
+import shutil
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from forecast import Forecaster
+from forecast.artifacts.store import Store
+from forecast.training.run import Run
+from tests.conftest import Ran
+from tests.jobs.a_job import Job
+
+Command = Callable[..., Ran]
+At = Callable[[int], str]
+
+
+@pytest.fixture
+def nights(job: Job) -> Job:
+    """A job that fits a small network each night, from where the version that serves ended."""
+    knobs = "steps = 20\nmembers = 1\nguard = false\nwarm_start = true\nparams = { hidden_size = 4, dropout = 0.2 }"
+    job.write(top='refit = "daily"', train=knobs)
+    job.file.write_text(job.file.read_text().replace('"seasonal-naive"', '"gru"'))
+    return job
+
+
+def test_a_night_goes_on_from_the_version_that_serves(nights: Job, forecast: Command, at: At) -> None:
+    assert forecast("run", nights.file, "--as-of", at(150)).code == 0
+    first = Store(nights.store).load()[1]
+    assert forecast("run", nights.file, "--as-of", at(151)).code == 0
+    second = Forecaster.load(str(nights.store), nights.record()["fit"]["version"])
+    assert second.plan_.started_from == first.hash
+    assert second.plan_.members[0].warm == 1
+
+
+def test_a_stopped_night_is_recorded_and_resumed_to_the_same_version(
+    nights: Job, forecast: Command, at: At, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    whole = Job(tmp_path_factory.mktemp("whole") / "job")
+    shutil.copytree(nights.folder, whole.folder)
+    run = ("run", nights.file, "--as-of", at(150))
+    real = Run.take
+
+    def stopped(self: Run, batch: object) -> float:
+        if self.done == 7:
+            signal.raise_signal(signal.SIGTERM)
+        return real(self, batch)  # type: ignore[arg-type]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "take", stopped)
+        assert forecast(*run).code == 143
+    assert nights.record()["exit_code"] == 143
+    resumed = forecast(*run, "--resume")
+    assert resumed.code == 0, resumed.err
+    assert "goes on from step 8" in resumed.err
+    assert forecast("run", whole.file, "--as-of", at(150)).code == 0
+    assert Store(nights.store).load()[1].hash == Store(whole.store).load()[1].hash
+    assert nights.output.read_bytes() == whole.output.read_bytes()
