@@ -85,7 +85,7 @@ class TableSettings(Knobs):
         None, description="step of the calendar, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for steps"
     )
     aggregate: Literal["sum", "mean", "last"] | None = Field(None, description="how a finer table is brought to --freq")
-    season: tuple[Annotated[int, Field(ge=2)], ...] = Field(
+    season: tuple[Annotated[int, Field(ge=2, le=100_000)], ...] = Field(
         (), description="season length(s) in steps, comma-separated; default: by frequency, confirmed by the data"
     )
     known: Names = Field((), description="columns known in advance, comma-separated")

@@ -1,7 +1,6 @@
 """Refuse a version whose parts contradict each other, or name what there is not, before anything is built from them."""
 
 import json
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,8 +23,7 @@ if TYPE_CHECKING:
 MOST_LEVELS, MOST_LAGS = 99, 50
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
 """How far from its anchor a grid may reach: to about the year 10,000."""
-LONGEST_PATTERN = 200
-COUNTRY = re.compile(r"[A-Z]{2,3}(-[^/\\\\]{1,40})?")
+LONGEST_TEXT = 200
 
 Integers = NDArray[np.int64]
 
@@ -44,8 +42,8 @@ def check_config(config: "Config") -> None:
         raise ValueError("categories must be those of covariates")
     if any(season < 2 for season in table.season):
         raise ValueError("a season has 2 steps at least")
-    if table.holidays is not None and not COUNTRY.fullmatch(table.holidays):
-        raise ValueError("the holidays are those of no country")
+    if len(table.holidays or "") > LONGEST_TEXT or len(table.time_format.pattern or "") > LONGEST_TEXT:
+        raise ValueError("the holidays are those of no country, or times are written in no pattern")
     if config.scores and CHOSEN not in config.scores:
         raise ValueError(f"the scores lack '{CHOSEN}'")
     _check_components(config)
@@ -224,7 +222,7 @@ def _check_spans(panel: Panel, config: "Config") -> None:
 
 def _check_times(panel: Panel, config: "Config") -> None:
     """The first and the last time must exist and be written; all series end at one, unless times are steps."""
-    spec, form = config.table.calendar, config.table.time_format
+    spec = config.table.calendar
     first, last = int(panel.starts.min()), int(panel.origins.max()) + panel.ahead
     if spec.kind != "steps" and (panel.origins != panel.origins[0]).any():
         raise ValueError("the series must end at one time")
@@ -235,6 +233,4 @@ def _check_times(panel: Panel, config: "Config") -> None:
         spec.weekdays and list(spec.weekdays) == sorted({*spec.weekdays} & {*range(7)})
     ):
         raise ValueError("the days of the week are no days")
-    if len(form.pattern or "") > LONGEST_PATTERN:
-        raise ValueError("times are written in no pattern")
     format_positions(config.table, calendar_of(config.table), np.array([first, last]))

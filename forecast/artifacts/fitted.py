@@ -44,7 +44,9 @@ class Config(BaseModel):
     horizon: Steps
     lookback: Steps = Field(description="steps that a window's scale is taken from, and the least that a network sees")
     memory: Steps = Field(description="steps that a baseline looks back")
-    lags: tuple[Steps, ...] = Field(description="seasons whose lagged values the network sees")
+    lags: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = Field(
+        description="seasons whose lagged values the network sees"
+    )
     levels: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = Field(description="quantile levels of the network")
     power: float = Field(ge=0, le=1, description="exponent of the target's transform")
     train_end: str = Field(description="the last time at fit, as the table writes it")
