@@ -32,7 +32,7 @@ def settle_numbering(table: Table) -> Table:
         return table
     label = "time" if DATE_OR_FRACTION.match(str(table.frame[first].iloc[0])) else INDEX
     if label in columns:
-        raise BadData(f"{table.place(0)}: the first column has no name, and another is called '{label}'; give it one")
+        raise BadData(f"{table.name}: the first column has no name, and another is called '{label}'; give it one")
     said = "numbers the rows and has no name" if numbered else "has no name"
     log.warning("%s: the first column %s; it is called '%s'", table.name, said, label)
     return table.with_frame(table.frame.rename(columns={first: label}), label if numbered else None)
