@@ -1,4 +1,4 @@
-"""Exponential smoothing of level, damped trend and season (Holt 1957, Winters 1960), for many series at once."""
+"""Exponential smoothing of level, trend and season (Holt 1957, Winters 1960), for many series at once."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ Counts = NDArray[np.int64]
 
 LEVELS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.95)  # share of an error that the level takes up
 TRENDS = (0.0, 0.05, 0.2)  # share of that which the trend takes up; where it is none there is no trend
-DAMPINGS = (0.85, 0.98)  # share of the trend that is left a step later
+DAMPINGS = (0.85, 0.95, 1.0)  # share of the trend that is left a step later
 SEASONS = (0.0, 0.1, 0.3)  # share of what the level leaves of an error that the season takes up
 LONG_SEASON = 24  # a season of more steps stays as it was found
 FIRST = 10  # values that say what level and trend a series begins with
@@ -24,10 +24,10 @@ LOWEST = 1e-3  # share of the mean that a level is kept above where the season i
 def holt_winters_forecast(values: Values, start: Counts, horizon: int, season: int) -> Values:
     """Forecast by the mean over a grid of smoothing parameters, weighted by how well each of them fits the past.
 
-    The forms are those of ETS (Hyndman et al. 2008): no trend or a damped one, and no season or, where Theta finds one,
-    an additive or a multiplicative one. Each form and parameter counts by its Akaike weight (Kolassa 2011), so that
-    nothing is optimised and no single choice decides. A season of more than 24 steps stays as classical decomposition
-    finds it. Fewer than five values repeat the last one.
+    The forms are those of ETS (Hyndman et al. 2008): no trend, or one that may be damped, and no season or, where Theta
+    finds one, an additive or a multiplicative one. Each form and parameter counts by its Akaike weight (Kolassa 2011),
+    so that nothing is optimised and no single choice decides. A season of more than 24 steps stays as classical
+    decomposition finds it. Fewer than five values repeat the last one.
 
     Parameters
     ----------
@@ -157,8 +157,7 @@ class _Smoothing:
 
     def criterion(self, count: Values) -> Values:
         """Akaike's criterion for windows of so many values."""
-        season = len(self.seasons)
-        free = 2 + 3 * (self.damping > 0) + (1 + season) * (season > 1)
+        free = 2 + 3 * (self.damping > 0)  # a season was found beforehand
         likelihood = count * np.log(np.maximum(self.squares / count, LEAST**2)) + 2 * self.logs
         found: Values = likelihood + 2 * free * count / np.maximum(count - free - 1, 1)
         return found
