@@ -16,7 +16,7 @@ from forecast.models.shared.model import RecurrentModel
 from forecast.selection.auto import compared_with, train_networks
 from forecast.selection.components import memory_of
 from forecast.selection.judge import Judge
-from forecast.selection.mixture import choose_mixture
+from forecast.selection.mixture import Rivals, choose_mixture
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.comparing import mean_level
 from forecast.series.covariates import fit_statistics
@@ -92,6 +92,9 @@ def fit_panel(
     fitter = Fitter(inputs, spans, held_out_places(spans), settings)
     plan = read_plan(settings.plan) if settings.plan else None
     judge = Judge.of(inputs, fitter.places, power, settings.metric)
+    memory = memory_of(lookback, lags, longest)
+    # before training, so that the deadline holds for it too
+    rivals = Rivals.of(inputs, judge, compared_with(settings), lookback=lookback, memory=memory)
     plan, trained = train_networks(fitter, judge, lookback, plan, deadline, on_step)
     if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
         fewest = min(one.steps for one in trained)
@@ -103,9 +106,9 @@ def fit_panel(
             (plan.members[group[0]].model, median_of_members([trained[i].held_out.numpy() for i in group]))
             for group in plan.groups()
         ],
-        compared_with(settings),
+        rivals,
         lookback=lookback,
-        memory=memory_of(lookback, lags, longest),
+        memory=memory,
     )
     say_few_scores(mixture.calibration.windows, COMMON)
     groups = plan.groups()
