@@ -19,7 +19,7 @@ from forecast.models.shared.model import RecurrentModel
 from forecast.selection.auto import compared_with, is_baseline, train_networks
 from forecast.selection.components import memory_of
 from forecast.selection.judge import Judge
-from forecast.selection.mixture import choose_mixture
+from forecast.selection.mixture import Rivals, choose_mixture
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.comparing import mean_level
 from forecast.series.covariates import Statistics, fit_statistics
@@ -52,6 +52,7 @@ class _Ready:
     statistics: Statistics
     kept: NDArray[np.int64]
     lookback: int
+    memory: int
     power: float
 
 
@@ -99,6 +100,10 @@ def fit_panel(
             f"--plan {settings.plan}: it goes on from the artifact {plan.started_from}; "
             "pass --warm-start, and make that version the live one"
         )
+    # before training, so that the deadline holds for it too
+    rivals = Rivals.of(
+        ready.fitter.inputs, ready.judge, compared_with(settings), lookback=ready.lookback, memory=ready.memory
+    )
     keep = None
     if checkpoints is not None and not is_baseline(settings.model):
         device = ready.fitter.inputs.device
@@ -107,7 +112,7 @@ def fit_panel(
     if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
         fewest = min(one.steps for one in trained)
         log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", fewest)
-    return _put_together(panel, schema, settings, ready, plan, trained)
+    return _put_together(panel, schema, settings, ready, rivals, plan, trained)
 
 
 def _make_ready(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> _Ready:
@@ -144,11 +149,17 @@ def _make_ready(panel: Panel, schema: Schema, settings: TrainSettings, name: str
     )
     fitter = Fitter(inputs, spans, held_out_places(spans), settings)
     judge = Judge.of(inputs, fitter.places, power, settings.metric)
-    return _Ready(fitter, judge, statistics, kept, lookback, power)
+    return _Ready(fitter, judge, statistics, kept, lookback, memory_of(lookback, lags, longest), power)
 
 
 def _put_together(
-    panel: Panel, schema: Schema, settings: TrainSettings, ready: _Ready, plan: Plan, trained: list[Trained]
+    panel: Panel,
+    schema: Schema,
+    settings: TrainSettings,
+    ready: _Ready,
+    rivals: Rivals,
+    plan: Plan,
+    trained: list[Trained],
 ) -> Fitted:
     """Compare, blend, calibrate; then collect what predict needs."""
     inputs, lookback, lags = ready.fitter.inputs, ready.lookback, ready.fitter.inputs.lags
@@ -160,9 +171,9 @@ def _put_together(
             (plan.members[group[0]].model, median_of_members([trained[i].held_out.numpy() for i in group]))
             for group in groups
         ],
-        compared_with(settings),
+        rivals,
         lookback=lookback,
-        memory=memory_of(lookback, lags, int(panel.lengths.max())),
+        memory=ready.memory,
     )
     say_few_scores(mixture.calibration.windows, COMMON)
     used_members = [number for group in mixture.networks for number in groups[group]]

@@ -148,7 +148,7 @@ class TrainSettings(Knobs):
         description="networks trained side by side, by default one a core where it pays; or fits of a backtest",
     )
     baselines: Names = Field(
-        ("last", "seasonal-naive", "drift", "mean", "seasonal-mean", "theta", "auto-theta"),
+        ("last", "seasonal-naive", "drift", "mean", "seasonal-mean", "theta", "auto-theta", "holt-winters"),
         description="what the network is compared and mixed with, comma-separated; ets needs the extra stats",
     )
     guard: bool = Field(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import UsageError, did_you_mean
+from forecast.evaluation.holt_winters import holt_winters_forecast
 from forecast.evaluation.smoothing import ets_forecast
 from forecast.evaluation.theta import by_season, theta_forecast
 
@@ -13,7 +14,7 @@ Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 MEAN_SEASONS = 8  # seasons that seasonal-mean looks back at
-LONGEST, LONGEST_SEASONS = 200, 10  # steps or seasons, the more, that theta and ets look back at
+LONGEST, LONGEST_SEASONS = 200, 10  # steps or seasons, the more, that theta and smoothing look back at
 CHUNK = 512, 2_000_000  # windows, and values, worked on at a time: what a cache holds
 
 
@@ -23,10 +24,10 @@ def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, sea
     `last` repeats the last observed value, `seasonal-naive` the last season, `drift` continues the line from the first
     observed value to the last, `mean` is the mean of all observed values, `seasonal-mean` that of each phase over the
     last eight seasons (without a season: of the last eight steps). `theta` is the Theta method, `auto-theta` the one
-    that chooses theta, `ets` exponential smoothing whose shape is chosen by AICc; these three look at the last ten
-    seasons, or 200 steps if they are more. Where they or `seasonal-naive` meet a missing value, the one the fewest
-    whole seasons back stands in, else the last one observed before. A window shorter than one season is forecast as if
-    it had none.
+    that chooses theta, `holt-winters` exponential smoothing averaged over its parameters, `ets` the same whose shape is
+    chosen by AICc; these four look at the last ten seasons, or 200 steps if they are more. Where they or
+    `seasonal-naive` meet a missing value, the one the fewest whole seasons back stands in, else the last one observed
+    before. A window shorter than one season is forecast as if it had none.
 
     Parameters
     ----------
@@ -122,6 +123,10 @@ def _auto_theta(values: Values, observed: Mask, horizon: int, season: int) -> Va
     return theta_forecast(*_recent(values, observed, season), horizon, season, best_theta=True)
 
 
+def _holt_winters(values: Values, observed: Mask, horizon: int, season: int) -> Values:
+    return holt_winters_forecast(*_recent(values, observed, season), horizon, season)
+
+
 def _ets(values: Values, observed: Mask, horizon: int, season: int) -> Values:
     return ets_forecast(*_recent(values, observed, season), horizon, season)
 
@@ -143,6 +148,7 @@ _METHODS: dict[str, Method] = {
     "seasonal-mean": _seasonal_mean,
     "theta": _theta,
     "auto-theta": _auto_theta,
+    "holt-winters": _holt_winters,
     "ets": _ets,
 }
 

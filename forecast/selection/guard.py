@@ -12,7 +12,8 @@ DOUBT = 0.1  # the same where a single horizon is held out
 ERRORS = 1.28  # standard errors of the difference by which it must
 NEAR = 1.1  # networks whose loss is at most so many times that of the best of them stay
 PARTS = 6  # a blend has up to this many parts
-FEW = 16  # with fewer held-out horizons baselines are compared over the whole past, and a blend has two parts
+FEW = 16  # with fewer held-out horizons baselines are compared over the whole past, and the network is half of a blend
+MIXED = 3  # baselines that are mixed then
 ALIKE = 10  # series held out over the same time tell much the same: at most so many of them count
 ALONE = 4.0  # standard errors by which it must win then: some of many series win by chance
 OWN_BLOCKS = 5  # held-out horizons that a series must have for a choice of its own
@@ -55,7 +56,9 @@ def choose(
     """The share of each component in the forecast of each series.
 
     The simplest that is good enough forecasts: the best baseline; or the network, if it is clearly better; or a blend
-    (greedy selection with replacement, Caruana et al. 2004), if it is clearly better than both.
+    (greedy selection with replacement, Caruana et al. 2004), if it is clearly better than both. Where little is held
+    out, the past chooses among baselines and means of a few of them; half of that and half of the network is tried
+    first, as a mean is never worse than the worse of the two, and the network alone must be clearly better than it.
 
     Parameters
     ----------
@@ -75,7 +78,7 @@ def choose(
     usable = np.isfinite(losses).all(0)
     shares = np.zeros((count + 1, networks + baselines))
     if not usable.any():
-        shares[:] = _baseline(networks, single, past_of)
+        shares[:] = _baseline(single[networks:], past_of, 1) if baselines else single.mean(0)
         return shares, np.full(len(single) + 2, np.nan)
     blocks = blocks[usable]
 
@@ -97,16 +100,22 @@ def _for_panel(
     blocks: NDArray[np.int64],
     past_of: Callable[[Numbers], float],
 ) -> Numbers:
+    def mean(share: Numbers) -> float:
+        return float(loss(share).mean())
+
     few = stories(blocks) < FEW
-    baseline = _baseline(networks, single, past_of if few else lambda share: float(loss(share).mean()), pairs=few)
-    best, kept, parts = baseline, loss(baseline), single
-    if networks:
-        network = _together(networks, single, loss)
-        if networks == len(single) or clearly_better(loss(network), kept, blocks):
-            best, kept = network, loss(network)
-        parts = np.stack([network, baseline]) if few else np.stack([network, *single])
-    blend = _blend(parts, loss, 2 if few else PARTS)
-    return blend if clearly_better(loss(blend), kept, blocks) else best
+    network = _together(networks, single, loss) if networks else single[0]
+    best, rivals = network, [_blend(single, mean, 2 if few else PARTS)]
+    if networks < len(single):
+        best = _baseline(single[networks:], past_of if few else mean, MIXED if few else 1)
+        if few:
+            rivals = [(network + best) / 2, network] if networks else []
+        else:
+            rivals = [network, _blend(np.stack([network, *single]), mean, PARTS)]
+    for rival in rivals:
+        if clearly_better(loss(rival), loss(best), blocks):
+            best = rival
+    return best
 
 
 def _together(networks: int, single: Numbers, loss: Callable[[Numbers], Numbers]) -> Numbers:
@@ -116,27 +125,23 @@ def _together(networks: int, single: Numbers, loss: Callable[[Numbers], Numbers]
     return mean
 
 
-def _baseline(networks: int, single: Numbers, loss: Callable[[Numbers], float], pairs: bool = False) -> Numbers:
-    """The best baseline, or the mean of two where that is clearly better; the networks where there is no baseline."""
-    if networks == len(single):
-        everything: Numbers = single.mean(0)
-        return everything
-    simple = single[networks:]
-    losses = [np.nan_to_num(loss(one), nan=np.inf) for one in simple]
-    best = simple[int(np.argmin(losses))]
-    halves = [(best + other) / 2 for other in simple] if pairs and np.isfinite(min(losses)) else [best]
-    pair = min(halves, key=loss)
-    chosen: Numbers = pair if loss(pair) < (1 - LEAD) * min(losses) else best
-    return chosen
+def _baseline(simple: Numbers, loss: Callable[[Numbers], float], most: int) -> Numbers:
+    """The best baseline, or the mean of up to `most` where that is better by 1 %."""
+
+    def known(share: Numbers) -> float:
+        return float(np.nan_to_num(loss(share), nan=np.inf))
+
+    best: Numbers = min(simple, key=known)
+    mixed = _blend(simple, known, most)
+    return mixed if known(mixed) < (1 - LEAD) * known(best) else best
 
 
-def _blend(single: Numbers, loss: Callable[[Numbers], Numbers], most: int) -> Numbers:
+def _blend(single: Numbers, loss: Callable[[Numbers], float], most: int) -> Numbers:
     """The best mean of up to `most` components, one of them several times or not, added one by one."""
-    total = single[int(np.argmin([loss(one).mean() for one in single]))]
-    found = [(float(loss(total).mean()), total)]
+    total = min(single, key=loss)
+    found = [(loss(total), total)]
     for parts in range(2, most + 1):
-        tried = [(float(loss((total + one) / parts).mean()), i) for i, one in enumerate(single)]
-        value, added = min(tried)
+        value, added = min((loss((total + one) / parts), at) for at, one in enumerate(single))
         total = total + single[added]
         found.append((value, total / parts))
     best: Numbers = min(found, key=lambda one: one[0])[1]

@@ -1,6 +1,7 @@
 """The mixture that forecasts: shares of networks and baselines by series, and what calibration adds."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -112,11 +113,49 @@ def window_scale(inputs: Inputs, places: Places, lookback: int) -> Numbers:
     return np.where(weight.cpu().numpy() > 0, scale[:, 0].cpu().double().numpy(), 0.0)
 
 
+@dataclass(frozen=True)
+class Rivals:
+    """What baselines make of the held-out windows, and of windows all over the past.
+
+    Attributes
+    ----------
+    baselines : with their seasons
+    points : [baselines, windows, horizon], of the held-out windows
+    everywhere : the judge of the windows all over the past
+    their_points : [baselines, windows, horizon], of those
+    errors : [baselines, horizon, levels], quantiles of their errors, in units of a window's scale
+    """
+
+    baselines: list[Baseline]
+    points: Numbers
+    everywhere: Judge
+    their_points: Numbers
+    errors: Numbers
+
+    @classmethod
+    def of(cls, inputs: Inputs, judge: Judge, names: tuple[str, ...], *, lookback: int, memory: int) -> Self:
+        """Let the baselines called `names` forecast; `judge` is that of the held-out windows."""
+        panel, horizon, baselines = inputs.panel, inputs.horizon, baselines_of(names, inputs.lags)
+        past = past_places(panel, inputs.lags[0] if inputs.lags else 1)
+        everywhere = Judge.of(inputs, past, judge.power, judge.metric)
+        scale = window_scale(inputs, past, lookback)
+
+        def forecast(places: Places) -> Numbers:
+            made = [baseline_points(panel, places, one, horizon, memory) for one in baselines]
+            return np.stack(made) if made else np.zeros((0, len(places[0]), horizon))
+
+        theirs = forecast(past)
+        errors = np.zeros((len(baselines), horizon, len(inputs.levels)))
+        for own, points in zip(errors, theirs, strict=True):
+            own[:] = error_quantiles(points, everywhere.actual, everywhere.observed, scale, inputs.levels)
+        return cls(baselines, forecast(judge.places), everywhere, theirs, errors)
+
+
 def choose_mixture(
     inputs: Inputs,
     judge: Judge,
     networks: list[tuple[str, Numbers]],
-    names: tuple[str, ...],
+    rivals: Rivals,
     *,
     lookback: int,
     memory: int,
@@ -127,40 +166,32 @@ def choose_mixture(
     ----------
     judge : of the held-out windows
     networks : the model's name, and what it made of the held-out windows, [windows, horizon, levels]
-    names : of the baselines; none if the networks are to forecast whatever they do
+    rivals : the baselines; none if the networks are to forecast whatever they do
     """
-    panel, horizon, levels, places = inputs.panel, inputs.horizon, inputs.levels, judge.places
-    baselines = baselines_of(names, inputs.lags)
-    everywhere = Judge.of(inputs, past_places(panel, inputs.lags[0] if inputs.lags else 1), judge.power, judge.metric)
-    scale, their_scale = window_scale(inputs, places, lookback), window_scale(inputs, everywhere.places, lookback)
-    errors = np.zeros((len(networks) + len(baselines), horizon, len(levels)))
-    their_points = np.zeros((len(errors), len(everywhere.places[0]), horizon))
-    held = [quantiles for _, quantiles in networks]
-    for at, baseline in enumerate(baselines, start=len(networks)):
-        their_points[at] = baseline_points(panel, everywhere.places, baseline, horizon, memory)
-        errors[at] = error_quantiles(their_points[at], everywhere.actual, everywhere.observed, their_scale, levels)
-        points = baseline_points(panel, places, baseline, horizon, memory)
-        held.append(points[..., None] + scale[:, None, None] * errors[at])
-    quantiles = np.stack(held)  # [components, windows, horizon, levels]
+    levels, places, count = inputs.levels, judge.places, len(networks)
+    scale = window_scale(inputs, places, lookback)
+    spread = scale[:, None, None] * rivals.errors[:, None]  # [baselines, windows, horizon, levels]
+    quantiles = np.concatenate([*(one[None] for _, one in networks), rivals.points[..., None] + spread])
     medians = quantiles[..., levels.index(0.5)]
     numbers = inputs.numbers[places[0]]
     shares, scores = choose(
-        len(networks),
-        len(baselines),
+        count,
+        len(rivals.baselines),
         lambda share: judge.losses(np.tensordot(share, medians, 1)),
-        np.stack([numbers - 1, _horizons_of_time(places, horizon)], 1),
+        np.stack([numbers - 1, _horizons_of_time(places, inputs.horizon)], 1),
         inputs.series,
-        lambda share: everywhere.mean(np.tensordot(share, their_points, 1)),
+        lambda share: rivals.everywhere.mean(np.tensordot(share[count:], rivals.their_points, 1)),
     )
     mixed = np.einsum("wc,cwhl->whl", shares[numbers], quantiles)
-    labels = [*(name for name, _ in networks), *(one.label for one in baselines)]
+    labels = [*(name for name, _ in networks), *(one.label for one in rivals.baselines)]
     keep: NDArray[np.bool_] = np.asarray(shares.any(0))
+    errors = np.concatenate([np.zeros((count, *rivals.errors.shape[1:])), rivals.errors])
     return Mixture(
         components=tuple(np.array(labels)[keep].tolist()),
-        networks=tuple(np.flatnonzero(keep[: len(networks)]).tolist()),
+        networks=tuple(np.flatnonzero(keep[:count]).tolist()),
         shares=shares[:, keep].astype(np.float32),
         errors=errors[keep].astype(np.float32),
-        calibration=calibrate(mixed, judge.actual, judge.observed, scale, levels, adaptive=len(panel) == 1),
+        calibration=calibrate(mixed, judge.actual, judge.observed, scale, levels, adaptive=len(inputs.panel) == 1),
         lookback=lookback,
         memory=memory,
         scores=_scores(networks, labels, scores),

@@ -13,6 +13,7 @@ from forecast.training.members import Places
 
 VALIDATION_WINDOWS, ORIGINS = 1024, 128  # windows held out in all, and of one series
 HELD_SHARE = 10  # a long series holds out a tenth of its past, a short one a horizon
+HORIZONS, ENOUGH = 10, 20  # horizons that a series holds out at the most, or as many as make so many of all series
 FEW_SERIES = 20  # fewer series than this hold out more of each, so that there is something to judge by
 
 
@@ -58,9 +59,10 @@ def choose_spans(lengths: NDArray[np.int64], lookback: int, horizon: int, season
     lengths : [series], past slots
     season : the shortest one, 1 where there is none
     """
-    wanted = np.maximum(horizon, np.minimum(lengths // HELD_SHARE, 10 * horizon))
+    most = horizon * max(HORIZONS, -(-ENOUGH // max(len(lengths), 1)))
+    wanted = np.maximum(horizon, np.minimum(lengths // HELD_SHARE, most))
     if len(lengths) < FEW_SERIES:
-        wanted = np.maximum(wanted, np.minimum(lengths // 4, 10 * horizon))
+        wanted = np.maximum(wanted, np.minimum(lengths // 4, most))
     spare = lengths - wanted >= horizon + max(season, min(lookback, 8))
     return Spans(
         first=np.full(len(lengths), max(1, min(lookback // 2, max(season, 8)))),

@@ -69,6 +69,26 @@ def test_little_held_out_lets_the_past_choose_the_baseline() -> None:
     assert shares[0, 1] == 0
 
 
+def test_little_held_out_mixes_up_to_three_baselines_where_the_past_says_so() -> None:
+    few, past = blocks(1, 2), np.array([[3.0, 0, 0], [0, 3.0, 0], [0, 0, 3.0]])
+    held = losses(*np.ones((3, 2)))
+    shares, _ = choose(0, 3, held, few, 1, lambda share: float(np.abs(share @ past - 1).sum()))
+    assert shares[0] == pytest.approx([1 / 3, 1 / 3, 1 / 3])
+
+
+@pytest.mark.parametrize(("error", "expected"), [(0.999, [0, 1]), (-0.9, [0.5, 0.5])])
+def test_little_held_out_gives_the_network_half_before_it_gives_it_all(error: float, expected: list[float]) -> None:
+    def loss_of(share: np.ndarray) -> np.ndarray:
+        return np.full(4, abs(share[0] * error + share[1]))
+
+    assert choose(1, 1, loss_of, blocks(1, 4), 1, lambda share: 1.0)[0][0].tolist() == expected
+
+
+def test_a_network_that_clearly_beats_the_half_gets_it_all() -> None:
+    held = losses(np.full(4, 0.2), np.full(4, 1.0))
+    assert choose(1, 1, held, blocks(1, 4), 1, lambda share: 1.0)[0][0].tolist() == [1, 0]
+
+
 def test_nothing_held_out_leaves_the_baseline_that_did_best_in_the_past() -> None:
     unknown = losses(*np.full((3, 4), np.nan))
     shares, scores = choose(1, 2, unknown, blocks(2, 2), 2, lambda share: float(share @ [0.0, 3.0, 1.0]))
