@@ -5,12 +5,14 @@ import logging
 import shutil
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.base import clone
 
 from forecast import Forecaster
 from forecast.artifacts.store import Store
@@ -132,6 +134,18 @@ def test_where_it_does_not_fit_it_starts_cold_and_says_so(
     cold = fitted(table(107), **changed)
     assert warm.plan_ == cold.plan_
     pd.testing.assert_frame_equal(warm.predict(), cold.predict(), check_exact=True)
+
+
+def test_a_forecaster_without_networks_or_without_a_base_is_no_start(
+    live: Forecaster, told: pytest.LogCaptureFixture
+) -> None:
+    cold = fitted(table(107))
+    old = clone(live)
+    old.fitted_ = replace(live.fitted_, base=None)
+    assert fitted(table(107), old).plan_ == cold.plan_
+    assert "saved without" in told.text
+    assert fitted(table(107), fitted(table(100), model="theta")).plan_ == cold.plan_
+    assert "no network has a share" in told.text
 
 
 def test_new_and_lost_series_keep_what_belongs_to_each() -> None:
