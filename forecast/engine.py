@@ -28,7 +28,7 @@ from forecast.series.schema import Schema
 from forecast.series.spans import choose_lags, choose_lookback, most_lookback
 from forecast.series.transforms import fit_power, undo_power
 from forecast.settings import TrainSettings
-from forecast.training.devices import pick_device, threads
+from forecast.training.devices import memory, pick_device, threads
 from forecast.training.fitting import Fitter
 from forecast.training.holding import choose_spans, held_out_places
 from forecast.training.inputs import Inputs, network_shape
@@ -258,6 +258,11 @@ class Engine:
         panel : of any series, values as they were read
         series, position : [windows], each a series and the slot that its past ends before; default the newest
         joint : widen the intervals so that they hold whole paths
+
+        Raises
+        ------
+        Unavailable
+            If memory runs out.
         """
         inputs, config = self._inputs(panel), self.fitted.config
         place = panel.lengths[series] if position is None else position
@@ -266,7 +271,7 @@ class Engine:
         parts = [np.zeros((0, config.horizon, len(config.levels)))]
         for start in range(0, len(series), CHUNK):
             some = places[0][start : start + CHUNK], places[1][start : start + CHUNK]
-            with threads(1):
+            with threads(1), memory():
                 networks = [
                     median_of_members([network_quantiles(one, inputs.windows(members[0]), some, seed) for one in group])
                     for members, group in zip(config.members(), self.networks, strict=True)

@@ -12,7 +12,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from forecast import Forecaster, RollingOrigin
-from forecast.errors import BadData, UsageError
+from forecast.errors import ArtifactRefused, BadData, Unavailable, UsageError
 from forecast.models import model_knobs, model_names
 from forecast.settings import TableSettings, TrainSettings
 
@@ -255,3 +255,35 @@ def test_score_is_minus_the_scaled_error_of_the_rows_after_the_end(panel_frame: 
     assert model.score(plain) == pytest.approx(expected, rel=1e-4)
     with pytest.raises(BadData, match="after the end of the fit"):
         model.score(early)
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory")])
+def test_memory_that_runs_out_in_predict_is_said(
+    store: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def ask_too_much(*arguments: object) -> None:
+        raise error
+
+    forecaster = Forecaster.load(str(store))
+    monkeypatch.setattr("forecast.engine.network_quantiles", ask_too_much)
+    with pytest.raises(Unavailable, match="memory ran out; forecast fewer series at once"):
+        forecaster.predict()
+
+
+def test_a_short_memory_is_no_fault_of_the_artifact(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask_too_much(data: bytes) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("forecast.artifacts.format.load_tensors", ask_too_much)
+    with pytest.raises(MemoryError):
+        Forecaster.load(str(store))
+
+
+def test_forecasts_that_are_not_finite_are_refused(store: Path, passengers: Path) -> None:
+    forecaster = Forecaster.load(str(store))
+    for parameter in forecaster.engine_.networks[0][0].parameters():
+        parameter.data.fill_(3e38)
+    with pytest.raises(ArtifactRefused, match="not finite"):
+        forecaster.predict()
+    with pytest.raises(BadData, match="not finite"):
+        forecaster.predict(pd.read_csv(passengers))

@@ -154,6 +154,8 @@ def from_contents(contents: Contents) -> Fitted:
     """
     try:
         return _read(contents)
+    except MemoryError:  # no fault of the artifact
+        raise
     except ForecastError as error:
         if isinstance(error, ArtifactRefused | Unavailable):
             raise

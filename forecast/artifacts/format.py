@@ -152,7 +152,7 @@ def parse_strictly(shown: str, data: bytes, parse: Callable[[bytes], Part]) -> P
     """Return ``parse(data)``; whatever a parser raises is an `ArtifactRefused` that names the file `shown`."""
     try:
         return parse(data)
-    except ForecastError:  # refused already, or a signal that came meanwhile
+    except (ForecastError, MemoryError):  # refused already, a signal that came meanwhile, or no fault of the file
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__

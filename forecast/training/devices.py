@@ -55,3 +55,20 @@ def out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)
+
+
+@contextmanager
+def memory() -> Iterator[None]:
+    """Say that memory ran out, whichever library met its end.
+
+    Raises
+    ------
+    Unavailable
+        Then.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise Unavailable("memory ran out; forecast fewer series at once, or fit with a smaller --lookback") from None

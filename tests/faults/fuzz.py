@@ -30,6 +30,7 @@ def command(target: str, runs: int, seconds: int, folder: Path | None, seed: int
     (folder / "corpus").mkdir(parents=True, exist_ok=True)
     began, done = time.monotonic(), 0
     while done < runs and time.monotonic() - began < seconds:
+        (folder / "tried").unlink(missing_ok=True)
         left = int(seconds - (time.monotonic() - began))
         child = subprocess.run(
             [
@@ -43,7 +44,7 @@ def command(target: str, runs: int, seconds: int, folder: Path | None, seed: int
             errors="replace",
         )
         (folder / f"log-{seed}.txt").write_text(child.stdout[-20_000:] + child.stderr[-20_000:])
-        tried = int((folder / "tried").read_text() or 0) if (folder / "tried").exists() else 0
+        tried = int("".join(_lines(folder / "tried")) or 0)
         done += tried
         click.echo(f"{tried:,} inputs, exit {child.returncode}; {done:,} in {time.monotonic() - began:.0f} s")
         if not tried:
