@@ -73,7 +73,7 @@ def _metadata(path: Path, name: str) -> Any:
     try:
         return pyarrow.parquet.read_metadata(path)
     except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{name}: {path.name} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+        raise BadData(f"{name}: {path.name} cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from None
 
 
 def _size_in_memory(found: list[Any]) -> int:
@@ -93,8 +93,9 @@ def _from_arrow(open_source: Callable[[], Any], name: str) -> pd.DataFrame:
         source = open_source()
         columns = source.read() if isinstance(source, pyarrow.parquet.ParquetFile) else source.to_table()
         return arrow_frame(columns)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise BadData(f"{name} cannot be read as Parquet: {str(error).splitlines()[0]}") from None
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # the last three come of what pandas has noted in the file
+        raise BadData(f"{name} cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from None
 
 
 def arrow_frame(columns: pa.Table) -> pd.DataFrame:
