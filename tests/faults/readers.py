@@ -28,7 +28,7 @@ Report = tuple[str, str, str]
 @click.command()
 @click.option("--fits", default=20, show_default=True)
 @click.option("--reads", default=100, show_default=True, help="forecasts at least")
-@click.option("--workers", default=3, show_default=True, help="processes that load and forecast again and again")
+@click.option("--workers", default=2, show_default=True, help="processes that load and forecast again and again")
 @click.option("--commands", default=10, show_default=True, help="of the forecasts, by the whole command")
 @click.option("--seed", default=0, show_default=True)
 def command(fits: int, reads: int, workers: int, commands: int, seed: int) -> None:
