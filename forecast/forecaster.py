@@ -47,7 +47,7 @@ from forecast.series.schema import Schema
 from forecast.series.season import panel_seasons
 from forecast.series.spans import choose_lags, choose_lookback
 from forecast.series.table import Table
-from forecast.series.writing import forecast_frame, guard_formulas, interval_columns
+from forecast.series.writing import forecast_frame, guard_formulas, interval_columns, refuse_clash
 from forecast.settings import BacktestSettings, OutputSettings, TableSettings, TrainSettings
 from forecast.training.devices import pick_device, threads
 from forecast.training.inputs import numbers_in
@@ -335,9 +335,10 @@ class Forecaster(NestedParams, BaseEstimator):
         positions = panel.origins[series][:, None] + 1 + np.arange(horizon)
         times = format_positions(config.table, calendar, positions.ravel())
         frame = forecast_frame(panel, config.table, times, series, numbers, columns)
-        if output.integer:
+        if output.integer and np.abs(numbers).max(initial=0) < 2**63:
             frame[columns] = frame[columns].astype(np.int64)
         if output.explain:
+            refuse_clash(config.table, ("model", "status"))
             numbers_of = numbers_in(fitted.history.ids, panel.ids)[series]
             frame["model"] = np.repeat(fitted.mixture.names(numbers_of), horizon)
             frame["status"] = np.repeat(words[series], horizon)

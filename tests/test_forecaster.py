@@ -14,7 +14,7 @@ from sklearn.pipeline import Pipeline
 from forecast import Forecaster, RollingOrigin
 from forecast.errors import ArtifactRefused, BadData, Unavailable, UsageError
 from forecast.models import model_knobs, model_names
-from forecast.settings import TableSettings, TrainSettings
+from forecast.settings import OutputSettings, TableSettings, TrainSettings
 
 SMALL = {"params": {"hidden_size": 8}, "steps": 8, "horizon": 5, "lookback": 14, "guard": False}
 ROLES = {"known": ("promo",), "past": ("price",), "static": ("size",)}
@@ -287,3 +287,27 @@ def test_forecasts_that_are_not_finite_are_refused(store: Path, passengers: Path
         forecaster.predict()
     with pytest.raises(BadData, match="not finite"):
         forecaster.predict(pd.read_csv(passengers))
+
+
+def test_names_of_columns_of_the_forecasts_are_refused_as_ids_and_times() -> None:
+    times, values = pd.date_range("2024-01-01", periods=40), np.arange(40.0)
+    wide = pd.DataFrame({"series": times, "y": values, "z": values})
+    with pytest.raises(BadData, match="column 'series' has the name of a column of the forecasts"):
+        Forecaster(model="last").fit(wide)
+    with pytest.raises(BadData, match="column 'forecast' has the name"):
+        Forecaster(model="last").fit(wide.rename(columns={"series": "forecast"}))
+    long = pd.DataFrame({"model": ["a"] * 40 + ["b"] * 40, "day": [*times, *times], "y": [*values, *values]})
+    fitted = Forecaster(model="last", id="model").fit(long)
+    assert set(fitted.predict()["model"]) == {"a", "b"}
+    with pytest.raises(BadData, match="column 'model' has the name"):
+        fitted.predict(explain=True)
+
+
+def test_whole_numbers_too_large_for_an_integer_are_put_out_all_the_same(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "forecast.forecaster.output_numbers", lambda quantiles, have, output: quantiles[..., :5] * 0 + 1e25
+    )
+    found = Forecaster.load(str(store)).forecast(output=OutputSettings(integer=True)).frame
+    assert set(found["forecast"]) == {1e25}

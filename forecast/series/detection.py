@@ -21,6 +21,7 @@ from forecast.series.schema import CalendarSpec, Schema, TimeFormat
 from forecast.series.season import SERIES, SLOTS, confirm_seasons
 from forecast.series.table import Table
 from forecast.series.times import TIME_NAMES, ParsedTimes, looks_like_times, parse_times, resembles_times
+from forecast.series.writing import refuse_clash
 from forecast.settings import TableSettings
 
 logger = logging.getLogger("forecast")
@@ -37,7 +38,8 @@ def infer_schema(table: Table, settings: TableSettings) -> Schema:
     Raises
     ------
     BadData
-        If a column that is named is missing, times cannot be read, or rows repeat a series and time.
+        If a column that is named is missing, times cannot be read, rows repeat a series and time, or an id or time
+        column has the name of a column of the forecasts.
     UsageError
         If settings contradict each other, or the target of a long table is open.
     """
@@ -48,6 +50,7 @@ def infer_schema(table: Table, settings: TableSettings) -> Schema:
         else:
             time = settings.time or _time_column(table, settings)
             schema = _timed_schema(table, settings, time, parse_times(table, time, settings))
+        refuse_clash(schema, ("forecast",))
         season = tuple(sorted(set(settings.season))) or _season(table, schema)
     return schema.model_copy(update={"season": season})
 

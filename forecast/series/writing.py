@@ -1,7 +1,7 @@
 """Turn quantiles into the table of forecasts that a user gets, and that table into bytes."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,10 +43,7 @@ def forecast_frame(
     BadData
         If an id column has the name of a column of numbers.
     """
-    clash = {*schema.ids, schema.time} & set(columns)
-    if clash or schema.time in schema.ids:
-        name = next(iter(clash), schema.time)
-        raise BadData(f"column '{name}' has the name of a column of the forecasts; rename it in the input")
+    refuse_clash(schema, columns)
     horizon = numbers.shape[1]
     frame: dict[str, object] = {}
     for place, name in enumerate(schema.ids):
@@ -56,6 +53,20 @@ def forecast_frame(
     for place, name in enumerate(columns):
         frame[name] = numbers[:, :, place].ravel()
     return pd.DataFrame(frame)
+
+
+def refuse_clash(schema: Schema, columns: Sequence[str]) -> None:
+    """Refuse an id or time column that has the name of another column of the forecasts.
+
+    Raises
+    ------
+    BadData
+        With the name.
+    """
+    own = (*schema.ids, schema.time)
+    taken = [name for at, name in enumerate(own) if name in columns or name in own[:at]]
+    if taken:
+        raise BadData(f"column '{taken[0]}' has the name of a column of the forecasts; rename it in the input")
 
 
 def guard_formulas(frame: pd.DataFrame, ids: tuple[str, ...]) -> pd.DataFrame:

@@ -13,7 +13,8 @@ import numpy as np
 from safetensors.numpy import load as load_tensors
 
 from forecast import Forecaster
-from forecast.artifacts.format import MANIFEST
+from forecast.artifacts.fitted import from_contents
+from forecast.artifacts.format import MANIFEST, decode
 from forecast.artifacts.manifest import dump_manifest, load_manifest
 from forecast.artifacts.store import Store
 from forecast.errors import ForecastError
@@ -30,7 +31,7 @@ from tests.faults._stores import (
     write_store,
 )
 
-PREDICT = 16  # of so many changed artifacts that are accepted one is made to forecast
+STORED = 8  # of so many artifacts one is read from a store, and made to forecast
 VALUES: list[Any] = [
     *(None, True, False, 0, 1, -1, 2, 7, 12, 255, 1000, 99_999, 100_001, 2**31, 2**53, 2**63 - 1, -(2**63), 2**64),
     *(0.0, -0.5, 0.5, 1e-300, 1e308, 1.5, "", "last", "gru", "os.system", "../x", "__init__", "\ud800", "=1+1"),
@@ -139,13 +140,15 @@ def _arrays(choices: Choices, place: Path) -> None:
 
 
 def _load(files: dict[str, bytes], choices: Choices, place: Path) -> None:
-    """Read a store of these files to the end, and let some of those that are accepted forecast."""
+    """Read these files to the end, and some of them from a store, which forecasts where it is accepted."""
+    if choices.whole(0, STORED - 1) != STORED // 2:
+        from_contents(decode(files))
+        return
     write_store(place, files)
     forecaster = Forecaster.load(str(place))
     forecaster.describe()
-    if choices.whole(0, PREDICT - 1) == PREDICT // 2:
-        forecaster.predict()
-        forecaster.predict(shops() if len(forecaster.fitted_.history) > 1 else passengers())
+    forecaster.predict()
+    forecaster.predict(shops() if len(forecaster.fitted_.history) > 1 else passengers())
 
 
 def _change(tree: Any, choices: Choices) -> None:
