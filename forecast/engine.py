@@ -16,10 +16,11 @@ from forecast.evaluation.calibration import say_few_scores
 from forecast.evaluation.metrics import seasonal_errors
 from forecast.evaluation.quantiles import LEVELS
 from forecast.models.shared.model import RecurrentModel
-from forecast.selection.auto import compared_with, is_baseline, train_networks
+from forecast.selection.auto import compared_with, train_networks
 from forecast.selection.components import memory_of
 from forecast.selection.judge import Judge
 from forecast.selection.mixture import Rivals, choose_mixture
+from forecast.selection.names import is_baseline
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.comparing import mean_level
 from forecast.series.covariates import Statistics, fit_statistics

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from forecast.artifacts.format import Arrays, check_plain
 from forecast.evaluation.calibration import Calibration
 from forecast.models import model_knobs, model_names
-from forecast.selection.auto import AUTO, is_baseline
 from forecast.selection.mixture import CHOSEN, Mixture, baseline_labelled
+from forecast.selection.names import AUTO, is_baseline
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.covariates import Statistics
 from forecast.series.panel import Panel

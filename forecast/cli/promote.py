@@ -12,9 +12,11 @@ from forecast.cli._data import artifact_option
 @click.option("--wait", type=click.FloatRange(0), default=0.0, help="seconds to wait for a run that holds the store")
 @style_options
 def command(version: str, artifact: str, wait: float) -> int:
-    """Make VERSION the live one, after a look through all its files; `forecast versions` lists them."""
+    """Make VERSION the live one, after a look through all its files; `forecast versions` lists them.
+
+    The beginning of an id, or of a hash, is enough where it can mean only one.
+    """
     from forecast.jobs.life import promote
 
-    promote(artifact, version, wait)
-    say(f"live     {artifact}/{version}")
+    say(f"live     {artifact}/{promote(artifact, version, wait)}")
     return 0

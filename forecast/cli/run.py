@@ -11,6 +11,7 @@ from forecast.errors import UsageError
 @click.command()
 @click.argument("job", required=False)
 @click.option("--as-of", metavar="TIME", help="the instant to run as of; nothing later is read  [default: now]")
+@click.option("--output", metavar="FILE", help="write here instead, and leave the job's own file and table alone")
 @click.option("--resume", is_flag=True, help="go on with a fit that was stopped")
 @click.option("--wait", type=click.FloatRange(0), help="seconds to wait for another run that holds the store")
 @click.option("--check", is_flag=True, help="check the file, and do nothing")
@@ -18,7 +19,14 @@ from forecast.errors import UsageError
 @click.option("--json", "as_json", is_flag=True, help="print the record of the run to stdout")
 @style_options
 def command(
-    job: str | None, as_of: str | None, resume: bool, wait: float | None, check: bool, schema: bool, as_json: bool
+    job: str | None,
+    as_of: str | None,
+    output: str | None,
+    resume: bool,
+    wait: float | None,
+    check: bool,
+    schema: bool,
+    as_json: bool,
 ) -> int:
     """Run JOB, a pipeline file: read, fit when due, check, forecast, write, record.
 
@@ -40,7 +48,7 @@ def command(
     if wait is not None:
         pipeline = pipeline.model_copy(update={"wait": wait})
     with progress_bar() as on_step:
-        record = run_job(pipeline, file=job, as_of=as_of, resume=resume, on_step=on_step)
+        record = run_job(pipeline, file=job, as_of=as_of, output=output, resume=resume, on_step=on_step)
     if as_json:
         click.echo(record.model_dump_json(indent=2))
     where = " and ".join(str(record.output[name]) for name in ("path", "table") if name in record.output)

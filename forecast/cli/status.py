@@ -11,6 +11,9 @@ from forecast.cli._console import style_options
 from forecast.cli._data import artifact_option
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from forecast.jobs.life import Status
 
 
@@ -48,6 +51,7 @@ def _show(state: "Status") -> None:
     from rich.table import Table
 
     from forecast.jobs.checks import shown
+    from forecast.jobs.life import PARTIAL
 
     age = "" if state.data_age is None else f", {shown(state.data_age)} old"
     click.echo(f"job      {state.job}: {state.said}")
@@ -56,13 +60,20 @@ def _show(state: "Status") -> None:
     console = Console() if sys.stdout.isatty() else Console(width=160)
     runs = Table("run as of", "exit", "seconds", "version", "what", box=None, pad_edge=False)
     for run in state.runs:
-        fit = (run["fit"] or {}).get("why")
-        what = run["error"] or (f"fitted: {fit}" if fit else "")
+        fit, skipped = (run["fit"] or {}).get("why"), ", ".join(run["skipped"] or {})
+        left_out = f"left out: {skipped}" if skipped and run["exit_code"] == PARTIAL else ""
+        what = run["error"] or left_out or (f"fit: {fit}" if fit else "")
         runs.add_row(run["as_of"], str(run["exit_code"]), f"{run['seconds']:.1f}", run["version"] or "", what)
-    console.print(runs)
+    _print(console, runs)
     if state.days:
         days = Table("day", "values", "MASE", "bias", "in 80 %", "in 95 %", box=None, pad_edge=False)
         for day in state.days:
             numbers = (day.mase, day.bias, day.coverage_80, day.coverage_95)
             days.add_row(day.day, str(day.count), *("" if one is None else f"{one:.3g}" for one in numbers))
-        console.print(days)
+        _print(console, days)
+
+
+def _print(console: "Console", table: "Table") -> None:
+    with console.capture() as held:
+        console.print(table)
+    click.echo(held.get(), nl=False)  # a reader that has enough, such as head, is no failure then

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from forecast.errors import StaleData
 from forecast.jobs.instant import on_clock
 from forecast.series.building import calendar_of
-from forecast.series.panel import Panel
+from forecast.series.panel import SKIPPED, Panel
 from forecast.series.schema import Schema
 from forecast.settings import CheckSettings, seconds_of
 
@@ -17,6 +17,7 @@ log = logging.getLogger("forecast")
 
 LEAST = 30  # new values, from which on drift is measured
 DRIFT, CHANCE = 0.4, 1e-4  # Kolmogorov-Smirnov statistic and p-value from which on a warning is given
+NAMED = 5  # series that a message names
 MISSING = 0.2  # share of the newest values that are missing beyond what the fit saw, from which on a warning is given
 
 
@@ -26,7 +27,43 @@ def age(panel: Panel, schema: Schema, instant: datetime) -> float | None:
     if now is None or schema.layout == "rows":
         return None
     newest = panel.origins - panel.silent()
-    return float(now - calendar_of(schema).times(newest.max(keepdims=True) + 1)[0])
+    return float(now - calendar_of(schema).ends(newest.max(keepdims=True))[0])
+
+
+def check_unfinished(panel: Panel, schema: Schema, instant: datetime, name: str) -> None:
+    """Warn where the newest value is of a period that is not over: half a day's sales would pass for a day's."""
+    old = age(panel, schema, instant)
+    if old is not None and old < 0:
+        log.warning(
+            "%s: the newest period is not over at the instant of the run, for another %s; if its value is not whole "
+            'yet, say unfinished = "leave out" in [source], else unfinished = "keep"',
+            name,
+            shown(-old),
+        )
+
+
+def silent(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> list[tuple[str, ...]]:
+    """Warn of series whose values stay away while others have newer ones.
+
+    Returns
+    -------
+    Those that are behind by `limits.error_after`, or by `limits.warn_after`; without limits by a horizon.
+    """
+    if schema.layout == "rows":
+        return []
+    times = calendar_of(schema).times
+    newest = panel.origins - panel.silent()
+    limit = limits.error_after or limits.warn_after
+    if limit is None or schema.time_format.kind == "integer":
+        behind = panel.origins.max() - newest >= panel.ahead
+    else:
+        behind = times(panel.origins.max(keepdims=True))[0] - times(newest) >= seconds_of(limit)
+    ended = np.isin(panel.status, SKIPPED)  # said elsewhere
+    found = [panel.ids[i] for i in np.flatnonzero(behind & ~ended)]
+    if found:
+        names = ", ".join("/".join(one) for one in found[:NAMED]) + (", ..." if len(found) > NAMED else "")
+        log.warning("%s: %d series have had no value for a while, others have (%s)", name, len(found), names)
+    return found
 
 
 def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
@@ -106,7 +143,7 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
     new, new_series = new[fresh], before[new_series[fresh]]
     old, old_series = old[unit[old_series] > 0], old_series[unit[old_series] > 0]
     new, new_series = new[unit[new_series] > 0], new_series[unit[new_series] > 0]
-    found = {"values": float(len(new)), "missing": _missing(panel, end)}
+    found: dict[str, float] = {"values": len(new), "missing": _missing(panel, end)}
     if found["missing"] > MISSING + _missing(fitted, np.full(len(fitted), -(2**62))):
         log.warning(
             "%s: %.0f %% of the values since the fit are missing, more than at fit", name, 100 * found["missing"]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from forecast.errors import BadData, UsageError
+from forecast.series.building import calendar_of
 from forecast.series.schema import Schema, TimeFormat
 from forecast.series.table import Table
 from forecast.series.times import parse_times
@@ -50,10 +51,14 @@ def on_clock(instant: datetime, time_format: TimeFormat) -> int | None:
     return int(instant.astimezone().replace(tzinfo=UTC).timestamp())
 
 
-def until(table: Table, schema: Schema, instant: datetime) -> Table:
+def until(table: Table, schema: Schema, instant: datetime, whole: bool = False) -> Table:
     """The table as it could be known at an instant: no row later than that, but for columns known in advance.
 
     A later row keeps these columns, and its targets are blank.
+
+    Parameters
+    ----------
+    whole : only rows whose period is over by then
 
     Raises
     ------
@@ -63,7 +68,8 @@ def until(table: Table, schema: Schema, instant: datetime) -> Table:
     end = on_clock(instant, schema.time_format)
     if schema.layout == "rows" or end is None:
         return table
-    late = parse_times(table, schema.time, schema).instants > end
+    instants, calendar = parse_times(table, schema.time, schema).instants, calendar_of(schema)
+    late = (calendar.ends(calendar.positions(instants)) if whole else instants) > end
     if not late.any():
         return table
     if late.all():

@@ -18,6 +18,7 @@ FOLDER = ".runs"  # after the name of the store
 FILE = "ledger.db"
 SERIES = 2_000  # whose forecasts are kept of each run; more are thinned out evenly
 RUNS = 200  # of a job, whose forecasts are kept; scores and records stay
+KILLED = 137  # exit code of a run that began and did not end: that of SIGKILL
 BUSY = 30.0  # seconds to wait for another process that writes
 
 Row = tuple[Any, ...]
@@ -283,9 +284,12 @@ class Ledger:
         return [DayScore(*row) for row in rows]
 
     def mark(self, version: str, promoted: bool, reason: str) -> None:
-        """Note that a fit was promoted, or not, after all."""
-        sql = "UPDATE forecast_fits SET promoted = :promoted, reason = :reason WHERE job = :job AND version = :version"
-        values = {"job": self.job, "version": version, "promoted": int(promoted), "reason": reason}
+        """Note that a fit was promoted, or not, after all; the reason is added to the one that is there."""
+        sql = (
+            "UPDATE forecast_fits SET promoted = :promoted, reason = reason || :reason "
+            "WHERE job = :job AND version = :version"
+        )
+        values = {"job": self.job, "version": version, "promoted": int(promoted), "reason": f"; {reason}"}
         with self._open() as connection:
             connection.execute(sql, values)
 

@@ -1,18 +1,21 @@
 """The life of a store: its versions, which one is live, and how its jobs have been doing."""
 
+import socket
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from forecast.artifacts.store import Store
-from forecast.errors import NoInput
+from forecast.artifacts.store import LOCK, Store
+from forecast.errors import NoInput, UsageError
 from forecast.jobs.checks import shown
-from forecast.jobs.ledger import FILE, DayScore, Ledger, open_file, runs_folder
+from forecast.jobs.ledger import FILE, KILLED, DayScore, Ledger, open_file, runs_folder
 from forecast.settings import seconds_of
 
-GATED, ROLLED_BACK, BY_HAND = "not promoted", "rolled back", "promoted by hand"
+ROLLED_BACK, BY_HAND = "rolled back", "promoted by hand"
+RUNS_MISSED, LEAST_GAP = 3, 600.0  # runs that stay out, and seconds between two that count as a rhythm
 DAYS = 14  # of scores that a status shows
 
 FINE, PARTIAL, STALE = 0, 3, 4
@@ -33,7 +36,7 @@ def versions_of(artifact: str) -> list[dict[str, Any]]:
     notes = {}
     for ledger in _ledgers(artifact):
         for fit in ledger.fits("9"):
-            notes[fit.version] = f"{ledger.job}: {'' if fit.promoted else f'{GATED}: '}{fit.reason}"
+            notes[fit.version] = f"{ledger.job}: {'' if fit.promoted else 'not live: '}{fit.reason}"
     return [
         {
             "version": one.id,
@@ -46,8 +49,16 @@ def versions_of(artifact: str) -> list[dict[str, Any]]:
     ]
 
 
-def promote(artifact: str, version: str, wait: float = 0.0) -> None:
+def promote(artifact: str, version: str, wait: float = 0.0) -> str:
     """Make a version the live one, and note it in the ledger.
+
+    Parameters
+    ----------
+    version : its id, or the beginning of it or of its hash
+
+    Returns
+    -------
+    The id.
 
     Raises
     ------
@@ -55,11 +66,20 @@ def promote(artifact: str, version: str, wait: float = 0.0) -> None:
         As the store does.
     """
     store = Store(artifact)
-    store.load(version)  # refused before a lock is taken, and before a folder could be made
+    version = _whole_id(store, version)  # refused before a lock is taken, and before a folder could be made
     with store.lock(wait) as writer:
         writer.promote(version)
         for ledger in _ledgers(artifact):
             ledger.mark(version, True, BY_HAND)
+    return version
+
+
+def _whole_id(store: Store, short: str) -> str:
+    """The id that a part of one, or of a hash, stands for."""
+    found = [one.id for one in store.versions() if one.id.startswith(short) or one.hash.startswith(short)]
+    if len(found) > 1:
+        raise UsageError(f"{short} may mean {len(found)} versions: {', '.join(found[:3])}; give more of the id")
+    return found[0] if found else store.load(short)[1].id
 
 
 def rollback(artifact: str, wait: float = 0.0) -> tuple[str, str]:
@@ -125,7 +145,10 @@ def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Stat
     NoInput
         If it has never run.
     """
-    found = ledger.runs(runs)
+    found = ledger.runs(runs + 1)
+    if found and found[0][1] == KILLED and _runs(store):
+        found = found[1:]  # it has not ended yet
+    found = found[:runs]
     if not found:
         raise NoInput(f"job '{ledger.job}' has not run yet; run `forecast run JOB.toml`")
     _, code, newest = found[0]
@@ -133,17 +156,44 @@ def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Stat
     age = read.get("data_age")
     if age is not None:
         age += (now - datetime.fromisoformat(read["as_of"])).total_seconds()
-    limit = read.get("limits", {}).get("error_after")
-    if code == STALE or (age is not None and limit is not None and age >= seconds_of(limit)):
-        verdict, said = STALE, f"the data are {shown(age)} old" if age is not None else "the data are stale"
-    elif code != FINE:
-        verdict, said = PARTIAL, newest.get("error") or "some series got no forecast"
-    else:
-        verdict, said = FINE, "all is well"
-    names = ("as_of", "exit_code", "version", "seconds", "error", "fit", "warnings", "intervals")
+    stale = code == STALE or _reached(age, read, "error_after")
+    said = [newest.get("error") or "some series were left out"] if code not in (FINE, STALE) else []
+    said += [f"the data are {'stale' if age is None else f'{shown(age)} old'}"] if stale else []
+    said += [] if stale else _late(found, now)
+    verdict = STALE if stale else PARTIAL if said else FINE
+    warned = len(newest.get("warnings", []))
+    said = said or ["all is well" + (f", with {warned} warning(s): {newest['warnings'][0]}" if warned else "")]
+    names = ("as_of", "exit_code", "version", "seconds", "error", "fit", "warnings", "intervals", "skipped")
     live = None if Store(store).empty else Store(store).current()
     shown_runs = [{name: record.get(name) for name in names} for _, _, record in found]
-    return Status(ledger.job, verdict, said, live, read.get("data_end"), age, shown_runs, ledger.days(DAYS))
+    days = ledger.days(DAYS)
+    return Status(ledger.job, verdict, "; ".join(said), live, read.get("data_end"), age, shown_runs, days)
+
+
+def _runs(store: str) -> bool:
+    """Whether a process of this machine holds a store; it is only looked at, since to try would get in its way."""
+    try:
+        pid, host = (Path(store) / LOCK).read_text().split()
+        return host == socket.gethostname() and Path(f"/proc/{int(pid)}").exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _reached(age: float | None, record: dict[str, Any], name: str) -> bool:
+    limit = record.get("limits", {}).get(name)
+    return age is not None and limit is not None and age >= seconds_of(limit)
+
+
+def _late(runs: list[tuple[str, int, dict[str, Any]]], now: datetime) -> list[str]:
+    """That runs came at a steady rhythm, and stay out."""
+    started = [datetime.fromisoformat(record["started"]) for _, _, record in runs]
+    gaps = sorted((one - other).total_seconds() for one, other in pairwise(started))
+    if len(gaps) < RUNS_MISSED:
+        return []
+    usual, silence = gaps[len(gaps) // 2], (now - max(started)).total_seconds()
+    if usual < LEAST_GAP or silence <= RUNS_MISSED * usual:
+        return []
+    return [f"no run for {shown(silence)}, and they came every {shown(usual)}"]
 
 
 def ledgers_of(artifact: str) -> list[Ledger]:

@@ -6,19 +6,37 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from forecast.errors import NoInput, UsageError, did_you_mean
+from forecast.selection.names import check_model
 from forecast.series.files import SYNTHETIC, check_output
-from forecast.settings import CheckSettings, Knobs, OutputSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import (
+    CheckSettings,
+    Knobs,
+    OutputSettings,
+    TableSettings,
+    TextSettings,
+    TrainSettings,
+    seconds_of,
+)
 
-_REFIT = r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?"
+_REFIT = re.compile(r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SQLITE = "sqlite:///"
 
 
 def _refit_text(given: object) -> object:
-    return f"every {given} days" if type(given) is int else given
+    text = f"every {given} days" if type(given) is int else given
+    if not isinstance(text, str) or not _REFIT.fullmatch(text):
+        raise ValueError("it is never, daily, weekly, 'when worse', or 'every N days' with N from 1")
+    return text
+
+
+def _ping_address(given: str) -> str:
+    if not given.startswith(("http://", "https://")):
+        raise ValueError("it is an address that begins with http:// or https://")
+    return given
 
 
 class JobSettings(Knobs):
@@ -26,7 +44,7 @@ class JobSettings(Knobs):
 
     name: str | None = Field(None, description="name of the job in the ledger; default the file's name")
     store: str = Field("forecast-model", description="folder of the saved versions; the ledger lies in STORE.runs")
-    refit: Annotated[str, BeforeValidator(_refit_text), Field(pattern=f"^({_REFIT})$")] = Field(
+    refit: Annotated[str, BeforeValidator(_refit_text)] = Field(
         "weekly",
         description="when to fit anew: never, daily, weekly, 'every N days' or 'when worse'; a first run always fits",
     )
@@ -36,7 +54,7 @@ class JobSettings(Knobs):
     ledger: Literal["store", "sink"] = Field(
         "store", description="where runs and their scores are kept: STORE.runs/ledger.db, or the database of the sink"
     )
-    ping: str | None = Field(
+    ping: Annotated[str, AfterValidator(_ping_address)] | None = Field(
         None, description="URL that is told of start (URL/start), success (URL) and failure (URL/fail)"
     )
 
@@ -48,6 +66,9 @@ class SourceSettings(TextSettings):
     url: str | None = Field(None, description="a database, as SQLAlchemy writes it: postgresql+psycopg://host/name")
     sql: str | None = Field(None, description="the query whose rows are the table; needs url")
     future: str | None = Field(None, description="a file of the columns that are known in advance")
+    unfinished: Literal["warn", "keep", "leave out"] = Field(
+        "warn", description="what to do with a value of a period that is not over: today's, this month's"
+    )
 
     def text(self) -> TextSettings:
         """How its text is read."""
@@ -183,6 +204,10 @@ def _refuse_half(found: Pipeline, where: str) -> None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
     if sink.path is not None:
         check_output(sink.path)
+    check_model(found.train.model)
+    limits = found.checks
+    if limits.warn_after and limits.error_after and seconds_of(limits.warn_after) > seconds_of(limits.error_after):
+        raise UsageError(f"{where}[checks] warn_after {limits.warn_after} lies beyond error_after {limits.error_after}")
 
 
 def _at(found: Pipeline, folder: Path) -> Pipeline:
@@ -196,7 +221,7 @@ def _at(found: Pipeline, folder: Path) -> Pipeline:
     def url(given: str | None) -> str | None:
         if given is None or not given.startswith(_SQLITE) or given.startswith((f"{_SQLITE}/", f"{_SQLITE}:")):
             return given
-        return f"{_SQLITE}{folder / given.removeprefix(_SQLITE)}"
+        return f"{_SQLITE}{str(folder).replace('%', '%25')}/{given.removeprefix(_SQLITE)}"
 
     source, sink, train = found.source, found.sink, found.train
     return found.model_copy(
@@ -209,6 +234,14 @@ def _at(found: Pipeline, folder: Path) -> Pipeline:
             "train": train.model_copy(update={"plan": path(train.plan)}),
         }
     )
+
+
+def in_keys(message: str) -> str:
+    """A message that names flags of the command line, with the keys of a pipeline file that they are there."""
+    homes = {key: f"{key} in [{section}]" for section, group in SECTIONS.items() for key in group.model_fields}
+    flags = [flag.replace("-", "_") for flag in re.findall(r"--([a-z][a-z-]+)", message)]
+    keys = [homes[flag] for flag in dict.fromkeys(flags) if flag in homes]
+    return f"{message} (in a pipeline file: {', '.join(keys)})" if keys else message
 
 
 def refit_days(refit: str) -> float | None:

@@ -27,6 +27,8 @@ class Record(BaseModel):
     data_end : end of the newest observed period, on the clock of the table; data_age in seconds at `as_of`
     version, hash : of the artifact that forecast; train_end, the newest time that it was fitted to
     fit : whether it was fitted in this run, why, and whether it was promoted
+    settled : whether version and intervals are those of a run as of this instant that ended well: a repeated one takes
+        them as they are
     counts : series and rows of the forecast, series skipped
     intervals : factors by which the 80 and 95 % intervals were moved
     drift : what the comparison with the fit gave
@@ -51,6 +53,7 @@ class Record(BaseModel):
     version: str | None = None
     hash: str | None = None
     train_end: str | None = None
+    settled: bool = False
     fit: dict[str, Any] = {}
     counts: dict[str, int] = {}
     skipped: dict[str, str] = {}

@@ -14,8 +14,8 @@ from forecast.forecaster import Forecaster
 from forecast.jobs.instant import as_text, on_clock
 from forecast.jobs.ledger import DayScore, FitEntry, Ledger
 from forecast.jobs.pipeline import Pipeline, refit_days
-from forecast.selection.auto import is_baseline
 from forecast.selection.mixture import CHOSEN, base_name
+from forecast.selection.names import is_baseline
 from forecast.series.building import calendar_of
 from forecast.series.detection import check_schema, infer_schema
 from forecast.series.table import Table
@@ -60,7 +60,8 @@ def serving(store: Store, ledger: Ledger, instant: datetime, device: str = "auto
         return None
     versions = {one.id: one for one in store.versions()}
     refused = {one.version for one in ledger.fits("9") if not one.promoted}
-    taken = [record.get("version") for at, _, record in ledger.runs(1, as_text(instant)) if at == as_text(instant)]
+    at = as_text(instant)
+    taken = [record.get("version") for found, _, record in ledger.runs(1, at) if found == at and record["settled"]]
     newest = [one for one in reversed(versions) if one not in refused]
     for version in [*taken, store.current(), *newest]:
         if version in versions:
@@ -132,8 +133,12 @@ def table_settings(
     return settings
 
 
-def judge(new: Forecaster, live: Live | None, table: Table) -> tuple[bool, str]:
+def judge(new: Forecaster, live: Live | None, table: Table, require_all: bool) -> tuple[bool, str]:
     """Whether a new fit may go live: it is no worse than the live version and the baselines on the newest origins.
+
+    Parameters
+    ----------
+    require_all : a fit without a series of the live version may not, or that series would be forgotten
 
     Returns
     -------
@@ -144,6 +149,10 @@ def judge(new: Forecaster, live: Live | None, table: Table) -> tuple[bool, str]:
         return True, f"there was none before it{f', though {lost}' if lost else ''}"
     if lost is not None:
         return False, lost
+    gone = sorted(set(live.forecaster.fitted_.history.ids) - set(new.fitted_.history.ids))
+    if gone and require_all:
+        names = ", ".join("/".join(one) for one in gone[:5])
+        return False, f"{len(gone)} series of {live.version} are not in it ({names})"
     try:
         pair = new.against(live.forecaster, table)
     except ForecastError as error:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,21 +16,21 @@ from numpy.typing import NDArray
 from forecast.artifacts.fitted import to_contents
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
-from forecast.errors import ForecastError, Interrupted
+from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unavailable, UsageError
 from forecast.forecaster import Forecaster, Forecasts
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
-from forecast.jobs.checks import age, check_age, check_drift, without_forecast
+from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, silent, without_forecast
 from forecast.jobs.instant import as_text, parse_as_of, until
-from forecast.jobs.ledger import FILE, Ledger, open_file, runs_folder
+from forecast.jobs.ledger import FILE, KILLED, Ledger, open_file, runs_folder
 from forecast.jobs.ping import ping
-from forecast.jobs.pipeline import Pipeline
+from forecast.jobs.pipeline import Pipeline, SinkSettings, in_keys
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into
 from forecast.jobs.refit import Live, entry, judge, reason_to_fit, serving, table_settings
 from forecast.series.building import build_panel, calendar_of, format_positions
 from forecast.series.detection import infer_schema
-from forecast.series.files import load_table, write_frame
+from forecast.series.files import check_output, load_table, write_frame
 from forecast.series.panel import Panel
 from forecast.series.reading import table_from_frame
 from forecast.series.schema import Schema
@@ -46,6 +47,7 @@ def run_job(
     *,
     file: str | None = None,
     as_of: str | None = None,
+    output: str | None = None,
     resume: bool = False,
     on_step: Callable[[Progress], None] | None = None,
 ) -> Record:
@@ -58,6 +60,7 @@ def run_job(
     ----------
     file : the pipeline file, whose sha256 the record holds
     as_of : the instant that the run stands at; default that of the pipeline, else now
+    output : a file to write in the place of the pipeline's, whose database is left alone then
     resume : go on with a fit that was stopped
     on_step : is given the progress of a fit after each training step
 
@@ -72,12 +75,20 @@ def run_job(
     """
     instant = parse_as_of(as_of or pipeline.as_of)
     store, ledger = Store(pipeline.store), ledger_of(pipeline)
+    if output is not None:
+        check_output(output)
+        pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output)})
     with store.lock(pipeline.wait) as writer:
         record = new_record(pipeline.name or "job", as_text(instant), as_text(datetime.now(UTC)))
         record.pipeline_sha256 = None if file is None else sha256_of_file(file)
         ping(pipeline.ping, "start")
         with _recorded(record, ledger, pipeline):
-            _Run(pipeline, instant, record, store, writer, ledger, resume, on_step).go()
+            run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
+            run.begin(later_matters=output is None)
+            try:
+                run.go()
+            except (BadData, UsageError, StaleData, Unavailable) as error:
+                raise type(error)(in_keys(str(error))) from error
     return record
 
 
@@ -140,6 +151,35 @@ class _Run:
         self.store, self.writer, self.ledger = store, writer, ledger
         self.resume, self.on_step = resume, on_step
         self.matched: Matched | None = None
+        self.behind: list[tuple[str, ...]] = []
+
+    def begin(self, later_matters: bool) -> None:
+        """Write down that the run has begun, so that a kill leaves a trace, and make room for what it writes.
+
+        Parameters
+        ----------
+        later_matters : warn where a run of a later instant has written the output
+        """
+        record, sink = self.record, self.pipeline.sink
+        before = [past for at, _, past in self.ledger.runs(1, record.as_of) if at == record.as_of]
+        if before and before[0]["settled"]:
+            record.settled, record.version = True, before[0]["version"]
+            record.intervals = tuple(before[0]["intervals"])
+        begun = record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"})
+        newest = self.ledger.runs(1)
+        self.ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
+        if later_matters and newest and newest[0][0] > record.as_of:
+            log.warning(
+                "the run as of %s has written the output before, and this one, as of %s, replaces it by an older "
+                "forecast; --output FILE writes elsewhere",
+                newest[0][0],
+                record.as_of,
+            )
+        if sink.path is not None:
+            make_directory(Path(sink.path).parent)
+        if sink.url is not None:
+            with databases.connect(sink.url):
+                pass  # refused here, not after an hour of training
 
     def go(self) -> None:
         """Run them."""
@@ -148,12 +188,12 @@ class _Run:
         live = serving(self.store, self.ledger, instant, self.pipeline.train.device)
         reason = reason_to_fit(self.pipeline, live, self.ledger, instant)
         if live is not None and reason is None:
-            table = until(table, live.forecaster.schema_, instant)
+            table = until(table, live.forecaster.schema_, instant, self._whole())
             self._recall_fit()
         else:
             settings = table_settings(self.pipeline, live, self.ledger, table, defaults)
             schema = infer_schema(table, settings)
-            table = until(table, schema, instant)
+            table = until(table, schema, instant, self._whole())
             self._check_age_first(table, schema)
             live = self._fit(table, live, reason or "there is no version", settings)
         found = self._forecast(table, live)
@@ -161,11 +201,13 @@ class _Run:
         record.counts = {"series": len(found.series), "rows": len(found.frame), "skipped": len(found.skipped)}
         fitted, required = live.forecaster.fitted_.history, self.pipeline.checks.require_all
         lost = without_forecast(found.skipped, fitted, required)
+        if required:
+            lost += [one for one in self.behind if one not in lost]
         record.skipped = {"/".join(one): word for one, word in list(found.skipped.items())[:100]}
         if lost:
             names = ", ".join("/".join(one) for one in lost[:10]) + (", ..." if len(lost) > 10 else "")
-            log.warning("%d series got no forecast: %s", len(lost), names)
-        record.exit_code = 3 if lost else 0
+            log.warning("%d series got no forecast, or one from old values: %s", len(lost), names)
+        record.exit_code, record.settled = 3 if lost else 0, True
         self._append(found, live, begun)
 
     def _read(self) -> tuple[Table, dict[str, Any]]:
@@ -185,11 +227,22 @@ class _Run:
         source = self.pipeline.source
         return None if source.future is None else load_table(source.future, source.text())[0]
 
+    def _whole(self) -> bool:
+        """Whether a value counts only when its period is over."""
+        return self.pipeline.source.unfinished == "leave out"
+
     def _check_age_first(self, table: Table, schema: Schema) -> None:
         """Refuse stale data before a fit, where a limit is set."""
-        limits = self.pipeline.checks
-        if limits.error_after is not None:
-            check_age(age(build_panel(table, schema, ahead=0), schema, self.instant), limits, table.name)
+        if self.pipeline.checks.error_after is not None:
+            self._check_age(build_panel(table, schema, ahead=0), schema, table.name)
+
+    def _check_age(self, panel: Panel, schema: Schema, name: str) -> None:
+        record, limits = self.record, self.pipeline.checks
+        record.data_age = age(panel, schema, self.instant)
+        newest = (panel.origins - panel.silent()).max(keepdims=True)
+        record.data_end = str(format_positions(schema, calendar_of(schema), newest)[0])
+        record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
+        check_age(record.data_age, limits, name)
 
     def _fit(self, table: Table, live: Live | None, reason: str, settings: TableSettings) -> Live:
         """Fit, save, and promote what may go live."""
@@ -204,13 +257,18 @@ class _Run:
             checkpoints=checkpoints,
             start=None if live is None else live.forecaster,
         )
-        promoted, verdict = judge(forecaster, live, table)
+        promoted, verdict = judge(forecaster, live, table, pipeline.checks.require_all)
         newest = self.store.empty if live is None else live.version == self.store.current()
         version = self.writer.save(
             to_contents(forecaster.fitted_), pipeline.keep, self.instant, promote=promoted and newest, reuse=True
         )
         self.ledger.add_fit(entry(pipeline, self.instant, version.id, promoted, verdict))
         checkpoints.discard()
+        if live is not None:
+            gone = sorted(set(live.forecaster.fitted_.history.ids) - set(forecaster.fitted_.history.ids))
+            names = ", ".join("/".join(one) for one in gone[:5])
+            if gone:
+                log.warning("%d series of %s are not in the table any more (%s)", len(gone), live.version, names)
         record.fit = {"why": reason, "version": version.id, "promoted": promoted, "verdict": verdict}
         log.info("\n".join(forecaster.describe()))
         if promoted or live is None:
@@ -225,7 +283,7 @@ class _Run:
         for fit in self.ledger.fits(at):
             if fit.as_of == at:
                 told = {"version": fit.version, "promoted": fit.promoted, "verdict": fit.reason}
-                self.record.fit = {"why": "an earlier run at this instant", **told}
+                self.record.fit = {"why": "fitted by an earlier run as of this instant", **told}
 
     def _forecast(self, table: Table, live: Live) -> Forecasts:
         pipeline, forecaster = self.pipeline, live.forecaster
@@ -242,17 +300,17 @@ class _Run:
         """Check what is to be forecast from, and say by how much its intervals are to change."""
         config, record, limits = live.forecaster.fitted_.config, self.record, self.pipeline.checks
         schema = config.table
-        record.data_age = age(panel, schema, self.instant)
-        newest = (panel.origins - panel.silent()).max(keepdims=True)
-        record.data_end = str(format_positions(schema, calendar_of(schema), newest)[0])
-        record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
-        check_age(record.data_age, limits, name)
+        self._check_age(panel, schema, name)
+        if self.pipeline.source.unfinished == "warn":
+            check_unfinished(panel, schema, self.instant, name)
+        self.behind = silent(panel, schema, limits, name)
         season = schema.season[0] if schema.season else 1
         record.drift = check_drift(panel, live.forecaster.fitted_.history, season, name)
         before = record.as_of
         self.matched = match(self.ledger.forecasts(before, NEWEST), panel, schema)
         used = {at: tuple(past["intervals"]) for at, _, past in self.ledger.runs(NEWEST + 1, before) if at < before}
-        record.intervals = interval_factors(self.matched, used)
+        if not record.settled:  # else as they were: runs of earlier instants may have been made up for since
+            record.intervals = interval_factors(self.matched, used)
         return factors_by_level(record.intervals, config.levels)
 
     def _write(self, found: Forecasts, live: Live) -> None:

@@ -9,10 +9,9 @@ from functools import partial
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from forecast.errors import UsageError, did_you_mean
-from forecast.evaluation.baselines import AUTOMATIC, BASELINES
-from forecast.models import model_names
+from forecast.errors import UsageError
 from forecast.selection.judge import Judge
+from forecast.selection.names import AUTO, check_model, is_baseline
 from forecast.series.spans import MANY
 from forecast.settings import TrainSettings
 from forecast.training.fitting import Fitter, Start
@@ -22,7 +21,6 @@ from forecast.training.states import Keeper, State
 
 log = logging.getLogger("forecast")
 
-AUTO = "auto"
 PLAN = "plan"  # under this name what was decided is kept
 KINDS = (("segrnn", "standard"), ("slstm", "standard"), ("segrnn", "last"), ("linear", "last"))
 """What auto tries, the best bet first."""
@@ -35,11 +33,6 @@ SLOW = 1.3  # where time is short, a candidate that takes so many times as long 
 MOST = 16  # networks of a forecaster
 SPARE = 1.15  # a round that is estimated to take longer than what is left of the time, by this factor, is not begun
 SHORT = 0.4  # under a budget one is, where it leaves this share of the steps: such networks still help the others
-
-
-def is_baseline(name: str) -> bool:
-    """Whether a model's name is that of a baseline: nothing is trained then."""
-    return name in BASELINES or name in AUTOMATIC
 
 
 def compared_with(settings: TrainSettings) -> tuple[str, ...]:
@@ -101,10 +94,7 @@ def train_networks(
     settings = fitter.settings
     if is_baseline(settings.model):
         return Plan(members=()), []
-    known = [AUTO, *model_names(), *BASELINES, *AUTOMATIC]
-    if settings.model not in known:
-        hint = did_you_mean(settings.model, known)
-        raise UsageError(f"unknown model '{settings.model}'{hint} (models: {', '.join(known)})")
+    check_model(settings.model)
     rounds = _Rounds(fitter, judge, deadline, on_step, keep, start)
     rounds.take_up()
     if plan is not None:

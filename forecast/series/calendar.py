@@ -61,6 +61,13 @@ class Calendar:
         shown = self._shown(positions)
         return instants_at(shown, self.zone, "later")[0] if self._local else shown
 
+    def ends(self, positions: Integers) -> Integers:
+        """Instant at which the period of each grid position is over."""
+        spec = self.spec
+        named_by_last_day = spec.kind == "weekdays" or (spec.kind == "months" and spec.day < 0)
+        named_by_last_day |= spec.kind == "seconds" and spec.every % WEEK == 0
+        return self.times(positions) + DAY if named_by_last_day else self.times(positions + 1)
+
     def on_grid(self, instants: Integers) -> Flags:
         """Whether each instant is a time of the grid."""
         found = self.times(self.positions(instants))

@@ -24,7 +24,9 @@ SHIPPED = Path(__file__).parents[2] / "pipelines"
         ("", {"train": "steps = 0"}, "[train] steps=0"),
         ("", {"train": "steps = 'many'"}, "[train] steps='many'"),
         ("refit = 'monthly'", {}, "refit='monthly'"),
-        ("refit = 0", {}, "refit='every 0 days'"),
+        ("refit = 0", {}, "refit=0: it is never, daily"),
+        ("ping = 'htp:/x'", {}, "ping='htp:/x': it is an address"),
+        ("", {"checks": "warn_after = '3d'\nerror_after = '2d'"}, "lies beyond error_after"),
         ("", {"sink": "table = 'f'"}, "url and table go together"),
         ("", {"source": "sql = 'SELECT 1'"}, "not both"),
         ("ping = '${NO_SUCH_VARIABLE}'", {}, "ping: the environment variable NO_SUCH_VARIABLE is not set"),
@@ -54,6 +56,13 @@ def test_source_and_sink_are_needed(job: Job, forecast: Run, missing: str) -> No
     ran = forecast("run", job.file, "--check")
     assert ran.code == 2
     assert f"the table [{missing}] is missing" in ran.err
+
+
+def test_an_unknown_model_is_refused_before_a_night(job: Job, forecast: Run) -> None:
+    job.file.write_text(job.file.read_text().replace("seasonal-naive", "segrn"))
+    ran = forecast("run", job.file, "--check")
+    assert ran.code == 2
+    assert "did you mean 'segrnn'" in ran.err
 
 
 def test_no_file_and_no_name(forecast: Run, tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_the_gate_keeps_a_worse_fit_from_going_live_and_the_run_ends_well(job: J
     assert "MASE" in record["fit"]["verdict"]
     listed = json.loads(forecast("versions", "--artifact", job.store, "--json").out)
     assert [(one["version"], one["live"]) for one in listed] == [(live, True), (record["fit"]["version"], False)]
-    assert "not promoted" in listed[1]["note"]
+    assert "not live: MASE" in listed[1]["note"]
     assert forecast("promote", listed[1]["version"], "--artifact", job.store).code == 0
     assert json.loads(forecast("versions", "--artifact", job.store, "--json").out)[1]["live"]
     back = forecast("rollback", "--artifact", job.store)
@@ -201,7 +201,8 @@ def test_status_is_for_a_monitor(job: Job, forecast: Run, at: At) -> None:
     ran = forecast("status", job.file, "--json")
     (state,) = json.loads(ran.out)
     assert ran.code == 0
-    assert state["said"] == "all is well"
+    assert state["said"].startswith("all is well, with 1 warning")
+    assert "not over" in state["said"]
     assert len(state["runs"]) == 3
     assert [day["day"] for day in state["days"]] == [f"2024-06-0{n}" for n in (5, 4, 3, 2, 1)] + ["2024-05-31"]
     assert all(day["mase"] > 0 and 0 <= day["coverage_80"] <= 1 for day in state["days"])
@@ -292,6 +293,88 @@ def test_intervals_that_missed_are_widened_and_those_that_held_too_much_are_narr
     plain = pd.read_csv(job.output)
     assert job.record()["intervals"] == [1.0, 1.0]
     assert calm / (plain["hi_80"] - plain["lo_80"]).mean() == pytest.approx(wide[0], rel=0.05)
+
+
+def test_a_branch_that_stays_away_is_never_forgotten(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "weekly"', checks='require_all = true\nerror_after = "3d"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    frame = job.table()
+    frame[frame["shop"] == "north"].to_csv(job.folder / "sales.csv", index=False)
+    for day in (158, 166):
+        ran = forecast("run", job.file, "--as-of", at(day))
+        assert ran.code == 3
+        assert "south" in ran.err
+    assert "left out: south" in forecast("status", job.file).out
+    frame[(frame["shop"] == "north") | (frame["day"] < "2024-06-10")].to_csv(job.folder / "sales.csv", index=False)
+    ran = forecast("run", job.file, "--as-of", at(169))
+    assert ran.code == 3
+    assert "have had no value for a while, others have (south)" in ran.err
+
+
+def test_a_value_of_a_day_that_is_not_over_is_said_or_left_out(job: Job, forecast: Run, at: At) -> None:
+    assert "not over" in forecast("run", job.file, "--as-of", at(150)).err
+    assert pd.read_csv(job.output)["day"].min() == "2024-05-31"
+    job.write(source='unfinished = "leave out"')
+    assert "not over" not in forecast("run", job.file, "--as-of", at(151)).err
+    assert pd.read_csv(job.output)["day"].min() == "2024-05-31"
+    assert job.record()["data_age"] == 20 * 3600
+
+
+def test_a_repeated_night_is_as_it_was_whatever_was_made_up_for_since(job: Job, forecast: Run, at: At) -> None:
+    for day in range(150, 166, 2):
+        forecast("run", job.file, "--as-of", at(day))
+    last = job.output.read_bytes()
+    assert job.record()["intervals"] != [1.0, 1.0]
+    for day in (153, 155, 157):
+        ran = forecast("run", job.file, "--as-of", at(day))
+        assert "replaces it by an older forecast" in ran.err
+    other = job.folder / "other.csv"
+    ran = forecast("run", job.file, "--as-of", at(164), "--output", other)
+    assert ran.code == 0, ran.err
+    assert other.read_bytes() == last
+    assert job.output.read_bytes() != last
+
+
+def test_a_killed_run_leaves_a_trace_in_the_status(job: Job, forecast: Run, at: At) -> None:
+    from forecast.jobs.pipeline import read_pipeline
+    from forecast.jobs.run import ledger_of
+
+    forecast("run", job.file, "--as-of", at(150))
+    ledger = ledger_of(read_pipeline(str(job.file)))
+    begun = {**job.record(), "as_of": "2024-05-31T20:00:00Z", "error": "it began, and did not end"}
+    ledger.add_run("2024-05-31T20:00:00Z", 137, json.dumps(begun), None, [])
+    ran = forecast("status", job.file)
+    assert ran.code == 3
+    assert "it began, and did not end" in ran.out
+
+
+def test_a_short_id_promotes_where_it_can_mean_only_one(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "daily"')
+    for day in (150, 151):
+        forecast("run", job.file, "--as-of", at(day))
+    first = json.loads(forecast("versions", "--artifact", job.store, "--json").out)[0]
+    assert forecast("promote", first["hash"][:8], "--artifact", job.store).code == 0
+    assert json.loads(forecast("versions", "--artifact", job.store, "--json").out)[0]["live"]
+    assert forecast("promote", "v-2024", "--artifact", job.store).code == 2
+    assert forecast("promote", "../x", "--artifact", job.store).code == 2
+
+
+def test_sinks_are_tried_before_a_fit(job: Job, forecast: Run) -> None:
+    job.write(sink='url = "postgresql://nobody@127.0.0.1:1/none"\ntable = "t"')
+    assert forecast("run", job.file).code == 69
+    assert not list(job.store.glob("v-*"))
+    (job.folder / "file").write_text("")
+    job.file.write_text(job.file.read_text().split('url = "post')[0].replace("out.csv", "file/out.csv"))
+    assert forecast("run", job.file).code == 73
+    assert not list(job.store.glob("v-*"))
+
+
+def test_messages_name_the_keys_of_the_file(job: Job, forecast: Run) -> None:
+    frame = job.table()
+    pd.concat([frame, frame.tail(1)]).to_csv(job.folder / "sales.csv", index=False)
+    ran = forecast("run", job.file)
+    assert ran.code == 65
+    assert "(in a pipeline file: id in [table], on_duplicate in [table])" in ran.err
 
 
 def test_a_failed_run_leaves_the_old_output_and_the_next_one_succeeds(job: Job, forecast: Run, at: At) -> None:
