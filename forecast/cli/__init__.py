@@ -4,7 +4,10 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -65,12 +68,15 @@ def main() -> None:
     """Run the command line and leave with an exit code; what is said to a person goes to stderr."""
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
+    before = sys.unraisablehook
+    sys.unraisablehook = partial(_ignored, before)
     try:
         code = _run()
     except Interrupted as error:
         _no_longer_listen()
         code = _say(str(error), error.exit_code)
     _no_longer_listen()
+    sys.unraisablehook = before
     sys.exit(code)
 
 
@@ -105,6 +111,17 @@ def _no_longer_listen() -> None:
     """Let signals end the process as it stands: nothing is left to be cleaned up."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
+
+
+def _ignored(before: Callable[[Any], Any], found: Any) -> None:
+    """Send a signal again that came within a finaliser or a callback, where Python drops what is raised."""
+    if isinstance(found.exc_value, Interrupted):
+        number = found.exc_value.exit_code - 128
+        again = threading.Timer(0.01, os.kill, (os.getpid(), number))
+        again.daemon = True
+        again.start()
+    else:
+        before(found)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> Any:

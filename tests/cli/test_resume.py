@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -79,6 +80,25 @@ def test_a_signal_passes_by_who_catches_every_exception(
             signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr("forecast.forecaster.infer_schema", careless)
+    assert forecast("fit", passengers, "--artifact", tmp_path / "s").code == 143
+
+
+class Dying:
+    """Gets a signal while it is being removed, where nothing that is raised gets out."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_within_a_finaliser_is_not_lost(
+    forecast: Command, passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def waiting(*arguments: object) -> None:
+        Dying()
+        time.sleep(5)
+        pytest.fail("the signal was lost")
+
+    monkeypatch.setattr("forecast.forecaster.infer_schema", waiting)
     assert forecast("fit", passengers, "--artifact", tmp_path / "s").code == 143
 
 
