@@ -69,12 +69,16 @@ def kill_commands(times: int, folder: Path, random: Random, counts: Counts) -> N
     predict = ["predict", "--artifact", str(store.path), "--output", str(output), "--quiet"]
     seconds = {"fit": _run(fit), "predict": _run(predict)}
     new = output.read_bytes()  # of all versions, since they are fitted to the same data
-    for number in range(times):
+    left = times
+    for number in range(3 * times):  # a few end before they are killed
+        if not left:
+            break
         words = (fit, predict)[number % 2]
         output.write_bytes(b"old")
         live = store.current()
         place = (store.path, folder)[number % 2] if number // 2 % 2 else None
         killed, what = _kill(words, random.uniform(0, seconds[words[0]]), place, random)
+        left -= killed
         counts.done[f"{'kills' if killed else 'ends before a kill'} of `forecast {words[0]}`"] += 1
         try:
             store.load()
