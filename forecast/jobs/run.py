@@ -152,6 +152,7 @@ class _Run:
         self.resume, self.on_step = resume, on_step
         self.matched: Matched | None = None
         self.behind: list[tuple[str, ...]] = []
+        self.begun = time.monotonic()
 
     def begin(self, later_matters: bool) -> None:
         """Write down that the run has begun, so that a kill leaves a trace, and make room for what it writes.
@@ -183,7 +184,7 @@ class _Run:
 
     def go(self) -> None:
         """Run them."""
-        record, begun, instant = self.record, time.monotonic(), self.instant
+        record, instant = self.record, self.instant
         table, defaults = self._read()
         live = serving(self.store, self.ledger, instant, self.pipeline.train.device)
         reason = reason_to_fit(self.pipeline, live, self.ledger, instant)
@@ -208,7 +209,7 @@ class _Run:
             names = ", ".join("/".join(one) for one in lost[:10]) + (", ..." if len(lost) > 10 else "")
             log.warning("%d series got no forecast, or one from old values: %s", len(lost), names)
         record.exit_code, record.settled = 3 if lost else 0, True
-        self._append(found, live, begun)
+        self._append(found, live)
 
     def _read(self) -> tuple[Table, dict[str, Any]]:
         source, defaults = self.pipeline.source, dict[str, Any]()
@@ -325,7 +326,7 @@ class _Run:
             write_frame(frame, sink.path)
             record.output |= {"path": sink.path, "sha256": sha256_of_file(sink.path)}
 
-    def _append(self, found: Forecasts, live: Live, begun: float) -> None:
+    def _append(self, found: Forecasts, live: Live) -> None:
         fitted, record = live.forecaster.fitted_, self.record
         units = np.concatenate([[np.nan], fitted.seasonal_error])
         numbers = numbers_in(fitted.history.ids, found.panel.ids)[found.series]
@@ -337,7 +338,7 @@ class _Run:
         )
         scores = [] if self.matched is None else by_day(self.matched)
         record.scores = [vars(one) for one in scores[-7:]]
-        _finish(record, begun)
+        _finish(record, self.begun)
         self.ledger.add_run(record.as_of, record.exit_code, record.model_dump_json(), kept, scores)
 
 
