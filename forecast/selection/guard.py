@@ -57,7 +57,8 @@ def choose(
 
     The simplest that is good enough forecasts: the best baseline; or the network, if it is clearly better; or a blend
     (greedy selection with replacement, Caruana et al. 2004), if it is clearly better than both. Where little is held
-    out, the past chooses among baselines and means of a few of them, and the blend is half of that and half of the network.
+    out, the past chooses among baselines and means of a few of them, and a blend is half of that and half of the
+    network.
 
     Parameters
     ----------
