@@ -57,8 +57,8 @@ def choose(
 
     The simplest that is good enough forecasts: the best baseline; or the network, if it is clearly better; or a blend
     (greedy selection with replacement, Caruana et al. 2004), if it is clearly better than both. Where little is held
-    out, the past chooses among baselines and means of a few of them; half of that and half of the network is tried
-    first, as a mean is never worse than the worse of the two, and the network alone must be clearly better than it.
+    out, the past chooses among baselines and means of a few of them, and a blend is half of that and half of the
+    network.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ def _for_panel(
     if networks < len(single):
         best = _baseline(single[networks:], past_of if few else mean, MIXED if few else 1)
         if few:
-            rivals = [(network + best) / 2, network] if networks else []
+            rivals = [network, (network + best) / 2] if networks else []
         else:
             rivals = [network, _blend(np.stack([network, *single]), mean, PARTS)]
     for rival in rivals:

@@ -77,14 +77,14 @@ def test_little_held_out_mixes_up_to_three_baselines_where_the_past_says_so() ->
 
 
 @pytest.mark.parametrize(("error", "expected"), [(0.999, [0, 1]), (-0.9, [0.5, 0.5])])
-def test_little_held_out_gives_the_network_half_before_it_gives_it_all(error: float, expected: list[float]) -> None:
+def test_little_held_out_blends_by_halves_where_errors_cancel(error: float, expected: list[float]) -> None:
     def loss_of(share: np.ndarray) -> np.ndarray:
         return np.full(4, abs(share[0] * error + share[1]))
 
     assert choose(1, 1, loss_of, blocks(1, 4), 1, lambda share: 1.0)[0][0].tolist() == expected
 
 
-def test_a_network_that_clearly_beats_the_half_gets_it_all() -> None:
+def test_a_network_that_clearly_wins_on_little_gets_it_all() -> None:
     held = losses(np.full(4, 0.2), np.full(4, 1.0))
     assert choose(1, 1, held, blocks(1, 4), 1, lambda share: 1.0)[0][0].tolist() == [1, 0]
 
