@@ -38,6 +38,8 @@ def check_config(config: "Config") -> None:
     for names in ((*table.ids, table.time), table.series, (*table.known, *table.past, *table.static)):
         if len(names) != len(set(names)):
             raise ValueError("two columns have one name")
+    if (table.target is None) == (table.layout == "long") or (table.layout != "long" and len(table.ids) != 1):
+        raise ValueError(f"a table of layout {table.layout} has other ids, or another target")
     if not set(table.categories) <= {*table.known, *table.past, *table.static}:
         raise ValueError("categories must be those of covariates")
     if any(season < 2 for season in table.season):

@@ -147,6 +147,8 @@ def _tables() -> Iterator[Case]:
         ("ids", [{"a": 1}]),
         ("time", "series"),
         ("layout", "os.system"),
+        ("layout", "long"),
+        ("target", "passengers"),
         ("season", [0]),
         ("season", [-(2**60)]),
         ("known", ["a"]),
@@ -156,6 +158,7 @@ def _tables() -> Iterator[Case]:
     ):
         shown = json.dumps(value)
         yield Case(f"table: {path} {shown[:40]}", _changed(f"table.{path}", value))
+    yield Case("table: target null", _changed("table.target", None, network=True))
     for name in ("os.system", "HolidayBase", "list_supported_countries", "__class__", "x" * 10**7):
         yield Case(f"table: holidays {name[:40]}", _changed("table.holidays", name, network=True))
 
