@@ -47,23 +47,27 @@ def main(times: int = 20, only: tuple[str, ...] = tuple(FITS), again: float = 0.
             begun = time.monotonic()
             _run(_words(whole, FITS[name]))
             seconds = time.monotonic() - begun
-            for number in range(times):
-                store = Path(folder) / f"{name}-{number}"
+            while counts.done[f"stopped fits '{name}'"] < times:
+                store, expected = Path(folder) / "store", whole
                 shutil.copytree(before, store)
-                what = stop_and_resume(name, store, seconds, again, random, counts)
-                expected = whole
+                what, stops = stop_and_resume(name, store, seconds, again, random, counts)
+                seconds *= 1.05 if stops else 0.8  # a machine is not as fast at all times
                 if name == "budget":  # measured anew each time: the plan that came of it repeats the fit
-                    expected = Path(folder) / f"{name}-{number}-whole"
-                    plan = ("--horizon", "6", "--plan", str(store), *SMALL)
-                    _run(_words(expected, plan))
+                    expected = Path(folder) / "expected"
+                    _run(_words(expected, ("--horizon", "6", "--plan", str(store), *SMALL)))
                 if _hash(store) != _hash(expected):
                     counts.lose(f"{what}: another artifact than that of the fit that nothing stopped")
-                counts.done[f"stops of '{name}'"] += 1
+                counts.done[f"stopped fits '{name}'"] += stops > 0
+                for gone in {store, expected} - {whole}:
+                    shutil.rmtree(gone)
 
 
-def stop_and_resume(name: str, store: Path, seconds: float, again: float, random: Random, counts: Counts) -> str:
-    """Stop a fit at a random instant and resume it, with more stops perhaps, until it ends; what was done."""
-    words, live, what = _words(store, FITS[name]), Store(store).current(), f"'{name}'"
+def stop_and_resume(
+    name: str, store: Path, seconds: float, again: float, random: Random, counts: Counts
+) -> tuple[str, int]:
+    """Stop a fit at a random instant and resume it, with more stops perhaps, until it ends; what was done, and how
+    many stops there were."""
+    words, live, what, stops = _words(store, FITS[name]), Store(store).current(), f"'{name}'", 0
     while True:
         after = random.uniform(0, seconds)
         what += f" stopped after {after:.2f} s"
@@ -74,7 +78,8 @@ def stop_and_resume(name: str, store: Path, seconds: float, again: float, random
             counts.lose(f"{what}: the live version is gone")
         if code == 0:
             counts.done["fits that ended before"] += 1
-            return what
+            return what, stops
+        stops += 1
         if code not in STOPPED or "Traceback" in said:
             counts.lose(f"{what}: ended with {code}: {said[-500:]}")
         if len(versions) > 1:
@@ -86,7 +91,7 @@ def stop_and_resume(name: str, store: Path, seconds: float, again: float, random
             _run(words)
             if (store / ".resume").exists():
                 counts.lose(f"{what}: the checkpoint is still there after the resumed fit was saved")
-            return what
+            return what, stops
 
 
 def _stop(words: list[str], after: float, counts: Counts, what: str) -> tuple[int, str]:
