@@ -59,10 +59,7 @@ def main() -> None:
             note("slow", "", "", data)
 
     atheris.Setup([sys.argv[0], *sys.argv[3:]], test)
-    try:
-        atheris.Fuzz()
-    finally:
-        (folder / "tried").write_text(str(tried))
+    atheris.Fuzz()  # ends the process
 
 
 def _place(error: BaseException) -> str:
