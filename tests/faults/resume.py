@@ -20,7 +20,7 @@ FITS = {
     "one": ("--model", "gru", "--members", "1", "--steps", "400", "-p", "hidden_size=8", "-p", "dropout=0.2"),
     "auto": ("--horizon", "6", "--lookback", "12", "--patience", "2", *SMALL),
     "jobs": ("--model", "segrnn", "--members", "4", "--jobs", "2", "--steps", "400", *SMALL, "-p", "dropout=0.2"),
-    "budget": ("--horizon", "6", "--budget", "5", *SMALL),
+    "budget": ("--horizon", "6", "--budget", "10", *SMALL),
 }
 STOPPED = (143, -signal.SIGTERM)  # the latter before the command has begun to listen
 PATIENCE = 20.0  # seconds that a stop may take; what was started in other processes is gone 5 s later
