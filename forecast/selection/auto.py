@@ -32,7 +32,6 @@ ROUND = 0.7  # share of the time that a first round of more networks than cores 
 SLOW = 1.3  # where time is short, a candidate that takes so many times as long as the first one is left out
 MOST = 16  # networks of a forecaster
 SPARE = 1.15  # a round that is estimated to take longer than what is left of the time, by this factor, is not begun
-SHORT = 0.4  # under a budget one is, where it leaves this share of the steps: such networks still help the others
 
 
 def compared_with(settings: TrainSettings) -> tuple[str, ...]:
@@ -193,10 +192,8 @@ class _Rounds:
         losses = [self._loss(one) for one in trained]
         order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
         todo = [_candidate(made[i]) for i in order[: max(min(PAIR, len(made)), len(made) // 2)]]
-        jobs, clock = self._jobs(len(todo)), self.deadline is not None
-        wall = sum(self.costs[_key(one)] for one in todo) / jobs
-        least = SHORT * wall + STARTS * (jobs > 1) if clock else SPARE * wall
-        enough = least > self._left() or len(self.members) + len(todo) > MOST
+        wall = SPARE * sum(self.costs[_key(one)] for one in todo) / self._jobs(len(todo))
+        enough = wall > self._left() or len(self.members) + len(todo) > MOST
         return [] if enough else self._lay_out(todo)
 
     def _lay_out(self, todo: list[Candidate]) -> list[Member]:
