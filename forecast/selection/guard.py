@@ -9,7 +9,8 @@ Numbers = NDArray[np.float64]
 
 LEAD = 0.01  # share by which the network, or a blend, must beat what is simpler
 DOUBT = 0.1  # the same where a single horizon is held out
-ERRORS = 1.28  # standard errors of the difference by which it must
+ERRORS = 0.5  # standard errors of the difference by which it must
+SURE = 1.28  # the same for a network that is to forecast alone where little is held out
 NEAR = 1.1  # networks whose loss is at most so many times that of the best of them stay
 PARTS = 6  # a blend has up to this many parts
 FEW = 16  # with fewer held-out horizons baselines are compared over the whole past, and the network is half of a blend
@@ -19,14 +20,15 @@ ALONE = 4.0  # standard errors by which it must win then: some of many series wi
 OWN_BLOCKS = 5  # held-out horizons that a series must have for a choice of its own
 
 
-def clearly_better(new: Numbers, old: Numbers, blocks: NDArray[np.int64], errors: float = ERRORS) -> bool:
-    """Whether the losses `new` are lower than `old` by 1 % and by more than chance may do.
+def clearly_better(new: Numbers, old: Numbers, blocks: NDArray[np.int64], errors: float, lead: float = LEAD) -> bool:
+    """Whether the losses `new` are lower than `old` by a share and by more than chance may do.
 
     Parameters
     ----------
     new, old : [windows]
     blocks : [windows, 2], the series of each window and the number of its horizon of time
     errors : standard errors by which they must be lower where there are many blocks; it takes more where there are few
+    lead : share by which they must be lower
     """
     _, index = np.unique(blocks, axis=0, return_inverse=True)
     index, count = index.ravel(), stories(blocks)
@@ -35,9 +37,9 @@ def clearly_better(new: Numbers, old: Numbers, blocks: NDArray[np.int64], errors
     level = float((np.bincount(index, old) / size).mean())
     if count == 1:
         return float(gain.mean()) > DOUBT * level
-    # close to the 90 % quantile of Student's t: 3.1 standard errors for two blocks, 1.3 for many
+    # with SURE close to the 90 % quantile of Student's t: 3.1 standard errors for two blocks, 1.3 for many
     chance = errors * (1 + 1.4 / (count - 1)) * float(gain.std(ddof=1) / np.sqrt(count))
-    return float(gain.mean()) > max(LEAD * level, chance)
+    return float(gain.mean()) > max(lead * level, chance)
 
 
 def stories(blocks: NDArray[np.int64]) -> int:
@@ -55,10 +57,10 @@ def choose(
 ) -> tuple[Numbers, Numbers]:
     """The share of each component in the forecast of each series.
 
-    The simplest that is good enough forecasts: the best baseline; or the network, if it is clearly better; or a blend
-    (greedy selection with replacement, Caruana et al. 2004), if it is clearly better than both. Where little is held
-    out, the past chooses among baselines and means of a few of them, and a blend is half of that and half of the
-    network.
+    The simplest that is good enough forecasts: the best baseline; or the network, if it is clearly better; or that
+    together with a blend of all (greedy selection with replacement, Caruana et al. 2004), half and half, if this is
+    clearly better. Where little is held out, the past chooses among baselines and means of a few of them, and a blend
+    is half of that and half of the network.
 
     Parameters
     ----------
@@ -105,17 +107,21 @@ def _for_panel(
 
     few = stories(blocks) < FEW
     network = _together(networks, single, loss) if networks else single[0]
-    best, rivals = network, [_blend(single, mean, 2 if few else PARTS)]
-    if networks < len(single):
-        best = _baseline(single[networks:], past_of if few else mean, MIXED if few else 1)
-        if few:
-            rivals = [network, (network + best) / 2] if networks else []
-        else:
-            rivals = [network, _blend(np.stack([network, *single]), mean, PARTS)]
-    for rival in rivals:
-        if clearly_better(loss(rival), loss(best), blocks):
-            best = rival
-    return best
+    if networks == len(single):
+        best, simple = network, False
+    else:
+        best, simple = _baseline(single[networks:], past_of if few else mean, MIXED if few else 1), True
+    if networks and simple:
+        half = (network + best) / 2
+        if clearly_better(loss(network), loss(best), blocks, SURE if few else ERRORS):
+            best = network
+        if (few or best is not network) and clearly_better(loss(half), loss(best), blocks, ERRORS, 2 * LEAD):
+            best = half
+    if few and simple:
+        return best
+    # the best blend of what is held out is less good later: half of it is enough
+    blend = (best + _blend(np.stack([network, *single]), mean, 2 if few else PARTS)) / 2
+    return blend if clearly_better(loss(blend), loss(best), blocks, ERRORS) else best
 
 
 def _together(networks: int, single: Numbers, loss: Callable[[Numbers], Numbers]) -> Numbers:

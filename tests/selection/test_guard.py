@@ -38,8 +38,25 @@ def test_the_network_must_win_by_one_percent(factor: float, wins: bool) -> None:
 
 def test_a_win_within_its_standard_error_is_no_win() -> None:
     noise = np.random.default_rng(1).normal(0, 2.0, 100)
-    assert not clearly_better(0.95 * BASE + noise - noise.mean(), BASE, MANY)
-    assert clearly_better(0.95 * BASE, BASE, MANY)
+    noisy = 0.95 * BASE + noise - noise.mean()
+    assert not clearly_better(noisy, BASE, MANY, 1.0)
+    assert clearly_better(noisy, BASE, MANY, 0.1)
+    assert clearly_better(0.95 * BASE, BASE, MANY, 1.0)
+    assert not clearly_better(0.95 * BASE, BASE, MANY, 1.0, lead=0.06)
+
+
+def test_a_likely_win_on_many_values_is_enough() -> None:
+    noise = np.random.default_rng(1).normal(0, 0.25, 100)
+    network = 0.97 * BASE + noise - noise.mean()
+    assert not clearly_better(network, BASE, MANY, 1.28)
+    assert choose(1, 1, losses(network, BASE), MANY, 20, lambda share: 1.0)[0][0].tolist() == [1, 0]
+
+
+def test_half_of_a_blend_of_networks_and_baselines_is_enough() -> None:
+    errors = np.random.default_rng(2).normal(0, 1, (3, 100)) + np.array([[0.0], [0.3], [0.3]])
+    shares, _ = choose(1, 2, lambda share: np.abs(share @ errors), MANY, 20, lambda share: 1.0)
+    assert shares[0, 0] >= 0.5
+    assert (shares[0, 1:] > 0).all()
 
 
 def test_series_of_one_time_do_not_count_as_many() -> None:
