@@ -22,6 +22,12 @@ LOOSE = ("m", "d", "H", "I", "V")
 WORDS = {"b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}", "a": "[A-Za-z]{3}", "A": "[A-Za-z]{6,9}", "p": "[AaPp][Mm]"}
 SPANS = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y"}
 OFFSETS = {"": r"[+-]\d{4}", ":": r"[+-]\d{2}:\d{2}", "-": r"[+-]\d{2}"}
+FLAGS: dict[str, tuple[str, ...]] = {  # those that each directive takes
+    **dict.fromkeys((*DIGITS, *LOOSE), ("", "-")),
+    **dict.fromkeys(WORDS, ("", "^")),
+    "f": ("", *"123456789"),
+    "z": tuple(OFFSETS),
+}
 MONTHS = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
@@ -82,14 +88,14 @@ def tokens(pattern: str) -> list[tuple[str, str, str]]:
         pattern = pattern.replace(short, long)
     parts: list[tuple[str, str, str]] = []
     for part in TOKEN.finditer(pattern):
-        code, literal = part["code"] or "", part["literal"] or ""
+        flag, code, literal = part["flag"] or "", part["code"] or "", part["literal"] or ""
         if code == "%":
-            code, literal = "", "%"
-        elif literal == "%" or (code and code not in {*DIGITS, *LOOSE, *WORDS, "f", "z"}):
+            flag, code, literal = "", "", "%"
+        elif literal == "%" or (code and flag not in FLAGS.get(code, ())):
             raise UsageError(f"--date-format {pattern!r}: '{part[0]}' is not a directive that can be read")
         elif code and code in [known for _, known, _ in parts]:
             raise UsageError(f"--date-format {pattern!r}: '%{code}' comes twice; name each part of a time once")
-        parts.append((part["flag"] or "", code, literal))
+        parts.append((flag, code, literal))
     return parts
 
 

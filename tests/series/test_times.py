@@ -1,6 +1,7 @@
 """Times are read as they are meant, written back as they stood, and refused where they could mean two things."""
 
 import logging
+import re
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -164,9 +165,10 @@ class TestDayOrMonthFirst:
         with pytest.raises(UsageError, match=why):
             parsed(csv("03/04", "04/04"), date_format=date_format)
 
-    def test_unknown_directive_is_a_usage_error(self, csv):
-        with pytest.raises(UsageError, match="'%Q' is not a directive"):
-            parsed(csv("03/04/2024"), date_format="%d/%m/%Q")
+    @pytest.mark.parametrize("directive", ["%Q", "%2z", "%^z", "%-f", "%:Y", "%3Y", "%-b", "%0f"])
+    def test_unknown_directive_is_a_usage_error(self, csv, directive):
+        with pytest.raises(UsageError, match=re.escape(f"'{directive}' is not a directive")):
+            parsed(csv("03/04/2024"), date_format=f"%d/%m/{directive}")
 
 
 class TestZones:
