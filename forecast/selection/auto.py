@@ -16,13 +16,20 @@ from forecast.series.spans import MANY
 from forecast.settings import TrainSettings
 from forecast.training.fitting import Fitter, Start
 from forecast.training.loop import Progress, Trained
-from forecast.training.plan import SECONDS, Candidate, Member, Plan, cores
+from forecast.training.plan import SECONDS, Candidate, Member, Plan, cores, longest
 from forecast.training.states import Keeper, State
 
 log = logging.getLogger("forecast")
 
 PLAN = "plan"  # under this name what was decided is kept
-KINDS = (("segrnn", "standard"), ("slstm", "standard"), ("segrnn", "last"), ("linear", "last"))
+KINDS = (
+    ("segrnn", "standard"),
+    ("slstm", "standard"),
+    ("segrnn", "last"),
+    ("mingru", "standard"),
+    ("linear", "last"),
+    ("esrnn", "standard"),
+)
 """What auto tries, the best bet first."""
 
 PAYS = 10.0  # seconds of training from which on the start of another process pays
@@ -31,6 +38,7 @@ PAIR = 2  # networks that are planned to train side by side where no clock is to
 ROUND = 0.7  # share of the time that a first round of more networks than cores may take
 SLOW = 1.3  # where time is short, a candidate that takes so many times as long as the first one is left out
 MOST = 16  # networks of a forecaster
+FULL = 1.05  # the same where there will be no second one
 SPARE = 1.15  # a round that is estimated to take longer than what is left of the time, by this factor, is not begun
 
 
@@ -104,9 +112,9 @@ def train_networks(
     elif start is not None:
         rounds.fixed(start.candidates, start.warm)
     else:
-        longest = int(np.median(fitter.spans.train_end)) // 2
+        farthest = int(np.median(fitter.spans.train_end)) // 2
         season = fitter.inputs.lags[0] if fitter.inputs.lags else 1
-        candidates = candidates_for(settings, lookback, longest, season)
+        candidates = candidates_for(settings, lookback, farthest, season)
         if settings.steps or settings.members:
             rounds.fixed(candidates[:1] * (settings.members or 1))
         else:
@@ -152,9 +160,10 @@ class _Rounds:
 
     def fixed(self, candidates: list[Candidate], warm: int = 0) -> None:
         """Train as many as were asked for, with the steps or the time there are."""
-        each = self._left() / -(-len(candidates) // self._jobs(len(candidates)))
         steps, measure = self.fitter.settings.steps, self.deadline is not None
-        self.once(lambda: self.fitter.lay_out(candidates, each, measure=measure, steps=steps, warm=warm))
+        each = self._left() / longest([1.0] * len(candidates), self._jobs(len(candidates)))
+        seconds = [each] * len(candidates)
+        self.once(lambda: self.fitter.lay_out(candidates, seconds, measure=measure, steps=steps, warm=warm))
 
     def once(self, decide: Callable[[], list[Member]]) -> None:
         """Train in a single round."""
@@ -192,26 +201,30 @@ class _Rounds:
         losses = [self._loss(one) for one in trained]
         order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
         todo = [_candidate(made[i]) for i in order[: max(min(PAIR, len(made)), len(made) // 2)]]
-        wall = SPARE * sum(self.costs[_key(one)] for one in todo) / self._jobs(len(todo))
+        wall = SPARE * longest([self.costs[_key(one)] for one in todo], self._jobs(len(todo)))
         enough = wall > self._left() or len(self.members) + len(todo) > MOST
         return [] if enough else self._lay_out(todo)
 
     def _lay_out(self, todo: list[Candidate]) -> list[Member]:
+        """All of them in the time that is left, each with the same share of the steps that are enough for it."""
         jobs, clock = self._jobs(len(todo)), self.deadline is not None
-        each = self._left() / -(-len(todo) // jobs)
-        return self.fitter.lay_out(todo, each - STARTS * (jobs > 1 and clock), measure=clock)
+        costs = [self.costs[_key(one)] for one in todo]
+        share = (self._left() - STARTS * (jobs > 1 and clock)) / longest(costs, jobs)
+        return self.fitter.lay_out(todo, [share * cost for cost in costs], measure=clock)
 
     def _train(self, members: list[Member]) -> None:
         """Train members and keep them."""
+        costs = [self.costs.get(_key(one), PAYS) for one in members]
         try:
             made, trained = self.fitter.train(
                 members,
                 first=len(self.members),
-                jobs=self._running(len(members), sum(self.costs.get(_key(one), PAYS) for one in members)),
+                jobs=self._running(len(members), sum(costs)),
                 deadline=self.deadline,
                 on_step=self.on_step,
                 keep=self.keep,
                 start=None if self.start is None else self.start.weights,
+                seconds=costs,
             )
         except BaseException:
             self._write()  # what is left of a budget
@@ -230,16 +243,27 @@ class _Rounds:
         """The first ones that there is time for, as many as run side by side at the least."""
         left, measure = self._left(), self.deadline is not None
         jobs = self._jobs(len(candidates))
-        found, total = list[Candidate](), 0.0
+        found = list[Candidate]()
+
+        def cost(one: Candidate) -> float:
+            if _key(one) not in self.costs:
+                self.costs[_key(one)] = self.fitter.cost(one, left, measure)
+            return self.costs[_key(one)]
+
+        def total() -> float:
+            return sum(map(cost, found))
+
         for candidate in candidates:
-            cost = self.costs[_key(candidate)] = self.fitter.cost(candidate, left, measure)
-            quick = cost < max(SLOW * self.costs[_key(candidates[0])], left)
+            quick = cost(candidate) < max(SLOW * cost(candidates[0]), left)
             # beyond those that fill the cores once, all must come to their end, and leave time for a second round
-            if not found or (quick and len(found) < jobs) or total + cost < ROUND * jobs * left:
+            if not found or (quick and len(found) < jobs) or total() + cost(candidate) < ROUND * jobs * left:
                 found.append(candidate)
-                total += cost
-            if len(found) >= jobs and total > ROUND * jobs * left:
+            if len(found) >= jobs and total() > ROUND * jobs * left:
                 break
+        if total() + SPARE * PAIR * min(map(cost, found)) > jobs * left:  # there will be no second round
+            for candidate in candidates:
+                if candidate not in found and total() + cost(candidate) < FULL * jobs * left:
+                    found.append(candidate)
         return found
 
     def _loss(self, one: Trained) -> float:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +77,7 @@ class Fitter:
     def lay_out(
         self,
         candidates: list[Candidate],
-        seconds: float,
+        seconds: Sequence[float],
         *,
         measure: bool,
         steps: int | None = None,
@@ -95,8 +95,8 @@ class Fitter:
         count = int(self.spans.count(False).sum())
         refit = len(self.places[0]) > 0
         members = []
-        for candidate in candidates:
-            size, step = self._cost(candidate, seconds, measure and steps is None)
+        for candidate, most in zip(candidates, seconds, strict=True):
+            size, step = self._cost(candidate, most, measure and steps is None)
             members.append(
                 plan_member(
                     candidate,
@@ -104,7 +104,7 @@ class Fitter:
                     step,
                     refit=refit,
                     batch_size=size,
-                    seconds=USED * seconds if measure else seconds,
+                    seconds=USED * most if measure else most,
                     steps=steps,
                     warm=warm,
                 )
@@ -126,6 +126,7 @@ class Fitter:
         on_step: Callable[[Progress], None] | None = None,
         keep: Keeper | None = None,
         start: list[dict[str, Tensor]] | None = None,
+        seconds: Sequence[float] | None = None,
     ) -> tuple[list[Member], list[Trained]]:
         """Train networks; the members that come back repeat it.
 
@@ -136,6 +137,7 @@ class Fitter:
         deadline : `time.monotonic()` at which training must be over
         keep : where each network keeps its state
         start : weights that each network goes on from
+        seconds : that each is thought to take
 
         Raises
         ------
@@ -155,6 +157,7 @@ class Fitter:
                     on_step=on_step,
                     keep=keep,
                     start=start,
+                    seconds=seconds,
                 )
                 break
             except (RuntimeError, MemoryError) as error:

@@ -3,7 +3,7 @@
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +20,7 @@ from forecast.series.windows import Batch, Windows
 from forecast.settings import TrainSettings
 from forecast.training.devices import threads
 from forecast.training.loop import Draw, Progress, Trained, train
-from forecast.training.plan import Member
+from forecast.training.plan import Member, lanes
 from forecast.training.run import member_seed
 from forecast.training.states import Keeper
 
@@ -121,6 +121,7 @@ def train_members(
     on_step: Callable[[Progress], None] | None = None,
     keep: Keeper | None = None,
     start: list[dict[str, Tensor]] | None = None,
+    seconds: Sequence[float] | None = None,
 ) -> list[Trained]:
     """Train networks, `jobs` side by side, each with seeds of its own.
 
@@ -132,8 +133,10 @@ def train_members(
     on_step : is given the progress of those trained in this process
     keep : where each keeps its state; those trained in other processes write it there themselves
     start : weights that each goes on from
+    seconds : that each is thought to take; by default they are alike
     """
     todo = list(members)
+    costs = [1.0] * len(todo) if seconds is None else list(seconds)
 
     def one(number: int, report: Callable[[Progress], None] | None, last: float | None) -> Trained:
         shape, draw, validation = make(todo[number])
@@ -156,30 +159,38 @@ def train_members(
                 keep=keep,
             )
 
-    def elsewhere(number: int, parent: int, last: float | None) -> Trained:
-        return one(number, _leave_with(parent), last)
+    def lane(numbers: list[int], report: Callable[[Progress], None] | None) -> list[Trained]:
+        made = []
+        for at, number in enumerate(numbers):
+            # each of those that are left gets its share of the time that is left
+            now = time.monotonic()
+            share = costs[number] / sum(costs[later] for later in numbers[at:])
+            made.append(one(number, report, None if deadline is None else now + (deadline - now) * share))
+        return made
 
-    rounds = [range(start, min(start + jobs, len(todo))) for start in range(0, len(todo), jobs)]
-    trained: list[Trained] = []
-    for at, numbers in enumerate(rounds):
-        # each round that is left gets the same share of the time that is left
-        now = time.monotonic()
-        last = None if deadline is None else now + (deadline - now) / (len(rounds) - at)
-        if len(numbers) == 1:
-            trained.append(one(numbers[0], on_step, last))
-            continue
-        # two at least: with one job joblib would train in this process, and only when asked
-        others = Parallel(n_jobs=max(2, len(numbers) - 1), return_as="generator")(
-            delayed(elsewhere)(number, os.getpid(), last) for number in numbers[1:]
+    def elsewhere(numbers: list[int], parent: int) -> list[Trained]:
+        return lane(numbers, _leave_with(parent))
+
+    here, *others = lanes(costs, jobs)
+    trained: dict[int, Trained] = {}
+    # two at least: with one job joblib would train in this process, and only when asked
+    running = (
+        Parallel(n_jobs=max(2, len(others)), return_as="generator")(
+            delayed(elsewhere)(numbers, os.getpid()) for numbers in others
         )
-        try:
-            trained.append(one(numbers[0], on_step, last))  # here, so that its progress shows
-            trained += list(others)
-        finally:
+        if others
+        else None
+    )
+    try:
+        trained.update(zip(here, lane(here, on_step), strict=True))  # in this process, so that its progress shows
+        for numbers, made in zip(others, running or (), strict=True):
+            trained.update(zip(numbers, made, strict=True))
+    finally:
+        if running is not None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # that others are cancelled where one failed is no news
-                others.close()
-    return trained
+                running.close()
+    return [trained[number] for number in range(len(todo))]
 
 
 def _leave_with(parent: int) -> Callable[[Progress], None] | None:

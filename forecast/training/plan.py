@@ -1,7 +1,7 @@
 """The plan of a fit: what training does, as a function of data, settings and an estimate of cost, not of a clock."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -103,6 +103,25 @@ def plan_member(
 def enough_steps(windows: int, batch_size: int) -> int:
     """Steps after which another network is worth more than more steps: some passes over the windows."""
     return max(LEAST, int(PASSES * windows / batch_size))
+
+
+def lanes(costs: Sequence[float], jobs: int) -> list[list[int]]:
+    """Which networks, by number, train one after another where `jobs` train side by side; the longest come first.
+
+    Each in turn joins the lane that ends first (Graham 1969).
+    """
+    found: list[list[int]] = [[] for _ in range(max(1, min(jobs, len(costs))))]
+    ends = [0.0] * len(found)
+    for number in sorted(range(len(costs)), key=lambda one: -costs[one]):
+        at = ends.index(min(ends))
+        found[at].append(number)
+        ends[at] += costs[number]
+    return found
+
+
+def longest(costs: Sequence[float], jobs: int) -> float:
+    """The sum of the costs in the lane that takes longest."""
+    return max((sum(costs[number] for number in lane) for lane in lanes(costs, jobs)), default=0.0)
 
 
 def cores() -> int:

@@ -2,12 +2,15 @@
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from forecast import Forecaster
 from forecast.errors import UsageError
 from forecast.selection.auto import MOST, candidates_for
 from forecast.series.synthetic import synthesize
 from forecast.settings import TrainSettings
+from forecast.training.plan import lanes, longest
 
 
 def kinds(settings: TrainSettings, lookback: int = 24, longest: int = 100, season: int = 12) -> list:
@@ -54,6 +57,21 @@ def test_a_budget_trains_in_rounds_and_its_plan_repeats_it(tmp_path: object) -> 
     pd.testing.assert_frame_equal(again.predict(), model.predict(), check_exact=True)
     with pytest.raises(UsageError, match="the plan trains segrnn"):
         Forecaster(horizon=6, plan=path, model="gru").fit(frame)
+
+
+def test_no_core_stands_idle_while_another_has_networks_to_train() -> None:
+    assert lanes([1.0, 5.0, 2.0, 3.0], 2) == [[1, 0], [3, 2]]
+    assert longest([1.0, 5.0, 2.0, 3.0], 2) == 6.0
+    assert lanes([1.0], 4) == [[0]]
+    assert longest([], 2) == 0.0
+
+
+@given(st.lists(st.floats(0.1, 100), min_size=1, max_size=12), st.integers(1, 4))
+def test_each_network_is_in_one_lane_and_none_is_much_longer_than_need_be(costs: list[float], jobs: int) -> None:
+    found = lanes(costs, jobs)
+    assert sorted(number for lane in found for number in lane) == list(range(len(costs)))
+    least = max(max(costs), sum(costs) / jobs)
+    assert longest(costs, jobs) <= (2 - 1 / jobs) * least + 1e-9
 
 
 def test_an_unknown_model_is_answered_with_the_nearest_baseline_too() -> None:
