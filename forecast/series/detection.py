@@ -67,7 +67,7 @@ def check_schema(schema: Schema, table: Table) -> None:
         return
     needed = [schema.time, *schema.known, *schema.past, *schema.static]
     if schema.layout == "long":
-        needed += [*schema.ids, *([schema.target] if schema.target else [])]
+        needed += [*schema.ids, *([schema.target] if schema.target is not None else [])]
     elif not schema.all_columns:
         needed += schema.series
     refuse_missing(table, tuple(needed))

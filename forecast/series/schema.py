@@ -87,7 +87,7 @@ class Schema(BaseModel):
             "date_format",
             "timezone",
         )
-        target = (self.target,) if self.target else () if self.all_columns else self.series
+        target = (self.target,) if self.target is not None else () if self.all_columns else self.series
         return {
             **{name: getattr(self, name) for name in (*same, "timezone", "dst", "on_duplicate", "max_missing")},
             "id": self.ids if self.layout == "long" else (),
