@@ -25,8 +25,8 @@ PLAN = "plan"  # under this name what was decided is kept
 KINDS = (
     ("segrnn", "standard"),
     ("slstm", "standard"),
-    ("segrnn", "last"),
     ("mingru", "standard"),
+    ("segrnn", "last"),
     ("linear", "last"),
     ("esrnn", "standard"),
 )
@@ -35,10 +35,9 @@ KINDS = (
 PAYS = 10.0  # seconds of training from which on the start of another process pays
 STARTS = 2.5  # seconds that it takes
 PAIR = 2  # networks that are planned to train side by side where no clock is to matter
-ROUND = 0.7  # share of the time that a first round of more networks than cores may take
+ROUND = 0.7  # share of the time that a first round of more networks than cores may take, if a second one can follow
 SLOW = 1.3  # where time is short, a candidate that takes so many times as long as the first one is left out
 MOST = 16  # networks of a forecaster
-FULL = 1.05  # the same where there will be no second one
 SPARE = 1.15  # a round that is estimated to take longer than what is left of the time, by this factor, is not begun
 
 
@@ -241,30 +240,30 @@ class _Rounds:
 
     def _affordable(self, candidates: list[Candidate]) -> list[Candidate]:
         """The first ones that there is time for, as many as run side by side at the least."""
-        left, measure = self._left(), self.deadline is not None
-        jobs = self._jobs(len(candidates))
-        found = list[Candidate]()
+        left, jobs = self._left(), self._jobs(len(candidates))
 
         def cost(one: Candidate) -> float:
             if _key(one) not in self.costs:
-                self.costs[_key(one)] = self.fitter.cost(one, left, measure)
+                self.costs[_key(one)] = self.fitter.cost(one, left, self.deadline is not None)
             return self.costs[_key(one)]
 
-        def total() -> float:
-            return sum(map(cost, found))
+        def wall(some: list[Candidate]) -> float:
+            return longest(list(map(cost, some)), jobs)
 
-        for candidate in candidates:
-            quick = cost(candidate) < max(SLOW * cost(candidates[0]), left)
-            # beyond those that fill the cores once, all must come to their end, and leave time for a second round
-            if not found or (quick and len(found) < jobs) or total() + cost(candidate) < ROUND * jobs * left:
-                found.append(candidate)
-            if len(found) >= jobs and total() > ROUND * jobs * left:
-                break
-        if total() + SPARE * PAIR * min(map(cost, found)) > jobs * left:  # there will be no second round
+        def within(most: float) -> list[Candidate]:
+            found = list[Candidate]()
             for candidate in candidates:
-                if candidate not in found and total() + cost(candidate) < FULL * jobs * left:
+                quick = cost(candidate) < max(SLOW * cost(candidates[0]), left)
+                # beyond those that fill the cores once, all must come to their end
+                if not found or (quick and len(found) < jobs) or wall([*found, candidate]) < most:
                     found.append(candidate)
-        return found
+                if len(found) >= jobs and wall(found) > most:
+                    break
+            return found
+
+        first = within(ROUND * left)
+        again = wall(first) + SPARE * wall(candidates[:1] * PAIR) < left  # there is time for a second round
+        return first if again else within(left)
 
     def _loss(self, one: Trained) -> float:
         middle = self.fitter.inputs.levels.index(0.5)
