@@ -1,5 +1,6 @@
 """The guard: whether the network, a baseline or a blend of them forecasts, by what each made of held-out values."""
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -15,7 +16,7 @@ NEAR = 1.1  # networks whose loss is at most so many times that of the best of t
 PARTS = 6  # a blend has up to this many parts
 FEW = 16  # with fewer held-out horizons baselines are compared over the whole past, and the network is half of a blend
 MIXED = 3  # baselines that are mixed then
-ALIKE = 10  # series held out over the same time tell much the same: at most so many of them count
+ALIKE = 10  # series held out over the same time tell much the same: so many of them count, or the root of their number
 ALONE = 4.0  # standard errors by which it must win then: some of many series win by chance
 OWN_BLOCKS = 5  # held-out horizons that a series must have for a choice of its own
 
@@ -44,7 +45,8 @@ def clearly_better(new: Numbers, old: Numbers, blocks: NDArray[np.int64], errors
 
 def stories(blocks: NDArray[np.int64]) -> int:
     """How many independent comparisons windows stand for, given their series and horizons of time, [windows, 2]."""
-    return min(len(np.unique(blocks, axis=0)), ALIKE * len(np.unique(blocks[:, 1])))
+    alike = max(ALIKE, math.isqrt(len(np.unique(blocks[:, 0]))))
+    return min(len(np.unique(blocks, axis=0)), alike * len(np.unique(blocks[:, 1])))
 
 
 def choose(

@@ -60,7 +60,8 @@ def test_half_of_a_blend_of_networks_and_baselines_is_enough() -> None:
 
 
 def test_series_of_one_time_do_not_count_as_many() -> None:
-    assert stories(blocks(500, 1)) == 10
+    assert stories(blocks(50, 1)) == 10
+    assert stories(blocks(500, 1)) == 22
     assert stories(blocks(3, 4)) == 12
 
 
