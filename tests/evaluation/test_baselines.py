@@ -110,6 +110,8 @@ def test_a_forecast_moves_with_scale_and_level(
     name: str, past: Values, season: int, scale: float, level: float
 ) -> None:
     past = past[np.isfinite(past).any(1)]
+    if name == "holt-winters":
+        season = 1  # a season is a factor, or a summand, by the level
     moved = forecast(name, scale * past + level, 9, season)
     expected = scale * forecast(name, past, 9, season) + level
     assert moved == pytest.approx(expected, rel=1e-6, abs=1e-6 * (1 + np.abs(expected).max(initial=0)))
