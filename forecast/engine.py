@@ -19,7 +19,7 @@ from forecast.models.shared.model import RecurrentModel
 from forecast.selection.auto import compared_with, train_networks
 from forecast.selection.components import memory_of
 from forecast.selection.judge import Judge
-from forecast.selection.mixture import Rivals, choose_mixture
+from forecast.selection.mixture import Group, Rivals, choose_mixture
 from forecast.selection.names import is_baseline
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.comparing import mean_level
@@ -169,7 +169,11 @@ def _put_together(
         inputs,
         ready.judge,
         [
-            (plan.members[group[0]].model, median_of_members([trained[i].held_out.numpy() for i in group]))
+            Group(
+                plan.members[group[0]].model,
+                len(group),
+                median_of_members([trained[i].held_out.numpy() for i in group]),
+            )
             for group in groups
         ],
         rivals,

@@ -56,7 +56,7 @@ from forecast.training.loop import Progress
 log = logging.getLogger("forecast")
 
 Data = Any  # a pandas DataFrame or Series, or a Table
-Names = tuple[str, ...]
+Names = str | tuple[str, ...]
 
 RESERVE = 1.0  # seconds of a budget that are kept for the comparison with baselines and for saving
 
@@ -148,7 +148,7 @@ class Forecaster(NestedParams, BaseEstimator):
         target: Names = (),
         freq: str | None = None,
         aggregate: Literal["sum", "mean", "last"] | None = None,
-        season: tuple[int, ...] = (),
+        season: int | tuple[int, ...] = (),
         known: Names = (),
         past: Names = (),
         static: Names = (),
@@ -268,7 +268,7 @@ class Forecaster(NestedParams, BaseEstimator):
         future: Data | None = None,
         origin: str | None = None,
         horizon: int | None = None,
-        levels: tuple[float, ...] = (80.0, 95.0),
+        levels: float | tuple[float, ...] = (80.0, 95.0),
         explain: bool = False,
     ) -> pd.DataFrame:
         """Forecast what comes after the series seen at fit, or after those of another table, by the frozen model.
@@ -442,7 +442,7 @@ class Forecaster(NestedParams, BaseEstimator):
             schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
         fits: dict[str, Fit] = {own: lambda past: self._after} if frozen else {}
         report = on_step if jobs == 1 else None  # what shows it cannot follow into other processes
-        for name in models or (own,):
+        for name in ((models,) if isinstance(models, str) else models) or (own,):
             if name not in fits and name != REFERENCE:
                 fold = clone(self).set_params(model=name, jobs=self.jobs if jobs == 1 else 1)
                 fits[name] = partial(fold._fit_fold, schema, table.name, report)

@@ -7,8 +7,15 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from forecast.errors import UsageError, did_you_mean
 
-Names = Annotated[tuple[str, ...], BeforeValidator(lambda given: (given,) if isinstance(given, str) else given)]
 
+def _as_many(given: object) -> object:
+    """One name or number stands for a list of one."""
+    return (given,) if isinstance(given, str | int | float) else given
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_as_many)]
+Seasons = Annotated[tuple[Annotated[int, Field(ge=2, le=100_000)], ...], BeforeValidator(_as_many)]
+Levels = Annotated[tuple[Annotated[float, Field(ge=50, le=99)], ...], BeforeValidator(_as_many)]
 
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -85,7 +92,7 @@ class TableSettings(Knobs):
         None, description="step of the calendar, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for steps"
     )
     aggregate: Literal["sum", "mean", "last"] | None = Field(None, description="how a finer table is brought to --freq")
-    season: tuple[Annotated[int, Field(ge=2, le=100_000)], ...] = Field(
+    season: Seasons = Field(
         (), description="season length(s) in steps, comma-separated; default: by frequency, confirmed by the data"
     )
     known: Names = Field((), description="columns known in advance, comma-separated")
@@ -193,9 +200,7 @@ class CheckSettings(Knobs):
 class OutputSettings(Knobs):
     """What a table of forecasts holds."""
 
-    levels: tuple[Annotated[float, Field(ge=50, le=99)], ...] = Field(
-        (80.0, 95.0), description="interval levels in percent, 50 to 99, comma-separated"
-    )
+    levels: Levels = Field((80.0, 95.0), description="interval levels in percent, 50 to 99, comma-separated")
     point: Literal["median", "mean"] = Field("median", description="what the column forecast holds")
     min: float | None = Field(None, description="lower bound of every number put out")
     max: float | None = Field(None, description="upper bound of every number put out")

@@ -41,6 +41,17 @@ def test_unknown_knobs_are_answered_with_the_nearest() -> None:
         Forecaster().set_params(horizont=3)
 
 
+def test_one_name_or_number_stands_for_a_list_of_one() -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=80), "units": np.arange(80.0) % 5})
+    alone = Forecaster(model="seasonal-naive", horizon=5, season=5, target="units").fit(frame)
+    listed = Forecaster(model="seasonal-naive", horizon=5, season=(5,), target=("units",)).fit(frame)
+    found = alone.predict(levels=90)
+    assert list(found.columns)[-3:] == ["forecast", "lo_90", "hi_90"]
+    pd.testing.assert_frame_equal(found, listed.predict(levels=(90.0,)), check_exact=True)
+    assert found["forecast"].tolist() == [0, 1, 2, 3, 4]
+    assert list(alone.backtest(frame, models="last", windows=2).overall["model"]) == ["seasonal-naive", "last"]
+
+
 def test_predict_before_fit_is_refused() -> None:
     with pytest.raises(NotFittedError, match="call fit"):
         Forecaster().predict()

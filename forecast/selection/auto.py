@@ -22,22 +22,30 @@ from forecast.training.states import Keeper, State
 log = logging.getLogger("forecast")
 
 PLAN = "plan"  # under this name what was decided is kept
-KINDS = (
-    ("segrnn", "standard"),
-    ("slstm", "standard"),
-    ("mingru", "standard"),
-    ("segrnn", "last"),
-    ("linear", "last"),
-    ("esrnn", "standard"),
+TRIED = (
+    ("segrnn", "standard", 1),
+    ("segrnn", "last", 1),
+    ("segrnn", "standard", 2),
+    ("slstm", "standard", 1),
+    ("mingru", "standard", 1),
+    ("linear", "last", 1),
+    ("esrnn", "standard", 1),
+    ("segrnn", "last", 2),
+    ("linear", "last", 2),
+    ("mingru", "standard", 2),
+    ("slstm", "standard", 2),
+    ("esrnn", "standard", 2),
 )
-"""What auto tries, the best bet first."""
+"""What auto tries, the best bet first: models, scalings, and how many times the usual past they read."""
 
 PAYS = 10.0  # seconds of training from which on the start of another process pays
+SWEEPS = 2  # times that what was measured is measured again: a busy neighbour slows a machine for half a second
 STARTS = 2.5  # seconds that it takes
 PAIR = 2  # networks that are planned to train side by side where no clock is to matter
 ROUND = 0.7  # share of the time that a first round of more networks than cores may take, if a second one can follow
+SHORT = 1.15  # a single round may be planned to take so many times what is left: all its networks then get fewer steps
 SLOW = 1.3  # where time is short, a candidate that takes so many times as long as the first one is left out
-MOST = 16  # networks of a forecaster
+MOST = 24  # networks of a forecaster
 SPARE = 1.15  # a round that is estimated to take longer than what is left of the time, by this factor, is not begun
 
 
@@ -57,19 +65,18 @@ def candidates_for(settings: TrainSettings, lookback: int, longest: int, season:
     longest : steps of the past that may be looked back at
     season : steps of the shortest season, 1 for none
     """
-    kinds = KINDS if settings.model == AUTO else ((settings.model, "standard"),)
-    if settings.params or settings.steps:
-        kinds = kinds[:1]
-    lookbacks = [lookback]
+    tried = TRIED if settings.model == AUTO else ((settings.model, "standard", 1),)
     wider = min(2 * lookback, MANY * season)
-    if settings.model == AUTO and settings.lookback is None and settings.steps is None and lookback < wider <= longest:
-        lookbacks.append(wider)
+    if settings.lookback is not None or settings.steps is not None or not lookback < wider <= longest:
+        wider = lookback
     found = []
-    for steps in lookbacks:
-        for model, scaling in kinds:
-            knobs = {"params": settings.params or {}, "scaling": settings.scaling or scaling}
-            found.append(Candidate.model_validate({"model": model, "lookback": steps, **knobs}))
-    return list({_key(one): one for one in found}.values())
+    for model, scaling, times in tried:
+        knobs = {"params": settings.params or {}, "scaling": settings.scaling or scaling}
+        steps = lookback if times == 1 else wider
+        found.append(Candidate.model_validate({"model": model, "lookback": steps, **knobs}))
+    if settings.params or settings.steps:
+        found = [one for one in found if one.model == found[0].model and one.scaling == found[0].scaling]
+    return list({one.key: one for one in found}.values())
 
 
 def train_networks(
@@ -196,24 +203,29 @@ class _Rounds:
         return self._lay_out(todo * (self._jobs(PAIR) if len(todo) == 1 else 1))  # no core stands idle
 
     def _better(self, made: list[Member], trained: list[Trained]) -> list[Member]:
-        """The better half once more; none where there is no time for them."""
+        """The better half once more, or as many of it as there is time for; none where that is hardly any."""
         losses = [self._loss(one) for one in trained]
         order = np.argsort(np.nan_to_num(losses, nan=np.inf), kind="stable")
-        todo = [_candidate(made[i]) for i in order[: max(min(PAIR, len(made)), len(made) // 2)]]
-        wall = SPARE * longest([self.costs[_key(one)] for one in todo], self._jobs(len(todo)))
-        enough = wall > self._left() or len(self.members) + len(todo) > MOST
-        return [] if enough else self._lay_out(todo)
+        least = min(PAIR, len(made))
+        todo = [_candidate(made[i]) for i in order[: max(least, len(made) // 2)]][: MOST - len(self.members)]
+
+        def wall() -> float:
+            return SPARE * longest([self.costs[one.key] for one in todo], self._jobs(len(todo)))
+
+        while len(todo) >= least and wall() > self._left():
+            todo.pop()
+        return self._lay_out(todo) if len(todo) >= least else []
 
     def _lay_out(self, todo: list[Candidate]) -> list[Member]:
         """All of them in the time that is left, each with the same share of the steps that are enough for it."""
         jobs, clock = self._jobs(len(todo)), self.deadline is not None
-        costs = [self.costs[_key(one)] for one in todo]
+        costs = [self.costs[one.key] for one in todo]
         share = (self._left() - STARTS * (jobs > 1 and clock)) / longest(costs, jobs)
         return self.fitter.lay_out(todo, [share * cost for cost in costs], measure=clock)
 
     def _train(self, members: list[Member]) -> None:
         """Train members and keep them."""
-        costs = [self.costs.get(_key(one), PAYS) for one in members]
+        costs = [self.costs.get(one.key, PAYS) for one in members]
         try:
             made, trained = self.fitter.train(
                 members,
@@ -230,7 +242,7 @@ class _Rounds:
             raise
         self.members += made
         self.trained += trained
-        self.spent += sum(self.costs.get(_key(one), 0.0) for one in made) / PAIR
+        self.spent += sum(self.costs.get(one.key, 0.0) for one in made) / PAIR
 
     def _write(self) -> None:
         if self.keep is not None:
@@ -240,12 +252,21 @@ class _Rounds:
 
     def _affordable(self, candidates: list[Candidate]) -> list[Candidate]:
         """The first ones that there is time for, as many as run side by side at the least."""
+        found = self._within_time(candidates)
+        if self.deadline is None or self._left() < PAYS:
+            return found
+        for _ in range(SWEEPS):
+            self.fitter.measure_again()
+        self.costs.clear()
+        return self._within_time(candidates)
+
+    def _within_time(self, candidates: list[Candidate]) -> list[Candidate]:
         left, jobs = self._left(), self._jobs(len(candidates))
 
         def cost(one: Candidate) -> float:
-            if _key(one) not in self.costs:
-                self.costs[_key(one)] = self.fitter.cost(one, left, self.deadline is not None)
-            return self.costs[_key(one)]
+            if one.key not in self.costs:
+                self.costs[one.key] = self.fitter.cost(one, left, self.deadline is not None)
+            return self.costs[one.key]
 
         def wall(some: list[Candidate]) -> float:
             return longest(list(map(cost, some)), jobs)
@@ -262,8 +283,9 @@ class _Rounds:
             return found
 
         first = within(ROUND * left)
-        again = wall(first) + SPARE * wall(candidates[:1] * PAIR) < left  # there is time for a second round
-        return first if again else within(left)
+        # there is time for a second round, and a choice to be made after the first one
+        again = len(first) > jobs and wall(first) + SPARE * wall(candidates[:1] * PAIR) < left
+        return first if again else within(SHORT * left)
 
     def _loss(self, one: Trained) -> float:
         middle = self.fitter.inputs.levels.index(0.5)
@@ -285,7 +307,3 @@ class _Rounds:
 
 def _candidate(member: Member) -> Candidate:
     return Candidate(**member.model_dump(include=set(Candidate.model_fields)))
-
-
-def _key(candidate: Candidate) -> str:
-    return candidate.model_dump_json(include=set(Candidate.model_fields))

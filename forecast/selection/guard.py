@@ -1,7 +1,7 @@
 """The guard: whether the network, a baseline or a blend of them forecasts, by what each made of held-out values."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,7 @@ def stories(blocks: NDArray[np.int64]) -> int:
 
 
 def choose(
-    networks: int,
+    networks: Sequence[int],
     baselines: int,
     loss_of: Callable[[Numbers], Numbers],
     blocks: NDArray[np.int64],
@@ -66,7 +66,8 @@ def choose(
 
     Parameters
     ----------
-    networks, baselines : their numbers; the networks are the first of the components
+    networks : of each of the first components, which are networks, how many seeds it was trained with
+    baselines : their number
     loss_of : gives the loss of each held-out window, [windows], from shares, [components]
     blocks : [windows, 2], the series of each window and the number of its horizon of time
     count : series of the fit
@@ -77,12 +78,12 @@ def choose(
     shares : [count + 1, components]; row 0 is for a series that was not there at fit, row i + 1 for series i
     scores : [components + 2], mean loss of each component, of the networks together, and of what was chosen
     """
-    single = np.eye(networks + baselines)
+    single = np.eye(len(networks) + baselines)
     losses = np.stack([loss_of(one) for one in single])
     usable = np.isfinite(losses).all(0)
-    shares = np.zeros((count + 1, networks + baselines))
+    shares = np.zeros((count + 1, len(single)))
     if not usable.any():
-        shares[:] = _baseline(single[networks:], past_of, 1) if baselines else single.mean(0)
+        shares[:] = _baseline(single[len(networks) :], past_of, 1) if baselines else single.mean(0)
         return shares, np.full(len(single) + 2, np.nan)
     blocks = blocks[usable]
 
@@ -98,7 +99,7 @@ def choose(
 
 
 def _for_panel(
-    networks: int,
+    networks: Sequence[int],
     single: Numbers,
     loss: Callable[[Numbers], Numbers],
     blocks: NDArray[np.int64],
@@ -109,27 +110,27 @@ def _for_panel(
 
     few = stories(blocks) < FEW
     network = _together(networks, single, loss) if networks else single[0]
-    if networks == len(single):
-        best, simple = network, False
-    else:
-        best, simple = _baseline(single[networks:], past_of if few else mean, MIXED if few else 1), True
-    if networks and simple:
-        half = (network + best) / 2
-        if clearly_better(loss(network), loss(best), blocks, SURE if few else ERRORS):
-            best = network
-        if (few or best is not network) and clearly_better(loss(half), loss(best), blocks, ERRORS, 2 * LEAD):
-            best = half
-    if few and simple:
-        return best
+    best = network
+    if len(networks) < len(single):
+        best = _baseline(single[len(networks) :], past_of if few else mean, MIXED if few else 1)
+        if networks:
+            half = (network + best) / 2
+            if clearly_better(loss(network), loss(best), blocks, SURE if few else ERRORS):
+                best = network
+            if (few or best is not network) and clearly_better(loss(half), loss(best), blocks, ERRORS, 2 * LEAD):
+                best = half
+        if few:
+            return best
     # the best blend of what is held out is less good later: half of it is enough
     blend = (best + _blend(np.stack([network, *single]), mean, 2 if few else PARTS)) / 2
     return blend if clearly_better(loss(blend), loss(best), blocks, ERRORS) else best
 
 
-def _together(networks: int, single: Numbers, loss: Callable[[Numbers], Numbers]) -> Numbers:
-    """The mean of the networks that are nearly as good as the best of them."""
-    losses = np.array([loss(one).mean() for one in single[:networks]])
-    mean: Numbers = single[:networks][losses <= NEAR * losses.min()].mean(0)
+def _together(networks: Sequence[int], single: Numbers, loss: Callable[[Numbers], Numbers]) -> Numbers:
+    """The mean of the networks that are nearly as good as the best of them, each as often as it was trained."""
+    losses = np.array([loss(one).mean() for one in single[: len(networks)]])
+    weights = np.array(networks) * (losses <= NEAR * losses.min())
+    mean: Numbers = weights @ single[: len(networks)] / weights.sum()
     return mean
 
 

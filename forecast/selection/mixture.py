@@ -151,10 +151,26 @@ class Rivals:
         return cls(baselines, forecast(judge.places), everywhere, theirs, errors)
 
 
+@dataclass(frozen=True)
+class Group:
+    """Networks that differ in their seed only.
+
+    Attributes
+    ----------
+    model : its name
+    members : networks
+    quantiles : their median on the held-out windows, [windows, horizon, levels]
+    """
+
+    model: str
+    members: int
+    quantiles: Numbers
+
+
 def choose_mixture(
     inputs: Inputs,
     judge: Judge,
-    networks: list[tuple[str, Numbers]],
+    networks: list[Group],
     rivals: Rivals,
     *,
     lookback: int,
@@ -165,17 +181,17 @@ def choose_mixture(
     Parameters
     ----------
     judge : of the held-out windows
-    networks : the model's name, and what it made of the held-out windows, [windows, horizon, levels]
+    networks : what was trained
     rivals : the baselines; none if the networks are to forecast whatever they do
     """
     levels, places, count = inputs.levels, judge.places, len(networks)
     scale = window_scale(inputs, places, lookback)
     spread = scale[:, None, None] * rivals.errors[:, None]  # [baselines, windows, horizon, levels]
-    quantiles = np.concatenate([*(one[None] for _, one in networks), rivals.points[..., None] + spread])
+    quantiles = np.concatenate([*(group.quantiles[None] for group in networks), rivals.points[..., None] + spread])
     medians = quantiles[..., levels.index(0.5)]
     numbers = inputs.numbers[places[0]]
     shares, scores = choose(
-        count,
+        [group.members for group in networks],
         len(rivals.baselines),
         lambda share: judge.losses(np.tensordot(share, medians, 1)),
         np.stack([numbers - 1, _horizons_of_time(places, inputs.horizon)], 1),
@@ -183,7 +199,7 @@ def choose_mixture(
         lambda share: rivals.everywhere.mean(np.tensordot(share[count:], rivals.their_points, 1)),
     )
     mixed = np.einsum("wc,cwhl->whl", shares[numbers], quantiles)
-    labels = [*(name for name, _ in networks), *(one.label for one in rivals.baselines)]
+    labels = [*(group.model for group in networks), *(one.label for one in rivals.baselines)]
     keep: NDArray[np.bool_] = np.asarray(shares.any(0))
     errors = np.concatenate([np.zeros((count, *rivals.errors.shape[1:])), rivals.errors])
     return Mixture(
@@ -194,7 +210,7 @@ def choose_mixture(
         calibration=calibrate(mixed, judge.actual, judge.observed, scale, levels, adaptive=len(inputs.panel) == 1),
         lookback=lookback,
         memory=memory,
-        scores=_scores(networks, labels, scores),
+        scores=_scores(count, labels, scores),
         held_out=HeldOut.of(judge, inputs, mixed[..., levels.index(0.5)]) if len(places[0]) else None,
     )
 
@@ -212,11 +228,10 @@ def _horizons_of_time(places: Places, horizon: int) -> NDArray[np.int64]:
     return np.asarray((share * parts).astype(np.int64) - parts)  # counted from the newest, -1, backwards
 
 
-def _scores(networks: list[tuple[str, Numbers]], labels: list[str], scores: Numbers) -> dict[str, float]:
-    """The mean losses by name; several networks come one by one and together."""
+def _scores(count: int, labels: list[str], scores: Numbers) -> dict[str, float]:
+    """The mean losses by name; several groups of networks come one by one and together."""
     if not np.isfinite(scores).all():
         return {}
-    count = len(networks)
     own = [f"{label} {at}" if count > 1 else label for at, label in enumerate(labels[:count], start=1)]
     named = dict(zip([*own, *labels[count:]], scores.tolist(), strict=False))
     together = {NETWORKS: float(scores[-2])} if count > 1 else {}

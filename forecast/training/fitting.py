@@ -1,16 +1,16 @@
 """Fit networks to the windows of a panel: with which plan, and what to do where time or memory runs out."""
 
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from forecast.errors import Unavailable
-from forecast.models.shared.model import Shape
+from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.series.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.training.devices import out_of_memory
@@ -32,6 +32,8 @@ from forecast.training.states import Keeper
 log = logging.getLogger("forecast")
 
 USED = 0.92  # share of a budget that training steps may take; the rest: validation, and a machine that is busy
+
+PROBED = 3  # steps of a probe at a time; the first one pays for what is set up once
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Fitter:
     spans: Spans
     places: Places
     settings: TrainSettings
+    _probes: dict[tuple[str, int], "_Probe"] = field(default_factory=dict)  # by candidate and windows a step
 
     def make(self, candidate: Candidate) -> tuple[Shape, Draw, list[Batch]]:
         """What a network of this candidate is built for, drawn from and held against."""
@@ -112,9 +115,14 @@ class Fitter:
         return members
 
     def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
-        """Seconds that enough steps of a candidate take on one core, measured or estimated."""
+        """Seconds that enough steps of a candidate take on one core, measured once or estimated."""
         size, step = self._cost(candidate, seconds, measure)
         return step * enough_steps(int(self.spans.count(False).sum()), size)
+
+    def measure_again(self) -> None:
+        """Measure once more what was measured; the fastest counts, for what else the machine did is no cost of ours."""
+        for probe in self._probes.values():
+            probe.run()
 
     def train(
         self,
@@ -181,20 +189,30 @@ class Fitter:
 
         count = int(self.spans.count(False).sum())
         size = self.settings.batch_size or default_batch_size(count, estimate, seconds)
-        return size, self._measure(candidate, shape, draw, size) if measure else estimate(size)
+        if not measure:
+            return size, estimate(size)
+        if (candidate.key, size) not in self._probes:
+            self._probes[candidate.key, size] = _Probe(network, draw, size, self.settings.seed)
+            self._probes[candidate.key, size].run()
+        return size, self._probes[candidate.key, size].seconds
 
-    def _measure(self, candidate: Candidate, shape: Shape, draw: Draw, size: int) -> float:
-        """Seconds of one training step, the median of a few; the network is thrown away."""
-        network = build(candidate, shape).to(self.inputs.device).train()
-        optimizer = AdamW(network.parameters(), 0.0)
-        generator = torch.Generator().manual_seed(self.settings.seed)
-        times: list[float] = []
-        while len(times) < 3 or (len(times) < 8 and sum(times) < 0.3):
+
+class _Probe:
+    """A network that is trained for nothing, to see how long a step takes."""
+
+    def __init__(self, network: RecurrentModel, draw: Draw, size: int, seed: int) -> None:
+        self.network, self.draw, self.size = network.train(), draw, size
+        self.optimizer = AdamW(network.parameters(), 0.0)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.seconds = math.inf  # of the fastest step
+
+    def run(self) -> None:
+        """Take a few steps."""
+        for _ in range(PROBED):
             start = time.monotonic()
-            loss = network.loss(draw(generator, size, False))
+            loss = self.network.loss(self.draw(self.generator, self.size, False))
             loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step(1e-4)
-            optimizer.zero_grad()
+            self.optimizer.step(1e-4)
+            self.optimizer.zero_grad()
             loss.item()
-            times.append(time.monotonic() - start)
-        return float(np.median(times[1:]))  # the first one pays for what is set up once
+            self.seconds = min(self.seconds, time.monotonic() - start)

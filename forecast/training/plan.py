@@ -31,6 +31,11 @@ class Candidate(BaseModel):
     scaling: ScalingName = Field("standard", description="how each window is scaled by its own past")
     lookback: int = Field(ge=1, le=100_000, description="steps of the past")
 
+    @property
+    def key(self) -> str:
+        """What tells candidates apart; members that share it differ in their seed and their training only."""
+        return self.model_dump_json(include=set(Candidate.model_fields))
+
 
 class Member(Candidate):
     """One network of a fit: a candidate, and what its training does."""
@@ -59,8 +64,7 @@ class Plan(BaseModel):
         """The members, by number, that differ in their seed only; the median of each group is one forecast."""
         found: dict[str, list[int]] = {}
         for number, member in enumerate(self.members):
-            key = Candidate(**member.model_dump(include=set(Candidate.model_fields))).model_dump_json()
-            found.setdefault(key, []).append(number)
+            found.setdefault(member.key, []).append(number)
         return list(found.values())
 
 

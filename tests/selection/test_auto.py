@@ -20,7 +20,7 @@ def kinds(settings: TrainSettings, lookback: int = 24, longest: int = 100, seaso
 
 def test_long_series_are_given_a_longer_past_too() -> None:
     found = kinds(TrainSettings())
-    assert found[0] == ("segrnn", "standard", 24)
+    assert found[:3] == [("segrnn", "standard", 24), ("segrnn", "last", 24), ("segrnn", "standard", 48)]
     assert ("linear", "last", 24) in found
     assert ("segrnn", "last", 48) in found
     assert len(set(found)) == len(found)

@@ -30,7 +30,7 @@ MANY = blocks(20, 5)
 
 @pytest.mark.parametrize(("factor", "wins"), [(0.9, True), (0.98, True), (0.995, False), (1.1, False)])
 def test_the_network_must_win_by_one_percent(factor: float, wins: bool) -> None:
-    shares, scores = choose(1, 2, losses(factor * BASE, BASE, 2 * BASE), MANY, 20, lambda share: 1.0)
+    shares, scores = choose([1], 2, losses(factor * BASE, BASE, 2 * BASE), MANY, 20, lambda share: 1.0)
     assert shares.shape == (21, 3)
     assert (shares[0] == ([1, 0, 0] if wins else [0, 1, 0])).all()
     assert scores[-1] == pytest.approx(scores[0] if wins else scores[1])
@@ -49,14 +49,19 @@ def test_a_likely_win_on_many_values_is_enough() -> None:
     noise = np.random.default_rng(1).normal(0, 0.25, 100)
     network = 0.97 * BASE + noise - noise.mean()
     assert not clearly_better(network, BASE, MANY, 1.28)
-    assert choose(1, 1, losses(network, BASE), MANY, 20, lambda share: 1.0)[0][0].tolist() == [1, 0]
+    assert choose([1], 1, losses(network, BASE), MANY, 20, lambda share: 1.0)[0][0].tolist() == [1, 0]
 
 
 def test_half_of_a_blend_of_networks_and_baselines_is_enough() -> None:
     errors = np.random.default_rng(2).normal(0, 1, (3, 100)) + np.array([[0.0], [0.3], [0.3]])
-    shares, _ = choose(1, 2, lambda share: np.abs(share @ errors), MANY, 20, lambda share: 1.0)
+    shares, _ = choose([1], 2, lambda share: np.abs(share @ errors), MANY, 20, lambda share: 1.0)
     assert shares[0, 0] >= 0.5
     assert (shares[0, 1:] > 0).all()
+
+
+def test_networks_count_as_often_as_they_were_trained_unless_they_are_much_worse() -> None:
+    table = losses(BASE, BASE, 1.2 * BASE)
+    assert choose([3, 1, 9], 0, table, MANY, 20, lambda share: 1.0)[0][0] == pytest.approx([0.75, 0.25, 0])
 
 
 def test_series_of_one_time_do_not_count_as_many() -> None:
@@ -67,14 +72,14 @@ def test_series_of_one_time_do_not_count_as_many() -> None:
 
 def test_a_blend_wins_where_errors_cancel() -> None:
     up, down = np.where(np.arange(100) % 2, 1.0, -1.0), np.where(np.arange(100) % 2, -1.0, 1.0)
-    shares, _ = choose(1, 1, lambda share: np.abs(share @ np.stack([up, down])), MANY, 20, lambda share: 1.0)
+    shares, _ = choose([1], 1, lambda share: np.abs(share @ np.stack([up, down])), MANY, 20, lambda share: 1.0)
     assert shares[5].tolist() == [0.5, 0.5]
 
 
 def test_a_series_with_enough_held_out_values_gets_its_own() -> None:
     mine = MANY[:, 0] == 3
     network = np.where(mine, 2.0, 0.5) * BASE
-    shares, _ = choose(1, 1, losses(network, BASE), MANY, 20, lambda share: 1.0)
+    shares, _ = choose([1], 1, losses(network, BASE), MANY, 20, lambda share: 1.0)
     assert shares[4].tolist() == [0, 1]
     assert shares[0].tolist() == shares[1].tolist() == [1, 0]
 
@@ -82,7 +87,7 @@ def test_a_series_with_enough_held_out_values_gets_its_own() -> None:
 def test_little_held_out_lets_the_past_choose_the_baseline() -> None:
     few = blocks(1, 2)
     table = losses(np.full(2, 1.0), np.full(2, 0.5), np.full(2, 1.2))
-    shares, _ = choose(1, 2, table, few, 1, lambda share: float(share @ [9.0, 3.0, 1.0]))
+    shares, _ = choose([1], 2, table, few, 1, lambda share: float(share @ [9.0, 3.0, 1.0]))
     assert shares[0].tolist() in ([0, 0, 1], [0.5, 0, 0.5], [1, 0, 0])
     assert shares[0, 1] == 0
 
@@ -90,7 +95,7 @@ def test_little_held_out_lets_the_past_choose_the_baseline() -> None:
 def test_little_held_out_mixes_up_to_three_baselines_where_the_past_says_so() -> None:
     few, past = blocks(1, 2), np.array([[3.0, 0, 0], [0, 3.0, 0], [0, 0, 3.0]])
     held = losses(*np.ones((3, 2)))
-    shares, _ = choose(0, 3, held, few, 1, lambda share: float(np.abs(share @ past - 1).sum()))
+    shares, _ = choose([], 3, held, few, 1, lambda share: float(np.abs(share @ past - 1).sum()))
     assert shares[0] == pytest.approx([1 / 3, 1 / 3, 1 / 3])
 
 
@@ -99,17 +104,17 @@ def test_little_held_out_blends_by_halves_where_errors_cancel(error: float, expe
     def loss_of(share: np.ndarray) -> np.ndarray:
         return np.full(4, abs(share[0] * error + share[1]))
 
-    assert choose(1, 1, loss_of, blocks(1, 4), 1, lambda share: 1.0)[0][0].tolist() == expected
+    assert choose([1], 1, loss_of, blocks(1, 4), 1, lambda share: 1.0)[0][0].tolist() == expected
 
 
 def test_a_network_that_clearly_wins_on_little_gets_it_all() -> None:
     held = losses(np.full(4, 0.2), np.full(4, 1.0))
-    assert choose(1, 1, held, blocks(1, 4), 1, lambda share: 1.0)[0][0].tolist() == [1, 0]
+    assert choose([1], 1, held, blocks(1, 4), 1, lambda share: 1.0)[0][0].tolist() == [1, 0]
 
 
 def test_nothing_held_out_leaves_the_baseline_that_did_best_in_the_past() -> None:
     unknown = losses(*np.full((3, 4), np.nan))
-    shares, scores = choose(1, 2, unknown, blocks(2, 2), 2, lambda share: float(share @ [0.0, 3.0, 1.0]))
+    shares, scores = choose([1], 2, unknown, blocks(2, 2), 2, lambda share: float(share @ [0.0, 3.0, 1.0]))
     assert shares.tolist() == [[0, 0, 1]] * 3
     assert np.isnan(scores).all()
 
