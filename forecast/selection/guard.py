@@ -12,7 +12,7 @@ LEAD = 0.01  # share by which the network, or a blend, must beat what is simpler
 DOUBT = 0.1  # the same where a single horizon is held out
 ERRORS = 0.5  # standard errors of the difference by which it must
 SURE = 1.28  # the same for a network that is to forecast alone where little is held out
-NEAR = 1.1  # networks whose loss is at most so many times that of the best of them stay
+NEAR, NEARLY = 1.1, 1.2  # networks whose loss is at most so many times that of the best stay; where little is held out
 PARTS = 6  # a blend has up to this many parts
 FEW = 16  # with fewer held-out horizons baselines are compared over the whole past, and the network is half of a blend
 MIXED = 3  # baselines that are mixed then
@@ -93,7 +93,7 @@ def choose(
     chosen = _for_panel(networks, single, loss, blocks, past_of)
     shares[:] = chosen
     _for_series(shares, single, losses[:, usable], loss(chosen), blocks)
-    together = _together(networks, single, loss) if networks else chosen
+    together = _together(networks, single, loss, blocks) if networks else chosen
     means = [float(loss(one).mean()) for one in (*single, together, chosen)]
     return shares, np.array(means)
 
@@ -109,7 +109,7 @@ def _for_panel(
         return float(loss(share).mean())
 
     few = stories(blocks) < FEW
-    network = _together(networks, single, loss) if networks else single[0]
+    network = _together(networks, single, loss, blocks) if networks else single[0]
     best = network
     if len(networks) < len(single):
         best = _baseline(single[len(networks) :], past_of if few else mean, MIXED if few else 1)
@@ -126,10 +126,19 @@ def _for_panel(
     return blend if clearly_better(loss(blend), loss(best), blocks, ERRORS) else best
 
 
-def _together(networks: Sequence[int], single: Numbers, loss: Callable[[Numbers], Numbers]) -> Numbers:
-    """The mean of the networks that are nearly as good as the best of them, each as often as it was trained."""
+def _together(
+    networks: Sequence[int], single: Numbers, loss: Callable[[Numbers], Numbers], blocks: NDArray[np.int64]
+) -> Numbers:
+    """The mean of the networks that are nearly as good as the best of them.
+
+    Each counts as often as it was trained, since the better ones are repeated; where little is held out, that was
+    chance.
+    """
     losses = np.array([loss(one).mean() for one in single[: len(networks)]])
-    weights = np.array(networks) * (losses <= NEAR * losses.min())
+    if stories(blocks) < FEW:
+        weights = (losses <= NEARLY * losses.min()).astype(np.float64)
+    else:
+        weights = np.array(networks) * (losses <= NEAR * losses.min())
     mean: Numbers = weights @ single[: len(networks)] / weights.sum()
     return mean
 

@@ -64,6 +64,11 @@ def test_networks_count_as_often_as_they_were_trained_unless_they_are_much_worse
     assert choose([3, 1, 9], 0, table, MANY, 20, lambda share: 1.0)[0][0] == pytest.approx([0.75, 0.25, 0])
 
 
+def test_where_little_is_held_out_networks_count_the_same() -> None:
+    table = losses(np.ones(4), np.ones(4), 1.3 * np.ones(4))
+    assert choose([3, 1, 9], 0, table, blocks(1, 4), 1, lambda share: 1.0)[0][0] == pytest.approx([0.5, 0.5, 0])
+
+
 def test_series_of_one_time_do_not_count_as_many() -> None:
     assert stories(blocks(50, 1)) == 10
     assert stories(blocks(500, 1)) == 22
