@@ -39,8 +39,8 @@ TRIED = (
 """What auto tries, the best bet first: models, scalings, and how many times the usual past they read."""
 
 PAYS = 10.0  # seconds of training from which on the start of another process pays
-SWEEPS = 2  # times that what was measured is measured again: a busy neighbour slows a machine for half a second
 STARTS = 2.5  # seconds that it takes
+SWEEPS = 2  # times that what was measured is measured again: a busy neighbour slows a machine for half a second
 PAIR = 2  # networks that are planned to train side by side where no clock is to matter
 ROUND = 0.7  # share of the time that a first round of more networks than cores may take, if a second one can follow
 SHORT = 1.15  # a single round may be planned to take so many times what is left: all its networks then get fewer steps

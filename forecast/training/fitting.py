@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -152,11 +152,12 @@ class Fitter:
         Unavailable
             If memory runs out even with the smallest batch.
         """
+        make = replace(self, _probes={}).make  # what other processes are sent holds no networks that were measured
         while True:
             try:
                 trained = train_members(
                     members,
-                    self.make,
+                    make,
                     self.settings,
                     self.inputs.device,
                     first=first,
