@@ -13,14 +13,14 @@ from forecast.artifacts.resume import Checkpoints, data_key, plan_key
 from forecast.artifacts.start import start_of
 from forecast.errors import BadData, UsageError
 from forecast.evaluation.calibration import say_few_scores
-from forecast.evaluation.metrics import seasonal_errors
+from forecast.evaluation.metrics import error_units
 from forecast.evaluation.quantiles import LEVELS
 from forecast.models.shared.model import RecurrentModel
 from forecast.selection.auto import compared_with, train_networks
 from forecast.selection.components import memory_of
 from forecast.selection.judge import Judge
 from forecast.selection.mixture import Group, Rivals, choose_mixture
-from forecast.selection.names import is_baseline
+from forecast.selection.names import AUTO, is_baseline
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.comparing import mean_level
 from forecast.series.covariates import Statistics, fit_statistics
@@ -40,6 +40,7 @@ from forecast.training.plan import Plan
 log = logging.getLogger("forecast")
 
 COMMON = 95.0  # the interval, in percent, whose calibration fit speaks of
+FEWEST = 4  # values that a forecast needs at least, and as many as the horizon has steps
 LEAST_STEPS = 100  # a budget that ends training earlier leaves a network that has hardly learned
 CHUNK = 8192  # windows that are forecast at once
 
@@ -106,14 +107,31 @@ def fit_panel(
         ready.fitter.inputs, ready.judge, compared_with(settings), lookback=ready.lookback, memory=ready.memory
     )
     keep = None
-    if checkpoints is not None and not is_baseline(settings.model):
+    if plan is None and start is None and settings.model == AUTO and rivals.suffice(ready.judge):
+        plan = Plan(members=())
+    train = not is_baseline(settings.model) and (plan is None or len(plan.members) > 0)
+    if train:
+        _require_windows(ready, name)
+    if checkpoints is not None and train:
         device = ready.fitter.inputs.device
         keep = checkpoints.open(data_key(panel, schema), plan_key(settings, plan, device, started_from))
-    plan, trained = train_networks(ready.fitter, ready.judge, ready.lookback, plan, deadline, on_step, keep, start)
+    trained = list[Trained]()
+    if train:
+        plan, trained = train_networks(ready.fitter, ready.judge, ready.lookback, plan, deadline, on_step, keep, start)
     if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
         fewest = min(one.steps for one in trained)
         log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", fewest)
-    return _put_together(panel, schema, settings, ready, rivals, plan, trained)
+    return _put_together(panel, schema, settings, ready, rivals, plan or Plan(members=()), trained)
+
+
+def _require_windows(ready: _Ready, name: str) -> None:
+    """Refuse series that hold no window to train on."""
+    longest, horizon = int(ready.fitter.inputs.panel.lengths.max()), ready.fitter.inputs.horizon
+    if longest < horizon + 2:
+        raise BadData(
+            f"{name}: the longest series has {longest} values, too few to learn a horizon of {horizon} from; "
+            f"pass --horizon {longest - 2} or less, or --model auto"
+        )
 
 
 def _make_ready(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> _Ready:
@@ -127,10 +145,10 @@ def _make_ready(panel: Panel, schema: Schema, settings: TrainSettings, name: str
         raise UsageError(f"--lookback {lookback}: the longest series of {name} has only {longest} steps; pass fewer")
     kept = np.flatnonzero(~np.isin(panel.status, SKIPPED))
     used = panel.select(kept)
-    if int(used.lengths.max()) < horizon + 2:
+    if (most := int(used.lengths.max())) < max(horizon, FEWEST):
+        way_out = f"pass --horizon {most} or less" if most >= FEWEST else f"at least {FEWEST} are needed"
         raise BadData(
-            f"{name}: the longest series has {int(used.lengths.max())} values, too few to learn a horizon of "
-            f"{horizon} from; pass a smaller --horizon"
+            f"{name}: the longest series has {most} values, too few to learn a horizon of {horizon} from; {way_out}"
         )
     season = schema.season[0] if schema.season else 1
     spans = choose_spans(used.lengths, lookback, horizon, lags[0] if lags else 1)
@@ -205,7 +223,7 @@ def _put_together(
         ),
         statistics=ready.statistics,
         level=mean_level(panel.tail(lookback + max(lags, default=0))),
-        seasonal_error=seasonal_errors(
+        seasonal_error=error_units(
             panel.values, panel.observed, panel.offsets, schema.season[0] if schema.season else 1
         ),
         mixture=mixture,

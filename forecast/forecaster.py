@@ -28,7 +28,7 @@ from forecast.evaluation.quantiles import LEVELS, output_numbers
 from forecast.evaluation.references import Fit, Predict
 from forecast.evaluation.tables import REFERENCE
 from forecast.parameters import NestedParams
-from forecast.selection.mixture import CHOSEN
+from forecast.selection.summary import ranking, verdict
 from forecast.series.building import (
     add_future,
     build_panel,
@@ -554,17 +554,18 @@ class Forecaster(NestedParams, BaseEstimator):
         self.engine_ = Engine(self.fitted_, pick_device(self.device))
 
     def describe(self) -> list[str]:
-        """What forecasts, and how it and what it was compared with did on held-out values, as lines."""
+        """What forecasts, and how it compares with seasonal naive on held-out values, as lines."""
         fitted = self._check_fitted()
         counts = Counter(self.models())
         whole = len(fitted.history)
         shares = [name if n == whole else f"{name} for {n:,} series" for name, n in counts.most_common()]
-        scores = dict(fitted.config.scores)
-        if not scores:
-            return [f"model    {', '.join(shares)}", "guard    nothing was held out to compare on"]
-        chosen, metric = scores.pop(CHOSEN), fitted.settings().metric.upper()
-        others = [f"{name} {score:.3g}" for name, score in sorted(scores.items(), key=lambda one: one[1])]
-        return [f"model    {', '.join(shares)}", f"guard    {metric} {chosen:.3g} held out; {', '.join(others)}"]
+        sentence = verdict(fitted.config.scores, len(fitted.config.components))
+        return [f"model    {', '.join(shares)}", f"guard    {sentence}"]
+
+    def ranking(self) -> list[str]:
+        """The mean losses of all candidates on held-out values, the best first, as lines of a table."""
+        fitted = self._check_fitted()
+        return ranking(fitted.config.scores, fitted.settings().metric)
 
     def models(self) -> list[str]:
         """What forecasts each series of the fit."""

@@ -17,6 +17,8 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_as_many)]
 Seasons = Annotated[tuple[Annotated[int, Field(ge=2, le=100_000)], ...], BeforeValidator(_as_many)]
 Levels = Annotated[tuple[Annotated[float, Field(ge=50, le=99)], ...], BeforeValidator(_as_many)]
 
+Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
+
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -155,16 +157,25 @@ class TrainSettings(Knobs):
         description="networks trained side by side, by default one a core where it pays; or fits of a backtest",
     )
     baselines: Names = Field(
-        ("last", "seasonal-naive", "drift", "mean", "seasonal-mean", "theta", "auto-theta", "holt-winters"),
+        (
+            "last",
+            "seasonal-naive",
+            "drift",
+            "seasonal-drift",
+            "mean",
+            "seasonal-mean",
+            "theta",
+            "auto-theta",
+            "holt-winters",
+            "autoregression",
+        ),
         description="what the network is compared and mixed with, comma-separated; ets needs the extra stats",
     )
     guard: bool = Field(
         True,
         description="let a baseline, or a blend, forecast where the network does not clearly win on held-out values",
     )
-    metric: Literal["mase", "rmsse", "mae", "rmse", "smape"] = Field(
-        "mase", description="measure by which the guard compares"
-    )
+    metric: Metric = Field("mase", description="measure by which the guard compares")
     warm_start: bool = Field(
         False, description="go on from the networks of the live version, or of the fit before, in fewer steps"
     )

@@ -61,6 +61,8 @@ def command(
 
     found = forecaster.forecast(table, future=later, origin=origin, horizon=horizon, output=shape, on_panel=look)
     write(found.frame, output)
+    if shape.explain and forecaster.ranking():
+        say("\n".join(forecaster.ranking()))
     lost = without_forecast(found.skipped, forecaster.fitted_.history, checks.require_all)
     if lost:
         names = ", ".join("/".join(one) for one in lost[:10]) + (", ..." if len(lost) > 10 else "")

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import UsageError, did_you_mean
+from forecast.evaluation.autoregression import autoregression_forecast
 from forecast.evaluation.holt_winters import holt_winters_forecast
 from forecast.evaluation.smoothing import ets_forecast
 from forecast.evaluation.theta import by_season, theta_forecast
@@ -22,12 +23,13 @@ def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, sea
     """Forecast each window from its own past.
 
     `last` repeats the last observed value, `seasonal-naive` the last season, `drift` continues the line from the first
-    observed value to the last, `mean` is the mean of all observed values, `seasonal-mean` that of each phase over the
-    last eight seasons (without a season: of the last eight steps). `theta` is the Theta method, `auto-theta` the one
-    that chooses theta, `holt-winters` exponential smoothing averaged over its parameters, `ets` the same whose shape is
-    chosen by AICc; these four look at the last ten seasons, or 200 steps if they are more. Where they or
-    `seasonal-naive` meet a missing value, the one the fewest whole seasons back stands in, else the last one observed
-    before. A window shorter than one season is forecast as if it had none.
+    observed value to the last, `seasonal-drift` repeats the last season and adds the mean change from season to
+    season, `mean` is the mean of all observed values, `seasonal-mean` that of each phase over the last eight seasons
+    (without a season: of the last eight steps). `theta` is the Theta method, `auto-theta` the one that chooses theta,
+    `holt-winters` exponential smoothing averaged over its parameters, `ets` the same whose shape is chosen by AICc,
+    `autoregression` a linear map of the last values; these five look at the last ten seasons, or 200 steps if they are
+    more. Where they, `seasonal-naive` or `seasonal-drift` meet a missing value, the one the fewest whole seasons back
+    stands in, else the last one observed before. A window shorter than one season is forecast as if it had none.
 
     Parameters
     ----------
@@ -104,6 +106,14 @@ def _drift(values: Values, observed: Mask, horizon: int, season: int) -> Values:
     return line
 
 
+def _seasonal_drift(values: Values, observed: Mask, horizon: int, season: int) -> Values:
+    both = observed[:, season:] & observed[:, :-season]
+    moved = np.where(both, values[:, season:] - values[:, :-season], 0.0)
+    change = moved.sum(1, keepdims=True) / np.maximum(both.sum(1, keepdims=True), 1)
+    repeated: Values = _seasonal_naive(values, observed, horizon, season) + change * (1 + np.arange(horizon) // season)
+    return repeated
+
+
 def _mean(values: Values, observed: Mask, horizon: int, season: int) -> Values:
     return np.repeat(values.sum(1, keepdims=True) / observed.sum(1, keepdims=True), horizon, 1)
 
@@ -131,6 +141,10 @@ def _ets(values: Values, observed: Mask, horizon: int, season: int) -> Values:
     return ets_forecast(*_recent(values, observed, season), horizon, season)
 
 
+def _autoregression(values: Values, observed: Mask, horizon: int, season: int) -> Values:
+    return autoregression_forecast(*_recent(values, observed, season), horizon)
+
+
 def _recent(values: Values, observed: Mask, season: int) -> tuple[Values, NDArray[np.int64]]:
     """The newest steps without gaps, and the column where each window begins in them."""
     longest = max(LONGEST, LONGEST_SEASONS * season)
@@ -144,11 +158,13 @@ _METHODS: dict[str, Method] = {
     "last": _last,
     "seasonal-naive": _seasonal_naive,
     "drift": _drift,
+    "seasonal-drift": _seasonal_drift,
     "mean": _mean,
     "seasonal-mean": _seasonal_mean,
     "theta": _theta,
     "auto-theta": _auto_theta,
     "holt-winters": _holt_winters,
+    "autoregression": _autoregression,
     "ets": _ets,
 }
 

@@ -6,20 +6,71 @@ NaN does not count; a forecast that is NaN where there is an actual value makes 
 or what a measure is divided by is zero, it is NaN.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.settings import Metric
+
 Values = NDArray[np.float64]
 Axes = int | tuple[int, ...] | None
+
+ROUNDING = 1e-9  # an in-sample error below this share of the series' mean deviation is rounding
 
 MEASURES = ("mase", "rmsse", "mae", "rmse", "smape", "wape", "wql")
 """Names of the measures that need no interval, in the order in which tables show them."""
 
 
-def seasonal_errors(
-    values: NDArray[np.float32], observed: NDArray[np.bool_], offsets: NDArray[np.int64], season: int, power: int = 1
+def error_units(
+    values: NDArray[np.floating[Any]],
+    observed: NDArray[np.bool_],
+    offsets: NDArray[np.int64],
+    season: int,
+    power: int = 1,
 ) -> Values:
-    """In-sample mean absolute error of repeating the value one season back, the unit of MASE.
+    """Unit of scaled errors of each series: the in-sample error of the seasonal naive forecast.
+
+    That error is zero for a series that repeats itself exactly, and does not exist for one that is shorter than a
+    season. Then the unit is the in-sample error of repeating the last value, and for a constant series its mean
+    absolute value.
+
+    Parameters
+    ----------
+    values, observed, offsets, season, power : as for `seasonal_errors`
+
+    Returns
+    -------
+    [series], NaN where all values are zero or none is observed
+    """
+    sizes = np.diff(offsets)
+    count = np.maximum(_totals(observed.astype(np.float64), offsets), 1.0)
+
+    def mean(numbers: Values) -> Values:
+        return _totals(np.where(observed, numbers, 0.0), offsets) / count
+
+    plain = values.astype(np.float64)
+    deviation = mean(np.abs(plain - np.repeat(mean(plain), sizes)) ** power)
+    unit = seasonal_errors(values, observed, offsets, season, power)
+    for other in (seasonal_errors(values, observed, offsets, 1, power), mean(np.abs(plain) ** power)):
+        unit = np.where(unit > ROUNDING**power * deviation, unit, other)
+    return np.where(unit > 0, unit, np.nan)
+
+
+def _totals(numbers: Values, offsets: NDArray[np.int64]) -> Values:
+    """The sum of the slots of each series, [series]."""
+    series = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    return np.asarray(np.bincount(series, numbers, minlength=len(offsets) - 1), np.float64)
+
+
+def seasonal_errors(
+    values: NDArray[np.floating[Any]],
+    observed: NDArray[np.bool_],
+    offsets: NDArray[np.int64],
+    season: int,
+    power: int = 1,
+) -> Values:
+    """In-sample mean absolute error of repeating the value one season back.
 
     Parameters
     ----------
@@ -36,7 +87,7 @@ def seasonal_errors(
     now = np.flatnonzero((place >= season) & observed)
     now = now[observed[now - season]]
     series = np.searchsorted(offsets, now, side="right") - 1
-    moved = np.abs(values[now].astype(np.float64) - values[now - season]) ** power
+    moved = np.abs(values[now].astype(np.float64) - values[now - season].astype(np.float64)) ** power
     count = np.bincount(series, minlength=len(offsets) - 1)
     total = np.bincount(series, moved, minlength=len(offsets) - 1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
@@ -58,7 +109,7 @@ def mase(actual: Values, forecast: Values, scale: Values, axis: Axes = None) -> 
     Parameters
     ----------
     actual, forecast : [series, ..., horizon]
-    scale : [series], from `seasonal_errors`; a series without one (NaN or 0) does not count
+    scale : [series], from `error_units`; a series without one (NaN or 0) does not count
     """
     unit = _unit(scale, actual)
     return _mean(np.abs(actual - forecast) / unit, actual / unit, axis)
@@ -70,7 +121,7 @@ def rmsse(actual: Values, forecast: Values, squared_scale: Values, axis: Axes = 
     Parameters
     ----------
     actual, forecast : [series, ..., horizon]
-    squared_scale : [series], from `seasonal_errors` with `power=2`; a series without one does not count
+    squared_scale : [series], from `error_units` with `power=2`; a series without one does not count
     """
     unit = _unit(squared_scale, actual)
     return np.sqrt(_mean(np.square(actual - forecast) / unit, actual / unit, axis))
@@ -124,7 +175,7 @@ def width(actual: Values, lower: Values, upper: Values, scale: Values | None = N
     Parameters
     ----------
     actual, lower, upper : [series, ..., horizon]; widths count where there is an actual value
-    scale : [series], from `seasonal_errors`
+    scale : [series], from `error_units`
     """
     unit = np.ones(1) if scale is None else _unit(scale, actual)
     return _mean((upper - lower) / unit, actual / unit, axis)
@@ -139,11 +190,28 @@ def msis(actual: Values, lower: Values, upper: Values, level: float, scale: Valu
     ----------
     actual, lower, upper : [series, ..., horizon]
     level : share of the values that the interval is to hold, such as 0.95
-    scale : [series], from `seasonal_errors`; a series without one does not count
+    scale : [series], from `error_units`; a series without one does not count
     """
     unit = _unit(scale, actual)
     beyond = np.maximum(lower - actual, 0) + np.maximum(actual - upper, 0)
     return _mean((upper - lower + 2 / (1 - level) * beyond) / unit, actual / unit, axis)
+
+
+def window_losses(metric: Metric, actual: Values, forecast: Values, unit: Values) -> Values:
+    """The loss of each window by one measure, [windows], NaN where nothing was observed or there is no unit.
+
+    Parameters
+    ----------
+    metric : the measure
+    actual, forecast : [windows, horizon]
+    unit : [windows], from `error_units` of each window's series, with `power=2` for RMSSE
+    """
+    if metric == "mase":
+        return mase(actual, forecast, unit, 1)
+    if metric == "rmsse":
+        return rmsse(actual, forecast, unit, 1)
+    plain = {"mae": mae, "rmse": rmse, "smape": smape}[metric]
+    return plain(actual, forecast, 1)
 
 
 def measures(
@@ -162,7 +230,7 @@ def measures(
     numbers : [series, origins, horizon, 1 + 2 * intervals], the point, then both ends of each interval
     intervals : in percent; the quantile loss is that of the point and all the ends, and the interval score that of
         95 %, or of the widest interval where that is not among them
-    scale, squared_scale : [series], from `seasonal_errors`; widths too are in units of `scale`
+    scale, squared_scale : [series], from `error_units`; widths too are in units of `scale`
     axis : as everywhere here
     """
     point = numbers[..., 0]

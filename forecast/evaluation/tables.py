@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import BadData
-from forecast.evaluation.metrics import Axes, measures, seasonal_errors, skill
+from forecast.evaluation.metrics import Axes, error_units, measures, skill
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.panel import Integers, Panel
 from forecast.series.schema import Schema
@@ -51,7 +51,7 @@ def in_sample_errors(panel: Panel, origin: Integers, season: int) -> tuple[Value
     """
     end = panel.offsets[:-1] + origin - panel.starts + 1
     before = panel.observed & (np.arange(panel.offsets[-1]) < np.repeat(end, np.diff(panel.offsets)))
-    absolute, squared = (seasonal_errors(panel.values, before, panel.offsets, season, power) for power in (1, 2))
+    absolute, squared = (error_units(panel.values, before, panel.offsets, season, power) for power in (1, 2))
     return absolute, squared
 
 

@@ -105,8 +105,6 @@ def train_networks(
         If there is no such model, or the plan trains another one.
     """
     settings = fitter.settings
-    if is_baseline(settings.model):
-        return Plan(members=()), []
     check_model(settings.model)
     rounds = _Rounds(fitter, judge, deadline, on_step, keep, start)
     rounds.take_up()

@@ -10,7 +10,7 @@ from forecast.series.panel import Panel
 from forecast.training.holding import ORIGINS, VALIDATION_WINDOWS
 from forecast.training.members import Places
 
-SEASONAL = ("seasonal-naive", "seasonal-mean")
+SEASONAL = ("seasonal-naive", "seasonal-drift", "seasonal-mean")
 MEMORY, SEASONS = 200, 6  # steps and seasons of the past that a baseline looks back
 
 Numbers = NDArray[np.float64]

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 Numbers = NDArray[np.float64]
 
+ROUNDING = 1e-9  # share of the largest loss below which losses are rounding, and equal
 LEAD = 0.01  # share by which the network, or a blend, must beat what is simpler
 DOUBT = 0.1  # the same where a single horizon is held out
 ERRORS = 0.5  # standard errors of the difference by which it must
@@ -85,14 +86,15 @@ def choose(
     if not usable.any():
         shares[:] = _baseline(single[len(networks) :], past_of, 1) if baselines else single.mean(0)
         return shares, np.full(len(single) + 2, np.nan)
-    blocks = blocks[usable]
+    blocks, losses = blocks[usable], losses[:, usable]
+    floor = ROUNDING * float(losses.max())
 
     def loss(share: Numbers) -> Numbers:
-        return loss_of(share)[usable]
+        return np.maximum(loss_of(share)[usable], floor)
 
     chosen = _for_panel(networks, single, loss, blocks, past_of)
     shares[:] = chosen
-    _for_series(shares, single, losses[:, usable], loss(chosen), blocks)
+    _for_series(shares, single, np.maximum(losses, floor), loss(chosen), blocks)
     together = _together(networks, single, loss, blocks) if networks else chosen
     means = [float(loss(one).mean()) for one in (*single, together, chosen)]
     return shares, np.array(means)
@@ -145,9 +147,10 @@ def _together(
 
 def _baseline(simple: Numbers, loss: Callable[[Numbers], float], most: int) -> Numbers:
     """The best baseline, or the mean of up to `most` where that is better by 1 %."""
+    floor = ROUNDING * max((value for value in map(loss, simple) if np.isfinite(value)), default=0.0)
 
     def known(share: Numbers) -> float:
-        return float(np.nan_to_num(loss(share), nan=np.inf))
+        return max(floor, float(np.nan_to_num(loss(share), nan=np.inf)))
 
     best: Numbers = min(simple, key=known)
     mixed = _blend(simple, known, most)

@@ -1,19 +1,21 @@
 """What forecasts of given windows are worth: their loss against what came."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.evaluation.metrics import seasonal_errors
+from forecast.evaluation.metrics import error_units, window_losses
 from forecast.selection.components import actual_of
 from forecast.series.transforms import undo_power
+from forecast.settings import Metric
 from forecast.training.inputs import Inputs
 from forecast.training.members import Places
 
 Numbers = NDArray[np.float64]
-MetricName = Literal["mase", "rmsse", "mae", "rmse", "smape"]
+
+EXACT = 1e-3  # share of the unit of scaled errors below which nothing is left to be learned
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Judge:
     ----------
     places : the windows
     actual, observed : [windows, horizon], what came, in the unit of the panel's values
-    unit : [windows], in-sample error of the seasonal naive forecast of each window's series
+    unit : [windows], unit of scaled errors of each window's series, squared for RMSSE
     power : exponent of the target's transform, undone before errors are measured
     metric : the measure
     """
@@ -34,21 +36,28 @@ class Judge:
     observed: NDArray[np.bool_]
     unit: Numbers
     power: float
-    metric: MetricName
+    metric: Metric
 
     @classmethod
-    def of(cls, inputs: Inputs, places: Places, power: float, metric: MetricName) -> Self:
+    def of(cls, inputs: Inputs, places: Places, power: float, metric: Metric) -> Self:
         """A judge of windows of a panel."""
         panel = inputs.panel
         plain = undo_power(panel.values.astype(np.float64), power).astype(np.float32)
         season = inputs.lags[0] if inputs.lags else 1
-        unit = seasonal_errors(plain, panel.observed, panel.offsets, season)
+        unit = error_units(plain, panel.observed, panel.offsets, season, 2 if metric == "rmsse" else 1)
         return cls(places, *actual_of(panel, places, inputs.horizon), unit[places[0]], power, metric)
 
     def losses(self, points: Numbers) -> Numbers:
         """The loss of each window, [windows], NaN where it cannot be told, from point forecasts [windows, horizon]."""
         forecast, actual = undo_power(points, self.power), undo_power(self.actual, self.power)
-        return window_losses(forecast, actual, self.observed, self.unit, self.metric)
+        return window_losses(self.metric, np.where(self.observed, actual, np.nan), forecast, self.unit)
+
+    def exact(self, points: Numbers) -> bool:
+        """Whether point forecasts [windows, horizon] miss by less than a thousandth of the unit of scaled errors."""
+        unit = np.sqrt(self.unit) if self.metric == "rmsse" else self.unit
+        actual = np.where(self.observed, undo_power(self.actual, self.power), np.nan)
+        found = window_losses("mase", actual, undo_power(points, self.power), unit)
+        return bool(np.isfinite(found).any() and np.nanmax(found) < EXACT)
 
     def mean(self, points: Numbers) -> float:
         """The mean loss; NaN where it cannot be told."""
@@ -65,7 +74,7 @@ class HeldOut:
     series : [windows], as indices into the ids of the fit
     first : [windows], grid position of the first step
     points, actual, observed : [windows, horizon]
-    unit : [windows], see `window_losses`
+    unit : [windows], unit of scaled errors, see `window_losses`
     metric : the measure
     """
 
@@ -75,7 +84,7 @@ class HeldOut:
     actual: Numbers
     observed: NDArray[np.bool_]
     unit: Numbers
-    metric: MetricName
+    metric: Metric
 
     @classmethod
     def of(cls, judge: Judge, inputs: Inputs, points: Numbers) -> Self:
@@ -105,28 +114,4 @@ class HeldOut:
 
     def losses(self, points: Numbers) -> Numbers:
         """The loss of forecasts [windows, horizon] of these windows, [windows]; NaN where it cannot be told."""
-        return window_losses(points, self.actual, self.observed, self.unit, self.metric)
-
-
-def window_losses(
-    forecast: Numbers, actual: Numbers, observed: NDArray[np.bool_], unit: Numbers, metric: MetricName
-) -> Numbers:
-    """The loss of each window, [windows]; NaN where it cannot be told.
-
-    Parameters
-    ----------
-    forecast, actual, observed : [windows, horizon]
-    unit : [windows], in-sample error of the seasonal naive forecast of each window's series
-    """
-    error = np.abs(actual - forecast)
-    if metric in ("rmse", "rmsse"):
-        error = error**2
-    if metric == "smape":
-        size = np.abs(actual) + np.abs(forecast)
-        error = np.where(size > 0, 2 * error / np.where(size > 0, size, 1.0), 0.0)
-    count = observed.sum(1)
-    loss = np.where(observed, error, 0.0).sum(1) / np.maximum(count, 1)
-    if metric in ("mase", "rmsse"):
-        divisor = unit if metric == "mase" else unit**2
-        loss = np.where(divisor > 0, loss / np.where(divisor > 0, divisor, 1.0), np.nan)
-    return np.where(count > 0, loss, np.nan)
+        return window_losses(self.metric, np.where(self.observed, self.actual, np.nan), points, self.unit)

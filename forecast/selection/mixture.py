@@ -150,6 +150,18 @@ class Rivals:
             own[:] = error_quantiles(points, everywhere.actual, everywhere.observed, scale, inputs.levels)
         return cls(baselines, forecast(judge.places), everywhere, theirs, errors)
 
+    def suffice(self, judge: Judge) -> bool:
+        """Whether networks cannot help: a baseline is exact on the held-out windows, or no window could show it.
+
+        Parameters
+        ----------
+        judge : of the held-out windows
+        """
+        if not self.baselines:
+            return False
+        comparable = any(np.isfinite(judge.losses(points)).any() for points in self.points)
+        return not comparable or any(judge.exact(points) for points in self.points)
+
 
 @dataclass(frozen=True)
 class Group:

@@ -9,7 +9,6 @@ import numpy as np
 
 from forecast.errors import BadData, UsageError
 from forecast.series.building import calendar_of, format_positions
-from forecast.series.calendar import season_candidates
 from forecast.series.columns import categories_of, refuse_missing
 from forecast.series.frequency import infer_calendar, parse_frequency
 from forecast.series.grid import fill
@@ -18,7 +17,7 @@ from forecast.series.observations import id_codes, observe
 from forecast.series.panel import Panel
 from forecast.series.roles import id_columns, no_numbers, target_column
 from forecast.series.schema import CalendarSpec, Schema, TimeFormat
-from forecast.series.season import SERIES, SLOTS, confirm_seasons
+from forecast.series.season import SERIES, SLOTS, shown_seasons
 from forecast.series.table import Table
 from forecast.series.times import TIME_NAMES, ParsedTimes, looks_like_times, parse_times, resembles_times
 from forecast.series.writing import refuse_clash
@@ -263,10 +262,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
 
 
 def _season(table: Table, schema: Schema) -> tuple[int, ...]:
-    """The usual seasons of the frequency that the data confirm, looked for in the first series."""
-    candidates = season_candidates(schema.calendar)
-    if not candidates:
-        return ()
+    """The seasons that the data show, looked for in the first series."""
     grid = fill(table, observe(table, schema), schema, calendar_of(schema))
     ends = np.cumsum(grid.counts)
     dense = []
@@ -277,4 +273,4 @@ def _season(table: Table, schema: Schema) -> tuple[int, ...]:
             values = np.full(min(int(positions[-1] - positions[0]) + 1, SLOTS), np.nan)
             values[positions[recent] - positions[-1] - 1] = grid.values[start:end][recent]
             dense.append(values)
-    return confirm_seasons(candidates, dense)
+    return shown_seasons(schema.calendar, dense)

@@ -13,6 +13,9 @@ Numbers = NDArray[np.float64]
 
 LEAST = 0.1  # weaker repetition is no help to a forecast
 LONG = 100  # a slow wander looks like a season so long, unless it comes three times
+ALIKE = 0.95  # a period that is not usual for the frequency must repeat so well; none of 3,000 random walks does
+COMMON, OTHERS = 0.1, 3  # share of the series that must show such a period, and periods of that kind at most
+ROUNDING = 1e-9  # of the size of values
 SERIES, SLOTS = 200, 20_000  # as much of the data as is looked at
 
 
@@ -21,7 +24,8 @@ def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers]) -> t
 
     From each series a moving average over one season is taken away, and the mean of every phase of the shorter seasons
     that were confirmed; what is left must be correlated with itself one season earlier: over all series together by
-    more than chance (90 % one-sided, as the M4 competition tested) and by more than 0.1.
+    more than chance (90 % one-sided, as the M4 competition tested), by more than 0.1, and by more than
+    half-way there.
 
     Parameters
     ----------
@@ -36,7 +40,8 @@ def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers]) -> t
     for length in candidates:
         # a slow wander resembles itself nearby, so that its pairs count for less: Bartlett's formula, lags thinned out
         step = max(1, length // 48)
-        lags = np.array([length, *range(step, length // 4 + 1, step)])
+        nearby = range(step, length // 4 + 1, step)
+        lags = np.array([length, length // 2, 3 * length // 4, *nearby])
         products, pairs = np.zeros(len(lags)), np.zeros(len(lags))
         for values in series:
             if len(values) < (3 if length >= LONG else 2) * length:
@@ -51,31 +56,90 @@ def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers]) -> t
             products += [rest[lag:] @ rest[:-lag] for lag in lags]
             pairs += [np.count_nonzero(known[lag:] & known[:-lag]) for lag in lags]
         correlations = products / np.maximum(pairs, 1)
-        spread = np.sqrt((1 + 2 * step * float((correlations[1:] ** 2).sum())) / max(pairs[0], 1))
-        if pairs[0] >= length and correlations[0] > max(LEAST, 1.645 * spread):
+        spread = np.sqrt((1 + 2 * step * float((correlations[3:] ** 2).sum())) / max(pairs[0], 1))
+        if pairs[0] >= length and correlations[0] > max(LEAST, 1.645 * spread, correlations[1:3].min()):
             confirmed += (length,)
     return confirmed
 
 
 def panel_seasons(panel: Panel, spec: CalendarSpec) -> tuple[int, ...]:
-    """The usual seasons of the frequency that the past of a panel confirms, looked for in the first series."""
-    candidates = season_candidates(spec)
-    if not candidates:
-        return ()
+    """The seasons that the past of a panel shows, looked for in the first series; see `shown_seasons`."""
     slots = [panel.slots(series) for series in range(min(SERIES, len(panel)))]
     dense = [np.where(panel.observed[own], panel.values[own].astype(np.float64), np.nan)[-SLOTS:] for own in slots]
-    return confirm_seasons(candidates, dense)
+    return shown_seasons(spec, dense)
+
+
+def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> tuple[int, ...]:
+    """The usual seasons of the frequency that the data confirm, and other periods that repeat almost exactly.
+
+    Parameters
+    ----------
+    spec : the grid
+    series : arrays of values in steps of the grid, NaN where missing
+    """
+    confirmed = confirm_seasons(season_candidates(spec), series)
+    periods, counts = np.unique([repeats_after(values, confirmed) for values in series], return_counts=True)
+    shown = periods[(periods > 1) & (counts >= COMMON * len(series))].tolist()
+    return tuple(sorted({*confirmed, *shown[:OTHERS]}))
+
+
+def repeats_after(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
+    """The shortest number of steps after which a series repeats itself almost exactly, 1 where there is none.
+
+    The series must hold two such periods. Differences of values a period apart may share a trend. They may vary by a
+    twentieth of what differences of unrelated values vary by, and by half of what those of the known seasons do.
+
+    Parameters
+    ----------
+    values : [steps], NaN where missing
+    seasons : season lengths that are known already
+    """
+    known = np.isfinite(values)
+    if known.sum() < 4:
+        return 1
+    rest = np.where(known, _without_line(values), 0.0)
+    longest = len(values) // 2
+    size = 1 << int(2 * len(values)).bit_length()
+    lags = slice(1, longest + 2)  # one beyond, so that the last one can be compared with its neighbour
+
+    def products(now: Numbers, before: Numbers) -> Numbers:
+        both = np.fft.irfft(np.fft.rfft(now, size) * np.conj(np.fft.rfft(before, size)), size)
+        return np.asarray(both[lags])
+
+    mask = known.astype(np.float64)
+    pairs = np.maximum(np.round(products(mask, mask)), 1.0)
+    total = products(rest, mask) - products(mask, rest)
+    squares = products(rest**2, mask) + products(mask, rest**2) - 2 * products(rest, rest)
+    spread = float((rest**2).sum() / known.sum())
+    if not spread > (ROUNDING * float(np.nanmax(np.abs(values)))) ** 2:
+        return 1
+    alike = 1 - (squares / pairs - (total / pairs) ** 2) / (2 * spread)  # 1 for an exact repeat, 0 for none
+    inside = alike[:longest]
+    after = np.minimum.accumulate(inside) < 0  # a slow wander is like itself nearby
+    peak = (inside >= np.concatenate([[-np.inf], inside[:-1]])) & (inside >= alike[1 : longest + 1] - ROUNDING)
+    enough = pairs[:longest] >= np.maximum(np.arange(1, longest + 1), 2)
+    least = max([ALIKE, *((1 + inside[season - 1]) / 2 + ROUNDING for season in seasons if season <= longest)])
+    found = np.flatnonzero(after & peak & enough & (inside >= least))
+    return int(found[0]) + 1 if len(found) else 1
+
+
+def _without_line(values: Numbers) -> Numbers:
+    """Values less their straight line; a series of less than two values as it is."""
+    known = np.isfinite(values)
+    if known.sum() < 2:
+        return values
+    place = np.arange(len(values))
+    middle, centre = place[known].mean(), values[known].mean()
+    slope = ((place - middle) * (values - centre))[known].sum() / ((place - middle)[known] ** 2).sum()
+    rest: Numbers = values - centre - slope * (place - middle)
+    return rest
 
 
 def _without_trend(values: Numbers, length: int) -> Numbers:
     """Values less their straight line, then less their moving average over one season."""
     known = np.isfinite(values)
     place = np.arange(len(values))
-    if known.sum() > 1:
-        # first the line, as the average is lopsided at both ends
-        middle, centre = place[known].mean(), values[known].mean()
-        slope = ((place - middle) * (values - centre))[known].sum() / ((place - middle)[known] ** 2).sum()
-        values = values - centre - slope * (place - middle)
+    values = _without_line(values)  # first the line, as the average is lopsided at both ends
     sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
     counts = np.concatenate([[0], np.cumsum(known)])
     low = np.clip(place - length // 2, 0, len(values) - length)

@@ -9,6 +9,7 @@ from sklearn.metrics import mean_absolute_error, mean_pinball_loss, root_mean_sq
 
 from forecast.evaluation.metrics import (
     coverage,
+    error_units,
     mae,
     mase,
     measures,
@@ -21,7 +22,9 @@ from forecast.evaluation.metrics import (
     wape,
     weighted_quantile_loss,
     width,
+    window_losses,
 )
+from forecast.settings import Metric
 
 NAN = float("nan")
 ACTUAL = np.array([[[1.0, 2, 3], [4, NAN, 8]], [[10, 20, 30], [0, 0, 0]]])  # [series, origins, horizon]
@@ -102,6 +105,40 @@ def test_the_unit_of_errors_skips_gaps_and_knows_squares() -> None:
     np.testing.assert_allclose(seasonal_errors(values, observed, offsets, 1), [4, 0])
     np.testing.assert_allclose(seasonal_errors(values, observed, offsets, 1, power=2), [17, 0])
     np.testing.assert_array_equal(seasonal_errors(values, observed, offsets, 2), [8, NAN])
+
+
+def test_a_series_without_a_seasonal_error_has_another_unit() -> None:
+    offsets = np.array([0, 8, 16, 24, 28, 32])
+    values = np.concatenate(
+        [np.tile([1.0, 3], 4), np.tile([5.0], 8), np.zeros(8), [1, 2, 4, 8], [1e9 + 2, 1e9, 1e9, 1e9]]
+    )
+    observed = np.ones(32, bool)
+    observed[31] = False
+    found = error_units(values, observed, offsets, 2)
+    # repeats exactly: the last value; constant: its size; all zero: none; a season that does not fit
+    np.testing.assert_allclose(found, [2, 5, NAN, (3 + 6) / 2, 2])
+    np.testing.assert_allclose(error_units(values, observed, offsets, 2, power=2), [4, 25, NAN, (9 + 36) / 2, 4])
+    np.testing.assert_allclose(error_units(values, observed, offsets, 5)[3], (1 + 2 + 4) / 3)
+
+
+def test_an_error_that_is_rounding_is_no_unit() -> None:
+    wave = np.sin(2 * np.pi * np.arange(48) / 12) + 1e5
+    unit = error_units(wave, np.ones(48, bool), np.array([0, 48]), 12)
+    assert unit == pytest.approx(np.abs(np.diff(wave)).mean())
+
+
+@pytest.mark.parametrize("metric", ["mase", "rmsse", "mae", "rmse", "smape"])
+def test_the_loss_of_a_window_is_the_measure_of_its_values(metric: Metric) -> None:
+    draw = np.random.default_rng(0)
+    actual, forecast, unit = draw.normal(size=(3, 5)), draw.normal(size=(3, 5)), np.array([1.0, 4, NAN])
+    actual[0, 2] = NAN
+    found = window_losses(metric, actual, forecast, unit)
+    for window in range(3):
+        own = measures(
+            actual[None, None, window], forecast[None, None, window, :, None], (), unit[[window]], unit[[window]]
+        )
+        np.testing.assert_allclose(found[window], own[metric])
+    assert np.isnan(found[2]) == (metric in ("mase", "rmsse"))
 
 
 def test_all_measures_come_by_name_in_one_order() -> None:

@@ -1,6 +1,7 @@
 """The guard: a network forecasts where it clearly wins on held-out values, and nowhere else."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,21 +139,38 @@ def test_what_cannot_be_learned_gets_a_baseline(kind: str) -> None:
     assert model.engine_.networks == []
 
 
-def test_what_can_be_learned_gets_the_network_and_it_is_said(forecast: Run, tmp_path: Path) -> None:
-    day = np.arange(300)
-    wave = 50 + 10 * np.sin(day[:, None] * 2 * np.pi / 9.3 + np.arange(12))  # no whole season: naive forecasts fail
-    frame = pd.DataFrame(wave, columns=[f"s{i}" for i in range(12)]).assign(
-        day=pd.date_range("2024-01-01", periods=300)
+def test_what_only_a_network_can_know_gets_the_network(forecast: Run, tmp_path: Path) -> None:
+    draw = np.random.default_rng(4)
+    day = pd.date_range("2024-01-01", periods=306)
+    promo = draw.integers(0, 2, (306, 12))  # known in advance, and no pattern in time
+    units = 50 + 20 * promo + draw.normal(size=promo.shape)
+    units[300:] = np.nan
+    frame = pd.concat(
+        pd.DataFrame({"shop": f"s{i:02}", "day": day, "units": units[:, i], "promo": promo[:, i]}) for i in range(12)
     )
-    path, store = tmp_path / "waves.csv", tmp_path / "store"
+    path, store = tmp_path / "promotions.csv", tmp_path / "store"
     frame.to_csv(path, index=False)
-    fitted = forecast("fit", path, "--artifact", store, "--steps", 300, "-p", "hidden_size=16", "--horizon", 6)
-    assert "model    segrnn" in fitted.err
-    assert "guard    MASE" in fitted.err
-    assert set(forecast("predict", "--artifact", store, "--explain").frame["model"]) == {"segrnn"}
+    fitted = forecast(
+        *("fit", path, "--artifact", store, "--target", "units", "--known", "promo"),
+        *("--steps", 200, "-p", "hidden_size=16", "--horizon", 6),
+    )
+    assert "model    segrnn\n" in fitted.err
+    sentence = next(line for line in fitted.err.splitlines() if line.startswith("guard"))
+    found = re.fullmatch(
+        r"guard    error (\d+) % below seasonal naive on held-out values; 1 of 11 candidates forecasts", sentence
+    )
+    assert found is not None
+    assert 50 <= int(found[1]) < 100
+    assert len(sentence) <= 120
+    explained = forecast("predict", "--artifact", store, "--explain")
+    assert set(explained.frame["model"]) == {"segrnn"}
     shown = json.loads(forecast("inspect", "--artifact", store, "--json").out)
     assert shown["scores"]["segrnn"] < shown["scores"]["theta"]
     assert set(shown["models"].values()) == {"segrnn"}
+    table = forecast("inspect", "--artifact", store).out.splitlines()[-13:]
+    assert table[0].split() == ["MASE", "on", "held-out", "values"]
+    assert table[1].split()[1:] in (["segrnn"], ["chosen"])
+    assert all(line in explained.err for line in table)
 
 
 def test_a_baseline_is_a_model_too(forecast: Run, passengers: Path, tmp_path: Path) -> None:
@@ -191,6 +209,24 @@ def test_an_unknown_baseline_or_metric_is_a_usage_error() -> None:
 
 
 @pytest.mark.parametrize("metric", ["mase", "rmsse", "mae", "rmse", "smape"])
-def test_every_metric_compares(metric: str) -> None:
-    model = Forecaster(**QUICK, metric=metric).fit(panel("random walk", 3, 90))
-    assert all(np.isfinite(score) for score in model.fitted_.config.scores.values())
+def test_scores_of_a_fit_are_the_measures_of_a_backtest(metric: str) -> None:
+    frame = panel("random walk", 1, 90)
+    model = Forecaster(model="last", metric=metric, horizon=6).fit(frame)
+    values, score = frame["s00"].to_numpy(), model.fitted_.config.scores["last"]
+    held = model.fitted_.mixture.held_out
+    assert held is not None
+    step = np.abs(np.diff(values))  # the in-sample error of repeating the last value
+    losses = []
+    for first in held.first - held.first.min() + len(values) - 6 - np.ptp(held.first):
+        actual, point = values[first : first + 6], values[first - 1]
+        error = np.abs(actual - point)
+        losses.append(
+            {
+                "mase": error.mean() / step.mean(),
+                "rmsse": np.sqrt((error**2).mean() / (step**2).mean()),
+                "mae": error.mean(),
+                "rmse": np.sqrt((error**2).mean()),
+                "smape": 200 * (error / (np.abs(actual) + np.abs(point))).mean(),
+            }[metric]
+        )
+    assert score == pytest.approx(np.mean(losses), rel=1e-5)

@@ -1,0 +1,106 @@
+"""A bare fit continues what plainly repeats: waves, saws, profiles and ramps of any period."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast import Forecaster
+
+STEPS = {"h": (24, 48), "D": (7, 14), "W": (52, 13), "MS": (12, 18), "QS": (4, 8)}  # usual season, default horizon
+SHAPES = ("wave", "saw", "profile")
+NOISE = 0.001  # of the range
+
+
+def repeated(shape: str, season: float, steps: int, series: int, draw: np.random.Generator) -> np.ndarray:
+    """Series of one season and shape that differ in level, size and phase, [series, steps]."""
+    place = np.arange(steps) + draw.integers(0, 1000, (series, 1))
+    level, size = draw.uniform(0, 100, (series, 1)), draw.uniform(1, 20, (series, 1))
+    if shape == "wave":
+        return level + size * np.sin(2 * np.pi * place / season)
+    if shape == "saw":
+        return level + size * (place % season) / season
+    profile = draw.normal(size=(series, int(season)))
+    return level + size * np.take_along_axis(profile, place % int(season), 1)
+
+
+def table(values: np.ndarray, step: str) -> pd.DataFrame:
+    start = "2015-01-04" if step == "W" else "2015-01-01"
+    times = pd.date_range(start, periods=values.shape[1], freq=step)
+    return pd.DataFrame({"time": times, **{f"s{i:02}": row for i, row in enumerate(values)}})
+
+
+def worst_miss(values: np.ndarray, step: str, horizon: int, noise: float = 0.0) -> float:
+    """The largest error of a bare fit's forecasts as a share of the range of its series."""
+    span = np.ptp(values, axis=1, keepdims=True)
+    seen = values + noise * span * np.random.default_rng(1).normal(size=values.shape)
+    found = Forecaster().fit(table(seen[:, :-horizon], step)).predict()["forecast"].to_numpy()
+    return float((np.abs(found.reshape(len(values), -1) - values[:, -horizon:]) / span).max())
+
+
+def combinations(series: tuple[int, ...]) -> Iterator[tuple[str, str, float, int]]:
+    for shape in SHAPES:
+        for step in STEPS:
+            yield from ((shape, step, seasons, count) for seasons in (2.2, 10) for count in series)
+
+
+def values_of(shape: str, step: str, seasons: float, series: int) -> np.ndarray:
+    season, horizon = STEPS[step]
+    draw = np.random.default_rng(2)
+    steps = round(seasons * season) + horizon
+    ramp = draw.uniform(0.2, 2, (series, 1)) * draw.choice([-1, 1], (series, 1)) * np.arange(steps)
+    if shape == "ramp":
+        return 100 + ramp
+    if shape == "ramp and season":
+        return ramp + repeated("profile", season, steps, series, draw)
+    if shape == "two seasons":
+        steps = round(seasons * 168) + horizon
+        return repeated("profile", 24, steps, series, draw) + repeated("wave", 168, steps, series, draw)
+    return repeated(shape, season, steps, series, draw)
+
+
+QUICK = [one for one in combinations((1,)) if one[2] == 2.2]
+TRENDS = [("two seasons", "h", seasons, series) for seasons in (2.2, 10) for series in (1, 20)] + [
+    (shape, step, seasons, series)
+    for shape in ("ramp", "ramp and season")
+    for step in STEPS
+    for seasons in (2.2, 10)
+    for series in (1, 20)
+]
+
+
+@pytest.mark.parametrize(("shape", "step", "seasons", "series"), [*QUICK, *TRENDS[4::4]])
+def test_a_pattern_is_continued(shape: str, step: str, seasons: float, series: int) -> None:
+    assert worst_miss(values_of(shape, step, seasons, series), step, STEPS[step][1]) < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shape", "step", "seasons", "series"), [*combinations((1, 20)), *TRENDS])
+def test_every_pattern_is_continued(shape: str, step: str, seasons: float, series: int) -> None:
+    assert worst_miss(values_of(shape, step, seasons, series), step, STEPS[step][1]) < 0.01
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("shape", "step", "seasons", "series"), [*combinations((1, 20)), *TRENDS])
+def test_every_pattern_is_continued_through_a_little_noise(shape: str, step: str, seasons: float, series: int) -> None:
+    assert worst_miss(values_of(shape, step, seasons, series), step, STEPS[step][1], NOISE) < 0.02
+
+
+@pytest.mark.parametrize("season", [5, 17, 30, 62.83, 100])
+@pytest.mark.parametrize("shape", ["wave", "saw"])
+def test_a_period_that_no_calendar_knows_is_continued(shape: str, season: float) -> None:
+    if shape == "saw":
+        season = int(season)
+    values = repeated(shape, season, round(2.5 * season) + 14 + 10, 1, np.random.default_rng(3))
+    assert worst_miss(values, "D", 14) < 0.01
+
+
+def test_the_first_wave_of_a_newcomer_is_continued() -> None:
+    assert worst_miss(np.sin(np.arange(214) / 10)[None], "D", 14) < 0.01
+
+
+def test_exact_columns_of_different_periods_are_continued_side_by_side() -> None:
+    draw = np.random.default_rng(4)
+    columns = [repeated("profile", 7, 314, 1, draw), repeated("saw", 10, 314, 1, draw), 3.0 + np.arange(314)[None]]
+    assert worst_miss(np.concatenate(columns), "D", 14) < 0.01
