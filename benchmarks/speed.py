@@ -39,7 +39,7 @@ def measure_pairs(pairs: int) -> Pairs:
     between two of our steps would fall into one pair, which the median does not see.
     """
     frame = synthesize("seasonal", series=20, length=1000, seed=0)
-    step = _plain_step(_fit(frame, 1, None).networks_[0][0])
+    step = _plain_step(_fit(frame, 1, None).engine_.networks[0][0])
     ours: list[float] = []
     plain: list[float] = []
     last: float | None = None

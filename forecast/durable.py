@@ -1,23 +1,23 @@
-"""Write files that are there whole or not at all, and hold a lock that one process at a time can have."""
+"""Write files that are there whole or not at all."""
 
 import errno
-import fcntl
 import os
 import re
 import secrets
-import socket
 import stat
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
+from typing import Any
 
-from forecast.errors import Busy, CannotCreate, ForecastError, StorageFailure
+from forecast.errors import CannotCreate, ForecastError, StorageFailure
 
 TEMPORARY = ".forecast-*.tmp"  # what a killed process may leave behind, as a glob pattern
 STALE = 3600.0  # seconds without a write after which a temporary file beside an output is nobody's
 _OWN = re.compile(r"\.forecast-[0-9a-f]{16}\.tmp")
+POSIX = hasattr(os, "O_DIRECTORY")  # folders can be opened and synced, and files that are open can be renamed
+BINARY: int = getattr(os, "O_BINARY", 0)  # else Windows turns \n into \r\n
+PATIENCE = 2.0  # seconds to wait for a file that another process has open, where that keeps it from being renamed
 DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # the disk is full or broken, whatever was tried
 
 
@@ -35,7 +35,8 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
     Raises
     ------
     CannotCreate
-        If the folder is missing or cannot be written, or `path` is not an ordinary, writable file.
+        If the folder is missing or cannot be written, or `path` is not an ordinary, writable file, or, on Windows, is
+        open in another program.
     StorageFailure
         If writing fails half-way, as on a full disk; the old file is untouched. After a failure to sync the folder
         the new file is in place, and a power cut may still bring back the old one.
@@ -46,8 +47,10 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
     try:
         write_new(temporary, data, _mode_of(target), shown=Path(path))
         try:
-            os.replace(temporary, target)
+            when_free(os.replace, temporary, target)
         except OSError as error:
+            if isinstance(error, PermissionError) and not POSIX:
+                raise CannotCreate(f"{path}: is open in another program; close it there, and run again") from error
             raise failure(error, Path(path)) from error
     except BaseException:
         remove_quietly(temporary)
@@ -73,15 +76,16 @@ def write_new(path: Path, data: bytes | Iterable[bytes], mode: int | None = None
         If writing fails half-way. What was written is left for the caller to remove.
     """
     shown = shown or path
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644 if mode is None else mode & 0o600)
+        descriptor = os.open(path, flags, 0o644 if mode is None else mode & 0o600)
     except OSError as error:
         raise cannot_create(error, shown) from error
     try:
         for part in [data] if isinstance(data, bytes) else data:
             _write(descriptor, part, shown)
         try:
-            if mode is not None:
+            if mode is not None and POSIX:
                 os.fchmod(descriptor, mode)
             os.fsync(descriptor)  # once: after a failure the kernel may report success for data it has dropped
         except OSError as error:
@@ -98,11 +102,15 @@ def write_new(path: Path, data: bytes | Iterable[bytes], mode: int | None = None
 def fsync_directory(path: str | os.PathLike[str]) -> None:
     """Wait until the disk has the names in the folder `path`: what was created, renamed or removed in it.
 
+    Windows has no such call; there the names are left to the file system.
+
     Raises
     ------
     StorageFailure
         If the disk reports an error. It is never tried again: a second success would mean nothing.
     """
+    if not POSIX:
+        return
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         try:
@@ -152,6 +160,21 @@ def _missing(path: Path) -> list[Path]:
     return missing
 
 
+def when_free(act: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function of `os` on a file; where an open file is locked to others (Windows), try for `PATIENCE` seconds.
+
+    Readers and virus scanners have a file open for an instant only, and there it cannot be renamed meanwhile.
+    """
+    deadline = time.monotonic() + (0.0 if POSIX else PATIENCE)
+    while True:
+        try:
+            return act(*arguments)
+        except PermissionError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(0.02)
+
+
 def remove_quietly(path: Path) -> None:
     """Remove a file as far as possible: an error that is already on its way matters more."""
     try:
@@ -178,86 +201,6 @@ def cannot_create(error: OSError, path: Path) -> ForecastError:
 def failure(error: OSError, path: Path) -> StorageFailure:
     """Say that reading or writing `path` failed half-way."""
     return StorageFailure(f"{path}: {error.strerror}; check the disk and its free space, then run again")
-
-
-class Lock:
-    """A lock that one process at a time can hold; it goes with the process, however that ends.
-
-    Parameters
-    ----------
-    path : the lock file; it is created, holds the pid and host of its holder, and is never removed
-    wait : seconds to wait for another holder; 0 gives up at once
-
-    Raises
-    ------
-    Busy
-        On entering, if another holder is still there after `wait` seconds; names its pid and host.
-    CannotCreate, StorageFailure
-        On entering, if the lock file cannot be created or locked.
-    """
-
-    def __init__(self, path: str | os.PathLike[str], wait: float = 0.0) -> None:
-        self.path = Path(path)
-        self.wait = wait
-        self._descriptor = -1
-
-    def __enter__(self) -> Self:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-        try:
-            descriptor = os.open(self.path, flags, 0o644)
-        except OSError as error:
-            raise cannot_create(error, self.path) from error
-        try:
-            self._acquire(descriptor)
-            self._sign(descriptor, f"{os.getpid()} {socket.gethostname()}\n".encode())
-        except BaseException:
-            close_quietly(descriptor)
-            raise
-        self._descriptor = descriptor
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        descriptor, self._descriptor = self._descriptor, -1
-        try:
-            os.ftruncate(descriptor, 0)  # else the next one to fail could be told the name of a past holder
-            fcntl.flock(descriptor, fcntl.LOCK_UN)  # closing is not enough where a forked child has the file open
-        except OSError:
-            pass  # the lock goes with the descriptor, and the error on its way matters more
-        finally:
-            close_quietly(descriptor)
-
-    def _acquire(self, descriptor: int) -> None:
-        deadline = time.monotonic() + self.wait
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                left = deadline - time.monotonic()
-                if left <= 0:
-                    raise self._busy(descriptor) from None
-                time.sleep(min(0.1, left))
-            except OSError as error:
-                if error.errno in DISK:
-                    raise failure(error, self.path) from error
-                raise CannotCreate(
-                    f"{self.path}: cannot be locked: {error.strerror}; use a folder on a file system that has locks"
-                ) from error
-
-    def _sign(self, descriptor: int, holder: bytes) -> None:
-        try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, holder, 0)
-        except OSError:
-            pass  # it holds without a name; a full disk must not keep its holder from making room
-
-    def _busy(self, descriptor: int) -> Busy:
-        pid, _, host = os.pread(descriptor, 300, 0).decode(errors="replace").strip().partition(" ")
-        holder = f"process {pid} on {host}" if pid and host else "another process"
-        waited = f" after {self.wait:g} seconds" if self.wait > 0 else ""
-        return Busy(f"{self.path}: still held by {holder}{waited}; try again later, or pass a longer --wait SECONDS")
 
 
 def _sweep(folder: Path) -> None:

@@ -5,18 +5,21 @@ import logging
 import os
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from forecast.durable import close_quietly, failure
+from forecast.durable import BINARY, POSIX, close_quietly, failure, when_free
 from forecast.errors import ArtifactRefused
 
 log = logging.getLogger("forecast")
 
+Folder = int | Path  # a descriptor, which stays the same folder whatever is renamed; a path where there is none
 
-def read_file(folder: int, name: str, shown: Path, most: int) -> bytes:
+
+def read_file(folder: Folder, name: str, shown: Path, most: int) -> bytes:
     """All bytes of an ordinary file, `most` of them at most; FileNotFoundError is left to the caller."""
-    # not blocking: else a named pipe would keep us waiting for ever
-    descriptor = open_without_links(name, os.O_NONBLOCK, folder, shown)
+    descriptor = _open_file(name, folder, shown)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -34,19 +37,80 @@ def read_file(folder: int, name: str, shown: Path, most: int) -> bytes:
     return data
 
 
-def open_without_links(name: str, flags: int, folder: int, shown: Path) -> int:
+@contextmanager
+def open_folder(path: Path, links: bool = True) -> Iterator[Folder]:
+    """Open a folder for `read_file` and `folder_in`; raises OSError where it cannot be opened.
+
+    Parameters
+    ----------
+    links : whether `path` may be a link to it
+    """
+    if POSIX:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | (0 if links else os.O_NOFOLLOW))
+        try:
+            yield descriptor
+        finally:
+            close_quietly(descriptor)
+    else:
+        status = os.stat(path, follow_symlinks=links)
+        if not stat.S_ISDIR(status.st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        yield path
+
+
+@contextmanager
+def folder_in(folder: Folder, name: str, shown: Path) -> Iterator[Folder]:
+    """Open the folder `name` in `folder`, never one that a link points at; FileNotFoundError is left to the caller."""
+    if isinstance(folder, Path):
+        _check_kind(folder / name, shown, stat.S_IFDIR)
+        yield folder / name
+        return
+    descriptor = _open_at(name, os.O_DIRECTORY, folder, shown)
+    try:
+        yield descriptor
+    finally:
+        close_quietly(descriptor)
+
+
+def _open_file(name: str, folder: Folder, shown: Path) -> int:
     """A descriptor of what stands as `name` in `folder`; never of what a link points at."""
+    if not isinstance(folder, Path):
+        # not blocking: else a named pipe would keep us waiting for ever
+        return _open_at(name, os.O_NONBLOCK, folder, shown)
+    _check_kind(folder / name, shown, stat.S_IFREG)
+    try:
+        return int(when_free(os.open, folder / name, os.O_RDONLY | BINARY))
+    except OSError as error:
+        raise _meaning(error, shown) from error
+
+
+def _open_at(name: str, flags: int, folder: int, shown: Path) -> int:
     try:
         return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=folder)
-    except FileNotFoundError:
-        raise FileNotFoundError(errno.ENOENT, "is missing", str(shown)) from None
     except OSError as error:
-        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EACCES, errno.EPERM):
-            raise refused(shown, f"is a link, of the wrong kind, or closed to this user ({error.strerror})") from error
-        raise failure(error, shown) from error
+        raise _meaning(error, shown) from error
 
 
-def names_in(folder: int | Path, shown: Path) -> list[str]:
+def _check_kind(path: Path, shown: Path, kind: int) -> None:
+    """Refuse a link, and what is of another kind than expected."""
+    try:
+        found = stat.S_IFMT(os.lstat(path).st_mode)
+    except OSError as error:
+        raise _meaning(error, shown) from error
+    if found != kind:
+        raise refused(shown, "is a link, or of the wrong kind")
+
+
+def _meaning(error: OSError, shown: Path) -> Exception:
+    """What it means that a file or folder of a store cannot be opened."""
+    if isinstance(error, FileNotFoundError):
+        return FileNotFoundError(errno.ENOENT, "is missing", str(shown))
+    if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EACCES, errno.EPERM):
+        return refused(shown, f"is a link, of the wrong kind, or closed to this user ({error.strerror})")
+    return failure(error, shown)
+
+
+def names_in(folder: Folder, shown: Path) -> list[str]:
     """Names of what stands in a folder, in their order."""
     try:
         return sorted(os.listdir(folder))

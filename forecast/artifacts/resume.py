@@ -3,16 +3,15 @@
 import hashlib
 import json
 import logging
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from forecast.artifacts.files import read_file, refused, remove
+from forecast.artifacts.files import open_folder, read_file, refused, remove
 from forecast.artifacts.format import dump_arrays, dump_json, load_arrays, load_json, parse_strictly
-from forecast.durable import TEMPORARY, close_quietly, make_directory, replace_file
+from forecast.durable import TEMPORARY, make_directory, replace_file
 from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, StorageFailure
 from forecast.series.panel import Panel
 from forecast.series.schema import Schema
@@ -83,11 +82,8 @@ class Checkpoint:
             return None
         shown = self._folder / name
         try:
-            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-            try:
+            with open_folder(self._folder, links=False) as folder:
                 data = read_file(folder, name, shown, MOST)
-            finally:
-                close_quietly(folder)
             return parse_strictly(str(shown), data, _parse)
         except FileNotFoundError:
             return None

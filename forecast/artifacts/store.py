@@ -7,29 +7,29 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from forecast.artifacts.files import names_in, open_without_links, read_file, refused, remove
+from forecast.artifacts.files import Folder, folder_in, names_in, open_folder, read_file, refused, remove
 from forecast.artifacts.format import LIMITS, MANIFEST, Contents, combined_hash, decode, encode
 from forecast.artifacts.manifest import Manifest, dump_manifest, load_manifest, saved_at, version_id
 from forecast.durable import (
     DISK,
     TEMPORARY,
-    Lock,
     cannot_create,
-    close_quietly,
     failure,
     fsync_directory,
     make_directory,
     replace_file,
     temporary_beside,
+    when_free,
     write_new,
 )
 from forecast.errors import ArtifactRefused, CannotCreate, NoInput, UsageError
+from forecast.lock import Lock
 
 if TYPE_CHECKING:
     from forecast.artifacts.resume import Checkpoints
@@ -148,7 +148,7 @@ class Store:
             if expected is not None and digest != expected:
                 raise refused(self.path / version / MANIFEST, f"differs from its checksum in {POINTER}")
             files = {}
-            with self._version_folder(store, version) as folder:
+            with folder_in(store, version, self.path / version) as folder:
                 for name, entry in manifest.files.items():
                     shown = self.path / version / name
                     data = read_file(folder, name, shown, entry.size)
@@ -157,17 +157,17 @@ class Store:
                     files[name] = data
         return decode(files, where=f"{self.path / version}{os.sep}"), _info(manifest), digest
 
-    def _manifest(self, store: int, version: str) -> tuple[Manifest, str]:
+    def _manifest(self, store: Folder, version: str) -> tuple[Manifest, str]:
         """The manifest of a version and the sha256 of its bytes."""
         shown = self.path / version / MANIFEST
-        with self._version_folder(store, version) as folder:
+        with folder_in(store, version, self.path / version) as folder:
             data = read_file(folder, MANIFEST, shown, LIMITS[MANIFEST])
         manifest = load_manifest(data, str(shown))
         if manifest.version != version:
             raise refused(shown, f"belongs to version {manifest.version[:80]!r}")
         return manifest, hashlib.sha256(data).hexdigest()
 
-    def _pointer(self, store: int) -> tuple[str, str]:
+    def _pointer(self, store: Folder) -> tuple[str, str]:
         """The id of the live version and the sha256 of its manifest."""
         shown = self.path / POINTER
         try:
@@ -179,37 +179,27 @@ class Store:
             raise refused(shown, "does not name a version")
         return match[1], match[2]
 
-    def _version_ids(self, store: int) -> list[str]:
+    def _version_ids(self, store: Folder) -> list[str]:
         return [name for name in names_in(store, self.path) if saved_at(name) is not None]
 
-    def _check_exists(self, store: int, version: str) -> None:
+    def _check_exists(self, store: Folder, version: str) -> None:
         known = self._version_ids(store)
         if version not in known:
             raise NoInput(f"{self.path}: has no version {version}; it holds {', '.join(known) or 'none'}")
 
     @contextmanager
-    def _folder(self) -> Iterator[int]:
-        try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        except OSError as error:
-            if error.errno in DISK:
-                raise failure(error, self.path) from error
-            raise NoInput(
-                f"{self.path}: no forecaster can be read here: {error.strerror}; run `forecast fit` first, "
-                "or name its folder with --artifact"
-            ) from error
-        try:
-            yield descriptor
-        finally:
-            close_quietly(descriptor)
-
-    @contextmanager
-    def _version_folder(self, store: int, version: str) -> Iterator[int]:
-        descriptor = open_without_links(version, os.O_DIRECTORY, store, self.path / version)
-        try:
-            yield descriptor
-        finally:
-            close_quietly(descriptor)
+    def _folder(self) -> Iterator[Folder]:
+        with ExitStack() as opened:
+            try:
+                folder = opened.enter_context(open_folder(self.path))
+            except OSError as error:
+                if error.errno in DISK:
+                    raise failure(error, self.path) from error
+                raise NoInput(
+                    f"{self.path}: no forecaster can be read here: {error.strerror}; run `forecast fit` first, "
+                    "or name its folder with --artifact"
+                ) from error
+            yield folder
 
     def _refuse_foreign_folder(self) -> None:
         try:
@@ -321,7 +311,7 @@ class Writer:
                 write_new(folder / name, data, shown=target / name)
             fsync_directory(folder)
             try:
-                os.rename(folder, target)
+                when_free(os.rename, folder, target)
             except OSError as error:
                 raise failure(error, target) from error
         except BaseException:
@@ -346,7 +336,7 @@ class Writer:
             path = self._store.path / version
             doomed = temporary_beside(path)
             try:
-                os.rename(path, doomed)  # first out of sight: a reader never meets half a version
+                when_free(os.rename, path, doomed)  # first out of sight: a reader never meets half a version
             except OSError as error:
                 log.warning("%s: could not be pruned: %s", path, error.strerror)
                 continue

@@ -1,6 +1,7 @@
 """The command line: one file a command, found by listing the folder; `--help` imports none of them."""
 
 import importlib
+import io
 import os
 import signal
 import sys
@@ -66,6 +67,7 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and leave with an exit code; what is said to a person goes to stderr."""
+    _write_utf8()
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     before = sys.unraisablehook
@@ -78,6 +80,14 @@ def main() -> None:
     _no_longer_listen()
     sys.unraisablehook = before
     sys.exit(code)
+
+
+def _write_utf8() -> None:
+    """Write UTF-8 into files and pipes, as tables are; a terminal keeps its encoding, and what it lacks is escaped."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            kept = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            stream.reconfigure(encoding=None if kept else "utf-8", errors="backslashreplace")
 
 
 def _run() -> int:
@@ -117,11 +127,18 @@ def _ignored(before: Callable[[Any], Any], found: Any) -> None:
     """Send a signal again that came within a finaliser or a callback, where Python drops what is raised."""
     if isinstance(found.exc_value, Interrupted):
         number = found.exc_value.exit_code - 128
-        again = threading.Timer(0.01, os.kill, (os.getpid(), number))
+        again = threading.Timer(0.01, _send, (number,))
         again.daemon = True
         again.start()
     else:
         before(found)
+
+
+def _send(number: int) -> None:
+    if hasattr(os, "fork"):
+        os.kill(os.getpid(), number)  # wakes the main thread too
+    else:
+        signal.raise_signal(number)  # `os.kill` of Windows ends the process at once
 
 
 def _interrupt(number: int, frame: FrameType | None) -> Any:

@@ -96,7 +96,7 @@ class DayScore:
 
 def runs_folder(store: str) -> Path:
     """Where the ledger and the last record of a store lie."""
-    return Path(f"{store.rstrip('/')}{FOLDER}")
+    return Path(f"{Path(store)}{FOLDER}")
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The life of a store: its versions, which one is live, and how its jobs have been doing."""
 
-import socket
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -12,6 +11,7 @@ from forecast.artifacts.store import LOCK, Store
 from forecast.errors import NoInput, UsageError
 from forecast.jobs.checks import shown
 from forecast.jobs.ledger import FILE, KILLED, DayScore, Ledger, open_file, runs_folder
+from forecast.lock import is_held
 from forecast.settings import seconds_of
 
 ROLLED_BACK, BY_HAND = "rolled back", "promoted by hand"
@@ -146,7 +146,7 @@ def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Stat
         If it has never run.
     """
     found = ledger.runs(runs + 1)
-    if found and found[0][1] == KILLED and _runs(store):
+    if found and found[0][1] == KILLED and is_held(Path(store) / LOCK):
         found = found[1:]  # it has not ended yet
     found = found[:runs]
     if not found:
@@ -168,15 +168,6 @@ def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Stat
     shown_runs = [{name: record.get(name) for name in names} for _, _, record in found]
     days = ledger.days(DAYS)
     return Status(ledger.job, verdict, "; ".join(said), live, read.get("data_end"), age, shown_runs, days)
-
-
-def _runs(store: str) -> bool:
-    """Whether a process of this machine holds a store; it is only looked at, since to try would get in its way."""
-    try:
-        pid, host = (Path(store) / LOCK).read_text().split()
-        return host == socket.gethostname() and Path(f"/proc/{int(pid)}").exists()
-    except (OSError, ValueError):
-        return False
 
 
 def _reached(age: float | None, record: dict[str, Any], name: str) -> bool:

@@ -219,9 +219,12 @@ def _at(found: Pipeline, folder: Path) -> Pipeline:
         return os.path.normpath(folder / Path(given).expanduser())
 
     def url(given: str | None) -> str | None:
-        if given is None or not given.startswith(_SQLITE) or given.startswith((f"{_SQLITE}/", f"{_SQLITE}:")):
+        if given is None or not given.startswith(_SQLITE):
             return given
-        return f"{_SQLITE}{str(folder).replace('%', '%25')}/{given.removeprefix(_SQLITE)}"
+        file = given.removeprefix(_SQLITE)
+        if file.startswith(("/", ":")) or Path(file).is_absolute():
+            return given
+        return f"{_SQLITE}{str(folder).replace('%', '%25')}/{file}"
 
     source, sink, train = found.source, found.sink, found.train
     return found.model_copy(

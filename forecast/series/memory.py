@@ -33,9 +33,9 @@ def free_memory() -> int:
     """Bytes that can be had: what the system says is available, within the limit of the container."""
     free = 1 << 33  # where the system does not say
     with suppress(OSError):
-        if found := re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text()):
+        if found := re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(encoding="ascii")):
             free = int(found[1]) * 1024
-        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
         if limit.isdigit():
-            free = min(free, int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text()))
+            free = min(free, int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii")))
     return free

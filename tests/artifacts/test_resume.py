@@ -9,6 +9,7 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from forecast.artifacts import files
 from forecast.artifacts.resume import KEEP, Checkpoints, data_key, plan_key
 from forecast.artifacts.store import RESUME, Store
 from forecast.durable import TEMPORARY
@@ -41,7 +42,11 @@ def read(root: Path, data: str = DATA, plan: str = PLAN) -> State | None:
     return None if checkpoint is None else checkpoint.read("member-0")
 
 
-def test_a_state_comes_back_as_it_was_and_only_to_who_resumes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("posix", [True, False])
+def test_a_state_comes_back_as_it_was_and_only_to_who_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, posix: bool
+) -> None:
+    monkeypatch.setattr(files, "POSIX", posix)  # else folders are reached by their paths, as on Windows
     root = tmp_path / "resume"
     assert read(root) is None
     assert not root.exists()

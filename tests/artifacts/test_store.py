@@ -17,12 +17,13 @@ from importlib import metadata
 import numpy as np
 import pytest
 
+from forecast.artifacts import files as files_of_stores
 from forecast.artifacts.format import Contents, artifact_hash, encode
 from forecast.artifacts.manifest import dump_manifest
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, Busy, CannotCreate, ForecastError, NoInput, StorageFailure, UsageError
 
-CALLS = "open mkdir write fsync fchmod close rename replace unlink rmdir pwrite ftruncate"
+CALLS = "open mkdir write fsync fchmod close rename replace unlink rmdir ftruncate"
 
 
 def contents(number=0):
@@ -60,6 +61,12 @@ def forge(store, contained, **changes):
 @pytest.fixture
 def store(tmp_path):
     return Store(tmp_path / "forecast-model")
+
+
+@pytest.fixture(params=[True, False], ids=["descriptors", "paths"])
+def folders(request, monkeypatch):
+    """Folders are opened as on POSIX systems, or reached by their paths as on Windows."""
+    monkeypatch.setattr(files_of_stores, "POSIX", request.param)
 
 
 def test_saved_version_is_live_and_comes_back(store):
@@ -123,6 +130,7 @@ def test_ids_sort_in_the_order_of_saving_even_if_the_clock_goes_back(store):
     assert [version.created >= noon for version in store.versions()] == [True] * 3
 
 
+@pytest.mark.usefixtures("folders")
 def test_no_store_says_fit_first_and_names_the_folder(store):
     for read in (store.load, store.versions, store.current):
         with pytest.raises(NoInput, match=r"forecast-model: .*`forecast fit` first"):
@@ -189,6 +197,7 @@ def test_pointer_that_names_no_version_is_refused(store, text):
         store.load()
 
 
+@pytest.mark.usefixtures("folders")
 def test_pointer_to_a_version_that_is_gone_is_refused(store):
     info = save(store)
     shutil.rmtree(store.path / info.id)
@@ -224,6 +233,7 @@ def test_damaged_old_version_does_not_stop_saving(store):
         store.versions()
 
 
+@pytest.mark.usefixtures("folders")
 @pytest.mark.parametrize("name", ["CURRENT", "MANIFEST.json", "config.json", "model.safetensors"])
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
 def test_only_ordinary_files_are_opened(store, tmp_path, name, kind):
@@ -240,6 +250,7 @@ def test_only_ordinary_files_are_opened(store, tmp_path, name, kind):
         store.load()
 
 
+@pytest.mark.usefixtures("folders")
 def test_version_folder_that_is_a_link_is_refused(store, tmp_path):
     info = save(store)
     (store.path / info.id).rename(tmp_path / "elsewhere")
@@ -365,6 +376,7 @@ def test_folder_with_other_files_is_not_made_a_store(tmp_path):
     assert sorted(os.listdir(tmp_path)) == [".lock", "thesis.doc"]
 
 
+@pytest.mark.usefixtures("folders")
 def test_file_in_the_place_of_the_store_is_named(tmp_path):
     (tmp_path / "model").write_bytes(b"")
     with pytest.raises(CannotCreate, match="model: cannot be used as a folder"), Store(tmp_path / "model").lock():

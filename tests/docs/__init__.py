@@ -1,0 +1,1 @@
+"""The commands and examples of the documentation are run."""

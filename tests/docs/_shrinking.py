@@ -1,0 +1,77 @@
+"""Make commands of the documentation short: each kind is known here, and one that is not has to be added."""
+
+import re
+import sys
+
+FAST = {"model": "linear", "steps": 5, "members": 1}  # of a fit
+BENCHMARKS = ["python", "-m", "benchmarks"]
+
+# commands that are not run here, by their beginning, and why
+NOT_RUN = {
+    "pip install . && forecast fit": ".ci/run runs the first block of README as it stands",
+    "pip install '.[test]'": ".ci/run runs the first block of README as it stands",
+    "python -m venv": "it downloads gigabytes of other packages",
+}
+
+
+class UnknownCommand(Exception):
+    """The documentation shows a command that these tests cannot make short."""
+
+
+def short(words: list[str]) -> list[str]:
+    """The same command with little to do."""
+    match words:
+        case ["forecast", "fit", *_]:
+            return [*words, *(word for name, value in FAST.items() for word in (f"--{name}", str(value)))]
+        case ["forecast", "backtest", *_]:
+            return [*_without_auto(words), "--steps", "5", "--members", "1", "--windows", "2"]
+        case ["forecast", "predict" | "run" | "status" | "score" | "inspect" | "versions" | "models" | "synth", *_]:
+            return words
+        case ["forecast", "promote" | "rollback", *_]:
+            return words
+    return _short_benchmark(words)
+
+
+def _short_benchmark(words: list[str]) -> list[str]:
+    if words[:3] != BENCHMARKS:
+        raise UnknownCommand(f"say in {__name__} how to shorten `{' '.join(words)}`, or why it is not run")
+    # an interpreter that is there, so that peers that are not installed are named and left out
+    words = [sys.executable if before == "--peers-python" else word for before, word in zip(["", *words], words)]  # noqa: B905
+    match words[3:]:
+        case ["accuracy", "etth1", *_]:
+            return [*words, "--methods", "last", "--horizon", "720"]
+        case ["accuracy", *_]:
+            return [*words, "--methods", "last"]
+        case ["intervals", *_]:
+            return [*words, "--kinds", "seasonal", "--methods", "linear", "--series", "4", "--steps", "5"]
+        case ["speed", *_]:
+            return [*words, "--pairs", "3"]
+        case ["table", *_]:
+            return words
+    raise UnknownCommand(f"say in {__name__} how to shorten `{' '.join(words)}`, or why it is not run")
+
+
+def _without_auto(words: list[str]) -> list[str]:
+    """A backtest of `auto` fits a dozen networks."""
+    chosen = [",".join("linear" if one == "auto" else one for one in word.split(",")) for word in words]
+    return [
+        new if before == "--model" else word for before, word, new in zip(["", *words], words, chosen, strict=False)
+    ]
+
+
+def short_pipeline(text: str) -> str:
+    """A pipeline file with little to train."""
+    train = "[train]\n" + "".join(f"{name} = {value!r}\n" for name, value in FAST.items())
+    text = re.sub(r"^(budget|model|steps|members) = .*\n", "", text, flags=re.MULTILINE)
+    return text.replace("[train]\n", train) if "[train]" in text else f"{text}\n{train}"
+
+
+def short_python(text: str) -> str:
+    """An example of the Python API with little to train."""
+    text = re.sub(r"Forecaster\((?=model=)", "Forecaster(steps=3, members=1, ", text)
+    return re.sub(r"Forecaster\((?=horizon=)", 'Forecaster(model="gru", steps=3, members=1, guard=False, ', text)
+
+
+def reason(text: str) -> str | None:
+    """Why a command is not run; None for one that is."""
+    return next((why for beginning, why in NOT_RUN.items() if text.startswith(beginning)), None)

@@ -1,0 +1,88 @@
+"""Tables that the documentation names and that are not shipped: stand-ins of the same shape."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+TABLES = (".csv", ".parquet")
+WRITTEN = ("--output", "--forecasts", "--json", "--markdown")  # options that name a file to be written
+
+
+def write_all(folder: Path) -> None:
+    """The data of the benchmarks in `DIR`, and what README's examples read."""
+    (folder / "DIR").mkdir()
+    _hourly(folder / "DIR")
+    _transformer(folder / "DIR")
+    _timetable(folder)
+    sales(folder / "sales.csv")
+
+
+def write_missing(folder: Path, words: Sequence[str]) -> None:
+    """A table of daily sales for each file that a command reads and that is missing, with the columns that it names."""
+    named = {flag: words[at + 1].split(",") for at, flag in enumerate(words[:-1]) if flag.startswith("--")}
+    for before, word in pairwise(words):
+        path = folder / word
+        if word.endswith(TABLES) and before not in WRITTEN and not path.exists():
+            columns = [*named.get("--known", []), *named.get("--past", [])]
+            sales(path, named.get("--id", ["shop"]), named.get("--target", ["units"])[0], columns)
+
+
+def sales(path: Path, ids: Sequence[str] = ("shop",), target: str = "units", others: Sequence[str] = ()) -> None:
+    """Two series of 120 days up to yesterday."""
+    days = pd.date_range(end=pd.Timestamp.now().normalize() - pd.Timedelta(days=1), periods=120, freq="D")
+    parts = []
+    for name in ("a", "b"):
+        week = np.arange(120) % 7
+        part = {"day": days.strftime("%Y-%m-%d"), target: 20 + 5 * week + np.arange(120) % 5}
+        parts.append(pd.DataFrame({**dict.fromkeys(ids, name), **part, **dict.fromkeys(others, week)}))
+    pd.concat(parts).to_csv(path, index=False)
+
+
+def _hourly(folder: Path) -> None:
+    """The two files of M4 hourly, with three short series."""
+    hours = np.arange(300)
+    rows = [10 * (i + 2) + 5 * np.sin(hours * np.pi / 12) + hours % 7 for i in range(3)]
+    names = pd.Index(["H1", "H2", "H3"], name="V1")
+    pd.DataFrame([row[:252] for row in rows], names).to_csv(folder / "M4-Hourly-train.csv")
+    pd.DataFrame([row[252:] for row in rows], names).to_csv(folder / "M4-Hourly-test.csv")
+
+
+def _transformer(folder: Path) -> None:
+    """ETTh1: 20 months of hours."""
+    hours = np.arange(20 * 30 * 24)
+    frame = pd.DataFrame({"date": pd.date_range("2016-07-01", periods=len(hours), freq="h")})
+    for number, name in enumerate(("HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT")):
+        frame[name] = np.round(np.sin(hours * np.pi / 12) + number + hours % 11 / 10, 3)
+    frame.to_csv(folder / "ETTh1.csv", index=False)
+
+
+def _timetable(folder: Path) -> None:
+    """The flights of the first week of January, as in the last week of December."""
+    flights = pd.read_csv(folder / "data" / "nyc_flight_delays.csv", dtype=str)
+    week = flights.groupby(["airport", "airline"]).tail(7).drop(columns="delayed")
+    week["day"] = (pd.to_datetime(week["day"]) + pd.Timedelta(days=7)).dt.strftime("%Y-%m-%d")
+    week.to_csv(folder / "timetable.csv", index=False)
+
+
+def python_names() -> "dict[str, object]":
+    """What README's Python example takes for granted: tables, arrays, and scikit-learn's search."""
+    from sklearn.model_selection import GridSearchCV
+
+    hours = np.arange(480)
+    random = np.random.default_rng(0)
+    load = 9 + hours % 24 + random.normal(size=480)
+    whole = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=480, freq="h"), "load": load})
+    windows = random.normal(size=(40, 12))
+    return {
+        "GridSearchCV": GridSearchCV,
+        "frame": whole.head(400),
+        "tonight": whole.head(410),
+        "newer": whole.head(424),
+        "later": whole.iloc[400:448],
+        "plans": pd.DataFrame({"time": pd.date_range(whole["time"][424], periods=24, freq="h")}),
+        "X": windows,
+        "y": windows[:, -1],
+    }
