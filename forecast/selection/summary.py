@@ -30,7 +30,8 @@ def _compared(chosen: float, naive: float | None) -> str:
     percent = round(100 * (1 - chosen / naive))
     if percent == 0:
         return "error the same as seasonal naive on held-out values"
-    return f"error {abs(percent):,} % {'below' if percent > 0 else 'above'} seasonal naive on held-out values"
+    share = "over 99" if percent > 99 else f"{abs(percent):,}"
+    return f"error {share} % {'below' if percent > 0 else 'above'} seasonal naive on held-out values"
 
 
 def ranking(scores: dict[str, float], metric: str) -> list[str]:
