@@ -24,9 +24,7 @@ def _compared(chosen: float, naive: float | None) -> str:
     if naive is None:
         return f"mean error {chosen:.3g} on held-out values"
     if naive == 0:
-        return (
-            f"{'no error' if chosen == 0 else f'mean error {chosen:.3g}'} on held-out values, seasonal naive has none"
-        )
+        return f"mean error {chosen:.3g} on held-out values, where seasonal naive is exact"
     percent = round(100 * (1 - chosen / naive))
     if percent == 0:
         return "error the same as seasonal naive on held-out values"
