@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forecast.cli._console import progress_bar, say, style_options
+from forecast.cli._console import progress_bar, say, say_lines, style_options
 from forecast.cli._data import artifact_option, load
 from forecast.cli._options import Given, settings_options
 from forecast.settings import TableSettings, TextSettings, TrainSettings
@@ -43,7 +43,7 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
             forecaster.fit(
                 table,
                 started=started,
-                on_read=lambda lines: say("\n".join(lines)),
+                on_read=say_lines,
                 on_step=on_step,
                 checkpoints=checkpoints,
                 start=_live(artifact) if train.warm_start else None,
@@ -53,7 +53,7 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
         checkpoints.discard()
     if before is not None and before != forecaster.schema_.model_dump(mode="json"):
         say("this version reads tables in another way than the one before it; `forecast inspect` shows how", "warning")
-    say("\n".join(forecaster.describe()))
+    say_lines(forecaster.describe())
     say(f"saved    {artifact}/{version.id}")
     return 3 if "missing" in forecaster.fitted_.history.status else 0
 

@@ -1,12 +1,11 @@
 """Show what a saved forecaster is, or how a table would be read."""
 
-import json
 from collections import Counter
 from typing import Any
 
 import click
 
-from forecast.cli._console import style_options
+from forecast.cli._console import put, put_json, style_options
 from forecast.cli._data import artifact_option, load
 from forecast.cli._options import Given, settings_options
 from forecast.settings import TableSettings, TextSettings, TrainSettings
@@ -25,7 +24,10 @@ def command(data: str | None, artifact: str, version: str | None, as_json: bool,
         lines, found = _of_artifact(artifact, version)
     else:
         lines, found = _of_table(data, given)
-    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
+    if as_json:
+        put_json(found, indent=1)
+    else:
+        put(*lines)
 
 
 def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[str, Any]]:

@@ -61,7 +61,7 @@ def command(
 
     found = forecaster.forecast(table, future=later, origin=origin, horizon=horizon, output=shape, on_panel=look)
     write(found.frame, output)
-    lost = without_forecast(found.skipped, forecaster.fitted_.history, checks.require_all)
+    lost = without_forecast(found.skipped, checks.require_all)
     if lost:
         names = ", ".join("/".join(one) for one in lost[:10]) + (", ..." if len(lost) > 10 else "")
         say(f"{len(lost)} series got no forecast: {names}", "warning")

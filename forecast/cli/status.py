@@ -1,19 +1,16 @@
 """How jobs have been doing: runs, accuracy, age of the data, live version."""
 
-import json
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
 
-from forecast.cli._console import style_options
+from forecast.cli._console import cell, put, put_json, put_table, style_options
 from forecast.cli._data import artifact_option
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
+WIDTH = 160  # characters of a line that is not for a terminal
 
+if TYPE_CHECKING:
     from forecast.jobs.life import Status
 
 
@@ -39,7 +36,7 @@ def command(job: str | None, artifact: str, runs: int, as_json: bool) -> int:
         found = [(ledger_of(pipeline), pipeline.store)]
     states = [status_of(ledger, store, datetime.now(UTC), runs) for ledger, store in found]
     if as_json:
-        click.echo(json.dumps([one.as_json() for one in states], indent=2))
+        put_json([one.as_json() for one in states], indent=2)
     else:
         for one in states:
             _show(one)
@@ -47,33 +44,28 @@ def command(job: str | None, artifact: str, runs: int, as_json: bool) -> int:
 
 
 def _show(state: "Status") -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from forecast.jobs.checks import shown
     from forecast.jobs.life import PARTIAL
 
     age = "" if state.data_age is None else f", {shown(state.data_age)} old"
-    click.echo(f"job      {state.job}: {state.said}")
-    click.echo(f"live     {state.live or 'no version'}")
-    click.echo(f"data     up to {state.data_end or 'an unknown time'}{age}")
-    console = Console() if sys.stdout.isatty() else Console(width=160)
+    put(
+        f"job      {state.job}: {state.said}",
+        f"live     {state.live or 'no version'}",
+        f"data     up to {state.data_end or 'an unknown time'}{age}",
+    )
     runs = Table("run as of", "exit", "seconds", "version", "what", box=None, pad_edge=False)
     for run in state.runs:
         fit, skipped = (run["fit"] or {}).get("why"), ", ".join(run["skipped"] or {})
         left_out = f"left out: {skipped}" if skipped and run["exit_code"] == PARTIAL else ""
         what = run["error"] or left_out or (f"fit: {fit}" if fit else "")
-        runs.add_row(run["as_of"], str(run["exit_code"]), f"{run['seconds']:.1f}", run["version"] or "", what)
-    _print(console, runs)
+        row = (run["as_of"], run["exit_code"], f"{run['seconds']:.1f}", run["version"] or "", what)
+        runs.add_row(*map(cell, row))
+    put_table(runs, WIDTH)
     if state.days:
         days = Table("day", "values", "MASE", "bias", "in 80 %", "in 95 %", box=None, pad_edge=False)
         for day in state.days:
             numbers = (day.mase, day.bias, day.coverage_80, day.coverage_95)
-            days.add_row(day.day, str(day.count), *("" if one is None else f"{one:.3g}" for one in numbers))
-        _print(console, days)
-
-
-def _print(console: "Console", table: "Table") -> None:
-    with console.capture() as held:
-        console.print(table)
-    click.echo(held.get(), nl=False)  # a reader that has enough, such as head, is no failure then
+            days.add_row(*map(cell, (day.day, day.count, *("" if one is None else f"{one:.3g}" for one in numbers))))
+        put_table(days, WIDTH)

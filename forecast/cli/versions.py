@@ -1,10 +1,8 @@
 """List the versions of a store."""
 
-import json
-
 import click
 
-from forecast.cli._console import style_options
+from forecast.cli._console import put, put_json, style_options
 from forecast.cli._data import artifact_option
 
 
@@ -18,9 +16,9 @@ def command(artifact: str, as_json: bool) -> int:
 
     found = versions_of(artifact)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        put_json(found, indent=2)
         return 0
     for one in found:
         mark = "live" if one["live"] else ""
-        click.echo(f"{one['version']}  {mark:4}  {str(one['hash'])[:12]}  {one['note']}".rstrip())
+        put(f"{one['version']}  {mark:4}  {str(one['hash'])[:12]}  {one['note']}".rstrip())
     return 0

@@ -88,18 +88,16 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
         log.warning("%s (--warn-after %s)", text, limits.warn_after)
 
 
-def without_forecast(skipped: dict[tuple[str, ...], str], fitted: Panel, require_all: bool) -> list[tuple[str, ...]]:
+def without_forecast(skipped: dict[tuple[str, ...], str], require_all: bool) -> list[tuple[str, ...]]:
     """Series whose lack of a forecast makes the work done in part.
 
     Parameters
     ----------
     skipped : series without a forecast, and why
-    fitted : the series as the fit saw them
-    require_all : count those of the fit that are gone, or have ended since, beside those that have no values
+    require_all : count series that are gone or have ended, whenever they ended, beside those that have no values
     """
-    ended = {one for one, word in zip(fitted.ids, fitted.status, strict=True) if word == "ended"}
     wanted = {"missing", "gone", "ended"} if require_all else {"missing"}
-    return [one for one, word in skipped.items() if word in wanted and not (word == "ended" and one in ended)]
+    return [one for one, word in skipped.items() if word in wanted]
 
 
 def shown(seconds: float) -> str:
