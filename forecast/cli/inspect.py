@@ -6,22 +6,26 @@ from typing import Any
 import click
 
 from forecast.cli._console import put, put_json, style_options
-from forecast.cli._data import artifact_option, load
+from forecast.cli._data import load
 from forecast.cli._options import Given, settings_options
+from forecast.cli._store import SUFFIX, place_of
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 
 @click.command()
 @click.argument("data", required=False)
-@artifact_option
+@click.option("--artifact", metavar="DIR", help="the store of saved versions  [default: forecast-model]")
 @click.option("--version", metavar="ID", help="a version of the store; default the live one")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 @style_options
 @settings_options(TableSettings, TextSettings, single={"horizon": TrainSettings, "lookback": TrainSettings})
-def command(data: str | None, artifact: str, version: str | None, as_json: bool, given: Given) -> None:
-    """Show the live forecaster of a store; with DATA show how that table would be read, without fitting."""
-    if data is None:
-        lines, found = _of_artifact(artifact, version)
+def command(data: str | None, artifact: str | None, version: str | None, as_json: bool, given: Given) -> None:
+    """Show the live forecaster of a store; with DATA show how that table would be read, without fitting.
+
+    DATA may be a pipeline file (.toml) too: it names the store of its job.
+    """
+    if data is None or data.lower().endswith(SUFFIX):
+        lines, found = _of_artifact(place_of(data, artifact).store, version)
     else:
         lines, found = _of_table(data, given)
     if as_json:

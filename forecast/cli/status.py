@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from forecast.cli._console import cell, put, put_json, put_table, style_options
-from forecast.cli._data import artifact_option
+from forecast.cli._store import Place, store_options
 
 WIDTH = 160  # characters of a line that is not for a terminal
 
@@ -15,26 +15,20 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("job", required=False)
-@artifact_option
+@store_options
 @click.option("--runs", type=click.IntRange(1, 1000), default=10, show_default=True, help="runs that are shown")
 @click.option("--json", "as_json", is_flag=True, help="print a list of objects, one a job")
 @style_options
-def command(job: str | None, artifact: str, runs: int, as_json: bool) -> int:
+def command(place: Place, runs: int, as_json: bool) -> int:
     """Show how JOB, a pipeline file, or all jobs of a store have been doing.
 
     The exit code is for a monitor: 0 all is well, 3 the newest run failed or left series out, 4 the data are stale.
     """
     from forecast.jobs.life import ledgers_of, status_of
-    from forecast.jobs.pipeline import read_pipeline
     from forecast.jobs.run import ledger_of
 
-    if job is None:
-        found = [(ledger, artifact) for ledger in ledgers_of(artifact)]
-    else:
-        pipeline = read_pipeline(job)
-        found = [(ledger_of(pipeline), pipeline.store)]
-    states = [status_of(ledger, store, datetime.now(UTC), runs) for ledger, store in found]
+    found = ledgers_of(place.store) if place.pipeline is None else [ledger_of(place.pipeline)]
+    states = [status_of(ledger, place.store, datetime.now(UTC), runs) for ledger in found]
     if as_json:
         put_json([one.as_json() for one in states], indent=2)
     else:
@@ -46,10 +40,10 @@ def command(job: str | None, artifact: str, runs: int, as_json: bool) -> int:
 def _show(state: "Status") -> None:
     from rich.table import Table
 
-    from forecast.jobs.checks import shown
+    from forecast.jobs.checks import aged
     from forecast.jobs.life import PARTIAL
 
-    age = "" if state.data_age is None else f", {shown(state.data_age)} old"
+    age = "" if state.data_age is None else f", {aged(state.data_age)}"
     put(
         f"job      {state.job}: {state.said}",
         f"live     {state.live or 'no version'}",

@@ -81,7 +81,7 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
     """
     if seconds is None:
         return
-    text = f"{name}: the newest value is {shown(seconds)} old"
+    text = f"{name}: the newest value is {aged(seconds)}"
     if limits.error_after is not None and seconds >= seconds_of(limits.error_after):
         raise StaleData(f"{text}, and --error-after is {limits.error_after}; nothing was forecast")
     if limits.warn_after is not None and seconds >= seconds_of(limits.warn_after):
@@ -104,8 +104,14 @@ def shown(seconds: float) -> str:
     """A length of time for people: 3.2 days."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if abs(seconds) >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
+            count = seconds / size
+            return f"{count:,.0f} {unit}" if abs(count) >= 100 else f"{count:.3g} {unit}"
     return f"{seconds:.0f} seconds"
+
+
+def aged(seconds: float) -> str:
+    """The age of the newest value for people, which is negative before its period is over."""
+    return f"{shown(seconds)} old" if seconds >= 0 else f"of a period that ends in {shown(-seconds)}"
 
 
 def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str, float]:

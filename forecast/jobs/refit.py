@@ -146,7 +146,7 @@ def judge(new: Forecaster, live: Live | None, table: Table, require_all: bool) -
     """
     lost = _loses_to_baselines(new)
     if live is None:
-        return True, f"there was none before it{f', though {lost}' if lost else ''}"
+        return True, f"it is the first version{f', though {lost}' if lost else ''}"
     if lost is not None:
         return False, lost
     gone = sorted(set(live.forecaster.fitted_.history.ids) - set(new.fitted_.history.ids))

@@ -274,7 +274,7 @@ class _Run:
         record.fit = {"why": reason, "version": version.id, "promoted": promoted, "verdict": verdict}
         _say_lines(forecaster.describe())
         if promoted or live is None:
-            log.info("gate     %s forecasts: %s", version.id, verdict)
+            log.info("gate     %s passes: %s", version.id, verdict)
             return Live(version.id, version.hash, forecaster)
         log.warning("%s does not go live: %s; %s still forecasts", version.id, verdict, live.version)
         return live
