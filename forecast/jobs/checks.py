@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from forecast.errors import StaleData
 from forecast.jobs.instant import on_clock
 from forecast.series.building import calendar_of
+from forecast.series.naming import series_names
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.schema import Schema
 from forecast.settings import CheckSettings, seconds_of
@@ -17,7 +18,6 @@ log = logging.getLogger("forecast")
 
 LEAST = 30  # new values, from which on drift is measured
 DRIFT, CHANCE = 0.4, 1e-4  # Kolmogorov-Smirnov statistic and p-value from which on a warning is given
-NAMED = 5  # series that a message names
 MISSING = 0.2  # share of the newest values that are missing beyond what the fit saw, from which on a warning is given
 
 
@@ -61,7 +61,7 @@ def silent(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> li
     ended = np.isin(panel.status, SKIPPED)  # said elsewhere
     found = [panel.ids[i] for i in np.flatnonzero(behind & ~ended)]
     if found:
-        names = ", ".join("/".join(one) for one in found[:NAMED]) + (", ..." if len(found) > NAMED else "")
+        names = series_names(found)
         log.warning("%s: %d series have had no value for a while, others have (%s)", name, len(found), names)
     return found
 

@@ -31,6 +31,7 @@ from forecast.jobs.refit import Live, entry, judge, reason_to_fit, serving, tabl
 from forecast.series.building import build_panel, calendar_of, format_positions
 from forecast.series.detection import infer_schema
 from forecast.series.files import check_output, load_table, write_frame
+from forecast.series.naming import series_names
 from forecast.series.panel import Panel
 from forecast.series.reading import table_from_frame
 from forecast.series.schema import Schema
@@ -41,6 +42,8 @@ from forecast.training.inputs import numbers_in
 from forecast.training.loop import Progress
 
 log = logging.getLogger("forecast")
+
+LOST = 10  # series without a forecast that a message names
 
 
 def run_job(
@@ -207,8 +210,7 @@ class _Run:
             lost += [one for one in self.behind if one not in lost]
         record.skipped = {"/".join(one): word for one, word in list(found.skipped.items())[:100]}
         if lost:
-            names = ", ".join("/".join(one) for one in lost[:10]) + (", ..." if len(lost) > 10 else "")
-            log.warning("%d series got no forecast, or one from old values: %s", len(lost), names)
+            log.warning("%d series got no forecast, or one from old values: %s", len(lost), series_names(lost, LOST))
         record.exit_code, record.settled = 3 if lost else 0, True
         self._append(found, live)
 
@@ -268,8 +270,8 @@ class _Run:
         checkpoints.discard()
         if live is not None:
             gone = sorted(set(live.forecaster.fitted_.history.ids) - set(forecaster.fitted_.history.ids))
-            names = ", ".join("/".join(one) for one in gone[:5])
             if gone:
+                names = series_names(gone)
                 log.warning("%d series of %s are not in the table any more (%s)", len(gone), live.version, names)
         record.fit = {"why": reason, "version": version.id, "promoted": promoted, "verdict": verdict}
         _say_lines(forecaster.describe())
