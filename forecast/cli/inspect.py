@@ -51,7 +51,7 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
     began = [f"start    from {config.plan.started_from}, {warm} warm start(s) in a row"] if warm else []
     seen = {name: int(sum(word == name for word in fitted.history.status)) for name in set(fitted.history.status)}
     lines = [
-        f"version  {info.id}, saved {info.created:%Y-%m-%d %H:%M:%S} UTC",
+        f"version  {info.id}, saved {info.created.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC",
         f"hash     {info.hash}",
         *forecaster.describe(),
         f"trained  {networks}",
