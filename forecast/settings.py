@@ -218,7 +218,9 @@ class OutputSettings(Knobs):
     joint: bool = Field(False, description="widen the intervals so that the share of whole paths inside is as stated")
     integer: bool = Field(False, description="round every number put out to a whole one")
     explain: bool = Field(False, description="add the columns model and status")
-    excel_safe: bool = Field(False, description="put ' before ids that a spreadsheet would run as a formula")
+    excel_safe: bool = Field(
+        False, description="put ' before ids and column names that a spreadsheet would run as a formula"
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

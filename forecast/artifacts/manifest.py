@@ -107,7 +107,8 @@ def installed() -> dict[str, str]:
 
 def version_id(created: datetime, suffix: str) -> str:
     """Return the id of a version that is saved at `created` (UTC); ids sort in the order of saving."""
-    return f"v-{created.strftime(_STAMP)}-{suffix}"
+    stamp = _STAMP.replace("%Y", f"{created.year:04d}")  # strftime writes years before 1000 without zeros
+    return f"v-{created.strftime(stamp)}-{suffix}"
 
 
 def saved_at(version: str) -> datetime | None:

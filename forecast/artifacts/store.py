@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from forecast.artifacts.files import Folder, folder_in, names_in, open_folder, read_file, refused, remove
 from forecast.artifacts.format import LIMITS, MANIFEST, Contents, combined_hash, decode, encode
 from forecast.artifacts.manifest import Manifest, dump_manifest, load_manifest, saved_at, version_id
+from forecast.artifacts.nearby import POINTER, nearby
 from forecast.durable import (
     DISK,
     TEMPORARY,
@@ -36,9 +37,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("forecast")
 
-POINTER = "CURRENT"
 LOCK = ".lock"
 RESUME = ".resume"
+NAMED = 5  # versions that a message names
 
 _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
 
@@ -100,7 +101,7 @@ class Store:
             If the disk fails while reading.
         """
         if version is not None:
-            _check_argument(version)
+            self.check_id(version)
         contents, info, _ = self._load_verified(version)
         return contents, info
 
@@ -115,6 +116,12 @@ class Store:
                     continue
                 found.append(_info(manifest))
         return found
+
+    def check_id(self, version: str) -> None:
+        """Refuse what is no version id, with the ids that there are; raises as `load` does."""
+        if saved_at(version) is None:
+            with self._folder() as store:
+                raise UsageError(f"{version!r} is not a version id; {self.path} holds {self._known(store)}")
 
     @property
     def empty(self) -> bool:
@@ -173,7 +180,9 @@ class Store:
         try:
             data = read_file(store, POINTER, shown, 200)
         except FileNotFoundError:
-            raise NoInput(f"{self.path}: holds no forecaster yet; run `forecast fit` first") from None
+            raise NoInput(
+                f"{self.path}: holds no forecaster yet; run `forecast fit` first{nearby(self.path)}"
+            ) from None
         match = _POINTER.fullmatch(data.decode("ascii", errors="replace"))
         if match is None or saved_at(match[1]) is None:
             raise refused(shown, "does not name a version")
@@ -183,9 +192,14 @@ class Store:
         return [name for name in names_in(store, self.path) if saved_at(name) is not None]
 
     def _check_exists(self, store: Folder, version: str) -> None:
-        known = self._version_ids(store)
-        if version not in known:
-            raise NoInput(f"{self.path}: has no version {version}; it holds {', '.join(known) or 'none'}")
+        if version not in self._version_ids(store):
+            raise NoInput(f"{self.path}: has no version {version}; it holds {self._known(store)}")
+
+    def _known(self, store: Folder) -> str:
+        """The newest ids of the store, for a message."""
+        known = self._version_ids(store)[::-1]
+        more = f" and {len(known) - NAMED} older ones" if len(known) > NAMED else ""
+        return f"{', '.join(known[:NAMED]) or 'none'}{more}"
 
     @contextmanager
     def _folder(self) -> Iterator[Folder]:
@@ -197,7 +211,7 @@ class Store:
                     raise failure(error, self.path) from error
                 raise NoInput(
                     f"{self.path}: no forecaster can be read here: {error.strerror}; run `forecast fit` first, "
-                    "or name its folder with --artifact"
+                    f"or name its folder with --artifact{nearby(self.path)}"
                 ) from error
             yield folder
 
@@ -275,7 +289,7 @@ class Writer:
 
     def promote(self, version: str) -> VersionInfo:
         """Make `version` the live one, after a look through all its files; raises as `Store.load` and `save` do."""
-        _check_argument(version)
+        self._store.check_id(version)
         _, info, digest = self._store._load_verified(version)
         self._point(version, digest)
         return info
@@ -284,10 +298,10 @@ class Writer:
         """Ids of the versions that are there, and of the live one."""
         with self._store._folder() as store:
             ids = self._store._version_ids(store)
+            if self._store.empty:
+                return ids, None
             try:
                 return ids, self._store._pointer(store)[0]
-            except NoInput:
-                return ids, None
             except ArtifactRefused as error:
                 log.warning("the pointer is replaced, since it is of no use: %s", error)
                 return ids, None
@@ -341,11 +355,6 @@ class Writer:
                 log.warning("%s: could not be pruned: %s", path, error.strerror)
                 continue
             remove(doomed)
-
-
-def _check_argument(version: str) -> None:
-    if saved_at(version) is None:
-        raise UsageError(f"{version!r} is not a version id; the folders v-... in the store are its versions")
 
 
 def _info(manifest: Manifest) -> VersionInfo:

@@ -7,11 +7,12 @@ import signal
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -70,15 +71,15 @@ def main() -> None:
     _write_utf8()
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
-    before = sys.unraisablehook
-    sys.unraisablehook = partial(_ignored, before)
+    before, show = sys.unraisablehook, warnings.showwarning
+    sys.unraisablehook, warnings.showwarning = partial(_ignored, before), _warned
     try:
         code = _run()
     except Interrupted as error:
         _no_longer_listen()
         code = _say(str(error), error.exit_code)
     _no_longer_listen()
-    sys.unraisablehook = before
+    sys.unraisablehook, warnings.showwarning = before, show
     sys.exit(code)
 
 
@@ -112,9 +113,32 @@ def _run() -> int:
         code = _say("memory ran out; pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate", 69)
     except Exception as error:
         if os.environ.get(DEBUG):
-            raise
+            _show_traceback()
         code = _say(f"this is a bug of forecast: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)
     return code
+
+
+def _show_traceback() -> None:
+    """Show where the error on its way comes from."""
+    import traceback
+
+    from forecast.cli._console import visible
+
+    click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
+
+
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning of a library as a message, without the place in our code that it comes from."""
+    from forecast.cli._console import say
+
+    say(str(message), "warning")
 
 
 def _no_longer_listen() -> None:

@@ -1,16 +1,19 @@
-"""What is said to a person: messages on stderr as text or JSON, a progress bar on a terminal."""
+"""Write to the terminal: messages on stderr as text or JSON, a progress bar, text and JSON on stdout."""
 
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.progress import Progress
+    from rich.table import Table
+    from rich.text import Text
 
     from forecast.evaluation.backtest import Fold
     from forecast.training.loop import Progress as Training
@@ -49,9 +52,57 @@ def say(text: str, level: str = "info", **fields: Any) -> None:
         _write(text, level, fields)
 
 
+def say_lines(lines: Iterable[str]) -> None:
+    """Say several things on stderr, each a message of one line."""
+    for line in lines:
+        say(line)
+
+
 def say_error(text: str, code: int) -> None:
     """Say why the command fails."""
     _write(text, "error", {"exit_code": code})
+
+
+def put(*lines: str) -> None:
+    """Write lines for people to stdout."""
+    for line in lines:
+        click.echo(visible(line))
+
+
+def put_json(value: Any, indent: int | None = None) -> None:
+    """Write a value to stdout as JSON, exact, and safe on a terminal."""
+    click.echo(as_json(value, indent))
+
+
+def put_table(table: "Table", width: int | None = None) -> None:
+    """Write a table of rich to stdout.
+
+    Parameters
+    ----------
+    width : characters of a line where stdout is no terminal
+    """
+    from rich.console import Console
+
+    console = Console() if sys.stdout.isatty() else Console(width=width)
+    with console.capture() as held:
+        console.print(table)
+    click.echo(held.get(), nl=False)  # this way a reader that has enough, such as head, is no failure
+
+
+def cell(text: object) -> "Text":
+    """A cell or header for a table of rich: plain text, in which brackets and colons mean nothing."""
+    from rich.text import Text
+
+    return Text(visible(str(text)))
+
+
+def visible_frame(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """A frame whose names and texts show their control characters written out."""
+    shown = frame.rename(columns=lambda name: visible(str(name)))
+    for place, kind in enumerate(frame.dtypes):
+        if kind.kind == "O":
+            shown.isetitem(place, [visible(one) if isinstance(one, str) else one for one in frame.iloc[:, place]])
+    return shown
 
 
 @contextmanager
@@ -98,7 +149,7 @@ def _bar(title: str) -> "Iterator[Progress | None]":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = TextColumn(title), BarColumn(), TextColumn("{task.fields[loss]}"), TimeRemainingColumn()
+    columns = TextColumn(title), BarColumn(), TextColumn("{task.fields[loss]}", markup=False), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         yield bar
 
@@ -122,12 +173,18 @@ def _listen() -> None:
 
 def _write(text: str, level: str, fields: dict[str, Any]) -> None:
     if _style["format"] == "json":
-        line = json.dumps({"level": level, "message": text, **fields}, ensure_ascii=False)
+        line = as_json({"level": level, "message": text, **fields})
     else:
-        line = visible(text, keep="\n") if level == "info" else f"{level}: {visible(text)}"
+        line = visible(text) if level == "info" else f"{level}: {visible(text)}"
     click.echo(line, err=True)
 
 
 def visible(text: str, keep: str = "") -> str:
-    """A text whose control characters, which ids and names may hold, are written out: a message is one line."""
+    """A text whose control characters, which ids and names may hold, are written out; those in `keep` stay."""
     return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """A value as JSON, in which what cannot be printed is written as an escape of JSON."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)

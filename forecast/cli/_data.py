@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forecast.cli._console import visible_frame
 from forecast.settings import TextSettings
 
 if TYPE_CHECKING:
@@ -25,13 +26,16 @@ def load(source: str, settings: TextSettings) -> "tuple[Table, dict[str, Any]]":
 
 
 def write(frame: "pd.DataFrame", output: str | None) -> None:
-    """A frame to stdout as CSV, or to a file, CSV or Parquet by its suffix, which is replaced all at once."""
+    """A frame to stdout as CSV, or to a file, CSV or Parquet by its suffix, which is replaced all at once.
+
+    A file and a pipe get every text as it is; a terminal gets control characters written out.
+    """
     from forecast.series.files import write_frame
     from forecast.series.writing import csv_bytes
 
     if output is not None:
         write_frame(frame, output)
         return
-    for piece in csv_bytes(frame):
+    for piece in csv_bytes(visible_frame(frame) if sys.stdout.isatty() else frame):
         sys.stdout.buffer.write(piece)
     sys.stdout.buffer.flush()

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from forecast.cli._console import as_json as json_text
+from forecast.cli._console import cell, put_table
 from forecast.cli._data import write
 from forecast.durable import replace_file
 
@@ -58,9 +60,8 @@ def put_out(found: Measured, by: str | None, output: str | None, as_json: bool, 
     more : what the JSON object holds beside the tables
     """
     frame = {None: found.overall, "series": found.by_series, "step": found.by_step}[by]
-    whole = json.dumps(
-        {**more, **{name: _records(getattr(found, name)) for name in ("overall", "by_series", "by_step")}}
-    )
+    tables = {name: _records(getattr(found, name)) for name in ("overall", "by_series", "by_step")}
+    whole = json_text({**more, **tables})
     if output is not None and output.lower().endswith(".json"):
         replace_file(output, [whole.encode() + b"\n"])
     elif output is not None:
@@ -89,19 +90,18 @@ def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
 
 def _print(frame: "pd.DataFrame") -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
     names = frame.columns[: list(frame.columns).index("skill")].tolist()
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in names:
-        table.add_column(name, no_wrap=name == "model")
+        table.add_column(cell(name), no_wrap=name == "model")
     shown = [name for name in SHOWN if name in frame.columns]
     for name in shown:
         table.add_column(SHOWN[name], justify="right", no_wrap=True)
     for row in frame[[*names, *shown]].itertuples(index=False):
-        table.add_row(*map(str, row[: len(names)]), *map(_text, row[len(names) :]))
-    Console().print(table)
+        table.add_row(*map(cell, row[: len(names)]), *map(_text, row[len(names) :]))
+    put_table(table)
 
 
 def _text(number: float) -> str:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from forecast.cli._console import fold_bar, say, style_options
+from forecast.cli._console import fold_bar, say, say_lines, style_options
 from forecast.cli._data import load, write
 from forecast.cli._measures import put_out, table_options
 from forecast.cli._options import Given, settings_options
@@ -95,7 +95,7 @@ def _run(
             models=models,
             frozen=frozen,
             jobs=jobs,
-            on_read=lambda lines: say("\n".join(lines)),
+            on_read=say_lines,
             on_fold=on_fold,
             on_step=on_step,
         )

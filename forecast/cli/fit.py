@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forecast.cli._console import progress_bar, say, style_options
+from forecast.cli._console import progress_bar, say, say_lines, style_options
 from forecast.cli._data import artifact_option, load
 from forecast.cli._options import Given, settings_options
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.forecaster import Forecaster
+    from forecast.series.schema import Schema
 
 STARTUP = 3.0  # seconds of the command's start that are not counted against its budget
 
@@ -32,6 +33,7 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
     """
     from forecast.artifacts.store import Store
     from forecast.forecaster import Forecaster
+    from forecast.series.differences import schema_differences
 
     train, _, text = given.of(TrainSettings), given.of(TableSettings), given.of(TextSettings)  # refused before any work
     with Store(artifact).lock(wait) as writer:
@@ -43,7 +45,7 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
             forecaster.fit(
                 table,
                 started=started,
-                on_read=lambda lines: say("\n".join(lines)),
+                on_read=say_lines,
                 on_step=on_step,
                 checkpoints=checkpoints,
                 start=_live(artifact) if train.warm_start else None,
@@ -51,9 +53,10 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
         before = _live_schema(artifact)
         version = forecaster.save(writer, keep)
         checkpoints.discard()
-    if before is not None and before != forecaster.schema_.model_dump(mode="json"):
-        say("this version reads tables in another way than the one before it; `forecast inspect` shows how", "warning")
-    say("\n".join(forecaster.describe()))
+    changes = [] if before is None else schema_differences(before, forecaster.schema_)
+    if changes:
+        say(f"this version reads tables in another way than the one before it: {'; '.join(changes)}", "warning")
+    say_lines(forecaster.describe())
     say(f"saved    {artifact}/{version.id}")
     return 3 if "missing" in forecaster.fitted_.history.status else 0
 
@@ -70,12 +73,14 @@ def _live(artifact: str) -> "Forecaster | None":
         return None
 
 
-def _live_schema(artifact: str) -> object:
+def _live_schema(artifact: str) -> "Schema | None":
     """The schema of the version that is live so far; None where there is none that can be read."""
     from forecast.artifacts.store import Store
     from forecast.errors import ForecastError
+    from forecast.series.schema import Schema
 
+    store = Store(artifact)
     try:
-        return Store(artifact).load()[0].config.get("table")
-    except ForecastError:
+        return None if store.empty else Schema.model_validate(store.load()[0].config.get("table"))
+    except (ForecastError, ValueError):
         return None

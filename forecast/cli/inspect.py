@@ -1,31 +1,37 @@
 """Show what a saved forecaster is, or how a table would be read."""
 
-import json
 from collections import Counter
 from typing import Any
 
 import click
 
-from forecast.cli._console import style_options
-from forecast.cli._data import artifact_option, load
+from forecast.cli._console import put, put_json, style_options
+from forecast.cli._data import load
 from forecast.cli._options import Given, settings_options
+from forecast.cli._store import SUFFIX, place_of
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 
 @click.command()
 @click.argument("data", required=False)
-@artifact_option
+@click.option("--artifact", metavar="DIR", help="the store of saved versions  [default: forecast-model]")
 @click.option("--version", metavar="ID", help="a version of the store; default the live one")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 @style_options
 @settings_options(TableSettings, TextSettings, single={"horizon": TrainSettings, "lookback": TrainSettings})
-def command(data: str | None, artifact: str, version: str | None, as_json: bool, given: Given) -> None:
-    """Show the live forecaster of a store; with DATA show how that table would be read, without fitting."""
-    if data is None:
-        lines, found = _of_artifact(artifact, version)
+def command(data: str | None, artifact: str | None, version: str | None, as_json: bool, given: Given) -> None:
+    """Show the live forecaster of a store; with DATA show how that table would be read, without fitting.
+
+    DATA may be a pipeline file (.toml) too: it names the store of its job.
+    """
+    if data is None or data.lower().endswith(SUFFIX):
+        lines, found = _of_artifact(place_of(data, artifact).store, version)
     else:
         lines, found = _of_table(data, given)
-    click.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else "\n".join(lines))
+    if as_json:
+        put_json(found, indent=1)
+    else:
+        put(*lines)
 
 
 def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[str, Any]]:
@@ -45,7 +51,7 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
     began = [f"start    from {config.plan.started_from}, {warm} warm start(s) in a row"] if warm else []
     seen = {name: int(sum(word == name for word in fitted.history.status)) for name in set(fitted.history.status)}
     lines = [
-        f"version  {info.id}, saved {info.created:%Y-%m-%d %H:%M:%S} UTC",
+        f"version  {info.id}, saved {info.created.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC",
         f"hash     {info.hash}",
         *forecaster.describe(),
         f"trained  {networks}",

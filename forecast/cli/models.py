@@ -2,7 +2,7 @@
 
 import click
 
-from forecast.cli._console import style_options
+from forecast.cli._console import put, style_options
 
 
 @click.command()
@@ -14,15 +14,15 @@ def command(name: str | None) -> None:
     from forecast.models import model_knobs, model_names, model_summary
 
     if name in (*BASELINES, *AUTOMATIC):
-        click.echo(f"{name}: a baseline, without knobs")
+        put(f"{name}: a baseline, without knobs")
         return
     if name is None:
         names = model_names()
         width = max(map(len, names))
         for each in names:
-            click.echo(f"{each:<{width}}  {model_summary(each)}")
-        click.echo(f"baselines, which are models too: {', '.join([*BASELINES, *AUTOMATIC])}")
+            put(f"{each:<{width}}  {model_summary(each)}")
+        put(f"baselines, which are models too: {', '.join([*BASELINES, *AUTOMATIC])}")
         return
-    click.echo(model_summary(name))
+    put(model_summary(name))
     for knob, field in model_knobs(name).model_fields.items():
-        click.echo(f"  -p {knob}={field.default}  {field.description}")
+        put(f"  -p {knob}={field.default}  {field.description}")

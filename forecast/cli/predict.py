@@ -63,8 +63,9 @@ def command(
     write(found.frame, output)
     if shape.explain and forecaster.ranking():
         say("\n".join(forecaster.ranking()))
-    lost = without_forecast(found.skipped, forecaster.fitted_.history, checks.require_all)
+    lost = without_forecast(found.skipped, checks.require_all)
     if lost:
-        names = ", ".join("/".join(one) for one in lost[:10]) + (", ..." if len(lost) > 10 else "")
-        say(f"{len(lost)} series got no forecast: {names}", "warning")
+        from forecast.series.naming import series_names
+
+        say(f"{len(lost)} series got no forecast: {series_names(lost, 10)}", "warning")
     return 3 if lost else 0

@@ -3,20 +3,21 @@
 import click
 
 from forecast.cli._console import say, style_options
-from forecast.cli._data import artifact_option
+from forecast.cli._store import Place, store_options
 
 
 @click.command()
 @click.argument("version")
-@artifact_option
+@store_options
 @click.option("--wait", type=click.FloatRange(0), default=0.0, help="seconds to wait for a run that holds the store")
 @style_options
-def command(version: str, artifact: str, wait: float) -> int:
+def command(version: str, place: Place, wait: float) -> int:
     """Make VERSION the live one, after a look through all its files; `forecast versions` lists them.
 
-    The beginning of an id, or of a hash, is enough where it can mean only one.
+    The store is that of JOB, a pipeline file, or of --artifact. The beginning of an id, or of a hash, is enough where
+    it can mean only one.
     """
     from forecast.jobs.life import promote
 
-    say(f"live     {artifact}/{promote(artifact, version, wait)}")
+    say(f"live     {place.store}/{promote(place.store, version, wait, place.own_ledger())}")
     return 0

@@ -1,10 +1,8 @@
 """Run a job from its pipeline file, for cron."""
 
-import json
-
 import click
 
-from forecast.cli._console import progress_bar, say, style_options
+from forecast.cli._console import progress_bar, put_json, say, style_options
 from forecast.errors import UsageError
 
 
@@ -35,7 +33,7 @@ def command(
     from forecast.jobs.pipeline import Pipeline, read_pipeline
 
     if schema:
-        click.echo(json.dumps(Pipeline.model_json_schema(), indent=2))
+        put_json(Pipeline.model_json_schema(), indent=2)
         return 0
     if job is None:
         raise UsageError("name a pipeline file: forecast run JOB.toml")
@@ -50,7 +48,7 @@ def command(
     with progress_bar() as on_step:
         record = run_job(pipeline, file=job, as_of=as_of, output=output, resume=resume, on_step=on_step)
     if as_json:
-        click.echo(record.model_dump_json(indent=2))
+        put_json(record.model_dump(mode="json"), indent=2)
     where = " and ".join(str(record.output[name]) for name in ("path", "table") if name in record.output)
     say(f"done     {record.counts['rows']:,} forecasts of {record.counts['series']:,} series to {where}")
     say(f"run      {record.id} by {record.version}, {record.seconds:.1f} s")

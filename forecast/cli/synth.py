@@ -2,7 +2,7 @@
 
 import click
 
-from forecast.cli._console import style_options
+from forecast.cli._console import put, style_options
 from forecast.cli._data import write
 
 
@@ -20,6 +20,6 @@ def command(kind: str | None, series: int, length: int | None, seed: int, output
     if kind is None:
         width = max(map(len, KINDS))
         for name, text in KINDS.items():
-            click.echo(f"{name:<{width}}  {text}")
+            put(f"{name:<{width}}  {text}")
         return
     write(synthesize(kind, series=series, length=length, seed=seed), output)

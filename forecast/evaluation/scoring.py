@@ -13,6 +13,7 @@ from forecast.evaluation.references import baseline_fit
 from forecast.evaluation.tables import REFERENCE, Judged, in_sample_errors, measure_tables
 from forecast.series.building import build_panel, calendar_of, format_positions
 from forecast.series.detection import infer_schema
+from forecast.series.naming import series_names
 from forecast.series.numbers import parse_numbers
 from forecast.series.observations import Ids, observe, repeats
 from forecast.series.panel import Integers, Panel
@@ -27,7 +28,7 @@ log = logging.getLogger("forecast")
 Values = NDArray[np.float64]
 Data = Any  # a pandas DataFrame, or a Table
 
-POINT, NAMED = "forecast", 3
+POINT = "forecast"
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,10 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
     if len(missing) == len(given.ids):
         raise BadData(
             f"none of the {len(missing)} series of {made.name} is among the {len(panel)} of {came.name} "
-            f"({_some(missing)} against {_some(panel.ids)}); are the ids written alike?"
+            f"({series_names(missing)} against {series_names(panel.ids)}); are the ids written alike?"
         )
     if missing:
-        log.warning("%s: %d series are not in %s (%s)", made.name, len(missing), came.name, _some(missing))
+        log.warning("%s: %d series are not in %s (%s)", made.name, len(missing), came.name, series_names(missing))
     season = schema.season[0] if schema.season else 1
     judged, values = _judged(panel, schema, given, intervals, season)
     if not values:
@@ -212,7 +213,3 @@ def _refuse_no_overlap(panel: Panel, schema: Schema, given: _Given, made: str, c
 
 def _table(data: Data, name: str) -> Table:
     return data if isinstance(data, Table) else table_from_frame(data, name)
-
-
-def _some(ids: tuple[tuple[str, ...], ...]) -> str:
-    return ", ".join("/".join(one) for one in ids[:NAMED]) + (", ..." if len(ids) > NAMED else "")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from forecast.errors import StaleData
 from forecast.jobs.instant import on_clock
 from forecast.series.building import calendar_of
+from forecast.series.naming import series_names
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.schema import Schema
 from forecast.settings import CheckSettings, seconds_of
@@ -17,7 +18,6 @@ log = logging.getLogger("forecast")
 
 LEAST = 30  # new values, from which on drift is measured
 DRIFT, CHANCE = 0.4, 1e-4  # Kolmogorov-Smirnov statistic and p-value from which on a warning is given
-NAMED = 5  # series that a message names
 MISSING = 0.2  # share of the newest values that are missing beyond what the fit saw, from which on a warning is given
 
 
@@ -61,7 +61,7 @@ def silent(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> li
     ended = np.isin(panel.status, SKIPPED)  # said elsewhere
     found = [panel.ids[i] for i in np.flatnonzero(behind & ~ended)]
     if found:
-        names = ", ".join("/".join(one) for one in found[:NAMED]) + (", ..." if len(found) > NAMED else "")
+        names = series_names(found)
         log.warning("%s: %d series have had no value for a while, others have (%s)", name, len(found), names)
     return found
 
@@ -81,33 +81,37 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
     """
     if seconds is None:
         return
-    text = f"{name}: the newest value is {shown(seconds)} old"
+    text = f"{name}: the newest value is {aged(seconds)}"
     if limits.error_after is not None and seconds >= seconds_of(limits.error_after):
         raise StaleData(f"{text}, and --error-after is {limits.error_after}; nothing was forecast")
     if limits.warn_after is not None and seconds >= seconds_of(limits.warn_after):
         log.warning("%s (--warn-after %s)", text, limits.warn_after)
 
 
-def without_forecast(skipped: dict[tuple[str, ...], str], fitted: Panel, require_all: bool) -> list[tuple[str, ...]]:
+def without_forecast(skipped: dict[tuple[str, ...], str], require_all: bool) -> list[tuple[str, ...]]:
     """Series whose lack of a forecast makes the work done in part.
 
     Parameters
     ----------
     skipped : series without a forecast, and why
-    fitted : the series as the fit saw them
-    require_all : count those of the fit that are gone, or have ended since, beside those that have no values
+    require_all : count series that are gone or have ended, whenever they ended, beside those that have no values
     """
-    ended = {one for one, word in zip(fitted.ids, fitted.status, strict=True) if word == "ended"}
     wanted = {"missing", "gone", "ended"} if require_all else {"missing"}
-    return [one for one, word in skipped.items() if word in wanted and not (word == "ended" and one in ended)]
+    return [one for one, word in skipped.items() if word in wanted]
 
 
 def shown(seconds: float) -> str:
     """A length of time for people: 3.2 days."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if abs(seconds) >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
+            count = seconds / size
+            return f"{count:,.0f} {unit}" if abs(count) >= 100 else f"{count:.3g} {unit}"
     return f"{seconds:.0f} seconds"
+
+
+def aged(seconds: float) -> str:
+    """The age of the newest value for people, which is negative before its period is over."""
+    return f"{shown(seconds)} old" if seconds >= 0 else f"of a period that ends in {shown(-seconds)}"
 
 
 def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str, float]:

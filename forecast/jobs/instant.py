@@ -36,7 +36,8 @@ def parse_as_of(text: str | None) -> datetime:
 
 def as_text(instant: datetime) -> str:
     """The instant as records write it; texts sort as instants do."""
-    return instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    # not strftime, whose years before 1000 have no leading zeros
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def on_clock(instant: datetime, time_format: TimeFormat) -> int | None:

@@ -284,12 +284,9 @@ class Ledger:
         return [DayScore(*row) for row in rows]
 
     def mark(self, version: str, promoted: bool, reason: str) -> None:
-        """Note that a fit was promoted, or not, after all; the reason is added to the one that is there."""
-        sql = (
-            "UPDATE forecast_fits SET promoted = :promoted, reason = reason || :reason "
-            "WHERE job = :job AND version = :version"
-        )
-        values = {"job": self.job, "version": version, "promoted": int(promoted), "reason": f"; {reason}"}
+        """Note that a fit was promoted, or not, after all, and why."""
+        sql = "UPDATE forecast_fits SET promoted = :promoted, reason = :reason WHERE job = :job AND version = :version"
+        values = {"job": self.job, "version": version, "promoted": int(promoted), "reason": reason}
         with self._open() as connection:
             connection.execute(sql, values)
 

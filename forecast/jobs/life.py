@@ -7,9 +7,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from forecast.artifacts.nearby import nearby
 from forecast.artifacts.store import LOCK, Store
 from forecast.errors import NoInput, UsageError
-from forecast.jobs.checks import shown
+from forecast.jobs.checks import aged, shown
 from forecast.jobs.ledger import FILE, KILLED, DayScore, Ledger, open_file, runs_folder
 from forecast.lock import is_held
 from forecast.settings import seconds_of
@@ -21,8 +22,12 @@ DAYS = 14  # of scores that a status shows
 FINE, PARTIAL, STALE = 0, 3, 4
 
 
-def versions_of(artifact: str) -> list[dict[str, Any]]:
+def versions_of(artifact: str, own: Ledger | None = None) -> list[dict[str, Any]]:
     """The versions of a store, oldest first: id, hash, time, whether it is live, and what its jobs said of it.
+
+    Parameters
+    ----------
+    own : a ledger that does not lie beside the store
 
     Raises
     ------
@@ -34,9 +39,10 @@ def versions_of(artifact: str) -> list[dict[str, Any]]:
     store = Store(artifact)
     live = store.current()
     notes = {}
-    for ledger in _ledgers(artifact):
+    for ledger in _ledgers(artifact, own):
         for fit in ledger.fits("9"):
-            notes[fit.version] = f"{ledger.job}: {'' if fit.promoted else 'not live: '}{fit.reason}"
+            reason = "; ".join(_verdict_and_hand(fit.reason))
+            notes[fit.version] = f"{ledger.job}: {'' if fit.promoted else 'not live: '}{reason}"
     return [
         {
             "version": one.id,
@@ -49,12 +55,13 @@ def versions_of(artifact: str) -> list[dict[str, Any]]:
     ]
 
 
-def promote(artifact: str, version: str, wait: float = 0.0) -> str:
+def promote(artifact: str, version: str, wait: float = 0.0, own: Ledger | None = None) -> str:
     """Make a version the live one, and note it in the ledger.
 
     Parameters
     ----------
     version : its id, or the beginning of it or of its hash
+    own : a ledger that does not lie beside the store
 
     Returns
     -------
@@ -69,21 +76,42 @@ def promote(artifact: str, version: str, wait: float = 0.0) -> str:
     version = _whole_id(store, version)  # refused before a lock is taken, and before a folder could be made
     with store.lock(wait) as writer:
         writer.promote(version)
-        for ledger in _ledgers(artifact):
-            ledger.mark(version, True, BY_HAND)
+        for ledger in _ledgers(artifact, own):
+            _mark(ledger, version, True, BY_HAND)
     return version
 
 
 def _whole_id(store: Store, short: str) -> str:
     """The id that a part of one, or of a hash, stands for."""
-    found = [one.id for one in store.versions() if one.id.startswith(short) or one.hash.startswith(short)]
-    if len(found) > 1:
+    known = store.versions()
+    found = [one.id for one in known if short and (one.id.startswith(short) or one.hash.startswith(short))]
+    if len(found) > 1 and short not in found:
         raise UsageError(f"{short} may mean {len(found)} versions: {', '.join(found[:3])}; give more of the id")
-    return found[0] if found else store.load(short)[1].id
+    if not found:
+        store.check_id(short)
+        return store.load(short)[1].id  # which says that there is none
+    return short if short in found else found[0]
 
 
-def rollback(artifact: str, wait: float = 0.0) -> tuple[str, str]:
+def _verdict_and_hand(reason: str) -> list[str]:
+    """Why a fit went live or not, and what was done to it by hand last, if anything."""
+    words = reason.split("; ")
+    verdict = [one for one in words if one not in (BY_HAND, ROLLED_BACK)]
+    return ["; ".join(verdict)] * bool(verdict) + [one for one in words[-1:] if one not in verdict]
+
+
+def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
+    """Note in a ledger what was done to a version by hand; it takes the place of what was done before."""
+    for reason in {fit.reason for fit in ledger.fits("9") if fit.version == version}:
+        ledger.mark(version, promoted, "; ".join([*_verdict_and_hand(reason)[:1], done]))
+
+
+def rollback(artifact: str, wait: float = 0.0, own: Ledger | None = None) -> tuple[str, str]:
     """Make the version before the live one live; versions that a gate kept back are passed over.
+
+    Parameters
+    ----------
+    own : a ledger that does not lie beside the store
 
     Returns
     -------
@@ -98,13 +126,14 @@ def rollback(artifact: str, wait: float = 0.0) -> tuple[str, str]:
     store.current()
     with store.lock(wait) as writer:
         live = store.current()
-        refused = {fit.version for ledger in _ledgers(artifact) for fit in ledger.fits("9") if not fit.promoted}
+        ledgers = _ledgers(artifact, own)
+        refused = {fit.version for ledger in ledgers for fit in ledger.fits("9") if not fit.promoted}
         older = [one.id for one in store.versions() if one.id < live and one.id not in refused]
         if not older:
             raise NoInput(f"{artifact}: there is no version before {live} to go back to")
         writer.promote(older[-1])
-        for ledger in _ledgers(artifact):
-            ledger.mark(live, False, ROLLED_BACK)
+        for ledger in ledgers:
+            _mark(ledger, live, False, ROLLED_BACK)
     return live, older[-1]
 
 
@@ -158,7 +187,7 @@ def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Stat
         age += (now - datetime.fromisoformat(read["as_of"])).total_seconds()
     stale = code == STALE or _reached(age, read, "error_after")
     said = [newest.get("error") or "some series were left out"] if code not in (FINE, STALE) else []
-    said += [f"the data are {'stale' if age is None else f'{shown(age)} old'}"] if stale else []
+    said += [f"the data are {'stale' if age is None else aged(age)}"] if stale else []
     said += [] if stale else _late(found, now)
     verdict = STALE if stale else PARTIAL if said else FINE
     warned = len(newest.get("warnings", []))
@@ -197,13 +226,18 @@ def ledgers_of(artifact: str) -> list[Ledger]:
     """
     found = _ledgers(artifact)
     if not found:
-        raise NoInput(f"{runs_folder(artifact)}: no job has run with this store; see `forecast run --help`")
+        near = nearby(Path(artifact)) if Store(artifact).empty else ""
+        raise NoInput(
+            f"{runs_folder(artifact)}: no job has run with this store; name a pipeline file, or a store with "
+            f"--artifact{near}"
+        )
     return found
 
 
-def _ledgers(artifact: str) -> list[Ledger]:
+def _ledgers(artifact: str, own: Ledger | None = None) -> list[Ledger]:
     path = runs_folder(str(Path(artifact))) / FILE
+    more = [] if own is None else [own]
     if not path.exists():
-        return []
+        return more
     connect = partial(open_file, path)
-    return [Ledger(job, connect) for job in Ledger("", connect).jobs()]
+    return [*(Ledger(job, connect) for job in Ledger("", connect).jobs()), *more]

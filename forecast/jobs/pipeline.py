@@ -144,7 +144,7 @@ def read_pipeline(path: str) -> Pipeline:
             raise UsageError(f"{where}the table [{name}] is missing: {_USES[name]}")
     found = Pipeline(**{name: getattr(top, name) for name in JobSettings.model_fields}, **groups)
     _refuse_half(found, where)
-    return _at(found, file.resolve().parent).model_copy(update={"name": found.name or file.stem})
+    return _at(found, file.resolve().parent, where).model_copy(update={"name": found.name or file.stem})
 
 
 _USES = {
@@ -210,13 +210,20 @@ def _refuse_half(found: Pipeline, where: str) -> None:
         raise UsageError(f"{where}[checks] warn_after {limits.warn_after} lies beyond error_after {limits.error_after}")
 
 
-def _at(found: Pipeline, folder: Path) -> Pipeline:
+def _at(found: Pipeline, folder: Path, where: str) -> Pipeline:
     """The pipeline with its relative paths made absolute."""
 
     def path(given: str | None) -> str | None:
         if given is None or given.startswith(SYNTHETIC) or given == "-":
             return given
-        return os.path.normpath(folder / Path(given).expanduser())
+        try:
+            return os.path.normpath(folder / Path(given).expanduser())
+        except RuntimeError:
+            user = given.partition("/")[0]
+            raise UsageError(
+                f"{where}the folder of {user} in a path is not known: there is no such user, or no HOME; write the "
+                "path from / on"
+            ) from None
 
     def url(given: str | None) -> str | None:
         if given is None or not given.startswith(_SQLITE):

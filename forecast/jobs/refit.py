@@ -18,6 +18,7 @@ from forecast.selection.mixture import CHOSEN, base_name
 from forecast.selection.names import is_baseline
 from forecast.series.building import calendar_of
 from forecast.series.detection import check_schema, infer_schema
+from forecast.series.naming import series_names
 from forecast.series.table import Table
 from forecast.settings import TableSettings
 
@@ -146,13 +147,12 @@ def judge(new: Forecaster, live: Live | None, table: Table, require_all: bool) -
     """
     lost = _loses_to_baselines(new)
     if live is None:
-        return True, f"there was none before it{f', though {lost}' if lost else ''}"
+        return True, f"it is the first version{f', though {lost}' if lost else ''}"
     if lost is not None:
         return False, lost
     gone = sorted(set(live.forecaster.fitted_.history.ids) - set(new.fitted_.history.ids))
     if gone and require_all:
-        names = ", ".join("/".join(one) for one in gone[:5])
-        return False, f"{len(gone)} series of {live.version} are not in it ({names})"
+        return False, f"{len(gone)} series of {live.version} are not in it ({series_names(gone)})"
     try:
         pair = new.against(live.forecaster, table)
     except ForecastError as error:

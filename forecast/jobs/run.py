@@ -31,15 +31,19 @@ from forecast.jobs.refit import Live, entry, judge, reason_to_fit, serving, tabl
 from forecast.series.building import build_panel, calendar_of, format_positions
 from forecast.series.detection import infer_schema
 from forecast.series.files import check_output, load_table, write_frame
+from forecast.series.naming import series_names
 from forecast.series.panel import Panel
 from forecast.series.reading import table_from_frame
 from forecast.series.schema import Schema
 from forecast.series.table import Table
+from forecast.series.writing import guard_formulas
 from forecast.settings import TableSettings
 from forecast.training.inputs import numbers_in
 from forecast.training.loop import Progress
 
 log = logging.getLogger("forecast")
+
+LOST = 10  # series without a forecast that a message names
 
 
 def run_job(
@@ -200,14 +204,13 @@ class _Run:
         found = self._forecast(table, live)
         self._write(found, live)
         record.counts = {"series": len(found.series), "rows": len(found.frame), "skipped": len(found.skipped)}
-        fitted, required = live.forecaster.fitted_.history, self.pipeline.checks.require_all
-        lost = without_forecast(found.skipped, fitted, required)
+        required = self.pipeline.checks.require_all
+        lost = without_forecast(found.skipped, required)
         if required:
             lost += [one for one in self.behind if one not in lost]
         record.skipped = {"/".join(one): word for one, word in list(found.skipped.items())[:100]}
         if lost:
-            names = ", ".join("/".join(one) for one in lost[:10]) + (", ..." if len(lost) > 10 else "")
-            log.warning("%d series got no forecast, or one from old values: %s", len(lost), names)
+            log.warning("%d series got no forecast, or one from old values: %s", len(lost), series_names(lost, LOST))
         record.exit_code, record.settled = 3 if lost else 0, True
         self._append(found, live)
 
@@ -253,7 +256,7 @@ class _Run:
         checkpoints = self.writer.checkpoints(self.resume)
         forecaster.fit(
             table,
-            on_read=lambda lines: log.info("%s", "\n".join(lines)),
+            on_read=_say_lines,
             on_step=self.on_step,
             checkpoints=checkpoints,
             start=None if live is None else live.forecaster,
@@ -267,13 +270,13 @@ class _Run:
         checkpoints.discard()
         if live is not None:
             gone = sorted(set(live.forecaster.fitted_.history.ids) - set(forecaster.fitted_.history.ids))
-            names = ", ".join("/".join(one) for one in gone[:5])
             if gone:
+                names = series_names(gone)
                 log.warning("%d series of %s are not in the table any more (%s)", len(gone), live.version, names)
         record.fit = {"why": reason, "version": version.id, "promoted": promoted, "verdict": verdict}
-        log.info("\n".join(forecaster.describe()))
+        _say_lines(forecaster.describe())
         if promoted or live is None:
-            log.info("gate     %s forecasts: %s", version.id, verdict)
+            log.info("gate     %s passes: %s", version.id, verdict)
             return Live(version.id, version.hash, forecaster)
         log.warning("%s does not go live: %s; %s still forecasts", version.id, verdict, live.version)
         return live
@@ -292,7 +295,9 @@ class _Run:
         record.version, record.hash, record.train_end = live.version, live.hash, config.train_end
         chosen = {name: getattr(pipeline.table, name) for name in ("strict", "on_duplicate")}
         forecaster.set_params(**chosen)
-        output = pipeline.output.model_copy(update={"explain": True})
+        output = pipeline.output.model_copy(
+            update={"explain": True, "excel_safe": False}
+        )  # a database gets ids as they are
         return forecaster.forecast(
             table, future=self._future(), output=output, on_panel=lambda panel: self._look(panel, table.name, live)
         )
@@ -323,6 +328,8 @@ class _Run:
             record.output |= {"table": sink.table, "rows": databases.upsert(sink.url, sink.table, frame, keys)}
         if sink.path is not None:
             frame = found.frame if self.pipeline.output.explain else found.frame.drop(columns=["model", "status"])
+            if self.pipeline.output.excel_safe:
+                frame = guard_formulas(frame, schema.ids)
             write_frame(frame, sink.path)
             record.output |= {"path": sink.path, "sha256": sha256_of_file(sink.path)}
 
@@ -340,6 +347,11 @@ class _Run:
         record.scores = [vars(one) for one in scores[-7:]]
         _finish(record, self.begun)
         self.ledger.add_run(record.as_of, record.exit_code, record.model_dump_json(), kept, scores)
+
+
+def _say_lines(lines: list[str]) -> None:
+    for line in lines:
+        log.info("%s", line)
 
 
 def sink_frame(found: Forecasts, schema: Schema, version: str) -> pd.DataFrame:

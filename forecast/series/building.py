@@ -13,6 +13,7 @@ from forecast.series.calendar import Calendar
 from forecast.series.columns import Covariates, covariates, static_values
 from forecast.series.frequency import infer_calendar, show
 from forecast.series.grid import Grid, fill
+from forecast.series.naming import series_name, series_names
 from forecast.series.observations import Observations, observe, repeats
 from forecast.series.panel import SKIPPED, Integers, Panel
 from forecast.series.schema import Schema
@@ -283,7 +284,7 @@ def _say(table: Table, cells: Observations, grid: Grid, schema: Schema) -> None:
         own = grid.positions[grid.series == series]
         place = int(own[np.argmax(np.diff(own) > 1)]) + 1
         shown = show(int(calendar_of(schema).times(np.array([place]))[0]), schema.time_format)
-        name = ", ".join(cells.ids[series])
+        name = series_name(cells.ids[series])
         logger.warning(
             "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked.",
             table.name,
@@ -304,8 +305,8 @@ def _say_words(ids: tuple[tuple[str, ...], ...], words: NDArray[np.object_], sch
     ):
         found = np.flatnonzero(words == word)
         if len(found):
-            names = ", ".join(", ".join(ids[i]) for i in found[:NAMED]) + (", ..." if len(found) > NAMED else "")
-            logger.warning("%s: %d series %s: %s.", name, len(found), meaning, names or "the only one")
+            names = series_names([ids[i] for i in found], NAMED)
+            logger.warning("%s: %d series %s: %s", name, len(found), meaning, names or "the only one")
     if np.isin(words, SKIPPED).all():
         raise BadData(
             f"{name}: no series is left to forecast: each misses more than {schema.max_missing:.0%} of its "

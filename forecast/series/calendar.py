@@ -16,7 +16,7 @@ class Calendar:
     """A grid of times, whose positions are whole numbers.
 
     Instants are seconds since 1970-01-01: UTC where there is a zone, else by the wall clock; on a grid of steps they
-    are steps. With a zone, daily and coarser grids follow the local day, finer ones UTC.
+    are steps. With a zone, daily and coarser grids follow the local day, finer ones UTC, unless they have a phase.
 
     Parameters
     ----------
@@ -59,6 +59,10 @@ class Calendar:
     def times(self, positions: Integers) -> Integers:
         """Instant of each grid position."""
         shown = self._shown(positions)
+        if self.spec.phase is not None:
+            wall = wall_clock(shown, self.zone)
+            wall = wall + (self.spec.phase - wall) % self.spec.every  # the reading that lies in this period
+            return instants_at(wall, self.zone, "later")[0]
         return instants_at(shown, self.zone, "later")[0] if self._local else shown
 
     def ends(self, positions: Integers) -> Integers:
@@ -71,9 +75,12 @@ class Calendar:
     def on_grid(self, instants: Integers) -> Flags:
         """Whether each instant is a time of the grid."""
         found = self.times(self.positions(instants))
-        if self._local:  # an hour that comes twice is the same time on the clock
+        if self._local or self.spec.phase is not None:  # an hour that comes twice is the same time on the clock
             found, instants = wall_clock(found, self.zone), wall_clock(instants, self.zone)
-        return np.equal(found, instants)
+        same = np.equal(found, instants)
+        if self.spec.phase is not None:  # a reading that does not exist is another time on either side of the change
+            same |= found % self.spec.every != self.spec.phase
+        return same
 
     def features(self, positions: Integers) -> Floats:
         """What the calendar says about each position.
@@ -84,9 +91,7 @@ class Calendar:
         0.5, flags 0 and 1 for holidays. A yearly grid and one of steps have none.
         """
         unique, codes = np.unique(positions, return_inverse=True)
-        shown = self._shown(unique)
-        if not self._local:
-            shown = wall_clock(shown, self.zone)
+        shown = self._shown(unique) if self._local else wall_clock(self.times(unique), self.zone)
         columns = list(_features(shown, self.spec).values())
         if self.holidays is not None:
             days = shown // DAY

@@ -1,8 +1,30 @@
-"""Tell the two hours of one name apart, where clocks are put back, by the order of the rows."""
+"""Tell the two hours of one name apart, where clocks are put back: by the other times, or the order of the rows."""
 
 import numpy as np
 
 from forecast.series.zones import DAY, Flags, Integers
+
+FEW = 3  # times from which on their grid is known
+
+
+def told_by_grid(known: Integers, early: Integers, late: Integers) -> tuple[Flags, Flags]:
+    """Find readings of which only one meaning lies on the grid of the other times, as of hours on Lord Howe.
+
+    Parameters
+    ----------
+    known : instants of the readings that have one meaning
+    early, late : [readings], both meanings of the others
+
+    Returns
+    -------
+    settled : [readings], those of which one meaning alone lies on the grid
+    later : [readings], whether that is the later one
+    """
+    if len(known) < FEW:
+        return np.zeros(len(early), bool), np.zeros(len(early), bool)
+    step = max(int(np.gcd.reduce(known - known[0])), 1)
+    on_early, on_late = (early - known[0]) % step == 0, (late - known[0]) % step == 0
+    return on_early != on_late, on_late
 
 
 def told_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Flags, Flags]:

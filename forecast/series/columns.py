@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, did_you_mean
 from forecast.series.calendar import Calendar
+from forecast.series.naming import series_name
 from forecast.series.numbers import looks_numeric, parse_numbers
 from forecast.series.observations import Observations, as_text, id_codes
 from forecast.series.panel import Integers
@@ -113,7 +114,7 @@ def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[
         result[cells.series[rows[::-1]], place] = values[rows[::-1]]  # the first one of a series stays
         wrong = rows[values[rows].astype(np.float32) != result[cells.series[rows], place]]
         if len(wrong):
-            name = ", ".join(cells.ids[int(cells.series[wrong[0]])])
+            name = series_name(cells.ids[int(cells.series[wrong[0]])])
             raise BadData(
                 f"{table.place(int(wrong[0]), column)}: series '{name}' has several values in a static column; "
                 f"pass --known {column} or --past {column} instead"

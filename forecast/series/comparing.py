@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData
+from forecast.series.naming import series_names
 from forecast.series.panel import Panel
 
 log = logging.getLogger("forecast")
@@ -48,11 +49,14 @@ def compare(panel: Panel, ids: Ids, level: NDArray[np.float64], name: str, lookb
     gone = sorted(set(seen) - set(panel.ids))
     if new:
         log.warning(
-            "%s: %d series were not seen at fit (%s); they are forecast all the same", name, len(new), _some(new)
+            "%s: %d series were not seen at fit (%s); they are forecast all the same",
+            name,
+            len(new),
+            series_names(new, NAMED),
         )
     if gone:
         none = "; none of the fit is left: is this the right table?" if len(gone) == len(seen) else ""
-        some = _some(gone)
+        some = series_names(gone, NAMED)
         log.warning("%s: %d series of the fit are not here (%s); they get no forecast%s", name, len(gone), some, none)
     _say_alike(new, gone, name)
     now = mean_level(panel.tail(lookback))
@@ -61,7 +65,8 @@ def compare(panel: Panel, ids: Ids, level: NDArray[np.float64], name: str, lookb
     ratio = np.divide(now, then, out=np.ones_like(now), where=both)
     moved = [panel.ids[i] for i in np.flatnonzero((ratio > MOVED) | (ratio < 1 / MOVED))]
     if moved:
-        text = f"{name}: the level of {len(moved)} series moved more than tenfold since the fit ({_some(moved)})"
+        some = series_names(moved, NAMED)
+        text = f"{name}: the level of {len(moved)} series moved more than tenfold since the fit ({some})"
         if strict:
             raise BadData(f"{text}; was the unit changed? Without --strict this is a warning")
         log.warning("%s; was the unit changed?", text)
@@ -76,8 +81,3 @@ def _say_alike(new: list[tuple[str, ...]], gone: list[tuple[str, ...]], name: st
         if any(tuple(map(bare, one)) in lost for one in new):
             log.warning("%s: some new ids are ids of the fit %s; did they change on the way?", name, trouble)
             return
-
-
-def _some(ids: list[tuple[str, ...]]) -> str:
-    named = ", ".join("/".join(one) or "''" for one in ids[:NAMED])
-    return named + (", ..." if len(ids) > NAMED else "")

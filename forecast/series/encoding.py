@@ -1,5 +1,6 @@
 """Turn the bytes of a text into UTF-8, and say in which line and encoding they may be where they are not."""
 
+import codecs
 import logging
 import re
 
@@ -8,7 +9,7 @@ import numpy as np
 from forecast.errors import BadData, UsageError
 
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
-SAMPLE = 1 << 18
+SAMPLE, PART = 1 << 18, 1 << 22
 SHOWN = 40  # bytes of a line in a message
 
 log = logging.getLogger("forecast")
@@ -20,13 +21,27 @@ def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
     if encoding is None and data.startswith(UTF16_MARKS):
         marked = "utf-32" if data.startswith(b"\xff\xfe\0\0") else "utf-16"
         log.warning("%s: read as %s, by its mark; write UTF-8 or pass --encoding to say so", name, marked.upper())
+    if not (encoding or marked) and _is_utf8(data):
+        return data.removeprefix(UTF8_MARK)
     try:
         text = data.decode(encoding or marked or "utf-8")
-        return data.removeprefix(UTF8_MARK) if not (encoding or marked) else text.removeprefix("\ufeff").encode()
+        return text.removeprefix("\ufeff").encode()
     except UnicodeError as error:
         raise BadData(_not_that_text(data, name, encoding, marked, error)) from None
     except (LookupError, ValueError):
         raise UsageError(f"--encoding {encoding!r} is no text encoding; give one such as utf-8 or cp1252") from None
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Whether all of a text is UTF-8; looked at in parts, since the whole as a string takes as much memory again."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), PART):
+            decoder.decode(data[start : start + PART])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _not_that_text(data: bytes, name: str, encoding: str | None, marked: str | None, error: UnicodeError) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, UsageError, did_you_mean
 from forecast.series.calendar import DAY, HOUR, MINUTE, WEEK, Calendar
+from forecast.series.clockgrid import grid_by_the_clock
 from forecast.series.schema import CalendarSpec, TimeFormat
 from forecast.series.stamps import clock, write
 from forecast.series.zones import Integers, distinct, wall_clock
@@ -100,6 +101,10 @@ def infer_calendar(
     if freq is not None:
         spec = _told(unique, parse_frequency(freq), time_format, aggregate is not None, freq)
         off = ~Calendar(spec, time_format.zone).on_grid(unique)
+        if aggregate is None and off.any() and spec.kind == "seconds":
+            found = grid_by_the_clock(instants, series, time_format.zone, spec.every, _of_seconds)
+            if found is not None:
+                return found
         if aggregate is None and off.any():
             where = place(int(unique[off][0])) if place else name
             raise BadData(
@@ -140,7 +145,9 @@ def _from_data(instants: Integers, series: Integers, unique: Integers, time_form
         if spec is not None and Calendar(spec, time_format.zone).on_grid(unique).all():
             return spec
     step = _step(instants, series)
-    if step is None or (step % DAY == 0 and time_format.zone is not None and not _same(clock)):
+    if step is None:
+        return grid_by_the_clock(instants, series, time_format.zone, None, _of_seconds)
+    if step % DAY == 0 and time_format.zone is not None and not _same(clock):
         return None
     return _of_seconds(step, int(unique[0]) % step)
 

@@ -10,6 +10,7 @@ from forecast.errors import BadData, UsageError
 from forecast.series.calendar import Calendar
 from forecast.series.cells import LARGEST
 from forecast.series.frequency import infer_calendar, show
+from forecast.series.naming import series_name
 from forecast.series.observations import Observations, combine
 from forecast.series.panel import Flags, Integers
 from forecast.series.schema import Schema
@@ -118,7 +119,7 @@ def _refuse_overflow(
     """Refuse sums that are too large; `times` are those of the values that are."""
     if len(times):
         first = int(np.argmax(np.abs(values) > LARGEST))
-        name = ", ".join(cells.ids[int(series[first])])
+        name = series_name(cells.ids[int(series[first])])
         raise BadData(
             f"{table.name}: the sum of the rows of {name or 'the series'} at {show(int(times[0]), schema.time_format)} "
             f"is too large ({values[first]:.1e}); numbers up to {LARGEST:.0e} can be forecast: use a larger unit"

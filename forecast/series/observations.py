@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import BadData
+from forecast.series.naming import series_name
 from forecast.series.numbers import is_blank, numeric_columns, parse_columns, parse_numbers
 from forecast.series.schema import Schema
 from forecast.series.table import Table
@@ -169,8 +170,8 @@ def _say_alike(table: Table, ids: Ids) -> None:
             logger.warning(
                 "%s: ids '%s' and '%s' differ only in blanks; they are read as two series.",
                 table.name,
-                ", ".join(other),
-                ", ".join(one),
+                series_name(other),
+                series_name(one),
             )
             return
 

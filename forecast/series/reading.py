@@ -20,6 +20,7 @@ from forecast.series.contents import foreign
 from forecast.series.headers import duplicates, listed
 from forecast.series.memory import free_memory, require_memory
 from forecast.series.numbering import settle_numbering
+from forecast.series.probing import ENOUGH, refuse_by_beginning
 from forecast.series.table import Table
 from forecast.series.text import check_settings, text_table
 from forecast.settings import TextSettings
@@ -58,7 +59,7 @@ def read_table(source: str, settings: TextSettings) -> Table:
     """
     check_settings(settings)
     if source == "-":
-        return _from_bytes(_read_limited(sys.stdin.buffer.read, "standard input"), "standard input", settings)
+        return _from_bytes(_read_limited(sys.stdin.buffer.read, "standard input", settings), "standard input", settings)
     path = Path(source)
     try:
         kind = path.stat().st_mode
@@ -132,7 +133,7 @@ def _read_file(file: IO[bytes], path: Path, settings: TextSettings) -> Table:
     """Read an open file, and make sure that nobody wrote to it meanwhile: its last line may be cut in a number."""
     before = os.fstat(file.fileno())
     require_memory(MEMORY_FACTOR * before.st_size, path.name)
-    data = _read_limited(file.read, path.name)
+    data = _read_limited(file.read, path.name, settings)
     table = _from_bytes(data, path.name, settings)
     try:
         after = path.stat()
@@ -147,25 +148,27 @@ def _read_file(file: IO[bytes], path: Path, settings: TextSettings) -> Table:
     return table
 
 
-def _read_limited(read: Callable[[int], bytes], name: str, packed: bool = False) -> bytes:
-    """Read a stream to its end, but never more than fits into memory as a table."""
+def _read_limited(read: Callable[[int], bytes], name: str, settings: TextSettings, packed: bool = False) -> bytes:
+    """Read a stream to its end, but never more than fits into memory as a table, nor on where no table begins."""
     free = free_memory()
-    pieces: list[bytes] = []
-    size = 0
+    held = io.BytesIO()  # which gives its bytes away without a copy
+    probed = False
     try:
         while piece := read(CHUNK):
-            pieces.append(piece)
-            size += len(piece)
-            require_memory(MEMORY_FACTOR * size, name, free)
+            held.write(piece)
+            require_memory(MEMORY_FACTOR * held.tell(), name, free)
+            if not probed and held.tell() >= ENOUGH:
+                probed = True
+                refuse_by_beginning(held.getvalue(), name, settings.encoding is not None)
     except (EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if packed:
             raise BadData(f"{name} is cut, damaged or encrypted ({error}); copy it again or unpack it") from None
         raise StorageFailure(f"{name} cannot be read to its end: {error}") from None
-    return b"".join(pieces)
+    return held.getvalue()
 
 
 def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
-    data = _unpacked(data, name)
+    data = _unpacked(data, name, settings)
     if data.startswith((GZIP, *ZIP)):
         raise BadData(f"{name} is an archive that holds another archive; unpack it")
     if kind := foreign(data):
@@ -175,9 +178,9 @@ def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
     return text_table(data, name, settings)
 
 
-def _unpacked(data: bytes, name: str) -> bytes:
+def _unpacked(data: bytes, name: str, settings: TextSettings) -> bytes:
     if data.startswith(GZIP):
-        return _read_limited(GzipFile(fileobj=io.BytesIO(data)).read, name, packed=True)
+        return _read_limited(GzipFile(fileobj=io.BytesIO(data)).read, name, settings, packed=True)
     if not data.startswith(ZIP):
         return data
     try:
@@ -187,7 +190,7 @@ def _unpacked(data: bytes, name: str) -> bytes:
                 raise BadData(f"{name} is a spreadsheet or another office document; export it as CSV")
             if len(members) != 1:
                 raise BadData(f"{name} holds {len(members)} files; unpack it and give one of them")
-            return _read_limited(archive.open(members[0]).read, name, packed=True)
+            return _read_limited(archive.open(members[0]).read, name, settings, packed=True)
     except ForecastError:
         raise
     except Exception as error:  # of a damaged archive zipfile raises errors of many kinds

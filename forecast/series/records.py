@@ -14,11 +14,14 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData
 from forecast.series.arrow import text_type
-from forecast.series.encoding import SAMPLE
+from forecast.series.encoding import SAMPLE, line_at
 from forecast.series.headers import delimiter_name
+from forecast.series.memory import require_memory
 
 DELIMITERS = ("\t", ";", "|", ",")  # where two fit equally well, the first does: a decimal comma looks like a delimiter
 BLOCK = 1 << 22
+MOST_COLUMNS = 1_000_000
+COPIES, CELL = 4, 24  # bytes at the peak, for each byte of a text and beside that for each cell
 
 log = logging.getLogger("forecast")
 
@@ -44,6 +47,25 @@ def sniffed_delimiter(data: bytes, name: str) -> str:
         shown = "tabs" if delimiter == "\t" else delimiter_name(delimiter)
         log.warning("%s: columns are separated by %s; pass --delimiter to say so", name, shown)
     return delimiter
+
+
+def require_room(data: bytes, delimiter: str, name: str) -> None:
+    """Refuse a text whose rows and columns would not fit into memory, before they are cut.
+
+    Raises
+    ------
+    BadData
+        If its first line has more columns than any table.
+    Unavailable
+        If there is too little memory.
+    """
+    start = len(data) - len(data.lstrip(b"\r\n")) if data[:1] in (b"\r", b"\n") else 0
+    end = data.find(b"\n", start)
+    columns = data.count(delimiter.encode(), start, len(data) if end < 0 else end) + 1
+    if columns > MOST_COLUMNS:
+        raise BadData(f"{name} line {line_at(data, start)} has {columns:,} columns; is this a table at all?")
+    cells = data.count(delimiter.encode()) + data.count(b"\n")
+    require_memory(COPIES * len(data) + CELL * cells, name)
 
 
 def cut_columns(data: bytes, delimiter: str, name: str) -> tuple[list[str], pd.DataFrame, NDArray[np.int64]]:

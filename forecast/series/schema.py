@@ -21,6 +21,13 @@ class CalendarSpec(BaseModel):
         1, ge=-31, le=31, description="months only: day of the month, negative counted from its end (-1 = last)"
     )
     offset: int = Field(0, ge=0, description="months only: seconds after midnight")
+    phase: int | None = Field(
+        None,
+        ge=0,
+        lt=86_400,
+        description="seconds only: a grid finer than a day whose times follow the clock of the zone through changes "
+        "that are no whole steps; each period holds one reading that lies this many seconds after whole steps",
+    )
     weekdays: tuple[int, ...] = Field((), description="weekdays only: the days of the week on the grid, Monday 0")
     name: str = Field("1", description="what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1")
 

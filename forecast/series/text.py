@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, UsageError
 from forecast.series.cells import cells_of, flags_of
-from forecast.series.encoding import line_at, to_utf8, utf16_guess
+from forecast.series.encoding import to_utf8
 from forecast.series.headers import column_names
 from forecast.series.numbering import settle_numbering
 from forecast.series.numbers import infer_decimal
-from forecast.series.records import cut_columns, sniffed_delimiter
+from forecast.series.probing import refuse_nul
+from forecast.series.records import cut_columns, require_room, sniffed_delimiter
 from forecast.series.table import Table
 from forecast.settings import TextSettings
 
@@ -39,14 +40,14 @@ def check_settings(settings: TextSettings) -> None:
 def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     """Read the bytes of a text file; messages call it `name`."""
     data = to_utf8(data, name, settings.encoding)
-    if (position := data.find(b"\0")) >= 0:
-        raise BadData(f"{name} line {line_at(data, position)} {_nul_trouble(data, position)}")
-    if not data.strip():
+    refuse_nul(data, name)
+    if not data or data.isspace():
         raise BadData(f"{name} is empty; a table needs a header and rows")
     told = TOLD_DELIMITER.match(data)
     if told:
         data = b"\n" * told[0].count(b"\n") + data[told.end() :]  # a blank line in its place, so that lines count on
     delimiter = _delimiter(settings) or (told[1].decode() if told else sniffed_delimiter(data, name))
+    require_room(data, delimiter, name)
     header, frame, lines = cut_columns(data, delimiter, name)
     names = column_names(header, frame, name, int(lines[0]), delimiter)
     lines = lines[1:]
@@ -65,16 +66,6 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
 
 def _delimiter(settings: TextSettings) -> str | None:
     return DELIMITER_NAMES.get(settings.delimiter, settings.delimiter) if settings.delimiter is not None else None
-
-
-def _nul_trouble(data: bytes, position: int) -> str:
-    """Say what a NUL byte may come from."""
-    if guess := utf16_guess(data):
-        return f"holds a NUL byte; pass --encoding {guess}"
-    if not data[position:].strip(b"\0\r\n"):
-        return "and all that follows are NUL bytes: was the writer cut off? copy the file again"
-    letter = position - data.rfind(b"\n", 0, position)
-    return f"holds a NUL byte (character {letter}); remove it, if this is text at all"
 
 
 def _say_cut(frame: pd.DataFrame, lines: NDArray[np.int64], name: str) -> None:

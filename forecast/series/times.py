@@ -12,7 +12,7 @@ import pyarrow as pa
 from forecast.errors import BadData
 from forecast.series import patterns
 from forecast.series.choosing import CLOCK_ONLY, Texts, choose_pattern
-from forecast.series.clockchange import told_by_order
+from forecast.series.clockchange import told_by_grid, told_by_order
 from forecast.series.epochs import (
     DAY_NUMBERS,
     EPOCH_DAY,
@@ -164,24 +164,29 @@ def _localized(texts: Texts, wall: Integers, time_format: TimeFormat, settings: 
     """Turn readings of a wall clock into instants of the zone that `time_format` names, if any."""
     zone, codes = time_format.zone, texts.codes
     chosen, unclear = instants_at(wall, zone, "later" if settings.dst == "later" else "earlier")
-    instants, doubtful = chosen[codes], unclear[codes]
-    if not doubtful.any():
-        return ParsedTimes(instants, time_format)
+    if not unclear.any():
+        return ParsedTimes(chosen[codes], time_format)
     twice = unclear & (wall_clock(chosen, zone) == wall)
+    early, late = (instants_at(wall, zone, dst)[0] for dst in ("earlier", "later"))
+    both = np.flatnonzero(twice)
+    alone, is_late = told_by_grid(chosen[~unclear], early[both], late[both])
+    chosen[both] = np.where(alone, np.where(is_late, late[both], early[both]), chosen[both])
+    twice[both[alone]] = unclear[both[alone]] = False
+    instants, doubtful = chosen[codes], unclear[codes]
     known = np.zeros(len(codes), np.int64) if texts.series is None else texts.series
     settled, later = told_by_order(known, wall[codes], twice[codes])
-    early, late = (instants_at(wall, zone, dst)[0][codes] for dst in ("earlier", "later"))
-    instants = np.where(settled, np.where(later, late, early), instants)
+    instants = np.where(settled, np.where(later, late[codes], early[codes]), instants)
     doubtful &= ~settled
     # what comes in several rows may be told by their order once it is known which series they belong to
     wait = doubtful & (twice & (np.bincount(codes) > 1))[codes] & (texts.series is None)
     doubtful &= ~wait
     if doubtful.any() and settings.dst == "error":
         row = int(np.argmax(doubtful))
-        trouble = "comes twice" if twice[codes[row]] else "does not exist"
+        again = bool(twice[codes[row]])
         raise BadData(
-            f"{texts.table.place(row, texts.column)}: '{texts.unique[codes[row]]}' {trouble} in {zone}, where the "
-            "clock changes; pass --dst earlier or --dst later"
+            f"{texts.table.place(row, texts.column)}: '{texts.unique[codes[row]]}' "
+            f"{'comes twice' if again else 'does not exist'} in {zone}, where the clock changes; pass --dst earlier or "
+            f"--dst later{'' if again else ', or no --timezone, if the clock of the table never changes'}"
         )
     if settled.any():
         name, count = texts.table.name, int(settled.sum())

@@ -12,7 +12,8 @@ from forecast.errors import BadData
 from forecast.series.panel import Integers, Panel
 from forecast.series.schema import Schema
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# the last four are wide signs, which some spreadsheets take for the same
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 CHUNK = 100_000  # rows written at once
 
 
@@ -70,11 +71,13 @@ def refuse_clash(schema: Schema, columns: Sequence[str]) -> None:
 
 
 def guard_formulas(frame: pd.DataFrame, ids: tuple[str, ...]) -> pd.DataFrame:
-    """Put ' before ids that a spreadsheet would run as a formula."""
-    guarded = {
-        name: frame[name].map(lambda text: "'" + text if str(text).startswith(FORMULA) else text) for name in ids
-    }
-    return frame.assign(**guarded)
+    """Put ' before ids and names of columns that a spreadsheet would run as a formula."""
+    guarded = frame.assign(**{name: frame[name].map(_guarded) for name in ids})
+    return guarded.rename(columns=_guarded)
+
+
+def _guarded(text: object) -> object:
+    return f"'{text}" if str(text).startswith(FORMULA) else text
 
 
 def csv_bytes(frame: pd.DataFrame) -> Iterator[bytes]:

@@ -26,6 +26,7 @@ POSTGRESQL_OPTIONS = {
 WORK: dict[Role, str] = {"source": "source.sql", "sink": "sink.table"}  # what is done there, as keys of a job
 # whatever driver a URL names: another one takes other options, and may have no COPY or be asynchronous
 DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
+SQLITE_OPTIONS = {"timeout"}
 SECRET_OPTIONS = ("pass", "secret", "token", "key", "odbc")
 
 
@@ -151,6 +152,11 @@ def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
     path = url.database or ""
     if path in ("", ":memory:") or path.startswith("file:") or url.host or url.username:
         raise UsageError(f"{role}.url must name the file of an SQLite database: sqlite:///path")
+    if not url.query.keys() <= SQLITE_OPTIONS:  # the driver would ignore them, with warnings; they may be secrets
+        raise UsageError(
+            f"{role}.url: SQLite has no passwords, and of what may follow the path only ?timeout=SECONDS is of use; "
+            "remove the rest"
+        )
     if role == "sink":
         return url
     if not Path(path).exists():

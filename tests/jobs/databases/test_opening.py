@@ -223,6 +223,20 @@ def test_no_part_of_any_password_is_shown_even_where_its_url_is_wrong(password, 
         assert len(part) < 4 or part not in str(caught.value)
 
 
+def test_password_as_a_query_parameter_works_or_is_refused(server, tmp_path):
+    secret = quote(server.password, "")
+    url = f"postgresql://127.0.0.1:{server.port}/{server.database}?user={server.user}&password={secret}"
+    assert read_query(url, "SELECT 1 AS x")["x"].tolist() == [1]
+    for query in (f"password={SECRET}", f"timeout=3&{SECRET}=1", f"uri=true&key={SECRET}"):
+        for call in (lambda url: connect(url).__enter__(), lambda url: read_query(url, "SELECT 1")):
+            with pytest.raises(UsageError, match="SQLite has no passwords") as caught:
+                call(f"sqlite:///{tmp_path}/x.db?{query}")
+            assert SECRET not in str(caught.value)
+    assert not (tmp_path / "x.db").exists()
+    with connect(f"sqlite:///{tmp_path}/x.db?timeout=3"):
+        pass
+
+
 def test_password_in_a_message_of_the_server_is_hidden(server):
     sql = f"SELECT CAST('{server.password}' AS integer)"
     with pytest.raises(BadData, match=r"invalid input syntax for type integer: \"\*\*\*\""):
