@@ -17,7 +17,8 @@ from forecast.artifacts.checks import (
     read_mixture,
     read_statistics,
 )
-from forecast.artifacts.format import Arrays, Contents, load_json
+from forecast.artifacts.format import Arrays, Contents
+from forecast.artifacts.plain import load_json
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, ForecastError, NoInput, Unavailable, UsageError
 from forecast.selection.mixture import Mixture

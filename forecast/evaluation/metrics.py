@@ -17,7 +17,7 @@ MEASURES = ("mase", "rmsse", "mae", "rmse", "smape", "wape", "wql")
 
 
 def seasonal_errors(
-    values: NDArray[np.float32], observed: NDArray[np.bool_], offsets: NDArray[np.int64], season: int, power: int = 1
+    values: Values, observed: NDArray[np.bool_], offsets: NDArray[np.int64], season: int, power: int = 1
 ) -> Values:
     """In-sample mean absolute error of repeating the value one season back, the unit of MASE.
 
@@ -36,7 +36,7 @@ def seasonal_errors(
     now = np.flatnonzero((place >= season) & observed)
     now = now[observed[now - season]]
     series = np.searchsorted(offsets, now, side="right") - 1
-    moved = np.abs(values[now].astype(np.float64) - values[now - season]) ** power
+    moved = np.abs(values[now] - values[now - season]) ** power
     count = np.bincount(series, minlength=len(offsets) - 1)
     total = np.bincount(series, moved, minlength=len(offsets) - 1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -9,6 +9,7 @@ from forecast.settings import OutputSettings
 
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
 """Quantile levels that a forecaster is trained on."""
+WHOLE = 2.0**53  # up to here float64 holds every whole number
 
 
 def interval_levels(level: float) -> tuple[float, float]:
@@ -51,14 +52,17 @@ def mean_of(quantiles: NDArray[np.float64], levels: tuple[float, ...]) -> NDArra
     return np.asarray(quantiles @ widths)
 
 
-def rounded(values: NDArray[np.float64], digits: int = 7) -> NDArray[np.float64]:
-    """Round to significant digits, the ones float32 holds; monotone, so that order is kept."""
+def rounded(values: NDArray[np.float64], digits: int = 7, decimals: int = 4) -> NDArray[np.float64]:
+    """Round to significant digits, those of float32, or to decimals, whichever is finer; order is kept.
+
+    Large numbers keep their decimals: a count or an amount of money that a forecast repeats comes out as it was read.
+    """
     with np.errstate(divide="ignore"):
         size = np.where(values == 0, 0.0, np.floor(np.log10(np.abs(values))))
-    places = np.clip(digits - 1 - size, -300, 300)
-    small = np.round(values * 10.0**places) / 10.0**places
-    large = np.round(values / 10.0**-places) * 10.0**-places
-    return np.asarray(np.where(places > 0, small, large) + 0.0)
+    places = np.clip(digits - 1 - size, decimals, 300)
+    short = np.round(np.where(np.abs(values) < WHOLE / 10.0**decimals, values, 0.0) * 10.0**places) / 10.0**places
+    # a larger number has hardly more decimals than these, and would lose digits when it is multiplied
+    return np.asarray(np.where(np.abs(values) < WHOLE / 10.0**decimals, short, values) + 0.0)
 
 
 def output_numbers(

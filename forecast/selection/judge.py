@@ -40,7 +40,7 @@ class Judge:
     def of(cls, inputs: Inputs, places: Places, power: float, metric: MetricName) -> Self:
         """A judge of windows of a panel."""
         panel = inputs.panel
-        plain = undo_power(panel.values.astype(np.float64), power).astype(np.float32)
+        plain = undo_power(panel.values, power)
         season = inputs.lags[0] if inputs.lags else 1
         unit = seasonal_errors(plain, panel.observed, panel.offsets, season)
         return cls(places, *actual_of(panel, places, inputs.horizon), unit[places[0]], power, metric)

@@ -14,7 +14,7 @@ from forecast.series.columns import Covariates, covariates, static_values
 from forecast.series.frequency import infer_calendar, show
 from forecast.series.grid import Grid, fill
 from forecast.series.observations import Observations, observe, repeats
-from forecast.series.panel import SKIPPED, Integers, Panel
+from forecast.series.panel import SKIPPED, Integers, Numbers, Panel
 from forecast.series.schema import Schema
 from forecast.series.stamps import format_times
 from forecast.series.table import Table
@@ -22,7 +22,7 @@ from forecast.series.zones import distinct
 
 logger = logging.getLogger("forecast")
 
-LARGEST = 250_000_000  # cells of values and covariates: about 2 GB with what training adds
+LARGEST = 250_000_000  # cells of values and covariates: about 4 GB with what training adds
 NAMED = 3
 
 
@@ -73,9 +73,9 @@ def build_panel(
         )
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
-    values = np.zeros(offsets[-1], np.float32)
+    values = np.zeros(offsets[-1])
     observed = np.zeros(offsets[-1], bool)
-    values[slot], observed[slot] = grid.values.astype(np.float32) + np.float32(0), True  # turns -0.0 into 0.0
+    values[slot], observed[slot] = grid.values + 0.0, True  # turns -0.0 into 0.0
     status = _status(grid, schema)
     _say(table, cells, grid, schema)
     found = [covariates(table, schema, cells, calendar, schema.known)]
@@ -320,9 +320,9 @@ def _place(
     starts: Integers,
     sizes: Integers,
     lengths: Integers | None = None,
-) -> NDArray[np.float32]:
+) -> Numbers:
     """Covariates by slot [slots, columns]; after `lengths` slots of a series, where given, none."""
-    result = np.full((int(offsets[-1]), columns), np.nan, np.float32)
+    result = np.full((int(offsets[-1]), columns), np.nan)
     if not columns:
         return result
     for part in found:

@@ -32,7 +32,7 @@ class Covariates:
 
     series: Integers | None
     positions: Integers
-    values: NDArray[np.float32]
+    values: NDArray[np.float64]
 
 
 def covariates(
@@ -52,7 +52,7 @@ def covariates(
         If a column or a value cannot be read.
     """
     if not columns:
-        return Covariates(None, np.zeros(1, np.int64), np.zeros((1, 0), np.float32))
+        return Covariates(None, np.zeros(1, np.int64), np.zeros((1, 0)))
     if not future:
         series = cells.series if schema.layout == "long" and any(schema.ids) else None
         instants = cells.row_instants
@@ -78,7 +78,7 @@ def covariates(
         # the last of several rows holds, as for rows of one series
         positions, last = np.unique(positions[::-1], return_index=True)
         values = values[::-1][last]
-    return Covariates(series, positions, values.astype(np.float32))
+    return Covariates(series, positions, values)
 
 
 def _refuse_contradictions(
@@ -98,7 +98,7 @@ def _refuse_contradictions(
         )
 
 
-def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[np.float32]:
+def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[np.float64]:
     """Columns that are fixed for each series: [series, columns].
 
     Raises
@@ -106,12 +106,12 @@ def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[
     BadData
         If a column has two values in one series.
     """
-    result = np.full((len(cells.ids), len(schema.static)), np.nan, np.float32)
+    result = np.full((len(cells.ids), len(schema.static)), np.nan)
     for place, column in enumerate(schema.static):
         values = column_values(table, column, schema)
         rows = np.flatnonzero(~np.isnan(values))
         result[cells.series[rows[::-1]], place] = values[rows[::-1]]  # the first one of a series stays
-        wrong = rows[values[rows].astype(np.float32) != result[cells.series[rows], place]]
+        wrong = rows[values[rows] != result[cells.series[rows], place]]
         if len(wrong):
             name = ", ".join(cells.ids[int(cells.series[wrong[0]])])
             raise BadData(

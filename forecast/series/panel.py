@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Numbers = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
@@ -33,7 +34,8 @@ class Panel:
     past : [slots, past columns], NaN where blank; NaN in the future slots
     static : [series, static columns], NaN where blank
     status : one word per series: ok, constant, short; or ended, missing: no forecast
-    spread : [slots], kept where the panel is only the tail of what was read; see `own_spread`
+    spread : [slots], of the transformed values, kept where the panel is only the tail of what was read; see
+        `own_spread`
     """
 
     ids: tuple[tuple[str, ...], ...]
@@ -41,11 +43,11 @@ class Panel:
     offsets: Integers
     starts: Integers
     ahead: int
-    values: Floats
+    values: Numbers
     observed: Flags
-    known: Floats
-    past: Floats
-    static: Floats
+    known: Numbers
+    past: Numbers
+    static: Numbers
     status: tuple[str, ...] = field(default=())
     spread: Floats | None = None
 
@@ -134,10 +136,10 @@ class Panel:
         return replace(
             begun,
             offsets=offsets,
-            values=np.where(over, np.float32(0), begun.values[take]),
+            values=np.where(over, 0.0, begun.values[take]),
             observed=begun.observed[take] & ~over,
             known=begun.known[take],
-            past=np.where(over[:, None], np.float32(np.nan), begun.past[take]),
+            past=np.where(over[:, None], np.nan, begun.past[take]),
             spread=None if begun.spread is None else begun.spread[newest],
         )
 
@@ -151,15 +153,15 @@ class Panel:
         slot = np.where(seen, np.arange(len(seen)), len(seen))
         first = np.minimum.reduceat(slot, self.offsets[:-1]) if len(seen) else slot
         base = np.where(first < len(seen), self.values[np.minimum(first, len(seen) - 1)], 0.0)
-        moved = np.where(seen, self.values - np.repeat(base, sizes).astype(np.float64), 0.0)
+        moved = np.where(seen, self.values - np.repeat(base, sizes), 0.0)
         # cumulative sums over all series at once keep their digits only when every series has size 1
         size = np.maximum.reduceat(np.abs(moved), self.offsets[:-1]) if len(seen) else np.zeros(0)
         unit = np.repeat(np.where(size > 0, size, 1.0), sizes)
         moved /= unit
 
-        def running(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        def running(values: Numbers) -> Numbers:
             total = np.concatenate([[0.0], np.cumsum(values)])
-            sums: NDArray[np.float64] = total[1:] - total[start]
+            sums: Numbers = total[1:] - total[start]
             return sums
 
         count = np.maximum(running(seen.astype(np.float64)), 1.0)

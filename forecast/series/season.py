@@ -45,7 +45,7 @@ def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers]) -> t
             for shorter in confirmed:
                 rest = rest - _phase_means(rest, shorter)
             scale = np.sqrt(np.nanmean(rest**2)) if np.isfinite(rest).any() else 0.0
-            if not scale > 1e-9 * max(1.0, float(np.nanmax(np.abs(values)))):
+            if not scale > 1e-12 * max(1.0, float(np.nanmax(np.abs(values)))):
                 continue
             known, rest = np.isfinite(rest), np.nan_to_num(rest / scale)
             products += [rest[lag:] @ rest[:-lag] for lag in lags]
@@ -63,7 +63,7 @@ def panel_seasons(panel: Panel, spec: CalendarSpec) -> tuple[int, ...]:
     if not candidates:
         return ()
     slots = [panel.slots(series) for series in range(min(SERIES, len(panel)))]
-    dense = [np.where(panel.observed[own], panel.values[own].astype(np.float64), np.nan)[-SLOTS:] for own in slots]
+    dense = [np.where(panel.observed[own], panel.values[own], np.nan)[-SLOTS:] for own in slots]
     return confirm_seasons(candidates, dense)
 
 
