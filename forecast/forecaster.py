@@ -100,7 +100,7 @@ class Forecaster(NestedParams, BaseEstimator):
     budget, steps, plan, members, jobs, seed, device : how long, how often and where
     warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
     layout, time, id, target, freq, aggregate, season, known, past, static, holidays, date_format, timezone, dst,
-    on_duplicate, max_missing, strict : how a table becomes series
+    on_duplicate, max_missing, missing, strict : how a table becomes series
 
     All are the settings of the command line under the same names, with the same defaults and bounds.
 
@@ -158,6 +158,7 @@ class Forecaster(NestedParams, BaseEstimator):
         dst: Literal["earlier", "later", "error"] = "error",
         on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error",
         max_missing: float = 0.5,
+        missing: Literal["zero", "unknown"] = "unknown",
         strict: bool = False,
     ) -> None:
         self.model = model
@@ -200,6 +201,7 @@ class Forecaster(NestedParams, BaseEstimator):
         self.dst = dst
         self.on_duplicate = on_duplicate
         self.max_missing = max_missing
+        self.missing = missing
         self.strict = strict
 
     def fit(
@@ -361,12 +363,15 @@ class Forecaster(NestedParams, BaseEstimator):
         later = build_panel(_table(X), config.table, ahead=0)
         actual = np.full((len(history), config.horizon), np.nan)
         rank = {one: i for i, one in enumerate(history.ids)}
+        if config.table.missing == "zero":  # the series have begun, whatever their first row in X is
+            after = np.arange(config.horizon) < (later.origins.max() - history.origins)[:, None]
+            actual[after] = 0.0
         for i, one in enumerate(later.ids):
             if one in rank:
                 own = later.slots(i)
                 step = later.starts[i] + np.arange(own.stop - own.start) - history.origins[rank[one]] - 1
-                used = later.observed[own] & (step >= 0) & (step < config.horizon)
-                actual[rank[one], step[used]] = later.values[own][used]
+                used = (step >= 0) & (step < config.horizon)
+                actual[rank[one], step[used]] = np.where(later.observed[own], later.values[own], np.nan)[used]
         if not np.isfinite(actual).any():
             raise BadData(f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}")
         series = np.flatnonzero(~np.isin(history.status, SKIPPED))

@@ -112,6 +112,10 @@ class TableSettings(Knobs):
     max_missing: float = Field(
         0.5, ge=0, le=1, description="a series with a larger share of missing targets is skipped"
     )
+    missing: Literal["zero", "unknown"] = Field(
+        "unknown",
+        description="what absent rows mean: unknown values, or zeros from a series' first row to the table's last time",
+    )
     strict: bool = Field(False, description="treat a 10x move in level as an error")
 
 

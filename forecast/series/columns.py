@@ -81,6 +81,36 @@ def covariates(
     return Covariates(series, positions, values)
 
 
+def place_values(
+    found: list[Covariates],
+    columns: int,
+    offsets: Integers,
+    starts: Integers,
+    sizes: Integers,
+    lengths: Integers | None = None,
+) -> NDArray[np.float64]:
+    """Covariates by slot [slots, columns]; after `lengths` slots of a series, where given, none."""
+    result = np.full((int(offsets[-1]), columns), np.nan)
+    if not columns:
+        return result
+    for part in found:
+        usable = sizes if lengths is None else lengths
+        if part.series is None:
+            positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)  # [slots]
+            rank = np.minimum(np.searchsorted(part.positions, positions), len(part.positions) - 1)
+            inside = (part.positions[rank] == positions) & (positions < np.repeat(starts + usable, sizes))
+            values = np.where(inside[:, None], part.values[rank], np.nan)
+            result = np.where(np.isnan(values), result, values)
+            continue
+        step = part.positions - starts[part.series]
+        inside = (step >= 0) & (step < usable[part.series])
+        slot = (offsets[part.series] + step)[inside]
+        for column in range(columns):
+            given = ~np.isnan(part.values[inside, column])
+            result[slot[given], column] = part.values[inside, column][given]
+    return result
+
+
 def _refuse_contradictions(
     table: Table, schema: Schema, series: Integers | None, instants: Integers, values: NDArray[np.float64]
 ) -> None:
