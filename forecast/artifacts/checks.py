@@ -143,6 +143,8 @@ def read_history(arrays: Arrays, config: "Config") -> Panel:
     for name in ("values", "spread"):
         if not (np.abs(arrays[name]) <= LARGEST).all():
             raise ValueError(f"history '{name}' must be finite, and no larger than {LARGEST:.0e}")
+    if np.isnan(arrays["lowest"]).any():
+        raise ValueError("history 'lowest' cannot be NaN")
     if (arrays["spread"] < 0).any():
         raise ValueError("history 'spread' cannot lie below 0")
     for part, names in (("known", config.table.known), ("past", config.table.past), ("static", config.table.static)):
@@ -161,6 +163,7 @@ def read_history(arrays: Arrays, config: "Config") -> Panel:
         past=arrays["past"],
         static=arrays["static"],
         spread=arrays["spread"],
+        lowest=arrays["lowest"],
     )
     _check_spans(panel, config)
     _check_times(panel, config)
@@ -196,6 +199,7 @@ def _check_shapes(arrays: Arrays, config: "Config", count: int) -> None:
         "values": ((slots,), np.float64),
         "observed": ((slots,), np.bool_),
         "spread": ((slots,), np.float32),
+        "lowest": ((count,), np.float64),
         "known": ((slots, len(config.table.known)), np.float64),
         "past": ((slots, len(config.table.past)), np.float64),
         "static": ((count, len(config.table.static)), np.float64),

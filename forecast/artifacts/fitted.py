@@ -122,6 +122,7 @@ def to_contents(fitted: Fitted) -> Contents:
         "past": panel.past,
         "static": panel.static,
         "spread": panel.own_spread(),
+        "lowest": panel.smallest(),
         "ids": np.frombuffer(json.dumps([panel.ids, panel.status], ensure_ascii=False).encode(), np.uint8).copy(),
     }
     return Contents(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from forecast.artifacts.older import load_scaler, widened
+from forecast.artifacts.older import load_scaler, migrated
 from forecast.artifacts.plain import dump_json, load_json
 from forecast.errors import ArtifactRefused, ForecastError, Unavailable
 
@@ -123,7 +123,7 @@ def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) ->
         config=part("config.json", load_json),
         weights=part("model.safetensors", _load_weights),
         scaler=part(scaler, load_scaler if number == 1 else load_json),
-        history=widened(history) if number == 1 else history,
+        history=migrated(history) if number == 1 else history,
         calibration=optional("calibration.safetensors"),
         base=optional("base.safetensors"),
     )

@@ -56,9 +56,10 @@ def _check_opcodes(data: bytes) -> int:
     return steps
 
 
-def widened(history: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """The history with its numbers in double precision, as newer formats hold them."""
-    return {
+def migrated(history: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """The history as newer formats hold it: in double precision, and with the smallest values, which are unknown."""
+    unknown = np.full(history["starts"].shape if "starts" in history else 0, -np.inf)
+    return {"lowest": unknown} | {
         name: array.astype(np.float64) if name in _WIDENED and array.dtype == np.float32 else array
         for name, array in history.items()
     }

@@ -36,6 +36,7 @@ class Panel:
     status : one word per series: ok, constant, short; or ended, missing: no forecast
     spread : [slots], of the transformed values, kept where the panel is only the tail of what was read; see
         `own_spread`
+    lowest : [series], smallest value that was seen elsewhere too: by the fit, or before the tail of what was read
     """
 
     ids: tuple[tuple[str, ...], ...]
@@ -50,6 +51,7 @@ class Panel:
     static: Numbers
     status: tuple[str, ...] = field(default=())
     spread: Floats | None = None
+    lowest: Numbers | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -74,6 +76,15 @@ class Panel:
         rank = np.where(self.observed, np.arange(len(self.observed)) - np.repeat(self.offsets[:-1], sizes), -1)
         return self.lengths - 1 - np.maximum.reduceat(rank, self.offsets[:-1])
 
+    def smallest(self) -> Numbers:
+        """[series], the smallest value of the whole past of each series; infinite where none was observed."""
+        seen = np.minimum.reduceat(np.where(self.observed, self.values, np.inf), self.offsets[:-1])
+        return seen if self.lowest is None else np.minimum(seen, self.lowest)
+
+    def floor(self) -> Numbers:
+        """[series], what a forecast cannot be below: 0 where no value of the past is below 0, else minus infinity."""
+        return np.where(self.smallest() >= 0, 0.0, -np.inf)
+
     def select(self, series: Integers) -> "Panel":
         """The panel of some of the series, given as ascending indices."""
         sizes = np.diff(self.offsets)[series]
@@ -95,6 +106,7 @@ class Panel:
             static=self.static[series],
             status=tuple(self.status[i] for i in series) if self.status else (),
             spread=None if self.spread is None else self.spread[take],
+            lowest=None if self.lowest is None else self.lowest[series],
         )
 
     def tail(self, steps: int) -> "Panel":
@@ -113,6 +125,7 @@ class Panel:
             known=self.known[take],
             past=self.past[take],
             spread=self.own_spread()[take],
+            lowest=self.smallest(),
         )
 
     def until(self, origin: int | Integers) -> "Panel":
@@ -196,4 +209,5 @@ def stacked(panels: list[Panel]) -> Panel:
         static=joined("static"),
         status=tuple(word for one in panels for word in one.status),
         spread=None if first.spread is None else joined("spread"),
+        lowest=None if first.lowest is None else joined("lowest"),
     )
