@@ -337,7 +337,7 @@ class Forecaster(NestedParams, BaseEstimator):
         columns = ["forecast", *interval_columns(output.levels)]
         shown = quantiles if factors is None else widened(quantiles, factors)
         free, floor = free_numbers(shown, config.levels, output), panel.floor()[series]
-        say_raised(int(raised(free, output, floor).sum()), len(series))
+        say_raised(int(raised(free, output, floor).sum()), len(series), "; --min -inf turns this off")
         numbers = bounded(free, output, floor)
         calendar = calendar_of(config.table)
         positions = panel.origins[series][:, None] + 1 + np.arange(horizon)

@@ -94,12 +94,8 @@ def raised(numbers: NDArray[np.float64], output: OutputSettings, floor: NDArray[
     return np.asarray((numbers < floor[:, None, None]).any((1, 2)) & (output.min is None))
 
 
-def say_raised(count: int, of: int) -> None:
-    """Say of how many series forecasts were raised to 0."""
+def say_raised(count: int, of: int, cure: str = "") -> None:
+    """Say of how many series forecasts were raised to 0, and how to prevent it, where that is possible."""
     if count:
-        log.info(
-            "the forecasts of %d of %d series are bounded at 0, since no value of their past is below 0; "
-            "--min -inf turns this off",
-            count,
-            of,
-        )
+        text = "the forecasts of %d of %d series are bounded at 0, since no value of their past is below 0%s"
+        log.info(text, count, of, cure)

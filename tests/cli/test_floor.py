@@ -95,6 +95,7 @@ def test_backtest_measures_bounded_forecasts(forecast: Run, tmp_path: Path, capl
     assert lowest(found) == 0
     assert lowest(found, "heat") < -5
     assert caplog.text.count("bounded at 0") == 1
+    assert "--min" not in caplog.text  # which a backtest does not take
     frozen = model.fit(frame).backtest(frame, windows=2, frozen=True).forecasts
     assert lowest(frozen) == 0
     assert lowest(frozen, "heat") < -5
