@@ -44,14 +44,15 @@ def main(store: str, table: str, output: str, origins: Sequence[int]) -> None:
 
 def forecast_from(forecaster: "Forecaster", table: "Table", origins: Sequence[int]) -> Values:
     """Points and intervals from each origin, [origins, series, horizon, columns]; the one place that knows how."""
-    from forecast.evaluation.quantiles import output_numbers
+    from forecast.evaluation.quantiles import bounded, free_numbers
     from forecast.settings import OutputSettings
 
     panel = forecaster._panel(table, None, None)
     series = np.tile(panel.order, len(origins))
     position = np.repeat(np.asarray(origins, np.int64), len(panel.order))
     quantiles = forecaster.engine_.quantiles(panel, series, position)  # [windows, horizon, levels]
-    numbers = output_numbers(quantiles, forecaster.fitted_.config.levels, OutputSettings())
+    output = OutputSettings()
+    numbers = bounded(free_numbers(quantiles, forecaster.fitted_.config.levels, output), output)
     return numbers.reshape(len(origins), len(panel.order), *numbers.shape[1:])
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from forecast.series.covariates import Statistics, fit_statistics
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.schema import Schema
 from forecast.series.spans import choose_lags, choose_lookback, most_lookback
-from forecast.series.transforms import fit_power, undo_power
+from forecast.series.transforms import fit_power, transformed, undo_power
 from forecast.settings import TrainSettings
 from forecast.training.devices import memory, pick_device, threads
 from forecast.training.fitting import Fitter
@@ -201,6 +201,7 @@ def _put_together(
     say_few_scores(mixture.calibration.windows, COMMON)
     used_members = [number for group in mixture.networks for number in groups[group]]
     seen = [plan.members[number].lookback + max(lags, default=0) for number in used_members]
+    spread = transformed(panel, ready.power).spread
     until = panel.starts.copy()
     until[ready.kept] += ready.fitter.spans.train_end
     return Fitted(
@@ -227,7 +228,7 @@ def _put_together(
             panel.values, panel.observed, panel.offsets, schema.season[0] if schema.season else 1
         ),
         mixture=mixture,
-        history=panel.tail(max(mixture.memory, lookback, *seen)),
+        history=replace(panel, spread=spread).tail(max(mixture.memory, lookback, *seen)),
         weights=[_arrays(trained[i].weights) for i in used_members],
         base=Base([_arrays(trained[i].base) for i in used_members], until),
     )

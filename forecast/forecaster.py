@@ -24,7 +24,7 @@ from forecast.evaluation.baselines import BASELINES
 from forecast.evaluation.calibration import widened
 from forecast.evaluation.metrics import mase
 from forecast.evaluation.origins import choose_origins
-from forecast.evaluation.quantiles import LEVELS, output_numbers
+from forecast.evaluation.quantiles import LEVELS, bounded, free_numbers, raised, say_raised
 from forecast.evaluation.references import Fit, Predict
 from forecast.evaluation.tables import REFERENCE
 from forecast.parameters import NestedParams
@@ -77,7 +77,8 @@ class Forecasts:
     skipped : series that get no forecast, with the reason: ``{("store 7",): "missing"}``
     panel : what was forecast from
     series : [series], those of the panel that get a forecast, in the order of the frame
-    quantiles : [series, horizon, levels], before any factor
+    quantiles : [series, horizon, levels], before any factor and bound
+    floor : [series], what no number of the frame is below
     """
 
     frame: pd.DataFrame
@@ -85,6 +86,7 @@ class Forecasts:
     panel: Panel
     series: NDArray[np.int64]
     quantiles: NDArray[np.float64]
+    floor: NDArray[np.float64]
 
 
 class Forecaster(NestedParams, BaseEstimator):
@@ -100,7 +102,7 @@ class Forecaster(NestedParams, BaseEstimator):
     budget, steps, plan, members, jobs, seed, device : how long, how often and where
     warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
     layout, time, id, target, freq, aggregate, season, known, past, static, holidays, date_format, timezone, dst,
-    on_duplicate, max_missing, strict : how a table becomes series
+    on_duplicate, max_missing, missing, strict : how a table becomes series
 
     All are the settings of the command line under the same names, with the same defaults and bounds.
 
@@ -158,6 +160,7 @@ class Forecaster(NestedParams, BaseEstimator):
         dst: Literal["earlier", "later", "error"] = "error",
         on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error",
         max_missing: float = 0.5,
+        missing: Literal["zero", "unknown"] = "unknown",
         strict: bool = False,
     ) -> None:
         self.model = model
@@ -200,6 +203,7 @@ class Forecaster(NestedParams, BaseEstimator):
         self.dst = dst
         self.on_duplicate = on_duplicate
         self.max_missing = max_missing
+        self.missing = missing
         self.strict = strict
 
     def fit(
@@ -270,6 +274,7 @@ class Forecaster(NestedParams, BaseEstimator):
         horizon: int | None = None,
         levels: float | tuple[float, ...] = (80.0, 95.0),
         explain: bool = False,
+        min: float | None = None,
     ) -> pd.DataFrame:
         """Forecast what comes after the series seen at fit, or after those of another table, by the frozen model.
 
@@ -281,6 +286,7 @@ class Forecaster(NestedParams, BaseEstimator):
         horizon : fewer steps than at fit
         levels : intervals in percent, 50 to 99
         explain : add the columns model and status
+        min : lower bound of every number; by default 0 for a series without a value below 0, ``-inf`` for none
 
         Returns
         -------
@@ -293,7 +299,7 @@ class Forecaster(NestedParams, BaseEstimator):
         UsageError, BadData
             As `fit` does; and if values known in advance are missing for the horizon.
         """
-        output = OutputSettings.check({"levels": levels, "explain": explain})
+        output = OutputSettings.check({"levels": levels, "explain": explain, "min": min})
         return self.forecast(X, future=future, origin=origin, horizon=horizon, output=output).frame
 
     def forecast(
@@ -330,7 +336,9 @@ class Forecaster(NestedParams, BaseEstimator):
             )
         columns = ["forecast", *interval_columns(output.levels)]
         shown = quantiles if factors is None else widened(quantiles, factors)
-        numbers = output_numbers(shown, config.levels, output)
+        free, floor = free_numbers(shown, config.levels, output), panel.floor()[series]
+        say_raised(int(raised(free, output, floor).sum()), len(series), "; --min -inf turns this off")
+        numbers = bounded(free, output, floor)
         calendar = calendar_of(config.table)
         positions = panel.origins[series][:, None] + 1 + np.arange(horizon)
         times = format_positions(config.table, calendar, positions.ravel())
@@ -347,7 +355,8 @@ class Forecaster(NestedParams, BaseEstimator):
         skipped = {panel.ids[i]: str(words[i]) for i in np.flatnonzero(np.isin(words, SKIPPED))}
         gone = set(fitted.history.ids) - set(panel.ids)
         skipped |= dict.fromkeys(sorted(gone), "gone")
-        return Forecasts(frame, skipped, panel, series, quantiles)
+        lower = floor if output.min is None else np.full(len(series), output.min)
+        return Forecasts(frame, skipped, panel, series, quantiles, lower)
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE of the forecasts over the rows of `X` after the end of the fit; higher is better.
@@ -361,18 +370,21 @@ class Forecaster(NestedParams, BaseEstimator):
         later = build_panel(_table(X), config.table, ahead=0)
         actual = np.full((len(history), config.horizon), np.nan)
         rank = {one: i for i, one in enumerate(history.ids)}
+        if config.table.missing == "zero":  # the series have begun, whatever their first row in X is
+            after = np.arange(config.horizon) < (later.origins.max() - history.origins)[:, None]
+            actual[after] = 0.0
         for i, one in enumerate(later.ids):
             if one in rank:
                 own = later.slots(i)
                 step = later.starts[i] + np.arange(own.stop - own.start) - history.origins[rank[one]] - 1
-                used = later.observed[own] & (step >= 0) & (step < config.horizon)
-                actual[rank[one], step[used]] = later.values[own][used]
+                used = (step >= 0) & (step < config.horizon)
+                actual[rank[one], step[used]] = np.where(later.observed[own], later.values[own], np.nan)[used]
         if not np.isfinite(actual).any():
             raise BadData(f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}")
         series = np.flatnonzero(~np.isin(history.status, SKIPPED))
         with_known = add_future(history, _table(X), config.table) if config.table.known else history
         quantiles = self.engine_.quantiles(with_known, series)
-        point = quantiles[..., config.levels.index(0.5)]
+        point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
         return -float(mase(actual[series], point, fitted.seasonal_error[series]))
 
     def backtest(
@@ -600,6 +612,8 @@ class Forecaster(NestedParams, BaseEstimator):
         later = None if future is None else _table(future)
         panel = build_panel(table, schema, ahead=config.horizon, future=later, origin=origin, lookback=config.lookback)
         fitted = self.fitted_
+        lowest = np.concatenate([[np.inf], fitted.history.smallest()])[numbers_in(fitted.history.ids, panel.ids)]
+        panel = replace(panel, lowest=lowest)
         return compare(panel, fitted.history.ids, fitted.level, table.name, config.lookback, self.strict)
 
     def _after(self, panel: Panel) -> NDArray[np.float64]:

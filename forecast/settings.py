@@ -1,5 +1,6 @@
 """Every shared knob, declared once: default, bounds, choices and help stand on one field."""
 
+import math
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -114,6 +115,10 @@ class TableSettings(Knobs):
     max_missing: float = Field(
         0.5, ge=0, le=1, description="a series with a larger share of missing targets is skipped"
     )
+    missing: Literal["zero", "unknown"] = Field(
+        "unknown",
+        description="what absent rows mean: unknown values, or zeros from a series' first row to the table's last time",
+    )
     strict: bool = Field(False, description="treat a 10x move in level as an error")
 
 
@@ -213,7 +218,11 @@ class OutputSettings(Knobs):
 
     levels: Levels = Field((80.0, 95.0), description="interval levels in percent, 50 to 99, comma-separated")
     point: Literal["median", "mean"] = Field("median", description="what the column forecast holds")
-    min: float | None = Field(None, description="lower bound of every number put out")
+    min: float | None = Field(
+        None,
+        description="lower bound of every number put out, -inf for none; default 0 for a series without values below 0",
+        allow_inf_nan=True,
+    )
     max: float | None = Field(None, description="upper bound of every number put out")
     joint: bool = Field(False, description="widen the intervals so that the share of whole paths inside is as stated")
     integer: bool = Field(False, description="round every number put out to a whole one")
@@ -224,6 +233,8 @@ class OutputSettings(Knobs):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
+        if self.min is not None and not self.min < math.inf:  # NaN too
+            raise ValueError(f"min {self.min:g}: a lower bound is a number, or -inf for none")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min:g} lies above max {self.max:g}")
         return self

@@ -317,8 +317,6 @@ def test_names_of_columns_of_the_forecasts_are_refused_as_ids_and_times() -> Non
 def test_whole_numbers_too_large_for_an_integer_are_put_out_all_the_same(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "forecast.forecaster.output_numbers", lambda quantiles, have, output: quantiles[..., :5] * 0 + 1e25
-    )
+    monkeypatch.setattr("forecast.forecaster.bounded", lambda numbers, output, floor: numbers * 0 + 1e25)
     found = Forecaster.load(str(store)).forecast(output=OutputSettings(integer=True)).frame
     assert set(found["forecast"]) == {1e25}

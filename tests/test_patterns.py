@@ -51,9 +51,9 @@ def values_of(shape: str, step: str, seasons: float, series: int) -> np.ndarray:
     steps = round(seasons * season) + horizon
     ramp = draw.uniform(0.2, 2, (series, 1)) * draw.choice([-1, 1], (series, 1)) * np.arange(steps)
     if shape == "ramp":
-        return 100 + ramp
+        return 2_000 + ramp  # a series that never was negative stays at zero or above
     if shape == "ramp and season":
-        return ramp + repeated("profile", season, steps, series, draw)
+        return 2_000 + ramp + repeated("profile", season, steps, series, draw)
     if shape == "two seasons":
         steps = round(seasons * 168) + horizon
         return repeated("profile", 24, steps, series, draw) + repeated("wave", 168, steps, series, draw)

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.artifacts.format import Arrays, check_plain
+from forecast.artifacts.format import Arrays
+from forecast.artifacts.plain import check_plain
 from forecast.evaluation.calibration import Calibration
 from forecast.models import model_knobs, model_names
 from forecast.selection.mixture import CHOSEN, Mixture, baseline_labelled
 from forecast.selection.names import AUTO, is_baseline
 from forecast.series.building import calendar_of, format_positions
+from forecast.series.cells import LARGEST
 from forecast.series.covariates import Statistics
 from forecast.series.panel import Panel
 from forecast.series.spans import most_lookback
@@ -139,8 +141,10 @@ def read_history(arrays: Arrays, config: "Config") -> Panel:
     if sorted(arrays["order"].tolist()) != list(range(len(ids))):
         raise ValueError("history order must name each series once")
     for name in ("values", "spread"):
-        if not np.isfinite(arrays[name]).all():
-            raise ValueError(f"history '{name}' must be finite")
+        if not (np.abs(arrays[name]) <= LARGEST).all():
+            raise ValueError(f"history '{name}' must be finite, and no larger than {LARGEST:.0e}")
+    if np.isnan(arrays["lowest"]).any():
+        raise ValueError("history 'lowest' cannot be NaN")
     if (arrays["spread"] < 0).any():
         raise ValueError("history 'spread' cannot lie below 0")
     for part, names in (("known", config.table.known), ("past", config.table.past), ("static", config.table.static)):
@@ -159,6 +163,7 @@ def read_history(arrays: Arrays, config: "Config") -> Panel:
         past=arrays["past"],
         static=arrays["static"],
         spread=arrays["spread"],
+        lowest=arrays["lowest"],
     )
     _check_spans(panel, config)
     _check_times(panel, config)
@@ -191,12 +196,13 @@ def _check_shapes(arrays: Arrays, config: "Config", count: int) -> None:
         "order": ((count,), np.int64),
         "offsets": ((count + 1,), np.int64),
         "starts": ((count,), np.int64),
-        "values": ((slots,), np.float32),
+        "values": ((slots,), np.float64),
         "observed": ((slots,), np.bool_),
         "spread": ((slots,), np.float32),
-        "known": ((slots, len(config.table.known)), np.float32),
-        "past": ((slots, len(config.table.past)), np.float32),
-        "static": ((count, len(config.table.static)), np.float32),
+        "lowest": ((count,), np.float64),
+        "known": ((slots, len(config.table.known)), np.float64),
+        "past": ((slots, len(config.table.past)), np.float64),
+        "static": ((count, len(config.table.static)), np.float64),
     }
     if arrays.keys() != {*shapes, "ids"}:
         raise ValueError("history does not hold the arrays that it must")
@@ -205,9 +211,9 @@ def _check_shapes(arrays: Arrays, config: "Config", count: int) -> None:
             raise ValueError(f"history '{name}' is {arrays[name].dtype} of shape {arrays[name].shape}, not of {shape}")
 
 
-def _check_covariate(values: NDArray[np.float32], categories: tuple[str, ...] | None, name: str) -> None:
-    if np.isinf(values).any():
-        raise ValueError(f"history of column '{name[:80]}' holds infinity")
+def _check_covariate(values: NDArray[np.float64], categories: tuple[str, ...] | None, name: str) -> None:
+    if (np.abs(values) > LARGEST).any():
+        raise ValueError(f"history of column '{name[:80]}' holds infinity, or numbers above {LARGEST:.0e}")
     if categories is not None:
         codes = values[~np.isnan(values)]
         if ((codes < 0) | (codes > len(categories)) | (codes != np.floor(codes))).any():

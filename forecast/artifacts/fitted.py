@@ -17,7 +17,8 @@ from forecast.artifacts.checks import (
     read_mixture,
     read_statistics,
 )
-from forecast.artifacts.format import Arrays, Contents, load_json
+from forecast.artifacts.format import Arrays, Contents
+from forecast.artifacts.plain import load_json
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, ForecastError, NoInput, Unavailable, UsageError
 from forecast.selection.mixture import Mixture
@@ -121,6 +122,7 @@ def to_contents(fitted: Fitted) -> Contents:
         "past": panel.past,
         "static": panel.static,
         "spread": panel.own_spread(),
+        "lowest": panel.smallest(),
         "ids": np.frombuffer(json.dumps([panel.ids, panel.status], ensure_ascii=False).encode(), np.uint8).copy(),
     }
     return Contents(

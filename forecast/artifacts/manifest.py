@@ -10,11 +10,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from forecast.artifacts.format import LIMITS, MANIFEST, combined_hash, dump_json, load_json, parse_strictly
+from forecast.artifacts.format import FORMAT, LIMITS, MANIFEST, combined_hash, parse_strictly
+from forecast.artifacts.plain import dump_json, load_json
 from forecast.errors import ArtifactRefused
 
-FORMAT = 1
-NEEDS = ">=0.1"  # the forecast versions that read this format
+NEEDS = ">=0.2"  # the forecast versions that read this format
 
 _PACKAGES = ("forecast", "joblib", "numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "torch")
 _STAMP = "%Y%m%dT%H%M%S.%fZ"

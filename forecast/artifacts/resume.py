@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from forecast.artifacts.files import open_folder, read_file, refused, remove
-from forecast.artifacts.format import dump_arrays, dump_json, load_arrays, load_json, parse_strictly
+from forecast.artifacts.format import dump_arrays, load_arrays, parse_strictly
+from forecast.artifacts.plain import dump_json, load_json
 from forecast.durable import TEMPORARY, make_directory, replace_file
 from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, StorageFailure
 from forecast.series.panel import Panel

@@ -162,7 +162,7 @@ class Store:
                     if hashlib.sha256(data).hexdigest() != entry.sha256:
                         raise refused(shown, f"differs from its checksum in {MANIFEST}")
                     files[name] = data
-        return decode(files, where=f"{self.path / version}{os.sep}"), _info(manifest), digest
+        return decode(files, f"{self.path / version}{os.sep}", manifest.format), _info(manifest), digest
 
     def _manifest(self, store: Folder, version: str) -> tuple[Manifest, str]:
         """The manifest of a version and the sha256 of its bytes."""

@@ -81,6 +81,7 @@ def _live_schema(artifact: str) -> "Schema | None":
 
     store = Store(artifact)
     try:
+        # an older version lacks what is newer, and means its default
         return None if store.empty else Schema.model_validate(store.load()[0].config.get("table"))
     except (ForecastError, ValueError):
         return None

@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from forecast.evaluation.origins import cut
-from forecast.evaluation.quantiles import output_numbers
+from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
 from forecast.evaluation.references import Fit, baseline_fit
 from forecast.evaluation.tables import REFERENCE, Judged, forecasts_table, in_sample_errors, measure_tables
 from forecast.series.panel import Integers, Panel
@@ -117,10 +117,13 @@ def backtest(
     size = (len(panel), len(origins), panel.ahead)
     actual = _laid_out(found.actual, found.series, found.origin, size)
     numbers, fits, predicts = {}, dict.fromkeys(models, 0.0), dict.fromkeys(models, 0.0)
-    output, said = OutputSettings(levels=intervals), set()
+    output, said, floor = OutputSettings(levels=intervals), set(), found.panel.floor()
+    low = np.zeros(len(panel), bool)
     for done, ((name, places), result) in enumerate(zip(tasks, run, strict=True), start=1):
         rows = np.isin(found.origin, places)
-        one = output_numbers(result.quantiles, levels, output)
+        free = free_numbers(result.quantiles, levels, output)
+        one = bounded(free, output, floor[rows])
+        low[found.series[rows]] |= raised(free, output, floor[rows])
         if name not in numbers:
             numbers[name] = np.full((*size, one.shape[-1]), np.nan)
         numbers[name][found.series[rows], found.origin[rows]] = one
@@ -132,6 +135,7 @@ def backtest(
             said.add((name, message))
         if on_fold is not None:
             on_fold(Fold(done, len(tasks), name))
+    say_raised(int(low.sum()), len(panel))
     scale, squared = in_sample_errors(panel, origins[0], season)
     judged = Judged(panel, schema, actual, numbers, intervals, scale, squared)
     overall, by_series, by_step = measure_tables(judged)

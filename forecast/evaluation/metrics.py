@@ -6,8 +6,6 @@ NaN does not count; a forecast that is NaN where there is an actual value makes 
 or what a measure is divided by is zero, it is NaN.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,11 +21,7 @@ MEASURES = ("mase", "rmsse", "mae", "rmse", "smape", "wape", "wql")
 
 
 def error_units(
-    values: NDArray[np.floating[Any]],
-    observed: NDArray[np.bool_],
-    offsets: NDArray[np.int64],
-    season: int,
-    power: int = 1,
+    values: Values, observed: NDArray[np.bool_], offsets: NDArray[np.int64], season: int, power: int = 1
 ) -> Values:
     """Unit of scaled errors of each series: the in-sample error of the seasonal naive forecast.
 
@@ -49,10 +43,9 @@ def error_units(
     def mean(numbers: Values) -> Values:
         return _totals(np.where(observed, numbers, 0.0), offsets) / count
 
-    plain = values.astype(np.float64)
-    deviation = mean(np.abs(plain - np.repeat(mean(plain), sizes)) ** power)
+    deviation = mean(np.abs(values - np.repeat(mean(values), sizes)) ** power)
     unit = seasonal_errors(values, observed, offsets, season, power)
-    for other in (seasonal_errors(values, observed, offsets, 1, power), mean(np.abs(plain) ** power)):
+    for other in (seasonal_errors(values, observed, offsets, 1, power), mean(np.abs(values) ** power)):
         unit = np.where(unit > ROUNDING**power * deviation, unit, other)
     return np.where(unit > 0, unit, np.nan)
 
@@ -64,11 +57,7 @@ def _totals(numbers: Values, offsets: NDArray[np.int64]) -> Values:
 
 
 def seasonal_errors(
-    values: NDArray[np.floating[Any]],
-    observed: NDArray[np.bool_],
-    offsets: NDArray[np.int64],
-    season: int,
-    power: int = 1,
+    values: Values, observed: NDArray[np.bool_], offsets: NDArray[np.int64], season: int, power: int = 1
 ) -> Values:
     """In-sample mean absolute error of repeating the value one season back.
 
@@ -87,7 +76,7 @@ def seasonal_errors(
     now = np.flatnonzero((place >= season) & observed)
     now = now[observed[now - season]]
     series = np.searchsorted(offsets, now, side="right") - 1
-    moved = np.abs(values[now].astype(np.float64) - values[now - season].astype(np.float64)) ** power
+    moved = np.abs(values[now] - values[now - season]) ** power
     count = np.bincount(series, minlength=len(offsets) - 1)
     total = np.bincount(series, moved, minlength=len(offsets) - 1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)

@@ -77,4 +77,4 @@ def cut(panel: Panel, origins: Integers) -> Cut:
     inside = step < panel.lengths[series, None]
     slot = panel.offsets[series, None] + np.where(inside, step, 0)
     actual = np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
-    return Cut(stacked([panel.until(origin) for origin in origins]), series, which, actual.astype(np.float64))
+    return Cut(stacked([panel.until(origin) for origin in origins]), series, which, actual)

@@ -1,5 +1,6 @@
 """From the quantiles a network gives to the point and the intervals a user asked for."""
 
+import logging
 from statistics import NormalDist
 
 import numpy as np
@@ -7,8 +8,11 @@ from numpy.typing import NDArray
 
 from forecast.settings import OutputSettings
 
+log = logging.getLogger("forecast")
+
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
 """Quantile levels that a forecaster is trained on."""
+WHOLE = 2.0**53  # up to here float64 holds every whole number
 
 
 def interval_levels(level: float) -> tuple[float, float]:
@@ -51,24 +55,47 @@ def mean_of(quantiles: NDArray[np.float64], levels: tuple[float, ...]) -> NDArra
     return np.asarray(quantiles @ widths)
 
 
-def rounded(values: NDArray[np.float64], digits: int = 7) -> NDArray[np.float64]:
-    """Round to significant digits, the ones float32 holds; monotone, so that order is kept."""
+def rounded(values: NDArray[np.float64], digits: int = 7, decimals: int = 4) -> NDArray[np.float64]:
+    """Round to significant digits, those of float32, or to decimals, whichever is finer; order is kept.
+
+    Large numbers keep their decimals: a count or an amount of money that a forecast repeats comes out as it was read.
+    """
     with np.errstate(divide="ignore"):
         size = np.where(values == 0, 0.0, np.floor(np.log10(np.abs(values))))
-    places = np.clip(digits - 1 - size, -300, 300)
-    small = np.round(values * 10.0**places) / 10.0**places
-    large = np.round(values / 10.0**-places) * 10.0**-places
-    return np.asarray(np.where(places > 0, small, large) + 0.0)
+    places = np.clip(digits - 1 - size, decimals, 300)
+    short = np.round(np.where(np.abs(values) < WHOLE / 10.0**decimals, values, 0.0) * 10.0**places) / 10.0**places
+    # a larger number has hardly more decimals than these, and would lose digits when it is multiplied
+    return np.asarray(np.where(np.abs(values) < WHOLE / 10.0**decimals, short, values) + 0.0)
 
 
-def output_numbers(
+def free_numbers(
     quantiles: NDArray[np.float64], have: tuple[float, ...], output: OutputSettings
 ) -> NDArray[np.float64]:
-    """The numbers of the output, [series, horizon, 1 + 2 * levels], bounded, rounded, intervals around the point."""
+    """The point and the ends of the intervals around it, [series, horizon, 1 + 2 * levels], before any bound."""
     want = tuple(level for interval in output.levels for level in interval_levels(interval))
     point = mean_of(quantiles, have) if output.point == "mean" else quantiles[..., have.index(0.5)]
     bounds = at_levels(quantiles, have, want) if want else quantiles[..., :0]
     bounds[..., 0::2] = np.minimum(bounds[..., 0::2], point[..., None])
     bounds[..., 1::2] = np.maximum(bounds[..., 1::2], point[..., None])
-    numbers = np.clip(np.concatenate([point[..., None], bounds], -1), output.min, output.max)
+    return np.concatenate([point[..., None], bounds], -1)
+
+
+def bounded(
+    numbers: NDArray[np.float64], output: OutputSettings, floor: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
+    """Numbers of the output within their bounds, and rounded; the order is kept, so that intervals stay nested."""
+    lower = output.min if output.min is not None or floor is None else floor[:, None, None]
+    numbers = np.clip(numbers, lower, output.max)
     return np.round(numbers) + 0.0 if output.integer else rounded(numbers)
+
+
+def raised(numbers: NDArray[np.float64], output: OutputSettings, floor: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """[series], whether `floor` raises a number of a series."""
+    return np.asarray((numbers < floor[:, None, None]).any((1, 2)) & (output.min is None))
+
+
+def say_raised(count: int, of: int, cure: str = "") -> None:
+    """Say of how many series forecasts were raised to 0, and how to prevent it, where that is possible."""
+    if count:
+        text = "the forecasts of %d of %d series are bounded at 0, since no value of their past is below 0%s"
+        log.info(text, count, of, cure)

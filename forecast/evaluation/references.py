@@ -84,4 +84,4 @@ def _side_by_side(panel: Panel, part: slice, span: int) -> tuple[Values, NDArray
     inside = back >= -lengths[:, None]
     slot = np.where(inside, ends[:, None] + back, 0)
     observed = inside & panel.observed[slot]
-    return np.where(observed, panel.values[slot].astype(np.float64), 0.0), observed
+    return np.where(observed, panel.values[slot], 0.0), observed

@@ -192,7 +192,7 @@ def _judged(
     inside = (place_of >= 0) & (place_of < panel.lengths[:, None])
     slot = panel.offsets[:-1, None] + np.where(inside, place_of, 0)
     seen = inside & panel.observed[slot] & np.isfinite(laid[:, 0, :, 0])
-    actual = np.where(seen, panel.values[slot].astype(np.float64), np.nan)[:, None]
+    actual = np.where(seen, panel.values[slot], np.nan)[:, None]
     naive, begun = np.full(laid.shape, np.nan), origin >= panel.starts
     if begun.any():
         past = panel.until(origin)

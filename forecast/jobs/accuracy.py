@@ -55,7 +55,7 @@ def match(kept: Kept, panel: Panel, schema: Schema) -> Matched:
         day = np.array([f"{instant:012d}" for instant in found.instant.tolist()], np.str_)
     else:
         day = (wall_clock(found.instant, schema.time_format.zone) // DAY).astype("datetime64[D]").astype(np.str_)
-    return Matched(found, panel.values[slot[came]].astype(np.float64), day)
+    return Matched(found, panel.values[slot[came]], day)
 
 
 def by_day(matched: Matched) -> list[DayScore]:

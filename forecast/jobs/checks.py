@@ -174,7 +174,7 @@ def _changes(panel: Panel, season: int) -> tuple[NDArray[np.float64], NDArray[np
     step = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], sizes)
     later = np.flatnonzero((step >= season) & panel.observed)
     later = later[panel.observed[later - season]]
-    change = panel.values[later].astype(np.float64) - panel.values[later - season]
+    change = panel.values[later] - panel.values[later - season]
     return change, series[later], (panel.starts[series] + step)[later]
 
 

@@ -340,6 +340,9 @@ class _Run:
         factors = factors_by_level(record.intervals, fitted.config.levels)
         middle = found.quantiles[..., fitted.config.levels.index(0.5), None]
         written = middle + (found.quantiles - middle) * factors
+        # the lower ends stay free, else an interval that has grown down to its bound could never shrink again
+        upper = slice(fitted.config.levels.index(0.5), None)
+        written[..., upper] = np.maximum(written[..., upper], found.floor[:, None, None])
         kept = to_keep(
             found.panel, fitted.config.table, found.series, written, fitted.config.levels, units[numbers], record.as_of
         )

@@ -62,7 +62,7 @@ class Network(RecurrentModel):
         told = self._tell(states, steps, lags, batch)
         density, share = told.log_density(values), mask * batch.weight[:, None]
         past, ahead = (
-            -(density[:, part] * share[:, part]).sum() / share[:, part].sum().clamp(min=1e-6)
+            -(density[:, part] * share[:, part]).sum() / share[:, part].sum().clamp(min=torch.finfo(share.dtype).tiny)
             for part in (slice(self.shape.lookback), slice(self.shape.lookback, None))
         )
         return 0.5 * (past + ahead) if self.training else ahead
@@ -142,7 +142,8 @@ class Network(RecurrentModel):
     def _tell(self, states: Tensor, steps: Tensor, lags: Tensor, batch: Batch) -> Likelihood:
         raw = self.head(self.drop(states))
         center = raw[..., 0] + self.direct(steps)[..., 0] + lags @ self.gate
-        return self.likelihood.of(center, raw[..., 1:], batch.location, batch.scale)
+        location, scale = batch.location.to(center.dtype), batch.scale.to(center.dtype)
+        return self.likelihood.of(center, raw[..., 1:], location, scale)
 
     def _lags(self, batch: Batch) -> Tensor:
         """Earlier values at the same place in the season, [batch, lookback + horizon, repeats + far seasons].

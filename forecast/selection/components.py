@@ -57,7 +57,7 @@ def baseline_points(panel: Panel, places: Places, baseline: Baseline, horizon: i
         place = end[:, None] + np.arange(-memory, 0)  # [windows, memory]
         slot = panel.offsets[one][:, None] + np.maximum(place, 0)
         observed = (place >= 0) & panel.observed[slot]
-        past = np.where(observed, panel.values[slot], 0.0).astype(np.float64)
+        past = np.where(observed, panel.values[slot], 0.0)
         parts.append(forecast_baseline(baseline.name, past, observed, horizon, baseline.season))
     return np.concatenate(parts)
 
@@ -68,7 +68,7 @@ def actual_of(panel: Panel, places: Places, horizon: int) -> tuple[Numbers, NDAr
     ahead = position[:, None] + np.arange(horizon)
     inside = ahead < panel.lengths[series][:, None]
     slot = panel.offsets[series][:, None] + np.where(inside, ahead, 0)
-    return panel.values[slot].astype(np.float64), inside & panel.observed[slot]
+    return panel.values[slot], inside & panel.observed[slot]
 
 
 def past_places(panel: Panel, season: int) -> Places:

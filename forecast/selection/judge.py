@@ -42,7 +42,7 @@ class Judge:
     def of(cls, inputs: Inputs, places: Places, power: float, metric: Metric) -> Self:
         """A judge of windows of a panel."""
         panel = inputs.panel
-        plain = undo_power(panel.values.astype(np.float64), power).astype(np.float32)
+        plain = undo_power(panel.values, power)
         season = inputs.lags[0] if inputs.lags else 1
         unit = error_units(plain, panel.observed, panel.offsets, season, 2 if metric == "rmsse" else 1)
         return cls(places, *actual_of(panel, places, inputs.horizon), unit[places[0]], power, metric)

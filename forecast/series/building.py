@@ -10,20 +10,21 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, Unavailable
 from forecast.series.calendar import Calendar
-from forecast.series.columns import Covariates, covariates, static_values
+from forecast.series.columns import covariates, place_values, static_values
 from forecast.series.frequency import infer_calendar, show
 from forecast.series.grid import Grid, fill
 from forecast.series.naming import series_name, series_names
 from forecast.series.observations import Observations, observe, repeats
-from forecast.series.panel import SKIPPED, Integers, Panel
+from forecast.series.panel import SKIPPED, Flags, Integers, Panel
 from forecast.series.schema import Schema
+from forecast.series.sparse import say_sparse
 from forecast.series.stamps import format_times
 from forecast.series.table import Table
 from forecast.series.zones import distinct
 
 logger = logging.getLogger("forecast")
 
-LARGEST = 250_000_000  # cells of values and covariates: about 2 GB with what training adds
+LARGEST = 250_000_000  # cells of values and covariates: about 4 GB with what training adds
 NAMED = 3
 
 
@@ -74,11 +75,8 @@ def build_panel(
         )
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
-    values = np.zeros(offsets[-1], np.float32)
-    observed = np.zeros(offsets[-1], bool)
-    values[slot], observed[slot] = grid.values.astype(np.float32) + np.float32(0), True  # turns -0.0 into 0.0
-    status = _status(grid, schema)
-    _say(table, cells, grid, schema)
+    values, observed = np.zeros(offsets[-1]), _zeros_at(grid, offsets, sizes, lengths)
+    values[slot], observed[slot] = grid.values + 0.0, True  # turns -0.0 into 0.0
     found = [covariates(table, schema, cells, calendar, schema.known)]
     if future is not None:
         found.append(covariates(future, schema, cells, calendar, schema.known, future=True))
@@ -91,12 +89,16 @@ def build_panel(
         ahead=ahead,
         values=values,
         observed=observed,
-        known=_place(found, len(schema.known), offsets, grid.first, sizes),
-        past=_place(past, len(schema.past), offsets, grid.first, sizes, lengths),
+        known=place_values(found, len(schema.known), offsets, grid.first, sizes),
+        past=place_values(past, len(schema.past), offsets, grid.first, sizes, lengths),
         static=static_values(table, schema, cells),
-        status=status,
     )
-    return panel if lookback is None else judge(panel, schema, lookback, table.name)
+    _say(table, panel, schema)
+    panel = replace(panel, status=_status(panel, schema))
+    if lookback is not None:
+        return judge(panel, schema, lookback, table.name)
+    say_sparse(table.name, grid, schema)
+    return panel
 
 
 def judge(panel: Panel, schema: Schema, lookback: int, name: str) -> Panel:
@@ -122,16 +124,9 @@ def judge_again(panel: Panel, schema: Schema, lookback: int, name: str) -> Panel
     BadData
         If no series is left to forecast.
     """
-    first = panel.offsets[:-1]
-    counts = np.add.reduceat(panel.observed, first, dtype=np.int64)
-    spans = np.maximum(panel.lengths - panel.silent(), 1)
-    lowest = np.minimum.reduceat(np.where(panel.observed, panel.values, np.inf), first)
-    highest = np.maximum.reduceat(np.where(panel.observed, panel.values, -np.inf), first)
-    words = np.full(len(panel), "ok", object)
-    words[panel.lengths < lookback] = "short"
-    words[(lowest == highest) & (counts > 1)] = "constant"
-    words[panel.silent() > lookback] = "ended"
-    words[(counts == 0) | ((spans - counts) / spans > schema.max_missing)] = "missing"
+    words = np.array(_status(panel, schema), object)
+    words[(words == "ok") & (panel.lengths < lookback)] = "short"
+    words[(words != "missing") & (panel.silent() > lookback)] = "ended"
     if np.isin(words, SKIPPED).all():
         raise BadData(f"{name}: at the oldest origin no series is left to forecast; pass fewer --windows")
     return replace(panel, status=tuple(words.tolist()))
@@ -142,7 +137,7 @@ def add_future(panel: Panel, future: Table, schema: Schema) -> Panel:
     none = np.zeros(0, np.int64)
     cells = Observations(panel.ids, panel.order, none, none, np.zeros(0), none, none)
     found = covariates(future, schema, cells, calendar_of(schema), schema.known, future=True)
-    given = _place([found], len(schema.known), panel.offsets, panel.starts, np.diff(panel.offsets))
+    given = place_values([found], len(schema.known), panel.offsets, panel.starts, np.diff(panel.offsets))
     return replace(panel, known=np.where(np.isnan(given), panel.known, given))
 
 
@@ -258,33 +253,42 @@ def _frequency_of(unique: Integers, schema: Schema) -> str | None:
         return None
 
 
-def _status(grid: Grid, schema: Schema) -> tuple[str, ...]:
+def _zeros_at(grid: Grid, offsets: Integers, sizes: Integers, lengths: Integers) -> Flags:
+    """[slots], where the absence of a row means zero: in the past of such a series, where it has no blank cell."""
+    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
+    zeros = np.repeat(grid.zeros, sizes) & (place < np.repeat(lengths, sizes))
+    step = grid.blank_positions - grid.first[grid.blank_series]
+    inside = (step >= 0) & (step < lengths[grid.blank_series])
+    zeros[(offsets[grid.blank_series] + step)[inside]] = False
+    return zeros
+
+
+def _spans(panel: Panel) -> tuple[Integers, Integers]:
+    """[series], slots from the first to the last observed value, 1 where there is none; and observed values."""
+    counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
+    return np.maximum(panel.lengths - panel.silent(), 1), counts
+
+
+def _status(panel: Panel, schema: Schema) -> tuple[str, ...]:
     """One word for each series, the gravest that holds."""
-    spans = grid.last - grid.first + 1
-    filled = np.maximum(grid.counts, 1)
-    missing = (grid.counts == 0) | ((spans - grid.counts) / spans > schema.max_missing)
-    starts = np.minimum(np.cumsum(grid.counts) - grid.counts, len(grid.values) - 1)
-    lowest, highest = np.zeros(len(spans)), np.zeros(len(spans))
-    seen = grid.counts > 0
-    lowest[seen] = np.minimum.reduceat(grid.values, starts[seen])
-    highest[seen] = np.maximum.reduceat(grid.values, starts[seen])
-    constant = (lowest == highest) & (filled > 1)
-    words = np.full(len(spans), "ok", object)
-    words[constant] = "constant"
-    words[missing] = "missing"
+    first, (spans, counts) = panel.offsets[:-1], _spans(panel)
+    lowest = np.minimum.reduceat(np.where(panel.observed, panel.values, np.inf), first)
+    highest = np.maximum.reduceat(np.where(panel.observed, panel.values, -np.inf), first)
+    words = np.full(len(panel), "ok", object)
+    words[(lowest == highest) & (counts > 1)] = "constant"
+    words[(counts == 0) | ((spans - counts) / spans > schema.max_missing)] = "missing"
     return tuple(words.tolist())
 
 
-def _say(table: Table, cells: Observations, grid: Grid, schema: Schema) -> None:
+def _say(table: Table, panel: Panel, schema: Schema) -> None:
     """Warn of gaps."""
-    spans = grid.last - grid.first + 1
-    gaps = np.where(grid.counts > 0, spans - grid.counts, 0)
+    spans, counts = _spans(panel)
+    gaps = np.where(counts > 0, spans - counts, 0)
     if gaps.any():
         series = int(np.argmax(gaps > 0))
-        own = grid.positions[grid.series == series]
-        place = int(own[np.argmax(np.diff(own) > 1)]) + 1
+        place = int(panel.starts[series] + np.argmin(panel.observed[panel.slots(series)]))
         shown = show(int(calendar_of(schema).times(np.array([place]))[0]), schema.time_format)
-        name = series_name(cells.ids[series])
+        name = series_name(panel.ids[series])
         logger.warning(
             "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked.",
             table.name,
@@ -310,35 +314,6 @@ def _say_words(ids: tuple[tuple[str, ...], ...], words: NDArray[np.object_], sch
     if np.isin(words, SKIPPED).all():
         raise BadData(
             f"{name}: no series is left to forecast: each misses more than {schema.max_missing:.0%} of its "
-            "values or ended long ago; pass a higher --max-missing, or a coarser --freq with --aggregate"
+            "values or ended long ago; pass a higher --max-missing, a coarser --freq with --aggregate, or "
+            "--missing zero if absent rows mean zero"
         )
-
-
-def _place(
-    found: list[Covariates],
-    columns: int,
-    offsets: Integers,
-    starts: Integers,
-    sizes: Integers,
-    lengths: Integers | None = None,
-) -> NDArray[np.float32]:
-    """Covariates by slot [slots, columns]; after `lengths` slots of a series, where given, none."""
-    result = np.full((int(offsets[-1]), columns), np.nan, np.float32)
-    if not columns:
-        return result
-    for part in found:
-        usable = sizes if lengths is None else lengths
-        if part.series is None:
-            positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)  # [slots]
-            rank = np.minimum(np.searchsorted(part.positions, positions), len(part.positions) - 1)
-            inside = (part.positions[rank] == positions) & (positions < np.repeat(starts + usable, sizes))
-            values = np.where(inside[:, None], part.values[rank], np.nan)
-            result = np.where(np.isnan(values), result, values)
-            continue
-        step = part.positions - starts[part.series]
-        inside = (step >= 0) & (step < usable[part.series])
-        slot = (offsets[part.series] + step)[inside]
-        for column in range(columns):
-            given = ~np.isnan(part.values[inside, column])
-            result[slot[given], column] = part.values[inside, column][given]
-    return result

@@ -33,7 +33,7 @@ class Covariates:
 
     series: Integers | None
     positions: Integers
-    values: NDArray[np.float32]
+    values: NDArray[np.float64]
 
 
 def covariates(
@@ -53,7 +53,7 @@ def covariates(
         If a column or a value cannot be read.
     """
     if not columns:
-        return Covariates(None, np.zeros(1, np.int64), np.zeros((1, 0), np.float32))
+        return Covariates(None, np.zeros(1, np.int64), np.zeros((1, 0)))
     if not future:
         series = cells.series if schema.layout == "long" and any(schema.ids) else None
         instants = cells.row_instants
@@ -79,7 +79,37 @@ def covariates(
         # the last of several rows holds, as for rows of one series
         positions, last = np.unique(positions[::-1], return_index=True)
         values = values[::-1][last]
-    return Covariates(series, positions, values.astype(np.float32))
+    return Covariates(series, positions, values)
+
+
+def place_values(
+    found: list[Covariates],
+    columns: int,
+    offsets: Integers,
+    starts: Integers,
+    sizes: Integers,
+    lengths: Integers | None = None,
+) -> NDArray[np.float64]:
+    """Covariates by slot [slots, columns]; after `lengths` slots of a series, where given, none."""
+    result = np.full((int(offsets[-1]), columns), np.nan)
+    if not columns:
+        return result
+    for part in found:
+        usable = sizes if lengths is None else lengths
+        if part.series is None:
+            positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)  # [slots]
+            rank = np.minimum(np.searchsorted(part.positions, positions), len(part.positions) - 1)
+            inside = (part.positions[rank] == positions) & (positions < np.repeat(starts + usable, sizes))
+            values = np.where(inside[:, None], part.values[rank], np.nan)
+            result = np.where(np.isnan(values), result, values)
+            continue
+        step = part.positions - starts[part.series]
+        inside = (step >= 0) & (step < usable[part.series])
+        slot = (offsets[part.series] + step)[inside]
+        for column in range(columns):
+            given = ~np.isnan(part.values[inside, column])
+            result[slot[given], column] = part.values[inside, column][given]
+    return result
 
 
 def _refuse_contradictions(
@@ -99,7 +129,7 @@ def _refuse_contradictions(
         )
 
 
-def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[np.float32]:
+def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[np.float64]:
     """Columns that are fixed for each series: [series, columns].
 
     Raises
@@ -107,12 +137,12 @@ def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[
     BadData
         If a column has two values in one series.
     """
-    result = np.full((len(cells.ids), len(schema.static)), np.nan, np.float32)
+    result = np.full((len(cells.ids), len(schema.static)), np.nan)
     for place, column in enumerate(schema.static):
         values = column_values(table, column, schema)
         rows = np.flatnonzero(~np.isnan(values))
         result[cells.series[rows[::-1]], place] = values[rows[::-1]]  # the first one of a series stays
-        wrong = rows[values[rows].astype(np.float32) != result[cells.series[rows], place]]
+        wrong = rows[values[rows] != result[cells.series[rows], place]]
         if len(wrong):
             name = series_name(cells.ids[int(cells.series[wrong[0]])])
             raise BadData(

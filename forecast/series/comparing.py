@@ -26,7 +26,7 @@ Ids = tuple[tuple[str, ...], ...]
 
 def mean_level(panel: Panel) -> NDArray[np.float64]:
     """Mean absolute observed value of each series, 0 where there is none, [series]."""
-    total = np.add.reduceat(np.abs(panel.values).astype(np.float64) * panel.observed, panel.offsets[:-1])
+    total = np.add.reduceat(np.abs(panel.values) * panel.observed, panel.offsets[:-1])
     return np.asarray(total / np.maximum(np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64), 1))
 
 

@@ -5,9 +5,11 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from forecast.series.calendar import Calendar
-from forecast.series.panel import Floats, Panel
+from forecast.series.panel import Floats, Numbers, Panel
 from forecast.series.schema import Schema
 from forecast.series.windows import Columns
+
+NOISE = 1e-12  # a deviation below this share of the mean is rounding
 
 
 class Statistics(BaseModel):
@@ -26,7 +28,7 @@ def fit_statistics(panel: Panel, schema: Schema, before: NDArray[np.int64]) -> S
     place = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], sizes)
     used = place < np.repeat(before, sizes)
 
-    def of(values: Floats, names: tuple[str, ...]) -> tuple[tuple[float, float], ...]:
+    def of(values: Numbers, names: tuple[str, ...]) -> tuple[tuple[float, float], ...]:
         return tuple(
             (0.0, 1.0) if name in schema.categories else _mean_and_deviation(values[:, i])
             for i, name in enumerate(names)
@@ -69,20 +71,19 @@ def numeric_count(names: tuple[str, ...], schema: Schema) -> int:
 
 
 def _split(
-    values: Floats, names: tuple[str, ...], schema: Schema, statistics: tuple[tuple[float, float], ...]
+    values: Numbers, names: tuple[str, ...], schema: Schema, statistics: tuple[tuple[float, float], ...]
 ) -> tuple[Floats, NDArray[np.int64]]:
     coded = np.array([name in schema.categories for name in names], dtype=bool)
-    mean = np.array([m for m, _ in statistics], dtype=np.float32)
-    deviation = np.array([d for _, d in statistics], dtype=np.float32)
+    mean, deviation = np.array(statistics, np.float64).reshape(-1, 2).T
     numbers = (values[:, ~coded] - mean[~coded]) / deviation[~coded]
     codes = np.nan_to_num(values[:, coded]).astype(np.int64)
     # far outside of what fit saw, a number would throw the network anywhere
     return np.clip(np.nan_to_num(numbers), -10, 10).astype(np.float32), codes
 
 
-def _mean_and_deviation(values: Floats) -> tuple[float, float]:
-    seen = values[np.isfinite(values)].astype(np.float64)
+def _mean_and_deviation(values: Numbers) -> tuple[float, float]:
+    seen = values[np.isfinite(values)]
     if not len(seen):
         return 0.0, 1.0
     deviation = float(seen.std())
-    return float(seen.mean()), deviation if deviation > 1e-6 * max(1.0, abs(float(seen.mean()))) else 1.0
+    return float(seen.mean()), deviation if deviation > NOISE * max(1.0, abs(float(seen.mean()))) else 1.0

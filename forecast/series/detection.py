@@ -161,6 +161,8 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
             raise UsageError(f"{flag}: a table with one series a row (--layout rows) has no such columns")
     if settings.freq not in (None, "1"):
         raise UsageError(f"--freq {settings.freq}: a table with one series a row (--layout rows) has only steps")
+    if settings.missing == "zero":
+        raise UsageError("--missing zero: a table with one series a row (--layout rows) has no absent rows")
     columns = [str(column) for column in table.frame.columns]
     if len(columns) < 2:
         raise BadData(f"{table.name}: --layout rows needs an id column and a column for each step")
@@ -172,6 +174,7 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
         time_format=TimeFormat(kind="integer"),
         on_duplicate=settings.on_duplicate,
         max_missing=settings.max_missing,
+        missing=settings.missing,
     )
 
 
@@ -258,19 +261,13 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         dst=settings.dst,
         on_duplicate=settings.on_duplicate,
         max_missing=settings.max_missing,
+        missing=settings.missing,
     )
 
 
 def _season(table: Table, schema: Schema) -> tuple[int, ...]:
     """The seasons that the data show, looked for in the first series."""
     grid = fill(table, observe(table, schema), schema, calendar_of(schema))
-    ends = np.cumsum(grid.counts)
-    dense = []
-    for start, end in zip((ends - grid.counts)[:SERIES], ends[:SERIES], strict=True):
-        if end > start:
-            positions = grid.positions[start:end]
-            recent = positions > positions[-1] - SLOTS
-            values = np.full(min(int(positions[-1] - positions[0]) + 1, SLOTS), np.nan)
-            values[positions[recent] - positions[-1] - 1] = grid.values[start:end][recent]
-            dense.append(values)
-    return shown_seasons(schema.calendar, dense)
+    return shown_seasons(
+        schema.calendar, [grid.recent(int(one), SLOTS) for one in np.flatnonzero(grid.counts[:SERIES])]
+    )

@@ -7,11 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, UsageError
+from forecast.series.aggregation import aggregated, keys_of
 from forecast.series.calendar import Calendar
 from forecast.series.cells import LARGEST
-from forecast.series.frequency import infer_calendar, show
+from forecast.series.frequency import show
 from forecast.series.naming import series_name
-from forecast.series.observations import Observations, combine
+from forecast.series.observations import Observations, Rows, combine
 from forecast.series.panel import Flags, Integers
 from forecast.series.schema import Schema
 from forecast.series.stamps import parse_instant
@@ -21,7 +22,6 @@ from forecast.series.zones import distinct
 logger = logging.getLogger("forecast")
 
 OTHERS, FAR = 4, 10  # a time is lonely where it is this many times the span of this many others away from them
-MOST_STEPS = 10_000_000  # of a finer grid that are counted
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,34 @@ class Grid:
     Attributes
     ----------
     series, positions, values : [observed], ascending by series, then position; no slot twice
-    first, last : [series], position of the first and last observed value; the origin where there is none
+    blank_series, blank_positions : [blanks], slots that have rows, but no value
+    first : [series], position of the first slot; the origin where there is no value
     origins : [series], position of the last past slot
     counts : [series], observed values
+    zeros : [series], whether slots without rows hold zeros
     """
 
     series: Integers
     positions: Integers
     values: NDArray[np.float64]
+    blank_series: Integers
+    blank_positions: Integers
     first: Integers
-    last: Integers
     origins: Integers
     counts: Integers
+    zeros: Flags
+
+    def recent(self, series: int, most: int) -> NDArray[np.float64]:
+        """The newest values of a series, at most `most`, up to the last one that is known; NaN where missing."""
+        own = slice(*(self.counts[: series + 1].sum() - [self.counts[series], 0]))
+        positions, values = self.positions[own], self.values[own]
+        blank = self.blank_positions[self.blank_series == series]
+        end = self.origins[series] if self.zeros[series] else positions[-1] if len(positions) else -1
+        first = int(max(self.first[series], end - most + 1))
+        dense = np.full(max(int(end) - first + 1, 0), 0.0 if self.zeros[series] else np.nan)
+        dense[blank[(blank >= first) & (blank <= end)] - first] = np.nan
+        dense[positions[positions >= first] - first] = values[positions >= first]
+        return dense
 
 
 def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, origin: str | None = None) -> Grid:
@@ -55,46 +71,69 @@ def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, 
     UsageError
         If `origin` is no time, or lies before all values.
     """
+    rows = Rows(cells.series, cells.instants, cells.values)
     use = np.isfinite(cells.values)
     if not use.any():
         raise BadData(f"{table.name}: no series has a value; the target is blank in every row")
+    last = None
     if origin is not None:
-        last = parse_instant(origin, schema.time_format)
-        newest = int(cells.instants[use].max())
-        use &= cells.instants <= last
-        if not use.any():
-            first = show(int(cells.instants.min()), schema.time_format)
-            raise UsageError(f"--origin {origin}: lies before all values of {table.name}, which start at {first}")
-        if last > newest:
-            end = show(newest, schema.time_format)
-            logger.warning("%s: ends at %s, before --origin %s; forecasts start after its end", table.name, end, origin)
-    series, instants, values = cells.series[use], cells.instants[use], cells.values[use]
+        last = _cut_at(table, cells, use, schema, origin)
+        rows, use = rows.select(cells.instants <= last), use[cells.instants <= last]
+    seen, blank = rows.select(use), rows.select(~use)
     if schema.on_duplicate != "error":
-        keys, times = _keys(series, instants)
-        keys, values = combine(keys, values, schema.on_duplicate)
-        series, instants = keys // len(times), times[keys % len(times)]
-    positions = calendar.positions(instants)
-    _refuse_outlier(table, cells, instants, positions, schema)
+        keys, times = keys_of(seen.series, seen.instants)
+        keys, values = combine(keys, seen.values, schema.on_duplicate)
+        seen = Rows(keys // len(times), times[keys % len(times)], values)
+    positions = calendar.positions(seen.instants)
+    _refuse_outlier(table, cells, seen.instants, positions, schema)
     if schema.aggregate is not None:
-        whole = _whole_periods(table, series, instants, positions, schema, calendar)
-        order = np.argsort(instants[whole], kind="stable")
-        series, positions, values = series[whole][order], positions[whole][order], values[whole][order]
-    keys, places = _keys(series, positions)
-    keys, values = combine(keys, values, schema.aggregate or "first")
+        seen = aggregated(table, seen, blank, schema, calendar)
+        positions = seen.instants
+    keys, places = keys_of(seen.series, positions)
+    keys, values = combine(keys, seen.values, "first")
     series, positions = keys // len(places), places[keys % len(places)]
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
-    seen, ends = counts > 0, np.cumsum(counts)
-    final = np.full(len(counts), positions.max())
-    starts, lasts = final.copy(), final.copy()
-    starts[seen], lasts[seen] = positions[(ends - counts)[seen]], positions[ends[seen] - 1]
-    return Grid(series, positions, values, starts, lasts, lasts if schema.layout == "rows" else final, counts)
+    present, ends = counts > 0, np.cumsum(counts)
+    end = int(positions.max())
+    if last is not None and schema.missing == "zero" and schema.aggregate is None:
+        end = max(end, int(calendar.positions(np.array([last]))[0]))  # the table goes on, so nothing was there
+    final = np.full(len(counts), end)
+    first, lasts = final.copy(), final.copy()
+    first[present], lasts[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
+    empty = calendar.positions(blank.instants)
+    inside = empty <= end
+    blank_series, empty = blank.series[inside], empty[inside]
+    zeros = np.zeros(len(counts), bool)
+    if schema.missing == "zero" and schema.layout != "rows":
+        zeros = present.copy()
+        if schema.layout == "long":  # in a wide table a blank cell is no row of its series
+            zeros[blank_series] = True
+            np.minimum.at(first, blank_series, empty)
+    return Grid(
+        series=series,
+        positions=positions,
+        values=values,
+        blank_series=blank_series,
+        blank_positions=empty,
+        first=first,
+        origins=lasts if schema.layout == "rows" else final,
+        counts=counts,
+        zeros=zeros,
+    )
 
 
-def _keys(series: Integers, times: Integers) -> tuple[Integers, Integers]:
-    """One number for each series and time, ascending by both, and the different times that it counts."""
-    unique = distinct(times)
-    return series * len(unique) + np.searchsorted(unique, times), unique
+def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origin: str) -> int:
+    """The instant after which nothing is used."""
+    last = parse_instant(origin, schema.time_format)
+    newest = int(cells.instants[use].max())
+    if not (use & (cells.instants <= last)).any():
+        first = show(int(cells.instants.min()), schema.time_format)
+        raise UsageError(f"--origin {origin}: lies before all values of {table.name}, which start at {first}")
+    if last > newest:
+        end = show(newest, schema.time_format)
+        logger.warning("%s: ends at %s, before --origin %s; forecasts start after its end", table.name, end, origin)
+    return min(last, newest)
 
 
 def _refuse_outlier(table: Table, cells: Observations, instants: Integers, positions: Integers, schema: Schema) -> None:
@@ -123,51 +162,4 @@ def _refuse_overflow(
         raise BadData(
             f"{table.name}: the sum of the rows of {name or 'the series'} at {show(int(times[0]), schema.time_format)} "
             f"is too large ({values[first]:.1e}); numbers up to {LARGEST:.0e} can be forecast: use a larger unit"
-        )
-
-
-def _whole_periods(
-    table: Table, series: Integers, instants: Integers, positions: Integers, schema: Schema, calendar: Calendar
-) -> Flags:
-    """[cells], whether they lie in a period that the table covers to its end (and for a sum from its start)."""
-    unique = distinct(instants)
-    fine: Calendar | None = None  # of irregular times
-    try:
-        spec = infer_calendar(instants, series, None, schema.time_format, name=table.name)
-        fine = Calendar(spec, schema.time_format.zone)
-        ends = fine.positions(unique[[0, -1]])
-        before, after = fine.times(ends[:1] - 1), fine.times(ends[1:] + 1)
-    except BadData:
-        step = int(np.median(np.diff(unique))) if len(unique) > 1 else 0
-        before, after = unique[:1] - step, unique[-1:] + step
-    low, high = int(positions.min()), int(positions.max())
-    whole = np.ones(len(positions), bool)
-    for position, beyond, word in ((low, before, "first"), (high, after, "last")):
-        if int(calendar.positions(beyond)[0]) != position or (word == "first" and schema.aggregate != "sum"):
-            continue
-        whole &= positions != position
-        logger.warning(
-            "%s: the %s period of %s is not complete; it is left out.", table.name, word, schema.calendar.name
-        )
-    if schema.aggregate == "sum" and fine is not None and ends[1] - ends[0] < MOST_STEPS:
-        steps = calendar.positions(fine.times(np.arange(ends[0], ends[1] + 1)))
-        _say_partial_sums(table, series[whole], positions[whole], steps, schema.calendar.name)
-    if not whole.any():
-        raise BadData(f"{table.name}: no period of --freq {schema.calendar.name} is complete; pass a finer --freq")
-    return whole
-
-
-def _say_partial_sums(table: Table, series: Integers, positions: Integers, steps: Integers, name: str) -> None:
-    """Warn of sums over fewer values than their period has steps; `steps` holds the period of each step."""
-    keys, places = _keys(series, positions)
-    found, counts = np.unique(keys, return_counts=True)
-    expected = np.bincount(steps - steps[0])[places[found % len(places)] - steps[0]]
-    partial = counts < expected
-    if partial.any():
-        logger.warning(
-            "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0.",
-            table.name,
-            partial.sum(),
-            len(found),
-            name,
         )

@@ -43,6 +43,24 @@ class Observations:
     row_instants: Integers
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Values by series and time.
+
+    Attributes
+    ----------
+    series, instants, values : [rows], index into the ids, time, value
+    """
+
+    series: Integers
+    instants: Integers
+    values: Numbers
+
+    def select(self, rows: Flags | Integers) -> "Rows":
+        """Some of the rows."""
+        return Rows(self.series[rows], self.instants[rows], self.values[rows])
+
+
 def observe(table: Table, schema: Schema) -> Observations:
     """Read the ids, times and targets of a table.
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Numbers = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
@@ -33,7 +34,9 @@ class Panel:
     past : [slots, past columns], NaN where blank; NaN in the future slots
     static : [series, static columns], NaN where blank
     status : one word per series: ok, constant, short; or ended, missing: no forecast
-    spread : [slots], kept where the panel is only the tail of what was read; see `own_spread`
+    spread : [slots], of the transformed values, kept where the panel is only the tail of what was read; see
+        `own_spread`
+    lowest : [series], smallest value that was seen elsewhere too: by the fit, or before the tail of what was read
     """
 
     ids: tuple[tuple[str, ...], ...]
@@ -41,13 +44,14 @@ class Panel:
     offsets: Integers
     starts: Integers
     ahead: int
-    values: Floats
+    values: Numbers
     observed: Flags
-    known: Floats
-    past: Floats
-    static: Floats
+    known: Numbers
+    past: Numbers
+    static: Numbers
     status: tuple[str, ...] = field(default=())
     spread: Floats | None = None
+    lowest: Numbers | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -72,6 +76,15 @@ class Panel:
         rank = np.where(self.observed, np.arange(len(self.observed)) - np.repeat(self.offsets[:-1], sizes), -1)
         return self.lengths - 1 - np.maximum.reduceat(rank, self.offsets[:-1])
 
+    def smallest(self) -> Numbers:
+        """[series], the smallest value of the whole past of each series; infinite where none was observed."""
+        seen = np.minimum.reduceat(np.where(self.observed, self.values, np.inf), self.offsets[:-1])
+        return seen if self.lowest is None else np.minimum(seen, self.lowest)
+
+    def floor(self) -> Numbers:
+        """[series], what a forecast cannot be below: 0 where no value of the past is below 0, else minus infinity."""
+        return np.where(self.smallest() >= 0, 0.0, -np.inf)
+
     def select(self, series: Integers) -> "Panel":
         """The panel of some of the series, given as ascending indices."""
         sizes = np.diff(self.offsets)[series]
@@ -93,6 +106,7 @@ class Panel:
             static=self.static[series],
             status=tuple(self.status[i] for i in series) if self.status else (),
             spread=None if self.spread is None else self.spread[take],
+            lowest=None if self.lowest is None else self.lowest[series],
         )
 
     def tail(self, steps: int) -> "Panel":
@@ -111,6 +125,7 @@ class Panel:
             known=self.known[take],
             past=self.past[take],
             spread=self.own_spread()[take],
+            lowest=self.smallest(),
         )
 
     def until(self, origin: int | Integers) -> "Panel":
@@ -134,10 +149,10 @@ class Panel:
         return replace(
             begun,
             offsets=offsets,
-            values=np.where(over, np.float32(0), begun.values[take]),
+            values=np.where(over, 0.0, begun.values[take]),
             observed=begun.observed[take] & ~over,
             known=begun.known[take],
-            past=np.where(over[:, None], np.float32(np.nan), begun.past[take]),
+            past=np.where(over[:, None], np.nan, begun.past[take]),
             spread=None if begun.spread is None else begun.spread[newest],
         )
 
@@ -151,15 +166,15 @@ class Panel:
         slot = np.where(seen, np.arange(len(seen)), len(seen))
         first = np.minimum.reduceat(slot, self.offsets[:-1]) if len(seen) else slot
         base = np.where(first < len(seen), self.values[np.minimum(first, len(seen) - 1)], 0.0)
-        moved = np.where(seen, self.values - np.repeat(base, sizes).astype(np.float64), 0.0)
+        moved = np.where(seen, self.values - np.repeat(base, sizes), 0.0)
         # cumulative sums over all series at once keep their digits only when every series has size 1
         size = np.maximum.reduceat(np.abs(moved), self.offsets[:-1]) if len(seen) else np.zeros(0)
         unit = np.repeat(np.where(size > 0, size, 1.0), sizes)
         moved /= unit
 
-        def running(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        def running(values: Numbers) -> Numbers:
             total = np.concatenate([[0.0], np.cumsum(values)])
-            sums: NDArray[np.float64] = total[1:] - total[start]
+            sums: Numbers = total[1:] - total[start]
             return sums
 
         count = np.maximum(running(seen.astype(np.float64)), 1.0)
@@ -194,4 +209,5 @@ def stacked(panels: list[Panel]) -> Panel:
         static=joined("static"),
         status=tuple(word for one in panels for word in one.status),
         spread=None if first.spread is None else joined("spread"),
+        lowest=None if first.lowest is None else joined("lowest"),
     )

@@ -43,7 +43,7 @@ def scale_windows(values: Tensor, mask: Tensor, spread: Tensor, scaling: Scaling
         scale = torch.maximum((high - low) / 1.349, 0.1 * deviation)  # 1.349: the range of a unit normal
     else:
         location, scale = mean, deviation
-    own = spread[:, None]
+    own = spread[:, None].to(values.dtype)
     flat = deviation <= FLAT * own
     scale = torch.where(flat & (scale <= FLAT * own), own, scale)
     still = (own <= 0) | (scale <= 0) | ~mask.any(1, keepdim=True)

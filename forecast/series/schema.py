@@ -79,6 +79,7 @@ class Schema(BaseModel):
     dst: Literal["earlier", "later", "error"] = "error"
     on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error"
     max_missing: float = 0.5
+    missing: Literal["zero", "unknown"] = "unknown"
 
     def knobs(self) -> dict[str, Any]:
         """Table settings that read a table as this schema says."""
@@ -96,7 +97,10 @@ class Schema(BaseModel):
         )
         target = (self.target,) if self.target is not None else () if self.all_columns else self.series
         return {
-            **{name: getattr(self, name) for name in (*same, "timezone", "dst", "on_duplicate", "max_missing")},
+            **{
+                name: getattr(self, name)
+                for name in (*same, "timezone", "dst", "on_duplicate", "max_missing", "missing")
+            },
             "id": self.ids if self.layout == "long" else (),
             "target": target,
         }

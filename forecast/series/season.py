@@ -15,7 +15,8 @@ LEAST = 0.1  # weaker repetition is no help to a forecast
 LONG = 100  # a slow wander looks like a season so long, unless it comes three times
 ALIKE = 0.95  # a period that is not usual for the frequency must repeat so well; none of 3,000 random walks does
 COMMON, OTHERS = 0.1, 3  # share of the series that must show such a period, and periods of that kind at most
-ROUNDING = 1e-9  # of the size of values
+ROUNDING = 1e-9  # of a likeness, which is 1 for an exact repeat
+FLAT = 1e-12  # share of the size of values: what varies by less is constant
 SERIES, SLOTS = 200, 20_000  # as much of the data as is looked at
 
 
@@ -50,7 +51,7 @@ def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers]) -> t
             for shorter in confirmed:
                 rest = rest - _phase_means(rest, shorter)
             scale = np.sqrt(np.nanmean(rest**2)) if np.isfinite(rest).any() else 0.0
-            if not scale > 1e-9 * max(1.0, float(np.nanmax(np.abs(values)))):
+            if not scale > FLAT * max(1.0, float(np.nanmax(np.abs(values)))):
                 continue
             known, rest = np.isfinite(rest), np.nan_to_num(rest / scale)
             products += [rest[lag:] @ rest[:-lag] for lag in lags]
@@ -65,7 +66,7 @@ def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers]) -> t
 def panel_seasons(panel: Panel, spec: CalendarSpec) -> tuple[int, ...]:
     """The seasons that the past of a panel shows, looked for in the first series; see `shown_seasons`."""
     slots = [panel.slots(series) for series in range(min(SERIES, len(panel)))]
-    dense = [np.where(panel.observed[own], panel.values[own].astype(np.float64), np.nan)[-SLOTS:] for own in slots]
+    dense = [np.where(panel.observed[own], panel.values[own], np.nan)[-SLOTS:] for own in slots]
     return shown_seasons(spec, dense)
 
 
@@ -111,7 +112,7 @@ def repeats_after(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
     total = products(rest, mask) - products(mask, rest)
     squares = products(rest**2, mask) + products(mask, rest**2) - 2 * products(rest, rest)
     spread = float((rest**2).sum() / known.sum())
-    if not spread > (ROUNDING * float(np.nanmax(np.abs(values)))) ** 2:
+    if not spread > (FLAT * float(np.nanmax(np.abs(values)))) ** 2:
         return 1
     alike = 1 - (squares / pairs - (total / pairs) ** 2) / (2 * spread)  # 1 for an exact repeat, 0 for none
     inside = alike[:longest]

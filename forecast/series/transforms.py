@@ -1,12 +1,13 @@
 """Transforms of the target, the same for all series of a panel, fitted once and undone exactly."""
 
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import UsageError
-from forecast.series.panel import Floats, Panel
+from forecast.series.panel import Numbers, Panel
 
 TransformName = Literal["none", "log", "power"]
 
@@ -41,7 +42,7 @@ def fit_power(name: TransformName, panel: Panel, season: int) -> float:
     return float(powers[np.argmin([_unevenness(means, deviations, series, power) for power in powers])])
 
 
-def apply_power(values: Floats, observed: NDArray[np.bool_], power: float) -> Floats:
+def apply_power(values: Numbers, observed: NDArray[np.bool_], power: float) -> Numbers:
     """Transform observed values, ``sign(x) |x|^power / power`` or the logarithm; the others become 0.
 
     Raises
@@ -51,14 +52,20 @@ def apply_power(values: Floats, observed: NDArray[np.bool_], power: float) -> Fl
     """
     if power == 1.0:
         return values
-    held = np.where(observed, values, 1.0).astype(np.float64)
+    held = np.where(observed, values, 1.0)
     if power == 0.0:
         if (held <= 0).any():
             raise UsageError("this forecaster was fitted on logarithms, and the table holds values not above zero")
         moved = np.log(held)
     else:
         moved = np.sign(held) * np.abs(held) ** power / power
-    return np.where(observed, moved, 0.0).astype(np.float32)
+    return np.where(observed, moved, 0.0)
+
+
+def transformed(panel: Panel, power: float) -> Panel:
+    """A panel whose values are transformed, with their own spread; raises as `apply_power` does."""
+    moved = replace(panel, values=apply_power(panel.values, panel.observed, power))
+    return replace(moved, spread=moved.own_spread())
 
 
 def undo_power(values: NDArray[np.float64], power: float) -> NDArray[np.float64]:
@@ -72,7 +79,7 @@ def undo_power(values: NDArray[np.float64], power: float) -> NDArray[np.float64]
 
 def _blocks(panel: Panel, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
     """Mean absolute value and deviation of each whole block of `size` observed values, and its series."""
-    values = panel.values[panel.observed].astype(np.float64)
+    values = panel.values[panel.observed]
     counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
     first = np.cumsum(counts) - counts
     rank = np.arange(len(values)) - np.repeat(first, counts)

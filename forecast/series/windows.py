@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from forecast.series.panel import Floats, Integers, Panel
+from forecast.series.panel import Floats, Integers, Numbers, Panel
 from forecast.series.scaling import ScalingName, scale_windows
 
 
@@ -28,7 +28,7 @@ class Batch:
         missing
     target, target_mask : [batch, horizon]
     weight : [batch], weight of each window in the loss
-    location, scale : [batch, 1]; value = location + scale * scaled value
+    location, scale : [batch, 1], float64 as the values are; value = location + scale * scaled value
     """
 
     past: Tensor
@@ -125,7 +125,7 @@ class Windows:
         numbers: Integers,
         device: torch.device,
     ) -> None:
-        def send(array: Floats | Integers) -> Tensor:
+        def send(array: Floats | Numbers | Integers) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
         self.lookback, self.horizon, self.scaling, self.device = lookback, horizon, scaling, device
@@ -166,8 +166,8 @@ class Windows:
         limit = self.lengths[series] if limit is None else limit
         base, place, slot, inside = self._past(series, position)
         mask = inside & self.observed[slot]
-        raw = self.values[slot]
         location, scale, weight = self.scales(series, position)
+        past = self._scaled(slot, mask, location, scale)
         ahead = position[:, None] + self.steps  # [batch, horizon]
         ahead_slot = base + ahead
         target_mask = self.observed[ahead_slot] & (ahead < limit[:, None])
@@ -178,8 +178,8 @@ class Windows:
         future_calendar = self.calendar[(grid + ahead).clamp(0, rows - 1)]
         present = inside[..., None]
         return Batch(
-            past=torch.where(mask, (raw - location) / scale, 0.0),
-            mask=mask.to(raw.dtype),
+            past=past,
+            mask=mask.to(past.dtype),
             past_covariates=torch.cat([past_calendar, self.known[slot], self.past[slot]], -1) * present,
             future_covariates=torch.cat([future_calendar, self.known[ahead_slot]], -1),
             static=self.static[series],
@@ -187,10 +187,10 @@ class Windows:
             past_codes=torch.cat([self.known_codes[slot], self.past_codes[slot]], -1) * present,
             future_codes=self.known_codes[ahead_slot],
             static_codes=self.static_codes[series],
-            seasonal=torch.stack(seasonal, -1) if seasonal else raw.new_zeros(len(series), self.horizon, 0),
-            target=torch.where(target_mask, (self.values[ahead_slot] - location) / scale, 0.0),
-            target_mask=target_mask.to(raw.dtype),
-            weight=weight,
+            seasonal=torch.stack(seasonal, -1) if seasonal else past.new_zeros(len(series), self.horizon, 0),
+            target=self._scaled(ahead_slot, target_mask, location, scale),
+            target_mask=target_mask.to(past.dtype),
+            weight=weight.to(past.dtype),
             location=location,
             scale=scale,
         )
@@ -202,5 +202,8 @@ class Windows:
 
     def _lagged(self, base: Tensor, place: Tensor, location: Tensor, scale: Tensor) -> Tensor:
         slot = base + place.clamp(min=0)
-        there = (place >= 0) & self.observed[slot]
-        return torch.where(there, (self.values[slot] - location) / scale, 0.0)  # [batch, horizon]
+        return self._scaled(slot, (place >= 0) & self.observed[slot], location, scale)  # [batch, horizon]
+
+    def _scaled(self, slot: Tensor, there: Tensor, location: Tensor, scale: Tensor) -> Tensor:
+        """Values in units of their window, 0 where they are missing; float32 only after the location is subtracted."""
+        return torch.where(there, (self.values[slot] - location) / scale, 0.0).float()

@@ -1,6 +1,6 @@
 """From a panel and how it was read to the windows that networks read and the shapes they are built for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -11,7 +11,7 @@ from forecast.series.building import calendar_of
 from forecast.series.covariates import Statistics, category_sizes, make_columns, numeric_count
 from forecast.series.panel import Integers, Panel
 from forecast.series.schema import Schema
-from forecast.series.transforms import apply_power
+from forecast.series.transforms import transformed
 from forecast.series.windows import Windows
 from forecast.training.plan import Candidate
 
@@ -64,7 +64,7 @@ class Inputs:
         horizon : steps that the networks forecast
         """
         columns = make_columns(panel, schema, statistics, calendar_of(schema))
-        moved = replace(panel, values=apply_power(panel.values, panel.observed, power), spread=panel.own_spread())
+        moved = transformed(panel, power)
         numbers = numbers_in(ids, panel.ids)
         windows = Windows(moved, columns, 1, horizon, lags, "standard", numbers, device)
         return cls(moved, schema, lags, levels, len(ids), loss, numbers, windows)

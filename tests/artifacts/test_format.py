@@ -19,6 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.artifacts import format as artifact_format
+from forecast.artifacts import older
+from forecast.artifacts import plain as plain_values
 from forecast.artifacts.format import Contents, artifact_hash, decode, encode
 from forecast.artifacts.manifest import dump_manifest, load_manifest
 from forecast.errors import ArtifactRefused, Unavailable
@@ -62,6 +64,19 @@ def refused(name, data, **changes):
     return str(caught.value)
 
 
+def of_format_1(scaler):
+    """The files of a version of format 1: single precision, and the scaler in a pickle."""
+    files = {name: data for name, data in encode(contents()).items() if name != "scaler.json"}
+    return files | {"scaler.joblib": scaler}
+
+
+def refused_of_format_1(scaler):
+    with pytest.raises(ArtifactRefused) as caught:
+        decode(of_format_1(scaler), "store/v/", 1)
+    assert str(caught.value).startswith("store/v/scaler.joblib: ")
+    return str(caught.value)
+
+
 def tensors(header, payload=b""):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<Q", len(text)) + text + payload
@@ -83,7 +98,7 @@ def test_contents_come_back_as_they_were():
 
 def test_calibration_may_be_missing():
     files = encode(contents(calibration=None))
-    assert sorted(files) == ["config.json", "history.safetensors", "model.safetensors", "scaler.joblib"]
+    assert sorted(files) == ["config.json", "history.safetensors", "model.safetensors", "scaler.json"]
     assert decode(files).calibration is None
 
 
@@ -107,8 +122,30 @@ def test_arrays_come_back_whatever_their_memory_looks_like(dtype, shape_of):
     assert after.flags.writeable
 
 
-def test_scaler_is_an_ordinary_joblib_file():
-    assert joblib.load(io.BytesIO(encode(contents())["scaler.joblib"])) == contents().scaler
+def test_scaler_is_plain_json():
+    assert json.loads(encode(contents())["scaler.json"]) == contents().scaler
+
+
+def test_no_file_of_a_version_is_a_pickle():
+    assert not any(
+        data.startswith(b"\x80\x04") or name.endswith(".joblib") for name, data in encode(contents()).items()
+    )
+
+
+def test_the_scaler_and_history_of_format_1_come_back_as_newer_ones():
+    files = of_format_1(joblib_bytes(contents().scaler))
+    after = decode(files, number=1)
+    assert after.scaler == contents().scaler
+    assert after.history["values"].dtype == np.float64
+    np.testing.assert_array_equal(after.history["values"], contents().history["values"])
+    assert set(encode(after)) == set(encode(contents()))
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_the_scaler_of_another_format_does_not_belong_to_a_version(number):
+    files = encode(contents()) | {"scaler.joblib": joblib_bytes(contents().scaler)}
+    with pytest.raises(ArtifactRefused, match=r"scaler\.[a-z]+: does not belong"):
+        decode(files, number=number)
 
 
 def test_hash_does_not_depend_on_process_order_or_identity_of_objects():
@@ -133,7 +170,7 @@ def test_hash_covers_every_file_and_name_but_not_the_manifest():
     assert artifact_hash(dict(reversed(files.items()))) == before
     for name in files:
         assert artifact_hash(files | {name: files[name] + b" "}) != before
-    swapped = files | {"config.json": files["scaler.joblib"], "scaler.joblib": files["config.json"]}
+    swapped = files | {"config.json": files["scaler.json"], "scaler.json": files["config.json"]}
     assert artifact_hash(swapped) != before
 
 
@@ -178,8 +215,8 @@ def test_file_beyond_its_limit_is_not_written(monkeypatch):
 
 def test_missing_and_unknown_files_are_refused():
     files = encode(contents())
-    without = {name: data for name, data in files.items() if name != "scaler.joblib"}
-    with pytest.raises(ArtifactRefused, match=r"scaler\.joblib: is missing"):
+    without = {name: data for name, data in files.items() if name != "scaler.json"}
+    with pytest.raises(ArtifactRefused, match=r"scaler\.json: is missing"):
         decode(without)
     with pytest.raises(ArtifactRefused, match=r"model\.pt: does not belong"):
         decode(files | {"model.pt": b""})
@@ -228,26 +265,26 @@ def joblib_bytes(value, compress=0):
 def test_pickles_with_a_payload_are_refused_and_not_run(tmp_path):
     marker = str(tmp_path / "ran")
     for _, data in payloads(marker):
-        refused("scaler.joblib", data)
+        refused_of_format_1(data)
         assert not os.path.exists(marker)
 
 
 def test_unpickler_itself_knows_no_class(tmp_path, monkeypatch):
-    monkeypatch.setattr(artifact_format, "_check_opcodes", lambda data: None)
+    monkeypatch.setattr(older, "_check_opcodes", lambda data: None)
     for kind, data in payloads(str(tmp_path / "ran")):
         if kind != "pickle after the end":  # an unpickler reads one pickle, whatever follows
-            refused("scaler.joblib", data)
+            refused_of_format_1(data)
     assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.parametrize("compress", [1, ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3)])
 def test_compressed_joblib_is_refused(compress):
-    assert "compressed" in refused("scaler.joblib", joblib_bytes({"level": 1.0}, compress))
+    assert "compressed" in refused_of_format_1(joblib_bytes({"level": 1.0}, compress))
 
 
 def test_bomb_is_not_inflated():
-    refused("scaler.joblib", zlib.compress(b"\0" * 10_000_000))
-    refused("scaler.joblib", gzip.compress(b"\0" * 10_000_000))
+    refused_of_format_1(zlib.compress(b"\0" * 10_000_000))
+    refused_of_format_1(gzip.compress(b"\0" * 10_000_000))
 
 
 @pytest.mark.parametrize(
@@ -272,27 +309,27 @@ def test_bomb_is_not_inflated():
     ],
 )
 def test_malformed_pickles_are_refused(data):
-    refused("scaler.joblib", data)
+    refused_of_format_1(data)
 
 
 def test_pickle_that_doubles_at_every_step_is_refused():
     steps = b"".join(b"]\x94(h" + bytes([n]) + b"h" + bytes([n]) + b"e" for n in range(30))
-    refused("scaler.joblib", b"\x80\x04}\x8c\x01a]\x94" + steps + b"s.")
+    refused_of_format_1(b"\x80\x04}\x8c\x01a]\x94" + steps + b"s.")
 
 
 def test_pickle_with_padding_may_not_double_either():
     steps = b"".join(b"]\x94(h" + bytes([n]) + b"h" + bytes([n]) + b"e" for n in range(15))
     padding = b"\x8c\x01b" + b"X" + struct.pack("<I", 100_000) + b"x" * 100_000
-    assert "more values" in refused("scaler.joblib", b"\x80\x04}(\x8c\x01a](]\x94" + steps + b"e" + padding + b"u.")
+    assert "more values" in refused_of_format_1(b"\x80\x04}(\x8c\x01a](]\x94" + steps + b"e" + padding + b"u.")
 
 
 def test_pickle_of_endless_steps_is_refused(monkeypatch):
-    monkeypatch.setattr(artifact_format, "_STEPS", 1000)
-    assert "more than 1,000 steps" in refused("scaler.joblib", b"\x80\x04](" + b"N" * 2000 + b"e.")
+    monkeypatch.setattr(older, "_STEPS", 1000)
+    assert "more than 1,000 steps" in refused_of_format_1(b"\x80\x04](" + b"N" * 2000 + b"e.")
 
 
 def test_json_of_endless_lists_is_refused(monkeypatch):
-    monkeypatch.setattr(artifact_format, "_GROUPS", 1000)
+    monkeypatch.setattr(plain_values, "_GROUPS", 1000)
     assert "more than 1,000 lists" in refused("config.json", b'{"a":[' + b"[]," * 2000 + b"1]}")
 
 
@@ -309,19 +346,17 @@ def test_half_of_a_surrogate_pair_is_no_text(data):
 
 @settings(max_examples=300, deadline=None)
 @given(st.data())
-def test_mutated_scaler_is_read_as_plain_values_or_refused(data):
-    files = encode(contents())
-    damaged = bytearray(files["scaler.joblib"])
+def test_mutated_scaler_of_format_1_is_read_as_plain_values_or_refused(data):
+    damaged = bytearray(joblib_bytes(contents().scaler))
     for _ in range(data.draw(st.integers(1, 4))):
         position = data.draw(st.integers(0, len(damaged) - 1))
         damaged[position] = data.draw(st.integers(0, 255))
-    files["scaler.joblib"] = bytes(damaged)
     with contextlib.suppress(ArtifactRefused):
-        json.dumps(decode(files).scaler, allow_nan=False)
+        json.dumps(decode(of_format_1(bytes(damaged)), number=1).scaler, allow_nan=False)
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.sampled_from(["config.json", "model.safetensors", "history.safetensors"]), st.data())
+@given(st.sampled_from(["config.json", "scaler.json", "model.safetensors", "history.safetensors"]), st.data())
 def test_mutated_files_are_read_or_refused(name, data):
     files = encode(contents())
     damaged = bytearray(files[name])
@@ -353,6 +388,7 @@ def test_mutated_files_are_read_or_refused(name, data):
 )
 def test_loose_json_is_refused(data):
     refused("config.json", data)
+    refused("scaler.json", data)
 
 
 @pytest.mark.parametrize(
@@ -394,10 +430,10 @@ def test_manifest_says_what_a_version_is_made_of():
 
 @pytest.mark.parametrize(("needs", "said"), [(">=2.1", "forecast>=2.1"), ("; rm -rf ~", "forecast, a newer one")])
 def test_newer_format_is_refused_by_name_of_the_version_that_is_needed(needs, said):
-    manifest = json.dumps({"format": 2, "needs": needs, "unheard": "of"}).encode()
+    manifest = json.dumps({"format": 3, "needs": needs, "unheard": "of"}).encode()
     with pytest.raises(ArtifactRefused, match=said) as caught:
         load_manifest(manifest, "store/v/MANIFEST.json")
-    assert str(caught.value).startswith("store/v/MANIFEST.json: has format 2")
+    assert str(caught.value).startswith("store/v/MANIFEST.json: has format 3")
     assert "rm -rf" not in str(caught.value)
 
 

@@ -93,7 +93,7 @@ def oldest(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 def newer(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """The version was written by a newer release."""
     manifest = (version(folder) / "MANIFEST.json").read_bytes()
-    from forecast.artifacts.manifest import FORMAT
+    from forecast.artifacts.format import FORMAT
 
     repoint(
         folder,
@@ -123,7 +123,7 @@ def flipped(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 @scene
 def missing_file(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """A file of the version is gone."""
-    (version(folder) / "scaler.joblib").unlink()
+    (version(folder) / "scaler.json").unlink()
     yield
 
 
@@ -136,8 +136,15 @@ class Harm:
 
 @scene
 def hostile(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A pickle that runs code, with all checksums right."""
-    sign(folder, "scaler.joblib", pickle.dumps(Harm()))
+    """A version of format 1 whose pickle runs code, with all checksums right."""
+    place = version(folder)
+    (place / "scaler.json").unlink()
+    (place / "scaler.joblib").write_bytes(pickle.dumps(Harm()))
+    files = {one.name: one.read_bytes() for one in place.iterdir() if one.name != "MANIFEST.json"}
+    from forecast.artifacts.manifest import dump_manifest
+
+    manifest = json.loads(dump_manifest(files, place.name, "2030-01-01T00:00:00+00:00"))
+    repoint(folder, json.dumps({**manifest, "format": 1}).encode())
     yield
 
 

@@ -25,6 +25,7 @@ from tests.faults._stores import (
     signed,
     tensors,
     with_file,
+    with_old_scaler,
     write_store,
 )
 
@@ -81,14 +82,14 @@ def opcodes() -> Iterator[tuple[str, bytes]]:
 
 def _pickles() -> Iterator[Case]:
     for name, data in opcodes():
-        yield Case(f"scaler: {name}", with_file("scaler.joblib", data))
+        yield Case(f"scaler: {name}", with_old_scaler(data))
     payloads = {"os.mkdir": Runs(os.mkdir, MARK), "builtins.exec": Runs(exec, f"open({MARK!r}, 'w')")}
     for protocol in range(6):
         for name, payload in payloads.items():
             data = pickle.dumps(payload, protocol)
-            yield Case(f"scaler: {name}, protocol {protocol}", with_file("scaler.joblib", data))
+            yield Case(f"scaler: {name}, protocol {protocol}", with_old_scaler(data))
     nested = {"statistics": {"known": [], "past": [], "static": []}, "level": [payloads["os.mkdir"]]}
-    yield Case("scaler: a payload deep inside", with_file("scaler.joblib", pickle.dumps(nested, 4)))
+    yield Case("scaler: a payload deep inside", with_old_scaler(pickle.dumps(nested, 4)))
     objects = np.array([payloads["os.mkdir"]], dtype=object)
     for name, value in {
         "numpy objects": {"level": objects},
@@ -100,25 +101,21 @@ def _pickles() -> Iterator[Case]:
         "tuple": {"level": (1, 2)},
         "complex": {"level": 1j},
     }.items():
-        yield Case(f"scaler: {name}", with_file("scaler.joblib", joblib_bytes(value)))
+        yield Case(f"scaler: {name}", with_old_scaler(joblib_bytes(value)))
     for kind in ("zlib", "gzip", "bz2", "lzma", "xz"):
         data = joblib_bytes(payloads["os.mkdir"], (kind, 3))
-        yield Case(f"scaler: a payload, {kind}", with_file("scaler.joblib", data))
+        yield Case(f"scaler: a payload, {kind}", with_old_scaler(data))
     memo = b"".join(b"]\x94(h" + bytes([n]) + b"h" + bytes([n]) + b"e" for n in range(60))
-    yield Case("scaler: doubles at every step", with_file("scaler.joblib", b"\x80\x04}\x8c\x01a]\x94" + memo + b"s."))
-    yield Case("scaler: a list that holds itself", with_file("scaler.joblib", b"\x80\x04}\x8c\x01a]\x94h\x00as."))
+    yield Case("scaler: doubles at every step", with_old_scaler(b"\x80\x04}\x8c\x01a]\x94" + memo + b"s."))
+    yield Case("scaler: a list that holds itself", with_old_scaler(b"\x80\x04}\x8c\x01a]\x94h\x00as."))
     deep = b"\x80\x04" + b"]" * 200_000 + b"a" * 199_999 + b"."
-    yield Case("scaler: 200,000 lists in each other", with_file("scaler.joblib", deep))
-    yield Case(
-        "scaler: 20,000,000 steps", with_file("scaler.joblib", lambda: b"\x80\x04](" + b"N" * 20_000_000 + b"e.")
-    )
-    yield Case(
-        "scaler: text of 2**62 bytes", with_file("scaler.joblib", b"\x80\x04\x8d" + struct.pack("<Q", 2**62) + b".")
-    )
-    yield Case("scaler: a memo of 2**31 entries", with_file("scaler.joblib", b"\x80\x04}r\xff\xff\xff\x7f."))
-    yield Case("scaler: a number of 2,000 digits", with_file("scaler.joblib", pickle.dumps({"level": [10**2000]}, 4)))
-    yield Case("scaler: nothing", with_file("scaler.joblib", b""))
-    yield Case("scaler: a zip", with_file("scaler.joblib", b"PK\x03\x04" + b"\0" * 100))
+    yield Case("scaler: 200,000 lists in each other", with_old_scaler(deep))
+    yield Case("scaler: 20,000,000 steps", with_old_scaler(lambda: b"\x80\x04](" + b"N" * 20_000_000 + b"e."))
+    yield Case("scaler: text of 2**62 bytes", with_old_scaler(b"\x80\x04\x8d" + struct.pack("<Q", 2**62) + b"."))
+    yield Case("scaler: a memo of 2**31 entries", with_old_scaler(b"\x80\x04}r\xff\xff\xff\x7f."))
+    yield Case("scaler: a number of 2,000 digits", with_old_scaler(pickle.dumps({"level": [10**2000]}, 4)))
+    yield Case("scaler: nothing", with_old_scaler(b""))
+    yield Case("scaler: a zip", with_old_scaler(b"PK\x03\x04" + b"\0" * 100))
     for name, squeeze in {
         "zlib": zlib.compress,
         "gzip": gzip.compress,
@@ -126,15 +123,14 @@ def _pickles() -> Iterator[Case]:
         "lzma": lzma.compress,
     }.items():
         bomb = squeeze(b"\x80\x04" + b"\0" * 50_000_000)
-        yield Case(f"scaler: a bomb, {name}", with_file("scaler.joblib", bomb))
+        yield Case(f"scaler: a bomb, {name}", with_old_scaler(bomb))
 
 
 def _elsewhere() -> Iterator[Case]:
     """Pickles where other files are expected."""
     payload = pickle.dumps(Runs(os.mkdir, MARK), 4)
     for name in NAMES:
-        if name != "scaler.joblib":
-            yield Case(f"{name}: a pickle", with_file(name, payload))
+        yield Case(f"{name}: a pickle", with_file(name, payload))
     yield Case("MANIFEST.json: a pickle", lambda place: write_store(place, plain_files(), payload))
     yield Case("CURRENT: a pickle", lambda place: _after(place, lambda folder: _write(place / "CURRENT", payload)))
     yield Case(
@@ -147,6 +143,17 @@ def _elsewhere() -> Iterator[Case]:
             "model.safetensors", tensors({"w": {"dtype": "O", "shape": [1], "data_offsets": [0, 8]}}, payload[:8])
         ),
     )
+    yield Case(
+        "a pickle beside scaler.json", lambda place: write_store(place, {**plain_files(), "scaler.joblib": payload})
+    )
+    yield Case(
+        "a sound pickle in place of scaler.json",
+        lambda place: write_store(place, {**_without_scaler(), "scaler.joblib": joblib_bytes({"level": [1.0]})}),
+    )
+    yield Case(
+        "format 1 with a scaler.json",
+        lambda place: write_store(place, plain_files(), signed(plain_files(), 1)),
+    )
     yield Case("a pickle beside the files", lambda place: write_store(place, {**plain_files(), "model.pt": payload}))
     yield Case(
         "a Python file beside the files",
@@ -155,6 +162,10 @@ def _elsewhere() -> Iterator[Case]:
         ),
         harmless="a file that the manifest does not name is not read",
     )
+
+
+def _without_scaler() -> dict[str, bytes]:
+    return {name: data for name, data in plain_files().items() if name != "scaler.json"}
 
 
 # Files that are no files
@@ -307,7 +318,7 @@ def _paths() -> Iterator[Case]:
     for name, change in {
         "the version of another folder": {"version": "v-20300101T000000.000000Z-ffffffff"},
         "a version that is a path": {"version": "../x"},
-        "format 2": {"format": 2, "needs": ">=9"},
+        "format 3": {"format": 3, "needs": ">=9"},
         "format 1.0": {"format": 1.0},
         "format true": {"format": True},
         "a hash of other files": {"hash": digest},

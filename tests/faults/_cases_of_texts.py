@@ -90,7 +90,7 @@ def _json() -> Iterator[Case]:
     for name, data in {
         "1 MB of brackets": b"[" * 500_000 + b"]" * 500_000,
         "2 MB": manifest.rstrip()[:-1] + b" " * 2_000_000 + b"}",
-        "a key twice": manifest.rstrip()[:-1] + b',"format":1}',
-        "1e999": manifest.replace(b'"format": 1', b'"format": 1e999'),
+        "a key twice": manifest.rstrip()[:-1] + b',"format":2}',
+        "1e999": manifest.replace(b'"format": 2', b'"format": 1e999'),
     }.items():
         yield Case(f"manifest: {name}", lambda place, data=data: write_store(place, plain_files(), data))

@@ -1,16 +1,14 @@
 """Hostile values: what a sound file may say of models, times, series and shares that there cannot be."""
 
-import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from safetensors.numpy import load as load_tensors
 
-from tests.faults._stores import Case, joblib_bytes, network_files, packed, plain_files, write_store
+from tests.faults._stores import Case, network_files, packed, plain_files, with_file, write_store
 
 
 def cases() -> Iterator[Case]:
@@ -185,16 +183,29 @@ def _scalers() -> Iterator[Case]:
         yield Case(f"scaler: {name}", lambda place, path=path, value=value: _scaled(place, path, value))
     for value in (float("nan"), float("inf"), -float("inf")):
         yield Case(f"scaler: a level of {value}", lambda place, value=value: _scaled(place, "level", [value, 1.0, 1.0]))
+    for name, data in {
+        "a key that comes twice": b'{"level": [1.0], "level": [2.0]}',
+        "a number of 2,000 digits": b'{"level": [1' + b"0" * 2000 + b"]}",
+        "1e999": b'{"level": [1e999]}',
+        "200,000 lists in each other": b'{"level": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+        "3,000,000 lists": b'{"level": [' + b"[]," * 3_000_000 + b"1]}",
+        "a list": b"[]",
+        "nothing": b"",
+        "two objects": b"{}{}",
+        "UTF-16": '{"level": []}'.encode("utf-16"),
+        "half of a surrogate pair": b'{"level": "\\ud800"}',
+    }.items():
+        yield Case(f"scaler: {name}", with_file("scaler.json", data))
 
 
 def _scaled(place: Path, path: str, value: Any) -> None:
     files = dict(network_files())
-    tree = joblib.load(io.BytesIO(files["scaler.joblib"]))
+    tree = json.loads(files["scaler.json"])
     at, steps = tree, path.split(".")
     for step in steps[:-1]:
         at = at[step]
     at[steps[-1]] = value
-    files["scaler.joblib"] = joblib_bytes(tree)
+    files["scaler.json"] = json.dumps(tree).encode()
     write_store(place, files)
 
 
@@ -243,9 +254,15 @@ def _histories() -> Iterator[Case]:
         "an order beyond the end": {"order": _put(10**9, 0)},
         "values that are infinite": {"values": _put(np.inf, 0)},
         "values that are NaN": {"values": _put(np.nan, 0)},
+        "values of 1e300": {"values": _put(1e300, 0)},
+        "values in single precision": {"values": lambda array: array.astype(np.float32)},
+        "covariates of 1e300": {"past": _put(1e300, (slice(None), 1))},
         "spread below 0": {"spread": _put(-1, 0)},
         "spread that is infinite": {"spread": _put(np.inf, 0)},
         "spread that is NaN": {"spread": _put(np.nan, 0)},
+        "a smallest value that is NaN": {"lowest": _put(np.nan, 0)},
+        "no smallest values": {"lowest": None},
+        "smallest values of too few series": {"lowest": lambda array: array[:-1]},
         "codes of no category": {"past": _put(99, (slice(None), 0))},
         "codes below 0": {"past": _put(-1, (slice(None), 0))},
         "codes of 1e30": {"static": _put(1e30, (0, 0))},

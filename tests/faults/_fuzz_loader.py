@@ -1,6 +1,5 @@
 """What the fuzzer does with the loader: its bytes become files of a store, or changes of a sound one, signed anew."""
 
-import io
 import json
 import random
 from collections.abc import Callable
@@ -8,7 +7,6 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 from safetensors.numpy import load as load_tensors
 
@@ -22,7 +20,6 @@ from tests.faults._choices import Choices
 from tests.faults._stores import (
     NAMES,
     VERSION,
-    joblib_bytes,
     network_files,
     packed,
     passengers,
@@ -94,16 +91,14 @@ def _patched(choices: Choices, place: Path) -> None:
 
 
 def _values(choices: Choices, place: Path) -> None:
-    """Change the config or the scaler as a tree: the JSON and the pickle stay sound, what they say does not."""
+    """Change the config or the scaler as a tree: the JSON stays sound, what it says does not."""
     files = dict(network_files() if choices.flag() else plain_files())
     config = choices.flag()
-    tree = json.loads(files["config.json"]) if config else joblib.load(io.BytesIO(files["scaler.joblib"]))
+    name = "config.json" if config else "scaler.json"
+    tree = json.loads(files[name])
     for _ in range(choices.whole(1, 3)):
         _change(tree, choices)
-    if config:
-        files["config.json"] = json.dumps(tree).encode()
-    else:
-        files["scaler.joblib"] = joblib_bytes(tree)
+    files[name] = json.dumps(tree).encode()
     _load(files, choices, place)
 
 

@@ -16,14 +16,14 @@ import pandas as pd
 
 from forecast import Forecaster
 from forecast.artifacts.fitted import to_contents
-from forecast.artifacts.format import combined_hash, encode
+from forecast.artifacts.format import FORMAT, combined_hash, encode
 from forecast.series.synthetic import synthesize
 
 VERSION = "v-20300101T000000.000000Z-0123abcd"
 DATA = Path(__file__).parents[2] / "data"
 NAMES = (
     "config.json",
-    "scaler.joblib",
+    "scaler.json",
     *(f"{name}.safetensors" for name in ("model", "history", "calibration", "base")),
 )
 TYPES = {"bool": "BOOL", "uint8": "U8", "int32": "I32", "int64": "I64", "float32": "F32", "float64": "F64"}
@@ -57,11 +57,11 @@ def write_store(place: Path, files: Mapping[str, bytes], manifest: bytes | None 
     return folder
 
 
-def signed(files: Mapping[str, bytes]) -> bytes:
-    """A manifest that fits the files."""
+def signed(files: Mapping[str, bytes], number: int = FORMAT) -> bytes:
+    """A manifest that fits the files, of any format."""
     entries = {name: {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
     manifest = {
-        "format": 1,
+        "format": number,
         "needs": ">=0.1",
         "version": VERSION,
         "created": "2030-01-01T00:00:00+00:00",
@@ -135,6 +135,17 @@ def packed(arrays: Mapping[str, Any]) -> bytes:
 def with_file(name: str, data: bytes | Callable[[], bytes]) -> Callable[[Path], object]:
     """A store in which one file holds `data`; what is large is made when it is needed."""
     return lambda place: write_store(place, {**plain_files(), name: data if isinstance(data, bytes) else data()})
+
+
+def with_old_scaler(data: bytes | Callable[[], bytes]) -> Callable[[Path], object]:
+    """A store of format 1, whose scaler is a pickle."""
+
+    def write(place: Path) -> None:
+        files = {name: part for name, part in plain_files().items() if name != "scaler.json"}
+        files["scaler.joblib"] = data if isinstance(data, bytes) else data()
+        write_store(place, files, signed(files, 1))
+
+    return write
 
 
 def joblib_bytes(value: Any, compress: Any = 0) -> bytes:

@@ -63,8 +63,8 @@ def test_a_flat_window_of_a_series_that_moved_takes_the_scale_of_its_past() -> N
 @given(st.lists(st.lists(st.floats(-1e5, 1e5, width=32), min_size=2, max_size=30), min_size=1, max_size=5))
 def test_own_spread_is_the_deviation_of_the_past_alone(series: list[list[float]]) -> None:
     offsets = np.concatenate([[0], np.cumsum([len(one) for one in series])]).astype(np.int64)
-    values = np.concatenate(series).astype(np.float32)
-    none = np.zeros((len(values), 0), np.float32)
+    values = np.concatenate(series).astype(np.float64)
+    none = np.zeros((len(values), 0))
     panel = Panel(
         ids=tuple((str(i),) for i in range(len(series))),
         order=np.arange(len(series)),
@@ -75,11 +75,11 @@ def test_own_spread_is_the_deviation_of_the_past_alone(series: list[list[float]]
         observed=np.ones(len(values), bool),
         known=none,
         past=none,
-        static=np.zeros((len(series), 0), np.float32),
+        static=np.zeros((len(series), 0)),
     )
     spread = panel.own_spread()
     for i, one in enumerate(series):
-        own = np.array(one, np.float32).astype(np.float64)
+        own = np.array(one)
         expected = [own[: k + 1].std() for k in range(len(own))]
         size = np.abs(own - own[0]).max()
         np.testing.assert_allclose(spread[offsets[i] : offsets[i + 1]], expected, rtol=1e-3, atol=1e-6 * size + 1e-30)
@@ -87,11 +87,11 @@ def test_own_spread_is_the_deviation_of_the_past_alone(series: list[list[float]]
 
 @pytest.mark.parametrize("power", [0.0, 0.2, 0.5, 1.0])
 def test_a_transform_is_undone(power: float) -> None:
-    values = np.array([0.01, 1, 7, 1e5], np.float32)
+    values = np.array([0.01, 1, 7, 1e5])
     values = values if power == 0 else np.concatenate([-values, values])
     moved = apply_power(values, np.ones(len(values), bool), power)
-    np.testing.assert_allclose(undo_power(moved.astype(np.float64), power), values, rtol=1e-4)
-    assert (np.diff(undo_power(np.sort(moved.astype(np.float64)), power)) > 0).all()
+    np.testing.assert_allclose(undo_power(moved, power), values, rtol=1e-4)
+    assert (np.diff(undo_power(np.sort(moved), power)) > 0).all()
 
 
 def test_the_power_evens_out_what_grows_with_the_level() -> None:

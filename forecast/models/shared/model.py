@@ -130,7 +130,7 @@ class RecurrentModel(nn.Module):
             outer = torch.zeros_like(each[..., 0])
         point = self._point_loss(error[..., self.middle])
         share = batch.target_mask * batch.weight[:, None]
-        return ((point + outer) * share).sum() / share.sum().clamp(min=1e-6)
+        return ((point + outer) * share).sum() / share.sum().clamp(min=torch.finfo(share.dtype).tiny)
 
     def quantiles(self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None) -> Tensor:
         """Quantiles at `levels` in scaled units, [batch, horizon, levels]; a model that samples paths overrides it."""
@@ -157,7 +157,7 @@ class RecurrentModel(nn.Module):
         the range of the values. A difference of one unit counts with those observed, for a past that has few.
         """
         if not self.shape.seasons:
-            return torch.ones_like(batch.scale)
+            return torch.ones_like(batch.past[:, :1])
         season = self.shape.seasons[0]
         both = batch.mask[:, season:] * batch.mask[:, :-season]
         apart = (batch.past[:, season:] - batch.past[:, :-season]).abs() * both
