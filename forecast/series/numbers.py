@@ -112,10 +112,18 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[bool]:
 
 
 def is_blank(table: Table, column: str) -> bool:
-    """Whether a column holds no value at all: every cell is blank or a word for missing."""
+    """Whether every cell of a column is blank. A word such as NA is text where no number stands beside it."""
     series = table.frame[column]
     if not is_text(series):
         return not bool(series.notna().any())
+    return bool(pc.all(pc.equal(trimmed(cells_of([series])), ""), min_count=0).as_py())
+
+
+def lacks_values(table: Table, column: str) -> bool:
+    """Whether a column would have no value if it were read as numbers: every cell is blank or a word for missing."""
+    series = table.frame[column]
+    if not is_text(series):
+        return is_blank(table, column)
     cells = trimmed(cells_of([series]))
     return bool(pc.all(pc.or_(pc.equal(cells, ""), is_word(cells)), min_count=0).as_py())
 
