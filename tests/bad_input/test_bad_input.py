@@ -41,7 +41,7 @@ KEPT_ON_PURPOSE = (".resume/", ".runs/")  # by a run that failed
 # flags that only a bad file needs
 FLAGS = r""" --(encoding|delimiter|decimal|thousands|date-format|on-duplicate|dst|timezone) ('[^']*'|"[^"]*"|\S+)"""
 # what a command says of what it does: a word, then the answer; or what a stop and a check say
-INFO = re.compile(r"[a-z]+ {2,}\S|training stops at step|\S+\.toml: the file is valid")
+INFO = re.compile(r"[a-z]+ {2,}\S|left out \S|training stops at step|\S+\.toml: the file is valid")
 
 Run = Callable[..., Any]
 
