@@ -99,8 +99,8 @@ class Forecaster(NestedParams, BaseEstimator):
     scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience : of training
     budget, steps, plan, members, jobs, seed, device : how long, how often and where
     warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
-    layout, time, id, target, freq, aggregate, season, known, past, static, holidays, date_format, timezone, dst,
-    on_duplicate, max_missing, strict : how a table becomes series
+    layout, time, id, target, freq, aggregate, season, known, past, static, categorical, holidays, date_format,
+    timezone, dst, on_duplicate, max_missing, strict : how a table becomes series
 
     All are the settings of the command line under the same names, with the same defaults and bounds.
 
@@ -152,6 +152,7 @@ class Forecaster(NestedParams, BaseEstimator):
         known: Names = (),
         past: Names = (),
         static: Names = (),
+        categorical: Names = (),
         holidays: str | None = None,
         date_format: str | None = None,
         timezone: str | None = None,
@@ -194,6 +195,7 @@ class Forecaster(NestedParams, BaseEstimator):
         self.known = known
         self.past = past
         self.static = static
+        self.categorical = categorical
         self.holidays = holidays
         self.date_format = date_format
         self.timezone = timezone

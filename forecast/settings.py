@@ -98,6 +98,9 @@ class TableSettings(Knobs):
     known: Names = Field((), description="columns known in advance, comma-separated")
     past: Names = Field((), description="columns known up to the origin only, comma-separated")
     static: Names = Field((), description="columns fixed per series, comma-separated")
+    categorical: Names = Field(
+        (), description="covariates that are categories even if they look like numbers, comma-separated"
+    )
     holidays: str | None = Field(None, description="country code whose public holidays become a known column")
     date_format: str | None = Field(
         None, description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for its day numbers"

@@ -64,6 +64,7 @@ class Schema(BaseModel):
     past: Names = ()
     static: Names = ()
     categories: dict[str, Names] = {}
+    categorical: Names = Field((), description="covariates that the user said are categories")
     holidays: str | None = None
     ignored: Names = Field((), description="columns left out")
     aggregate: Literal["sum", "mean", "last"] | None = None
@@ -82,6 +83,7 @@ class Schema(BaseModel):
             "known",
             "past",
             "static",
+            "categorical",
             "holidays",
             "aggregate",
             "date_format",
