@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, UsageError
 from forecast.series.cells import cells_of, flags_of
 from forecast.series.encoding import line_at, to_utf8, utf16_guess
-from forecast.series.headers import column_names
+from forecast.series.headers import column_names, without_right_edge
 from forecast.series.numbering import settle_numbering
 from forecast.series.numbers import infer_decimal
 from forecast.series.records import cut_columns, sniffed_delimiter
@@ -48,7 +48,8 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
         data = b"\n" * told[0].count(b"\n") + data[told.end() :]  # a blank line in its place, so that lines count on
     delimiter = _delimiter(settings) or (told[1].decode() if told else sniffed_delimiter(data, name))
     header, frame, lines = cut_columns(data, delimiter, name)
-    names = column_names(header, frame, name, int(lines[0]), delimiter)
+    header, frame = without_right_edge(header, frame, name)
+    names = column_names(header, name, f"{name} line {lines[0]}")
     lines = lines[1:]
     if not len(frame):
         raise BadData(f"{name} has a header and no rows")
