@@ -596,7 +596,8 @@ class Forecaster(NestedParams, BaseEstimator):
                 raise UsageError("--origin needs DATA: the artifact keeps only what a forecast from its own end needs")
             history = self.fitted_.history
             return history if future is None else add_future(history, _table(future), config.table)
-        table, schema = _table(X), config.table.model_copy(update={"on_duplicate": self.on_duplicate})
+        own = {"on_duplicate": self.on_duplicate, "date_format": self.date_format}
+        table, schema = _table(X), config.table.model_copy(update=own)
         check_schema(schema, table)
         later = None if future is None else _table(future)
         panel = build_panel(table, schema, ahead=config.horizon, future=later, origin=origin, lookback=config.lookback)

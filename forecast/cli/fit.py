@@ -12,6 +12,7 @@ from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.forecaster import Forecaster
+    from forecast.series.schema import Schema
 
 STARTUP = 3.0  # seconds of the command's start that are not counted against its budget
 
@@ -51,7 +52,7 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
         before = _live_schema(artifact)
         version = forecaster.save(writer, keep)
         checkpoints.discard()
-    if before is not None and before != forecaster.schema_.model_dump(mode="json"):
+    if before is not None and before != forecaster.schema_:
         say("this version reads tables in another way than the one before it; `forecast inspect` shows how", "warning")
     say("\n".join(forecaster.describe()))
     say(f"saved    {artifact}/{version.id}")
@@ -70,12 +71,13 @@ def _live(artifact: str) -> "Forecaster | None":
         return None
 
 
-def _live_schema(artifact: str) -> object:
+def _live_schema(artifact: str) -> "Schema | None":
     """The schema of the version that is live so far; None where there is none that can be read."""
     from forecast.artifacts.store import Store
     from forecast.errors import ForecastError
+    from forecast.series.schema import Schema
 
     try:
-        return Store(artifact).load()[0].config.get("table")
-    except ForecastError:
+        return Schema.model_validate(Store(artifact).load()[0].config.get("table"))
+    except (ForecastError, ValueError):
         return None

@@ -12,6 +12,7 @@ from forecast.series.building import calendar_of, format_positions
 from forecast.series.calendar import season_candidates
 from forecast.series.categories import categories_of
 from forecast.series.columns import refuse_missing
+from forecast.series.files import flags_of
 from forecast.series.frequency import infer_calendar, parse_frequency
 from forecast.series.grid import fill
 from forecast.series.numbers import is_blank, numeric_columns
@@ -95,6 +96,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
             lines.append(f"{word:<8} {', '.join(_shown(column, schema) for column in columns)}")
     if schema.holidays:
         lines.append(f"holidays {schema.holidays}")
+    if flags := flags_of(schema.reading):
+        lines.append(f"reading  {flags}")
     if schema.ignored:
         more = f" and {len(schema.ignored) - 10} more" if len(schema.ignored) > 10 else ""
         lines.append(f"left out {', '.join(schema.ignored[:10])}{more}")
@@ -187,6 +190,7 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
         time_format=TimeFormat(kind="integer"),
         on_duplicate=settings.on_duplicate,
         max_missing=settings.max_missing,
+        reading=table.reading,
     )
 
 
@@ -274,6 +278,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         dst=settings.dst,
         on_duplicate=settings.on_duplicate,
         max_missing=settings.max_missing,
+        reading=table.reading,
     )
 
 

@@ -33,6 +33,27 @@ def load_table(source: str, settings: TextSettings) -> tuple[Table, dict[str, An
     return table_from_frame(synthesize(kind), source), dict(table_settings(kind))
 
 
+def settings_as_at_fit(stored: TextSettings, given: dict[str, Any]) -> TextSettings:
+    """How a file is read: as the settings given now say, and as fit read its own file where they say nothing.
+
+    Parameters
+    ----------
+    stored : the settings of the fit
+    given : settings by name
+    """
+    kept = stored.model_dump(exclude_defaults=True)
+    for mark, other in (("decimal", "thousands"), ("thousands", "decimal")):
+        if given.get(mark) is not None and given[mark] == kept.get(other):
+            del kept[other]  # one mark cannot mean both
+    return TextSettings.check({**kept, **{name: value for name, value in given.items() if value is not None}})
+
+
+def flags_of(settings: TextSettings) -> str:
+    """The settings of reading as flags: ``--thousands , --sheet Sales``."""
+    given = settings.model_dump(exclude_defaults=True)
+    return " ".join(f"--{name} {value if value.strip() else repr(value)}" for name, value in given.items())
+
+
 def check_output(output: str) -> None:
     """Refuse a file that forecasts are not written as.
 

@@ -8,6 +8,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from gzip import GzipFile
 from pathlib import Path
 from typing import IO, Any
@@ -57,6 +58,10 @@ def read_table(source: str, settings: TextSettings) -> Table:
         If reading fails half-way.
     """
     check_settings(settings)
+    return replace(_read(source, settings), reading=settings)
+
+
+def _read(source: str, settings: TextSettings) -> Table:
     if source == "-":
         return _from_bytes(_read_limited(sys.stdin.buffer.read, "standard input"), "standard input", settings)
     path = Path(source)

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from forecast.settings import TextSettings
+
 Names = tuple[str, ...]
 
 
@@ -73,6 +75,7 @@ class Schema(BaseModel):
     dst: Literal["earlier", "later", "error"] = "error"
     on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error"
     max_missing: float = 0.5
+    reading: TextSettings = Field(TextSettings(), description="the settings with which fit read its file")
 
     def knobs(self) -> dict[str, Any]:
         """Table settings that read a table as this schema says."""

@@ -1,11 +1,13 @@
 """A table as it was read: columns by name, and where each row stood, so that an error can point at it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from forecast.settings import TextSettings
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Table:
     lines : [rows], physical line of each row of a text table
     decimal, thousands : how numbers are written in a text table
     numbering : a column that only numbers the rows: the time where there is no other, and never a series
+    reading : the settings that the user gave for reading the file
     """
 
     name: str
@@ -30,6 +33,7 @@ class Table:
     decimal: Literal[".", ","] = "."
     thousands: str | None = None
     numbering: str | None = None
+    reading: TextSettings = field(default_factory=TextSettings)
 
     def with_frame(self, frame: pd.DataFrame, numbering: str | None = None) -> "Table":
         """The table with other columns, and the same rows."""
