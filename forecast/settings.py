@@ -13,6 +13,11 @@ def _as_many(given: object) -> object:
     return (given,) if isinstance(given, str | int | float) else given
 
 
+def _as_text(given: object) -> object:
+    """A whole number stands for its text."""
+    return str(given) if type(given) is int else given
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_many)]
 Seasons = Annotated[tuple[Annotated[int, Field(ge=2, le=100_000)], ...], BeforeValidator(_as_many)]
 Levels = Annotated[tuple[Annotated[float, Field(ge=50, le=99)], ...], BeforeValidator(_as_many)]
@@ -71,7 +76,7 @@ class Knobs(BaseModel):
 
 
 class TextSettings(Knobs):
-    """How the bytes of a text table become columns of text."""
+    """How the bytes of a file become columns."""
 
     encoding: str | None = Field(None, description="text encoding; default UTF-8, or UTF-16 by its mark")
     delimiter: str | None = Field(
@@ -79,6 +84,9 @@ class TextSettings(Knobs):
     )
     decimal: Literal[".", ","] | None = Field(None, description="decimal mark; default: read off the numbers")
     thousands: Literal[",", ".", " ", "'", "_"] | None = Field(None, description="thousands separator; default none")
+    sheet: Annotated[str | None, BeforeValidator(_as_text)] = Field(
+        None, description="sheet of a workbook, by name or number; default: the first that is not empty"
+    )
 
 
 class TableSettings(Knobs):

@@ -53,6 +53,7 @@ def command(
     from forecast.forecaster import Forecaster
     from forecast.jobs.checks import age, check_age, without_forecast
     from forecast.jobs.instant import parse_as_of
+    from forecast.series.files import load_future
 
     instant = parse_as_of(as_of)
     given.of(TextSettings)  # refused before any work
@@ -61,7 +62,7 @@ def command(
     forecaster.set_params(**given.of(TableSettings).model_dump(include=own))
     text = given.reading(forecaster.schema_.reading)
     table = None if data is None else load(data, text)[0]
-    later = None if future is None else load(future, text)[0]
+    later = None if future is None else load_future(future, text)
 
     def look(panel: "Panel") -> None:
         name = data or artifact

@@ -30,7 +30,7 @@ from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_f
 from forecast.jobs.refit import Live, entry, judge, reading_settings, reason_to_fit, serving, table_settings
 from forecast.series.building import build_panel, calendar_of, format_positions
 from forecast.series.detection import infer_schema
-from forecast.series.files import check_output, load_table, write_frame
+from forecast.series.files import check_output, load_future, load_table, write_frame
 from forecast.series.panel import Panel
 from forecast.series.reading import table_from_frame
 from forecast.series.schema import Schema
@@ -228,7 +228,7 @@ class _Run:
 
     def _future(self) -> Table | None:
         source = self.pipeline.source
-        return None if source.future is None else load_table(source.future, self.reading)[0]
+        return None if source.future is None else load_future(source.future, self.reading)
 
     def _whole(self) -> bool:
         """Whether a value counts only when its period is over."""

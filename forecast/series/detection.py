@@ -54,7 +54,8 @@ def infer_schema(table: Table, settings: TableSettings) -> Schema:
             schema = _timed_schema(table, settings, time, parse_times(table, time, settings))
         refuse_clash(schema, ("forecast",))
         season = tuple(sorted(set(settings.season))) or _season(table, schema)
-    return schema.model_copy(update={"season": season})
+    given = {"categorical": settings.categorical, "reading": table.reading}
+    return schema.model_copy(update={"season": season, **given})
 
 
 def check_schema(schema: Schema, table: Table) -> None:
@@ -190,7 +191,6 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
         time_format=TimeFormat(kind="integer"),
         on_duplicate=settings.on_duplicate,
         max_missing=settings.max_missing,
-        reading=table.reading,
     )
 
 
@@ -220,8 +220,7 @@ def _time_column(table: Table, settings: TableSettings) -> str:
 def _timed_schema(table: Table, settings: TableSettings, time: str, times: ParsedTimes) -> Schema:
     """The schema of a long or wide table."""
     covariates = (*settings.known, *settings.past, *settings.static)
-    own = {time, table.numbering, *covariates}
-    others = [str(column) for column in table.frame.columns if column not in own]
+    others = [str(column) for column in table.frame.columns if column not in {time, table.numbering, *covariates}]
     numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
     if not numeric and not settings.target:
         raise no_numbers(table, others)
@@ -269,7 +268,6 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         past=settings.past,
         static=settings.static,
         categories=categories_of(table, covariates, settings.categorical),
-        categorical=settings.categorical,
         holidays=settings.holidays,
         ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, time, *covariates}),
         aggregate=settings.aggregate,
@@ -278,7 +276,6 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         dst=settings.dst,
         on_duplicate=settings.on_duplicate,
         max_missing=settings.max_missing,
-        reading=table.reading,
     )
 
 

@@ -7,6 +7,7 @@ import pandas as pd
 from forecast.durable import replace_file
 from forecast.errors import CannotCreate
 from forecast.series.reading import read_table, table_from_frame
+from forecast.series.spreadsheet import UnknownSheet
 from forecast.series.synthetic import synthesize, table_settings
 from forecast.series.table import Table
 from forecast.series.writing import csv_bytes, parquet_bytes
@@ -31,6 +32,20 @@ def load_table(source: str, settings: TextSettings) -> tuple[Table, dict[str, An
         return read_table(source, settings), {}
     kind = source.removeprefix(SYNTHETIC)
     return table_from_frame(synthesize(kind), source), dict(table_settings(kind))
+
+
+def load_future(source: str, settings: TextSettings) -> Table:
+    """A table of what is known in advance, read as the main table is; its sheet may have another name.
+
+    Raises
+    ------
+    NoInput, BadData, UsageError
+        As `read_table` does.
+    """
+    try:
+        return load_table(source, settings)[0]
+    except UnknownSheet:
+        return load_table(source, settings.model_copy(update={"sheet": None}))[0]
 
 
 def settings_as_at_fit(stored: TextSettings, given: dict[str, Any]) -> TextSettings:
@@ -62,7 +77,7 @@ def check_output(output: str) -> None:
     CannotCreate
         If its suffix names another format.
     """
-    if output.lower().endswith((".gz", ".zip", ".xlsx")):
+    if output.lower().endswith((".gz", ".zip", ".xlsx", ".ods")):
         raise CannotCreate(f"--output {output}: forecasts are written as .csv or .parquet; name such a file")
 
 

@@ -172,6 +172,8 @@ def infer_decimal(table: Table, delimiter: str) -> Decimal:
     dot = comma = ""
     all_grouped = all_marked = True
     for names, series, _ in column_groups(table, [str(name) for name in table.frame.columns]):
+        if not is_text(series[0]):
+            continue
         cells = trimmed(cells_of(series))
         shape = (len(names), -1)
         with_comma = flags_of(pc.match_substring_regex(cells, number_pattern(",", table.thousands))).reshape(shape)

@@ -21,7 +21,7 @@ from forecast.settings import TextSettings
 
 HERE = Path(__file__).parent
 FILES = HERE / "files"
-ROWS = 68
+ROWS = 69
 STORE = "forecast-model"  # what commands use by default, here in the folder of the case
 HUGE = 1 << 30
 QUICK = "--model last --horizon 2"  # stands for {quick} in a command line
@@ -39,7 +39,10 @@ STORES: dict[str, tuple[str, dict[str, Any]]] = {
 OF_SCENES = {"61_format_1.zip"}
 KEPT_ON_PURPOSE = (".resume/", ".runs/")  # by a run that failed
 # flags that only a bad file needs
-FLAGS = r""" --(encoding|delimiter|decimal|thousands|date-format|on-duplicate|dst|timezone) ('[^']*'|"[^"]*"|\S+)"""
+FLAGS = (
+    r" --(encoding|delimiter|decimal|thousands|sheet|date-format|on-duplicate|dst|timezone) "
+    r"""('[^']*'|"[^"]*"|\S+)"""
+)
 # what a command says of what it does: a word, then the answer; or what a stop and a check say
 INFO = re.compile(r"[a-z]+ {2,}\S|left out \S|training stops at step|\S+\.toml: the file is valid")
 

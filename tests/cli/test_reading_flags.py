@@ -85,11 +85,22 @@ def test_a_job_reads_as_the_fit_that_its_store_came_from(forecast: Run, fitted: 
 def test_a_job_whose_flags_change_fits_anew_and_keeps_to_them(forecast: Run, fitted: None) -> None:
     more = 'delimiter = ";"\nencoding = "cp1252"\nthousands = "."\n[table]\ndate_format = "%d/%m/%Y"\n'
     Path("job.toml").write_text(JOB.format(more=more).replace('"store"', '"own"'))
-    found = forecast("run", "job.toml")
+    found = forecast("run", "job.toml", "--as-of", "2026-01-01")
     assert found.code == 0, found.err
     assert Forecaster.load("own").schema_.reading.thousands == "."
     Path("job.toml").write_text(Path("job.toml").read_text().replace('thousands = "."', 'decimal = "."'))
-    found = forecast("run", "job.toml")
+    found = forecast("run", "job.toml", "--as-of", "2026-01-02")
     assert found.code == 0, found.err
     assert "the settings changed" in found.err
     assert "1.103" in Path("out.csv").read_text(encoding="utf-8")
+
+
+def test_a_table_with_one_series_a_row_keeps_its_flags_too(
+    forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [";".join(["id", *(f"V{i}" for i in range(40))])]
+    rows += [";".join([one, *(f"1.{100 + i % 7}" for i in range(40))]) for one in "ab"]
+    Path("rows.csv").write_text("\n".join([*rows, ""]))
+    assert forecast("fit", "rows.csv", "--thousands", ".", "--model", "last", "--horizon", 2).code == 0
+    assert forecast("predict", "rows.csv").frame["forecast"].tolist() == [1104.0] * 4
