@@ -3,6 +3,7 @@
 import re
 import zipfile
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import product
 from pathlib import PurePosixPath
 from typing import Protocol
@@ -14,9 +15,8 @@ from forecast.series.memory import free_memory, require_memory
 EXCEL, OPEN_DOCUMENT = "xlsx", "ods"
 MIMETYPE = "application/vnd.oasis.opendocument.spreadsheet"
 CHUNK = 1 << 20
-CELL, LETTER = 120, 8  # bytes of a cell and of a letter in memory, at the peak of reading
+CELL, LETTER = 250, 8  # bytes of a cell and of a letter in memory, at the peak of reading
 MOST_ROWS, MOST_COLUMNS = 1 << 21, 1 << 15  # twice what the programs can hold
-REFERENCE = re.compile(r"\$?([A-Z]{1,3})\$?([0-9]{1,7})")
 
 Span = tuple[int, int, int, int]  # first row, first column, last row, last column
 
@@ -45,7 +45,10 @@ class Sheet:
 
     def fill(self, row: int, column: int, letters: int, rows: int = 1, columns: int = 1) -> None:
         """Count a cell, or a block of equal ones."""
-        self.height, self.width = max(self.height, row + rows), max(self.width, column + columns)
+        if row + rows > self.height:
+            self.height = row + rows
+        if column + columns > self.width:
+            self.width = column + columns
         if self.height > MOST_ROWS or self.width > MOST_COLUMNS:
             raise ValueError("it has more rows or columns than a sheet can have")
         self.filled += rows * columns
@@ -120,13 +123,19 @@ def letters_of(column: int) -> str:
 
 def _position(reference: str) -> tuple[int, int]:
     """Row and column, from 0, of a cell such as B7."""
-    found = REFERENCE.fullmatch(reference)
-    if found is None:
-        raise ValueError(f"'{reference[:20]}' is no cell")
+    letters = reference.rstrip("0123456789")
+    return int(reference[len(letters) :]) - 1, _column(letters)
+
+
+@lru_cache(maxsize=MOST_COLUMNS)
+def _column(letters: str) -> int:
+    """The number, from 0, of a column."""
+    if not re.fullmatch("[A-Z]{1,3}", letters):
+        raise ValueError(f"'{letters[:20]}' is no column")
     column = 0
-    for letter in found[1]:
+    for letter in letters:
         column = 26 * column + ord(letter) - ord("A") + 1
-    return int(found[2]) - 1, column - 1
+    return column - 1
 
 
 class _Parts:
@@ -155,8 +164,17 @@ class _Parts:
 def _parser(reader: _Reader) -> expat.XMLParserType:
     parser = expat.ParserCreate()
     parser.buffer_text = True
-    parser.StartElementHandler = lambda tag, attributes: reader.start(tag.rpartition(":")[2], attributes)
-    parser.EndElementHandler = lambda tag: reader.end(tag.rpartition(":")[2])
+
+    def first(tag: str, attributes: dict[str, str]) -> None:
+        """Cut prefixes off the names of elements only where the first one has one, as it costs time."""
+        if ":" in tag:
+            parser.StartElementHandler = lambda tag, attributes: reader.start(tag.rpartition(":")[2], attributes)
+            parser.EndElementHandler = lambda tag: reader.end(tag.rpartition(":")[2])
+        else:
+            parser.StartElementHandler, parser.EndElementHandler = reader.start, reader.end
+        parser.StartElementHandler(tag, attributes)
+
+    parser.StartElementHandler = first
     parser.CharacterDataHandler = reader.text
     parser.EntityDeclHandler = _refuse_entities
     return parser
