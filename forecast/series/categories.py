@@ -40,7 +40,7 @@ def category_codes(table: Table, column: str, categories: tuple[str, ...]) -> ND
     if unseen.any():
         names = [str(name) for name in pd.unique(texts[unseen])]
         logger.warning(
-            "%s: column '%s' has %d categor%s that fit did not see (%s), in %d row%s; they count as unknown.",
+            "%s: column '%s' has %d categor%s that fit did not see (%s), in %d row%s; read as unknown.",
             table.name,
             column,
             len(names),

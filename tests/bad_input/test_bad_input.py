@@ -131,7 +131,8 @@ def test_bad_input_gets_its_answer(
     for part in case.out:
         assert part in found.out
     if case.like is not None:
-        assert found.out == of_clean(case, case.like, forecast, stores, clean, tmp_path, monkeypatch)
+        expected = of_clean(case, case.like, forecast, stores, clean, tmp_path, monkeypatch)
+        assert without_flags(found.out) == without_flags(expected)
     if case.numbers is not None:
         expected = of_clean(case, case.numbers, forecast, stores, clean, tmp_path, monkeypatch)
         assert numbers_in(found.out) == numbers_in(expected)
@@ -229,6 +230,11 @@ def of_clean(
             assert found.code == 0, found.err
         clean[key] = found.out
     return clean[key]
+
+
+def without_flags(told: str) -> str:
+    """What is put out, without the flags that JSON repeats."""
+    return re.sub(r'"reading": \{[^}]*\}', "", told)
 
 
 def numbers_in(table: str) -> list[list[float]]:
