@@ -185,12 +185,12 @@ def _refuse_entities(*declared: object) -> None:
 
 
 def _excel_sheets(parts: _Parts) -> dict[str, Sheet]:
-    there = set(parts.archive.namelist())
+    there = {member.casefold(): member for member in parts.archive.namelist()}  # as calamine finds them
     strings, links, listed = _SharedStrings(), _Elements("Relationship"), _Elements("sheet")
     parts.read("xl/workbook.xml", listed)
     for part, reader in (("xl/_rels/workbook.xml.rels", links), ("xl/sharedStrings.xml", strings)):
-        if part in there:
-            parts.read(part, reader)
+        if part.casefold() in there:
+            parts.read(there[part.casefold()], reader)
     targets = {link.get("Id", ""): link.get("Target", "") for link in links.found}
     sheets: dict[str, Sheet] = {}
     for attributes in listed.found:
@@ -198,8 +198,8 @@ def _excel_sheets(parts: _Parts) -> dict[str, Sheet]:
         target = targets.get(number, "")
         part = target[1:] if target.startswith("/") else str(PurePosixPath("xl") / target)
         sheet = sheets[attributes.get("name", "")] = Sheet(hidden=attributes.get("state", "visible") != "visible")
-        if part in there:
-            parts.read(part, _ExcelSheet(sheet, strings.lengths))
+        if part.casefold() in there:
+            parts.read(there[part.casefold()], _ExcelSheet(sheet, strings.lengths))
     return sheets
 
 

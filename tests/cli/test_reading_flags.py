@@ -60,8 +60,9 @@ def test_a_flag_given_to_predict_wins(forecast: Run, fitted: None) -> None:
 
 
 def test_backtest_and_score_need_no_flags_of_reading(forecast: Run, fitted: None) -> None:
-    found = forecast("backtest", "tonight.csv", "--artifact", "store", "--windows", 2)
-    assert found.code == 0, found.err
+    for words in ((), ("--date-format", "%d/%m/%Y")):
+        found = forecast("backtest", "tonight.csv", "--artifact", "store", "--windows", 2, *words)
+        assert found.code == 0, found.err
     assert forecast("predict", "--artifact", "store", "--output", "made.csv").code == 0
     words = ("score", "made.csv", "tonight.csv")
     found = forecast(*words, "--artifact", "store")

@@ -88,6 +88,13 @@ def test_the_first_sheet_with_cells_is_read_and_others_are_named(read: Any, make
         read(make(Cover=[]))
 
 
+@pytest.mark.parametrize("make", MAKERS)
+def test_sheets_may_have_any_name(read: Any, make: Make) -> None:
+    for name in ("R&D <1>", "Verkäufe 2024", "'quoted'"[1:-1], "12", "日本"):
+        data = make(**{"Cover": [["x"]], name: SALES})
+        assert list(read(data, sheet=name).frame.columns) == ["day", "units"]
+
+
 def test_hidden_sheets_are_read_only_when_named(read: Any) -> None:
     data = xlsx(hidden=["Lists"], Sales=SALES, Lists=[["a", "b"], [1, 2]])
     assert list(read(data).frame.columns) == ["day", "units"]

@@ -67,7 +67,9 @@ def raw_xlsx(sheet: str, strings: str = "") -> bytes:
 
 def ods(**sheets: Rows) -> bytes:
     """An OpenDocument workbook as LibreOffice writes it; ``#...`` is an error, ``(text, rows)`` a text merged down."""
-    tables = [f'<table:table table:name="{name}">{_rows(rows)}{END}</table:table>' for name, rows in sheets.items()]
+    tables = [
+        f'<table:table table:name="{escape(name)}">{_rows(rows)}{END}</table:table>' for name, rows in sheets.items()
+    ]
     return raw_ods("".join(tables))
 
 
