@@ -101,8 +101,8 @@ class Forecaster(NestedParams, BaseEstimator):
     scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience : of training
     budget, steps, plan, members, jobs, seed, device : how long, how often and where
     warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
-    layout, time, id, target, freq, aggregate, season, known, past, static, holidays, date_format, timezone, dst,
-    on_duplicate, max_missing, missing, strict : how a table becomes series
+    layout, time, id, target, freq, aggregate, season, known, past, static, categorical, holidays, date_format,
+    timezone, dst, on_duplicate, max_missing, missing, strict : how a table becomes series
 
     All are the settings of the command line under the same names, with the same defaults and bounds.
 
@@ -154,6 +154,7 @@ class Forecaster(NestedParams, BaseEstimator):
         known: Names = (),
         past: Names = (),
         static: Names = (),
+        categorical: Names = (),
         holidays: str | None = None,
         date_format: str | None = None,
         timezone: str | None = None,
@@ -197,6 +198,7 @@ class Forecaster(NestedParams, BaseEstimator):
         self.known = known
         self.past = past
         self.static = static
+        self.categorical = categorical
         self.holidays = holidays
         self.date_format = date_format
         self.timezone = timezone
@@ -607,7 +609,8 @@ class Forecaster(NestedParams, BaseEstimator):
                 raise UsageError("--origin needs DATA: the artifact keeps only what a forecast from its own end needs")
             history = self.fitted_.history
             return history if future is None else add_future(history, _table(future), config.table)
-        table, schema = _table(X), config.table.model_copy(update={"on_duplicate": self.on_duplicate})
+        own = {"on_duplicate": self.on_duplicate, "date_format": self.date_format}
+        table, schema = _table(X), config.table.model_copy(update=own)
         check_schema(schema, table)
         later = None if future is None else _table(future)
         panel = build_panel(table, schema, ahead=config.horizon, future=later, origin=origin, lookback=config.lookback)

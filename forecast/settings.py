@@ -14,6 +14,11 @@ def _as_many(given: object) -> object:
     return (given,) if isinstance(given, str | int | float) else given
 
 
+def _as_text(given: object) -> object:
+    """A whole number stands for its text."""
+    return str(given) if type(given) is int else given
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_many)]
 Seasons = Annotated[tuple[Annotated[int, Field(ge=2, le=100_000)], ...], BeforeValidator(_as_many)]
 Levels = Annotated[tuple[Annotated[float, Field(ge=50, le=99)], ...], BeforeValidator(_as_many)]
@@ -74,7 +79,7 @@ class Knobs(BaseModel):
 
 
 class TextSettings(Knobs):
-    """How the bytes of a text table become columns of text."""
+    """How the bytes of a file become columns."""
 
     encoding: str | None = Field(None, description="text encoding; default UTF-8, or UTF-16 by its mark")
     delimiter: str | None = Field(
@@ -82,6 +87,9 @@ class TextSettings(Knobs):
     )
     decimal: Literal[".", ","] | None = Field(None, description="decimal mark; default: read off the numbers")
     thousands: Literal[",", ".", " ", "'", "_"] | None = Field(None, description="thousands separator; default none")
+    sheet: Annotated[str | None, BeforeValidator(_as_text)] = Field(
+        None, description="sheet of a workbook, by name or number; default: the first that is not empty"
+    )
 
 
 class TableSettings(Knobs):
@@ -101,6 +109,9 @@ class TableSettings(Knobs):
     known: Names = Field((), description="columns known in advance, comma-separated")
     past: Names = Field((), description="columns known up to the origin only, comma-separated")
     static: Names = Field((), description="columns fixed per series, comma-separated")
+    categorical: Names = Field(
+        (), description="covariates that are categories even if they look like numbers, comma-separated"
+    )
     holidays: str | None = Field(None, description="country code whose public holidays become a known column")
     date_format: str | None = Field(
         None, description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for its day numbers"

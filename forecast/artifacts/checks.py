@@ -42,12 +42,14 @@ def check_config(config: "Config") -> None:
             raise ValueError("two columns have one name")
     if (table.target is None) == (table.layout == "long") or (table.layout != "long" and len(table.ids) != 1):
         raise ValueError(f"a table of layout {table.layout} has other ids, or another target")
-    if not set(table.categories) <= {*table.known, *table.past, *table.static}:
+    if not {*table.categories, *table.categorical} <= {*table.known, *table.past, *table.static}:
         raise ValueError("categories must be those of covariates")
     if any(season < 2 for season in table.season):
         raise ValueError("a season has 2 steps at least")
     if len(table.holidays or "") > LONGEST_TEXT or len(table.time_format.pattern or "") > LONGEST_TEXT:
         raise ValueError("the holidays are those of no country, or times are written in no pattern")
+    if any(len(text or "") > LONGEST_TEXT for text in table.reading.model_dump().values()):
+        raise ValueError("the settings of reading are longer than any can be")
     if config.scores and CHOSEN not in config.scores:
         raise ValueError(f"the scores lack '{CHOSEN}'")
     _check_components(config)

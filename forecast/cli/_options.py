@@ -11,7 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from forecast.errors import UsageError
-from forecast.settings import Knobs
+from forecast.settings import Knobs, TextSettings
 
 Group = TypeVar("Group", bound=Knobs)
 
@@ -26,6 +26,12 @@ class Given:
         """The settings of one group, checked; `defaults` stand in for what was not given."""
         own = {name: value for name, value in self.values.items() if name in group.model_fields}
         return group.check({**(defaults or {}), **own})
+
+    def reading(self, stored: TextSettings) -> TextSettings:
+        """How a file is read: as the command line says, and as fit read its own file where it says nothing."""
+        from forecast.series.files import settings_as_at_fit
+
+        return settings_as_at_fit(stored, self.of(TextSettings).model_dump(include=set(self.values)))
 
 
 def settings_options(

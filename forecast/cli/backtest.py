@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from forecast.forecaster import Forecaster
     from forecast.series.table import Table
 
+READING = {"strict", "on_duplicate", "date_format"}  # settings of a table that a saved forecaster takes anew
+
 
 @click.command()
 @click.argument("data")
@@ -45,8 +47,14 @@ def command(
         given.values["model"] = models[0]
     text, rolling = given.of(TextSettings), given.of(BacktestSettings)
     given.of(TrainSettings), given.of(TableSettings)  # refused before any work
-    table, defaults = load(data, text)
-    forecaster = _forecaster(artifact, version, models, given, defaults)
+    if artifact is None:
+        if version is not None:
+            raise UsageError("--version: a version of a store; name it with --artifact")
+        table, defaults = load(data, text)
+        forecaster = _new_forecaster(given, defaults)
+    else:
+        forecaster = _saved_forecaster(artifact, version, given)
+        table = load(data, given.reading(forecaster.schema_.reading))[0]
     found = _run(forecaster, table, rolling, models, given.of(TrainSettings).jobs, artifact is not None)
     origins = f"{len(found.origins)}, {found.origins[0]} to {found.origins[-1]}"
     fits = "none" if artifact else "one at each" if rolling.refit else "one at the oldest"
@@ -58,24 +66,22 @@ def command(
     return 3 if found.missing else 0
 
 
-def _forecaster(
-    artifact: str | None, version: str | None, models: tuple[str, ...], given: Given, defaults: dict[str, Any]
-) -> "Forecaster":
+def _new_forecaster(given: Given, defaults: dict[str, Any]) -> "Forecaster":
     from forecast.forecaster import Forecaster
 
-    if artifact is None:
-        if version is not None:
-            raise UsageError("--version: a version of a store; name it with --artifact")
-        return Forecaster(**given.of(TrainSettings).model_dump(), **given.of(TableSettings, defaults).model_dump())
+    return Forecaster(**given.of(TrainSettings).model_dump(), **given.of(TableSettings, defaults).model_dump())
+
+
+def _saved_forecaster(artifact: str, version: str | None, given: Given) -> "Forecaster":
+    from forecast.forecaster import Forecaster
+
     own = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"}
-    for name in own - {"model", "jobs", "device", "strict", "on_duplicate"}:
+    for name in own - {"model", "jobs", "device", *READING}:
         if name in given.values:
             flag = "-p" if name == "params" else f"--{name.replace('_', '-')}"
             raise UsageError(f"{flag}: --artifact judges a forecaster as it is; leave one of the two out")
     forecaster = Forecaster.load(artifact, version, given.of(TrainSettings).device)
-    return forecaster.set_params(
-        **{name: given.values[name] for name in ("strict", "on_duplicate") & given.values.keys()}
-    )
+    return forecaster.set_params(**{name: given.values[name] for name in READING & given.values.keys()})
 
 
 def _run(

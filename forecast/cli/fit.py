@@ -29,7 +29,7 @@ STARTUP = 3.0  # seconds of the command's start that are not counted against its
 def command(begun: float, data: str, artifact: str, keep: int, wait: float, resume: bool, given: Given) -> int:
     """Train on DATA and save the forecaster as the live version of a store.
 
-    DATA is a CSV, .csv.gz or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
+    DATA is a CSV, .csv.gz, .xlsx, .ods or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
     """
     from forecast.artifacts.store import Store
     from forecast.forecaster import Forecaster

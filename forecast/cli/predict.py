@@ -27,7 +27,12 @@ if TYPE_CHECKING:
     OutputSettings,
     CheckSettings,
     TextSettings,
-    single={"device": TrainSettings, "strict": TableSettings, "on_duplicate": TableSettings},
+    single={
+        "device": TrainSettings,
+        "strict": TableSettings,
+        "on_duplicate": TableSettings,
+        "date_format": TableSettings,
+    },
 )
 def command(
     data: str | None,
@@ -48,12 +53,16 @@ def command(
     from forecast.forecaster import Forecaster
     from forecast.jobs.checks import age, check_age, without_forecast
     from forecast.jobs.instant import parse_as_of
+    from forecast.series.files import load_future
 
-    instant, text = parse_as_of(as_of), given.of(TextSettings)
+    instant = parse_as_of(as_of)
+    given.of(TextSettings)  # refused before any work
     forecaster = Forecaster.load(artifact, version, given.of(TrainSettings).device)
-    forecaster.set_params(**given.of(TableSettings).model_dump(include={"strict", "on_duplicate"} & set(given.values)))
+    own = {"strict", "on_duplicate", "date_format"} & set(given.values)
+    forecaster.set_params(**given.of(TableSettings).model_dump(include=own))
+    text = given.reading(forecaster.schema_.reading)
     table = None if data is None else load(data, text)[0]
-    later = None if future is None else load(future, text)[0]
+    later = None if future is None else load_future(future, text)
 
     def look(panel: "Panel") -> None:
         name = data or artifact

@@ -1,31 +1,69 @@
 """Measure saved forecasts against the values that came."""
 
+from typing import TYPE_CHECKING
+
 import click
+from click.core import ParameterSource
 
 from forecast.cli._console import say, style_options
-from forecast.cli._data import load
+from forecast.cli._data import artifact_option, load
 from forecast.cli._measures import put_out, table_options
 from forecast.cli._options import Given, settings_options
 from forecast.settings import TableSettings, TextSettings
+
+if TYPE_CHECKING:
+    from forecast.series.schema import Schema
+    from forecast.series.table import Table
 
 
 @click.command()
 @click.argument("forecast")
 @click.argument("actual")
+@artifact_option
 @table_options
 @style_options
 @settings_options(TableSettings, TextSettings)
-def command(forecast: str, actual: str, by: str | None, output: str | None, as_json: bool, given: Given) -> int:
+@click.pass_context
+def command(
+    context: click.Context,
+    forecast: str,
+    actual: str,
+    artifact: str,
+    by: str | None,
+    output: str | None,
+    as_json: bool,
+    given: Given,
+) -> int:
     """Measure FORECAST, a table that predict wrote, against ACTUAL, a table of the values that came.
 
     Ids and times are found in ACTUAL by the names they have in FORECAST. The values of ACTUAL before the first
-    forecast give MASE its unit and seasonal naive its forecasts, so ACTUAL is best the whole history.
+    forecast give MASE its unit and seasonal naive its forecasts, so ACTUAL is best the whole history. ACTUAL is read
+    with the flags that the fit in the store was given, where FORECAST has the columns of that store's forecasts.
     """
     from forecast.evaluation.scoring import score
 
     text, settings = given.of(TextSettings), given.of(TableSettings)
     made = load(forecast, TextSettings())[0]
+    schema = _fitted(artifact, made, context.get_parameter_source("artifact") is not ParameterSource.DEFAULT)
+    if schema is not None:
+        text = given.reading(schema.reading)
+        settings = given.of(TableSettings, {name: getattr(schema, name) for name in ("date_format", "timezone", "dst")})
     found = score(made, load(actual, text)[0], settings)
     say(f"scored   {found.values:,} forecasts; a season is {found.season} steps")
     put_out(found, by, output, as_json, {"season": found.season, "values": found.values})
     return 3 if found.missing else 0
+
+
+def _fitted(artifact: str, made: "Table", named: bool) -> "Schema | None":
+    """How the fit in a store read its table; None where a store that the user did not name has other forecasts."""
+    from forecast.errors import ForecastError
+    from forecast.forecaster import Forecaster
+
+    try:
+        schema = Forecaster.load(artifact).schema_
+    except ForecastError:
+        if named:
+            raise
+        return None
+    columns = [str(column) for column in made.frame.columns]
+    return schema if named or columns[: len(schema.ids) + 2] == [*schema.ids, schema.time, "forecast"] else None

@@ -62,7 +62,9 @@ class JobSettings(Knobs):
 class SourceSettings(TextSettings):
     """Where tonight's table comes from."""
 
-    path: str | None = Field(None, description="a CSV or Parquet file, a folder of Parquet files, or synth:KIND")
+    path: str | None = Field(
+        None, description="a CSV or Parquet file, a workbook, a folder of Parquet files, or synth:KIND"
+    )
     url: str | None = Field(None, description="a database, as SQLAlchemy writes it: postgresql+psycopg://host/name")
     sql: str | None = Field(None, description="the query whose rows are the table; needs url")
     future: str | None = Field(None, description="a file of the columns that are known in advance")

@@ -18,9 +18,10 @@ from forecast.selection.mixture import CHOSEN, base_name
 from forecast.selection.names import is_baseline
 from forecast.series.building import calendar_of
 from forecast.series.detection import check_schema, infer_schema
+from forecast.series.files import settings_as_at_fit
 from forecast.series.naming import series_names
 from forecast.series.table import Table
-from forecast.settings import TableSettings
+from forecast.settings import TableSettings, TextSettings
 
 log = logging.getLogger("forecast")
 
@@ -78,6 +79,8 @@ def settings_digest(pipeline: Pipeline) -> str:
         "table": pipeline.table.model_dump(mode="json"),
         "train": pipeline.train.model_dump(mode="json", exclude={"jobs", "device"}),
     }
+    if reading := pipeline.source.text().model_dump(mode="json", exclude_defaults=True):
+        used["reading"] = reading
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
 
 
@@ -101,6 +104,20 @@ def reason_to_fit(pipeline: Pipeline, live: Live | None, ledger: Ledger, instant
     return f"the last fit is {age / DAY:.1f} days old" if age >= days * DAY - SLACK else None
 
 
+def reading_settings(pipeline: Pipeline, live: Live | None, ledger: Ledger) -> TextSettings:
+    """How the source is read: as the pipeline says, and where it is silent as the live version read its own table."""
+    own = pipeline.source.text()
+    if live is None or _changed(pipeline, ledger):
+        return own
+    return settings_as_at_fit(live.forecaster.schema_.reading, own.model_dump(exclude_defaults=True))
+
+
+def _changed(pipeline: Pipeline, ledger: Ledger) -> bool:
+    """Whether the pipeline has other settings than at its newest fit."""
+    fits = ledger.fits("9")
+    return bool(fits) and fits[-1].settings != settings_digest(pipeline)
+
+
 def table_settings(
     pipeline: Pipeline, live: Live | None, ledger: Ledger, table: Table, defaults: dict[str, Any]
 ) -> TableSettings:
@@ -119,8 +136,7 @@ def table_settings(
         If the table cannot be read so, or has another frequency.
     """
     given = pipeline.table.model_copy(update=defaults)
-    fits = ledger.fits("9")
-    if live is None or (fits and fits[-1].settings != settings_digest(pipeline)):
+    if live is None or _changed(pipeline, ledger):
         return given
     schema = live.forecaster.schema_
     check_schema(schema, table)

@@ -27,10 +27,10 @@ from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, SinkSettings, in_keys
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into
-from forecast.jobs.refit import Live, entry, judge, reason_to_fit, serving, table_settings
+from forecast.jobs.refit import Live, entry, judge, reading_settings, reason_to_fit, serving, table_settings
 from forecast.series.building import build_panel, calendar_of, format_positions
 from forecast.series.detection import infer_schema
-from forecast.series.files import check_output, load_table, write_frame
+from forecast.series.files import check_output, load_future, load_table, write_frame
 from forecast.series.naming import series_names
 from forecast.series.panel import Panel
 from forecast.series.reading import table_from_frame
@@ -155,6 +155,7 @@ class _Run:
         self.store, self.writer, self.ledger = store, writer, ledger
         self.resume, self.on_step = resume, on_step
         self.matched: Matched | None = None
+        self.reading = pipeline.source.text()
         self.behind: list[tuple[str, ...]] = []
         self.begun = time.monotonic()
 
@@ -189,8 +190,9 @@ class _Run:
     def go(self) -> None:
         """Run them."""
         record, instant = self.record, self.instant
-        table, defaults = self._read()
         live = serving(self.store, self.ledger, instant, self.pipeline.train.device)
+        self.reading = reading_settings(self.pipeline, live, self.ledger)
+        table, defaults = self._read()
         reason = reason_to_fit(self.pipeline, live, self.ledger, instant)
         if live is not None and reason is None:
             table = until(table, live.forecaster.schema_, instant, self._whole())
@@ -222,14 +224,14 @@ class _Run:
         else:
             path = source.path or ""
             digest = sha256_of_file(path)
-            table, defaults = load_table(path, source.text())
+            table, defaults = load_table(path, self.reading)
         digest = digest or sha256_of_frame(table.frame)
         self.record.input = {"name": table.name, "rows": len(table.frame), "sha256": digest}
         return table, defaults
 
     def _future(self) -> Table | None:
         source = self.pipeline.source
-        return None if source.future is None else load_table(source.future, source.text())[0]
+        return None if source.future is None else load_future(source.future, self.reading)
 
     def _whole(self) -> bool:
         """Whether a value counts only when its period is over."""
@@ -294,6 +296,8 @@ class _Run:
         config, record = forecaster.fitted_.config, self.record
         record.version, record.hash, record.train_end = live.version, live.hash, config.train_end
         chosen = {name: getattr(pipeline.table, name) for name in ("strict", "on_duplicate")}
+        if pipeline.table.date_format is not None:
+            chosen["date_format"] = pipeline.table.date_format
         forecaster.set_params(**chosen)
         output = pipeline.output.model_copy(
             update={"explain": True, "excel_safe": False}

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, did_you_mean
 from forecast.series.calendar import Calendar
+from forecast.series.categories import category_codes
 from forecast.series.naming import series_name
-from forecast.series.numbers import looks_numeric, parse_numbers
-from forecast.series.observations import Observations, as_text, id_codes
+from forecast.series.numbers import parse_numbers
+from forecast.series.observations import Observations, id_codes
 from forecast.series.panel import Integers
 from forecast.series.schema import Schema
 from forecast.series.table import Table
@@ -156,22 +157,8 @@ def column_values(table: Table, column: str, schema: Schema) -> NDArray[np.float
     """[rows], numbers, or codes where the schema has categories: 1 + the place there, 0 for others, NaN where blank."""
     categories = schema.categories.get(column)
     if categories is None:
-        return parse_numbers(table, column)
-    texts = as_text(table, column)
-    codes = pd.Index(categories).get_indexer(pd.Index(texts.array)) + 1.0
-    codes[np.asarray(texts == "", bool)] = np.nan
-    return np.asarray(codes, np.float64)
-
-
-def categories_of(table: Table, columns: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """The different texts, ascending, of those columns that are no numbers."""
-    found = {}
-    for column in columns:
-        if not looks_numeric(table, column):
-            texts = {str(text) for text in pd.unique(as_text(table, column))} - {""}
-            if texts:
-                found[column] = tuple(sorted(texts))
-    return found
+        return parse_numbers(table, column, f"; if the column holds categories, fit with --categorical {column}")
+    return category_codes(table, column, categories)
 
 
 def refuse_missing(table: Table, columns: tuple[str, ...]) -> None:

@@ -9,7 +9,9 @@ import numpy as np
 
 from forecast.errors import BadData, UsageError
 from forecast.series.building import calendar_of, format_positions
-from forecast.series.columns import categories_of, refuse_missing
+from forecast.series.categories import categories_of
+from forecast.series.columns import refuse_missing
+from forecast.series.files import flags_of
 from forecast.series.frequency import infer_calendar, parse_frequency
 from forecast.series.grid import fill
 from forecast.series.numbers import is_blank, numeric_columns
@@ -51,7 +53,8 @@ def infer_schema(table: Table, settings: TableSettings) -> Schema:
             schema = _timed_schema(table, settings, time, parse_times(table, time, settings))
         refuse_clash(schema, ("forecast",))
         season = tuple(sorted(set(settings.season))) or _season(table, schema)
-    return schema.model_copy(update={"season": season})
+    given = {"categorical": settings.categorical, "reading": table.reading}
+    return schema.model_copy(update={"season": season, **given})
 
 
 def check_schema(schema: Schema, table: Table) -> None:
@@ -90,13 +93,24 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     lines.append(f"season   {', '.join(str(length) for length in schema.season) or 'none'}")
     for word, columns in (("known", schema.known), ("past", schema.past), ("static", schema.static)):
         if columns:
-            lines.append(f"{word:<8} {', '.join(columns)}")
+            lines.append(f"{word:<8} {', '.join(_shown(column, schema) for column in columns)}")
     if schema.holidays:
         lines.append(f"holidays {schema.holidays}")
+    if flags := flags_of(schema.reading):
+        lines.append(f"reading  {flags}")
     if schema.ignored:
         more = f" and {len(schema.ignored) - 10} more" if len(schema.ignored) > 10 else ""
         lines.append(f"left out {', '.join(schema.ignored[:10])}{more}")
     return lines
+
+
+def _shown(column: str, schema: Schema) -> str:
+    """A covariate, with its first categories where it has some."""
+    names = schema.categories.get(column)
+    if names is None:
+        return column
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{column} (categories {', '.join(names[:5])}{more})"
 
 
 @contextmanager
@@ -123,13 +137,16 @@ def _refuse_contradictions(table: Table, settings: TableSettings) -> None:
         "--past": settings.past,
         "--static": settings.static,
     }
-    refuse_missing(table, tuple(column for columns in roles.values() for column in columns))
+    refuse_missing(table, (*(column for columns in roles.values() for column in columns), *settings.categorical))
     seen: dict[str, str] = {}
     for role, columns in roles.items():
         for column in columns:
             if column in seen:
                 raise UsageError(f"column '{column}' is named by {seen[column]} and by {role}; name it once")
             seen[column] = role
+    for column in settings.categorical:
+        if seen.get(column) not in ("--known", "--past", "--static"):
+            raise UsageError(f"--categorical {column}: name the column with --known, --past or --static, too")
     if settings.freq is not None:
         parse_frequency(settings.freq)
     if settings.aggregate and not settings.freq:
@@ -155,6 +172,7 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
         "--known": settings.known,
         "--past": settings.past,
         "--static": settings.static,
+        "--categorical": settings.categorical,
     }
     for flag, value in columns_named.items():
         if value:
@@ -204,8 +222,7 @@ def _time_column(table: Table, settings: TableSettings) -> str:
 def _timed_schema(table: Table, settings: TableSettings, time: str, times: ParsedTimes) -> Schema:
     """The schema of a long or wide table."""
     covariates = (*settings.known, *settings.past, *settings.static)
-    own = {time, table.numbering, *covariates}
-    others = [str(column) for column in table.frame.columns if column not in own]
+    others = [str(column) for column in table.frame.columns if column not in {time, table.numbering, *covariates}]
     numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
     if not numeric and not settings.target:
         raise no_numbers(table, others)
@@ -252,7 +269,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         known=settings.known,
         past=settings.past,
         static=settings.static,
-        categories=categories_of(table, covariates),
+        categories=categories_of(table, covariates, settings.categorical),
         holidays=settings.holidays,
         ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, time, *covariates}),
         aggregate=settings.aggregate,

@@ -7,6 +7,7 @@ import pandas as pd
 from forecast.durable import replace_file
 from forecast.errors import CannotCreate
 from forecast.series.reading import read_table, table_from_frame
+from forecast.series.spreadsheet import UnknownSheet
 from forecast.series.synthetic import synthesize, table_settings
 from forecast.series.table import Table
 from forecast.series.writing import csv_bytes, parquet_bytes
@@ -33,6 +34,41 @@ def load_table(source: str, settings: TextSettings) -> tuple[Table, dict[str, An
     return table_from_frame(synthesize(kind), source), dict(table_settings(kind))
 
 
+def load_future(source: str, settings: TextSettings) -> Table:
+    """A table of what is known in advance, read as the main table is; its sheet may have another name.
+
+    Raises
+    ------
+    NoInput, BadData, UsageError
+        As `read_table` does.
+    """
+    try:
+        return load_table(source, settings)[0]
+    except UnknownSheet:
+        return load_table(source, settings.model_copy(update={"sheet": None}))[0]
+
+
+def settings_as_at_fit(stored: TextSettings, given: dict[str, Any]) -> TextSettings:
+    """How a file is read: as the settings given now say, and as fit read its own file where they say nothing.
+
+    Parameters
+    ----------
+    stored : the settings of the fit
+    given : settings by name
+    """
+    kept = stored.model_dump(exclude_defaults=True)
+    for mark, other in (("decimal", "thousands"), ("thousands", "decimal")):
+        if given.get(mark) is not None and given[mark] == kept.get(other):
+            del kept[other]  # one mark cannot mean both
+    return TextSettings.check({**kept, **{name: value for name, value in given.items() if value is not None}})
+
+
+def flags_of(settings: TextSettings) -> str:
+    """The settings of reading as flags: ``--thousands , --sheet Sales``."""
+    given = settings.model_dump(exclude_defaults=True)
+    return " ".join(f"--{name} {value if value.strip() else repr(value)}" for name, value in given.items())
+
+
 def check_output(output: str) -> None:
     """Refuse a file that forecasts are not written as.
 
@@ -41,7 +77,7 @@ def check_output(output: str) -> None:
     CannotCreate
         If its suffix names another format.
     """
-    if output.lower().endswith((".gz", ".zip", ".xlsx")):
+    if output.lower().endswith((".gz", ".zip", ".xlsx", ".ods")):
         raise CannotCreate(f"--output {output}: forecasts are written as .csv or .parquet; name such a file")
 
 

@@ -13,10 +13,31 @@ DATE_OR_FRACTION = re.compile(r"\d+[-/.:]\d+[-/.:]\d+|\d+:\d\d|[+-]?\d*\.\d+")
 log = logging.getLogger("forecast")
 
 
-def column_names(header: list[str], frame: pd.DataFrame, name: str, line: int, delimiter: str) -> list[str]:
-    """Check and trim the names of the columns; only the first may be blank."""
+def without_right_edge(header: list[str], frame: pd.DataFrame, name: str) -> tuple[list[str], pd.DataFrame]:
+    """Leave out columns at the right edge that have neither a name nor a value, as spreadsheets append them."""
+    width = len(header)
+    while width > 1 and not header[width - 1].strip() and bool((frame[width - 1] == "").all()):
+        width -= 1
+    if width == 1 or width == len(header):
+        return header, frame
+    count = len(header) - width
+    shown = (
+        "1 column without a name or a value was" if count == 1 else f"{count} columns without a name or a value were"
+    )
+    log.warning("%s: %s left out", name, shown)
+    return header[:width], frame[list(range(width))]
+
+
+def column_names(header: list[str], name: str, where: str) -> list[str]:
+    """Check and trim the names of the columns; only the first may be blank.
+
+    Parameters
+    ----------
+    header : the cells of the header
+    name : what messages call the table
+    where : the table and the line of its header
+    """
     names = [column.strip() for column in header]
-    where = f"{name} line {line}"
     if names[0].startswith("#") and names[0] != "#":
         raise BadData(f"{where} starts with #; remove the comment (or the # in front of the header)")
     if (
@@ -26,7 +47,9 @@ def column_names(header: list[str], frame: pd.DataFrame, name: str, line: int, d
     ):
         raise BadData(f"{where} holds data and no header; put a line with the names of the columns before it")
     if "" in names[1:]:
-        raise BadData(f"{where}: {_nameless(names, frame, delimiter)}")
+        if names[0] and len(names) > 2 and not any(names[1:]):
+            raise BadData(f"{where}: only the first column has a name: is the line a title? remove it")
+        raise BadData(f"{where}: column {names.index('', 1) + 1} has no name; give it one")
     if twice := duplicates(names):
         raise BadData(f"{where}: several columns are called {listed(twice)}; rename them")
     if padded := sum(old != new for old, new in zip(header, names, strict=True)):
@@ -34,19 +57,9 @@ def column_names(header: list[str], frame: pd.DataFrame, name: str, line: int, d
     return names
 
 
-def _nameless(names: list[str], frame: pd.DataFrame, delimiter: str) -> str:
-    """Say which column lacks a name, and whether it is a column at all."""
-    first = names.index("", 1)
-    if first == 1 and len(names) > 2 and not any(names[1:]):
-        return "only the first column has a name: is the line a title? remove it"
-    trailing = not any(names[first:]) and all(bool((frame[place] == "").all()) for place in range(first, len(names)))
-    mend = f"remove the trailing {delimiter_name(delimiter, len(names) - first)}" if trailing else "give it one"
-    return f"column {first + 1} has no name; {mend}"
-
-
-def delimiter_name(delimiter: str, count: int = 1) -> str:
-    """A delimiter, or several, as messages show them: tab, ';'."""
-    return "tab" + "s" * (count > 1) if delimiter == "\t" else f"'{delimiter * count}'"
+def delimiter_name(delimiter: str) -> str:
+    """A delimiter as messages show it: tab, ';'."""
+    return "tab" if delimiter == "\t" else f"'{delimiter}'"
 
 
 def duplicates(names: list[str]) -> list[str]:

@@ -32,13 +32,14 @@ NEARLY_ALL = 0.9
 log = logging.getLogger("forecast")
 
 
-def parse_numbers(table: Table, column: str) -> NDArray[np.float64]:
+def parse_numbers(table: Table, column: str, otherwise: str = "") -> NDArray[np.float64]:
     """Read one column as numbers.
 
     Parameters
     ----------
     table : the table
     column : name of one of its columns
+    otherwise : what else to do where a cell is no number, for the message
 
     Returns
     -------
@@ -50,10 +51,10 @@ def parse_numbers(table: Table, column: str) -> NDArray[np.float64]:
     BadData
         If a cell is no number, is infinite or too large for float32, or if the column holds booleans or times.
     """
-    return parse_columns(table, [column])[:, 0]
+    return parse_columns(table, [column], otherwise)[:, 0]
 
 
-def parse_columns(table: Table, columns: Sequence[str]) -> NDArray[np.float64]:
+def parse_columns(table: Table, columns: Sequence[str], otherwise: str = "") -> NDArray[np.float64]:
     """Read several columns as numbers at once: for wide tables, where a call per column would cost too much.
 
     Returns
@@ -70,7 +71,7 @@ def parse_columns(table: Table, columns: Sequence[str]) -> NDArray[np.float64]:
             continue
         cells = read_cells(cells_of(series), table.decimal, table.thousands)
         if cells.bad.any():
-            _refuse(table, names, cells)
+            _refuse(table, names, cells, otherwise)
         part[:] = cells.values.reshape(len(names), -1).T
         found = cells.word.reshape(len(names), -1).sum(axis=1)
         words += int(found.sum())
@@ -86,8 +87,9 @@ def looks_numeric(table: Table, column: str) -> bool:
     """Whether a column is meant as numbers.
 
     True where all cells that are not missing are numbers, or nearly all (nine in ten, or all but one): the few others
-    are typing errors, which `parse_numbers` must point at. Cells in a foreign notation (``1,204``, ``5%``, ``0x10``)
-    count as meant. False for text, times and booleans, and for a column without any value (`is_blank`).
+    are typing errors, which `parse_numbers` must point at. Not so where all numbers are the same one and several
+    cells are none: these are codes, such as 0, a, b. Cells in a foreign notation (``1,204``, ``5%``, ``0x10``) count as
+    meant. False for text, times and booleans, and for a column without any value (`is_blank`).
     """
     return numeric_columns(table, [column])[0]
 
@@ -107,15 +109,28 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[bool]:
         wrong = (cells.bad & ~cells.meant).reshape(shape).sum(axis=1)
         present = len(table.frame) - missing
         few = np.maximum(1, (1 - NEARLY_ALL) * present)
-        answers += ((present > 0) & (wrong <= few) & (2 * wrong < present)).tolist()
+        numeric = (present > 0) & (wrong <= few) & (2 * wrong < present)
+        for place in np.flatnonzero(numeric & (wrong > 1)):
+            own = slice(place * len(table.frame), (place + 1) * len(table.frame))
+            values, meant = cells.values[own], cells.meant[own]
+            numeric[place] = bool(meant.any()) or len(np.unique(values[~np.isnan(values)])) > 1
+        answers += numeric.tolist()
     return answers
 
 
 def is_blank(table: Table, column: str) -> bool:
-    """Whether a column holds no value at all: every cell is blank or a word for missing."""
+    """Whether every cell of a column is blank. A word such as NA is text where no number stands beside it."""
     series = table.frame[column]
     if not is_text(series):
         return not bool(series.notna().any())
+    return bool(pc.all(pc.equal(trimmed(cells_of([series])), ""), min_count=0).as_py())
+
+
+def lacks_values(table: Table, column: str) -> bool:
+    """Whether a column would have no value if it were read as numbers: every cell is blank or a word for missing."""
+    series = table.frame[column]
+    if not is_text(series):
+        return is_blank(table, column)
     cells = trimmed(cells_of([series]))
     return bool(pc.all(pc.or_(pc.equal(cells, ""), is_word(cells)), min_count=0).as_py())
 
@@ -157,6 +172,8 @@ def infer_decimal(table: Table, delimiter: str) -> Decimal:
     dot = comma = ""
     all_grouped = all_marked = True
     for names, series, _ in column_groups(table, [str(name) for name in table.frame.columns]):
+        if not is_text(series[0]):
+            continue
         cells = trimmed(cells_of(series))
         shape = (len(names), -1)
         with_comma = flags_of(pc.match_substring_regex(cells, number_pattern(",", table.thousands))).reshape(shape)
@@ -208,7 +225,7 @@ def _typed_numbers(table: Table, column: str, series: Column) -> NDArray[np.floa
     return numbers
 
 
-def _refuse(table: Table, names: Sequence[str], cells: Cells) -> NoReturn:
+def _refuse(table: Table, names: Sequence[str], cells: Cells, otherwise: str) -> NoReturn:
     """Say which is the first bad cell, what is wrong with it, how to mend it, and how many more there are."""
     first = int(cells.bad.argmax())
     column, row = divmod(first, len(table.frame))
@@ -222,7 +239,8 @@ def _refuse(table: Table, names: Sequence[str], cells: Cells) -> NoReturn:
         own = slice(column * len(table.frame), (column + 1) * len(table.frame))
         good = cells.text[own].filter(pa.array(~(cells.bad | cells.blank | cells.word)[own]))
         marked = bool(pc.any(pc.match_substring(good, table.decimal), min_count=0).as_py())
-        reason = f"'{text}' is not a number; {advice(text, alike, table, marked)}"
+        mend = advice(text, alike, table, marked)
+        reason = f"'{text}' is not a number; {mend}{'' if cells.meant[first] else otherwise}"
     more = int(bad.sum()) - 1
     others = f" ({more} more such cell{'s' if more > 1 else ''} in this column)" if more else ""
     raise BadData(f"{table.place(row, names[column])}: {reason}{others}")

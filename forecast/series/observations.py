@@ -100,9 +100,16 @@ def as_text(table: Table, column: str) -> "pd.Series[str]":
     values = table.frame[column]
     if table.text:
         return values
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = values.astype(float if pd.api.types.is_float_dtype(values.cat.categories.dtype) else object)
     if pd.api.types.is_float_dtype(values.dtype) and bool((values.dropna() % 1 == 0).all()):
         values = values.astype("Int64")
-    return values.astype(object).where(values.notna(), "").map(str)
+    return values.astype(object).where(values.notna(), "").map(_written)
+
+
+def _written(value: object) -> str:
+    """A value as text; a whole number among texts has no decimal mark either."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def wide_columns(table: Table, schema: Schema) -> list[str]:

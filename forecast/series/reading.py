@@ -8,19 +8,21 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from gzip import GzipFile
 from pathlib import Path
 from typing import IO, Any
 
 import pandas as pd
 
-from forecast.errors import BadData, ForecastError, NoInput, StorageFailure, UsageError
+from forecast.errors import BadData, NoInput, StorageFailure, UsageError
 from forecast.series.arrow import PARQUET, parquet_folder_frame, parquet_frame
-from forecast.series.contents import foreign
+from forecast.series.contents import foreign, undamaged
 from forecast.series.headers import duplicates, listed
 from forecast.series.memory import free_memory, require_memory
 from forecast.series.numbering import settle_numbering
 from forecast.series.probing import ENOUGH, refuse_by_beginning
+from forecast.series.spreadsheet import is_workbook, workbook_table
 from forecast.series.table import Table
 from forecast.series.text import check_settings, text_table
 from forecast.settings import TextSettings
@@ -33,12 +35,13 @@ log = logging.getLogger("forecast")
 
 
 def read_table(source: str, settings: TextSettings) -> Table:
-    """Read a table; what it is (CSV, gzip, zip with one member, Parquet) is told by its content, not by its name.
+    """Read a table; its content, not its name, says what it is: CSV, gzip, zip with one member, Parquet or a workbook.
 
     Parameters
     ----------
     source : path of a file, of a folder of Parquet files, or ``-`` for standard input
-    settings : encoding, delimiter, decimal mark and thousands separator of text; what is None is read off the content
+    settings : encoding, delimiter, decimal mark and thousands separator of text, sheet of a workbook; what is None is
+        read off the content
 
     Returns
     -------
@@ -51,13 +54,17 @@ def read_table(source: str, settings: TextSettings) -> Table:
     BadData
         If the content is not one whole table.
     Unavailable
-        If it does not fit into memory.
+        If it does not fit into memory, or is a workbook and the package that reads those is not installed.
     UsageError
         If a setting cannot be used.
     StorageFailure
         If reading fails half-way.
     """
     check_settings(settings)
+    return replace(_read(source, settings), reading=settings)
+
+
+def _read(source: str, settings: TextSettings) -> Table:
     if source == "-":
         return _from_bytes(_read_limited(sys.stdin.buffer.read, "standard input", settings), "standard input", settings)
     path = Path(source)
@@ -168,6 +175,8 @@ def _read_limited(read: Callable[[int], bytes], name: str, settings: TextSetting
 
 
 def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
+    if data.startswith(ZIP) and is_workbook(data, name):
+        return workbook_table(data, name, settings)
     data = _unpacked(data, name, settings)
     if data.startswith((GZIP, *ZIP)):
         raise BadData(f"{name} is an archive that holds another archive; unpack it")
@@ -183,15 +192,8 @@ def _unpacked(data: bytes, name: str, settings: TextSettings) -> bytes:
         return _read_limited(GzipFile(fileobj=io.BytesIO(data)).read, name, settings, packed=True)
     if not data.startswith(ZIP):
         return data
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
-            if any(member.filename == "[Content_Types].xml" for member in members):
-                raise BadData(f"{name} is a spreadsheet or another office document; export it as CSV")
-            if len(members) != 1:
-                raise BadData(f"{name} holds {len(members)} files; unpack it and give one of them")
-            return _read_limited(archive.open(members[0]).read, name, settings, packed=True)
-    except ForecastError:
-        raise
-    except Exception as error:  # of a damaged archive zipfile raises errors of many kinds
-        raise BadData(f"{name} is cut, damaged or encrypted ({error}); copy it again or unpack it") from None
+    with undamaged(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+        if len(members) != 1:
+            raise BadData(f"{name} holds {len(members)} files; unpack it and give one of them")
+        return _read_limited(archive.open(members[0]).read, name, settings, packed=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from forecast.errors import BadData, UsageError
 from forecast.series.building import rows_of
 from forecast.series.frequency import show
-from forecast.series.numbers import has_leading_zeros, is_blank, is_whole, parse_numbers
+from forecast.series.numbers import has_leading_zeros, is_whole, lacks_values, parse_numbers
 from forecast.series.observations import as_text, id_codes, repeats
 from forecast.series.table import Table
 from forecast.series.times import TIME_NAMES, ParsedTimes
@@ -84,7 +84,7 @@ def _repeated_share(table: Table, ids: tuple[str, ...], instants: Integers) -> f
 
 def no_numbers(table: Table, others: list[str]) -> BadData:
     """Say why no column can be forecast: some are blank, or what the likeliest holds instead of numbers."""
-    blank = [column for column in others if is_blank(table, column)]
+    blank = [column for column in others if lacks_values(table, column)]
     held = [column for column in others if column not in blank]
     if others and not held:
         return BadData(f"{table.name}: no series has a value; blank in every row: {', '.join(others[:20])}")

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from forecast.settings import TextSettings
+
 Names = tuple[str, ...]
 
 
@@ -71,6 +73,7 @@ class Schema(BaseModel):
     past: Names = ()
     static: Names = ()
     categories: dict[str, Names] = {}
+    categorical: Names = Field((), description="covariates that the user said are categories")
     holidays: str | None = None
     ignored: Names = Field((), description="columns left out")
     aggregate: Literal["sum", "mean", "last"] | None = None
@@ -80,6 +83,7 @@ class Schema(BaseModel):
     on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error"
     max_missing: float = 0.5
     missing: Literal["zero", "unknown"] = "unknown"
+    reading: TextSettings = Field(TextSettings(), description="the settings with which fit read its file")
 
     def knobs(self) -> dict[str, Any]:
         """Table settings that read a table as this schema says."""
@@ -90,6 +94,7 @@ class Schema(BaseModel):
             "known",
             "past",
             "static",
+            "categorical",
             "holidays",
             "aggregate",
             "date_format",

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, UsageError
 from forecast.series.cells import cells_of, flags_of
 from forecast.series.encoding import to_utf8
-from forecast.series.headers import column_names
+from forecast.series.headers import column_names, without_right_edge
 from forecast.series.numbering import settle_numbering
 from forecast.series.numbers import infer_decimal
 from forecast.series.probing import refuse_nul
@@ -49,7 +49,8 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     delimiter = _delimiter(settings) or (told[1].decode() if told else sniffed_delimiter(data, name))
     require_room(data, delimiter, name)
     header, frame, lines = cut_columns(data, delimiter, name)
-    names = column_names(header, frame, name, int(lines[0]), delimiter)
+    header, frame = without_right_edge(header, frame, name)
+    names = column_names(header, name, f"{name} line {lines[0]}")
     lines = lines[1:]
     if not len(frame):
         raise BadData(f"{name} has a header and no rows")

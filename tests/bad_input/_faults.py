@@ -1,6 +1,7 @@
-"""Machines on which a case fails: without a GPU, short of memory, stopped, with a loss that is NaN."""
+"""Machines on which a case fails: without a GPU or an extra, short of memory, stopped, with a loss that is NaN."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,13 @@ def no_gpu(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 
     patch.setattr(torch.cuda, "is_available", lambda: False)
     patch.setattr(torch.backends.mps, "is_available", lambda: False)
+    yield
+
+
+@scene
+def no_excel(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installation without the extra that reads workbooks."""
+    patch.setitem(sys.modules, "python_calamine", None)
     yield
 
 

@@ -52,6 +52,15 @@ class TestLayout:
         schema = inferred(csv(long_frame(shop=["a", "b"])))
         assert (schema.layout, schema.ids, schema.time, schema.target) == ("long", ("shop",), "date", "y")
 
+    @pytest.mark.parametrize("word", ["NA", "null", "-", "none", "n/a"])
+    def test_a_column_of_nothing_but_a_word_for_missing_is_text_and_no_series(self, csv, word):
+        frame = pd.DataFrame({"shop": word, "date": dates(30), "y": range(30)})
+        for table in (csv(frame), table_from_frame(frame)):
+            assert inferred(table).series == ("y",)
+            assert inferred(table).ignored == ("shop",)
+            panel = build_panel(table, inferred(table, id="shop"), ahead=1)
+            assert panel.ids == ((word,),)
+
     def test_only_the_columns_needed_tell_series_apart(self, csv):
         frame = long_frame(shop=["a", "a", "b", "b"], item=["x", "y", "x", "y"])
         assert inferred(csv(frame.assign(region="west"))).ids == ("shop", "item")

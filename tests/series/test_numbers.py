@@ -179,7 +179,7 @@ def test_typed_text_times_and_booleans_do_not_look_numeric():
 
 
 def test_blank_columns_are_told_from_text():
-    assert is_blank(text_table("", " ", "n/a"), "units")
+    assert is_blank(text_table("", " "), "units")
     assert not is_blank(text_table("", "a"), "units")
     assert is_blank(typed_table([None, np.nan]), "units")
     assert not is_blank(typed_table([1, 2]), "units")
