@@ -41,7 +41,7 @@ def command(
         raise UsageError("name a pipeline file: forecast run JOB.toml")
     pipeline = read_pipeline(job)
     if check:
-        say(f"{job}: the file is valid; {_summary(pipeline)}")
+        say(pipeline.hidden(f"{job}: the file is valid; {_summary(pipeline)}"))
         return 0
     from forecast.jobs.run import run_job
 

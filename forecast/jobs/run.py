@@ -21,8 +21,9 @@ from forecast.forecaster import Forecaster, Forecasts
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
 from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, silent, without_forecast
+from forecast.jobs.hiding import Hidden
 from forecast.jobs.instant import as_text, parse_as_of, until
-from forecast.jobs.ledger import FILE, KILLED, Ledger, open_file, runs_folder
+from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file, runs_folder
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, SinkSettings, in_keys
 from forecast.jobs.record import FILE as RECORD
@@ -73,30 +74,37 @@ def run_job(
     ForecastError
         As reading, fitting, predicting and writing do; the record says so too. Busy, if another run holds the store.
     """
-    instant = parse_as_of(as_of or pipeline.as_of)
-    store, ledger = Store(pipeline.store), ledger_of(pipeline)
-    if output is not None:
-        check_output(output)
-        pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output)})
-    with store.lock(pipeline.wait) as writer:
-        record = new_record(pipeline.name or "job", as_text(instant), as_text(datetime.now(UTC)))
-        record.pipeline_sha256 = None if file is None else sha256_of_file(file)
-        ping(pipeline.ping, "start")
-        with _recorded(record, ledger, pipeline):
-            run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
-            run.begin(later_matters=output is None)
-            try:
-                run.go()
-            except (BadData, UsageError, StaleData, Unavailable) as error:
-                raise type(error)(in_keys(str(error))) from error
+    with pipeline.hidden.kept_out():
+        instant = parse_as_of(as_of or pipeline.as_of)
+        store, ledger = Store(pipeline.store), ledger_of(pipeline)
+        if output is not None:
+            check_output(output)
+            pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output)})
+        with store.lock(pipeline.wait) as writer:
+            record = new_record(pipeline.hidden(pipeline.name or "job"), as_text(instant), as_text(datetime.now(UTC)))
+            record.pipeline_sha256 = None if file is None else sha256_of_file(file)
+            with _recorded(record, ledger, pipeline):
+                run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
+                run.begin(later_matters=output is None)
+                try:
+                    run.go()
+                except (BadData, UsageError, StaleData, Unavailable) as error:
+                    raise type(error)(in_keys(str(error))) from error
     return record
 
 
 def ledger_of(pipeline: Pipeline) -> Ledger:
     """The ledger of a job: the file beside its store, or in the database of its sink."""
     if pipeline.ledger == "sink" and pipeline.sink.url is not None:
-        return Ledger(pipeline.name or "job", partial(databases.connect, pipeline.sink.url))
+        return Ledger(pipeline.name or "job", partial(_connect, pipeline.hidden, pipeline.sink.url))
     return Ledger(pipeline.name or "job", partial(open_file, runs_folder(pipeline.store) / FILE))
+
+
+@contextmanager
+def _connect(hidden: Hidden, url: str) -> Iterator[Connection]:
+    """A transaction of the ledger in a database, whose messages hold no secrets whoever opens it."""
+    with hidden.kept_out(), databases.connect(url) as transaction:
+        yield transaction
 
 
 @contextmanager
@@ -105,9 +113,10 @@ def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[No
     begun = time.monotonic()
     try:
         with warnings_into(record.warnings):
+            ping(pipeline.ping, "start")
             yield
     except BaseException as error:
-        record.error = str(error).split("\n")[0]
+        record.error = pipeline.hidden(str(error)).split("\n")[0]
         record.exit_code = error.exit_code if isinstance(error, ForecastError | Interrupted) else 1
         _finish(record, begun)
         try:
@@ -221,7 +230,7 @@ class _Run:
             digest = sha256_of_file(path)
             table, defaults = load_table(path, source.text())
         digest = digest or sha256_of_frame(table.frame)
-        self.record.input = {"name": table.name, "rows": len(table.frame), "sha256": digest}
+        self.record.input = {"name": self.pipeline.hidden(table.name), "rows": len(table.frame), "sha256": digest}
         return table, defaults
 
     def _future(self) -> Table | None:
@@ -259,6 +268,7 @@ class _Run:
             start=None if live is None else live.forecaster,
         )
         promoted, verdict = judge(forecaster, live, table, pipeline.checks.require_all)
+        verdict = pipeline.hidden(verdict)
         newest = self.store.empty if live is None else live.version == self.store.current()
         version = self.writer.save(
             to_contents(forecaster.fitted_), pipeline.keep, self.instant, promote=promoted and newest, reuse=True
@@ -320,11 +330,12 @@ class _Run:
         if sink.url is not None and sink.table is not None:
             frame = sink_frame(found, schema, live.version)
             keys = [*schema.ids, schema.time, "origin"]
-            record.output |= {"table": sink.table, "rows": databases.upsert(sink.url, sink.table, frame, keys)}
+            rows = databases.upsert(sink.url, sink.table, frame, keys)
+            record.output |= {"table": self.pipeline.hidden(sink.table), "rows": rows}
         if sink.path is not None:
             frame = found.frame if self.pipeline.output.explain else found.frame.drop(columns=["model", "status"])
             write_frame(frame, sink.path)
-            record.output |= {"path": sink.path, "sha256": sha256_of_file(sink.path)}
+            record.output |= {"path": self.pipeline.hidden(sink.path), "sha256": sha256_of_file(sink.path)}
 
     def _append(self, found: Forecasts, live: Live) -> None:
         fitted, record = live.forecaster.fitted_, self.record
