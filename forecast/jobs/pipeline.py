@@ -65,7 +65,7 @@ class SourceSettings(TextSettings):
     sql: str | None = Field(None, description="the query whose rows are the table; needs url")
     future: str | None = Field(None, description="a file of the columns that are known in advance")
     unfinished: Literal["warn", "keep", "leave out"] = Field(
-        "warn", description="what to do with a value of a period that is not over: today's, this month's"
+        "leave out", description="what to do with a value of a period that is not over: today's, this month's"
     )
 
     def text(self) -> TextSettings:
