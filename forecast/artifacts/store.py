@@ -39,6 +39,7 @@ log = logging.getLogger("forecast")
 POINTER = "CURRENT"
 LOCK = ".lock"
 RESUME = ".resume"
+OWNER = "OWNER"  # says which job the store belongs to; a store of `fit` alone has none
 
 _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
 
@@ -216,7 +217,7 @@ class Store:
             names = sorted(os.listdir(self.path))
         except OSError as error:
             raise cannot_create(error, self.path) from error
-        ours = {LOCK, RESUME, "lost+found"}  # the last stands in the root of a freshly mounted disk
+        ours = {LOCK, RESUME, OWNER, "lost+found"}  # the last stands in the root of a freshly mounted disk
         foreign = [name for name in names if name not in ours and not fnmatch.fnmatchcase(name, TEMPORARY)]
         if foreign and not any(saved_at(name) for name in names):
             raise CannotCreate(

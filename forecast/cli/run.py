@@ -14,6 +14,9 @@ from forecast.errors import UsageError
 @click.option("--output", metavar="FILE", help="write here instead, and leave the job's own file and table alone")
 @click.option("--resume", is_flag=True, help="go on with a fit that was stopped")
 @click.option("--wait", type=click.FloatRange(0), help="seconds to wait for another run that holds the store")
+@click.option(
+    "--take-over", is_flag=True, help="take the store from the job that it belongs to, which this one replaces"
+)
 @click.option("--check", is_flag=True, help="check the file, and do nothing")
 @click.option("--schema", is_flag=True, help="print the JSON schema of pipeline files, for editors")
 @click.option("--json", "as_json", is_flag=True, help="print the record of the run to stdout")
@@ -24,6 +27,7 @@ def command(
     output: str | None,
     resume: bool,
     wait: float | None,
+    take_over: bool,
     check: bool,
     schema: bool,
     as_json: bool,
@@ -48,7 +52,7 @@ def command(
     if wait is not None:
         pipeline = pipeline.model_copy(update={"wait": wait})
     with progress_bar() as on_step:
-        record = run_job(pipeline, file=job, as_of=as_of, output=output, resume=resume, on_step=on_step)
+        record = run_job(pipeline, as_of=as_of, output=output, resume=resume, take_over=take_over, on_step=on_step)
     if as_json:
         click.echo(record.model_dump_json(indent=2))
     where = " and ".join(str(record.output[name]) for name in ("path", "table") if name in record.output)

@@ -94,7 +94,13 @@ class Pipeline(JobSettings):
     sink: SinkSettings = Field(description="where they go")
     checks: CheckSettings = Field(CheckSettings(), description="what must hold before")
 
+    _file: str = PrivateAttr("")
     _hidden: Hidden = PrivateAttr(default_factory=Hidden)
+
+    @property
+    def file(self) -> str:
+        """Where it was read from."""
+        return self._file
 
     @property
     def hidden(self) -> Hidden:
@@ -141,7 +147,7 @@ def read_pipeline(path: str) -> Pipeline:
         found = _at(_built(given, where, hidden), file.resolve().parent, where)
         _refuse_half(found, where)
         found = found.model_copy(update={"name": found.name or file.stem})
-    found._hidden = hidden
+    found._file, found._hidden = path, hidden
     return found
 
 

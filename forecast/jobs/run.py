@@ -24,6 +24,7 @@ from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, 
 from forecast.jobs.hiding import Hidden
 from forecast.jobs.instant import as_text, parse_as_of, until
 from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file, runs_folder
+from forecast.jobs.owner import claim
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, SinkSettings, in_keys
 from forecast.jobs.record import FILE as RECORD
@@ -46,10 +47,10 @@ log = logging.getLogger("forecast")
 def run_job(
     pipeline: Pipeline,
     *,
-    file: str | None = None,
     as_of: str | None = None,
     output: str | None = None,
     resume: bool = False,
+    take_over: bool = False,
     on_step: Callable[[Progress], None] | None = None,
 ) -> Record:
     """Run a job once.
@@ -59,10 +60,10 @@ def run_job(
 
     Parameters
     ----------
-    file : the pipeline file, whose sha256 the record holds
     as_of : the instant that the run stands at; default that of the pipeline, else now
     output : a file to write in the place of the pipeline's, whose database is left alone then
     resume : go on with a fit that was stopped
+    take_over : take the store from the job that it belongs to
     on_step : is given the progress of a fit after each training step
 
     Returns
@@ -72,17 +73,21 @@ def run_job(
     Raises
     ------
     ForecastError
-        As reading, fitting, predicting and writing do; the record says so too. Busy, if another run holds the store.
+        As reading, fitting, predicting and writing do; the record says so too. Before there is one: Busy, if another
+        run holds the store; UsageError, if the store belongs to another job.
     """
     with pipeline.hidden.kept_out():
         instant = parse_as_of(as_of or pipeline.as_of)
-        store, ledger = Store(pipeline.store), ledger_of(pipeline)
+        store = Store(pipeline.store)
         if output is not None:
             check_output(output)
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output)})
         with store.lock(pipeline.wait) as writer:
-            record = new_record(pipeline.hidden(pipeline.name or "job"), as_text(instant), as_text(datetime.now(UTC)))
-            record.pipeline_sha256 = None if file is None else sha256_of_file(file)
+            name = pipeline.name or "job"
+            claim(pipeline.store, name, pipeline.file, take_over)
+            ledger = ledger_of(pipeline)
+            record = new_record(pipeline.hidden(name), as_text(instant), as_text(datetime.now(UTC)))
+            record.pipeline_sha256 = sha256_of_file(pipeline.file)
             with _recorded(record, ledger, pipeline):
                 run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
                 run.begin(later_matters=output is None)
@@ -194,9 +199,9 @@ class _Run:
     def go(self) -> None:
         """Run them."""
         record, instant = self.record, self.instant
-        table, defaults = self._read()
         live = serving(self.store, self.ledger, instant, self.pipeline.train.device)
         reason = reason_to_fit(self.pipeline, live, self.ledger, instant)
+        table, defaults = self._read()
         if live is not None and reason is None:
             table = until(table, live.forecaster.schema_, instant, self._whole())
             self._recall_fit()
@@ -280,7 +285,7 @@ class _Run:
             names = ", ".join("/".join(one) for one in gone[:5])
             if gone:
                 log.warning("%d series of %s are not in the table any more (%s)", len(gone), live.version, names)
-        record.fit = {"why": reason, "version": version.id, "promoted": promoted, "verdict": verdict}
+        record.fit = {"why": pipeline.hidden(reason), "version": version.id, "promoted": promoted, "verdict": verdict}
         log.info("\n".join(forecaster.describe()))
         if promoted or live is None:
             log.info("gate     %s forecasts: %s", version.id, verdict)
