@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.artifacts.fitted import to_contents
@@ -23,13 +22,15 @@ from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, in
 from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, silent, without_forecast
 from forecast.jobs.hiding import Hidden
 from forecast.jobs.instant import as_text, parse_as_of, until
+from forecast.jobs.keys import key_of, move_old_rows
 from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file, runs_folder
-from forecast.jobs.owner import claim
+from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, SinkSettings, in_keys
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into
 from forecast.jobs.refit import Live, entry, judge, reason_to_fit, serving, table_settings
+from forecast.jobs.sink import sink_frame
 from forecast.series.building import build_panel, calendar_of, format_positions
 from forecast.series.detection import infer_schema
 from forecast.series.files import check_output, load_table, write_frame
@@ -100,9 +101,11 @@ def run_job(
 
 def ledger_of(pipeline: Pipeline) -> Ledger:
     """The ledger of a job: the file beside its store, or in the database of its sink."""
+    name = pipeline.name or "job"
     if pipeline.ledger == "sink" and pipeline.sink.url is not None:
-        return Ledger(pipeline.name or "job", partial(_connect, pipeline.hidden, pipeline.sink.url))
-    return Ledger(pipeline.name or "job", partial(open_file, runs_folder(pipeline.store) / FILE))
+        key = key_of(name, owner_of(pipeline.store))
+        return Ledger(name, partial(_connect, pipeline.hidden, pipeline.sink.url), key)
+    return Ledger(name, partial(open_file, runs_folder(pipeline.store) / FILE))
 
 
 @contextmanager
@@ -175,7 +178,9 @@ class _Run:
         ----------
         later_matters : warn where a run of a later instant has written the output
         """
-        record, sink = self.record, self.pipeline.sink
+        record, sink, ledger = self.record, self.pipeline.sink, self.ledger
+        if ledger.key != ledger.job and not self.store.empty:
+            move_old_rows(ledger.open, ledger.job, ledger.key, {one.id for one in self.store.versions()})
         before = [past for at, _, past in self.ledger.runs(1, record.as_of) if at == record.as_of]
         if before and before[0]["settled"]:
             record.settled, record.version = True, before[0]["version"]
@@ -356,25 +361,3 @@ class _Run:
         record.scores = [vars(one) for one in scores[-7:]]
         _finish(record, self.begun)
         self.ledger.add_run(record.as_of, record.exit_code, record.model_dump_json(), kept, scores)
-
-
-def sink_frame(found: Forecasts, schema: Schema, version: str) -> pd.DataFrame:
-    """The rows of a database's table: ids, time, numbers, then origin, version, model and status.
-
-    Times are timestamps, with a zone where the table's have one, or whole numbers where they are steps.
-    """
-    calendar = calendar_of(schema)
-    rows = found.quantiles.shape[1]
-    origins = found.panel.origins[found.series]
-    instants = calendar.times((origins[:, None] + 1 + np.arange(rows)).ravel())
-    frame = found.frame.copy()
-    frame[schema.time] = _stamps(instants, schema)
-    frame["origin"] = _stamps(np.repeat(calendar.times(origins), rows), schema)
-    return frame.assign(version=version)[[*frame.columns.drop(["model", "status"]), "version", "model", "status"]]
-
-
-def _stamps(instants: NDArray[np.int64], schema: Schema) -> "pd.Index[Any]":
-    if schema.time_format.kind == "integer" or schema.layout == "rows":
-        return pd.Index(instants)
-    stamps = pd.DatetimeIndex(instants.astype("datetime64[s]"))
-    return stamps.tz_localize("UTC") if schema.time_format.zone is not None else stamps
