@@ -26,6 +26,7 @@ from forecast.settings import (
 _REFIT = re.compile(r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SQLITE = "sqlite:///"
+LEDGER_TABLES = ("forecast_runs", "forecast_fits", "forecast_values", "forecast_scores")
 
 
 def _refit_text(given: object) -> object:
@@ -230,6 +231,8 @@ def _refuse_half(found: Pipeline, where: str) -> None:
         raise UsageError(f"{where}[sink] url and table go together")
     if found.ledger == "sink" and sink.url is None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
+    if found.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in LEDGER_TABLES:
+        raise UsageError(f"{where}[sink] table {sink.table} is one of the ledger's own; write to another table")
     if sink.path is not None:
         check_output(sink.path)
     check_model(found.train.model)

@@ -30,10 +30,10 @@ from forecast.jobs.pipeline import Pipeline, SinkSettings, in_keys
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into
 from forecast.jobs.refit import Live, entry, judge, reason_to_fit, serving, table_settings
-from forecast.jobs.sink import sink_frame
+from forecast.jobs.sink import check_sink, explained, reserved_columns, write_sink
 from forecast.series.building import build_panel, calendar_of, format_positions
 from forecast.series.detection import infer_schema
-from forecast.series.files import check_output, load_table, write_frame
+from forecast.series.files import check_output, load_table
 from forecast.series.panel import Panel
 from forecast.series.reading import table_from_frame
 from forecast.series.schema import Schema
@@ -208,16 +208,18 @@ class _Run:
         reason = reason_to_fit(self.pipeline, live, self.ledger, instant)
         table, defaults = self._read()
         if live is not None and reason is None:
+            check_sink(self.pipeline, live.forecaster.schema_, table)
             table = until(table, live.forecaster.schema_, instant, self._whole())
             self._recall_fit()
         else:
             settings = table_settings(self.pipeline, live, self.ledger, table, defaults)
-            schema = infer_schema(table, settings)
+            schema = infer_schema(table, settings, reserved_columns(self.pipeline))
+            check_sink(self.pipeline, schema, table)
             table = until(table, schema, instant, self._whole())
             self._check_age_first(table, schema)
             live = self._fit(table, live, reason or "there is no version", settings)
         found = self._forecast(table, live)
-        self._write(found, live)
+        record.output |= write_sink(self.pipeline, found, live.forecaster.schema_, live.version)
         record.counts = {"series": len(found.series), "rows": len(found.frame), "skipped": len(found.skipped)}
         fitted, required = live.forecaster.fitted_.history, self.pipeline.checks.require_all
         lost = without_forecast(found.skipped, fitted, required)
@@ -312,9 +314,11 @@ class _Run:
         record.version, record.hash, record.train_end = live.version, live.hash, config.train_end
         chosen = {name: getattr(pipeline.table, name) for name in ("strict", "on_duplicate")}
         forecaster.set_params(**chosen)
-        output = pipeline.output.model_copy(update={"explain": True})
         return forecaster.forecast(
-            table, future=self._future(), output=output, on_panel=lambda panel: self._look(panel, table.name, live)
+            table,
+            future=self._future(),
+            output=explained(pipeline),
+            on_panel=lambda panel: self._look(panel, table.name, live),
         )
 
     def _look(self, panel: Panel, name: str, live: Live) -> NDArray[np.float64]:
@@ -333,19 +337,6 @@ class _Run:
         if not record.settled:  # else as they were: runs of earlier instants may have been made up for since
             record.intervals = interval_factors(self.matched, used)
         return factors_by_level(record.intervals, config.levels)
-
-    def _write(self, found: Forecasts, live: Live) -> None:
-        """The table of the sink in one transaction, then its file."""
-        sink, schema, record = self.pipeline.sink, live.forecaster.fitted_.config.table, self.record
-        if sink.url is not None and sink.table is not None:
-            frame = sink_frame(found, schema, live.version)
-            keys = [*schema.ids, schema.time, "origin"]
-            rows = databases.upsert(sink.url, sink.table, frame, keys)
-            record.output |= {"table": self.pipeline.hidden(sink.table), "rows": rows}
-        if sink.path is not None:
-            frame = found.frame if self.pipeline.output.explain else found.frame.drop(columns=["model", "status"])
-            write_frame(frame, sink.path)
-            record.output |= {"path": self.pipeline.hidden(sink.path), "sha256": sha256_of_file(sink.path)}
 
     def _append(self, found: Forecasts, live: Live) -> None:
         fitted, record = live.forecaster.fitted_, self.record
