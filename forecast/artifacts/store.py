@@ -127,6 +127,20 @@ class Store:
         with self._folder() as store:
             return self._pointer(store)[0]
 
+    def note(self, name: str, most: int) -> bytes | None:
+        """Return what a file beside the versions holds, `most` bytes at most; None where there is no file, or no store.
+
+        Raises
+        ------
+        ArtifactRefused
+            If it is no ordinary file, or larger.
+        """
+        try:
+            with self._folder() as store:
+                return read_file(store, name, self.path / name, most)
+        except (FileNotFoundError, NoInput):
+            return None
+
     def _load_verified(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
         """Contents and info of a version, and the sha256 of its manifest."""
         try:

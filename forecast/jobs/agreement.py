@@ -20,10 +20,10 @@ ORDERED = {"id"}  # lists whose order matters
 
 
 def settings_digest(pipeline: Pipeline) -> str:
-    """A digest of the settings that decide what a fit gives."""
+    """A digest of the settings that decide what a fit gives; a setting that a later release adds leaves it the same."""
     used = {
-        "table": pipeline.table.model_dump(mode="json"),
-        "train": pipeline.train.model_dump(mode="json", exclude={"jobs", "device"}),
+        "table": pipeline.table.model_dump(mode="json", exclude_defaults=True),
+        "train": pipeline.train.model_dump(mode="json", exclude_defaults=True, exclude={"jobs", "device"}),
     }
     return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
 

@@ -9,9 +9,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from forecast.artifacts.files import read_file
-from forecast.artifacts.store import OWNER
-from forecast.durable import close_quietly, replace_file
+from forecast.artifacts.store import OWNER, Store
+from forecast.durable import replace_file
 from forecast.errors import ArtifactRefused, ForecastError, UsageError
 
 log = logging.getLogger("forecast")
@@ -48,22 +47,12 @@ def owner_of(store: str) -> Owner | None:
     ArtifactRefused
         If the file that says it is damaged.
     """
-    shown = Path(store) / OWNER
+    data = Store(store).note(OWNER, LARGEST)
     try:
-        folder = os.open(store, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError:
-        return None  # whoever reads or writes the store says what is wrong with it
-    try:
-        data = read_file(folder, OWNER, shown, LARGEST)
-    except FileNotFoundError:
-        return None
-    finally:
-        close_quietly(folder)
-    try:
-        return Owner.model_validate_json(data)
+        return None if data is None else Owner.model_validate_json(data)
     except ValidationError:
         raise ArtifactRefused(
-            f"{shown}: does not say whose the store is; remove it, and the next job that runs owns the store"
+            f"{Path(store) / OWNER}: does not say whose the store is; remove it, and the next job that runs owns it"
         ) from None
 
 

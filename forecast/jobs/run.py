@@ -85,7 +85,7 @@ def run_job(
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output)})
         with store.lock(pipeline.wait) as writer:
             name = pipeline.name or "job"
-            claim(pipeline.store, name, pipeline.file, take_over)
+            claim(pipeline.store, pipeline.hidden(name), pipeline.file, take_over)
             ledger = ledger_of(pipeline)
             record = new_record(pipeline.hidden(name), as_text(instant), as_text(datetime.now(UTC)))
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
@@ -104,8 +104,8 @@ def ledger_of(pipeline: Pipeline) -> Ledger:
     name = pipeline.name or "job"
     if pipeline.ledger == "sink" and pipeline.sink.url is not None:
         key = key_of(name, owner_of(pipeline.store))
-        return Ledger(name, partial(_connect, pipeline.hidden, pipeline.sink.url), key)
-    return Ledger(name, partial(open_file, runs_folder(pipeline.store) / FILE))
+        return Ledger(pipeline.hidden(name), partial(_connect, pipeline.hidden, pipeline.sink.url), key)
+    return Ledger(pipeline.hidden(name), partial(open_file, runs_folder(pipeline.store) / FILE), name)
 
 
 @contextmanager
@@ -179,8 +179,9 @@ class _Run:
         later_matters : warn where a run of a later instant has written the output
         """
         record, sink, ledger = self.record, self.pipeline.sink, self.ledger
-        if ledger.key != ledger.job and not self.store.empty:
-            move_old_rows(ledger.open, ledger.job, ledger.key, {one.id for one in self.store.versions()})
+        if self.pipeline.ledger == "sink" and not self.store.empty:
+            versions = {one.id for one in self.store.versions()}
+            move_old_rows(ledger.open, self.pipeline.name or "job", ledger.key, versions)
         before = [past for at, _, past in self.ledger.runs(1, record.as_of) if at == record.as_of]
         if before and before[0]["settled"]:
             record.settled, record.version = True, before[0]["version"]

@@ -104,6 +104,21 @@ def test_a_run_that_succeeds_shows_the_variable_and_not_its_value(
     assert SECRET not in (job.folder / "store.runs" / "run.json").read_text()
 
 
+def test_a_name_from_the_environment_is_a_key_and_never_shown(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='name = "${SECRET}"')
+    ran = forecast("run", job.file, "--as-of", at(150), "--json")
+    assert ran.code == 0, ran.err
+    status = forecast("status", job.file)
+    assert status.code == 0
+    other = job.folder / "other.toml"
+    other.write_text(job.file.read_text().replace("${SECRET}", "other"))
+    refused = forecast("run", other)
+    assert refused.code == 2
+    assert "belongs to job '${SECRET}'" in refused.err
+    assert SECRET not in ran.out + ran.err + status.out + status.err + refused.err
+    assert job.ledger("SELECT job FROM forecast_runs") == [(SECRET,)]
+
+
 def test_an_address_in_the_place_of_a_path_is_refused_without_its_password(job: Job, forecast: Run) -> None:
     job.file.write_text(job.file.read_text().replace("sales.csv", f"postgresql://bob:{SECRET}@host/sales"))
     ran = forecast("run", job.file)
