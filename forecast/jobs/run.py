@@ -85,7 +85,8 @@ def run_job(
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output)})
         with store.lock(pipeline.wait) as writer:
             name = pipeline.name or "job"
-            claim(pipeline.store, pipeline.hidden(name), pipeline.file, take_over)
+            if pipeline.file:  # a pipeline made in Python has no file that could claim a store
+                claim(pipeline.store, pipeline.hidden(name), pipeline.file, take_over)
             ledger = ledger_of(pipeline)
             record = new_record(pipeline.hidden(name), as_text(instant), as_text(datetime.now(UTC)))
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
