@@ -47,7 +47,7 @@ from forecast.series.schema import Schema
 from forecast.series.season import panel_seasons
 from forecast.series.spans import choose_lags, choose_lookback
 from forecast.series.table import Table
-from forecast.series.writing import forecast_frame, guard_formulas, interval_columns, refuse_clash
+from forecast.series.writing import forecast_frame, guard_formulas, interval_columns, output_columns, refuse_clash
 from forecast.settings import BacktestSettings, OutputSettings, TableSettings, TrainSettings
 from forecast.training.devices import pick_device, threads
 from forecast.training.inputs import numbers_in
@@ -323,6 +323,7 @@ class Forecaster(NestedParams, BaseEstimator):
         """
         fitted = self._check_fitted()
         config, output = fitted.config, output or OutputSettings()
+        refuse_clash(config.table, output_columns(output))
         horizon = self._horizon(horizon)
         panel = self._panel(X, future, origin)
         given = X if future is None else future
@@ -348,7 +349,6 @@ class Forecaster(NestedParams, BaseEstimator):
         if output.integer and np.abs(numbers).max(initial=0) < 2**63:
             frame[columns] = frame[columns].astype(np.int64)
         if output.explain:
-            refuse_clash(config.table, ("model", "status"))
             numbers_of = numbers_in(fitted.history.ids, panel.ids)[series]
             frame["model"] = np.repeat(fitted.mixture.names(numbers_of), horizon)
             frame["status"] = np.repeat(words[series], horizon)

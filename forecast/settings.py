@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Collection
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -51,13 +52,21 @@ def seconds_of(duration: str) -> float:
 
 
 class Knobs(BaseModel):
-    """A frozen group of knobs; a wrong value or name is a `UsageError` that says how to mend it."""
+    """A frozen group of knobs; a wrong value or name is a `UsageError` that says how to mend it.
+
+    A field with ``repr=False`` holds a secret: no message shows its value.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     @classmethod
-    def check(cls, values: dict[str, Any], where: str = "") -> Self:
+    def check(cls, values: dict[str, Any], where: str = "", hidden: Collection[str] = ()) -> Self:
         """Build the group from `values`.
+
+        Parameters
+        ----------
+        where : begins the message of an error
+        hidden : names whose values no message may show, beside those of secret fields
 
         Raises
         ------
@@ -73,7 +82,9 @@ class Knobs(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            place = f"{first['loc'][0]}={first['input']!r}: " if first["loc"] else ""
+            name = str(first["loc"][0]) if first["loc"] else ""
+            secret = name in hidden or (name in cls.model_fields and not cls.model_fields[name].repr)
+            place = f"{name}: " if secret else f"{name}={first['input']!r}: " if name else ""
             reason = first["msg"].removeprefix("Value error, ").lower()
             raise UsageError(f"{where}{place}{reason}") from None
 
@@ -247,5 +258,5 @@ class OutputSettings(Knobs):
         if self.min is not None and not self.min < math.inf:  # NaN too
             raise ValueError(f"min {self.min:g}: a lower bound is a number, or -inf for none")
         if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} lies above max {self.max:g}")
+            raise ValueError("min lies above max")
         return self

@@ -40,6 +40,7 @@ log = logging.getLogger("forecast")
 LOCK = ".lock"
 RESUME = ".resume"
 NAMED = 5  # versions that a message names
+OWNER = "OWNER"  # says which job the store belongs to; a store of `fit` alone has none
 
 _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
 
@@ -133,6 +134,20 @@ class Store:
         with self._folder() as store:
             return self._pointer(store)[0]
 
+    def note(self, name: str, most: int) -> bytes | None:
+        """Return what a file beside the versions holds, `most` bytes at most; None where there is no file, or no store.
+
+        Raises
+        ------
+        ArtifactRefused
+            If it is no ordinary file, or larger.
+        """
+        try:
+            with self._folder() as store:
+                return read_file(store, name, self.path / name, most)
+        except (FileNotFoundError, NoInput):
+            return None
+
     def _load_verified(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
         """Contents and info of a version, and the sha256 of its manifest."""
         try:
@@ -220,7 +235,7 @@ class Store:
             names = sorted(os.listdir(self.path))
         except OSError as error:
             raise cannot_create(error, self.path) from error
-        ours = {LOCK, RESUME, "lost+found"}  # the last stands in the root of a freshly mounted disk
+        ours = {LOCK, RESUME, OWNER, "lost+found"}  # the last stands in the root of a freshly mounted disk
         foreign = [name for name in names if name not in ours and not fnmatch.fnmatchcase(name, TEMPORARY)]
         if foreign and not any(saved_at(name) for name in names):
             raise CannotCreate(

@@ -12,6 +12,9 @@ from forecast.errors import UsageError
 @click.option("--output", metavar="FILE", help="write here instead, and leave the job's own file and table alone")
 @click.option("--resume", is_flag=True, help="go on with a fit that was stopped")
 @click.option("--wait", type=click.FloatRange(0), help="seconds to wait for another run that holds the store")
+@click.option(
+    "--take-over", is_flag=True, help="take the store from the job that it belongs to, which this one replaces"
+)
 @click.option("--check", is_flag=True, help="check the file, and do nothing")
 @click.option("--schema", is_flag=True, help="print the JSON schema of pipeline files, for editors")
 @click.option("--json", "as_json", is_flag=True, help="print the record of the run to stdout")
@@ -22,6 +25,7 @@ def command(
     output: str | None,
     resume: bool,
     wait: float | None,
+    take_over: bool,
     check: bool,
     schema: bool,
     as_json: bool,
@@ -39,14 +43,14 @@ def command(
         raise UsageError("name a pipeline file: forecast run JOB.toml")
     pipeline = read_pipeline(job)
     if check:
-        say(f"{job}: the file is valid; {_summary(pipeline)}")
+        say(pipeline.hidden(f"{job}: the file is valid; {_summary(pipeline)}"))
         return 0
     from forecast.jobs.run import run_job
 
     if wait is not None:
         pipeline = pipeline.model_copy(update={"wait": wait})
     with progress_bar() as on_step:
-        record = run_job(pipeline, file=job, as_of=as_of, output=output, resume=resume, on_step=on_step)
+        record = run_job(pipeline, as_of=as_of, output=output, resume=resume, take_over=take_over, on_step=on_step)
     if as_json:
         put_json(record.model_dump(mode="json"), indent=2)
     where = " and ".join(str(record.output[name]) for name in ("path", "table") if name in record.output)

@@ -14,9 +14,17 @@ from numpy.typing import NDArray
 from forecast.evaluation.origins import cut
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
 from forecast.evaluation.references import Fit, baseline_fit
-from forecast.evaluation.tables import REFERENCE, Judged, forecasts_table, in_sample_errors, measure_tables
+from forecast.evaluation.tables import (
+    REFERENCE,
+    Judged,
+    forecasts_table,
+    in_sample_errors,
+    measure_tables,
+    result_columns,
+)
 from forecast.series.panel import Integers, Panel
 from forecast.series.schema import Schema
+from forecast.series.writing import refuse_clash
 from forecast.settings import OutputSettings
 
 log = logging.getLogger("forecast")
@@ -105,7 +113,13 @@ def backtest(
     Returns
     -------
     The tables of measures, and all forecasts.
+
+    Raises
+    ------
+    UsageError
+        If an id or time column has the name of a column of these tables.
     """
+    refuse_clash(schema, result_columns(intervals), "result")
     season = schema.season[0] if schema.season else 1
     models = {REFERENCE: baseline_fit(REFERENCE, season, levels), **models}
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]

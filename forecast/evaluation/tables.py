@@ -7,8 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import BadData
-from forecast.evaluation.metrics import Axes, error_units, measures, skill
+from forecast.evaluation.metrics import MEASURES, Axes, error_units, measures, skill
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.panel import Integers, Panel
 from forecast.series.schema import Schema
@@ -55,11 +54,17 @@ def in_sample_errors(panel: Panel, origin: Integers, season: int) -> tuple[Value
     return absolute, squared
 
 
+def result_columns(intervals: tuple[float, ...]) -> list[str]:
+    """Names of all columns of the tables here beside ids and times."""
+    by_interval = [f"{word}_{one:g}" for one in intervals for word in ("coverage", "width")]
+    shown = ["model", "skill", "origin", "actual", "forecast", *interval_columns(intervals)]
+    return [*shown, *MEASURES, *by_interval, "msis"]
+
+
 def measure_tables(judged: Judged) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """The measures overall, by series in the order of the input, and by step; a row for each model."""
     order, models = judged.panel.order, len(judged.numbers)
     names = {name: [judged.panel.ids[i][k] for i in order] for k, name in enumerate(judged.schema.ids)}
-    _refuse_clash(judged.schema, ["model", "skill"])
     overall = _measured(judged, None, np.zeros(1, np.int64))
     by_series = _measured(judged, (1, 2), order)
     by_step = _measured(judged, (0, 1), np.arange(judged.actual.shape[2]))
@@ -81,7 +86,6 @@ def forecasts_table(judged: Judged, origins: Integers) -> tuple[pd.DataFrame, tu
     """
     panel, schema = judged.panel, judged.schema
     columns = ["forecast", *interval_columns(judged.intervals)]
-    _refuse_clash(schema, ["model", "origin", "actual", *columns])
     begun = (origins >= panel.starts).T[panel.order]  # [series in the order of the input, origins]
     rank, origin = np.nonzero(begun)
     series, horizon = panel.order[rank], judged.actual.shape[2]
@@ -118,9 +122,3 @@ def _measured(judged: Judged, axis: Axes, rows: Integers) -> pd.DataFrame:
         parts.append(part)
     together = pd.concat(parts)
     return together.sort_index(kind="stable").reset_index(drop=True)
-
-
-def _refuse_clash(schema: Schema, columns: list[str]) -> None:
-    clash = {*schema.ids, schema.time} & set(columns)
-    if clash:
-        raise BadData(f"column '{min(clash)}' has the name of a column of the result; rename it in the input")

@@ -1,5 +1,6 @@
 """The instant that a run stands at: nothing later is read."""
 
+import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,6 +11,8 @@ from forecast.series.building import calendar_of
 from forecast.series.schema import Schema, TimeFormat
 from forecast.series.table import Table
 from forecast.series.times import parse_times
+
+log = logging.getLogger("forecast")
 
 STEPS = "integer"  # the kind of times that are steps: no instant can be compared with them
 
@@ -70,11 +73,20 @@ def until(table: Table, schema: Schema, instant: datetime, whole: bool = False) 
     if schema.layout == "rows" or end is None:
         return table
     instants, calendar = parse_times(table, schema.time, schema).instants, calendar_of(schema)
-    late = (calendar.ends(calendar.positions(instants)) if whole else instants) > end
+    after = instants > end
+    late = calendar.ends(calendar.positions(instants)) > end if whole else after
     if not late.any():
         return table
     if late.all():
-        raise BadData(f"{table.name}: every row lies after {as_text(instant)}, the instant that the run stands at")
+        why = "lies after" if after.all() else "is of a period that is not over at"
+        raise BadData(f"{table.name}: every row {why} {as_text(instant)}, the instant that the run stands at")
+    if (late & ~after).any():
+        log.info(
+            '%s: %d rows of a period that is not over at %s are left out; unfinished = "keep" in [source] reads them',
+            table.name,
+            (late & ~after).sum(),
+            as_text(instant),
+        )
     if not schema.known:
         lines = None if table.lines is None else table.lines[~late]
         return replace(table, frame=table.frame.loc[~late].reset_index(drop=True), lines=lines)

@@ -187,14 +187,16 @@ class Ledger:
     ----------
     job : its name
     connect : opens a transaction
+    key : what its rows stand under; default the name
     """
 
-    def __init__(self, job: str, connect: "Connect") -> None:
-        self.job = job
+    def __init__(self, job: str, connect: "Connect", key: str | None = None) -> None:
+        self.job, self.key = job, key or job
         self._connect = connect
 
     @contextmanager
-    def _open(self) -> Iterator[Connection]:
+    def open(self) -> Iterator[Connection]:
+        """Open one transaction, in which the tables are there."""
         with self._connect() as connection:
             for table in _TABLES:
                 connection.execute(table)
@@ -203,8 +205,8 @@ class Ledger:
     def add_fit(self, entry: FitEntry) -> None:
         """Record a fit; one of the same instant is replaced."""
         columns = ("job", "as_of", "version", "promoted", "reason", "settings")
-        values = {"job": self.job, **vars(entry), "promoted": int(entry.promoted)}
-        with self._open() as connection:
+        values = {"job": self.key, **vars(entry), "promoted": int(entry.promoted)}
+        with self.open() as connection:
             connection.execute(_upsert("forecast_fits", columns, 2), values)
 
     def fits(self, until: str) -> list[FitEntry]:
@@ -213,14 +215,14 @@ class Ledger:
             "SELECT as_of, version, promoted, reason, settings FROM forecast_fits "
             "WHERE job = :job AND as_of <= :until ORDER BY as_of"
         )
-        with self._open() as connection:
-            rows = connection.execute(sql, {"job": self.job, "until": until})
+        with self.open() as connection:
+            rows = connection.execute(sql, {"job": self.key, "until": until})
         return [FitEntry(as_of, version, bool(promoted), why, used) for as_of, version, promoted, why, used in rows]
 
     def add_run(self, as_of: str, exit_code: int, record: str, kept: Kept | None, scores: list[DayScore]) -> None:
         """Record a run with its forecasts and what it found of earlier ones; one of the same instant is replaced."""
-        key = {"job": self.job, "as_of": as_of}
-        with self._open() as connection:
+        key = {"job": self.key, "as_of": as_of}
+        with self.open() as connection:
             run = {**key, "exit_code": exit_code, "record": record}
             connection.execute(_upsert("forecast_runs", tuple(run), 2), run)
             if kept is None:
@@ -248,8 +250,8 @@ class Ledger:
             "SELECT as_of, exit_code, record FROM forecast_runs WHERE job = :job AND as_of <= :until "
             "ORDER BY as_of DESC LIMIT :count"
         )
-        with self._open() as connection:
-            rows = connection.execute(sql, {"job": self.job, "until": until, "count": count})
+        with self.open() as connection:
+            rows = connection.execute(sql, {"job": self.key, "until": until, "count": count})
         return [(as_of, code, json.loads(record)) for as_of, code, record in rows]
 
     def forecasts(self, before: str, runs: int) -> Kept:
@@ -260,8 +262,8 @@ class Ledger:
             "FROM forecast_values WHERE job = :job AND as_of < :before ORDER BY as_of DESC LIMIT :runs) AS newest), '')"
             " ORDER BY as_of, series, step"
         )
-        with self._open() as connection:
-            rows = connection.execute(sql, {"job": self.job, "before": before, "runs": runs})
+        with self.open() as connection:
+            rows = connection.execute(sql, {"job": self.key, "before": before, "runs": runs})
         columns = list(zip(*rows, strict=True)) or [()] * 10
         return Kept(
             np.array(columns[0], np.str_),
@@ -279,20 +281,20 @@ class Ledger:
             "AND as_of = (SELECT MAX(as_of) FROM forecast_scores WHERE job = :job AND day = found.day "
             "AND as_of < :before) ORDER BY day DESC LIMIT :count"
         )
-        with self._open() as connection:
-            rows = connection.execute(sql, {"job": self.job, "count": count, "before": before})
+        with self.open() as connection:
+            rows = connection.execute(sql, {"job": self.key, "count": count, "before": before})
         return [DayScore(*row) for row in rows]
 
     def mark(self, version: str, promoted: bool, reason: str) -> None:
         """Note that a fit was promoted, or not, after all, and why."""
         sql = "UPDATE forecast_fits SET promoted = :promoted, reason = :reason WHERE job = :job AND version = :version"
-        values = {"job": self.job, "version": version, "promoted": int(promoted), "reason": reason}
-        with self._open() as connection:
+        values = {"job": self.key, "version": version, "promoted": int(promoted), "reason": reason}
+        with self.open() as connection:
             connection.execute(sql, values)
 
     def jobs(self) -> list[str]:
         """Names of all jobs that wrote here."""
-        with self._open() as connection:
+        with self.open() as connection:
             return [name for (name,) in connection.execute("SELECT DISTINCT job FROM forecast_runs ORDER BY job")]
 
     def _prune(self, connection: Connection) -> None:
@@ -301,7 +303,7 @@ class Ledger:
             "DELETE FROM forecast_values WHERE job = :job AND as_of < (SELECT MIN(as_of) FROM (SELECT DISTINCT as_of "
             "FROM forecast_values WHERE job = :job ORDER BY as_of DESC LIMIT :runs) AS newest)"
         )
-        connection.execute(sql, {"job": self.job, "runs": RUNS})
+        connection.execute(sql, {"job": self.key, "runs": RUNS})
 
 
 class Connect(Protocol):

@@ -1,17 +1,50 @@
-"""Tell a URL of start, success and failure, by the convention of health checks; a run never fails because of it."""
+"""Tell a URL of start, success and failure, by the convention of health checks; no answer can change a run."""
 
+import http.client
 import logging
+import os
+import re
+import socket
+import ssl
+import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import suppress
 
 log = logging.getLogger("forecast")
 
-SECONDS = 5.0
+SECONDS = 5.0  # from the call to the last byte: name resolution, redirects and slow answers included
+_VISIBLE = re.compile(r"[!-~]+")  # what an address may hold; http.client refuses the rest only when it sends
+
+
+def check_address(given: str) -> str:
+    """Check that a URL can be sent to; no message shows any of it.
+
+    Raises
+    ------
+    ValueError
+        If it is not a plain http or https address.
+    """
+    if not given.startswith(("http://", "https://")):
+        raise ValueError("it is an address that begins with http:// or https://")
+    if not _VISIBLE.fullmatch(given):
+        raise ValueError("an address has no blanks, line breaks or letters beyond ASCII; write them as %20 and so on")
+    try:
+        parts = urllib.parse.urlsplit(given)
+        host, port = parts.hostname, parts.port
+        (host or "").encode("idna")
+    except ValueError:
+        raise ValueError("its host or port cannot be read; write https://host:port/path") from None
+    if not host or port == 0:
+        raise ValueError("it names no host or no port; write https://host:port/path")
+    if "@" in parts.netloc:
+        raise ValueError("a user and password before @ are not sent; use an address whose path holds the token")
+    return given
 
 
 def ping(url: str | None, word: str = "", body: str = "") -> None:
-    """Post to URL/word; what goes wrong is said and forgotten.
+    """Post to URL/word and wait a few seconds at most; a failure is logged in our own words, and forgotten.
 
     Parameters
     ----------
@@ -21,14 +54,50 @@ def ping(url: str | None, word: str = "", body: str = "") -> None:
     """
     if url is None:
         return
-    address = f"{url.rstrip('/')}/{word}".rstrip("/")
+    failures: list[str] = []
+    # a socket's timeout counts from byte to byte: only a thread that is left behind can be held to a total
+    thread = threading.Thread(target=_post, args=(url, word, body, failures), daemon=True, name="ping")
     try:
-        if not address.startswith(("http://", "https://")):
-            raise ValueError("is not an http address")
-        request = urllib.request.Request(address, data=body.encode())
+        thread.start()
+    except RuntimeError:
+        failures.append("no thread could be started")
+    else:
+        thread.join(SECONDS)
+        if thread.is_alive():
+            failures.append(f"no whole answer within {SECONDS:g} seconds")
+    if failures:
+        log.warning("the ping of %s did not get through (%s); the run goes on", word or "success", failures[0])
+
+
+def _post(url: str, word: str, body: str, failures: list[str]) -> None:
+    """Send one request; what goes wrong is added to `failures`."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        address = parts._replace(path=f"{parts.path.rstrip('/')}/{word}".rstrip("/"), fragment="").geturl()
+        request = urllib.request.Request(address, data=body.encode(errors="replace"))
         with urllib.request.urlopen(request, timeout=SECONDS):
             return
-    except (OSError, ValueError, urllib.error.URLError) as error:
-        reason = getattr(error, "reason", None) or error
-        host = urllib.parse.urlsplit(url).hostname or "its URL"  # the rest of it is a secret
-        log.warning("the ping of %s did not get through (%s); the run goes on", host, reason)
+    except BaseException as error:  # whatever a server, a proxy or a resolver can cause
+        failures.append(_meaning(error))
+        if isinstance(error, urllib.error.HTTPError):
+            with suppress(Exception):
+                error.close()
+
+
+def _meaning(error: BaseException) -> str:
+    """What went wrong, without the error's own text: that may hold the address."""
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP status {error.code}"
+    reason = getattr(error, "reason", None)
+    cause = reason if isinstance(reason, BaseException) else error
+    if isinstance(cause, TimeoutError):
+        return "no answer in time"
+    if isinstance(cause, ssl.SSLError):
+        return "no secure connection"
+    if isinstance(cause, socket.gaierror):
+        return "its host is not found"
+    if isinstance(cause, OSError) and cause.errno is not None:
+        return os.strerror(cause.errno).lower()
+    if isinstance(cause, http.client.HTTPException | ValueError):
+        return "the answer is not HTTP"
+    return "it failed"

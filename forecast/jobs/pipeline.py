@@ -6,9 +6,11 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from forecast.errors import NoInput, UsageError, did_you_mean
+from forecast.jobs.hiding import MASK, Hidden
+from forecast.jobs.ping import check_address
 from forecast.selection.names import check_model
 from forecast.series.files import SYNTHETIC, check_output
 from forecast.settings import (
@@ -24,6 +26,7 @@ from forecast.settings import (
 _REFIT = re.compile(r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SQLITE = "sqlite:///"
+LEDGER_TABLES = ("forecast_runs", "forecast_fits", "forecast_values", "forecast_scores")
 
 
 def _refit_text(given: object) -> object:
@@ -31,12 +34,6 @@ def _refit_text(given: object) -> object:
     if not isinstance(text, str) or not _REFIT.fullmatch(text):
         raise ValueError("it is never, daily, weekly, 'when worse', or 'every N days' with N from 1")
     return text
-
-
-def _ping_address(given: str) -> str:
-    if not given.startswith(("http://", "https://")):
-        raise ValueError("it is an address that begins with http:// or https://")
-    return given
 
 
 class JobSettings(Knobs):
@@ -54,8 +51,8 @@ class JobSettings(Knobs):
     ledger: Literal["store", "sink"] = Field(
         "store", description="where runs and their scores are kept: STORE.runs/ledger.db, or the database of the sink"
     )
-    ping: Annotated[str, AfterValidator(_ping_address)] | None = Field(
-        None, description="URL that is told of start (URL/start), success (URL) and failure (URL/fail)"
+    ping: Annotated[str, AfterValidator(check_address)] | None = Field(
+        None, repr=False, description="URL that is told of start (URL/start), success (URL) and failure (URL/fail)"
     )
 
 
@@ -65,11 +62,13 @@ class SourceSettings(TextSettings):
     path: str | None = Field(
         None, description="a CSV or Parquet file, a workbook, a folder of Parquet files, or synth:KIND"
     )
-    url: str | None = Field(None, description="a database, as SQLAlchemy writes it: postgresql+psycopg://host/name")
+    url: str | None = Field(
+        None, repr=False, description="a database, as SQLAlchemy writes it: postgresql+psycopg://host/name"
+    )
     sql: str | None = Field(None, description="the query whose rows are the table; needs url")
     future: str | None = Field(None, description="a file of the columns that are known in advance")
     unfinished: Literal["warn", "keep", "leave out"] = Field(
-        "warn", description="what to do with a value of a period that is not over: today's, this month's"
+        "leave out", description="what to do with a value of a period that is not over: today's, this month's"
     )
 
     def text(self) -> TextSettings:
@@ -81,7 +80,7 @@ class SinkSettings(Knobs):
     """Where the forecasts go."""
 
     path: str | None = Field(None, description="a .csv or .parquet file, replaced all at once")
-    url: str | None = Field(None, description="a database, as SQLAlchemy writes it")
+    url: str | None = Field(None, repr=False, description="a database, as SQLAlchemy writes it")
     table: str | None = Field(
         None,
         description="table of that database: rows are added or replaced by ids, time and origin; may name a schema",
@@ -97,6 +96,19 @@ class Pipeline(JobSettings):
     output: OutputSettings = Field(OutputSettings(), description="what the forecasts hold")
     sink: SinkSettings = Field(description="where they go")
     checks: CheckSettings = Field(CheckSettings(), description="what must hold before")
+
+    _file: str = PrivateAttr("")
+    _hidden: Hidden = PrivateAttr(default_factory=Hidden)
+
+    @property
+    def file(self) -> str:
+        """Where it was read from."""
+        return self._file
+
+    @property
+    def hidden(self) -> Hidden:
+        """What no message of this job may show."""
+        return self._hidden
 
 
 SECTIONS: dict[str, type[Knobs]] = {
@@ -133,20 +145,28 @@ def read_pipeline(path: str) -> Pipeline:
         given = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: is not valid TOML: {error}") from None
-    where = f"{path}: "
+    where, hidden = f"{path}: ", Hidden()
+    with hidden.kept_out():
+        found = _at(_built(given, where, hidden), file.resolve().parent, where)
+        _refuse_half(found, where)
+        found = found.model_copy(update={"name": found.name or file.stem})
+    found._file, found._hidden = path, hidden
+    return found
+
+
+def _built(given: dict[str, Any], where: str, hidden: Hidden) -> Pipeline:
+    """The pipeline of what the file holds; what no message may show is added to `hidden`."""
     groups = {}
     for name in [key for key in given if key in SECTIONS]:
         values = given.pop(name)
         if not isinstance(values, dict):
             raise UsageError(f"{where}'{name}' is a table of settings: write [{name}] on a line of its own")
-        groups[name] = _checked(SECTIONS[name], values, f"{where}[{name}] ")
-    top = _checked(JobSettings, given, where)
+        groups[name] = _checked(SECTIONS[name], values, f"{where}[{name}] ", hidden)
+    top = _checked(JobSettings, given, where, hidden)
     for name in ("source", "sink"):
         if name not in groups:
             raise UsageError(f"{where}the table [{name}] is missing: {_USES[name]}")
-    found = Pipeline(**{name: getattr(top, name) for name in JobSettings.model_fields}, **groups)
-    _refuse_half(found, where)
-    return _at(found, file.resolve().parent, where).model_copy(update={"name": found.name or file.stem})
+    return Pipeline(**{name: getattr(top, name) for name in JobSettings.model_fields}, **groups)
 
 
 _USES = {
@@ -155,12 +175,17 @@ _USES = {
 }
 
 
-def _checked(group: type[Knobs], values: dict[str, Any], where: str) -> Any:
+def _checked(group: type[Knobs], values: dict[str, Any], where: str, hidden: Hidden) -> Any:
     """The settings of one table of the file."""
     for name in values:
         if name not in group.model_fields:
             raise UsageError(f"{where}unknown key '{name}'{_hint(name)} (`forecast run --schema` prints all keys)")
-    return group.check({name: _expanded(value, f"{where}{name}") for name, value in values.items()}, where)
+    secret = {name for name in values if not group.model_fields[name].repr}
+    expanded = {name: _expanded(value, f"{where}{name}", hidden, name in secret) for name, value in values.items()}
+    for value in (expanded[name] for name in secret):
+        if isinstance(value, str):
+            hidden.add(value)
+    return group.check(expanded, where, [name for name in values if expanded[name] != values[name]])
 
 
 def _hint(name: str) -> str:
@@ -175,21 +200,25 @@ def _hint(name: str) -> str:
     return f"{hint.removesuffix('?')}{homes[key]}?" if key else ""
 
 
-def _expanded(value: Any, where: str) -> Any:
-    """A value with ${NAME} replaced by the environment variable of that name."""
+def _expanded(value: Any, where: str, hidden: Hidden, secret: bool) -> Any:
+    """A value with ${NAME} replaced by the environment variable of that name, which no message may show."""
     if isinstance(value, dict):
-        return {name: _expanded(item, f"{where}.{name}") for name, item in value.items()}
+        return {name: _expanded(item, f"{where}.{name}", hidden, secret) for name, item in value.items()}
     if isinstance(value, list):
-        return [_expanded(item, where) for item in value]
+        return [_expanded(item, where, hidden, secret) for item in value]
     if not isinstance(value, str):
         return value
 
     def variable(found: re.Match[str]) -> str:
         if found[1] not in os.environ:
             raise UsageError(f"{where}: the environment variable {found[1]} is not set")
+        hidden.add(os.environ[found[1]], found[0], parts=True)
         return os.environ[found[1]]
 
-    return _VARIABLE.sub(variable, value)
+    text = _VARIABLE.sub(variable, value)
+    if text != value:
+        hidden.add(text, MASK if secret else value, parts=True)
+    return text
 
 
 def _refuse_half(found: Pipeline, where: str) -> None:
@@ -204,6 +233,8 @@ def _refuse_half(found: Pipeline, where: str) -> None:
         raise UsageError(f"{where}[sink] url and table go together")
     if found.ledger == "sink" and sink.url is None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
+    if found.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in LEDGER_TABLES:
+        raise UsageError(f"{where}[sink] table {sink.table} is one of the ledger's own; write to another table")
     if sink.path is not None:
         check_output(sink.path)
     check_model(found.train.model)
@@ -215,9 +246,11 @@ def _refuse_half(found: Pipeline, where: str) -> None:
 def _at(found: Pipeline, folder: Path, where: str) -> Pipeline:
     """The pipeline with its relative paths made absolute."""
 
-    def path(given: str | None) -> str | None:
+    def path(key: str, given: str | None) -> str | None:
         if given is None or given.startswith(SYNTHETIC) or given == "-":
             return given
+        if "://" in given:  # it may hold a password, so that no message shows it
+            raise UsageError(f"{where}{key} is a path, and what stands there is an address; a database belongs to url")
         try:
             return os.path.normpath(folder / Path(given).expanduser())
         except RuntimeError:
@@ -238,12 +271,16 @@ def _at(found: Pipeline, folder: Path, where: str) -> Pipeline:
     source, sink, train = found.source, found.sink, found.train
     return found.model_copy(
         update={
-            "store": path(found.store),
+            "store": path("store", found.store),
             "source": source.model_copy(
-                update={"path": path(source.path), "future": path(source.future), "url": url(source.url)}
+                update={
+                    "path": path("[source] path", source.path),
+                    "future": path("[source] future", source.future),
+                    "url": url(source.url),
+                }
             ),
-            "sink": sink.model_copy(update={"path": path(sink.path), "url": url(sink.url)}),
-            "train": train.model_copy(update={"plan": path(train.plan)}),
+            "sink": sink.model_copy(update={"path": path("[sink] path", sink.path), "url": url(sink.url)}),
+            "train": train.model_copy(update={"plan": path("[train] plan", train.plan)}),
         }
     )
 

@@ -1,7 +1,5 @@
 """When a job fits anew, and whether what it fitted may go live."""
 
-import hashlib
-import json
 import logging
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +9,7 @@ from forecast.artifacts.manifest import saved_at
 from forecast.artifacts.store import Store
 from forecast.errors import BadData, ForecastError
 from forecast.forecaster import Forecaster
+from forecast.jobs.agreement import refuse_other_settings, settings_changed, settings_digest
 from forecast.jobs.instant import as_text, on_clock
 from forecast.jobs.ledger import DayScore, FitEntry, Ledger
 from forecast.jobs.pipeline import Pipeline, refit_days
@@ -73,29 +72,27 @@ def serving(store: Store, ledger: Ledger, instant: datetime, device: str = "auto
     return None
 
 
-def settings_digest(pipeline: Pipeline) -> str:
-    """A digest of the settings that decide what a fit gives."""
-    used = {
-        "table": pipeline.table.model_dump(mode="json"),
-        "train": pipeline.train.model_dump(mode="json", exclude={"jobs", "device"}),
-    }
-    if reading := pipeline.source.text().model_dump(mode="json", exclude_defaults=True):
-        used["reading"] = reading
-    return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
-
-
 def reason_to_fit(pipeline: Pipeline, live: Live | None, ledger: Ledger, instant: datetime) -> str | None:
-    """Why a job is to fit anew at an instant; None where it is not."""
+    """Why a job is to fit anew at an instant; None where it is not.
+
+    Raises
+    ------
+    UsageError
+        If the file asks for other settings than those of the live fit, and for no refit.
+    """
     at = as_text(instant)
     fits = ledger.fits(at)
     if live is None:
         return "there is no version yet"
     if fits and fits[-1].as_of == at:
         return None  # this instant has had its fit
+    config = live.forecaster.fitted_.config
     if pipeline.refit == "never":
+        refuse_other_settings(pipeline, live.version, config, fits)
         return None
-    if fits and fits[-1].settings != settings_digest(pipeline):
-        return "the settings changed"
+    changed = settings_changed(pipeline, live.version, config, fits)
+    if changed is not None:
+        return changed
     if pipeline.refit == "when worse":
         return _worse(live.forecaster, ledger.days(DAYS, before=at))
     days = refit_days(pipeline.refit) or 0.0
@@ -136,7 +133,7 @@ def table_settings(
         If the table cannot be read so, or has another frequency.
     """
     given = pipeline.table.model_copy(update=defaults)
-    if live is None or _changed(pipeline, ledger):
+    if live is None or settings_changed(pipeline, live.version, live.forecaster.fitted_.config, ledger.fits("9")):
         return given
     schema = live.forecaster.schema_
     check_schema(schema, table)

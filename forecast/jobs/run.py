@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.artifacts.fitted import to_contents
@@ -21,22 +20,25 @@ from forecast.forecaster import Forecaster, Forecasts
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
 from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, silent, without_forecast
+from forecast.jobs.hiding import Hidden
 from forecast.jobs.instant import as_text, parse_as_of, until
-from forecast.jobs.ledger import FILE, KILLED, Ledger, open_file, runs_folder
+from forecast.jobs.keys import key_of, move_old_rows
+from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file, runs_folder
+from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, SinkSettings, in_keys
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into
 from forecast.jobs.refit import Live, entry, judge, reading_settings, reason_to_fit, serving, table_settings
+from forecast.jobs.sink import check_sink, explained, reserved_columns, write_sink
 from forecast.series.building import build_panel, calendar_of, format_positions
 from forecast.series.detection import infer_schema
-from forecast.series.files import check_output, load_future, load_table, write_frame
+from forecast.series.files import check_output, load_future, load_table
 from forecast.series.naming import series_names
 from forecast.series.panel import Panel
 from forecast.series.reading import table_from_frame
 from forecast.series.schema import Schema
 from forecast.series.table import Table
-from forecast.series.writing import guard_formulas
 from forecast.settings import TableSettings
 from forecast.training.inputs import numbers_in
 from forecast.training.loop import Progress
@@ -49,10 +51,10 @@ LOST = 10  # series without a forecast that a message names
 def run_job(
     pipeline: Pipeline,
     *,
-    file: str | None = None,
     as_of: str | None = None,
     output: str | None = None,
     resume: bool = False,
+    take_over: bool = False,
     on_step: Callable[[Progress], None] | None = None,
 ) -> Record:
     """Run a job once.
@@ -62,10 +64,10 @@ def run_job(
 
     Parameters
     ----------
-    file : the pipeline file, whose sha256 the record holds
     as_of : the instant that the run stands at; default that of the pipeline, else now
     output : a file to write in the place of the pipeline's, whose database is left alone then
     resume : go on with a fit that was stopped
+    take_over : take the store from the job that it belongs to
     on_step : is given the progress of a fit after each training step
 
     Returns
@@ -75,32 +77,46 @@ def run_job(
     Raises
     ------
     ForecastError
-        As reading, fitting, predicting and writing do; the record says so too. Busy, if another run holds the store.
+        As reading, fitting, predicting and writing do; the record says so too. Before there is one: Busy, if another
+        run holds the store; UsageError, if the store belongs to another job.
     """
-    instant = parse_as_of(as_of or pipeline.as_of)
-    store, ledger = Store(pipeline.store), ledger_of(pipeline)
-    if output is not None:
-        check_output(output)
-        pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output)})
-    with store.lock(pipeline.wait) as writer:
-        record = new_record(pipeline.name or "job", as_text(instant), as_text(datetime.now(UTC)))
-        record.pipeline_sha256 = None if file is None else sha256_of_file(file)
-        ping(pipeline.ping, "start")
-        with _recorded(record, ledger, pipeline):
-            run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
-            run.begin(later_matters=output is None)
-            try:
-                run.go()
-            except (BadData, UsageError, StaleData, Unavailable) as error:
-                raise type(error)(in_keys(str(error))) from error
+    with pipeline.hidden.kept_out():
+        instant = parse_as_of(as_of or pipeline.as_of)
+        store = Store(pipeline.store)
+        if output is not None:
+            check_output(output)
+            pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output)})
+        with store.lock(pipeline.wait) as writer:
+            name = pipeline.name or "job"
+            if pipeline.file:  # a pipeline made in Python has no file that could claim a store
+                claim(pipeline.store, pipeline.hidden(name), pipeline.file, take_over)
+            ledger = ledger_of(pipeline)
+            record = new_record(pipeline.hidden(name), as_text(instant), as_text(datetime.now(UTC)))
+            record.pipeline_sha256 = sha256_of_file(pipeline.file)
+            with _recorded(record, ledger, pipeline):
+                run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
+                run.begin(later_matters=output is None)
+                try:
+                    run.go()
+                except (BadData, UsageError, StaleData, Unavailable) as error:
+                    raise type(error)(in_keys(str(error))) from error
     return record
 
 
 def ledger_of(pipeline: Pipeline) -> Ledger:
     """The ledger of a job: the file beside its store, or in the database of its sink."""
+    name = pipeline.name or "job"
     if pipeline.ledger == "sink" and pipeline.sink.url is not None:
-        return Ledger(pipeline.name or "job", partial(databases.connect, pipeline.sink.url))
-    return Ledger(pipeline.name or "job", partial(open_file, runs_folder(pipeline.store) / FILE))
+        key = key_of(name, owner_of(pipeline.store))
+        return Ledger(pipeline.hidden(name), partial(_connect, pipeline.hidden, pipeline.sink.url), key)
+    return Ledger(pipeline.hidden(name), partial(open_file, runs_folder(pipeline.store) / FILE), name)
+
+
+@contextmanager
+def _connect(hidden: Hidden, url: str) -> Iterator[Connection]:
+    """A transaction of the ledger in a database, whose messages hold no secrets whoever opens it."""
+    with hidden.kept_out(), databases.connect(url) as transaction:
+        yield transaction
 
 
 @contextmanager
@@ -109,9 +125,10 @@ def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[No
     begun = time.monotonic()
     try:
         with warnings_into(record.warnings):
+            ping(pipeline.ping, "start")
             yield
     except BaseException as error:
-        record.error = str(error).split("\n")[0]
+        record.error = pipeline.hidden(str(error)).split("\n")[0]
         record.exit_code = error.exit_code if isinstance(error, ForecastError | Interrupted) else 1
         _finish(record, begun)
         try:
@@ -166,7 +183,10 @@ class _Run:
         ----------
         later_matters : warn where a run of a later instant has written the output
         """
-        record, sink = self.record, self.pipeline.sink
+        record, sink, ledger = self.record, self.pipeline.sink, self.ledger
+        if self.pipeline.ledger == "sink" and not self.store.empty:
+            versions = {one.id for one in self.store.versions()}
+            move_old_rows(ledger.open, self.pipeline.name or "job", ledger.key, versions)
         before = [past for at, _, past in self.ledger.runs(1, record.as_of) if at == record.as_of]
         if before and before[0]["settled"]:
             record.settled, record.version = True, before[0]["version"]
@@ -191,20 +211,22 @@ class _Run:
         """Run them."""
         record, instant = self.record, self.instant
         live = serving(self.store, self.ledger, instant, self.pipeline.train.device)
+        reason = reason_to_fit(self.pipeline, live, self.ledger, instant)
         self.reading = reading_settings(self.pipeline, live, self.ledger)
         table, defaults = self._read()
-        reason = reason_to_fit(self.pipeline, live, self.ledger, instant)
         if live is not None and reason is None:
+            check_sink(self.pipeline, live.forecaster.schema_, table)
             table = until(table, live.forecaster.schema_, instant, self._whole())
             self._recall_fit()
         else:
             settings = table_settings(self.pipeline, live, self.ledger, table, defaults)
-            schema = infer_schema(table, settings)
+            schema = infer_schema(table, settings, reserved_columns(self.pipeline))
+            check_sink(self.pipeline, schema, table)
             table = until(table, schema, instant, self._whole())
             self._check_age_first(table, schema)
             live = self._fit(table, live, reason or "there is no version", settings)
         found = self._forecast(table, live)
-        self._write(found, live)
+        record.output |= write_sink(self.pipeline, found, live.forecaster.schema_, live.version)
         record.counts = {"series": len(found.series), "rows": len(found.frame), "skipped": len(found.skipped)}
         required = self.pipeline.checks.require_all
         lost = without_forecast(found.skipped, required)
@@ -226,7 +248,7 @@ class _Run:
             digest = sha256_of_file(path)
             table, defaults = load_table(path, self.reading)
         digest = digest or sha256_of_frame(table.frame)
-        self.record.input = {"name": table.name, "rows": len(table.frame), "sha256": digest}
+        self.record.input = {"name": self.pipeline.hidden(table.name), "rows": len(table.frame), "sha256": digest}
         return table, defaults
 
     def _future(self) -> Table | None:
@@ -264,6 +286,7 @@ class _Run:
             start=None if live is None else live.forecaster,
         )
         promoted, verdict = judge(forecaster, live, table, pipeline.checks.require_all)
+        verdict = pipeline.hidden(verdict)
         newest = self.store.empty if live is None else live.version == self.store.current()
         version = self.writer.save(
             to_contents(forecaster.fitted_), pipeline.keep, self.instant, promote=promoted and newest, reuse=True
@@ -275,7 +298,7 @@ class _Run:
             if gone:
                 names = series_names(gone)
                 log.warning("%d series of %s are not in the table any more (%s)", len(gone), live.version, names)
-        record.fit = {"why": reason, "version": version.id, "promoted": promoted, "verdict": verdict}
+        record.fit = {"why": pipeline.hidden(reason), "version": version.id, "promoted": promoted, "verdict": verdict}
         _say_lines(forecaster.describe())
         if promoted or live is None:
             log.info("gate     %s passes: %s", version.id, verdict)
@@ -299,11 +322,11 @@ class _Run:
         if pipeline.table.date_format is not None:
             chosen["date_format"] = pipeline.table.date_format
         forecaster.set_params(**chosen)
-        output = pipeline.output.model_copy(
-            update={"explain": True, "excel_safe": False}
-        )  # a database gets ids as they are
         return forecaster.forecast(
-            table, future=self._future(), output=output, on_panel=lambda panel: self._look(panel, table.name, live)
+            table,
+            future=self._future(),
+            output=explained(pipeline),
+            on_panel=lambda panel: self._look(panel, table.name, live),
         )
 
     def _look(self, panel: Panel, name: str, live: Live) -> NDArray[np.float64]:
@@ -322,20 +345,6 @@ class _Run:
         if not record.settled:  # else as they were: runs of earlier instants may have been made up for since
             record.intervals = interval_factors(self.matched, used)
         return factors_by_level(record.intervals, config.levels)
-
-    def _write(self, found: Forecasts, live: Live) -> None:
-        """The table of the sink in one transaction, then its file."""
-        sink, schema, record = self.pipeline.sink, live.forecaster.fitted_.config.table, self.record
-        if sink.url is not None and sink.table is not None:
-            frame = sink_frame(found, schema, live.version)
-            keys = [*schema.ids, schema.time, "origin"]
-            record.output |= {"table": sink.table, "rows": databases.upsert(sink.url, sink.table, frame, keys)}
-        if sink.path is not None:
-            frame = found.frame if self.pipeline.output.explain else found.frame.drop(columns=["model", "status"])
-            if self.pipeline.output.excel_safe:
-                frame = guard_formulas(frame, schema.ids)
-            write_frame(frame, sink.path)
-            record.output |= {"path": sink.path, "sha256": sha256_of_file(sink.path)}
 
     def _append(self, found: Forecasts, live: Live) -> None:
         fitted, record = live.forecaster.fitted_, self.record
@@ -359,25 +368,3 @@ class _Run:
 def _say_lines(lines: list[str]) -> None:
     for line in lines:
         log.info("%s", line)
-
-
-def sink_frame(found: Forecasts, schema: Schema, version: str) -> pd.DataFrame:
-    """The rows of a database's table: ids, time, numbers, then origin, version, model and status.
-
-    Times are timestamps, with a zone where the table's have one, or whole numbers where they are steps.
-    """
-    calendar = calendar_of(schema)
-    rows = found.quantiles.shape[1]
-    origins = found.panel.origins[found.series]
-    instants = calendar.times((origins[:, None] + 1 + np.arange(rows)).ravel())
-    frame = found.frame.copy()
-    frame[schema.time] = _stamps(instants, schema)
-    frame["origin"] = _stamps(np.repeat(calendar.times(origins), rows), schema)
-    return frame.assign(version=version)[[*frame.columns.drop(["model", "status"]), "version", "model", "status"]]
-
-
-def _stamps(instants: NDArray[np.int64], schema: Schema) -> "pd.Index[Any]":
-    if schema.time_format.kind == "integer" or schema.layout == "rows":
-        return pd.Index(instants)
-    stamps = pd.DatetimeIndex(instants.astype("datetime64[s]"))
-    return stamps.tz_localize("UTC") if schema.time_format.zone is not None else stamps

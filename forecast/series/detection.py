@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -28,21 +28,22 @@ from forecast.settings import TableSettings
 logger = logging.getLogger("forecast")
 
 
-def infer_schema(table: Table, settings: TableSettings) -> Schema:
+def infer_schema(table: Table, settings: TableSettings, reserved: Sequence[str] = ("forecast",)) -> Schema:
     """Infer how a table becomes series: layout, time, ids, target, calendar, season.
 
     Parameters
     ----------
     table : the table
     settings : what the user said; it wins over what the table looks like
+    reserved : columns that the output has beside ids and times
 
     Raises
     ------
     BadData
-        If a column that is named is missing, times cannot be read, rows repeat a series and time, or an id or time
-        column has the name of a column of the forecasts.
+        If a column that is named is missing, times cannot be read, or rows repeat a series and time.
     UsageError
-        If settings contradict each other, or the target of a long table is open.
+        If settings contradict each other, the target of a long table is open, or an id or time column has the name of
+        a column of the output.
     """
     _refuse_contradictions(table, settings)
     with _unsaid():  # building the panel says the same repairs
@@ -51,7 +52,7 @@ def infer_schema(table: Table, settings: TableSettings) -> Schema:
         else:
             time = settings.time or _time_column(table, settings)
             schema = _timed_schema(table, settings, time, parse_times(table, time, settings))
-        refuse_clash(schema, ("forecast",))
+        refuse_clash(schema, reserved)
         season = tuple(sorted(set(settings.season))) or _season(table, schema)
     given = {"categorical": settings.categorical, "reading": table.reading}
     return schema.model_copy(update={"season": season, **given})

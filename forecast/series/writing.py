@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import BadData
+from forecast.errors import UsageError
 from forecast.series.panel import Integers, Panel
 from forecast.series.schema import Schema
+from forecast.settings import OutputSettings
 
 # the last four are wide signs, which some spreadsheets take for the same
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -20,6 +21,11 @@ CHUNK = 100_000  # rows written at once
 def interval_columns(levels: tuple[float, ...]) -> list[str]:
     """Names of the columns of intervals: ``lo_80, hi_80, lo_95, hi_95``."""
     return [f"{side}_{level:g}" for level in levels for side in ("lo", "hi")]
+
+
+def output_columns(output: OutputSettings) -> list[str]:
+    """Names of all columns of a table of forecasts beside ids and times."""
+    return ["forecast", *interval_columns(output.levels), *(["model", "status"] if output.explain else [])]
 
 
 def forecast_frame(
@@ -41,7 +47,7 @@ def forecast_frame(
 
     Raises
     ------
-    BadData
+    UsageError
         If an id column has the name of a column of numbers.
     """
     refuse_clash(schema, columns)
@@ -56,18 +62,26 @@ def forecast_frame(
     return pd.DataFrame(frame)
 
 
-def refuse_clash(schema: Schema, columns: Sequence[str]) -> None:
-    """Refuse an id or time column that has the name of another column of the forecasts.
+def refuse_clash(schema: Schema, columns: Sequence[str], what: str = "forecasts") -> None:
+    """Refuse an id or time column that has the name of another column of what is put out.
+
+    Parameters
+    ----------
+    columns : the other columns
+    what : what is put out, for messages
 
     Raises
     ------
-    BadData
-        With the name.
+    UsageError
+        With all such names.
     """
     own = (*schema.ids, schema.time)
     taken = [name for at, name in enumerate(own) if name in columns or name in own[:at]]
+    if len(taken) > 1:
+        names = ", ".join(f"'{name}'" for name in taken)
+        raise UsageError(f"columns {names} have the names of columns of the {what}; rename them in the input")
     if taken:
-        raise BadData(f"column '{taken[0]}' has the name of a column of the forecasts; rename it in the input")
+        raise UsageError(f"column '{taken[0]}' has the name of a column of the {what}; rename it in the input")
 
 
 def guard_formulas(frame: pd.DataFrame, ids: tuple[str, ...]) -> pd.DataFrame:

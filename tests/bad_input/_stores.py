@@ -43,6 +43,21 @@ def no_store(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @scene
+def another_job(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The store belongs to another job, whose file is there."""
+    owner = {"id": "0" * 12, "store": str(folder / STORE), "job": "nightly", "file": "/srv/nightly.toml"}
+    (folder / STORE / "OWNER").write_text(json.dumps(owner))
+    yield
+
+
+@scene
+def owner_damaged(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The file that says whose the store is was cut."""
+    (folder / STORE / "OWNER").write_text('{"id": "000000000000", "sto')
+    yield
+
+
+@scene
 def no_pointer(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """A store without a live version."""
     (folder / STORE / "CURRENT").unlink()

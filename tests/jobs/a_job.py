@@ -86,9 +86,9 @@ def job(tmp_path: Path) -> Job:
 
 @pytest.fixture
 def at() -> Callable[[int], str]:
-    """The evening of a day of the table, counted from 0."""
+    """Noon of the day after one of the table, counted from 0: that one is over in every zone, the next one is not."""
 
-    def evening(day: int) -> str:
-        return (pd.Timestamp("2024-01-01T20:00:00") + pd.Timedelta(days=day)).strftime("%Y-%m-%dT%H:%M:%S+00:00")
+    def noon_after(day: int) -> str:
+        return (pd.Timestamp("2024-01-02T12:00:00") + pd.Timedelta(days=day)).strftime("%Y-%m-%dT%H:%M:%S+00:00")
 
-    return evening
+    return noon_after

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -34,7 +35,7 @@ def test_a_run_fits_forecasts_writes_and_records(job: Job, forecast: Run, at: At
     assert record["input"]["rows"] == 400
     assert len(record["input"]["sha256"]) == 64
     assert job.ledger("SELECT count(*) FROM forecast_values") == [(14,)]
-    assert job.ledger("SELECT as_of, exit_code FROM forecast_runs") == [("2024-07-18T20:00:00Z", 0)]
+    assert job.ledger("SELECT as_of, exit_code FROM forecast_runs") == [("2024-07-19T12:00:00Z", 0)]
 
 
 def test_the_same_as_of_gives_the_same_bytes_even_after_later_runs_and_later_rows(
@@ -171,7 +172,7 @@ def test_stale_data_end_with_4_and_leave_the_output_alone(job: Job, forecast: Ru
     job.write(checks='error_after = "3d"')
     ran = forecast("run", job.file, "--as-of", at(210))
     assert ran.code == 4
-    assert "sales.csv: the newest value is 10.8 days old" in ran.err
+    assert "sales.csv: the newest value is 11.5 days old" in ran.err
     assert job.output.read_bytes() == before
     assert job.record()["exit_code"] == 4
     status = forecast("status", job.file)
@@ -187,7 +188,7 @@ def test_stale_data_end_with_4_and_leave_the_output_alone(job: Job, forecast: Ru
 def test_predict_knows_the_limits_of_age_too(job: Job, forecast: Run, at: At) -> None:
     forecast("run", job.file, "--as-of", at(199))
     words = ("predict", job.folder / "sales.csv", "--artifact", job.store, "--as-of", at(205))
-    assert forecast(*words, "--warn-after", "30h", "--error-after", "9d").err.count("5.83 days old") == 1
+    assert forecast(*words, "--warn-after", "30h", "--error-after", "9d").err.count("6.5 days old") == 1
     stale = forecast(*words, "--error-after", "30h")
     assert stale.code == 4
     assert stale.out == ""
@@ -201,8 +202,7 @@ def test_status_is_for_a_monitor(job: Job, forecast: Run, at: At) -> None:
     ran = forecast("status", job.file, "--json")
     (state,) = json.loads(ran.out)
     assert ran.code == 0
-    assert state["said"].startswith("all is well, with 1 warning")
-    assert "not over" in state["said"]
+    assert state["said"] == "all is well"
     assert len(state["runs"]) == 3
     assert [day["day"] for day in state["days"]] == [f"2024-06-0{n}" for n in (5, 4, 3, 2, 1)] + ["2024-05-31"]
     assert all(day["mase"] > 0 and 0 <= day["coverage_80"] <= 1 for day in state["days"])
@@ -311,13 +311,43 @@ def test_a_branch_that_stays_away_is_never_forgotten(job: Job, forecast: Run, at
     assert "have had no value for a while, others have (south)" in ran.err
 
 
-def test_a_value_of_a_day_that_is_not_over_is_said_or_left_out(job: Job, forecast: Run, at: At) -> None:
-    assert "not over" in forecast("run", job.file, "--as-of", at(150)).err
+def test_a_value_of_a_day_that_is_not_over_is_left_out_unless_the_file_says_otherwise(
+    job: Job, forecast: Run, at: At
+) -> None:
+    ran = forecast("run", job.file, "--as-of", at(150))
+    assert "2 rows of a period that is not over at 2024-05-31T12:00:00Z are left out" in ran.err
     assert pd.read_csv(job.output)["day"].min() == "2024-05-31"
-    job.write(source='unfinished = "leave out"')
-    assert "not over" not in forecast("run", job.file, "--as-of", at(151)).err
-    assert pd.read_csv(job.output)["day"].min() == "2024-05-31"
-    assert job.record()["data_age"] == 20 * 3600
+    assert job.record()["data_age"] == 12 * 3600
+    assert job.record()["warnings"] == []
+    for word, said in (("keep", False), ("warn", True)):
+        job.write(source=f'unfinished = "{word}"')
+        assert ("not over" in forecast("run", job.file, "--as-of", at(151)).err) is said
+        assert pd.read_csv(job.output)["day"].min() == "2024-06-02"
+
+
+@pytest.mark.parametrize("every", ["D", "h"])
+def test_a_simulated_night_sees_no_later_hour_of_its_day(job: Job, forecast: Run, every: str) -> None:
+    times = pd.date_range("2024-01-01", "2024-02-29", freq=every)
+    frame = pd.DataFrame({"time": times, "units": 10 + np.arange(len(times)) % 5})
+    job.write(table='freq = "D"\naggregate = "sum"' if every == "h" else "")
+    left = []
+    for later in (0, 9_999):  # what the day of the run, and those after it, are to bring
+        frame.loc[frame["time"] > ("2024-02-20 02:10" if every == "h" else "2024-02-19"), "units"] += later
+        frame.to_csv(job.folder / "sales.csv", index=False)
+        ran = forecast("run", job.file, "--as-of", "2024-02-20T02:10:00", "--output", job.folder / f"{later}.csv")
+        assert ran.code == 0, ran.err
+        left.append((job.folder / f"{later}.csv").read_bytes())
+    assert left[0] == left[1]
+    assert pd.read_csv(job.folder / "0.csv")["time"].min()[:10] == "2024-02-20"
+
+
+def test_a_table_of_one_unfinished_day_is_refused_with_the_reason(job: Job, forecast: Run) -> None:
+    frame = job.table()
+    frame[frame["day"] == "2024-05-31"].to_csv(job.folder / "sales.csv", index=False)
+    job.write(table='freq = "D"\nid = "shop"')
+    ran = forecast("run", job.file, "--as-of", "2024-05-31T12:00:00+00:00")
+    assert ran.code == 65
+    assert "every row is of a period that is not over at 2024-05-31T12:00:00Z" in ran.err
 
 
 def test_a_repeated_night_is_as_it_was_whatever_was_made_up_for_since(job: Job, forecast: Run, at: At) -> None:

@@ -82,6 +82,27 @@ def upsert(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -> 
     return write(url, table, frame, keys)
 
 
+def rehearse(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -> None:
+    """Refuse what an `upsert` of rows like those of a frame would fail by; nothing is written, and no table made.
+
+    Parameters
+    ----------
+    url, table, keys : as for `upsert`
+    frame : rows of the same columns and types, whose texts are those to come
+
+    Raises
+    ------
+    UsageError
+        If the database refuses a name, all of which are named, or the table there does not fit.
+    CannotCreate, Unavailable, Busy, StorageFailure
+        As `upsert`.
+    """
+    _require_extra("sink")
+    from forecast.jobs.databases.rehearsal import rehearse as rehearse_now
+
+    rehearse_now(url, table, frame, keys)
+
+
 @contextmanager
 def connect(url: str) -> "Iterator[Transaction]":
     """Open a transaction in the database of a job's sink, which no other of its kind can enter meanwhile.

@@ -27,7 +27,7 @@ def write(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> int
     if dialect not in senders:
         raise UsageError(f"sink.url: forecasts are written to SQLite and PostgreSQL, not to {dialect}")
     target = target_of(table, dialect)
-    columns = _checked(frame, keys, target, dialect)
+    columns = arranged(frame, keys, target, dialect)
     with transaction(url, "sink") as connection:
         fitted = prepare(connection, target, columns, keys)
         if len(fitted):
@@ -35,7 +35,7 @@ def write(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> int
     return len(frame)
 
 
-def _checked(frame: pd.DataFrame, keys: Sequence[str], target: Target, dialect: str) -> pa.Table:
+def arranged(frame: pd.DataFrame, keys: Sequence[str], target: Target, dialect: str) -> pa.Table:
     """The frame as columns of Arrow, after a look at its names and keys."""
     names = [str(name) for name in frame.columns]
     for name in names:

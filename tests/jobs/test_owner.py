@@ -1,0 +1,220 @@
+"""A store belongs to one job, which forecasts with the settings of its file."""
+
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.conftest import Ran
+from tests.jobs.a_job import Job
+
+Run = Callable[..., Ran]
+At = Callable[[int], str]
+
+
+@pytest.fixture
+def second(job: Job) -> Job:
+    """Another job whose file lies in the same folder and names the same store."""
+    other = Second(job.folder)
+    other.file.write_text(job.file.read_text().replace("out.csv", "second.csv").replace("horizon = 7", "horizon = 3"))
+    return other
+
+
+class Second(Job):
+    """The job of `second.toml`."""
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "second.toml"
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "second.csv"
+
+
+def test_two_jobs_in_one_folder_do_not_share_the_store_that_neither_names(
+    job: Job, second: Job, forecast: Run, at: At
+) -> None:
+    for one in (job, second):
+        one.file.write_text(one.file.read_text().replace('store = "store"\n', ""))
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    runs = job.folder / "forecast-model.runs"
+    before = {path: path.read_bytes() for path in (*runs.iterdir(), *(job.folder / "forecast-model").glob("[!.]*"))
+              if path.is_file()}  # fmt: skip
+    refused = forecast("run", second.file, "--as-of", at(151))
+    assert refused.code == 2
+    assert f"belongs to job 'job' ({job.file})" in refused.err
+    assert f"store at the top of {second.file}" in refused.err
+    assert "--take-over" in refused.err
+    assert not second.output.exists()
+    assert {path: path.read_bytes() for path in before} == before
+    second.file.write_text('store = "second-model"\n' + second.file.read_text())
+    assert forecast("run", second.file, "--as-of", at(151)).code == 0
+    assert len(pd.read_csv(second.output)) == 6
+    assert forecast("run", job.file, "--as-of", at(151)).code == 0
+
+
+@pytest.mark.parametrize("made_by", ["fit", "a job of before"])
+def test_a_store_without_an_owner_belongs_to_the_first_job_that_runs_with_it(
+    job: Job, second: Job, forecast: Run, at: At, made_by: str
+) -> None:
+    if made_by == "fit":
+        words = ("--artifact", job.store, "--model", "seasonal-naive", "--horizon", "7")
+        assert forecast("fit", job.folder / "sales.csv", *words).code == 0
+    else:
+        assert forecast("run", job.file, "--as-of", at(150)).code == 0
+        (job.store / "OWNER").unlink()
+    assert forecast("run", job.file, "--as-of", at(160)).code == 0
+    refused = forecast("run", second.file, "--as-of", at(161))
+    assert refused.code == 2
+    assert "belongs to job 'job'" in refused.err
+
+
+def test_a_pipeline_file_may_be_moved_and_its_owner_follows(job: Job, forecast: Run, at: At) -> None:
+    job.file.write_text(job.file.read_text().replace('"store"', f'"{job.store}"'))
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    first = _owner(job.store)
+    (job.folder / "moved").mkdir()
+    shutil.move(job.folder / "sales.csv", job.folder / "moved")
+    moved = job.file.rename(job.folder / "moved" / "job.toml")
+    assert forecast("run", moved, "--as-of", at(151)).code == 0
+    assert _owner(job.store) == {**first, "file": str(moved)}
+    copy = shutil.copy(moved, job.file)
+    shutil.copy(job.folder / "moved" / "sales.csv", job.folder)
+    assert forecast("run", copy, "--as-of", at(152)).code == 2
+
+
+def test_a_renamed_job_says_who_it_was_or_takes_over(job: Job, forecast: Run, at: At) -> None:
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    renamed = job.file.rename(job.folder / "renamed.toml")
+    assert forecast("run", renamed, "--as-of", at(151)).code == 2
+    renamed.write_text('name = "job"\n' + renamed.read_text())
+    assert forecast("run", renamed, "--as-of", at(151)).code == 0
+    assert len(job.ledger("SELECT * FROM forecast_runs WHERE job = 'job'")) == 2
+    other = shutil.copy(renamed, job.folder / "other.toml")
+    assert forecast("run", other, "--as-of", at(152)).code == 2
+    taken = forecast("run", other, "--as-of", at(152), "--take-over")
+    assert taken.code == 0
+    assert "takes the store over from job 'job'" in taken.err
+    assert forecast("run", renamed, "--as-of", at(153)).code == 2
+
+
+def test_a_copy_of_a_store_gets_an_identity_of_its_own(job: Job, forecast: Run, at: At) -> None:
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    shutil.copytree(job.folder, job.folder / "copy")
+    ran = forecast("run", job.folder / "copy" / "job.toml", "--as-of", at(151), "--take-over")
+    assert ran.code == 0, ran.err
+    first = _owner(job.store)["id"]
+    assert _owner(job.folder / "copy" / "store")["id"] != first
+    moved = job.folder / "moved"
+    shutil.move(job.store, moved)
+    job.file.write_text(job.file.read_text().replace('"store"', '"moved"'))
+    assert forecast("run", job.file, "--as-of", at(151)).code == 0
+    assert _owner(moved)["id"] == first
+
+
+def test_predict_and_status_write_nothing_into_a_store_without_an_owner(job: Job, forecast: Run, at: At) -> None:
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    (job.store / "OWNER").unlink()
+    job.store.chmod(stat.S_IRUSR | stat.S_IXUSR)
+    before = sorted(os.listdir(job.store))
+    assert forecast("predict", "--artifact", job.store).code == 0
+    assert forecast("status", job.file).code == 0
+    assert sorted(os.listdir(job.store)) == before
+    job.store.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[1]", '{"id": "x", "store": "a", "job": "a", "file": "a"}', "\0" * 200_000]
+)
+def test_a_damaged_owner_is_refused_by_its_file(job: Job, forecast: Run, at: At, text: str) -> None:
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    (job.store / "OWNER").write_text(text)
+    ran = forecast("run", job.file, "--as-of", at(151))
+    assert ran.code == 76
+    assert str(job.store / "OWNER") in ran.err
+    assert job.record()["as_of"] == "2024-05-31T12:00:00Z"
+
+
+def test_a_link_in_the_place_of_the_owner_is_refused(job: Job, forecast: Run, at: At) -> None:
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    (job.store / "OWNER").rename(job.folder / "elsewhere")
+    (job.store / "OWNER").symlink_to(job.folder / "elsewhere")
+    assert forecast("run", job.file, "--as-of", at(151)).code == 76
+
+
+def _owner(store: Path) -> dict[str, str]:
+    found: dict[str, str] = json.loads((store / "OWNER").read_text())
+    return found
+
+
+def _fit(job: Job, forecast: Run, *words: str) -> None:
+    assert forecast("fit", job.folder / "sales.csv", "--artifact", job.store, *words).code == 0
+
+
+def test_a_fit_by_hand_with_other_settings_is_replaced_or_refused_and_never_used_in_silence(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(top='refit = "every 90 days"')
+    assert forecast("run", job.file, "--as-of", at(195)).code == 0
+    job.table(days=198)
+    _fit(job, forecast, "--model", "mean", "--horizon", "3")
+    job.table()
+    by_hand = json.loads(forecast("versions", "--artifact", job.store, "--json").out)[-1]
+    assert by_hand["live"]
+    job.write(top='refit = "never"')
+    refused = forecast("run", job.file, "--as-of", at(198))
+    assert refused.code == 2
+    assert "model in [train] is seasonal-naive, and was mean; horizon in [train] is 7, and was 3" in refused.err
+    assert "allow a refit, or promote a version" in refused.err
+    job.write(top='refit = "every 90 days"')
+    ran = forecast("run", job.file, "--as-of", at(198))
+    assert ran.code == 0, ran.err
+    assert "horizon in [train] is 7, and was 3" in job.record()["fit"]["why"]
+    assert pd.read_csv(job.output).groupby("shop").size().tolist() == [7, 7]
+
+
+def test_a_store_made_by_fit_with_other_settings_is_fitted_anew_once(job: Job, forecast: Run, at: At) -> None:
+    job.table(days=150)
+    _fit(job, forecast, "--model", "seasonal-naive", "--horizon", "7", "--season", "30")
+    job.table()
+    job.write(top='refit = "every 90 days"', table="season = 7")
+    why = []
+    for day in (151, 152):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        why.append(job.record()["fit"].get("why", ""))
+    assert "season in [table] is 7, and was 30" in why[0]
+    assert why[1] == ""
+
+
+def test_settings_that_say_what_was_inferred_ask_for_no_fit(job: Job, forecast: Run, at: At) -> None:
+    job.table(days=150)
+    _fit(job, forecast, "--model", "seasonal-naive")
+    job.table()
+    table = 'layout = "long"\ntime = "day"\nid = "shop"\ntarget = "units"\nfreq = "d"\nseason = [7]\n'
+    table += 'date_format = "%Y-%m-%d"\nmax_missing = 0.5\nstrict = true\non_duplicate = "first"'
+    train = 'model = "seasonal-naive"\nhorizon = 14\nguard = true\nseed = 0\njobs = 2\nbudget = 60\ndevice = "cpu"'
+    job.file.write_text(f'store = "store"\nrefit = "never"\n[source]\npath = "sales.csv"\n[table]\n{table}\n'
+                        f'[train]\n{train}\n[sink]\npath = "out.csv"\n')  # fmt: skip
+    ran = forecast("run", job.file, "--as-of", at(151))
+    assert ran.code == 0, ran.err
+    assert job.record()["fit"] == {}
+    job.file.write_text(job.file.read_text().replace('"d"', '"W"'))
+    assert "freq in [table] is W, and was D" in forecast("run", job.file, "--as-of", at(151)).err
+
+
+def test_a_fit_that_a_gate_held_back_is_not_tried_again_every_night(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "every 90 days"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    job.file.write_text(job.file.read_text().replace('"seasonal-naive"', '"mean"'))
+    assert forecast("run", job.file, "--as-of", at(160)).code == 0
+    assert job.record()["fit"]["promoted"] is False
+    ran = forecast("run", job.file, "--as-of", at(161))
+    assert ran.code == 0
+    assert job.record()["fit"] == {}
+    assert any("model in [train] is mean, and was seasonal-naive" in text for text in job.record()["warnings"])
