@@ -74,8 +74,9 @@ def _live_schema(artifact: str) -> object:
     """The schema of the version that is live so far; None where there is none that can be read."""
     from forecast.artifacts.store import Store
     from forecast.errors import ForecastError
+    from forecast.series.schema import Schema
 
-    try:
-        return Store(artifact).load()[0].config.get("table")
-    except ForecastError:
+    try:  # as this program writes it, whatever wrote it
+        return Schema.model_validate(Store(artifact).load()[0].config.get("table")).model_dump(mode="json")
+    except (ForecastError, ValueError):
         return None

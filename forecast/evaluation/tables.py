@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData
 from forecast.evaluation.metrics import Axes, measures, seasonal_errors, skill
-from forecast.series.building import calendar_of, format_positions
+from forecast.series.building import calendar_of, format_positions, time_frame
 from forecast.series.panel import Integers, Panel
 from forecast.series.schema import Schema
 from forecast.series.writing import interval_columns
@@ -93,7 +93,8 @@ def forecasts_table(judged: Judged, origins: Integers) -> tuple[pd.DataFrame, tu
         for k, name in enumerate(schema.ids)
     }
     shared["origin"] = format_positions(schema, calendar, np.repeat(at, horizon))
-    shared[schema.time] = format_positions(schema, calendar, positions.ravel())
+    times = time_frame(schema, calendar, positions.ravel())
+    shared |= {name: times[name] for name in schema.time}
     shared["actual"] = judged.actual[series, origin].ravel()
     base = pd.DataFrame(shared)
     parts = []
@@ -121,6 +122,6 @@ def _measured(judged: Judged, axis: Axes, rows: Integers) -> pd.DataFrame:
 
 
 def _refuse_clash(schema: Schema, columns: list[str]) -> None:
-    clash = {*schema.ids, schema.time} & set(columns)
+    clash = {*schema.ids, *schema.time} & set(columns)
     if clash:
         raise BadData(f"column '{min(clash)}' has the name of a column of the result; rename it in the input")

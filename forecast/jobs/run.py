@@ -319,7 +319,7 @@ class _Run:
         sink, schema, record = self.pipeline.sink, live.forecaster.fitted_.config.table, self.record
         if sink.url is not None and sink.table is not None:
             frame = sink_frame(found, schema, live.version)
-            keys = [*schema.ids, schema.time, "origin"]
+            keys = [*schema.ids, *schema.time, "origin"]
             record.output |= {"table": sink.table, "rows": databases.upsert(sink.url, sink.table, frame, keys)}
         if sink.path is not None:
             frame = found.frame if self.pipeline.output.explain else found.frame.drop(columns=["model", "status"])
@@ -345,14 +345,16 @@ class _Run:
 def sink_frame(found: Forecasts, schema: Schema, version: str) -> pd.DataFrame:
     """The rows of a database's table: ids, time, numbers, then origin, version, model and status.
 
-    Times are timestamps, with a zone where the table's have one, or whole numbers where they are steps.
+    Times are timestamps, with a zone where the table's have one, or whole numbers where they are steps; those of
+    several columns stay as the table has them.
     """
     calendar = calendar_of(schema)
     rows = found.quantiles.shape[1]
     origins = found.panel.origins[found.series]
     instants = calendar.times((origins[:, None] + 1 + np.arange(rows)).ravel())
     frame = found.frame.copy()
-    frame[schema.time] = _stamps(instants, schema)
+    if len(schema.time) == 1:
+        frame[schema.time[0]] = _stamps(instants, schema)
     frame["origin"] = _stamps(np.repeat(calendar.times(origins), rows), schema)
     return frame.assign(version=version)[[*frame.columns.drop(["model", "status"]), "version", "model", "status"]]
 

@@ -58,7 +58,7 @@ def covariates(
         instants = cells.row_instants
         values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
     else:
-        refuse_missing(table, (schema.time, *columns))
+        refuse_missing(table, (*schema.time, *columns))
         values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
         shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.frame.columns)
         codes = id_codes(table, () if shared else schema.ids)[1]

@@ -20,7 +20,8 @@ from forecast.series.roles import id_columns, no_numbers, target_column
 from forecast.series.schema import CalendarSpec, Schema, TimeFormat
 from forecast.series.season import SERIES, SLOTS, confirm_seasons
 from forecast.series.table import Table
-from forecast.series.times import TIME_NAMES, ParsedTimes, looks_like_times, parse_times, resembles_times
+from forecast.series.timecolumn import resolve_names, time_columns
+from forecast.series.times import ParsedTimes, looks_like_times, parse_times
 from forecast.series.writing import refuse_clash
 from forecast.settings import TableSettings
 
@@ -43,12 +44,13 @@ def infer_schema(table: Table, settings: TableSettings) -> Schema:
     UsageError
         If settings contradict each other, or the target of a long table is open.
     """
+    settings = settings.model_copy(update={"time": resolve_names(table, settings.time)})
     _refuse_contradictions(table, settings)
     with _unsaid():  # building the panel says the same repairs
-        if settings.layout == "rows" or (settings.layout is None and settings.time is None and _looks_like_rows(table)):
+        if settings.layout == "rows" or (settings.layout is None and not settings.time and _looks_like_rows(table)):
             schema = _rows_schema(table, settings)
         else:
-            time = settings.time or _time_column(table, settings)
+            time = settings.time or time_columns(table, settings)
             schema = _timed_schema(table, settings, time, parse_times(table, time, settings))
         refuse_clash(schema, ("forecast",))
         season = tuple(sorted(set(settings.season))) or _season(table, schema)
@@ -65,7 +67,7 @@ def check_schema(schema: Schema, table: Table) -> None:
     """
     if schema.layout == "rows":
         return
-    needed = [schema.time, *schema.known, *schema.past, *schema.static]
+    needed = [*schema.time, *schema.known, *schema.past, *schema.static]
     if schema.layout == "long":
         needed += [*schema.ids, *([schema.target] if schema.target is not None else [])]
     elif not schema.all_columns:
@@ -87,7 +89,7 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     else:
         ends = format_positions(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
         first, last = (str(time).removesuffix(" 00:00:00") for time in ends)
-        lines.append(f"time     {schema.time}: {first} to {last}, every {schema.calendar.name}{zone}")
+        lines.append(f"time     {', '.join(schema.time)}: {first} to {last}, every {schema.calendar.name}{zone}")
     lines.append(f"season   {', '.join(str(length) for length in schema.season) or 'none'}")
     for word, columns in (("known", schema.known), ("past", schema.past), ("static", schema.static)):
         if columns:
@@ -117,7 +119,7 @@ def _unsaid() -> Iterator[None]:
 def _refuse_contradictions(table: Table, settings: TableSettings) -> None:
     """Refuse missing columns, columns with two roles, and flags that do not go together."""
     roles = {
-        "--time": (settings.time,) if settings.time else (),
+        "--time": settings.time,
         "--id": settings.id,
         "--target": settings.target,
         "--known": settings.known,
@@ -167,7 +169,7 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
         raise BadData(f"{table.name}: --layout rows needs an id column and a column for each step")
     return Schema(
         layout="rows",
-        time="step",
+        time=("step",),
         ids=(columns[0],),
         calendar=CalendarSpec(kind="steps"),
         time_format=TimeFormat(kind="integer"),
@@ -176,33 +178,10 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     )
 
 
-def _time_column(table: Table, settings: TableSettings) -> str:
-    """The column that parses as times all the way down."""
-    named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
-    columns = [str(column) for column in table.frame.columns if column not in named]
-    found = [column for column in columns if column != table.numbering and looks_like_times(table, column)]
-    by_name = sorted((c for c in found if c.lower() in TIME_NAMES), key=lambda c: TIME_NAMES.index(c.lower()))
-    if len(found) == 1 or by_name:
-        return by_name[0] if by_name else found[0]
-    if found:
-        raise UsageError(f"{table.name}: columns {', '.join(found)} all hold times; name the one to use with --time")
-    nearly = [c for c in columns if c != table.numbering and resembles_times(table, c)]
-    if nearly or table.numbering in columns:
-        return nearly[0] if nearly else str(table.numbering)
-    if table.text and len(columns) == 1:
-        raise BadData(f"{table.name}: all lines have one column, '{columns[0]}'; pass --delimiter if there are several")
-    numbers = [column for column in columns if looks_like_times(table, column, told=True)]
-    hint = f" ({numbers[0]} can hold numbers that are times)" if numbers else ""
-    raise BadData(
-        f"{table.name}: no column holds times (columns: {', '.join(columns[:20])}); name it with --time{hint}, "
-        "or pass --layout rows if each row is a series"
-    )
-
-
-def _timed_schema(table: Table, settings: TableSettings, time: str, times: ParsedTimes) -> Schema:
+def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], times: ParsedTimes) -> Schema:
     """The schema of a long or wide table."""
     covariates = (*settings.known, *settings.past, *settings.static)
-    own = {time, table.numbering, *covariates}
+    own = {*time, table.numbering, *covariates}
     others = [str(column) for column in table.frame.columns if column not in own]
     numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
     if not numeric and not settings.target:
@@ -252,7 +231,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         static=settings.static,
         categories=categories_of(table, covariates),
         holidays=settings.holidays,
-        ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, time, *covariates}),
+        ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, *time, *covariates}),
         aggregate=settings.aggregate,
         date_format=settings.date_format,
         timezone=settings.timezone,

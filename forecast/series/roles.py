@@ -23,7 +23,12 @@ MOST_IDS = 3
 
 
 def id_columns(
-    table: Table, settings: TableSettings, time: str, times: ParsedTimes, others: list[str], numeric: list[str]
+    table: Table,
+    settings: TableSettings,
+    time: tuple[str, ...],
+    times: ParsedTimes,
+    others: list[str],
+    numeric: list[str],
 ) -> tuple[str, ...]:
     """The fewest columns that make (id, time) unique where times repeat; none where they do not."""
     instants = times.instants
@@ -68,7 +73,7 @@ def id_columns(
     row = int(np.argmax(twice))
     first = int(np.argmax((codes == codes[row]) & (instants == instants[row])))
     shown = f" for {', '.join(nearly)} '{', '.join(names[codes[row]])}'" if nearly else ""
-    joined = f"join '{time}' and {', '.join(parts)} to one column of times, " if parts else ""
+    joined = f"pass --time {','.join((*time, *parts))} if these columns hold the time together, " if parts else ""
     raise BadData(
         f"{table.place(row, time)}: {show(int(instants[row]), times.format)} comes twice{shown}, first in "
         f"{table.line(first)} ({rows_of(int(twice.sum()))} like that); {joined}name the columns that tell series apart "

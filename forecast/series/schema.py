@@ -1,10 +1,15 @@
 """What was read and inferred: written down once, at fit, and checked at every predict."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
 
 Names = tuple[str, ...]
+
+
+def _as_tuple(given: object) -> object:
+    """One name stands for a tuple of one."""
+    return (given,) if isinstance(given, str) else given
 
 
 class CalendarSpec(BaseModel):
@@ -25,17 +30,38 @@ class CalendarSpec(BaseModel):
     name: str = Field("1", description="what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1")
 
 
-class TimeFormat(BaseModel):
-    """How the time column is written, so that forecasts are written the same way."""
+class DecimalYears(BaseModel):
+    """How decimal years are written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["text", "datetime", "integer", "epoch", "days", "period"] = Field(
-        "text", description="days: day numbers of a spreadsheet"
+    per_year: Literal[2, 4, 12]
+    middle: bool = Field(False, description="a number names the middle of its period, not its start")
+    digits: int = Field(ge=1, le=17, description="most digits after the point")
+    whole: Literal["padded", "point", "bare"] = Field(
+        "point", description="how 1960 is written: 1960.000, 1960.0, 1960"
+    )
+    number: bool = Field(description="the column holds numbers, not text")
+
+
+class TimeFormat(BaseModel):
+    """How the time column is written, so that forecasts are written the same way.
+
+    Times in several columns have the kind text; `pattern` then writes one as a whole, for messages and labels, and
+    `parts` and `kinds` say how each column is written.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["text", "datetime", "integer", "epoch", "days", "period", "years"] = Field(
+        "text", description="days: day numbers of a spreadsheet; years: decimal years such as 1960.25"
     )
     pattern: str | None = Field(None, description="strftime pattern, for text")
     unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="for epoch numbers")
     zone: str | None = Field(None, description="IANA zone or fixed offset such as +02:00; None = naive")
+    parts: Names = Field((), description="strftime pattern of each column, where times stand in several")
+    kinds: tuple[Literal["text", "number", "datetime"], ...] = Field((), description="type of each of these columns")
+    years: DecimalYears | None = None
 
 
 class Schema(BaseModel):
@@ -50,7 +76,9 @@ class Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: Literal["long", "wide", "rows"]
-    time: str = Field(description="name of the time column; 'step' in a rows table")
+    time: Annotated[Names, BeforeValidator(_as_tuple)] = Field(
+        min_length=1, description="names of the time columns; 'step' in a rows table"
+    )
     ids: Names
     target: str | None = Field(None, description="long tables only")
     series: Names = Field((), description="wide tables only: the columns that fit took, in the table's order")
@@ -73,6 +101,11 @@ class Schema(BaseModel):
     on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error"
     max_missing: float = 0.5
 
+    @field_serializer("time")
+    def _plain_time(self, time: Names) -> "str | Names":
+        """One name is stored as it always was."""
+        return time[0] if len(time) == 1 else time
+
     def knobs(self) -> dict[str, Any]:
         """Table settings that read a table as this schema says."""
         same = (
@@ -90,6 +123,7 @@ class Schema(BaseModel):
         target = (self.target,) if self.target is not None else () if self.all_columns else self.series
         return {
             **{name: getattr(self, name) for name in (*same, "timezone", "dst", "on_duplicate", "max_missing")},
+            "time": () if self.layout == "rows" else self.time,
             "id": self.ids if self.layout == "long" else (),
             "target": target,
         }

@@ -39,6 +39,12 @@ class Table:
         """Say where a row stands: ``line 812``, or ``row 811`` where there are no lines."""
         return f"line {self.lines[row]}" if self.lines is not None else f"row {row + 1}"
 
-    def place(self, row: int, column: str | None = None) -> str:
+    def place(self, row: int, column: "str | tuple[str, ...] | None" = None) -> str:
         """Say where a value stands: ``sales.csv line 812, column 'units'``."""
-        return f"{self.name} {self.line(row)}" + (f", column '{column}'" if column is not None else "")
+        names = (column,) if isinstance(column, str) else column or ()
+        named = " and ".join(f"'{name}'" for name in names)
+        return f"{self.name} {self.line(row)}" + (f", column{'s' * (len(names) > 1)} {named}" if names else "")
+
+    def value(self, row: int, columns: tuple[str, ...]) -> str:
+        """What a row holds in some columns, as text."""
+        return " ".join(str(self.frame[column].iloc[row]) for column in columns)

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,7 @@ def interval_columns(levels: tuple[float, ...]) -> list[str]:
 def forecast_frame(
     panel: Panel,
     schema: Schema,
-    times: "pd.Index[Any]",
+    times: pd.DataFrame,
     series: Integers,
     numbers: NDArray[np.float64],
     columns: list[str],
@@ -33,7 +32,7 @@ def forecast_frame(
 
     Parameters
     ----------
-    times : [series * horizon], as the input wrote them
+    times : [series * horizon], the time columns as the input wrote them
     series : [series], indices into the panel, in the order of the rows
     numbers : [series, horizon, columns]
     columns : their names
@@ -49,7 +48,7 @@ def forecast_frame(
     for place, name in enumerate(schema.ids):
         texts = np.array([panel.ids[i][place] for i in series], dtype=object)
         frame[name] = np.repeat(texts, horizon)
-    frame[schema.time] = times
+    frame |= {name: times[name] for name in schema.time}
     for place, name in enumerate(columns):
         frame[name] = numbers[:, :, place].ravel()
     return pd.DataFrame(frame)
@@ -63,7 +62,7 @@ def refuse_clash(schema: Schema, columns: Sequence[str]) -> None:
     BadData
         With the name.
     """
-    own = (*schema.ids, schema.time)
+    own = (*schema.ids, *schema.time)
     taken = [name for at, name in enumerate(own) if name in columns or name in own[:at]]
     if taken:
         raise BadData(f"column '{taken[0]}' has the name of a column of the forecasts; rename it in the input")

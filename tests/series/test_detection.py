@@ -50,7 +50,7 @@ class TestLayout:
 
     def test_times_that_repeat_under_a_text_column_are_long(self, csv):
         schema = inferred(csv(long_frame(shop=["a", "b"])))
-        assert (schema.layout, schema.ids, schema.time, schema.target) == ("long", ("shop",), "date", "y")
+        assert (schema.layout, schema.ids, schema.time, schema.target) == ("long", ("shop",), ("date",), "y")
 
     def test_only_the_columns_needed_tell_series_apart(self, csv):
         frame = long_frame(shop=["a", "a", "b", "b"], item=["x", "y", "x", "y"])
@@ -85,7 +85,7 @@ class TestLayout:
 
     def test_rows_are_recognised_by_numbered_columns(self, csv):
         schema = inferred(csv(pd.DataFrame({"id": ["a", "b"], "V1": [1, 2], "V2": [2, 3], "V3": [3, None]})))
-        assert (schema.layout, schema.ids, schema.time) == ("rows", ("id",), "step")
+        assert (schema.layout, schema.ids, schema.time) == ("rows", ("id",), ("step",))
 
     def test_a_table_without_times_asks_for_time_or_rows(self, csv):
         table = csv(pd.DataFrame({"shop": ["a", "b"], "north": [1, 2], "south": [2, 3]}))
@@ -115,17 +115,17 @@ class TestLayout:
 
 class TestTime:
     def test_first_column_that_parses_as_times_is_found_anywhere(self, csv):
-        assert inferred(csv(long_frame(shop=["a", "b"])[["y", "shop", "date"]])).time == "date"
+        assert inferred(csv(long_frame(shop=["a", "b"])[["y", "shop", "date"]])).time == ("date",)
 
     def test_a_usual_name_decides_between_two(self, csv):
         frame = pd.DataFrame({"entered": dates(30), "date": dates(30), "y": range(30)})
-        assert inferred(csv(frame)).time == "date"
+        assert inferred(csv(frame)).time == ("date",)
 
     def test_two_columns_of_times_ask_for_time(self, csv):
         table = csv(pd.DataFrame({"start": dates(30), "finish": dates(30), "y": range(30)}))
         with pytest.raises(UsageError, match="start, finish all hold times; name the one to use with --time"):
             inferred(table)
-        assert inferred(table, time="finish").time == "finish"
+        assert inferred(table, time="finish").time == ("finish",)
 
     def test_one_wrong_date_is_named_instead_of_the_column_being_passed_over(self, csv):
         days = [*dates(20), "2024-02-30"]
@@ -134,7 +134,7 @@ class TestTime:
 
     def test_step_column_is_time(self, csv):
         schema = inferred(csv(pd.DataFrame({"step": range(1, 31), "y": range(30)})))
-        assert (schema.layout, schema.time, schema.calendar.kind) == ("wide", "step", "steps")
+        assert (schema.layout, schema.time, schema.calendar.kind) == ("wide", ("step",), "steps")
 
     def test_number_column_is_time_when_named(self, csv):
         schema = inferred(csv(pd.DataFrame({"nr": range(1, 31), "y": range(30)})), time="nr")
@@ -188,10 +188,10 @@ class TestDuplicates:
         single = pd.DataFrame({"date": [*dates(20), "2024-01-20"], "y": range(21)})
         assert inferred(csv(single), on_duplicate="last").layout == "wide"
 
-    @pytest.mark.parametrize(("time", "part"), [("date", "hour"), ("year", "month")])
+    @pytest.mark.parametrize(("time", "part"), [("date", "hour"), ("year", "period")])
     def test_part_of_the_time_is_no_id(self, csv, time, part):
         frame = pd.DataFrame({time: np.repeat(["2020", "2021", "2022"], 4), part: [1, 2, 3, 4] * 3, "y": range(12)})
-        with pytest.raises(BadData, match=rf"comes twice, .*; join '{time}' and {part} to one column of times"):
+        with pytest.raises(BadData, match=rf"comes twice, .*; pass --time {time},{part} if these columns hold"):
             inferred(csv(frame))
         assert inferred(csv(frame), id=(part,)).ids == (part,)
 
