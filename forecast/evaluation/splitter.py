@@ -42,6 +42,8 @@ class RollingOrigin:
             If the table has too few different times.
         """
         table = table_from_frame(X)
+        if len(table.frame) != len(X):
+            raise UsageError("a table of years by months has no row for each time; unfold it before it is split")
         settings = TableSettings.check({"time": self.time})
         schema = infer_schema(table, settings)
         instants = parse_times(table, schema.time, schema).instants

@@ -1,7 +1,6 @@
 """Find which columns of a long table are the ids and the target."""
 
 import re
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -34,9 +33,7 @@ def id_columns(
     instants = times.instants
     if times.open is not None:
         # an hour that comes twice is not twice the same time: it says nothing of series
-        kept = table.with_frame(table.frame[~times.open].reset_index(drop=True), table.numbering)
-        if table.lines is not None:
-            kept = replace(kept, lines=table.lines[~times.open])
+        kept = table.rows(~times.open)
         rest = ParsedTimes(instants[~times.open], times.format)
         return id_columns(kept, settings, time, rest, others, numeric)
     twice = repeats(np.zeros(len(instants), np.int64), instants)

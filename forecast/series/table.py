@@ -20,6 +20,7 @@ class Table:
     text : whether the table came from text
     lines : [rows], physical line of each row of a text table
     decimal, thousands : how numbers are written in a text table
+    sources : by column of an unfolded table, [rows], the column of the source in which each cell stood
     numbering : a column that only numbers the rows: the time where there is no other, and never a series
     """
 
@@ -30,10 +31,17 @@ class Table:
     decimal: Literal[".", ","] = "."
     thousands: str | None = None
     numbering: str | None = None
+    sources: "dict[str, NDArray[np.object_]] | None" = None
 
     def with_frame(self, frame: pd.DataFrame, numbering: str | None = None) -> "Table":
         """The table with other columns, and the same rows."""
         return replace(self, frame=frame, numbering=numbering)
+
+    def rows(self, chosen: NDArray[np.bool_]) -> "Table":
+        """The table with those of its rows that are `chosen` [rows]."""
+        lines = None if self.lines is None else self.lines[chosen]
+        sources = None if self.sources is None else {name: where[chosen] for name, where in self.sources.items()}
+        return replace(self, frame=self.frame.loc[chosen].reset_index(drop=True), lines=lines, sources=sources)
 
     def line(self, row: int) -> str:
         """Say where a row stands: ``line 812``, or ``row 811`` where there are no lines."""
@@ -42,6 +50,8 @@ class Table:
     def place(self, row: int, column: "str | tuple[str, ...] | None" = None) -> str:
         """Say where a value stands: ``sales.csv line 812, column 'units'``."""
         names = (column,) if isinstance(column, str) else column or ()
+        if self.sources is not None:
+            names = tuple(str(self.sources[name][row]) if name in self.sources else name for name in names)
         named = " and ".join(f"'{name}'" for name in names)
         return f"{self.name} {self.line(row)}" + (f", column{'s' * (len(names) > 1)} {named}" if names else "")
 
