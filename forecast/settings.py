@@ -86,7 +86,11 @@ class TextSettings(Knobs):
 class TableSettings(Knobs):
     """How columns of a table become series on a calendar."""
 
-    layout: Literal["long", "wide", "rows"] | None = Field(None, description="shape of the table; default: inferred")
+    layout: Literal["long", "wide", "rows"] | None = Field(
+        None,
+        description="long: ids and one target; wide: no ids, a series in each column; rows: a series in each row; "
+        "default: inferred",
+    )
     time: Names = Field(
         (),
         description="time column, or columns such as year,month or date,hour; default: what reads as times all the way",

@@ -208,7 +208,7 @@ def _settle_rows(table: Table, cells: Observations, schema: Schema) -> None:
     elif (steps > 0).all():
         return
     twice = repeats(series, cells.row_instants)
-    if twice.any():
+    if twice.any() and (schema.aggregate is None or schema.on_duplicate != "error"):
         if schema.on_duplicate == "error":
             raise duplicate(table, schema.time, cells, int(np.argmax(twice)), schema, int(twice.sum()))
         count = rows_of(int(twice.sum()))

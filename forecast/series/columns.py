@@ -87,7 +87,7 @@ def _refuse_contradictions(
     """Refuse rows of the future that say different things of one series and time."""
     keys = pd.DataFrame({"series": 0 if series is None else series, "instant": instants})
     repeated = keys.duplicated(keep="first")
-    if schema.on_duplicate != "error" or not repeated.any():
+    if schema.on_duplicate != "error" or schema.aggregate is not None or not repeated.any():
         return
     said = keys.assign(**{str(place): column for place, column in enumerate(values.T)})
     other = repeated & ~said.duplicated(keep="first")

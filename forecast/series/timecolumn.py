@@ -46,7 +46,7 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
     years = [column for column in columns if parts.get(column) == "year"]
     if coarse := [column for column in found if parts.get(column) in (None, "year")]:
         found = coarse  # hours and weeks that are only numbered are parts of these
-    elif years:
+    elif years and any(part in FINER["year"] for part in parts.values()):
         found = years[:1]
     if years and (dated := [c for c in found if c not in parts and not WHOLE.fullmatch(_first(table, c))]):
         found = dated  # the year stands in them

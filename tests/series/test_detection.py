@@ -191,9 +191,39 @@ class TestDuplicates:
     @pytest.mark.parametrize(("time", "part"), [("date", "hour"), ("year", "period")])
     def test_part_of_the_time_is_no_id(self, csv, time, part):
         frame = pd.DataFrame({time: np.repeat(["2020", "2021", "2022"], 4), part: [1, 2, 3, 4] * 3, "y": range(12)})
-        with pytest.raises(BadData, match=rf"comes twice, .*; pass --time {time},{part} if these columns hold"):
+        said = rf"comes twice, .*; pass --time {time},{part} if these columns hold the time together, pass --id with"
+        with pytest.raises(BadData, match=said):
             inferred(csv(frame))
         assert inferred(csv(frame), id=(part,)).ids == (part,)
+
+    def test_a_guessed_id_is_said_with_what_else_it_may_be_and_how_to_say_none(self, csv):
+        frame = long_frame(shop=["a", "b"]).assign(clerk=["x", "y", "z"] * 20)
+        table = csv(pd.concat([frame, frame.iloc[[4]]]))
+        said = (
+            r"line 62, column 'date': 2024-01-05 comes twice for shop 'a', first in line 6 \(1 row like that\); that "
+            r"shop is the id was guessed: pass --id with the columns that tell series apart \(shop, clerk\), --layout wide "
+            r"if no column does, or --on-duplicate first \(or last, mean, sum\)"
+        )
+        with pytest.raises(BadData, match=said):
+            inferred(table)
+        assert inferred(table, layout="wide").series == ("y",)
+
+    @pytest.mark.parametrize("aggregate", ["mean", "sum", "last"])
+    def test_aggregation_takes_all_rows_of_a_step_those_of_one_time_too(self, csv, aggregate):
+        times = pd.date_range("2024-01-01", periods=48, freq="20min").repeat(2)
+        values = np.arange(96) % 11 / 2
+        table = csv(pd.DataFrame({"time": times, "celsius": values, "note": [f"n{row}" for row in range(96)]}))
+        schema = inferred(table, freq="h", aggregate=aggregate)
+        assert (schema.layout, schema.series) == ("wide", ("celsius",))
+        by_hour = values.reshape(16, 6)
+        expected = by_hour[:, -1] if aggregate == "last" else getattr(np, aggregate)(by_hour, axis=1)
+        panel = build_panel(table, schema, ahead=0)
+        assert panel.values[panel.observed] == pytest.approx(expected)
+
+    def test_a_guessed_id_holds_under_aggregation(self, csv):
+        frame = long_frame(shop=["a", "b"], steps=28)
+        schema = inferred(csv(pd.concat([frame, frame.iloc[[4]]])), freq="W", aggregate="sum")
+        assert schema.ids == ("shop",)
 
 
 class TestCovariates:
