@@ -10,6 +10,7 @@ import numpy as np
 from forecast.errors import BadData, UsageError
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.calendar import season_candidates
+from forecast.series.calendarcolumns import calendar_columns
 from forecast.series.columns import categories_of, refuse_missing
 from forecast.series.frequency import infer_calendar, parse_frequency
 from forecast.series.grid import fill
@@ -23,9 +24,12 @@ from forecast.series.table import Table
 from forecast.series.timecolumn import resolve_names, time_columns
 from forecast.series.times import ParsedTimes, looks_like_times, parse_times
 from forecast.series.writing import refuse_clash
+from forecast.series.zones import wall_clock
 from forecast.settings import TableSettings
 
 logger = logging.getLogger("forecast")
+
+NAMED = 10  # columns that are named
 
 
 def infer_schema(table: Table, settings: TableSettings) -> Schema:
@@ -83,6 +87,9 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     lines = [f"layout   {schema.layout}: {count:,} series{ids}, {steps:,} values"]
     if schema.target:
         lines.append(f"target   {schema.target}")
+    if schema.layout == "wide" and count > 1:
+        names = [panel.ids[series][0] for series in panel.order]
+        lines.append(f"columns  {_listed(names)}: each is forecast by itself")
     zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""
     if schema.layout == "rows":
         lines.append(f"time     step, {int(panel.lengths.min())} to {int(panel.lengths.max())} for a series")
@@ -97,9 +104,14 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     if schema.holidays:
         lines.append(f"holidays {schema.holidays}")
     if schema.ignored:
-        more = f" and {len(schema.ignored) - 10} more" if len(schema.ignored) > 10 else ""
-        lines.append(f"left out {', '.join(schema.ignored[:10])}{more}")
+        said = [f"{name} ({kind})" if (kind := schema.calendar_columns.get(name)) else name for name in schema.ignored]
+        lines.append(f"left out {_listed(said)}")
     return lines
+
+
+def _listed(names: list[str]) -> str:
+    """The first ten names, and how many more there are."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
 
 
 @contextmanager
@@ -191,17 +203,20 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
     if layout != "wide" and not ids:
         ids = id_columns(table, settings, time, times, others, numeric)
         layout = layout or ("long" if ids else "wide")
+    wall = None if times.format.kind == "integer" else wall_clock(times.instants, times.format.zone)
+    free = [column for column in numeric if column not in ids]
+    of_calendar = {} if settings.target else calendar_columns(table, free, wall)
     target: str | None = None
     series: tuple[str, ...] = ()
     all_columns = True
     if layout == "long":
-        target = target_column(table, settings, [column for column in numeric if column not in ids])
+        target = target_column(table, settings, [column for column in free if column not in of_calendar])
         codes = id_codes(table, ids)[1]
     else:
         if settings.static:
             raise UsageError("--static: a wide table has no place for values fixed per series; use a long table")
-        taken = set(numeric)
-        taken |= {column for column in others if column not in taken and is_blank(table, column)}
+        taken = set(numeric) - of_calendar.keys()
+        taken |= {column for column in others if column not in {*numeric, *taken} and is_blank(table, column)}
         series = settings.target or tuple(column for column in others if column in taken)
         all_columns, ids = not settings.target, ("series",)
         codes = np.zeros(len(times.instants), np.int64)
@@ -232,6 +247,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
         categories=categories_of(table, covariates),
         holidays=settings.holidays,
         ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, *time, *covariates}),
+        calendar_columns=of_calendar,
         aggregate=settings.aggregate,
         date_format=settings.date_format,
         timezone=settings.timezone,

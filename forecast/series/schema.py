@@ -94,6 +94,7 @@ class Schema(BaseModel):
     categories: dict[str, Names] = {}
     holidays: str | None = None
     ignored: Names = Field((), description="columns left out")
+    calendar_columns: dict[str, str] = Field({}, description="those of them that only repeat the time, and what of it")
     aggregate: Literal["sum", "mean", "last"] | None = None
     date_format: str | None = None
     timezone: str | None = None

@@ -201,8 +201,8 @@ class TestDuplicates:
         table = csv(pd.concat([frame, frame.iloc[[4]]]))
         said = (
             r"line 62, column 'date': 2024-01-05 comes twice for shop 'a', first in line 6 \(1 row like that\); that "
-            r"shop is the id was guessed: pass --id with the columns that tell series apart \(shop, clerk\), --layout wide "
-            r"if no column does, or --on-duplicate first \(or last, mean, sum\)"
+            r"shop is the id was guessed: pass --id with the columns that tell series apart \(shop, clerk\), --layout "
+            r"wide if no column does, or --on-duplicate first \(or last, mean, sum\)"
         )
         with pytest.raises(BadData, match=said):
             inferred(table)
