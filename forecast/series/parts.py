@@ -1,5 +1,6 @@
 """Times in several columns: find which part each column holds, read the parts as one time, and write them back."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,8 +24,8 @@ Kind = Literal["text", "number", "datetime"]
 
 PART_NAMES: dict[str, Names] = {
     "year": ("year", "yr", "yyyy", "yy", "y"),
-    "quarter": ("quarter", "qtr", "qu", "q"),
-    "month": ("month", "mnth", "mon", "mo", "mm", "m"),
+    "quarter": ("quarter", "qtr", "qu", "q", "period"),
+    "month": ("month", "mnth", "mon", "mo", "mm", "m", "period"),
     "week": ("week", "wk", "isoweek", "iso_week", "week_of_year", "weekofyear", "w"),
     "yearday": ("yday", "doy", "day_of_year", "dayofyear"),
     "day": ("day", "dd", "mday", "dom", "day_of_month", "dayofmonth", "d"),
@@ -37,7 +38,7 @@ PART_NAMES: dict[str, Names] = {
 
 FORMS: dict[str, Names] = {
     "year": ("%Y", "%y"),
-    "quarter": ("%q", "Q%q", "q%q"),
+    "quarter": ("%q", "Q%q", "q%q", "Q0%q"),
     "month": ("%-m", "%b", "%B", "M%-m"),
     "week": ("%-V", "W%-V"),
     "yearday": ("%-j",),
@@ -142,6 +143,8 @@ def part_named(table: Table, column: str) -> str | None:
     if not roles or values.isna().any():
         return None
     part = _cells(table, column)
+    if column.strip().lower() == "period" and WHOLE.fullmatch(part.unique[0]):
+        return None  # M01 is a month, 1 may be anything
     return next((role for role in roles if _form(part, role, certain=True)), None)
 
 
@@ -314,14 +317,10 @@ def _single(part: Part, text: str) -> Part:
 
 def _written(part: Part, form: str) -> str:
     """The pattern that writes a part just as the cells have it: padded where they are."""
-    pattern = form
-    for code in "mdHKVjMS":
-        padded = any(text.startswith("0") and len(text) > 1 for text in part.unique)
-        if form == f"%-{code}" and padded and part.kind != "number":
-            pattern = f"%{code}"
     if any(name in form for name in ("%b", "%B", "%Y-", "%d")):
         return patterns.read(pa.array(part.unique, pa.string()), form).pattern
-    return pattern
+    padded = part.kind != "number" and any(re.search(r"(?<!\d)0\d", text) for text in part.unique)
+    return form.replace("%-", "%") if padded and len(_codes(form)) == 1 else form
 
 
 def _kind(table: Table, part: Part, form: str) -> Kind:

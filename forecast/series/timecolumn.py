@@ -1,14 +1,14 @@
 """Find the column, or the columns together, that hold the times of a table."""
 
-import numpy as np
 import pandas as pd
 
 from forecast.errors import BadData, UsageError
 from forecast.series.epochs import WHOLE
-from forecast.series.numbers import numeric_columns
+from forecast.series.numbers import is_whole, numeric_columns
 from forecast.series.observations import as_text
 from forecast.series.parts import PART_NAMES, is_parts, part_named
 from forecast.series.patterns import guesses, has_clock
+from forecast.series.roles import TARGET_NAMES
 from forecast.series.table import Table
 from forecast.series.times import TIME_NAMES, looks_like_times, resembles_times
 from forecast.settings import TableSettings
@@ -74,16 +74,16 @@ def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, st
     level = parts.get(time) or ("day" if _has_no_clock(table, time) else None)
     if level not in FINER or not any(parts.get(column) in FINER[level] for column in others):
         return (time,)
-    texts = _texts(table, [column for column in others if column not in parts])
+    keys = _keys(table, [column for column in others if column not in {*parts, *TARGET_NAMES}], level == "day")
     joined: Names = (time,)
-    while level in FINER and _repeated(table, (*texts, *joined)):
+    while level in FINER and all(_repeated(table, (*key, *joined)) for key in keys):
         allowed = FINER[level]
         finer = [column for part in allowed for column in others if parts.get(column) == part and column not in joined]
-        if not finer or not _varies(table, joined, finer[0]):
+        if not finer:
             break
         joined, level = (*joined, finer[0]), parts[finer[0]]
     joined = tuple(column for column in columns if column in joined)  # as the table has them
-    return joined if len(joined) > 1 and is_parts(table, joined) else (time,)
+    return joined if _tells_more(table, joined, time) and is_parts(table, joined) else (time,)
 
 
 def _has_no_clock(table: Table, column: str) -> bool:
@@ -99,14 +99,15 @@ def _first(table: Table, column: str) -> str:
     return str(table.frame[column].iloc[0]).strip()
 
 
-def _texts(table: Table, columns: list[str]) -> Names:
-    """Columns of text that can name series: most of their values come in several rows."""
-    numeric = numeric_columns(table, columns)
-    return tuple(
-        column
-        for column, is_number in zip(columns, numeric, strict=True)
-        if not is_number and 2 * len(pd.unique(as_text(table, column))) <= len(table.frame)
-    )
+def _keys(table: Table, columns: list[str], whole: bool) -> list[Names]:
+    """Columns that can name series: all those of text, and with `whole` each one of whole numbers beside them.
+
+    Most values of each come in several rows.
+    """
+    grouping = [column for column in columns if 2 * len(pd.unique(as_text(table, column))) <= len(table.frame)]
+    numeric = dict(zip(grouping, numeric_columns(table, grouping), strict=True))
+    texts = tuple(column for column in grouping if not numeric[column])
+    return [texts, *((*texts, column) for column in grouping if whole and numeric[column] and is_whole(table, column))]
 
 
 def _repeated(table: Table, columns: Names) -> bool:
@@ -114,10 +115,9 @@ def _repeated(table: Table, columns: Names) -> bool:
     return bool(table.frame[list(columns)].duplicated().any())
 
 
-def _varies(table: Table, coarse: Names, fine: str) -> bool:
-    """Whether rows of one coarse time have several finer parts."""
-    counts = table.frame[[*coarse, fine]].drop_duplicates().groupby(list(coarse), observed=True).size()
-    return bool((np.asarray(counts) > 1).any())
+def _tells_more(table: Table, joined: Names, time: str) -> bool:
+    """Whether columns together say more times than the first one alone."""
+    return len(joined) > 1 and len(table.frame[list(joined)].drop_duplicates()) > table.frame[time].nunique()
 
 
 def resolve_names(table: Table, names: Names) -> Names:

@@ -42,7 +42,7 @@ def written(frame: pd.DataFrame, columns: list[str]) -> list[tuple[Any, ...]]:
 
 
 def hourly(days: int = 20) -> pd.DatetimeIndex:
-    return pd.date_range("2023-01-01", periods=24 * days, freq="h")
+    return pd.date_range("2024-01-01" if days < 10 else "2023-01-01", periods=24 * days, freq="h")
 
 
 CASES = {
@@ -90,6 +90,16 @@ CASES = {
         ["date", "time"],
         [("21.01.2023", "00:00"), ("21.01.2023", "01:00")],
     ),
+    "year and period": (
+        monthly().assign(month=lambda f: f.month.map("M{:02d}".format)).rename(columns={"month": "period"}),
+        ["year", "period"],
+        [(1998, "M01"), (1998, "M02")],
+    ),
+    "a single month": (
+        pd.DataFrame({"year": 2024, "month": 1, "day": (d := hourly(9)).day, "hour": d.hour, "pm": np.arange(216.0)}),
+        ["year", "month", "day", "hour"],
+        [(2024, 1, 10, 0), (2024, 1, 10, 1)],
+    ),
     "years before 1900": (monthly(first=1790), ["year", "month"], [(1798, 1), (1798, 2)]),
     "padded months": (
         monthly().assign(month=lambda f: f.month.map("{:02d}".format)),
@@ -120,6 +130,13 @@ class TestInferred:
         found = Forecaster(model="last", horizon=2).fit(frame).predict()
         assert written(found, ["day", "hour"]) == [(pd.Timestamp("2023-01-21"), 0), (pd.Timestamp("2023-01-21"), 1)]
         assert found.day.dtype == frame.day.dtype
+
+    def test_an_hour_beside_numbered_series_is_no_part_of_the_time(self, tmp_path: Path) -> None:
+        days = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
+        busiest = np.random.default_rng(0).integers(0, 24, 180)
+        frame = pd.DataFrame({"date": np.tile(days, 3), "store": np.repeat([1, 2, 3], 60), "hour": busiest})
+        schema, _ = fitted(frame.assign(y=np.arange(180) % 7 / 2), tmp_path, target=("y",))
+        assert (schema.time, schema.ids) == (("date",), ("store",))
 
     def test_one_column_that_tells_rows_apart_is_enough(self, tmp_path: Path) -> None:
         days = pd.date_range("2020-01-01", periods=400)
