@@ -392,7 +392,7 @@ def test_messages_name_the_keys_of_the_file(job: Job, forecast: Run) -> None:
     pd.concat([frame, frame.tail(1)]).to_csv(job.folder / "sales.csv", index=False)
     ran = forecast("run", job.file)
     assert ran.code == 65
-    assert "(in a pipeline file: id in [table], on_duplicate in [table])" in ran.err
+    assert "(in a pipeline file: id in [table], layout in [table], on_duplicate in [table])" in ran.err
 
 
 def test_a_failed_run_leaves_the_old_output_and_the_next_one_succeeds(job: Job, forecast: Run, at: At) -> None:
