@@ -27,6 +27,7 @@ MOST_LEVELS, MOST_LAGS = 99, 50
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
 """How far from its anchor a grid may reach: to about the year 10,000."""
 LONGEST_TEXT = 200
+NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
 
 Integers = NDArray[np.int64]
 
@@ -67,7 +68,9 @@ def _check_time_columns(table: Schema) -> None:
     except UsageError as error:
         raise ValueError(str(error)) from None
     for part, kind, tokens in zip(parts, table.time_format.kinds, found, strict=True):
-        if len(part) > LONGEST_TEXT or (kind == "number" and [code for _, code, _ in tokens][1:]):
+        bare = len(tokens) == 1 and tokens[0][1] in NUMBERS
+        dated = part in ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
+        if len(part) > LONGEST_TEXT or (kind == "number" and not bare) or (kind == "datetime" and not dated):
             raise ValueError("the parts of times are written in no pattern")
 
 

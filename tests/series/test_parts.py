@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.errors import BadData, UsageError
+from forecast.artifacts.fitted import from_contents, to_contents
+from forecast.errors import ArtifactRefused, BadData, UsageError
 from forecast.series.building import build_panel
 from forecast.series.detection import infer_schema
 from forecast.series.reading import read_table, table_from_frame
@@ -240,6 +241,23 @@ class TestCommands:
         new = {"parts", "kinds", "years"}
         stored["time_format"] = {name: value for name, value in stored["time_format"].items() if name not in new}
         assert Schema.model_validate(stored) == schema
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"parts": ["%Y"], "kinds": ["number"]},
+            {"parts": ["%Y", "%b"], "kinds": ["number", "number"]},
+            {"parts": ["%Y", "%m"], "kinds": ["number", "datetime"]},
+            {"parts": ["%Y", "%Q"]},
+            {"kind": "years"},
+        ],
+    )
+    def test_an_artifact_that_cannot_write_its_times_is_refused(self, change: dict[str, Any]) -> None:
+        contents = to_contents(Forecaster(model="last", horizon=2).fit(monthly()).fitted_)
+        from_contents(contents)
+        contents.config["table"]["time_format"].update(change)
+        with pytest.raises(ArtifactRefused):
+            from_contents(contents)
 
 
 class TestDecimalYears:
