@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from forecast.series.numbers import is_whole
 from forecast.series.observations import as_text
 from forecast.series.table import Table
-from forecast.series.zones import DAY, Integers
+from forecast.series.times import ParsedTimes
+from forecast.series.zones import DAY, Integers, wall_clock
 
 FEWEST = 10  # rows from which on numbers that equal the calendar's are no chance
 ROW_NUMBER = "row number"
@@ -31,7 +32,7 @@ NAMES: dict[str, str] = {
 """What columns of each kind are called, whole or in a part of the name."""
 
 
-def calendar_columns(table: Table, columns: list[str], wall: Integers | None) -> dict[str, str]:
+def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> dict[str, str]:
     """Columns of numbers that hold what the time of their row says already, or the number of the row.
 
     Cells decide: each equals the year (or the year less a constant), quarter, month, week, day, day of the year, day of
@@ -41,7 +42,7 @@ def calendar_columns(table: Table, columns: list[str], wall: Integers | None) ->
     Parameters
     ----------
     columns : of whole and other numbers
-    wall : [rows], times by the wall clock in seconds since 1970-01-01; None where times are steps
+    times : of the rows
 
     Returns
     -------
@@ -50,6 +51,7 @@ def calendar_columns(table: Table, columns: list[str], wall: Integers | None) ->
     count = len(table.frame)
     if count < FEWEST:
         return {}
+    wall = None if times.format.kind == "integer" else wall_clock(times.instants, times.format.zone)
     first = str(table.frame.columns[0])
     found: dict[str, str] = {}
     for column in columns:

@@ -24,7 +24,6 @@ from forecast.series.table import Table
 from forecast.series.timecolumn import resolve_names, time_columns
 from forecast.series.times import ParsedTimes, looks_like_times, parse_times
 from forecast.series.writing import refuse_clash
-from forecast.series.zones import wall_clock
 from forecast.settings import TableSettings
 
 logger = logging.getLogger("forecast")
@@ -208,21 +207,16 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
     if layout != "wide" and not ids:
         ids = id_columns(table, settings, time, times, others, numeric)
         layout = layout or ("long" if ids else "wide")
-    wall = None if times.format.kind == "integer" else wall_clock(times.instants, times.format.zone)
     free = [column for column in numeric if column not in ids]
-    of_calendar = {} if settings.target else calendar_columns(table, free, wall)
-    target: str | None = None
-    series: tuple[str, ...] = ()
-    all_columns = True
+    of_calendar = {} if settings.target else calendar_columns(table, free, times)
+    target, series, all_columns = None, tuple[str, ...](), True
     if layout == "long":
         target = target_column(table, settings, [column for column in free if column not in of_calendar])
         codes = id_codes(table, ids)[1]
     else:
         if settings.static:
             raise UsageError("--static: a wide table has no place for values fixed per series; use a long table")
-        taken = set(numeric) - of_calendar.keys()
-        taken |= {column for column in others if column not in {*numeric, *taken} and is_blank(table, column)}
-        series = settings.target or tuple(column for column in others if column in taken)
+        series = settings.target or _series(table, others, numeric, of_calendar)
         all_columns, ids = not settings.target, ("series",)
         codes = np.zeros(len(times.instants), np.int64)
     if times.open is not None:
@@ -260,6 +254,13 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
         on_duplicate=settings.on_duplicate,
         max_missing=settings.max_missing,
     )
+
+
+def _series(table: Table, others: list[str], numeric: list[str], left_out: dict[str, str]) -> tuple[str, ...]:
+    """The columns of a wide table that are series: numbers, and those without a value yet."""
+    taken = set(numeric) - left_out.keys()
+    taken |= {column for column in others if column not in {*numeric, *taken} and is_blank(table, column)}
+    return tuple(column for column in others if column in taken)
 
 
 def _season(table: Table, schema: Schema) -> tuple[int, ...]:
