@@ -33,10 +33,10 @@ from forecast.series.building import (
     add_future,
     build_panel,
     calendar_of,
-    format_positions,
     judge,
     judge_again,
     require_known,
+    time_frame,
 )
 from forecast.series.calendar import default_horizon
 from forecast.series.comparing import compare
@@ -145,7 +145,7 @@ class Forecaster(NestedParams, BaseEstimator):
         seed: int = 0,
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
         layout: Literal["long", "wide", "rows"] | None = None,
-        time: str | None = None,
+        time: Names = (),
         id: Names = (),
         target: Names = (),
         freq: str | None = None,
@@ -344,7 +344,7 @@ class Forecaster(NestedParams, BaseEstimator):
         numbers = bounded(free, output, floor)
         calendar = calendar_of(config.table)
         positions = panel.origins[series][:, None] + 1 + np.arange(horizon)
-        times = format_positions(config.table, calendar, positions.ravel())
+        times = time_frame(config.table, calendar, positions.ravel())
         frame = forecast_frame(panel, config.table, times, series, numbers, columns)
         if output.integer and np.abs(numbers).max(initial=0) < 2**63:
             frame[columns] = frame[columns].astype(np.int64)
@@ -514,7 +514,7 @@ class Forecaster(NestedParams, BaseEstimator):
         weights = self.engine_.attention(panel, series)
         table = fitted.config.table
         positions = panel.origins[series][:, None] + np.arange(1 - weights.shape[1], 1)
-        times = format_positions(table, calendar_of(table), positions.ravel())
+        times = time_frame(table, calendar_of(table), positions.ravel())
         return forecast_frame(panel, table, times, series, weights[..., None], ["weight"])
 
     def save(self, store: str | Writer, keep: int = 5) -> VersionInfo:

@@ -11,7 +11,9 @@ from forecast.errors import UsageError, did_you_mean
 
 
 def _as_many(given: object) -> object:
-    """One name or number stands for a list of one."""
+    """One name or number stands for a list of one, None for an empty one."""
+    if given is None:
+        return ()
     return (given,) if isinstance(given, str | int | float) else given
 
 
@@ -106,8 +108,15 @@ class TextSettings(Knobs):
 class TableSettings(Knobs):
     """How columns of a table become series on a calendar."""
 
-    layout: Literal["long", "wide", "rows"] | None = Field(None, description="shape of the table; default: inferred")
-    time: str | None = Field(None, description="time column; default: the one that parses as times all the way down")
+    layout: Literal["long", "wide", "rows"] | None = Field(
+        None,
+        description="long: ids and one target; wide: no ids, a series in each column; rows: a series in each row; "
+        "default: inferred",
+    )
+    time: Names = Field(
+        (),
+        description="time column, or columns such as year,month or date,hour; default: what reads as times all the way",
+    )
     id: Names = Field((), description="id column(s) of a long table, comma-separated; default: inferred")
     target: Names = Field((), description="target column; in a wide table the columns to forecast; default: inferred")
     freq: str | None = Field(

@@ -8,14 +8,17 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.format import Arrays
 from forecast.artifacts.plain import check_plain
+from forecast.errors import UsageError
 from forecast.evaluation.calibration import Calibration
 from forecast.models import model_knobs, model_names
 from forecast.selection.mixture import CHOSEN, Mixture, baseline_labelled
 from forecast.selection.names import AUTO, is_baseline
+from forecast.series import patterns
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.cells import LARGEST
 from forecast.series.covariates import Statistics
 from forecast.series.panel import Panel
+from forecast.series.schema import Schema
 from forecast.series.spans import most_lookback
 from forecast.settings import TrainSettings
 
@@ -26,6 +29,7 @@ MOST_LEVELS, MOST_LAGS = 99, 50
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
 """How far from its anchor a grid may reach: to about the year 10,000."""
 LONGEST_TEXT = 200
+NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
 
 Integers = NDArray[np.int64]
 
@@ -37,7 +41,7 @@ def check_config(config: "Config") -> None:
         raise ValueError("quantile levels must ascend, 0.5 among them")
     if len(config.lags) > MOST_LAGS:
         raise ValueError(f"{len(config.lags)} seasons are more than {MOST_LAGS}")
-    for names in ((*table.ids, table.time), table.series, (*table.known, *table.past, *table.static)):
+    for names in ((*table.ids, *table.time), table.series, (*table.known, *table.past, *table.static)):
         if len(names) != len(set(names)):
             raise ValueError("two columns have one name")
     if (table.target is None) == (table.layout == "long") or (table.layout != "long" and len(table.ids) != 1):
@@ -50,9 +54,28 @@ def check_config(config: "Config") -> None:
         raise ValueError("the holidays are those of no country, or times are written in no pattern")
     if any(len(text or "") > LONGEST_TEXT for text in table.reading.model_dump().values()):
         raise ValueError("the settings of reading are longer than any can be")
+    _check_time_columns(table)
     if config.scores and CHOSEN not in config.scores:
         raise ValueError(f"the scores lack '{CHOSEN}'")
     _check_components(config)
+
+
+def _check_time_columns(table: Schema) -> None:
+    """Raise ValueError where times in several columns are not written by patterns, one for each."""
+    parts, count = table.time_format.parts, len(table.time)
+    if (table.time_format.kind == "years") != (table.time_format.years is not None):
+        raise ValueError("decimal years are not written in a way that is known")
+    if (len(parts), len(table.time_format.kinds)) != ((0, 0) if count == 1 else (count, count)):
+        raise ValueError("times in several columns need a pattern and a type for each")
+    try:
+        found = [patterns.tokens(part[: LONGEST_TEXT + 1]) for part in parts]
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    for part, kind, tokens in zip(parts, table.time_format.kinds, found, strict=True):
+        bare = len(tokens) == 1 and tokens[0][1] in NUMBERS
+        dated = part in ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
+        if len(part) > LONGEST_TEXT or (kind == "number" and not bare) or (kind == "datetime" and not dated):
+            raise ValueError("the parts of times are written in no pattern")
 
 
 def check_settings(settings: TrainSettings) -> None:

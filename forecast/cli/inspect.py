@@ -58,7 +58,7 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
         *began,
         f"horizon  {config.horizon}, from the last {config.lookback} steps; trained to {config.train_end}",
         *(line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))),
-        f"table    {config.table.layout}, {config.table.time} every {config.table.calendar.name}",
+        f"table    {config.table.layout}, {', '.join(config.table.time)} every {config.table.calendar.name}",
         "series   " + ", ".join(f"{count:,} {name}" for name, count in sorted(seen.items())),
         *forecaster.ranking(),
     ]

@@ -20,6 +20,7 @@ from forecast.series.panel import Integers, Panel
 from forecast.series.reading import table_from_frame
 from forecast.series.schema import Schema
 from forecast.series.table import Table
+from forecast.series.timecolumn import heading_times
 from forecast.series.writing import interval_columns
 from forecast.settings import TableSettings
 
@@ -97,7 +98,8 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
     names = [str(column) for column in made.frame.columns]
     if POINT not in names or names.index(POINT) == 0:
         raise BadData(f"{made.name}: no column '{POINT}' after id and time columns; give a table that predict wrote")
-    *ids, time = names[: names.index(POINT)]
+    time = _times_of(made, names[: names.index(POINT)], settings)
+    ids = [name for name in names[: names.index(POINT)] if name not in time]
     intervals = tuple(float(name[3:]) for name in names if name.startswith("lo_") and f"hi_{name[3:]}" in names)
     schema = infer_schema(came, _settings(settings or TableSettings(), came, ids, time))
     given = _read(made, came.name, schema, [POINT, *interval_columns(intervals)])
@@ -130,11 +132,17 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
     return Scores(overall, by_series, by_step, season, values, missing)
 
 
-def _settings(settings: TableSettings, came: Table, ids: list[str], time: str) -> TableSettings:
+def _times_of(made: Table, names: list[str], settings: TableSettings | None) -> tuple[str, ...]:
+    """The time columns of forecasts: as named, else the last column before the numbers with those it goes with."""
+    told = () if settings is None else settings.time
+    return told if told and set(told) <= set(names) else heading_times(made, names)
+
+
+def _settings(settings: TableSettings, came: Table, ids: list[str], time: tuple[str, ...]) -> TableSettings:
     """What the forecasts say of how the values are to be read, where the user says nothing."""
     there = {str(column) for column in came.frame.columns}
     known: dict[str, Any] = {}
-    if settings.layout != "rows" and settings.time is None and time in there:
+    if settings.layout != "rows" and not settings.time and set(time) <= there:
         known["time"] = time
         if not settings.id and settings.layout != "wide" and ids and set(ids) <= there:
             known["id"] = tuple(ids)
@@ -143,7 +151,7 @@ def _settings(settings: TableSettings, came: Table, ids: list[str], time: str) -
 
 def _read(made: Table, came: str, schema: Schema, columns: list[str]) -> _Given:
     """Read forecasts on the grid of the values."""
-    missing = [name for name in (*schema.ids, schema.time) if name not in made.frame.columns]
+    missing = [name for name in (*schema.ids, *schema.time) if name not in made.frame.columns]
     if missing:
         raise BadData(
             f"{made.name}: no column '{missing[0]}', by which {came} is read; name the columns that both have with "
@@ -166,7 +174,7 @@ def _read(made: Table, came: str, schema: Schema, columns: list[str]) -> _Given:
     if off.any():
         row = int(np.argmax(off))
         raise BadData(
-            f"{made.place(row, schema.time)}: {made.frame[schema.time].iloc[row]} does not lie on the grid "
+            f"{made.place(row, schema.time)}: {made.value(row, schema.time)} does not lie on the grid "
             f"{schema.calendar.name} of {came}; bring both to one frequency with --freq and --aggregate"
         )
     position = calendar.positions(found.instants)

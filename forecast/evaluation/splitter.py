@@ -23,10 +23,12 @@ class RollingOrigin:
     windows : number of origins
     horizon : different times in each test part
     step : times between two origins; default one horizon
-    time : the time column; default the one that is inferred
+    time : the time column or columns; default what is inferred
     """
 
-    def __init__(self, windows: int = 3, horizon: int = 1, step: int | None = None, time: str | None = None) -> None:
+    def __init__(
+        self, windows: int = 3, horizon: int = 1, step: int | None = None, time: str | tuple[str, ...] | None = None
+    ) -> None:
         if min(windows, horizon, step or 1) < 1:
             raise UsageError("windows, horizon and step are at least 1")
         self.windows, self.horizon, self.step, self.time = windows, horizon, step, time
@@ -40,7 +42,9 @@ class RollingOrigin:
             If the table has too few different times.
         """
         table = table_from_frame(X)
-        settings = TableSettings(time=self.time)
+        if len(table.frame) != len(X):
+            raise UsageError("a table of years by months has no row for each time; unfold it before it is split")
+        settings = TableSettings.check({"time": self.time})
         schema = infer_schema(table, settings)
         instants = parse_times(table, schema.time, schema).instants
         unique = np.unique(instants)

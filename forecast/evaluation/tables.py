@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.evaluation.metrics import MEASURES, Axes, error_units, measures, skill
-from forecast.series.building import calendar_of, format_positions
+from forecast.series.building import calendar_of, format_positions, time_frame
 from forecast.series.panel import Integers, Panel
 from forecast.series.schema import Schema
 from forecast.series.writing import interval_columns
@@ -97,7 +97,8 @@ def forecasts_table(judged: Judged, origins: Integers) -> tuple[pd.DataFrame, tu
         for k, name in enumerate(schema.ids)
     }
     shared["origin"] = format_positions(schema, calendar, np.repeat(at, horizon))
-    shared[schema.time] = format_positions(schema, calendar, positions.ravel())
+    times = time_frame(schema, calendar, positions.ravel())
+    shared |= {name: times[name] for name in schema.time}
     shared["actual"] = judged.actual[series, origin].ravel()
     base = pd.DataFrame(shared)
     parts = []

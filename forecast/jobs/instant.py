@@ -88,8 +88,7 @@ def until(table: Table, schema: Schema, instant: datetime, whole: bool = False) 
             as_text(instant),
         )
     if not schema.known:
-        lines = None if table.lines is None else table.lines[~late]
-        return replace(table, frame=table.frame.loc[~late].reset_index(drop=True), lines=lines)
+        return table.rows(~late)
     frame = table.frame.copy()
     blank = [name for name in (schema.target, *schema.series, *schema.past) if name in frame.columns]
     for name in blank:

@@ -10,7 +10,7 @@ from forecast.forecaster import Forecasts
 from forecast.jobs import databases
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.record import sha256_of_file
-from forecast.series.building import calendar_of
+from forecast.series.building import calendar_of, time_frame
 from forecast.series.files import write_frame
 from forecast.series.observations import as_text, id_codes, wide_columns
 from forecast.series.schema import Schema
@@ -51,7 +51,7 @@ def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> None:
     sink = pipeline.sink
     refuse_clash(schema, reserved_columns(pipeline))
     if sink.url is not None and sink.table is not None:
-        keys = [*schema.ids, schema.time, "origin"]
+        keys = [*schema.ids, *schema.time, "origin"]
         databases.rehearse(sink.url, sink.table, _sample(schema, table, pipeline.output), keys)
 
 
@@ -59,7 +59,7 @@ def write_sink(pipeline: Pipeline, found: Forecasts, schema: Schema, version: st
     """Write the table of the sink in one transaction, then its file; what the record says of them."""
     sink, output = pipeline.sink, dict[str, Any]()
     if sink.url is not None and sink.table is not None:
-        keys = [*schema.ids, schema.time, "origin"]
+        keys = [*schema.ids, *schema.time, "origin"]
         rows = databases.upsert(sink.url, sink.table, sink_frame(found, schema, version), keys)
         output |= {"table": pipeline.hidden(sink.table), "rows": rows}
     if sink.path is not None:
@@ -75,12 +75,12 @@ def _sample(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFram
     ids = _ids(schema, table)
     rows = max(len(ids), LEAST_ROWS)
     calendar = calendar_of(schema)
-    position = calendar.positions(np.zeros(1, np.int64))
-    times = _stamps(calendar.times(position + np.arange(rows)), schema)
+    steps = calendar.positions(np.zeros(1, np.int64)) + np.arange(rows)
+    times = _stamps(calendar.times(steps), schema)
     columns: dict[str, Any] = {
         name: [ids[row % len(ids)][at] for row in range(rows)] for at, name in enumerate(schema.ids)
     }
-    columns[schema.time] = times
+    columns |= {schema.time[0]: times} if len(schema.time) == 1 else dict(time_frame(schema, calendar, steps))
     columns |= dict.fromkeys((name for name in output_columns(output) if name not in OWN), 0 if output.integer else 0.0)
     return pd.DataFrame({**columns, "origin": times, "version": A_VERSION, "model": "", "status": ""})
 
@@ -96,14 +96,16 @@ def _ids(schema: Schema, table: Table) -> list[tuple[str, ...]]:
 def sink_frame(found: Forecasts, schema: Schema, version: str) -> pd.DataFrame:
     """The rows of a database's table: ids, time, numbers, then origin, version, model and status.
 
-    Times are timestamps, with a zone where the table's have one, or whole numbers where they are steps.
+    Times are timestamps, with a zone where the table's have one, or whole numbers where they are steps; those of
+    several columns stay as the table has them.
     """
     calendar = calendar_of(schema)
     rows = found.quantiles.shape[1]
     origins = found.panel.origins[found.series]
     instants = calendar.times((origins[:, None] + 1 + np.arange(rows)).ravel())
     frame = found.frame.copy()
-    frame[schema.time] = _stamps(instants, schema)
+    if len(schema.time) == 1:
+        frame[schema.time[0]] = _stamps(instants, schema)
     frame["origin"] = _stamps(np.repeat(calendar.times(origins), rows), schema)
     return frame.assign(version=version)[[*frame.columns.drop(["model", "status"]), "version", "model", "status"]]
 

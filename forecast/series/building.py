@@ -16,6 +16,7 @@ from forecast.series.grid import Grid, fill
 from forecast.series.naming import series_name, series_names
 from forecast.series.observations import Observations, observe, repeats
 from forecast.series.panel import SKIPPED, Flags, Integers, Panel
+from forecast.series.parts import write_parts
 from forecast.series.schema import Schema
 from forecast.series.sparse import say_sparse
 from forecast.series.stamps import format_times
@@ -147,8 +148,19 @@ def calendar_of(schema: Schema) -> Calendar:
 
 
 def format_positions(schema: Schema, calendar: Calendar, positions: Integers) -> "pd.Index[Any]":
-    """Write grid positions [n] the way in which the table wrote its times; steps in a `rows` table."""
+    """Write grid positions [n] the way in which the table wrote its times; steps in a `rows` table.
+
+    Times of several columns are written as one text; `time_frame` writes them into their columns.
+    """
     return format_times(calendar.times(positions), schema.time_format)
+
+
+def time_frame(schema: Schema, calendar: Calendar, positions: Integers) -> pd.DataFrame:
+    """The time columns of grid positions [n], as the table has them."""
+    if len(schema.time) == 1:
+        return pd.DataFrame({schema.time[0]: format_positions(schema, calendar, positions)})
+    columns = write_parts(calendar.times(positions), schema.time_format)
+    return pd.DataFrame(dict(zip(schema.time, columns, strict=True)))
 
 
 def require_known(panel: Panel, schema: Schema, horizon: int, name: str = "the table") -> None:
@@ -192,7 +204,7 @@ def _settle_rows(table: Table, cells: Observations, schema: Schema) -> None:
     elif (steps > 0).all():
         return
     twice = repeats(series, cells.row_instants)
-    if twice.any():
+    if twice.any() and (schema.aggregate is None or schema.on_duplicate != "error"):
         if schema.on_duplicate == "error":
             raise duplicate(table, schema.time, cells, int(np.argmax(twice)), schema, int(twice.sum()))
         count = rows_of(int(twice.sum()))
@@ -201,7 +213,9 @@ def _settle_rows(table: Table, cells: Observations, schema: Schema) -> None:
         )
 
 
-def duplicate(table: Table, time: str, cells: Observations, row: int, schema: Schema, count: int) -> BadData:
+def duplicate(
+    table: Table, time: tuple[str, ...], cells: Observations, row: int, schema: Schema, count: int
+) -> BadData:
     """Say which row repeats a time."""
     same = cells.row_instants == cells.row_instants[row]
     names = ""
@@ -231,7 +245,7 @@ def _refuse_off_grid(table: Table, cells: Observations, schema: Schema, calendar
         found = _frequency_of(unique, schema)
         other = f"; the table's frequency looks like {found}" if found not in (None, name) else ""
         raise BadData(
-            f"{table.place(row, schema.time)}: {table.frame[schema.time].iloc[row]} does not lie on the grid {name}, "
+            f"{table.place(row, schema.time)}: {table.value(row, schema.time)} does not lie on the grid {name}, "
             f"nor do {len(off) - 1} other times{other}; bring the table to the frequency of the fit, or fit again"
         )
     steps = np.diff(calendar.positions(unique))

@@ -30,15 +30,16 @@ class Texts:
     codes: NDArray[np.intp]
     unique: list[str]
     series: Integers | None = None
+    columns: tuple[str, ...] = ()  # where times stand in several
 
     def place(self, value: int) -> str:
         """Say where the first row with this value stands."""
-        return self.table.place(int(np.argmax(self.codes == value)), self.column)
+        return self.table.place(int(np.argmax(self.codes == value)), self.columns or self.column)
 
     def first_place(self, wrong: Flags) -> tuple[str, str]:
         """Return the place of the first row whose value is `wrong` [values], and that value."""
         row = int(np.argmax(wrong[self.codes]))
-        return self.table.place(row, self.column), self.unique[self.codes[row]]
+        return self.table.place(row, self.columns or self.column), self.unique[self.codes[row]]
 
 
 def choose_pattern(texts: Texts, settings: TableSettings | Schema) -> patterns.Fields:

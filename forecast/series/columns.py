@@ -60,7 +60,7 @@ def covariates(
         instants = cells.row_instants
         values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
     else:
-        refuse_missing(table, (schema.time, *columns))
+        refuse_missing(table, (*schema.time, *columns))
         values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
         shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.frame.columns)
         codes = id_codes(table, () if shared else schema.ids)[1]
@@ -119,7 +119,7 @@ def _refuse_contradictions(
     """Refuse rows of the future that say different things of one series and time."""
     keys = pd.DataFrame({"series": 0 if series is None else series, "instant": instants})
     repeated = keys.duplicated(keep="first")
-    if schema.on_duplicate != "error" or not repeated.any():
+    if schema.on_duplicate != "error" or schema.aggregate is not None or not repeated.any():
         return
     said = keys.assign(**{str(place): column for place, column in enumerate(values.T)})
     other = repeated & ~said.duplicated(keep="first")

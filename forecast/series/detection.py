@@ -9,6 +9,7 @@ import numpy as np
 
 from forecast.errors import BadData, UsageError
 from forecast.series.building import calendar_of, format_positions
+from forecast.series.calendarcolumns import calendar_columns
 from forecast.series.categories import categories_of
 from forecast.series.columns import refuse_missing
 from forecast.series.files import flags_of
@@ -21,11 +22,14 @@ from forecast.series.roles import id_columns, no_numbers, target_column
 from forecast.series.schema import CalendarSpec, Schema, TimeFormat
 from forecast.series.season import SERIES, SLOTS, shown_seasons
 from forecast.series.table import Table
-from forecast.series.times import TIME_NAMES, ParsedTimes, looks_like_times, parse_times, resembles_times
+from forecast.series.timecolumn import resolve_names, time_columns
+from forecast.series.times import ParsedTimes, looks_like_times, parse_times
 from forecast.series.writing import refuse_clash
 from forecast.settings import TableSettings
 
 logger = logging.getLogger("forecast")
+
+NAMED = 10  # columns that are named
 
 
 def infer_schema(table: Table, settings: TableSettings, reserved: Sequence[str] = ("forecast",)) -> Schema:
@@ -45,12 +49,13 @@ def infer_schema(table: Table, settings: TableSettings, reserved: Sequence[str] 
         If settings contradict each other, the target of a long table is open, or an id or time column has the name of
         a column of the output.
     """
+    settings = settings.model_copy(update={"time": resolve_names(table, settings.time)})
     _refuse_contradictions(table, settings)
     with _unsaid():  # building the panel says the same repairs
-        if settings.layout == "rows" or (settings.layout is None and settings.time is None and _looks_like_rows(table)):
+        if settings.layout == "rows" or (settings.layout is None and not settings.time and _looks_like_rows(table)):
             schema = _rows_schema(table, settings)
         else:
-            time = settings.time or _time_column(table, settings)
+            time = settings.time or time_columns(table, settings)
             schema = _timed_schema(table, settings, time, parse_times(table, time, settings))
         refuse_clash(schema, reserved)
         season = tuple(sorted(set(settings.season))) or _season(table, schema)
@@ -68,7 +73,7 @@ def check_schema(schema: Schema, table: Table) -> None:
     """
     if schema.layout == "rows":
         return
-    needed = [schema.time, *schema.known, *schema.past, *schema.static]
+    needed = [*schema.time, *schema.known, *schema.past, *schema.static]
     if schema.layout == "long":
         needed += [*schema.ids, *([schema.target] if schema.target is not None else [])]
     elif not schema.all_columns:
@@ -84,13 +89,16 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     lines = [f"layout   {schema.layout}: {count:,} series{ids}, {steps:,} values"]
     if schema.target:
         lines.append(f"target   {schema.target}")
+    if schema.layout == "wide" and count > 1:
+        names = [panel.ids[series][0] for series in panel.order]
+        lines.append(f"columns  {_listed(names)}: each is forecast by itself")
     zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""
     if schema.layout == "rows":
         lines.append(f"time     step, {int(panel.lengths.min())} to {int(panel.lengths.max())} for a series")
     else:
         ends = format_positions(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
         first, last = (str(time).removesuffix(" 00:00:00") for time in ends)
-        lines.append(f"time     {schema.time}: {first} to {last}, every {schema.calendar.name}{zone}")
+        lines.append(f"time     {', '.join(schema.time)}: {first} to {last}, every {schema.calendar.name}{zone}")
     lines.append(f"season   {', '.join(str(length) for length in schema.season) or 'none'}")
     for word, columns in (("known", schema.known), ("past", schema.past), ("static", schema.static)):
         if columns:
@@ -100,9 +108,19 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     if flags := flags_of(schema.reading):
         lines.append(f"reading  {flags}")
     if schema.ignored:
-        more = f" and {len(schema.ignored) - 10} more" if len(schema.ignored) > 10 else ""
-        lines.append(f"left out {', '.join(schema.ignored[:10])}{more}")
-    return lines
+        said = [f"{name} ({kind})" if (kind := schema.calendar_columns.get(name)) else name for name in schema.ignored]
+        lines.append(f"left out {_listed(said)}")
+    return [_one_line(line) for line in lines]
+
+
+def _one_line(text: str) -> str:
+    """Text whose control characters, which names may hold, are written out."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def _listed(names: list[str]) -> str:
+    """The first ten names, and how many more there are."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
 
 
 def _shown(column: str, schema: Schema) -> str:
@@ -131,7 +149,7 @@ def _unsaid() -> Iterator[None]:
 def _refuse_contradictions(table: Table, settings: TableSettings) -> None:
     """Refuse missing columns, columns with two roles, and flags that do not go together."""
     roles = {
-        "--time": (settings.time,) if settings.time else (),
+        "--time": settings.time,
         "--id": settings.id,
         "--target": settings.target,
         "--known": settings.known,
@@ -187,7 +205,7 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
         raise BadData(f"{table.name}: --layout rows needs an id column and a column for each step")
     return Schema(
         layout="rows",
-        time="step",
+        time=("step",),
         ids=(columns[0],),
         calendar=CalendarSpec(kind="steps"),
         time_format=TimeFormat(kind="integer"),
@@ -197,33 +215,11 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     )
 
 
-def _time_column(table: Table, settings: TableSettings) -> str:
-    """The column that parses as times all the way down."""
-    named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
-    columns = [str(column) for column in table.frame.columns if column not in named]
-    found = [column for column in columns if column != table.numbering and looks_like_times(table, column)]
-    by_name = sorted((c for c in found if c.lower() in TIME_NAMES), key=lambda c: TIME_NAMES.index(c.lower()))
-    if len(found) == 1 or by_name:
-        return by_name[0] if by_name else found[0]
-    if found:
-        raise UsageError(f"{table.name}: columns {', '.join(found)} all hold times; name the one to use with --time")
-    nearly = [c for c in columns if c != table.numbering and resembles_times(table, c)]
-    if nearly or table.numbering in columns:
-        return nearly[0] if nearly else str(table.numbering)
-    if table.text and len(columns) == 1:
-        raise BadData(f"{table.name}: all lines have one column, '{columns[0]}'; pass --delimiter if there are several")
-    numbers = [column for column in columns if looks_like_times(table, column, told=True)]
-    hint = f" ({numbers[0]} can hold numbers that are times)" if numbers else ""
-    raise BadData(
-        f"{table.name}: no column holds times (columns: {', '.join(columns[:20])}); name it with --time{hint}, "
-        "or pass --layout rows if each row is a series"
-    )
-
-
-def _timed_schema(table: Table, settings: TableSettings, time: str, times: ParsedTimes) -> Schema:
+def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], times: ParsedTimes) -> Schema:
     """The schema of a long or wide table."""
     covariates = (*settings.known, *settings.past, *settings.static)
-    others = [str(column) for column in table.frame.columns if column not in {time, table.numbering, *covariates}]
+    own = {*time, table.numbering, *covariates}
+    others = [str(column) for column in table.frame.columns if column not in own]
     numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
     if not numeric and not settings.target:
         raise no_numbers(table, others)
@@ -232,18 +228,16 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
     if layout != "wide" and not ids:
         ids = id_columns(table, settings, time, times, others, numeric)
         layout = layout or ("long" if ids else "wide")
-    target: str | None = None
-    series: tuple[str, ...] = ()
-    all_columns = True
+    free = [column for column in numeric if column not in ids]
+    of_calendar = {} if settings.target else calendar_columns(table, free, times)
+    target, series, all_columns = None, tuple[str, ...](), True
     if layout == "long":
-        target = target_column(table, settings, [column for column in numeric if column not in ids])
+        target = target_column(table, settings, [column for column in free if column not in of_calendar])
         codes = id_codes(table, ids)[1]
     else:
         if settings.static:
             raise UsageError("--static: a wide table has no place for values fixed per series; use a long table")
-        taken = set(numeric)
-        taken |= {column for column in others if column not in taken and is_blank(table, column)}
-        series = settings.target or tuple(column for column in others if column in taken)
+        series = settings.target or _series(table, others, numeric, of_calendar)
         all_columns, ids = not settings.target, ("series",)
         codes = np.zeros(len(times.instants), np.int64)
     if times.open is not None:
@@ -272,7 +266,8 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         static=settings.static,
         categories=categories_of(table, covariates, settings.categorical),
         holidays=settings.holidays,
-        ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, time, *covariates}),
+        ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, *time, *covariates}),
+        calendar_columns=of_calendar,
         aggregate=settings.aggregate,
         date_format=settings.date_format,
         timezone=settings.timezone,
@@ -281,6 +276,13 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         max_missing=settings.max_missing,
         missing=settings.missing,
     )
+
+
+def _series(table: Table, others: list[str], numeric: list[str], left_out: dict[str, str]) -> tuple[str, ...]:
+    """The columns of a wide table that are series: numbers, and those without a value yet."""
+    taken = set(numeric) - left_out.keys()
+    taken |= {column for column in others if column not in {*numeric, *taken} and is_blank(table, column)}
+    return tuple(column for column in others if column in taken)
 
 
 def _season(table: Table, schema: Schema) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from forecast.errors import BadData, UsageError, did_you_mean
 from forecast.series.calendar import DAY, HOUR, MINUTE, WEEK, Calendar
 from forecast.series.clockgrid import grid_by_the_clock
 from forecast.series.schema import CalendarSpec, TimeFormat
-from forecast.series.stamps import clock, write
+from forecast.series.stamps import clock, format_times, write
 from forecast.series.zones import Integers, distinct, wall_clock
 
 SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
@@ -294,6 +294,8 @@ def show(instant: int, time_format: TimeFormat) -> str:
     """Write one instant for a message."""
     if time_format.kind == "integer":
         return str(instant)
+    if time_format.years is not None:
+        return str(format_times(np.array([instant], np.int64), time_format)[0])
     pattern = time_format.pattern if time_format.kind == "text" and time_format.pattern else "%Y-%m-%d %H:%M:%S"
     shown = int(clock(np.array([instant], np.int64), pattern, time_format.zone)[0])
     return write(shown, shown - int(instant), pattern).removesuffix(" 00:00:00")

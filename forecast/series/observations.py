@@ -116,7 +116,7 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
     """The columns of a wide table that are series: those of the fit, and new ones if fit took them all."""
     columns, taken = [str(column) for column in table.frame.columns], set(schema.series)
     if schema.all_columns:
-        named = {schema.time, *schema.known, *schema.past, *schema.ignored, *taken, table.numbering}
+        named = {*schema.time, *schema.known, *schema.past, *schema.ignored, *taken, table.numbering}
         others = [column for column in columns if column not in named]
         new = {c for c, numeric in zip(others, numeric_columns(table, others), strict=True) if numeric}
         taken |= new | {column for column in others if column not in new and is_blank(table, column)}

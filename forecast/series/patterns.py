@@ -15,10 +15,11 @@ from forecast.series.zones import Flags, Integers
 
 DAY = 86_400
 
-# Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits; %:z +02:00; %-z +02
+# Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits; %:z +02:00; %-z +02;
+# %K hour from 1 to 24
 TOKEN = re.compile(r"%(?P<flag>[-:^0-9]?)(?P<code>[A-Za-z%])|(?P<literal>[^%]+|%)")
 DIGITS = {"Y": r"\d{4}", "G": r"\d{4}", "y": r"\d{2}", "q": r"[1-4]", "j": r"\d{1,3}", "M": r"\d{2}", "S": r"\d{2}"}
-LOOSE = ("m", "d", "H", "I", "V")
+LOOSE = ("m", "d", "H", "I", "K", "V")
 WORDS = {"b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}", "a": "[A-Za-z]{3}", "A": "[A-Za-z]{6,9}", "p": "[AaPp][Mm]"}
 SPANS = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y"}
 OFFSETS = {"": r"[+-]\d{4}", ":": r"[+-]\d{2}:\d{2}", "-": r"[+-]\d{2}"}
@@ -119,6 +120,8 @@ def expression(pattern: str) -> str:
         elif code in LOOSE:
             # beside another number only two digits can be told apart
             text += f"(?P<{code}>\\d{{{2 if any(c and c not in WORDS for c in beside if c != 'z') else '1,2'}}})"
+        elif code in ("M", "S") and flag == "-":
+            text += rf"(?P<{code}>\d{{1,2}})"
         else:
             text += f"(?P<{code}>{DIGITS[code]})"
     return text
@@ -144,7 +147,7 @@ def guesses(text: str) -> tuple[str, ...]:
 
 def has_clock(pattern: str) -> bool:
     """Whether a pattern writes a time of day."""
-    return any(code in ("H", "I") for _, code, _ in tokens(pattern))
+    return any(code in ("H", "I", "K") for _, code, _ in tokens(pattern))
 
 
 def has_date(pattern: str) -> bool:
@@ -284,6 +287,9 @@ def _days(year: Integers, month: Integers) -> Integers:
 
 def _hour(found: _Groups) -> tuple[Integers, Flags]:
     """Hour of the day, and whether it exists."""
+    if "K" in found.codes:
+        hour = found.number("K") - 1
+        return hour, (hour >= 0) & (hour < 24)
     if "I" not in found.codes:
         hour = found.number("H")
         return hour, hour < 24

@@ -25,6 +25,7 @@ from forecast.series.probing import ENOUGH, refuse_by_beginning
 from forecast.series.spreadsheet import is_workbook, workbook_table
 from forecast.series.table import Table
 from forecast.series.text import check_settings, text_table
+from forecast.series.unfolding import unfold
 from forecast.settings import TextSettings
 
 GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
@@ -115,7 +116,7 @@ def table_from_frame(frame: "pd.DataFrame | pd.Series[Any]", name: str = "DataFr
     flat = frame.reset_index(drop=True)
     flat.columns = pd.Index(columns)
     indexes = {level: pd.Series(values).reset_index(drop=True) for level, values in levels.items()}
-    return settle_numbering(Table(name, pd.concat([pd.DataFrame(indexes), flat], axis=1) if indexes else flat))
+    return unfold(settle_numbering(Table(name, pd.concat([pd.DataFrame(indexes), flat], axis=1) if indexes else flat)))
 
 
 def _index_columns(index: pd.Index) -> "dict[str, pd.Index]":

@@ -1,7 +1,6 @@
 """Find which columns of a long table are the ids and the target."""
 
 import re
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -12,6 +11,7 @@ from forecast.series.building import rows_of
 from forecast.series.frequency import show
 from forecast.series.numbers import has_leading_zeros, is_whole, lacks_values, parse_numbers
 from forecast.series.observations import as_text, id_codes, repeats
+from forecast.series.parts import part_named
 from forecast.series.table import Table
 from forecast.series.times import TIME_NAMES, ParsedTimes
 from forecast.series.zones import Integers
@@ -20,25 +20,29 @@ from forecast.settings import TableSettings
 TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
 FEW = 0.05  # with a smaller share of repeated rows, ids are right and the rows are duplicates
 MOST_IDS = 3
+NAMED = 3  # columns that a message proposes
 
 
 def id_columns(
-    table: Table, settings: TableSettings, time: str, times: ParsedTimes, others: list[str], numeric: list[str]
+    table: Table,
+    settings: TableSettings,
+    time: tuple[str, ...],
+    times: ParsedTimes,
+    others: list[str],
+    numeric: list[str],
 ) -> tuple[str, ...]:
     """The fewest columns that make (id, time) unique where times repeat; none where they do not."""
     instants = times.instants
     if times.open is not None:
         # an hour that comes twice is not twice the same time: it says nothing of series
-        kept = table.with_frame(table.frame[~times.open].reset_index(drop=True), table.numbering)
-        if table.lines is not None:
-            kept = replace(kept, lines=table.lines[~times.open])
+        kept = table.rows(~times.open)
         rest = ParsedTimes(instants[~times.open], times.format)
         return id_columns(kept, settings, time, rest, others, numeric)
     twice = repeats(np.zeros(len(instants), np.int64), instants)
     if not twice.any():
         return ()
     # year, month or hour beside a date are parts of the time, which no table means as names of series
-    parts = [column for column in others if column.lower() in TIME_NAMES]
+    parts = [column for column in others if column.lower() in TIME_NAMES or part_named(table, column)]
     others = [column for column in others if column not in {*parts, *settings.target}]
     texts = [c for c in others if c not in numeric and (as_text(table, c) != "").any()]
     texts += [c for c in others if c in numeric and has_leading_zeros(table, c)]
@@ -59,20 +63,50 @@ def id_columns(
                     nearly = ids
         if nearly:
             break
-    if nearly and settings.on_duplicate != "error":
-        return nearly
-    if not nearly and settings.on_duplicate != "error" and settings.layout != "long" and not texts:
-        return ()
+    if settings.on_duplicate != "error" or settings.aggregate is not None:  # several rows of one time are meant
+        if nearly:
+            return nearly
+        if settings.layout != "long" and not any(_groups(table, column) for column in texts):
+            return ()
+    raise _open_ids(table, settings, time, times, (nearly, [one for one in texts + whole if one not in nearly], parts))
+
+
+def _groups(table: Table, column: str) -> bool:
+    """Whether a column can name series: its values come in two rows or more, on average."""
+    return 2 * len(pd.unique(as_text(table, column))) <= len(table.frame)
+
+
+def _open_ids(
+    table: Table,
+    settings: TableSettings,
+    time: tuple[str, ...],
+    times: ParsedTimes,
+    found: tuple[tuple[str, ...], list[str], list[str]],
+) -> BadData:
+    """Say that rows repeat a time and no ids tell them apart.
+
+    Parameters
+    ----------
+    found : the ids that were guessed, the other columns that could be some, and parts of times
+    """
+    nearly, others, parts = found
+    instants = times.instants
     names, codes = id_codes(table, nearly)
     twice = repeats(codes, instants)
     row = int(np.argmax(twice))
     first = int(np.argmax((codes == codes[row]) & (instants == instants[row])))
     shown = f" for {', '.join(nearly)} '{', '.join(names[codes[row]])}'" if nearly else ""
-    joined = f"join '{time}' and {', '.join(parts)} to one column of times, " if parts else ""
-    raise BadData(
+    joined = f"pass --time {','.join((*time, *parts))} if these columns hold the time together, " if parts else ""
+    guessed = f"that {', '.join(nearly)} is the id was guessed: " if nearly else ""
+    usable = [column for column in others if _groups(table, column)][:NAMED]
+    also = f" ({', '.join((*nearly, *usable))})" if usable else ""
+    none = ", --layout wide if no column does" if nearly or usable else ""
+    settled = settings.on_duplicate != "error" or settings.aggregate is not None
+    keep = "" if settled else ", or --on-duplicate first (or last, mean, sum) to make one row of them"
+    return BadData(
         f"{table.place(row, time)}: {show(int(instants[row]), times.format)} comes twice{shown}, first in "
-        f"{table.line(first)} ({rows_of(int(twice.sum()))} like that); {joined}name the columns that tell series apart "
-        "with --id, or pass --on-duplicate first (or last, mean, sum)"
+        f"{table.line(first)} ({rows_of(int(twice.sum()))} like that); {guessed}{joined}pass --id with the columns "
+        f"that tell series apart{also}{none}{keep}"
     )
 
 

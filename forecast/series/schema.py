@@ -1,12 +1,17 @@
 """What was read and inferred: written down once, at fit, and checked at every predict."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
 
 from forecast.settings import TextSettings
 
 Names = tuple[str, ...]
+
+
+def _as_tuple(given: object) -> object:
+    """One name stands for a tuple of one."""
+    return (given,) if isinstance(given, str) else given
 
 
 class CalendarSpec(BaseModel):
@@ -34,17 +39,38 @@ class CalendarSpec(BaseModel):
     name: str = Field("1", description="what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1")
 
 
-class TimeFormat(BaseModel):
-    """How the time column is written, so that forecasts are written the same way."""
+class DecimalYears(BaseModel):
+    """How decimal years are written."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["text", "datetime", "integer", "epoch", "days", "period"] = Field(
-        "text", description="days: day numbers of a spreadsheet"
+    per_year: Literal[2, 4, 12]
+    middle: bool = Field(False, description="a number names the middle of its period, not its start")
+    digits: int = Field(ge=1, le=17, description="most digits after the point")
+    whole: Literal["padded", "point", "bare"] = Field(
+        "point", description="how 1960 is written: 1960.000, 1960.0, 1960"
+    )
+    number: bool = Field(description="the column holds numbers, not text")
+
+
+class TimeFormat(BaseModel):
+    """How the time column is written, so that forecasts are written the same way.
+
+    Times in several columns have the kind text; `pattern` then writes one as a whole, for messages and labels, and
+    `parts` and `kinds` say how each column is written.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["text", "datetime", "integer", "epoch", "days", "period", "years"] = Field(
+        "text", description="days: day numbers of a spreadsheet; years: decimal years such as 1960.25"
     )
     pattern: str | None = Field(None, description="strftime pattern, for text")
     unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="for epoch numbers")
     zone: str | None = Field(None, description="IANA zone or fixed offset such as +02:00; None = naive")
+    parts: Names = Field((), description="strftime pattern of each column, where times stand in several")
+    kinds: tuple[Literal["text", "number", "datetime"], ...] = Field((), description="type of each of these columns")
+    years: DecimalYears | None = None
 
 
 class Schema(BaseModel):
@@ -59,7 +85,9 @@ class Schema(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: Literal["long", "wide", "rows"]
-    time: str = Field(description="name of the time column; 'step' in a rows table")
+    time: Annotated[Names, BeforeValidator(_as_tuple)] = Field(
+        min_length=1, description="names of the time columns; 'step' in a rows table"
+    )
     ids: Names
     target: str | None = Field(None, description="long tables only")
     series: Names = Field((), description="wide tables only: the columns that fit took, in the table's order")
@@ -76,6 +104,7 @@ class Schema(BaseModel):
     categorical: Names = Field((), description="covariates that the user said are categories")
     holidays: str | None = None
     ignored: Names = Field((), description="columns left out")
+    calendar_columns: dict[str, str] = Field({}, description="those of them that only repeat the time, and what of it")
     aggregate: Literal["sum", "mean", "last"] | None = None
     date_format: str | None = None
     timezone: str | None = None
@@ -84,6 +113,11 @@ class Schema(BaseModel):
     max_missing: float = 0.5
     missing: Literal["zero", "unknown"] = "unknown"
     reading: TextSettings = Field(TextSettings(), description="the settings with which fit read its file")
+
+    @field_serializer("time")
+    def _plain_time(self, time: Names) -> "str | Names":
+        """One name is stored as it always was."""
+        return time[0] if len(time) == 1 else time
 
     def knobs(self) -> dict[str, Any]:
         """Table settings that read a table as this schema says."""
@@ -106,6 +140,7 @@ class Schema(BaseModel):
                 name: getattr(self, name)
                 for name in (*same, "timezone", "dst", "on_duplicate", "max_missing", "missing")
             },
+            "time": () if self.layout == "rows" else self.time,
             "id": self.ids if self.layout == "long" else (),
             "target": target,
         }

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from forecast.errors import BadData, UsageError
 from forecast.series import patterns
+from forecast.series.decimals import DECIMAL_YEAR, read_years, write_years
 from forecast.series.epochs import DAY, EPOCH_DAY, UNITS, WHOLE
 from forecast.series.schema import TimeFormat
 from forecast.series.zones import Integers, instants_at, wall_clock, zone_of
@@ -32,6 +33,8 @@ def format_times(instants: Integers, time_format: TimeFormat) -> "pd.Index[Any]"
     kind, zone, pattern = time_format.kind, time_format.zone, time_format.pattern
     if kind == "integer":
         return pd.Index(instants)
+    if time_format.years is not None:
+        return pd.Index(write_years(instants, time_format.years))
     if kind == "days":
         days = wall_clock(instants, zone) / DAY + EPOCH_DAY
         return pd.Index(days.astype(np.int64) if (days % 1 == 0).all() else days.round(9))
@@ -61,6 +64,8 @@ def parse_instant(text: str, time_format: TimeFormat, flag: str = "--origin") ->
         If it is no time, or could mean two.
     """
     kind = time_format.kind
+    if time_format.years is not None and DECIMAL_YEAR.fullmatch(text):
+        return int(read_years([text], time_format.years)[0])
     if kind == "integer" or (kind == "epoch" and time_format.unit and WHOLE.fullmatch(text)):
         if not WHOLE.fullmatch(text):
             raise UsageError(f"{flag} {text}: not a whole number, as the times of the table are")
@@ -100,7 +105,8 @@ def write(wall: int, offset: int, pattern: str) -> str:
 def _directive(time: datetime, offset: int, flag: str, code: str) -> str:
     year, week, _ = time.isocalendar()
     if code in patterns.LOOSE:
-        value = {"m": time.month, "d": time.day, "H": time.hour, "I": (time.hour - 1) % 12 + 1, "V": week}[code]
+        value = {"m": time.month, "d": time.day, "H": time.hour, "I": (time.hour - 1) % 12 + 1, "K": time.hour + 1,
+                 "V": week}[code]  # fmt: skip
         return f"{value}" if flag == "-" else f"{value:02d}"
     if code in patterns.WORDS and code != "p":
         name = patterns.MONTHS[time.month - 1] if code in "bB" else patterns.WEEKDAYS[time.weekday()]
@@ -122,4 +128,4 @@ def _directive(time: datetime, offset: int, flag: str, code: str) -> str:
         "S": f"{time.second:02d}",
         "p": "AM" if time.hour < 12 else "PM",
     }
-    return values[code]
+    return values[code].lstrip("0") or "0" if flag == "-" and code in "jMS" else values[code]

@@ -18,6 +18,7 @@ from forecast.series.numbers import infer_decimal
 from forecast.series.probing import refuse_nul
 from forecast.series.records import cut_columns, require_room, sniffed_delimiter
 from forecast.series.table import Table
+from forecast.series.unfolding import unfold
 from forecast.settings import TextSettings
 
 DELIMITER_NAMES = {"\\t": "\t", "tab": "\t"}
@@ -62,7 +63,7 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     if not data.endswith((b"\n", b"\r")):
         _say_cut(frame, lines, name)
     table = settle_numbering(Table(name, frame, True, lines, settings.decimal or ".", settings.thousands))
-    return table if settings.decimal else replace(table, decimal=infer_decimal(table, delimiter))
+    return unfold(table if settings.decimal else replace(table, decimal=infer_decimal(table, delimiter)))
 
 
 def _delimiter(settings: TextSettings) -> str | None:

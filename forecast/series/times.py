@@ -1,7 +1,7 @@
 """Turn the time column of a table into instants, and instants back into the way in which it was written."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta, tzinfo
 from typing import Any
 
@@ -13,6 +13,7 @@ from forecast.errors import BadData
 from forecast.series import patterns
 from forecast.series.choosing import CLOCK_ONLY, Texts, choose_pattern
 from forecast.series.clockchange import told_by_grid, told_by_order
+from forecast.series.decimals import DECIMAL_YEAR, YEAR_NAMES, decimal_years, read_years, regular
 from forecast.series.epochs import (
     DAY_NUMBERS,
     EPOCH_DAY,
@@ -25,6 +26,7 @@ from forecast.series.epochs import (
     number_format,
     whole_numbers,
 )
+from forecast.series.parts import read_parts
 from forecast.series.schema import Schema, TimeFormat
 from forecast.series.table import Table
 from forecast.series.zones import Flags, Integers, instants_at, offset_name, offsets_at, wall_clock
@@ -55,14 +57,14 @@ class ParsedTimes:
 
 
 def parse_times(
-    table: Table, column: str, settings: TableSettings | Schema, series: Integers | None = None
+    table: Table, columns: str | tuple[str, ...], settings: TableSettings | Schema, series: Integers | None = None
 ) -> ParsedTimes:
-    """Read the time column of a table.
+    """Read the time column of a table, or the columns that make the time together.
 
     Parameters
     ----------
     table : the table
-    column : name of its time column
+    columns : name of its time column, or of several
     settings : at fit the settings; later the schema, whose format of times is then tried first
     series : [rows], which series each row belongs to; None before that is known
 
@@ -72,6 +74,9 @@ def parse_times(
         If a value is blank, is no time, does not exist, or could mean two times; with its place and the flag that
         settles it.
     """
+    if not isinstance(columns, str) and len(columns) > 1:
+        return _several(table, columns, settings, series)
+    column = columns if isinstance(columns, str) else columns[0]
     values = _plain(table.frame[column])
     if values.empty:
         raise BadData(f"{table.name}: column '{column}' has no rows")
@@ -88,6 +93,19 @@ def parse_times(
     return parsed
 
 
+def _several(
+    table: Table, columns: tuple[str, ...], settings: TableSettings | Schema, series: Integers | None
+) -> ParsedTimes:
+    """Read the times that several columns hold together."""
+    joined = read_parts(table, columns, settings, series)
+    parsed = _of_fields(joined.texts, joined.fields, settings)
+    own = {"pattern": joined.label, "parts": joined.parts, "kinds": joined.kinds, "unit": joined.unit}
+    parsed = replace(parsed, format=parsed.format.model_copy(update=own))
+    if isinstance(settings, Schema):
+        _check_same(table, ", ".join(columns), parsed.format, settings.time_format)
+    return parsed
+
+
 def looks_like_times(table: Table, column: str, told: bool = False) -> bool:
     """Whether a column parses as times all the way down; numbers only where that is certain, or under `told` dates."""
     values = _plain(table.frame[column])
@@ -98,13 +116,16 @@ def looks_like_times(table: Table, column: str, told: bool = False) -> bool:
     if not _is_text(values) and not pd.api.types.is_numeric_dtype(values.dtype):
         return all(hasattr(value, "year") for value in values.iloc[:SAMPLE])
     first = str(values.iloc[0]).strip()
-    if not WHOLE.fullmatch(first) and not patterns.guesses(first):
+    if not WHOLE.fullmatch(first) and not DECIMAL_YEAR.fullmatch(first) and not patterns.guesses(first):
         return False  # most columns of a wide table end here
     for sample in (values.iloc[:SAMPLE], values):
         if sample.isna().any():
             return False
         unique = _strings(pd.factorize(sample)[1])
-        if WHOLE.fullmatch(unique[0]):
+        if years := decimal_years(unique, number=False):
+            if not (column.lower() in YEAR_NAMES or regular(unique, years)):
+                return False
+        elif WHOLE.fullmatch(unique[0]):
             numbers = whole_numbers(unique)
             found = None if numbers is None else number_format(numbers, column.lower(), unique, certain=not told)
             if found is None or (told and found.kind == "integer"):
@@ -134,6 +155,10 @@ def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
         wall, whole = day_numbers(texts)
         zone = None if whole else settings.timezone
         return _localized(texts, wall, TimeFormat(kind="days", zone=zone), settings)
+    number = pd.api.types.is_numeric_dtype(texts.table.frame[texts.column].dtype)
+    if settings.date_format is None and not counted and (years := decimal_years(texts.unique, number)):
+        time_format = TimeFormat(kind="years", years=years)
+        return ParsedTimes(read_years(texts.unique, years)[texts.codes], time_format)
     if settings.date_format is None and (counted or WHOLE.fullmatch(texts.unique[0])):
         numbers = whole_numbers(texts.unique)
         if numbers is None:
@@ -144,7 +169,11 @@ def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
         if counted:
             return ParsedTimes(numbers[texts.codes], TimeFormat(kind="integer"))
         return _numbers(texts, numbers, settings)
-    fields = choose_pattern(texts, settings)
+    return _of_fields(texts, choose_pattern(texts, settings), settings)
+
+
+def _of_fields(texts: Texts, fields: patterns.Fields, settings: TableSettings | Schema) -> ParsedTimes:
+    """Turn what a pattern found into instants."""
     if not fields.real.all():
         place, text = texts.first_place(~fields.real)
         raise BadData(f"{place}: '{text}' does not exist as a date and time; correct it, or pass --date-format")

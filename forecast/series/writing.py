@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +30,7 @@ def output_columns(output: OutputSettings) -> list[str]:
 def forecast_frame(
     panel: Panel,
     schema: Schema,
-    times: "pd.Index[Any]",
+    times: pd.DataFrame,
     series: Integers,
     numbers: NDArray[np.float64],
     columns: list[str],
@@ -40,7 +39,7 @@ def forecast_frame(
 
     Parameters
     ----------
-    times : [series * horizon], as the input wrote them
+    times : [series * horizon], the time columns as the input wrote them
     series : [series], indices into the panel, in the order of the rows
     numbers : [series, horizon, columns]
     columns : their names
@@ -56,7 +55,7 @@ def forecast_frame(
     for place, name in enumerate(schema.ids):
         texts = np.array([panel.ids[i][place] for i in series], dtype=object)
         frame[name] = np.repeat(texts, horizon)
-    frame[schema.time] = times
+    frame |= {name: times[name] for name in schema.time}
     for place, name in enumerate(columns):
         frame[name] = numbers[:, :, place].ravel()
     return pd.DataFrame(frame)
@@ -75,7 +74,7 @@ def refuse_clash(schema: Schema, columns: Sequence[str], what: str = "forecasts"
     UsageError
         With all such names.
     """
-    own = (*schema.ids, schema.time)
+    own = (*schema.ids, *schema.time)
     taken = [name for at, name in enumerate(own) if name in columns or name in own[:at]]
     if len(taken) > 1:
         names = ", ".join(f"'{name}'" for name in taken)

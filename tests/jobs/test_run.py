@@ -55,6 +55,24 @@ def test_the_same_as_of_gives_the_same_bytes_even_after_later_runs_and_later_row
     assert [row for row in _rows(job.folder / "f.db") if row in rows] == rows
 
 
+def test_times_in_several_columns_reach_the_file_and_the_database(job: Job, forecast: Run, at: At) -> None:
+    day = pd.to_datetime(job.table()["day"])
+    frame = job.table().assign(year=day.dt.year, month=day.dt.month, day=day.dt.day)
+    frame[["shop", "year", "month", "day", "units"]].to_csv(job.folder / "sales.csv", index=False)
+    job.write(sink='url = "sqlite:///f.db"\ntable = "forecasts"', table='time = ["year", "month", "day"]')
+    for number in (150, 151):
+        assert forecast("run", job.file, "--as-of", at(number)).code == 0
+    table = pd.read_csv(job.output)
+    assert list(table.columns[:4]) == ["shop", "year", "month", "day"]
+    assert table[["year", "month", "day"]].iloc[0].tolist() == [2024, 6, 1]
+    with sqlite3.connect(job.folder / "f.db") as connection:
+        found = connection.execute(
+            "SELECT year, month, day, origin FROM forecasts ORDER BY origin, month, day"
+        ).fetchall()
+    assert len(found) == 28
+    assert found[0] == (2024, 5, 31, "2024-05-30 00:00:00")
+
+
 def test_no_row_later_than_the_as_of_is_read(job: Job, forecast: Run, at: At) -> None:
     forecast("run", job.file, "--as-of", at(120))
     first = job.output.read_bytes()
@@ -404,7 +422,7 @@ def test_messages_name_the_keys_of_the_file(job: Job, forecast: Run) -> None:
     pd.concat([frame, frame.tail(1)]).to_csv(job.folder / "sales.csv", index=False)
     ran = forecast("run", job.file)
     assert ran.code == 65
-    assert "(in a pipeline file: id in [table], on_duplicate in [table])" in ran.err
+    assert "(in a pipeline file: id in [table], layout in [table], on_duplicate in [table])" in ran.err
 
 
 def test_a_failed_run_leaves_the_old_output_and_the_next_one_succeeds(job: Job, forecast: Run, at: At) -> None:

@@ -50,7 +50,7 @@ class TestLayout:
 
     def test_times_that_repeat_under_a_text_column_are_long(self, csv):
         schema = inferred(csv(long_frame(shop=["a", "b"])))
-        assert (schema.layout, schema.ids, schema.time, schema.target) == ("long", ("shop",), "date", "y")
+        assert (schema.layout, schema.ids, schema.time, schema.target) == ("long", ("shop",), ("date",), "y")
 
     @pytest.mark.parametrize("word", ["NA", "null", "-", "none", "n/a"])
     def test_a_column_of_nothing_but_a_word_for_missing_is_text_and_no_series(self, csv, word):
@@ -94,7 +94,7 @@ class TestLayout:
 
     def test_rows_are_recognised_by_numbered_columns(self, csv):
         schema = inferred(csv(pd.DataFrame({"id": ["a", "b"], "V1": [1, 2], "V2": [2, 3], "V3": [3, None]})))
-        assert (schema.layout, schema.ids, schema.time) == ("rows", ("id",), "step")
+        assert (schema.layout, schema.ids, schema.time) == ("rows", ("id",), ("step",))
 
     def test_a_table_without_times_asks_for_time_or_rows(self, csv):
         table = csv(pd.DataFrame({"shop": ["a", "b"], "north": [1, 2], "south": [2, 3]}))
@@ -124,17 +124,17 @@ class TestLayout:
 
 class TestTime:
     def test_first_column_that_parses_as_times_is_found_anywhere(self, csv):
-        assert inferred(csv(long_frame(shop=["a", "b"])[["y", "shop", "date"]])).time == "date"
+        assert inferred(csv(long_frame(shop=["a", "b"])[["y", "shop", "date"]])).time == ("date",)
 
     def test_a_usual_name_decides_between_two(self, csv):
         frame = pd.DataFrame({"entered": dates(30), "date": dates(30), "y": range(30)})
-        assert inferred(csv(frame)).time == "date"
+        assert inferred(csv(frame)).time == ("date",)
 
     def test_two_columns_of_times_ask_for_time(self, csv):
         table = csv(pd.DataFrame({"start": dates(30), "finish": dates(30), "y": range(30)}))
         with pytest.raises(UsageError, match="start, finish all hold times; name the one to use with --time"):
             inferred(table)
-        assert inferred(table, time="finish").time == "finish"
+        assert inferred(table, time="finish").time == ("finish",)
 
     def test_one_wrong_date_is_named_instead_of_the_column_being_passed_over(self, csv):
         days = [*dates(20), "2024-02-30"]
@@ -143,7 +143,7 @@ class TestTime:
 
     def test_step_column_is_time(self, csv):
         schema = inferred(csv(pd.DataFrame({"step": range(1, 31), "y": range(30)})))
-        assert (schema.layout, schema.time, schema.calendar.kind) == ("wide", "step", "steps")
+        assert (schema.layout, schema.time, schema.calendar.kind) == ("wide", ("step",), "steps")
 
     def test_number_column_is_time_when_named(self, csv):
         schema = inferred(csv(pd.DataFrame({"nr": range(1, 31), "y": range(30)})), time="nr")
@@ -197,12 +197,42 @@ class TestDuplicates:
         single = pd.DataFrame({"date": [*dates(20), "2024-01-20"], "y": range(21)})
         assert inferred(csv(single), on_duplicate="last").layout == "wide"
 
-    @pytest.mark.parametrize(("time", "part"), [("date", "hour"), ("year", "month")])
+    @pytest.mark.parametrize(("time", "part"), [("date", "hour"), ("year", "period")])
     def test_part_of_the_time_is_no_id(self, csv, time, part):
         frame = pd.DataFrame({time: np.repeat(["2020", "2021", "2022"], 4), part: [1, 2, 3, 4] * 3, "y": range(12)})
-        with pytest.raises(BadData, match=rf"comes twice, .*; join '{time}' and {part} to one column of times"):
+        said = rf"comes twice, .*; pass --time {time},{part} if these columns hold the time together, pass --id with"
+        with pytest.raises(BadData, match=said):
             inferred(csv(frame))
         assert inferred(csv(frame), id=(part,)).ids == (part,)
+
+    def test_a_guessed_id_is_said_with_what_else_it_may_be_and_how_to_say_none(self, csv):
+        frame = long_frame(shop=["a", "b"]).assign(clerk=["x", "y", "z"] * 20)
+        table = csv(pd.concat([frame, frame.iloc[[4]]]))
+        said = (
+            r"line 62, column 'date': 2024-01-05 comes twice for shop 'a', first in line 6 \(1 row like that\); that "
+            r"shop is the id was guessed: pass --id with the columns that tell series apart \(shop, clerk\), --layout "
+            r"wide if no column does, or --on-duplicate first \(or last, mean, sum\)"
+        )
+        with pytest.raises(BadData, match=said):
+            inferred(table)
+        assert inferred(table, layout="wide").series == ("y",)
+
+    @pytest.mark.parametrize("aggregate", ["mean", "sum", "last"])
+    def test_aggregation_takes_all_rows_of_a_step_those_of_one_time_too(self, csv, aggregate):
+        times = pd.date_range("2024-01-01", periods=48, freq="20min").repeat(2)
+        values = np.arange(96) % 11 / 2
+        table = csv(pd.DataFrame({"time": times, "celsius": values, "note": [f"n{row}" for row in range(96)]}))
+        schema = inferred(table, freq="h", aggregate=aggregate)
+        assert (schema.layout, schema.series) == ("wide", ("celsius",))
+        by_hour = values.reshape(16, 6)
+        expected = by_hour[:, -1] if aggregate == "last" else getattr(np, aggregate)(by_hour, axis=1)
+        panel = build_panel(table, schema, ahead=0)
+        assert panel.values[panel.observed] == pytest.approx(expected)
+
+    def test_a_guessed_id_holds_under_aggregation(self, csv):
+        frame = long_frame(shop=["a", "b"], steps=28)
+        schema = inferred(csv(pd.concat([frame, frame.iloc[[4]]])), freq="W", aggregate="sum")
+        assert schema.ids == ("shop",)
 
 
 class TestCovariates:
