@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from forecast.series.schema import Schema
     from forecast.series.table import Table
 
+AS_AT_FIT = ("date_format", "timezone", "dst", "missing")  # settings of the fit that hold for the values that came
+
 
 @click.command()
 @click.argument("forecast")
@@ -47,7 +49,7 @@ def command(
     schema = _fitted(artifact, made, context.get_parameter_source("artifact") is not ParameterSource.DEFAULT)
     if schema is not None:
         text = given.reading(schema.reading)
-        settings = given.of(TableSettings, {name: getattr(schema, name) for name in ("date_format", "timezone", "dst")})
+        settings = given.of(TableSettings, {name: getattr(schema, name) for name in AS_AT_FIT})
     found = score(made, load(actual, text)[0], settings)
     say(f"scored   {found.values:,} forecasts; a season is {found.season} steps")
     put_out(found, by, output, as_json, {"season": found.season, "values": found.values})
@@ -66,4 +68,5 @@ def _fitted(artifact: str, made: "Table", named: bool) -> "Schema | None":
             raise
         return None
     columns = [str(column) for column in made.frame.columns]
-    return schema if named or columns[: len(schema.ids) + 2] == [*schema.ids, schema.time, "forecast"] else None
+    own = [*schema.ids, *schema.time, "forecast"]
+    return schema if named or columns[: len(own)] == own else None
