@@ -44,7 +44,10 @@ FLAGS = (
     r"""('[^']*'|"[^"]*"|\S+)"""
 )
 # what a command says of what it does: a word, then the answer; or what a stop and a check say
-INFO = re.compile(r"[a-z]+ {2,}\S|left out \S|training stops at step|\S+\.toml: the file is valid|the forecasts of \d+ of \d+ series are bounded at 0")
+INFO = re.compile(
+    r"[a-z]+ {2,}\S|left out \S|training stops at step|\S+\.toml: the file is valid"
+    r"|the forecasts of \d+ of \d+ series are bounded at 0"
+)
 
 Run = Callable[..., Any]
 
