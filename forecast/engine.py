@@ -146,7 +146,7 @@ def _make_ready(panel: Panel, schema: Schema, settings: TrainSettings, name: str
     kept = np.flatnonzero(~np.isin(panel.status, SKIPPED))
     used = panel.select(kept)
     if (most := int(used.lengths.max())) < max(horizon, FEWEST):
-        way_out = f"pass --horizon {most} or less" if most >= FEWEST else f"at least {FEWEST} are needed"
+        way_out = f"pass --horizon {most} or less" if most >= FEWEST else f"any --horizon needs {FEWEST} at least"
         raise BadData(
             f"{name}: the longest series has {most} values, too few to learn a horizon of {horizon} from; {way_out}"
         )

@@ -149,7 +149,7 @@ def test_a_forecaster_without_networks_or_without_a_base_is_no_start(
 
 
 def test_new_and_lost_series_keep_what_belongs_to_each() -> None:
-    knobs = {"model": "esrnn", "members": 1, "steps": 30, "learning_rate": 0.05}
+    knobs = {"model": "esrnn", "members": 1, "steps": 30, "learning_rate": 0.05, "season": 7}
     live = fitted(table(100), **knobs)
     assert live.fitted_.base is not None
     rows = live.fitted_.base.weights[0]["own.weight"]  # [1 + series, coefficients]

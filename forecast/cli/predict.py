@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forecast.cli._console import say, style_options
+from forecast.cli._console import say, say_lines, style_options
 from forecast.cli._data import artifact_option, load, write
 from forecast.cli._options import Given, settings_options
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
@@ -70,8 +70,8 @@ def command(
 
     found = forecaster.forecast(table, future=later, origin=origin, horizon=horizon, output=shape, on_panel=look)
     write(found.frame, output)
-    if shape.explain and forecaster.ranking():
-        say("\n".join(forecaster.ranking()))
+    if shape.explain:
+        say_lines(forecaster.ranking())
     lost = without_forecast(found.skipped, checks.require_all)
     if lost:
         from forecast.series.naming import series_names

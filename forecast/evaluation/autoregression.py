@@ -12,7 +12,7 @@ FEW = 4  # fewer values repeat the last one
 PENALTIES = 10.0 ** np.arange(-12, 2)  # of the ridge, as shares of the largest eigenvalue
 EXACT = 1e-15  # of the sum of squares: smaller errors are rounding
 LEFT = 0.5  # degrees of freedom that a fit must leave, or its errors say nothing
-TINY = 1e-30  # in place of an eigenvalue that is zero: the window never moved
+TINY = 1e-13  # of the sum of squares of a lag: smaller eigenvalues are rounding
 CHUNK = 64  # windows at a time: what a cache holds
 
 
@@ -78,12 +78,13 @@ def _fitted(plain: Values, present: NDArray[np.bool_], order: int) -> tuple[Valu
     past = used[..., None] * (past - middle[:, None])
     target = used * (target - centre)
     size, vectors = np.linalg.eigh(past.transpose(0, 2, 1) @ past)  # [windows, order]
-    size = np.maximum(size, 0.0)
-    product = ((target[:, None] @ past) @ vectors)[:, 0]
+    rounding = size <= TINY * count  # directions in which nothing moved
+    size = np.where(rounding, 0.0, size)
+    product = np.where(rounding, 0.0, ((target[:, None] @ past) @ vectors)[:, 0])
     total, best = (target**2).sum(1), np.full(len(plain), np.inf)
     chosen = np.zeros_like(size)
     for penalty in PENALTIES:
-        shrunk = 1 / (size + penalty * np.maximum(size[:, -1:], TINY))
+        shrunk = 1 / (size + penalty * np.maximum(size[:, -1:], TINY * count))
         rest = total - ((2 - shrunk * size) * shrunk * product**2).sum(1)  # sum of squared errors
         free = count[:, 0] - 1 - (shrunk * size).sum(1)
         score = np.where(free > LEFT, np.maximum(rest, EXACT * total) / np.maximum(free, LEFT) ** 2, np.inf)

@@ -14,6 +14,7 @@ Numbers = NDArray[np.float64]
 LEAST = 0.1  # weaker repetition is no help to a forecast
 LONG = 100  # a slow wander looks like a season so long, unless it comes three times
 ALIKE = 0.95  # a period that is not usual for the frequency must repeat so well; none of 3,000 random walks does
+BETTER = 0.1  # share of what differs a known season apart that may differ such a period apart
 COMMON, OTHERS = 0.1, 3  # share of the series that must show such a period, and periods of that kind at most
 ROUNDING = 1e-9  # of a likeness, which is 1 for an exact repeat
 FLAT = 1e-12  # share of the size of values: what varies by less is constant
@@ -88,7 +89,7 @@ def repeats_after(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
     """The shortest number of steps after which a series repeats itself almost exactly, 1 where there is none.
 
     The series must hold two such periods. Differences of values a period apart may share a trend. They may vary by a
-    twentieth of what differences of unrelated values vary by, and by half of what those of the known seasons do.
+    twentieth of what differences of unrelated values vary by, and by a tenth of what those of the known seasons do.
 
     Parameters
     ----------
@@ -119,7 +120,8 @@ def repeats_after(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
     after = np.minimum.accumulate(inside) < 0  # a slow wander is like itself nearby
     peak = (inside >= np.concatenate([[-np.inf], inside[:-1]])) & (inside >= alike[1 : longest + 1] - ROUNDING)
     enough = pairs[:longest] >= np.maximum(np.arange(1, longest + 1), 2)
-    least = max([ALIKE, *((1 + inside[season - 1]) / 2 + ROUNDING for season in seasons if season <= longest)])
+    known_seasons = [inside[season - 1] for season in seasons if season <= longest]
+    least = max([ALIKE, *(1 - BETTER * (1 - own) + ROUNDING for own in known_seasons)])
     found = np.flatnonzero(after & peak & enough & (inside >= least))
     return int(found[0]) + 1 if len(found) else 1
 

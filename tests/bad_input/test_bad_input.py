@@ -46,6 +46,7 @@ FLAGS = (
 # what a command says of what it does: a word, then the answer; or what a stop and a check say
 INFO = re.compile(
     r"[a-z]+ {2,}\S|left out \S|training stops at step|\S+\.toml: the file is valid"
+    r"| *[A-Z]+  on held-out values| *[\d.e+-]+  \S"  # the table of candidates
     r"|the forecasts of \d+ of \d+ series are bounded at 0"
 )
 

@@ -172,7 +172,7 @@ def test_numbers_that_are_text_follow_the_flags(read: Any, make: Make) -> None:
 
 def test_years_in_numbers_are_times(read: Any) -> None:
     schema = infer_schema(read(xlsx(Sales=[["year", "y"], *([1990 + i, i % 3] for i in range(30))])), TableSettings())
-    assert (schema.time, schema.calendar.name) == ("year", "YS")
+    assert (schema.time, schema.calendar.name) == (("year",), "YS")
 
 
 def test_an_unnamed_index_of_pandas_is_left_out(read: Any, tmp_path: Path) -> None:
