@@ -1,5 +1,6 @@
 """Say which seasons the data confirm."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ Numbers = NDArray[np.float64]
 
 LEAST = 0.1  # weaker repetition is no help to a forecast
 LONG = 100  # a slow wander looks like a season so long, unless it comes three times
+CHANCE, SURE = 1.645, 3.0  # standard errors by which all series together, and one alone, must show a season
 ALIKE = 0.95  # a period that is not usual for the frequency must repeat so well; none of 3,000 random walks does
 BETTER = 0.1  # share of what differs a known season apart that may differ such a period apart
 COMMON, OTHERS = 0.1, 3  # share of the series that must show such a period, and periods of that kind at most
@@ -21,18 +23,18 @@ FLAT = 1e-12  # share of the size of values: what varies by less is constant
 SERIES, SLOTS = 200, 20_000  # as much of the data as is looked at
 
 
-def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers]) -> tuple[int, ...]:
+def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers], errors: float = CHANCE) -> tuple[int, ...]:
     """Keep the season lengths at which the data repeat themselves.
 
     From each series a moving average over one season is taken away, and the mean of every phase of the shorter seasons
     that were confirmed; what is left must be correlated with itself one season earlier: over all series together by
-    more than chance (90 % one-sided, as the M4 competition tested), by more than 0.1, and by more than
-    half-way there.
+    more than chance (95 % one-sided), by more than 0.1, and by more than half-way there.
 
     Parameters
     ----------
     candidates : season lengths in steps, shortest first
     series : arrays of values in steps of the grid, NaN where missing
+    errors : standard errors that are more than chance
 
     Returns
     -------
@@ -59,7 +61,7 @@ def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers]) -> t
             pairs += [np.count_nonzero(known[lag:] & known[:-lag]) for lag in lags]
         correlations = products / np.maximum(pairs, 1)
         spread = np.sqrt((1 + 2 * step * float((correlations[3:] ** 2).sum())) / max(pairs[0], 1))
-        if pairs[0] >= length and correlations[0] > max(LEAST, 1.645 * spread, correlations[1:3].min()):
+        if pairs[0] >= length and correlations[0] > max(LEAST, errors * spread, correlations[1:3].min()):
             confirmed += (length,)
     return confirmed
 
@@ -74,15 +76,21 @@ def panel_seasons(panel: Panel, spec: CalendarSpec) -> tuple[int, ...]:
 def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> tuple[int, ...]:
     """The usual seasons of the frequency that the data confirm, and other periods that repeat almost exactly.
 
+    A season counts if all series together show it, or if one in ten does so clearly: the columns of a wide table may
+    have little in common.
+
     Parameters
     ----------
     spec : the grid
     series : arrays of values in steps of the grid, NaN where missing
     """
-    confirmed = confirm_seasons(season_candidates(spec), series)
-    periods, counts = np.unique([repeats_after(values, confirmed) for values in series], return_counts=True)
-    shown = periods[(periods > 1) & (counts >= COMMON * len(series))].tolist()
-    return tuple(sorted({*confirmed, *shown[:OTHERS]}))
+    usual = season_candidates(spec)
+    together = confirm_seasons(usual, series)
+    own = Counter(length for values in series for length in confirm_seasons(usual, [values], SURE))
+    confirmed = tuple(length for length in usual if length in together or own[length] >= COMMON * len(series) > 0)
+    periods = Counter(repeats_after(values, confirmed) for values in series)
+    shown = [period for period, count in periods.items() if period > 1 and count >= COMMON * len(series)]
+    return tuple(sorted({*confirmed, *sorted(shown)[:OTHERS]}))
 
 
 def repeats_after(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
