@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from forecast.errors import UsageError, did_you_mean
+from forecast.errors import Setting, UsageError, Words, did_you_mean
 
 
 def _as_many(given: object) -> object:
@@ -65,9 +65,9 @@ class Knobs(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            place = f"{first['loc'][0]}={first['input']!r}: " if first["loc"] else ""
+            place = Words(Setting(str(first["loc"][0]), first["input"]), ": ") if first["loc"] else ""
             reason = first["msg"].removeprefix("Value error, ").lower()
-            raise UsageError(f"{where}{place}{reason}") from None
+            raise UsageError(Words(where, place, reason)) from None
 
 
 class TextSettings(Knobs):

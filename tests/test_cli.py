@@ -184,7 +184,7 @@ def test_output_settings_shape_the_table(forecast: Run, store: Path) -> None:
         (("fit",), 2, "Missing argument 'DATA'"),
         (("fitt",), 2, "did you mean 'fit'"),
         (("fit", "x.csv", "--horizont", "3"), 2, "--horizon"),
-        (("fit", "x.csv", "--horizon", "0"), 2, "horizon=0"),
+        (("fit", "x.csv", "--horizon", "0"), 2, "--horizon 0"),
         (("fit", "x.csv", "--horizon", "two"), 2, "horizon"),
         (("fit", "x.csv", "--season", "1"), 2, "season"),
         (("fit", "x.csv", "-p", "hidden_size"), 2, "KNOB=VALUE"),

@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from forecast.errors import ForecastError, Interrupted, StorageFailure
+from forecast.errors import ForecastError, Interrupted, StorageFailure, as_flag
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -95,7 +95,7 @@ def _run() -> int:
     except click.Abort:
         code = 130
     except ForecastError as error:
-        code = _say(str(error), error.exit_code)
+        code = _say(error.told(as_flag), error.exit_code)
     except OSError as error:
         code = _say(f"{error.filename or 'input or output'}: {error.strerror}", StorageFailure.exit_code)
     except MemoryError:

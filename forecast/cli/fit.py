@@ -60,13 +60,13 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
 
 def _live(artifact: str) -> "Forecaster | None":
     """The live forecaster, from which training goes on; None where there is none."""
-    from forecast.errors import ArtifactRefused, NoInput
+    from forecast.errors import ArtifactRefused, NoInput, as_flag
     from forecast.forecaster import Forecaster
 
     try:
         return Forecaster.load(artifact)
     except (NoInput, ArtifactRefused) as error:
-        say(f"training starts from nothing: {error}", "warning")
+        say(f"training starts from nothing: {error.told(as_flag)}", "warning")
         return None
 
 

@@ -158,7 +158,11 @@ def _checked(group: type[Knobs], values: dict[str, Any], where: str) -> Any:
     for name in values:
         if name not in group.model_fields:
             raise UsageError(f"{where}unknown key '{name}'{_hint(name)} (`forecast run --schema` prints all keys)")
-    return group.check({name: _expanded(value, f"{where}{name}") for name, value in values.items()}, where)
+    given = {name: _expanded(value, f"{where}{name}") for name, value in values.items()}
+    try:
+        return group.check(given, where)
+    except UsageError as error:
+        raise UsageError(str(error)) from None  # keys are written as in Python, not as flags
 
 
 def _hint(name: str) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from forecast.artifacts.manifest import installed
+from forecast.errors import as_flag, message_of
 
 FILE = "run.json"
 
@@ -94,7 +95,7 @@ def warnings_into(texts: list[str]) -> Iterator[None]:
         def filter(self, record: logging.LogRecord) -> bool:
             if record.levelno < logging.WARNING:
                 return True
-            text = record.getMessage()
+            text = message_of(record, as_flag)
             new = text not in texts
             if new:
                 texts.append(text)

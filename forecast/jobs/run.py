@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from forecast.artifacts.fitted import to_contents
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
-from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unavailable, UsageError
+from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unavailable, UsageError, as_flag, told
 from forecast.forecaster import Forecaster, Forecasts
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
@@ -88,7 +88,7 @@ def run_job(
             try:
                 run.go()
             except (BadData, UsageError, StaleData, Unavailable) as error:
-                raise type(error)(in_keys(str(error))) from error
+                raise type(error)(in_keys(error.told(as_flag))) from error
     return record
 
 
@@ -107,7 +107,7 @@ def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[No
         with warnings_into(record.warnings):
             yield
     except BaseException as error:
-        record.error = str(error).split("\n")[0]
+        record.error = told(error, as_flag).split("\n")[0]
         record.exit_code = error.exit_code if isinstance(error, ForecastError | Interrupted) else 1
         _finish(record, begun)
         try:
@@ -290,7 +290,7 @@ class _Run:
         pipeline, forecaster = self.pipeline, live.forecaster
         config, record = forecaster.fitted_.config, self.record
         record.version, record.hash, record.train_end = live.version, live.hash, config.train_end
-        chosen = {name: getattr(pipeline.table, name) for name in ("strict", "on_duplicate")}
+        chosen = pipeline.table.model_dump(include={"strict", "on_duplicate"}, exclude_unset=True)
         forecaster.set_params(**chosen)
         output = pipeline.output.model_copy(update={"explain": True})
         return forecaster.forecast(
