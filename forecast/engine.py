@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from forecast.artifacts.fitted import RUN_ONLY, Base, Config, Fitted, read_plan
+from forecast.artifacts.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted, read_plan
 from forecast.artifacts.resume import Checkpoints, data_key, plan_key
 from forecast.artifacts.start import start_of
 from forecast.errors import BadData, UsageError
@@ -212,6 +212,7 @@ def _put_together(
         history=panel.tail(max(mixture.memory, lookback, *seen)),
         weights=[_arrays(trained[i].weights) for i in used_members],
         base=Base([_arrays(trained[i].base) for i in used_members], until),
+        run=settings.model_dump(include=RESTORED, exclude_defaults=True),
     )
 
 

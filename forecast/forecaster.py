@@ -521,6 +521,9 @@ class Forecaster(NestedParams, BaseEstimator):
     def load(cls, store: str, version: str | None = None, device: str = "auto") -> "Forecaster":
         """Read the live version of a store, or another one; nothing in it can run code.
 
+        The knobs are those of the fit, and what it inferred of the table, so that another `fit` reads and trains
+        alike; only `plan` is the default, and `device` the one that is given.
+
         Raises
         ------
         NoInput
@@ -531,7 +534,7 @@ class Forecaster(NestedParams, BaseEstimator):
         contents, info = Store(store).load(version)
         try:
             fitted = from_contents(contents)
-            knobs = {**fitted.config.settings, "device": device}
+            knobs = {**fitted.settings().model_dump(), **fitted.run, "device": device}
             forecaster = cls(**knobs).set_params(**fitted.config.table.knobs())
             forecaster.fitted_ = fitted
             forecaster._settle()

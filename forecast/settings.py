@@ -48,8 +48,13 @@ class Knobs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     @classmethod
-    def check(cls, values: dict[str, Any], where: str = "") -> Self:
+    def check(cls, values: dict[str, Any], where: str = "", within: str | None = None) -> Self:
         """Build the group from `values`.
+
+        Parameters
+        ----------
+        where : begins the message of an error
+        within : the setting whose entries these are, `params` for a model's own knobs
 
         Raises
         ------
@@ -65,7 +70,9 @@ class Knobs(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            place = Words(Setting(str(first["loc"][0]), first["input"]), ": ") if first["loc"] else ""
+            name, value = str(first["loc"][0]) if first["loc"] else "", first["input"]
+            setting = Setting(name, value) if within is None else Setting(within, {name: value})
+            place = Words(setting, ": ") if name else ""
             reason = first["msg"].removeprefix("Value error, ").lower()
             raise UsageError(Words(where, place, reason)) from None
 

@@ -44,8 +44,8 @@ def check_config(config: "Config") -> None:
         raise ValueError("categories must be those of covariates")
     if any(season < 2 for season in table.season):
         raise ValueError("a season has 2 steps at least")
-    if len(table.holidays or "") > LONGEST_TEXT or len(table.time_format.pattern or "") > LONGEST_TEXT:
-        raise ValueError("the holidays are those of no country, or times are written in no pattern")
+    if max(map(len, (table.holidays or "", table.time_format.pattern or "", table.freq or ""))) > LONGEST_TEXT:
+        raise ValueError("the holidays are those of no country, or the frequency or pattern of times is none")
     if config.scores and CHOSEN not in config.scores:
         raise ValueError(f"the scores lack '{CHOSEN}'")
     _check_components(config)

@@ -1,7 +1,7 @@
 """A fitted forecaster as the contents of a version, and back; what comes back is checked before it is used."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +29,9 @@ from forecast.training.plan import Member, Plan
 
 RUN_ONLY = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device", "warm_start"}
 """Settings that say how the plan came about or where it ran; the plan holds what became of them."""
+
+RESTORED = RUN_ONLY - {"plan", "device"}
+"""Those that a loaded forecaster has again: a new fit takes as long. A file may be gone, a device too."""
 
 Steps = Annotated[int, Field(ge=1, le=100_000)]
 
@@ -92,6 +95,7 @@ class Fitted:
     history : the tail of each series, enough for a forecast
     weights : one dictionary per member of the networks that have a share, group by group
     base : None in an artifact that was written without
+    run : those of the settings RESTORED that are not the defaults
     """
 
     config: Config
@@ -102,6 +106,7 @@ class Fitted:
     history: Panel
     weights: list[dict[str, NDArray[np.float32]]]
     base: Base | None = None
+    run: dict[str, Any] = field(default_factory=dict)
 
     def settings(self) -> TrainSettings:
         """The settings of training, with the defaults in place of those that were left out."""
@@ -141,6 +146,7 @@ def to_contents(fitted: Fitted) -> Contents:
             "windows": np.array([mixture.calibration.windows], np.int64),
         },
         base=None if base is None else {"until": base.until, **_joined(base.weights)},
+        run=fitted.run,
     )
 
 
@@ -182,6 +188,7 @@ def _read(contents: Contents) -> Fitted:
         history=history,
         weights=_parted(contents.weights, config),
         base=None if contents.base is None else _read_base(contents.base, contents.weights, config, len(history)),
+        run=TrainSettings.check(contents.run).model_dump(include=RESTORED, exclude_defaults=True),
     )
 
 

@@ -7,7 +7,7 @@ import math
 import pickle
 import pickletools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 import joblib
@@ -62,6 +62,7 @@ class Contents:
     history : arrays of bool, uint8, int32, int64, float32 or float64 by name
     calibration : arrays as in `history`, None where there is no calibration
     base : arrays as in `history`: what a later fit can go on from, None where there is nothing
+    run : settings of training that the manifest holds, since the same plan gives the same artifact without them
     """
 
     config: dict[str, Any]
@@ -70,6 +71,7 @@ class Contents:
     history: Arrays
     calibration: Arrays | None = None
     base: Arrays | None = None
+    run: dict[str, Any] = field(default_factory=dict)
 
 
 def encode(contents: Contents) -> dict[str, bytes]:

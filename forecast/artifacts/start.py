@@ -20,7 +20,14 @@ from forecast.training.plan import Candidate, Member
 Ids = tuple[tuple[str, ...], ...]
 
 KEPT = ("model", "params", "scaling", "transform", "loss")  # settings without which networks are other ones
-FREE = {"series", "ignored", "max_missing", "on_duplicate"}  # of a schema: they change nothing of what a network sees
+FREE = {
+    "series",
+    "ignored",
+    "max_missing",
+    "on_duplicate",
+    "freq",
+    "strict",
+}  # of a schema: they change nothing of what a network sees
 
 
 def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> Start | str:

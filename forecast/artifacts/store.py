@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -155,7 +155,8 @@ class Store:
                     if hashlib.sha256(data).hexdigest() != entry.sha256:
                         raise refused(shown, f"differs from its checksum in {MANIFEST}")
                     files[name] = data
-        return decode(files, where=f"{self.path / version}{os.sep}"), _info(manifest), digest
+        contents = replace(decode(files, where=f"{self.path / version}{os.sep}"), run=manifest.run)
+        return contents, _info(manifest), digest
 
     def _manifest(self, store: int, version: str) -> tuple[Manifest, str]:
         """The manifest of a version and the sha256 of its bytes."""
@@ -269,7 +270,7 @@ class Writer:
         if newest is not None and created <= newest:
             created = newest + timedelta(microseconds=1)
         version = version_id(created, digest[:8])
-        manifest = dump_manifest(files, version, created.isoformat())
+        manifest = dump_manifest(files, version, created.isoformat(), contents.run)
         self._write(version, files | {MANIFEST: manifest})
         if promote:
             self._point(version, hashlib.sha256(manifest).hexdigest())

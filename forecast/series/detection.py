@@ -173,6 +173,8 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
         time_format=TimeFormat(kind="integer"),
         on_duplicate=settings.on_duplicate,
         max_missing=settings.max_missing,
+        freq=settings.freq,
+        strict=settings.strict,
     )
 
 
@@ -259,6 +261,8 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         dst=settings.dst,
         on_duplicate=settings.on_duplicate,
         max_missing=settings.max_missing,
+        freq=settings.freq,
+        strict=settings.strict,
     )
 
 

@@ -4,6 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from forecast.settings import TableSettings
+
 Names = tuple[str, ...]
 
 
@@ -72,24 +74,18 @@ class Schema(BaseModel):
     dst: Literal["earlier", "later", "error"] = "error"
     on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error"
     max_missing: float = 0.5
+    freq: str | None = Field(None, description="as it was given; None where the times alone say it")
+    strict: bool = False
 
     def knobs(self) -> dict[str, Any]:
         """Table settings that read a table as this schema says."""
-        same = (
-            "layout",
-            "time",
-            "season",
-            "known",
-            "past",
-            "static",
-            "holidays",
-            "aggregate",
-            "date_format",
-            "timezone",
-        )
+        same = sorted({*TableSettings.model_fields} - {"freq", "time", "id", "target"})
+        freq = self.freq or (self.calendar.name if self.aggregate is not None else None)  # an older artifact has none
         target = (self.target,) if self.target is not None else () if self.all_columns else self.series
         return {
-            **{name: getattr(self, name) for name in (*same, "timezone", "dst", "on_duplicate", "max_missing")},
+            **{name: getattr(self, name) for name in same},
+            "freq": freq,
+            "time": None if self.layout == "rows" else self.time,
             "id": self.ids if self.layout == "long" else (),
             "target": target,
         }

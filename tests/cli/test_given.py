@@ -69,9 +69,7 @@ def test_a_job_reads_as_its_version_does_unless_its_file_says_otherwise(
     words = ("--horizon", 7, "--model", "last", "--on-duplicate", "last")
     assert forecast("fit", job.folder / "sales.csv", "--artifact", job.store, *words).code == 0
     job.write(top='refit = "never"')
-    future = pd.Timestamp.now(tz="UTC").strftime(
-        "%Y-%m-%dT%H:%M:%S+00:00"
-    )  # a version is older than the runs it serves
+    future = pd.Timestamp.now(tz="UTC").strftime("%Y-%m-%dT%H:%M:%S+00:00")
     ran = forecast("run", job.file, "--as-of", future)
     assert ran.code == 0, ran.err
     job.write(top='refit = "never"', table='on_duplicate = "error"')
