@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from forecast.artifacts.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted, read_plan
 from forecast.artifacts.resume import Checkpoints, data_key, plan_key
 from forecast.artifacts.start import start_of
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.evaluation.calibration import say_few_scores
 from forecast.evaluation.metrics import seasonal_errors
 from forecast.evaluation.quantiles import LEVELS
@@ -98,8 +98,9 @@ def fit_panel(
     started_from = None if start is None else start.hash
     if plan is not None and plan.started_from != started_from:
         raise UsageError(
-            f"--plan {settings.plan}: it goes on from the artifact {plan.started_from}; "
-            "pass --warm-start, and make that version the live one"
+            f"it goes on from the artifact {plan.started_from}",
+            setting=Setting("plan", settings.plan),
+            cure=Words("pass ", Setting("warm_start", True), ", and make that version the live one"),
         )
     # before training, so that the deadline holds for it too
     rivals = Rivals.of(
@@ -112,7 +113,9 @@ def fit_panel(
     plan, trained = train_networks(ready.fitter, ready.judge, ready.lookback, plan, deadline, on_step, keep, start)
     if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
         fewest = min(one.steps for one in trained)
-        log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", fewest)
+        log.warning(
+            "the budget ended training after %d steps; that is hardly any, pass a larger %s", fewest, Setting("budget")
+        )
     return _put_together(panel, schema, settings, ready, rivals, plan, trained)
 
 
@@ -124,13 +127,19 @@ def _make_ready(panel: Panel, schema: Schema, settings: TrainSettings, name: str
     if earlier is not None:
         lookback = earlier.config.lookback
     if lookback > most_lookback(longest):
-        raise UsageError(f"--lookback {lookback}: the longest series of {name} has only {longest} steps; pass fewer")
+        raise UsageError(
+            f"the longest series of {name} has only {longest} steps",
+            setting=Setting("lookback", lookback),
+            cure=Words("pass ", Setting("lookback", most_lookback(longest)), " or less"),
+        )
     kept = np.flatnonzero(~np.isin(panel.status, SKIPPED))
     used = panel.select(kept)
     if int(used.lengths.max()) < horizon + 2:
+        most = int(used.lengths.max()) - 2
         raise BadData(
-            f"{name}: the longest series has {int(used.lengths.max())} values, too few to learn a horizon of "
-            f"{horizon} from; pass a smaller --horizon"
+            f"the longest series has {most + 2} values, too few to learn a horizon of {horizon} from",
+            place=name,
+            cure=Words("pass ", Setting("horizon", most), " or less" if most > 1 else "") if most > 0 else "add rows",
         )
     season = schema.season[0] if schema.season else 1
     spans = choose_spans(used.lengths, lookback, horizon, lags[0] if lags else 1)
@@ -303,7 +312,10 @@ class Engine:
                 with torch.no_grad():
                     weights = weigh(windows.batch(index, windows.lengths[index]))
                 return np.asarray(weights.cpu().double().numpy())
-        raise UsageError("no network with attention forecasts here; fit --model attention-lstm --no-guard")
+        raise UsageError(
+            "no network with attention forecasts here",
+            cure=Words("fit with ", Setting("model", "attention-lstm"), " and ", Setting("guard", False)),
+        )
 
     def _inputs(self, panel: Panel) -> Inputs:
         config = self.fitted.config

@@ -29,6 +29,7 @@ from forecast.evaluation.references import Fit, Predict
 from forecast.evaluation.tables import REFERENCE
 from forecast.parameters import NestedParams
 from forecast.selection.mixture import CHOSEN
+from forecast.selection.names import check_names
 from forecast.series.building import (
     add_future,
     build_panel,
@@ -251,6 +252,7 @@ class Forecaster(NestedParams, BaseEstimator):
     def _read(self, table: Table, on_read: Callable[[list[str]], None] | None) -> tuple[Panel, Schema]:
         """The panel of a table, with a horizon of future slots, and how it was read."""
         settings, table_settings = self._settings()
+        check_names(settings)
         schema = infer_schema(table, table_settings)
         horizon = settings.horizon or default_horizon(schema.calendar, schema.season)
         panel = build_panel(table, schema, ahead=horizon)
@@ -418,6 +420,8 @@ class Forecaster(NestedParams, BaseEstimator):
             As `fit` does; and if the series are too short for a single origin.
         """
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
+        models = (models,) if isinstance(models, str) else models
+        check_names(self._settings()[0], models or (self.model,))
         table, jobs = _table(X), jobs or self.jobs or 1
         if rolling.refit and self.warm_start:
             jobs = 1  # each fit goes on from the one before it
@@ -435,14 +439,14 @@ class Forecaster(NestedParams, BaseEstimator):
         gone = np.array(panel.status) == "missing"
         missing = tuple(panel.ids[i] for i in np.flatnonzero(gone))
         panel = panel.select(np.flatnonzero(~gone))
-        origins = choose_origins(panel, rolling.windows, rolling.step, table.name)
+        origins = choose_origins(panel, rolling.windows, rolling.step, table.name, frozen)
         if frozen:
             self._say_seen(panel, origins)
         elif not self.season:
             schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
         fits: dict[str, Fit] = {own: lambda past: self._after} if frozen else {}
         report = on_step if jobs == 1 else None  # what shows it cannot follow into other processes
-        for name in ((models,) if isinstance(models, str) else models) or (own,):
+        for name in models or (own,):
             if name not in fits and name != REFERENCE:
                 fold = clone(self).set_params(model=name, jobs=self.jobs if jobs == 1 else 1)
                 fits[name] = partial(fold._fit_fold, schema, table.name, report)

@@ -35,7 +35,7 @@ def test_unknown_knobs_are_answered_with_the_nearest() -> None:
         Forecaster(horizon=0).fit(frame)
     with pytest.raises(UsageError, match="season"):
         Forecaster(season=(10**9,)).fit(frame)
-    with pytest.raises(UsageError, match="--lookback 9999: the longest series of DataFrame has only 40 steps"):
+    with pytest.raises(UsageError, match="lookback=9999: the longest series of DataFrame has only 40 steps"):
         Forecaster(lookback=9999).fit(frame)
     with pytest.raises(ValueError, match="horizont"):
         Forecaster().set_params(horizont=3)

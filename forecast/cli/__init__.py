@@ -51,9 +51,14 @@ class Commands(click.Group):
             formatter.write_dl(rows)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(package_name="forecast")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """A CSV in, trustworthy forecasts out.
 
     \b
@@ -62,6 +67,8 @@ def cli() -> None:
 
     `forecast COMMAND --help` lists the flags of a command.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def main() -> None:

@@ -44,7 +44,10 @@ def command(
     if models:
         given.values["model"] = models[0]
     text, rolling = given.of(TextSettings), given.of(BacktestSettings)
-    given.of(TrainSettings), given.of(TableSettings)  # refused before any work
+    from forecast.selection.names import check_names
+
+    check_names(given.of(TrainSettings), models)  # refused before any work
+    given.of(TableSettings)
     table, defaults = load(data, text)
     forecaster = _forecaster(artifact, version, models, given, defaults)
     found = _run(forecaster, table, rolling, models, given.of(TrainSettings).jobs, artifact is not None)

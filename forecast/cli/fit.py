@@ -32,8 +32,10 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
     """
     from forecast.artifacts.store import Store
     from forecast.forecaster import Forecaster
+    from forecast.selection.names import check_names
 
     train, _, text = given.of(TrainSettings), given.of(TableSettings), given.of(TextSettings)  # refused before any work
+    check_names(train)
     with Store(artifact).lock(wait) as writer:
         started = min(time.monotonic(), begun + STARTUP)  # a budget counts from the reading of the table
         table, table_defaults = load(data, text)

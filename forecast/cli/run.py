@@ -14,7 +14,7 @@ from forecast.errors import UsageError
 @click.option("--output", metavar="FILE", help="write here instead, and leave the job's own file and table alone")
 @click.option("--resume", is_flag=True, help="go on with a fit that was stopped")
 @click.option("--wait", type=click.FloatRange(0), help="seconds to wait for another run that holds the store")
-@click.option("--check", is_flag=True, help="check the file, and do nothing")
+@click.option("--check", is_flag=True, help="check the file, the source, its columns and the sink; write nothing")
 @click.option("--schema", is_flag=True, help="print the JSON schema of pipeline files, for editors")
 @click.option("--json", "as_json", is_flag=True, help="print the record of the run to stdout")
 @style_options
@@ -41,7 +41,11 @@ def command(
         raise UsageError("name a pipeline file: forecast run JOB.toml")
     pipeline = read_pipeline(job)
     if check:
+        from forecast.jobs.preflight import check_job
+
         say(f"{job}: the file is valid; {_summary(pipeline)}")
+        for line in check_job(pipeline):
+            say(line)
         return 0
     from forecast.jobs.run import run_job
 

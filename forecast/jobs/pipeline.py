@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from forecast.errors import NoInput, UsageError, did_you_mean
-from forecast.selection.names import check_model
+from forecast.selection.names import check_names
 from forecast.series.files import SYNTHETIC, check_output
 from forecast.settings import (
     CheckSettings,
@@ -208,7 +208,10 @@ def _refuse_half(found: Pipeline, where: str) -> None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
     if sink.path is not None:
         check_output(sink.path)
-    check_model(found.train.model)
+    try:
+        check_names(found.train)
+    except UsageError as error:
+        raise UsageError(f"{where}[train] {error}") from None
     limits = found.checks
     if limits.warn_after and limits.error_after and seconds_of(limits.warn_after) > seconds_of(limits.error_after):
         raise UsageError(f"{where}[checks] warn_after {limits.warn_after} lies beyond error_after {limits.error_after}")

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from forecast.artifacts.manifest import installed
 from forecast.errors import as_flag, message_of
+from forecast.jobs.pipeline import SinkSettings
 
 FILE = "run.json"
 
@@ -85,6 +86,23 @@ def sha256_of_frame(frame: pd.DataFrame) -> str:
     digest = hashlib.sha256("\n".join(map(str, frame.columns)).encode())
     digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return digest.hexdigest()
+
+
+def written_later(runs: Iterable[tuple[str, int, dict[str, Any]]], as_of: str, sink: SinkSettings) -> str | None:
+    """The instant of the newest run that is later than another and has written the same file or table.
+
+    Parameters
+    ----------
+    runs : of the ledger, newest first
+    as_of : the instant of the other run
+    sink : where that one writes
+    """
+    for at, _, record in runs:
+        output = record.get("output") or {}
+        same = any(output.get(name) == place for name, place in (("path", sink.path), ("table", sink.table)) if place)
+        if at > as_of and same:
+            return at
+    return None
 
 
 @contextmanager

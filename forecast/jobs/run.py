@@ -26,7 +26,7 @@ from forecast.jobs.ledger import FILE, KILLED, Ledger, open_file, runs_folder
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, SinkSettings, in_keys
 from forecast.jobs.record import FILE as RECORD
-from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into
+from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import Live, entry, judge, reason_to_fit, serving, table_settings
 from forecast.series.building import build_panel, calendar_of, format_positions
 from forecast.series.detection import infer_schema
@@ -167,13 +167,13 @@ class _Run:
             record.settled, record.version = True, before[0]["version"]
             record.intervals = tuple(before[0]["intervals"])
         begun = record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"})
-        newest = self.ledger.runs(1)
+        later = written_later(self.ledger.runs(NEWEST), record.as_of, sink) if later_matters else None
         self.ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
-        if later_matters and newest and newest[0][0] > record.as_of:
+        if later is not None:
             log.warning(
                 "the run as of %s has written the output before, and this one, as of %s, replaces it by an older "
                 "forecast; --output FILE writes elsewhere",
-                newest[0][0],
+                later,
                 record.as_of,
             )
         if sink.path is not None:

@@ -82,6 +82,24 @@ def upsert(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -> 
     return write(url, table, frame, keys)
 
 
+def check_target(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -> bool:
+    """Look whether `upsert` could write such rows; nothing is created or changed.
+
+    Returns
+    -------
+    Whether the table is there already.
+
+    Raises
+    ------
+    ForecastError
+        As `upsert`.
+    """
+    _require_extra("sink")
+    from forecast.jobs.databases.upserts import look
+
+    return look(url, table, frame, keys)
+
+
 @contextmanager
 def connect(url: str) -> "Iterator[Transaction]":
     """Open a transaction in the database of a job's sink, which no other of its kind can enter meanwhile.

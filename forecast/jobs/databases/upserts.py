@@ -1,6 +1,7 @@
 """Insert or update the rows of a frame in one transaction."""
 
 import io
+import os
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -12,8 +13,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import sqlalchemy as sa
 
-from forecast.errors import BadData, UsageError
-from forecast.jobs.databases.opening import dialect_of, run, transaction
+from forecast.errors import BadData, CannotCreate, UsageError
+from forecast.jobs.databases.opening import dialect_of, missing_file, run, transaction
 from forecast.jobs.databases.targets import Target, check_name, prepare, quoted, target_of
 from forecast.series.headers import duplicates, listed
 
@@ -22,17 +23,38 @@ CHUNK = 50_000  # rows sent at once
 
 def write(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> int:
     """Upsert the rows of a frame; see `forecast.jobs.databases.upsert`."""
-    dialect = dialect_of(url, "sink")
-    senders = {"sqlite": _send_to_sqlite, "postgresql": _send_to_postgresql}
-    if dialect not in senders:
-        raise UsageError(f"sink.url: forecasts are written to SQLite and PostgreSQL, not to {dialect}")
-    target = target_of(table, dialect)
-    columns = _checked(frame, keys, target, dialect)
+    dialect, target, columns = _ready(url, table, frame, keys)
     with transaction(url, "sink") as connection:
         fitted = prepare(connection, target, columns, keys)
         if len(fitted):
+            senders = {"sqlite": _send_to_sqlite, "postgresql": _send_to_postgresql}
             senders[dialect](connection, target, fitted, keys)
     return len(frame)
+
+
+def look(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> bool:
+    """Whether the table is there and takes the rows; see `forecast.jobs.databases.check_target`."""
+    _, target, columns = _ready(url, table, frame, keys)
+    missing = missing_file(url)
+    if missing is not None:
+        folder = next(one for one in missing.absolute().parents if one.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            raise CannotCreate(f"sink.url: {missing} cannot be created: {folder} is no folder that may be written")
+        return False
+    with transaction(url, "sink") as connection:
+        there = sa.inspect(connection).has_table(target.name, schema=target.schema)
+        if there:
+            prepare(connection, target, columns, keys)
+    return there
+
+
+def _ready(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> tuple[str, Target, pa.Table]:
+    """The dialect, the table by name and the columns of Arrow, once all names are known to be usable."""
+    dialect = dialect_of(url, "sink")
+    if dialect not in ("sqlite", "postgresql"):
+        raise UsageError(f"sink.url: forecasts are written to SQLite and PostgreSQL, not to {dialect}")
+    target = target_of(table, dialect)
+    return dialect, target, _checked(frame, keys, target, dialect)
 
 
 def _checked(frame: pd.DataFrame, keys: Sequence[str], target: Target, dialect: str) -> pa.Table:
