@@ -37,11 +37,11 @@ from forecast.series.building import (
     format_positions,
     judge,
     judge_again,
-    require_known,
 )
 from forecast.series.calendar import default_horizon
-from forecast.series.comparing import compare
+from forecast.series.comparing import compare, say_seen, say_seen_origins, say_short
 from forecast.series.detection import check_schema, describe, infer_schema
+from forecast.series.known import require_known, say_blank, say_blank_ahead
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.reading import table_from_frame
 from forecast.series.schema import Schema
@@ -259,6 +259,7 @@ class Forecaster(NestedParams, BaseEstimator):
         lags = choose_lags(panel, schema.season)
         lookback = settings.lookback or choose_lookback(horizon, lags, int(panel.lengths.max()))
         panel = judge(panel, schema, lookback, table.name)
+        say_blank(panel, schema, table.name)
         if on_read is not None:
             on_read([*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"])
         return panel, schema
@@ -320,7 +321,11 @@ class Forecaster(NestedParams, BaseEstimator):
         horizon = self._horizon(horizon)
         panel = self._panel(X, future, origin)
         given = X if future is None else future
-        require_known(panel, config.table, horizon, "the saved table" if given is None else _table(given).name)
+        name = "the saved table" if given is None else _table(given).name
+        require_known(panel, config.table, horizon, name, with_future=future is not None)
+        if X is not None:
+            say_seen(panel, fitted.history, config.table, horizon, _table(X).name)
+            say_short(panel, fitted.history, config.lookback, _table(X).name)
         factors = None if on_panel is None else on_panel(panel)
         words = np.array(panel.status)
         series = panel.order[~np.isin(words[panel.order], SKIPPED)]
@@ -373,6 +378,7 @@ class Forecaster(NestedParams, BaseEstimator):
             raise BadData(f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}")
         series = np.flatnonzero(~np.isin(history.status, SKIPPED))
         with_known = add_future(history, _table(X), config.table) if config.table.known else history
+        say_blank_ahead(with_known, config.table, config.horizon, _table(X).name)
         quantiles = self.engine_.quantiles(with_known, series)
         point = quantiles[..., config.levels.index(0.5)]
         return -float(mase(actual[series], point, fitted.seasonal_error[series]))
@@ -441,7 +447,7 @@ class Forecaster(NestedParams, BaseEstimator):
         panel = panel.select(np.flatnonzero(~gone))
         origins = choose_origins(panel, rolling.windows, rolling.step, table.name, frozen)
         if frozen:
-            self._say_seen(panel, origins)
+            say_seen_origins(panel, self.fitted_.history, origins, self.fitted_.config.train_end)
         elif not self.season:
             schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
         fits: dict[str, Fit] = {own: lambda past: self._after} if frozen else {}
@@ -624,19 +630,6 @@ class Forecaster(NestedParams, BaseEstimator):
             )
         self._settle()
         return self._after
-
-    def _say_seen(self, panel: Panel, origins: NDArray[np.int64]) -> None:
-        """Warn of origins that lie before the end of the fit."""
-        ends = dict(zip(self.fitted_.history.ids, self.fitted_.history.origins.tolist(), strict=True))
-        end = np.array([ends.get(one, -np.inf) for one in panel.ids])
-        seen = int((origins < end).any(1).sum())
-        if seen:
-            log.warning(
-                "%d of %d origins lie before %s, the end of the fit: this forecaster has seen what it is judged by",
-                seen,
-                len(origins),
-                self.fitted_.config.train_end,
-            )
 
 
 def _places_of(ids: tuple[Names, ...]) -> dict[Names, int]:

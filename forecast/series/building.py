@@ -155,33 +155,6 @@ def format_positions(schema: Schema, calendar: Calendar, positions: Integers) ->
     return format_times(calendar.times(positions), schema.time_format)
 
 
-def require_known(panel: Panel, schema: Schema, horizon: int, name: str = "the table") -> None:
-    """Refuse a panel that lacks values known in advance for the horizon of a series that gets a forecast.
-
-    Raises
-    ------
-    BadData
-        With the column, the first series and the first times at which values are missing.
-    """
-    if not schema.known or not len(panel):
-        return
-    last = panel.offsets[1:] - panel.ahead
-    blank = np.isnan(panel.known[last[:, None] + np.arange(horizon)])  # [series, horizon, known]
-    if panel.status:
-        blank[np.isin(panel.status, SKIPPED)] = False
-    if not blank.any():
-        return
-    series, _, column = (int(place[0]) for place in np.nonzero(blank))
-    steps = np.flatnonzero(blank[series, :, column])
-    times = format_positions(schema, calendar_of(schema), panel.origins[series] + 1 + steps[:NAMED])
-    of_series = f" of series '{', '.join(panel.ids[series])}'" if any(panel.ids[series]) else ""
-    raise BadData(
-        f"{name}: column '{schema.known[column]}' is known in advance, but has no value for {len(steps)} of the "
-        f"{horizon} steps{of_series}: {', '.join(str(time) for time in times)}{', ...' if len(steps) > NAMED else ''}; "
-        "add rows with blank targets, or pass --future"
-    )
-
-
 def _settle_rows(table: Table, cells: Observations, schema: Schema) -> None:
     """Refuse rows that come twice, and say if rows are not in the order of time."""
     if schema.layout == "rows":

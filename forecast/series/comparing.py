@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData
+from forecast.series.building import calendar_of, format_positions
 from forecast.series.panel import Panel
+from forecast.series.schema import Schema
 
 log = logging.getLogger("forecast")
 
@@ -67,6 +69,58 @@ def compare(panel: Panel, ids: Ids, level: NDArray[np.float64], name: str, lookb
         log.warning("%s; was the unit changed?", text)
     words = zip(panel.ids, panel.status, strict=True)
     return replace(panel, status=tuple("new" if one not in seen and word == "ok" else word for one, word in words))
+
+
+def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: str) -> None:
+    """Warn where the forecasts begin before the end of the fit: the model has seen what it forecasts."""
+    ahead = _ends(panel, fitted) - panel.origins
+    if (ahead > 0).any():
+        ends = np.array([panel.origins[np.argmax(ahead)], fitted.origins.max()])
+        after, end = format_positions(schema, calendar_of(schema), ends)
+        log.warning(
+            "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps that it forecasts "
+            "after %s; a backtest measures on values that the fit has not seen",
+            name,
+            end,
+            min(int(ahead.max()), horizon),
+            horizon,
+            after,
+        )
+
+
+def say_seen_origins(panel: Panel, fitted: Panel, origins: NDArray[np.int64], end: str) -> None:
+    """Warn of origins of a backtest, [origins, series], that lie before the end of the fit."""
+    seen = int((origins < _ends(panel, fitted)).any(1).sum())
+    if seen:
+        log.warning(
+            "%d of %d origins lie before %s, the end of the fit: this forecaster has seen what it is judged by",
+            seen,
+            len(origins),
+            end,
+        )
+
+
+def say_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
+    """Warn of series whose past is shorter than a forecast looks back, unless the fit saw no more of them."""
+    seen = dict(zip(fitted.ids, fitted.lengths.tolist(), strict=True))
+    before = np.array([seen.get(one, lookback) for one in panel.ids], np.int64)
+    short = np.flatnonzero(panel.lengths < np.minimum(before, lookback))
+    if len(short):
+        named = [f"{'/'.join(panel.ids[i])} {panel.lengths[i]:,}".strip() for i in short[:NAMED]]
+        log.warning(
+            "%s: %d series have a shorter past than the %d steps that a forecast looks back (%s); what is missing "
+            "counts as unknown, and their forecasts are less certain",
+            name,
+            len(short),
+            lookback,
+            ", ".join(named) + (", ..." if len(short) > NAMED else ""),
+        )
+
+
+def _ends(panel: Panel, fitted: Panel) -> NDArray[np.float64]:
+    """[series], grid position at which each series of a panel ended at fit; minus infinity for a new one."""
+    ends = dict(zip(fitted.ids, fitted.origins.tolist(), strict=True))
+    return np.array([ends.get(one, -np.inf) for one in panel.ids])
 
 
 def _say_alike(new: list[tuple[str, ...]], gone: list[tuple[str, ...]], name: str) -> None:
