@@ -76,6 +76,14 @@ class ForecastError(Exception):
         return self.told(as_argument)
 
 
+class WrongSplit(BaseException):
+    """scikit-learn cross-validates on rows that do not come after those of the fit.
+
+    Like KeyboardInterrupt it passes by those who catch any Exception: scikit-learn would print a traceback for each
+    fold, and choose among numbers that mean nothing.
+    """
+
+
 def told(part: object, write: Write) -> str:
     """A part of a message as a face writes it."""
     return part.told(write) if isinstance(part, Setting | Words | ForecastError) else str(part)

@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
-from sklearn.exceptions import NotFittedError
 
 from forecast.artifacts.fitted import Fitted, from_contents, to_contents
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.engine import Engine, fit_panel
-from forecast.errors import ArtifactRefused, BadData, ForecastError, UsageError
+from forecast.errors import ArtifactRefused, BadData, UsageError
 from forecast.evaluation.backtest import Backtest, Fold, backtest
 from forecast.evaluation.baselines import BASELINES
 from forecast.evaluation.calibration import widened
@@ -27,7 +26,7 @@ from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS, output_numbers
 from forecast.evaluation.references import Fit, Predict
 from forecast.evaluation.tables import REFERENCE
-from forecast.parameters import NestedParams
+from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
 from forecast.selection.mixture import CHOSEN
 from forecast.selection.names import check_names
 from forecast.series.building import (
@@ -39,7 +38,7 @@ from forecast.series.building import (
     judge_again,
 )
 from forecast.series.calendar import default_horizon
-from forecast.series.comparing import compare, say_seen, say_seen_origins, say_short
+from forecast.series.comparing import compare, say_seen, say_seen_origins, say_short, values_after
 from forecast.series.detection import check_schema, describe, infer_schema
 from forecast.series.known import require_known, say_blank, say_blank_ahead
 from forecast.series.panel import SKIPPED, Panel
@@ -60,12 +59,6 @@ Data = Any  # a pandas DataFrame or Series, or a Table
 Names = str | tuple[str, ...]
 
 RESERVE = 1.0  # seconds of a budget that are kept for the comparison with baselines and for saving
-
-
-class NotFitted(ForecastError, NotFittedError):
-    """A method that needs a fitted forecaster was called before fit."""
-
-    exit_code = 66
 
 
 @dataclass(frozen=True)
@@ -362,20 +355,23 @@ class Forecaster(NestedParams, BaseEstimator):
         Parameters
         ----------
         X : a table that holds rows after the fitted end, at most a horizon of them count
+
+        Raises
+        ------
+        BadData
+            If there are none, or the table cannot be used.
+        WrongSplit
+            If scikit-learn cross-validates with rows that do not come after those of the fit.
         """
         fitted = self._check_fitted()
         config, history = fitted.config, fitted.history
-        later = build_panel(_table(X), config.table, ahead=0)
-        actual = np.full((len(history), config.horizon), np.nan)
-        rank = {one: i for i, one in enumerate(history.ids)}
-        for i, one in enumerate(later.ids):
-            if one in rank:
-                own = later.slots(i)
-                step = later.starts[i] + np.arange(own.stop - own.start) - history.origins[rank[one]] - 1
-                used = later.observed[own] & (step >= 0) & (step < config.horizon)
-                actual[rank[one], step[used]] = later.values[own][used]
+        actual, others = values_after(history, build_panel(_table(X), config.table, ahead=0), config.horizon)
+        refuse_other_rows(others, config.horizon)
         if not np.isfinite(actual).any():
-            raise BadData(f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}")
+            raise BadData(
+                f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}",
+                cure="score rows that come later than those of the fit",
+            )
         series = np.flatnonzero(~np.isin(history.status, SKIPPED))
         with_known = add_future(history, _table(X), config.table) if config.table.known else history
         say_blank_ahead(with_known, config.table, config.horizon, _table(X).name)

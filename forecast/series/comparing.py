@@ -117,6 +117,32 @@ def say_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
         )
 
 
+def values_after(fitted: Panel, later: Panel, horizon: int) -> tuple[NDArray[np.float64], int]:
+    """What came after the series of a fit.
+
+    Parameters
+    ----------
+    later : of a table with later rows
+
+    Returns
+    -------
+    The values after the end of each series of the fit, [series, horizon], NaN where there is none; and the number of
+    observed values that are of other series, or not after the end.
+    """
+    actual, others = np.full((len(fitted), horizon), np.nan), 0
+    rank = {one: i for i, one in enumerate(fitted.ids)}
+    for i, one in enumerate(later.ids):
+        own = later.slots(i)
+        observed = later.observed[own]
+        end = fitted.origins[rank[one]] if one in rank else later.origins[i]
+        step = later.starts[i] + np.arange(own.stop - own.start) - end - 1
+        others += int((observed & (step < 0)).sum())
+        used = observed & (step >= 0) & (step < horizon)
+        if used.any():
+            actual[rank[one], step[used]] = later.values[own][used]
+    return actual, others
+
+
 def _ends(panel: Panel, fitted: Panel) -> NDArray[np.float64]:
     """[series], grid position at which each series of a panel ended at fit; minus infinity for a new one."""
     ends = dict(zip(fitted.ids, fitted.origins.tolist(), strict=True))
