@@ -62,5 +62,5 @@ def test_splits_in_the_order_of_time_give_scores(frame: pd.DataFrame) -> None:
 def test_outside_a_cross_validation_the_past_may_be_in_the_table(frame: pd.DataFrame) -> None:
     fitted = Forecaster(model="last", horizon=5).fit(frame.head(50))
     assert fitted.score(frame) == fitted.score(frame.tail(10)) < 0
-    with pytest.raises(BadData, match="no row lies within 5 steps after the end of the fit, .* that come later"):
+    with pytest.raises(BadData, match=r"no row lies within 5 steps after the end of the fit, .* that come later"):
         fitted.score(frame.head(50))
