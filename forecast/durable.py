@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from forecast.errors import Busy, CannotCreate, ForecastError, StorageFailure
+from forecast.errors import Busy, CannotCreate, ForecastError, Setting, StorageFailure, Words
 
 TEMPORARY = ".forecast-*.tmp"  # what a killed process may leave behind, as a glob pattern
 STALE = 3600.0  # seconds without a write after which a temporary file beside an output is nobody's
@@ -257,7 +257,8 @@ class Lock:
         pid, _, host = os.pread(descriptor, 300, 0).decode(errors="replace").strip().partition(" ")
         holder = f"process {pid} on {host}" if pid and host else "another process"
         waited = f" after {self.wait:g} seconds" if self.wait > 0 else ""
-        return Busy(f"{self.path}: still held by {holder}{waited}; try again later, or pass a longer --wait SECONDS")
+        cure = Words("try again later, or pass a longer ", Setting("wait"))
+        return Busy(f"still held by {holder}{waited}", place=self.path, cure=cure)
 
 
 def _sweep(folder: Path) -> None:

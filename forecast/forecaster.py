@@ -17,7 +17,7 @@ from forecast.artifacts.fitted import Fitted, from_contents, to_contents
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.engine import Engine, fit_panel
-from forecast.errors import ArtifactRefused, BadData, UsageError
+from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
 from forecast.evaluation.backtest import Backtest, Fold, backtest
 from forecast.evaluation.baselines import BASELINES
 from forecast.evaluation.calibration import widened
@@ -590,17 +590,20 @@ class Forecaster(NestedParams, BaseEstimator):
         if horizon is None:
             return most
         if horizon < 1:
-            raise UsageError(f"--horizon {horizon}: at least 1 step")
+            raise UsageError("at least 1 step", setting=Setting("horizon", horizon))
         if horizon > most:
-            again = f"`forecast fit DATA --horizon {horizon}`"
-            raise UsageError(f"--horizon {horizon}: this forecaster was fitted for {most}; fit again with {again}")
+            asked = Setting("horizon", horizon)
+            raise UsageError(
+                f"this forecaster was fitted for {most}", setting=asked, cure=Words("fit again with ", asked)
+            )
         return horizon
 
     def _panel(self, X: Data | None, future: Data | None, origin: str | None) -> Panel:
         config = self.fitted_.config
         if X is None:
             if origin is not None:
-                raise UsageError("--origin needs DATA: the artifact keeps only what a forecast from its own end needs")
+                problem = "needs a table: the artifact keeps only what a forecast from its own end needs"
+                raise UsageError(problem, setting=Setting("origin", origin))
             history = self.fitted_.history
             return history if future is None else add_future(history, _table(future), config.table)
         table, schema = _table(X), config.table.model_copy(update={"on_duplicate": self.on_duplicate})

@@ -1,10 +1,16 @@
 """Errors carry what they name as fields, and each face writes them its own way."""
 
+import ast
 import logging
 import pickle
+import re
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
+from forecast import Forecaster
 from forecast.errors import BadData, Setting, UsageError, Words, as_argument, as_flag, message_of
 
 
@@ -51,3 +57,34 @@ def test_a_warning_names_flags_or_arguments() -> None:
     record = logging.LogRecord("forecast", 30, "", 0, "%s: %d gaps; pass %s", ("50 %.csv", 3, Setting("freq")), None)
     assert message_of(record, as_flag) == "50 %.csv: 3 gaps; pass --freq"
     assert record.getMessage() == "50 %.csv: 3 gaps; pass freq="
+
+
+ROOMS = Path(__file__).parents[1] / "forecast"
+FACES = {"cli", "jobs"}  # which name flags and keys themselves
+
+
+def test_no_message_that_python_can_reach_names_a_flag() -> None:
+    """A flag in a text of these rooms is a `Setting` that is missing."""
+    found = []
+    for path in ROOMS.rglob("*.py"):
+        if path.relative_to(ROOMS).parts[0] in FACES or path.name in ("errors.py", "settings.py"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search("--[a-z]", node.value):
+                found.append(f"{path.relative_to(ROOMS)} line {node.lineno}: {node.value[:80]}")
+    assert not found
+
+
+def test_python_is_told_arguments_in_errors_and_warnings(caplog: pytest.LogCaptureFixture) -> None:
+    twice = pd.DataFrame(
+        {"day": ["2024-01-01", "2024-01-01", "2024-01-02", "2024-01-03"] * 9, "units": np.arange(36.0)}
+    )
+    with pytest.raises(BadData, match=r"pass on_duplicate='first' \(or last, mean, sum\)") as raised:
+        Forecaster(model="last").fit(twice)
+    assert "--" not in str(raised.value)
+    assert isinstance(raised.value.cure, Words)
+    assert "column 'day'" in str(raised.value.place)
+    with pytest.raises(UsageError, match=r"^horizon=30: this forecaster was fitted for 2; fit again with horizon=30$"):
+        Forecaster(model="last", horizon=2, on_duplicate="sum", layout="wide").fit(twice).predict(horizon=30)
+    assert "settled by on_duplicate='sum'" in caplog.text
+    assert "--" not in caplog.text

@@ -176,7 +176,7 @@ def test_a_plan_that_went_on_is_repeated_from_the_same_start_only(live: Forecast
     file.write_text(warm.plan_.model_dump_json())
     again = fitted(table(107), live, steps=None, members=None, plan=str(file))
     pd.testing.assert_frame_equal(again.predict(), warm.predict(), check_exact=True)
-    with pytest.raises(UsageError, match="--warm-start"):
+    with pytest.raises(UsageError, match="pass warm_start=True"):
         fitted(table(107), plan=str(file))
     with pytest.raises(UsageError, match="goes on from the artifact"):
         fitted(table(107), warm, plan=str(file))

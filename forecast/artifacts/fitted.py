@@ -19,7 +19,7 @@ from forecast.artifacts.checks import (
 )
 from forecast.artifacts.format import Arrays, Contents, load_json
 from forecast.artifacts.store import Store
-from forecast.errors import ArtifactRefused, ForecastError, NoInput, Unavailable, UsageError
+from forecast.errors import ArtifactRefused, ForecastError, NoInput, Setting, Unavailable, UsageError
 from forecast.selection.mixture import Mixture
 from forecast.series.covariates import Statistics
 from forecast.series.panel import Panel
@@ -231,16 +231,16 @@ def read_plan(path: str) -> Plan:
     UsageError
         If it holds no plan.
     """
-    place = Path(path)
+    place, setting = Path(path), Setting("plan", path)
     try:
         if place.is_dir():
             return from_contents(Store(place).load()[0]).config.plan
         found = load_json(place.read_bytes())
     except OSError as error:
-        raise NoInput(f"--plan {path}: {(error.strerror or 'cannot be read').lower()}") from None
+        raise NoInput((error.strerror or "cannot be read").lower(), setting=setting) from None
     except ValueError as error:
-        raise UsageError(f"--plan {path}: not JSON: {error}") from None
+        raise UsageError(f"not JSON: {error}", setting=setting) from None
     try:
         return Plan.model_validate(found.get("plan", found))
     except ValidationError as error:
-        raise UsageError(f"--plan {path}: holds no plan: {str(error.errors()[0]['msg']).lower()}") from None
+        raise UsageError(f"holds no plan: {str(error.errors()[0]['msg']).lower()}", setting=setting) from None

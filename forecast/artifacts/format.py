@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from forecast.errors import ArtifactRefused, ForecastError, Unavailable
+from forecast.errors import ArtifactRefused, ForecastError, Setting, Unavailable, Words
 
 MANIFEST = "MANIFEST.json"
 
@@ -99,8 +99,10 @@ def encode(contents: Contents) -> dict[str, bytes]:
     for name, data in files.items():
         if len(data) > LIMITS[name]:
             raise Unavailable(
-                f"{name} would have {len(data):,} bytes, more than the {LIMITS[name]:,} that an artifact may hold; "
-                "fit fewer series at once, a shorter --lookback or fewer --members"
+                f"{name} would have {len(data):,} bytes, more than the {LIMITS[name]:,} that an artifact may hold",
+                cure=Words(
+                    "fit fewer series at once, a shorter ", Setting("lookback"), " or fewer ", Setting("members")
+                ),
             )
     return files
 

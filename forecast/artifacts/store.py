@@ -29,7 +29,7 @@ from forecast.durable import (
     temporary_beside,
     write_new,
 )
-from forecast.errors import ArtifactRefused, CannotCreate, NoInput, UsageError
+from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError, Words
 
 if TYPE_CHECKING:
     from forecast.artifacts.resume import Checkpoints
@@ -196,8 +196,9 @@ class Store:
             if error.errno in DISK:
                 raise failure(error, self.path) from error
             raise NoInput(
-                f"{self.path}: no forecaster can be read here: {error.strerror}; run `forecast fit` first, "
-                "or name its folder with --artifact"
+                f"no forecaster can be read here: {error.strerror}",
+                place=self.path,
+                cure=Words("run `forecast fit` first, or name its folder with ", Setting("artifact")),
             ) from error
         try:
             yield descriptor
@@ -221,8 +222,9 @@ class Store:
         foreign = [name for name in names if name not in ours and not fnmatch.fnmatchcase(name, TEMPORARY)]
         if foreign and not any(saved_at(name) for name in names):
             raise CannotCreate(
-                f"{self.path}: holds other files ('{foreign[0]}' is one of {len(foreign)}) and no forecaster; "
-                "name a new or an empty folder with --artifact"
+                f"holds other files ('{foreign[0]}' is one of {len(foreign)}) and no forecaster",
+                place=self.path,
+                cure=Words("name a new or an empty folder with ", Setting("artifact")),
             )
 
 
@@ -259,7 +261,7 @@ class Writer:
             As `encode` does, before anything is written.
         """
         if keep < 1:
-            raise UsageError(f"--keep {keep}: at least 1 version has to stay")
+            raise UsageError("at least 1 version has to stay", setting=Setting("keep", keep))
         files = encode(contents)
         ids, before = self._versions_before()
         digest = combined_hash({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})

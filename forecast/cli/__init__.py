@@ -106,7 +106,7 @@ def _run() -> int:
     except OSError as error:
         code = _say(f"{error.filename or 'input or output'}: {error.strerror}", StorageFailure.exit_code)
     except MemoryError:
-        code = _say("memory ran out; pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate", 69)
+        code = _say("out of memory; pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate", 69)
     except Exception as error:
         if os.environ.get(DEBUG):
             raise

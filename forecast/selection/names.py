@@ -1,4 +1,4 @@
-"""Names that `--model` takes: of networks, of baselines, and auto."""
+"""Names that the setting `model` takes: of networks, of baselines, and auto."""
 
 from forecast.errors import UsageError, did_you_mean
 from forecast.evaluation.baselines import AUTOMATIC, BASELINES, check_baseline

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import BadData, Unavailable
+from forecast.errors import BadData, Setting, Unavailable, Words
 from forecast.series.calendar import Calendar
 from forecast.series.columns import Covariates, covariates, static_values
 from forecast.series.frequency import infer_calendar, show
@@ -68,8 +68,10 @@ def build_panel(
     width = 2 + len(schema.known) + len(schema.past)
     if int(sizes.sum()) * width > LARGEST:
         raise Unavailable(
-            f"{table.name}: {len(cells.ids):,} series on the grid {schema.calendar.name} from first to last time need "
-            f"{int(sizes.sum()):,} steps, more than fit in memory; pass a coarser --freq with --aggregate"
+            f"{len(cells.ids):,} series on the grid {schema.calendar.name} from first to last time need "
+            f"{int(sizes.sum()):,} steps, more than fit in memory",
+            place=table.name,
+            cure=Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate")),
         )
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
@@ -132,7 +134,8 @@ def judge_again(panel: Panel, schema: Schema, lookback: int, name: str) -> Panel
     words[panel.silent() > lookback] = "ended"
     words[(counts == 0) | ((spans - counts) / spans > schema.max_missing)] = "missing"
     if np.isin(words, SKIPPED).all():
-        raise BadData(f"{name}: at the oldest origin no series is left to forecast; pass fewer --windows")
+        problem = "at the oldest origin no series is left to forecast"
+        raise BadData(problem, place=name, cure=Words("pass fewer ", Setting("windows")))
     return replace(panel, status=tuple(words.tolist()))
 
 
@@ -174,7 +177,7 @@ def _settle_rows(table: Table, cells: Observations, schema: Schema) -> None:
             raise duplicate(table, schema.time, cells, int(np.argmax(twice)), schema, int(twice.sum()))
         count = rows_of(int(twice.sum()))
         logger.warning(
-            "%s: times that repeat: %s; settled by --on-duplicate %s.", table.name, count, schema.on_duplicate
+            "%s: times that repeat: %s; settled by %s.", table.name, count, Setting("on_duplicate", schema.on_duplicate)
         )
 
 
@@ -186,9 +189,16 @@ def duplicate(table: Table, time: str, cells: Observations, row: int, schema: Sc
         names = f" for {', '.join(cells.ids[int(cells.series[row])])}"
         same &= cells.series == cells.series[row]
     return BadData(
-        f"{table.place(row, time)}: {show(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first "
-        f"in {table.line(int(np.argmax(same)))} ({rows_of(count)} like that); pass --on-duplicate first (or last, "
-        "mean, sum); at fit, --id names the columns that tell series apart"
+        f"{show(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first in "
+        f"{table.line(int(np.argmax(same)))} ({rows_of(count)} like that)",
+        place=table.place(row, time),
+        cure=Words(
+            "pass ",
+            Setting("on_duplicate", "first"),
+            " (or last, mean, sum); at fit, ",
+            Setting("id"),
+            " names the columns that tell series apart",
+        ),
     )
 
 
@@ -217,8 +227,10 @@ def _refuse_off_grid(table: Table, cells: Observations, schema: Schema, calendar
         if int(np.gcd.reduce(steps)) > 1 or found not in (None, name):
             looks = f" (its frequency looks like {found})" if found else ""
             raise BadData(
-                f"{table.name}: all times lie {steps.min()} steps of the grid {name} or more apart: the table is "
-                f"coarser than that{looks}; bring it to the frequency of the fit, or fit again, with another --freq"
+                f"all times lie {steps.min()} steps of the grid {name} or more apart: the table is coarser than "
+                f"that{looks}",
+                place=table.name,
+                cure=Words("bring it to the frequency of the fit, or fit again, with another ", Setting("freq")),
             )
 
 
@@ -270,10 +282,11 @@ def _say(table: Table, cells: Observations, grid: Grid, schema: Schema) -> None:
 
 def _say_words(ids: tuple[tuple[str, ...], ...], words: NDArray[np.object_], schema: Schema, name: str) -> None:
     """Warn of series that are constant or get no forecast; refuse if none is left."""
+    most = f"{schema.max_missing:.0%}"
     for word, meaning in (
         ("constant", "have only one value"),
         ("ended", "ended more than a lookback before the last time and get no forecast"),
-        ("missing", f"miss more than {schema.max_missing:.0%} of their values (--max-missing) and get no forecast"),
+        ("missing", Words(f"miss more than {most} of their values (", Setting("max_missing"), ") and get no forecast")),
     ):
         found = np.flatnonzero(words == word)
         if len(found):
@@ -281,8 +294,16 @@ def _say_words(ids: tuple[tuple[str, ...], ...], words: NDArray[np.object_], sch
             logger.warning("%s: %d series %s: %s.", name, len(found), meaning, names or "the only one")
     if np.isin(words, SKIPPED).all():
         raise BadData(
-            f"{name}: no series is left to forecast: each misses more than {schema.max_missing:.0%} of its "
-            "values or ended long ago; pass a higher --max-missing, or a coarser --freq with --aggregate"
+            f"no series is left to forecast: each misses more than {most} of its values or ended long ago",
+            place=name,
+            cure=Words(
+                "pass a higher ",
+                Setting("max_missing"),
+                ", or a coarser ",
+                Setting("freq"),
+                " with ",
+                Setting("aggregate"),
+            ),
         )
 
 

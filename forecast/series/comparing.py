@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import BadData
+from forecast.errors import BadData, Setting, Words
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.panel import Panel
 from forecast.series.schema import Schema
@@ -63,10 +63,11 @@ def compare(panel: Panel, ids: Ids, level: NDArray[np.float64], name: str, lookb
     ratio = np.divide(now, then, out=np.ones_like(now), where=both)
     moved = [panel.ids[i] for i in np.flatnonzero((ratio > MOVED) | (ratio < 1 / MOVED))]
     if moved:
-        text = f"{name}: the level of {len(moved)} series moved more than tenfold since the fit ({_some(moved)})"
+        text = f"the level of {len(moved)} series moved more than tenfold since the fit ({_some(moved)})"
         if strict:
-            raise BadData(f"{text}; was the unit changed? Without --strict this is a warning")
-        log.warning("%s; was the unit changed?", text)
+            cure = Words("was the unit changed? Without ", Setting("strict", True), " this is a warning")
+            raise BadData(text, place=name, cure=cure)
+        log.warning("%s: %s; was the unit changed?", name, text)
     words = zip(panel.ids, panel.status, strict=True)
     return replace(panel, status=tuple("new" if one not in seen and word == "ok" else word for one, word in words))
 

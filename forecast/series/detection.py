@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.calendar import season_candidates
 from forecast.series.columns import categories_of, refuse_missing
@@ -117,24 +117,22 @@ def _unsaid() -> Iterator[None]:
 def _refuse_contradictions(table: Table, settings: TableSettings) -> None:
     """Refuse missing columns, columns with two roles, and flags that do not go together."""
     roles = {
-        "--time": (settings.time,) if settings.time else (),
-        "--id": settings.id,
-        "--target": settings.target,
-        "--known": settings.known,
-        "--past": settings.past,
-        "--static": settings.static,
+        "time": (settings.time,) if settings.time else (),
+        **{name: getattr(settings, name) for name in ("id", "target", "known", "past", "static")},
     }
     refuse_missing(table, tuple(column for columns in roles.values() for column in columns))
     seen: dict[str, str] = {}
     for role, columns in roles.items():
         for column in columns:
             if column in seen:
-                raise UsageError(f"column '{column}' is named by {seen[column]} and by {role}; name it once")
+                both = Words(Setting(seen[column]), " and by ", Setting(role))
+                raise UsageError(Words(f"column '{column}' is named by ", both), cure="name it once")
             seen[column] = role
     if settings.freq is not None:
         parse_frequency(settings.freq)
     if settings.aggregate and not settings.freq:
-        raise UsageError(f"--aggregate {settings.aggregate}: pass the --freq to bring the table to")
+        setting = Setting("aggregate", settings.aggregate)
+        raise UsageError(Words("pass the ", Setting("freq"), " to bring the table to"), setting=setting)
 
 
 def _looks_like_rows(table: Table) -> bool:
@@ -149,22 +147,16 @@ def _looks_like_rows(table: Table) -> bool:
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     """The schema of a table with one series a row."""
-    columns_named = {
-        "--time": settings.time,
-        "--id": settings.id,
-        "--target": settings.target,
-        "--known": settings.known,
-        "--past": settings.past,
-        "--static": settings.static,
-    }
-    for flag, value in columns_named.items():
-        if value:
-            raise UsageError(f"{flag}: a table with one series a row (--layout rows) has no such columns")
+    rows = Words("a table with one series a row (", Setting("layout", "rows"), ")")
+    for name in ("time", "id", "target", "known", "past", "static"):
+        if getattr(settings, name):
+            raise UsageError(Words(rows, " has no such columns"), setting=Setting(name))
     if settings.freq not in (None, "1"):
-        raise UsageError(f"--freq {settings.freq}: a table with one series a row (--layout rows) has only steps")
+        raise UsageError(Words(rows, " has only steps"), setting=Setting("freq", settings.freq))
     columns = [str(column) for column in table.frame.columns]
     if len(columns) < 2:
-        raise BadData(f"{table.name}: --layout rows needs an id column and a column for each step")
+        problem = Words(Setting("layout", "rows"), " needs an id column and a column for each step")
+        raise BadData(problem, place=table.name)
     return Schema(
         layout="rows",
         time="step",
@@ -187,17 +179,22 @@ def _time_column(table: Table, settings: TableSettings) -> str:
     if len(found) == 1 or by_name:
         return by_name[0] if by_name else found[0]
     if found:
-        raise UsageError(f"{table.name}: columns {', '.join(found)} all hold times; name the one to use with --time")
+        cure = Words("name the one to use with ", Setting("time"))
+        raise UsageError(f"columns {', '.join(found)} all hold times", place=table.name, cure=cure)
     nearly = [c for c in columns if c != table.numbering and resembles_times(table, c)]
     if nearly or table.numbering in columns:
         return nearly[0] if nearly else str(table.numbering)
     if table.text and len(columns) == 1:
-        raise BadData(f"{table.name}: all lines have one column, '{columns[0]}'; pass --delimiter if there are several")
+        cure = Words("pass ", Setting("delimiter"), " if there are several")
+        raise BadData(f"all lines have one column, '{columns[0]}'", place=table.name, cure=cure)
     numbers = [column for column in columns if looks_like_times(table, column, told=True)]
     hint = f" ({numbers[0]} can hold numbers that are times)" if numbers else ""
     raise BadData(
-        f"{table.name}: no column holds times (columns: {', '.join(columns[:20])}); name it with --time{hint}, "
-        "or pass --layout rows if each row is a series"
+        f"no column holds times (columns: {', '.join(columns[:20])})",
+        place=table.name,
+        cure=Words(
+            "name it with ", Setting("time"), f"{hint}, or pass ", Setting("layout", "rows"), " if each row is a series"
+        ),
     )
 
 
@@ -222,7 +219,8 @@ def _timed_schema(table: Table, settings: TableSettings, time: str, times: Parse
         codes = id_codes(table, ids)[1]
     else:
         if settings.static:
-            raise UsageError("--static: a wide table has no place for values fixed per series; use a long table")
+            problem = "a wide table has no place for values fixed per series"
+            raise UsageError(problem, setting=Setting("static"), cure="use a long table")
         taken = set(numeric)
         taken |= {column for column in others if column not in taken and is_blank(table, column)}
         series = settings.target or tuple(column for column in others if column in taken)

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from forecast.durable import replace_file
-from forecast.errors import CannotCreate
+from forecast.errors import CannotCreate, Setting
 from forecast.series.reading import read_table, table_from_frame
 from forecast.series.synthetic import synthesize, table_settings
 from forecast.series.table import Table
@@ -42,7 +42,8 @@ def check_output(output: str) -> None:
         If its suffix names another format.
     """
     if output.lower().endswith((".gz", ".zip", ".xlsx")):
-        raise CannotCreate(f"--output {output}: forecasts are written as .csv or .parquet; name such a file")
+        problem = "forecasts are written as .csv or .parquet"
+        raise CannotCreate(problem, setting=Setting("output", output), cure="name such a file")
 
 
 def write_frame(frame: pd.DataFrame, output: str) -> None:

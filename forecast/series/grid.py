@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.series.calendar import Calendar
 from forecast.series.cells import LARGEST
 from forecast.series.frequency import infer_calendar, show
@@ -63,10 +63,13 @@ def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, 
         use &= cells.instants <= last
         if not use.any():
             first = show(int(cells.instants.min()), schema.time_format)
-            raise UsageError(f"--origin {origin}: lies before all values of {table.name}, which start at {first}")
+            raise UsageError(
+                f"lies before all values of {table.name}, which start at {first}", setting=Setting("origin", origin)
+            )
         if last > newest:
             end = show(newest, schema.time_format)
-            logger.warning("%s: ends at %s, before --origin %s; forecasts start after its end", table.name, end, origin)
+            setting = Setting("origin", origin)
+            logger.warning("%s: ends at %s, before %s; forecasts start after its end", table.name, end, setting)
     series, instants, values = cells.series[use], cells.instants[use], cells.values[use]
     if schema.on_duplicate != "error":
         keys, times = _keys(series, instants)
@@ -152,7 +155,8 @@ def _whole_periods(
         steps = calendar.positions(fine.times(np.arange(ends[0], ends[1] + 1)))
         _say_partial_sums(table, series[whole], positions[whole], steps, schema.calendar.name)
     if not whole.any():
-        raise BadData(f"{table.name}: no period of --freq {schema.calendar.name} is complete; pass a finer --freq")
+        problem = Words("no period of ", Setting("freq", schema.calendar.name), " is complete")
+        raise BadData(problem, place=table.name, cure=Words("pass a finer ", Setting("freq")))
     return whole
 
 

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.series.building import rows_of
 from forecast.series.frequency import show
 from forecast.series.numbers import has_leading_zeros, is_blank, is_whole, parse_numbers
@@ -70,9 +70,16 @@ def id_columns(
     shown = f" for {', '.join(nearly)} '{', '.join(names[codes[row]])}'" if nearly else ""
     joined = f"join '{time}' and {', '.join(parts)} to one column of times, " if parts else ""
     raise BadData(
-        f"{table.place(row, time)}: {show(int(instants[row]), times.format)} comes twice{shown}, first in "
-        f"{table.line(first)} ({rows_of(int(twice.sum()))} like that); {joined}name the columns that tell series apart "
-        "with --id, or pass --on-duplicate first (or last, mean, sum)"
+        f"{show(int(instants[row]), times.format)} comes twice{shown}, first in {table.line(first)} "
+        f"({rows_of(int(twice.sum()))} like that)",
+        place=table.place(row, time),
+        cure=Words(
+            f"{joined}name the columns that tell series apart with ",
+            Setting("id"),
+            ", or pass ",
+            Setting("on_duplicate", "first"),
+            " (or last, mean, sum)",
+        ),
     )
 
 
@@ -94,14 +101,14 @@ def no_numbers(table: Table, others: list[str]) -> BadData:
         try:
             parse_numbers(table, likely[0])
         except BadData as error:
-            reason = str(error)
-    return BadData(f"{table.name}: no column of numbers to forecast; {reason}")
+            return BadData(Words("no column of numbers to forecast; ", error), place=table.name)
+    return BadData(f"no column of numbers to forecast; {reason}", place=table.name)
 
 
 def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> str:
     """The target of a long table."""
     if len(settings.target) > 1:
-        raise UsageError(f"--target {','.join(settings.target)}: a long table has one target")
+        raise UsageError("a long table has one target", setting=Setting("target", settings.target))
     if settings.target:
         return settings.target[0]
     if len(numeric) == 1:
@@ -111,5 +118,7 @@ def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> 
         if len(found) == 1:
             return found[0]
     if not numeric:
-        raise BadData(f"{table.name}: no column of numbers to forecast besides the ids; name it with --target")
-    raise UsageError(f"{table.name}: several columns can be the target: {', '.join(numeric)}; pass --target")
+        problem = "no column of numbers to forecast besides the ids"
+        raise BadData(problem, place=table.name, cure=Words("name it with ", Setting("target")))
+    problem = f"several columns can be the target: {', '.join(numeric)}"
+    raise UsageError(problem, place=table.name, cure=Words("pass ", Setting("target")))

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.series.cells import cells_of, flags_of
 from forecast.series.encoding import line_at, to_utf8, utf16_guess
 from forecast.series.headers import column_names
@@ -31,16 +31,17 @@ def check_settings(settings: TextSettings) -> None:
     """Refuse a delimiter that is no single character, and one mark for both decimals and thousands."""
     delimiter = _delimiter(settings)
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
-        raise UsageError(f"--delimiter {settings.delimiter!r}: give one character, such as , ; | or tab")
+        raise UsageError("give one character, such as , ; | or tab", setting=Setting("delimiter", settings.delimiter))
     if settings.thousands is not None and settings.thousands == settings.decimal:
-        raise UsageError(f"--decimal and --thousands are both {settings.decimal}; they must differ")
+        both = Words(Setting("decimal"), " and ", Setting("thousands"), f" are both {settings.decimal}")
+        raise UsageError(both, cure="they must differ")
 
 
 def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     """Read the bytes of a text file; messages call it `name`."""
     data = to_utf8(data, name, settings.encoding)
     if (position := data.find(b"\0")) >= 0:
-        raise BadData(f"{name} line {line_at(data, position)} {_nul_trouble(data, position)}")
+        raise BadData(Words(f"{name} line {line_at(data, position)} ", _nul_trouble(data, position)))
     if not data.strip():
         raise BadData(f"{name} is empty; a table needs a header and rows")
     told = TOLD_DELIMITER.match(data)
@@ -67,10 +68,10 @@ def _delimiter(settings: TextSettings) -> str | None:
     return DELIMITER_NAMES.get(settings.delimiter, settings.delimiter) if settings.delimiter is not None else None
 
 
-def _nul_trouble(data: bytes, position: int) -> str:
+def _nul_trouble(data: bytes, position: int) -> str | Words:
     """Say what a NUL byte may come from."""
     if guess := utf16_guess(data):
-        return f"holds a NUL byte; pass --encoding {guess}"
+        return Words("holds a NUL byte; pass ", Setting("encoding", guess))
     if not data[position:].strip(b"\0\r\n"):
         return "and all that follows are NUL bytes: was the writer cut off? copy the file again"
     letter = position - data.rfind(b"\n", 0, position)
