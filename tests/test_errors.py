@@ -76,9 +76,8 @@ def test_no_message_that_python_can_reach_names_a_flag() -> None:
 
 
 def test_python_is_told_arguments_in_errors_and_warnings(caplog: pytest.LogCaptureFixture) -> None:
-    twice = pd.DataFrame(
-        {"day": ["2024-01-01", "2024-01-01", "2024-01-02", "2024-01-03"] * 9, "units": np.arange(36.0)}
-    )
+    days = pd.date_range("2024-01-01", periods=20).repeat([2] + [1] * 19)
+    twice = pd.DataFrame({"day": days.strftime("%Y-%m-%d"), "units": np.arange(21.0)})
     with pytest.raises(BadData, match=r"pass on_duplicate='first' \(or last, mean, sum\)") as raised:
         Forecaster(model="last").fit(twice)
     assert "--" not in str(raised.value)
