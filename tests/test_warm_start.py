@@ -195,7 +195,7 @@ def test_the_command_line_goes_on_from_the_live_version(forecast: Command, passe
     assert warm.code == 0, warm.err
     assert "nothing" not in warm.err
     shown = forecast("inspect", "--artifact", store).out
-    assert f"start    from {first.hash}, 1 warm start(s) in a row" in shown
+    assert f"start    from the networks of {first.hash}, 1 warm start\n" in shown
     assert json.loads(forecast("inspect", "--artifact", store, "--json").out)["plan"]["started_from"] == first.hash
     assert forecast("predict", "--artifact", store).code == 0
     loaded = Forecaster.load(str(store)).set_params(warm_start=True, steps=20)
