@@ -79,7 +79,7 @@ class Schema(BaseModel):
 
     def knobs(self) -> dict[str, Any]:
         """Table settings that read a table as this schema says."""
-        same = sorted({*TableSettings.model_fields} - {"freq", "time", "id", "target"})
+        same = sorted((TableSettings.model_fields.keys() & Schema.model_fields) - {"freq", "time", "target"})
         freq = self.freq or (self.calendar.name if self.aggregate is not None else None)  # an older artifact has none
         target = (self.target,) if self.target is not None else () if self.all_columns else self.series
         return {
