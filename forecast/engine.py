@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from forecast.artifacts.fitted import RUN_ONLY, Base, Config, Fitted, read_plan
+from forecast.artifacts.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted, read_plan
 from forecast.artifacts.resume import Checkpoints, data_key, plan_key
 from forecast.artifacts.start import start_of
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.evaluation.calibration import say_few_scores
 from forecast.evaluation.metrics import error_units
 from forecast.evaluation.quantiles import LEVELS
@@ -99,8 +99,9 @@ def fit_panel(
     started_from = None if start is None else start.hash
     if plan is not None and plan.started_from != started_from:
         raise UsageError(
-            f"--plan {settings.plan}: it goes on from the artifact {plan.started_from}; "
-            "pass --warm-start, and make that version the live one"
+            f"it goes on from the artifact {plan.started_from}",
+            setting=Setting("plan", settings.plan),
+            cure=Words("pass ", Setting("warm_start", True), ", and make that version the live one"),
         )
     # before training, so that the deadline holds for it too
     rivals = Rivals.of(
@@ -120,7 +121,9 @@ def fit_panel(
         plan, trained = train_networks(ready.fitter, ready.judge, ready.lookback, plan, deadline, on_step, keep, start)
     if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
         fewest = min(one.steps for one in trained)
-        log.warning("the budget ended training after %d steps; that is hardly any, pass a larger --budget", fewest)
+        log.warning(
+            "the budget ended training after %d steps; that is hardly any, pass a larger %s", fewest, Setting("budget")
+        )
     return _put_together(panel, schema, settings, ready, rivals, plan or Plan(members=()), trained)
 
 
@@ -128,9 +131,11 @@ def _require_windows(ready: _Ready, name: str) -> None:
     """Refuse series that hold no window to train on."""
     longest, horizon = int(ready.fitter.inputs.panel.lengths.max()), ready.fitter.inputs.horizon
     if longest < horizon + 2:
+        shorter = (Setting("horizon", longest - 2), " or less, or ") if longest > 2 else ()
         raise BadData(
-            f"{name}: the longest series has {longest} values, too few to learn a horizon of {horizon} from; "
-            f"pass --horizon {longest - 2} or less, or --model auto"
+            f"the longest series has {longest} values, too few to learn a horizon of {horizon} from",
+            place=name,
+            cure=Words("pass ", *shorter, Setting("model", "auto")),
         )
 
 
@@ -142,13 +147,22 @@ def _make_ready(panel: Panel, schema: Schema, settings: TrainSettings, name: str
     if earlier is not None:
         lookback = earlier.config.lookback
     if lookback > most_lookback(longest):
-        raise UsageError(f"--lookback {lookback}: the longest series of {name} has only {longest} steps; pass fewer")
+        raise UsageError(
+            f"the longest series of {name} has only {longest} steps",
+            setting=Setting("lookback", lookback),
+            cure=Words("pass ", Setting("lookback", most_lookback(longest)), " or less"),
+        )
     kept = np.flatnonzero(~np.isin(panel.status, SKIPPED))
     used = panel.select(kept)
     if (most := int(used.lengths.max())) < max(horizon, FEWEST):
-        way_out = f"pass --horizon {most} or less" if most >= FEWEST else f"any --horizon needs {FEWEST} at least"
+        if most >= FEWEST:
+            cure = Words("pass ", Setting("horizon", most), " or less")
+        else:
+            cure = Words("whatever the ", Setting("horizon"), f", at least {FEWEST} are needed")
         raise BadData(
-            f"{name}: the longest series has {most} values, too few to learn a horizon of {horizon} from; {way_out}"
+            f"the longest series has {most} values, too few to learn a horizon of {horizon} from",
+            place=name,
+            cure=cure,
         )
     season = schema.season[0] if schema.season else 1
     spans = choose_spans(used.lengths, lookback, horizon, lags[0] if lags else 1)
@@ -231,6 +245,7 @@ def _put_together(
         history=replace(panel, spread=spread).tail(max(mixture.memory, lookback, *seen)),
         weights=[_arrays(trained[i].weights) for i in used_members],
         base=Base([_arrays(trained[i].base) for i in used_members], until),
+        run=settings.model_dump(include=RESTORED, exclude_defaults=True),
     )
 
 
@@ -321,7 +336,10 @@ class Engine:
                 with torch.no_grad():
                     weights = weigh(windows.batch(index, windows.lengths[index]))
                 return np.asarray(weights.cpu().double().numpy())
-        raise UsageError("no network with attention forecasts here; fit --model attention-lstm --no-guard")
+        raise UsageError(
+            "no network with attention forecasts here",
+            cure=Words("fit with ", Setting("model", "attention-lstm"), " and ", Setting("guard", False)),
+        )
 
     def _inputs(self, panel: Panel) -> Inputs:
         config = self.fitted.config

@@ -1,12 +1,121 @@
-"""One family of errors, each with the exit code that the command line returns for it."""
+"""One family of errors, each with its exit code; the settings they name are written by the face that shows them."""
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
 
 LONGEST = 100  # characters of a word that may be a typo
+_ARGUMENTS = {"artifact": "store"}  # arguments of the Python API that have another name than the flag
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting that a message names: ``--horizon 30`` on the command line, ``horizon=30`` in Python.
+
+    Attributes
+    ----------
+    name : as the settings spell it
+    value : None where the message names the setting alone
+    """
+
+    name: str
+    value: object = None
+
+    def told(self, write: "Write") -> str:
+        """The setting as a face writes it."""
+        return write(self)
+
+    def __str__(self) -> str:
+        return as_argument(self)
+
+
+Write = Callable[[Setting], str]
+
+
+class Words:
+    """A text that names settings: its parts one after the other. As a string it is written for Python."""
+
+    def __init__(self, *parts: object) -> None:
+        self.parts = parts
+
+    def told(self, write: Write) -> str:
+        """The text as a face writes it."""
+        return "".join(told(part, write) for part in self.parts)
+
+    def __str__(self) -> str:
+        return self.told(as_argument)
 
 
 class ForecastError(Exception):
-    """Something a user can mend. The message says what, where and how to mend it."""
+    """Something a user can mend. The message says what, where and how to mend it.
+
+    Attributes
+    ----------
+    problem : what is wrong, text or `Words`
+    setting : the setting that it is about, which begins the message
+    place : where it is, such as file, line and column, which begins the message
+    cure : how to mend it, text or `Words`, which ends the message
+    """
 
     exit_code = 1
+
+    def __init__(
+        self, problem: object = "", *, setting: Setting | None = None, place: object = "", cure: object = ""
+    ) -> None:
+        super().__init__(problem)
+        self.problem, self.setting, self.place, self.cure = problem, setting, place, cure
+
+    def told(self, write: Write) -> str:
+        """The message as a face writes it."""
+        place, cure = told(self.place, write), told(self.cure, write)
+        setting = "" if self.setting is None else f"{write(self.setting)}: "
+        return f"{place and f'{place}: '}{setting}{told(self.problem, write)}{cure and f'; {cure}'}"
+
+    def __str__(self) -> str:
+        return self.told(as_argument)
+
+
+class WrongSplit(BaseException):
+    """scikit-learn cross-validates on rows that do not come after those of the fit.
+
+    Like KeyboardInterrupt it passes by those who catch any Exception: scikit-learn would print a traceback for each
+    fold, and choose among numbers that mean nothing.
+    """
+
+
+def told(part: object, write: Write) -> str:
+    """A part of a message as a face writes it."""
+    return part.told(write) if isinstance(part, Setting | Words | ForecastError) else str(part)
+
+
+def message_of(record: logging.LogRecord, write: Write) -> str:
+    """The message of a record of the log as a face writes it."""
+    if not isinstance(record.args, tuple) or not record.args:
+        return record.getMessage()
+    args = (arg.told(write) if isinstance(arg, Setting | Words | ForecastError) else arg for arg in record.args)
+    return str(record.msg) % tuple(args)
+
+
+def as_argument(setting: Setting) -> str:
+    """A setting as Python writes it: ``horizon=30``, or ``horizon=`` where no value is named."""
+    name = _ARGUMENTS.get(setting.name, setting.name)
+    return f"{name}=" if setting.value is None else f"{name}={setting.value!r}"
+
+
+def as_flag(setting: Setting) -> str:
+    """A setting as the command line writes it: ``--horizon 30``, ``--no-guard``, ``-p hidden_size=8``."""
+    name, value = setting.name.replace("_", "-"), setting.value
+    if name == "params":
+        return " ".join(
+            ["-p", *(f"{knob}={one}" for knob, one in value.items())] if isinstance(value, dict) else ["-p"]
+        )
+    if value is None or isinstance(value, bool):
+        return f"--no-{name}" if value is False else f"--{name}"
+    text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
+    if not re.fullmatch(r"[\w.,:;+/@|-]+", text):
+        text = f'"{text}"' if "'" in text or not text.strip() else f"'{text}'"
+    return f"--{name} {text}"
 
 
 class UsageError(ForecastError, ValueError):

@@ -12,13 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
-from sklearn.exceptions import NotFittedError
 
 from forecast.artifacts.fitted import Fitted, from_contents, to_contents
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.engine import Engine, fit_panel
-from forecast.errors import ArtifactRefused, BadData, ForecastError, UsageError
+from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
 from forecast.evaluation.backtest import Backtest, Fold, backtest
 from forecast.evaluation.baselines import BASELINES
 from forecast.evaluation.calibration import widened
@@ -27,7 +26,8 @@ from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS, bounded, free_numbers, raised, say_raised
 from forecast.evaluation.references import Fit, Predict
 from forecast.evaluation.tables import REFERENCE
-from forecast.parameters import NestedParams
+from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
+from forecast.selection.names import check_names
 from forecast.selection.summary import ranking, verdict
 from forecast.series.building import (
     add_future,
@@ -35,12 +35,12 @@ from forecast.series.building import (
     calendar_of,
     judge,
     judge_again,
-    require_known,
     time_frame,
 )
 from forecast.series.calendar import default_horizon
-from forecast.series.comparing import compare
+from forecast.series.comparing import compare, say_seen, say_seen_origins, say_short, values_after
 from forecast.series.detection import check_schema, describe, infer_schema
+from forecast.series.known import require_known, say_blank, say_blank_ahead
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.reading import table_from_frame
 from forecast.series.schema import Schema
@@ -59,12 +59,6 @@ Data = Any  # a pandas DataFrame or Series, or a Table
 Names = str | tuple[str, ...]
 
 RESERVE = 1.0  # seconds of a budget that are kept for the comparison with baselines and for saving
-
-
-class NotFitted(ForecastError, NotFittedError):
-    """A method that needs a fitted forecaster was called before fit."""
-
-    exit_code = 66
 
 
 @dataclass(frozen=True)
@@ -257,12 +251,14 @@ class Forecaster(NestedParams, BaseEstimator):
     def _read(self, table: Table, on_read: Callable[[list[str]], None] | None) -> tuple[Panel, Schema]:
         """The panel of a table, with a horizon of future slots, and how it was read."""
         settings, table_settings = self._settings()
+        check_names(settings)
         schema = infer_schema(table, table_settings)
         horizon = settings.horizon or default_horizon(schema.calendar, schema.season)
         panel = build_panel(table, schema, ahead=horizon)
         lags = choose_lags(panel, schema.season)
         lookback = settings.lookback or choose_lookback(horizon, lags, int(panel.lengths.max()))
         panel = judge(panel, schema, lookback, table.name)
+        say_blank(panel, schema, table.name)
         if on_read is not None:
             on_read([*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"])
         return panel, schema
@@ -327,7 +323,11 @@ class Forecaster(NestedParams, BaseEstimator):
         horizon = self._horizon(horizon)
         panel = self._panel(X, future, origin)
         given = X if future is None else future
-        require_known(panel, config.table, horizon, "the saved table" if given is None else _table(given).name)
+        name = "the saved table" if given is None else _table(given).name
+        require_known(panel, config.table, horizon, name, with_future=future is not None)
+        if X is not None:
+            say_seen(panel, fitted.history, config.table, horizon, _table(X).name)
+            say_short(panel, fitted.history, config.lookback, _table(X).name)
         factors = None if on_panel is None else on_panel(panel)
         words = np.array(panel.status)
         series = panel.order[~np.isin(words[panel.order], SKIPPED)]
@@ -340,7 +340,8 @@ class Forecaster(NestedParams, BaseEstimator):
         columns = ["forecast", *interval_columns(output.levels)]
         shown = quantiles if factors is None else widened(quantiles, factors)
         free, floor = free_numbers(shown, config.levels, output), panel.floor()[series]
-        say_raised(int(raised(free, output, floor).sum()), len(series), "; --min -inf turns this off")
+        cure = Words("; ", Setting("min", "-inf"), " turns this off")
+        say_raised(int(raised(free, output, floor).sum()), len(series), cure)
         numbers = bounded(free, output, floor)
         calendar = calendar_of(config.table)
         positions = panel.origins[series][:, None] + 1 + np.arange(horizon)
@@ -366,25 +367,27 @@ class Forecaster(NestedParams, BaseEstimator):
         Parameters
         ----------
         X : a table that holds rows after the fitted end, at most a horizon of them count
+
+        Raises
+        ------
+        BadData
+            If there are none, or the table cannot be used.
+        WrongSplit
+            If scikit-learn cross-validates with rows that do not come after those of the fit.
         """
         fitted = self._check_fitted()
         config, history = fitted.config, fitted.history
         later = build_panel(_table(X), config.table, ahead=0)
-        actual = np.full((len(history), config.horizon), np.nan)
-        rank = {one: i for i, one in enumerate(history.ids)}
-        if config.table.missing == "zero":  # the series have begun, whatever their first row in X is
-            after = np.arange(config.horizon) < (later.origins.max() - history.origins)[:, None]
-            actual[after] = 0.0
-        for i, one in enumerate(later.ids):
-            if one in rank:
-                own = later.slots(i)
-                step = later.starts[i] + np.arange(own.stop - own.start) - history.origins[rank[one]] - 1
-                used = (step >= 0) & (step < config.horizon)
-                actual[rank[one], step[used]] = np.where(later.observed[own], later.values[own], np.nan)[used]
+        actual, others = values_after(history, later, config.horizon, zero=config.table.missing == "zero")
+        refuse_other_rows(others, config.horizon)
         if not np.isfinite(actual).any():
-            raise BadData(f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}")
+            raise BadData(
+                f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}",
+                cure="score rows that come later than those of the fit",
+            )
         series = np.flatnonzero(~np.isin(history.status, SKIPPED))
         with_known = add_future(history, _table(X), config.table) if config.table.known else history
+        say_blank_ahead(with_known, config.table, config.horizon, _table(X).name)
         quantiles = self.engine_.quantiles(with_known, series)
         point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
         return -float(mase(actual[series], point, fitted.seasonal_error[series]))
@@ -432,6 +435,8 @@ class Forecaster(NestedParams, BaseEstimator):
             As `fit` does; and if the series are too short for a single origin.
         """
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
+        models = (models,) if isinstance(models, str) else models
+        check_names(self._settings()[0], models or (self.model,))
         table, jobs = _table(X), jobs or self.jobs or 1
         if rolling.refit and self.warm_start:
             jobs = 1  # each fit goes on from the one before it
@@ -449,14 +454,14 @@ class Forecaster(NestedParams, BaseEstimator):
         gone = np.array(panel.status) == "missing"
         missing = tuple(panel.ids[i] for i in np.flatnonzero(gone))
         panel = panel.select(np.flatnonzero(~gone))
-        origins = choose_origins(panel, rolling.windows, rolling.step, table.name)
+        origins = choose_origins(panel, rolling.windows, rolling.step, table.name, frozen)
         if frozen:
-            self._say_seen(panel, origins)
+            say_seen_origins(panel, self.fitted_.history, origins, self.fitted_.config.train_end)
         elif not self.season:
             schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
         fits: dict[str, Fit] = {own: lambda past: self._after} if frozen else {}
         report = on_step if jobs == 1 else None  # what shows it cannot follow into other processes
-        for name in ((models,) if isinstance(models, str) else models) or (own,):
+        for name in models or (own,):
             if name not in fits and name != REFERENCE:
                 fold = clone(self).set_params(model=name, jobs=self.jobs if jobs == 1 else 1)
                 fits[name] = partial(fold._fit_fold, schema, table.name, report)
@@ -535,6 +540,9 @@ class Forecaster(NestedParams, BaseEstimator):
     def load(cls, store: str, version: str | None = None, device: str = "auto") -> "Forecaster":
         """Read the live version of a store, or another one; nothing in it can run code.
 
+        The knobs are those of the fit, and what it inferred of the table, so that another `fit` reads and trains
+        alike; only `plan` is the default, and `device` the one that is given.
+
         Raises
         ------
         NoInput
@@ -545,7 +553,7 @@ class Forecaster(NestedParams, BaseEstimator):
         contents, info = Store(store).load(version)
         try:
             fitted = from_contents(contents)
-            knobs = {**fitted.config.settings, "device": device}
+            knobs = {**fitted.settings().model_dump(), **fitted.run, "device": device}
             forecaster = cls(**knobs).set_params(**fitted.config.table.knobs())
             forecaster.fitted_ = fitted
             forecaster._settle()
@@ -596,17 +604,20 @@ class Forecaster(NestedParams, BaseEstimator):
         if horizon is None:
             return most
         if horizon < 1:
-            raise UsageError(f"--horizon {horizon}: at least 1 step")
+            raise UsageError("at least 1 step", setting=Setting("horizon", horizon))
         if horizon > most:
-            again = f"`forecast fit DATA --horizon {horizon}`"
-            raise UsageError(f"--horizon {horizon}: this forecaster was fitted for {most}; fit again with {again}")
+            asked = Setting("horizon", horizon)
+            raise UsageError(
+                f"this forecaster was fitted for {most}", setting=asked, cure=Words("fit again with ", asked)
+            )
         return horizon
 
     def _panel(self, X: Data | None, future: Data | None, origin: str | None) -> Panel:
         config = self.fitted_.config
         if X is None:
             if origin is not None:
-                raise UsageError("--origin needs DATA: the artifact keeps only what a forecast from its own end needs")
+                problem = "needs a table: the artifact keeps only what a forecast from its own end needs"
+                raise UsageError(problem, setting=Setting("origin", origin))
             history = self.fitted_.history
             return history if future is None else add_future(history, _table(future), config.table)
         own = {"on_duplicate": self.on_duplicate, "date_format": self.date_format}
@@ -635,19 +646,6 @@ class Forecaster(NestedParams, BaseEstimator):
             )
         self._settle()
         return self._after
-
-    def _say_seen(self, panel: Panel, origins: NDArray[np.int64]) -> None:
-        """Warn of origins that lie before the end of the fit."""
-        ends = dict(zip(self.fitted_.history.ids, self.fitted_.history.origins.tolist(), strict=True))
-        end = np.array([ends.get(one, -np.inf) for one in panel.ids])
-        seen = int((origins < end).any(1).sum())
-        if seen:
-            log.warning(
-                "%d of %d origins lie before %s, the end of the fit: this forecaster has seen what it is judged by",
-                seen,
-                len(origins),
-                self.fitted_.config.train_end,
-            )
 
 
 def _places_of(ids: tuple[Names, ...]) -> dict[Names, int]:

@@ -10,7 +10,7 @@ from typing import Self
 from filelock import lock_descriptor, unlock_descriptor
 
 from forecast.durable import BINARY, DISK, POSIX, cannot_create, close_quietly, failure
-from forecast.errors import Busy, CannotCreate
+from forecast.errors import Busy, CannotCreate, Setting, Words
 
 _MOST = 300  # bytes of the holder's name
 
@@ -92,7 +92,8 @@ class Lock:
         pid, _, host = _signature(descriptor).partition(" ")
         holder = f"process {pid} on {host}" if pid and host else "another process"
         waited = f" after {self.wait:g} seconds" if self.wait > 0 else ""
-        return Busy(f"{self.path}: still held by {holder}{waited}; try again later, or pass a longer --wait SECONDS")
+        cure = Words("try again later, or pass a longer ", Setting("wait"))
+        return Busy(f"still held by {holder}{waited}", place=self.path, cure=cure)
 
 
 def is_held(path: Path) -> bool:

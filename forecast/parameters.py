@@ -1,10 +1,19 @@
-"""What the scikit-learn-style estimators share: knobs of the model reached as ``params__hidden_size``."""
+"""What the scikit-learn-style estimators share: knobs as ``params__hidden_size``, cross-validation in order."""
 
+import sys
 from typing import Any, Self
 
-from forecast.errors import UsageError
+from sklearn.exceptions import NotFittedError
+
+from forecast.errors import ForecastError, UsageError, WrongSplit
 
 PREFIX = "params__"
+
+
+class NotFitted(ForecastError, NotFittedError):
+    """A method that needs a fitted forecaster was called before fit."""
+
+    exit_code = 66
 
 
 class NestedParams:
@@ -30,3 +39,26 @@ class NestedParams:
         if nested:
             self.params = {**(self.params or {}), **nested}
         return self
+
+
+def refuse_other_rows(others: int, horizon: int) -> None:
+    """Stop a cross-validation of scikit-learn whose test rows do not all come after those of the fit.
+
+    Parameters
+    ----------
+    others : test rows that do not
+    horizon : of the forecaster
+
+    Raises
+    ------
+    WrongSplit
+        If there are some; outside a cross-validation a table may hold the past too.
+    """
+    frame = sys._getframe() if others else None
+    while frame is not None:
+        if frame.f_globals.get("__name__") == "sklearn.model_selection._validation":
+            raise WrongSplit(
+                f"{others:,} of the rows to score do not come after those of the fit: forecasts are cross-validated in "
+                f"the order of time; pass cv=RollingOrigin(windows=3, horizon={horizon}), from forecast"
+            )
+        frame = frame.f_back

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from forecast.errors import UsageError, did_you_mean
+from forecast.errors import Setting, UsageError, Words, did_you_mean
 
 
 def _as_many(given: object) -> object:
@@ -62,13 +62,16 @@ class Knobs(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
 
     @classmethod
-    def check(cls, values: dict[str, Any], where: str = "", hidden: Collection[str] = ()) -> Self:
+    def check(
+        cls, values: dict[str, Any], where: str = "", hidden: Collection[str] = (), within: str | None = None
+    ) -> Self:
         """Build the group from `values`.
 
         Parameters
         ----------
         where : begins the message of an error
         hidden : names whose values no message may show, beside those of secret fields
+        within : the setting whose entries these are, `params` for a model's own knobs
 
         Raises
         ------
@@ -84,11 +87,12 @@ class Knobs(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            name = str(first["loc"][0]) if first["loc"] else ""
+            name, value = str(first["loc"][0]) if first["loc"] else "", first["input"]
             secret = name in hidden or (name in cls.model_fields and not cls.model_fields[name].repr)
-            place = f"{name}: " if secret else f"{name}={first['input']!r}: " if name else ""
+            setting = Setting(name, value) if within is None else Setting(within, {name: value})
+            place = Words(name if secret else setting, ": ") if name else ""
             reason = first["msg"].removeprefix("Value error, ").lower()
-            raise UsageError(f"{where}{place}{reason}") from None
+            raise UsageError(Words(where, place, reason)) from None
 
 
 class TextSettings(Knobs):

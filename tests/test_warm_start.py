@@ -176,7 +176,7 @@ def test_a_plan_that_went_on_is_repeated_from_the_same_start_only(live: Forecast
     file.write_text(warm.plan_.model_dump_json())
     again = fitted(table(107), live, steps=None, members=None, plan=str(file))
     pd.testing.assert_frame_equal(again.predict(), warm.predict(), check_exact=True)
-    with pytest.raises(UsageError, match="--warm-start"):
+    with pytest.raises(UsageError, match="pass warm_start=True"):
         fitted(table(107), plan=str(file))
     with pytest.raises(UsageError, match="goes on from the artifact"):
         fitted(table(107), warm, plan=str(file))
@@ -195,7 +195,7 @@ def test_the_command_line_goes_on_from_the_live_version(forecast: Command, passe
     assert warm.code == 0, warm.err
     assert "nothing" not in warm.err
     shown = forecast("inspect", "--artifact", store).out
-    assert f"start    from {first.hash}, 1 warm start(s) in a row" in shown
+    assert f"start    from the networks of {first.hash}, 1 warm start\n" in shown
     assert json.loads(forecast("inspect", "--artifact", store, "--json").out)["plan"]["started_from"] == first.hash
     assert forecast("predict", "--artifact", store).code == 0
     loaded = Forecaster.load(str(store)).set_params(warm_start=True, steps=20)

@@ -50,8 +50,9 @@ def check_config(config: "Config") -> None:
         raise ValueError("categories must be those of covariates")
     if any(season < 2 for season in table.season):
         raise ValueError("a season has 2 steps at least")
-    if len(table.holidays or "") > LONGEST_TEXT or len(table.time_format.pattern or "") > LONGEST_TEXT:
-        raise ValueError("the holidays are those of no country, or times are written in no pattern")
+    texts = (table.holidays, table.time_format.pattern, table.freq)
+    if max(len(text or "") for text in texts) > LONGEST_TEXT:
+        raise ValueError("the holidays are those of no country, or the frequency or pattern of times is none")
     if any(len(text or "") > LONGEST_TEXT for text in table.reading.model_dump().values()):
         raise ValueError("the settings of reading are longer than any can be")
     _check_time_columns(table)

@@ -1,7 +1,7 @@
 """A fitted forecaster as the contents of a version, and back; what comes back is checked before it is used."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,7 +20,7 @@ from forecast.artifacts.checks import (
 from forecast.artifacts.format import Arrays, Contents
 from forecast.artifacts.plain import load_json
 from forecast.artifacts.store import Store
-from forecast.errors import ArtifactRefused, ForecastError, NoInput, Unavailable, UsageError
+from forecast.errors import ArtifactRefused, ForecastError, NoInput, Setting, Unavailable, UsageError
 from forecast.selection.mixture import Mixture
 from forecast.series.covariates import Statistics
 from forecast.series.panel import Panel
@@ -30,6 +30,9 @@ from forecast.training.plan import Member, Plan
 
 RUN_ONLY = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device", "warm_start"}
 """Settings that say how the plan came about or where it ran; the plan holds what became of them."""
+
+RESTORED = RUN_ONLY - {"plan", "device"}
+"""Those that a loaded forecaster has again: a new fit takes as long. A file may be gone, a device too."""
 
 Steps = Annotated[int, Field(ge=1, le=100_000)]
 
@@ -93,6 +96,7 @@ class Fitted:
     history : the tail of each series, enough for a forecast
     weights : one dictionary per member of the networks that have a share, group by group
     base : None in an artifact that was written without
+    run : those of the settings RESTORED that are not the defaults
     """
 
     config: Config
@@ -103,6 +107,7 @@ class Fitted:
     history: Panel
     weights: list[dict[str, NDArray[np.float32]]]
     base: Base | None = None
+    run: dict[str, Any] = field(default_factory=dict)
 
     def settings(self) -> TrainSettings:
         """The settings of training, with the defaults in place of those that were left out."""
@@ -143,6 +148,7 @@ def to_contents(fitted: Fitted) -> Contents:
             "windows": np.array([mixture.calibration.windows], np.int64),
         },
         base=None if base is None else {"until": base.until, **_joined(base.weights)},
+        run=fitted.run,
     )
 
 
@@ -184,6 +190,7 @@ def _read(contents: Contents) -> Fitted:
         history=history,
         weights=_parted(contents.weights, config),
         base=None if contents.base is None else _read_base(contents.base, contents.weights, config, len(history)),
+        run=TrainSettings.check(contents.run).model_dump(include=RESTORED, exclude_defaults=True),
     )
 
 
@@ -226,16 +233,16 @@ def read_plan(path: str) -> Plan:
     UsageError
         If it holds no plan.
     """
-    place = Path(path)
+    place, setting = Path(path), Setting("plan", path)
     try:
         if place.is_dir():
             return from_contents(Store(place).load()[0]).config.plan
         found = load_json(place.read_bytes())
     except OSError as error:
-        raise NoInput(f"--plan {path}: {(error.strerror or 'cannot be read').lower()}") from None
+        raise NoInput((error.strerror or "cannot be read").lower(), setting=setting) from None
     except ValueError as error:
-        raise UsageError(f"--plan {path}: not JSON: {error}") from None
+        raise UsageError(f"not JSON: {error}", setting=setting) from None
     try:
         return Plan.model_validate(found.get("plan", found))
     except ValidationError as error:
-        raise UsageError(f"--plan {path}: holds no plan: {str(error.errors()[0]['msg']).lower()}") from None
+        raise UsageError(f"holds no plan: {str(error.errors()[0]['msg']).lower()}", setting=setting) from None

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from safetensors.numpy import save as save_tensors
 
 from forecast.artifacts.older import load_scaler, migrated
 from forecast.artifacts.plain import dump_json, load_json
-from forecast.errors import ArtifactRefused, ForecastError, Unavailable
+from forecast.errors import ArtifactRefused, ForecastError, Setting, Unavailable, Words
 
 MANIFEST = "MANIFEST.json"
 FORMAT = 2
@@ -51,6 +51,7 @@ class Contents:
     history : arrays of bool, uint8, int32, int64, float32 or float64 by name
     calibration : arrays as in `history`, None where there is no calibration
     base : arrays as in `history`: what a later fit can go on from, None where there is nothing
+    run : settings of training that the manifest holds, since the same plan gives the same artifact without them
     """
 
     config: dict[str, Any]
@@ -59,6 +60,7 @@ class Contents:
     history: Arrays
     calibration: Arrays | None = None
     base: Arrays | None = None
+    run: dict[str, Any] = field(default_factory=dict)
 
 
 def encode(contents: Contents) -> dict[str, bytes]:
@@ -86,8 +88,10 @@ def encode(contents: Contents) -> dict[str, bytes]:
     for name, data in files.items():
         if len(data) > LIMITS[name]:
             raise Unavailable(
-                f"{name} would have {len(data):,} bytes, more than the {LIMITS[name]:,} that an artifact may hold; "
-                "fit fewer series at once, a shorter --lookback or fewer --members"
+                f"{name} would have {len(data):,} bytes, more than the {LIMITS[name]:,} that an artifact may hold",
+                cure=Words(
+                    "fit fewer series at once, a shorter ", Setting("lookback"), " or fewer ", Setting("members")
+                ),
             )
     return files
 

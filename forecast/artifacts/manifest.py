@@ -44,10 +44,13 @@ class Manifest(BaseModel):
     hash: Sha256 = Field(description="the artifact's hash")
     files: dict[str, FileEntry]
     packages: dict[str, str]
+    run: dict[str, bool | int | float] = Field({}, description="settings of training that are not part of the hash")
 
 
-def dump_manifest(files: Mapping[str, bytes], version: str, created: str) -> bytes:
-    """Return the manifest of a version that is made of `files`."""
+def dump_manifest(
+    files: Mapping[str, bytes], version: str, created: str, run: Mapping[str, bool | int | float] | None = None
+) -> bytes:
+    """Return the manifest of a version that is made of `files`, trained with the settings `run`."""
     entries = {name: FileEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files.items()}
     manifest = Manifest(
         format=FORMAT,
@@ -57,6 +60,7 @@ def dump_manifest(files: Mapping[str, bytes], version: str, created: str) -> byt
         hash=combined_hash({name: entry.sha256 for name, entry in entries.items()}),
         files=entries,
         packages={"python": platform.python_version(), **installed()},
+        run=dict(run or {}),
     )
     return dump_json(manifest.model_dump())
 

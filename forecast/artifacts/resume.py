@@ -13,7 +13,7 @@ from forecast.artifacts.files import open_folder, read_file, refused, remove
 from forecast.artifacts.format import dump_arrays, load_arrays, parse_strictly
 from forecast.artifacts.plain import dump_json, load_json
 from forecast.durable import TEMPORARY, make_directory, replace_file
-from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, StorageFailure
+from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, Setting, StorageFailure
 from forecast.series.panel import Panel
 from forecast.series.schema import Schema
 from forecast.settings import TrainSettings
@@ -166,7 +166,8 @@ class Checkpoints:
         root = self._root
         if not self._resume:
             if folder in found:
-                log.info("training starts at the beginning; --resume would go on from %s", folder)
+                resume = Setting("resume", True)
+                log.info("training starts at the beginning; %s would go on from %s", resume, folder)
         elif folder in found:
             log.info("resume   from %s", folder)
         elif not found:

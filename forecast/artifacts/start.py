@@ -21,7 +21,7 @@ Ids = tuple[tuple[str, ...], ...]
 
 KEPT = ("model", "params", "scaling", "transform", "loss")  # settings without which networks are other ones
 # of a schema: they change nothing of what a network sees
-FREE = {"series", "ignored", "categorical", "max_missing", "on_duplicate", "reading"}
+FREE = {"series", "ignored", "categorical", "max_missing", "on_duplicate", "reading", "freq", "strict"}
 
 
 def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> Start | str:

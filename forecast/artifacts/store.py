@@ -8,7 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +29,7 @@ from forecast.durable import (
     when_free,
     write_new,
 )
-from forecast.errors import ArtifactRefused, CannotCreate, NoInput, UsageError
+from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError, Words
 from forecast.lock import Lock
 
 if TYPE_CHECKING:
@@ -177,7 +177,8 @@ class Store:
                     if hashlib.sha256(data).hexdigest() != entry.sha256:
                         raise refused(shown, f"differs from its checksum in {MANIFEST}")
                     files[name] = data
-        return decode(files, f"{self.path / version}{os.sep}", manifest.format), _info(manifest), digest
+        contents = decode(files, f"{self.path / version}{os.sep}", manifest.format)
+        return replace(contents, run=manifest.run), _info(manifest), digest
 
     def _manifest(self, store: Folder, version: str) -> tuple[Manifest, str]:
         """The manifest of a version and the sha256 of its bytes."""
@@ -225,8 +226,11 @@ class Store:
                 if error.errno in DISK:
                     raise failure(error, self.path) from error
                 raise NoInput(
-                    f"{self.path}: no forecaster can be read here: {error.strerror}; run `forecast fit` first, "
-                    f"or name its folder with --artifact{nearby(self.path)}"
+                    f"no forecaster can be read here: {error.strerror}",
+                    place=self.path,
+                    cure=Words(
+                        "run `forecast fit` first, or name its folder with ", Setting("artifact"), nearby(self.path)
+                    ),
                 ) from error
             yield folder
 
@@ -239,8 +243,9 @@ class Store:
         foreign = [name for name in names if name not in ours and not fnmatch.fnmatchcase(name, TEMPORARY)]
         if foreign and not any(saved_at(name) for name in names):
             raise CannotCreate(
-                f"{self.path}: holds other files ('{foreign[0]}' is one of {len(foreign)}) and no forecaster; "
-                "name a new or an empty folder with --artifact"
+                f"holds other files ('{foreign[0]}' is one of {len(foreign)}) and no forecaster",
+                place=self.path,
+                cure=Words("name a new or an empty folder with ", Setting("artifact")),
             )
 
 
@@ -277,7 +282,7 @@ class Writer:
             As `encode` does, before anything is written.
         """
         if keep < 1:
-            raise UsageError(f"--keep {keep}: at least 1 version has to stay")
+            raise UsageError("at least 1 version has to stay", setting=Setting("keep", keep))
         files = encode(contents)
         ids, before = self._versions_before()
         digest = combined_hash({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
@@ -288,7 +293,7 @@ class Writer:
         if newest is not None and created <= newest:
             created = newest + timedelta(microseconds=1)
         version = version_id(created, digest[:8])
-        manifest = dump_manifest(files, version, created.isoformat())
+        manifest = dump_manifest(files, version, created.isoformat(), contents.run)
         self._write(version, files | {MANIFEST: manifest})
         if promote:
             self._point(version, hashlib.sha256(manifest).hexdigest())

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import click
 
-from forecast.errors import ForecastError, Interrupted, StorageFailure
+from forecast.errors import ForecastError, Interrupted, StorageFailure, as_flag
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -53,9 +53,14 @@ class Commands(click.Group):
             formatter.write_dl(rows)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
 @click.version_option(package_name="forecast")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """A CSV in, trustworthy forecasts out.
 
     \b
@@ -64,6 +69,8 @@ def cli() -> None:
 
     `forecast COMMAND --help` lists the flags of a command.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def main() -> None:
@@ -106,11 +113,11 @@ def _run() -> int:
     except click.Abort:
         code = 130
     except ForecastError as error:
-        code = _say(str(error), error.exit_code)
+        code = _say(error.told(as_flag), error.exit_code)
     except OSError as error:
         code = _say(f"{error.filename or 'input or output'}: {error.strerror}", StorageFailure.exit_code)
     except MemoryError:
-        code = _say("memory ran out; pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate", 69)
+        code = _say("out of memory; pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate", 69)
     except Exception as error:
         if os.environ.get(DEBUG):
             _show_traceback()

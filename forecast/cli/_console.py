@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forecast.errors import as_flag, message_of
+
 if TYPE_CHECKING:
     import pandas as pd
     from rich.progress import Progress
@@ -161,7 +163,7 @@ def _loss(at: "Training") -> str:
 
 class _Handler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        say(record.getMessage(), record.levelname.lower())
+        say(message_of(record, as_flag), record.levelname.lower())
 
 
 def _listen() -> None:

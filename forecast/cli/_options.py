@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
+from click.core import ParameterSource
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -17,7 +18,7 @@ Group = TypeVar("Group", bound=Knobs)
 
 
 class Given:
-    """The settings that the command line gave, by name; those it did not give are not there."""
+    """The settings that the command line gave, by name, their defaults too; those it did not give are not there."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
@@ -50,7 +51,8 @@ def settings_options(
         @functools.wraps(function)
         def called(*args: Any, **values: Any) -> Any:  # the way in which click calls
             named = {name: values.pop(name) for name in fields}
-            given = {n: v for n, v in named.items() if v is not None and v != () and v is not fields[n].default}
+            source = click.get_current_context().get_parameter_source
+            given = {name: value for name, value in named.items() if source(name) != ParameterSource.DEFAULT}
             return function(*args, given=Given(given), **values)
 
         wrapped: Callable[..., Any] = called

@@ -46,7 +46,10 @@ def command(
     if models:
         given.values["model"] = models[0]
     text, rolling = given.of(TextSettings), given.of(BacktestSettings)
-    given.of(TrainSettings), given.of(TableSettings)  # refused before any work
+    from forecast.selection.names import check_names
+
+    check_names(given.of(TrainSettings), models)  # refused before any work
+    given.of(TableSettings)
     if artifact is None:
         if version is not None:
             raise UsageError("--version: a version of a store; name it with --artifact")

@@ -33,9 +33,11 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
     """
     from forecast.artifacts.store import Store
     from forecast.forecaster import Forecaster
+    from forecast.selection.names import check_names
     from forecast.series.differences import schema_differences
 
     train, _, text = given.of(TrainSettings), given.of(TableSettings), given.of(TextSettings)  # refused before any work
+    check_names(train)
     with Store(artifact).lock(wait) as writer:
         started = min(time.monotonic(), begun + STARTUP)  # a budget counts from the reading of the table
         table, table_defaults = load(data, text)
@@ -63,13 +65,13 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
 
 def _live(artifact: str) -> "Forecaster | None":
     """The live forecaster, from which training goes on; None where there is none."""
-    from forecast.errors import ArtifactRefused, NoInput
+    from forecast.errors import ArtifactRefused, NoInput, as_flag
     from forecast.forecaster import Forecaster
 
     try:
         return Forecaster.load(artifact)
     except (NoInput, ArtifactRefused) as error:
-        say(f"training starts from nothing: {error}", "warning")
+        say(f"training starts from nothing: {error.told(as_flag)}", "warning")
         return None
 
 

@@ -1,7 +1,7 @@
 """Show what a saved forecaster is, or how a table would be read."""
 
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +10,11 @@ from forecast.cli._data import load
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import SUFFIX, place_of
 from forecast.settings import TableSettings, TextSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from forecast.artifacts.fitted import Config
+
+NAMED = 6  # networks whose steps are shown
 
 
 @click.command()
@@ -43,19 +48,13 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
     forecaster = Forecaster.load(artifact, info.id)
     fitted = forecaster.fitted_
     config = fitted.config
-    members = [member for group in config.members() for member in group]
     weights = sum(array.size for array in contents.weights.values())
-    steps = ", ".join(f"{count:,}" for count in config.trained_steps)
-    networks = f"{len(members)} network(s), {weights:,} weights, {steps} steps" if members else "no network"
-    warm = max((member.warm for member in members), default=0)
-    began = [f"start    from {config.plan.started_from}, {warm} warm start(s) in a row"] if warm else []
     seen = {name: int(sum(word == name for word in fitted.history.status)) for name in set(fitted.history.status)}
     lines = [
         f"version  {info.id}, saved {info.created.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC",
         f"hash     {info.hash}",
         *forecaster.describe(),
-        f"trained  {networks}",
-        *began,
+        *_training(config, weights),
         f"horizon  {config.horizon}, from the last {config.lookback} steps; trained to {config.train_end}",
         *(line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))),
         f"table    {config.table.layout}, {', '.join(config.table.time)} every {config.table.calendar.name}",
@@ -71,6 +70,24 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
         "statuses": seen,
         **config.model_dump(mode="json"),
     }
+
+
+def _training(config: "Config", weights: int) -> list[str]:
+    """Which networks forecast and for how long they were trained, how many were tried, and what they went on from."""
+    groups = config.plan.groups()
+    used = [number for group in config.networks for number in groups[group]]
+    if not used:
+        return ["trained  no network"]
+    steps = [f"{config.plan.members[number].model} {config.trained_steps[number]:,} steps" for number in used]
+    some = ", ".join(steps[:NAMED]) + (f" and {len(steps) - NAMED} more" if len(steps) > NAMED else "")
+    tried = len(config.plan.members)
+    others = f"; {tried} were tried, {sum(config.trained_steps):,} steps in all" if tried > len(used) else ""
+    lines = [f"trained  {len(used)} network{'s' * (len(used) > 1)} with {weights:,} weights: {some}{others}"]
+    warm = max(config.plan.members[number].warm for number in used)
+    if warm:
+        count = "1 warm start" if warm == 1 else f"{warm} warm starts in a row"
+        lines.append(f"start    from the networks of {config.plan.started_from}, {count}")
+    return lines
 
 
 def _of_table(data: str, given: Given) -> tuple[list[str], dict[str, Any]]:

@@ -15,7 +15,7 @@ from forecast.errors import UsageError
 @click.option(
     "--take-over", is_flag=True, help="take the store from the job that it belongs to, which this one replaces"
 )
-@click.option("--check", is_flag=True, help="check the file, and do nothing")
+@click.option("--check", is_flag=True, help="check the file, the source, its columns and the sink; write nothing")
 @click.option("--schema", is_flag=True, help="print the JSON schema of pipeline files, for editors")
 @click.option("--json", "as_json", is_flag=True, help="print the record of the run to stdout")
 @style_options
@@ -43,7 +43,11 @@ def command(
         raise UsageError("name a pipeline file: forecast run JOB.toml")
     pipeline = read_pipeline(job)
     if check:
+        from forecast.jobs.preflight import check_job
+
         say(pipeline.hidden(f"{job}: the file is valid; {_summary(pipeline)}"))
+        for line in check_job(pipeline):
+            say(line)
         return 0
     from forecast.jobs.run import run_job
 

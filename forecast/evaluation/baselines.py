@@ -49,9 +49,7 @@ def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, sea
     Unavailable
         If the name is one of `AUTOMATIC` and statsmodels is not installed.
     """
-    if name not in _METHODS:
-        hint = did_you_mean(name, list(_METHODS))
-        raise UsageError(f"unknown baseline '{name}'{hint} (baselines: {', '.join(_METHODS)})")
+    check_baseline(name)
     windows, span = past.shape
     result = np.zeros((windows, horizon))
     rows = max(1, min(CHUNK[0], CHUNK[1] // max(span, season, 1)))
@@ -65,6 +63,19 @@ def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, sea
                 values = past[part][chosen, columns]
                 result[part][chosen] = _scaled(_METHODS[name], values, seen[chosen, columns], horizon, steps)
     return result
+
+
+def check_baseline(name: str) -> None:
+    """Refuse a baseline that there is none of.
+
+    Raises
+    ------
+    UsageError
+        With the nearest name.
+    """
+    if name not in _METHODS:
+        hint = did_you_mean(name, list(_METHODS))
+        raise UsageError(f"unknown baseline '{name}'{hint} (baselines: {', '.join(_METHODS)})")
 
 
 def filled(values: Values, observed: Mask, season: int) -> Values:

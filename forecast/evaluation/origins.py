@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import BadData
+from forecast.errors import BadData, Setting, Words
 from forecast.series.panel import Integers, Panel, stacked
 
 log = logging.getLogger("forecast")
@@ -31,7 +31,7 @@ class Cut:
     actual: NDArray[np.float64]
 
 
-def choose_origins(panel: Panel, windows: int | None, step: int | None, name: str) -> Integers:
+def choose_origins(panel: Panel, windows: int | None, step: int | None, name: str, fixed: bool = False) -> Integers:
     """Grid positions of rolling origins, [origins, series], the oldest first.
 
     The newest lies a horizon before the end of each series, so that every one of its forecasts can be judged.
@@ -42,6 +42,7 @@ def choose_origins(panel: Panel, windows: int | None, step: int | None, name: st
     windows : how many; by default 8, or as many as leave half of the steps to the first fit
     step : steps between two; default one horizon
     name : of the table
+    fixed : the horizon is that of a fitted forecaster
 
     Raises
     ------
@@ -51,21 +52,45 @@ def choose_origins(panel: Panel, windows: int | None, step: int | None, name: st
     horizon, longest = panel.ahead, int(panel.lengths.max())
     step, least = step or horizon, horizon + 2
     if longest < least + horizon:
+        most = max((longest - 2) // 2, 0)
         raise BadData(
-            f"{name}: the longest series has {longest} steps, and a backtest with a horizon of {horizon} wants at "
-            f"least {least + horizon}: {least} to fit, {horizon} to judge; pass a smaller --horizon"
+            f"the longest series has {longest} steps, and a backtest with a horizon of {horizon} wants at least "
+            f"{least + horizon}: {least} to fit, {horizon} to judge",
+            place=name,
+            cure=Words("fit with " if fixed else "pass ", Setting("horizon", most), " or less" if most > 1 else "")
+            if most
+            else "add rows",
         )
-    room = longest - horizon - (least if windows else max(least, (longest + 1) // 2))
-    count = max(1, min(windows or WINDOWS, room // step + 1))
-    if count < (windows or WINDOWS):
+    wanted = windows or WINDOWS
+    room = _room(longest, horizon, windows)
+    count = max(1, min(wanted, room // step + 1))
+    if count < wanted:
         log.warning(
-            "%s: %d origins instead of %d, as the longest series has %d steps; pass a smaller --horizon or --step",
+            "%s: %d origins instead of %d, as the longest series has %d steps%s",
             name,
             count,
-            windows or WINDOWS,
+            wanted,
             longest,
+            _for_all(longest, horizon, windows, step, fixed),
         )
     return panel.origins - horizon - step * np.arange(count)[::-1, None]
+
+
+def _room(longest: int, horizon: int, windows: int | None) -> int:
+    """Steps over which origins can be spread."""
+    return longest - horizon - (horizon + 2 if windows else max(horizon + 2, (longest + 1) // 2))
+
+
+def _for_all(longest: int, horizon: int, windows: int | None, step: int, fixed: bool) -> Words:
+    """What to pass so that all origins that are wanted fit."""
+    between = (windows or WINDOWS) - 1
+    fitting = (fewer for fewer in range(horizon - 1, 0, -1) if _room(longest, fewer, windows) >= between * fewer)
+    smaller = next(fitting, 0) if step == horizon and not fixed else 0
+    closer = max(_room(longest, horizon, windows), 0) // between
+    ways = [Setting(name, most) for name, most in (("step", closer), ("horizon", smaller)) if most]
+    if not ways:
+        return Words()
+    return Words("; for all of them pass ", *[part for way in ways for part in (way, " or ")][:-1])
 
 
 def cut(panel: Panel, origins: Integers) -> Cut:

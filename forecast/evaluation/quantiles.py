@@ -94,7 +94,7 @@ def raised(numbers: NDArray[np.float64], output: OutputSettings, floor: NDArray[
     return np.asarray((numbers < floor[:, None, None]).any((1, 2)) & (output.min is None))
 
 
-def say_raised(count: int, of: int, cure: str = "") -> None:
+def say_raised(count: int, of: int, cure: object = "") -> None:
     """Say of how many series forecasts were raised to 0, and how to prevent it, where that is possible."""
     if count:
         text = "the forecasts of %d of %d series are bounded at 0, since no value of their past is below 0%s"

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import BadData
+from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.references import baseline_fit
 from forecast.evaluation.tables import REFERENCE, Judged, in_sample_errors, measure_tables
 from forecast.series.building import build_panel, calendar_of, format_positions
@@ -154,15 +154,17 @@ def _read(made: Table, came: str, schema: Schema, columns: list[str]) -> _Given:
     missing = [name for name in (*schema.ids, *schema.time) if name not in made.frame.columns]
     if missing:
         raise BadData(
-            f"{made.name}: no column '{missing[0]}', by which {came} is read; name the columns that both have with "
-            "--id and --time"
+            f"no column '{missing[0]}', by which {came} is read",
+            place=made.name,
+            cure=Words("name the columns that both have with ", Setting("id"), " and ", Setting("time")),
         )
     nothing: dict[str, Any] = {"known": (), "past": (), "static": (), "aggregate": None}
     rows = schema.model_copy(update={"layout": "long", "target": POINT, **nothing})
     try:
         found = observe(made, rows)
     except BadData as error:
-        raise BadData(str(error).replace("at fit", f"in {came}")) from None
+        problem = str(error.problem).replace("at fit", f"in {came}")
+        raise BadData(problem, setting=error.setting, place=error.place, cure=error.cure) from None
     twice = repeats(found.series, found.instants)
     if twice.any():
         raise BadData(
@@ -174,8 +176,9 @@ def _read(made: Table, came: str, schema: Schema, columns: list[str]) -> _Given:
     if off.any():
         row = int(np.argmax(off))
         raise BadData(
-            f"{made.place(row, schema.time)}: {made.value(row, schema.time)} does not lie on the grid "
-            f"{schema.calendar.name} of {came}; bring both to one frequency with --freq and --aggregate"
+            f"{made.value(row, schema.time)} does not lie on the grid {schema.calendar.name} of {came}",
+            place=made.place(row, schema.time),
+            cure=Words("bring both to one frequency with ", Setting("freq"), " and ", Setting("aggregate")),
         )
     position = calendar.positions(found.instants)
     first = np.full(len(found.ids), np.iinfo(np.int64).max)

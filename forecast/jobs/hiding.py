@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
-from forecast.errors import ForecastError, StorageFailure
+from forecast.errors import ForecastError, StorageFailure, as_flag, message_of, told
 
 SHORTEST = 3  # characters; a shorter text, such as 7, cannot be told from what else a message says
 OWN_WORDS = {"forecast", "sqlite", "postgresql"}  # messages hold them anyway
@@ -51,7 +51,7 @@ class Hidden:
         """Hide the texts in all that is logged in the block, and in errors that end it."""
 
         def rewrite(record: logging.LogRecord) -> bool:
-            record.msg, record.args = self(record.getMessage()), None
+            record.msg, record.args = self(message_of(record, as_flag)), None
             return True
 
         logger = logging.getLogger("forecast")
@@ -68,7 +68,7 @@ class Hidden:
 
     def _without(self, error: Exception) -> Exception | None:
         """An error that says the same without what is hidden; None where nothing has to be hidden."""
-        text = str(error)
+        text = told(error, as_flag)
         if self(text) == text:
             return None
         if isinstance(error, ForecastError):

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 from forecast.errors import NoInput, UsageError, did_you_mean
 from forecast.jobs.hiding import MASK, Hidden
 from forecast.jobs.ping import check_address
-from forecast.selection.names import check_model
+from forecast.selection.names import check_names
 from forecast.series.files import SYNTHETIC, check_output
 from forecast.settings import (
     CheckSettings,
@@ -185,7 +185,10 @@ def _checked(group: type[Knobs], values: dict[str, Any], where: str, hidden: Hid
     for value in (expanded[name] for name in secret):
         if isinstance(value, str):
             hidden.add(value)
-    return group.check(expanded, where, [name for name in values if expanded[name] != values[name]])
+    try:
+        return group.check(expanded, where, [name for name in values if expanded[name] != values[name]])
+    except UsageError as error:
+        raise UsageError(str(error)) from None  # keys are written as in Python, not as flags
 
 
 def _hint(name: str) -> str:
@@ -237,7 +240,10 @@ def _refuse_half(found: Pipeline, where: str) -> None:
         raise UsageError(f"{where}[sink] table {sink.table} is one of the ledger's own; write to another table")
     if sink.path is not None:
         check_output(sink.path)
-    check_model(found.train.model)
+    try:
+        check_names(found.train)
+    except UsageError as error:
+        raise UsageError(f"{where}[train] {error}") from None
     limits = found.checks
     if limits.warn_after and limits.error_after and seconds_of(limits.warn_after) > seconds_of(limits.error_after):
         raise UsageError(f"{where}[checks] warn_after {limits.warn_after} lies beyond error_after {limits.error_after}")

@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from forecast.artifacts.manifest import installed
+from forecast.errors import as_flag, message_of
 
 FILE = "run.json"
 
@@ -86,6 +87,25 @@ def sha256_of_frame(frame: pd.DataFrame) -> str:
     return digest.hexdigest()
 
 
+def written_later(
+    runs: Iterable[tuple[str, int, dict[str, Any]]], as_of: str, output: Mapping[str, str | None]
+) -> str | None:
+    """The instant of the newest run that is later than another and has written the same file or table.
+
+    Parameters
+    ----------
+    runs : of the ledger, newest first
+    as_of : the instant of the other run
+    output : the path and the table that it writes, as records show them
+    """
+    for at, _, record in runs:
+        written = record.get("output") or {}
+        same = any(written.get(name) == place for name, place in output.items() if place)
+        if at > as_of and same:
+            return at
+    return None
+
+
 @contextmanager
 def warnings_into(texts: list[str]) -> Iterator[None]:
     """Collect the warnings of the block, each once; a warning that comes again is not said again either."""
@@ -94,7 +114,7 @@ def warnings_into(texts: list[str]) -> Iterator[None]:
         def filter(self, record: logging.LogRecord) -> bool:
             if record.levelno < logging.WARNING:
                 return True
-            text = record.getMessage()
+            text = message_of(record, as_flag)
             new = text not in texts
             if new:
                 texts.append(text)

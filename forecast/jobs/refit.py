@@ -7,7 +7,7 @@ from typing import Any
 
 from forecast.artifacts.manifest import saved_at
 from forecast.artifacts.store import Store
-from forecast.errors import BadData, ForecastError
+from forecast.errors import BadData, ForecastError, as_flag
 from forecast.forecaster import Forecaster
 from forecast.jobs.agreement import refuse_other_settings, settings_changed, settings_digest
 from forecast.jobs.instant import as_text, on_clock
@@ -169,7 +169,7 @@ def judge(new: Forecaster, live: Live | None, table: Table, require_all: bool) -
     try:
         pair = new.against(live.forecaster, table)
     except ForecastError as error:
-        return True, f"{live.version} cannot read this table ({error})"
+        return True, f"{live.version} cannot read this table ({error.told(as_flag)})"
     if pair is None:
         return True, f"nothing has come since {live.version} that both could be measured on"
     words = f"{new.metric.upper()} {pair[0]:.4g} on what came since {live.version}, which has {pair[1]:.4g}"

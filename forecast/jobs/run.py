@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from forecast.artifacts.fitted import to_contents
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
-from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unavailable, UsageError
+from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unavailable, UsageError, as_flag, told
 from forecast.forecaster import Forecaster, Forecasts
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
@@ -28,7 +28,7 @@ from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, SinkSettings, in_keys
 from forecast.jobs.record import FILE as RECORD
-from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into
+from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import Live, entry, judge, reading_settings, reason_to_fit, serving, table_settings
 from forecast.jobs.sink import check_sink, explained, reserved_columns, write_sink
 from forecast.series.building import build_panel, calendar_of, format_positions
@@ -99,7 +99,7 @@ def run_job(
                 try:
                     run.go()
                 except (BadData, UsageError, StaleData, Unavailable) as error:
-                    raise type(error)(in_keys(str(error))) from error
+                    raise type(error)(in_keys(error.told(as_flag))) from error
     return record
 
 
@@ -128,7 +128,7 @@ def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[No
             ping(pipeline.ping, "start")
             yield
     except BaseException as error:
-        record.error = pipeline.hidden(str(error)).split("\n")[0]
+        record.error = pipeline.hidden(told(error, as_flag)).split("\n")[0]
         record.exit_code = error.exit_code if isinstance(error, ForecastError | Interrupted) else 1
         _finish(record, begun)
         try:
@@ -192,13 +192,15 @@ class _Run:
             record.settled, record.version = True, before[0]["version"]
             record.intervals = tuple(before[0]["intervals"])
         begun = record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"})
-        newest = self.ledger.runs(1)
+        hidden = self.pipeline.hidden
+        output = {name: place and hidden(place) for name, place in (("path", sink.path), ("table", sink.table))}
+        later = written_later(self.ledger.runs(NEWEST), record.as_of, output) if later_matters else None
         self.ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
-        if later_matters and newest and newest[0][0] > record.as_of:
+        if later is not None:
             log.warning(
                 "the run as of %s has written the output before, and this one, as of %s, replaces it by an older "
                 "forecast; --output FILE writes elsewhere",
-                newest[0][0],
+                later,
                 record.as_of,
             )
         if sink.path is not None:
@@ -318,9 +320,7 @@ class _Run:
         pipeline, forecaster = self.pipeline, live.forecaster
         config, record = forecaster.fitted_.config, self.record
         record.version, record.hash, record.train_end = live.version, live.hash, config.train_end
-        chosen = {name: getattr(pipeline.table, name) for name in ("strict", "on_duplicate")}
-        if pipeline.table.date_format is not None:
-            chosen["date_format"] = pipeline.table.date_format
+        chosen = pipeline.table.model_dump(include={"strict", "on_duplicate", "date_format"}, exclude_unset=True)
         forecaster.set_params(**chosen)
         return forecaster.forecast(
             table,

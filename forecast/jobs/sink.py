@@ -39,8 +39,12 @@ def reserved_columns(pipeline: Pipeline) -> list[str]:
     return found if pipeline.sink.url is None else [*dict.fromkeys([*found, *OWN])]
 
 
-def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> None:
+def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> bool:
     """Refuse names and types that the sink does not take, before any work.
+
+    Returns
+    -------
+    Whether there is a table in a database already.
 
     Raises
     ------
@@ -52,7 +56,8 @@ def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> None:
     refuse_clash(schema, reserved_columns(pipeline))
     if sink.url is not None and sink.table is not None:
         keys = [*schema.ids, *schema.time, "origin"]
-        databases.rehearse(sink.url, sink.table, _sample(schema, table, pipeline.output), keys)
+        return databases.rehearse(sink.url, sink.table, _sample(schema, table, pipeline.output), keys)
+    return False
 
 
 def write_sink(pipeline: Pipeline, found: Forecasts, schema: Schema, version: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from forecast.errors import UsageError
+from forecast.errors import Setting, UsageError, Words
 from forecast.selection.judge import Judge
 from forecast.selection.names import AUTO, check_model, is_baseline
 from forecast.series.spans import MANY
@@ -57,7 +57,7 @@ def compared_with(settings: TrainSettings) -> tuple[str, ...]:
 
 
 def candidates_for(settings: TrainSettings, lookback: int, longest: int, season: int) -> list[Candidate]:
-    """The networks that are worth a try, the best bet first; for `--model NAME` only that one.
+    """The networks that are worth a try, the best bet first; where a model is named, only that one.
 
     Parameters
     ----------
@@ -111,7 +111,8 @@ def train_networks(
     if plan is not None:
         if settings.model != AUTO and any(member.model != settings.model for member in plan.members):
             found = ", ".join(sorted({member.model for member in plan.members}))
-            raise UsageError(f"--model {settings.model}: the plan trains {found}; leave --model out")
+            cure = Words("leave ", Setting("model"), " out")
+            raise UsageError(f"the plan trains {found}", setting=Setting("model", settings.model), cure=cure)
         rounds.once(lambda: list(plan.members))
     elif start is not None:
         rounds.fixed(start.candidates, start.warm)

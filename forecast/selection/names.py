@@ -1,8 +1,9 @@
-"""Names that `--model` takes: of networks, of baselines, and auto."""
+"""Names that the setting `model` takes: of networks, of baselines, and auto."""
 
 from forecast.errors import UsageError, did_you_mean
-from forecast.evaluation.baselines import AUTOMATIC, BASELINES
-from forecast.models import model_names
+from forecast.evaluation.baselines import AUTOMATIC, BASELINES, check_baseline
+from forecast.models import model_knobs, model_names
+from forecast.settings import TrainSettings
 
 AUTO = "auto"
 
@@ -10,6 +11,26 @@ AUTO = "auto"
 def is_baseline(name: str) -> bool:
     """Whether a model's name is that of a baseline: nothing is trained then."""
     return name in BASELINES or name in AUTOMATIC
+
+
+def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
+    """Refuse models, knobs of models and baselines that there are none of.
+
+    Parameters
+    ----------
+    models : names that stand in the place of the settings' own, those of a backtest
+
+    Raises
+    ------
+    UsageError
+        With the nearest name.
+    """
+    for name in models or (settings.model,):
+        check_model(name)
+        if settings.params and name != AUTO and not is_baseline(name):
+            model_knobs(name).check(settings.params, f"model {name}: ", within="params")
+    for name in settings.baselines:
+        check_baseline(name)
 
 
 def check_model(name: str) -> None:

@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from forecast.errors import BadData, Unavailable
+from forecast.errors import BadData, Setting, Unavailable, Words
 from forecast.series.calendar import Calendar
 from forecast.series.frequency import infer_calendar
 from forecast.series.observations import Rows, combine
@@ -49,7 +49,8 @@ def aggregated(table: Table, seen: Rows, blank: Rows, schema: Schema, calendar: 
     positions = calendar.positions(rows.instants)
     whole = np.flatnonzero((positions >= low) & (positions <= high))
     if not len(whole):
-        raise BadData(f"{table.name}: no period of --freq {name} is complete; pass a finer --freq")
+        problem = Words("no period of ", Setting("freq", name), " is complete")
+        raise BadData(problem, place=table.name, cure=Words("pass a finer ", Setting("freq")))
     whole = whole[np.argsort(rows.instants[whole], kind="stable")]
     keys, places = keys_of(rows.series[whole], positions[whole])
     found, values = combine(keys, rows.values[whole], schema.aggregate or "sum")
@@ -118,8 +119,9 @@ def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
     lengths = last + 1 - first
     if int(lengths.sum()) > MOST_ROWS:
         raise Unavailable(
-            f"{table.name}: with a zero for each absent row it has {int(lengths.sum()):,} rows, more than fit in "
-            "memory; pass --aggregate sum, or a table of fewer series"
+            f"with a zero for each absent row it has {int(lengths.sum()):,} rows, more than fit in memory",
+            place=table.name,
+            cure=Words("pass ", Setting("aggregate", "sum"), ", or a table of fewer series"),
         )
     starts = np.cumsum(lengths) - lengths
     absent = np.ones(int(lengths.sum()), bool)

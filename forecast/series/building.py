@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import BadData, Unavailable
+from forecast.errors import BadData, Setting, Unavailable, Words
 from forecast.series.calendar import Calendar
 from forecast.series.columns import covariates, place_values, static_values
 from forecast.series.frequency import infer_calendar, show
@@ -71,8 +71,10 @@ def build_panel(
     width = 2 + len(schema.known) + len(schema.past)
     if int(sizes.sum()) * width > LARGEST:
         raise Unavailable(
-            f"{table.name}: {len(cells.ids):,} series on the grid {schema.calendar.name} from first to last time need "
-            f"{int(sizes.sum()):,} steps, more than fit in memory; pass a coarser --freq with --aggregate"
+            f"{len(cells.ids):,} series on the grid {schema.calendar.name} from first to last time need "
+            f"{int(sizes.sum()):,} steps, more than fit in memory",
+            place=table.name,
+            cure=Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate")),
         )
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
@@ -129,7 +131,8 @@ def judge_again(panel: Panel, schema: Schema, lookback: int, name: str) -> Panel
     words[(words == "ok") & (panel.lengths < lookback)] = "short"
     words[(words != "missing") & (panel.silent() > lookback)] = "ended"
     if np.isin(words, SKIPPED).all():
-        raise BadData(f"{name}: at the oldest origin no series is left to forecast; pass fewer --windows")
+        problem = "at the oldest origin no series is left to forecast"
+        raise BadData(problem, place=name, cure=Words("pass fewer ", Setting("windows")))
     return replace(panel, status=tuple(words.tolist()))
 
 
@@ -163,33 +166,6 @@ def time_frame(schema: Schema, calendar: Calendar, positions: Integers) -> pd.Da
     return pd.DataFrame(dict(zip(schema.time, columns, strict=True)))
 
 
-def require_known(panel: Panel, schema: Schema, horizon: int, name: str = "the table") -> None:
-    """Refuse a panel that lacks values known in advance for the horizon of a series that gets a forecast.
-
-    Raises
-    ------
-    BadData
-        With the column, the first series and the first times at which values are missing.
-    """
-    if not schema.known or not len(panel):
-        return
-    last = panel.offsets[1:] - panel.ahead
-    blank = np.isnan(panel.known[last[:, None] + np.arange(horizon)])  # [series, horizon, known]
-    if panel.status:
-        blank[np.isin(panel.status, SKIPPED)] = False
-    if not blank.any():
-        return
-    series, _, column = (int(place[0]) for place in np.nonzero(blank))
-    steps = np.flatnonzero(blank[series, :, column])
-    times = format_positions(schema, calendar_of(schema), panel.origins[series] + 1 + steps[:NAMED])
-    of_series = f" of series '{', '.join(panel.ids[series])}'" if any(panel.ids[series]) else ""
-    raise BadData(
-        f"{name}: column '{schema.known[column]}' is known in advance, but has no value for {len(steps)} of the "
-        f"{horizon} steps{of_series}: {', '.join(str(time) for time in times)}{', ...' if len(steps) > NAMED else ''}; "
-        "add rows with blank targets, or pass --future"
-    )
-
-
 def _settle_rows(table: Table, cells: Observations, schema: Schema) -> None:
     """Refuse rows that come twice, and say if rows are not in the order of time."""
     if schema.layout == "rows":
@@ -209,7 +185,7 @@ def _settle_rows(table: Table, cells: Observations, schema: Schema) -> None:
             raise duplicate(table, schema.time, cells, int(np.argmax(twice)), schema, int(twice.sum()))
         count = rows_of(int(twice.sum()))
         logger.warning(
-            "%s: times that repeat: %s; settled by --on-duplicate %s.", table.name, count, schema.on_duplicate
+            "%s: times that repeat: %s; settled by %s.", table.name, count, Setting("on_duplicate", schema.on_duplicate)
         )
 
 
@@ -223,9 +199,16 @@ def duplicate(
         names = f" for {', '.join(cells.ids[int(cells.series[row])])}"
         same &= cells.series == cells.series[row]
     return BadData(
-        f"{table.place(row, time)}: {show(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first "
-        f"in {table.line(int(np.argmax(same)))} ({rows_of(count)} like that); pass --on-duplicate first (or last, "
-        "mean, sum); at fit, --id names the columns that tell series apart"
+        f"{show(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first in "
+        f"{table.line(int(np.argmax(same)))} ({rows_of(count)} like that)",
+        place=table.place(row, time),
+        cure=Words(
+            "pass ",
+            Setting("on_duplicate", "first"),
+            " (or last, mean, sum); at fit, ",
+            Setting("id"),
+            " names the columns that tell series apart",
+        ),
     )
 
 
@@ -254,8 +237,10 @@ def _refuse_off_grid(table: Table, cells: Observations, schema: Schema, calendar
         if int(np.gcd.reduce(steps)) > 1 or found not in (None, name):
             looks = f" (its frequency looks like {found})" if found else ""
             raise BadData(
-                f"{table.name}: all times lie {steps.min()} steps of the grid {name} or more apart: the table is "
-                f"coarser than that{looks}; bring it to the frequency of the fit, or fit again, with another --freq"
+                f"all times lie {steps.min()} steps of the grid {name} or more apart: the table is coarser than "
+                f"that{looks}",
+                place=table.name,
+                cure=Words("bring it to the frequency of the fit, or fit again, with another ", Setting("freq")),
             )
 
 
@@ -316,10 +301,11 @@ def _say(table: Table, panel: Panel, schema: Schema) -> None:
 
 def _say_words(ids: tuple[tuple[str, ...], ...], words: NDArray[np.object_], schema: Schema, name: str) -> None:
     """Warn of series that are constant or get no forecast; refuse if none is left."""
+    most = f"{schema.max_missing:.0%}"
     for word, meaning in (
         ("constant", "have only one value"),
         ("ended", "ended more than a lookback before the last time and get no forecast"),
-        ("missing", f"miss more than {schema.max_missing:.0%} of their values (--max-missing) and get no forecast"),
+        ("missing", Words(f"miss more than {most} of their values (", Setting("max_missing"), ") and get no forecast")),
     ):
         found = np.flatnonzero(words == word)
         if len(found):
@@ -327,7 +313,18 @@ def _say_words(ids: tuple[tuple[str, ...], ...], words: NDArray[np.object_], sch
             logger.warning("%s: %d series %s: %s", name, len(found), meaning, names or "the only one")
     if np.isin(words, SKIPPED).all():
         raise BadData(
-            f"{name}: no series is left to forecast: each misses more than {schema.max_missing:.0%} of its "
-            "values or ended long ago; pass a higher --max-missing, a coarser --freq with --aggregate, or "
-            "--missing zero if absent rows mean zero"
+            f"no series is left to forecast: each misses more than {schema.max_missing:.0%} of its values or ended "
+            "long ago",
+            place=name,
+            cure=Words(
+                "pass a higher ",
+                Setting("max_missing"),
+                ", a coarser ",
+                Setting("freq"),
+                " with ",
+                Setting("aggregate"),
+                ", or ",
+                Setting("missing", "zero"),
+                " if absent rows mean zero",
+            ),
         )

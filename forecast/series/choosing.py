@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.series import patterns
 from forecast.series.schema import Schema
 from forecast.series.table import Table
@@ -50,16 +50,17 @@ def choose_pattern(texts: Texts, settings: TableSettings | Schema) -> patterns.F
     BadData
         If no pattern fits them all, or two do and mean different days.
     UsageError
-        If --date-format is no format of a date.
+        If `date_format` is no format of a date.
     """
     array = pa.array(texts.unique, pa.string())
     if settings.date_format is not None:
         if not patterns.has_date(settings.date_format):
-            raise UsageError(f"--date-format '{settings.date_format}': a year is missing, or the month of a day")
+            setting = Setting("date_format", settings.date_format)
+            raise UsageError("a year is missing, or the month of a day", setting=setting)
         fields = patterns.read(array, settings.date_format)
         if not fields.matched.all():
             place, text = texts.first_place(~fields.matched)
-            raise BadData(f"{place}: '{text}' does not fit --date-format '{settings.date_format}'")
+            raise BadData(Words(f"'{text}' does not fit ", Setting("date_format", settings.date_format)), place=place)
         return fields
     if isinstance(settings, Schema) and settings.time_format.pattern and settings.time_format.kind == "text":
         fields = patterns.read(array, settings.time_format.pattern)
@@ -70,7 +71,7 @@ def choose_pattern(texts: Texts, settings: TableSettings | Schema) -> patterns.F
         raise BadData(f"{texts.place(0)}: '{first}' is a time of day without a date; add the date to the column")
     guesses = patterns.guesses(first)
     if not guesses:
-        raise BadData(f"{texts.place(0)}: '{first}' {_unknown(first)}")
+        raise BadData(Words(f"'{first}' ", _unknown(first)), place=texts.place(0))
     matched = {guess: patterns.matches(array, guess) for guess in guesses}
     whole = {guess for guess, fits in matched.items() if fits.all()}
     # a pattern with a fraction fits times without any too
@@ -80,7 +81,7 @@ def choose_pattern(texts: Texts, settings: TableSettings | Schema) -> patterns.F
     if not fitting:
         closest = max(matched.values(), key=lambda fits: int(fits.sum()))
         place, text = texts.first_place(~closest)
-        raise BadData(f"{place}: {_mismatch(text, first)}")
+        raise BadData(_mismatch(text, first), place=place)
     if len(fitting) > 1 and re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", first):
         return _day_or_month_first(texts, fitting)
     chosen = max(fitting, key=lambda fields: int(fields.real.sum()))
@@ -88,15 +89,14 @@ def choose_pattern(texts: Texts, settings: TableSettings | Schema) -> patterns.F
     return chosen
 
 
-def _unknown(text: str) -> str:
+def _unknown(text: str) -> str | Words:
     """Say what may be wrong with a text that has the shape of no time."""
     if ROUNDED.fullmatch(text):
         return "is a number that a spreadsheet has rounded; export the column in full"
     if (lettered := LETTERED.fullmatch(text)) and patterns.guesses(lettered[1]):
-        return (
-            f"names its zone by letters; write an offset such as +01:00, or leave {lettered[2]} out and pass --timezone"
-        )
-    return "is not a time that can be recognised; pass --date-format, or --time"
+        mend = f"write an offset such as +01:00, or leave {lettered[2]} out and pass "
+        return Words("names its zone by letters; ", mend, Setting("timezone"))
+    return Words("is not a time that can be recognised; pass ", Setting("date_format"), ", or ", Setting("time"))
 
 
 def _refuse_uncertain_years(texts: Texts, chosen: patterns.Fields) -> None:
@@ -112,12 +112,13 @@ def _refuse_uncertain_years(texts: Texts, chosen: patterns.Fields) -> None:
     regular = len(steps) > 0 and np.bincount(steps).argmax() == np.gcd.reduce(steps)
     if not (no_day or (several and regular)):
         raise BadData(
-            f"{texts.place(0)}: '{texts.unique[0]}' can be a month and a year, or a day of a month; pass "
-            f"--date-format '{chosen.pattern.replace('%-', '%')}', or write the year in full"
+            f"'{texts.unique[0]}' can be a month and a year, or a day of a month",
+            place=texts.place(0),
+            cure=Words("pass ", _as_setting(chosen.pattern), ", or write the year in full"),
         )
 
 
-def _mismatch(text: str, first: str) -> str:
+def _mismatch(text: str, first: str) -> str | Words:
     """Say how a text differs from the first one of its column."""
     here, there = patterns.guesses(text), patterns.guesses(first)
     if here and patterns.has_zone(here[0]) != patterns.has_zone(there[0]):
@@ -126,7 +127,18 @@ def _mismatch(text: str, first: str) -> str:
         return f"'{text}' is a time of day without a date; add the date"
     if not here and not WHOLE_NUMBER.search(text):
         return f"'{text}' is not a time, as '{first}' is; correct it, or remove the line if it is a total or a note"
-    return f"'{text}' is not written as '{first}' is; write all times the same way, or pass --date-format"
+    mend = "write all times the same way, or pass "
+    return Words(f"'{text}' is not written as '{first}' is; ", mend, Setting("date_format"))
+
+
+def no_such_time(place: str, text: str) -> BadData:
+    """The error that a text such as 2024-02-30 gets."""
+    cure = Words("correct it, or pass ", Setting("date_format"))
+    return BadData(f"'{text}' does not exist as a date and time", place=place, cure=cure)
+
+
+def _as_setting(pattern: str) -> Setting:
+    return Setting("date_format", pattern.replace("%-", "%"))
 
 
 def _day_or_month_first(texts: Texts, fitting: list[patterns.Fields]) -> patterns.Fields:
@@ -138,10 +150,12 @@ def _day_or_month_first(texts: Texts, fitting: list[patterns.Fields]) -> pattern
         neither = ~np.logical_or.reduce([fields.real for fields in fitting])
         if neither.any():
             place, text = texts.first_place(neither)
-            raise BadData(f"{place}: '{text}' does not exist as a date and time; correct it, or pass --date-format")
+            raise no_such_time(place, text)
         place, text = texts.first_place(~fitting[0].real)
         raise BadData(f"{place}: '{text}' has the month first, other rows have the day first; write all the same way")
     years_last = all(re.search("%[yY]$", fields.pattern) for fields in real)
     ways = "day-month or month-day" if years_last else "day, month and year in several orders"
-    options = " or ".join(f"--date-format '{fields.pattern.replace('%-', '%')}'" for fields in real)
-    raise BadData(f"{texts.place(0)}: '{texts.unique[0]}' can be {ways}, and no row decides; pass {options}")
+    options = [part for fields in real for part in (_as_setting(fields.pattern), " or ")][:-1]
+    raise BadData(
+        f"'{texts.unique[0]}' can be {ways}, and no row decides", place=texts.place(0), cure=Words("pass ", *options)
+    )

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import BadData, did_you_mean
+from forecast.errors import BadData, Setting, Words, did_you_mean
 from forecast.series.calendar import Calendar
 from forecast.series.categories import category_codes
 from forecast.series.naming import series_name
@@ -126,7 +126,9 @@ def _refuse_contradictions(
     if other.any():
         place = table.place(int(np.argmax(other)), schema.time)
         raise BadData(
-            f"{place}: an earlier row has other values for this series and time; keep one, or pass --on-duplicate last"
+            "an earlier row has other values for this series and time",
+            place=place,
+            cure=Words("keep one, or pass ", Setting("on_duplicate", "last")),
         )
 
 
@@ -147,8 +149,9 @@ def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[
         if len(wrong):
             name = series_name(cells.ids[int(cells.series[wrong[0]])])
             raise BadData(
-                f"{table.place(int(wrong[0]), column)}: series '{name}' has several values in a static column; "
-                f"pass --known {column} or --past {column} instead"
+                f"series '{name}' has several values in a static column",
+                place=table.place(int(wrong[0]), column),
+                cure=Words("pass ", Setting("known", column), " or ", Setting("past", column), " instead"),
             )
     return result
 
@@ -157,7 +160,8 @@ def column_values(table: Table, column: str, schema: Schema) -> NDArray[np.float
     """[rows], numbers, or codes where the schema has categories: 1 + the place there, 0 for others, NaN where blank."""
     categories = schema.categories.get(column)
     if categories is None:
-        return parse_numbers(table, column, f"; if the column holds categories, fit with --categorical {column}")
+        otherwise = Words("; if the column holds categories, fit with ", Setting("categorical", column))
+        return parse_numbers(table, column, otherwise)
     return category_codes(table, column, categories)
 
 
@@ -174,11 +178,10 @@ def refuse_missing(table: Table, columns: tuple[str, ...]) -> None:
         named = ", ".join(f"'{column}'" for column in missing)
         there = [str(column) for column in table.frame.columns]
         hint = did_you_mean(missing[0], there) if len(missing) == 1 else ""
-        delimiter = "; pass --delimiter if there are several" if table.text and len(there) == 1 else ""
-        raise BadData(
-            f"{table.name}: no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(there[:20])}"
-            f"{delimiter}{hint}"
-        )
+        alone = table.text and len(there) == 1
+        delimiter = Words("; pass ", Setting("delimiter"), " if there are several") if alone else ""
+        found = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(there[:20])}"
+        raise BadData(Words(found, delimiter, hint), place=table.name)
 
 
 def _known_series(table: Table, schema: Schema, cells: Observations) -> Integers:

@@ -7,9 +7,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import BadData
+from forecast.errors import BadData, Setting, Words
+from forecast.series.building import calendar_of, format_positions
 from forecast.series.naming import series_names
 from forecast.series.panel import Panel
+from forecast.series.schema import Schema
 
 log = logging.getLogger("forecast")
 
@@ -66,12 +68,94 @@ def compare(panel: Panel, ids: Ids, level: NDArray[np.float64], name: str, lookb
     moved = [panel.ids[i] for i in np.flatnonzero((ratio > MOVED) | (ratio < 1 / MOVED))]
     if moved:
         some = series_names(moved, NAMED)
-        text = f"{name}: the level of {len(moved)} series moved more than tenfold since the fit ({some})"
+        text = f"the level of {len(moved)} series moved more than tenfold since the fit ({some})"
         if strict:
-            raise BadData(f"{text}; was the unit changed? Without --strict this is a warning")
-        log.warning("%s; was the unit changed?", text)
+            cure = Words("was the unit changed? Without ", Setting("strict", True), " this is a warning")
+            raise BadData(text, place=name, cure=cure)
+        log.warning("%s: %s; was the unit changed?", name, text)
     words = zip(panel.ids, panel.status, strict=True)
     return replace(panel, status=tuple("new" if one not in seen and word == "ok" else word for one, word in words))
+
+
+def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: str) -> None:
+    """Warn where the forecasts begin before the end of the fit: the model has seen what it forecasts."""
+    ahead = _ends(panel, fitted) - panel.origins
+    if (ahead > 0).any():
+        ends = np.array([panel.origins[np.argmax(ahead)], fitted.origins.max()])
+        after, end = format_positions(schema, calendar_of(schema), ends)
+        log.warning(
+            "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps that it forecasts "
+            "after %s; a backtest measures on values that the fit has not seen",
+            name,
+            end,
+            min(int(ahead.max()), horizon),
+            horizon,
+            after,
+        )
+
+
+def say_seen_origins(panel: Panel, fitted: Panel, origins: NDArray[np.int64], end: str) -> None:
+    """Warn of origins of a backtest, [origins, series], that lie before the end of the fit."""
+    seen = int((origins < _ends(panel, fitted)).any(1).sum())
+    if seen:
+        log.warning(
+            "%d of %d origins lie before %s, the end of the fit: this forecaster has seen what it is judged by",
+            seen,
+            len(origins),
+            end,
+        )
+
+
+def say_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
+    """Warn of series whose past is shorter than a forecast looks back, unless the fit saw no more of them."""
+    seen = dict(zip(fitted.ids, fitted.lengths.tolist(), strict=True))
+    before = np.array([seen.get(one, lookback) for one in panel.ids], np.int64)
+    short = np.flatnonzero(panel.lengths < np.minimum(before, lookback))
+    if len(short):
+        named = [f"{'/'.join(panel.ids[i])} {panel.lengths[i]:,}".strip() for i in short[:NAMED]]
+        log.warning(
+            "%s: %d series have a shorter past than the %d steps that a forecast looks back (%s); what is missing "
+            "counts as unknown, and their forecasts are less certain",
+            name,
+            len(short),
+            lookback,
+            ", ".join(named) + (", ..." if len(short) > NAMED else ""),
+        )
+
+
+def values_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False) -> tuple[NDArray[np.float64], int]:
+    """What came after the series of a fit.
+
+    Parameters
+    ----------
+    later : of a table with later rows
+    zero : whether absent rows are zeros, up to the newest row of the table
+
+    Returns
+    -------
+    The values after the end of each series of the fit, [series, horizon], NaN where there is none; and the number of
+    observed values that are of other series, or not after the end.
+    """
+    actual, others = np.full((len(fitted), horizon), np.nan), 0
+    if zero:  # the series have begun, whatever their first row in the table is
+        actual[np.arange(horizon) < (later.origins.max() - fitted.origins)[:, None]] = 0.0
+    rank = {one: i for i, one in enumerate(fitted.ids)}
+    for i, one in enumerate(later.ids):
+        own = later.slots(i)
+        observed = later.observed[own]
+        end = fitted.origins[rank[one]] if one in rank else later.origins[i]
+        step = later.starts[i] + np.arange(own.stop - own.start) - end - 1
+        others += int((observed & (step < 0)).sum())
+        used = observed & (step >= 0) & (step < horizon)
+        if used.any():
+            actual[rank[one], step[used]] = later.values[own][used]
+    return actual, others
+
+
+def _ends(panel: Panel, fitted: Panel) -> NDArray[np.float64]:
+    """[series], grid position at which each series of a panel ended at fit; minus infinity for a new one."""
+    ends = dict(zip(fitted.ids, fitted.origins.tolist(), strict=True))
+    return np.array([ends.get(one, -np.inf) for one in panel.ids])
 
 
 def _say_alike(new: list[tuple[str, ...]], gone: list[tuple[str, ...]], name: str) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.series.building import calendar_of, format_positions
 from forecast.series.calendarcolumns import calendar_columns
 from forecast.series.categories import categories_of
@@ -149,27 +149,27 @@ def _unsaid() -> Iterator[None]:
 def _refuse_contradictions(table: Table, settings: TableSettings) -> None:
     """Refuse missing columns, columns with two roles, and flags that do not go together."""
     roles = {
-        "--time": settings.time,
-        "--id": settings.id,
-        "--target": settings.target,
-        "--known": settings.known,
-        "--past": settings.past,
-        "--static": settings.static,
+        "time": settings.time,
+        **{name: getattr(settings, name) for name in ("id", "target", "known", "past", "static")},
     }
     refuse_missing(table, (*(column for columns in roles.values() for column in columns), *settings.categorical))
     seen: dict[str, str] = {}
     for role, columns in roles.items():
         for column in columns:
             if column in seen:
-                raise UsageError(f"column '{column}' is named by {seen[column]} and by {role}; name it once")
+                both = Words(Setting(seen[column]), " and by ", Setting(role))
+                raise UsageError(Words(f"column '{column}' is named by ", both), cure="name it once")
             seen[column] = role
     for column in settings.categorical:
-        if seen.get(column) not in ("--known", "--past", "--static"):
-            raise UsageError(f"--categorical {column}: name the column with --known, --past or --static, too")
+        if seen.get(column) not in ("known", "past", "static"):
+            roles_of = (Setting("known"), ", ", Setting("past"), " or ", Setting("static"))
+            problem = Words("name the column with ", *roles_of, ", too")
+            raise UsageError(problem, setting=Setting("categorical", column))
     if settings.freq is not None:
         parse_frequency(settings.freq)
     if settings.aggregate and not settings.freq:
-        raise UsageError(f"--aggregate {settings.aggregate}: pass the --freq to bring the table to")
+        setting = Setting("aggregate", settings.aggregate)
+        raise UsageError(Words("pass the ", Setting("freq"), " to bring the table to"), setting=setting)
 
 
 def _looks_like_rows(table: Table) -> bool:
@@ -184,25 +184,18 @@ def _looks_like_rows(table: Table) -> bool:
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     """The schema of a table with one series a row."""
-    columns_named = {
-        "--time": settings.time,
-        "--id": settings.id,
-        "--target": settings.target,
-        "--known": settings.known,
-        "--past": settings.past,
-        "--static": settings.static,
-        "--categorical": settings.categorical,
-    }
-    for flag, value in columns_named.items():
-        if value:
-            raise UsageError(f"{flag}: a table with one series a row (--layout rows) has no such columns")
+    rows = Words("a table with one series a row (", Setting("layout", "rows"), ")")
+    for name in ("time", "id", "target", "known", "past", "static", "categorical"):
+        if getattr(settings, name):
+            raise UsageError(Words(rows, " has no such columns"), setting=Setting(name))
     if settings.freq not in (None, "1"):
-        raise UsageError(f"--freq {settings.freq}: a table with one series a row (--layout rows) has only steps")
+        raise UsageError(Words(rows, " has only steps"), setting=Setting("freq", settings.freq))
     if settings.missing == "zero":
-        raise UsageError("--missing zero: a table with one series a row (--layout rows) has no absent rows")
+        raise UsageError(Words(rows, " has no absent rows"), setting=Setting("missing", "zero"))
     columns = [str(column) for column in table.frame.columns]
     if len(columns) < 2:
-        raise BadData(f"{table.name}: --layout rows needs an id column and a column for each step")
+        problem = Words(Setting("layout", "rows"), " needs an id column and a column for each step")
+        raise BadData(problem, place=table.name)
     return Schema(
         layout="rows",
         time=("step",),
@@ -212,6 +205,8 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
         on_duplicate=settings.on_duplicate,
         max_missing=settings.max_missing,
         missing=settings.missing,
+        freq=settings.freq,
+        strict=settings.strict,
     )
 
 
@@ -236,7 +231,8 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
         codes = id_codes(table, ids)[1]
     else:
         if settings.static:
-            raise UsageError("--static: a wide table has no place for values fixed per series; use a long table")
+            problem = "a wide table has no place for values fixed per series"
+            raise UsageError(problem, setting=Setting("static"), cure="use a long table")
         series = settings.target or _series(table, others, numeric, of_calendar)
         all_columns, ids = not settings.target, ("series",)
         codes = np.zeros(len(times.instants), np.int64)
@@ -275,6 +271,8 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
         on_duplicate=settings.on_duplicate,
         max_missing=settings.max_missing,
         missing=settings.missing,
+        freq=settings.freq,
+        strict=settings.strict,
     )
 
 

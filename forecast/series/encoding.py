@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError, Words
 
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 SAMPLE, PART = 1 << 18, 1 << 22
@@ -20,7 +20,8 @@ def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
     marked = None
     if encoding is None and data.startswith(UTF16_MARKS):
         marked = "utf-32" if data.startswith(b"\xff\xfe\0\0") else "utf-16"
-        log.warning("%s: read as %s, by its mark; write UTF-8 or pass --encoding to say so", name, marked.upper())
+        setting = Setting("encoding")
+        log.warning("%s: read as %s, by its mark; write UTF-8 or pass %s to say so", name, marked.upper(), setting)
     if not (encoding or marked) and _is_utf8(data):
         return data.removeprefix(UTF8_MARK)
     try:
@@ -29,7 +30,8 @@ def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
     except UnicodeError as error:
         raise BadData(_not_that_text(data, name, encoding, marked, error)) from None
     except (LookupError, ValueError):
-        raise UsageError(f"--encoding {encoding!r} is no text encoding; give one such as utf-8 or cp1252") from None
+        problem, cure = "is no text encoding", "give one such as utf-8 or cp1252"
+        raise UsageError(problem, setting=Setting("encoding", encoding), cure=cure) from None
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -44,23 +46,27 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _not_that_text(data: bytes, name: str, encoding: str | None, marked: str | None, error: UnicodeError) -> str:
+def _not_that_text(
+    data: bytes, name: str, encoding: str | None, marked: str | None, error: UnicodeError
+) -> str | Words:
     """Say in which line the text has another encoding, and which it may be."""
     start, reason = (error.start, error.reason) if isinstance(error, UnicodeDecodeError) else (0, "")
     where = f"{name} line {line_at(data, start)}"
     cut = "end of data" in reason or "truncated" in reason
     if encoding is not None:
-        return f"{where} is not {encoding} text; pass another --encoding"
+        return Words(f"{where} is not {encoding} text; pass another ", Setting("encoding"))
     if marked is not None:
-        mend = "its last letter is cut; copy the file again" if cut else "copy the file again, or pass --encoding"
-        return f"{where} is not {marked.upper()} text, although it has its mark: {mend}"
+        other = Words("copy the file again, or pass ", Setting("encoding"))
+        mend = "its last letter is cut; copy the file again" if cut else other
+        return Words(f"{where} is not {marked.upper()} text, although it has its mark: ", mend)
     guess = _guessed_encoding(data, start)
-    hint = f"pass --encoding {guess}, if {_line_in(data, start, guess)} is what it says" if guess else "pass --encoding"
+    line = f", if {_line_in(data, start, guess)} is what it says" if guess else ""
+    hint = Words("pass ", Setting("encoding", guess), line)
     if cut and not data[:start].isascii():
         return f"{where} ends within a letter of UTF-8: the file is cut; copy it again"
     if cut:
-        return f"{where} ends within a letter of UTF-8: is the file cut? copy it again, or {hint}"
-    return f"{where} is not UTF-8 text; {hint}"
+        return Words(f"{where} ends within a letter of UTF-8: is the file cut? copy it again, or ", hint)
+    return Words(f"{where} is not UTF-8 text; ", hint)
 
 
 def _line_in(data: bytes, position: int, encoding: str) -> str:

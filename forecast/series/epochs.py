@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from forecast.errors import BadData
+from forecast.errors import BadData, Setting, Words
 from forecast.series import patterns
 from forecast.series.choosing import Texts
 from forecast.series.schema import TimeFormat
@@ -19,7 +19,7 @@ UNITS: dict[Literal["s", "ms", "us", "ns"], int] = {"s": 1, "ms": 1_000, "us": 1
 SECONDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 EARLIEST, LATEST = 315_532_800, 4_102_444_800  # 1980 and 2100
 SPREADSHEET = (25_000, 60_000)  # day numbers of 1968 to 2064
-DAY_NUMBERS = "spreadsheet"  # --date-format of day numbers
+DAY_NUMBERS = "spreadsheet"  # as `date_format`: day numbers
 EPOCH_DAY = 25_569  # the day number of 1970-01-01
 LAST_DAY = 2_958_466  # the day number after the year 9999
 DAY = 86_400
@@ -59,7 +59,8 @@ def day_numbers(texts: Texts) -> tuple[Integers, bool]:
     wrong |= days >= LAST_DAY
     if wrong.any():
         place, text = texts.first_place(wrong)
-        raise BadData(f"{place}: '{text}' is not a spreadsheet's day number; correct it, or leave --date-format out")
+        cure = Words("correct it, or leave ", Setting("date_format", DAY_NUMBERS), " out")
+        raise BadData(f"'{text}' is not a spreadsheet's day number", place=place, cure=cure)
     return np.round((days - EPOCH_DAY) * DAY).astype(np.int64), bool((days % 1 == 0).all())
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from forecast.durable import replace_file
-from forecast.errors import CannotCreate
+from forecast.errors import CannotCreate, Setting, as_flag
 from forecast.series.reading import read_table, table_from_frame
 from forecast.series.spreadsheet import UnknownSheet
 from forecast.series.synthetic import synthesize, table_settings
@@ -64,9 +64,9 @@ def settings_as_at_fit(stored: TextSettings, given: dict[str, Any]) -> TextSetti
 
 
 def flags_of(settings: TextSettings) -> str:
-    """The settings of reading as flags: ``--thousands , --sheet Sales``."""
+    """The settings of reading as flags of the command line."""
     given = settings.model_dump(exclude_defaults=True)
-    return " ".join(f"--{name} {value if value.strip() else repr(value)}" for name, value in given.items())
+    return " ".join(as_flag(Setting(name, value)) for name, value in given.items())
 
 
 def check_output(output: str) -> None:
@@ -78,7 +78,8 @@ def check_output(output: str) -> None:
         If its suffix names another format.
     """
     if output.lower().endswith((".gz", ".zip", ".xlsx", ".ods")):
-        raise CannotCreate(f"--output {output}: forecasts are written as .csv or .parquet; name such a file")
+        problem = "forecasts are written as .csv or .parquet"
+        raise CannotCreate(problem, setting=Setting("output", output), cure="name such a file")
 
 
 def write_frame(frame: pd.DataFrame, output: str) -> None:

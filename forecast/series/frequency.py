@@ -1,4 +1,4 @@
-"""Find the grid on which times lie, from --freq or from the times themselves."""
+"""Find the grid on which times lie, from `freq` or from the times themselves."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import BadData, UsageError, did_you_mean
+from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
 from forecast.series.calendar import DAY, HOUR, MINUTE, WEEK, Calendar
 from forecast.series.clockgrid import grid_by_the_clock
 from forecast.series.schema import CalendarSpec, TimeFormat
@@ -30,7 +30,7 @@ SHARE = 0.1  # of the steps between times that must be the grid's, where some li
 
 @dataclass(frozen=True)
 class Frequency:
-    """What --freq says: the grid's step, and what it says about where the grid lies."""
+    """What `freq` says: the grid's step, and what it says about where the grid lies."""
 
     kind: Literal["steps", "seconds", "months", "weekdays"]
     every: int
@@ -39,7 +39,7 @@ class Frequency:
 
 
 def parse_frequency(text: str) -> Frequency:
-    """Read ``--freq``: pandas aliases, old and new (h, H, 15min, T, D, B, W-SUN, MS, M, ME, QS-FEB, Y), or a number.
+    """Read ``freq``: pandas aliases, old and new (h, H, 15min, T, D, B, W-SUN, MS, M, ME, QS-FEB, Y), or a number.
 
     Raises
     ------
@@ -65,7 +65,8 @@ def parse_frequency(text: str) -> Frequency:
                 end = None if side is None else side.upper() == "E"
                 return Frequency("months", count * MONTHS[lower], end=end, anchor=month)
     known = ["s", "min", "15min", "h", "D", "B", "W", "W-SUN", "MS", "ME", "QS", "QE", "YS", "YE"]
-    raise UsageError(f"--freq {text}: not a frequency{did_you_mean(text, known)} (such as {', '.join(known)}, or 1)")
+    problem = f"not a frequency{did_you_mean(text, known)} (such as {', '.join(known)}, or 1)"
+    raise UsageError(problem, setting=Setting("freq", text))
 
 
 def infer_calendar(
@@ -84,7 +85,7 @@ def infer_calendar(
     ----------
     instants : [rows], seconds since 1970-01-01 or steps
     series : [rows], which series each row belongs to
-    freq : what --freq says, None to infer it
+    freq : what the setting says, None to infer it
     time_format : how the times are written; its zone decides what a day is
     aggregate : with it times may lie between those of the grid that `freq` names
     name : what messages call the table
@@ -108,12 +109,18 @@ def infer_calendar(
         if aggregate is None and off.any():
             where = place(int(unique[off][0])) if place else name
             raise BadData(
-                f"{where}: {off.sum()} of {len(unique)} times do not lie on the grid of --freq {freq}, the first is "
-                f"{show(unique[off][0], time_format)}; pass --aggregate sum (or mean, last), or another --freq"
+                Words(
+                    f"{off.sum()} of {len(unique)} times do not lie on the grid of ",
+                    Setting("freq", freq),
+                    f", the first is {show(unique[off][0], time_format)}",
+                ),
+                place=where,
+                cure=Words("pass ", Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq")),
             )
         return spec
     if len(unique) < 2:
-        raise BadData(f"{name}: only one time, so that its frequency cannot be inferred; pass --freq")
+        problem = "only one time, so that its frequency cannot be inferred"
+        raise BadData(problem, place=name, cure=Words("pass ", Setting("freq")))
     if time_format.kind == "integer":
         step = _step(instants, series)
         if step is None:
@@ -199,7 +206,7 @@ def _told(unique: Integers, told: Frequency, time_format: TimeFormat, coarser: b
     """The grid of a frequency, placed where the data lie."""
     if (told.kind == "steps") != (time_format.kind == "integer"):
         wanted = "a number, as the times are steps" if time_format.kind == "integer" else "a frequency such as D or h"
-        raise UsageError(f"--freq {freq}: pass {wanted}")
+        raise UsageError(f"pass {wanted}", setting=Setting("freq", freq))
     if told.kind == "steps":
         return CalendarSpec(kind="steps", every=told.every, anchor=int(unique[0]) % told.every, name=str(told.every))
     days, clock = np.divmod(wall_clock(unique, time_format.zone), DAY)
@@ -272,15 +279,15 @@ def _irregular(
     where = place(int(unique[odd + 1])) if place else name
     said = f"{show(unique[odd + 1], time_format)} follows {show(unique[odd], time_format)}"
     if zone := _midnights(unique, steps, time_format):
-        mend = f"they are midnights of another zone: pass --timezone {zone}, or the one that they are of"
+        told = Setting("timezone", zone)
+        mend = Words("they are midnights of another zone: pass ", told, ", or the one that they are of")
     elif time_format.kind == "integer":
-        mend = "correct it"
+        mend = Words("correct it")
     else:
         freq = "D" if 2 * counts.max() < len(steps) else _of_seconds(usual, 0).name.partition("-")[0]
-        mend = (
-            f"correct it, or pass --freq with --aggregate sum (or mean, last), such as --freq {freq} --aggregate mean"
-        )
-    return BadData(f"{where}: the times lie on no regular grid: {said}; {mend}")
+        ways = Words(Setting("freq"), " with ", Setting("aggregate", "sum"), " (or mean, last), such as ")
+        mend = Words("correct it, or pass ", ways, Setting("freq", freq), " ", Setting("aggregate", "mean"))
+    return BadData(f"the times lie on no regular grid: {said}", place=where, cure=mend)
 
 
 def _midnights(unique: Integers, steps: Integers, time_format: TimeFormat) -> str | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError
 from forecast.series.aggregation import aggregated, keys_of
 from forecast.series.calendar import Calendar
 from forecast.series.cells import LARGEST
@@ -129,10 +129,12 @@ def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origi
     newest = int(cells.instants[use].max())
     if not (use & (cells.instants <= last)).any():
         first = show(int(cells.instants.min()), schema.time_format)
-        raise UsageError(f"--origin {origin}: lies before all values of {table.name}, which start at {first}")
+        problem = f"lies before all values of {table.name}, which start at {first}"
+        raise UsageError(problem, setting=Setting("origin", origin))
     if last > newest:
         end = show(newest, schema.time_format)
-        logger.warning("%s: ends at %s, before --origin %s; forecasts start after its end", table.name, end, origin)
+        setting = Setting("origin", origin)
+        logger.warning("%s: ends at %s, before %s; forecasts start after its end", table.name, end, setting)
     return min(last, newest)
 
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import Unavailable, UsageError, did_you_mean
+from forecast.errors import Setting, Unavailable, UsageError, did_you_mean
 
 
 def holiday_flags(days: NDArray[np.int64], country: str) -> NDArray[np.bool_]:
@@ -33,17 +33,20 @@ def _holidays(country: str, years: tuple[int, ...]) -> tuple[int, ...]:
     try:
         import holidays
     except ImportError:
-        raise Unavailable("--holidays needs the package holidays: pip install forecast[holidays]") from None
+        problem = "needs the package holidays: pip install forecast[holidays]"
+        raise Unavailable(problem, setting=Setting("holidays", country)) from None
     name, _, part = country.partition("-")
     supported = holidays.list_supported_countries()
     if name not in supported:  # not left to the package, which takes any name that stands in it
         hint = did_you_mean(name.upper(), list(supported))
-        raise UsageError(f"--holidays {country}: no such country{hint} (ISO codes such as DE or US-CA)")
+        problem = f"no such country{hint} (ISO codes such as DE or US-CA)"
+        raise UsageError(problem, setting=Setting("holidays", country))
     try:
         found = holidays.country_holidays(name, subdiv=part or None, years=years or None)
     except NotImplementedError:
         raise UsageError(
-            f"--holidays {country}: no such part{did_you_mean(part, list(supported[name]))}"
-            f" (parts of {name}: {', '.join(supported[name]) or 'none'})"
+            f"no such part{did_you_mean(part, list(supported[name]))}"
+            f" (parts of {name}: {', '.join(supported[name]) or 'none'})",
+            setting=Setting("holidays", country),
         ) from None
     return tuple(sorted(int(np.datetime64(day, "D").astype(np.int64)) for day in found))

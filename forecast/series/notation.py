@@ -4,6 +4,7 @@ import re
 from itertools import product
 from typing import Literal
 
+from forecast.errors import Setting, Words
 from forecast.series.table import Table
 
 Decimal = Literal[".", ","]
@@ -12,8 +13,8 @@ SEPARATORS = (",", ".", " ", "'", "_")
 SPACES = "[ \u00a0\u202f]"  # spreadsheets group thousands by any of these
 
 
-def advice(text: str, alike: list[str], table: Table, others_marked: bool = False) -> str:
-    """The flags under which the cell is a number, all cells of its kind too if possible; else what to write.
+def advice(text: str, alike: list[str], table: Table, others_marked: bool = False) -> str | Words:
+    """The settings under which the cell is a number, all cells of its kind too if possible; else what to write.
 
     Parameters
     ----------
@@ -25,10 +26,11 @@ def advice(text: str, alike: list[str], table: Table, others_marked: bool = Fals
     for cells in ([text, *alike], [text]):
         for decimal, thousands in ways:
             if all(re.search(number_pattern(decimal, thousands), cell) for cell in cells):
-                flags = ["--decimal " + decimal] * (decimal != table.decimal)
+                given = [Setting("decimal", decimal)] * (decimal != table.decimal)
                 if thousands is not None and thousands != table.thousands:
-                    flags.append("--thousands " + (f'"{thousands}"' if thousands in " '" else thousands))
-                return "pass " + " ".join(flags) if flags else "mend it or leave it blank"
+                    given.append(Setting("thousands", thousands))
+                parts = [part for setting in given for part in (" ", setting)]
+                return Words("pass", *parts) if given else "mend it or leave it blank"
     other = "," if table.decimal == "." else "."
     if others_marked and re.search(number_pattern(other, None), text):
         return f"write it as {text.replace(other, table.decimal)}, as the other numbers are"

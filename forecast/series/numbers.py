@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.errors import BadData
+from forecast.errors import BadData, Setting, Words
 from forecast.series.cells import (
     LARGEST,
     Cells,
@@ -32,7 +32,7 @@ NEARLY_ALL = 0.9
 log = logging.getLogger("forecast")
 
 
-def parse_numbers(table: Table, column: str, otherwise: str = "") -> NDArray[np.float64]:
+def parse_numbers(table: Table, column: str, otherwise: str | Words = "") -> NDArray[np.float64]:
     """Read one column as numbers.
 
     Parameters
@@ -54,7 +54,7 @@ def parse_numbers(table: Table, column: str, otherwise: str = "") -> NDArray[np.
     return parse_columns(table, [column], otherwise)[:, 0]
 
 
-def parse_columns(table: Table, columns: Sequence[str], otherwise: str = "") -> NDArray[np.float64]:
+def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words = "") -> NDArray[np.float64]:
     """Read several columns as numbers at once: for wide tables, where a call per column would cost too much.
 
     Returns
@@ -193,11 +193,15 @@ def infer_decimal(table: Table, delimiter: str) -> Decimal:
         return "."
     if dot:
         raise BadData(
-            f"{comma} has a decimal comma and {dot} a decimal point; write all numbers alike, or pass --decimal"
+            f"{comma} has a decimal comma and {dot} a decimal point",
+            cure=Words("write all numbers alike, or pass ", Setting("decimal")),
         )
     if all_grouped and not (delimiter == ";" and all_marked):
-        raise BadData(f"{comma} may hold a decimal comma or thousands; pass --decimal , or --thousands ,")
-    log.warning("%s: the comma is read as decimal mark (%d numbers); pass --decimal to say so", table.name, commas)
+        cure = Words("pass ", Setting("decimal", ","), " or ", Setting("thousands", ","))
+        raise BadData(f"{comma} may hold a decimal comma or thousands", cure=cure)
+    log.warning(
+        "%s: the comma is read as decimal mark (%d numbers); pass %s to say so", table.name, commas, Setting("decimal")
+    )
     return ","
 
 
@@ -225,7 +229,7 @@ def _typed_numbers(table: Table, column: str, series: Column) -> NDArray[np.floa
     return numbers
 
 
-def _refuse(table: Table, names: Sequence[str], cells: Cells, otherwise: str) -> NoReturn:
+def _refuse(table: Table, names: Sequence[str], cells: Cells, otherwise: str | Words) -> NoReturn:
     """Say which is the first bad cell, what is wrong with it, how to mend it, and how many more there are."""
     first = int(cells.bad.argmax())
     column, row = divmod(first, len(table.frame))
@@ -233,17 +237,17 @@ def _refuse(table: Table, names: Sequence[str], cells: Cells, otherwise: str) ->
     bad[: column * len(table.frame)] = bad[(column + 1) * len(table.frame) :] = False
     text = cells.text[first].as_py()
     if cells.values[first] == cells.values[first]:
-        reason = _too_large(text)
+        reason = Words(_too_large(text))
     else:
         alike = pc.unique(cells.text.filter(pa.array(bad & cells.meant))).to_pylist()[:1000]
         own = slice(column * len(table.frame), (column + 1) * len(table.frame))
         good = cells.text[own].filter(pa.array(~(cells.bad | cells.blank | cells.word)[own]))
         marked = bool(pc.any(pc.match_substring(good, table.decimal), min_count=0).as_py())
         mend = advice(text, alike, table, marked)
-        reason = f"'{text}' is not a number; {mend}{'' if cells.meant[first] else otherwise}"
+        reason = Words(f"'{text}' is not a number; ", mend, "" if cells.meant[first] else otherwise)
     more = int(bad.sum()) - 1
     others = f" ({more} more such cell{'s' if more > 1 else ''} in this column)" if more else ""
-    raise BadData(f"{table.place(row, names[column])}: {reason}{others}")
+    raise BadData(Words(reason, others), place=table.place(row, names[column]))
 
 
 def _too_large(text: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.series import patterns
 from forecast.series.choosing import Texts, choose_pattern
 from forecast.series.epochs import WHOLE
@@ -95,7 +95,7 @@ def read_parts(table: Table, columns: Names, settings: TableSettings | Schema, s
     BadData
         If a cell is blank, or is no part of a time, or the parts make no date.
     UsageError
-        If the columns together lack a part that a time needs, or --date-format does not fit them.
+        If the columns together lack a part that a time needs, or the date format does not fit them.
     """
     found = [_part(table, column) for column in columns]
     fitted = settings.time_format.parts if isinstance(settings, Schema) else ()
@@ -211,8 +211,8 @@ def _forms(table: Table, found: list[Part], settings: TableSettings | Schema) ->
         if len(forms) != len(found):
             names = ", ".join(part.name for part in found)
             raise UsageError(
-                f"--date-format '{settings.date_format}': write a part for each of the columns {names}, with a blank "
-                "between them"
+                f"write a part for each of the columns {names}, with a blank between them",
+                setting=Setting("date_format", settings.date_format),
             )
         return forms
     roles = [_role_by_name(part) for part in found]
@@ -277,21 +277,23 @@ def _fits(part: Part, form: str) -> bool:
 
 def _refuse_incomplete(columns: Names, forms: Names) -> None:
     """Refuse columns that make no time together, or name one part twice."""
-    told, seen = ",".join(columns), set[str]()
+    told, seen = Setting("time", columns), set[str]()
     for column, form in zip(columns, forms, strict=True):
         codes = {
             "m" if code in "bB" else "H" if code in "IK" else "Y" if code in "yG" else code for code in _codes(form)
         }
         if twice := codes & seen:
             part = {"Y": "year", "m": "month", "d": "day", "H": "hour"}.get(min(twice), "part of the time")
-            raise UsageError(f"--time {told}: column '{column}' holds the {part}, as one before it does; leave one out")
+            problem = f"column '{column}' holds the {part}, as one before it does"
+            raise UsageError(problem, setting=told, cure="leave one out")
         seen |= codes
     fine = [(set("HMS"), set("djV"), "day"), (set("d"), set("m"), "month"), (set("MS"), set("H"), "hour")]
     missing = [name for own, needs, name in fine if own & seen and not needs & seen]
     if "Y" not in seen:
         missing.insert(0, "year")
     if missing or not patterns.has_date(" ".join(forms)):
-        raise UsageError(f"--time {told}: the {missing[0] if missing else 'year'} is missing; name its column too")
+        problem = f"the {missing[0] if missing else 'year'} is missing"
+        raise UsageError(problem, setting=told, cure="name its column too")
 
 
 def _no_part(table: Table, part: Part, role: str | None) -> BadData:
@@ -299,8 +301,9 @@ def _no_part(table: Table, part: Part, role: str | None) -> BadData:
     texts = Texts(table, part.name, part.codes, part.unique)
     if role is None:
         return BadData(
-            f"{texts.place(0)}: '{part.unique[0]}' is not a part of a time that can be recognised; pass --date-format "
-            "with a part for each column, such as '%Y %m'"
+            f"'{part.unique[0]}' is not a part of a time that can be recognised",
+            place=texts.place(0),
+            cure=Words("pass ", Setting("date_format"), " with a part for each column, such as '%Y %m'"),
         )
     forms = FORMS[role][:2] if role == "hour" else FORMS[role]
     best = max(forms, key=lambda form: sum(_fits(_single(part, text), form) for text in part.unique))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.errors import UsageError
+from forecast.errors import Setting, UsageError
 from forecast.series.zones import Flags, Integers
 
 DAY = 86_400
@@ -93,9 +93,12 @@ def tokens(pattern: str) -> list[tuple[str, str, str]]:
         if code == "%":
             flag, code, literal = "", "", "%"
         elif literal == "%" or (code and flag not in FLAGS.get(code, ())):
-            raise UsageError(f"--date-format {pattern!r}: '{part[0]}' is not a directive that can be read")
+            raise UsageError(
+                f"'{part[0]}' is not a directive that can be read", setting=Setting("date_format", pattern)
+            )
         elif code and code in [known for _, known, _ in parts]:
-            raise UsageError(f"--date-format {pattern!r}: '%{code}' comes twice; name each part of a time once")
+            cure = "name each part of a time once"
+            raise UsageError(f"'%{code}' comes twice", setting=Setting("date_format", pattern), cure=cure)
         parts.append((flag, code, literal))
     return parts
 

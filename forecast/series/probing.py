@@ -1,6 +1,6 @@
 """Refuse what is no table by its beginning, before the rest is read or unpacked."""
 
-from forecast.errors import BadData
+from forecast.errors import BadData, Setting, Words
 from forecast.series.arrow import PARQUET
 from forecast.series.encoding import UTF16_MARKS, line_at, utf16_guess
 
@@ -41,12 +41,12 @@ def refuse_nul(data: bytes, name: str) -> None:
     """
     position = data.find(b"\0")
     if position >= 0:
-        raise BadData(f"{name} line {line_at(data, position)} {_nul_trouble(data, position)}")
+        raise BadData(Words(f"{name} line {line_at(data, position)} ", _nul_trouble(data, position)))
 
 
-def _nul_trouble(data: bytes, position: int) -> str:
+def _nul_trouble(data: bytes, position: int) -> str | Words:
     if guess := utf16_guess(data):
-        return f"holds a NUL byte; pass --encoding {guess}"
+        return Words("holds a NUL byte; pass ", Setting("encoding", guess))
     if not data[position:].strip(b"\0\r\n"):
         return "and all that follows are NUL bytes: was the writer cut off? copy the file again"
     letter = position - data.rfind(b"\n", 0, position)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv
 from numpy.typing import NDArray
 
-from forecast.errors import BadData
+from forecast.errors import BadData, Setting, Words
 from forecast.series.arrow import text_type
 from forecast.series.encoding import SAMPLE, line_at
 from forecast.series.headers import delimiter_name
@@ -45,7 +45,7 @@ def sniffed_delimiter(data: bytes, name: str) -> str:
             best, delimiter = fit, candidate
     if delimiter != ",":
         shown = "tabs" if delimiter == "\t" else delimiter_name(delimiter)
-        log.warning("%s: columns are separated by %s; pass --delimiter to say so", name, shown)
+        log.warning("%s: columns are separated by %s; pass %s to say so", name, shown, Setting("delimiter"))
     return delimiter
 
 
@@ -144,7 +144,7 @@ def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[li
         if not row or (blanks_only and not (rows and len(rows[0]) == 1)):
             continue
         if rows and len(row) != len(rows[0]):
-            raise BadData(f"{name} line {line} has {_width_trouble(row, rows[0], lines[0], delimiter)}")
+            raise BadData(Words(f"{name} line {line} has ", _width_trouble(row, rows[0], lines[0], delimiter)))
         rows.append(row)
         lines.append(line)
     if not rows:
@@ -160,7 +160,7 @@ def _quote_trouble(error: str, data: bytes) -> str:
     return "a quoted cell goes on after its closing quote; is a quote missing? double those that belong to the text"
 
 
-def _width_trouble(row: list[str], header: list[str], line: int, delimiter: str) -> str:
+def _width_trouble(row: list[str], header: list[str], line: int, delimiter: str) -> str | Words:
     trouble = f"{len(row)} column{'s' * (len(row) > 1)} and the header (line {line}) has {len(header)}: "
     if header[0].startswith("#"):
         return trouble + f"line {line} starts with #; remove the comment"
@@ -172,7 +172,7 @@ def _width_trouble(row: list[str], header: list[str], line: int, delimiter: str)
     if len(row) < len(header):
         return trouble + f"the line is cut or a {shown} is missing"
     if len(header) == 1:
-        return trouble + f"is line {line} a title? remove it; or pass --delimiter"
+        return Words(trouble, f"is line {line} a title? remove it; or pass ", Setting("delimiter"))
     if len(row) == len(header) + 1 and row[-1] == "":
         return trouble + f"remove the trailing {shown}"
-    return trouble + f"a {shown} too many; quote cells that hold one, or pass --delimiter"
+    return Words(trouble, f"a {shown} too many; quote cells that hold one, or pass ", Setting("delimiter"))

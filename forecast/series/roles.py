@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.series.building import rows_of
 from forecast.series.frequency import show
 from forecast.series.numbers import has_leading_zeros, is_whole, lacks_values, parse_numbers
@@ -96,17 +96,27 @@ def _open_ids(
     row = int(np.argmax(twice))
     first = int(np.argmax((codes == codes[row]) & (instants == instants[row])))
     shown = f" for {', '.join(nearly)} '{', '.join(names[codes[row]])}'" if nearly else ""
-    joined = f"pass --time {','.join((*time, *parts))} if these columns hold the time together, " if parts else ""
+    joined = ("pass ", Setting("time", (*time, *parts)), " if these columns hold the time together, ") if parts else ()
     guessed = f"that {', '.join(nearly)} is the id was guessed: " if nearly else ""
     usable = [column for column in others if _groups(table, column)][:NAMED]
     also = f" ({', '.join((*nearly, *usable))})" if usable else ""
-    none = ", --layout wide if no column does" if nearly or usable else ""
+    none = (", ", Setting("layout", "wide"), " if no column does") if nearly or usable else ()
     settled = settings.on_duplicate != "error" or settings.aggregate is not None
-    keep = "" if settled else ", or --on-duplicate first (or last, mean, sum) to make one row of them"
+    first_of = Setting("on_duplicate", "first")
+    keep = () if settled else (", or ", first_of, " (or last, mean, sum) to make one row of them")
     return BadData(
-        f"{table.place(row, time)}: {show(int(instants[row]), times.format)} comes twice{shown}, first in "
-        f"{table.line(first)} ({rows_of(int(twice.sum()))} like that); {guessed}{joined}pass --id with the columns "
-        f"that tell series apart{also}{none}{keep}"
+        f"{show(int(instants[row]), times.format)} comes twice{shown}, first in {table.line(first)} "
+        f"({rows_of(int(twice.sum()))} like that)",
+        place=table.place(row, time),
+        cure=Words(
+            guessed,
+            *joined,
+            "pass ",
+            Setting("id"),
+            f" with the columns that tell series apart{also}",
+            *none,
+            *keep,
+        ),
     )
 
 
@@ -128,14 +138,14 @@ def no_numbers(table: Table, others: list[str]) -> BadData:
         try:
             parse_numbers(table, likely[0])
         except BadData as error:
-            reason = str(error)
-    return BadData(f"{table.name}: no column of numbers to forecast; {reason}")
+            return BadData(Words("no column of numbers to forecast; ", error), place=table.name)
+    return BadData(f"no column of numbers to forecast; {reason}", place=table.name)
 
 
 def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> str:
     """The target of a long table."""
     if len(settings.target) > 1:
-        raise UsageError(f"--target {','.join(settings.target)}: a long table has one target")
+        raise UsageError("a long table has one target", setting=Setting("target", settings.target))
     if settings.target:
         return settings.target[0]
     if len(numeric) == 1:
@@ -145,5 +155,7 @@ def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> 
         if len(found) == 1:
             return found[0]
     if not numeric:
-        raise BadData(f"{table.name}: no column of numbers to forecast besides the ids; name it with --target")
-    raise UsageError(f"{table.name}: several columns can be the target: {', '.join(numeric)}; pass --target")
+        problem = "no column of numbers to forecast besides the ids"
+        raise BadData(problem, place=table.name, cure=Words("name it with ", Setting("target")))
+    problem = f"several columns can be the target: {', '.join(numeric)}"
+    raise UsageError(problem, place=table.name, cure=Words("pass ", Setting("target")))

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
 
-from forecast.settings import TextSettings
+from forecast.settings import TableSettings, TextSettings
 
 Names = tuple[str, ...]
 
@@ -112,6 +112,8 @@ class Schema(BaseModel):
     on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error"
     max_missing: float = 0.5
     missing: Literal["zero", "unknown"] = "unknown"
+    freq: str | None = Field(None, description="as it was given; None where the times alone say it")
+    strict: bool = False
     reading: TextSettings = Field(TextSettings(), description="the settings with which fit read its file")
 
     @field_serializer("time")
@@ -121,25 +123,12 @@ class Schema(BaseModel):
 
     def knobs(self) -> dict[str, Any]:
         """Table settings that read a table as this schema says."""
-        same = (
-            "layout",
-            "time",
-            "season",
-            "known",
-            "past",
-            "static",
-            "categorical",
-            "holidays",
-            "aggregate",
-            "date_format",
-            "timezone",
-        )
+        same = sorted((TableSettings.model_fields.keys() & Schema.model_fields) - {"freq", "time", "target"})
+        freq = self.freq or (self.calendar.name if self.aggregate is not None else None)  # an older artifact has none
         target = (self.target,) if self.target is not None else () if self.all_columns else self.series
         return {
-            **{
-                name: getattr(self, name)
-                for name in (*same, "timezone", "dst", "on_duplicate", "max_missing", "missing")
-            },
+            **{name: getattr(self, name) for name in same},
+            "freq": freq,
             "time": () if self.layout == "rows" else self.time,
             "id": self.ids if self.layout == "long" else (),
             "target": target,

@@ -4,6 +4,7 @@ import logging
 
 import numpy as np
 
+from forecast.errors import Setting
 from forecast.series.grid import Grid
 from forecast.series.schema import Schema
 
@@ -14,7 +15,7 @@ FEW_ZEROS = 0.1  # a table that writes more zeros than this has no reason to lea
 
 
 def say_sparse(name: str, grid: Grid, schema: Schema) -> None:
-    """Warn where counts are mostly absent and absent rows are unknown; name the flag that makes them zeros.
+    """Warn where counts are mostly absent and absent rows are unknown; name the setting that makes them zeros.
 
     Parameters
     ----------
@@ -27,9 +28,10 @@ def say_sparse(name: str, grid: Grid, schema: Schema) -> None:
     if share > MOSTLY and counts and (grid.values == 0).mean() < FEW_ZEROS:
         logger.warning(
             "%s: it looks like a table of counts that leaves out what is zero: whole numbers, and %.0f %% of the rows "
-            "are absent. They are read as unknown; pass --missing zero if they mean zero.",
+            "are absent. They are read as unknown; pass %s if they mean zero",
             name,
             np.floor(100 * share),
+            Setting("missing", "zero"),
         )
 
 

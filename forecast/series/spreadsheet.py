@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.errors import BadData, Unavailable, UsageError
+from forecast.errors import BadData, Setting, Unavailable, UsageError
 from forecast.series.arrow import text_type
 from forecast.series.cells import Column
 from forecast.series.contents import undamaged
@@ -101,12 +101,14 @@ def _choose(sheets: dict[str, Sheet], wanted: str | None, name: str) -> str:
             return wanted
         if wanted.isdecimal() and 1 <= int(wanted) <= len(names):
             return names[int(wanted) - 1]
-        raise UnknownSheet(f"--sheet {wanted}: {name} has no such sheet; its sheets are {shown}")
+        problem = f"{name} has no such sheet; its sheets are {shown}"
+        raise UnknownSheet(problem, setting=Setting("sheet", wanted))
     filled = [one for one in names if sheets[one].filled and not sheets[one].hidden]
     if not filled:
         raise BadData(f"{name} is empty; a table needs a header and rows (sheets: {shown})")
     if len(filled) > 1:
-        log.warning("%s: read sheet '%s'; pass --sheet to read %s", name, filled[0], listed(filled[1:]))
+        setting = Setting("sheet")
+        log.warning("%s: read sheet '%s'; pass %s to read %s", name, filled[0], setting, listed(filled[1:]))
     return filled[0]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError
 from forecast.series import patterns
 from forecast.series.decimals import DECIMAL_YEAR, read_years, write_years
 from forecast.series.epochs import DAY, EPOCH_DAY, UNITS, WHOLE
@@ -55,7 +55,7 @@ def format_times(instants: Integers, time_format: TimeFormat) -> "pd.Index[Any]"
     return written.take(codes.reshape(-1))
 
 
-def parse_instant(text: str, time_format: TimeFormat, flag: str = "--origin") -> int:
+def parse_instant(text: str, time_format: TimeFormat, name: str = "origin") -> int:
     """Read one time that is given as an argument, on the clock of the table; a date is its midnight.
 
     Raises
@@ -68,7 +68,7 @@ def parse_instant(text: str, time_format: TimeFormat, flag: str = "--origin") ->
         return int(read_years([text], time_format.years)[0])
     if kind == "integer" or (kind == "epoch" and time_format.unit and WHOLE.fullmatch(text)):
         if not WHOLE.fullmatch(text):
-            raise UsageError(f"{flag} {text}: not a whole number, as the times of the table are")
+            raise UsageError("not a whole number, as the times of the table are", setting=Setting(name, text))
         return int(text.partition(".")[0]) // (1 if kind == "integer" else UNITS[time_format.unit or "s"])
     if kind == "days" and WHOLE.fullmatch(text):
         text = str(np.datetime64(int(text.partition(".")[0]) - EPOCH_DAY, "D"))
@@ -87,7 +87,8 @@ def parse_instant(text: str, time_format: TimeFormat, flag: str = "--origin") ->
                 break
     if len(found) != 1:
         reason = "can mean two times" if found else "not a time"
-        raise UsageError(f"{flag} {text}: {reason}; write it as 2024-01-31 or 2024-01-31T13:00:00")
+        cure = "write it as 2024-01-31 or 2024-01-31T13:00:00"
+        raise UsageError(reason, setting=Setting(name, text), cure=cure)
     return found.pop()
 
 

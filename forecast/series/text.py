@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.series.cells import cells_of, flags_of
 from forecast.series.encoding import to_utf8
 from forecast.series.headers import column_names, without_right_edge
@@ -33,9 +33,10 @@ def check_settings(settings: TextSettings) -> None:
     """Refuse a delimiter that is no single character, and one mark for both decimals and thousands."""
     delimiter = _delimiter(settings)
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
-        raise UsageError(f"--delimiter {settings.delimiter!r}: give one character, such as , ; | or tab")
+        raise UsageError("give one character, such as , ; | or tab", setting=Setting("delimiter", settings.delimiter))
     if settings.thousands is not None and settings.thousands == settings.decimal:
-        raise UsageError(f"--decimal and --thousands are both {settings.decimal}; they must differ")
+        both = Words(Setting("decimal"), " and ", Setting("thousands"), f" are both {settings.decimal}")
+        raise UsageError(both, cure="they must differ")
 
 
 def text_table(data: bytes, name: str, settings: TextSettings) -> Table:

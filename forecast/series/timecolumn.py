@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.series.epochs import WHOLE
 from forecast.series.numbers import is_whole, numeric_columns
 from forecast.series.observations import as_text
@@ -54,17 +54,22 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
     if len(found) == 1 or by_name:
         return _with_finer(table, by_name[0] if by_name else found[0], columns, parts)
     if found:
-        raise UsageError(f"{table.name}: columns {', '.join(found)} all hold times; name the one to use with --time")
+        cure = Words("name the one to use with ", Setting("time"))
+        raise UsageError(f"columns {', '.join(found)} all hold times", place=table.name, cure=cure)
     nearly = [c for c in columns if c != table.numbering and resembles_times(table, c)]
     if nearly or table.numbering in columns:
         return (nearly[0] if nearly else str(table.numbering),)
     if table.text and len(columns) == 1:
-        raise BadData(f"{table.name}: all lines have one column, '{columns[0]}'; pass --delimiter if there are several")
+        cure = Words("pass ", Setting("delimiter"), " if there are several")
+        raise BadData(f"all lines have one column, '{columns[0]}'", place=table.name, cure=cure)
     numbers = [column for column in columns if looks_like_times(table, column, told=True)]
     hint = f" ({numbers[0]} can hold numbers that are times)" if numbers else ""
     raise BadData(
-        f"{table.name}: no column holds times (columns: {', '.join(columns[:20])}); name it with --time{hint}, "
-        "or pass --layout rows if each row is a series"
+        f"no column holds times (columns: {', '.join(columns[:20])})",
+        place=table.name,
+        cure=Words(
+            "name it with ", Setting("time"), f"{hint}, or pass ", Setting("layout", "rows"), " if each row is a series"
+        ),
     )
 
 
@@ -121,7 +126,7 @@ def _tells_more(table: Table, joined: Names, time: str) -> bool:
 
 
 def resolve_names(table: Table, names: Names) -> Names:
-    """The columns that --time names: one whose own name has commas is given as several."""
+    """The columns that are named as times: one whose own name has commas is given as several."""
     there = {str(column) for column in table.frame.columns}
     if len(names) > 1 and not set(names) <= there:
         for joint in (", ", ","):

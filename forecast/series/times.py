@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from forecast.errors import BadData
+from forecast.errors import BadData, Setting, Words
 from forecast.series import patterns
-from forecast.series.choosing import CLOCK_ONLY, Texts, choose_pattern
+from forecast.series.choosing import CLOCK_ONLY, Texts, choose_pattern, no_such_time
 from forecast.series.clockchange import told_by_grid, told_by_order
 from forecast.series.decimals import DECIMAL_YEAR, YEAR_NAMES, decimal_years, read_years, regular
 from forecast.series.epochs import (
@@ -164,8 +164,9 @@ def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
         if numbers is None:
             wrong = np.array([not is_whole_number(text) for text in texts.unique])
             place, text = texts.first_place(wrong)
-            told = f"--date-format {DAY_NUMBERS}, if it is a spreadsheet's" if is_day_number(text) else "--date-format"
-            raise BadData(f"{place}: '{text}' is not a whole number that can be a time; correct it, or pass {told}")
+            told = Setting("date_format", DAY_NUMBERS if is_day_number(text) else None)
+            cure = Words("correct it, or pass ", told, ", if it is a spreadsheet's" if is_day_number(text) else "")
+            raise BadData(f"'{text}' is not a whole number that can be a time", place=place, cure=cure)
         if counted:
             return ParsedTimes(numbers[texts.codes], TimeFormat(kind="integer"))
         return _numbers(texts, numbers, settings)
@@ -176,7 +177,7 @@ def _of_fields(texts: Texts, fields: patterns.Fields, settings: TableSettings | 
     """Turn what a pattern found into instants."""
     if not fields.real.all():
         place, text = texts.first_place(~fields.real)
-        raise BadData(f"{place}: '{text}' does not exist as a date and time; correct it, or pass --date-format")
+        raise no_such_time(place, text)
     _refuse_fractions(texts, fields.fraction, settings)
     pattern = fields.pattern
     if fields.offsets is None and not patterns.has_zone(pattern):
@@ -213,9 +214,16 @@ def _localized(texts: Texts, wall: Integers, time_format: TimeFormat, settings: 
         row = int(np.argmax(doubtful))
         again = bool(twice[codes[row]])
         raise BadData(
-            f"{texts.table.place(row, texts.column)}: '{texts.unique[codes[row]]}' "
-            f"{'comes twice' if again else 'does not exist'} in {zone}, where the clock changes; pass --dst earlier or "
-            f"--dst later{'' if again else ', or no --timezone, if the clock of the table never changes'}"
+            f"'{texts.unique[codes[row]]}' {'comes twice' if again else 'does not exist'} in {zone}, where the clock "
+            "changes",
+            place=texts.table.place(row, texts.column),
+            cure=Words(
+                "pass ",
+                Setting("dst", "earlier"),
+                " or ",
+                Setting("dst", "later"),
+                *(() if again else (", or no ", Setting("timezone"), ", if the clock of the table never changes")),
+            ),
         )
     if settled.any():
         name, count = texts.table.name, int(settled.sum())
@@ -232,17 +240,17 @@ def _written_zone(
         return told, pattern
     if (offsets != offsets[0]).any():
         place, text = texts.first_place(offsets != offsets[0])
-        follow = f"they do not follow --timezone {told}" if told else "pass their --timezone"
-        raise BadData(f"{place}: '{text}' has another offset from UTC than '{texts.unique[0]}'; {follow}")
+        follow = Words("they do not follow " if told else "pass their ", Setting("timezone", told))
+        raise BadData(f"'{text}' has another offset from UTC than '{texts.unique[0]}'", place=place, cure=follow)
     if told is not None and offsets[0] == 0:
         return told, patterns.in_utc(pattern)  # days of the zone, written in UTC
     if told is not None:
         logger.warning(
-            "%s: the times in column '%s' say their own zone (%s); --timezone %s is not used.",
+            "%s: the times in column '%s' say their own zone (%s); %s is not used.",
             texts.table.name,
             texts.column,
             offset_name(int(offsets[0])),
-            told,
+            Setting("timezone", told),
         )
     return offset_name(int(offsets[0])), pattern
 
@@ -250,8 +258,9 @@ def _written_zone(
 def _refuse_fractions(texts: Texts, fraction: bool, settings: TableSettings | Schema) -> None:
     if fraction and settings.aggregate is None:
         raise BadData(
-            f"{texts.table.name}: times in column '{texts.column}' are finer than a second, the finest step there is; "
-            "pass --freq 1s --aggregate mean (or sum, last)"
+            f"times in column '{texts.column}' are finer than a second, the finest step there is",
+            place=texts.table.name,
+            cure=Words("pass ", Setting("freq", "1s"), " ", Setting("aggregate", "mean"), " (or sum, last)"),
         )
 
 
@@ -259,7 +268,7 @@ def _numbers(texts: Texts, numbers: Integers, settings: TableSettings | Schema) 
     """Read times that are whole numbers: dates without separators, years, epoch numbers or steps."""
     time_format = number_format(numbers, texts.column.lower(), texts.unique, certain=False)
     if time_format is None:
-        raise BadData(_uncertain(texts, numbers))
+        raise _uncertain(texts, numbers)
     if time_format.kind == "integer":
         return ParsedTimes(numbers[texts.codes], time_format)
     if time_format.unit is not None:
@@ -273,23 +282,27 @@ def _numbers(texts: Texts, numbers: Integers, settings: TableSettings | Schema) 
     return ParsedTimes(fields.wall[texts.codes], time_format)
 
 
-def _uncertain(texts: Texts, numbers: Integers) -> str:
+def _uncertain(texts: Texts, numbers: Integers) -> BadData:
     """Say which whole number is no time as the others are, or that it is open what all of them mean."""
     if found := nearly_format(numbers, texts.unique):
         wrong, meaning = found
         place, text = texts.first_place(wrong)
         usual = texts.unique[int(np.argmin(wrong))]
-        return f"{place}: '{text}' is not {meaning} as '{usual}' is; correct it, or pass --date-format"
+        cure = Words("correct it, or pass ", Setting("date_format"))
+        return BadData(f"'{text}' is not {meaning} as '{usual}' is", place=place, cure=cure)
+    count = Words(", or ", Setting("freq", "1"), " to count steps")
     place, text = texts.place(0), texts.unique[0]
     if all(is_day_number(one) for one in texts.unique):
         date = np.datetime64(int(numbers[0]) - EPOCH_DAY, "D")
-        return (
-            f"{place}: '{text}' can be a spreadsheet's day number ({date}) or a step; pass --date-format "
-            f"{DAY_NUMBERS}, or --freq 1 to count steps"
+        return BadData(
+            f"'{text}' can be a spreadsheet's day number ({date}) or a step",
+            place=place,
+            cure=Words("pass ", Setting("date_format", DAY_NUMBERS), count),
         )
-    return (
-        f"{place}: '{text}' is not certain as a time (epoch number, yyyymmdd or step); write dates, pass "
-        "--date-format, or --freq 1 to count steps"
+    return BadData(
+        f"'{text}' is not certain as a time (epoch number, yyyymmdd or step)",
+        place=place,
+        cure=Words("write dates, pass ", Setting("date_format"), count),
     )
 
 

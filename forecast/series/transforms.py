@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import UsageError
+from forecast.errors import Setting, UsageError, Words
 from forecast.series.panel import Numbers, Panel
 
 TransformName = Literal["none", "log", "power"]
@@ -31,7 +31,9 @@ def fit_power(name: TransformName, panel: Panel, season: int) -> float:
     if name == "log":
         if lowest <= 0:
             raise UsageError(
-                f"--transform log needs values above zero, and the smallest is {lowest:g}; pass --transform power"
+                f"it needs values above zero, and the smallest is {lowest:g}",
+                setting=Setting("transform", "log"),
+                cure=Words("pass ", Setting("transform", "power")),
             )
         return 0.0
     least = 0.0 if lowest > 0 else LEAST_SIGNED_POWER

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import UsageError, did_you_mean
+from forecast.errors import Setting, UsageError, did_you_mean
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -40,7 +40,8 @@ def zone_of(name: str) -> tzinfo:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         hint = did_you_mean(name, sorted(available_timezones()))
-        raise UsageError(f"--timezone {name}: no such time zone{hint} (IANA names such as Europe/Berlin)") from None
+        problem = f"no such time zone{hint} (IANA names such as Europe/Berlin)"
+        raise UsageError(problem, setting=Setting("timezone", name)) from None
 
 
 def offset_name(seconds: int) -> str:

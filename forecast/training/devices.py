@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from forecast.errors import Unavailable
+from forecast.errors import Setting, Unavailable, Words
 
 log = logging.getLogger("forecast")
 
@@ -24,7 +24,8 @@ def pick_device(name: str) -> torch.device:
         device = next(torch.device(kind) for kind in ("cuda", "mps", "cpu") if there[kind])
         return device if _works(device) else torch.device("cpu")
     if not there[name]:
-        raise Unavailable(f"device '{name}' is not to be had on this machine; pass --device cpu or --device auto")
+        cure = Words("pass ", Setting("device", "cpu"), " or ", Setting("device", "auto"))
+        raise Unavailable(f"device '{name}' is not to be had on this machine", cure=cure)
     return torch.device(name)
 
 
@@ -71,4 +72,5 @@ def memory() -> Iterator[None]:
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        raise Unavailable("memory ran out; forecast fewer series at once, or fit with a smaller --lookback") from None
+        cure = Words("forecast fewer series at once, or fit with a smaller ", Setting("lookback"))
+        raise Unavailable("out of memory", cure=cure) from None

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from forecast.errors import Unavailable
+from forecast.errors import Setting, Unavailable, Words
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.series.windows import Batch
 from forecast.settings import TrainSettings
@@ -174,9 +174,10 @@ class Fitter:
                     raise
                 largest = max(member.batch_size for member in members)
                 if largest == 1:
-                    raise Unavailable("memory ran out at one window a step; pass a smaller --lookback") from None
+                    cure = Words("pass a smaller ", Setting("lookback"))
+                    raise Unavailable("out of memory at one window a step", cure=cure) from None
                 members = [one.model_copy(update={"batch_size": max(1, one.batch_size // 2)}) for one in members]
-                log.warning("memory ran out; training starts again with %d windows a step", largest // 2)
+                log.warning("out of memory; training starts again with %d windows a step", largest // 2)
         return [one.model_copy(update={"cut": made.cut}) for one, made in zip(members, trained, strict=True)], trained
 
     def _cost(self, candidate: Candidate, seconds: float, measure: bool) -> tuple[int, float]:

@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from forecast.errors import Setting, Words
 from forecast.models.shared.model import RecurrentModel
 from forecast.series.windows import Batch
 from forecast.settings import TrainSettings
@@ -148,7 +149,7 @@ def train(
             if keep is not None and (signals.came is not None or watch.due()):
                 watch.write(keep, name, run.state)
             if signals.came is not None:
-                kept = "" if keep is None else "; --resume goes on from what is kept"
+                kept = "" if keep is None else Words("; ", Setting("resume", True), " goes on from what is kept")
                 log.info("training stops at step %d of network %d%s", run.step, number + 1, kept)
                 signals.deliver()
             if run.done > 0 and (run.done == member.cut or (deadline is not None and time.monotonic() > deadline)):

@@ -42,7 +42,7 @@ class Named(Protocol):
 def build(named: Named, shape: Shape, seed: int = 0) -> RecurrentModel:
     """A new network, initialised by the seed, on the CPU."""
     network = model_class(named.model)
-    knobs = network.Knobs.check(named.params or {}, f"model {named.model}: ")
+    knobs = network.Knobs.check(named.params or {}, f"model {named.model}: ", within="params")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return network(knobs, shape)

@@ -9,7 +9,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
-from forecast.errors import BadData
+from forecast.errors import BadData, Setting, Words
 from forecast.models.shared.model import RecurrentModel
 from forecast.series.windows import Batch
 from forecast.settings import TrainSettings
@@ -192,7 +192,8 @@ def rate_at(step: int, steps: int) -> float:
 
 def diverged() -> BadData:
     """The error that training leads nowhere."""
-    return BadData("the loss became NaN and stays so; look for extreme values, or pass a smaller --learning-rate")
+    cure = Words("look for extreme values, or pass a smaller ", Setting("learning_rate"))
+    return BadData("the loss became NaN and stays so", cure=cure)
 
 
 def _numbered(tensors: list[Tensor]) -> dict[str, Any]:

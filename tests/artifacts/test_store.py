@@ -118,7 +118,7 @@ def test_pruning_spares_the_live_version_and_the_one_before_it(store):
 
 
 def test_nothing_to_keep_is_a_usage_error(store):
-    with pytest.raises(UsageError, match="--keep 0"):
+    with pytest.raises(UsageError, match="keep=0"):
         save(store, keep=0)
 
 
@@ -371,7 +371,7 @@ def test_second_writer_may_wait(store):
 def test_folder_with_other_files_is_not_made_a_store(tmp_path):
     (tmp_path / "thesis.doc").write_bytes(b"")
     (tmp_path / ".lock").write_bytes(b"")
-    with pytest.raises(CannotCreate, match=r"'thesis\.doc'.*--artifact"), Store(tmp_path).lock():
+    with pytest.raises(CannotCreate, match=r"'thesis\.doc'.*store="), Store(tmp_path).lock():
         pass
     assert sorted(os.listdir(tmp_path)) == [".lock", "thesis.doc"]
 

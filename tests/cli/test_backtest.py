@@ -1,12 +1,16 @@
 """`forecast backtest` on real files."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+
+from forecast import Forecaster
+from forecast.errors import BadData, UsageError
 
 Run = Callable[..., Any]
 QUICK = ("--steps", 6, "-p", "hidden_size=8")
@@ -68,7 +72,7 @@ def test_a_saved_forecaster_is_judged_without_a_fit(forecast: Run, passengers: P
     ("words", "code", "message"),
     [
         (("--windows", 0), 2, "windows"),
-        (("--horizon", 100), 65, "wants at least 202: 102 to fit, 100 to judge; pass a smaller --horizon"),
+        (("--horizon", 100), 65, "wants at least 202: 102 to fit, 100 to judge; pass --horizon 71 or less"),
         (("--model", "segrnn,thta"), 2, "thta"),
         (("--version", "x"), 2, "--artifact"),
         (("--output", "x.xlsx", "--model", "last"), 73, "--output x.xlsx"),
@@ -80,3 +84,52 @@ def test_what_cannot_be_is_refused(
     found = forecast("backtest", passengers, *words, *(QUICK if "last" not in words else ()))
     assert found.code == code
     assert message in found.err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--model", "segrnn,thta"), "unknown model 'thta'; did you mean 'theta'?"),
+        (("--model", "segrnn,linear", "-p", "hidden_size=8"), "model linear: unknown setting 'hidden_size'"),
+        (("--model", "segrnn", "--baselines", "last,thta"), "unknown baseline 'thta'; did you mean 'theta'?"),
+    ],
+)
+def test_a_name_that_is_unknown_is_refused_before_the_table_is_read(
+    forecast: Run, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    for command in ("backtest", "fit") if "," not in words[1] else ("backtest",):
+        found = forecast(command, tmp_path / "no table.csv", *words)
+        assert found.code == 2
+        assert message in found.err
+
+
+def test_python_refuses_an_unknown_name_before_a_fit(panel_frame: pd.DataFrame) -> None:
+    fits = []
+    with pytest.raises(UsageError, match="did you mean 'theta'"):
+        Forecaster(model="linear", steps=2).backtest(
+            panel_frame[["shop", "day", "units"]], models=("linear", "thta"), on_step=fits.append
+        )
+    assert not fits
+
+
+def test_a_horizon_that_is_too_long_is_answered_with_one_that_fits(forecast: Run, tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    pd.DataFrame({"day": pd.date_range("2024-01-01", periods=40), "units": range(40)}).to_csv(path, index=False)
+    few = forecast("backtest", path, "--model", "last", "--horizon", 25)
+    assert few.code == 65
+    assert few.err.endswith("pass --horizon 19 or less\n")
+    assert forecast("backtest", path, "--model", "last", "--horizon", 19).code == 0
+    some = forecast("backtest", path, "--model", "last", "--horizon", 8)
+    assert "2 origins instead of 8, as the longest series has 40 steps; for all of them pass" in some.err
+    for flag, value in re.findall("--(step|horizon) ([0-9]+)", some.err):
+        told = {"horizon": 8, flag: int(value)}
+        words = [word for name, number in told.items() for word in (f"--{name}", number)]
+        found = forecast("backtest", path, "--model", "last", *words)
+        assert "origins  8," in found.err
+    fit = forecast("fit", path, "--model", "last", "--horizon", 60, "--artifact", tmp_path / "s")
+    assert fit.code == 65
+    assert fit.err.endswith("too few to learn a horizon of 60 from; pass --horizon 38 or less\n")
+    again = forecast("fit", path, "--model", "last", "--horizon", 38, "--artifact", tmp_path / "s")
+    assert again.code == 0, again.err
+    with pytest.raises(BadData, match="pass horizon=19 or less"):
+        Forecaster(model="last", horizon=25).backtest(pd.read_csv(path))

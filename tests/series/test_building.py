@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from forecast.errors import BadData, Unavailable, UsageError
 from forecast.series import building
-from forecast.series.building import add_future, build_panel, calendar_of, format_positions, judge, require_known
+from forecast.series.building import add_future, build_panel, calendar_of, format_positions, judge
 from forecast.series.detection import infer_schema
+from forecast.series.known import require_known
 from forecast.series.panel import Panel
 from forecast.series.reading import read_table, table_from_frame
 from forecast.series.schema import Schema
@@ -151,7 +152,7 @@ class TestOrigin:
     def test_origin_before_all_values_is_a_usage_error(self, csv):
         table = csv(lines("date,y", *days(["1", "2", "3"])))
         schema, _ = built(table)
-        with pytest.raises(UsageError, match=r"--origin 2023-12-31: lies before all values.*start at 2024-01-01"):
+        with pytest.raises(UsageError, match=r"origin='2023-12-31': lies before all values.*start at 2024-01-01"):
             build_panel(table, schema, ahead=1, origin="2023-12-31")
 
     def test_times_of_the_future_go_on_from_the_origin(self, csv):
@@ -194,14 +195,14 @@ class TestDuplicates:
     TEXT = lines("date,y", "2024-01-01,1", "2024-01-02,2", "2024-01-03,4", "2024-01-03,8")
 
     def test_duplicate_is_refused_with_its_line(self, csv):
-        with pytest.raises(BadData, match=r"sales\.csv line 5, column 'date': 2024-01-03 comes twice.*--on-duplicate"):
+        with pytest.raises(BadData, match=r"sales\.csv line 5, column 'date': 2024-01-03 comes twice.*on_duplicate="):
             built(csv(self.TEXT))
 
     @pytest.mark.parametrize(("how", "value"), [("first", 4), ("last", 8), ("mean", 6), ("sum", 12)])
     def test_on_duplicate_brings_rows_to_one(self, csv, said, how, value):
         _, panel = built(csv(self.TEXT), on_duplicate=how)
         assert past(panel) == [1, 2, value]
-        assert f"times that repeat: 1 row; settled by --on-duplicate {how}" in said.text
+        assert f"times that repeat: 1 row; settled by on_duplicate='{how}'" in said.text
 
     def test_duplicate_at_predict_is_refused_with_its_series(self, csv):
         rows = [f"2024-01-{d:02d},{s},{d}" for d in range(1, 15) for s in "ab"]
@@ -223,7 +224,7 @@ class TestStatus:
         schema, panel = built(csv(lines("date,a,b", *days(["1,", "2,", "3,"]))))
         assert panel.status == ("ok", "missing")
         judge(panel, schema, 1, "sales.csv")
-        assert "1 series miss more than 50% of their values (--max-missing) and get no forecast: b" in said.text
+        assert "1 series miss more than 50% of their values (max_missing=) and get no forecast: b" in said.text
 
     def test_share_of_missing_values_counts_against_max_missing(self, csv):
         table = csv(lines("date,a,b", *days(["1,1", "2,", "3,", "2,", "1,2"])))
@@ -249,7 +250,7 @@ class TestStatus:
 
     def test_huge_grid_is_refused_before_memory_is_taken(self, csv, monkeypatch):
         monkeypatch.setattr(building, "LARGEST", 10)
-        with pytest.raises(Unavailable, match=r"1 series on the grid D .* need 8 steps.*--freq with --aggregate"):
+        with pytest.raises(Unavailable, match=r"1 series on the grid D .* need 8 steps.*freq= with aggregate="):
             built(csv(lines("date,y", *days(list("12345678")))))
 
 
@@ -272,7 +273,7 @@ class TestKnown:
     def test_missing_values_are_refused_with_their_dates(self, csv):
         rows = days(["1,0", "2,1", "3,0", ",1"])
         schema, panel = built(csv(lines("date,y,promo", *rows)), ahead=3, known=("promo",))
-        with pytest.raises(BadData, match=r"column 'promo' .* 2 of the 3 steps.*: 2024-01-05, 2024-01-06; .*--future"):
+        with pytest.raises(BadData, match=r"column 'promo' .* 2 of the 3 steps.*: 2024-01-05, 2024-01-06; .*future="):
             require_known(panel, schema, 3)
         require_known(panel, schema, 1)
 
@@ -327,7 +328,7 @@ class TestKnown:
     def test_static_value_that_changes_is_refused_with_its_line(self, csv):
         rows = [f"2024-01-{d:02d},{s},{d},{d if (s, d) == ('b', 5) else 30}" for d in range(1, 15) for s in "ab"]
         with pytest.raises(
-            BadData, match=r"line 11, column 'size': series 'b' has several values in a static column; .*--known size"
+            BadData, match=r"line 11, column 'size': series 'b' has several values in a static column; .*known='size'"
         ):
             built(csv(lines("date,shop,y,size", *rows)), static=("size",))
 

@@ -82,13 +82,17 @@ def upsert(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -> 
     return write(url, table, frame, keys)
 
 
-def rehearse(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -> None:
+def rehearse(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -> bool:
     """Refuse what an `upsert` of rows like those of a frame would fail by; nothing is written, and no table made.
 
     Parameters
     ----------
     url, table, keys : as for `upsert`
     frame : rows of the same columns and types, whose texts are those to come
+
+    Returns
+    -------
+    Whether the table is there already.
 
     Raises
     ------
@@ -100,7 +104,7 @@ def rehearse(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -
     _require_extra("sink")
     from forecast.jobs.databases.rehearsal import rehearse as rehearse_now
 
-    rehearse_now(url, table, frame, keys)
+    return rehearse_now(url, table, frame, keys)
 
 
 @contextmanager

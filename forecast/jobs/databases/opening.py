@@ -93,6 +93,15 @@ def dialect_of(url: str, role: Role) -> str:
     return _parsed(url, role).get_backend_name()
 
 
+def missing_file(url: str) -> Path | None:
+    """The file of the SQLite database of a sink, where it is not there yet."""
+    parsed = _parsed(url, "sink")
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    path = Path(_sqlite_url(parsed, "sink").database or "")
+    return None if path.exists() else path
+
+
 def _parsed(url: str, role: Role) -> sa.URL:
     """Read a URL; no message shows any of it but the scheme, as a wrong one may have its password anywhere."""
     scheme, separator, rest = url.strip().partition("://")

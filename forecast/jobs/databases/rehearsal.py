@@ -1,6 +1,8 @@
 """Try out whether a table takes rows like those of a job, before the work that makes them; nothing stays of it."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -8,15 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from forecast.errors import BadData, UsageError
-from forecast.jobs.databases.opening import dialect_of, transaction
+from forecast.errors import BadData, CannotCreate, UsageError
+from forecast.jobs.databases.opening import dialect_of, missing_file, transaction
 from forecast.jobs.databases.targets import LONGEST_NAME, Target, prepare, target_of
 from forecast.jobs.databases.upserts import arranged
 
 SYSTEM = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"}  # columns that every table of PostgreSQL has
 
 
-def rehearse(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> None:
+def rehearse(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> bool:
     """Refuse what an upsert of such rows would fail by; see `forecast.jobs.databases.rehearse`."""
     dialect = dialect_of(url, "sink")
     target = target_of(table, dialect)
@@ -25,6 +27,10 @@ def rehearse(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> 
         raise UsageError(f"{target.place} cannot have these columns: {'; '.join(wrong)}; rename them in the input")
     try:
         columns = arranged(frame, keys, target, dialect)
+        file = missing_file(url)
+        if file is not None:
+            _check_folder_of(file)
+            return False
         with transaction(url, "sink") as connection:
             attempt = connection.begin_nested()
             there = sa.inspect(connection).has_table(target.name, schema=target.schema)
@@ -34,6 +40,14 @@ def rehearse(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> 
             attempt.rollback()
     except BadData as error:  # of the table there, not of the data, as no row is meant yet
         raise UsageError(str(error)) from None
+    return there
+
+
+def _check_folder_of(file: Path) -> None:
+    """Refuse the file of a new database that cannot be created."""
+    folder = next(one for one in file.absolute().parents if one.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise CannotCreate(f"sink.url: {file} cannot be created: {folder} is no folder that may be written")
 
 
 def refused_names(names: Sequence[str], dialect: str) -> list[str]:

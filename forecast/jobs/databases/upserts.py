@@ -31,6 +31,7 @@ def write(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> int
     with transaction(url, "sink") as connection:
         fitted = prepare(connection, target, columns, keys)
         if len(fitted):
+            senders = {"sqlite": _send_to_sqlite, "postgresql": _send_to_postgresql}
             senders[dialect](connection, target, fitted, keys)
     return len(frame)
 

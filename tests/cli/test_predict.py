@@ -1,0 +1,97 @@
+"""What `forecast predict` says of the past and the future that it is given."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast import Forecaster
+from forecast.errors import BadData
+
+Run = Callable[..., Any]
+SEEN = "the model was trained on values up to"
+SHORT = "have a shorter past than"
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    """Two shops, 60 days, a promotion known in advance."""
+    day = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
+    return pd.DataFrame(
+        {
+            "shop": np.repeat(["a", "b"], 60),
+            "day": [*day, *day],
+            "units": np.arange(120.0) % 7,
+            "promo": np.arange(120) % 2,
+        }
+    )
+
+
+def _fitted(forecast: Run, folder: Path, table: pd.DataFrame, *words: object) -> Path:
+    table.to_csv(folder / "t.csv", index=False)
+    options = ("--model", "last", "--horizon", 7, "--lookback", 20, *words)
+    ran = forecast("fit", folder / "t.csv", "--artifact", folder / "s", *options)
+    assert ran.code == 0, ran.err
+    return folder / "s"
+
+
+def test_an_origin_before_the_end_of_training_is_said_with_what_was_seen(
+    forecast: Run, table: pd.DataFrame, tmp_path: Path
+) -> None:
+    store = _fitted(forecast, tmp_path, table.drop(columns="promo"))
+    early = forecast("predict", tmp_path / "t.csv", "--artifact", store, "--origin", "2024-02-10")
+    assert early.code == 0
+    assert f"t.csv: {SEEN} 2024-02-29, so that it has seen 7 of the 7 steps" in early.err
+    assert "after 2024-02-10; a backtest measures" in early.err
+    late = forecast("predict", tmp_path / "t.csv", "--artifact", store, "--origin", "2024-02-26")
+    assert "it has seen 3 of the 7 steps that it forecasts after 2024-02-26" in late.err
+    assert SHORT not in late.err
+    table[table["day"] < "2024-02-20"].drop(columns="promo").to_csv(tmp_path / "old.csv", index=False)
+    assert SEEN in forecast("predict", tmp_path / "old.csv", "--artifact", store).err
+    for words in ((), (tmp_path / "t.csv",), (tmp_path / "t.csv", "--origin", "2024-02-29")):
+        assert SEEN not in forecast("predict", *words, "--artifact", store).err
+
+
+def test_a_past_that_is_too_short_is_said_with_its_steps(forecast: Run, table: pd.DataFrame, tmp_path: Path) -> None:
+    store = _fitted(forecast, tmp_path, table.drop(columns="promo"))
+    early = forecast("predict", tmp_path / "t.csv", "--artifact", store, "--origin", "2024-01-05")
+    assert early.code == 0
+    assert f"t.csv: 2 series {SHORT} the 20 steps that a forecast looks back (a 5, b 5)" in early.err
+    enough = forecast("predict", tmp_path / "t.csv", "--artifact", store, "--origin", "2024-01-20")
+    assert SHORT not in enough.err
+
+
+def test_a_series_that_was_short_at_fit_is_no_news(forecast: Run, table: pd.DataFrame, tmp_path: Path) -> None:
+    young = table[(table["shop"] == "a") | (table["day"] > "2024-02-20")].drop(columns="promo")
+    store = _fitted(forecast, tmp_path, young)
+    assert SHORT not in forecast("predict", tmp_path / "t.csv", "--artifact", store).err
+
+
+def test_blank_known_values_in_the_horizon_are_counted(forecast: Run, table: pd.DataFrame, tmp_path: Path) -> None:
+    store = _fitted(forecast, tmp_path, table, "--known", "promo")
+    day = pd.date_range("2024-03-01", periods=7).strftime("%Y-%m-%d")
+    ahead = pd.DataFrame({"shop": np.repeat(["a", "b"], 7), "day": [*day, *day], "promo": 1.0})
+    ahead.loc[[2, 3, 9], "promo"] = np.nan
+    ahead.to_csv(tmp_path / "ahead.csv", index=False)
+    refused = forecast("predict", "--artifact", store, "--future", tmp_path / "ahead.csv")
+    assert refused.code == 65
+    assert "has no value for 2 of the 7 steps of series 'a': 2024-03-03, 2024-03-04 (in all 3" in refused.err
+    assert refused.err.endswith("; fill in blank cells, or add the rows\n")
+    with pytest.raises(BadData, match=r"add rows with blank targets, or pass future="):
+        Forecaster.load(str(store)).predict(table)
+
+
+def test_blank_known_values_that_a_fit_or_a_score_uses_are_counted(
+    table: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    past = table[table["day"] < "2024-02-23"].copy()
+    past.loc[[3, 4], "promo"] = np.nan
+    fitted = Forecaster(model="last", horizon=7, known="promo").fit(past)
+    assert "blank beside some of the 106 values ('promo' 2 times)" in caplog.text
+    later = table.copy()
+    later.loc[later["day"] > "2024-02-26", "promo"] = np.nan
+    fitted.score(later)
+    assert "6 of 14 values that are known in advance are blank in the horizon" in caplog.text
