@@ -340,7 +340,7 @@ class Forecaster(NestedParams, BaseEstimator):
         columns = ["forecast", *interval_columns(output.levels)]
         shown = quantiles if factors is None else widened(quantiles, factors)
         free, floor = free_numbers(shown, config.levels, output), panel.floor()[series]
-        cure = Words("; ", Setting("min", "-inf"), " turns this off")
+        cure = Words("; ", Setting("min", float("-inf")), " turns this off")
         say_raised(int(raised(free, output, floor).sum()), len(series), cure)
         numbers = bounded(free, output, floor)
         calendar = calendar_of(config.table)

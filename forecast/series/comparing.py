@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
 from forecast.series.building import calendar_of, format_positions
-from forecast.series.naming import series_names
+from forecast.series.naming import series_name, series_names
 from forecast.series.panel import Panel
 from forecast.series.schema import Schema
 
@@ -112,7 +112,7 @@ def say_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
     before = np.array([seen.get(one, lookback) for one in panel.ids], np.int64)
     short = np.flatnonzero(panel.lengths < np.minimum(before, lookback))
     if len(short):
-        named = [f"{'/'.join(panel.ids[i])} {panel.lengths[i]:,}".strip() for i in short[:NAMED]]
+        named = [f"{series_name(panel.ids[i])} {panel.lengths[i]:,}".strip() for i in short[:NAMED]]
         log.warning(
             "%s: %d series have a shorter past than the %d steps that a forecast looks back (%s); what is missing "
             "counts as unknown, and their forecasts are less certain",

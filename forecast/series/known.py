@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
 from forecast.series.building import calendar_of, format_positions
+from forecast.series.naming import series_name
 from forecast.series.panel import SKIPPED, Panel
 from forecast.series.schema import Schema
 
@@ -36,7 +37,7 @@ def require_known(
     series, _, column = (int(place[0]) for place in np.nonzero(blank))
     steps = np.flatnonzero(blank[series, :, column])
     times = format_positions(schema, calendar_of(schema), panel.origins[series] + 1 + steps[:NAMED])
-    of_series = f" of series '{', '.join(panel.ids[series])}'" if any(panel.ids[series]) else ""
+    of_series = f" of series '{series_name(panel.ids[series])}'" if any(panel.ids[series]) else ""
     more = blank.sum() > len(steps)
     in_all = f" (in all {blank.sum():,} such values, of {blank.any((1, 2)).sum():,} series)" if more else ""
     raise BadData(

@@ -55,13 +55,14 @@ TRAINING = {
 }
 TABLE = {
     "layout": "long",
-    "time": "day",
+    "time": ("day",),
     "id": ("shop",),
     "target": ("units",),
     "freq": "D",
     "season": (5, 7),
     "known": ("promo",),
     "past": ("price",),
+    "categorical": ("size",),
     "static": ("size",),
     "holidays": "DE",
     "date_format": "%d.%m.%Y",
@@ -69,9 +70,10 @@ TABLE = {
     "dst": "earlier",
     "on_duplicate": "last",
     "max_missing": 0.4,
+    "missing": "zero",
     "strict": True,
 }
-COARSER = {"freq": "D", "aggregate": "sum", "season": (7,), "time": "at"}
+COARSER = {"freq": "D", "aggregate": "sum", "season": (7,), "time": ("at",)}
 ONE_BY_ONE = {"plan", "device", "model"}  # not kept, given to load, named by each fit below
 
 

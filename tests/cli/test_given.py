@@ -66,7 +66,7 @@ def test_a_job_reads_as_its_version_does_unless_its_file_says_otherwise(
 ) -> None:
     frame = job.table(150)
     pd.concat([frame, frame.tail(1)]).to_csv(job.folder / "sales.csv", index=False)
-    words = ("--horizon", 7, "--model", "last", "--on-duplicate", "last")
+    words = ("--horizon", 7, "--model", "seasonal-naive", "--on-duplicate", "last")
     assert forecast("fit", job.folder / "sales.csv", "--artifact", job.store, *words).code == 0
     job.write(top='refit = "never"')
     future = pd.Timestamp.now(tz="UTC").strftime("%Y-%m-%dT%H:%M:%S+00:00")

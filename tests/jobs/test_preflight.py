@@ -87,6 +87,31 @@ def test_a_table_without_the_columns_is_found(job: Job, forecast: Run) -> None:
     assert "lo_80" in ran.err
 
 
+def test_a_database_without_the_table_is_left_as_it_is(job: Job, forecast: Run) -> None:
+    with sqlite3.connect(job.folder / "f.db") as connection:
+        connection.execute("CREATE TABLE other (a INTEGER)")
+    job.write(sink=SQLITE)
+    before = _files(job.folder)
+    ran = forecast("run", job.file, "--check")
+    assert ran.code == 0, ran.err
+    assert "table forecasts will be created" in ran.err
+    assert _files(job.folder) == before
+
+
+def test_a_check_shows_no_secret(
+    job: Job, forecast: Run, at: Callable[[int], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SINK_TABLE", "quarterly_secrets")
+    job.write(sink='url = "sqlite:///f.db"\ntable = "${SINK_TABLE}"')
+    ran = forecast("run", job.file, "--check")
+    assert "table ${SINK_TABLE} will be created" in ran.err
+    assert forecast("run", job.file, "--as-of", at(152)).code == 0
+    again = forecast("run", job.file, "--as-of", at(150))
+    assert "has written the output before" in again.err
+    for text in (ran.err, again.err):
+        assert "quarterly_secrets" not in text
+
+
 def test_a_postgresql_table_is_looked_at_and_left_alone(job: Job, forecast: Run, server: Server) -> None:
     job.write(sink=f'url = "{server.url}"\ntable = "forecasts"')
     assert "table forecasts will be created" in forecast("run", job.file, "--check").err
@@ -112,4 +137,4 @@ def test_only_a_run_that_wrote_is_said_to_have_written_later(job: Job, forecast:
     assert said not in first.err
     assert forecast("run", job.file, "--as-of", at(152)).code == 0
     again = forecast("run", job.file, "--as-of", at(150))
-    assert f"the run as of {at(152)} {said}" in again.err
+    assert f"the run as of {at(152).replace('+00:00', 'Z')} {said}" in again.err

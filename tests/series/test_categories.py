@@ -54,7 +54,7 @@ def test_static_codes_are_categories(tmp_path: Path) -> None:
 
 def test_numbers_stay_numbers_and_typing_errors_are_pointed_at(tmp_path: Path) -> None:
     assert inferred(days(["0", "1"] * 30), tmp_path / "a.csv").categories == {}
-    words = "'oops' is not a number.*if the column holds categories, fit with --categorical kind"
+    words = "'oops' is not a number.*if the column holds categories, fit with categorical='kind'"
     for kinds in (["0", "1"] * 30 + ["oops"], [str(i) for i in range(60)] + ["oops"] * 2, ["1.5"] * 60 + ["oops"]):
         frame = days(kinds)
         schema = inferred(frame, tmp_path / "a.csv")
@@ -83,7 +83,7 @@ def test_categoricals_of_pandas_are_categories_whatever_they_hold() -> None:
 
 
 def test_only_covariates_can_be_categorical(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--categorical sales: name the column with --known, --past or --static"):
+    with pytest.raises(UsageError, match="categorical='sales': name the column with known=, past= or static="):
         inferred(days(MIXED), tmp_path / "a.csv", categorical="sales")
     with pytest.raises(BadData, match="no column 'color'"):
         inferred(days(MIXED), tmp_path / "a.csv", categorical="color")

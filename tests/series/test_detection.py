@@ -200,7 +200,9 @@ class TestDuplicates:
     @pytest.mark.parametrize(("time", "part"), [("date", "hour"), ("year", "period")])
     def test_part_of_the_time_is_no_id(self, csv, time, part):
         frame = pd.DataFrame({time: np.repeat(["2020", "2021", "2022"], 4), part: [1, 2, 3, 4] * 3, "y": range(12)})
-        said = rf"comes twice, .*; pass --time {time},{part} if these columns hold the time together, pass --id with"
+        said = (
+            rf"comes twice, .*; pass time=\('{time}', '{part}'\) if these columns hold the time together, pass id= with"
+        )
         with pytest.raises(BadData, match=said):
             inferred(csv(frame))
         assert inferred(csv(frame), id=(part,)).ids == (part,)
@@ -210,8 +212,8 @@ class TestDuplicates:
         table = csv(pd.concat([frame, frame.iloc[[4]]]))
         said = (
             r"line 62, column 'date': 2024-01-05 comes twice for shop 'a', first in line 6 \(1 row like that\); that "
-            r"shop is the id was guessed: pass --id with the columns that tell series apart \(shop, clerk\), --layout "
-            r"wide if no column does, or --on-duplicate first \(or last, mean, sum\)"
+            r"shop is the id was guessed: pass id= with the columns that tell series apart \(shop, clerk\), layout="
+            r"'wide' if no column does, or on_duplicate='first' \(or last, mean, sum\)"
         )
         with pytest.raises(BadData, match=said):
             inferred(table)

@@ -195,7 +195,7 @@ class TestNamed:
         ("columns", "missing"), [(("month", "day"), "year"), (("year", "day"), "month"), (("year", "hour"), "day")]
     )
     def test_a_part_that_is_missing_is_asked_for(self, columns: tuple[str, ...], missing: str, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match=f"--time {','.join(columns)}: the {missing} is missing"):
+        with pytest.raises(UsageError, match=rf"time=\({columns[0]!r}, {columns[1]!r}\): the {missing} is missing"):
             fitted(monthly(day=1, hour=1), tmp_path, time=columns)
 
 

@@ -73,14 +73,14 @@ def test_the_first_sheet_with_cells_is_read_and_others_are_named(read: Any, make
     other = [["day", "rain"], *([day, 1.5] for day in DAYS)]
     data = make(Cover=[], Sales=SALES, Rain=other)
     assert list(read(data).frame.columns) == ["day", "units"]
-    assert "book.csv: read sheet 'Sales'; pass --sheet to read 'Rain'" in caplog.text
+    assert "book.csv: read sheet 'Sales'; pass sheet= to read 'Rain'" in caplog.text
     caplog.clear()
     for sheet in ("Rain", "3"):
         assert list(read(data, sheet=sheet).frame.columns) == ["day", "rain"]
     read(make(Cover=[], Sales=SALES))
     assert not caplog.text
     for sheet in ("rain", "4", "0"):
-        with pytest.raises(UsageError, match=f"--sheet {sheet}: book.csv has no .*'Cover', 'Sales', 'Rain'"):
+        with pytest.raises(UsageError, match=f"sheet={sheet!r}: book.csv has no .*'Cover', 'Sales', 'Rain'"):
             read(data, sheet=sheet)
     with pytest.raises(BadData, match="sheet 'Cover' is empty"):
         read(data, sheet="Cover")

@@ -52,8 +52,12 @@ class Transaction:
 
 
 @contextmanager
-def transaction(url: str, role: Role) -> Iterator[sa.Connection]:
+def transaction(url: str, role: Role, rehearsal: bool = False) -> Iterator[sa.Connection]:
     """Open a database: committed at the end, rolled back if an exception ends it, read-only for a source.
+
+    Parameters
+    ----------
+    rehearsal : roll back in any case: a commit would change an SQLite file even where nothing of it stays
 
     Raises
     ------
@@ -69,10 +73,12 @@ def transaction(url: str, role: Role) -> Iterator[sa.Connection]:
         with translated(Place(role, WORK[role], secrets)):
             if engine.dialect.name == "postgresql":
                 connection.execution_options(postgresql_readonly=role == "source")
-            with connection.begin():
+            with connection.begin() as changes:
                 if engine.dialect.name == "postgresql":
                     run(connection, f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}s'")
                 yield connection
+                if rehearsal:
+                    changes.rollback()
     finally:
         connection.close()
 

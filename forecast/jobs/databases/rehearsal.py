@@ -31,13 +31,11 @@ def rehearse(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> 
         if file is not None:
             _check_folder_of(file)
             return False
-        with transaction(url, "sink") as connection:
-            attempt = connection.begin_nested()
+        with transaction(url, "sink", rehearsal=True) as connection:
             there = sa.inspect(connection).has_table(target.name, schema=target.schema)
             fitted = prepare(connection, target, columns, keys)
             if there:
                 _check_columns(sa.inspect(connection).get_columns(target.name, target.schema), fitted, target, dialect)
-            attempt.rollback()
     except BadData as error:  # of the table there, not of the data, as no row is meant yet
         raise UsageError(str(error)) from None
     return there
