@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from forecast.errors import Setting, UsageError, Words
 from forecast.selection.judge import Judge
-from forecast.selection.names import AUTO, check_model, is_baseline
+from forecast.selection.names import AUTO, FIRST, check_model, is_baseline
 from forecast.series.spans import MANY
 from forecast.settings import TrainSettings
 from forecast.training.fitting import Fitter, Start
@@ -23,9 +23,9 @@ log = logging.getLogger("forecast")
 
 PLAN = "plan"  # under this name what was decided is kept
 TRIED = (
-    ("segrnn", "standard", 1),
-    ("segrnn", "last", 1),
-    ("segrnn", "standard", 2),
+    (FIRST, "standard", 1),
+    (FIRST, "last", 1),
+    (FIRST, "standard", 2),
     ("slstm", "standard", 1),
     ("mingru", "standard", 1),
     ("linear", "last", 1),
@@ -75,7 +75,8 @@ def candidates_for(settings: TrainSettings, lookback: int, longest: int, season:
         steps = lookback if times == 1 else wider
         found.append(Candidate.model_validate({"model": model, "lookback": steps, **knobs}))
     if settings.params or settings.steps:
-        found = [one for one in found if one.model == found[0].model and one.scaling == found[0].scaling]
+        own = FIRST if settings.model == AUTO else settings.model
+        found = [one for one in found if one.model == own and one.scaling == found[0].scaling]
     return list({one.key: one for one in found}.values())
 
 

@@ -6,6 +6,7 @@ from forecast.models import model_knobs, model_names
 from forecast.settings import TrainSettings
 
 AUTO = "auto"
+FIRST = "segrnn"  # the network that auto trains where knobs or steps of a network are given
 
 
 def is_baseline(name: str) -> bool:
@@ -27,8 +28,9 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
     """
     for name in models or (settings.model,):
         check_model(name)
-        if settings.params and name != AUTO and not is_baseline(name):
-            model_knobs(name).check(settings.params, f"model {name}: ", within="params")
+        if settings.params and not is_baseline(name):
+            network = FIRST if name == AUTO else name
+            model_knobs(network).check(settings.params, f"model {network}: ", within="params")
     for name in settings.baselines:
         check_baseline(name)
 
