@@ -30,7 +30,7 @@ from forecast.series.spans import choose_lags, choose_lookback, most_lookback
 from forecast.series.transforms import fit_power, transformed, undo_power
 from forecast.settings import TrainSettings
 from forecast.training.devices import memory, pick_device, threads
-from forecast.training.fitting import Fitter
+from forecast.training.fitting import Fitter, Start
 from forecast.training.holding import choose_spans, held_out_places
 from forecast.training.inputs import Inputs, network_shape
 from forecast.training.loop import Progress, Trained
@@ -91,11 +91,7 @@ def fit_panel(
     plan = read_plan(settings.plan) if settings.plan else None
     if is_baseline(settings.model) or (plan is not None and plan.started_from is None):
         earlier = None
-    ready = _make_ready(panel, schema, settings, name, earlier)
-    start = None if earlier is None else start_of(earlier, ready.fitter, schema, panel.ids)
-    if isinstance(start, str):
-        log.warning("training starts from nothing; the earlier fit is no start, since %s", start)
-        ready, start = _make_ready(panel, schema, settings, name, None), None
+    ready, start = _make_ready_from(earlier, panel, schema, settings, name)
     started_from = None if start is None else start.hash
     if plan is not None and plan.started_from != started_from:
         raise UsageError(
@@ -122,9 +118,23 @@ def fit_panel(
     if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
         fewest = min(one.steps for one in trained)
         log.warning(
-            "the budget ended training after %d steps; that is hardly any, pass a larger %s", fewest, Setting("budget")
+            "the budget ended training after %d steps, too few to learn much from; pass a larger %s",
+            fewest,
+            Setting("budget"),
         )
     return _put_together(panel, schema, settings, ready, rivals, plan or Plan(members=()), trained)
+
+
+def _make_ready_from(
+    earlier: Fitted | None, panel: Panel, schema: Schema, settings: TrainSettings, name: str
+) -> tuple[_Ready, Start | None]:
+    """A panel made ready, and the networks of an earlier fit that training goes on from, where they fit."""
+    ready = _make_ready(panel, schema, settings, name, earlier)
+    start = None if earlier is None else start_of(earlier, ready.fitter, schema, panel.ids)
+    if isinstance(start, str):
+        log.warning("training starts from nothing; the earlier fit is no start, since %s", start)
+        return _make_ready(panel, schema, settings, name, None), None
+    return ready, start
 
 
 def _require_windows(ready: _Ready, name: str) -> None:
