@@ -110,12 +110,7 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     if schema.ignored:
         said = [f"{name} ({kind})" if (kind := schema.calendar_columns.get(name)) else name for name in schema.ignored]
         lines.append(f"left out {_listed(said)}")
-    return [_one_line(line) for line in lines]
-
-
-def _one_line(text: str) -> str:
-    """Text whose control characters, which names may hold, are written out."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return lines
 
 
 def _listed(names: list[str]) -> str:
