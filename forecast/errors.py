@@ -86,15 +86,39 @@ class WrongSplit(BaseException):
 
 def told(part: object, write: Write) -> str:
     """A part of a message as a face writes it."""
-    return part.told(write) if isinstance(part, Setting | Words | ForecastError) else str(part)
+    return part.told(write) if isinstance(part, NAMING) else str(part)
+
+
+@dataclass(frozen=True)
+class Message:
+    """What a record of the log says: a text with places for its arguments, which may name settings."""
+
+    text: str
+    args: tuple[object, ...] = ()
+
+    def told(self, write: "Write") -> str:
+        """The message as a face writes it."""
+        if not self.args:
+            return self.text
+        return self.text % tuple(told(arg, write) if isinstance(arg, NAMING) else arg for arg in self.args)
+
+    def __str__(self) -> str:
+        return self.told(as_argument)
+
+
+NAMING = Setting, Words, ForecastError, Message
+"""What a face writes in its own way."""
+
+
+def message_in(record: logging.LogRecord) -> Message:
+    """The message of a record of the log."""
+    args = record.args if isinstance(record.args, tuple) else ()
+    return Message(str(record.msg), args) if args else Message(record.getMessage())
 
 
 def message_of(record: logging.LogRecord, write: Write) -> str:
     """The message of a record of the log as a face writes it."""
-    if not isinstance(record.args, tuple) or not record.args:
-        return record.getMessage()
-    args = (arg.told(write) if isinstance(arg, Setting | Words | ForecastError) else arg for arg in record.args)
-    return str(record.msg) % tuple(args)
+    return message_in(record).told(write)
 
 
 def as_argument(setting: Setting) -> str:

@@ -152,7 +152,7 @@ class TableSettings(Knobs):
     )
     missing: Literal["zero", "unknown"] = Field(
         "unknown",
-        description="what absent rows mean: unknown values, or zeros from a series' first row to the table's last time",
+        description="what absent rows mean: unknown, or zero from a series' first row to the table's last time",
     )
     strict: bool = Field(False, description="treat a 10x move in level as an error")
 

@@ -11,6 +11,7 @@ import pandas as pd
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from forecast.errors import Message, message_in
 from forecast.evaluation.origins import cut
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
 from forecast.evaluation.references import Fit, baseline_fit
@@ -77,7 +78,7 @@ class _Result:
     quantiles: Values
     fit_seconds: float
     predict_seconds: float
-    messages: list[tuple[int, str]]
+    messages: list[tuple[int, Message]]
 
 
 def backtest(
@@ -172,12 +173,12 @@ def _fold(panel: Panel, fit: Fit, origins: Integers) -> _Result:
 
 
 @contextmanager
-def _kept() -> Iterator[list[tuple[int, str]]]:
+def _kept() -> Iterator[list[tuple[int, Message]]]:
     """Keep what is logged, which many folds say alike and other processes could not say at all."""
-    messages: list[tuple[int, str]] = []
+    messages: list[tuple[int, Message]] = []
 
     def keep(record: logging.LogRecord) -> bool:
-        messages.append((record.levelno, record.getMessage()))
+        messages.append((record.levelno, message_in(record)))
         return False
 
     log.addFilter(keep)

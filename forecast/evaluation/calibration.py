@@ -143,7 +143,11 @@ def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
 def say_few_scores(windows: int, interval: float) -> None:
     """Warn when there are fewer held-out windows than one for each value that an interval may miss."""
     needed = round(1 / (1 - interval / 100))
-    if 0 < windows < needed:
+    if windows == 0:
+        log.warning(
+            "too few values to hold some out: intervals come from errors in the past, and may be far too narrow"
+        )
+    elif windows < needed:
         log.warning(
             "intervals are calibrated on %d held-out windows; those of %g %% want %d or more, and may be too narrow",
             windows,

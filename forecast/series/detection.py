@@ -102,14 +102,16 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     lines.append(f"season   {', '.join(str(length) for length in schema.season) or 'none'}")
     for word, columns in (("known", schema.known), ("past", schema.past), ("static", schema.static)):
         if columns:
-            lines.append(f"{word:<8} {', '.join(_shown(column, schema) for column in columns)}")
+            ahead = "; predict needs their values of the horizon" if word == "known" else ""
+            lines.append(f"{word:<8} {', '.join(_shown(column, schema) for column in columns)}{ahead}")
     if schema.holidays:
         lines.append(f"holidays {schema.holidays}")
     if flags := flags_of(schema.reading):
         lines.append(f"reading  {flags}")
     if schema.ignored:
         said = [f"{name} ({kind})" if (kind := schema.calendar_columns.get(name)) else name for name in schema.ignored]
-        lines.append(f"left out {_listed(said)}")
+        hint = "; known, past or static columns help a forecast" if schema.layout == "long" else ""
+        lines.append(f"left out {_listed(said)}{hint}")
     return lines
 
 

@@ -106,10 +106,11 @@ def _choose(sheets: dict[str, Sheet], wanted: str | None, name: str) -> str:
     filled = [one for one in names if sheets[one].filled and not sheets[one].hidden]
     if not filled:
         raise BadData(f"{name} is empty; a table needs a header and rows (sheets: {shown})")
+    chosen = next((one for one in filled if sheets[one].width > 1), filled[0])  # a single column is a sheet of notes
     if len(filled) > 1:
-        setting = Setting("sheet")
-        log.warning("%s: read sheet '%s'; pass %s to read %s", name, filled[0], setting, listed(filled[1:]))
-    return filled[0]
+        others = [one for one in filled if one != chosen]
+        log.warning("%s: read sheet '%s'; pass %s to read %s", name, chosen, Setting("sheet"), listed(others))
+    return chosen
 
 
 def _table(rows: Rows, sheet: Sheet, top: int, left: int, name: str, settings: TextSettings) -> Table:

@@ -1,6 +1,7 @@
 """Turn the time column of a table into instants, and instants back into the way in which it was written."""
 
 import logging
+import re
 from dataclasses import dataclass, replace
 from datetime import timedelta, tzinfo
 from typing import Any
@@ -31,6 +32,8 @@ from forecast.series.schema import Schema, TimeFormat
 from forecast.series.table import Table
 from forecast.series.zones import Flags, Integers, instants_at, offset_name, offsets_at, wall_clock
 from forecast.settings import TableSettings
+
+NUMBER, YEAR_MONTH = re.compile(r"\d+\.\d+"), re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
 
 logger = logging.getLogger("forecast")
 
@@ -130,6 +133,8 @@ def looks_like_times(table: Table, column: str, told: bool = False) -> bool:
             found = None if numbers is None else number_format(numbers, column.lower(), unique, certain=not told)
             if found is None or (told and found.kind == "integer"):
                 return False
+        elif all(NUMBER.fullmatch(text) for text in unique) and not all(YEAR_MONTH.fullmatch(text) for text in unique):
+            return False  # 1707.4 is a number, and no April
         else:
             array = pa.array(unique, pa.string())
             if not any(patterns.matches(array, p).all() for p in patterns.guesses(unique[0])):

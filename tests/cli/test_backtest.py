@@ -134,3 +134,18 @@ def test_a_horizon_that_is_too_long_is_answered_with_one_that_fits(forecast: Run
     assert again.code == 0, again.err
     with pytest.raises(BadData, match="pass horizon=19 or less"):
         Forecaster(model="last", horizon=25).backtest(pd.read_csv(path))
+
+
+def test_what_a_fold_says_names_flags(forecast: Run, passengers: Path) -> None:
+    words = ("--model", "segrnn", "-p", "hidden_size=64", "--windows", 2, "--refit", "--budget", 0.1)
+    found = forecast("backtest", passengers, *words)
+    assert "pass a larger --budget" in found.err
+    assert "budget=" not in found.err
+
+
+def test_a_fit_that_held_nothing_out_says_what_its_intervals_rest_on(forecast: Run, tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=10)
+    pd.DataFrame({"day": days, "y": [3, 5, 2, 6, 4, 7, 5, 8, 6, 9]}).to_csv(tmp_path / "ten.csv", index=False)
+    found = forecast("fit", tmp_path / "ten.csv", "--horizon", 5, "--artifact", tmp_path / "store")
+    assert found.code == 0
+    assert "warning: no values could be held out: intervals come from errors in the past" in found.err

@@ -82,6 +82,7 @@ def python_names() -> "dict[str, object]":
         "tonight": whole.head(410),
         "newer": whole.head(424),
         "later": whole.iloc[400:448],
+        "whole": whole,
         "plans": pd.DataFrame({"time": pd.date_range(whole["time"][424], periods=24, freq="h")}),
         "X": windows,
         "y": windows[:, -1],

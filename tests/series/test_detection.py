@@ -335,8 +335,8 @@ def test_what_was_inferred_is_said_in_a_short_block(csv):
         "target   y",
         "time     date: 2024-01-01 to 2024-01-30, every D",
         "season   none",
-        "known    price",
-        "left out note",
+        "known    price; predict needs their values of the horizon",
+        "left out note; known, past or static columns help a forecast",
     ]
 
 

@@ -296,3 +296,12 @@ class TestDecimalYears:
         schema, found = fitted(pd.DataFrame({"time": texts, "y": range(60)}), tmp_path)
         assert schema.calendar.name == "MS"
         assert found["time"].tolist() == ["1965.01", "1965.02"]
+
+
+def test_numbers_that_look_like_a_year_and_month_are_no_times(tmp_path: Path) -> None:
+    quarters = pd.DataFrame({"year": np.repeat(range(1990, 2000), 4), "quarter": [1, 2, 3, 4] * 10})
+    quarters["spent"] = [round(1707.4 + 8.1 * place, 1) for place in range(40)]  # 1707.4 is no April
+    quarters.to_csv(tmp_path / "macro.csv", index=False)
+    found = infer_schema(read_table(str(tmp_path / "macro.csv"), TextSettings()), TableSettings())
+    assert found.time == ("year", "quarter")
+    assert found.series == ("spent",)

@@ -75,6 +75,9 @@ def test_the_first_sheet_with_cells_is_read_and_others_are_named(read: Any, make
     assert list(read(data).frame.columns) == ["day", "units"]
     assert "book.csv: read sheet 'Sales'; pass sheet= to read 'Rain'" in caplog.text
     caplog.clear()
+    assert list(read(make(Notes=[["about"], ["counts by day"]], Sales=SALES)).frame.columns) == ["day", "units"]
+    assert "pass sheet= to read 'Notes'" in caplog.text
+    caplog.clear()
     for sheet in ("Rain", "3"):
         assert list(read(data, sheet=sheet).frame.columns) == ["day", "rain"]
     read(make(Cover=[], Sales=SALES))
