@@ -1,7 +1,8 @@
 """Name a store: by the pipeline file of its job, or by --artifact."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,16 @@ class Place:
     store: str
     pipeline: "Pipeline | None" = None
 
+    def shown(self, text: str) -> str:
+        """A text without what the pipeline file keeps out of messages."""
+        return text if self.pipeline is None else self.pipeline.hidden(text)
+
+    @contextmanager
+    def kept_out(self) -> Iterator[None]:
+        """Keep the secrets of the pipeline file out of errors that end the block."""
+        with nullcontext() if self.pipeline is None else self.pipeline.hidden.kept_out():
+            yield
+
     def own_ledger(self) -> "Ledger | None":
         """The ledger of the job where that does not lie beside the store."""
         from forecast.jobs.run import ledger_of
@@ -38,7 +49,9 @@ def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def called(*args: Any, job: str | None, artifact: str | None, **values: Any) -> Any:  # the way in which click calls
-        return function(*args, place=place_of(job, artifact), **values)
+        place = place_of(job, artifact)
+        with place.kept_out():
+            return function(*args, place=place, **values)
 
     option = click.option("--artifact", metavar="DIR", help=f"the store of saved versions  [default: {DEFAULT}]")
     return click.argument("job", required=False)(option(called))

@@ -46,8 +46,11 @@ def command(
     if models:
         given.values["model"] = models[0]
     text, rolling = given.of(TextSettings), given.of(BacktestSettings)
+    from forecast.jobs.apart import check_apart
     from forecast.selection.names import check_names
 
+    for file in (forecasts, output):
+        check_apart(file, {"the table that is read": data}, artifact)
     check_names(given.of(TrainSettings), models)  # refused before any work
     given.of(TableSettings)
     if artifact is None:

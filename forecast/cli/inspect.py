@@ -30,7 +30,9 @@ def command(data: str | None, artifact: str | None, version: str | None, as_json
     DATA may be a pipeline file (.toml) too: it names the store of its job.
     """
     if data is None or data.lower().endswith(SUFFIX):
-        lines, found = _of_artifact(place_of(data, artifact).store, version)
+        place = place_of(data, artifact)
+        with place.kept_out():
+            lines, found = _of_artifact(place.store, version)
     else:
         lines, found = _of_table(data, given)
     if as_json:

@@ -51,12 +51,14 @@ def command(
     """
     shape, checks = given.of(OutputSettings), given.of(CheckSettings)
     from forecast.forecaster import Forecaster
+    from forecast.jobs.apart import check_apart
     from forecast.jobs.checks import age, check_age, without_forecast
     from forecast.jobs.instant import parse_as_of
     from forecast.series.files import load_future
 
     instant = parse_as_of(as_of)
     given.of(TextSettings)  # refused before any work
+    check_apart(output, {"the table that is read": data, "the table of --future": future}, artifact)
     forecaster = Forecaster.load(artifact, version, given.of(TrainSettings).device)
     own = {"strict", "on_duplicate", "date_format"} & set(given.values)
     forecaster.set_params(**given.of(TableSettings).model_dump(include=own))

@@ -19,5 +19,6 @@ def command(version: str, place: Place, wait: float) -> int:
     """
     from forecast.jobs.life import promote
 
-    say(f"live     {place.store}/{promote(place.store, version, wait, place.own_ledger())}")
+    now = promote(place.store, version, wait, place.own_ledger())
+    say(f"live     {place.shown(place.store)}/{now}")
     return 0

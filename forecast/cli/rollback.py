@@ -18,5 +18,5 @@ def command(place: Place, wait: float) -> int:
     from forecast.jobs.life import rollback
 
     before, now = rollback(place.store, wait, place.own_ledger())
-    say(f"live     {place.store}/{now}, no longer {before}")
+    say(f"live     {place.shown(place.store)}/{now}, no longer {before}")
     return 0

@@ -43,7 +43,9 @@ def command(
     with the flags that the fit in the store was given, where FORECAST has the columns of that store's forecasts.
     """
     from forecast.evaluation.scoring import score
+    from forecast.jobs.apart import check_apart
 
+    check_apart(output, {"the table of forecasts": forecast, "the table of what came": actual}, artifact)
     text, settings = given.of(TextSettings), given.of(TableSettings)
     made = load(forecast, TextSettings())[0]
     schema = _fitted(artifact, made, context.get_parameter_source("artifact") is not ParameterSource.DEFAULT)

@@ -18,6 +18,7 @@ def command(place: Place, as_json: bool) -> int:
     from forecast.jobs.life import versions_of
 
     found = versions_of(place.store, place.own_ledger())
+    found = [{**one, "note": place.shown(one["note"])} for one in found]
     if as_json:
         put_json(found, indent=2)
         return 0

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from forecast.errors import NoInput, UsageError, did_you_mean
+from forecast.jobs.apart import check_apart
 from forecast.jobs.hiding import MASK, Hidden
 from forecast.jobs.ping import check_address
 from forecast.selection.names import check_names
@@ -150,8 +151,24 @@ def read_pipeline(path: str) -> Pipeline:
         found = _at(_built(given, where, hidden), file.resolve().parent, where)
         _refuse_half(found, where)
         found = found.model_copy(update={"name": found.name or file.stem})
+        found._file = path
+        try:
+            check_apart(found.sink.path, files_read(found), found.store)
+        except UsageError as error:
+            raise UsageError(f"{where}[sink] path {error}") from None
     found._file, found._hidden = path, hidden
     return found
+
+
+def files_read(pipeline: Pipeline) -> dict[str, str | None]:
+    """The files that a job reads, by what messages call them."""
+    source = pipeline.source
+    return {
+        "the pipeline file": pipeline.file or None,
+        "the table of [source] path": source.path,
+        "the table of [source] future": source.future,
+        "the plan of [train] plan": pipeline.train.plan,
+    }
 
 
 def _built(given: dict[str, Any], where: str, hidden: Hidden) -> Pipeline:

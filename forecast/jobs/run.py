@@ -19,6 +19,7 @@ from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unav
 from forecast.forecaster import Forecaster, Forecasts
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
+from forecast.jobs.apart import check_apart
 from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, silent, without_forecast
 from forecast.jobs.hiding import Hidden
 from forecast.jobs.instant import as_text, parse_as_of, until
@@ -26,7 +27,7 @@ from forecast.jobs.keys import key_of, move_old_rows
 from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file, runs_folder
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
-from forecast.jobs.pipeline import Pipeline, SinkSettings, in_keys
+from forecast.jobs.pipeline import Pipeline, SinkSettings, files_read, in_keys
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import Live, entry, judge, reading_settings, reason_to_fit, serving, table_settings
@@ -85,6 +86,7 @@ def run_job(
         store = Store(pipeline.store)
         if output is not None:
             check_output(output)
+            check_apart(output, files_read(pipeline), pipeline.store)
             pipeline = pipeline.model_copy(update={"sink": SinkSettings(path=output)})
         with store.lock(pipeline.wait) as writer:
             name = pipeline.name or "job"

@@ -20,6 +20,7 @@ BETTER = 0.1  # share of what differs a known season apart that may differ such 
 COMMON, OTHERS = 0.1, 3  # share of the series that must show such a period, and periods of that kind at most
 ROUNDING = 1e-9  # of a likeness, which is 1 for an exact repeat
 FLAT = 1e-12  # share of the size of values: what varies by less is constant
+SHORTEST_PART = 32  # steps; of what is no longer no newest part is looked at by itself
 SERIES, SLOTS = 200, 20_000  # as much of the data as is looked at
 
 
@@ -98,17 +99,28 @@ def repeats_after(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
 
     The series must hold two such periods. Differences of values a period apart may share a trend. They may vary by a
     twentieth of what differences of unrelated values vary by, and by a tenth of what those of the known seasons do.
+    Where the whole series shows none, as its level moved, its newest half, quarter and so on may: they must hold four
+    periods, and repeat exactly.
 
     Parameters
     ----------
     values : [steps], NaN where missing
     seasons : season lengths that are known already
     """
+    period = _repeats_after(values, seasons, ALIKE, 2)
+    while period == 1 and len(values) > SHORTEST_PART:
+        values = values[len(values) // 2 :]
+        period = _repeats_after(values, seasons, 1 - ROUNDING, 4)
+    return period
+
+
+def _repeats_after(values: Numbers, seasons: tuple[int, ...], least: float, periods: int) -> int:
+    """As `repeats_after`, of all values, which must hold some periods that are alike by at least a number."""
     known = np.isfinite(values)
     if known.sum() < 4:
         return 1
     rest = np.where(known, _without_line(values), 0.0)
-    longest = len(values) // 2
+    longest = len(values) // periods
     size = 1 << int(2 * len(values)).bit_length()
     lags = slice(1, longest + 2)  # one beyond, so that the last one can be compared with its neighbour
 
@@ -127,9 +139,9 @@ def repeats_after(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
     inside = alike[:longest]
     after = np.minimum.accumulate(inside) < 0  # a slow wander is like itself nearby
     peak = (inside >= np.concatenate([[-np.inf], inside[:-1]])) & (inside >= alike[1 : longest + 1] - ROUNDING)
-    enough = pairs[:longest] >= np.maximum(np.arange(1, longest + 1), 2)
+    enough = pairs[:longest] >= np.maximum((periods - 1) * np.arange(1, longest + 1), 2)
     known_seasons = [inside[season - 1] for season in seasons if season <= longest]
-    least = max([ALIKE, *(1 - BETTER * (1 - own) + ROUNDING for own in known_seasons)])
+    least = max([least, *(1 - BETTER * (1 - own) + ROUNDING for own in known_seasons)])
     found = np.flatnonzero(after & peak & enough & (inside >= least))
     return int(found[0]) + 1 if len(found) else 1
 

@@ -188,7 +188,7 @@ def _column(cells: list[Any], mark: str) -> Column:
         return pd.Series(_times(cells))
     if kinds and kinds <= {int, float}:
         numbers = np.array([np.nan if cell == "" else cell for cell in cells], np.float64)
-        whole = bool((np.isnan(numbers) | ((numbers % 1 == 0) & (np.abs(numbers) <= EXACT))).all())
+        whole = bool((np.isnan(numbers) | ((numbers == np.trunc(numbers)) & (np.abs(numbers) <= EXACT))).all())
         if not whole:
             return pd.Series(numbers)
         return pd.Series([None if cell == "" else int(cell) for cell in cells], dtype="Int64")

@@ -119,6 +119,30 @@ def test_a_name_from_the_environment_is_a_key_and_never_shown(job: Job, forecast
     assert job.ledger("SELECT job FROM forecast_runs") == [(SECRET,)]
 
 
+def test_commands_on_versions_show_the_variable_and_not_its_value(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='name = "${SECRET}"')
+    job.file.write_text(job.file.read_text().replace('store = "store"', 'store = "${SECRET}/store"'))
+    for day in (150, 170):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+    shown = ""
+    for words, code in (
+        (["versions"], 0),
+        (["versions", "--json"], 0),
+        (["rollback"], 0),
+        (["rollback"], 66),
+        (["promote", "v-2024"], 2),
+        (["promote", "none"], 2),
+        (["inspect", "--version", "none"], 2),
+    ):
+        place = 2 if words[0] == "promote" else 1
+        ran = forecast(*words[:place], job.file, *words[place:])
+        assert ran.code == code, ran.err
+        shown += ran.out + ran.err
+    assert SECRET not in shown
+    assert "${SECRET}/store" in shown
+    assert "${SECRET}: " in shown
+
+
 def test_an_address_in_the_place_of_a_path_is_refused_without_its_password(job: Job, forecast: Run) -> None:
     job.file.write_text(job.file.read_text().replace("sales.csv", f"postgresql://bob:{SECRET}@host/sales"))
     ran = forecast("run", job.file)

@@ -50,6 +50,17 @@ def test_an_exact_period_is_found_through_gaps_and_trend(period: int, trend: flo
         assert repeats_after(values) == period
 
 
+@pytest.mark.parametrize("at", [60, 150])
+@pytest.mark.parametrize("period", [5, 13])
+def test_an_exact_period_is_found_after_the_level_has_moved(period: int, at: int) -> None:
+    step = np.arange(320)
+    values = np.random.default_rng(3).integers(0, 100, period)[step % period] + np.where(step > at, 500.0, 0.0)
+    assert repeats_after(values[:300]) == period
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=320), "y": values})
+    found = Forecaster(horizon=20, steps=20).fit(frame[:300]).predict()["forecast"]
+    np.testing.assert_allclose(found, values[300:], atol=1)
+
+
 def test_walks_and_noise_have_no_period() -> None:
     draw = np.random.default_rng(3)
     assert {repeats_after(walk) for walk in walks(200)} == {1}

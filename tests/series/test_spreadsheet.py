@@ -147,6 +147,12 @@ def test_errors_of_the_sheet_are_pointed_at_and_not_blank(read: Any, make: Make,
         parse_numbers(read(with_errors("#N/A", "#DIV/0!")), "units")
 
 
+def test_a_number_beyond_all_bounds_is_left_to_the_table_without_a_warning(read: Any) -> None:
+    rows = "".join(f'<row r="{i}"><c r="A{i}"><v>{value}</v></c></row>' for i, value in enumerate((3, "1e400"), 2))
+    table = read(raw_xlsx(f'<row r="1"><c r="A1" t="str"><v>y</v></c></row>{rows}'))
+    assert table.frame["y"].tolist() == [3.0, np.inf]
+
+
 def test_a_formula_without_a_value_is_refused(read: Any) -> None:
     cells = '<row r="1"><c r="A1" t="inlineStr"><is><t>day</t></is></c><c r="B1"><f>A1</f></c></row>'
     with pytest.raises(BadData, match="row 1, column B: the formula has no value; open the workbook"):

@@ -1,5 +1,6 @@
 """Open a database by its URL, for one transaction."""
 
+import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -187,7 +188,13 @@ def _take_over_transactions(engine: sa.Engine, role: Role) -> None:
         @sa.event.listens_for(engine, "connect")
         def forbid_changes(connection: Any, _: object) -> None:
             connection.execute("PRAGMA query_only = ON")
+            connection.set_authorizer(_stay_in_this_file)
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if role == "sink" else "BEGIN")
+
+
+def _stay_in_this_file(action: int, *_: object) -> int:
+    """Refuse to attach another file, which would create it; VACUUM INTO attaches one too."""
+    return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK

@@ -125,6 +125,15 @@ def test_query_can_change_nothing(url, sql, rows):
     assert rows(url, "SELECT * FROM t") == [("b",)]
 
 
+@pytest.mark.parametrize("sql", ["ATTACH '{}' AS other", "VACUUM INTO '{}'"])
+def test_query_creates_no_other_file(tmp_path, sql):
+    url, other = f"sqlite:///{tmp_path}/test.db", tmp_path / "other.db"
+    upsert(url, "t", pd.DataFrame({"x": ["b"]}), ["x"])
+    with pytest.raises(ForecastError, match=r"source\."):
+        read_query(url, sql.format(other))
+    assert not other.exists()
+
+
 def test_function_that_changes_something_is_refused(server):
     server.execute("CREATE SEQUENCE s")
     with pytest.raises(NoInput, match=r"source\.url: cannot execute nextval\(\) in a read-only transaction"):
