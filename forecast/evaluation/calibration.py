@@ -144,9 +144,7 @@ def say_few_scores(windows: int, interval: float) -> None:
     """Warn when there are fewer held-out windows than one for each value that an interval may miss."""
     needed = round(1 / (1 - interval / 100))
     if windows == 0:
-        log.warning(
-            "too few values to hold some out: intervals come from errors in the past, and may be far too narrow"
-        )
+        log.warning("no values could be held out: intervals come from past errors, and may be far too narrow")
     elif windows < needed:
         log.warning(
             "intervals are calibrated on %d held-out windows; those of %g %% want %d or more, and may be too narrow",

@@ -148,4 +148,4 @@ def test_a_fit_that_held_nothing_out_says_what_its_intervals_rest_on(forecast: R
     pd.DataFrame({"day": days, "y": [3, 5, 2, 6, 4, 7, 5, 8, 6, 9]}).to_csv(tmp_path / "ten.csv", index=False)
     found = forecast("fit", tmp_path / "ten.csv", "--horizon", 5, "--artifact", tmp_path / "store")
     assert found.code == 0
-    assert "warning: no values could be held out: intervals come from errors in the past" in found.err
+    assert "warning: no values could be held out: intervals come from past errors" in found.err
