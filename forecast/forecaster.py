@@ -258,6 +258,7 @@ class Forecaster(NestedParams, BaseEstimator):
         lags = choose_lags(panel, schema.season)
         lookback = settings.lookback or choose_lookback(horizon, lags, int(panel.lengths.max()))
         panel = judge(panel, schema, lookback, table.name)
+        time_frame(schema, calendar_of(schema), panel.origins.max(keepdims=True) + horizon)  # or refused
         say_blank(panel, schema, table.name)
         if on_read is not None:
             on_read([*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"])

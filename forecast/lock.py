@@ -74,7 +74,7 @@ class Lock:
         deadline = time.monotonic() + self.wait
         while not self._locked(descriptor):
             left = deadline - time.monotonic()
-            if left <= 0:
+            if not left > 0:  # also where the wait is no number
                 raise self._busy(descriptor)
             time.sleep(min(0.1, left))
 

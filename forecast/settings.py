@@ -91,7 +91,8 @@ class Knobs(BaseModel):
             secret = name in hidden or (name in cls.model_fields and not cls.model_fields[name].repr)
             setting = Setting(name, value) if within is None else Setting(within, {name: value})
             place = Words(name if secret else setting, ": ") if name else ""
-            reason = first["msg"].removeprefix("Value error, ").lower()
+            reason = first["msg"].removeprefix("Value error, ")
+            reason = reason[:1].lower() + reason[1:]
             raise UsageError(Words(where, place, reason)) from None
 
 
@@ -181,9 +182,9 @@ class TrainSettings(Knobs):
     weight_decay: float = Field(0.01, ge=0, le=1, description="weight decay of adamw")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     batch_size: int | None = Field(None, ge=1, le=65_536, description="windows a step; default by the data")
-    patience: int = Field(8, ge=1, description="validations without gain before training stops")
+    patience: int = Field(8, ge=1, le=1_000_000, description="validations without gain before training stops")
     budget: float | None = Field(None, gt=0, description="seconds for everything from reading to the saved version")
-    steps: int | None = Field(None, ge=1, description="training steps; default by the data")
+    steps: int | None = Field(None, ge=1, le=1_000_000_000, description="training steps; default by the data")
     plan: str | None = Field(None, description="repeat the plan in this file (an artifact's config.json or its folder)")
     members: int | None = Field(
         None,

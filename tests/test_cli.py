@@ -416,3 +416,46 @@ def test_joint_intervals_are_wider_and_hold_the_same_point(forecast: Run, store:
     assert joint["forecast"].equals(plain["forecast"])
     assert (joint["lo_80"] <= plain["lo_80"]).all()
     assert (joint["hi_95"] >= plain["hi_95"]).all()
+
+
+def test_a_horizon_beyond_the_year_9999_is_refused_before_a_version_is_saved(forecast: Run, tmp_path: Path) -> None:
+    days = pd.period_range("9999-10-01", "9999-12-29", freq="D")
+    pd.DataFrame({"day": days.astype(str), "y": np.arange(len(days)) % 7}).to_csv(tmp_path / "end.csv", index=False)
+    words = ["fit", tmp_path / "end.csv", "--model", "last", "--artifact", tmp_path / "store", "--horizon"]
+    refused = forecast(*words, 3)
+    assert refused.code == 65
+    assert "after the year 9999; correct the last times of the table, or forecast fewer steps" in refused.err
+    assert forecast(*words, 2).code == 0
+    found = forecast("predict", "--artifact", tmp_path / "store")
+    assert found.frame["day"].tolist() == ["9999-12-30", "9999-12-31"]
+
+
+def test_a_reason_keeps_its_capitals(forecast: Run, tmp_path: Path) -> None:
+    job = tmp_path / "job.toml"
+    job.write_text('refit = "often"\n[source]\npath = "t.csv"\n[sink]\npath = "f.csv"\n')
+    assert "'every N days' with N from 1" in forecast("run", job).err
+
+
+@pytest.mark.parametrize("words", [["--steps", 10**21], ["--patience", 10**21], ["--wait", -1]])
+def test_a_number_beyond_all_sense_is_refused(forecast: Run, passengers: Path, tmp_path: Path, words: list) -> None:
+    ran = forecast("fit", passengers, "--model", "gru", "--artifact", tmp_path / "store", *words)
+    assert ran.code == 2
+    assert words[0] in ran.err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell closes the streams")
+def test_closed_streams_lose_data_with_74_and_messages_without_a_word(passengers: Path, tmp_path: Path) -> None:
+    def shell(words: str) -> tuple[int, str]:
+        ran = subprocess.run(
+            ["sh", "-c", f"{sys.executable} -m forecast {words}"], cwd=tmp_path, capture_output=True, text=True
+        )
+        return ran.returncode, ran.stderr
+
+    assert shell(f"fit {passengers} --model last --horizon 2 <&- >&- 2>&-") == (0, "")
+    code, said = shell("predict >&-")
+    assert code == 74
+    assert said == "error: input or output: Bad file descriptor\n"
+    assert shell("predict --output out.csv >&- 2>&-") == (0, "")
+    assert (tmp_path / "out.csv").read_text().startswith("series,month,forecast")
+    if os.path.exists("/dev/full"):
+        assert shell("predict --artifact none 2>/dev/full")[0] == 66

@@ -124,3 +124,8 @@ def test_holder_is_named_where_its_first_byte_cannot_be_read(tmp_path, monkeypat
         with pytest.raises(Busy, match=rf"process {os.getpid()} on {os.uname().nodename}"):
             Lock(tmp_path / ".lock").__enter__()
         assert is_held(tmp_path / ".lock")
+
+
+def test_a_wait_that_is_no_number_is_no_wait(tmp_path):
+    with Lock(tmp_path / ".lock"), pytest.raises(Busy):
+        Lock(tmp_path / ".lock", wait=float("nan")).__enter__()

@@ -75,6 +75,7 @@ def cli(ctx: click.Context) -> None:
 
 def main() -> None:
     """Run the command line and leave with an exit code; what is said to a person goes to stderr."""
+    _open_closed()
     _write_utf8()
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
@@ -88,6 +89,21 @@ def main() -> None:
     _no_longer_listen()
     sys.unraisablehook, warnings.showwarning = before, show
     sys.exit(code)
+
+
+def _open_closed() -> None:
+    """Give streams that came closed their numbers back, so that no file of ours gets them.
+
+    Messages to such a stream are dropped; data are not: the file is opened for reading, so that writing them fails.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            place = os.open(os.devnull, os.O_WRONLY if name == "stderr" else os.O_RDONLY)
+            if place != number:
+                os.dup2(place, number)
+                os.close(place)
+            stream = open(number, "r" if name == "stdin" else "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
 
 
 def _write_utf8() -> None:
@@ -106,7 +122,7 @@ def _run() -> int:
         sys.stdout.flush()
         code = result if isinstance(result, int) else 0
     except BrokenPipeError:  # the reader, such as head, has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         code = 0
     except click.ClickException as error:
         code = _say(_usage(error), error.exit_code)
@@ -116,6 +132,7 @@ def _run() -> int:
         code = _say(error.told(as_flag), error.exit_code)
     except OSError as error:
         code = _say(f"{error.filename or 'input or output'}: {error.strerror}", StorageFailure.exit_code)
+        _drop_output()
     except MemoryError:
         code = _say("out of memory; pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate", 69)
     except Exception as error:
@@ -123,6 +140,11 @@ def _run() -> int:
             _show_traceback()
         code = _say(f"this is a bug of forecast: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)
     return code
+
+
+def _drop_output() -> None:
+    """Drop what could not be written to stdout, or Python tries again at exit and changes the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_traceback() -> None:

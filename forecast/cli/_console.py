@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from forecast.evaluation.backtest import Fold
     from forecast.training.loop import Progress as Training
+
+WIDEST = 10_000  # characters of a line, beyond all tables
 
 _style = {"format": "text", "quiet": False}
 
@@ -77,15 +79,18 @@ def put_json(value: Any, indent: int | None = None) -> None:
 
 
 def put_table(table: "Table", width: int | None = None) -> None:
-    """Write a table of rich to stdout.
+    """Write a table of rich to stdout; a terminal that is too narrow for its numbers breaks lines, and loses none.
 
     Parameters
     ----------
     width : characters of a line where stdout is no terminal
     """
     from rich.console import Console
+    from rich.measure import Measurement
 
     console = Console() if sys.stdout.isatty() else Console(width=width)
+    wide = console.options.update(width=WIDEST)
+    console.width = max(console.width, Measurement.get(console, wide, table).minimum + 2)  # rich counts no edges
     with console.capture() as held:
         console.print(table)
     click.echo(held.get(), nl=False)  # this way a reader that has enough, such as head, is no failure
@@ -178,7 +183,8 @@ def _write(text: str, level: str, fields: dict[str, Any]) -> None:
         line = as_json({"level": level, "message": text, **fields})
     else:
         line = visible(text) if level == "info" else f"{level}: {visible(text)}"
-    click.echo(line, err=True)
+    with suppress(OSError):  # a message that cannot be written changes no outcome
+        click.echo(line, err=True)
 
 
 def visible(text: str, keep: str = "") -> str:

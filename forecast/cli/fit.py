@@ -21,7 +21,9 @@ STARTUP = 3.0  # seconds of the command's start that are not counted against its
 @click.argument("data")
 @artifact_option
 @click.option("--keep", type=click.IntRange(1), default=5, show_default=True, help="versions that stay in the store")
-@click.option("--wait", type=float, default=0.0, help="seconds to wait for another fit that holds the store")
+@click.option(
+    "--wait", type=click.FloatRange(0), default=0.0, help="seconds to wait for another fit that holds the store"
+)
 @click.option("--resume", is_flag=True, help="go on from where a fit of the same data and settings was stopped")
 @style_options
 @settings_options(TrainSettings, TableSettings, TextSettings)

@@ -40,7 +40,9 @@ def _refit_text(given: object) -> object:
 class JobSettings(Knobs):
     """What a job is called, where it keeps its versions, and when it fits anew."""
 
-    name: str | None = Field(None, description="name of the job in the ledger; default the file's name")
+    name: str | None = Field(
+        None, max_length=1_000, description="name of the job in the ledger; default the file's name"
+    )
     store: str = Field("forecast-model", description="folder of the saved versions; the ledger lies in STORE.runs")
     refit: Annotated[str, BeforeValidator(_refit_text)] = Field(
         "weekly",
@@ -228,6 +230,8 @@ def _expanded(value: Any, where: str, hidden: Hidden, secret: bool) -> Any:
         return [_expanded(item, where, hidden, secret) for item in value]
     if not isinstance(value, str):
         return value
+    if "\0" in value:
+        raise UsageError(f"{where}: holds a NUL character, which no path, name or address can have; remove it")
 
     def variable(found: re.Match[str]) -> str:
         if found[1] not in os.environ:

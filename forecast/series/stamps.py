@@ -49,7 +49,10 @@ def format_times(instants: Integers, time_format: TimeFormat) -> "pd.Index[Any]"
     unique, codes = np.unique(instants, return_inverse=True)
     shown = clock(unique, pattern, zone)
     if len(shown) and shown[-1] > LAST:
-        raise BadData("the times to write lie after the year 9999; correct the last times of the table")
+        raise BadData(
+            "the times of the forecasts lie after the year 9999; correct the last times of the table, or forecast "
+            "fewer steps"
+        )
     texts = [write(int(w), int(w - i), pattern or "%Y-%m-%d") for w, i in zip(shown, unique, strict=True)]
     written = pd.Index([int(text) for text in texts] if kind == "epoch" else texts)
     return written.take(codes.reshape(-1))

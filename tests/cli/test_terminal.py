@@ -197,3 +197,12 @@ def test_require_all_names_series_that_had_ended_at_fit(
         assert strict.code == 3
         assert strict.err.splitlines()[-1] == "warning: 1 series got no forecast: south"
         assert set(strict.frame["shop"]) == {"north"}
+
+
+@pytest.mark.parametrize("columns", [1, 40])
+def test_a_narrow_terminal_breaks_lines_and_loses_no_number(columns: int, passengers: Path, tmp_path: Path) -> None:
+    command = ["backtest", str(passengers), "--model", "last", "--horizon", "3", "--windows", "2"]
+    shown = on_a_terminal([command], tmp_path, columns)
+    assert shown.codes == [0]
+    assert "…" not in shown.text.partition("origins")[2]
+    assert len(re.findall(r"\d\.\d+", shown.text.partition("origins")[2])) >= 14

@@ -124,3 +124,25 @@ def test_shipped_pipelines_run_as_they_stand(file: Path, tmp_path: Path, forecas
 def test_a_pipeline_is_not_made_in_pieces() -> None:
     with pytest.raises(UsageError, match="unknown setting"):
         Pipeline.check({"no": 1})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('store = "store"', 'store = "st\\u0000re"', "store: holds a NUL character"),
+        ('"sales.csv"', '"sal\\u0000es.csv"', "[source] path: holds a NUL character"),
+        ('"out.csv"', '"o\\u0000ut.csv"', "[sink] path: holds a NUL character"),
+        (
+            'store = "store"',
+            f'store = "store"\nname = "{"x" * 2_000}"',
+            "at most 1000 characters",
+        ),
+    ],
+)
+def test_a_text_that_no_file_or_name_can_be_is_refused(job: Job, forecast: Run, old: str, new: str, said: str) -> None:
+    file = job.write()
+    file.write_text(file.read_text().replace(old, new))
+    ran = forecast("run", file)
+    assert ran.code == 2
+    assert "job.toml: " in ran.err
+    assert said in ran.err
