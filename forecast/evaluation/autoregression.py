@@ -55,7 +55,7 @@ def _continued(values: Values, start: Counts, order: int, horizon: int) -> Value
     length = present.sum(1, keepdims=True)
     mean = np.where(present, values, 0.0).sum(1, keepdims=True) / length
     scale = np.sqrt((np.where(present, values - mean, 0.0) ** 2).sum(1, keepdims=True) / length)
-    moving = scale > 1e-12 * np.abs(mean)
+    moving = scale > 1e-14 * np.abs(mean)
     plain = np.where(present, values - mean, 0.0) / np.where(moving, scale, 1.0)
     weights, intercept = _fitted(plain, present, order)
     low, high = plain.min(1), plain.max(1)

@@ -15,11 +15,11 @@ Numbers = NDArray[np.float64]
 LEAST = 0.1  # weaker repetition is no help to a forecast
 LONG = 100  # a slow wander looks like a season so long, unless it comes three times
 CHANCE, SURE = 1.645, 3.0  # standard errors by which all series together, and one alone, must show a season
-ALIKE = 0.95  # a period that is not usual for the frequency must repeat so well; none of 3,000 random walks does
+ALIKE = 0.95  # a period that is not usual for the frequency must repeat so well; none of 4,400 random walks does
 BETTER = 0.1  # share of what differs a known season apart that may differ such a period apart
 COMMON, OTHERS = 0.1, 3  # share of the series that must show such a period, and periods of that kind at most
 ROUNDING = 1e-9  # of a likeness, which is 1 for an exact repeat
-FLAT = 1e-12  # share of the size of values: what varies by less is constant
+FLAT = 1e-14  # share of the size of values: what varies by less is constant
 SHORTEST_PART = 32  # steps; of what is no longer no newest part is looked at by itself
 SERIES, SLOTS = 200, 20_000  # as much of the data as is looked at
 

@@ -75,3 +75,8 @@ def test_multiples_of_a_season_are_no_seasons_and_a_week_of_days_is() -> None:
     day, week = draw.normal(size=24)[hour % 24], draw.normal(size=168)[hour % 168]
     assert shown_seasons(HOURLY, [day]) == (24,)
     assert shown_seasons(HOURLY, [day + week]) == (24, 168)
+
+
+def test_a_small_pattern_on_a_large_level_is_found() -> None:
+    assert repeats_after(1e13 + DAY % 7) == 7
+    assert shown_seasons(DAILY, [1e13 + DAY % 7]) == (7,)
