@@ -1,12 +1,13 @@
 """Rolling origins as a scikit-learn splitter, for tables whose rows carry a time."""
 
 from collections.abc import Iterator
+from numbers import Integral
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import UsageError
+from forecast.errors import Setting, UsageError
 from forecast.series.detection import infer_schema
 from forecast.series.reading import table_from_frame
 from forecast.series.times import parse_times
@@ -29,8 +30,10 @@ class RollingOrigin:
     def __init__(
         self, windows: int = 3, horizon: int = 1, step: int | None = None, time: str | tuple[str, ...] | None = None
     ) -> None:
-        if min(windows, horizon, step or 1) < 1:
-            raise UsageError("windows, horizon and step are at least 1")
+        counts: dict[str, Any] = {"windows": windows, "horizon": horizon, "step": 1 if step is None else step}
+        for name, value in counts.items():
+            if not isinstance(value, Integral) or value < 1:
+                raise UsageError("a whole number of 1 or more is needed", setting=Setting(name, value))
         self.windows, self.horizon, self.step, self.time = windows, horizon, step, time
 
     def split(self, X: Any, y: None = None, groups: None = None) -> Iterator[tuple[Rows, Rows]]:

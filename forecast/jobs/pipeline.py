@@ -27,6 +27,7 @@ from forecast.settings import (
 _REFIT = re.compile(r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SQLITE = "sqlite:///"
+LONGEST = 1_000_000  # characters of a pipeline file
 LEDGER_TABLES = ("forecast_runs", "forecast_fits", "forecast_values", "forecast_scores")
 
 
@@ -137,13 +138,16 @@ def read_pipeline(path: str) -> Pipeline:
     """
     file = Path(path)
     try:
-        text = file.read_text(encoding="utf-8")
+        with file.open(encoding="utf-8") as opened:
+            text = opened.read(LONGEST + 1)
     except FileNotFoundError:
         raise NoInput(f"{path} does not exist; give the path of a pipeline file (.toml)") from None
     except OSError as error:
         raise NoInput(f"{path} cannot be opened: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path}: is not UTF-8 text, as TOML must be") from None
+    if len(text) > LONGEST:
+        raise UsageError(f"{path}: has more than {LONGEST:,} characters; is it a pipeline file?")
     try:
         given = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 NAMED = 5  # series that a message names
+LONGEST = 200  # letters of a name that a message shows
 
 
 def series_name(ids: tuple[str, ...]) -> str:
-    """One series: FLORAL/292, or an empty text where series have no ids."""
-    return "/".join(ids) or "''" * bool(ids)
+    """One series: FLORAL/292, or an empty text where series have no ids; a long name is cut."""
+    name = "/".join(ids)
+    return f"{name[:LONGEST]}..." if len(name) > LONGEST else name or "''" * bool(ids)
 
 
 def series_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> str:

@@ -146,3 +146,9 @@ def test_a_text_that_no_file_or_name_can_be_is_refused(job: Job, forecast: Run, 
     assert ran.code == 2
     assert "job.toml: " in ran.err
     assert said in ran.err
+
+
+def test_a_file_without_an_end_is_no_pipeline(forecast: Run) -> None:
+    found = forecast("run", "/dev/zero", "--check")
+    assert found.code == 2
+    assert "is it a pipeline file?" in found.err
