@@ -222,7 +222,7 @@ def _put_together(
         lookback=lookback,
         memory=ready.memory,
     )
-    say_few_scores(mixture.calibration.windows, COMMON)
+    say_few_scores(mixture.calibration.windows, len(ready.judge.places[0]), COMMON)
     used_members = [number for group in mixture.networks for number in groups[group]]
     seen = [plan.members[number].lookback + max(lags, default=0) for number in used_members]
     spread = transformed(panel, ready.power).spread

@@ -140,12 +140,19 @@ def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
     return _ordered(np.asarray(middle + (quantiles - middle) * factors))
 
 
-def say_few_scores(windows: int, interval: float) -> None:
-    """Warn when there are fewer held-out windows than one for each value that an interval may miss."""
+def say_few_scores(windows: int, held: int, interval: float) -> None:
+    """Warn when there are fewer held-out windows than one for each value that an interval may miss.
+
+    Parameters
+    ----------
+    windows : held-out windows that calibrated the intervals; those of a constant do not
+    held : held-out windows
+    interval : level in percent
+    """
     needed = round(1 / (1 - interval / 100))
-    if windows == 0:
+    if held == 0:
         log.warning("no values could be held out: intervals come from past errors, and may be far too narrow")
-    elif windows < needed:
+    elif 0 < windows < needed:
         log.warning(
             "intervals are calibrated on %d held-out windows; those of %g %% want %d or more, and may be too narrow",
             windows,

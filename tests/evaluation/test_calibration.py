@@ -82,10 +82,13 @@ def test_quantiles_stay_in_order_whatever_the_margins() -> None:
 
 
 def test_few_held_out_windows_are_said(caplog: pytest.LogCaptureFixture) -> None:
-    say_few_scores(20, 95)
+    say_few_scores(20, 20, 95)
+    say_few_scores(0, 20, 95)  # those of a constant
     assert caplog.text == ""
-    say_few_scores(19, 95)
+    say_few_scores(19, 20, 95)
     assert "19 held-out windows" in caplog.text
+    say_few_scores(0, 0, 95)
+    assert "no values could be held out" in caplog.text
 
 
 def test_work_on_a_long_horizon_grows_with_its_length_and_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
