@@ -62,7 +62,8 @@ def command(
         forecaster = _saved_forecaster(artifact, version, given)
         table = load(data, given.reading(forecaster.schema_.reading))[0]
     found = _run(forecaster, table, rolling, models, given.of(TrainSettings).jobs, artifact is not None)
-    origins = f"{len(found.origins)}, {found.origins[0]} to {found.origins[-1]}"
+    oldest, newest = (str(found.origins[place]).removesuffix(" 00:00:00") for place in (0, -1))
+    origins = f"{len(found.origins)}, {oldest} to {newest}"
     fits = "none" if artifact else "one at each" if rolling.refit else "one at the oldest"
     say(f"origins  {origins}; fits: {fits}; season of mase: {found.season}")
     more = {"horizon": int(found.by_step["step"].max()), "season": found.season, "origins": list(found.origins)}

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.errors import Setting
+
 log = logging.getLogger("forecast")
 
 Numbers = NDArray[np.float64]
@@ -151,7 +153,11 @@ def say_few_scores(windows: int, held: int, interval: float) -> None:
     """
     needed = round(1 / (1 - interval / 100))
     if held == 0:
-        log.warning("no values could be held out: intervals come from past errors, and may be far too narrow")
+        log.warning(
+            "no values could be held out: intervals come from past errors, and may be far too narrow; a smaller %s may "
+            "leave some",
+            Setting("horizon"),
+        )
     elif 0 < windows < needed:
         log.warning(
             "intervals are calibrated on %d held-out windows; those of %g %% want %d or more, and may be too narrow",

@@ -145,7 +145,11 @@ def no_numbers(table: Table, others: list[str]) -> BadData:
 def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> str:
     """The target of a long table."""
     if len(settings.target) > 1:
-        raise UsageError("a long table has one target", setting=Setting("target", settings.target))
+        raise UsageError(
+            "a long table has one target",
+            setting=Setting("target", settings.target),
+            cure="fit once for each of them, into a store of its own",
+        )
     if settings.target:
         return settings.target[0]
     if len(numeric) == 1:

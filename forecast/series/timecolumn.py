@@ -60,7 +60,7 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
     if nearly or table.numbering in columns:
         return (nearly[0] if nearly else str(table.numbering),)
     if table.text and len(columns) == 1:
-        cure = Words("pass ", Setting("delimiter"), " if there are several")
+        cure = Words("a table needs a column of times too; pass ", Setting("delimiter"), " if there are several")
         raise BadData(f"all lines have one column, '{columns[0]}'", place=table.name, cure=cure)
     numbers = [column for column in columns if looks_like_times(table, column, told=True)]
     hint = f" ({numbers[0]} can hold numbers that are times)" if numbers else ""
