@@ -79,7 +79,7 @@ def fit_panel(
     deadline : `time.monotonic()` at which training must be over
     on_step : is given the progress after each training step
     checkpoints : where training keeps what it can go on from; by default nowhere
-    earlier : a fit whose networks this one goes on from, where they fit; by default it starts from nothing
+    earlier : a fit whose networks this one goes on from, where they fit; by default it starts from scratch
 
     Raises
     ------
@@ -132,7 +132,7 @@ def _make_ready_from(
     ready = _make_ready(panel, schema, settings, name, earlier)
     start = None if earlier is None else start_of(earlier, ready.fitter, schema, panel.ids)
     if isinstance(start, str):
-        log.warning("training starts from nothing; the earlier fit is no start, since %s", start)
+        log.warning("training starts from scratch: the earlier fit cannot be continued, since %s", start)
         return _make_ready(panel, schema, settings, name, None), None
     return ready, start
 

@@ -244,7 +244,7 @@ class Forecaster(NestedParams, BaseEstimator):
         return self
 
     def _earlier(self, start: "Forecaster | None") -> Fitted | None:
-        """The fit that this one goes on from; None where it starts from nothing."""
+        """The fit that this one goes on from; None where it starts from scratch."""
         from_which = start or self
         return from_which.fitted_ if self.warm_start and hasattr(from_which, "fitted_") else None
 

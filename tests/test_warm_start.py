@@ -189,7 +189,7 @@ def test_the_command_line_goes_on_from_the_live_version(forecast: Command, passe
     fit = ("fit", passengers, "--artifact", store, "--no-guard", "-p", "hidden_size=4", "--steps", 20, "--jobs", 1)
     cold = forecast(*fit, "--warm-start")
     assert cold.code == 0
-    assert "starts from nothing" in cold.err
+    assert "starts from scratch" in cold.err
     (first,) = Store(store).versions()
     warm = forecast(*fit, "--warm-start")
     assert warm.code == 0, warm.err

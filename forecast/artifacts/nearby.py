@@ -1,4 +1,4 @@
-"""Find stores near a path at which there is none, so that the error can name them."""
+"""Find stores near a path without one, so that the error can name them."""
 
 import os
 from collections.abc import Iterator

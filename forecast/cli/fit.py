@@ -73,7 +73,7 @@ def _live(artifact: str) -> "Forecaster | None":
     try:
         return Forecaster.load(artifact)
     except (NoInput, ArtifactRefused) as error:
-        say(f"training starts from nothing: {error.told(as_flag)}", "warning")
+        say(f"training starts from scratch: {error.told(as_flag)}", "warning")
         return None
 
 

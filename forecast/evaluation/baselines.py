@@ -66,7 +66,7 @@ def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, sea
 
 
 def check_baseline(name: str) -> None:
-    """Refuse a baseline that there is none of.
+    """Refuse a baseline that does not exist.
 
     Raises
     ------

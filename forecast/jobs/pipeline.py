@@ -56,7 +56,9 @@ class JobSettings(Knobs):
         "store", description="where runs and their scores are kept: STORE.runs/ledger.db, or the database of the sink"
     )
     ping: Annotated[str, AfterValidator(check_address)] | None = Field(
-        None, repr=False, description="URL that is told of start (URL/start), success (URL) and failure (URL/fail)"
+        None,
+        repr=False,
+        description="health-check URL, called at start (URL/start), on success (URL) and on failure (URL/fail)",
     )
 
 

@@ -15,7 +15,7 @@ def is_baseline(name: str) -> bool:
 
 
 def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
-    """Refuse models, knobs of models and baselines that there are none of.
+    """Refuse models, knobs of models and baselines that do not exist.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
 
 
 def check_model(name: str) -> None:
-    """Refuse a model that there is none of.
+    """Refuse a model that does not exist.
 
     Raises
     ------
