@@ -34,7 +34,7 @@ def coverage_rows(
         If a kind is unknown.
     """
     from forecast import Forecaster  # torch is imported only where it is needed
-    from forecast.series.synthetic import synthesize
+    from forecast.tables.synthetic import synthesize
 
     for kind in kinds:
         if kind not in HORIZONS:

@@ -73,7 +73,7 @@ def own_methods() -> list[Method]:
 def baseline_names() -> list[str]:
     """The classical methods of this project; none where its version has none."""
     try:
-        module = importlib.import_module("forecast.evaluation.baselines")
+        module = importlib.import_module("forecast.baselines.baselines")
     except ModuleNotFoundError:
         return []
     return [*module.BASELINES, *getattr(module, "AUTOMATIC", ())]

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from forecast import Forecaster
-from forecast.series.synthetic import synthesize
+from forecast.tables.synthetic import synthesize
 from forecast.training.loop import Progress
 
 LOOKBACK, HORIZON, BATCH, HIDDEN, LAYERS = 144, 48, 128, 128, 2

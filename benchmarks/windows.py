@@ -11,7 +11,7 @@ from benchmarks.scores import Values
 
 if TYPE_CHECKING:
     from forecast.forecaster import Forecaster
-    from forecast.series.table import Table
+    from forecast.tables.table import Table
 
 CHUNK = 128  # origins at a time: bounds the memory, for a quantile of every step of every window is kept until written
 
@@ -27,8 +27,8 @@ def main(store: str, table: str, output: str, origins: Sequence[int]) -> None:
     origins : numbers of rows; a forecast from origin n sees rows 0 to n - 1
     """
     from forecast.forecaster import Forecaster
-    from forecast.series.reading import read_table
     from forecast.settings import TextSettings
+    from forecast.tables.reading import read_table
 
     forecaster = Forecaster.load(store)
     source = read_table(table, TextSettings())

@@ -8,26 +8,26 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from forecast.artifacts.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted, read_plan
 from forecast.artifacts.resume import Checkpoints, data_key, plan_key
-from forecast.artifacts.start import start_of
+from forecast.ensemble.auto import compared_with, train_networks
+from forecast.ensemble.calibration import say_few_scores
+from forecast.ensemble.components import memory_of
+from forecast.ensemble.judge import Judge
+from forecast.ensemble.mixture import Group, Rivals, choose_mixture
+from forecast.ensemble.names import AUTO, is_baseline
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.evaluation.calibration import say_few_scores
 from forecast.evaluation.metrics import error_units
 from forecast.evaluation.quantiles import LEVELS
+from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted, read_plan
+from forecast.inference.warm_start import start_of
 from forecast.models.shared.model import RecurrentModel
-from forecast.selection.auto import compared_with, train_networks
-from forecast.selection.components import memory_of
-from forecast.selection.judge import Judge
-from forecast.selection.mixture import Group, Rivals, choose_mixture
-from forecast.selection.names import AUTO, is_baseline
-from forecast.series.building import calendar_of, format_positions
-from forecast.series.comparing import mean_level
-from forecast.series.covariates import Statistics, fit_statistics
-from forecast.series.panel import SKIPPED, Panel
-from forecast.series.schema import Schema
-from forecast.series.spans import choose_lags, choose_lookback, most_lookback
-from forecast.series.transforms import fit_power, transformed, undo_power
+from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.comparing import mean_level
+from forecast.panel.covariates import Statistics, fit_statistics
+from forecast.panel.panel import SKIPPED, Panel
+from forecast.panel.schema import Schema
+from forecast.panel.spans import choose_lags, choose_lookback, most_lookback
+from forecast.panel.transforms import fit_power, transformed, undo_power
 from forecast.settings import TrainSettings
 from forecast.training.devices import memory, pick_device, threads
 from forecast.training.fitting import Fitter, Start

@@ -13,23 +13,23 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 
-from forecast.artifacts.fitted import Fitted, from_contents, to_contents
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
+from forecast.baselines.baselines import BASELINES
+from forecast.calendar.calendar import default_horizon
 from forecast.engine import Engine, fit_panel
+from forecast.ensemble.calibration import widened
+from forecast.ensemble.names import check_names
+from forecast.ensemble.summary import ranking, verdict
 from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
 from forecast.evaluation.backtest import Backtest, Fold, backtest
-from forecast.evaluation.baselines import BASELINES
-from forecast.evaluation.calibration import widened
 from forecast.evaluation.metrics import mase
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS, bounded, free_numbers, raised, say_raised
 from forecast.evaluation.references import Fit, Predict
 from forecast.evaluation.tables import REFERENCE
-from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
-from forecast.selection.names import check_names
-from forecast.selection.summary import ranking, verdict
-from forecast.series.building import (
+from forecast.inference.fitted import Fitted, from_contents, to_contents
+from forecast.panel.building import (
     add_future,
     build_panel,
     calendar_of,
@@ -37,18 +37,18 @@ from forecast.series.building import (
     judge_again,
     time_frame,
 )
-from forecast.series.calendar import default_horizon
-from forecast.series.comparing import compare, say_seen, say_seen_origins, say_short, values_after
-from forecast.series.detection import check_schema, describe, infer_schema
-from forecast.series.known import require_known, say_blank, say_blank_ahead
-from forecast.series.panel import SKIPPED, Panel
-from forecast.series.reading import table_from_frame
-from forecast.series.schema import Schema
-from forecast.series.season import panel_seasons
-from forecast.series.spans import choose_lags, choose_lookback
-from forecast.series.table import Table
-from forecast.series.writing import forecast_frame, guard_formulas, interval_columns, output_columns, refuse_clash
+from forecast.panel.comparing import compare, say_seen, say_seen_origins, say_short, values_after
+from forecast.panel.detection import check_schema, describe, infer_schema
+from forecast.panel.known import require_known, say_blank, say_blank_ahead
+from forecast.panel.panel import SKIPPED, Panel
+from forecast.panel.schema import Schema
+from forecast.panel.season import panel_seasons
+from forecast.panel.spans import choose_lags, choose_lookback
+from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
 from forecast.settings import BacktestSettings, OutputSettings, TableSettings, TrainSettings
+from forecast.tables.reading import table_from_frame
+from forecast.tables.table import Table
+from forecast.tables.writing import forecast_frame, guard_formulas, interval_columns, output_columns, refuse_clash
 from forecast.training.devices import pick_device, threads
 from forecast.training.inputs import numbers_in
 from forecast.training.loop import Progress

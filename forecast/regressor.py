@@ -10,8 +10,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.panel.windows import Batch
 from forecast.parameters import NestedParams
-from forecast.series.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.training.devices import pick_device
 from forecast.training.members import PREDICT_BATCH, rebuild, train_members
@@ -46,7 +46,7 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
     Examples
     --------
     >>> from forecast import RecurrentRegressor
-    >>> from forecast.series.synthetic import toy_windows
+    >>> from forecast.tables.synthetic import toy_windows
     >>> X, y = toy_windows(32)  # [32, 10, 5], [32]
     >>> RecurrentRegressor(model="lstm").fit(X, y).predict(X).shape
     (32,)

@@ -79,7 +79,7 @@ def passengers() -> Path:
 @pytest.fixture(scope="session")
 def panel_frame() -> pd.DataFrame:
     """A long table: four shops, 80 days, a promotion known in advance, prices known afterwards, a size."""
-    from forecast.series.synthetic import synthesize
+    from forecast.tables.synthetic import synthesize
 
     frame = synthesize("seasonal", series=4, length=80, seed=3).rename(columns={"series": "shop", "value": "units"})
     day = frame.groupby("shop").cumcount()

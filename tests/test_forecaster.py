@@ -113,11 +113,11 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(pane
     """The newest values choose among weights, but train none: statistics and windows end before them."""
     import torch
 
-    from forecast.series.building import build_panel, calendar_of
-    from forecast.series.covariates import fit_statistics, make_columns
-    from forecast.series.detection import infer_schema
-    from forecast.series.reading import table_from_frame
-    from forecast.series.windows import Windows
+    from forecast.panel.building import build_panel, calendar_of
+    from forecast.panel.covariates import fit_statistics, make_columns
+    from forecast.panel.detection import infer_schema
+    from forecast.panel.windows import Windows
+    from forecast.tables.reading import table_from_frame
     from forecast.training.holding import choose_spans, sampler
 
     def drawn(frame: pd.DataFrame) -> dict[str, torch.Tensor]:

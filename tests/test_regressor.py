@@ -9,7 +9,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from forecast import RecurrentRegressor
-from forecast.series.synthetic import toy_windows
+from forecast.tables.synthetic import toy_windows
 
 
 @pytest.mark.filterwarnings(

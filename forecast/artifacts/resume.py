@@ -14,8 +14,8 @@ from forecast.artifacts.format import dump_arrays, load_arrays, parse_strictly
 from forecast.artifacts.plain import dump_json, load_json
 from forecast.durable import TEMPORARY, make_directory, replace_file
 from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, Setting, StorageFailure
-from forecast.series.panel import Panel
-from forecast.series.schema import Schema
+from forecast.panel.panel import Panel
+from forecast.panel.schema import Schema
 from forecast.settings import TrainSettings
 from forecast.training.plan import Plan
 from forecast.training.states import State

@@ -11,7 +11,7 @@ from forecast.settings import TextSettings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecast.series.table import Table
+    from forecast.tables.table import Table
 
 artifact_option = click.option(
     "--artifact", default="forecast-model", show_default=True, metavar="DIR", help="the store of saved versions"
@@ -20,7 +20,7 @@ artifact_option = click.option(
 
 def load(source: str, settings: TextSettings) -> "tuple[Table, dict[str, Any]]":
     """A table, and the table settings that come with it: those of a synthetic series, else none."""
-    from forecast.series.files import load_table
+    from forecast.tables.files import load_table
 
     return load_table(source, settings)
 
@@ -30,8 +30,8 @@ def write(frame: "pd.DataFrame", output: str | None) -> None:
 
     A file and a pipe get every text as it is; a terminal gets control characters written out.
     """
-    from forecast.series.files import write_frame
-    from forecast.series.writing import csv_bytes
+    from forecast.tables.files import write_frame
+    from forecast.tables.writing import csv_bytes
 
     if output is not None:
         write_frame(frame, output)

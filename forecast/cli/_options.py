@@ -30,7 +30,7 @@ class Given:
 
     def reading(self, stored: TextSettings) -> TextSettings:
         """How a file is read: as the command line says, and as fit read its own file where it says nothing."""
-        from forecast.series.files import settings_as_at_fit
+        from forecast.tables.files import settings_as_at_fit
 
         return settings_as_at_fit(stored, self.of(TextSettings).model_dump(include=set(self.values)))
 

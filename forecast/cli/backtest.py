@@ -14,7 +14,7 @@ from forecast.settings import BacktestSettings, TableSettings, TextSettings, Tra
 if TYPE_CHECKING:
     from forecast.evaluation.backtest import Backtest
     from forecast.forecaster import Forecaster
-    from forecast.series.table import Table
+    from forecast.tables.table import Table
 
 READING = {"strict", "on_duplicate", "date_format"}  # settings of a table that a saved forecaster takes anew
 
@@ -46,8 +46,8 @@ def command(
     if models:
         given.values["model"] = models[0]
     text, rolling = given.of(TextSettings), given.of(BacktestSettings)
+    from forecast.ensemble.names import check_names
     from forecast.jobs.apart import check_apart
-    from forecast.selection.names import check_names
 
     for file in (forecasts, output):
         check_apart(file, {"the table that is read": data}, artifact)

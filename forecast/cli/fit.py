@@ -12,7 +12,7 @@ from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.forecaster import Forecaster
-    from forecast.series.schema import Schema
+    from forecast.panel.schema import Schema
 
 STARTUP = 3.0  # seconds of the command's start that are not counted against its budget
 
@@ -34,9 +34,9 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
     DATA is a CSV, .csv.gz, .xlsx, .ods or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
     """
     from forecast.artifacts.store import Store
+    from forecast.ensemble.names import check_names
     from forecast.forecaster import Forecaster
-    from forecast.selection.names import check_names
-    from forecast.series.differences import schema_differences
+    from forecast.panel.differences import schema_differences
 
     train, _, text = given.of(TrainSettings), given.of(TableSettings), given.of(TextSettings)  # refused before any work
     check_names(train)
@@ -81,7 +81,7 @@ def _live_schema(artifact: str) -> "Schema | None":
     """The schema of the version that is live so far; None where there is none that can be read."""
     from forecast.artifacts.store import Store
     from forecast.errors import ForecastError
-    from forecast.series.schema import Schema
+    from forecast.panel.schema import Schema
 
     store = Store(artifact)
     try:

@@ -12,7 +12,7 @@ from forecast.cli._store import SUFFIX, place_of
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from forecast.artifacts.fitted import Config
+    from forecast.inference.fitted import Config
 
 NAMED = 6  # networks whose steps are shown
 
@@ -44,7 +44,7 @@ def command(data: str | None, artifact: str | None, version: str | None, as_json
 def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[str, Any]]:
     from forecast.artifacts.store import Store
     from forecast.forecaster import Forecaster
-    from forecast.series.detection import describe
+    from forecast.panel.detection import describe
 
     contents, info = Store(artifact).load(version)
     forecaster = Forecaster.load(artifact, info.id)
@@ -93,10 +93,10 @@ def _training(config: "Config", weights: int) -> list[str]:
 
 
 def _of_table(data: str, given: Given) -> tuple[list[str], dict[str, Any]]:
-    from forecast.series.building import build_panel, judge
-    from forecast.series.calendar import default_horizon
-    from forecast.series.detection import describe, infer_schema
-    from forecast.series.spans import choose_lags, choose_lookback
+    from forecast.calendar.calendar import default_horizon
+    from forecast.panel.building import build_panel, judge
+    from forecast.panel.detection import describe, infer_schema
+    from forecast.panel.spans import choose_lags, choose_lookback
 
     table, defaults = load(data, given.of(TextSettings))
     schema = infer_schema(table, given.of(TableSettings, defaults))

@@ -10,7 +10,7 @@ from forecast.cli._console import put, style_options
 @style_options
 def command(name: str | None) -> None:
     """List the models; with NAME list that model's own knobs, which `-p KNOB=VALUE` sets."""
-    from forecast.evaluation.baselines import AUTOMATIC, BASELINES
+    from forecast.baselines.baselines import AUTOMATIC, BASELINES
     from forecast.models import model_knobs, model_names, model_summary
 
     if name in (*BASELINES, *AUTOMATIC):

@@ -10,7 +10,7 @@ from forecast.cli._options import Given, settings_options
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from forecast.series.panel import Panel
+    from forecast.panel.panel import Panel
 
 
 @click.command()
@@ -54,7 +54,7 @@ def command(
     from forecast.jobs.apart import check_apart
     from forecast.jobs.checks import age, check_age, without_forecast
     from forecast.jobs.instant import parse_as_of
-    from forecast.series.files import load_future
+    from forecast.tables.files import load_future
 
     instant = parse_as_of(as_of)
     given.of(TextSettings)  # refused before any work
@@ -76,7 +76,7 @@ def command(
         say_lines(forecaster.ranking())
     lost = without_forecast(found.skipped, checks.require_all)
     if lost:
-        from forecast.series.naming import series_names
+        from forecast.panel.naming import series_names
 
         say(f"{len(lost)} series got no forecast: {series_names(lost, 10)}", "warning")
     return 3 if lost else 0

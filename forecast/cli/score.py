@@ -12,8 +12,8 @@ from forecast.cli._options import Given, settings_options
 from forecast.settings import TableSettings, TextSettings
 
 if TYPE_CHECKING:
-    from forecast.series.schema import Schema
-    from forecast.series.table import Table
+    from forecast.panel.schema import Schema
+    from forecast.tables.table import Table
 
 AS_AT_FIT = ("date_format", "timezone", "dst", "missing")  # settings of the fit that hold for the values that came
 

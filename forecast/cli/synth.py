@@ -15,7 +15,7 @@ from forecast.cli._data import write
 @style_options
 def command(kind: str | None, series: int, length: int | None, seed: int, output: str | None) -> None:
     """Write a synthetic series of a KIND; without KIND list the kinds."""
-    from forecast.series.synthetic import KINDS, synthesize
+    from forecast.tables.synthetic import KINDS, synthesize
 
     if kind is None:
         width = max(map(len, KINDS))

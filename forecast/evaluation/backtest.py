@@ -23,10 +23,10 @@ from forecast.evaluation.tables import (
     measure_tables,
     result_columns,
 )
-from forecast.series.panel import Integers, Panel
-from forecast.series.schema import Schema
-from forecast.series.writing import refuse_clash
+from forecast.panel.panel import Integers, Panel
+from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
+from forecast.tables.writing import refuse_clash
 
 log = logging.getLogger("forecast")
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
-from forecast.series.panel import Integers, Panel, stacked
+from forecast.panel.panel import Integers, Panel, stacked
 
 log = logging.getLogger("forecast")
 

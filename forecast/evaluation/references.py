@@ -6,10 +6,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.evaluation.baselines import forecast_baseline
-from forecast.evaluation.calibration import error_quantiles
+from forecast.baselines.baselines import forecast_baseline
+from forecast.ensemble.calibration import error_quantiles
 from forecast.evaluation.origins import cut
-from forecast.series.panel import Panel
+from forecast.panel.panel import Panel
 
 Values = NDArray[np.float64]
 

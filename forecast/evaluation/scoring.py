@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.references import baseline_fit
 from forecast.evaluation.tables import REFERENCE, Judged, in_sample_errors, measure_tables
-from forecast.series.building import build_panel, calendar_of, format_positions
-from forecast.series.detection import infer_schema
-from forecast.series.naming import series_names
-from forecast.series.numbers import parse_numbers
-from forecast.series.observations import Ids, observe, repeats
-from forecast.series.panel import Integers, Panel
-from forecast.series.reading import table_from_frame
-from forecast.series.schema import Schema
-from forecast.series.table import Table
-from forecast.series.timecolumn import heading_times
-from forecast.series.writing import interval_columns
+from forecast.panel.building import build_panel, calendar_of, format_positions
+from forecast.panel.detection import infer_schema
+from forecast.panel.naming import series_names
+from forecast.panel.observations import Ids, observe, repeats
+from forecast.panel.panel import Integers, Panel
+from forecast.panel.schema import Schema
+from forecast.panel.time_column import heading_times
 from forecast.settings import TableSettings
+from forecast.tables.numbers import parse_numbers
+from forecast.tables.reading import table_from_frame
+from forecast.tables.table import Table
+from forecast.tables.writing import interval_columns
 
 log = logging.getLogger("forecast")
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.calendar.times import parse_times
 from forecast.errors import Setting, UsageError
-from forecast.series.detection import infer_schema
-from forecast.series.reading import table_from_frame
-from forecast.series.times import parse_times
+from forecast.panel.detection import infer_schema
 from forecast.settings import TableSettings
+from forecast.tables.reading import table_from_frame
 
 Rows = NDArray[np.int64]
 

@@ -8,10 +8,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.evaluation.metrics import MEASURES, Axes, error_units, measures, skill
-from forecast.series.building import calendar_of, format_positions, time_frame
-from forecast.series.panel import Integers, Panel
-from forecast.series.schema import Schema
-from forecast.series.writing import interval_columns
+from forecast.panel.building import calendar_of, format_positions, time_frame
+from forecast.panel.panel import Integers, Panel
+from forecast.panel.schema import Schema
+from forecast.tables.writing import interval_columns
 
 Values = NDArray[np.float64]
 

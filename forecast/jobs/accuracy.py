@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.calendar.zones import wall_clock
+from forecast.ensemble.calibration import adapted_share, score_at
 from forecast.errors import BadData
-from forecast.evaluation.calibration import adapted_share, score_at
 from forecast.evaluation.quantiles import interval_levels
 from forecast.jobs.ledger import SERIES, DayScore, Kept, series_text
-from forecast.series.building import calendar_of
-from forecast.series.panel import Panel
-from forecast.series.schema import Schema
-from forecast.series.zones import wall_clock
+from forecast.panel.building import calendar_of
+from forecast.panel.panel import Panel
+from forecast.panel.schema import Schema
 
 LEVELS = (80.0, 95.0)  # intervals that the ledger keeps, in percent
 NEWEST = 60  # runs whose forecasts are looked at

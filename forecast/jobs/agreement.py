@@ -5,12 +5,12 @@ import json
 import logging
 from typing import Any
 
-from forecast.artifacts.fitted import RUN_ONLY, Config
+from forecast.calendar.frequency import WEEKDAYS, parse_frequency
 from forecast.errors import UsageError
+from forecast.inference.fitted import RUN_ONLY, Config
 from forecast.jobs.ledger import FitEntry
 from forecast.jobs.pipeline import Pipeline
-from forecast.series.frequency import WEEKDAYS, parse_frequency
-from forecast.series.schema import Schema
+from forecast.panel.schema import Schema
 from forecast.settings import TrainSettings
 
 log = logging.getLogger("forecast")

@@ -6,11 +6,12 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from forecast.calendar.spec import TimeFormat
+from forecast.calendar.times import parse_times
 from forecast.errors import BadData, UsageError
-from forecast.series.building import calendar_of
-from forecast.series.schema import Schema, TimeFormat
-from forecast.series.table import Table
-from forecast.series.times import parse_times
+from forecast.panel.building import calendar_of
+from forecast.panel.schema import Schema
+from forecast.tables.table import Table
 
 log = logging.getLogger("forecast")
 

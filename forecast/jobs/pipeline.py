@@ -8,12 +8,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
+from forecast.ensemble.names import check_names
 from forecast.errors import NoInput, UsageError, did_you_mean
 from forecast.jobs.apart import check_apart
 from forecast.jobs.hiding import MASK, Hidden
 from forecast.jobs.ping import check_address
-from forecast.selection.names import check_names
-from forecast.series.files import SYNTHETIC, check_output
 from forecast.settings import (
     CheckSettings,
     Knobs,
@@ -23,6 +22,7 @@ from forecast.settings import (
     TrainSettings,
     seconds_of,
 )
+from forecast.tables.files import SYNTHETIC, check_output
 
 _REFIT = re.compile(r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")

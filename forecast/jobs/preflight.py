@@ -5,19 +5,19 @@ from pathlib import Path
 from typing import Any
 
 from forecast.artifacts.store import Store
+from forecast.calendar.calendar import default_horizon
 from forecast.errors import BadData, CannotCreate, UsageError, as_flag
 from forecast.jobs import databases
 from forecast.jobs.pipeline import Pipeline, in_keys
 from forecast.jobs.sink import check_sink, reserved_columns
-from forecast.series.building import build_panel
-from forecast.series.calendar import default_horizon
-from forecast.series.detection import describe, infer_schema
-from forecast.series.files import load_future, load_table, settings_as_at_fit
-from forecast.series.panel import Panel
-from forecast.series.reading import table_from_frame
-from forecast.series.schema import Schema
-from forecast.series.table import Table
+from forecast.panel.building import build_panel
+from forecast.panel.detection import describe, infer_schema
+from forecast.panel.panel import Panel
+from forecast.panel.schema import Schema
 from forecast.settings import TableSettings
+from forecast.tables.files import load_future, load_table, settings_as_at_fit
+from forecast.tables.reading import table_from_frame
+from forecast.tables.table import Table
 
 
 def check_job(pipeline: Pipeline) -> list[str]:

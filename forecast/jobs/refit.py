@@ -7,20 +7,20 @@ from typing import Any
 
 from forecast.artifacts.manifest import saved_at
 from forecast.artifacts.store import Store
+from forecast.ensemble.mixture import CHOSEN, base_name
+from forecast.ensemble.names import is_baseline
 from forecast.errors import BadData, ForecastError, as_flag
 from forecast.forecaster import Forecaster
 from forecast.jobs.agreement import refuse_other_settings, settings_changed, settings_digest
 from forecast.jobs.instant import as_text, on_clock
 from forecast.jobs.ledger import DayScore, FitEntry, Ledger
 from forecast.jobs.pipeline import Pipeline, refit_days
-from forecast.selection.mixture import CHOSEN, base_name
-from forecast.selection.names import is_baseline
-from forecast.series.building import calendar_of
-from forecast.series.detection import check_schema, infer_schema
-from forecast.series.files import settings_as_at_fit
-from forecast.series.naming import series_names
-from forecast.series.table import Table
+from forecast.panel.building import calendar_of
+from forecast.panel.detection import check_schema, infer_schema
+from forecast.panel.naming import series_names
 from forecast.settings import TableSettings, TextSettings
+from forecast.tables.files import settings_as_at_fit
+from forecast.tables.table import Table
 
 log = logging.getLogger("forecast")
 

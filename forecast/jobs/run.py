@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.artifacts.fitted import to_contents
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
 from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unavailable, UsageError, as_flag, told
 from forecast.forecaster import Forecaster, Forecasts
+from forecast.inference.fitted import to_contents
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
 from forecast.jobs.apart import check_apart
@@ -32,15 +32,15 @@ from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import Live, entry, judge, reading_settings, reason_to_fit, serving, table_settings
 from forecast.jobs.sink import check_sink, explained, reserved_columns, write_sink
-from forecast.series.building import build_panel, calendar_of, format_positions
-from forecast.series.detection import infer_schema
-from forecast.series.files import check_output, load_future, load_table
-from forecast.series.naming import series_names
-from forecast.series.panel import Panel
-from forecast.series.reading import table_from_frame
-from forecast.series.schema import Schema
-from forecast.series.table import Table
+from forecast.panel.building import build_panel, calendar_of, format_positions
+from forecast.panel.detection import infer_schema
+from forecast.panel.naming import series_names
+from forecast.panel.panel import Panel
+from forecast.panel.schema import Schema
 from forecast.settings import TableSettings
+from forecast.tables.files import check_output, load_future, load_table
+from forecast.tables.reading import table_from_frame
+from forecast.tables.table import Table
 from forecast.training.inputs import numbers_in
 from forecast.training.loop import Progress
 

@@ -10,13 +10,13 @@ from forecast.forecaster import Forecasts
 from forecast.jobs import databases
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.record import sha256_of_file
-from forecast.series.building import calendar_of, time_frame
-from forecast.series.files import write_frame
-from forecast.series.observations import as_text, id_codes, wide_columns
-from forecast.series.schema import Schema
-from forecast.series.table import Table
-from forecast.series.writing import guard_formulas, output_columns, refuse_clash
+from forecast.panel.building import calendar_of, time_frame
+from forecast.panel.observations import as_text, id_codes, wide_columns
+from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
+from forecast.tables.files import write_frame
+from forecast.tables.table import Table
+from forecast.tables.writing import guard_formulas, output_columns, refuse_clash
 
 LEAST_ROWS = 100  # of a rehearsal: more steps than the hours of a day, so that a column of dates cannot hold them
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from forecast.errors import Setting, Unavailable, Words
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.series.windows import Batch
+from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.training.devices import out_of_memory
 from forecast.training.holding import Spans, batches_of, sampler

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forecast.series.windows import Batch, Windows
+from forecast.panel.windows import Batch, Windows
 from forecast.training.loop import Draw
 from forecast.training.members import Places
 

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 
 from forecast.models.shared.model import LossName, Shape
-from forecast.series.building import calendar_of
-from forecast.series.covariates import Statistics, category_sizes, make_columns, numeric_count
-from forecast.series.panel import Integers, Panel
-from forecast.series.schema import Schema
-from forecast.series.transforms import transformed
-from forecast.series.windows import Windows
+from forecast.panel.building import calendar_of
+from forecast.panel.covariates import Statistics, category_sizes, make_columns, numeric_count
+from forecast.panel.panel import Integers, Panel
+from forecast.panel.schema import Schema
+from forecast.panel.transforms import transformed
+from forecast.panel.windows import Windows
 from forecast.training.plan import Candidate
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from forecast.errors import Setting, Words
 from forecast.models.shared.model import RecurrentModel
-from forecast.series.windows import Batch
+from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.training.plan import Member
 from forecast.training.run import Run, diverged

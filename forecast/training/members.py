@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from forecast.errors import ArtifactRefused
 from forecast.models import model_class
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.series.windows import Batch, Windows
+from forecast.panel.windows import Batch, Windows
 from forecast.settings import TrainSettings
 from forecast.training.devices import threads
 from forecast.training.loop import Draw, Progress, Trained, train

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from forecast.errors import BadData, Setting, Words
 from forecast.models.shared.model import RecurrentModel
-from forecast.series.windows import Batch
+from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.training.optimizer import AdamW, clip_norm
 from forecast.training.plan import Member

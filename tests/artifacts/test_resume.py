@@ -13,11 +13,11 @@ from forecast.artifacts import files
 from forecast.artifacts.resume import KEEP, Checkpoints, data_key, plan_key
 from forecast.artifacts.store import RESUME, Store
 from forecast.durable import TEMPORARY
-from forecast.series.building import build_panel
-from forecast.series.detection import infer_schema
-from forecast.series.reading import table_from_frame
-from forecast.series.synthetic import synthesize
+from forecast.panel.building import build_panel
+from forecast.panel.detection import infer_schema
 from forecast.settings import TableSettings, TrainSettings
+from forecast.tables.reading import table_from_frame
+from forecast.tables.synthetic import synthesize
 from forecast.training.plan import Member, Plan
 from forecast.training.states import State
 

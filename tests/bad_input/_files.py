@@ -53,7 +53,7 @@ def huge(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 @scene
 def little_memory(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
     """Some megabytes of memory that are free."""
-    from forecast.series import memory, reading
+    from forecast.tables import memory, reading
 
     for module in (memory, reading):
         patch.setattr(module, "free_memory", lambda: 8 << 20)
@@ -86,7 +86,7 @@ def nothing_on_standard_input(folder: Path, patch: pytest.MonkeyPatch) -> Iterat
 
 def written(folder: Path, patch: pytest.MonkeyPatch, kept: int, more: bytes) -> Iterator[None]:
     """Another process writes to wide.csv while it is read: first a part of it is there, then more."""
-    from forecast.series import reading
+    from forecast.tables import reading
 
     path, parse = folder / "wide.csv", reading._from_bytes
     path.write_bytes(path.read_bytes()[:kept])

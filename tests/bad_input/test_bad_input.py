@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.series.reading import read_table
 from forecast.settings import TextSettings
+from forecast.tables.reading import read_table
 
 HERE = Path(__file__).parent
 FILES = HERE / "files"

@@ -16,7 +16,7 @@ from benchmarks.processes import CommandFailed, run_measured
 from benchmarks.samples import panel_mase, prepare_panel, sample_runs
 from benchmarks.windows import forecast_from
 from forecast import Forecaster
-from forecast.series.reading import table_from_frame
+from forecast.tables.reading import table_from_frame
 
 DATA = Path(__file__).parents[2] / "data"
 

@@ -8,10 +8,10 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.series.building import build_panel
-from forecast.series.detection import infer_schema
-from forecast.series.reading import table_from_frame
+from forecast.panel.building import build_panel
+from forecast.panel.detection import infer_schema
 from forecast.settings import TableSettings
+from forecast.tables.reading import table_from_frame
 
 Run = Callable[..., "object"]
 WEEK = [1234567890, 1234567891, 1234567893, 1234567899, 1234567877, 1234567890, 1234567881]
@@ -89,8 +89,8 @@ def test_a_covariate_of_large_numbers_keeps_what_it_says() -> None:
     schema = infer_schema(table, TableSettings(target="y", past="meter"))
     panel = build_panel(table, schema, ahead=3)
     assert panel.past[:60, 0].tolist() == frame["meter"].tolist()
-    from forecast.series.building import calendar_of
-    from forecast.series.covariates import fit_statistics, make_columns
+    from forecast.panel.building import calendar_of
+    from forecast.panel.covariates import fit_statistics, make_columns
 
     ready = make_columns(panel, schema, fit_statistics(panel, schema, panel.lengths), calendar_of(schema))
     assert ready.past.dtype == np.float32
@@ -100,8 +100,8 @@ def test_a_covariate_of_large_numbers_keeps_what_it_says() -> None:
 def test_windows_are_single_precision_after_their_location_is_taken_away() -> None:
     import torch
 
-    from forecast.series.panel import Panel
-    from forecast.series.windows import Columns, Windows
+    from forecast.panel.panel import Panel
+    from forecast.panel.windows import Columns, Windows
 
     values = 1e9 + np.arange(30) % 3
     none = np.zeros((30, 0))

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.series.building import build_panel
-from forecast.series.detection import infer_schema
-from forecast.series.reading import table_from_frame
+from forecast.panel.building import build_panel
+from forecast.panel.detection import infer_schema
 from forecast.settings import TableSettings
+from forecast.tables.reading import table_from_frame
 
 Run = Callable[..., "object"]
 DAYS = pd.date_range("2024-01-01", periods=140, freq="D").strftime("%Y-%m-%d")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forecast.selection import auto
+from forecast.ensemble import auto
 from forecast.training.run import Run
 
 Command = Callable[..., "object"]
@@ -149,7 +149,7 @@ def test_what_a_budget_measured_is_not_measured_again(
     (folder,) = (store / ".resume").iterdir()
     planned = json.loads((folder / "plan").read_bytes().split(b"\n", 1)[1].split(b"\n}\n")[0] + b"}")
     monkeypatch.setattr("forecast.training.fitting.Fitter.cost", None)  # whatever measures fails
-    monkeypatch.setattr("forecast.selection.auto.MOST", 0)  # and there is no round after the first
+    monkeypatch.setattr("forecast.ensemble.auto.MOST", 0)  # and there is no round after the first
     resumed = forecast(*fit, "--artifact", store, "--resume")
     assert resumed.code == 0, resumed.err
     monkeypatch.undo()

@@ -12,12 +12,12 @@ from forecast.errors import BadData, UsageError
 from forecast.evaluation.backtest import Fold, backtest
 from forecast.evaluation.origins import choose_origins, cut
 from forecast.evaluation.references import Predict, baseline_fit
-from forecast.series.building import build_panel
-from forecast.series.detection import infer_schema
-from forecast.series.panel import Panel, stacked
-from forecast.series.reading import table_from_frame
-from forecast.series.schema import Schema
+from forecast.panel.building import build_panel
+from forecast.panel.detection import infer_schema
+from forecast.panel.panel import Panel, stacked
+from forecast.panel.schema import Schema
 from forecast.settings import TableSettings
+from forecast.tables.reading import table_from_frame
 
 LEVELS = (0.025, 0.1, 0.5, 0.9, 0.975)
 SMALL: dict[str, Any] = {

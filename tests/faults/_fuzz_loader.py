@@ -11,11 +11,11 @@ import numpy as np
 from safetensors.numpy import load as load_tensors
 
 from forecast import Forecaster
-from forecast.artifacts.fitted import from_contents
 from forecast.artifacts.format import MANIFEST, decode
 from forecast.artifacts.manifest import dump_manifest, load_manifest
 from forecast.artifacts.store import Store
 from forecast.errors import ForecastError
+from forecast.inference.fitted import from_contents
 from tests.faults._choices import Choices
 from tests.faults._stores import (
     NAMES,

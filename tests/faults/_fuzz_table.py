@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
+from forecast.calendar.calendar import default_horizon
 from forecast.errors import ForecastError
-from forecast.series.building import build_panel, judge
-from forecast.series.calendar import default_horizon
-from forecast.series.detection import describe, infer_schema
-from forecast.series.reading import read_table
-from forecast.series.spans import choose_lags, choose_lookback
+from forecast.panel.building import build_panel, judge
+from forecast.panel.detection import describe, infer_schema
+from forecast.panel.spans import choose_lags, choose_lookback
 from forecast.settings import TableSettings, TextSettings
+from forecast.tables.reading import read_table
 from tests.faults._choices import Choices
 
 DATA = Path(__file__).parents[2] / "data"

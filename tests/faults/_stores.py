@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from forecast import Forecaster
-from forecast.artifacts.fitted import to_contents
 from forecast.artifacts.format import FORMAT, combined_hash, encode
-from forecast.series.synthetic import synthesize
+from forecast.inference.fitted import to_contents
+from forecast.tables.synthetic import synthesize
 
 VERSION = "v-20300101T000000.000000Z-0123abcd"
 DATA = Path(__file__).parents[2] / "data"

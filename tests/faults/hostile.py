@@ -20,8 +20,8 @@ import click
 import numpy as np
 
 from forecast import Forecaster
+from forecast.calendar.holidays import holiday_flags
 from forecast.errors import ArtifactRefused, ForecastError
-from forecast.series.holiday import holiday_flags
 from tests.faults._cases import all_cases
 from tests.faults._cases_of_files import MARK
 from tests.faults._stores import Case, network_files, plain_files, write_store

@@ -70,8 +70,8 @@ class Writing:
 
     def fit(self) -> None:
         """Fit another forecaster, save it, and let the store churn."""
-        from forecast.artifacts.fitted import to_contents
         from forecast.forecaster import Forecaster
+        from forecast.inference.fitted import to_contents
 
         seed = len(self.saved)
         small = {"hidden_size": 4}
@@ -133,6 +133,6 @@ def compare(found: list[Report], saved: dict[str, object], counts: Counts) -> No
 
 def digest(frame: pd.DataFrame) -> str:
     """The sha256 of a table as it would be written."""
-    from forecast.series.writing import csv_bytes
+    from forecast.tables.writing import csv_bytes
 
     return hashlib.sha256(b"".join(csv_bytes(frame))).hexdigest()

@@ -5,7 +5,7 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import UsageError
-from forecast.series.synthetic import synthesize
+from forecast.tables.synthetic import synthesize
 
 
 def test_weights_are_shares_of_the_observed_past() -> None:

@@ -20,7 +20,7 @@ from forecast.models.shared.likelihoods import (
     poisson_quantile,
 )
 from forecast.models.shared.model import Shape
-from forecast.series.windows import Batch
+from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.training.members import build
 

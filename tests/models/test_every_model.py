@@ -10,9 +10,9 @@ import torch
 from forecast import Forecaster, RecurrentRegressor
 from forecast.models import model_knobs, model_names, model_summary
 from forecast.models.shared.model import Shape
-from forecast.series.synthetic import synthesize, toy_windows
-from forecast.series.windows import Batch
+from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
+from forecast.tables.synthetic import synthesize, toy_windows
 from forecast.training.members import build
 
 SMALL = {"hidden_size": 8}

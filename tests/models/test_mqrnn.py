@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from forecast.models.shared.model import Shape
-from forecast.series.windows import Batch
+from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.training.members import build
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import StepDecoder, input_size, inputs
-from forecast.series.windows import Batch
+from forecast.panel.windows import Batch
 from forecast.settings import Knobs
 
 
@@ -83,7 +83,7 @@ def test_a_new_file_is_a_model_everywhere(tmp_path: Path) -> None:
         "hidden_size=4",
     )
     assert len(run(*command, "predict").splitlines()) == 4
-    api = "from forecast import Forecaster as F; from forecast.series.synthetic import synthesize as s; "
+    api = "from forecast import Forecaster as F; from forecast.tables.synthetic import synthesize as s; "
     run("-c", api + "print(F(model='leaky-memory', steps=3, horizon=2).fit(s('noise')).predict())")
     told = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/models/test_every_model.py", "-k", "leaky-memory")
     assert "passed" in told

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.series.windows import Batch
+from forecast.panel.windows import Batch
 from forecast.settings import Knobs
 
 LEVELS = (0.1, 0.5, 0.9)

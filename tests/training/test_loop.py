@@ -12,7 +12,7 @@ import torch
 from forecast import Forecaster
 from forecast.errors import BadData, Unavailable
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.series.windows import Batch
+from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.training.holding import choose_spans
 from forecast.training.loop import Progress, train

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from forecast.errors import BadData, UsageError
 from forecast.jobs.databases.opening import transaction
-from forecast.series.arrow import arrow_frame
+from forecast.tables.arrow import arrow_frame
 
 CHUNK = 50_000  # rows fetched at once
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from forecast.errors import BadData, UsageError
 from forecast.jobs.databases.opening import dialect_of, run, transaction
 from forecast.jobs.databases.targets import Target, check_name, prepare, quoted, target_of
-from forecast.series.headers import duplicates, listed
+from forecast.tables.headers import duplicates, listed
 
 CHUNK = 50_000  # rows sent at once
 

@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
-from forecast.series.windows import Batch
+from forecast.panel.windows import Batch
 from forecast.settings import Knobs
 
 LossName = Literal["quantile", "mae", "mse", "huber"]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.series.windows import Batch
+from forecast.panel.windows import Batch
 from forecast.settings import Knobs
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from forecast.errors import BadData, ForecastError, NoInput, UsageError
 from forecast.jobs.databases import read_query, upsert
-from forecast.series.reading import table_from_frame
+from forecast.tables.reading import table_from_frame
 
 KEYS = ["store", "day", "origin"]
 

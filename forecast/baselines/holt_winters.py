@@ -1,0 +1,187 @@
+"""Exponential smoothing of level, trend and season (Holt 1957, Winters 1960), for many series at once."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.baselines.theta import seasonal_index
+
+Values = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+
+LEVELS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.95)  # share of an error that the level takes up
+TRENDS = (0.0, 0.05, 0.2)  # share of that which the trend takes up; where it is none there is no trend
+DAMPINGS = (0.85, 0.95, 1.0)  # share of the trend that is left a step later
+SEASONS = (0.0, 0.1, 0.5)  # share of what the level leaves of an error that the season takes up
+LONG_SEASON = 24  # a season of more steps stays as it was found
+FIRST = 10  # values that say what level and trend a series begins with
+FEW = 5  # fewer values repeat the last one
+CHUNK = 64  # windows at a time: what a cache holds
+LEAST = 1e-12  # of the spread of errors, as values are at most 1
+LOWEST = 1e-3  # share of the mean that a level is kept above where the season is a factor
+
+
+def holt_winters_forecast(values: Values, start: Counts, horizon: int, season: int) -> Values:
+    """Forecast by the mean over a grid of smoothing parameters, weighted by how well each of them fits the past.
+
+    The forms are those of ETS (Hyndman et al. 2008): no trend, or one that may be damped, and no season or, where Theta
+    finds one, an additive or a multiplicative one. Each form and parameter counts by its Akaike weight (Kolassa 2011),
+    so that nothing is optimised and no single choice decides. A season of more than 24 steps stays as classical
+    decomposition finds it. Fewer than five values repeat the last one.
+
+    Parameters
+    ----------
+    values : [windows, span], at most 1 in size, without gaps from `start` on, zeros before; the last column is the
+        newest
+    start : [windows], column of each window's first value
+    season : steps; 1 means none
+
+    Returns
+    -------
+    [windows, horizon]
+    """
+    index, divided = seasonal_index(values, start, season)
+    moving = index.any(1) & (season <= LONG_SEASON)
+    result = np.zeros((len(values), horizon))
+    for own, forecast in ((moving & divided, _with_factors), (moving & ~divided, _with_summands), (~moving, _fixed)):
+        rows = np.flatnonzero(own)
+        for low in range(0, len(rows), CHUNK):
+            part = rows[low : low + CHUNK]
+            result[part] = forecast(values[part], start[part], index[part], divided[part], horizon)
+    return np.where((values.shape[1] - start < FEW)[:, None], values[:, -1:], result)
+
+
+def _with_factors(values: Values, start: Counts, index: Values, divided: Mask, horizon: int) -> Values:
+    """Forecast windows whose season may be factors, or summands all the same, [windows, horizon]."""
+    mean = values.sum(1) / (values.shape[1] - start)
+    summands = (index - 1) * mean[:, None]
+    runs = smoothed(values, start, index, True, horizon), smoothed(values, start, summands, False, horizon)
+    return _mixed(np.concatenate([runs[0][0], runs[1][0]]), np.concatenate([runs[0][1], runs[1][1]], 1))
+
+
+def _with_summands(values: Values, start: Counts, index: Values, divided: Mask, horizon: int) -> Values:
+    return _mixed(*smoothed(values, start, index, False, horizon))
+
+
+def _fixed(values: Values, start: Counts, index: Values, divided: Mask, horizon: int) -> Values:
+    """Take a season out, forecast what is left, and put it back, [windows, horizon]."""
+    span, season = values.shape[1], index.shape[1]
+    profile = index[:, np.arange(-span, 0) % season]
+    present = np.arange(span) >= start[:, None]
+    plain = np.where(divided[:, None], values / np.where(divided[:, None], profile, 1), values - profile)
+    forecast = _with_summands(np.where(present, plain, 0.0), start, np.zeros((len(values), 1)), divided, horizon)
+    profile = index[:, np.arange(horizon) % season]
+    return np.where(divided[:, None], forecast * profile, forecast + profile)
+
+
+def _mixed(criterion: Values, ahead: Values) -> Values:
+    """The mean of forecasts [horizon, points, windows] by the Akaike weights of criteria [points, windows]."""
+    weight = np.exp((criterion.min(0) - criterion) / 2)
+    mean: Values = np.einsum("pw,hpw->wh", weight / weight.sum(0), ahead)
+    return mean
+
+
+def smoothed(values: Values, start: Counts, index: Values, factors: bool, horizon: int) -> tuple[Values, Values]:
+    """Smooth windows with every point of the grid.
+
+    Parameters
+    ----------
+    values, start : as for `holt_winters_forecast`; positive where the season is a factor
+    index : [windows, season], the season that each window begins with, the first column for the first step ahead
+    factors : whether the season is a factor, and errors are relative, or a summand, and they are absolute
+
+    Returns
+    -------
+    Akaike's criterion, corrected for small samples, [points, windows]; forecasts, [horizon, points, windows]
+    """
+    span, season = values.shape[1], index.shape[1]
+    run = _Smoothing(values, start, index, factors)
+    begins = np.bincount(start, minlength=span) > 0
+    steps = np.ascontiguousarray(values.T)
+    for step in range(int(start.min()), span):
+        if begins[step]:
+            run.begin(start == step)
+        run.add(steps[step], (step - span) % season)
+    return run.criterion((span - start).astype(np.float64)), run.ahead(horizon)
+
+
+class _Smoothing:
+    """The states of all windows for every point of the grid, and how well each of them did so far."""
+
+    def __init__(self, values: Values, start: Counts, index: Values, factors: bool) -> None:
+        season = index.shape[1]
+        points = [
+            (level, level * trend, (1 - level) * own, damping if trend else 0.0)
+            for level in LEVELS
+            for trend in TRENDS
+            for damping in (DAMPINGS if trend else DAMPINGS[:1])
+            for own in (SEASONS if season > 1 else SEASONS[:1])
+        ]
+        self.alpha, self.beta, self.gamma, self.damping = np.array(points).T[..., None]  # [points, 1] each
+        self.factors, self.index = factors, index.T[:, None]
+        first, slope = _beginning(values, start, index, factors)
+        self.lowest = LOWEST * values.sum(1) / (values.shape[1] - start)
+        shape = len(points), len(values)
+        self.first, self.slope = np.broadcast_to(first, shape), slope * (self.damping > 0)
+        self.level, self.trend = self.first.copy(), self.slope.copy()
+        self.seasons = np.broadcast_to(self.index, (season, *shape)).copy()  # [season, points, windows]
+        self.squares, self.logs, self.error, self.buffer = (np.zeros(shape) for _ in range(4))
+
+    def begin(self, new: Mask) -> None:
+        """Start some windows anew: what came before was none of theirs."""
+        self.level[:, new], self.trend[:, new] = self.first[:, new], self.slope[:, new]
+        self.seasons[:, :, new] = self.index[..., new]
+        self.squares[:, new] = self.logs[:, new] = 0.0
+
+    def add(self, value: Values, phase: int) -> None:
+        """Take up the next value of each window, [windows]."""
+        level, trend, now, error, buffer = self.level, self.trend, self.seasons[phase], self.error, self.buffer
+        trend *= self.damping
+        level += trend
+        if self.factors:
+            np.maximum(level, self.lowest, out=level)
+            np.divide(value, np.multiply(level, now, out=buffer), out=error)
+            error -= 1
+            self.logs += np.log(buffer, out=buffer)
+        else:
+            np.subtract(value, level, out=error)
+            error -= now
+        self.squares += np.multiply(error, error, out=buffer)
+        if len(self.seasons) > 1:
+            np.multiply(error, self.gamma, out=buffer)
+            now += np.multiply(buffer, now, out=buffer) if self.factors else buffer
+        if self.factors:
+            error *= level
+        trend += np.multiply(error, self.beta, out=buffer)
+        level += np.multiply(error, self.alpha, out=buffer)
+
+    def criterion(self, count: Values) -> Values:
+        """Akaike's criterion for windows of so many values."""
+        free = 2 + 3 * (self.damping > 0)  # a season was found beforehand
+        likelihood = count * np.log(np.maximum(self.squares / count, LEAST**2)) + 2 * self.logs
+        found: Values = likelihood + 2 * free * count / np.maximum(count - free - 1, 1)
+        return found
+
+    def ahead(self, horizon: int) -> Values:
+        """Forecasts, [horizon, points, windows]; the states move along."""
+        result = np.empty((horizon, *self.level.shape))
+        for step, out in enumerate(result):
+            self.trend *= self.damping
+            self.level += self.trend
+            now = self.seasons[step % len(self.seasons)]
+            np.multiply(self.level, now, out=out) if self.factors else np.add(self.level, now, out=out)
+        return result
+
+
+def _beginning(values: Values, start: Counts, index: Values, factors: bool) -> tuple[Values, Values]:
+    """The level before the first value and the trend, by a line through the first values, [windows] each."""
+    span, season = values.shape[1], index.shape[1]
+    column = start[:, None] + np.arange(FIRST)  # [windows, FIRST]
+    inside = column < span
+    column = np.minimum(column, span - 1)
+    own, profile = np.take_along_axis(values, column, 1), np.take_along_axis(index, (column - span) % season, 1)
+    own = np.where(inside, own / profile if factors else own - profile, 0.0)
+    count = inside.sum(1)
+    time = np.where(inside, np.arange(FIRST) - ((count - 1) / 2)[:, None], 0.0)  # centred in each window
+    slope = (own * time).sum(1) / np.maximum((time**2).sum(1), 1.0)
+    return own.sum(1) / count - slope * (count + 1) / 2, slope

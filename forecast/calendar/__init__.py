@@ -1,0 +1,1 @@
+"""Time formats, zones, frequency and arithmetic on a grid of times."""

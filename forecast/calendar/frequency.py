@@ -1,0 +1,316 @@
+"""Find the grid on which times lie, from `freq` or from the times themselves."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.calendar.calendar import DAY, HOUR, MINUTE, WEEK, Calendar
+from forecast.calendar.clock_grid import grid_by_the_clock
+from forecast.calendar.formatting import clock, format_times, write
+from forecast.calendar.spec import CalendarSpec, TimeFormat
+from forecast.calendar.zones import Integers, distinct, wall_clock
+from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
+
+SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
+MONTHS = {"m": 1, "q": 3, "y": 12, "a": 12}
+WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
+MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+ALIAS = re.compile(
+    r"(?P<count>\d{0,9})\s*(?P<unit>[A-Za-z]*?)(?P<side>(?<=[MQYAmqya])[SsEe])?(-(?P<anchor>[A-Za-z]{3}))?"
+)
+USUAL_ZONES = ("Europe/Berlin", "Europe/London", "Europe/Helsinki", "America/New_York", "America/Chicago",
+               "America/Denver", "America/Los_Angeles", "Australia/Sydney", "Pacific/Auckland")  # fmt: skip
+BUSINESS_WEEKS = 3  # a weekday pattern must have been seen for so long
+SHARE = 0.1  # of the steps between times that must be the grid's, where some lie closer than the most common step
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """What `freq` says: the grid's step, and what it says about where the grid lies."""
+
+    kind: Literal["steps", "seconds", "months", "weekdays"]
+    every: int
+    end: bool | None = None  # months: at their end, at their start, or as the data have it
+    anchor: int | None = None  # weekday (Monday 0) or month (January 0) that an alias such as W-SUN names
+
+
+def parse_frequency(text: str) -> Frequency:
+    """Read ``freq``: pandas aliases, old and new (h, H, 15min, T, D, B, W-SUN, MS, M, ME, QS-FEB, Y), or a number.
+
+    Raises
+    ------
+    UsageError
+        If it is none of these.
+    """
+    found = ALIAS.fullmatch(text.strip())
+    count = int((found["count"] if found else "") or 1)
+    unit, side, anchor = (found["unit"], found["side"], found["anchor"]) if found else ("?", None, None)
+    lower = unit.lower()
+    if count >= 1 and found:
+        if not unit and found["count"] and not side and not anchor:
+            return Frequency("steps", count)
+        if lower == "b" and count == 1 and not anchor:
+            return Frequency("weekdays", 1)
+        if lower in SECONDS and not side and (anchor is None or lower == "w"):
+            day = _named(anchor, WEEKDAYS)
+            if (day is None) == (anchor is None):
+                return Frequency("seconds", count * SECONDS[lower], anchor=day)
+        if lower in MONTHS and unit != "m" and (anchor is None or lower != "m"):
+            month = _named(anchor, MONTH_NAMES)
+            if (month is None) == (anchor is None):
+                end = None if side is None else side.upper() == "E"
+                return Frequency("months", count * MONTHS[lower], end=end, anchor=month)
+    known = ["s", "min", "15min", "h", "D", "B", "W", "W-SUN", "MS", "ME", "QS", "QE", "YS", "YE"]
+    problem = f"not a frequency{did_you_mean(text, known)} (such as {', '.join(known)}, or 1)"
+    raise UsageError(problem, setting=Setting("freq", text))
+
+
+def infer_calendar(
+    instants: Integers,
+    series: Integers,
+    freq: str | None,
+    time_format: TimeFormat,
+    *,
+    aggregate: str | None = None,
+    name: str = "the table",
+    place: Callable[[int], str] | None = None,
+) -> CalendarSpec:
+    """Find the grid on which times lie; times may be missing in it.
+
+    Parameters
+    ----------
+    instants : [rows], seconds since 1970-01-01 or steps
+    series : [rows], which series each row belongs to
+    freq : what the setting says, None to infer it
+    time_format : how the times are written; its zone decides what a day is
+    aggregate : with it times may lie between those of the grid that `freq` names
+    name : what messages call the table
+    place : where the first row of an instant stands, for messages
+
+    Raises
+    ------
+    BadData
+        If the times lie on no grid, or not on the one that `freq` names.
+    UsageError
+        If `freq` is no frequency, or none for such times.
+    """
+    unique = distinct(instants)
+    if freq is not None:
+        spec = _told(unique, parse_frequency(freq), time_format, aggregate is not None, freq)
+        off = ~Calendar(spec, time_format.zone).on_grid(unique)
+        if aggregate is None and off.any() and spec.kind == "seconds":
+            found = grid_by_the_clock(instants, series, time_format.zone, spec.every, _of_seconds)
+            if found is not None:
+                return found
+        if aggregate is None and off.any():
+            where = place(int(unique[off][0])) if place else name
+            raise BadData(
+                Words(
+                    f"{off.sum()} of {len(unique)} times do not lie on the grid of ",
+                    Setting("freq", freq),
+                    f", the first is {show(unique[off][0], time_format)}",
+                ),
+                place=where,
+                cure=Words("pass ", Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq")),
+            )
+        return spec
+    if len(unique) < 2:
+        problem = "only one time, so that its frequency cannot be inferred"
+        raise BadData(problem, place=name, cure=Words("pass ", Setting("freq")))
+    if time_format.kind == "integer":
+        step = _step(instants, series)
+        if step is None:
+            raise _irregular(name, unique, time_format, place)
+        return CalendarSpec(kind="steps", every=step, anchor=int(unique[0]) % step, name=str(step))
+    found = _from_data(instants, series, unique, time_format)
+    if found is None:
+        raise _irregular(name, unique, time_format, place)
+    return found
+
+
+def _from_data(instants: Integers, series: Integers, unique: Integers, time_format: TimeFormat) -> CalendarSpec | None:
+    """Infer a grid of dates or times of day; None where there is none."""
+    days, clock = np.divmod(wall_clock(unique, time_format.zone), DAY)
+    if (np.diff(days) > 0).all() and (_same(clock) or time_format.zone is not None):
+        offset = int(np.bincount(clock).argmax())  # midnight may be missing where the clock changes
+        all_days = wall_clock(instants, time_format.zone) // DAY
+        spec = _monthly(days, offset) or _weekday_pattern(days, offset)
+        if (
+            spec is not None
+            and spec.kind == "weekdays"
+            and _step(Calendar(spec).positions(all_days * DAY), series) != 1
+        ):
+            spec = None
+        if spec is None:
+            step = _step(all_days, series)
+            if step is not None:
+                spec = _of_seconds(step * DAY, int(days[0] % step) * DAY + offset)
+        if spec is not None and Calendar(spec, time_format.zone).on_grid(unique).all():
+            return spec
+    step = _step(instants, series)
+    if step is None:
+        return grid_by_the_clock(instants, series, time_format.zone, None, _of_seconds)
+    if step % DAY == 0 and time_format.zone is not None and not _same(clock):
+        return None
+    return _of_seconds(step, int(unique[0]) % step)
+
+
+def _monthly(days: Integers, offset: int) -> CalendarSpec | None:
+    """A grid of months, if all days are the same day of their month, or the last one."""
+    dates = days.astype("datetime64[D]")
+    months = dates.astype("datetime64[M]")
+    day = (dates - months.astype("datetime64[D]")).astype(np.int64) + 1
+    index = months.astype(np.int64)
+    at_end = bool((((months + 1).astype("datetime64[D]") - dates).astype(np.int64) == 1).all())
+    if not at_end and not (_same(day) and day[0] <= 28):
+        return None
+    steps = np.diff(index)
+    every = int(np.gcd.reduce(steps)) if len(steps) else 1
+    return _of_months(every, int(index[0]) % every, -1 if at_end else int(day[0]), offset)
+
+
+def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:
+    """A grid of some days of the week, if the others never occur and these mostly do."""
+    weekdays = distinct((days + 3) % 7)
+    if not 2 <= len(weekdays) <= 6 or days[-1] - days[0] < 7 * BUSINESS_WEEKS:
+        return None
+    spec = _of_weekdays(tuple(weekdays.tolist()), offset)
+    positions = Calendar(spec).positions(days * DAY)
+    return spec if 2 * len(days) >= positions[-1] - positions[0] + 1 else None
+
+
+def _step(times: Integers, series: Integers) -> int | None:
+    """The step between times that divides all the others: the most common one, else their divisor if it is common."""
+    order = np.lexsort((times, series))
+    sorted_times, sorted_series = times[order], series[order]
+    steps = np.diff(sorted_times)[np.diff(sorted_series) == 0]
+    steps = steps[steps > 0]
+    unique = distinct(times)
+    if len(steps) == 0:  # one time for each series
+        steps = np.diff(unique)
+    if len(steps) == 0:
+        return None
+    values, counts = np.unique(steps, return_counts=True)
+    divisor = int(np.gcd.reduce(unique - unique[0]))
+    common = int(values[counts == counts.max()][0])
+    if common == divisor:
+        return divisor
+    return divisor if counts[values == divisor].sum() >= max(SHARE * counts.sum(), 2) else None
+
+
+def _told(unique: Integers, told: Frequency, time_format: TimeFormat, coarser: bool, freq: str) -> CalendarSpec:
+    """The grid of a frequency, placed where the data lie."""
+    if (told.kind == "steps") != (time_format.kind == "integer"):
+        wanted = "a number, as the times are steps" if time_format.kind == "integer" else "a frequency such as D or h"
+        raise UsageError(f"pass {wanted}", setting=Setting("freq", freq))
+    if told.kind == "steps":
+        return CalendarSpec(kind="steps", every=told.every, anchor=int(unique[0]) % told.every, name=str(told.every))
+    days, clock = np.divmod(wall_clock(unique, time_format.zone), DAY)
+    offset = 0 if coarser else int(np.bincount(clock).argmax())
+    if told.kind == "weekdays":
+        return _of_weekdays((0, 1, 2, 3, 4), offset)
+    if told.kind == "months":
+        return _told_months(days, offset, told, time_format, coarser)
+    if told.every % WEEK == 0:
+        weekday = told.anchor if told.anchor is not None else 6 if coarser else int(days[0] + 3) % 7
+        first = int(days[0] + (weekday - (days[0] + 3)) % 7)
+        return _of_seconds(told.every, first % (told.every // DAY) * DAY + offset)
+    if told.every % DAY == 0:
+        return _of_seconds(told.every, int(days[0]) % (told.every // DAY) * DAY + offset)
+    return _of_seconds(told.every, 0 if coarser else int(unique[0]) % told.every)
+
+
+def _told_months(days: Integers, offset: int, told: Frequency, time_format: TimeFormat, coarser: bool) -> CalendarSpec:
+    """A grid of months, at the days of the month that the data have."""
+    dates = days.astype("datetime64[D]")
+    months = dates.astype("datetime64[M]")
+    found = int((dates[0] - months[0].astype("datetime64[D]")).astype(np.int64)) + 1
+    if coarser:
+        day = -1 if told.end else 1
+    elif time_format.kind == "period" or (time_format.pattern and "%d" not in time_format.pattern.replace("-", "")):
+        day = 1  # a month without a day stands for its first one
+    elif told.end is None:
+        at_end = bool((((months + 1).astype("datetime64[D]") - dates).astype(np.int64) == 1).all())
+        day = -1 if at_end else min(found, 28)
+    else:
+        day = -1 if told.end else 1
+    anchor = int(months[0].astype(np.int64)) % told.every
+    if told.anchor is not None:
+        anchor = told.anchor % told.every
+    elif coarser:
+        anchor = told.every - 1 if day < 0 else 0
+    return _of_months(told.every, anchor, day, offset)
+
+
+def _of_seconds(every: int, anchor: int) -> CalendarSpec:
+    name = next(
+        f"{every // size if every > size else ''}{unit}"
+        for unit, size in (("D", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1))
+        if every % size == 0
+    )
+    if every % WEEK == 0:
+        name = f"{every // WEEK if every > WEEK else ''}W-{WEEKDAYS[(anchor // DAY + 3) % 7]}"
+    return CalendarSpec(kind="seconds", every=every, anchor=anchor, name=name)
+
+
+def _of_months(every: int, anchor: int, day: int, offset: int) -> CalendarSpec:
+    unit, size = ("Y", 12) if every % 12 == 0 else ("Q", 3) if every % 3 == 0 else ("M", 1)
+    name = f"{every // size if every > size else ''}{unit}{'S' if day == 1 else 'E' if day == -1 else ''}"
+    return CalendarSpec(kind="months", every=every, anchor=anchor, day=day, offset=offset, name=name)
+
+
+def _of_weekdays(weekdays: tuple[int, ...], offset: int) -> CalendarSpec:
+    name = "B" if weekdays == (0, 1, 2, 3, 4) else "-".join(WEEKDAYS[day].capitalize() for day in weekdays)
+    return CalendarSpec(kind="weekdays", weekdays=weekdays, offset=offset, name=name)
+
+
+def _irregular(
+    name: str, unique: Integers, time_format: TimeFormat, place: Callable[[int], str] | None = None
+) -> BadData:
+    """Say that times lie on no grid, with the first one that leaves it."""
+    steps = np.diff(unique)
+    values, counts = np.unique(steps, return_counts=True)
+    usual = int(values[counts.argmax()])
+    odd = int(np.argmax(steps % usual != 0)) if (steps % usual).any() else 0
+    where = place(int(unique[odd + 1])) if place else name
+    said = f"{show(unique[odd + 1], time_format)} follows {show(unique[odd], time_format)}"
+    if zone := _midnights(unique, steps, time_format):
+        told = Setting("timezone", zone)
+        mend = Words("they are midnights of another zone: pass ", told, ", or the one that they are of")
+    elif time_format.kind == "integer":
+        mend = Words("correct it")
+    else:
+        freq = "D" if 2 * counts.max() < len(steps) else _of_seconds(usual, 0).name.partition("-")[0]
+        ways = Words(Setting("freq"), " with ", Setting("aggregate", "sum"), " (or mean, last), such as ")
+        mend = Words("correct it, or pass ", ways, Setting("freq", freq), " ", Setting("aggregate", "mean"))
+    return BadData(f"the times lie on no regular grid: {said}", place=where, cure=mend)
+
+
+def _midnights(unique: Integers, steps: Integers, time_format: TimeFormat) -> str | None:
+    """A zone in which times that are a day apart, or an hour more or less, have all the same time of day."""
+    if time_format.zone is None or (np.abs(steps - np.rint(steps / DAY) * DAY) > HOUR).any():
+        return None
+    return next((zone for zone in USUAL_ZONES if not (wall_clock(unique, zone) % DAY).any()), None)
+
+
+def show(instant: int, time_format: TimeFormat) -> str:
+    """Write one instant for a message."""
+    if time_format.kind == "integer":
+        return str(instant)
+    if time_format.years is not None:
+        return str(format_times(np.array([instant], np.int64), time_format)[0])
+    pattern = time_format.pattern if time_format.kind == "text" and time_format.pattern else "%Y-%m-%d %H:%M:%S"
+    shown = int(clock(np.array([instant], np.int64), pattern, time_format.zone)[0])
+    return write(shown, shown - int(instant), pattern).removesuffix(" 00:00:00")
+
+
+def _same(values: NDArray[np.int64]) -> bool:
+    return bool((values == values[0]).all())
+
+
+def _named(anchor: str | None, names: tuple[str, ...]) -> int | None:
+    return names.index(anchor.upper()) if anchor and anchor.upper() in names else None

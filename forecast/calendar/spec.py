@@ -1,0 +1,64 @@
+"""What a grid of times is, and how times are written: stored with a fit, checked at every predict."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class CalendarSpec(BaseModel):
+    """A grid of times; `Calendar` does its arithmetic."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["steps", "seconds", "months", "weekdays"]
+    every: int = Field(1, ge=1, description="grid step, in steps, seconds or months; 1 for weekdays")
+    anchor: int = Field(
+        0, description="the grid's position 0: a step, seconds since 1970-01-01, or months since 1970-01"
+    )
+    day: int = Field(
+        1, ge=-31, le=31, description="months only: day of the month, negative counted from its end (-1 = last)"
+    )
+    offset: int = Field(0, ge=0, description="months only: seconds after midnight")
+    phase: int | None = Field(
+        None,
+        ge=0,
+        lt=86_400,
+        description="seconds only: a grid finer than a day whose times follow the clock of the zone through changes "
+        "that are no whole steps; each period holds one reading that lies this many seconds after whole steps",
+    )
+    weekdays: tuple[int, ...] = Field((), description="weekdays only: the days of the week on the grid, Monday 0")
+    name: str = Field("1", description="what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1")
+
+
+class DecimalYears(BaseModel):
+    """How decimal years are written."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    per_year: Literal[2, 4, 12]
+    middle: bool = Field(False, description="a number names the middle of its period, not its start")
+    digits: int = Field(ge=1, le=17, description="most digits after the point")
+    whole: Literal["padded", "point", "bare"] = Field(
+        "point", description="how 1960 is written: 1960.000, 1960.0, 1960"
+    )
+    number: bool = Field(description="the column holds numbers, not text")
+
+
+class TimeFormat(BaseModel):
+    """How the time column is written, so that forecasts are written the same way.
+
+    Times in several columns have the kind text; `pattern` then writes one as a whole, for messages and labels, and
+    `parts` and `kinds` say how each column is written.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["text", "datetime", "integer", "epoch", "days", "period", "years"] = Field(
+        "text", description="days: day numbers of a spreadsheet; years: decimal years such as 1960.25"
+    )
+    pattern: str | None = Field(None, description="strftime pattern, for text")
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="for epoch numbers")
+    zone: str | None = Field(None, description="IANA zone or fixed offset such as +02:00; None = naive")
+    parts: tuple[str, ...] = Field((), description="strftime pattern of each column, where times stand in several")
+    kinds: tuple[Literal["text", "number", "datetime"], ...] = Field((), description="type of each of these columns")
+    years: DecimalYears | None = None

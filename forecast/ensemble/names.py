@@ -1,0 +1,48 @@
+"""Names that the setting `model` takes: of networks, of baselines, and auto."""
+
+from forecast.baselines.baselines import AUTOMATIC, BASELINES, check_baseline
+from forecast.errors import UsageError, did_you_mean
+from forecast.models import model_knobs, model_names
+from forecast.settings import TrainSettings
+
+AUTO = "auto"
+FIRST = "segrnn"  # the network that auto trains where knobs or steps of a network are given
+
+
+def is_baseline(name: str) -> bool:
+    """Whether a model's name is that of a baseline: nothing is trained then."""
+    return name in BASELINES or name in AUTOMATIC
+
+
+def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
+    """Refuse models, knobs of models and baselines that do not exist.
+
+    Parameters
+    ----------
+    models : names that stand in the place of the settings' own, those of a backtest
+
+    Raises
+    ------
+    UsageError
+        With the nearest name.
+    """
+    for name in models or (settings.model,):
+        check_model(name)
+        if settings.params and not is_baseline(name):
+            network = FIRST if name == AUTO else name
+            model_knobs(network).check(settings.params, f"model {network}: ", within="params")
+    for name in settings.baselines:
+        check_baseline(name)
+
+
+def check_model(name: str) -> None:
+    """Refuse a model that does not exist.
+
+    Raises
+    ------
+    UsageError
+        With the nearest name.
+    """
+    known = [AUTO, *model_names(), *BASELINES, *AUTOMATIC]
+    if name not in known:
+        raise UsageError(f"unknown model '{name}'{did_you_mean(name, known)} (models: {', '.join(known)})")

@@ -1,0 +1,46 @@
+"""How a forecaster compares with its candidates on held-out values: a sentence, and a table."""
+
+from forecast.ensemble.mixture import CHOSEN, NETWORKS
+
+NAIVE = "seasonal-naive"
+
+
+def verdict(scores: dict[str, float], forecasting: int) -> str:
+    """Say in one sentence of at most 120 characters how good the choice is.
+
+    Parameters
+    ----------
+    scores : mean loss on held-out values of each candidate, and of what was chosen; empty if nothing was held out
+    forecasting : candidates that the choice is made of
+    """
+    if not scores:
+        return "no values could be held out to compare candidates on"
+    candidates = len(scores.keys() - {CHOSEN, NETWORKS})
+    counted = f"{forecasting} of {candidates} candidates forecast{'s' * (forecasting == 1)}"
+    return f"{_compared(scores[CHOSEN], scores.get(NAIVE))}; {counted}"
+
+
+def _compared(chosen: float, naive: float | None) -> str:
+    if naive is None:
+        return f"mean error {chosen:.3g} on held-out values"
+    if naive == 0:
+        return f"mean error {chosen:.3g} on held-out values, where seasonal naive is exact"
+    percent = round(100 * (1 - chosen / naive))
+    if percent == 0:
+        return "error the same as seasonal naive on held-out values"
+    share = "over 99" if percent > 99 else f"{abs(percent):,}"
+    return f"error {share} % {'below' if percent > 0 else 'above'} seasonal naive on held-out values"
+
+
+def ranking(scores: dict[str, float], metric: str) -> list[str]:
+    """The candidates and what was chosen with their mean losses, the best first, as lines of a table.
+
+    Parameters
+    ----------
+    metric : the measure that they were compared by
+    """
+    if not scores:
+        return []
+    rows = [(f"{score:.3g}", name) for name, score in sorted(scores.items(), key=lambda one: one[1])]
+    width = max(len(metric), *(len(score) for score, _ in rows))
+    return [f"{metric.upper():>{width}}  on held-out values", *(f"{score:>{width}}  {name}" for score, name in rows)]

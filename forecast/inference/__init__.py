@@ -1,0 +1,1 @@
+"""The fitted forecaster as plain arrays, its check, and how it forecasts a panel."""

@@ -1,0 +1,270 @@
+"""Refuse a version whose parts contradict each other, or name what there is not, before anything is built from them."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.artifacts.format import Arrays
+from forecast.artifacts.plain import check_plain
+from forecast.calendar import patterns
+from forecast.ensemble.calibration import Calibration
+from forecast.ensemble.mixture import CHOSEN, Mixture, baseline_labelled
+from forecast.ensemble.names import AUTO, is_baseline
+from forecast.errors import UsageError
+from forecast.models import model_knobs, model_names
+from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.covariates import Statistics
+from forecast.panel.panel import Panel
+from forecast.panel.schema import Schema
+from forecast.panel.spans import most_lookback
+from forecast.settings import TrainSettings
+from forecast.tables.cells import LARGEST
+
+if TYPE_CHECKING:
+    from forecast.inference.fitted import Config
+
+MOST_LEVELS, MOST_LAGS = 99, 50
+FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
+"""How far from its anchor a grid may reach: to about the year 10,000."""
+LONGEST_TEXT = 200
+NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
+
+Integers = NDArray[np.int64]
+
+
+def check_config(config: "Config") -> None:
+    """Raise ValueError where what was inferred and chosen does not hold together."""
+    table, levels = config.table, config.levels
+    if len(levels) > MOST_LEVELS or 0.5 not in levels or list(levels) != sorted(set(levels)):
+        raise ValueError("quantile levels must ascend, 0.5 among them")
+    if len(config.lags) > MOST_LAGS:
+        raise ValueError(f"{len(config.lags)} seasons are more than {MOST_LAGS}")
+    for names in ((*table.ids, *table.time), table.series, (*table.known, *table.past, *table.static)):
+        if len(names) != len(set(names)):
+            raise ValueError("two columns have one name")
+    if (table.target is None) == (table.layout == "long") or (table.layout != "long" and len(table.ids) != 1):
+        raise ValueError(f"a table of layout {table.layout} has other ids, or another target")
+    if not {*table.categories, *table.categorical} <= {*table.known, *table.past, *table.static}:
+        raise ValueError("categories must be those of covariates")
+    if any(season < 2 for season in table.season):
+        raise ValueError("a season has 2 steps at least")
+    texts = (table.holidays, table.time_format.pattern, table.freq)
+    if max(len(text or "") for text in texts) > LONGEST_TEXT:
+        raise ValueError("the holidays are those of no country, or the frequency or pattern of times is none")
+    if any(len(text or "") > LONGEST_TEXT for text in table.reading.model_dump().values()):
+        raise ValueError("the settings of reading are longer than any can be")
+    _check_time_columns(table)
+    if config.scores and CHOSEN not in config.scores:
+        raise ValueError(f"the scores lack '{CHOSEN}'")
+    _check_components(config)
+
+
+def _check_time_columns(table: Schema) -> None:
+    """Raise ValueError where times in several columns are not written by patterns, one for each."""
+    parts, count = table.time_format.parts, len(table.time)
+    if (table.time_format.kind == "years") != (table.time_format.years is not None):
+        raise ValueError("decimal years are not written in a way that is known")
+    if (len(parts), len(table.time_format.kinds)) != ((0, 0) if count == 1 else (count, count)):
+        raise ValueError("times in several columns need a pattern and a type for each")
+    try:
+        found = [patterns.tokens(part[: LONGEST_TEXT + 1]) for part in parts]
+    except UsageError as error:
+        raise ValueError(str(error)) from None
+    for part, kind, tokens in zip(parts, table.time_format.kinds, found, strict=True):
+        bare = len(tokens) == 1 and tokens[0][1] in NUMBERS
+        dated = part in ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
+        if len(part) > LONGEST_TEXT or (kind == "number" and not bare) or (kind == "datetime" and not dated):
+            raise ValueError("the parts of times are written in no pattern")
+
+
+def check_settings(settings: TrainSettings) -> None:
+    """Raise ValueError where the settings of training name a model or knobs that there are not."""
+    if settings.model in model_names():
+        model_knobs(settings.model).check(settings.params or {})
+    elif settings.model != AUTO and not is_baseline(settings.model):
+        raise ValueError(f"there is no model '{settings.model[:80]}'")
+
+
+def _check_components(config: "Config") -> None:
+    unknown = {member.model for member in config.plan.members} - set(model_names())
+    if unknown:
+        raise ValueError(f"there is no model '{min(unknown)[:80]}'")
+    groups, count = config.plan.groups(), len(config.networks)
+    if list(config.networks) != sorted(set(config.networks)) or any(one >= len(groups) for one in config.networks):
+        raise ValueError("networks must be groups of the plan's members, each once")
+    models = [config.plan.members[groups[group][0]].model for group in config.networks]
+    if list(config.components[:count]) != models:
+        raise ValueError("the first components must be the networks")
+    for label in config.components[count:]:
+        baseline_labelled(label, config.lags)
+
+
+def read_statistics(value: Any, config: "Config") -> Statistics:
+    """Statistics of the covariates, one for each, as float32 can hold them."""
+    statistics = Statistics.model_validate(value)
+    table = config.table
+    for own, names in (
+        (statistics.known, table.known),
+        (statistics.past, table.past),
+        (statistics.static, table.static),
+    ):
+        with np.errstate(over="ignore", under="ignore"):
+            numbers = np.array(own, np.float64).reshape(-1, 2).astype(np.float32)
+        if len(own) != len(names) or not np.isfinite(numbers).all() or not (numbers[:, 1] > 0).all():
+            raise ValueError("statistics must be one for each covariate, their deviations above 0")
+    return statistics
+
+
+def read_by_series(values: Any, count: int) -> NDArray[np.float64]:
+    """One number, not below 0, for each series; NaN for None."""
+    if type(values) is not list or len(values) != count or any(type(v) not in (float, int, type(None)) for v in values):
+        raise ValueError("levels and seasonal errors must be one number for each series")
+    numbers = np.array([np.nan if v is None else v for v in values], np.float64)
+    if (numbers < 0).any():
+        raise ValueError("levels and seasonal errors cannot lie below 0")
+    return numbers
+
+
+def read_mixture(arrays: Arrays, config: "Config", count: int) -> Mixture:
+    """What forecasts `count` series, and what calibration adds."""
+    components, levels = len(config.components), len(config.levels)
+    shapes = {
+        "shares": (count + 1, components),
+        "errors": (components, config.horizon, levels),
+        "margins": (config.horizon, levels),
+        "joint": (levels,),
+        "coverage": (levels,),
+    }
+    if arrays.keys() != {*shapes, "windows"}:
+        raise ValueError("calibration does not hold the arrays that it must")
+    for name, shape in shapes.items():
+        if arrays[name].shape != shape or arrays[name].dtype != np.float32 or not np.isfinite(arrays[name]).all():
+            raise ValueError(f"calibration '{name}' must be finite numbers of shape {shape}")
+    if (arrays["shares"] < 0).any() or not np.allclose(arrays["shares"].sum(1, dtype=np.float64), 1, atol=1e-5):
+        raise ValueError("the shares of each series must add up to 1")
+    windows = arrays["windows"]
+    if windows.shape != (1,) or windows.dtype != np.int64 or windows[0] < 0:
+        raise ValueError("the number of held-out windows must be one number")
+    return Mixture(
+        components=config.components,
+        networks=config.networks,
+        shares=arrays["shares"],
+        errors=arrays["errors"],
+        calibration=Calibration(arrays["margins"], arrays["joint"], arrays["coverage"], int(windows[0])),
+        lookback=config.lookback,
+        memory=config.memory,
+        scores=config.scores,
+    )
+
+
+def read_history(arrays: Arrays, config: "Config") -> Panel:
+    """The tail of each series."""
+    ids, status = _read_ids(arrays["ids"], len(config.table.ids))
+    offsets = arrays["offsets"]
+    _check_shapes(arrays, config, len(ids))
+    if sorted(arrays["order"].tolist()) != list(range(len(ids))):
+        raise ValueError("history order must name each series once")
+    for name in ("values", "spread"):
+        if not (np.abs(arrays[name]) <= LARGEST).all():
+            raise ValueError(f"history '{name}' must be finite, and no larger than {LARGEST:.0e}")
+    if np.isnan(arrays["lowest"]).any():
+        raise ValueError("history 'lowest' cannot be NaN")
+    if (arrays["spread"] < 0).any():
+        raise ValueError("history 'spread' cannot lie below 0")
+    for part, names in (("known", config.table.known), ("past", config.table.past), ("static", config.table.static)):
+        for at, name in enumerate(names):
+            _check_covariate(arrays[part][:, at], config.table.categories.get(name), name)
+    panel = Panel(
+        ids=ids,
+        ahead=config.horizon,
+        status=status,
+        offsets=offsets,
+        order=arrays["order"],
+        starts=arrays["starts"],
+        values=arrays["values"],
+        observed=arrays["observed"],
+        known=arrays["known"],
+        past=arrays["past"],
+        static=arrays["static"],
+        spread=arrays["spread"],
+        lowest=arrays["lowest"],
+    )
+    _check_spans(panel, config)
+    _check_times(panel, config)
+    return panel
+
+
+def _read_ids(array: NDArray[Any], parts: int) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
+    ids, status = json.loads(array.tobytes().decode())
+    check_plain([ids, status])
+    names = tuple(tuple(one) for one in ids)
+    if not names or any(len(one) != parts or any(type(part) is not str for part in one) for one in names):
+        raise ValueError("each series must have an id, a text for each id column")
+    if len(names) != len(set(names)):
+        raise ValueError("two series have one id")
+    if len(status) != len(names) or any(type(word) is not str for word in status):
+        raise ValueError("each series must have a status")
+    return names, tuple(status)
+
+
+def _check_shapes(arrays: Arrays, config: "Config", count: int) -> None:
+    offsets = arrays["offsets"]
+    if offsets.shape != (count + 1,) or offsets.dtype != np.int64 or arrays["values"].ndim != 1:
+        raise ValueError("history offsets must be one for each series, and one more")
+    slots = len(arrays["values"])
+    # bounds first: the difference of two numbers far apart would wrap around
+    inside = offsets[0] == 0 and offsets[-1] == slots and ((offsets >= 0) & (offsets <= slots)).all()
+    if not inside or (np.diff(offsets) <= config.horizon).any():
+        raise ValueError("history offsets must rise from 0 to the number of slots by more than the horizon")
+    shapes = {
+        "order": ((count,), np.int64),
+        "offsets": ((count + 1,), np.int64),
+        "starts": ((count,), np.int64),
+        "values": ((slots,), np.float64),
+        "observed": ((slots,), np.bool_),
+        "spread": ((slots,), np.float32),
+        "lowest": ((count,), np.float64),
+        "known": ((slots, len(config.table.known)), np.float64),
+        "past": ((slots, len(config.table.past)), np.float64),
+        "static": ((count, len(config.table.static)), np.float64),
+    }
+    if arrays.keys() != {*shapes, "ids"}:
+        raise ValueError("history does not hold the arrays that it must")
+    for name, (shape, kind) in shapes.items():
+        if arrays[name].shape != shape or arrays[name].dtype != kind:
+            raise ValueError(f"history '{name}' is {arrays[name].dtype} of shape {arrays[name].shape}, not of {shape}")
+
+
+def _check_covariate(values: NDArray[np.float64], categories: tuple[str, ...] | None, name: str) -> None:
+    if (np.abs(values) > LARGEST).any():
+        raise ValueError(f"history of column '{name[:80]}' holds infinity, or numbers above {LARGEST:.0e}")
+    if categories is not None:
+        codes = values[~np.isnan(values)]
+        if ((codes < 0) | (codes > len(categories)) | (codes != np.floor(codes))).any():
+            raise ValueError(f"history of column '{name[:80]}' holds codes of no category")
+
+
+def _check_spans(panel: Panel, config: "Config") -> None:
+    """A forecast costs by how far it looks back, whatever the history holds."""
+    longest = int(panel.lengths.max())
+    lookbacks = [config.lookback, *(member.lookback for group in config.members() for member in group)]
+    if config.memory > longest or max(lookbacks) > most_lookback(longest):
+        raise ValueError(f"a forecast cannot look back so far over series of {longest} steps")
+
+
+def _check_times(panel: Panel, config: "Config") -> None:
+    """The first and the last time must exist and be written; all series end at one, unless times are steps."""
+    spec = config.table.calendar
+    first, last = int(panel.starts.min()), int(panel.origins.max()) + panel.ahead
+    if spec.kind != "steps" and (panel.origins != panel.origins[0]).any():
+        raise ValueError("the series must end at one time")
+    ends = [place if spec.kind == "weekdays" else spec.anchor + place * spec.every for place in (first, last)]
+    if any(abs(place) > FARTHEST[spec.kind] for place in (*ends, first, last)) or last < first:
+        raise ValueError("the history lies at no time")
+    if spec.kind == "weekdays" and not (
+        spec.weekdays and list(spec.weekdays) == sorted({*spec.weekdays} & {*range(7)})
+    ):
+        raise ValueError("the days of the week are no days")
+    format_positions(config.table, calendar_of(config.table), np.array([first, last]))

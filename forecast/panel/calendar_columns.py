@@ -1,0 +1,128 @@
+"""Find columns that only repeat the calendar, or number the rows: they are no series to forecast."""
+
+import re
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.calendar.times import ParsedTimes
+from forecast.calendar.zones import DAY, Integers, wall_clock
+from forecast.panel.observations import as_text
+from forecast.tables.numbers import is_whole
+from forecast.tables.table import Table
+
+FEWEST = 10  # rows from which on numbers that equal the calendar's are no chance
+ROW_NUMBER = "row number"
+IN_FULL = "year in full"
+
+NAMES: dict[str, str] = {
+    "year": "year yr yyyy yy jahr annee année ano año anno jaar",
+    "quarter": "quarter qtr q quartal trimestre trimester kwartaal",
+    "month": "month mnth mon mo mm m monat mois mes mese maand",
+    "week": "week wk w isoweek weekofyear woche semaine semana settimana",
+    "day": "day dd d dom mday tag jour dia día giorno dag dayofmonth",
+    "day of the year": "doy yday dayofyear day yearday",
+    "day of the week": "weekday wday dow wd day dayofweek wochentag",
+    "weekend": "weekend isweekend wochenende",
+    "hour": "hour hr hh h stunde heure hora ora uur",
+    "minute": "minute min",
+    ROW_NUMBER: "index idx id no nr num number row rownum rowid obs observation record rec t trend step counter seq",
+}
+"""What columns of each kind are called, whole or in a part of the name."""
+
+
+def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> dict[str, str]:
+    """Columns of numbers that hold what the time of their row says already, or the number of the row.
+
+    Cells decide: each equals the year (or the year less a constant), quarter, month, week, day, day of the year, day of
+    the week in some numbering, hour or minute of its time. So does a series that follows the calendar exactly; so the
+    name must fit too, but for years in full and for row numbers in the first column.
+
+    Parameters
+    ----------
+    columns : of whole and other numbers
+    times : of the rows
+
+    Returns
+    -------
+    What each of them holds; empty where no other column is left.
+    """
+    count = len(table.frame)
+    if count < FEWEST:
+        return {}
+    wall = None if times.format.kind == "integer" else wall_clock(times.instants, times.format.zone)
+    first = str(table.frame.columns[0])
+    found: dict[str, str] = {}
+    for column in columns:
+        kinds = _kinds_named(column) | ({ROW_NUMBER} if column == first else set())
+        in_full = wall is not None and re.fullmatch(r"[12]\d{3}(\.0*)?", str(table.frame[column].iloc[0]).strip())
+        kinds |= {IN_FULL} if in_full else set()
+        values = _whole(table, column) if kinds else None
+        if values is None:
+            continue
+        if ROW_NUMBER in kinds and values[0] in (0, 1) and (np.diff(values) == 1).all():
+            found[column] = ROW_NUMBER
+        elif wall is not None and (kind := _kind(values, kinds, wall)):
+            found[column] = kind
+    return found if len(found) < len(columns) else {}
+
+
+def _kinds_named(column: str) -> set[str]:
+    """The kinds that a name may mean."""
+    lower = column.strip().lower()
+    words = {lower, re.sub(r"[\W_]+", "", lower), *re.split(r"[\W_\d]+", lower)}
+    return {kind for kind, names in NAMES.items() if words & set(names.split())}
+
+
+def _whole(table: Table, column: str) -> Integers | None:
+    """The whole numbers of a column; None where a cell holds none."""
+    if not is_whole(table, column) and not _is_whole_float(table, column):
+        return None
+    cells = as_text(table, column).str.strip()
+    if not bool(cells.str.fullmatch("[0-9]{1,9}").all()):
+        return None
+    return np.asarray(cells.astype("int64"), np.int64)
+
+
+def _is_whole_float(table: Table, column: str) -> bool:
+    values = table.frame[column]
+    return bool(values.dtype.kind == "f" and values.notna().all() and (values % 1 == 0).all())
+
+
+def _kind(values: Integers, kinds: set[str], wall: Integers) -> str | None:
+    years = wall.astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970
+    shifts = years - values
+    if (IN_FULL in kinds and not shifts.any()) or ("year" in kinds and shifts[0] >= 0 and not np.diff(shifts).any()):
+        return "year"
+    for kind, expected in _expected(wall):
+        if kind in kinds and bool((values == expected).all()):
+            return kind
+    return None
+
+
+def _expected(wall: Integers) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """What each kind of column holds, in each of its numberings."""
+    days = wall // DAY
+    dates = wall.astype("datetime64[s]")
+    years, months = dates.astype("datetime64[Y]"), dates.astype("datetime64[M]")
+    month = (months - years.astype("datetime64[M]")).astype(np.int64)
+    day_of_year = days - years.astype("datetime64[D]").astype(np.int64)
+    weekday = (days + 3) % 7  # Monday 0
+    for start in (1, 0):
+        yield "month", month + start
+        yield "quarter", month // 3 + start
+        yield "day of the year", day_of_year + start
+        yield "hour", wall // 3600 % 24 + start
+        for shift in range(7):
+            yield "day of the week", (weekday + shift) % 7 + start
+    yield "day", days - months.astype("datetime64[D]").astype(np.int64) + 1
+    yield "minute", wall // 60 % 60
+    yield "weekend", (weekday >= 5).astype(np.int64)
+    thursday = days - weekday + 3
+    of_year = thursday.astype("datetime64[D]").astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
+    yield "week", (thursday - of_year) // 7 + 1  # of ISO 8601
+    for first in range(7):  # counted from 1 January, or from the first day of a week in the year
+        yield "week", (day_of_year + 6 - (weekday - first) % 7) // 7 + 0
+        yield "week", (day_of_year + 6 - (weekday - first) % 7) // 7 + 1
+    yield "week", day_of_year // 7 + 1

@@ -1,0 +1,289 @@
+"""Infer how a table becomes series on a calendar."""
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from forecast.calendar.frequency import infer_calendar, parse_frequency
+from forecast.calendar.spec import CalendarSpec, TimeFormat
+from forecast.calendar.times import ParsedTimes, looks_like_times, parse_times
+from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.calendar_columns import calendar_columns
+from forecast.panel.categories import categories_of
+from forecast.panel.columns import refuse_missing
+from forecast.panel.grid import fill
+from forecast.panel.observations import id_codes, observe
+from forecast.panel.panel import Panel
+from forecast.panel.roles import id_columns, no_numbers, target_column
+from forecast.panel.schema import Schema
+from forecast.panel.season import SERIES, SLOTS, shown_seasons
+from forecast.panel.time_column import resolve_names, time_columns
+from forecast.settings import TableSettings
+from forecast.tables.files import flags_of
+from forecast.tables.numbers import is_blank, numeric_columns
+from forecast.tables.table import Table
+from forecast.tables.writing import refuse_clash
+
+logger = logging.getLogger("forecast")
+
+NAMED = 10  # columns that are named
+
+
+def infer_schema(table: Table, settings: TableSettings, reserved: Sequence[str] = ("forecast",)) -> Schema:
+    """Infer how a table becomes series: layout, time, ids, target, calendar, season.
+
+    Parameters
+    ----------
+    table : the table
+    settings : what the user said; it wins over what the table looks like
+    reserved : columns that the output has beside ids and times
+
+    Raises
+    ------
+    BadData
+        If a column that is named is missing, times cannot be read, or rows repeat a series and time.
+    UsageError
+        If settings contradict each other, the target of a long table is open, or an id or time column has the name of
+        a column of the output.
+    """
+    settings = settings.model_copy(update={"time": resolve_names(table, settings.time)})
+    _refuse_contradictions(table, settings)
+    with _unsaid():  # building the panel says the same repairs
+        if settings.layout == "rows" or (settings.layout is None and not settings.time and _looks_like_rows(table)):
+            schema = _rows_schema(table, settings)
+        else:
+            time = settings.time or time_columns(table, settings)
+            schema = _timed_schema(table, settings, time, parse_times(table, time, settings))
+        refuse_clash(schema, reserved)
+        season = tuple(sorted(set(settings.season))) or _season(table, schema)
+    given = {"categorical": settings.categorical, "reading": table.reading}
+    return schema.model_copy(update={"season": season, **given})
+
+
+def check_schema(schema: Schema, table: Table) -> None:
+    """Check that a table has the columns that were used at fit, in any order.
+
+    Raises
+    ------
+    BadData
+        If one is missing, with those found.
+    """
+    if schema.layout == "rows":
+        return
+    needed = [*schema.time, *schema.known, *schema.past, *schema.static]
+    if schema.layout == "long":
+        needed += [*schema.ids, *([schema.target] if schema.target is not None else [])]
+    elif not schema.all_columns:
+        needed += schema.series
+    refuse_missing(table, tuple(needed))
+
+
+def describe(schema: Schema, panel: Panel) -> list[str]:
+    """Say what was read and inferred, a line for each thing."""
+    calendar = calendar_of(schema)
+    count, steps = len(panel), int(panel.observed.sum())
+    ids = "" if schema.layout == "wide" or not schema.ids else f" (ids: {', '.join(schema.ids)})"
+    lines = [f"layout   {schema.layout}: {count:,} series{ids}, {steps:,} values"]
+    if schema.target:
+        lines.append(f"target   {schema.target}")
+    if schema.layout == "wide" and count > 1:
+        names = [panel.ids[series][0] for series in panel.order]
+        lines.append(f"columns  {_listed(names)}: each is forecast by itself")
+    zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""
+    if schema.layout == "rows":
+        lines.append(f"time     step, {int(panel.lengths.min())} to {int(panel.lengths.max())} for a series")
+    else:
+        ends = format_positions(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
+        first, last = (str(time).removesuffix(" 00:00:00") for time in ends)
+        lines.append(f"time     {', '.join(schema.time)}: {first} to {last}, every {schema.calendar.name}{zone}")
+    lines.append(f"season   {', '.join(str(length) for length in schema.season) or 'none'}")
+    for word, columns in (("known", schema.known), ("past", schema.past), ("static", schema.static)):
+        if columns:
+            ahead = "; predict needs their values of the horizon" if word == "known" else ""
+            lines.append(f"{word:<8} {', '.join(_shown(column, schema) for column in columns)}{ahead}")
+    if schema.holidays:
+        lines.append(f"holidays {schema.holidays}")
+    if flags := flags_of(schema.reading):
+        lines.append(f"reading  {flags}")
+    if schema.ignored:
+        said = [f"{name} ({kind})" if (kind := schema.calendar_columns.get(name)) else name for name in schema.ignored]
+        hint = "; known, past or static columns help a forecast" if schema.layout == "long" else ""
+        lines.append(f"left out {_listed(said)}{hint}")
+    return lines
+
+
+def _listed(names: list[str]) -> str:
+    """The first ten names, and how many more there are."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+
+
+def _shown(column: str, schema: Schema) -> str:
+    """A covariate, with its first categories where it has some."""
+    names = schema.categories.get(column)
+    if names is None:
+        return column
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{column} (categories {', '.join(names[:5])}{more})"
+
+
+@contextmanager
+def _unsaid() -> Iterator[None]:
+    """Keep the warnings of a first look to itself."""
+
+    def drop(record: logging.LogRecord) -> bool:
+        return False
+
+    logger.addFilter(drop)
+    try:
+        yield
+    finally:
+        logger.removeFilter(drop)
+
+
+def _refuse_contradictions(table: Table, settings: TableSettings) -> None:
+    """Refuse missing columns, columns with two roles, and flags that do not go together."""
+    roles = {
+        "time": settings.time,
+        **{name: getattr(settings, name) for name in ("id", "target", "known", "past", "static")},
+    }
+    refuse_missing(table, (*(column for columns in roles.values() for column in columns), *settings.categorical))
+    seen: dict[str, str] = {}
+    for role, columns in roles.items():
+        for column in columns:
+            if column in seen:
+                both = Words(Setting(seen[column]), " and by ", Setting(role))
+                raise UsageError(Words(f"column '{column}' is named by ", both), cure="name it once")
+            seen[column] = role
+    for column in settings.categorical:
+        if seen.get(column) not in ("known", "past", "static"):
+            roles_of = (Setting("known"), ", ", Setting("past"), " or ", Setting("static"))
+            problem = Words("name the column with ", *roles_of, ", too")
+            raise UsageError(problem, setting=Setting("categorical", column))
+    if settings.freq is not None:
+        parse_frequency(settings.freq)
+    if settings.aggregate and not settings.freq:
+        setting = Setting("aggregate", settings.aggregate)
+        raise UsageError(Words("pass the ", Setting("freq"), " to bring the table to"), setting=setting)
+
+
+def _looks_like_rows(table: Table) -> bool:
+    """Whether each row is surely a series: ids, then columns that are only numbered, and no time column."""
+    columns = [str(column) for column in table.frame.columns]
+    # under row numbers a 0, 1, 2 is a series, as pandas names the columns of an array
+    numbered = r"[Vv]?\d+" if columns[0] != table.numbering else r"[Vv]\d+"
+    if len(columns) < 3 or not all(re.fullmatch(numbered, column) for column in columns[1:]):
+        return False
+    return columns[0] == table.numbering or not looks_like_times(table, columns[0])
+
+
+def _rows_schema(table: Table, settings: TableSettings) -> Schema:
+    """The schema of a table with one series a row."""
+    rows = Words("a table with one series a row (", Setting("layout", "rows"), ")")
+    for name in ("time", "id", "target", "known", "past", "static", "categorical"):
+        if getattr(settings, name):
+            raise UsageError(Words(rows, " has no such columns"), setting=Setting(name))
+    if settings.freq not in (None, "1"):
+        raise UsageError(Words(rows, " has only steps"), setting=Setting("freq", settings.freq))
+    if settings.missing == "zero":
+        raise UsageError(Words(rows, " has no absent rows"), setting=Setting("missing", "zero"))
+    columns = [str(column) for column in table.frame.columns]
+    if len(columns) < 2:
+        problem = Words(Setting("layout", "rows"), " needs an id column and a column for each step")
+        raise BadData(problem, place=table.name)
+    return Schema(
+        layout="rows",
+        time=("step",),
+        ids=(columns[0],),
+        calendar=CalendarSpec(kind="steps"),
+        time_format=TimeFormat(kind="integer"),
+        on_duplicate=settings.on_duplicate,
+        max_missing=settings.max_missing,
+        missing=settings.missing,
+        freq=settings.freq,
+        strict=settings.strict,
+    )
+
+
+def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], times: ParsedTimes) -> Schema:
+    """The schema of a long or wide table."""
+    covariates = (*settings.known, *settings.past, *settings.static)
+    own = {*time, table.numbering, *covariates}
+    others = [str(column) for column in table.frame.columns if column not in own]
+    numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
+    if not numeric and not settings.target:
+        raise no_numbers(table, others)
+    layout = settings.layout or ("long" if settings.id else None)
+    ids = settings.id
+    if layout != "wide" and not ids:
+        ids = id_columns(table, settings, time, times, others, numeric)
+        layout = layout or ("long" if ids else "wide")
+    free = [column for column in numeric if column not in ids]
+    of_calendar = {} if settings.target else calendar_columns(table, free, times)
+    target, series, all_columns = None, tuple[str, ...](), True
+    if layout == "long":
+        target = target_column(table, settings, [column for column in free if column not in of_calendar])
+        codes = id_codes(table, ids)[1]
+    else:
+        if settings.static:
+            problem = "a wide table has no place for values fixed per series"
+            raise UsageError(problem, setting=Setting("static"), cure="use a long table")
+        series = settings.target or _series(table, others, numeric, of_calendar)
+        all_columns, ids = not settings.target, ("series",)
+        codes = np.zeros(len(times.instants), np.int64)
+    if times.open is not None:
+        times = parse_times(table, time, settings, codes)
+    used = {*ids, target, *series}
+    calendar = infer_calendar(
+        times.instants,
+        codes,
+        settings.freq,
+        times.format,
+        aggregate=settings.aggregate,
+        name=table.name,
+        place=lambda instant: table.place(int(np.argmax(times.instants == instant)), time),
+    )
+    return Schema(
+        layout="long" if layout == "long" else "wide",
+        time=time,
+        ids=ids,
+        target=target,
+        series=series,
+        all_columns=all_columns,
+        calendar=calendar,
+        time_format=times.format,
+        known=settings.known,
+        past=settings.past,
+        static=settings.static,
+        categories=categories_of(table, covariates, settings.categorical),
+        holidays=settings.holidays,
+        ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, *time, *covariates}),
+        calendar_columns=of_calendar,
+        aggregate=settings.aggregate,
+        date_format=settings.date_format,
+        timezone=settings.timezone,
+        dst=settings.dst,
+        on_duplicate=settings.on_duplicate,
+        max_missing=settings.max_missing,
+        missing=settings.missing,
+        freq=settings.freq,
+        strict=settings.strict,
+    )
+
+
+def _series(table: Table, others: list[str], numeric: list[str], left_out: dict[str, str]) -> tuple[str, ...]:
+    """The columns of a wide table that are series: numbers, and those without a value yet."""
+    taken = set(numeric) - left_out.keys()
+    taken |= {column for column in others if column not in {*numeric, *taken} and is_blank(table, column)}
+    return tuple(column for column in others if column in taken)
+
+
+def _season(table: Table, schema: Schema) -> tuple[int, ...]:
+    """The seasons that the data show, looked for in the first series."""
+    grid = fill(table, observe(table, schema), schema, calendar_of(schema))
+    return shown_seasons(
+        schema.calendar, [grid.recent(int(one), SLOTS) for one in np.flatnonzero(grid.counts[:SERIES])]
+    )

@@ -1,0 +1,167 @@
+"""Bring observed values to a grid: one for each series and position."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.calendar.calendar import Calendar
+from forecast.calendar.formatting import parse_instant
+from forecast.calendar.frequency import show
+from forecast.calendar.zones import distinct
+from forecast.errors import BadData, Setting, UsageError
+from forecast.panel.aggregation import aggregated, keys_of
+from forecast.panel.naming import series_name
+from forecast.panel.observations import Observations, Rows, combine
+from forecast.panel.panel import Flags, Integers
+from forecast.panel.schema import Schema
+from forecast.tables.cells import LARGEST
+from forecast.tables.table import Table
+
+logger = logging.getLogger("forecast")
+
+OTHERS, FAR = 4, 10  # a time is lonely where it is this many times the span of this many others away from them
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Observed values by series and grid position, and the slots that hold them.
+
+    Attributes
+    ----------
+    series, positions, values : [observed], ascending by series, then position; no slot twice
+    blank_series, blank_positions : [blanks], slots that have rows, but no value
+    first : [series], position of the first slot; the origin where there is no value
+    origins : [series], position of the last past slot
+    counts : [series], observed values
+    zeros : [series], whether slots without rows hold zeros
+    """
+
+    series: Integers
+    positions: Integers
+    values: NDArray[np.float64]
+    blank_series: Integers
+    blank_positions: Integers
+    first: Integers
+    origins: Integers
+    counts: Integers
+    zeros: Flags
+
+    def recent(self, series: int, most: int) -> NDArray[np.float64]:
+        """The newest values of a series, at most `most`, up to the last one that is known; NaN where missing."""
+        own = slice(*(self.counts[: series + 1].sum() - [self.counts[series], 0]))
+        positions, values = self.positions[own], self.values[own]
+        blank = self.blank_positions[self.blank_series == series]
+        end = self.origins[series] if self.zeros[series] else positions[-1] if len(positions) else -1
+        first = int(max(self.first[series], end - most + 1))
+        dense = np.full(max(int(end) - first + 1, 0), 0.0 if self.zeros[series] else np.nan)
+        dense[blank[(blank >= first) & (blank <= end)] - first] = np.nan
+        dense[positions[positions >= first] - first] = values[positions >= first]
+        return dense
+
+
+def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, origin: str | None = None) -> Grid:
+    """Bring observed values to the grid: one for each series and position.
+
+    Raises
+    ------
+    BadData
+        If no value is observed.
+    UsageError
+        If `origin` is no time, or lies before all values.
+    """
+    rows = Rows(cells.series, cells.instants, cells.values)
+    use = np.isfinite(cells.values)
+    if not use.any():
+        raise BadData(f"{table.name}: no series has a value; the target is blank in every row")
+    last = None
+    if origin is not None:
+        last = _cut_at(table, cells, use, schema, origin)
+        rows, use = rows.select(cells.instants <= last), use[cells.instants <= last]
+    seen, blank = rows.select(use), rows.select(~use)
+    if schema.on_duplicate != "error":
+        keys, times = keys_of(seen.series, seen.instants)
+        keys, values = combine(keys, seen.values, schema.on_duplicate)
+        seen = Rows(keys // len(times), times[keys % len(times)], values)
+    positions = calendar.positions(seen.instants)
+    _refuse_outlier(table, cells, seen.instants, positions, schema)
+    if schema.aggregate is not None:
+        seen = aggregated(table, seen, blank, schema, calendar)
+        positions = seen.instants
+    keys, places = keys_of(seen.series, positions)
+    keys, values = combine(keys, seen.values, "first")
+    series, positions = keys // len(places), places[keys % len(places)]
+    _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
+    counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
+    present, ends = counts > 0, np.cumsum(counts)
+    end = int(positions.max())
+    if last is not None and schema.missing == "zero" and schema.aggregate is None:
+        end = max(end, int(calendar.positions(np.array([last]))[0]))  # the table goes on, so nothing was there
+    final = np.full(len(counts), end)
+    first, lasts = final.copy(), final.copy()
+    first[present], lasts[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
+    empty = calendar.positions(blank.instants)
+    inside = empty <= end
+    blank_series, empty = blank.series[inside], empty[inside]
+    zeros = np.zeros(len(counts), bool)
+    if schema.missing == "zero" and schema.layout != "rows":
+        zeros = present.copy()
+        if schema.layout == "long":  # in a wide table a blank cell is no row of its series
+            zeros[blank_series] = True
+            np.minimum.at(first, blank_series, empty)
+    return Grid(
+        series=series,
+        positions=positions,
+        values=values,
+        blank_series=blank_series,
+        blank_positions=empty,
+        first=first,
+        origins=lasts if schema.layout == "rows" else final,
+        counts=counts,
+        zeros=zeros,
+    )
+
+
+def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origin: str) -> int:
+    """The instant after which nothing is used."""
+    last = parse_instant(origin, schema.time_format)
+    newest = int(cells.instants[use].max())
+    if not (use & (cells.instants <= last)).any():
+        first = show(int(cells.instants.min()), schema.time_format)
+        problem = f"lies before all values of {table.name}, which start at {first}"
+        raise UsageError(problem, setting=Setting("origin", origin))
+    if last > newest:
+        end = show(newest, schema.time_format)
+        setting = Setting("origin", origin)
+        logger.warning("%s: ends at %s, before %s; forecasts start after its end", table.name, end, setting)
+    return min(last, newest)
+
+
+def _refuse_outlier(table: Table, cells: Observations, instants: Integers, positions: Integers, schema: Schema) -> None:
+    """Refuse a time that lies far from all the others: 9999-12-31 would end all series long before the origin."""
+    unique = distinct(positions)
+    if len(unique) <= OTHERS or schema.layout == "rows":
+        return
+    ends = [(unique[1] - unique[0], unique[-1] - unique[1], unique[0])] if schema.layout == "wide" else []
+    for gap, span, lonely in (*ends, (unique[-1] - unique[-2], unique[-2] - unique[0], unique[-1])):
+        if gap > FAR * max(span, FAR):
+            instant = int(instants[np.argmax(positions == lonely)])
+            place = table.place(int(np.argmax(cells.row_instants == instant)), schema.time)
+            raise BadData(
+                f"{place}: {show(instant, schema.time_format)} lies {gap:,} steps from all other times, which span "
+                f"{span:,}; correct it, or remove the row"
+            )
+
+
+def _refuse_overflow(
+    table: Table, cells: Observations, series: Integers, times: Integers, values: NDArray[np.float64], schema: Schema
+) -> None:
+    """Refuse sums that are too large; `times` are those of the values that are."""
+    if len(times):
+        first = int(np.argmax(np.abs(values) > LARGEST))
+        name = series_name(cells.ids[int(series[first])])
+        raise BadData(
+            f"{table.name}: the sum of the rows of {name or 'the series'} at {show(int(times[0]), schema.time_format)} "
+            f"is too large ({values[first]:.1e}); numbers up to {LARGEST:.0e} can be forecast: use a larger unit"
+        )

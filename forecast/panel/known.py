@@ -1,0 +1,87 @@
+"""Values that are known in advance: whether the horizon has them, and how many are blank."""
+
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import BadData, Setting, Words
+from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.naming import series_name
+from forecast.panel.panel import SKIPPED, Panel
+from forecast.panel.schema import Schema
+
+log = logging.getLogger("forecast")
+
+NAMED = 3
+
+
+def require_known(
+    panel: Panel, schema: Schema, horizon: int, name: str = "the table", with_future: bool = False
+) -> None:
+    """Refuse a panel that lacks values known in advance for the horizon of a series that gets a forecast.
+
+    Parameters
+    ----------
+    name : of the table that should have them
+    with_future : whether that is a table of the future
+
+    Raises
+    ------
+    BadData
+        With the column, the first series and the first times at which values are missing, and their number.
+    """
+    blank = _blank_ahead(panel, schema, horizon)
+    if not blank.any():
+        return
+    series, _, column = (int(place[0]) for place in np.nonzero(blank))
+    steps = np.flatnonzero(blank[series, :, column])
+    times = format_positions(schema, calendar_of(schema), panel.origins[series] + 1 + steps[:NAMED])
+    of_series = f" of series '{series_name(panel.ids[series])}'" if any(panel.ids[series]) else ""
+    more = blank.sum() > len(steps)
+    in_all = f" (in all {blank.sum():,} such values, of {blank.any((1, 2)).sum():,} series)" if more else ""
+    raise BadData(
+        f"column '{schema.known[column]}' is known in advance, but has no value for {len(steps)} of the "
+        f"{horizon} steps{of_series}: {', '.join(map(str, times))}{', ...' if len(steps) > NAMED else ''}{in_all}",
+        place=name,
+        cure="fill in blank cells, or add the rows"
+        if with_future
+        else Words("fill in blank cells, add rows with blank targets, or pass ", Setting("future")),
+    )
+
+
+def say_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
+    """Warn of values that are blank in the horizon, where a forecast is made all the same."""
+    blank = _blank_ahead(panel, schema, horizon)
+    if blank.any():
+        log.warning(
+            "%s: %d of %d values that are known in advance are blank in the horizon; they count as unknown",
+            name,
+            blank.sum(),
+            blank.size,
+        )
+
+
+def say_blank(panel: Panel, schema: Schema, name: str) -> None:
+    """Warn of cells that are blank beside an observed value, in columns that are known in advance."""
+    if not schema.known:
+        return
+    blank = np.isnan(panel.known[panel.observed])  # [observed, known]
+    counts = [f"'{column}' {count:,}" for column, count in zip(schema.known, blank.sum(0), strict=True) if count]
+    if counts:
+        log.warning(
+            "%s: columns known in advance are blank beside some of the %d values (%s times); there they count as "
+            "unknown",
+            name,
+            len(blank),
+            ", ".join(counts),
+        )
+
+
+def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> NDArray[np.bool_]:
+    """[series, horizon, known], whether a value is missing for a series that gets a forecast."""
+    last = panel.offsets[1:] - panel.ahead
+    blank = np.isnan(panel.known[last[:, None] + np.arange(horizon if schema.known else 0)])
+    if panel.status:
+        blank[np.isin(panel.status, SKIPPED)] = False
+    return np.asarray(blank)

@@ -1,0 +1,57 @@
+"""Tell a first column that only numbers the rows, as DataFrame.to_csv writes it: left out, or the time of the table."""
+
+import logging
+import re
+
+import numpy as np
+
+from forecast.calendar.times import looks_like_times, resembles_times
+from forecast.errors import BadData
+from forecast.panel.observations import as_text
+from forecast.tables.headers import DATE_OR_FRACTION
+from forecast.tables.numbers import is_whole
+from forecast.tables.table import Table
+
+UNNAMED = ("", "Unnamed: 0")  # the second is what pandas makes of the first
+INDEX = "index"
+
+log = logging.getLogger("forecast")
+
+
+def settle_numbering(table: Table) -> Table:
+    """Leave a first column without a name out where it numbers the rows and others tell the time; else name it."""
+    columns = [str(column) for column in table.frame.columns]
+    if columns[0] not in UNNAMED:
+        return table
+    first, others = columns[0], columns[1:]
+    numbered = _numbers_rows(table, first)
+    if numbered and others and _has_other_index(table, others):
+        log.warning("%s: the unnamed first column holds row numbers and was left out", table.name)
+        return table.with_frame(table.frame.drop(columns=first))
+    if first and not numbered:
+        return table
+    label = "time" if DATE_OR_FRACTION.match(str(table.frame[first].iloc[0])) else INDEX
+    if label in columns:
+        raise BadData(f"{table.name}: the first column has no name, and another is called '{label}'; give it one")
+    said = "numbers the rows and has no name" if numbered else "has no name"
+    log.warning("%s: the first column %s; it is called '%s'", table.name, said, label)
+    return table.with_frame(table.frame.rename(columns={first: label}), label if numbered else None)
+
+
+def _numbers_rows(table: Table, column: str) -> bool:
+    """Whether a column holds 0, 1, 2 and so on, or 1, 2, 3, in any order."""
+    if len(table.frame) < 2 or not is_whole(table, column):
+        return False
+    cells = as_text(table, column).str.strip()
+    if not bool(cells.str.fullmatch("[0-9]{1,18}").all()):
+        return False
+    numbers = np.sort(cells.astype("int64").to_numpy())
+    return bool(numbers[0] in (0, 1) and (np.diff(numbers) == 1).all())
+
+
+def _has_other_index(table: Table, others: list[str]) -> bool:
+    """Whether other columns hold times, or what is meant as such, or are an id before numbered steps."""
+    if any(looks_like_times(table, column) or resembles_times(table, column) for column in others):
+        return True
+    steps = [bool(re.fullmatch(r"[Vv]\d+", column)) for column in others]
+    return len(others) > 2 and not steps[0] and all(steps[1:])

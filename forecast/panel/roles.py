@@ -1,0 +1,165 @@
+"""Find which columns of a long table are the ids and the target."""
+
+import re
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+
+from forecast.calendar.frequency import show
+from forecast.calendar.split_times import part_named
+from forecast.calendar.times import TIME_NAMES, ParsedTimes
+from forecast.calendar.zones import Integers
+from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.panel.building import rows_of
+from forecast.panel.observations import as_text, id_codes, repeats
+from forecast.settings import TableSettings
+from forecast.tables.numbers import has_leading_zeros, is_whole, lacks_values, parse_numbers
+from forecast.tables.table import Table
+
+TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
+FEW = 0.05  # with a smaller share of repeated rows, ids are right and the rows are duplicates
+MOST_IDS = 3
+NAMED = 3  # columns that a message proposes
+
+
+def id_columns(
+    table: Table,
+    settings: TableSettings,
+    time: tuple[str, ...],
+    times: ParsedTimes,
+    others: list[str],
+    numeric: list[str],
+) -> tuple[str, ...]:
+    """The fewest columns that make (id, time) unique where times repeat; none where they do not."""
+    instants = times.instants
+    if times.open is not None:
+        # an hour that comes twice is not twice the same time: it says nothing of series
+        kept = table.rows(~times.open)
+        rest = ParsedTimes(instants[~times.open], times.format)
+        return id_columns(kept, settings, time, rest, others, numeric)
+    twice = repeats(np.zeros(len(instants), np.int64), instants)
+    if not twice.any():
+        return ()
+    # year, month or hour beside a date are parts of the time, which no table means as names of series
+    parts = [column for column in others if column.lower() in TIME_NAMES or part_named(table, column)]
+    others = [column for column in others if column not in {*parts, *settings.target}]
+    texts = [c for c in others if c not in numeric and (as_text(table, c) != "").any()]
+    texts += [c for c in others if c in numeric and has_leading_zeros(table, c)]
+    whole = [c for c in others if c in numeric and c not in texts and is_whole(table, c)]
+    whole = [column for column in whole if column.lower() not in TARGET_NAMES]
+    whole.sort(key=lambda column: len(pd.unique(as_text(table, column))))
+    nearly: tuple[str, ...] = ()
+    swallowed = set(numeric) if not settings.target else {""}  # the ids must leave a target
+    for candidates in (texts, texts + whole):
+        for size in range(1, MOST_IDS + 1):
+            for ids in combinations(candidates, size):
+                if (candidates is not texts and not set(ids) - set(texts)) or swallowed <= set(ids):
+                    continue
+                share = _repeated_share(table, ids, instants)
+                if share == 0:
+                    return ids
+                if share < FEW and not nearly:
+                    nearly = ids
+        if nearly:
+            break
+    if settings.on_duplicate != "error" or settings.aggregate is not None:  # several rows of one time are meant
+        if nearly:
+            return nearly
+        if settings.layout != "long" and not any(_groups(table, column) for column in texts):
+            return ()
+    raise _open_ids(table, settings, time, times, (nearly, [one for one in texts + whole if one not in nearly], parts))
+
+
+def _groups(table: Table, column: str) -> bool:
+    """Whether a column can name series: its values come in two rows or more, on average."""
+    return 2 * len(pd.unique(as_text(table, column))) <= len(table.frame)
+
+
+def _open_ids(
+    table: Table,
+    settings: TableSettings,
+    time: tuple[str, ...],
+    times: ParsedTimes,
+    found: tuple[tuple[str, ...], list[str], list[str]],
+) -> BadData:
+    """Say that rows repeat a time and no ids tell them apart.
+
+    Parameters
+    ----------
+    found : the ids that were guessed, the other columns that could be some, and parts of times
+    """
+    nearly, others, parts = found
+    instants = times.instants
+    names, codes = id_codes(table, nearly)
+    twice = repeats(codes, instants)
+    row = int(np.argmax(twice))
+    first = int(np.argmax((codes == codes[row]) & (instants == instants[row])))
+    shown = f" for {', '.join(nearly)} '{', '.join(names[codes[row]])}'" if nearly else ""
+    joined = ("pass ", Setting("time", (*time, *parts)), " if these columns hold the time together, ") if parts else ()
+    guessed = f"that {', '.join(nearly)} is the id was guessed: " if nearly else ""
+    usable = [column for column in others if _groups(table, column)][:NAMED]
+    also = f" ({', '.join((*nearly, *usable))})" if usable else ""
+    none = (", ", Setting("layout", "wide"), " if no column does") if nearly or usable else ()
+    settled = settings.on_duplicate != "error" or settings.aggregate is not None
+    first_of = Setting("on_duplicate", "first")
+    keep = () if settled else (", or ", first_of, " (or last, mean, sum) to make one row of them")
+    return BadData(
+        f"{show(int(instants[row]), times.format)} comes twice{shown}, first in {table.line(first)} "
+        f"({rows_of(int(twice.sum()))} like that)",
+        place=table.place(row, time),
+        cure=Words(
+            guessed,
+            *joined,
+            "pass ",
+            Setting("id"),
+            f" with the columns that tell series apart{also}",
+            *none,
+            *keep,
+        ),
+    )
+
+
+def _repeated_share(table: Table, ids: tuple[str, ...], instants: Integers) -> float:
+    """Share of rows that repeat a series and time; 1 where most series would have a single row."""
+    names, codes = id_codes(table, ids)
+    return float(repeats(codes, instants).mean()) if 2 * len(names) <= len(codes) else 1.0
+
+
+def no_numbers(table: Table, others: list[str]) -> BadData:
+    """Say why no column can be forecast: some are blank, or what the likeliest holds instead of numbers."""
+    blank = [column for column in others if lacks_values(table, column)]
+    held = [column for column in others if column not in blank]
+    if others and not held:
+        return BadData(f"{table.name}: no series has a value; blank in every row: {', '.join(others[:20])}")
+    reason = f"columns: {', '.join(others[:20]) or 'none'}" if not blank else f"blank in every row: {', '.join(blank)}"
+    likely = [column for column in held if column.lower() in TARGET_NAMES] or held[-1:]
+    if likely and re.search(r"\d|^(true|false)$", str(table.frame[likely[0]].iloc[0]), re.I):
+        try:
+            parse_numbers(table, likely[0])
+        except BadData as error:
+            return BadData(Words("no column of numbers to forecast; ", error), place=table.name)
+    return BadData(f"no column of numbers to forecast; {reason}", place=table.name)
+
+
+def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> str:
+    """The target of a long table."""
+    if len(settings.target) > 1:
+        raise UsageError(
+            "a long table has one target",
+            setting=Setting("target", settings.target),
+            cure="fit once for each of them, into a store of its own",
+        )
+    if settings.target:
+        return settings.target[0]
+    if len(numeric) == 1:
+        return numeric[0]
+    for name in TARGET_NAMES:
+        found = [column for column in numeric if column.lower() == name]
+        if len(found) == 1:
+            return found[0]
+    if not numeric:
+        problem = "no column of numbers to forecast besides the ids"
+        raise BadData(problem, place=table.name, cure=Words("name it with ", Setting("target")))
+    problem = f"several columns can be the target: {', '.join(numeric)}"
+    raise UsageError(problem, place=table.name, cure=Words("pass ", Setting("target")))

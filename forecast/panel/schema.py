@@ -1,0 +1,77 @@
+"""What was read and inferred: written down once, at fit, and checked at every predict."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
+
+from forecast.calendar.spec import CalendarSpec, TimeFormat
+from forecast.settings import TableSettings, TextSettings
+
+Names = tuple[str, ...]
+
+
+def _as_tuple(given: object) -> object:
+    """One name stands for a tuple of one."""
+    return (given,) if isinstance(given, str) else given
+
+
+class Schema(BaseModel):
+    """How one kind of table becomes a panel.
+
+    `ids` names the id columns of the output: the user's own in a long table, the first column in a `rows` table,
+    ``("series",)`` in a wide one. `known`, `past` and `static` name the covariate columns in the order in which the
+    panel holds them; a name that is a key of `categories` holds codes: 1 + its position there, 0 for a value not
+    among them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    layout: Literal["long", "wide", "rows"]
+    time: Annotated[Names, BeforeValidator(_as_tuple)] = Field(
+        min_length=1, description="names of the time columns; 'step' in a rows table"
+    )
+    ids: Names
+    target: str | None = Field(None, description="long tables only")
+    series: Names = Field((), description="wide tables only: the columns that fit took, in the table's order")
+    all_columns: bool = Field(
+        True, description="wide tables only: fit took every numeric column, so new ones are new series"
+    )
+    calendar: CalendarSpec
+    time_format: TimeFormat
+    season: tuple[int, ...] = Field((), description="season lengths in steps, shortest first; () = none")
+    known: Names = ()
+    past: Names = ()
+    static: Names = ()
+    categories: dict[str, Names] = {}
+    categorical: Names = Field((), description="covariates that the user said are categories")
+    holidays: str | None = None
+    ignored: Names = Field((), description="columns left out")
+    calendar_columns: dict[str, str] = Field({}, description="those of them that only repeat the time, and what of it")
+    aggregate: Literal["sum", "mean", "last"] | None = None
+    date_format: str | None = None
+    timezone: str | None = None
+    dst: Literal["earlier", "later", "error"] = "error"
+    on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error"
+    max_missing: float = 0.5
+    missing: Literal["zero", "unknown"] = "unknown"
+    freq: str | None = Field(None, description="as it was given; None where the times alone say it")
+    strict: bool = False
+    reading: TextSettings = Field(TextSettings(), description="the settings with which fit read its file")
+
+    @field_serializer("time")
+    def _plain_time(self, time: Names) -> "str | Names":
+        """One name is stored as it always was."""
+        return time[0] if len(time) == 1 else time
+
+    def knobs(self) -> dict[str, Any]:
+        """Table settings that read a table as this schema says."""
+        same = sorted((TableSettings.model_fields.keys() & Schema.model_fields) - {"freq", "time", "target"})
+        freq = self.freq or (self.calendar.name if self.aggregate is not None else None)  # an older artifact has none
+        target = (self.target,) if self.target is not None else () if self.all_columns else self.series
+        return {
+            **{name: getattr(self, name) for name in same},
+            "freq": freq,
+            "time": () if self.layout == "rows" else self.time,
+            "id": self.ids if self.layout == "long" else (),
+            "target": target,
+        }

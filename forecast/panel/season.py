@@ -1,0 +1,179 @@
+"""Say which seasons the data confirm."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.calendar.calendar import season_candidates
+from forecast.calendar.spec import CalendarSpec
+from forecast.panel.panel import Panel
+
+Numbers = NDArray[np.float64]
+
+LEAST = 0.1  # weaker repetition is no help to a forecast
+LONG = 100  # a slow wander looks like a season so long, unless it comes three times
+CHANCE, SURE = 1.645, 3.0  # standard errors by which all series together, and one alone, must show a season
+ALIKE = 0.95  # a period that is not usual for the frequency must repeat so well; none of 4,400 random walks does
+BETTER = 0.1  # share of what differs a known season apart that may differ such a period apart
+COMMON, OTHERS = 0.1, 3  # share of the series that must show such a period, and periods of that kind at most
+ROUNDING = 1e-9  # of a likeness, which is 1 for an exact repeat
+FLAT = 1e-14  # share of the size of values: what varies by less is constant
+SHORTEST_PART = 32  # steps; of what is no longer no newest part is looked at by itself
+SERIES, SLOTS = 200, 20_000  # as much of the data as is looked at
+
+
+def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers], errors: float = CHANCE) -> tuple[int, ...]:
+    """Keep the season lengths at which the data repeat themselves.
+
+    From each series a moving average over one season is taken away, and the mean of every phase of the shorter seasons
+    that were confirmed; what is left must be correlated with itself one season earlier: over all series together by
+    more than chance (95 % one-sided), by more than 0.1, and by more than half-way there.
+
+    Parameters
+    ----------
+    candidates : season lengths in steps, shortest first
+    series : arrays of values in steps of the grid, NaN where missing
+    errors : standard errors that are more than chance
+
+    Returns
+    -------
+    The confirmed lengths, shortest first.
+    """
+    confirmed: tuple[int, ...] = ()
+    for length in candidates:
+        # a slow wander resembles itself nearby, so that its pairs count for less: Bartlett's formula, lags thinned out
+        step = max(1, length // 48)
+        nearby = range(step, length // 4 + 1, step)
+        lags = np.array([length, length // 2, 3 * length // 4, *nearby])
+        products, pairs = np.zeros(len(lags)), np.zeros(len(lags))
+        for values in series:
+            if len(values) < (3 if length >= LONG else 2) * length:
+                continue
+            rest = _without_trend(values, length)
+            for shorter in confirmed:
+                rest = rest - _phase_means(rest, shorter)
+            scale = np.sqrt(np.nanmean(rest**2)) if np.isfinite(rest).any() else 0.0
+            if not scale > FLAT * max(1.0, float(np.nanmax(np.abs(values)))):
+                continue
+            known, rest = np.isfinite(rest), np.nan_to_num(rest / scale)
+            products += [rest[lag:] @ rest[:-lag] for lag in lags]
+            pairs += [np.count_nonzero(known[lag:] & known[:-lag]) for lag in lags]
+        correlations = products / np.maximum(pairs, 1)
+        spread = np.sqrt((1 + 2 * step * float((correlations[3:] ** 2).sum())) / max(pairs[0], 1))
+        if pairs[0] >= length and correlations[0] > max(LEAST, errors * spread, correlations[1:3].min()):
+            confirmed += (length,)
+    return confirmed
+
+
+def panel_seasons(panel: Panel, spec: CalendarSpec) -> tuple[int, ...]:
+    """The seasons that the past of a panel shows, looked for in the first series; see `shown_seasons`."""
+    slots = [panel.slots(series) for series in range(min(SERIES, len(panel)))]
+    dense = [np.where(panel.observed[own], panel.values[own], np.nan)[-SLOTS:] for own in slots]
+    return shown_seasons(spec, dense)
+
+
+def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> tuple[int, ...]:
+    """The usual seasons of the frequency that the data confirm, and other periods that repeat almost exactly.
+
+    A season counts if all series together show it, or if one in ten does so clearly: the columns of a wide table may
+    have little in common.
+
+    Parameters
+    ----------
+    spec : the grid
+    series : arrays of values in steps of the grid, NaN where missing
+    """
+    usual = season_candidates(spec)
+    together = confirm_seasons(usual, series)
+    own = Counter(length for values in series for length in confirm_seasons(usual, [values], SURE))
+    confirmed = tuple(length for length in usual if length in together or own[length] >= COMMON * len(series) > 0)
+    periods = Counter(repeats_after(values, confirmed) for values in series)
+    shown = [period for period, count in periods.items() if period > 1 and count >= COMMON * len(series)]
+    return tuple(sorted({*confirmed, *sorted(shown)[:OTHERS]}))
+
+
+def repeats_after(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
+    """The shortest number of steps after which a series repeats itself almost exactly, 1 where there is none.
+
+    The series must hold two such periods. Differences of values a period apart may share a trend. They may vary by a
+    twentieth of what differences of unrelated values vary by, and by a tenth of what those of the known seasons do.
+    Where the whole series shows none, as its level moved, its newest half, quarter and so on may: they must hold four
+    periods, and repeat exactly.
+
+    Parameters
+    ----------
+    values : [steps], NaN where missing
+    seasons : season lengths that are known already
+    """
+    period = _repeats_after(values, seasons, ALIKE, 2)
+    while period == 1 and len(values) > SHORTEST_PART:
+        values = values[len(values) // 2 :]
+        period = _repeats_after(values, seasons, 1 - ROUNDING, 4)
+    return period
+
+
+def _repeats_after(values: Numbers, seasons: tuple[int, ...], least: float, periods: int) -> int:
+    """As `repeats_after`, of all values, which must hold some periods that are alike by at least a number."""
+    known = np.isfinite(values)
+    if known.sum() < 4:
+        return 1
+    rest = np.where(known, _without_line(values), 0.0)
+    longest = len(values) // periods
+    size = 1 << int(2 * len(values)).bit_length()
+    lags = slice(1, longest + 2)  # one beyond, so that the last one can be compared with its neighbour
+
+    def products(now: Numbers, before: Numbers) -> Numbers:
+        both = np.fft.irfft(np.fft.rfft(now, size) * np.conj(np.fft.rfft(before, size)), size)
+        return np.asarray(both[lags])
+
+    mask = known.astype(np.float64)
+    pairs = np.maximum(np.round(products(mask, mask)), 1.0)
+    total = products(rest, mask) - products(mask, rest)
+    squares = products(rest**2, mask) + products(mask, rest**2) - 2 * products(rest, rest)
+    spread = float((rest**2).sum() / known.sum())
+    if not spread > (FLAT * float(np.nanmax(np.abs(values)))) ** 2:
+        return 1
+    alike = 1 - (squares / pairs - (total / pairs) ** 2) / (2 * spread)  # 1 for an exact repeat, 0 for none
+    inside = alike[:longest]
+    after = np.minimum.accumulate(inside) < 0  # a slow wander is like itself nearby
+    peak = (inside >= np.concatenate([[-np.inf], inside[:-1]])) & (inside >= alike[1 : longest + 1] - ROUNDING)
+    enough = pairs[:longest] >= np.maximum((periods - 1) * np.arange(1, longest + 1), 2)
+    known_seasons = [inside[season - 1] for season in seasons if season <= longest]
+    least = max([least, *(1 - BETTER * (1 - own) + ROUNDING for own in known_seasons)])
+    found = np.flatnonzero(after & peak & enough & (inside >= least))
+    return int(found[0]) + 1 if len(found) else 1
+
+
+def _without_line(values: Numbers) -> Numbers:
+    """Values less their straight line; a series of less than two values as it is."""
+    known = np.isfinite(values)
+    if known.sum() < 2:
+        return values
+    place = np.arange(len(values))
+    middle, centre = place[known].mean(), values[known].mean()
+    slope = ((place - middle) * (values - centre))[known].sum() / ((place - middle)[known] ** 2).sum()
+    rest: Numbers = values - centre - slope * (place - middle)
+    return rest
+
+
+def _without_trend(values: Numbers, length: int) -> Numbers:
+    """Values less their straight line, then less their moving average over one season."""
+    known = np.isfinite(values)
+    place = np.arange(len(values))
+    values = _without_line(values)  # first the line, as the average is lopsided at both ends
+    sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(known)])
+    low = np.clip(place - length // 2, 0, len(values) - length)
+    level = (sums[low + length] - sums[low]) / np.maximum(counts[low + length] - counts[low], 1)
+    rest: Numbers = values - level
+    return rest
+
+
+def _phase_means(values: Numbers, length: int) -> Numbers:
+    """The mean of each phase of a season, repeated over the series."""
+    phase = np.arange(len(values)) % length
+    known = np.isfinite(values)
+    sums = np.bincount(phase, np.where(known, values, 0.0), length)
+    return (sums / np.maximum(np.bincount(phase, known, length), 1))[phase]

@@ -1,0 +1,144 @@
+"""Find the column, or the columns together, that hold the times of a table."""
+
+import pandas as pd
+
+from forecast.calendar.epochs import WHOLE
+from forecast.calendar.patterns import guesses, has_clock
+from forecast.calendar.split_times import PART_NAMES, is_parts, part_named
+from forecast.calendar.times import TIME_NAMES, looks_like_times, resembles_times
+from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.panel.observations import as_text
+from forecast.panel.roles import TARGET_NAMES
+from forecast.settings import TableSettings
+from forecast.tables.numbers import is_whole, numeric_columns
+from forecast.tables.table import Table
+
+Names = tuple[str, ...]
+
+FINER: dict[str, Names] = {
+    "year": ("month", "quarter", "week", "yearday"),
+    "month": ("day",),
+    "day": ("hour", "clock"),
+    "yearday": ("hour", "clock"),
+    "hour": ("minute",),
+    "minute": ("second",),
+}
+"""The parts that may follow each part of a time."""
+
+
+def time_columns(table: Table, settings: TableSettings) -> Names:
+    """The column that parses as times all the way down, with the columns that hold finer parts of the time.
+
+    Columns join where one alone says the same time in several rows of a series, and their names and cells say which
+    parts of a time they hold: year and month, year and quarter, year, month and day, date and hour.
+
+    Raises
+    ------
+    BadData
+        If no column holds times.
+    UsageError
+        If several do.
+    """
+    named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
+    columns = [str(column) for column in table.frame.columns if column not in named]
+    found = [column for column in columns if column != table.numbering and looks_like_times(table, column)]
+    parts = {column: part for column in columns if (part := part_named(table, column))}
+    years = [column for column in columns if parts.get(column) == "year"]
+    if coarse := [column for column in found if parts.get(column) in (None, "year")]:
+        found = coarse  # hours and weeks that are only numbered are parts of these
+    elif years and any(part in FINER["year"] for part in parts.values()):
+        found = years[:1]
+    if years and (dated := [c for c in found if c not in parts and not WHOLE.fullmatch(_first(table, c))]):
+        found = dated  # the year stands in them
+    by_name = sorted((c for c in found if c.lower() in TIME_NAMES), key=lambda c: TIME_NAMES.index(c.lower()))
+    if len(found) == 1 or by_name:
+        return _with_finer(table, by_name[0] if by_name else found[0], columns, parts)
+    if found:
+        cure = Words("name the one to use with ", Setting("time"))
+        raise UsageError(f"columns {', '.join(found)} all hold times", place=table.name, cure=cure)
+    nearly = [c for c in columns if c != table.numbering and resembles_times(table, c)]
+    if nearly or table.numbering in columns:
+        return (nearly[0] if nearly else str(table.numbering),)
+    if table.text and len(columns) == 1:
+        cure = Words("a table needs a column of times too; pass ", Setting("delimiter"), " if there are several")
+        raise BadData(f"all lines have one column, '{columns[0]}'", place=table.name, cure=cure)
+    numbers = [column for column in columns if looks_like_times(table, column, told=True)]
+    hint = f" ({numbers[0]} can hold numbers that are times)" if numbers else ""
+    raise BadData(
+        f"no column holds times (columns: {', '.join(columns[:20])})",
+        place=table.name,
+        cure=Words(
+            "name it with ", Setting("time"), f"{hint}, or pass ", Setting("layout", "rows"), " if each row is a series"
+        ),
+    )
+
+
+def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, str]) -> Names:
+    """A column of the time with those that hold the finer parts, where they are needed to tell rows apart."""
+    others = [column for column in columns if column != time]
+    level = parts.get(time) or ("day" if _has_no_clock(table, time) else None)
+    if level not in FINER or not any(parts.get(column) in FINER[level] for column in others):
+        return (time,)
+    keys = _keys(table, [column for column in others if column not in {*parts, *TARGET_NAMES}], level == "day")
+    joined: Names = (time,)
+    while level in FINER and all(_repeated(table, (*key, *joined)) for key in keys):
+        allowed = FINER[level]
+        finer = [column for part in allowed for column in others if parts.get(column) == part and column not in joined]
+        if not finer:
+            break
+        joined, level = (*joined, finer[0]), parts[finer[0]]
+    joined = tuple(column for column in columns if column in joined)  # as the table has them
+    return joined if _tells_more(table, joined, time) and is_parts(table, joined) else (time,)
+
+
+def _has_no_clock(table: Table, column: str) -> bool:
+    """Whether a column holds dates without a time of day."""
+    values = table.frame[column]
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        stamps = pd.DatetimeIndex(values)
+        return bool((stamps == stamps.normalize()).all())
+    return not any(has_clock(guess) for guess in guesses(_first(table, column)))
+
+
+def _first(table: Table, column: str) -> str:
+    return str(table.frame[column].iloc[0]).strip()
+
+
+def _keys(table: Table, columns: list[str], whole: bool) -> list[Names]:
+    """Columns that can name series: all those of text, and with `whole` each one of whole numbers beside them.
+
+    Most values of each come in several rows.
+    """
+    grouping = [column for column in columns if 2 * len(pd.unique(as_text(table, column))) <= len(table.frame)]
+    numeric = dict(zip(grouping, numeric_columns(table, grouping), strict=True))
+    texts = tuple(column for column in grouping if not numeric[column])
+    return [texts, *((*texts, column) for column in grouping if whole and numeric[column] and is_whole(table, column))]
+
+
+def _repeated(table: Table, columns: Names) -> bool:
+    """Whether rows have the same in all of these columns."""
+    return bool(table.frame[list(columns)].duplicated().any())
+
+
+def _tells_more(table: Table, joined: Names, time: str) -> bool:
+    """Whether columns together say more times than the first one alone."""
+    return len(joined) > 1 and len(table.frame[list(joined)].drop_duplicates()) > table.frame[time].nunique()
+
+
+def resolve_names(table: Table, names: Names) -> Names:
+    """The columns that are named as times: one whose own name has commas is given as several."""
+    there = {str(column) for column in table.frame.columns}
+    if len(names) > 1 and not set(names) <= there:
+        for joint in (", ", ","):
+            if joint.join(names) in there:
+                return (joint.join(names),)
+    return names
+
+
+def heading_times(table: Table, names: list[str]) -> Names:
+    """The time columns at the end of the columns before the forecasts: the last one, or several that go together."""
+    for count in range(2, min(len(names), len(PART_NAMES)) + 1):
+        columns = tuple(names[-count:])
+        if part_named(table, columns[-1]) and is_parts(table, columns):
+            return columns
+    return (names[-1],)

@@ -1,1 +1,0 @@
-"""Which model serves which series: what is tried, what wins, what is blended."""

@@ -1,1 +1,0 @@
-"""Tables in and out, detection, panels, calendars, windows, scaling, synthetic series."""

@@ -1,0 +1,122 @@
+"""Turn Parquet, a file or a folder, and other columns of Arrow into a frame whose columns keep their types."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset
+import pyarrow.parquet
+
+from forecast.errors import BadData, NoInput
+from forecast.tables.headers import listed
+from forecast.tables.memory import require_memory
+
+PARQUET = b"PAR1"
+CELL, MEMORY_FACTOR = 8, 3  # bytes of a number; Arrow, frame, columns
+NULLABLE: dict[str, Any] = {
+    "bool": pd.BooleanDtype(),
+    "int8": pd.Int8Dtype(),
+    "int16": pd.Int16Dtype(),
+    "int32": pd.Int32Dtype(),
+    "int64": pd.Int64Dtype(),
+    "uint8": pd.UInt8Dtype(),
+    "uint16": pd.UInt16Dtype(),
+    "uint32": pd.UInt32Dtype(),
+    "uint64": pd.UInt64Dtype(),
+}
+
+
+def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
+    """Read the bytes of a Parquet file; messages call it `name`."""
+
+    def whole() -> Any:
+        file = pyarrow.parquet.ParquetFile(pa.BufferReader(data))
+        require_memory(_size_in_memory([file.metadata]), name)
+        return file
+
+    return _from_arrow(whole, name)
+
+
+def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
+    """Read the Parquet files below a folder as one frame; folders called ``key=value`` become columns of text."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_parquet(path)]
+    if not files:
+        raise NoInput(f"{folder} is a folder without Parquet files; give a file, or a folder that holds some")
+    found = [_metadata(path, name) for path in files]
+    require_memory(_size_in_memory(found), name)
+    schemas = [one.schema.to_arrow_schema() for one in found]
+    keys = [[part.split("=")[0] for part in path.relative_to(folder).parts[:-1] if "=" in part] for path in files]
+    for path, parts, schema in zip(files, keys, schemas, strict=True):
+        if sorted(schema.names) != sorted(schemas[0].names) or parts != keys[0]:
+            odd = sorted(set(schema.names) ^ set(schemas[0].names)) or parts
+            raise BadData(f"{name}: {path.name} and {files[0].name} differ in columns {listed(odd)}; give one table")
+    # text, so that an id 007 in a folder's name stays one
+    hive = pyarrow.dataset.HivePartitioning(pa.schema([(key, pa.string()) for key in keys[0]]))
+
+    def scan() -> Any:
+        return pyarrow.dataset.dataset(
+            [str(path) for path in files],
+            schema=pa.unify_schemas([*schemas, hive.schema], promote_options="permissive"),
+            format="parquet",
+            partitioning=hive,
+            partition_base_dir=str(folder),
+        )
+
+    return _from_arrow(scan, name)
+
+
+def _metadata(path: Path, name: str) -> Any:
+    """What a file says of itself."""
+    try:
+        return pyarrow.parquet.read_metadata(path)
+    except (pa.ArrowException, OSError) as error:
+        raise BadData(f"{name}: {path.name} cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from None
+
+
+def _size_in_memory(found: list[Any]) -> int:
+    """Bytes at the peak of reading tables with these metadata, however small they are packed."""
+    cells = sum(one.num_rows * one.num_columns for one in found)
+    stored = sum(one.row_group(i).total_byte_size for one in found for i in range(one.num_row_groups))
+    return MEMORY_FACTOR * max(int(cells) * CELL, int(stored))
+
+
+def _is_parquet(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(PARQUET)) == PARQUET
+
+
+def _from_arrow(open_source: Callable[[], Any], name: str) -> pd.DataFrame:
+    try:
+        source = open_source()
+        columns = source.read() if isinstance(source, pyarrow.parquet.ParquetFile) else source.to_table()
+        return arrow_frame(columns)
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        # the last three come of what pandas has noted in the file
+        raise BadData(f"{name} cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from None
+
+
+def arrow_frame(columns: pa.Table) -> pd.DataFrame:
+    """Turn columns in Arrow's memory into a frame that keeps their types, with gaps too."""
+    frame: pd.DataFrame = columns.to_pandas(types_mapper=_sparing_types(columns).get, date_as_object=False)
+    return frame
+
+
+def _sparing_types(columns: pa.Table) -> dict[Any, Any]:
+    """Types for text, and for whole numbers and booleans with gaps, which would become floats and objects otherwise."""
+    kinds: dict[Any, Any] = dict.fromkeys([pa.string(), pa.large_string()], text_type())
+    for field, column in zip(columns.schema, columns.columns, strict=True):
+        if column.null_count and str(field.type) in NULLABLE:
+            kinds[field.type] = NULLABLE[str(field.type)]
+    return kinds
+
+
+def text_type() -> Any:
+    """Text in Arrow's memory, compared as NumPy does: what pandas 3 calls str, and pandas 2.2 pyarrow_numpy."""
+    string: Any = pd.StringDtype
+    try:
+        return string("pyarrow", na_value=np.nan)
+    except TypeError:
+        return string("pyarrow_numpy")

@@ -1,0 +1,138 @@
+"""Take columns of any type as cells of text, and tell numbers, blanks and words for missing apart."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from forecast.tables.notation import MEANT, Decimal, number_pattern, separator_pattern
+from forecast.tables.table import Table
+
+Column: TypeAlias = "pd.Series[Any]"
+
+MISSING = (
+    "-",
+    "--",
+    "\u2013",
+    "\u2014",
+    "null",
+    "n/a",
+    "na",
+    "nan",
+    "-nan",
+    "none",
+    "#n/a",
+    "<na>",
+    "\\n",
+)  # \N: SQL dumps
+LARGEST = 1e18  # networks and scales work in float32, which the square of more than 1.8e19 overflows
+CELLS_AT_ONCE = 1 << 23
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What cells hold: a value, nothing, a word for missing, or something bad; `meant`: bad, but meant as a number."""
+
+    text: pa.Array
+    values: NDArray[np.float64]
+    blank: NDArray[np.bool_]
+    word: NDArray[np.bool_]
+    bad: NDArray[np.bool_]
+    meant: NDArray[np.bool_]
+
+
+def read_cells(cells: pa.Array, decimal: Decimal, thousands: str | None) -> Cells:
+    """Tell what each cell of text holds, written with these marks."""
+    blank = pc.equal(cells, "")
+    none = np.zeros(len(cells), np.bool_)
+    if decimal == "." and thousands is None:
+        try:  # the fast way, for columns of plain numbers
+            numbers = _floats(pc.if_else(blank, None, cells))
+        except pa.ArrowInvalid:
+            pass
+        else:
+            blanks = flags_of(blank)
+            # text such as nan and inf casts as well: it is left to the exact way
+            if (blanks | (np.abs(numbers) <= LARGEST)).all():
+                return Cells(cells, numbers, blanks, none, none, none)
+    cells = trimmed(cells)
+    plain = pc.match_substring_regex(cells, number_pattern(decimal, thousands))
+    clean = pc.if_else(plain, cells, None)
+    if thousands is not None:
+        clean = pc.replace_substring_regex(clean, separator_pattern(thousands), "")
+    if decimal == ",":
+        clean = pc.replace_substring(clean, ",", ".")
+    numbers = _floats(clean)
+    blanks, words, plains = flags_of(pc.equal(cells, "")), flags_of(is_word(cells)), flags_of(plain)
+    bad = (~plains & ~blanks & ~words) | (np.abs(numbers) > LARGEST)
+    meant = bad & (plains | flags_of(pc.match_substring_regex(cells, MEANT))) if bad.any() else none
+    return Cells(cells, numbers, blanks, words, bad, meant)
+
+
+def column_groups(table: Table, columns: Sequence[str]) -> Iterator[tuple[list[str], list[Column], int]]:
+    """Runs of text columns that are read together, and typed columns one by one, each with its first position."""
+    size = max(1, CELLS_AT_ONCE // max(1, len(table.frame)))
+    names: list[str] = []
+    series: list[Column] = []
+    for position, name in enumerate(columns):
+        one = table.frame[name]
+        if series and (len(series) == size or not (is_text(one) and is_text(series[0]))):
+            yield names, series, position - len(series)
+            names, series = [], []
+        names.append(name)
+        series.append(one)
+    if series:
+        yield names, series, len(columns) - len(series)
+
+
+def kind_of(series: Column) -> Any:
+    """The type of the values, of a categorical too."""
+    return series.dtype.categories.dtype if isinstance(series.dtype, pd.CategoricalDtype) else series.dtype
+
+
+def is_text(series: Column) -> bool:
+    """Text, or objects of any kind (strings, Decimal, a mixture), whose written form counts."""
+    kind = kind_of(series)
+    if isinstance(kind, pd.StringDtype):  # the usual case, and the fast one
+        return True
+    return bool(pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind))
+
+
+def cells_of(series: Sequence[Column]) -> pa.Array:
+    """The columns end to end as one array of text, '' where a value is missing."""
+    arrays: list[pa.Array] = []
+    for one in series:
+        if isinstance(one.dtype, pd.StringDtype):
+            array = pa.array(one, from_pandas=True)
+        else:
+            missing = one.isna()
+            array = pa.array(["" if gone else str(x) for x, gone in zip(one, missing, strict=True)], pa.large_string())
+        chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+        arrays += [chunk if chunk.type == pa.large_string() else chunk.cast(pa.large_string()) for chunk in chunks]
+    cells = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays or [pa.array([], pa.large_string())])
+    return pc.fill_null(cells, "") if cells.null_count else cells
+
+
+def trimmed(cells: pa.Array) -> pa.Array:
+    """The cells without blanks around them."""
+    return pc.utf8_trim_whitespace(cells)
+
+
+def is_word(cells: pa.Array) -> pa.Array:
+    """Which of the trimmed cells hold a word for missing."""
+    return pc.is_in(pc.ascii_lower(cells), value_set=pa.array(MISSING, pa.large_string()))
+
+
+def _floats(cells: pa.Array) -> NDArray[np.float64]:
+    numbers = pc.cast(cells, pa.float64())
+    return np.asarray(numbers.to_numpy(zero_copy_only=False), np.float64)
+
+
+def flags_of(mask: pa.Array) -> NDArray[np.bool_]:
+    """Booleans of Arrow as an array of NumPy."""
+    return np.asarray(mask.to_numpy(zero_copy_only=False), np.bool_)

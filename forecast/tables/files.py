@@ -1,0 +1,94 @@
+"""Tables from where a user names them, and frames to files."""
+
+from typing import Any
+
+import pandas as pd
+
+from forecast.durable import replace_file
+from forecast.errors import CannotCreate, Setting, as_flag
+from forecast.settings import TextSettings
+from forecast.tables.reading import read_table, table_from_frame
+from forecast.tables.spreadsheet import UnknownSheet
+from forecast.tables.synthetic import synthesize, table_settings
+from forecast.tables.table import Table
+from forecast.tables.writing import csv_bytes, parquet_bytes
+
+SYNTHETIC = "synth:"
+
+
+def load_table(source: str, settings: TextSettings) -> tuple[Table, dict[str, Any]]:
+    """A table, and the table settings that come with it: those of a synthetic series, else none.
+
+    Parameters
+    ----------
+    source : a file, a folder of Parquet files, - for standard input, or synth:KIND
+
+    Raises
+    ------
+    NoInput, BadData, UsageError
+        As `read_table` does.
+    """
+    if not source.startswith(SYNTHETIC):
+        return read_table(source, settings), {}
+    kind = source.removeprefix(SYNTHETIC)
+    return table_from_frame(synthesize(kind), source), dict(table_settings(kind))
+
+
+def load_future(source: str, settings: TextSettings) -> Table:
+    """A table of what is known in advance, read as the main table is; its sheet may have another name.
+
+    Raises
+    ------
+    NoInput, BadData, UsageError
+        As `read_table` does.
+    """
+    try:
+        return load_table(source, settings)[0]
+    except UnknownSheet:
+        return load_table(source, settings.model_copy(update={"sheet": None}))[0]
+
+
+def settings_as_at_fit(stored: TextSettings, given: dict[str, Any]) -> TextSettings:
+    """How a file is read: as the settings given now say, and as fit read its own file where they say nothing.
+
+    Parameters
+    ----------
+    stored : the settings of the fit
+    given : settings by name
+    """
+    kept = stored.model_dump(exclude_defaults=True)
+    for mark, other in (("decimal", "thousands"), ("thousands", "decimal")):
+        if given.get(mark) is not None and given[mark] == kept.get(other):
+            del kept[other]  # one mark cannot mean both
+    return TextSettings.check({**kept, **{name: value for name, value in given.items() if value is not None}})
+
+
+def flags_of(settings: TextSettings) -> str:
+    """The settings of reading as flags of the command line."""
+    given = settings.model_dump(exclude_defaults=True)
+    return " ".join(as_flag(Setting(name, value)) for name, value in given.items())
+
+
+def check_output(output: str) -> None:
+    """Refuse a file that forecasts are not written as.
+
+    Raises
+    ------
+    CannotCreate
+        If its suffix names another format.
+    """
+    if output.lower().endswith((".gz", ".zip", ".xlsx", ".ods")):
+        problem = "forecasts are written as .csv or .parquet"
+        raise CannotCreate(problem, setting=Setting("output", output), cure="name such a file")
+
+
+def write_frame(frame: pd.DataFrame, output: str) -> None:
+    """A frame to a file, CSV or Parquet by its suffix, which is replaced all at once.
+
+    Raises
+    ------
+    CannotCreate, StorageFailure
+        If it cannot be written; what was there stays.
+    """
+    check_output(output)
+    replace_file(output, parquet_bytes(frame) if output.lower().endswith((".parquet", ".pq")) else csv_bytes(frame))

@@ -1,0 +1,200 @@
+"""Read a table from a file, standard input, a folder of Parquet or a DataFrame; text stays as it is written."""
+
+import io
+import logging
+import os
+import stat
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from gzip import GzipFile
+from pathlib import Path
+from typing import IO, Any
+
+import pandas as pd
+
+from forecast.errors import BadData, NoInput, StorageFailure, UsageError
+from forecast.panel.numbering import settle_numbering
+from forecast.panel.unfolding import unfold
+from forecast.settings import TextSettings
+from forecast.tables.arrow import PARQUET, parquet_folder_frame, parquet_frame
+from forecast.tables.contents import foreign, undamaged
+from forecast.tables.headers import duplicates, listed
+from forecast.tables.memory import free_memory, require_memory
+from forecast.tables.probing import ENOUGH, refuse_by_beginning
+from forecast.tables.spreadsheet import is_workbook, workbook_table
+from forecast.tables.table import Table
+from forecast.tables.text import check_settings, text_table
+
+GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
+MEMORY_FACTOR = 6  # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
+CHUNK = 1 << 22
+
+log = logging.getLogger("forecast")
+
+
+def read_table(source: str, settings: TextSettings) -> Table:
+    """Read a table; its content, not its name, says what it is: CSV, gzip, zip with one member, Parquet or a workbook.
+
+    Parameters
+    ----------
+    source : path of a file, of a folder of Parquet files, or ``-`` for standard input
+    settings : encoding, delimiter, decimal mark and thousands separator of text, sheet of a workbook; what is None is
+        read off the content
+
+    Returns
+    -------
+    The table. Columns of text are kept exactly as written, whatever they hold, '' where blank.
+
+    Raises
+    ------
+    NoInput
+        If the source is not there, cannot be opened, or is a folder without Parquet files.
+    BadData
+        If the content is not one whole table.
+    Unavailable
+        If it does not fit into memory, or is a workbook and the package that reads those is not installed.
+    UsageError
+        If a setting cannot be used.
+    StorageFailure
+        If reading fails half-way.
+    """
+    check_settings(settings)
+    return replace(_read(source, settings), reading=settings)
+
+
+def _read(source: str, settings: TextSettings) -> Table:
+    if source == "-":
+        return _from_bytes(_read_limited(sys.stdin.buffer.read, "standard input", settings), "standard input", settings)
+    path = Path(source)
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            name = path.name or str(path)
+            return table_from_frame(parquet_folder_frame(path, name), name)
+        if not stat.S_ISREG(kind):
+            raise NoInput(f"{source} is not a regular file; pipe it in and pass - to read standard input")
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise NoInput(f"{source} does not exist; give the path of a CSV or Parquet file, or - for stdin") from None
+    except OSError as error:
+        raise NoInput(f"{source} cannot be opened: {error.strerror or error}") from None
+    with file:
+        return _read_file(file, path, settings)
+
+
+def table_from_frame(frame: "pd.DataFrame | pd.Series[Any]", name: str = "DataFrame") -> Table:
+    """Take a pandas object as a table; the caller's object is left as it is.
+
+    Parameters
+    ----------
+    frame : named index levels become columns; an unnamed index of times is called ``time``, one of text ``index``,
+        and any other unnamed index is dropped. A Series without a name is called ``y``.
+    name : what messages call the table
+
+    Raises
+    ------
+    UsageError
+        If `frame` is no pandas object.
+    BadData
+        If it has no rows or columns, several levels of columns, or two columns of one name.
+    """
+    if isinstance(frame, pd.Series):
+        frame = frame.to_frame("y" if frame.name is None else frame.name)
+    if not isinstance(frame, pd.DataFrame):
+        raise UsageError(f"a table must be a pandas DataFrame or Series, not {type(frame).__name__}")
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise BadData(f"{name} has {frame.columns.nlevels} levels of column names; flatten them to one")
+    levels = _index_columns(frame.index)
+    columns = [str(column) for column in frame.columns]
+    if twice := duplicates([*levels, *columns]):
+        raise BadData(f"{name} has several columns (index included) called {listed(twice)}; rename them")
+    if not len(frame) or not (levels or columns):
+        raise BadData(f"{name} holds no {'rows' if levels or columns else 'columns'}")
+    flat = frame.reset_index(drop=True)
+    flat.columns = pd.Index(columns)
+    indexes = {level: pd.Series(values).reset_index(drop=True) for level, values in levels.items()}
+    return unfold(settle_numbering(Table(name, pd.concat([pd.DataFrame(indexes), flat], axis=1) if indexes else flat)))
+
+
+def _index_columns(index: pd.Index) -> "dict[str, pd.Index]":
+    columns: dict[str, pd.Index] = {}
+    for position in range(index.nlevels):
+        values = index.get_level_values(position)
+        if values.name is not None:
+            label = str(values.name)
+        elif isinstance(values, pd.DatetimeIndex | pd.PeriodIndex):
+            label = "time"
+        elif index.nlevels == 1 and pd.api.types.is_numeric_dtype(values.dtype):
+            continue  # row numbers, also those that are left after a selection of rows
+        else:
+            label = "index" if index.nlevels == 1 else f"level_{position}"
+        if label in columns:
+            raise BadData(f"two levels of the index are called '{label}'; rename one")
+        columns[label] = values
+    return columns
+
+
+def _read_file(file: IO[bytes], path: Path, settings: TextSettings) -> Table:
+    """Read an open file, and make sure that nobody wrote to it meanwhile: its last line may be cut in a number."""
+    before = os.fstat(file.fileno())
+    require_memory(MEMORY_FACTOR * before.st_size, path.name)
+    data = _read_limited(file.read, path.name, settings)
+    table = _from_bytes(data, path.name, settings)
+    try:
+        after = path.stat()
+    except OSError:
+        after = before  # removed since: what was read is whole
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        replaced = before.st_ino != after.st_ino
+        # archives and Parquet prove themselves that they are whole
+        if not (replaced or data.endswith((b"\n", b"\r", b"\n\0")) or data.startswith((GZIP, *ZIP, PARQUET))):
+            raise BadData(f"{path.name} changed while it was read, its last line may be cut; read it when it is whole")
+        log.warning("%s: changed while it was read; what had come up to then is used", path.name)
+    return table
+
+
+def _read_limited(read: Callable[[int], bytes], name: str, settings: TextSettings, packed: bool = False) -> bytes:
+    """Read a stream to its end, but never more than fits into memory as a table, nor on where no table begins."""
+    free = free_memory()
+    held = io.BytesIO()  # which gives its bytes away without a copy
+    probed = False
+    try:
+        while piece := read(CHUNK):
+            held.write(piece)
+            require_memory(MEMORY_FACTOR * held.tell(), name, free)
+            if not probed and held.tell() >= ENOUGH:
+                probed = True
+                refuse_by_beginning(held.getvalue(), name, settings.encoding is not None)
+    except (EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        if packed:
+            raise BadData(f"{name} is cut, damaged or encrypted ({error}); copy it again or unpack it") from None
+        raise StorageFailure(f"{name} cannot be read to its end: {error}") from None
+    return held.getvalue()
+
+
+def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
+    if data.startswith(ZIP) and is_workbook(data, name):
+        return workbook_table(data, name, settings)
+    data = _unpacked(data, name, settings)
+    if data.startswith((GZIP, *ZIP)):
+        raise BadData(f"{name} is an archive that holds another archive; unpack it")
+    if kind := foreign(data):
+        raise BadData(f"{name} is {kind}")
+    if data.startswith(PARQUET):
+        return table_from_frame(parquet_frame(data, name), name)
+    return text_table(data, name, settings)
+
+
+def _unpacked(data: bytes, name: str, settings: TextSettings) -> bytes:
+    if data.startswith(GZIP):
+        return _read_limited(GzipFile(fileobj=io.BytesIO(data)).read, name, settings, packed=True)
+    if not data.startswith(ZIP):
+        return data
+    with undamaged(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
+        if len(members) != 1:
+            raise BadData(f"{name} holds {len(members)} files; unpack it and give one of them")
+        return _read_limited(archive.open(members[0]).read, name, settings, packed=True)

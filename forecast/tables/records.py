@@ -1,0 +1,178 @@
+"""Cut a delimited text into its header and columns, and say in which line a record is wrong."""
+
+import csv
+import io
+import logging
+from collections import Counter
+from contextlib import suppress
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+from numpy.typing import NDArray
+
+from forecast.errors import BadData, Setting, Words
+from forecast.tables.arrow import text_type
+from forecast.tables.encoding import SAMPLE, line_at
+from forecast.tables.headers import delimiter_name
+from forecast.tables.memory import require_memory
+
+DELIMITERS = ("\t", ";", "|", ",")  # where two fit equally well, the first does: a decimal comma looks like a delimiter
+BLOCK = 1 << 22
+MOST_COLUMNS = 1_000_000
+COPIES, CELL = 4, 24  # bytes at the peak, for each byte of a text and beside that for each cell
+
+log = logging.getLogger("forecast")
+
+
+def sniffed_delimiter(data: bytes, name: str) -> str:
+    """The delimiter that cuts the header and most of the first lines into the same number of columns."""
+    sample = io.StringIO(data[:SAMPLE].decode(errors="replace"), newline="")
+    lines = [line for line in sample if line.strip()]
+    if len(data) > SAMPLE and len(lines) > 2:
+        lines.pop()  # cut in its middle
+    best, delimiter = (False, 0.0, 1), ","
+    for candidate in DELIMITERS:
+        widths: list[int] = []
+        with suppress(csv.Error):  # a quote that is never closed: said when the whole is read
+            widths.extend(len(row) for row in csv.reader(lines[:100], delimiter=candidate) if row)
+        if not widths:
+            continue
+        width, rows = Counter(widths).most_common(1)[0]
+        fit = (widths[0] == width, rows / len(widths), width)
+        if width > 1 and fit > best:
+            best, delimiter = fit, candidate
+    if delimiter != ",":
+        shown = "tabs" if delimiter == "\t" else delimiter_name(delimiter)
+        log.warning("%s: columns are separated by %s; pass %s to say so", name, shown, Setting("delimiter"))
+    return delimiter
+
+
+def require_room(data: bytes, delimiter: str, name: str) -> None:
+    """Refuse a text whose rows and columns would not fit into memory, before they are cut.
+
+    Raises
+    ------
+    BadData
+        If its first line has more columns than any table.
+    Unavailable
+        If there is too little memory.
+    """
+    start = len(data) - len(data.lstrip(b"\r\n")) if data[:1] in (b"\r", b"\n") else 0
+    end = data.find(b"\n", start)
+    columns = data.count(delimiter.encode(), start, len(data) if end < 0 else end) + 1
+    if columns > MOST_COLUMNS:
+        raise BadData(f"{name} line {line_at(data, start)} has {columns:,} columns; is this a table at all?")
+    cells = data.count(delimiter.encode()) + data.count(b"\n")
+    require_memory(COPIES * len(data) + CELL * cells, name)
+
+
+def cut_columns(data: bytes, delimiter: str, name: str) -> tuple[list[str], pd.DataFrame, NDArray[np.int64]]:
+    """Header, columns of text under their numbers, and the line on which each record starts, the header's first."""
+    lines = _record_lines(data, delimiter)
+    if lines is not None and (columns := _by_arrow(data, delimiter)) is not None and len(columns) == len(lines):
+        header = [str(column[0]) for column in columns.columns]
+        frame = columns.slice(1).to_pandas(types_mapper={pa.string(): text_type()}.get)
+        frame.columns = range(len(header))
+        return header, frame, lines
+    header, rows, lines = _by_line(data, delimiter, name)
+    return header, pd.DataFrame(rows, columns=range(len(header)), dtype=text_type()), lines
+
+
+def _record_lines(data: bytes, delimiter: str) -> NDArray[np.int64] | None:
+    """Physical line on which each record starts, without blank lines; None where quotes stand inside cells."""
+    letters = np.frombuffer(data, np.uint8)
+    is_end = letters == ord("\n")
+    if b"\r" in data:
+        is_end[:-1] |= (letters[:-1] == ord("\r")) & ~is_end[1:]
+        is_end[-1] |= letters[-1] == ord("\r")
+    starts = np.concatenate([[0], np.flatnonzero(is_end) + 1])
+    starts = starts[starts < len(data)]
+    first = ~np.isin(letters[starts], [ord("\n"), ord("\r")])
+    if b'"' in data:
+        quotes = np.flatnonzero(letters == ord('"'))
+        opening, closing = quotes[0::2], quotes[1::2]
+        edges = [ord(delimiter), ord("\n"), ord("\r"), ord('"')]
+        tidy = (opening == 0) | np.isin(letters[opening - 1], edges)
+        if len(quotes) % 2 or not tidy.all():
+            return None
+        last = len(data) - 1
+        if not ((closing == last) | np.isin(letters[np.minimum(closing + 1, last)], edges)).all():
+            return None
+        first &= np.searchsorted(quotes, starts) % 2 == 0  # else the line goes on with a quoted cell
+    return np.flatnonzero(first) + 1
+
+
+def _by_arrow(data: bytes, delimiter: str) -> pa.Table | None:
+    """All records as columns of text, or None where they are not of one width."""
+    try:
+        width = len(next(row for row in csv.reader(_text_lines(data), delimiter=delimiter) if row))
+        # some hundred rows a block also where a row is long: a block costs time by the column
+        block = min(max(BLOCK, 500 * data.find(b"\n")), 1 << 30)
+        names = [str(position) for position in range(width)]
+        return pyarrow.csv.read_csv(
+            pa.BufferReader(data),
+            read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=block),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in data),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
+            ),
+        )
+    except (pa.ArrowInvalid, csv.Error):
+        return None
+
+
+def _text_lines(data: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
+
+
+def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[list[str]], NDArray[np.int64]]:
+    """The slow and exact way: either the records, or the line of the first one that is wrong."""
+    reader = csv.reader(_text_lines(data), delimiter=delimiter, strict=True)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise BadData(f"{name} line {line}: {_quote_trouble(str(error), data)}") from None
+        if row is None:
+            break
+        blanks_only = len(row) == 1 and row[0] and not row[0].strip(" \t")
+        if not row or (blanks_only and not (rows and len(rows[0]) == 1)):
+            continue
+        if rows and len(row) != len(rows[0]):
+            raise BadData(Words(f"{name} line {line} has ", _width_trouble(row, rows[0], lines[0], delimiter)))
+        rows.append(row)
+        lines.append(line)
+    if not rows:
+        raise BadData(f"{name} is empty; a table needs a header and rows")
+    return rows[0], rows[1:], np.array(lines, np.int64)
+
+
+def _quote_trouble(error: str, data: bytes) -> str:
+    if b'"' not in data:
+        return f"a cell is longer than {csv.field_size_limit():,} characters; is this a table at all?"
+    if "unexpected end" in error or "field larger" in error:
+        return "a quote is opened and never closed; close it, or double it where it belongs to the text"
+    return "a quoted cell goes on after its closing quote; is a quote missing? double those that belong to the text"
+
+
+def _width_trouble(row: list[str], header: list[str], line: int, delimiter: str) -> str | Words:
+    trouble = f"{len(row)} column{'s' * (len(row) > 1)} and the header (line {line}) has {len(header)}: "
+    if header[0].startswith("#"):
+        return trouble + f"line {line} starts with #; remove the comment"
+    if row[0].startswith("#"):
+        return trouble + "it starts with #; remove the comment"
+    shown = delimiter_name(delimiter)
+    if header[-1] == "" and len(row) == len(header) - 1:
+        return trouble + f"remove the {shown} at the end of line {line}"
+    if len(row) < len(header):
+        return trouble + f"the line is cut or a {shown} is missing"
+    if len(header) == 1:
+        return Words(trouble, f"is line {line} a title? remove it; or pass ", Setting("delimiter"))
+    if len(row) == len(header) + 1 and row[-1] == "":
+        return trouble + f"remove the trailing {shown}"
+    return Words(trouble, f"a {shown} too many; quote cells that hold one, or pass ", Setting("delimiter"))

@@ -1,0 +1,237 @@
+"""What the simple baselines and Theta forecast, against closed formulas and slow loops."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from forecast.baselines.baselines import BASELINES, filled, forecast_baseline
+from forecast.errors import UsageError
+
+Values = NDArray[np.float64]
+NAN = float("nan")
+
+every_baseline = pytest.mark.parametrize("name", BASELINES)
+no_line = pytest.mark.parametrize("name", [name for name in BASELINES if "theta" not in name])
+every_theta = pytest.mark.parametrize("name", ["theta", "auto-theta"])
+
+
+def forecast(name: str, past: object, horizon: int, season: int) -> Values:
+    """Forecast windows in which NaN stands for a missing value."""
+    windows = np.atleast_2d(np.array(past, np.float64))
+    return forecast_baseline(name, windows, np.isfinite(windows), horizon, season)
+
+
+@st.composite
+def gappy_windows(draw: st.DrawFn) -> Values:
+    """A few windows of any shape, padded on the left, with gaps."""
+    windows, span = draw(st.integers(1, 4)), draw(st.integers(1, 40))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    past = np.round(random.normal(size=(windows, span)) * 10.0 ** draw(st.integers(-3, 6)), 3)
+    past[random.random((windows, span)) < draw(st.sampled_from([0.0, 0.2, 0.8]))] = NAN
+    past[np.arange(span) < random.integers(0, span + 1, windows)[:, None]] = NAN
+    return past
+
+
+@pytest.mark.parametrize(
+    ("name", "past", "expected"),
+    [
+        ("last", [2, 2, 3, 4, 4, 6], [6, 6, 6, 6]),
+        ("seasonal-naive", [2, 2, 3, 4, 4, 6], [4, 6, 4, 6]),
+        ("drift", [1, 9, 9, 9, 9, 6], [7, 8, 9, 10]),
+        ("mean", [2, 2, 3, 4, 4, 6], [3.5, 3.5, 3.5, 3.5]),
+        ("seasonal-mean", [2, 2, 3, 4, 4, 6], [3, 4, 3, 4]),
+        ("seasonal-mean", [99, 99] + [1, 2] * 8, [1, 2, 1, 2]),
+        ("last", [1, 5, NAN], [5, 5, 5, 5]),
+        ("seasonal-naive", [3, 4, NAN, 6], [3, 6, 3, 6]),
+        ("drift", [NAN, 1, NAN, 3, NAN], [5, 6, 7, 8]),
+        ("mean", [NAN, 1, NAN, 4], [2.5, 2.5, 2.5, 2.5]),
+        ("seasonal-mean", [1, 8, NAN, 6, NAN, 4], [1, 6, 1, 6]),
+    ],
+)
+def test_closed_formulas(name: str, past: list[float], expected: list[float]) -> None:
+    assert forecast(name, past, 4, 2)[0] == pytest.approx(expected)
+
+
+@given(gappy_windows(), st.integers(1, 14))
+@settings(deadline=None)
+def test_a_gap_is_filled_from_whole_seasons_back_or_else_by_the_last_value(past: Values, season: int) -> None:
+    expected = np.zeros_like(past)
+    for window, series in enumerate(past):
+        for column in range(len(series)):
+            seasons = [series[back] for back in range(column, -1, -season) if np.isfinite(series[back])]
+            before = [value for value in series[: column + 1] if np.isfinite(value)]
+            expected[window, column] = (seasons[0] if seasons else before[-1]) if before else 0.0
+    assert (filled(np.nan_to_num(past), np.isfinite(past), season) == expected).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("seasonal-naive", [4.0] * 3), ("seasonal-mean", [3.0] * 3), ("theta", [4.0] * 3)]
+)
+def test_a_series_shorter_than_a_season_has_none(name: str, expected: list[float]) -> None:
+    assert forecast(name, [NAN] * 20 + [2, 3, 4], 3, 4)[0] == pytest.approx(expected)
+    assert forecast(name, [2, 3, 4], 3, 400)[0] == pytest.approx(expected)
+
+
+@every_baseline
+def test_nothing_observed_is_zero(name: str) -> None:
+    past = np.array([[NAN, NAN, NAN], [1.0, 1.0, 1.0]])
+    assert forecast(name, past, 2, 3).tolist() == [[0, 0], [1, 1]]
+    assert forecast(name, np.zeros((0, 3)), 2, 3).shape == (0, 2)
+
+
+@every_baseline
+@given(st.integers(1, 60), st.integers(1, 14), st.sampled_from([0.0, 7.0, -0.1, 1e300, 5e-324]))
+@settings(deadline=None)
+def test_a_constant_is_continued(name: str, length: int, season: int, value: float) -> None:
+    assert forecast(name, [value] * length, 5, season)[0] == pytest.approx([value] * 5, rel=1e-9)
+
+
+@every_baseline
+@given(gappy_windows(), st.integers(1, 14), st.integers(1, 30))
+@settings(deadline=None)
+def test_each_window_is_forecast_by_its_own_observed_past(name: str, past: Values, season: int, horizon: int) -> None:
+    together = forecast(name, past, horizon, season)
+    assert np.isfinite(together).all()
+    observed = np.isfinite(past)
+    longer = np.pad(np.where(observed, past, 1e9), ((0, 0), (3, 0)), constant_values=-1e9)
+    apart = forecast_baseline(name, longer[::-1], np.pad(observed, ((0, 0), (3, 0)))[::-1], horizon, season)[::-1]
+    size = np.nanmax(np.abs(np.nan_to_num(past)))
+    assert apart == pytest.approx(together, rel=1e-6, abs=1e-6 * size)
+
+
+@no_line
+@given(gappy_windows(), st.integers(1, 14), st.floats(-5, 5), st.floats(-100, 100))
+@settings(deadline=None)
+def test_a_forecast_moves_with_scale_and_level(
+    name: str, past: Values, season: int, scale: float, level: float
+) -> None:
+    past = past[np.isfinite(past).any(1)]
+    if name == "holt-winters":
+        season = 1  # a season is a factor, or a summand, by the level
+    moved = forecast(name, scale * past + level, 9, season)
+    expected = scale * forecast(name, past, 9, season) + level
+    assert moved == pytest.approx(expected, rel=1e-6, abs=1e-6 * (1 + np.abs(expected).max(initial=0)))
+
+
+@every_theta
+@pytest.mark.parametrize("level", [0.0, 50.0])
+def test_theta_moves_with_the_scale(name: str, level: float) -> None:
+    past = level + seasonal_series(seed=5, length=60, season=7)
+    assert forecast(name, 3 * past, 9, 7) == pytest.approx(3 * forecast(name, past, 9, 7), rel=1e-6)
+    # by a power of two exactly, however far
+    assert (forecast(name, past * 2.0**900, 9, 7) == forecast(name, past, 9, 7) * 2.0**900).all()
+
+
+@every_theta
+def test_additive_theta_moves_with_the_level(name: str) -> None:
+    past = seasonal_series(seed=6, length=60, season=7)
+    assert forecast(name, past - 1000, 9, 7) == pytest.approx(forecast(name, past, 9, 7) - 1000, rel=1e-6)
+
+
+def seasonal_series(seed: int, length: int, season: int) -> Values:
+    """A walk with a season, of both signs."""
+    random = np.random.default_rng(seed)
+    phase = random.normal(size=season) * 3
+    return np.asarray(np.cumsum(random.normal(size=length)) * 0.3 + phase[np.arange(length) % season] - 1)
+
+
+def slow_theta(values: Values, horizon: int, season: int, best_theta: bool) -> Values:
+    """Theta as in the papers, one series, one coefficient and one theta after another."""
+    length = len(values)
+    index, multiplicative = np.zeros(season), False
+    if season > 1 and length >= 2 * season and slow_test(values, season):
+        multiplicative = bool((values > 0).all())
+        index = slow_index(values, season, multiplicative)
+        if multiplicative and index.min() < 0.05:
+            index, multiplicative = slow_index(values, season, False), False
+    phases = np.arange(length + horizon) % season
+    plain = values / index[phases[:length]] if multiplicative else values - index[phases[:length]]
+    slope, level = np.polyfit(np.arange(length), plain, 1)
+    line = level + slope * np.arange(length + horizon)
+    found = []
+    for weight in np.linspace(0, 1, 21) if best_theta else [0.5]:
+        rest = plain - weight * line[:length]  # the theta line by its own weight
+        for coefficient in np.linspace(0.02, 1, 30):
+            errors, shares = smooth(rest, coefficient, 0.0)[0], -smooth(0 * rest, coefficient, 1.0)[0]
+            first = errors @ shares / (shares @ shares)
+            errors, newest = smooth(rest, coefficient, first)
+            found.append((errors @ errors, newest + weight * line[length:]))
+    forecast = min(found, key=lambda pair: pair[0])[1]
+    return forecast * index[phases[length:]] if multiplicative else forecast + index[phases[length:]]
+
+
+def slow_test(values: Values, season: int) -> bool:
+    """Whether the autocorrelation one season back passes its 90 % limit."""
+    deviation, length = values - values.mean(), len(values)
+    products = [float(deviation[lag:] @ deviation[: length - lag]) for lag in range(season + 1)]
+    correlation = [product / products[0] for product in products]
+    variance = (1 + 2 * sum(r**2 for r in correlation[1:season])) * (length - season) / length**2
+    return correlation[season] > 1.2816 * variance**0.5
+
+
+def smooth(values: Values, coefficient: float, level: float) -> tuple[Values, float]:
+    """Errors one step ahead and the last level of simple exponential smoothing."""
+    errors = []
+    for value in values:
+        errors.append(value - level)
+        level += coefficient * errors[-1]
+    return np.array(errors), level
+
+
+def slow_index(values: Values, season: int, multiplicative: bool) -> Values:
+    """Indices of classical decomposition, the first for the first value."""
+    around = np.full(season + 1 - season % 2, 1 / season)
+    if season % 2 == 0:
+        around[[0, -1]] /= 2
+    trend = np.convolve(values, around, mode="valid")
+    middle = values[season // 2 : season // 2 + len(trend)]
+    rest = middle / trend if multiplicative else middle - trend
+    phases = (np.arange(len(rest)) + season // 2) % season
+    index = np.array([rest[phases == phase].mean() for phase in range(season)])
+    return index / index.mean() if multiplicative else index - index.mean()
+
+
+@every_theta
+@pytest.mark.parametrize("season", [1, 4, 7])
+@pytest.mark.parametrize("level", [0.0, 30.0])
+def test_theta_equals_the_slow_loop(name: str, season: int, level: float) -> None:
+    for seed, length in ((0, 4), (1, 9), (2, 20), (3, 35), (4, 60)):
+        past = level + seasonal_series(seed, length, season)
+        expected = slow_theta(past, 5, season, name == "auto-theta")
+        assert forecast(name, past, 5, season)[0] == pytest.approx(expected, abs=0.02 * np.ptp(past)), (seed, length)
+
+
+@every_theta
+def test_theta_continues_trend_and_season(name: str) -> None:
+    steps = np.arange(72)
+    wave = np.sin(2 * np.pi * steps / 12)
+    grown = (100 + steps) * (1 + 0.3 * wave)
+    assert forecast(name, grown[:60], 12, 12)[0] == pytest.approx(grown[60:], rel=0.06)
+    sunk = -50 - steps + 10 * wave
+    assert forecast(name, sunk[:60], 12, 12)[0] == pytest.approx(sunk[60:], rel=0.08)
+
+
+@every_theta
+def test_theta_does_not_explode_where_a_phase_is_close_to_zero(name: str) -> None:
+    random = np.random.default_rng(0)
+    past = np.tile([1e-6, 5.0, 9.0, 4.0], 15) * random.uniform(0.5, 2, 60)
+    assert np.abs(forecast(name, past, 8, 4)).max() < 2 * past.max()
+
+
+def test_many_windows_and_long_ones_take_seconds() -> None:
+    random = np.random.default_rng(0)
+    for windows, span, season in ((10_000, 60, 12), (400, 960, 24)):
+        past = random.normal(size=(windows, span))
+        for name in BASELINES:
+            begun = time.process_time()
+            forecast(name, past, 24, season)
+            assert time.process_time() - begun < 3
+
+
+def test_an_unknown_name_is_answered_with_the_nearest() -> None:
+    with pytest.raises(UsageError, match="did you mean 'theta'"):
+        forecast("thetta", [1.0], 1, 1)

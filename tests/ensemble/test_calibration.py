@@ -1,0 +1,119 @@
+"""Calibration makes intervals hold, by step and for whole paths, outwards and inwards."""
+
+import numpy as np
+import pytest
+
+from forecast.ensemble.calibration import calibrate, error_quantiles, moved_by, say_few_scores, widened
+from forecast.evaluation.quantiles import LEVELS
+
+ALL = np.ones((500, 8), bool)
+STEPS = np.arange(1, 9)
+
+
+def coverage(new: np.ndarray, moved: np.ndarray, low: int, high: int) -> np.ndarray:
+    return np.asarray(((new >= moved[..., low]) & (new <= moved[..., high])).mean(0))
+
+
+@pytest.mark.parametrize("width", [0.4, 40.0], ids=["too narrow", "too wide"])
+@pytest.mark.parametrize("scale", [1.0, 50.0])
+def test_intervals_hold_afterwards(width: float, scale: float) -> None:
+    random = np.random.default_rng(0)
+    scales = np.full(500, scale)
+    quantiles = scale * np.broadcast_to(np.linspace(-width, width, len(LEVELS)), (500, 8, len(LEVELS)))
+    made = calibrate(quantiles, scale * random.normal(size=(500, 8)) * STEPS, ALL, scales, LEVELS)
+    new = scale * random.normal(size=(4000, 8)) * STEPS
+    moved = moved_by(quantiles[:1], made.margins.astype(float), scales[:1])
+    for low, high, wanted in ((2, 6, 0.8), (1, 7, 0.95)):
+        assert coverage(new, moved, low, high).mean() == pytest.approx(wanted, abs=0.04)
+    assert (made.margins[:, 4] == 0).all()
+    assert made.windows == 500
+
+
+def test_whole_paths_stay_inside_the_joint_intervals() -> None:
+    random = np.random.default_rng(1)
+    quantiles = np.broadcast_to(np.linspace(-2, 2, len(LEVELS)), (500, 8, len(LEVELS)))
+    made = calibrate(quantiles, random.normal(size=(500, 8)) * STEPS, ALL, np.ones(500), LEVELS)
+    moved = widened(moved_by(quantiles[:1], made.margins.astype(float), np.ones(1)), made.joint)
+    new = random.normal(size=(4000, 8)) * STEPS
+    for low, high, wanted in ((2, 6, 0.8), (1, 7, 0.95)):
+        inside = ((new >= moved[0, :, low]) & (new <= moved[0, :, high])).all(1)
+        assert inside.mean() == pytest.approx(wanted, abs=0.04)
+
+
+def test_zeros_stay_inside_where_many_values_are_equal() -> None:
+    random = np.random.default_rng(2)
+    actual = np.where(random.random((500, 8)) < 0.6, 0.0, random.gamma(2.0, size=(500, 8)))
+    noise = 0.01 * random.normal(size=(500, 8, 1))
+    quantiles = np.sort(np.linspace(-0.02, 9.0, len(LEVELS)) + noise, -1)
+    made = calibrate(quantiles, actual, ALL, np.ones(500), LEVELS)
+    moved = moved_by(quantiles, made.margins.astype(float), np.ones(500))
+    assert (moved[..., 2] <= quantiles[..., 2]).all()
+    assert coverage(actual, moved, 2, 6).mean() > 0.79
+
+
+def test_an_adaptive_aim_follows_what_the_newest_windows_missed() -> None:
+    random = np.random.default_rng(3)
+    louder = np.where(np.arange(500) < 400, 1.0, 3.0)[:, None]
+    quantiles = np.broadcast_to(np.linspace(-1, 1, len(LEVELS)), (500, 8, len(LEVELS)))
+    actual = louder * random.normal(size=(500, 8))
+    plain = calibrate(quantiles, actual, ALL, np.ones(500), LEVELS)
+    adaptive = calibrate(quantiles, actual, ALL, np.ones(500), LEVELS, adaptive=True)
+    assert (adaptive.margins[:, 6] > plain.margins[:, 6]).all()
+
+
+def test_masked_values_flat_windows_and_no_values_move_nothing() -> None:
+    quantiles = np.zeros((3, 4, len(LEVELS)))
+    wild, seen = np.full((3, 4), 1e6), np.ones((3, 4), bool)
+    for made in (
+        calibrate(quantiles, wild, ~seen, np.ones(3), LEVELS),
+        calibrate(quantiles, wild, seen, np.zeros(3), LEVELS),
+        calibrate(quantiles[:0], wild[:0], seen[:0], np.ones(0), LEVELS),
+    ):
+        assert (made.margins == 0).all()
+        assert (made.joint == 1).all()
+        assert made.windows == 0
+
+
+def test_quantiles_stay_in_order_whatever_the_margins() -> None:
+    random = np.random.default_rng(1)
+    quantiles = np.sort(random.normal(size=(5, 3, 9)), -1)
+    moved = moved_by(quantiles, random.normal(size=(3, 9)), np.ones(5))
+    assert (np.diff(moved, axis=-1) >= 0).all()
+
+
+def test_few_held_out_windows_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    say_few_scores(20, 20, 95)
+    say_few_scores(0, 20, 95)  # those of a constant
+    assert caplog.text == ""
+    say_few_scores(19, 20, 95)
+    assert "19 held-out windows" in caplog.text
+    say_few_scores(0, 0, 95)
+    assert "no values could be held out" in caplog.text
+
+
+def test_work_on_a_long_horizon_grows_with_its_length_and_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[int] = []
+    quantile = np.quantile
+
+    def counted(values: np.ndarray, levels: object) -> np.ndarray:
+        looked_at.append(values.size)
+        return np.asarray(quantile(values, levels))
+
+    monkeypatch.setattr(np, "quantile", counted)
+    for horizon in (2_000, 4_000):
+        zeros = np.zeros((4, horizon))
+        error_quantiles(zeros, zeros, np.ones_like(zeros, bool), np.ones(4), LEVELS)
+    first, second = sum(looked_at[: len(looked_at) // 2]), sum(looked_at[len(looked_at) // 2 :])
+    assert second < 2.1 * first
+
+
+def test_steps_between_those_that_are_looked_at_lie_on_the_line_between_them() -> None:
+    horizon = 900
+    draw = np.random.default_rng(0)
+    actual = draw.normal(size=(50, horizon)) * np.linspace(1, 3, horizon)
+    found = error_quantiles(np.zeros_like(actual), actual, np.ones_like(actual, bool), np.ones(50), LEVELS)
+    reach = horizon // 10
+    for step in range(0, horizon, 7):
+        pooled = np.quantile(actual[:, max(0, step - reach) : step + reach + 1], LEVELS)
+        np.testing.assert_allclose(found[step, 0], pooled[0], rtol=0.03)
+        np.testing.assert_allclose(found[step, -1], pooled[-1], rtol=0.03)

@@ -1,0 +1,289 @@
+"""Workbooks are read as a person reads them; what cannot be read so is refused with its cell."""
+
+import sys
+import zipfile
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast.errors import BadData, Unavailable, UsageError
+from forecast.panel.detection import infer_schema
+from forecast.settings import TableSettings, TextSettings
+from forecast.tables import memory, workbook
+from forecast.tables.numbers import parse_numbers
+from forecast.tables.reading import read_table
+from forecast.tables.table import Table
+from tests.tables.workbooks import EMPTY, ods, raw_ods, raw_xlsx, xlsx, zipped
+
+Run = Callable[..., Any]
+DAYS = [date(2024, 1, 1) + timedelta(days=i) for i in range(30)]
+SALES = [["day", "units"], *([day, 10.25 + i % 7] for i, day in enumerate(DAYS))]
+MAKERS = [pytest.param(xlsx, id="xlsx"), pytest.param(ods, id="ods")]
+
+Make = Callable[..., bytes]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., Table]:
+    def from_bytes(data: bytes, **settings: Any) -> Table:
+        path = tmp_path / "book.csv"  # content counts, not the name
+        path.write_bytes(data)
+        return read_table(str(path), TextSettings(**settings))
+
+    return from_bytes
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_cells_keep_their_types_and_all_their_digits(read: Any, make: Make) -> None:
+    precise = [0.1, 1 / 3, 1234567890.125, 1e-9, 1e15]
+    rows = [["day", "y", "whole", "code", "open", "mixed"]]
+    rows += [[DAYS[i], y, 2**50 + i, f"00{i}", i % 2 == 0, ["NA", 1.5, "2", 3, None][i]] for i, y in enumerate(precise)]
+    table = read(make(Sales=rows))
+    frame = table.frame
+    assert frame["day"].tolist() == [pd.Timestamp(day) for day in DAYS[:5]]
+    assert frame["y"].tolist() == precise
+    assert frame["whole"].tolist() == [2**50 + i for i in range(5)]
+    assert frame["code"].tolist() == ["000", "001", "002", "003", "004"]
+    assert frame["open"].tolist() == ["TRUE", "FALSE", "TRUE", "FALSE", "TRUE"]
+    assert frame["mixed"].tolist() == ["NA", "1.5", "2", "3", ""]
+    assert table.place(0, "y") == "book.csv row 2, column 'y'"
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_hours_are_whole_although_a_sheet_stores_fractions_of_days(read: Any, make: Make) -> None:
+    hours = [datetime(2024, 1, 1) + timedelta(hours=i) for i in range(100)]
+    table = read(make(Sales=[["at", "y"], *([hour, i] for i, hour in enumerate(hours))]))
+    assert table.frame["at"].tolist() == [pd.Timestamp(hour) for hour in hours]
+    assert infer_schema(table, TableSettings()).calendar.name == "h"
+
+
+def test_times_of_day_and_spans_are_text(read: Any) -> None:
+    frame = read(xlsx(Sales=[["day", "y"], ["a", time(10, 30)], ["b", "c"]])).frame
+    assert frame["y"].tolist() == ["10:30:00", "c"]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_the_first_sheet_with_cells_is_read_and_others_are_named(read: Any, make: Make, caplog: Any) -> None:
+    other = [["day", "rain"], *([day, 1.5] for day in DAYS)]
+    data = make(Cover=[], Sales=SALES, Rain=other)
+    assert list(read(data).frame.columns) == ["day", "units"]
+    assert "book.csv: read sheet 'Sales'; pass sheet= to read 'Rain'" in caplog.text
+    caplog.clear()
+    assert list(read(make(Notes=[["about"], ["counts by day"]], Sales=SALES)).frame.columns) == ["day", "units"]
+    assert "pass sheet= to read 'Notes'" in caplog.text
+    caplog.clear()
+    for sheet in ("Rain", "3"):
+        assert list(read(data, sheet=sheet).frame.columns) == ["day", "rain"]
+    read(make(Cover=[], Sales=SALES))
+    assert not caplog.text
+    for sheet in ("rain", "4", "0"):
+        with pytest.raises(UsageError, match=f"sheet={sheet!r}: book.csv has no .*'Cover', 'Sales', 'Rain'"):
+            read(data, sheet=sheet)
+    with pytest.raises(BadData, match="sheet 'Cover' is empty"):
+        read(data, sheet="Cover")
+    with pytest.raises(BadData, match="is empty"):
+        read(make(Cover=[]))
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_sheets_may_have_any_name(read: Any, make: Make) -> None:
+    for name in ("R&D <1>", "Verkäufe 2024", "'quoted'"[1:-1], "12", "日本"):
+        data = make(**{"Cover": [["x"]], name: SALES})
+        assert list(read(data, sheet=name).frame.columns) == ["day", "units"]
+
+
+def test_hidden_sheets_are_read_only_when_named(read: Any) -> None:
+    data = xlsx(hidden=["Lists"], Sales=SALES, Lists=[["a", "b"], [1, 2]])
+    assert list(read(data).frame.columns) == ["day", "units"]
+    assert list(read(data, sheet="Lists").frame.columns) == ["a", "b"]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_title_above_the_header_is_refused(read: Any, make: Make) -> None:
+    for above in (["Sales of 2024"], ["Sales of 2024", None]):
+        with pytest.raises(BadData, match=r"book.csv row 1 is a title, 'Sales of 2024'.*may be row 3"):
+            read(make(Sales=[above, [], *SALES]))
+    with pytest.raises(BadData, match="row 1: column B has no name"):
+        read(make(Sales=[["Sales", None, "of 2024"], ["day", "x", "units"], [DAYS[0], 1, 2]]))
+
+
+def test_merged_cells_are_refused_with_their_range(read: Any) -> None:
+    rows = [["Sales of 2024", None], *SALES]
+    with pytest.raises(BadData, match="row 1 is a title"):
+        read(xlsx(merge=["A1:B1"], Sales=rows))
+    with pytest.raises(BadData, match="row 1: the cells B1:C1 are merged; unmerge them"):
+        read(xlsx(merge=["B1:C1"], Sales=[["day", "north", None], [DAYS[0], 1, 2]]))
+    with pytest.raises(BadData, match="row 3: the cells B3:B5 are merged"):
+        read(xlsx(merge=["B3:B5"], Sales=SALES))
+    beside = [[*SALES[0], "a", "b", "c"], *([*row, 1, 2, 3] for row in SALES[1:])]
+    assert len(read(xlsx(merge=["G3:G5"], Sales=beside)).frame) == 30
+
+
+def test_ids_that_are_merged_down_count_for_each_row(read: Any, caplog: Any) -> None:
+    ids = ["shop", "a", None, "b", None]
+    rows = [[one, *SALES[i]] for i, one in enumerate(ids)]
+    frame = read(xlsx(merge=["A2:A3", "A4:A5"], Sales=rows)).frame
+    assert frame["shop"].tolist() == ["a", "a", "b", "b"]
+    assert "merged down count for each of their rows (2 times)" in caplog.text
+    rows = [["shop", *SALES[0]], [("a", 2), *SALES[1]], [None, *SALES[2]]]
+    assert read(ods(Sales=rows)).frame["shop"].tolist() == ["a", "a"]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_errors_of_the_sheet_are_pointed_at_and_not_blank(read: Any, make: Make, caplog: Any) -> None:
+    def with_errors(*errors: str) -> bytes:
+        cells = [error if make is ods else ("=1/0", error) for error in errors]
+        return make(Sales=[*SALES, *([DAYS[-1] + timedelta(days=i + 1), cell] for i, cell in enumerate(cells))])
+
+    assert np.isnan(parse_numbers(read(with_errors("#N/A")), "units")[-1])
+    assert "words such as n/a or - are read as missing: 1 in column 'units'" in caplog.text
+    with pytest.raises(BadData, match=r"row 33, column 'units': '#DIV/0!' .* an error of the spreadsheet"):
+        parse_numbers(read(with_errors("#N/A", "#DIV/0!")), "units")
+
+
+def test_a_number_beyond_all_bounds_is_left_to_the_table_without_a_warning(read: Any) -> None:
+    rows = "".join(f'<row r="{i}"><c r="A{i}"><v>{value}</v></c></row>' for i, value in enumerate((3, "1e400"), 2))
+    table = read(raw_xlsx(f'<row r="1"><c r="A1" t="str"><v>y</v></c></row>{rows}'))
+    assert table.frame["y"].tolist() == [3.0, np.inf]
+
+
+def test_a_formula_without_a_value_is_refused(read: Any) -> None:
+    cells = '<row r="1"><c r="A1" t="inlineStr"><is><t>day</t></is></c><c r="B1"><f>A1</f></c></row>'
+    with pytest.raises(BadData, match="row 1, column B: the formula has no value; open the workbook"):
+        read(raw_xlsx(cells))
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_blank_rows_and_columns_at_the_edges_are_left_out(read: Any, make: Make, caplog: Any) -> None:
+    rows = [[], *([None, *row, None, None] for row in [*SALES[:4], [None, None], *SALES[4:]]), [None] * 5]
+    table = read(make(Sales=rows))
+    assert list(table.frame.columns) == ["day", "units"]
+    assert len(table.frame) == 30
+    assert "1 rows without any value were left out" in caplog.text
+    assert table.place(0) == "book.csv row 3"
+    assert table.place(29) == "book.csv row 33"
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_numbers_that_are_text_follow_the_flags(read: Any, make: Make) -> None:
+    rows = [["day", "y"], *([day, "1.204,5" if i % 2 else 3.5] for i, day in enumerate(DAYS))]
+    table = read(make(Sales=rows), decimal=",", thousands=".")
+    assert parse_numbers(table, "y")[:2].tolist() == [3.5, 1204.5]
+    table = read(make(Sales=[["day", "y"], *([day, "1,5"] for day in DAYS)]))
+    assert parse_numbers(table, "y")[0] == 1.5
+
+
+def test_years_in_numbers_are_times(read: Any) -> None:
+    schema = infer_schema(read(xlsx(Sales=[["year", "y"], *([1990 + i, i % 3] for i in range(30))])), TableSettings())
+    assert (schema.time, schema.calendar.name) == (("year",), "YS")
+
+
+def test_an_unnamed_index_of_pandas_is_left_out(read: Any, tmp_path: Path) -> None:
+    frame = pd.DataFrame({"day": pd.to_datetime(DAYS), "units": 1.5})
+    frame.to_excel(tmp_path / "book.xlsx", engine="xlsxwriter")
+    table = read_table(str(tmp_path / "book.xlsx"), TextSettings())
+    pd.testing.assert_frame_equal(table.frame, frame.astype({"day": "datetime64[s]"}))
+
+
+def test_without_the_package_the_extra_is_named(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "python_calamine", None)
+    with pytest.raises(Unavailable, match=r"pip install 'forecast\[excel\]', or export the sheet as CSV"):
+        read(xlsx(Sales=SALES))
+
+
+def test_other_documents_are_told_apart(read: Any) -> None:
+    with pytest.raises(BadData, match=r"binary workbook \(.xlsb\)"):
+        read(zipped({"[Content_Types].xml": "", "xl/workbook.bin": ""}))
+    for parts in ({"[Content_Types].xml": "", "word/document.xml": ""}, {"mimetype": "x", "content.xml": ""}):
+        with pytest.raises(BadData, match="is an office document and no workbook"):
+            read(zipped(parts))
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_damaged_workbooks_are_refused_and_never_a_crash(read: Any, make: Make) -> None:
+    whole = make(Sales=SALES[:4])
+    expected = read(whole).frame
+    for at in range(0, len(whole), 29):
+        for data in (whole[:at], whole[:at] + bytes([whole[at] ^ 255]) + whole[at + 1 :]):
+            try:
+                pd.testing.assert_frame_equal(read(data).frame, expected)
+            except (BadData, UsageError):
+                continue
+    names = {member.filename for member in zipfile.ZipFile(BytesIO(whole)).infolist()}
+    for part in names - {"mimetype", "xl/workbook.xml"}:
+        parts = {name: zipfile.ZipFile(BytesIO(whole)).read(name).decode() for name in names}
+        with_entity = '<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'
+        for text in ("", "<a", with_entity):
+            try:
+                read(zipped({**parts, part: text}))
+            except BadData:
+                continue
+
+
+TEXT = "<si><t>" + "x" * 30_000 + "</t></si>"
+SHARED = '<c t="s"><v>0</v></c>'
+MANY = '<table:table-row table:number-rows-repeated="1000000">'
+ONE = 'office:value-type="float" office:value="1"'
+BOMBS = {
+    "far corner": raw_xlsx('<row><c r="A1"><v>1</v></c></row><row><c r="XFD1048576"><v>1</v></c></row>'),
+    "no references": raw_xlsx(f"<row>{'<c><v>1</v></c>' * 16_000}</row>{'<row><c><v>1</v></c></row>' * 60_000}"),
+    "one text many times": raw_xlsx(f"<row>{SHARED * 3_000}</row>", TEXT),
+    "zeros": raw_xlsx(" " * 50_000_000),
+    "repeated cell": raw_ods(
+        f'<table:table table:name="A">{MANY}<table:table-cell {ONE} table:number-columns-repeated="16000"/>'
+        "</table:table-row></table:table>"
+    ),
+    "empty, then a cell": raw_ods(
+        f'<table:table table:name="A">{MANY}{EMPTY}</table:table-row><table:table-row>{EMPTY}<table:table-cell {ONE}/>'
+        "</table:table-row></table:table>"
+    ),
+}
+
+
+@pytest.mark.parametrize("data", BOMBS.values(), ids=list(BOMBS))
+def test_a_small_workbook_that_fills_the_memory_is_refused(read: Any, data: bytes, monkeypatch: Any) -> None:
+    for module in (memory, workbook):
+        monkeypatch.setattr(module, "free_memory", lambda: 40 << 20)
+    assert len(data) < 500_000
+    with pytest.raises(Unavailable, match="GiB of memory or more to read"):
+        read(data)
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_fit_and_predict_of_a_workbook_are_those_of_its_csv(
+    forecast: Run, tmp_path: Path, make: Make, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("sales.xlsx").write_bytes(make(Cover=[["About"]], Sales=SALES, Rain=SALES))
+    pd.DataFrame(SALES[1:], columns=SALES[0]).to_csv("sales.csv", index=False)
+    found = forecast("fit", "sales.xlsx", "--sheet", "Sales", "--model", "last", "--horizon", 2)
+    assert found.code == 0, found.err
+    assert "reading  --sheet Sales" in found.err
+    Path("tonight.xlsx").write_bytes(make(Notes=[["nothing"]], Sales=SALES))
+    saved = forecast("predict")
+    assert [forecast("predict", name).out for name in ("tonight.xlsx", "sales.csv", "sales.xlsx")] == [saved.out] * 3
+    assert "\nunits,2024-01-31,11.25," in saved.out
+    found = forecast("predict", "sales.xlsx", "--sheet", "None")
+    assert (found.code, "its sheets are 'Cover', 'Sales', 'Rain'" in found.err) == (2, True)
+    Path("job.toml").write_text(
+        '[source]\npath = "sales.xlsx"\nsheet = 2\n[train]\nmodel = "last"\n[sink]\npath = "out.csv"\n'
+    )
+    assert forecast("run", "job.toml").code == 0
+
+
+def test_the_sheet_of_the_future_may_have_another_name(forecast: Run, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [[*row, i % 3 if i else "promo"] for i, row in enumerate(SALES)]
+    Path("sales.xlsx").write_bytes(xlsx(Cover=[["About"]], Sales=rows))
+    plan = [["day", "promo"], *([DAYS[-1] + timedelta(days=i), 1] for i in (1, 2))]
+    Path("plan.xlsx").write_bytes(xlsx(Plan=plan))
+    words = ("--known", "promo", "--model", "last", "--horizon", 2, "--sheet", "Sales")
+    assert forecast("fit", "sales.xlsx", *words).code == 0
+    found = forecast("predict", "sales.xlsx", "--future", "plan.xlsx")
+    assert (found.code, len(found.frame)) == (0, 2)
