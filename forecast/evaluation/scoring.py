@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.references import baseline_fit
 from forecast.evaluation.tables import REFERENCE, Judged, in_sample_errors, measure_tables
-from forecast.panel.building import build_panel, calendar_of, format_positions
-from forecast.panel.detection import infer_schema
+from forecast.panel.building import calendar_of, format_positions
 from forecast.panel.naming import series_names
 from forecast.panel.observations import Ids, observe, repeats
 from forecast.panel.panel import Integers, Panel
+from forecast.panel.reading import read, read_as
 from forecast.panel.schema import Schema
 from forecast.panel.time_column import heading_times
 from forecast.settings import TableSettings
@@ -101,9 +101,10 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
     time = _times_of(made, names[: names.index(POINT)], settings)
     ids = [name for name in names[: names.index(POINT)] if name not in time]
     intervals = tuple(float(name[3:]) for name in names if name.startswith("lo_") and f"hi_{name[3:]}" in names)
-    schema = infer_schema(came, _settings(settings or TableSettings(), came, ids, time))
+    reading = read(came, _settings(settings or TableSettings(), came, ids, time))
+    schema = reading.schema
     given = _read(made, came.name, schema, [POINT, *interval_columns(intervals)])
-    panel = build_panel(came, schema, ahead=given.horizon)
+    panel = read_as(reading, schema, horizon=given.horizon).panel
     missing = tuple(sorted(set(given.ids) - set(panel.ids)))
     if len(missing) == len(given.ids):
         raise BadData(
