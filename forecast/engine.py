@@ -24,8 +24,7 @@ from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
 from forecast.evaluation.references import Fit, Predict
 from forecast.evaluation.tables import REFERENCE
-from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted, read_plan
-from forecast.inference.loading import load_fitted, refused_version
+from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted, from_contents, read_plan
 from forecast.inference.warm_start import start_of
 from forecast.models.shared.model import RecurrentModel
 from forecast.panel.building import calendar_of, format_positions
@@ -431,11 +430,12 @@ def load_engine(store: str, version: str | None = None, device: str = "auto") ->
     ArtifactRefused
         If it is damaged, unsafe or too new.
     """
-    fitted = load_fitted(store, version)
+    contents, info = Store(store).load(version)
     try:
-        return Engine(fitted, pick_device(device))
+        return Engine(from_contents(contents), pick_device(device))
     except (ArtifactRefused, UsageError, RuntimeError) as error:
-        raise refused_version(f"{store}/{version or Store(store).current()}", error) from None
+        reason = str(error).split("\n")[0]
+        raise ArtifactRefused(f"{store}/{info.id}: {reason}") from None
 
 
 @dataclass

@@ -165,7 +165,7 @@ def describe_reading(reading: Reading) -> list[str]:
 
 def _on_grid(dated: DatedTable, schema: Schema, origin: str | None = None) -> tuple[Observations, Grid]:
     """The observations of a table, and their values on the grid."""
-    cells = observe(dated.table, schema, dated.times)
+    cells = observe(dated.table, schema, dated.times_by(schema))
     check_rows(dated.table, cells, schema)
     return cells, fill(dated.table, cells, schema, calendar_of(schema), origin)
 

@@ -70,12 +70,16 @@ def test_fit_predict_backtest_and_score_parse_it_once_each(
     path: Path = job.folder / "sales.csv"
     if pivoted:
         frame.pivot(index="day", columns="shop", values="units").to_csv(path)
+    other = job.folder / "sales of tonight" / "sales.csv"
+    other.parent.mkdir()
+    pd.read_csv(path).assign(day=lambda table: table["day"].str.replace("-", "/")).to_csv(other, index=False)
     model = ("--model", "seasonal-naive", "--horizon", 7)
     commands: list[tuple[Any, ...]] = [
         ("fit", path, *model, "--artifact", job.store),
         ("predict", path, "--artifact", job.store, "--output", job.output),
         ("backtest", path, *model),
         ("inspect", path),
+        ("predict", other, "--artifact", job.store, "--output", job.output),
     ]
     for command in commands:
         parsed.clear()
