@@ -6,8 +6,8 @@ from pathlib import Path
 from forecast.artifacts.store import Store
 from forecast.errors import BadData, CannotCreate, UsageError, as_flag
 from forecast.jobs.pipeline import Pipeline, in_keys
+from forecast.jobs.reading import read_future, read_source, table_settings, text_settings
 from forecast.jobs.sink import check_sink, reserved_columns
-from forecast.jobs.source import read_future, read_source, table_settings, text_settings
 from forecast.panel.detection import describe
 from forecast.panel.reading import Reading, read, read_as
 from forecast.panel.schema import Schema
@@ -52,7 +52,7 @@ def _read(pipeline: Pipeline) -> Reading:
     store = Store(pipeline.store)
     fitted = None if store.empty else Schema.model_validate(store.load()[0].config["table"])
     text = text_settings(pipeline, fitted)
-    table, defaults = read_source(pipeline, text)
+    table, defaults = read_source(pipeline.source, text)
     settings = table_settings(pipeline, fitted, defaults)
     reading = read(table, settings, horizon=pipeline.train.horizon, reserved=reserved_columns(pipeline))
     future = read_future(pipeline, text)

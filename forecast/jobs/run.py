@@ -32,11 +32,11 @@ from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file, ru
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, SinkSettings, files_read, in_keys
+from forecast.jobs.reading import read_future, read_source, table_settings, text_settings
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import FIRST_FIT, changed_since_fit, check_frequency, entry, reason_to_fit, serving
 from forecast.jobs.sink import check_sink, explained, reserved_columns, write_sink
-from forecast.jobs.source import read_future, read_source, table_settings, text_settings
 from forecast.panel.building import calendar_of, format_positions
 from forecast.panel.dated import DatedTable, dated_table
 from forecast.panel.detection import check_schema, infer_schema
@@ -230,7 +230,7 @@ def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
     refit = reason_to_fit(pipeline, live, ledger, run.instant)
     fitted = None if live is None else live.fitted.config.table
     text = text_settings(pipeline, None if changed_since_fit(pipeline, ledger) else fitted)
-    table, defaults = read_source(pipeline, text)
+    table, defaults = read_source(pipeline.source, text)
     _record_input(run, table)
     source: Source
     if live is None or refit is not None:

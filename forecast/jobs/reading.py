@@ -1,9 +1,9 @@
-"""The tables that a job reads: its source, a file or a query, and what is known in advance."""
+"""How a job reads its tables: its source, a file or a query, and what is known in advance."""
 
 from typing import Any
 
 from forecast.jobs import databases
-from forecast.jobs.pipeline import Pipeline
+from forecast.jobs.pipeline import Pipeline, SourceSettings
 from forecast.panel.schema import Schema
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.files import load_future, load_table, settings_as_at_fit
@@ -33,9 +33,8 @@ def table_settings(pipeline: Pipeline, fitted: Schema | None, defaults: dict[str
     return TableSettings.check({**fitted.knobs(), **given.model_dump(exclude_unset=True)})
 
 
-def read_source(pipeline: Pipeline, text: TextSettings) -> tuple[Table, dict[str, Any]]:
+def read_source(source: SourceSettings, text: TextSettings) -> tuple[Table, dict[str, Any]]:
     """The table of a job, and the table settings that come with it: those of a synthetic series, else none."""
-    source = pipeline.source
     if source.url is not None and source.sql is not None:
         return table_from_frame(databases.read_query(source.url, source.sql), "the query of [source]"), {}
     return load_table(source.path or "", text)
