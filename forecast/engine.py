@@ -57,13 +57,13 @@ RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselin
 
 @dataclass(frozen=True)
 class Callbacks:
-    """Functions that hear how long work goes on.
+    """Functions that receive the progress of long work.
 
     Attributes
     ----------
-    on_read : gets what was read and inferred, as lines, before training
-    on_fold : hears that a fit of a backtest and its forecasts are over
-    on_step : gets the progress of training after each step
+    on_read : receives what was read and inferred, as lines, before training
+    on_fold : receives the progress of a backtest after each fit with its forecasts
+    on_step : receives the progress of training after each step
     """
 
     on_read: Callable[[list[str]], None] | None = None
@@ -487,24 +487,24 @@ def backtest_reading(
     """
     panel, schema = reading.panel, reading.schema
     levels: tuple[float, ...] = LEVELS
-    gone = np.array(panel.status) == "missing"
-    missing = tuple(panel.ids[i] for i in np.flatnonzero(gone))
-    panel = panel.select(np.flatnonzero(~gone))
+    missing = np.array(panel.status) == "missing"
+    missing_ids = tuple(panel.ids[i] for i in np.flatnonzero(missing))
+    panel = panel.select(np.flatnonzero(~missing))
     origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, engine is not None)
-    own, fits = settings.model, dict[str, Fit]()
+    model, fits = settings.model, dict[str, Fit]()
     if engine is not None:
         say_seen_origins(panel, engine.fitted.history, origins, engine.fitted.config.train_end)
-        own, levels, after = engine.fitted.settings().model, engine.fitted.config.levels, engine.after
-        fits[own] = lambda past: after
+        model, levels, after = engine.fitted.settings().model, engine.fitted.config.levels, engine.after
+        fits[model] = lambda past: after
     elif not season_given:
         schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
     refit = rolling.refit and engine is None
     if rolling.refit and settings.warm_start:
         jobs = 1  # each fit goes on from the one before it
-    on_step = callbacks.on_step if jobs == 1 else None  # what shows it cannot follow into other processes
-    for name in models or (own,):
+    on_step = callbacks.on_step if jobs == 1 else None  # it stays in this process
+    for name in models or (model,):
         if name not in fits and name != REFERENCE:
             knobs = settings.model_copy(update={"model": name, "jobs": settings.jobs if jobs == 1 else 1})
             fits[name] = _Fold(knobs, schema, reading.name, on_step)
     result = backtest(panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold)
-    return replace(result, missing=missing)
+    return replace(result, missing=missing_ids)

@@ -130,8 +130,8 @@ class Forecaster(NestedParams, BaseEstimator):
         X : a DataFrame, long or wide, a Series, or a Table
         y : not used, here because scikit-learn passes it
         started : `time.monotonic()` from which the budget counts; default now
-        callbacks : hear what was read, and the progress of training
-        checkpoints : where training leaves what it can go on from, of `Writer.checkpoints`; by default nowhere
+        callbacks : receive what was read, and the progress of training
+        checkpoints : where training writes what it can go on from, of `Writer.checkpoints`; by default nowhere
         start : the fitted forecaster that a warm start goes on from; by default this one, if it is fitted
 
         Raises
@@ -254,8 +254,8 @@ class Forecaster(NestedParams, BaseEstimator):
         models : names of models and baselines to compare; default the forecaster's own model
         frozen : forecast by this fitted forecaster as it is, without a fit, and by `models` beside it
         jobs : fits side by side; default the setting `jobs`
-        callbacks : hear what was read, that a fit and its forecasts are over, and the progress of training unless
-            fits run side by side
+        callbacks : receive what was read, the progress of the backtest, and that of training unless fits run side by
+            side
 
         Returns
         -------

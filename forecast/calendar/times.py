@@ -211,7 +211,7 @@ def _localized(texts: Texts, wall: Integers, time_format: TimeFormat, settings: 
     chosen[both] = np.where(alone, np.where(is_late, late[both], early[both]), chosen[both])
     twice[both[alone]] = unclear[both[alone]] = False
     instants, doubtful = chosen[codes], unclear[codes]
-    by_series = bool(doubtful.any())
+    by_series = texts.series is None and bool(doubtful.any())
     known = np.zeros(len(codes), np.int64) if texts.series is None else texts.series
     settled, later = told_by_order(known, wall[codes], twice[codes])
     instants = np.where(settled, np.where(later, late[codes], early[codes]), instants)

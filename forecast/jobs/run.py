@@ -271,7 +271,7 @@ def _read_to_fit(run: _Run, table: Table, settings: TableSettings, as_before: Li
     if as_before is not None:
         check_schema(as_before.fitted.config.table, table)
     dated = dated_table(table, settings)
-    schema = infer_schema(dated, settings, reserved_columns(pipeline))
+    schema, dated = infer_schema(dated, settings, reserved_columns(pipeline))
     if as_before is not None:
         check_frequency(schema, as_before, table.name)
     check_sink(pipeline, schema, table)

@@ -54,7 +54,8 @@ class DatedTable:
         parsed_so = isinstance(self.how, Schema) and all(
             getattr(self.how, field) == getattr(schema, field) for field in TIME_FIELDS
         )
-        return self.times if parsed_so or self.times.format == schema.time_format else None
+        same = self.times.format == schema.time_format and self.how.dst == schema.dst
+        return self.times if parsed_so or same else None
 
 
 def dated_table(table: Table, how: TableSettings | Schema) -> DatedTable:

@@ -1,6 +1,7 @@
 """Infer how a table becomes series on a calendar."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,7 +34,9 @@ TIMED_SETTINGS = ("known", "past", "static", "holidays", "aggregate", "date_form
 """Those that it takes too where the table has times."""
 
 
-def infer_schema(dated: DatedTable, settings: TableSettings, reserved: Sequence[str] = ("forecast",)) -> Schema:
+def infer_schema(
+    dated: DatedTable, settings: TableSettings, reserved: Sequence[str] = ("forecast",)
+) -> tuple[Schema, DatedTable]:
     """Infer how a table becomes series: layout, ids, target, calendar. Only seasons that are given are in the schema.
 
     Parameters
@@ -41,6 +44,10 @@ def infer_schema(dated: DatedTable, settings: TableSettings, reserved: Sequence[
     dated : the table, dated by the same settings
     settings : what the user said; it wins over what the table looks like
     reserved : columns that the output has beside ids and times
+
+    Returns
+    -------
+    The schema, and the table; its times are parsed again if clock changes leave open which series they belong to.
 
     Raises
     ------
@@ -54,11 +61,12 @@ def infer_schema(dated: DatedTable, settings: TableSettings, reserved: Sequence[
     if dated.times is None:
         schema, names = _rows_schema(table, settings), set(ROWS_SETTINGS)
     else:
-        schema, names = _timed_schema(table, settings, dated.time, dated.times), {*ROWS_SETTINGS, *TIMED_SETTINGS}
+        schema, times = _timed_schema(table, settings, dated.time, dated.times)
+        dated, names = replace(dated, times=times), {*ROWS_SETTINGS, *TIMED_SETTINGS}
     refuse_clash(schema, reserved)
     given = {name: getattr(settings, name) for name in names}
     season = tuple(sorted(set(settings.season)))
-    return schema.model_copy(update={**given, "season": season, "reading": table.reading})
+    return schema.model_copy(update={**given, "season": season, "reading": table.reading}), dated
 
 
 def check_schema(schema: Schema, table: Table) -> None:
@@ -151,8 +159,10 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     )
 
 
-def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], times: ParsedTimes) -> Schema:
-    """The schema of a long or wide table."""
+def _timed_schema(
+    table: Table, settings: TableSettings, time: tuple[str, ...], times: ParsedTimes
+) -> tuple[Schema, ParsedTimes]:
+    """The schema of a long or wide table, and its times, parsed by series where they depend on them."""
     covariates = (*settings.known, *settings.past, *settings.static)
     own = {*time, table.numbering, *covariates}
     others = [str(column) for column in table.frame.columns if column not in own]
@@ -177,7 +187,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
         series = settings.target or _series(table, others, numeric, of_calendar)
         all_columns, ids = not settings.target, ("series",)
         codes = np.zeros(len(times.instants), np.int64)
-    if times.open is not None:
+    if times.doubtful:
         times = parse_times(table, time, settings, codes)
     used = {*ids, target, *series}
     calendar = infer_calendar(
@@ -189,7 +199,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
         name=table.name,
         place=lambda instant: table.place(int(np.argmax(times.instants == instant)), time),
     )
-    return Schema(
+    schema = Schema(
         layout="long" if layout == "long" else "wide",
         time=time,
         ids=ids,
@@ -202,6 +212,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
         ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, *time, *covariates}),
         calendar_columns=of_calendar,
     )
+    return schema, times
 
 
 def _series(table: Table, others: list[str], numeric: list[str], left_out: dict[str, str]) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ def read(
         If a setting contradicts the table or another setting.
     """
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
-    schema = infer_schema(dated, settings, reserved)
+    schema, dated = infer_schema(dated, settings, reserved)
     cells, grid = _on_grid(dated, schema)
     if not schema.season:
         schema = schema.model_copy(update={"season": _seasons(schema, grid)})
