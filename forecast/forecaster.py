@@ -40,10 +40,12 @@ from forecast.panel.building import (
 from forecast.panel.comparing import compare, say_seen, say_seen_origins, say_short, values_after
 from forecast.panel.detection import check_schema, describe, infer_schema
 from forecast.panel.known import require_known, say_blank, say_blank_ahead
+from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, Panel
 from forecast.panel.schema import Schema
 from forecast.panel.season import panel_seasons
 from forecast.panel.spans import choose_lags, choose_lookback
+from forecast.panel.tidying import tidied
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
 from forecast.settings import BacktestSettings, OutputSettings, TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
@@ -320,7 +322,7 @@ class Forecaster(NestedParams, BaseEstimator):
         """
         fitted = self._check_fitted()
         config, output = fitted.config, output or OutputSettings()
-        refuse_clash(config.table, output_columns(output))
+        refuse_clash(config.table.keys, output_columns(output))
         horizon = self._horizon(horizon)
         panel = self._panel(X, future, origin)
         given = X if future is None else future
@@ -346,8 +348,11 @@ class Forecaster(NestedParams, BaseEstimator):
         numbers = bounded(free, output, floor)
         calendar = calendar_of(config.table)
         positions = panel.origins[series][:, None] + 1 + np.arange(horizon)
-        times = time_frame(config.table, calendar, positions.ravel())
-        frame = forecast_frame(panel, config.table, times, series, numbers, columns)
+        keys = {
+            **repeated_ids([panel.ids[i] for i in series], config.table.ids, horizon),
+            **time_frame(config.table, calendar, positions.ravel()),
+        }
+        frame = forecast_frame(keys, numbers, columns)
         if output.integer and np.abs(numbers).max(initial=0) < 2**63:
             frame[columns] = frame[columns].astype(np.int64)
         if output.explain:
@@ -520,8 +525,12 @@ class Forecaster(NestedParams, BaseEstimator):
         weights = self.engine_.attention(panel, series)
         table = fitted.config.table
         positions = panel.origins[series][:, None] + np.arange(1 - weights.shape[1], 1)
-        times = time_frame(table, calendar_of(table), positions.ravel())
-        return forecast_frame(panel, table, times, series, weights[..., None], ["weight"])
+        refuse_clash(table.keys, ["weight"])
+        keys = {
+            **repeated_ids([panel.ids[i] for i in series], table.ids, weights.shape[1]),
+            **time_frame(table, calendar_of(table), positions.ravel()),
+        }
+        return forecast_frame(keys, weights[..., None], ["weight"])
 
     def save(self, store: str | Writer, keep: int = 5) -> VersionInfo:
         """Write a new version into a store, make it the live one, and prune old ones.
@@ -654,4 +663,4 @@ def _places_of(ids: tuple[Names, ...]) -> dict[Names, int]:
 
 
 def _table(data: Data) -> Table:
-    return data if isinstance(data, Table) else table_from_frame(data)
+    return tidied(data if isinstance(data, Table) else table_from_frame(data))

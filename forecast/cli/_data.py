@@ -20,9 +20,11 @@ artifact_option = click.option(
 
 def load(source: str, settings: TextSettings) -> "tuple[Table, dict[str, Any]]":
     """A table, and the table settings that come with it: those of a synthetic series, else none."""
+    from forecast.panel.tidying import tidied
     from forecast.tables.files import load_table
 
-    return load_table(source, settings)
+    table, defaults = load_table(source, settings)
+    return tidied(table), defaults
 
 
 def write(frame: "pd.DataFrame", output: str | None) -> None:

@@ -54,6 +54,7 @@ def command(
     from forecast.jobs.apart import check_apart
     from forecast.jobs.checks import age, check_age, without_forecast
     from forecast.jobs.instant import parse_as_of
+    from forecast.panel.tidying import tidied
     from forecast.tables.files import load_future
 
     instant = parse_as_of(as_of)
@@ -64,7 +65,7 @@ def command(
     forecaster.set_params(**given.of(TableSettings).model_dump(include=own))
     text = given.reading(forecaster.schema_.reading)
     table = None if data is None else load(data, text)[0]
-    later = None if future is None else load_future(future, text)
+    later = None if future is None else tidied(load_future(future, text))
 
     def look(panel: "Panel") -> None:
         name = data or artifact

@@ -70,5 +70,5 @@ def _fitted(artifact: str, made: "Table", named: bool) -> "Schema | None":
             raise
         return None
     columns = [str(column) for column in made.frame.columns]
-    own = [*schema.ids, *schema.time, "forecast"]
+    own = [*schema.keys, "forecast"]
     return schema if named or columns[: len(own)] == own else None

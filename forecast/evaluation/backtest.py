@@ -120,7 +120,7 @@ def backtest(
     UsageError
         If an id or time column has the name of a column of these tables.
     """
-    refuse_clash(schema, result_columns(intervals), "result")
+    refuse_clash(schema.keys, result_columns(intervals), "result")
     season = schema.season[0] if schema.season else 1
     models = {REFERENCE: baseline_fit(REFERENCE, season, levels), **models}
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]

@@ -17,6 +17,7 @@ from forecast.panel.naming import series_names
 from forecast.panel.observations import Ids, observe, repeats
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema
+from forecast.panel.tidying import tidied
 from forecast.panel.time_column import heading_times
 from forecast.settings import TableSettings
 from forecast.tables.numbers import parse_numbers
@@ -151,7 +152,7 @@ def _settings(settings: TableSettings, came: Table, ids: list[str], time: tuple[
 
 def _read(made: Table, came: str, schema: Schema, columns: list[str]) -> _Given:
     """Read forecasts on the grid of the values."""
-    missing = [name for name in (*schema.ids, *schema.time) if name not in made.frame.columns]
+    missing = [name for name in schema.keys if name not in made.frame.columns]
     if missing:
         raise BadData(
             f"no column '{missing[0]}', by which {came} is read",
@@ -223,4 +224,4 @@ def _refuse_no_overlap(panel: Panel, schema: Schema, given: _Given, made: str, c
 
 
 def _table(data: Data, name: str) -> Table:
-    return data if isinstance(data, Table) else table_from_frame(data, name)
+    return tidied(data if isinstance(data, Table) else table_from_frame(data, name))

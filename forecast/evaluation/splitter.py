@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from forecast.calendar.times import parse_times
 from forecast.errors import Setting, UsageError
 from forecast.panel.detection import infer_schema
+from forecast.panel.tidying import tidied
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
@@ -44,12 +45,12 @@ class RollingOrigin:
         UsageError
             If the table has too few different times.
         """
-        table = table_from_frame(X)
+        table = tidied(table_from_frame(X))
         if len(table.frame) != len(X):
             raise UsageError("a table of years by months has no row for each time; unfold it before it is split")
         settings = TableSettings.check({"time": self.time})
         schema = infer_schema(table, settings)
-        instants = parse_times(table, schema.time, schema).instants
+        instants = parse_times(table, schema.time, schema.time_settings).instants
         unique = np.unique(instants)
         step = self.step or self.horizon
         oldest = len(unique) - self.horizon - step * (self.windows - 1)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from forecast.evaluation.metrics import MEASURES, Axes, error_units, measures, skill
 from forecast.panel.building import calendar_of, format_positions, time_frame
+from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema
 from forecast.tables.writing import interval_columns
@@ -92,10 +93,7 @@ def forecasts_table(judged: Judged, origins: Integers) -> tuple[pd.DataFrame, tu
     at = origins[origin, series]
     positions = at[:, None] + 1 + np.arange(horizon)
     calendar = calendar_of(schema)
-    shared: dict[str, Any] = {
-        name: np.repeat(np.array([panel.ids[i][k] for i in series], object), horizon)
-        for k, name in enumerate(schema.ids)
-    }
+    shared: dict[str, Any] = {**repeated_ids([panel.ids[i] for i in series], schema.ids, horizon)}
     shared["origin"] = format_positions(schema, calendar, np.repeat(at, horizon))
     times = time_frame(schema, calendar, positions.ravel())
     shared |= {name: times[name] for name in schema.time}

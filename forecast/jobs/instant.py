@@ -73,7 +73,7 @@ def until(table: Table, schema: Schema, instant: datetime, whole: bool = False) 
     end = on_clock(instant, schema.time_format)
     if schema.layout == "rows" or end is None:
         return table
-    instants, calendar = parse_times(table, schema.time, schema).instants, calendar_of(schema)
+    instants, calendar = parse_times(table, schema.time, schema.time_settings).instants, calendar_of(schema)
     after = instants > end
     late = calendar.ends(calendar.positions(instants)) > end if whole else after
     if not late.any():

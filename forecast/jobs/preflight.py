@@ -14,6 +14,7 @@ from forecast.panel.building import build_panel
 from forecast.panel.detection import describe, infer_schema
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
+from forecast.panel.tidying import tidied
 from forecast.settings import TableSettings
 from forecast.tables.files import load_future, load_table, settings_as_at_fit
 from forecast.tables.reading import table_from_frame
@@ -65,12 +66,13 @@ def _source(pipeline: Pipeline) -> tuple[Table, Schema, Panel]:
         table = table_from_frame(databases.read_query(source.url, source.sql), "the query of [source]")
     else:
         table, defaults = load_table(source.path or "", reading)
+    table = tidied(table)
     given = pipeline.table.model_copy(update=defaults)
     if live is not None:
         given = TableSettings.check({**live.knobs(), **given.model_dump(exclude_unset=True)})
     schema = infer_schema(table, given, reserved_columns(pipeline))
     horizon = pipeline.train.horizon or default_horizon(schema.calendar, schema.season)
-    future = None if source.future is None else load_future(source.future, reading)
+    future = None if source.future is None else tidied(load_future(source.future, reading))
     return table, schema, build_panel(table, schema, ahead=horizon, future=future)
 
 

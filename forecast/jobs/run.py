@@ -37,6 +37,7 @@ from forecast.panel.detection import infer_schema
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
+from forecast.panel.tidying import tidied
 from forecast.settings import TableSettings
 from forecast.tables.files import check_output, load_future, load_table
 from forecast.tables.reading import table_from_frame
@@ -251,13 +252,14 @@ class _Run:
             path = source.path or ""
             digest = sha256_of_file(path)
             table, defaults = load_table(path, self.reading)
+        table = tidied(table)
         digest = digest or sha256_of_frame(table.frame)
         self.record.input = {"name": self.pipeline.hidden(table.name), "rows": len(table.frame), "sha256": digest}
         return table, defaults
 
     def _future(self) -> Table | None:
         source = self.pipeline.source
-        return None if source.future is None else load_future(source.future, self.reading)
+        return None if source.future is None else tidied(load_future(source.future, self.reading))
 
     def _whole(self) -> bool:
         """Whether a value counts only when its period is over."""

@@ -53,9 +53,9 @@ def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> bool:
         all such names are named.
     """
     sink = pipeline.sink
-    refuse_clash(schema, reserved_columns(pipeline))
+    refuse_clash(schema.keys, reserved_columns(pipeline))
     if sink.url is not None and sink.table is not None:
-        keys = [*schema.ids, *schema.time, "origin"]
+        keys = [*schema.keys, "origin"]
         return databases.rehearse(sink.url, sink.table, _sample(schema, table, pipeline.output), keys)
     return False
 
@@ -64,7 +64,7 @@ def write_sink(pipeline: Pipeline, found: Forecasts, schema: Schema, version: st
     """Write the table of the sink in one transaction, then its file; what the record says of them."""
     sink, output = pipeline.sink, dict[str, Any]()
     if sink.url is not None and sink.table is not None:
-        keys = [*schema.ids, *schema.time, "origin"]
+        keys = [*schema.keys, "origin"]
         rows = databases.upsert(sink.url, sink.table, sink_frame(found, schema, version), keys)
         output |= {"table": pipeline.hidden(sink.table), "rows": rows}
     if sink.path is not None:

@@ -64,7 +64,7 @@ def covariates(
         values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
         shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.frame.columns)
         codes = id_codes(table, () if shared else schema.ids)[1]
-        instants = parse_times(table, schema.time, schema, codes).instants
+        instants = parse_times(table, schema.time, schema.time_settings, codes).instants
         series = None if shared else _known_series(table, schema, cells)
         _refuse_contradictions(table, schema, series, instants, values)
         if series is not None:

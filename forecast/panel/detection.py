@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from forecast.calendar.frequency import infer_calendar, parse_frequency
-from forecast.calendar.spec import CalendarSpec, TimeFormat
+from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
 from forecast.calendar.times import ParsedTimes, looks_like_times, parse_times
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.panel.building import calendar_of, format_positions
@@ -57,8 +57,8 @@ def infer_schema(table: Table, settings: TableSettings, reserved: Sequence[str] 
             schema = _rows_schema(table, settings)
         else:
             time = settings.time or time_columns(table, settings)
-            schema = _timed_schema(table, settings, time, parse_times(table, time, settings))
-        refuse_clash(schema, reserved)
+            schema = _timed_schema(table, settings, time, parse_times(table, time, TimeSettings.at_fit(settings)))
+        refuse_clash(schema.keys, reserved)
         season = tuple(sorted(set(settings.season))) or _season(table, schema)
     given = {"categorical": settings.categorical, "reading": table.reading}
     return schema.model_copy(update={"season": season, **given})
@@ -235,7 +235,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
         all_columns, ids = not settings.target, ("series",)
         codes = np.zeros(len(times.instants), np.int64)
     if times.open is not None:
-        times = parse_times(table, time, settings, codes)
+        times = parse_times(table, time, TimeSettings.at_fit(settings), codes)
     used = {*ids, target, *series}
     calendar = infer_calendar(
         times.instants,

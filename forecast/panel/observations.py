@@ -131,7 +131,7 @@ def first_seen(codes: Integers) -> Integers:
 
 def _long(table: Table, schema: Schema) -> Observations:
     ids, series = id_codes(table, schema.ids)
-    instants = parse_times(table, schema.time, schema, series).instants
+    instants = parse_times(table, schema.time, schema.time_settings, series).instants
     blank = np.isin(series, [place for place, names in enumerate(ids) if names and not any(names)])
     if blank.any():
         logger.warning(
@@ -146,7 +146,7 @@ def _long(table: Table, schema: Schema) -> Observations:
 
 
 def _wide(table: Table, schema: Schema) -> Observations:
-    instants = parse_times(table, schema.time, schema, np.zeros(len(table.frame), np.int64)).instants
+    instants = parse_times(table, schema.time, schema.time_settings, np.zeros(len(table.frame), np.int64)).instants
     columns = wide_columns(table, schema)
     if not columns:
         raise BadData(f"{table.name}: none of the columns that were forecast is there (at fit: {_some(schema.series)})")

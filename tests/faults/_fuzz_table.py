@@ -13,6 +13,7 @@ from forecast.errors import ForecastError
 from forecast.panel.building import build_panel, judge
 from forecast.panel.detection import describe, infer_schema
 from forecast.panel.spans import choose_lags, choose_lookback
+from forecast.panel.tidying import tidied
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table
 from tests.faults._choices import Choices
@@ -62,7 +63,7 @@ def one(data: bytes, place: Path) -> None:
 
 def panel_of(path: str, text: TextSettings, settings: TableSettings) -> None:
     """All that fit does with a file before it trains."""
-    table = read_table(path, text)
+    table = tidied(read_table(path, text))
     schema = infer_schema(table, settings)
     horizon = default_horizon(schema.calendar, schema.season)
     panel = build_panel(table, schema, ahead=horizon)
