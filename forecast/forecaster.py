@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, clone
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
-from forecast.baselines.baselines import BASELINES
+from forecast.baselines import default_baselines
 from forecast.calendar.calendar import default_horizon
 from forecast.engine import Engine, fit_panel
 from forecast.ensemble.calibration import widened
@@ -57,6 +57,8 @@ log = logging.getLogger("forecast")
 
 Data = Any  # a pandas DataFrame or Series, or a Table
 Names = str | tuple[str, ...]
+
+BASELINES = default_baselines()
 
 RESERVE = 1.0  # seconds of a budget that are kept for the comparison with baselines and for saving
 

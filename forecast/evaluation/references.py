@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.baselines.baselines import forecast_baseline
+from forecast.baselines.shared.windows import forecast_baseline
 from forecast.ensemble.calibration import error_quantiles
 from forecast.evaluation.origins import cut
 from forecast.panel.panel import Panel
