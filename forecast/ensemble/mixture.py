@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from forecast.baselines import baseline_names
-from forecast.ensemble.calibration import Calibration, calibrate, error_quantiles, moved_by, widened
+from forecast.ensemble.calibration import Calibration, calibrate, moved_by, widened
 from forecast.ensemble.components import (
     Baseline,
     baseline_points,
@@ -17,6 +17,7 @@ from forecast.ensemble.components import (
 )
 from forecast.ensemble.guard import choose
 from forecast.ensemble.judge import HeldOut, Judge
+from forecast.evaluation.quantiles import error_quantiles
 from forecast.training.inputs import Inputs
 from forecast.training.members import Places
 from forecast.training.plan import Candidate
