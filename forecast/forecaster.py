@@ -15,19 +15,19 @@ from sklearn.base import BaseEstimator, clone
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
-from forecast.baselines.baselines import BASELINES
+from forecast.baselines import default_baselines
 from forecast.calendar.calendar import default_horizon
 from forecast.engine import Engine, fit_panel
 from forecast.ensemble.calibration import widened
 from forecast.ensemble.names import check_names
 from forecast.ensemble.summary import ranking, verdict
 from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
-from forecast.evaluation.backtest import Backtest, Fold, backtest
+from forecast.evaluation.backtest import OUTPUT, Fold, backtest
+from forecast.evaluation.baseline_models import Fit, Predict
+from forecast.evaluation.measures import REFERENCE
 from forecast.evaluation.metrics import mase
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS, bounded, free_numbers, raised, say_raised
-from forecast.evaluation.references import Fit, Predict
-from forecast.evaluation.tables import REFERENCE
 from forecast.inference.fitted import Fitted, from_contents, to_contents
 from forecast.panel.building import (
     add_future,
@@ -47,7 +47,8 @@ from forecast.panel.season import panel_seasons
 from forecast.panel.spans import choose_lags, choose_lookback
 from forecast.panel.tidying import tidied
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
-from forecast.settings import BacktestSettings, OutputSettings, TableSettings, TrainSettings
+from forecast.results import Backtest, backtest_frames, result_columns
+from forecast.settings import BacktestSettings, Metric, OutputSettings, TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 from forecast.tables.writing import forecast_frame, guard_formulas, interval_columns, output_columns, refuse_clash
@@ -59,6 +60,8 @@ log = logging.getLogger("forecast")
 
 Data = Any  # a pandas DataFrame or Series, or a Table
 Names = str | tuple[str, ...]
+
+BASELINES = default_baselines()
 
 RESERVE = 1.0  # seconds of a budget that are kept for the comparison with baselines and for saving
 
@@ -136,7 +139,7 @@ class Forecaster(NestedParams, BaseEstimator):
         jobs: int | None = None,
         baselines: Names = BASELINES,
         guard: bool = True,
-        metric: Literal["mase", "rmsse", "mae", "rmse", "smape"] = "mase",
+        metric: Metric = "mase",
         warm_start: bool = False,
         seed: int = 0,
         device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
@@ -471,10 +474,11 @@ class Forecaster(NestedParams, BaseEstimator):
             if name not in fits and name != REFERENCE:
                 fold = clone(self).set_params(model=name, jobs=self.jobs if jobs == 1 else 1)
                 fits[name] = partial(fold._fit_fold, schema, table.name, report)
-        found = backtest(
+        refuse_clash(schema.keys, result_columns(OUTPUT.levels), "result")
+        result = backtest(
             panel, schema, fits, origins, levels, refit=rolling.refit and not frozen, jobs=jobs, on_fold=on_fold
         )
-        return replace(found, missing=missing)
+        return backtest_frames(result, panel, schema, origins, missing)
 
     def against(self, other: "Forecaster", X: Data) -> tuple[float, float] | None:
         """Mean loss of this forecaster and of an older one on what this fit held out and the older one never saw.

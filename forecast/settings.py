@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from forecast.baselines import default_baselines
 from forecast.errors import Setting, UsageError, Words, did_you_mean
 
 
@@ -198,19 +199,8 @@ class TrainSettings(Knobs):
         description="networks trained side by side, by default one a core where it pays; or fits of a backtest",
     )
     baselines: Names = Field(
-        (
-            "last",
-            "seasonal-naive",
-            "drift",
-            "seasonal-drift",
-            "mean",
-            "seasonal-mean",
-            "theta",
-            "auto-theta",
-            "holt-winters",
-            "autoregression",
-        ),
-        description="what the network is compared and mixed with, comma-separated; ets needs the extra stats",
+        default_factory=default_baselines,
+        description="what the network is compared and mixed with, comma-separated; `forecast models` lists all",
     )
     guard: bool = Field(
         True,

@@ -39,7 +39,7 @@ def settings_tables() -> str:
 def _rows(group: type[Knobs]) -> str:
     rows = []
     for name, field in group.model_fields.items():
-        default = field.default
+        default = field.get_default(call_default_factory=True)
         flag = "-p KNOB=VALUE" if name == "params" else f"--{'no-' * (default is True)}{name.replace('_', '-')}"
         if default in (None, ()) or isinstance(default, bool):
             shown = ""

@@ -12,8 +12,8 @@ from forecast.errors import UsageError
 from forecast.settings import BacktestSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from forecast.evaluation.backtest import Backtest
     from forecast.forecaster import Forecaster
+    from forecast.results import Backtest
     from forecast.tables.table import Table
 
 READING = {"strict", "on_duplicate", "date_format"}  # settings of a table that a saved forecaster takes anew

@@ -42,8 +42,8 @@ def command(
     forecast give MASE its unit and seasonal naive its forecasts, so ACTUAL is best the whole history. ACTUAL is read
     with the flags that the fit in the store was given, where FORECAST has the columns of that store's forecasts.
     """
-    from forecast.evaluation.scoring import score
     from forecast.jobs.apart import check_apart
+    from forecast.results import score
 
     check_apart(output, {"the table of forecasts": forecast, "the table of what came": actual}, artifact)
     text, settings = given.of(TextSettings), given.of(TableSettings)

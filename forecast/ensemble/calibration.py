@@ -14,7 +14,6 @@ log = logging.getLogger("forecast")
 Numbers = NDArray[np.float64]
 
 NEIGHBOURS = 2  # horizon steps to each side whose scores are pooled with a step's own
-POOLS = 200  # steps of the horizon at most whose errors are looked at
 LEAST = 0.01  # share of the window's scale that the half width of an interval counts as at least
 TIED = 0.05  # share of equal values from which on quantiles do not move inwards
 RATE = 0.02  # of adaptive conformal inference
@@ -92,37 +91,6 @@ def calibrate(
 def half_widths(quantiles: Numbers, scale: Numbers) -> Numbers:
     """Half the width of the interval that each quantile bounds with its mirror image, [windows, horizon, levels]."""
     return np.maximum(np.abs(quantiles[..., ::-1] - quantiles) / 2, LEAST * scale[:, None, None])
-
-
-def error_quantiles(
-    points: Numbers, actual: Numbers, observed: NDArray[np.bool_], scale: Numbers, levels: tuple[float, ...]
-) -> Numbers:
-    """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels]; its median stays where it is.
-
-    A step's errors are pooled with those of its neighbours, a tenth of the horizon to each side. Of a long horizon
-    some steps are looked at, and those between lie on the lines between them.
-
-    Parameters
-    ----------
-    points, actual, observed : [windows, horizon]
-    scale : [windows]
-    """
-    horizon, middle = points.shape[1], levels.index(0.5)
-    table = np.zeros((horizon, len(levels)))
-    used = observed & (scale > 0)[:, None]
-    scaled = (actual - points) / np.where(scale > 0, scale, 1.0)[:, None]
-    steps = np.unique(np.linspace(0, horizon - 1, min(horizon, POOLS)).astype(np.int64))
-    for before, step in zip([0, *steps], steps, strict=False):
-        near = slice(max(0, step - horizon // 10), step + horizon // 10 + 1)
-        seen = scaled[:, near][used[:, near]]
-        table[step] = np.quantile(seen, levels) if len(seen) else table[before]
-    between = np.arange(horizon)
-    for column in table.T:
-        column[:] = np.interp(between, steps, column[steps])
-    table[:, middle] = 0.0
-    table[:, :middle] = np.minimum(table[:, :middle], 0.0)
-    table[:, middle:] = np.maximum(table[:, middle:], 0.0)
-    return table
 
 
 def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers) -> Numbers:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.baselines.baselines import forecast_baseline
+from forecast.baselines import baseline_method
+from forecast.baselines.shared.windows import forecast_baseline
 from forecast.panel.panel import Panel
 from forecast.training.holding import ORIGINS, VALIDATION_WINDOWS
 from forecast.training.members import Places
 
-SEASONAL = ("seasonal-naive", "seasonal-drift", "seasonal-mean")
 MEMORY, SEASONS = 200, 6  # steps and seasons of the past that a baseline looks back
 
 Numbers = NDArray[np.float64]
@@ -37,7 +37,7 @@ def baselines_of(names: tuple[str, ...], lags: tuple[int, ...]) -> list[Baseline
     found = []
     for name in names:
         for at, season in enumerate(lags or (1,)):
-            if at == 0 or name in SEASONAL:
+            if at == 0 or baseline_method(name).repeats_season:
                 found.append(Baseline(name, season, name if at == 0 else f"{name}-{season}"))
     return found
 

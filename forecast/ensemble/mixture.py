@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from forecast.baselines.baselines import AUTOMATIC, BASELINES
-from forecast.ensemble.calibration import Calibration, calibrate, error_quantiles, moved_by, widened
+from forecast.baselines import baseline_names
+from forecast.ensemble.calibration import Calibration, calibrate, moved_by, widened
 from forecast.ensemble.components import (
     Baseline,
     baseline_points,
@@ -17,6 +17,7 @@ from forecast.ensemble.components import (
 )
 from forecast.ensemble.guard import choose
 from forecast.ensemble.judge import HeldOut, Judge
+from forecast.evaluation.quantiles import error_quantiles
 from forecast.training.inputs import Inputs
 from forecast.training.members import Places
 from forecast.training.plan import Candidate
@@ -87,7 +88,7 @@ class Mixture:
 
 def base_name(label: str) -> str:
     """The name of the baseline that a component's label belongs to: seasonal-naive for seasonal-naive-24."""
-    return label if label in (*BASELINES, *AUTOMATIC) else label.rpartition("-")[0]
+    return label if label in baseline_names() else label.rpartition("-")[0]
 
 
 def baseline_labelled(label: str, lags: tuple[int, ...]) -> Baseline:
@@ -99,7 +100,7 @@ def baseline_labelled(label: str, lags: tuple[int, ...]) -> Baseline:
         If there is none.
     """
     name = base_name(label)
-    for found in baselines_of((name,), lags) if name in (*BASELINES, *AUTOMATIC) else ():
+    for found in baselines_of((name,), lags) if name in baseline_names() else ():
         if found.label == label:
             return found
     raise ValueError(f"no baseline '{label[:80]}' for these seasons")

@@ -1,4 +1,4 @@
-"""From the quantiles a network gives to the point and the intervals a user asked for."""
+"""Quantiles of past errors, between levels, and as the point and the intervals that a user asked for."""
 
 import logging
 from statistics import NormalDist
@@ -13,6 +13,7 @@ log = logging.getLogger("forecast")
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
 """Quantile levels that a forecaster is trained on."""
 WHOLE = 2.0**53  # up to here float64 holds every whole number
+ERROR_STEPS = 200  # steps of a longer horizon whose error quantiles are computed; the others are interpolated
 
 
 def interval_levels(level: float) -> tuple[float, float]:
@@ -44,6 +45,41 @@ def at_levels(quantiles: NDArray[np.float64], have: tuple[float, ...], want: tup
         share = float(np.clip((place - knots[right - 1]) / (knots[right] - knots[right - 1]), 0, 1))
         columns.append((1 - share) * quantiles[..., right - 1] + share * quantiles[..., right])
     return np.stack(columns, -1)
+
+
+def error_quantiles(
+    points: NDArray[np.float64],
+    actual: NDArray[np.float64],
+    observed: NDArray[np.bool_],
+    scale: NDArray[np.float64],
+    levels: tuple[float, ...],
+) -> NDArray[np.float64]:
+    """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels]; its median stays where it is.
+
+    A step's errors are pooled with those of its neighbours, a tenth of the horizon to each side. Of a long horizon
+    200 steps are computed, and those between lie on the lines between them.
+
+    Parameters
+    ----------
+    points, actual, observed : [windows, horizon]
+    scale : [windows]; windows of scale 0 do not count
+    """
+    horizon, middle = points.shape[1], levels.index(0.5)
+    table = np.zeros((horizon, len(levels)))
+    used = observed & (scale > 0)[:, None]
+    scaled = (actual - points) / np.where(scale > 0, scale, 1.0)[:, None]
+    steps = np.unique(np.linspace(0, horizon - 1, min(horizon, ERROR_STEPS)).astype(np.int64))
+    for before, step in zip([0, *steps], steps, strict=False):
+        near = slice(max(0, step - horizon // 10), step + horizon // 10 + 1)
+        errors = scaled[:, near][used[:, near]]
+        table[step] = np.quantile(errors, levels) if len(errors) else table[before]
+    between = np.arange(horizon)
+    for column in table.T:
+        column[:] = np.interp(between, steps, column[steps])
+    table[:, middle] = 0.0
+    table[:, :middle] = np.minimum(table[:, :middle], 0.0)
+    table[:, middle:] = np.maximum(table[:, middle:], 0.0)
+    return table
 
 
 def mean_of(quantiles: NDArray[np.float64], levels: tuple[float, ...]) -> NDArray[np.float64]:
