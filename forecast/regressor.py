@@ -9,12 +9,13 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from forecast.models.shared.building import rebuild
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.panel.windows import Batch
+from forecast.panel.windows import NETWORK_BATCH, Batch
 from forecast.parameters import NestedParams
-from forecast.settings import TrainSettings
+from forecast.settings import LossName, TrainSettings
 from forecast.training.devices import pick_device
-from forecast.training.members import PREDICT_BATCH, rebuild, train_members
+from forecast.training.members import train_members
 from forecast.training.plan import Member
 
 Floats = NDArray[np.float64]
@@ -56,7 +57,7 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         self,
         model: str = "lstm",
         params: dict[str, Any] | None = None,
-        loss: Literal["quantile", "mae", "mse", "huber"] = "mse",
+        loss: LossName = "mse",
         optimizer: Literal["adamw", "adam"] = "adamw",
         learning_rate: float = 0.01,
         weight_decay: float = 0.01,
@@ -138,11 +139,11 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         device = next(self.network_.parameters()).device
         inputs = self._scaled(windows).to(device)
         parts = []
-        for start in range(0, len(inputs), PREDICT_BATCH):
-            rows = inputs[start : start + PREDICT_BATCH]
+        for start in range(0, len(inputs), NETWORK_BATCH):
+            rows = inputs[start : start + NETWORK_BATCH]
             empty = rows.new_zeros(len(rows), self.shape_.horizon)
             with torch.no_grad():
-                out = self.network_.outputs(_batch(rows, empty).padded(PREDICT_BATCH))
+                out = self.network_.outputs(_batch(rows, empty).padded(NETWORK_BATCH))
             parts.append(out[: len(rows), :, 0].cpu().double().numpy())
         y: Floats = np.concatenate(parts) * self.y_scale_ + self.y_mean_
         return y[:, 0] if self.flat_ else y

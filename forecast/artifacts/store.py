@@ -11,12 +11,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from forecast.artifacts.files import Folder, folder_in, names_in, open_folder, read_file, refused, remove
 from forecast.artifacts.format import LIMITS, MANIFEST, Contents, combined_hash, decode, encode
 from forecast.artifacts.manifest import Manifest, dump_manifest, load_manifest, saved_at, version_id
 from forecast.artifacts.nearby import POINTER, nearby
+from forecast.artifacts.resume import Checkpoints
 from forecast.durable import (
     DISK,
     TEMPORARY,
@@ -31,9 +31,6 @@ from forecast.durable import (
 )
 from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError, Words
 from forecast.lock import Lock
-
-if TYPE_CHECKING:
-    from forecast.artifacts.resume import Checkpoints
 
 log = logging.getLogger("forecast")
 
@@ -301,10 +298,8 @@ class Writer:
         self._prune([*ids, version], {live, before}, live, keep)
         return _info(load_manifest(manifest, MANIFEST))
 
-    def checkpoints(self, resume: bool = False) -> "Checkpoints":
-        """Where a fit into this store keeps what it can go on from; `resume`: it goes on from what is there."""
-        from forecast.artifacts.resume import Checkpoints  # with torch, which a store can do without
-
+    def checkpoints(self, resume: bool = False) -> Checkpoints:
+        """The checkpoints of a fit into this store; with `resume` the fit continues from them."""
         return Checkpoints(self._store.path / RESUME, resume)
 
     def promote(self, version: str) -> VersionInfo:

@@ -65,7 +65,8 @@ class Network(RecurrentModel):
             -(density[:, part] * share[:, part]).sum() / share[:, part].sum().clamp(min=torch.finfo(share.dtype).tiny)
             for part in (slice(self.shape.lookback), slice(self.shape.lookback, None))
         )
-        return 0.5 * (past + ahead) if self.training else ahead
+        loss: Tensor = 0.5 * (past + ahead) if self.training else ahead
+        return loss
 
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles of each step given the means of the steps before, in scaled units, [batch, horizon, levels]."""

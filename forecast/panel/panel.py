@@ -35,7 +35,7 @@ class Panel:
     static : [series, static columns], NaN where blank
     status : one word per series: ok, constant, short; or ended, missing: no forecast
     spread : [slots], of the transformed values, kept where the panel is only the tail of what was read; see
-        `own_spread`
+        `expanding_std`
     lowest : [series], smallest value that was seen elsewhere too: by the fit, or before the tail of what was read
     """
 
@@ -70,20 +70,20 @@ class Panel:
         """The past slots of one series in the flat arrays."""
         return slice(int(self.offsets[series]), int(self.offsets[series + 1]) - self.ahead)
 
-    def silent(self) -> Integers:
+    def trailing_gap(self) -> Integers:
         """[series], past slots after the last observed value of each series; all of them where there is none."""
         sizes = np.diff(self.offsets)
         rank = np.where(self.observed, np.arange(len(self.observed)) - np.repeat(self.offsets[:-1], sizes), -1)
         return self.lengths - 1 - np.maximum.reduceat(rank, self.offsets[:-1])
 
-    def smallest(self) -> Numbers:
+    def lowest_seen(self) -> Numbers:
         """[series], the smallest value of the whole past of each series; infinite where none was observed."""
         seen = np.minimum.reduceat(np.where(self.observed, self.values, np.inf), self.offsets[:-1])
         return seen if self.lowest is None else np.minimum(seen, self.lowest)
 
     def floor(self) -> Numbers:
         """[series], what a forecast cannot be below: 0 where no value of the past is below 0, else minus infinity."""
-        return np.where(self.smallest() >= 0, 0.0, -np.inf)
+        return np.where(self.lowest_seen() >= 0, 0.0, -np.inf)
 
     def select(self, series: Integers) -> "Panel":
         """The panel of some of the series, given as ascending indices."""
@@ -124,8 +124,8 @@ class Panel:
             observed=self.observed[take],
             known=self.known[take],
             past=self.past[take],
-            spread=self.own_spread()[take],
-            lowest=self.smallest(),
+            spread=self.expanding_std()[take],
+            lowest=self.lowest_seen(),
         )
 
     def until(self, origin: int | Integers) -> "Panel":
@@ -156,7 +156,7 @@ class Panel:
             spread=None if begun.spread is None else begun.spread[newest],
         )
 
-    def own_spread(self) -> Floats:
+    def expanding_std(self) -> Floats:
         """[slots], standard deviation of the series' observed values up to and with each slot: its past only."""
         if self.spread is not None:
             return self.spread

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forecast.artifacts import files
-from forecast.artifacts.resume import KEEP, Checkpoints, data_key, plan_key
+from forecast.artifacts.resume import KEEP, Checkpoints
 from forecast.artifacts.store import RESUME, Store
 from forecast.durable import TEMPORARY
 from forecast.panel.building import build_panel
@@ -18,10 +18,11 @@ from forecast.panel.detection import infer_schema
 from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.synthetic import synthesize
+from forecast.training.checkpoint import Checkpoint
+from forecast.training.keys import data_key, plan_key
 from forecast.training.plan import Member, Plan
-from forecast.training.states import State
 
-STATE = State(
+STATE = Checkpoint(
     {"step": 3, "best": 0.1, "name": "ä", "none": None},
     {"weights": np.array([[1.5, -0.0], [np.inf, np.nan]], np.float32), "none": np.zeros((0, 3)), "one": np.int64([7])},
 )
@@ -37,7 +38,7 @@ def written(root: Path, data: str = DATA, plan: str = PLAN) -> Path:
     return file
 
 
-def read(root: Path, data: str = DATA, plan: str = PLAN) -> State | None:
+def read(root: Path, data: str = DATA, plan: str = PLAN) -> Checkpoint | None:
     checkpoint = Checkpoints(root, resume=True).open(data, plan)
     return None if checkpoint is None else checkpoint.read("member-0")
 

@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecast import Forecaster
-from forecast.ensemble.auto import MOST, candidates_for
+from forecast.ensemble.candidates import candidates_for
 from forecast.errors import UsageError
 from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize
-from forecast.training.plan import lanes, longest
+from forecast.training.halving import MAX_NETWORKS
+from forecast.training.plan import makespan, schedule
 
 
 def kinds(settings: TrainSettings, lookback: int = 24, longest: int = 100, season: int = 12) -> list:
@@ -47,7 +48,7 @@ def test_a_budget_trains_in_rounds_and_its_plan_repeats_it(tmp_path: object) -> 
     frame = synthesize("seasonal", series=2, length=80)
     model = Forecaster(horizon=6, budget=6, jobs=1, params={"hidden_size": 4}).fit(frame)
     members = model.plan_.members
-    assert 1 <= len(members) <= MOST
+    assert 1 <= len(members) <= MAX_NETWORKS
     assert {member.model for member in members} == {"segrnn"}
     path = f"{tmp_path}/plan.json"
     with open(path, "w", encoding="utf-8") as file:
@@ -60,18 +61,18 @@ def test_a_budget_trains_in_rounds_and_its_plan_repeats_it(tmp_path: object) -> 
 
 
 def test_no_core_stands_idle_while_another_has_networks_to_train() -> None:
-    assert lanes([1.0, 5.0, 2.0, 3.0], 2) == [[1, 0], [3, 2]]
-    assert longest([1.0, 5.0, 2.0, 3.0], 2) == 6.0
-    assert lanes([1.0], 4) == [[0]]
-    assert longest([], 2) == 0.0
+    assert schedule([1.0, 5.0, 2.0, 3.0], 2) == [[1, 0], [3, 2]]
+    assert makespan([1.0, 5.0, 2.0, 3.0], 2) == 6.0
+    assert schedule([1.0], 4) == [[0]]
+    assert makespan([], 2) == 0.0
 
 
 @given(st.lists(st.floats(0.1, 100), min_size=1, max_size=12), st.integers(1, 4))
-def test_each_network_is_in_one_lane_and_none_is_much_longer_than_need_be(costs: list[float], jobs: int) -> None:
-    found = lanes(costs, jobs)
-    assert sorted(number for lane in found for number in lane) == list(range(len(costs)))
+def test_each_network_has_one_worker_and_none_is_much_longer_than_need_be(costs: list[float], jobs: int) -> None:
+    found = schedule(costs, jobs)
+    assert sorted(number for worker in found for number in worker) == list(range(len(costs)))
     least = max(max(costs), sum(costs) / jobs)
-    assert longest(costs, jobs) <= (2 - 1 / jobs) * least + 1e-9
+    assert makespan(costs, jobs) <= (2 - 1 / jobs) * least + 1e-9
 
 
 def test_an_unknown_model_is_answered_with_the_nearest_baseline_too() -> None:
