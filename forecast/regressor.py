@@ -20,13 +20,13 @@ from forecast.training.plan import Member
 
 Floats = NDArray[np.float64]
 
-STEPS, PASSES, LARGEST_BATCH = 300, 30, 128
+MIN_STEPS, PASSES, MAX_BATCH = 300, 30, 128  # of a fit without `steps` and `batch_size`
 
 
 class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
     """A recurrent network from windows to targets.
 
-    X and y are standardised by what `fit` saw: each feature over all windows and steps, each target over all windows.
+    X and y are standardised on the training windows: each feature over windows and steps, each target over windows.
 
     Parameters
     ----------
@@ -155,8 +155,8 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         return tags
 
     def _member(self, shape: Shape, windows: int, settings: TrainSettings) -> Member:
-        size = min(windows, settings.batch_size or LARGEST_BATCH)
-        steps = settings.steps or max(STEPS, PASSES * windows // size)
+        size = min(windows, settings.batch_size or MAX_BATCH)
+        steps = settings.steps or max(MIN_STEPS, PASSES * windows // size)
         return Member(
             model=settings.model,
             params=settings.params or {},
@@ -187,7 +187,7 @@ def _batch(inputs: Tensor, targets: Tensor) -> Batch:
     rows, steps, _ = inputs.shape
     horizon = targets.shape[1]
     none = torch.zeros(rows, dtype=torch.long, device=inputs.device)
-    one = inputs.new_ones(rows)
+    ones = inputs.new_ones(rows)
     return Batch(
         past=inputs[..., 0],
         mask=inputs.new_ones(rows, steps),
@@ -201,7 +201,7 @@ def _batch(inputs: Tensor, targets: Tensor) -> Batch:
         seasonal=inputs.new_zeros(rows, horizon, 0),
         target=targets,
         target_mask=torch.ones_like(targets),
-        weight=one,
-        location=0 * one[:, None],
-        scale=one[:, None],
+        weight=ones,
+        location=0 * ones[:, None],
+        scale=ones[:, None],
     )

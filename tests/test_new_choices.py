@@ -11,18 +11,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-SCALING = '''
+SCALING = """
 
 def _first(past: Past) -> tuple[Array, Array]:
     return past.values[:, :1], past.deviation
 
 
 SCALINGS["first"] = _first
-'''
-LOSS = '''
+"""
+LOSS = """
 
 POINT_LOSSES["log-cosh"] = lambda error: (error.exp() / 2 + (-error).exp() / 2).log()
-'''
+"""
 
 
 @pytest.mark.parametrize(

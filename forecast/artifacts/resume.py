@@ -48,7 +48,7 @@ class CheckpointFolder:
         except FileNotFoundError:
             return None
         except (OSError, ForecastError) as error:
-            log.warning("%s: is not used, and what it holds starts anew: %s", shown, error)
+            log.warning("%s: is not used, and its training starts anew: %s", shown, error)
             return None
 
     def write(self, name: str, checkpoint: Checkpoint) -> None:
@@ -92,7 +92,7 @@ class Checkpoints:
         try:
             folders = self._folders()
         except ArtifactRefused as error:
-            log.warning("no checkpoint is kept: %s", error)
+            log.warning("no checkpoint is written: %s", error)
             return None
         self._report(folder, folders)
         for old in [other for other in folders if other != folder][KEEP - 1 :]:

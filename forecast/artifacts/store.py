@@ -36,7 +36,7 @@ log = logging.getLogger("forecast")
 
 LOCK = ".lock"
 RESUME = ".resume"
-NAMED = 5  # versions that a message names
+NAMED = 5  # versions that a message lists
 OWNER = "OWNER"  # says which job the store belongs to; a store of `fit` alone has none
 
 _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
@@ -105,15 +105,15 @@ class Store:
 
     def versions(self) -> list[VersionInfo]:
         """Return all versions, oldest first; raises as `load` does."""
-        found = []
+        infos = []
         with self._folder() as store:
             for version in self._version_ids(store):
                 try:
                     manifest, _ = self._manifest(store, version)
                 except FileNotFoundError:  # pruned meanwhile
                     continue
-                found.append(_info(manifest))
-        return found
+                infos.append(_info(manifest))
+        return infos
 
     def check_id(self, version: str) -> None:
         """Refuse what is no version id, with the ids that there are; raises as `load` does."""
@@ -324,7 +324,7 @@ class Writer:
     def _same(self, digest: str) -> VersionInfo | None:
         """The newest version with this hash."""
         try:
-            return next((one for one in reversed(self._store.versions()) if one.hash == digest), None)
+            return next((info for info in reversed(self._store.versions()) if info.hash == digest), None)
         except ArtifactRefused:  # a damaged version stands in no way of a new one
             return None
 

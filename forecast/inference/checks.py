@@ -90,7 +90,7 @@ def _check_components(config: Config) -> None:
     if unknown:
         raise ValueError(f"there is no model '{min(unknown)[:80]}'")
     groups, count = config.plan.groups(), len(config.networks)
-    if list(config.networks) != sorted(set(config.networks)) or any(one >= len(groups) for one in config.networks):
+    if list(config.networks) != sorted(set(config.networks)) or any(group >= len(groups) for group in config.networks):
         raise ValueError("networks must be groups of the plan's members, each once")
     models = [config.plan.members[groups[group][0]].model for group in config.networks]
     if list(config.components[:count]) != models:
@@ -103,14 +103,14 @@ def read_statistics(value: Any, config: Config) -> Statistics:
     """Statistics of the covariates, one for each, as float32 can hold them."""
     statistics = Statistics.model_validate(value)
     table = config.table
-    for own, names in (
+    for given, names in (
         (statistics.known, table.known),
         (statistics.past, table.past),
         (statistics.static, table.static),
     ):
         with np.errstate(over="ignore", under="ignore"):
-            numbers = np.array(own, np.float64).reshape(-1, 2).astype(np.float32)
-        if len(own) != len(names) or not np.isfinite(numbers).all() or not (numbers[:, 1] > 0).all():
+            numbers = np.array(given, np.float64).reshape(-1, 2).astype(np.float32)
+        if len(given) != len(names) or not np.isfinite(numbers).all() or not (numbers[:, 1] > 0).all():
             raise ValueError("statistics must be one for each covariate, their deviations above 0")
     return statistics
 
@@ -197,8 +197,8 @@ def read_history(arrays: Arrays, config: Config) -> Panel:
 def _read_ids(array: NDArray[Any], parts: int) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
     ids, status = json.loads(array.tobytes().decode())
     check_plain([ids, status])
-    names = tuple(tuple(one) for one in ids)
-    if not names or any(len(one) != parts or any(type(part) is not str for part in one) for one in names):
+    names = tuple(tuple(parts_of_id) for parts_of_id in ids)
+    if not names or any(len(name) != parts or any(type(part) is not str for part in name) for name in names):
         raise ValueError("each series must have an id, a text for each id column")
     if len(names) != len(set(names)):
         raise ValueError("two series have one id")

@@ -17,7 +17,7 @@ from forecast.panel.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, W
 
 Numbers = NDArray[np.float64]
 
-CHUNK = 8192  # windows that are forecast at once
+WINDOWS_AT_ONCE = 8192
 
 
 class Backend(Protocol):
@@ -92,8 +92,8 @@ class Engine:
         with self.backend.running():
             windows = inputs.arrays.to(self.backend.to_array)
         parts = [np.zeros((0, config.horizon, len(config.levels)))]
-        for start in range(0, len(series), CHUNK):
-            index = series[start : start + CHUNK], ends[start : start + CHUNK]
+        for start in range(0, len(series), WINDOWS_AT_ONCE):
+            index = series[start : start + WINDOWS_AT_ONCE], ends[start : start + WINDOWS_AT_ONCE]
             with self.backend.running():
                 networks = self._networks(windows, index)
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite

@@ -24,6 +24,7 @@ class Past:
     values, mask : [batch, lookback]
     mean, deviation : [batch, 1], of the observed values
     level : [batch, 1], mean absolute value
+    zero : [batch, 1]
     """
 
     values: Array
@@ -31,6 +32,7 @@ class Past:
     mean: Array
     deviation: Array
     level: Array
+    zero: Array
 
 
 def scale_windows(values: Array, mask: Array, spread: Array, scaling: ScalingName) -> tuple[Array, Array, Array]:
@@ -55,28 +57,15 @@ def scale_windows(values: Array, mask: Array, spread: Array, scaling: ScalingNam
     level = xp.sum(xp.abs(observed), axis=1, keepdims=True) / count
     squares = xp.where(mask, xp.square(values - mean), 0.0)
     deviation = xp.sqrt(xp.sum(squares, axis=1, keepdims=True) / count)
-    location, scale = SCALINGS[scaling](Past(values, mask, mean, deviation, level))
-    own = xp.astype(spread[:, None], kind)
-    flat = deviation <= FLAT * own
-    scale = xp.where(flat & (scale <= FLAT * own), own, scale)
-    still = (own <= 0) | (scale <= 0) | ~xp.any(mask, axis=1, keepdims=True)
+    location, scale = SCALINGS[scaling](Past(values, mask, mean, deviation, level, xp.zeros_like(mean)))
+    expanding = xp.astype(spread[:, None], kind)
+    flat = deviation <= FLAT * expanding
+    scale = xp.where(flat & (scale <= FLAT * expanding), expanding, scale)
+    still = (expanding <= 0) | (scale <= 0) | ~xp.any(mask, axis=1, keepdims=True)
     location, scale = xp.where(still, mean, location), xp.where(still, 1.0, scale)
-    moved = xp.where(flat, own, deviation)
+    moved = xp.where(flat, expanding, deviation)
     weight = moved / xp.clip(level + moved, min=xp.finfo(kind).smallest_normal)
     return location, scale, xp.where(still, 0.0, weight)[:, 0]
-
-
-def _none(past: Past) -> tuple[Array, Array]:
-    xp = array_namespace(past.values)
-    return xp.zeros_like(past.mean), xp.ones_like(past.mean)
-
-
-def _mean(past: Past) -> tuple[Array, Array]:
-    return array_namespace(past.values).zeros_like(past.mean), past.level
-
-
-def _standard(past: Past) -> tuple[Array, Array]:
-    return past.mean, past.deviation
 
 
 def _last(past: Past) -> tuple[Array, Array]:
@@ -97,10 +86,10 @@ def _robust(past: Past) -> tuple[Array, Array]:
 
 
 SCALINGS: dict[ScalingName, Callable[[Past], tuple[Array, Array]]] = {
-    "standard": _standard,  # mean and deviation
+    "standard": lambda past: (past.mean, past.deviation),
     "robust": _robust,  # median and interquartile range
-    "mean": _mean,  # 0 and mean absolute value
+    "mean": lambda past: (past.zero, past.level),
     "last": _last,  # newest value and deviation
-    "none": _none,  # 0 and 1
+    "none": lambda past: (past.zero, past.zero + 1.0),
 }
-"""Location and scale of windows by name; each takes a `Past` and returns [batch, 1] twice."""
+"""Location and scale of windows by name, [batch, 1] each."""

@@ -121,7 +121,7 @@ class _Rounds:
         try:
             decided = _Decided.model_validate(checkpoint.facts)
         except ValidationError:
-            log.warning("what was kept of the plan cannot be read; training starts anew")
+            log.warning("the checkpoint of the plan cannot be read; training starts anew")
             return
         self.decided, self.costs = [list(members) for members in decided.rounds], decided.costs
         if self.context.deadline is not None and decided.left is not None:

@@ -75,10 +75,10 @@ class Trained:
             numbers = _Numbers.model_validate(checkpoint.facts)
         except ValidationError:
             return None
-        layout, own = layout_of(checkpoint.arrays), to_arrays(network.state_dict())
+        layout, initial = layout_of(checkpoint.arrays), to_arrays(network.state_dict())
         held_out = layout.pop("held_out", ((), None))[0]
         shape = (windows, network.shape.horizon, len(network.shape.levels))
-        alike = layout == layout_of({**prefixed("weights", own), **prefixed("base", own)})
+        alike = layout == layout_of({**prefixed("weights", initial), **prefixed("base", initial)})
         if numbers.ended != member or not alike or held_out != shape:
             return None
         arrays: dict[str, NDArray[Any]] = checkpoint.arrays
@@ -129,7 +129,7 @@ def train(
             if store is not None and (signals.came is not None or timer.due()):
                 timer.write(store, name, state.checkpoint)
             if signals.came is not None:
-                resume = "" if store is None else Words("; ", Setting("resume", True), " goes on from what is kept")
+                resume = "" if store is None else Words("; ", Setting("resume", True), " goes on from there")
                 log.info("training stops at step %d of network %d%s", state.step, number + 1, resume)
                 signals.deliver()
             if state.done > 0 and (state.done == member.cut or (deadline is not None and time.monotonic() > deadline)):
@@ -154,7 +154,7 @@ def _resume(state: TrainingState, number: int, name: str, context: TrainingConte
         if state.resume(checkpoint, windows):
             log.info("network %d goes on from step %d of %d", number + 1, state.step, state.member.steps)
         else:
-            log.warning("what was kept of network %d belongs to another plan; its training starts anew", number + 1)
+            log.warning("the checkpoint of network %d belongs to another plan; its training starts anew", number + 1)
     return trained
 
 

@@ -133,10 +133,10 @@ class TrainingState:
         ----------
         windows : held out
         """
-        layout, own = layout_of(checkpoint.arrays), layout_of(self.checkpoint().arrays)
-        (_, *rest), _ = own.pop("held_out")
+        layout, expected = layout_of(checkpoint.arrays), layout_of(self.checkpoint().arrays)
+        (_, *rest), _ = expected.pop("held_out")
         held_out = layout.pop("held_out", ((), None))[0]
-        if layout != own or held_out not in ((0, *rest), (windows, *rest)):
+        if layout != expected or held_out not in ((0, *rest), (windows, *rest)):
             return False
         random = _part("random", checkpoint)
         try:

@@ -19,11 +19,11 @@ def carry_weights(candidate: Candidate, shape: Shape, weights: Weights, earlier:
     ----------
     earlier : [series], the series index that each series had in the earlier fit: weights of a series move with it
     """
-    own = to_arrays(build(candidate, shape).state_dict())
+    expected = to_arrays(build(candidate, shape).state_dict())
     more = to_arrays(build(candidate, replace(shape, series=shape.series + 1)).state_dict())
     rows = np.concatenate([[0], earlier])
     carried = {
-        name: array[rows] if name in own and own[name].shape != more[name].shape else array
+        name: array[rows] if name in expected and expected[name].shape != more[name].shape else array
         for name, array in weights.items()
     }
-    return carried if layout_of(carried) == layout_of(own) else None
+    return carried if layout_of(carried) == layout_of(expected) else None
