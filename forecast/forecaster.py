@@ -17,7 +17,7 @@ from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.baselines import default_baselines
 from forecast.calendar.calendar import default_horizon
-from forecast.engine import Engine, fit_panel
+from forecast.engine import fit_panel
 from forecast.ensemble.calibration import widened
 from forecast.ensemble.names import check_names
 from forecast.ensemble.summary import ranking, verdict
@@ -28,7 +28,9 @@ from forecast.evaluation.measures import REFERENCE
 from forecast.evaluation.metrics import mase
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS, bounded, free_numbers, raised, say_raised
-from forecast.inference.fitted import Fitted, from_contents, to_contents
+from forecast.inference.contents import from_contents, to_contents
+from forecast.inference.fitted import Fitted
+from forecast.inference.quantiles import Engine
 from forecast.panel.building import (
     add_future,
     build_panel,
@@ -40,21 +42,29 @@ from forecast.panel.building import (
 from forecast.panel.comparing import compare, say_seen, say_seen_origins, say_short, values_after
 from forecast.panel.detection import check_schema, describe, infer_schema
 from forecast.panel.known import require_known, say_blank, say_blank_ahead
+from forecast.panel.lookback import choose_lags, choose_lookback
 from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, Panel
 from forecast.panel.schema import Schema
 from forecast.panel.season import panel_seasons
-from forecast.panel.spans import choose_lags, choose_lookback
 from forecast.panel.tidying import tidied
+from forecast.panel.windows import series_index
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
 from forecast.results import Backtest, backtest_frames, result_columns
-from forecast.settings import BacktestSettings, Metric, OutputSettings, TableSettings, TrainSettings
+from forecast.settings import (
+    BacktestSettings,
+    LossName,
+    Metric,
+    OutputSettings,
+    ScalingName,
+    TableSettings,
+    TrainSettings,
+)
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 from forecast.tables.writing import forecast_frame, guard_formulas, interval_columns, output_columns, refuse_clash
-from forecast.training.devices import pick_device, threads
-from forecast.training.inputs import numbers_in
-from forecast.training.loop import Progress
+from forecast.training.context import Progress
+from forecast.training.devices import threads
 
 log = logging.getLogger("forecast")
 
@@ -123,9 +133,9 @@ class Forecaster(NestedParams, BaseEstimator):
         params: dict[str, Any] | None = None,
         horizon: int | None = None,
         lookback: int | None = None,
-        scaling: Literal["standard", "robust", "mean", "last", "none"] | None = None,
+        scaling: ScalingName | None = None,
         transform: Literal["none", "log", "power"] = "none",
-        loss: Literal["quantile", "mae", "mse", "huber"] = "quantile",
+        loss: LossName = "quantile",
         optimizer: Literal["adamw", "adam"] = "adamw",
         learning_rate: float = 0.002,
         weight_decay: float = 0.01,
@@ -359,7 +369,7 @@ class Forecaster(NestedParams, BaseEstimator):
         if output.integer and np.abs(numbers).max(initial=0) < 2**63:
             frame[columns] = frame[columns].astype(np.int64)
         if output.explain:
-            numbers_of = numbers_in(fitted.history.ids, panel.ids)[series]
+            numbers_of = series_index(fitted.history.ids, panel.ids)[series]
             frame["model"] = np.repeat(fitted.mixture.names(numbers_of), horizon)
             frame["status"] = np.repeat(words[series], horizon)
         if output.excel_safe:
@@ -587,7 +597,7 @@ class Forecaster(NestedParams, BaseEstimator):
     def _settle(self) -> None:
         """Rebuild from `fitted_` what is derived from it."""
         self.schema_, self.plan_ = self.fitted_.config.table, self.fitted_.config.plan
-        self.engine_ = Engine(self.fitted_, pick_device(self.device))
+        self.engine_ = Engine(self.fitted_, self.device)
 
     def describe(self) -> list[str]:
         """What forecasts, and how it compares with seasonal naive on held-out values, as lines."""
@@ -640,7 +650,7 @@ class Forecaster(NestedParams, BaseEstimator):
         later = None if future is None else _table(future)
         panel = build_panel(table, schema, ahead=config.horizon, future=later, origin=origin, lookback=config.lookback)
         fitted = self.fitted_
-        lowest = np.concatenate([[np.inf], fitted.history.smallest()])[numbers_in(fitted.history.ids, panel.ids)]
+        lowest = np.concatenate([[np.inf], fitted.history.lowest_seen()])[series_index(fitted.history.ids, panel.ids)]
         panel = replace(panel, lowest=lowest)
         return compare(panel, fitted.history.ids, fitted.level, table.name, config.lookback, self.strict)
 

@@ -28,6 +28,8 @@ Seasons = Annotated[tuple[Annotated[int, Field(ge=2, le=100_000)], ...], BeforeV
 Levels = Annotated[tuple[Annotated[float, Field(ge=50, le=99)], ...], BeforeValidator(_as_many)]
 
 Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
+ScalingName = Literal["standard", "robust", "mean", "last", "none"]
+LossName = Literal["quantile", "mae", "mse", "huber"]
 
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -171,13 +173,13 @@ class TrainSettings(Knobs):
     lookback: int | None = Field(
         None, ge=1, le=100_000, description="steps of the past a forecast looks at; default by horizon and season"
     )
-    scaling: Literal["standard", "robust", "mean", "last", "none"] | None = Field(
+    scaling: ScalingName | None = Field(
         None, description="how each window is scaled by its own past; default standard, or what held-out values prefer"
     )
     transform: Literal["none", "log", "power"] = Field(
         "none", description="transform of the target before scaling; power is Box-Cox with a fitted exponent"
     )
-    loss: Literal["quantile", "mae", "mse", "huber"] = Field("quantile", description="loss of the point forecast")
+    loss: LossName = Field("quantile", description="loss of the point forecast")
     optimizer: Literal["adamw", "adam"] = Field("adamw", description="optimizer")
     learning_rate: float = Field(0.002, gt=0, le=1, description="peak learning rate, after warm-up")
     weight_decay: float = Field(0.01, ge=0, le=1, description="weight decay of adamw")
@@ -212,6 +214,11 @@ class TrainSettings(Knobs):
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of every random choice")
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the network runs")
+
+    @property
+    def decay(self) -> float:
+        """The weight decay of training; Adam is AdamW without."""
+        return self.weight_decay if self.optimizer == "adamw" else 0.0
 
 
 class BacktestSettings(Knobs):

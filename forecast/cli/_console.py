@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from forecast.evaluation.backtest import Fold
-    from forecast.training.loop import Progress as Training
+    from forecast.training.context import Progress as Training
 
 WIDEST = 10_000  # characters of a line, beyond all tables
 

@@ -96,7 +96,7 @@ def _of_table(data: str, given: Given) -> tuple[list[str], dict[str, Any]]:
     from forecast.calendar.calendar import default_horizon
     from forecast.panel.building import build_panel, judge
     from forecast.panel.detection import describe, infer_schema
-    from forecast.panel.spans import choose_lags, choose_lookback
+    from forecast.panel.lookback import choose_lags, choose_lookback
 
     table, defaults = load(data, given.of(TextSettings))
     schema = infer_schema(table, given.of(TableSettings, defaults))

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from forecast.baselines import baseline_method
 from forecast.baselines.shared.windows import forecast_baseline
 from forecast.panel.panel import Panel
-from forecast.training.holding import ORIGINS, VALIDATION_WINDOWS
-from forecast.training.members import Places
+from forecast.panel.windows import WindowIndex
+from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
 
 MEMORY, SEASONS = 200, 6  # steps and seasons of the past that a baseline looks back
 
@@ -47,7 +47,7 @@ def memory_of(lookback: int, lags: tuple[int, ...], longest: int) -> int:
     return max(1, min(longest, max(lookback, MEMORY, SEASONS * (lags[0] if lags else 1), *lags)))
 
 
-def baseline_points(panel: Panel, places: Places, baseline: Baseline, horizon: int, memory: int) -> Numbers:
+def baseline_points(panel: Panel, places: WindowIndex, baseline: Baseline, horizon: int, memory: int) -> Numbers:
     """What a baseline forecasts for windows, [windows, horizon], in the unit of the panel's values."""
     series, position = places
     parts = [np.zeros((0, horizon))]
@@ -62,7 +62,7 @@ def baseline_points(panel: Panel, places: Places, baseline: Baseline, horizon: i
     return np.concatenate(parts)
 
 
-def actual_of(panel: Panel, places: Places, horizon: int) -> tuple[Numbers, NDArray[np.bool_]]:
+def actual_of(panel: Panel, places: WindowIndex, horizon: int) -> tuple[Numbers, NDArray[np.bool_]]:
     """What came after windows, and where it was observed, [windows, horizon] twice."""
     series, position = places
     ahead = position[:, None] + np.arange(horizon)
@@ -71,7 +71,7 @@ def actual_of(panel: Panel, places: Places, horizon: int) -> tuple[Numbers, NDAr
     return panel.values[slot], inside & panel.observed[slot]
 
 
-def past_places(panel: Panel, season: int) -> Places:
+def past_places(panel: Panel, season: int) -> WindowIndex:
     """Windows all over the past of a panel, up to its last values: where the errors of baselines are collected."""
     usable = np.flatnonzero(panel.lengths >= 2)
     if len(usable) > VALIDATION_WINDOWS:

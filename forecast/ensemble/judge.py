@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from forecast.ensemble.components import actual_of
 from forecast.evaluation.metrics import error_units, window_losses
+from forecast.panel.inputs import Inputs
 from forecast.panel.transforms import undo_power
+from forecast.panel.windows import WindowIndex
 from forecast.settings import Metric
-from forecast.training.inputs import Inputs
-from forecast.training.members import Places
 
 Numbers = NDArray[np.float64]
 
@@ -31,7 +31,7 @@ class Judge:
     metric : the measure
     """
 
-    places: Places
+    places: WindowIndex
     actual: Numbers
     observed: NDArray[np.bool_]
     unit: Numbers
@@ -39,7 +39,7 @@ class Judge:
     metric: Metric
 
     @classmethod
-    def of(cls, inputs: Inputs, places: Places, power: float, metric: Metric) -> Self:
+    def of(cls, inputs: Inputs, places: WindowIndex, power: float, metric: Metric) -> Self:
         """A judge of windows of a panel."""
         panel = inputs.panel
         plain = undo_power(panel.values, power)
@@ -91,7 +91,7 @@ class HeldOut:
         """Forecasts `points` [windows, horizon] of a judge's windows, in the unit of the panel's values."""
         series, position = judge.places
         return cls(
-            inputs.numbers[series] - 1,
+            inputs.series_index[series] - 1,
             inputs.panel.starts[series] + position,
             undo_power(points, judge.power),
             undo_power(judge.actual, judge.power),

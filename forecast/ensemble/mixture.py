@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from forecast.baselines import baseline_names
@@ -18,9 +17,8 @@ from forecast.ensemble.components import (
 from forecast.ensemble.guard import choose
 from forecast.ensemble.judge import HeldOut, Judge
 from forecast.evaluation.quantiles import error_quantiles
-from forecast.training.inputs import Inputs
-from forecast.training.members import Places
-from forecast.training.plan import Candidate
+from forecast.panel.inputs import Inputs
+from forecast.panel.windows import WindowIndex
 
 Numbers = NDArray[np.float64]
 
@@ -61,7 +59,12 @@ class Mixture:
         return [words[i] for i in index.ravel()]
 
     def quantiles(
-        self, inputs: Inputs, places: Places, numbers: NDArray[np.int64], networks: list[Numbers], joint: bool = False
+        self,
+        inputs: Inputs,
+        places: WindowIndex,
+        numbers: NDArray[np.int64],
+        networks: list[Numbers],
+        joint: bool = False,
     ) -> Numbers:
         """Calibrated quantiles of windows, [windows, horizon, levels], in the unit of the panel's values.
 
@@ -106,12 +109,10 @@ def baseline_labelled(label: str, lags: tuple[int, ...]) -> Baseline:
     raise ValueError(f"no baseline '{label[:80]}' for these seasons")
 
 
-def window_scale(inputs: Inputs, places: Places, lookback: int) -> Numbers:
+def window_scale(inputs: Inputs, places: WindowIndex, lookback: int) -> Numbers:
     """[windows], the deviation of each window's past; 0 for one that never moved."""
-    windows = inputs.windows(Candidate(model="", lookback=lookback))
-    series, position = (torch.from_numpy(part).to(inputs.device) for part in places)
-    _, scale, weight = windows.scales(series, position)
-    return np.where(weight.cpu().numpy() > 0, scale[:, 0].cpu().double().numpy(), 0.0)
+    _, scale, weight = inputs.windows(lookback).scales(*places)
+    return np.where(weight > 0, scale[:, 0], 0.0)
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class Rivals:
         everywhere = Judge.of(inputs, past, judge.power, judge.metric)
         scale = window_scale(inputs, past, lookback)
 
-        def forecast(places: Places) -> Numbers:
+        def forecast(places: WindowIndex) -> Numbers:
             made = [baseline_points(panel, places, one, horizon, memory) for one in baselines]
             return np.stack(made) if made else np.zeros((0, len(places[0]), horizon))
 
@@ -202,7 +203,7 @@ def choose_mixture(
     spread = scale[:, None, None] * rivals.errors[:, None]  # [baselines, windows, horizon, levels]
     quantiles = np.concatenate([*(group.quantiles[None] for group in networks), rivals.points[..., None] + spread])
     medians = quantiles[..., levels.index(0.5)]
-    numbers = inputs.numbers[places[0]]
+    numbers = inputs.series_index[places[0]]
     shares, scores = choose(
         [group.members for group in networks],
         len(rivals.baselines),
@@ -228,7 +229,7 @@ def choose_mixture(
     )
 
 
-def _horizons_of_time(places: Places, horizon: int) -> NDArray[np.int64]:
+def _horizons_of_time(places: WindowIndex, horizon: int) -> NDArray[np.int64]:
     """[windows], windows of a series that lie within one horizon share a number; each number has as many windows."""
     series, position = places
     if not len(series):

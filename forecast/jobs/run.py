@@ -16,7 +16,7 @@ from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
 from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unavailable, UsageError, as_flag, told
 from forecast.forecaster import Forecaster, Forecasts
-from forecast.inference.fitted import to_contents
+from forecast.inference.contents import to_contents
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
 from forecast.jobs.apart import check_apart
@@ -38,12 +38,12 @@ from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.panel.tidying import tidied
+from forecast.panel.windows import series_index
 from forecast.settings import TableSettings
 from forecast.tables.files import check_output, load_future, load_table
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
-from forecast.training.inputs import numbers_in
-from forecast.training.loop import Progress
+from forecast.training.context import Progress
 
 log = logging.getLogger("forecast")
 
@@ -273,7 +273,7 @@ class _Run:
     def _check_age(self, panel: Panel, schema: Schema, name: str) -> None:
         record, limits = self.record, self.pipeline.checks
         record.data_age = age(panel, schema, self.instant)
-        newest = (panel.origins - panel.silent()).max(keepdims=True)
+        newest = (panel.origins - panel.trailing_gap()).max(keepdims=True)
         record.data_end = str(format_positions(schema, calendar_of(schema), newest)[0])
         record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
         check_age(record.data_age, limits, name)
@@ -353,7 +353,7 @@ class _Run:
     def _append(self, found: Forecasts, live: Live) -> None:
         fitted, record = live.forecaster.fitted_, self.record
         units = np.concatenate([[np.nan], fitted.seasonal_error])
-        numbers = numbers_in(fitted.history.ids, found.panel.ids)[found.series]
+        numbers = series_index(fitted.history.ids, found.panel.ids)[found.series]
         factors = factors_by_level(record.intervals, fitted.config.levels)
         middle = found.quantiles[..., fitted.config.levels.index(0.5), None]
         written = middle + (found.quantiles - middle) * factors

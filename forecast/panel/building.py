@@ -114,7 +114,7 @@ def judge(panel: Panel, schema: Schema, lookback: int, name: str) -> Panel:
     """
     words = np.array(panel.status, object)
     words[(words == "ok") & (panel.lengths < lookback)] = "short"
-    words[(words != "missing") & (panel.silent() > lookback)] = "ended"
+    words[(words != "missing") & (panel.trailing_gap() > lookback)] = "ended"
     _say_words(panel.ids, words, schema, name)
     return replace(panel, status=tuple(words.tolist()))
 
@@ -129,7 +129,7 @@ def judge_again(panel: Panel, schema: Schema, lookback: int, name: str) -> Panel
     """
     words = np.array(_status(panel, schema), object)
     words[(words == "ok") & (panel.lengths < lookback)] = "short"
-    words[(words != "missing") & (panel.silent() > lookback)] = "ended"
+    words[(words != "missing") & (panel.trailing_gap() > lookback)] = "ended"
     if np.isin(words, SKIPPED).all():
         problem = "at the oldest origin no series is left to forecast"
         raise BadData(problem, place=name, cure=Words("pass fewer ", Setting("windows")))
@@ -265,7 +265,7 @@ def _zeros_at(grid: Grid, offsets: Integers, sizes: Integers, lengths: Integers)
 def _spans(panel: Panel) -> tuple[Integers, Integers]:
     """[series], slots from the first to the last observed value, 1 where there is none; and observed values."""
     counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
-    return np.maximum(panel.lengths - panel.silent(), 1), counts
+    return np.maximum(panel.lengths - panel.trailing_gap(), 1), counts
 
 
 def _status(panel: Panel, schema: Schema) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import ArtifactRefused, BadData, UsageError
-from forecast.inference.fitted import from_contents, to_contents
+from forecast.inference.contents import from_contents, to_contents
 from forecast.panel.building import build_panel
 from forecast.panel.detection import infer_schema
 from forecast.panel.schema import Schema

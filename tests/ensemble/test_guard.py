@@ -136,7 +136,7 @@ def panel(kind: str, series: int = 12, length: int = 160) -> pd.DataFrame:
 def test_what_cannot_be_learned_gets_a_baseline(kind: str) -> None:
     model = Forecaster(**QUICK).fit(panel(kind))
     assert not any("segrnn" in name for name in model.models())
-    assert model.engine_.networks == []
+    assert model.engine_.backend.groups == []
 
 
 def test_what_only_a_network_can_know_gets_the_network(forecast: Run, tmp_path: Path) -> None:

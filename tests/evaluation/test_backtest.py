@@ -91,7 +91,7 @@ def test_panels_stack_to_one_with_the_same_series(read: tuple[Panel, Schema]) ->
     last = both.select(np.arange(3, len(both)))
     for name in ("offsets", "starts", "values", "observed", "known", "past", "static"):
         np.testing.assert_array_equal(getattr(last, name), getattr(parts[1], name))
-    np.testing.assert_array_equal(both.own_spread()[: len(parts[0].values)], parts[0].own_spread())
+    np.testing.assert_array_equal(both.expanding_std()[: len(parts[0].values)], parts[0].expanding_std())
 
 
 def test_origins_step_back_from_a_horizon_before_the_end(read: tuple[Panel, Schema]) -> None:

@@ -12,7 +12,7 @@ from forecast.calendar.calendar import default_horizon
 from forecast.errors import ForecastError
 from forecast.panel.building import build_panel, judge
 from forecast.panel.detection import describe, infer_schema
-from forecast.panel.spans import choose_lags, choose_lookback
+from forecast.panel.lookback import choose_lags, choose_lookback
 from forecast.panel.tidying import tidied
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table
