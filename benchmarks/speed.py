@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from forecast import Forecaster
+from forecast.engine import Callbacks
 from forecast.tables.synthetic import synthesize
 from forecast.training.context import Progress
 
@@ -69,7 +70,7 @@ def _fit(frame: pd.DataFrame, steps: int, on_step: Callable[[Progress], None] | 
         guard=False,
         patience=steps,
     )
-    return forecaster.fit(frame, on_step=on_step)
+    return forecaster.fit(frame, callbacks=Callbacks(on_step=on_step))
 
 
 class _Plain(nn.Module):

@@ -1,6 +1,8 @@
-"""The order of the stages of a fit: hold out, train, compare, weigh, calibrate."""
+"""The order of the stages: fit a panel, backtest it."""
 
 import logging
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,23 +16,31 @@ from forecast.ensemble.judge import Judge
 from forecast.ensemble.mixture import Group, Mixture, Rivals, choose_mixture
 from forecast.ensemble.names import AUTO, check_model, is_baseline
 from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.evaluation.backtest import BacktestResult, Fold, backtest
+from forecast.evaluation.baseline_models import Fit, Predict
+from forecast.evaluation.measures import REFERENCE
 from forecast.evaluation.metrics import error_units
+from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
 from forecast.inference.contents import read_plan
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
-from forecast.inference.quantiles import median_of_members
+from forecast.inference.quantiles import Engine, median_of_members
 from forecast.inference.warm_start import start_of
 from forecast.panel.building import calendar_of, format_positions
-from forecast.panel.comparing import mean_level
+from forecast.panel.comparing import mean_level, say_seen_origins
 from forecast.panel.covariates import Statistics, fit_statistics
 from forecast.panel.inputs import Inputs
-from forecast.panel.lookback import choose_lags, choose_lookback, most_lookback
+from forecast.panel.lookback import lags_and_lookback, most_lookback
 from forecast.panel.panel import SKIPPED, Panel
+from forecast.panel.reading import Reading
 from forecast.panel.schema import Schema
+from forecast.panel.season import panel_seasons
+from forecast.panel.status import with_status
 from forecast.panel.transforms import fit_power, transformed
-from forecast.settings import TrainSettings
+from forecast.settings import BacktestSettings, TrainSettings
 from forecast.training.checkpoint import CheckpointStore
 from forecast.training.context import OnStep, TrainingContext, WarmStart
+from forecast.training.devices import threads
 from forecast.training.fitting import Fitter
 from forecast.training.halving import train_networks
 from forecast.training.keys import data_key, plan_key
@@ -43,6 +53,26 @@ log = logging.getLogger("forecast")
 REPORTED_LEVEL = 95.0  # the interval, in percent, whose calibration fit reports
 MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
 FEW_STEPS = 100  # a network that a budget cuts earlier has hardly learned
+RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselines and for saving
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """Functions that receive the progress of long work.
+
+    Attributes
+    ----------
+    on_read : receives what was read and inferred, as lines, before training
+    on_fold : is called when a fit of a backtest and its forecasts are over
+    on_step : receives the progress of training after each step
+    """
+
+    on_read: Callable[[list[str]], None] | None = None
+    on_fold: Callable[[Fold], None] | None = None
+    on_step: OnStep | None = None
+
+
+NO_CALLBACKS = Callbacks()
 
 
 @dataclass(frozen=True)
@@ -64,6 +94,27 @@ class _Prepared:
     lookback: int
     memory: int
     power: float
+
+
+def fit_reading(
+    reading: Reading,
+    settings: TrainSettings,
+    started: float,
+    on_step: OnStep | None = None,
+    checkpoints: Checkpoints | None = None,
+    earlier: Fitted | None = None,
+) -> Fitted:
+    """Fit to a table that was read; raises as `fit_panel` does.
+
+    Parameters
+    ----------
+    started : `time.monotonic()` from which the budget counts
+    on_step, checkpoints, earlier : as in `fit_panel`; `earlier` counts only under the setting `warm_start`
+    """
+    deadline = None if settings.budget is None else started + settings.budget - RESERVE
+    start = earlier if settings.warm_start else None
+    with threads(1):
+        return fit_panel(reading.panel, reading.schema, settings, reading.name, deadline, on_step, checkpoints, start)
 
 
 def fit_panel(
@@ -197,8 +248,7 @@ def _require_values(longest: int, horizon: int, name: str) -> None:
 def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> _Prepared:
     """Choose windows, what is held out and transforms; lookback and power of the transform are those of `earlier`."""
     horizon, longest = panel.ahead, int(panel.lengths.max())
-    lags = choose_lags(panel, schema.season)
-    lookback = settings.lookback or choose_lookback(horizon, lags, longest)
+    lags, lookback = lags_and_lookback(panel, schema.season, settings.lookback)
     if earlier is not None:
         lookback = earlier.config.lookback
     if lookback > most_lookback(longest):
@@ -291,3 +341,94 @@ def _collect(
         base=Base([trained[number].base for number in forecasting], until),
         run=settings.model_dump(include=RESTORED, exclude_defaults=True),
     )
+
+
+@dataclass
+class _Fold:
+    """Fits a model at origins of a backtest; with a warm start each fit goes on from the one before it."""
+
+    settings: TrainSettings
+    schema: Schema
+    name: str
+    on_step: OnStep | None
+    fitted: Fitted | None = None
+
+    def __call__(self, past: Panel) -> Predict:
+        """Fit to a panel as it stood at an origin; what comes back forecasts from it and from later ones."""
+        settings, schema = self.settings, self.schema
+        deadline = None if settings.budget is None else time.monotonic() + settings.budget
+        _, lookback = lags_and_lookback(past, schema.season, settings.lookback)
+        past = with_status(past, schema, lookback)
+        if np.isin(past.status, SKIPPED).all():
+            problem = "at the oldest origin no series is left to forecast"
+            raise BadData(problem, place=self.name, cure=Words("pass fewer ", Setting("windows")))
+        earlier = self.fitted if settings.warm_start else None
+        with threads(1):
+            self.fitted = fit_panel(past, schema, settings, self.name, deadline, self.on_step, earlier=earlier)
+        return Engine(self.fitted, settings.device).after
+
+
+@dataclass(frozen=True)
+class ReadingBacktest:
+    """A backtest of a table that was read.
+
+    Attributes
+    ----------
+    result : forecasts and measures as plain columns
+    panel, schema : the series that were forecast, and how they were read
+    origins : [origins, series], grid positions
+    missing : ids of series that were left out
+    """
+
+    result: BacktestResult
+    panel: Panel
+    schema: Schema
+    origins: NDArray[np.int64]
+    missing: tuple[tuple[str, ...], ...]
+
+
+def backtest_reading(
+    reading: Reading,
+    settings: TrainSettings,
+    rolling: BacktestSettings,
+    models: tuple[str, ...] = (),
+    *,
+    engine: Engine | None = None,
+    season_given: bool = False,
+    jobs: int = 1,
+    callbacks: Callbacks = NO_CALLBACKS,
+) -> ReadingBacktest:
+    """Forecast from rolling origins in the past of a table, and measure against what came.
+
+    Each fit sees what lies before its origin and nothing else, the season that is inferred included.
+
+    Parameters
+    ----------
+    models : names of models and baselines; default that of `settings`, or what `engine` was fitted as
+    engine : a fitted forecaster that forecasts as it is, without a fit
+    season_given : whether the season of the reading was given and not inferred
+    jobs : fits side by side
+    """
+    panel, schema = reading.panel, reading.schema
+    levels: tuple[float, ...] = LEVELS
+    gone = np.array(panel.status) == "missing"
+    missing = tuple(panel.ids[i] for i in np.flatnonzero(gone))
+    panel = panel.select(np.flatnonzero(~gone))
+    origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, engine is not None)
+    own, fits = settings.model, dict[str, Fit]()
+    if engine is not None:
+        say_seen_origins(panel, engine.fitted.history, origins, engine.fitted.config.train_end)
+        own, levels, after = engine.fitted.settings().model, engine.fitted.config.levels, engine.after
+        fits[own] = lambda past: after
+    elif not season_given:
+        schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
+    refit = rolling.refit and engine is None
+    if rolling.refit and settings.warm_start:
+        jobs = 1  # each fit goes on from the one before it
+    on_step = callbacks.on_step if jobs == 1 else None  # what shows it cannot follow into other processes
+    for name in models or (own,):
+        if name not in fits and name != REFERENCE:
+            knobs = settings.model_copy(update={"model": name, "jobs": settings.jobs if jobs == 1 else 1})
+            fits[name] = _Fold(knobs, schema, reading.name, on_step)
+    result = backtest(panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold)
+    return ReadingBacktest(result, panel, schema, origins, missing)

@@ -113,9 +113,9 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(pane
     """The newest values choose among weights, but train none: statistics and windows end before them."""
     import torch
 
-    from forecast.panel.building import build_panel, calendar_of
+    from forecast.panel.building import calendar_of
     from forecast.panel.covariates import fit_statistics, make_columns
-    from forecast.panel.detection import infer_schema
+    from forecast.panel.reading import read, read_as
     from forecast.panel.windows import Windows
     from forecast.tables.reading import table_from_frame
     from forecast.training.devices import on_device
@@ -124,8 +124,8 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(pane
 
     def drawn(frame: pd.DataFrame) -> dict[str, torch.Tensor]:
         table = table_from_frame(frame)
-        schema = infer_schema(table, TableSettings(**ROLES))
-        panel = build_panel(table, schema, ahead=5)
+        schema = read(table, TableSettings(**ROLES)).schema
+        panel = read_as(table, schema, horizon=5).panel
         split = split_windows(panel.lengths, 14, 5, 7)
         assert split.held_out.all()
         statistics = fit_statistics(panel, schema, split.train_end)
@@ -320,6 +320,6 @@ def test_names_of_columns_of_the_forecasts_are_refused_as_ids_and_times() -> Non
 def test_whole_numbers_too_large_for_an_integer_are_put_out_all_the_same(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forecast.forecaster.bounded", lambda numbers, output, floor: numbers * 0 + 1e25)
+    monkeypatch.setattr("forecast.inference.forecasting.bounded", lambda numbers, output, floor: numbers * 0 + 1e25)
     found = Forecaster.load(str(store)).forecast(output=OutputSettings(integer=True)).frame
     assert set(found["forecast"]) == {1e25}

@@ -51,11 +51,13 @@ class ParsedTimes:
     format : how the column is written
     open : [rows], readings that come twice where the clock changes, and are open until the series are known; None
         where there are none
+    doubtful : whether some readings depend on the series of their rows: parse again once the series are known
     """
 
     instants: Integers
     format: TimeFormat
     open: Flags | None = None
+    doubtful: bool = False
 
 
 def parse_times(
@@ -203,6 +205,7 @@ def _localized(texts: Texts, wall: Integers, time_format: TimeFormat, settings: 
     chosen[both] = np.where(alone, np.where(is_late, late[both], early[both]), chosen[both])
     twice[both[alone]] = unclear[both[alone]] = False
     instants, doubtful = chosen[codes], unclear[codes]
+    by_series = bool(doubtful.any())
     known = np.zeros(len(codes), np.int64) if texts.series is None else texts.series
     settled, later = told_by_order(known, wall[codes], twice[codes])
     instants = np.where(settled, np.where(later, late[codes], early[codes]), instants)
@@ -225,10 +228,10 @@ def _localized(texts: Texts, wall: Integers, time_format: TimeFormat, settings: 
                 *(() if again else (", or no ", Setting("timezone"), ", if the clock of the table never changes")),
             ),
         )
-    if settled.any():
+    if settled.any() and texts.series is not None:
         name, count = texts.table.name, int(settled.sum())
         logger.warning("%s: times that come twice where the clock changes are told by their order: %d.", name, count)
-    return ParsedTimes(instants, time_format, wait if wait.any() else None)
+    return ParsedTimes(instants, time_format, wait if wait.any() else None, by_series)
 
 
 def _written_zone(

@@ -99,6 +99,8 @@ def _run(
     jobs: int | None,
     frozen: bool,
 ) -> "Backtest":
+    from forecast.engine import Callbacks
+
     with fold_bar() as (on_fold, on_step):
         return forecaster.backtest(
             table,
@@ -108,7 +110,5 @@ def _run(
             models=models,
             frozen=frozen,
             jobs=jobs,
-            on_read=say_lines,
-            on_fold=on_fold,
-            on_step=on_step,
+            callbacks=Callbacks(say_lines, on_fold, on_step),
         )

@@ -34,6 +34,7 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
     DATA is a CSV, .csv.gz, .xlsx, .ods or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
     """
     from forecast.artifacts.store import Store
+    from forecast.engine import Callbacks
     from forecast.ensemble.names import check_names
     from forecast.forecaster import Forecaster
     from forecast.panel.differences import schema_differences
@@ -49,8 +50,7 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
             forecaster.fit(
                 table,
                 started=started,
-                on_read=say_lines,
-                on_step=on_step,
+                callbacks=Callbacks(on_read=say_lines, on_step=on_step),
                 checkpoints=checkpoints,
                 start=_live(artifact) if train.warm_start else None,
             )

@@ -61,10 +61,10 @@ def command(
 def _fitted(artifact: str, made: "Table", named: bool) -> "Schema | None":
     """How the fit in a store read its table; None where a store that the user did not name has other forecasts."""
     from forecast.errors import ForecastError
-    from forecast.forecaster import Forecaster
+    from forecast.inference.loading import load_engine
 
     try:
-        schema = Forecaster.load(artifact).schema_
+        schema = load_engine(artifact).fitted.config.table
     except ForecastError:
         if named:
             raise

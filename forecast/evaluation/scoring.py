@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.baseline_models import baseline_fit
 from forecast.evaluation.measures import REFERENCE, Columns, Evaluation, Measures, in_sample_errors, measure_tables
-from forecast.panel.building import build_panel, calendar_of, format_positions
-from forecast.panel.detection import infer_schema
+from forecast.panel.building import calendar_of, format_positions
 from forecast.panel.naming import series_names
 from forecast.panel.observations import Ids, observe, repeats
 from forecast.panel.panel import Integers, Panel
+from forecast.panel.reading import Reading, read, read_as
 from forecast.panel.schema import Schema
 from forecast.panel.time_column import heading_times
 from forecast.settings import TableSettings
@@ -91,8 +91,9 @@ def score(forecasts: Table, actual: Table, settings: TableSettings | None = None
         If no id or no time of the forecasts is among the values, times are written in another format or zone, or the
         forecasts have several rows for one series and time.
     """
-    schema, given = _read(forecasts, actual, settings or TableSettings())
-    panel = build_panel(actual, schema, ahead=given.horizon)
+    reading, given = _read(forecasts, actual, settings or TableSettings())
+    schema = reading.schema
+    panel = read_as(reading, schema, horizon=given.horizon).panel
     missing = tuple(sorted(set(given.ids) - set(panel.ids)))
     if len(missing) == len(given.ids):
         raise BadData(
@@ -125,7 +126,7 @@ def score(forecasts: Table, actual: Table, settings: TableSettings | None = None
     return ScoreResult(Measures(overall, by_series, by_step), season, values, missing)
 
 
-def _read(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Schema, _Forecasts]:
+def _read(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Reading, _Forecasts]:
     """How the actual values are read, and the forecasts on their grid."""
     names = [str(column) for column in forecasts.frame.columns]
     if POINT not in names or names.index(POINT) == 0:
@@ -136,8 +137,8 @@ def _read(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Sch
     time = settings.time if settings.time and set(settings.time) <= set(heading) else heading_times(forecasts, heading)
     ids = tuple(name for name in heading if name not in time)
     intervals = tuple(float(name[3:]) for name in names if name.startswith("lo_") and f"hi_{name[3:]}" in names)
-    schema = infer_schema(actual, _with_columns(settings, actual, ids, time))
-    return schema, _on_grid(forecasts, actual.name, schema, intervals)
+    reading = read(actual, _with_columns(settings, actual, ids, time))
+    return reading, _on_grid(forecasts, actual.name, reading.schema, intervals)
 
 
 def _with_columns(settings: TableSettings, actual: Table, ids: tuple[str, ...], time: tuple[str, ...]) -> TableSettings:

@@ -101,6 +101,10 @@ class Engine:
                 parts.append(undo_power(mixed, config.power))
         return np.concatenate(parts)
 
+    def after(self, panel: Panel) -> Numbers:
+        """Quantiles of what comes after each series of a panel, [series, horizon, levels]."""
+        return self.quantiles(panel, np.arange(len(panel)))
+
     def attention(self, panel: Panel, series: NDArray[np.int64]) -> Numbers:
         """The weight of each step of the newest past of each of `series`, [series, lookback].
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.forecaster import Forecasts
+from forecast.inference.forecasting import Forecasts
 from forecast.jobs import databases
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.record import sha256_of_file

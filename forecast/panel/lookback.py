@@ -43,6 +43,20 @@ def choose_lookback(horizon: int, lags: tuple[int, ...], longest: int) -> int:
     return max(1, min(wanted, longest - 1))
 
 
+def lags_and_lookback(
+    panel: Panel, season: tuple[int, ...], lookback: int | None = None
+) -> tuple[tuple[int, ...], int]:
+    """The lags that a network sees, and how far a window looks back.
+
+    Parameters
+    ----------
+    panel : with a horizon of future slots
+    lookback : as the user gave it; None for what suits horizon, lags and length
+    """
+    lags = choose_lags(panel, season)
+    return lags, lookback or choose_lookback(panel.ahead, lags, int(panel.lengths.max()))
+
+
 def most_lookback(longest: int) -> int:
     """The longest lookback that makes sense for series of at most `longest` steps: the rest would only be padding."""
     return 1000 + 10 * longest

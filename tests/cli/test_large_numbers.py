@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.panel.building import build_panel
-from forecast.panel.detection import infer_schema
+from forecast.panel.reading import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
@@ -86,8 +85,8 @@ def test_a_covariate_of_large_numbers_keeps_what_it_says() -> None:
     days = pd.date_range("2024-01-01", periods=60, freq="D").strftime("%Y-%m-%d")
     frame = pd.DataFrame({"day": days, "y": np.arange(60.0), "meter": 1e9 + np.arange(60) % 7})
     table = table_from_frame(frame)
-    schema = infer_schema(table, TableSettings(target="y", past="meter"))
-    panel = build_panel(table, schema, ahead=3)
+    schema = read(table, TableSettings(target="y", past="meter")).schema
+    panel = read_as(table, schema, horizon=3).panel
     assert panel.past[:60, 0].tolist() == frame["meter"].tolist()
     from forecast.panel.building import calendar_of
     from forecast.panel.covariates import fit_statistics, make_columns

@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from forecast import Forecaster
-from forecast.panel.building import build_panel
-from forecast.panel.detection import infer_schema
 from forecast.panel.lookback import choose_lags, choose_lookback
 from forecast.panel.panel import Panel
+from forecast.panel.reading import read, read_as
 from forecast.panel.scaling import scale_windows
 from forecast.panel.transforms import apply_power, fit_power, undo_power
 from forecast.settings import TableSettings
@@ -25,7 +24,7 @@ finite = st.floats(-1e6, 1e6, width=32)
 
 def panel_of(frame: pd.DataFrame, ahead: int = 5) -> Panel:
     table = table_from_frame(frame)
-    return build_panel(table, infer_schema(table, TableSettings()), ahead=ahead)
+    return read_as(table, read(table, TableSettings()).schema, horizon=ahead).panel
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)

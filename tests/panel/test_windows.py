@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 import torch
 
-from forecast.panel.building import build_panel, calendar_of
+from forecast.panel.building import calendar_of
 from forecast.panel.covariates import fit_statistics, make_columns
-from forecast.panel.detection import infer_schema
+from forecast.panel.reading import read
 from forecast.panel.windows import Batch, Windows
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -18,8 +18,9 @@ from forecast.training.devices import on_device
 
 def windows_of(frame: pd.DataFrame, scaling: str) -> Windows:
     table = table_from_frame(frame)
-    schema = infer_schema(table, TableSettings(target=("units",), known=("promo",), past=("price",), static=("size",)))
-    panel = build_panel(table, schema, ahead=5)
+    settings = TableSettings(target=("units",), known=("promo",), past=("price",), static=("size",))
+    reading = read(table, settings, horizon=5)
+    panel, schema = reading.panel, reading.schema
     columns = make_columns(panel, schema, fit_statistics(panel, schema, panel.lengths), calendar_of(schema))
     return Windows(panel, columns, 14, 5, (7, 14), scaling, np.arange(1, len(panel) + 1))
 

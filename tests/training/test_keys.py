@@ -2,8 +2,7 @@
 
 import torch
 
-from forecast.panel.building import build_panel
-from forecast.panel.detection import infer_schema
+from forecast.panel.reading import read, read_as
 from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.synthetic import synthesize
@@ -13,18 +12,18 @@ from forecast.training.plan import Member, Plan
 
 def test_keys_follow_all_that_decides_a_fit_and_nothing_else() -> None:
     frame = synthesize("seasonal", series=2, length=60)
-    schema = infer_schema(table_from_frame(frame, "t"), TableSettings())
+    schema = read(table_from_frame(frame, "t"), TableSettings()).schema
 
     def data(changed: dict[str, object]) -> str:
         frame_of = frame.copy()
         for column, value in changed.items():
             frame_of.loc[7, column] = value
-        return data_key(build_panel(table_from_frame(frame_of, "t"), schema, ahead=5), schema)
+        return data_key(read_as(table_from_frame(frame_of, "t"), schema, horizon=5).panel, schema)
 
     assert data({}) == data({})
     assert data({"value": frame["value"][7] + 0.25}) != data({})
     other = schema.model_copy(update={"season": (3,)})
-    assert data_key(build_panel(table_from_frame(frame, "t"), other, ahead=5), other) != data({})
+    assert data_key(read_as(table_from_frame(frame, "t"), other, horizon=5).panel, other) != data({})
     member = Member(model="gru", lookback=4, batch_size=8, steps=5, refit_steps=0, validate_every=10)
     cpu = torch.device("cpu")
     keys = [
