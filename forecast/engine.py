@@ -9,20 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.artifacts.resume import Checkpoints
+from forecast.artifacts.store import Store
 from forecast.ensemble.calibration import say_few_scores
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
 from forecast.ensemble.components import memory_of
 from forecast.ensemble.judge import Judge
 from forecast.ensemble.mixture import Group, Mixture, Rivals, choose_mixture
 from forecast.ensemble.names import AUTO, check_model, is_baseline
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
 from forecast.evaluation.backtest import BacktestResult, Fold, backtest
 from forecast.evaluation.baseline_models import Fit, Predict
 from forecast.evaluation.measures import REFERENCE
 from forecast.evaluation.metrics import error_units
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
-from forecast.inference.contents import read_plan
+from forecast.inference.contents import from_contents, read_plan
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
 from forecast.inference.quantiles import Engine, median_of_members
 from forecast.inference.warm_start import start_of
@@ -341,6 +342,24 @@ def _collect(
         base=Base([trained[number].base for number in forecasting], until),
         run=settings.model_dump(include=RESTORED, exclude_defaults=True),
     )
+
+
+def load_engine(store: str, version: str | None = None, device: str = "auto") -> Engine:
+    """The forecaster of the live version of a store, or of another version, ready to forecast.
+
+    Raises
+    ------
+    NoInput
+        If there is none.
+    ArtifactRefused
+        If it is damaged, unsafe or too new.
+    """
+    contents, info = Store(store).load(version)
+    try:
+        return Engine(from_contents(contents), device)
+    except (ArtifactRefused, UsageError, RuntimeError) as error:
+        reason = str(error).split("\n")[0]
+        raise ArtifactRefused(f"{store}/{info.id}: {reason}") from None
 
 
 @dataclass

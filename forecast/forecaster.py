@@ -10,16 +10,16 @@ from sklearn.base import BaseEstimator
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.baselines import default_baselines
-from forecast.engine import NO_CALLBACKS, Callbacks, backtest_reading, fit_reading
+from forecast.engine import NO_CALLBACKS, Callbacks, backtest_reading, fit_reading, load_engine
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
 from forecast.evaluation.backtest import OUTPUT
 from forecast.evaluation.metrics import mase
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, forecast_table, positions_frame, reading_to_forecast
-from forecast.inference.loading import describe_fit, load_engine, models_of, ranking_of
+from forecast.inference.forecasting import forecast_table, positions_frame, reading_to_forecast
 from forecast.inference.quantiles import Engine
+from forecast.inference.summary import describe_fit, models_of
 from forecast.panel.building import with_future
 from forecast.panel.comparing import values_after
 from forecast.panel.known import say_blank_ahead
@@ -122,49 +122,9 @@ class Forecaster(NestedParams, BaseEstimator):
         missing: Literal["zero", "unknown"] = "unknown",
         strict: bool = False,
     ) -> None:
-        self.model = model
-        self.params = params
-        self.horizon = horizon
-        self.lookback = lookback
-        self.scaling = scaling
-        self.transform = transform
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.batch_size = batch_size
-        self.patience = patience
-        self.budget = budget
-        self.steps = steps
-        self.plan = plan
-        self.members = members
-        self.jobs = jobs
-        self.baselines = baselines
-        self.guard = guard
-        self.metric = metric
-        self.warm_start = warm_start
-        self.seed = seed
-        self.device = device
-        self.layout = layout
-        self.time = time
-        self.id = id
-        self.target = target
-        self.freq = freq
-        self.aggregate = aggregate
-        self.season = season
-        self.known = known
-        self.past = past
-        self.static = static
-        self.categorical = categorical
-        self.holidays = holidays
-        self.date_format = date_format
-        self.timezone = timezone
-        self.dst = dst
-        self.on_duplicate = on_duplicate
-        self.max_missing = max_missing
-        self.missing = missing
-        self.strict = strict
+        arguments = locals()
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
 
     def fit(
         self,
@@ -199,7 +159,7 @@ class Forecaster(NestedParams, BaseEstimator):
         reading = self._read(_table(X), callbacks)
         earlier = getattr(start or self, "fitted_", None)
         self.fitted_ = fit_reading(reading, settings, started, callbacks.on_step, checkpoints, earlier)
-        self._set_engine(Engine(self.fitted_, self.device))
+        self._set_engine(Engine(self.fitted_, settings.device))
         return self
 
     def predict(
@@ -236,19 +196,6 @@ class Forecaster(NestedParams, BaseEstimator):
         UsageError, BadData
             As `fit` does; and if values known in advance are missing for the horizon.
         """
-        output = OutputSettings.check({"levels": levels, "explain": explain, "min": min})
-        return self.forecast(X, future=future, origin=origin, horizon=horizon, output=output).frame
-
-    def forecast(
-        self,
-        X: Data | None = None,
-        *,
-        future: Data | None = None,
-        origin: str | None = None,
-        horizon: int | None = None,
-        output: OutputSettings | None = None,
-    ) -> Forecasts:
-        """As `predict`, with all output settings, and with the series that get no forecast."""
         self._check_fitted()
         return forecast_table(
             self.engine_,
@@ -257,8 +204,8 @@ class Forecaster(NestedParams, BaseEstimator):
             future=None if future is None else _table(future),
             origin=origin,
             horizon=horizon,
-            output=output,
-        )
+            output=OutputSettings.check({"levels": levels, "explain": explain, "min": min}),
+        ).frame
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE of the forecasts over the rows of `X` after the end of the fit; higher is better.
@@ -287,7 +234,7 @@ class Forecaster(NestedParams, BaseEstimator):
             )
         series = np.flatnonzero(~np.isin(history.status, SKIPPED))
         if schema.known:
-            history = with_future(history, later.dated.table, schema, later.dated.times)
+            history = with_future(history, later.dated.table, schema, later.dated.times_by(schema))
         say_blank_ahead(history, schema, config.horizon, later.name)
         quantiles = self.engine_.quantiles(history, series)
         point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
@@ -335,7 +282,7 @@ class Forecaster(NestedParams, BaseEstimator):
         rolling = BacktestSettings.check({"windows": windows, "step": step, "refit": refit})
         models = (models,) if isinstance(models, str) else models
         settings, table_settings = self._settings()
-        check_names(settings, models or (self.model,))
+        check_names(settings, models or (settings.model,))
         if frozen:
             reading = reading_to_forecast(self._check_fitted(), _table(X), self._schema())
         else:
@@ -348,7 +295,7 @@ class Forecaster(NestedParams, BaseEstimator):
             models,
             engine=self.engine_ if frozen else None,
             season_given=bool(table_settings.season),
-            jobs=jobs or self.jobs or 1,
+            jobs=jobs or settings.jobs or 1,
             callbacks=callbacks,
         )
         return backtest_frames(backtest.result, backtest.panel, backtest.schema, backtest.origins, backtest.missing)
@@ -407,10 +354,6 @@ class Forecaster(NestedParams, BaseEstimator):
     def describe(self) -> list[str]:
         """What forecasts, and how it compares with seasonal naive on held-out values, as lines."""
         return describe_fit(self._check_fitted())
-
-    def ranking(self) -> list[str]:
-        """The mean losses of all candidates on held-out values, the best first, as lines of a table."""
-        return ranking_of(self._check_fitted())
 
     def models(self) -> list[str]:
         """What forecasts each series of the fit."""

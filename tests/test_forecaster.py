@@ -12,7 +12,9 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from forecast import Forecaster, RollingOrigin
+from forecast.engine import load_engine
 from forecast.errors import ArtifactRefused, BadData, Unavailable, UsageError
+from forecast.inference.forecasting import forecast_table
 from forecast.models import model_knobs, model_names
 from forecast.settings import OutputSettings, TableSettings, TrainSettings
 
@@ -321,5 +323,5 @@ def test_whole_numbers_too_large_for_an_integer_are_put_out_all_the_same(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("forecast.inference.forecasting.bounded", lambda numbers, output, floor: numbers * 0 + 1e25)
-    found = Forecaster.load(str(store)).forecast(output=OutputSettings(integer=True)).frame
+    found = forecast_table(load_engine(str(store)), output=OutputSettings(integer=True)).frame
     assert set(found["forecast"]) == {1e25}

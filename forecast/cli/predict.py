@@ -50,8 +50,9 @@ def command(
     Nothing is trained, and the store is only read.
     """
     shape, checks = given.of(OutputSettings), given.of(CheckSettings)
+    from forecast.engine import load_engine
     from forecast.inference.forecasting import forecast_table
-    from forecast.inference.loading import load_engine, ranking_of
+    from forecast.inference.summary import ranking_of
     from forecast.jobs.apart import check_apart
     from forecast.jobs.checks import age, check_age, without_forecast
     from forecast.jobs.instant import parse_as_of

@@ -13,7 +13,7 @@ from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
 from forecast.inference.fitted import Fitted
 from forecast.panel.building import calendar_of, time_frame, with_future
-from forecast.panel.comparing import compare_ids, moved_levels, say_moved_levels, say_seen, say_short
+from forecast.panel.comparing import check_levels, compare_ids, say_seen, say_short
 from forecast.panel.known import require_known
 from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, Panel
@@ -134,7 +134,7 @@ def reading_to_forecast(
     reading = read_as(source, schema, horizon=config.horizon, lookback=config.lookback, future=future, origin=origin)
     lowest = np.concatenate([[np.inf], history.lowest_seen()])[series_index(history.ids, reading.panel.ids)]
     panel = compare_ids(replace(reading.panel, lowest=lowest), history.ids, source.name)
-    say_moved_levels(moved_levels(panel, history.ids, fitted.level, config.lookback), source.name, schema.strict)
+    check_levels(panel, history.ids, fitted.level, config.lookback, source.name, schema.strict)
     return replace(reading, panel=panel)
 
 

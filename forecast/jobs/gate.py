@@ -6,10 +6,10 @@ import numpy as np
 
 from forecast.ensemble.mixture import CHOSEN, base_name
 from forecast.ensemble.names import is_baseline
-from forecast.errors import BadData, ForecastError, as_flag
+from forecast.errors import ForecastError, as_flag
 from forecast.inference.fitted import Fitted
 from forecast.inference.quantiles import Engine
-from forecast.panel.comparing import moved_levels
+from forecast.panel.comparing import check_levels
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.reading import Reading, read_as
@@ -108,8 +108,8 @@ def _read_by(fitted: Fitted, reading: Reading) -> Panel:
     """The table as an older fit reads it; a strict one refuses levels that moved."""
     config = fitted.config
     panel = read_as(reading, config.table, horizon=config.horizon).panel
-    if config.table.strict and (moved := moved_levels(panel, fitted.history.ids, fitted.level, config.lookback)):
-        raise BadData(moved, place=reading.name)
+    if config.table.strict:
+        check_levels(panel, fitted.history.ids, fitted.level, config.lookback, reading.name, strict=True)
     return panel
 
 

@@ -7,12 +7,10 @@ from forecast.artifacts.store import Store
 from forecast.errors import BadData, CannotCreate, UsageError, as_flag
 from forecast.jobs.pipeline import Pipeline, in_keys
 from forecast.jobs.sink import check_sink, reserved_columns
-from forecast.jobs.source import read_future, read_source
+from forecast.jobs.source import read_future, read_source, table_settings, text_settings
 from forecast.panel.detection import describe
 from forecast.panel.reading import Reading, read, read_as
 from forecast.panel.schema import Schema
-from forecast.settings import TableSettings
-from forecast.tables.files import settings_as_at_fit
 
 
 def check_job(pipeline: Pipeline) -> list[str]:
@@ -51,16 +49,12 @@ def _checked(pipeline: Pipeline) -> list[str]:
 
 def _read(pipeline: Pipeline) -> Reading:
     """The source, as a run would read it: as the live version does, unless the file says otherwise."""
-    live, text = None, pipeline.source.text()
     store = Store(pipeline.store)
-    if not store.empty:
-        live = Schema.model_validate(store.load()[0].config["table"])
-        text = settings_as_at_fit(live.reading, text.model_dump(exclude_defaults=True))
+    fitted = None if store.empty else Schema.model_validate(store.load()[0].config["table"])
+    text = text_settings(pipeline, fitted)
     table, defaults = read_source(pipeline, text)
-    given = pipeline.table.model_copy(update=defaults)
-    if live is not None:
-        given = TableSettings.check({**live.knobs(), **given.model_dump(exclude_unset=True)})
-    reading = read(table, given, horizon=pipeline.train.horizon, reserved=reserved_columns(pipeline))
+    settings = table_settings(pipeline, fitted, defaults)
+    reading = read(table, settings, horizon=pipeline.train.horizon, reserved=reserved_columns(pipeline))
     future = read_future(pipeline, text)
     return reading if future is None else read_as(reading, reading.schema, horizon=reading.panel.ahead, future=future)
 

@@ -2,14 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from forecast.artifacts.manifest import saved_at
 from forecast.artifacts.store import Store
+from forecast.engine import load_engine
 from forecast.ensemble.mixture import CHOSEN
 from forecast.errors import BadData
 from forecast.inference.fitted import Fitted
-from forecast.inference.loading import load_engine
 from forecast.jobs.agreement import refuse_other_settings, settings_changed, settings_digest
 from forecast.jobs.gate import Live
 from forecast.jobs.instant import as_text, on_clock
@@ -17,8 +16,6 @@ from forecast.jobs.ledger import DayScore, FitEntry, Ledger
 from forecast.jobs.pipeline import Pipeline, refit_days
 from forecast.panel.building import calendar_of
 from forecast.panel.schema import Schema
-from forecast.settings import TableSettings, TextSettings
-from forecast.tables.files import settings_as_at_fit
 
 SLACK = 3_600.0  # seconds by which a fit may come early: cron starts a job a little sooner or later each time
 WORSE_RATIO = 1.25  # recent error over that of the fit, from which on a fit is due
@@ -40,6 +37,9 @@ class Refit:
 
     reason: str
     anew: bool = False
+
+
+FIRST_FIT = Refit("there is no version yet", anew=True)
 
 
 def serving(store: Store, ledger: Ledger, instant: datetime, device: str = "auto") -> Live | None:
@@ -87,7 +87,7 @@ def reason_to_fit(pipeline: Pipeline, live: Live | None, ledger: Ledger, instant
     at = as_text(instant)
     fits = ledger.fits(at)
     if live is None:
-        return Refit("there is no version yet", anew=True)
+        return FIRST_FIT
     if fits and fits[-1].as_of == at:
         return None  # this instant has had its fit
     config = live.fitted.config
@@ -106,29 +106,10 @@ def reason_to_fit(pipeline: Pipeline, live: Live | None, ledger: Ledger, instant
     return Refit(f"the last fit is {age / DAY:.1f} days old") if age >= days * DAY - SLACK else None
 
 
-def reading_settings(pipeline: Pipeline, live: Live | None, ledger: Ledger) -> TextSettings:
-    """How the source is read: as the pipeline says, and otherwise as the live version read its own table."""
-    given = pipeline.source.text()
+def changed_since_fit(pipeline: Pipeline, ledger: Ledger) -> bool:
+    """Whether the settings of the pipeline changed since its newest fit."""
     fits = ledger.fits(ALL_FITS)
-    if live is None or (fits and fits[-1].settings != settings_digest(pipeline)):
-        return given
-    return settings_as_at_fit(live.fitted.config.table.reading, given.model_dump(exclude_defaults=True))
-
-
-def table_settings(pipeline: Pipeline, live: Live | None, refit: Refit, defaults: dict[str, Any]) -> TableSettings:
-    """How a new fit reads the table: as the live version does, unless the pipeline was changed since.
-
-    What is inferred could change with the data, if a column is missing one night; a job must not begin to forecast
-    something else because of it.
-
-    Parameters
-    ----------
-    defaults : settings that come with the source
-    """
-    given = pipeline.table.model_copy(update=defaults)
-    if live is None or refit.anew:
-        return given
-    return TableSettings.check({**live.fitted.config.table.knobs(), **given.model_dump(exclude_unset=True)})
+    return bool(fits) and fits[-1].settings != settings_digest(pipeline)
 
 
 def check_frequency(schema: Schema, live: Live, name: str) -> None:

@@ -20,8 +20,8 @@ from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unav
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, forecast_table
-from forecast.inference.loading import describe_fit
 from forecast.inference.quantiles import Engine
+from forecast.inference.summary import describe_fit
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
 from forecast.jobs.apart import check_apart
@@ -36,9 +36,9 @@ from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, SinkSettings, files_read, in_keys
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
-from forecast.jobs.refit import Refit, check_frequency, entry, reading_settings, reason_to_fit, serving, table_settings
+from forecast.jobs.refit import FIRST_FIT, changed_since_fit, check_frequency, entry, reason_to_fit, serving
 from forecast.jobs.sink import check_sink, explained, reserved_columns, write_sink
-from forecast.jobs.source import read_future, read_source
+from forecast.jobs.source import read_future, read_source, table_settings, text_settings
 from forecast.panel.building import calendar_of, format_positions
 from forecast.panel.dated import DatedTable, dated_table
 from forecast.panel.detection import check_schema, infer_schema
@@ -229,20 +229,20 @@ def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
     pipeline, ledger = run.pipeline, run.ledger
     live = serving(run.store, ledger, run.instant, pipeline.train.device)
     refit = reason_to_fit(pipeline, live, ledger, run.instant)
-    text = reading_settings(pipeline, live, ledger)
+    fitted = None if live is None else live.fitted.config.table
+    text = text_settings(pipeline, None if changed_since_fit(pipeline, ledger) else fitted)
     table, defaults = read_source(pipeline, text)
     _record_input(run, table)
-    if live is not None and refit is None:
-        schema = live.fitted.config.table
-        check_sink(pipeline, schema, table)
-        check_schema(schema, table)
-        source: Source = _known_then(run, dated_table(table, schema), schema)
-        _recall_fit(run)
-    else:
-        refit = refit or Refit("there is no version yet", anew=True)
+    source: Source
+    if live is None or refit is not None:
+        refit = refit or FIRST_FIT
         began = time.monotonic()
-        source = _read_to_fit(run, table, table_settings(pipeline, live, refit, defaults), None if refit.anew else live)
+        settings = table_settings(pipeline, None if refit.anew else fitted, defaults)
+        source = _read_to_fit(run, table, settings, None if refit.anew else live)
         live = _fit(run, source, live, refit.reason, began, resume, on_step)
+    else:
+        source = _read_to_forecast(run, table, live.fitted.config.table)
+        _recall_fit(run)
     forecasts = _forecast(run, source, live, read_future(pipeline, text))
     run.record.output |= write_sink(pipeline, forecasts, live.fitted.config.table, live.version)
     _count(run, forecasts)
@@ -281,6 +281,13 @@ def _read_to_fit(run: _Run, table: Table, settings: TableSettings, as_before: Li
     if pipeline.checks.error_after is not None:
         _check_age(run, reading.panel, reading.schema, table.name)
     return reading
+
+
+def _read_to_forecast(run: _Run, table: Table, schema: Schema) -> DatedTable:
+    """Date the table for a forecast by the live version, and refuse what the sink cannot take."""
+    check_sink(run.pipeline, schema, table)
+    check_schema(schema, table)
+    return _known_then(run, dated_table(table, schema), schema)
 
 
 def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:

@@ -4,11 +4,34 @@ from typing import Any
 
 from forecast.jobs import databases
 from forecast.jobs.pipeline import Pipeline
+from forecast.panel.schema import Schema
 from forecast.panel.tidying import tidied
-from forecast.settings import TextSettings
-from forecast.tables.files import load_future, load_table
+from forecast.settings import TableSettings, TextSettings
+from forecast.tables.files import load_future, load_table, settings_as_at_fit
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
+
+
+def text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:
+    """How the file is read: as the pipeline says, and otherwise as an earlier fit read its own file."""
+    given = pipeline.source.text()
+    return given if fitted is None else settings_as_at_fit(fitted.reading, given.model_dump(exclude_defaults=True))
+
+
+def table_settings(pipeline: Pipeline, fitted: Schema | None, defaults: dict[str, Any]) -> TableSettings:
+    """How a fit reads the table: as the pipeline says, and otherwise as an earlier fit did.
+
+    What is inferred could change with the data, if a column is missing one night; a job must not begin to forecast
+    something else because of it.
+
+    Parameters
+    ----------
+    defaults : settings that come with the source
+    """
+    given = pipeline.table.model_copy(update=defaults)
+    if fitted is None:
+        return given
+    return TableSettings.check({**fitted.knobs(), **given.model_dump(exclude_unset=True)})
 
 
 def read_source(pipeline: Pipeline, text: TextSettings) -> tuple[Table, dict[str, Any]]:

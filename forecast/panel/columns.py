@@ -8,11 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.times import ParsedTimes
+from forecast.calendar.times import ParsedTimes, parse_times
 from forecast.errors import BadData, Setting, Words, did_you_mean
 from forecast.panel.categories import category_codes
 from forecast.panel.naming import series_name
-from forecast.panel.observations import Observations, id_codes, row_instants
+from forecast.panel.observations import Observations, id_codes
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema
 from forecast.tables.numbers import parse_numbers
@@ -69,7 +69,7 @@ def covariates(
         values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
         shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.frame.columns)
         codes = id_codes(table, () if shared else schema.ids)[1]
-        instants = row_instants(table, schema, codes, times)
+        instants = (times or parse_times(table, schema.time, schema.time_settings, codes)).instants
         series = None if shared else _known_series(table, schema, cells)
         _refuse_contradictions(table, schema, series, instants, values)
         if series is not None:

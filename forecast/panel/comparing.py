@@ -59,12 +59,18 @@ def compare_ids(panel: Panel, ids: tuple[Id, ...], name: str) -> Panel:
     return replace(panel, status=tuple("new" if one not in fitted and word == "ok" else word for one, word in words))
 
 
-def moved_levels(panel: Panel, ids: tuple[Id, ...], level: Values, lookback: int) -> str:
-    """Say which series moved more than tenfold since the fit; "" where none did.
+def check_levels(panel: Panel, ids: tuple[Id, ...], level: Values, lookback: int, name: str, strict: bool) -> None:
+    """Warn of series whose level moved more than tenfold since the fit, or refuse them if `strict`.
 
     Parameters
     ----------
     ids, level : [series], those of the fit and their mean level over its last lookback
+    name : of the table
+
+    Raises
+    ------
+    BadData
+        If `strict` and a level moved.
     """
     rank = {one: i for i, one in enumerate(ids)}
     now = mean_level(panel.tail(lookback))
@@ -73,29 +79,13 @@ def moved_levels(panel: Panel, ids: tuple[Id, ...], level: Values, lookback: int
     ratio = np.divide(now, then, out=np.ones_like(now), where=both)
     moved = [panel.ids[i] for i in np.flatnonzero((ratio > MAX_RATIO) | (ratio < 1 / MAX_RATIO))]
     if not moved:
-        return ""
+        return
     names = series_names(moved, NAMED_SERIES)
-    return f"the level of {len(moved)} series moved more than tenfold since the fit ({names})"
-
-
-def say_moved_levels(moved: str, name: str, strict: bool) -> None:
-    """Warn of levels that moved, or refuse them if `strict`.
-
-    Parameters
-    ----------
-    moved : what `moved_levels` says
-    name : of the table
-
-    Raises
-    ------
-    BadData
-        If `strict` and a level moved.
-    """
-    if moved and strict:
+    problem = f"the level of {len(moved)} series moved more than tenfold since the fit ({names})"
+    if strict:
         cure = Words("was the unit changed? Without ", Setting("strict", True), " this is a warning")
-        raise BadData(moved, place=name, cure=cure)
-    if moved:
-        log.warning("%s: %s; was the unit changed?", name, moved)
+        raise BadData(problem, place=name, cure=cure)
+    log.warning("%s: %s; was the unit changed?", name, problem)
 
 
 def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: str) -> None:

@@ -15,6 +15,9 @@ from forecast.panel.time_column import resolve_names, time_columns
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
 
+TIME_FIELDS = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
+"""Fields of a schema by which times are parsed."""
+
 
 @dataclass(frozen=True)
 class DatedTable:
@@ -25,11 +28,13 @@ class DatedTable:
     table : the table
     time : its time column, or the columns that hold the time together; () where each row is a series
     times : of the rows; None where each row is a series
+    how : settings or schema by which they were parsed
     """
 
     table: Table
     time: tuple[str, ...]
     times: ParsedTimes | None
+    how: TableSettings | Schema
 
     @property
     def name(self) -> str:
@@ -43,6 +48,15 @@ class DatedTable:
         part = None if self.times.open is None else self.times.open[chosen]
         times = replace(self.times, instants=self.times.instants[chosen], open=part)
         return replace(self, table=self.table.rows(chosen), times=times)
+
+    def times_by(self, schema: Schema) -> ParsedTimes | None:
+        """The times, if a schema reads the same; None where they have to be parsed by that schema."""
+        if self.times is None or self.times.doubtful:
+            return None
+        parsed_so = isinstance(self.how, Schema) and all(
+            getattr(self.how, field) == getattr(schema, field) for field in TIME_FIELDS
+        )
+        return self.times if parsed_so or self.times.format == schema.time_format else None
 
 
 def dated_table(table: Table, how: TableSettings | Schema) -> DatedTable:
@@ -65,13 +79,8 @@ def dated_table(table: Table, how: TableSettings | Schema) -> DatedTable:
             time = ()
         else:
             time = how.time or time_columns(table, how)
-    return DatedTable(
-        table,
-        time,
-        parse_times(table, time, how.time_settings if isinstance(how, Schema) else TimeSettings.at_fit(how))
-        if time
-        else None,
-    )
+    format_settings = how.time_settings if isinstance(how, Schema) else TimeSettings.at_fit(how)
+    return DatedTable(table, time, parse_times(table, time, format_settings) if time else None, how)
 
 
 def _check_settings(table: Table, settings: TableSettings) -> None:

@@ -26,6 +26,12 @@ from forecast.tables.writing import refuse_clash
 LISTED_COLUMNS = 10  # columns that a line names
 FIRST_CATEGORIES = 5  # categories that a line names
 
+ROWS_SETTINGS = ("categorical", "on_duplicate", "max_missing", "missing", "freq", "strict")
+"""Settings that a schema takes as they are."""
+
+TIMED_SETTINGS = ("known", "past", "static", "holidays", "aggregate", "date_format", "timezone", "dst")
+"""Those that it takes too where the table has times."""
+
 
 def infer_schema(dated: DatedTable, settings: TableSettings, reserved: Sequence[str] = ("forecast",)) -> Schema:
     """Infer how a table becomes series: layout, ids, target, calendar. Only seasons that are given are in the schema.
@@ -46,13 +52,13 @@ def infer_schema(dated: DatedTable, settings: TableSettings, reserved: Sequence[
     """
     table = dated.table
     if dated.times is None:
-        schema = _rows_schema(table, settings)
+        schema, names = _rows_schema(table, settings), set(ROWS_SETTINGS)
     else:
-        schema = _timed_schema(table, settings, dated.time, dated.times)
+        schema, names = _timed_schema(table, settings, dated.time, dated.times), {*ROWS_SETTINGS, *TIMED_SETTINGS}
     refuse_clash(schema.keys, reserved)
+    given = {name: getattr(settings, name) for name in names}
     season = tuple(sorted(set(settings.season)))
-    given = {"categorical": settings.categorical, "reading": table.reading}
-    return schema.model_copy(update={"season": season, **given})
+    return schema.model_copy(update={**given, "season": season, "reading": table.reading})
 
 
 def check_schema(schema: Schema, table: Table) -> None:
@@ -142,11 +148,6 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
         ids=(columns[0],),
         calendar=CalendarSpec(kind="steps"),
         time_format=TimeFormat(kind="integer"),
-        on_duplicate=settings.on_duplicate,
-        max_missing=settings.max_missing,
-        missing=settings.missing,
-        freq=settings.freq,
-        strict=settings.strict,
     )
 
 
@@ -197,22 +198,9 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
         all_columns=all_columns,
         calendar=calendar,
         time_format=times.format,
-        known=settings.known,
-        past=settings.past,
-        static=settings.static,
         categories=categories_of(table, covariates, settings.categorical),
-        holidays=settings.holidays,
         ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, *time, *covariates}),
         calendar_columns=of_calendar,
-        aggregate=settings.aggregate,
-        date_format=settings.date_format,
-        timezone=settings.timezone,
-        dst=settings.dst,
-        on_duplicate=settings.on_duplicate,
-        max_missing=settings.max_missing,
-        missing=settings.missing,
-        freq=settings.freq,
-        strict=settings.strict,
     )
 
 

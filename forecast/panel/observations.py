@@ -127,19 +127,6 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
     return [column for column in columns if column in taken]
 
 
-def row_instants(table: Table, schema: Schema, series: Integers, times: ParsedTimes | None) -> Integers:
-    """[rows], the time of each row; what was parsed before is parsed again only where the schema may read it otherwise.
-
-    Parameters
-    ----------
-    series : [rows], which series each row belongs to
-    times : of the rows, where they were parsed before
-    """
-    if times is not None and not times.doubtful and times.format == schema.time_format:
-        return times.instants
-    return parse_times(table, schema.time, schema.time_settings, series).instants
-
-
 def first_seen(codes: Integers) -> Integers:
     """The different codes in the order in which they come first."""
     unique, first = np.unique(codes, return_index=True)
@@ -148,7 +135,7 @@ def first_seen(codes: Integers) -> Integers:
 
 def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
     ids, series = id_codes(table, schema.ids)
-    instants = row_instants(table, schema, series, times)
+    instants = (times or parse_times(table, schema.time, schema.time_settings, series)).instants
     blank = np.isin(series, [place for place, names in enumerate(ids) if names and not any(names)])
     if blank.any():
         logger.warning(
@@ -163,7 +150,9 @@ def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
 
 
 def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
-    instants = row_instants(table, schema, np.zeros(len(table.frame), np.int64), times)
+    instants = (
+        times or parse_times(table, schema.time, schema.time_settings, np.zeros(len(table.frame), np.int64))
+    ).instants
     columns = wide_columns(table, schema)
     if not columns:
         raise BadData(f"{table.name}: none of the columns that were forecast is there (at fit: {_some(schema.series)})")

@@ -22,13 +22,13 @@ from forecast.settings import TableSettings
 from forecast.tables.table import Table
 
 CELL_FIELDS = ("layout", "time", "ids", "target", "time_format")
-"""Fields of a schema on which the observations of a table depend."""
+"""Fields of a schema that decide the observations of a table."""
 
 GRID_FIELDS = ("calendar", "on_duplicate", "aggregate", "missing")
-"""Those on which, beside the observations, the values on the grid depend."""
+"""Fields that decide, with the observations, the values on the grid."""
 
 COVARIATE_FIELDS = ("known", "past", "static", "categories")
-"""Those on which, beside the grid, the covariates depend."""
+"""Fields that decide, with the grid, the covariates."""
 
 
 @dataclass(frozen=True)
@@ -40,8 +40,9 @@ class Reading:
     schema : how the table becomes a panel
     panel : its series, with the slots to forecast behind them
     dated : the table, with the times of its rows
-    cells, grid : what lies between: observations by series and time, and values by series and grid position
-    lookback : steps that a forecast looks back; None where the panel has no statuses by it
+    cells : observations by series and time
+    grid : their values by series and grid position
+    lookback : steps that a forecast looks back; None where the statuses do not depend on it
     """
 
     schema: Schema
@@ -105,7 +106,7 @@ def read_as(
     future: Table | None = None,
     origin: str | None = None,
 ) -> Reading:
-    """Read a table by the schema of an earlier fit; of a table that was read before only what differs is read again.
+    """Read a table by the schema of an earlier fit; only parts that a reading does not hold already are read.
 
     Parameters
     ----------
@@ -158,14 +159,14 @@ def check_to_fit(reading: Reading) -> None:
 
 
 def describe_reading(reading: Reading) -> list[str]:
-    """Say what was read and inferred, a line for each thing."""
+    """What was read and inferred, as lines."""
     ahead = f"horizon  {reading.panel.ahead}, from the last {reading.lookback} steps"
     return [*describe(reading.schema, reading.panel), ahead]
 
 
 def _on_grid(dated: DatedTable, schema: Schema, origin: str | None = None) -> tuple[Observations, Grid]:
     """The observations of a table, and their values on the grid."""
-    cells = observe(dated.table, schema, dated.times)
+    cells = observe(dated.table, schema, dated.times_by(schema))
     check_rows(dated.table, cells, schema)
     return cells, fill(dated.table, cells, schema, calendar_of(schema), origin)
 

@@ -70,12 +70,16 @@ def test_fit_predict_backtest_and_score_parse_it_once_each(
     path: Path = job.folder / "sales.csv"
     if pivoted:
         frame.pivot(index="day", columns="shop", values="units").to_csv(path)
+    other = job.folder / "sales of tonight" / "sales.csv"
+    other.parent.mkdir()
+    pd.read_csv(path).assign(day=lambda table: table["day"].str.replace("-", "/")).to_csv(other, index=False)
     model = ("--model", "seasonal-naive", "--horizon", 7)
     commands: list[tuple[Any, ...]] = [
         ("fit", path, *model, "--artifact", job.store),
         ("predict", path, "--artifact", job.store, "--output", job.output),
         ("backtest", path, *model),
         ("inspect", path),
+        ("predict", other, "--artifact", job.store, "--output", job.output),
     ]
     for command in commands:
         parsed.clear()
@@ -107,3 +111,26 @@ def test_values_after_the_instant_are_blank_in_new_columns_too() -> None:
     assert len(known_then.table.frame) == 30
     assert known_then.table.frame[["a", "b"]].notna().sum().tolist() == [20, 20]
     assert known_then.table.frame["promo"].notna().all()
+
+
+@pytest.mark.parametrize("model", ["seasonal-naive", "mean"])
+def test_a_gated_refit_gives_each_warning_once(job: Job, forecast: Run, at: At, model: str) -> None:
+    frame = job.table()
+    ended = frame[(frame["shop"] == "south") & (frame["day"] < "2024-03-05")].assign(shop="ended")
+    constant = frame[frame["shop"] == "south"].assign(shop="constant", units=5)
+    sparse = frame[frame["shop"] == "south"].assign(shop="sparse").iloc[::7]
+    gap = frame[(frame["shop"] != "south") | (frame["day"] != "2024-02-03")]
+    frame = pd.concat([gap, ended, constant, sparse]).iloc[::-1].assign(price=1.0)
+    frame.loc[frame["day"] == "2024-02-05", "price"] = np.nan
+    frame.assign(price=frame["price"].astype(object).where(frame["day"] != "2024-02-06", "n/a")).to_csv(
+        job.folder / "sales.csv", index=False
+    )
+    job.write(top='refit = "daily"', table='id = ["shop"]\ntarget = ["units"]\npast = ["price"]')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 3
+    job.file.write_text(job.file.read_text().replace('"seasonal-naive"', f'"{model}"'))
+    ran = forecast("run", job.file, "--as-of", at(170))
+    assert ran.code == 3, ran.err
+    record = job.record()
+    assert record["fit"]["promoted"] is (model == "seasonal-naive")
+    assert len(record["warnings"]) > 5
+    assert sorted(record["warnings"]) == sorted(set(record["warnings"]))
