@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.resume import Checkpoints, data_key, plan_key
 from forecast.ensemble.auto import compared_with, train_networks
+from forecast.ensemble.baseline_forecasts import BaselineForecasts, context_length
 from forecast.ensemble.calibration import say_few_scores
-from forecast.ensemble.components import memory_of
-from forecast.ensemble.judge import Judge
-from forecast.ensemble.mixture import Group, Rivals, choose_mixture
+from forecast.ensemble.ensemble import Group, choose_ensemble
 from forecast.ensemble.names import AUTO, is_baseline
+from forecast.ensemble.validation import ValidationSet
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.evaluation.metrics import error_units
 from forecast.evaluation.quantiles import LEVELS
@@ -50,11 +50,11 @@ class _Ready:
     """A panel made ready for training, and what was chosen on the way."""
 
     fitter: Fitter
-    judge: Judge
+    validation: ValidationSet
     statistics: Statistics
     kept: NDArray[np.int64]
     lookback: int
-    memory: int
+    context: int
     power: float
 
 
@@ -100,11 +100,9 @@ def fit_panel(
             cure=Words("pass ", Setting("warm_start", True), ", and make that version the live one"),
         )
     # before training, so that the deadline holds for it too
-    rivals = Rivals.of(
-        ready.fitter.inputs, ready.judge, compared_with(settings), lookback=ready.lookback, memory=ready.memory
-    )
+    baselines = BaselineForecasts.of(ready.fitter.inputs, ready.validation, compared_with(settings), ready.context)
     keep = None
-    if plan is None and start is None and settings.model == AUTO and rivals.suffice(ready.judge):
+    if plan is None and start is None and settings.model == AUTO and baselines.suffice(ready.validation):
         plan = Plan(members=())
     train = not is_baseline(settings.model) and (plan is None or len(plan.members) > 0)
     if train:
@@ -114,7 +112,9 @@ def fit_panel(
         keep = checkpoints.open(data_key(panel, schema), plan_key(settings, plan, device, started_from))
     trained = list[Trained]()
     if train:
-        plan, trained = train_networks(ready.fitter, ready.judge, ready.lookback, plan, deadline, on_step, keep, start)
+        plan, trained = train_networks(
+            ready.fitter, ready.validation, ready.lookback, plan, deadline, on_step, keep, start
+        )
     if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
         fewest = min(one.steps for one in trained)
         log.warning(
@@ -122,7 +122,7 @@ def fit_panel(
             fewest,
             Setting("budget"),
         )
-    return _put_together(panel, schema, settings, ready, rivals, plan or Plan(members=()), trained)
+    return _put_together(panel, schema, settings, ready, baselines, plan or Plan(members=()), trained)
 
 
 def _make_ready_from(
@@ -191,8 +191,8 @@ def _make_ready(panel: Panel, schema: Schema, settings: TrainSettings, name: str
         device=pick_device(settings.device),
     )
     fitter = Fitter(inputs, spans, held_out_places(spans), settings)
-    judge = Judge.of(inputs, fitter.places, power, settings.metric)
-    return _Ready(fitter, judge, statistics, kept, lookback, memory_of(lookback, lags, longest), power)
+    validation = ValidationSet.of(inputs, fitter.places, lookback, power, settings.metric)
+    return _Ready(fitter, validation, statistics, kept, lookback, context_length(lookback, lags, longest), power)
 
 
 def _put_together(
@@ -200,16 +200,16 @@ def _put_together(
     schema: Schema,
     settings: TrainSettings,
     ready: _Ready,
-    rivals: Rivals,
+    baselines: BaselineForecasts,
     plan: Plan,
     trained: list[Trained],
 ) -> Fitted:
     """Compare, blend, calibrate; then collect what predict needs."""
     inputs, lookback, lags = ready.fitter.inputs, ready.lookback, ready.fitter.inputs.lags
     groups = plan.groups()
-    mixture = choose_mixture(
+    ensemble = choose_ensemble(
         inputs,
-        ready.judge,
+        ready.validation,
         [
             Group(
                 plan.members[group[0]].model,
@@ -218,12 +218,10 @@ def _put_together(
             )
             for group in groups
         ],
-        rivals,
-        lookback=lookback,
-        memory=ready.memory,
+        baselines,
     )
-    say_few_scores(mixture.calibration.windows, len(ready.judge.places[0]), COMMON)
-    used_members = [number for group in mixture.networks for number in groups[group]]
+    say_few_scores(ensemble.calibration.windows, len(ready.validation), COMMON)
+    used_members = [number for group in ensemble.networks for number in groups[group]]
     seen = [plan.members[number].lookback + max(lags, default=0) for number in used_members]
     spread = transformed(panel, ready.power).spread
     until = panel.starts.copy()
@@ -235,14 +233,14 @@ def _put_together(
             plan=plan,
             horizon=panel.ahead,
             lookback=lookback,
-            memory=mixture.memory,
+            context_length=ensemble.context_length,
             lags=lags,
             levels=LEVELS,
             power=ready.power,
             train_end=str(format_positions(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0]),
-            components=mixture.components,
-            networks=mixture.networks,
-            scores=mixture.scores,
+            components=ensemble.components,
+            networks=ensemble.networks,
+            scores=ensemble.scores,
             validation=tuple(one.validation for one in trained),
             trained_steps=tuple(one.steps for one in trained),
         ),
@@ -251,8 +249,8 @@ def _put_together(
         seasonal_error=error_units(
             panel.values, panel.observed, panel.offsets, schema.season[0] if schema.season else 1
         ),
-        mixture=mixture,
-        history=replace(panel, spread=spread).tail(max(mixture.memory, lookback, *seen)),
+        ensemble=ensemble,
+        history=replace(panel, spread=spread).tail(max(ensemble.context_length, lookback, *seen)),
         weights=[_arrays(trained[i].weights) for i in used_members],
         base=Base([_arrays(trained[i].base) for i in used_members], until),
         run=settings.model_dump(include=RESTORED, exclude_defaults=True),
@@ -326,7 +324,7 @@ class Engine:
                     for members, group in zip(config.members(), self.networks, strict=True)
                 ]
             with np.errstate(over="ignore", invalid="ignore"):  # what is not finite the forecaster refuses
-                mixed = self.fitted.mixture.quantiles(inputs, some, inputs.numbers[some[0]], networks, joint)
+                mixed = self.fitted.ensemble.quantiles(inputs, some, inputs.numbers[some[0]], networks, joint)
                 parts.append(undo_power(mixed, config.power))
         return np.concatenate(parts)
 

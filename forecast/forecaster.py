@@ -355,7 +355,7 @@ class Forecaster(NestedParams, BaseEstimator):
             frame[columns] = frame[columns].astype(np.int64)
         if output.explain:
             numbers_of = numbers_in(fitted.history.ids, panel.ids)[series]
-            frame["model"] = np.repeat(fitted.mixture.names(numbers_of), horizon)
+            frame["model"] = np.repeat(fitted.ensemble.names(numbers_of), horizon)
             frame["status"] = np.repeat(words[series], horizon)
         if output.excel_safe:
             frame = guard_formulas(frame, config.table.ids)
@@ -489,7 +489,7 @@ class Forecaster(NestedParams, BaseEstimator):
         -------
         The two losses; None where there is no such step, or the two cannot be compared.
         """
-        held, config = self._check_fitted().mixture.held_out, self.fitted_.config
+        held, config = self._check_fitted().ensemble.validation, self.fitted_.config
         old = other._check_fitted()
         if held is None or old.config.horizon != config.horizon or old.config.table.calendar != config.table.calendar:
             return None
@@ -596,8 +596,8 @@ class Forecaster(NestedParams, BaseEstimator):
 
     def models(self) -> list[str]:
         """What forecasts each series of the fit."""
-        mixture = self._check_fitted().mixture
-        return mixture.names(np.arange(1, len(mixture.shares)))
+        ensemble = self._check_fitted().ensemble
+        return ensemble.names(np.arange(1, len(ensemble.weights)))
 
     def _check_fitted(self) -> Fitted:
         if not hasattr(self, "fitted_"):

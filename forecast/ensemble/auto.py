@@ -9,8 +9,8 @@ from functools import partial
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from forecast.ensemble.judge import Judge
 from forecast.ensemble.names import AUTO, FIRST, check_model, is_baseline
+from forecast.ensemble.validation import ValidationSet
 from forecast.errors import Setting, UsageError, Words
 from forecast.panel.spans import MANY
 from forecast.settings import TrainSettings
@@ -82,7 +82,7 @@ def candidates_for(settings: TrainSettings, lookback: int, longest: int, season:
 
 def train_networks(
     fitter: Fitter,
-    judge: Judge,
+    validation: ValidationSet,
     lookback: int,
     plan: Plan | None = None,
     deadline: float | None = None,
@@ -94,7 +94,7 @@ def train_networks(
 
     Parameters
     ----------
-    judge : of the held-out windows
+    validation : the windows that choose
     plan : to be repeated; by default one is made
     deadline : `time.monotonic()` at which training must be over
     keep : where what was planned and trained is kept, and taken up from
@@ -107,7 +107,7 @@ def train_networks(
     """
     settings = fitter.settings
     check_model(settings.model)
-    rounds = _Rounds(fitter, judge, deadline, on_step, keep, start)
+    rounds = _Rounds(fitter, validation, deadline, on_step, keep, start)
     rounds.take_up()
     if plan is not None:
         if settings.model != AUTO and any(member.model != settings.model for member in plan.members):
@@ -145,7 +145,7 @@ class _Rounds:
     half once more with another seed, and so on until the time is used."""
 
     fitter: Fitter
-    judge: Judge
+    validation: ValidationSet
     deadline: float | None
     on_step: Callable[[Progress], None] | None
     keep: Keeper | None
@@ -289,7 +289,7 @@ class _Rounds:
 
     def _loss(self, one: Trained) -> float:
         middle = self.fitter.inputs.levels.index(0.5)
-        return self.judge.mean(one.held_out.numpy()[..., middle])
+        return self.validation.mean_loss(one.held_out.numpy()[..., middle])
 
     def _left(self) -> float:
         return SECONDS - self.spent if self.deadline is None else max(self.deadline - time.monotonic(), 0.5)

@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from forecast.artifacts.format import Arrays, Contents
 from forecast.artifacts.plain import load_json
 from forecast.artifacts.store import Store
-from forecast.ensemble.mixture import Mixture
+from forecast.ensemble.ensemble import Ensemble
 from forecast.errors import ArtifactRefused, ForecastError, NoInput, Setting, Unavailable, UsageError
 from forecast.inference.checks import (
     check_config,
     check_settings,
     read_by_series,
+    read_ensemble,
     read_history,
-    read_mixture,
     read_statistics,
 )
 from forecast.panel.covariates import Statistics
@@ -40,14 +40,14 @@ Steps = Annotated[int, Field(ge=1, le=100_000)]
 class Config(BaseModel):
     """What was inferred and chosen at fit."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
     table: Schema
     settings: dict[str, Any] = Field(description="settings of training, those of RUN_ONLY left out")
     plan: Plan = Field(description="of the networks that were trained")
     horizon: Steps
     lookback: Steps = Field(description="steps that a window's scale is taken from, and the least that a network sees")
-    memory: Steps = Field(description="steps that a baseline looks back")
+    context_length: Steps = Field(alias="memory", description="steps that a baseline looks back")
     lags: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = Field(
         description="seasons whose lagged values the network sees"
     )
@@ -92,7 +92,7 @@ class Fitted:
     statistics : of the covariates
     level : [series], mean absolute value over the last lookback at fit, by which a change of unit is noticed
     seasonal_error : [series], in-sample error of the seasonal naive forecast, the unit of MASE; NaN where there is none
-    mixture : what forecasts, and what calibration adds
+    ensemble : weights of networks and baselines, and their calibration
     history : the tail of each series, enough for a forecast
     weights : one dictionary per member of the networks that have a share, group by group
     base : None in an artifact that was written without
@@ -103,7 +103,7 @@ class Fitted:
     statistics: Statistics
     level: NDArray[np.float64]
     seasonal_error: NDArray[np.float64]
-    mixture: Mixture
+    ensemble: Ensemble
     history: Panel
     weights: list[dict[str, NDArray[np.float32]]]
     base: Base | None = None
@@ -116,7 +116,7 @@ class Fitted:
 
 def to_contents(fitted: Fitted) -> Contents:
     """What a version of the fitted forecaster holds."""
-    panel, mixture, base = fitted.history, fitted.mixture, fitted.base
+    panel, ensemble, base = fitted.history, fitted.ensemble, fitted.base
     history: Arrays = {
         "order": panel.order,
         "offsets": panel.offsets,
@@ -131,7 +131,7 @@ def to_contents(fitted: Fitted) -> Contents:
         "ids": np.frombuffer(json.dumps([panel.ids, panel.status], ensure_ascii=False).encode(), np.uint8).copy(),
     }
     return Contents(
-        config=fitted.config.model_dump(mode="json"),
+        config=fitted.config.model_dump(mode="json", by_alias=True),
         weights=_joined(fitted.weights),
         scaler={
             "statistics": fitted.statistics.model_dump(mode="json"),
@@ -140,12 +140,12 @@ def to_contents(fitted: Fitted) -> Contents:
         },
         history=history,
         calibration={
-            "shares": mixture.shares,
-            "errors": mixture.errors,
-            "margins": mixture.calibration.margins,
-            "joint": mixture.calibration.joint,
-            "coverage": mixture.calibration.coverage,
-            "windows": np.array([mixture.calibration.windows], np.int64),
+            "shares": ensemble.weights,
+            "errors": ensemble.errors,
+            "margins": ensemble.calibration.margins,
+            "joint": ensemble.calibration.joint,
+            "coverage": ensemble.calibration.coverage,
+            "windows": np.array([ensemble.calibration.windows], np.int64),
         },
         base=None if base is None else {"until": base.until, **_joined(base.weights)},
         run=fitted.run,
@@ -186,7 +186,7 @@ def _read(contents: Contents) -> Fitted:
         statistics=read_statistics(contents.scaler["statistics"], config),
         level=read_by_series(contents.scaler["level"], len(history)),
         seasonal_error=read_by_series(contents.scaler["seasonal_error"], len(history)),
-        mixture=read_mixture(contents.calibration or {}, config, len(history)),
+        ensemble=read_ensemble(contents.calibration or {}, config, len(history)),
         history=history,
         weights=_parted(contents.weights, config),
         base=None if contents.base is None else _read_base(contents.base, contents.weights, config, len(history)),

@@ -7,7 +7,8 @@ from typing import Any
 
 from forecast.artifacts.manifest import saved_at
 from forecast.artifacts.store import Store
-from forecast.ensemble.mixture import CHOSEN, base_name
+from forecast.ensemble.baseline_forecasts import base_name
+from forecast.ensemble.ensemble import CHOSEN
 from forecast.ensemble.names import is_baseline
 from forecast.errors import BadData, ForecastError, as_flag
 from forecast.forecaster import Forecaster
