@@ -470,10 +470,10 @@ class Forecaster(NestedParams, BaseEstimator):
                 fold = clone(self).set_params(model=name, jobs=self.jobs if jobs == 1 else 1)
                 fits[name] = partial(fold._fit_fold, schema, table.name, report)
         refuse_clash(schema, result_columns(OUTPUT.levels), "result")
-        result = backtest(
+        measures, rows = backtest(
             panel, schema, fits, origins, levels, refit=rolling.refit and not frozen, jobs=jobs, on_fold=on_fold
         )
-        return backtest_frames(result, panel, schema, origins, missing)
+        return backtest_frames(measures, rows, panel, schema, origins, missing)
 
     def against(self, other: "Forecaster", X: Data) -> tuple[float, float] | None:
         """Mean loss of this forecaster and of an older one on what this fit held out and the older one never saw.
