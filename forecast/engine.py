@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store
+from forecast.ensemble.baseline_forecasts import BaselineForecasts, context_length
 from forecast.ensemble.calibration import say_few_scores
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
-from forecast.ensemble.components import memory_of
-from forecast.ensemble.judge import Judge
-from forecast.ensemble.mixture import Group, Mixture, Rivals, choose_mixture
+from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
 from forecast.ensemble.names import AUTO, check_model, is_baseline
+from forecast.ensemble.validation import ValidationSet
 from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
-from forecast.evaluation.backtest import BacktestResult, Fold, backtest
+from forecast.evaluation.backtest import Fold, backtest
 from forecast.evaluation.baseline_models import Fit, Predict
-from forecast.evaluation.measures import REFERENCE
+from forecast.evaluation.measures import REFERENCE, ForecastRows, Measures
 from forecast.evaluation.metrics import error_units
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
@@ -84,16 +84,16 @@ class _Prepared:
     ----------
     used : [used series], the series that get a forecast
     lookback : steps
-    memory : steps that baselines look back
+    context : steps that baselines look back
     power : exponent of the target's transform
     """
 
     fitter: Fitter
-    judge: Judge
+    validation: ValidationSet
     statistics: Statistics
     used: NDArray[np.int64]
     lookback: int
-    memory: int
+    context: int
     power: float
 
 
@@ -155,10 +155,8 @@ def fit_panel(
     started_from = None if start is None else start.hash
     _check_start(plan, started_from, settings)
     # before training, so that the deadline holds for it too
-    rivals = Rivals.of(
-        ready.fitter.inputs, ready.judge, compared_with(settings), lookback=ready.lookback, memory=ready.memory
-    )
-    if plan is None and start is None and settings.model == AUTO and rivals.suffice(ready.judge):
+    baselines = BaselineForecasts.of(ready.fitter.inputs, ready.validation, compared_with(settings), ready.context)
+    if plan is None and start is None and settings.model == AUTO and baselines.suffice(ready.validation):
         plan = Plan(members=())
     trained = list[Trained]()
     if not is_baseline(settings.model) and (plan is None or len(plan.members) > 0):
@@ -169,8 +167,8 @@ def fit_panel(
             store = checkpoints.open(data_key(panel, schema), plan_key(settings, plan, device, started_from))
         context = TrainingContext(deadline=deadline, on_step=on_step, checkpoints=store)
         plan, trained = _train(ready, context, plan, start)
-    mixture = _choose(ready, rivals, plan or Plan(members=()), trained)
-    return _collect(panel, schema, settings, ready, mixture, plan or Plan(members=()), trained)
+    ensemble = _choose(ready, baselines, plan or Plan(members=()), trained)
+    return _collect(panel, schema, settings, ready, ensemble, plan or Plan(members=()), trained)
 
 
 def _check_start(plan: Plan | None, started_from: str | None, settings: TrainSettings) -> None:
@@ -195,7 +193,7 @@ def _train(
     candidates = candidates_for(settings, ready.lookback, longest, lags[0] if lags else 1)
     middle = fitter.inputs.levels.index(0.5)
     plan, trained = train_networks(
-        fitter, candidates, lambda quantiles: ready.judge.mean(quantiles[..., middle]), context, plan, start
+        fitter, candidates, lambda quantiles: ready.validation.mean_loss(quantiles[..., middle]), context, plan, start
     )
     if any(member.cut is not None and member.cut < FEW_STEPS for member in trained):
         fewest = min(member.steps for member in trained)
@@ -276,11 +274,11 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
         horizon=horizon,
     )
     fitter = Fitter.of(inputs, split, settings)
-    judge = Judge.of(inputs, fitter.index, power, settings.metric)
-    return _Prepared(fitter, judge, statistics, used, lookback, memory_of(lookback, lags, longest), power)
+    validation = ValidationSet.of(inputs, fitter.index, lookback, power, settings.metric)
+    return _Prepared(fitter, validation, statistics, used, lookback, context_length(lookback, lags, longest), power)
 
 
-def _choose(ready: _Prepared, rivals: Rivals, plan: Plan, trained: list[Trained]) -> Mixture:
+def _choose(ready: _Prepared, baselines: BaselineForecasts, plan: Plan, trained: list[Trained]) -> Ensemble:
     """Compare networks and baselines, weigh and calibrate them."""
     groups = [
         Group(
@@ -290,11 +288,9 @@ def _choose(ready: _Prepared, rivals: Rivals, plan: Plan, trained: list[Trained]
         )
         for members in plan.groups()
     ]
-    mixture = choose_mixture(
-        ready.fitter.inputs, ready.judge, groups, rivals, lookback=ready.lookback, memory=ready.memory
-    )
-    say_few_scores(mixture.calibration.windows, len(ready.judge.places[0]), REPORTED_LEVEL)
-    return mixture
+    ensemble = choose_ensemble(ready.fitter.inputs, ready.validation, groups, baselines)
+    say_few_scores(ensemble.calibration.windows, len(ready.validation), REPORTED_LEVEL)
+    return ensemble
 
 
 def _collect(
@@ -302,13 +298,13 @@ def _collect(
     schema: Schema,
     settings: TrainSettings,
     ready: _Prepared,
-    mixture: Mixture,
+    ensemble: Ensemble,
     plan: Plan,
     trained: list[Trained],
 ) -> Fitted:
     """All that a forecast needs."""
     lookback, lags, groups = ready.lookback, ready.fitter.inputs.lags, plan.groups()
-    forecasting = [number for group in mixture.networks for number in groups[group]]
+    forecasting = [number for group in ensemble.networks for number in groups[group]]
     pasts = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
     spread = transformed(panel, ready.power).spread
     until = panel.starts.copy()
@@ -320,14 +316,14 @@ def _collect(
             plan=plan,
             horizon=panel.ahead,
             lookback=lookback,
-            memory=mixture.memory,
+            context_length=ensemble.context_length,
             lags=lags,
             levels=LEVELS,
             power=ready.power,
             train_end=str(format_positions(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0]),
-            components=mixture.components,
-            networks=mixture.networks,
-            scores=mixture.scores,
+            components=ensemble.components,
+            networks=ensemble.networks,
+            scores=ensemble.scores,
             validation=tuple(member.validation for member in trained),
             trained_steps=tuple(member.steps for member in trained),
         ),
@@ -336,8 +332,8 @@ def _collect(
         seasonal_error=error_units(
             panel.values, panel.observed, panel.offsets, schema.season[0] if schema.season else 1
         ),
-        mixture=mixture,
-        history=replace(panel, spread=spread).tail(max(mixture.memory, lookback, *pasts)),
+        ensemble=ensemble,
+        history=replace(panel, spread=spread).tail(max(ensemble.context_length, lookback, *pasts)),
         weights=[trained[number].weights for number in forecasting],
         base=Base([trained[number].base for number in forecasting], until),
         run=settings.model_dump(include=RESTORED, exclude_defaults=True),
@@ -393,13 +389,14 @@ class ReadingBacktest:
 
     Attributes
     ----------
-    result : forecasts and measures as plain columns
+    measures, rows : measures and forecasts as plain columns
     panel, schema : the series that were forecast, and how they were read
     origins : [origins, series], grid positions
     missing : ids of series that were left out
     """
 
-    result: BacktestResult
+    measures: Measures
+    rows: ForecastRows
     panel: Panel
     schema: Schema
     origins: NDArray[np.int64]
@@ -449,5 +446,5 @@ def backtest_reading(
         if name not in fits and name != REFERENCE:
             knobs = settings.model_copy(update={"model": name, "jobs": settings.jobs if jobs == 1 else 1})
             fits[name] = _Fold(knobs, schema, reading.name, on_step)
-    result = backtest(panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold)
-    return ReadingBacktest(result, panel, schema, origins, missing)
+    measures, rows = backtest(panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold)
+    return ReadingBacktest(measures, rows, panel, schema, origins, missing)

@@ -298,7 +298,9 @@ class Forecaster(NestedParams, BaseEstimator):
             jobs=jobs or settings.jobs or 1,
             callbacks=callbacks,
         )
-        return backtest_frames(backtest.result, backtest.panel, backtest.schema, backtest.origins, backtest.missing)
+        return backtest_frames(
+            backtest.measures, backtest.rows, backtest.panel, backtest.schema, backtest.origins, backtest.missing
+        )
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
         """The weight that an attention model gives to each step of the past, a row per series and step.

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from forecast.evaluation import scoring
-from forecast.evaluation.backtest import BacktestResult
 from forecast.evaluation.measures import ForecastRows, Measures
 from forecast.evaluation.metrics import measure_names
 from forecast.panel.building import calendar_of, format_positions, time_frame
@@ -89,11 +88,16 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
         forecasts have several rows for one series and time.
     """
     result = scoring.score(_table(forecast, "forecasts"), _table(actual, "actual values"), settings)
-    return Scores(*measure_frames(result.measures), result.season, result.values, result.missing)
+    return Scores(*_measure_frames(result.measures), result.season, result.values, result.missing)
 
 
 def backtest_frames(
-    result: BacktestResult, panel: Panel, schema: Schema, origins: Integers, missing: tuple[tuple[str, ...], ...] = ()
+    measures: Measures,
+    rows: ForecastRows,
+    panel: Panel,
+    schema: Schema,
+    origins: Integers,
+    missing: tuple[tuple[str, ...], ...] = (),
 ) -> Backtest:
     """The result of a backtest as frames, times written as the table had them.
 
@@ -102,21 +106,20 @@ def backtest_frames(
     panel, schema, origins : those of the backtest
     missing : ids of series that were left out
     """
+    season = schema.season[0] if schema.season else 1
     longest = origins[:, int(np.argmax(panel.lengths))]
     times = tuple(str(time) for time in format_positions(schema, calendar_of(schema), longest))
-    forecasts = _forecasts_frame(result.forecasts, panel, schema)
-    return Backtest(*measure_frames(result.measures), forecasts, result.season, times, missing)
-
-
-def measure_frames(measures: Measures) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The measures overall, by series and by step."""
-    return pd.DataFrame(measures.overall), pd.DataFrame(measures.by_series), pd.DataFrame(measures.by_step)
+    return Backtest(*_measure_frames(measures), _forecasts_frame(rows, panel, schema), season, times, missing)
 
 
 def result_columns(intervals: tuple[float, ...]) -> list[str]:
     """Names of all columns of these frames beside ids and times."""
     shown = ["model", "skill", "origin", "actual", "forecast", *interval_columns(intervals)]
     return [*shown, *measure_names(intervals)]
+
+
+def _measure_frames(measures: Measures) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    return pd.DataFrame(measures.overall), pd.DataFrame(measures.by_series), pd.DataFrame(measures.by_step)
 
 
 def _forecasts_frame(rows: ForecastRows, panel: Panel, schema: Schema) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Names that the setting `model` takes: of networks, of baselines, and auto."""
+"""Names that the setting `model` takes: networks, baselines, and auto."""
 
 from forecast.baselines import baseline_method, baseline_names
 from forecast.errors import UsageError, did_you_mean
@@ -6,11 +6,11 @@ from forecast.models import model_knobs, model_names
 from forecast.settings import TrainSettings
 
 AUTO = "auto"
-FIRST = "segrnn"  # the network that auto trains where knobs or steps of a network are given
+FIRST = "segrnn"  # the network that auto trains if knobs or steps of a network are given
 
 
 def is_baseline(name: str) -> bool:
-    """Whether a model's name is that of a baseline: nothing is trained then."""
+    """Whether a model is a baseline, which needs no training."""
     return name in baseline_names()
 
 
@@ -19,7 +19,7 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
 
     Parameters
     ----------
-    models : names that stand in the place of the settings' own, those of a backtest
+    models : names that replace the settings' own, for a backtest
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""Measures of forecasts, plain functions of arrays.
+"""Measures of forecasts as plain functions, and the list of those that tables show.
 
 All take arrays whose first axis is the series, such as [series, origins, horizon], and the axes to average over: all by
 default, ``(1, 2)`` gives a number for each series, ``(0, 1)`` one for each step of the horizon. An actual value that is
 NaN does not count; a forecast that is NaN where there is an actual value makes the measure NaN. Where nothing counts,
-or what a measure is divided by is zero, it is NaN.
+or the divisor is zero, the measure is NaN.
 """
 
 from collections.abc import Callable

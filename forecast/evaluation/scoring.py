@@ -73,24 +73,7 @@ class _Forecasts:
 
 
 def score(forecasts: Table, actual: Table, settings: TableSettings | None = None) -> ScoreResult:
-    """Measure forecasts against the values that came.
-
-    The unit of MASE is the in-sample error of seasonal naive over the values of `actual` before the first forecast of
-    each series, so `actual` is best the whole history.
-
-    Parameters
-    ----------
-    forecasts : as `predict` writes them: id columns, time, ``forecast``, ``lo_80``, ``hi_80`` and so on
-    actual : long, wide or with one series a row; its id columns and its time have the names that they have in
-        `forecasts`
-    settings : how to read `actual`
-
-    Raises
-    ------
-    BadData
-        If no id or no time of the forecasts is among the values, times are written in another format or zone, or the
-        forecasts have several rows for one series and time.
-    """
+    """Measure forecasts against the values that came; see `forecast.score`."""
     reading, given = _read(forecasts, actual, settings or TableSettings())
     schema = reading.schema
     panel = read_as(reading, schema, horizon=given.horizon).panel

@@ -22,9 +22,9 @@ class RollingOrigin:
     Parameters
     ----------
     windows : number of origins
-    horizon : different times in each test part
+    horizon : distinct times in each test part
     step : times between two origins; default one horizon
-    time : the time column or columns; default what is inferred
+    time : the time column or columns; default inferred
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class RollingOrigin:
         Raises
         ------
         UsageError
-            If the table has too few different times.
+            If the table has too few distinct times.
         """
         table = tidied(table_from_frame(X))
         if len(table.frame) != len(X):

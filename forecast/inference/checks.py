@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from forecast.artifacts.format import Arrays
 from forecast.artifacts.plain import check_plain
 from forecast.calendar import patterns
+from forecast.ensemble.baseline_forecasts import baseline_labelled
 from forecast.ensemble.calibration import Calibration
-from forecast.ensemble.mixture import CHOSEN, Mixture, baseline_labelled
+from forecast.ensemble.ensemble import CHOSEN, Ensemble
 from forecast.ensemble.names import AUTO, is_baseline
 from forecast.errors import UsageError
 from forecast.inference.fitted import Config
@@ -125,7 +126,7 @@ def read_by_series(values: Any, count: int) -> NDArray[np.float64]:
     return numbers
 
 
-def read_mixture(arrays: Arrays, config: Config, count: int) -> Mixture:
+def read_ensemble(arrays: Arrays, config: Config, count: int) -> Ensemble:
     """What forecasts `count` series, and what calibration adds."""
     components, levels = len(config.components), len(config.levels)
     shapes = {
@@ -145,14 +146,14 @@ def read_mixture(arrays: Arrays, config: Config, count: int) -> Mixture:
     windows = arrays["windows"]
     if windows.shape != (1,) or windows.dtype != np.int64 or windows[0] < 0:
         raise ValueError("the number of held-out windows must be one number")
-    return Mixture(
+    return Ensemble(
         components=config.components,
         networks=config.networks,
-        shares=arrays["shares"],
+        weights=arrays["shares"],
         errors=arrays["errors"],
         calibration=Calibration(arrays["margins"], arrays["joint"], arrays["coverage"], int(windows[0])),
         lookback=config.lookback,
-        memory=config.memory,
+        context_length=config.context_length,
         scores=config.scores,
     )
 
@@ -248,7 +249,7 @@ def _check_spans(panel: Panel, config: Config) -> None:
     """A forecast costs by how far it looks back, whatever the history holds."""
     longest = int(panel.lengths.max())
     lookbacks = [config.lookback, *(member.lookback for group in config.members() for member in group)]
-    if config.memory > longest or max(lookbacks) > most_lookback(longest):
+    if config.context_length > longest or max(lookbacks) > most_lookback(longest):
         raise ValueError(f"a forecast cannot look back so far over series of {longest} steps")
 
 

@@ -15,8 +15,8 @@ from forecast.inference.checks import (
     check_config,
     check_settings,
     read_by_series,
+    read_ensemble,
     read_history,
-    read_mixture,
     read_statistics,
 )
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
@@ -26,7 +26,7 @@ from forecast.training.plan import Plan
 
 def to_contents(fitted: Fitted) -> Contents:
     """The contents of a version of the fitted forecaster."""
-    panel, mixture, base = fitted.history, fitted.mixture, fitted.base
+    panel, ensemble, base = fitted.history, fitted.ensemble, fitted.base
     history: Arrays = {
         "order": panel.order,
         "offsets": panel.offsets,
@@ -41,7 +41,7 @@ def to_contents(fitted: Fitted) -> Contents:
         "ids": np.frombuffer(json.dumps([panel.ids, panel.status], ensure_ascii=False).encode(), np.uint8).copy(),
     }
     return Contents(
-        config=fitted.config.model_dump(mode="json"),
+        config=fitted.config.model_dump(mode="json", by_alias=True),
         weights=_joined(fitted.weights),
         scaler={
             "statistics": fitted.statistics.model_dump(mode="json"),
@@ -50,12 +50,12 @@ def to_contents(fitted: Fitted) -> Contents:
         },
         history=history,
         calibration={
-            "shares": mixture.shares,
-            "errors": mixture.errors,
-            "margins": mixture.calibration.margins,
-            "joint": mixture.calibration.joint,
-            "coverage": mixture.calibration.coverage,
-            "windows": np.array([mixture.calibration.windows], np.int64),
+            "shares": ensemble.weights,
+            "errors": ensemble.errors,
+            "margins": ensemble.calibration.margins,
+            "joint": ensemble.calibration.joint,
+            "coverage": ensemble.calibration.coverage,
+            "windows": np.array([ensemble.calibration.windows], np.int64),
         },
         base=None if base is None else {"until": base.until, **_joined(base.weights)},
         run=fitted.run,
@@ -96,7 +96,7 @@ def _read(contents: Contents) -> Fitted:
         statistics=read_statistics(contents.scaler["statistics"], config),
         level=read_by_series(contents.scaler["level"], len(history)),
         seasonal_error=read_by_series(contents.scaler["seasonal_error"], len(history)),
-        mixture=read_mixture(contents.calibration or {}, config, len(history)),
+        ensemble=read_ensemble(contents.calibration or {}, config, len(history)),
         history=history,
         weights=_parted(contents.weights, config),
         base=None if contents.base is None else _read_base(contents.base, contents.weights, config, len(history)),

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from forecast.ensemble.mixture import Mixture
+from forecast.ensemble.ensemble import Ensemble
 from forecast.panel.covariates import Statistics
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
@@ -26,14 +26,14 @@ Steps = Annotated[int, Field(ge=1, le=100_000)]
 class Config(BaseModel):
     """What was inferred and chosen at fit."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
     table: Schema
     settings: dict[str, Any] = Field(description="settings of training, those of RUN_ONLY left out")
     plan: Plan = Field(description="of the networks that were trained")
     horizon: Steps
     lookback: Steps = Field(description="steps that a window's scale is taken from, and the least that a network sees")
-    memory: Steps = Field(description="steps that a baseline looks back")
+    context_length: Steps = Field(alias="memory", description="steps that a baseline looks back")
     lags: tuple[Annotated[int, Field(ge=1, le=1_000_000)], ...] = Field(
         description="seasons whose lagged values the network sees"
     )
@@ -78,7 +78,7 @@ class Fitted:
     statistics : of the covariates
     level : [series], mean absolute value over the last lookback at fit, which shows a change of unit
     seasonal_error : [series], in-sample error of the seasonal naive forecast, the unit of MASE; NaN where there is none
-    mixture : the weights of networks and baselines, and the calibration
+    ensemble : weights of networks and baselines, and their calibration
     history : the tail of each series, enough for a forecast
     weights : one dictionary for each member of the networks that have a weight in the forecast, group by group
     base : None in an artifact that was written without
@@ -89,7 +89,7 @@ class Fitted:
     statistics: Statistics
     level: NDArray[np.float64]
     seasonal_error: NDArray[np.float64]
-    mixture: Mixture
+    ensemble: Ensemble
     history: Panel
     weights: list[dict[str, NDArray[np.float32]]]
     base: Base | None = None

@@ -199,7 +199,7 @@ def _output_frame(
         frame[columns] = frame[columns].astype(np.int64)
     if output.explain:
         numbers_of_fit = series_index(fitted.history.ids, panel.ids)[series]
-        frame["model"] = np.repeat(fitted.mixture.names(numbers_of_fit), horizon)
+        frame["model"] = np.repeat(fitted.ensemble.names(numbers_of_fit), horizon)
         frame["status"] = np.repeat(np.array(panel.status)[series], horizon)
     return guard_formulas(frame, schema.ids) if output.excel_safe else frame
 

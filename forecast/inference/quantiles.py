@@ -97,7 +97,7 @@ class Engine:
             with self.backend.running():
                 networks = self._networks(windows, index)
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
-                mixed = self.fitted.mixture.quantiles(inputs, index, inputs.series_index[index[0]], networks, joint)
+                mixed = self.fitted.ensemble.quantiles(inputs, index, inputs.series_index[index[0]], networks, joint)
                 parts.append(undo_power(mixed, config.power))
         return np.concatenate(parts)
 
