@@ -21,7 +21,7 @@ from forecast.evaluation.quantiles import LEVELS
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted, read_plan
 from forecast.inference.warm_start import start_of
 from forecast.models.shared.model import RecurrentModel
-from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.comparing import mean_level
 from forecast.panel.covariates import Statistics, fit_statistics
 from forecast.panel.panel import SKIPPED, Panel
@@ -239,7 +239,7 @@ def _put_together(
             lags=lags,
             levels=LEVELS,
             power=ready.power,
-            train_end=str(format_positions(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0]),
+            train_end=position_texts(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0],
             components=mixture.components,
             networks=mixture.networks,
             scores=mixture.scores,

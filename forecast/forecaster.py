@@ -35,7 +35,8 @@ from forecast.panel.building import (
     calendar_of,
     judge,
     judge_again,
-    time_frame,
+    position_texts,
+    time_columns_at,
 )
 from forecast.panel.comparing import compare, say_seen, say_seen_origins, say_short, values_after
 from forecast.panel.detection import check_schema, describe, infer_schema
@@ -48,9 +49,10 @@ from forecast.panel.spans import choose_lags, choose_lookback
 from forecast.panel.tidying import tidied
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
 from forecast.settings import BacktestSettings, OutputSettings, TableSettings, TrainSettings
+from forecast.tables.frames import forecast_frame
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
-from forecast.tables.writing import forecast_frame, guard_formulas, interval_columns, output_columns, refuse_clash
+from forecast.tables.writing import guard_formulas, interval_columns, output_columns, refuse_clash
 from forecast.training.devices import pick_device, threads
 from forecast.training.inputs import numbers_in
 from forecast.training.loop import Progress
@@ -260,7 +262,7 @@ class Forecaster(NestedParams, BaseEstimator):
         lags = choose_lags(panel, schema.season)
         lookback = settings.lookback or choose_lookback(horizon, lags, int(panel.lengths.max()))
         panel = judge(panel, schema, lookback, table.name)
-        time_frame(schema, calendar_of(schema), panel.origins.max(keepdims=True) + horizon)  # or refused
+        position_texts(schema, calendar_of(schema), panel.origins.max(keepdims=True) + horizon)  # or refused
         say_blank(panel, schema, table.name)
         if on_read is not None:
             on_read([*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"])
@@ -350,7 +352,7 @@ class Forecaster(NestedParams, BaseEstimator):
         positions = panel.origins[series][:, None] + 1 + np.arange(horizon)
         keys = {
             **repeated_ids([panel.ids[i] for i in series], config.table.ids, horizon),
-            **time_frame(config.table, calendar, positions.ravel()),
+            **time_columns_at(config.table, calendar, positions.ravel()),
         }
         frame = forecast_frame(keys, numbers, columns)
         if output.integer and np.abs(numbers).max(initial=0) < 2**63:
@@ -528,7 +530,7 @@ class Forecaster(NestedParams, BaseEstimator):
         refuse_clash(table.keys, ["weight"])
         keys = {
             **repeated_ids([panel.ids[i] for i in series], table.ids, weights.shape[1]),
-            **time_frame(table, calendar_of(table), positions.ravel()),
+            **time_columns_at(table, calendar_of(table), positions.ravel()),
         }
         return forecast_frame(keys, weights[..., None], ["weight"])
 
@@ -663,4 +665,4 @@ def _places_of(ids: tuple[Names, ...]) -> dict[Names, int]:
 
 
 def _table(data: Data) -> Table:
-    return tidied(data if isinstance(data, Table) else table_from_frame(data))
+    return data if isinstance(data, Table) else tidied(table_from_frame(data))

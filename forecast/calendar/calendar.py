@@ -5,11 +5,9 @@ from numpy.typing import NDArray
 
 from forecast.calendar.holidays import holiday_flags
 from forecast.calendar.spec import CalendarSpec
-from forecast.calendar.zones import Flags, Integers, instants_at, wall_clock
+from forecast.calendar.zones import DAY, HOUR, MINUTE, WEEK, Flags, Integers, instants_at, wall_clock
 
 Floats = NDArray[np.float32]
-
-MINUTE, HOUR, DAY, WEEK = 60, 3_600, 86_400, 604_800
 
 
 class Calendar:

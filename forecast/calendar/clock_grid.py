@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from forecast.calendar.calendar import DAY, Calendar
+from forecast.calendar.calendar import Calendar
 from forecast.calendar.spec import CalendarSpec
-from forecast.calendar.zones import Integers, wall_clock
+from forecast.calendar.zones import DAY, Integers, wall_clock
 
 PHASES = 4  # different places within a step of UTC that the offsets of a zone can give
 

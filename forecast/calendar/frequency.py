@@ -8,12 +8,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.calendar.calendar import DAY, HOUR, MINUTE, WEEK, Calendar
+from forecast.calendar.calendar import Calendar
 from forecast.calendar.clock_grid import grid_by_the_clock
-from forecast.calendar.formatting import clock, format_times, write
+from forecast.calendar.formatting import format_instant
 from forecast.calendar.spec import CalendarSpec, TimeFormat
-from forecast.calendar.zones import Integers, distinct, wall_clock
+from forecast.calendar.zones import DAY, HOUR, MINUTE, WEEK, Integers, wall_clock
 from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
+from forecast.tables.distinct import distinct
 
 SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 MONTHS = {"m": 1, "q": 3, "y": 12, "a": 12}
@@ -112,7 +113,7 @@ def infer_calendar(
                 Words(
                     f"{off.sum()} of {len(unique)} times do not lie on the grid of ",
                     Setting("freq", freq),
-                    f", the first is {show(unique[off][0], time_format)}",
+                    f", the first is {format_instant(unique[off][0], time_format)}",
                 ),
                 place=where,
                 cure=Words("pass ", Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq")),
@@ -277,7 +278,7 @@ def _irregular(
     usual = int(values[counts.argmax()])
     odd = int(np.argmax(steps % usual != 0)) if (steps % usual).any() else 0
     where = place(int(unique[odd + 1])) if place else name
-    said = f"{show(unique[odd + 1], time_format)} follows {show(unique[odd], time_format)}"
+    said = f"{format_instant(unique[odd + 1], time_format)} follows {format_instant(unique[odd], time_format)}"
     if zone := _midnights(unique, steps, time_format):
         told = Setting("timezone", zone)
         mend = Words("they are midnights of another zone: pass ", told, ", or the one that they are of")
@@ -295,17 +296,6 @@ def _midnights(unique: Integers, steps: Integers, time_format: TimeFormat) -> st
     if time_format.zone is None or (np.abs(steps - np.rint(steps / DAY) * DAY) > HOUR).any():
         return None
     return next((zone for zone in USUAL_ZONES if not (wall_clock(unique, zone) % DAY).any()), None)
-
-
-def show(instant: int, time_format: TimeFormat) -> str:
-    """Write one instant for a message."""
-    if time_format.kind == "integer":
-        return str(instant)
-    if time_format.years is not None:
-        return str(format_times(np.array([instant], np.int64), time_format)[0])
-    pattern = time_format.pattern if time_format.kind == "text" and time_format.pattern else "%Y-%m-%d %H:%M:%S"
-    shown = int(clock(np.array([instant], np.int64), pattern, time_format.zone)[0])
-    return write(shown, shown - int(instant), pattern).removesuffix(" 00:00:00")
 
 
 def _same(values: NDArray[np.int64]) -> bool:

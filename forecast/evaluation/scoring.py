@@ -11,15 +11,16 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.references import baseline_fit
 from forecast.evaluation.tables import REFERENCE, Judged, in_sample_errors, measure_tables
-from forecast.panel.building import build_panel, calendar_of, format_positions
+from forecast.panel.building import build_panel, calendar_of, position_texts
 from forecast.panel.detection import infer_schema
 from forecast.panel.naming import series_names
-from forecast.panel.observations import Ids, observe, repeats
+from forecast.panel.observations import Ids, observe
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema
 from forecast.panel.tidying import tidied
 from forecast.panel.time_column import heading_times
 from forecast.settings import TableSettings
+from forecast.tables.distinct import repeats
 from forecast.tables.numbers import parse_numbers
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
@@ -96,7 +97,7 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
         forecasts have several rows for one series and time.
     """
     made, came = _table(forecast, "forecasts"), _table(actual, "actual values")
-    names = [str(column) for column in made.frame.columns]
+    names = made.names
     if POINT not in names or names.index(POINT) == 0:
         raise BadData(f"{made.name}: no column '{POINT}' after id and time columns; give a table that predict wrote")
     time = _times_of(made, names[: names.index(POINT)], settings)
@@ -141,7 +142,7 @@ def _times_of(made: Table, names: list[str], settings: TableSettings | None) -> 
 
 def _settings(settings: TableSettings, came: Table, ids: list[str], time: tuple[str, ...]) -> TableSettings:
     """What the forecasts say of how the values are to be read, where the user says nothing."""
-    there = {str(column) for column in came.frame.columns}
+    there = set(came.names)
     known: dict[str, Any] = {}
     if settings.layout != "rows" and not settings.time and set(time) <= there:
         known["time"] = time
@@ -152,7 +153,7 @@ def _settings(settings: TableSettings, came: Table, ids: list[str], time: tuple[
 
 def _read(made: Table, came: str, schema: Schema, columns: list[str]) -> _Given:
     """Read forecasts on the grid of the values."""
-    missing = [name for name in schema.keys if name not in made.frame.columns]
+    missing = [name for name in schema.keys if name not in made.names]
     if missing:
         raise BadData(
             f"no column '{missing[0]}', by which {came} is read",
@@ -216,7 +217,7 @@ def _judged(
 def _refuse_no_overlap(panel: Panel, schema: Schema, given: _Given, made: str, came: str) -> None:
     last = (given.first[given.series] + given.step).max()
     ends = np.array([given.first.min(), last, panel.starts.min(), panel.origins.max()])
-    first, last, oldest, newest = (str(one) for one in format_positions(schema, calendar_of(schema), ends))
+    first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)
     raise BadData(
         f"{came} ({oldest} to {newest}) has no value for a time of {made} ({first} to {last}); are the values there "
         "yet?"
@@ -224,4 +225,4 @@ def _refuse_no_overlap(panel: Panel, schema: Schema, given: _Given, made: str, c
 
 
 def _table(data: Data, name: str) -> Table:
-    return tidied(data if isinstance(data, Table) else table_from_frame(data, name))
+    return data if isinstance(data, Table) else tidied(table_from_frame(data, name))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.calendar.times import parse_times
+from forecast.calendar.parsing import parse_times
 from forecast.errors import Setting, UsageError
 from forecast.panel.detection import infer_schema
 from forecast.panel.tidying import tidied
@@ -46,7 +46,7 @@ class RollingOrigin:
             If the table has too few different times.
         """
         table = tidied(table_from_frame(X))
-        if len(table.frame) != len(X):
+        if len(table) != len(X):
             raise UsageError("a table of years by months has no row for each time; unfold it before it is split")
         settings = TableSettings.check({"time": self.time})
         schema = infer_schema(table, settings)

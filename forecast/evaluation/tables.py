@@ -8,10 +8,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.evaluation.metrics import MEASURES, Axes, error_units, measures, skill
-from forecast.panel.building import calendar_of, format_positions, time_frame
+from forecast.panel.building import calendar_of, format_positions, position_texts, time_columns_at
 from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema
+from forecast.tables.frames import frame_of
 from forecast.tables.writing import interval_columns
 
 Values = NDArray[np.float64]
@@ -95,16 +96,15 @@ def forecasts_table(judged: Judged, origins: Integers) -> tuple[pd.DataFrame, tu
     calendar = calendar_of(schema)
     shared: dict[str, Any] = {**repeated_ids([panel.ids[i] for i in series], schema.ids, horizon)}
     shared["origin"] = format_positions(schema, calendar, np.repeat(at, horizon))
-    times = time_frame(schema, calendar, positions.ravel())
-    shared |= {name: times[name] for name in schema.time}
+    shared |= time_columns_at(schema, calendar, positions.ravel())
     shared["actual"] = judged.actual[series, origin].ravel()
-    base = pd.DataFrame(shared)
+    base = frame_of(shared)
     parts = []
     for model, numbers in judged.numbers.items():
         rows = numbers[series, origin].reshape(len(base), -1)
         parts.append(pd.concat([base.assign(model=model), pd.DataFrame(rows, columns=columns)], axis=1))
     longest = origins[:, int(np.argmax(panel.lengths))]
-    return pd.concat(parts, ignore_index=True), tuple(str(one) for one in format_positions(schema, calendar, longest))
+    return pd.concat(parts, ignore_index=True), tuple(position_texts(schema, calendar, longest))
 
 
 def _measured(judged: Judged, axis: Axes, rows: Integers) -> pd.DataFrame:

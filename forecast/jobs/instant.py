@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
+from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import TimeFormat
-from forecast.calendar.times import parse_times
 from forecast.errors import BadData, UsageError
 from forecast.panel.building import calendar_of
 from forecast.panel.schema import Schema

@@ -42,7 +42,7 @@ def check_job(pipeline: Pipeline) -> list[str]:
 
 def _checked(pipeline: Pipeline) -> list[str]:
     table, schema, panel = _source(pipeline)
-    lines = [f"source   {table.name}: {len(table.frame):,} rows", *describe(schema, panel)]
+    lines = [f"source   {table.name}: {len(table):,} rows", *describe(schema, panel)]
     sink = pipeline.sink
     there = check_sink(pipeline, schema, table)
     _check_folder(Path(pipeline.store), pipeline.store)

@@ -32,7 +32,7 @@ from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import Live, entry, judge, reading_settings, reason_to_fit, serving, table_settings
 from forecast.jobs.sink import check_sink, explained, reserved_columns, write_sink
-from forecast.panel.building import build_panel, calendar_of, format_positions
+from forecast.panel.building import build_panel, calendar_of, position_texts
 from forecast.panel.detection import infer_schema
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
@@ -254,7 +254,7 @@ class _Run:
             table, defaults = load_table(path, self.reading)
         table = tidied(table)
         digest = digest or sha256_of_frame(table.frame)
-        self.record.input = {"name": self.pipeline.hidden(table.name), "rows": len(table.frame), "sha256": digest}
+        self.record.input = {"name": self.pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
         return table, defaults
 
     def _future(self) -> Table | None:
@@ -274,7 +274,7 @@ class _Run:
         record, limits = self.record, self.pipeline.checks
         record.data_age = age(panel, schema, self.instant)
         newest = (panel.origins - panel.silent()).max(keepdims=True)
-        record.data_end = str(format_positions(schema, calendar_of(schema), newest)[0])
+        record.data_end = position_texts(schema, calendar_of(schema), newest)[0]
         record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
         check_age(record.data_age, limits, name)
 

@@ -6,11 +6,11 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.frequency import infer_calendar
-from forecast.calendar.zones import distinct
 from forecast.errors import BadData, Setting, Unavailable, Words
 from forecast.panel.observations import Rows, combine
 from forecast.panel.panel import Flags, Integers
 from forecast.panel.schema import Schema
+from forecast.tables.distinct import distinct
 from forecast.tables.table import Table
 
 logger = logging.getLogger("forecast")

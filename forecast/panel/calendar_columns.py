@@ -6,10 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.calendar.times import ParsedTimes
+from forecast.calendar.parsing import ParsedTimes
 from forecast.calendar.zones import DAY, Integers, wall_clock
-from forecast.panel.observations import as_text
-from forecast.tables.numbers import is_whole
+from forecast.tables.numbers import counted_values
 from forecast.tables.table import Table
 
 FEWEST = 10  # rows from which on numbers that equal the calendar's are no chance
@@ -48,17 +47,16 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
     -------
     What each of them holds; empty where no other column is left.
     """
-    count = len(table.frame)
-    if count < FEWEST:
+    if len(table) < FEWEST:
         return {}
     wall = None if times.format.kind == "integer" else wall_clock(times.instants, times.format.zone)
-    first = str(table.frame.columns[0])
+    first = table.names[0]
     found: dict[str, str] = {}
     for column in columns:
         kinds = _kinds_named(column) | ({ROW_NUMBER} if column == first else set())
-        in_full = wall is not None and re.fullmatch(r"[12]\d{3}(\.0*)?", str(table.frame[column].iloc[0]).strip())
+        in_full = wall is not None and re.fullmatch(r"[12]\d{3}(\.0*)?", table.first(column))
         kinds |= {IN_FULL} if in_full else set()
-        values = _whole(table, column) if kinds else None
+        values = counted_values(table, column, 9) if kinds else None
         if values is None:
             continue
         if ROW_NUMBER in kinds and values[0] in (0, 1) and (np.diff(values) == 1).all():
@@ -73,21 +71,6 @@ def _kinds_named(column: str) -> set[str]:
     lower = column.strip().lower()
     words = {lower, re.sub(r"[\W_]+", "", lower), *re.split(r"[\W_\d]+", lower)}
     return {kind for kind, names in NAMES.items() if words & set(names.split())}
-
-
-def _whole(table: Table, column: str) -> Integers | None:
-    """The whole numbers of a column; None where a cell holds none."""
-    if not is_whole(table, column) and not _is_whole_float(table, column):
-        return None
-    cells = as_text(table, column).str.strip()
-    if not bool(cells.str.fullmatch("[0-9]{1,9}").all()):
-        return None
-    return np.asarray(cells.astype("int64"), np.int64)
-
-
-def _is_whole_float(table: Table, column: str) -> bool:
-    values = table.frame[column]
-    return bool(values.dtype.kind == "f" and values.notna().all() and (values % 1 == 0).all())
 
 
 def _kind(values: Integers, kinds: set[str], wall: Integers) -> str | None:

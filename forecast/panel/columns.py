@@ -4,17 +4,17 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.times import parse_times
+from forecast.calendar.parsing import parse_times
 from forecast.errors import BadData, Setting, Words, did_you_mean
 from forecast.panel.categories import category_codes
 from forecast.panel.naming import series_name
 from forecast.panel.observations import Observations, id_codes
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema
+from forecast.tables.distinct import repeats
 from forecast.tables.numbers import parse_numbers
 from forecast.tables.table import Table
 
@@ -62,7 +62,7 @@ def covariates(
     else:
         refuse_missing(table, (*schema.time, *columns))
         values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
-        shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.frame.columns)
+        shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.names)
         codes = id_codes(table, () if shared else schema.ids)[1]
         instants = parse_times(table, schema.time, schema.time_settings, codes).instants
         series = None if shared else _known_series(table, schema, cells)
@@ -117,12 +117,11 @@ def _refuse_contradictions(
     table: Table, schema: Schema, series: Integers | None, instants: Integers, values: NDArray[np.float64]
 ) -> None:
     """Refuse rows of the future that say different things of one series and time."""
-    keys = pd.DataFrame({"series": 0 if series is None else series, "instant": instants})
-    repeated = keys.duplicated(keep="first")
+    keys = (instants,) if series is None else (series, instants)
+    repeated = repeats(*keys)
     if schema.on_duplicate != "error" or schema.aggregate is not None or not repeated.any():
         return
-    said = keys.assign(**{str(place): column for place, column in enumerate(values.T)})
-    other = repeated & ~said.duplicated(keep="first")
+    other = repeated & ~repeats(*keys, *values.T)
     if other.any():
         place = table.place(int(np.argmax(other)), schema.time)
         raise BadData(
@@ -173,10 +172,10 @@ def refuse_missing(table: Table, columns: tuple[str, ...]) -> None:
     BadData
         With the columns that are missing and those found.
     """
-    missing = [column for column in columns if column not in table.frame.columns]
+    missing = [column for column in columns if column not in table.names]
     if missing:
         named = ", ".join(f"'{column}'" for column in missing)
-        there = [str(column) for column in table.frame.columns]
+        there = table.names
         hint = did_you_mean(missing[0], there) if len(missing) == 1 else ""
         alone = table.text and len(there) == 1
         delimiter = Words("; pass ", Setting("delimiter"), " if there are several") if alone else ""

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 import numpy as np
 
 from forecast.calendar.frequency import infer_calendar, parse_frequency
+from forecast.calendar.inference import looks_like_times
+from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
-from forecast.calendar.times import ParsedTimes, looks_like_times, parse_times
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.calendar_columns import calendar_columns
 from forecast.panel.categories import categories_of
 from forecast.panel.columns import refuse_missing
@@ -97,8 +98,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     if schema.layout == "rows":
         lines.append(f"time     step, {int(panel.lengths.min())} to {int(panel.lengths.max())} for a series")
     else:
-        ends = format_positions(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
-        first, last = (str(time).removesuffix(" 00:00:00") for time in ends)
+        ends = position_texts(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
+        first, last = (text.removesuffix(" 00:00:00") for text in ends)
         lines.append(f"time     {', '.join(schema.time)}: {first} to {last}, every {schema.calendar.name}{zone}")
     lines.append(f"season   {', '.join(str(length) for length in schema.season) or 'none'}")
     for word, columns in (("known", schema.known), ("past", schema.past), ("static", schema.static)):
@@ -172,7 +173,7 @@ def _refuse_contradictions(table: Table, settings: TableSettings) -> None:
 
 def _looks_like_rows(table: Table) -> bool:
     """Whether each row is surely a series: ids, then columns that are only numbered, and no time column."""
-    columns = [str(column) for column in table.frame.columns]
+    columns = table.names
     # under row numbers a 0, 1, 2 is a series, as pandas names the columns of an array
     numbered = r"[Vv]?\d+" if columns[0] != table.numbering else r"[Vv]\d+"
     if len(columns) < 3 or not all(re.fullmatch(numbered, column) for column in columns[1:]):
@@ -190,7 +191,7 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
         raise UsageError(Words(rows, " has only steps"), setting=Setting("freq", settings.freq))
     if settings.missing == "zero":
         raise UsageError(Words(rows, " has no absent rows"), setting=Setting("missing", "zero"))
-    columns = [str(column) for column in table.frame.columns]
+    columns = table.names
     if len(columns) < 2:
         problem = Words(Setting("layout", "rows"), " needs an id column and a column for each step")
         raise BadData(problem, place=table.name)
@@ -212,7 +213,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
     """The schema of a long or wide table."""
     covariates = (*settings.known, *settings.past, *settings.static)
     own = {*time, table.numbering, *covariates}
-    others = [str(column) for column in table.frame.columns if column not in own]
+    others = [column for column in table.names if column not in own]
     numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
     if not numeric and not settings.target:
         raise no_numbers(table, others)
@@ -260,7 +261,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
         static=settings.static,
         categories=categories_of(table, covariates, settings.categorical),
         holidays=settings.holidays,
-        ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, *time, *covariates}),
+        ignored=tuple(c for c in table.names if c not in {*used, *time, *covariates}),
         calendar_columns=of_calendar,
         aggregate=settings.aggregate,
         date_format=settings.date_format,

@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.formatting import parse_instant
-from forecast.calendar.frequency import show
-from forecast.calendar.zones import distinct
+from forecast.calendar.formatting import format_instant
+from forecast.calendar.parsing import parse_instant
 from forecast.errors import BadData, Setting, UsageError
 from forecast.panel.aggregation import aggregated, keys_of
 from forecast.panel.naming import series_name
@@ -17,6 +16,7 @@ from forecast.panel.observations import Observations, Rows, combine
 from forecast.panel.panel import Flags, Integers
 from forecast.panel.schema import Schema
 from forecast.tables.cells import LARGEST
+from forecast.tables.distinct import distinct
 from forecast.tables.table import Table
 
 logger = logging.getLogger("forecast")
@@ -128,11 +128,11 @@ def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origi
     last = parse_instant(origin, schema.time_format)
     newest = int(cells.instants[use].max())
     if not (use & (cells.instants <= last)).any():
-        first = show(int(cells.instants.min()), schema.time_format)
+        first = format_instant(int(cells.instants.min()), schema.time_format)
         problem = f"lies before all values of {table.name}, which start at {first}"
         raise UsageError(problem, setting=Setting("origin", origin))
     if last > newest:
-        end = show(newest, schema.time_format)
+        end = format_instant(newest, schema.time_format)
         setting = Setting("origin", origin)
         logger.warning("%s: ends at %s, before %s; forecasts start after its end", table.name, end, setting)
     return min(last, newest)
@@ -148,9 +148,10 @@ def _refuse_outlier(table: Table, cells: Observations, instants: Integers, posit
         if gap > FAR * max(span, FAR):
             instant = int(instants[np.argmax(positions == lonely)])
             place = table.place(int(np.argmax(cells.row_instants == instant)), schema.time)
+            shown = format_instant(instant, schema.time_format)
             raise BadData(
-                f"{place}: {show(instant, schema.time_format)} lies {gap:,} steps from all other times, which span "
-                f"{span:,}; correct it, or remove the row"
+                f"{place}: {shown} lies {gap:,} steps from all other times, which span {span:,}; correct it, or remove "
+                "the row"
             )
 
 
@@ -161,7 +162,8 @@ def _refuse_overflow(
     if len(times):
         first = int(np.argmax(np.abs(values) > LARGEST))
         name = series_name(cells.ids[int(series[first])])
+        shown = format_instant(int(times[0]), schema.time_format)
         raise BadData(
-            f"{table.name}: the sum of the rows of {name or 'the series'} at {show(int(times[0]), schema.time_format)} "
-            f"is too large ({values[first]:.1e}); numbers up to {LARGEST:.0e} can be forecast: use a larger unit"
+            f"{table.name}: the sum of the rows of {name or 'the series'} at {shown} is too large "
+            f"({values[first]:.1e}); numbers up to {LARGEST:.0e} can be forecast: use a larger unit"
         )

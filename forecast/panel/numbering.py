@@ -5,11 +5,10 @@ import re
 
 import numpy as np
 
-from forecast.calendar.times import looks_like_times, resembles_times
+from forecast.calendar.inference import looks_like_times, resembles_times
 from forecast.errors import BadData
-from forecast.panel.observations import as_text
 from forecast.tables.headers import DATE_OR_FRACTION
-from forecast.tables.numbers import is_whole
+from forecast.tables.numbers import counted_values, is_whole
 from forecast.tables.table import Table
 
 UNNAMED = ("", "Unnamed: 0")  # the second is what pandas makes of the first
@@ -20,32 +19,32 @@ log = logging.getLogger("forecast")
 
 def settle_numbering(table: Table) -> Table:
     """Leave a first column without a name out where it numbers the rows and others tell the time; else name it."""
-    columns = [str(column) for column in table.frame.columns]
+    columns = table.names
     if columns[0] not in UNNAMED:
         return table
     first, others = columns[0], columns[1:]
     numbered = _numbers_rows(table, first)
     if numbered and others and _has_other_index(table, others):
         log.warning("%s: the unnamed first column holds row numbers and was left out", table.name)
-        return table.with_frame(table.frame.drop(columns=first))
+        return table.without(first)
     if first and not numbered:
         return table
-    label = "time" if DATE_OR_FRACTION.match(str(table.frame[first].iloc[0])) else INDEX
+    label = "time" if DATE_OR_FRACTION.match(table.first(first)) else INDEX
     if label in columns:
         raise BadData(f"{table.name}: the first column has no name, and another is called '{label}'; give it one")
     said = "numbers the rows and has no name" if numbered else "has no name"
     log.warning("%s: the first column %s; it is called '%s'", table.name, said, label)
-    return table.with_frame(table.frame.rename(columns={first: label}), label if numbered else None)
+    return table.renamed(first, label, numbered)
 
 
 def _numbers_rows(table: Table, column: str) -> bool:
     """Whether a column holds 0, 1, 2 and so on, or 1, 2, 3, in any order."""
-    if len(table.frame) < 2 or not is_whole(table, column):
+    if len(table) < 2 or not is_whole(table, column):
         return False
-    cells = as_text(table, column).str.strip()
-    if not bool(cells.str.fullmatch("[0-9]{1,18}").all()):
+    numbers = counted_values(table, column, 18)
+    if numbers is None:
         return False
-    numbers = np.sort(cells.astype("int64").to_numpy())
+    numbers = np.sort(numbers)
     return bool(numbers[0] in (0, 1) and (np.diff(numbers) == 1).all())
 
 

@@ -4,14 +4,14 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.calendar.times import parse_times
+from forecast.calendar.parsing import parse_times
 from forecast.calendar.zones import Flags, Integers
 from forecast.errors import BadData
 from forecast.panel.naming import series_name
 from forecast.panel.schema import Schema
+from forecast.tables.distinct import encoded, repeats
 from forecast.tables.numbers import is_blank, numeric_columns, parse_columns, parse_numbers
 from forecast.tables.table import Table
 
@@ -76,45 +76,27 @@ def observe(table: Table, schema: Schema) -> Observations:
 
 def id_codes(table: Table, columns: tuple[str, ...]) -> tuple[Ids, Integers]:
     """The different ids of a table, ascending, and [rows] which of them each row has."""
-    count = len(table.frame)
     if not columns:
-        return ((),), np.zeros(count, np.int64)
-    keys = np.zeros(count, np.int64)
-    columns_read = []
+        return ((),), np.zeros(len(table), np.int64)
+    keys = np.zeros(len(table), np.int64)
+    parts: list[tuple[Integers, list[str]]] = []
     for column in columns:
-        codes, unique = pd.factorize(as_text(table, column))
-        texts = np.asarray(unique, object)
-        order = np.array(sorted(range(len(texts)), key=texts.__getitem__))
-        codes = np.argsort(order)[codes]
-        columns_read.append((codes, texts[order]))
+        codes, texts = table.distinct(column)
+        rank = np.empty(len(texts), np.int64)
+        rank[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
+        parts.append((rank[codes], sorted(texts)))
         # compressed after each column, so that the product of many cannot overflow
-        keys = pd.factorize(keys * len(texts) + codes, sort=True)[0].astype(np.int64)
+        keys, unique = encoded(keys * len(texts) + rank[codes])
+        keys = np.argsort(np.argsort(unique))[keys]
     first = np.empty(int(keys.max()) + 1, np.int64)
-    first[keys[::-1]] = np.arange(count)[::-1]
-    parts = [texts[codes[first]].tolist() for codes, texts in columns_read]
-    return tuple(zip(*parts, strict=True)), keys
-
-
-def as_text(table: Table, column: str) -> "pd.Series[str]":
-    """A column as text: just as written, whole numbers without a decimal mark, '' where blank."""
-    values = table.frame[column]
-    if table.text:
-        return values
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(float if pd.api.types.is_float_dtype(values.cat.categories.dtype) else object)
-    if pd.api.types.is_float_dtype(values.dtype) and bool((values.dropna() % 1 == 0).all()):
-        values = values.astype("Int64")
-    return values.astype(object).where(values.notna(), "").map(_written)
-
-
-def _written(value: object) -> str:
-    """A value as text; a whole number among texts has no decimal mark either."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    first[keys[::-1]] = np.arange(len(table))[::-1]
+    names = [[texts[code] for code in codes[first].tolist()] for codes, texts in parts]
+    return tuple(zip(*names, strict=True)), keys
 
 
 def wide_columns(table: Table, schema: Schema) -> list[str]:
     """The columns of a wide table that are series: those of the fit, and new ones if fit took them all."""
-    columns, taken = [str(column) for column in table.frame.columns], set(schema.series)
+    columns, taken = table.names, set(schema.series)
     if schema.all_columns:
         named = {*schema.time, *schema.known, *schema.past, *schema.ignored, *taken, table.numbering}
         others = [column for column in columns if column not in named]
@@ -146,7 +128,7 @@ def _long(table: Table, schema: Schema) -> Observations:
 
 
 def _wide(table: Table, schema: Schema) -> Observations:
-    instants = parse_times(table, schema.time, schema.time_settings, np.zeros(len(table.frame), np.int64)).instants
+    instants = parse_times(table, schema.time, schema.time_settings, np.zeros(len(table), np.int64)).instants
     columns = wide_columns(table, schema)
     if not columns:
         raise BadData(f"{table.name}: none of the columns that were forecast is there (at fit: {_some(schema.series)})")
@@ -165,13 +147,15 @@ def _wide(table: Table, schema: Schema) -> Observations:
 
 def _rows(table: Table, schema: Schema) -> Observations:
     """One series a row, one step a column after the first; blank cells at the end are no steps."""
-    columns = [str(column) for column in table.frame.columns]
-    names = as_text(table, columns[0])
-    repeated = names.duplicated()
+    columns = table.names
+    codes, names = table.distinct(columns[0])
+    repeated = repeats(codes)
     if repeated.any():
         row = int(np.argmax(repeated))
-        raise BadData(f"{table.place(row, columns[0])}: id '{names.iloc[row]}' comes twice; give every row its own id")
-    ids, order = _ascending(list(names))
+        raise BadData(
+            f"{table.place(row, columns[0])}: id '{names[codes[row]]}' comes twice; give every row its own id"
+        )
+    ids, order = _ascending(names)
     _say_alike(table, ids)
     count = len(columns) - 1
     steps = np.arange(1, count + 1, dtype=np.int64)
@@ -230,15 +214,6 @@ def combine(keys: Integers, values: Numbers, how: str) -> tuple[Integers, Number
         return keys[starts], values[starts if how == "first" else ends - 1]
     sums = np.add.reduceat(values, starts)
     return keys[starts], sums / (ends - starts) if how == "mean" else sums
-
-
-def repeats(series: Integers, instants: Integers) -> Flags:
-    """[cells], whether an earlier cell belongs to the same series and time."""
-    order = np.lexsort((np.arange(len(series)), instants, series))
-    same = (np.diff(series[order]) == 0) & (np.diff(instants[order]) == 0)
-    flags = np.zeros(len(series), bool)
-    flags[order[1:][same]] = True
-    return flags
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -4,16 +4,17 @@ import re
 from itertools import combinations
 
 import numpy as np
-import pandas as pd
 
-from forecast.calendar.frequency import show
-from forecast.calendar.split_times import part_named
-from forecast.calendar.times import TIME_NAMES, ParsedTimes
+from forecast.calendar.formatting import format_instant
+from forecast.calendar.inference import TIME_NAMES
+from forecast.calendar.parsing import ParsedTimes
+from forecast.calendar.split_columns import part_named
 from forecast.calendar.zones import Integers
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.panel.building import rows_of
-from forecast.panel.observations import as_text, id_codes, repeats
+from forecast.panel.observations import id_codes
 from forecast.settings import TableSettings
+from forecast.tables.distinct import repeats
 from forecast.tables.numbers import has_leading_zeros, is_whole, lacks_values, parse_numbers
 from forecast.tables.table import Table
 
@@ -44,11 +45,11 @@ def id_columns(
     # year, month or hour beside a date are parts of the time, which no table means as names of series
     parts = [column for column in others if column.lower() in TIME_NAMES or part_named(table, column)]
     others = [column for column in others if column not in {*parts, *settings.target}]
-    texts = [c for c in others if c not in numeric and (as_text(table, c) != "").any()]
+    texts = [c for c in others if c not in numeric and any(table.distinct(c)[1])]
     texts += [c for c in others if c in numeric and has_leading_zeros(table, c)]
     whole = [c for c in others if c in numeric and c not in texts and is_whole(table, c)]
     whole = [column for column in whole if column.lower() not in TARGET_NAMES]
-    whole.sort(key=lambda column: len(pd.unique(as_text(table, column))))
+    whole.sort(key=lambda column: len(table.distinct(column)[1]))
     nearly: tuple[str, ...] = ()
     swallowed = set(numeric) if not settings.target else {""}  # the ids must leave a target
     for candidates in (texts, texts + whole):
@@ -66,14 +67,14 @@ def id_columns(
     if settings.on_duplicate != "error" or settings.aggregate is not None:  # several rows of one time are meant
         if nearly:
             return nearly
-        if settings.layout != "long" and not any(_groups(table, column) for column in texts):
+        if settings.layout != "long" and not any(groups_rows(table, column) for column in texts):
             return ()
     raise _open_ids(table, settings, time, times, (nearly, [one for one in texts + whole if one not in nearly], parts))
 
 
-def _groups(table: Table, column: str) -> bool:
+def groups_rows(table: Table, column: str) -> bool:
     """Whether a column can name series: its values come in two rows or more, on average."""
-    return 2 * len(pd.unique(as_text(table, column))) <= len(table.frame)
+    return 2 * len(table.distinct(column)[1]) <= len(table)
 
 
 def _open_ids(
@@ -98,14 +99,14 @@ def _open_ids(
     shown = f" for {', '.join(nearly)} '{', '.join(names[codes[row]])}'" if nearly else ""
     joined = ("pass ", Setting("time", (*time, *parts)), " if these columns hold the time together, ") if parts else ()
     guessed = f"that {', '.join(nearly)} is the id was guessed: " if nearly else ""
-    usable = [column for column in others if _groups(table, column)][:NAMED]
+    usable = [column for column in others if groups_rows(table, column)][:NAMED]
     also = f" ({', '.join((*nearly, *usable))})" if usable else ""
     none = (", ", Setting("layout", "wide"), " if no column does") if nearly or usable else ()
     settled = settings.on_duplicate != "error" or settings.aggregate is not None
     first_of = Setting("on_duplicate", "first")
     keep = () if settled else (", or ", first_of, " (or last, mean, sum) to make one row of them")
     return BadData(
-        f"{show(int(instants[row]), times.format)} comes twice{shown}, first in {table.line(first)} "
+        f"{format_instant(int(instants[row]), times.format)} comes twice{shown}, first in {table.line(first)} "
         f"({rows_of(int(twice.sum()))} like that)",
         place=table.place(row, time),
         cure=Words(
@@ -134,7 +135,7 @@ def no_numbers(table: Table, others: list[str]) -> BadData:
         return BadData(f"{table.name}: no series has a value; blank in every row: {', '.join(others[:20])}")
     reason = f"columns: {', '.join(others[:20]) or 'none'}" if not blank else f"blank in every row: {', '.join(blank)}"
     likely = [column for column in held if column.lower() in TARGET_NAMES] or held[-1:]
-    if likely and re.search(r"\d|^(true|false)$", str(table.frame[likely[0]].iloc[0]), re.I):
+    if likely and re.search(r"\d|^(true|false)$", table.first(likely[0]), re.I):
         try:
             parse_numbers(table, likely[0])
         except BadData as error:

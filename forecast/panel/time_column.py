@@ -1,15 +1,16 @@
 """Find the column, or the columns together, that hold the times of a table."""
 
-import pandas as pd
+import numpy as np
 
-from forecast.calendar.epochs import WHOLE
+from forecast.calendar.inference import TIME_NAMES, looks_like_times, resembles_times
+from forecast.calendar.number_formats import WHOLE
 from forecast.calendar.patterns import guesses, has_clock
-from forecast.calendar.split_times import PART_NAMES, is_parts, part_named
-from forecast.calendar.times import TIME_NAMES, looks_like_times, resembles_times
+from forecast.calendar.split_columns import PART_NAMES, is_parts, part_named
+from forecast.calendar.zones import DAY, Flags
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.panel.observations import as_text
-from forecast.panel.roles import TARGET_NAMES
+from forecast.panel.roles import TARGET_NAMES, groups_rows
 from forecast.settings import TableSettings
+from forecast.tables.distinct import repeats
 from forecast.tables.numbers import is_whole, numeric_columns
 from forecast.tables.table import Table
 
@@ -40,7 +41,7 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
         If several do.
     """
     named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
-    columns = [str(column) for column in table.frame.columns if column not in named]
+    columns = [column for column in table.names if column not in named]
     found = [column for column in columns if column != table.numbering and looks_like_times(table, column)]
     parts = {column: part for column in columns if (part := part_named(table, column))}
     years = [column for column in columns if parts.get(column) == "year"]
@@ -48,7 +49,7 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
         found = coarse  # hours and weeks that are only numbered are parts of these
     elif years and any(part in FINER["year"] for part in parts.values()):
         found = years[:1]
-    if years and (dated := [c for c in found if c not in parts and not WHOLE.fullmatch(_first(table, c))]):
+    if years and (dated := [c for c in found if c not in parts and not WHOLE.fullmatch(table.first(c))]):
         found = dated  # the year stands in them
     by_name = sorted((c for c in found if c.lower() in TIME_NAMES), key=lambda c: TIME_NAMES.index(c.lower()))
     if len(found) == 1 or by_name:
@@ -62,7 +63,7 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
     if table.text and len(columns) == 1:
         cure = Words("a table needs a column of times too; pass ", Setting("delimiter"), " if there are several")
         raise BadData(f"all lines have one column, '{columns[0]}'", place=table.name, cure=cure)
-    numbers = [column for column in columns if looks_like_times(table, column, told=True)]
+    numbers = [column for column in columns if looks_like_times(table, column, named=True)]
     hint = f" ({numbers[0]} can hold numbers that are times)" if numbers else ""
     raise BadData(
         f"no column holds times (columns: {', '.join(columns[:20])})",
@@ -93,15 +94,10 @@ def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, st
 
 def _has_no_clock(table: Table, column: str) -> bool:
     """Whether a column holds dates without a time of day."""
-    values = table.frame[column]
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        stamps = pd.DatetimeIndex(values)
-        return bool((stamps == stamps.normalize()).all())
-    return not any(has_clock(guess) for guess in guesses(_first(table, column)))
-
-
-def _first(table: Table, column: str) -> str:
-    return str(table.frame[column].iloc[0]).strip()
+    if table.kind(column) == "datetime":
+        times = table.times(column)
+        return not times.fractions and not (times.wall % DAY).any()
+    return not any(has_clock(guess) for guess in guesses(table.first(column)))
 
 
 def _keys(table: Table, columns: list[str], whole: bool) -> list[Names]:
@@ -109,7 +105,7 @@ def _keys(table: Table, columns: list[str], whole: bool) -> list[Names]:
 
     Most values of each come in several rows.
     """
-    grouping = [column for column in columns if 2 * len(pd.unique(as_text(table, column))) <= len(table.frame)]
+    grouping = [column for column in columns if groups_rows(table, column)]
     numeric = dict(zip(grouping, numeric_columns(table, grouping), strict=True))
     texts = tuple(column for column in grouping if not numeric[column])
     return [texts, *((*texts, column) for column in grouping if whole and numeric[column] and is_whole(table, column))]
@@ -117,17 +113,22 @@ def _keys(table: Table, columns: list[str], whole: bool) -> list[Names]:
 
 def _repeated(table: Table, columns: Names) -> bool:
     """Whether rows have the same in all of these columns."""
-    return bool(table.frame[list(columns)].duplicated().any())
+    return bool(_repeats(table, columns).any())
+
+
+def _repeats(table: Table, columns: Names) -> Flags:
+    """[rows], whether an earlier row has the same in all of these columns."""
+    return repeats(np.zeros(len(table)), *(table.distinct(column)[0] for column in columns))
 
 
 def _tells_more(table: Table, joined: Names, time: str) -> bool:
     """Whether columns together say more times than the first one alone."""
-    return len(joined) > 1 and len(table.frame[list(joined)].drop_duplicates()) > table.frame[time].nunique()
+    return len(joined) > 1 and int((~_repeats(table, joined)).sum()) > len(table.distinct(time)[1])
 
 
 def resolve_names(table: Table, names: Names) -> Names:
     """The columns that are named as times: one whose own name has commas is given as several."""
-    there = {str(column) for column in table.frame.columns}
+    there = set(table.names)
     if len(names) > 1 and not set(names) <= there:
         for joint in (", ", ","):
             if joint.join(names) in there:

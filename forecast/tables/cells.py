@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from forecast.tables.notation import MEANT, Decimal, number_pattern, separator_pattern
 from forecast.tables.table import Table
 
-Column: TypeAlias = "pd.Series[Any]"
+Series: TypeAlias = "pd.Series[Any]"
 
 MISSING = (
     "-",
@@ -74,11 +74,11 @@ def read_cells(cells: pa.Array, decimal: Decimal, thousands: str | None) -> Cell
     return Cells(cells, numbers, blanks, words, bad, meant)
 
 
-def column_groups(table: Table, columns: Sequence[str]) -> Iterator[tuple[list[str], list[Column], int]]:
+def column_groups(table: Table, columns: Sequence[str]) -> Iterator[tuple[list[str], list[Series], int]]:
     """Runs of text columns that are read together, and typed columns one by one, each with its first position."""
-    size = max(1, CELLS_AT_ONCE // max(1, len(table.frame)))
+    size = max(1, CELLS_AT_ONCE // max(1, len(table)))
     names: list[str] = []
-    series: list[Column] = []
+    series: list[Series] = []
     for position, name in enumerate(columns):
         one = table.frame[name]
         if series and (len(series) == size or not (is_text(one) and is_text(series[0]))):
@@ -90,12 +90,22 @@ def column_groups(table: Table, columns: Sequence[str]) -> Iterator[tuple[list[s
         yield names, series, len(columns) - len(series)
 
 
-def kind_of(series: Column) -> Any:
+def holds_text(table: Table, column: str) -> bool:
+    """Whether a column holds text, or objects whose written form counts."""
+    return is_text(table.frame[column])
+
+
+def text_cells(table: Table, column: str) -> Cells:
+    """What the cells of a column of text hold."""
+    return read_cells(cells_of([table.frame[column]]), table.decimal, table.thousands)
+
+
+def kind_of(series: Series) -> Any:
     """The type of the values, of a categorical too."""
     return series.dtype.categories.dtype if isinstance(series.dtype, pd.CategoricalDtype) else series.dtype
 
 
-def is_text(series: Column) -> bool:
+def is_text(series: Series) -> bool:
     """Text, or objects of any kind (strings, Decimal, a mixture), whose written form counts."""
     kind = kind_of(series)
     if isinstance(kind, pd.StringDtype):  # the usual case, and the fast one
@@ -103,7 +113,7 @@ def is_text(series: Column) -> bool:
     return bool(pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind))
 
 
-def cells_of(series: Sequence[Column]) -> pa.Array:
+def cells_of(series: Sequence[Series]) -> pa.Array:
     """The columns end to end as one array of text, '' where a value is missing."""
     arrays: list[pa.Array] = []
     for one in series:

@@ -1,6 +1,7 @@
 """Turn cells into numbers, and say exactly which cell is none and which flag would mend it."""
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -14,7 +15,7 @@ from forecast.errors import BadData, Setting, Words
 from forecast.tables.cells import (
     LARGEST,
     Cells,
-    Column,
+    Series,
     cells_of,
     column_groups,
     flags_of,
@@ -61,7 +62,7 @@ def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words =
     -------
     [rows, columns], otherwise as `parse_numbers`; there is one warning for all the columns.
     """
-    numbers = np.empty((len(table.frame), len(columns)))
+    numbers = np.empty((len(table), len(columns)))
     words = 0
     touched: list[str] = []
     for names, series, start in column_groups(table, columns):
@@ -99,19 +100,18 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[bool]:
     answers: list[bool] = []
     for names, series, _ in column_groups(table, columns):
         if not is_text(series[0]):
-            kind = kind_of(series[0])
-            numeric = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
-            answers.append(bool(numeric and series[0].notna().any()))
+            numeric = table.kind(names[0]) in ("whole", "number")
+            answers.append(numeric and bool(series[0].notna().any()))
             continue
         cells = read_cells(cells_of(series), table.decimal, table.thousands)
         shape = (len(names), -1)
         missing = (cells.blank | cells.word).reshape(shape).sum(axis=1)
         wrong = (cells.bad & ~cells.meant).reshape(shape).sum(axis=1)
-        present = len(table.frame) - missing
+        present = len(table) - missing
         few = np.maximum(1, (1 - NEARLY_ALL) * present)
         numeric = (present > 0) & (wrong <= few) & (2 * wrong < present)
         for place in np.flatnonzero(numeric & (wrong > 1)):
-            own = slice(place * len(table.frame), (place + 1) * len(table.frame))
+            own = slice(place * len(table), (place + 1) * len(table))
             values, meant = cells.values[own], cells.meant[own]
             numeric[place] = bool(meant.any()) or len(np.unique(values[~np.isnan(values)])) > 1
         answers += numeric.tolist()
@@ -139,7 +139,7 @@ def is_whole(table: Table, column: str) -> bool:
     """Whether every value that is there is a whole number, written without a decimal mark; False for a blank column."""
     series = table.frame[column]
     if not is_text(series):
-        return bool(pd.api.types.is_integer_dtype(kind_of(series)) and series.notna().any())
+        return table.kind(column) == "whole" and bool(series.notna().any())
     cells = trimmed(cells_of([series]))
     present = cells.filter(pc.invert(pc.or_(pc.equal(cells, ""), is_word(cells))))
     return len(present) > 0 and bool(pc.all(pc.match_substring_regex(present, r"^[+-]?[0-9]+$")).as_py())
@@ -151,6 +151,15 @@ def has_leading_zeros(table: Table, column: str) -> bool:
     if not is_text(series):
         return False
     return bool(pc.any(pc.match_substring_regex(trimmed(cells_of([series])), "^0[0-9]+$"), min_count=0).as_py())
+
+
+def counted_values(table: Table, column: str, digits: int) -> NDArray[np.int64] | None:
+    """[rows], whole numbers without a sign; None where a cell is blank, or anything else."""
+    codes, texts = table.distinct(column)
+    texts = [text.strip() for text in texts]
+    if not all(re.fullmatch(f"[0-9]{{1,{digits}}}", text) for text in texts):
+        return None
+    return np.array([int(text) for text in texts], np.int64)[codes]
 
 
 def infer_decimal(table: Table, delimiter: str) -> Decimal:
@@ -213,7 +222,7 @@ def _first_place(table: Table, names: Sequence[str], flags: NDArray[np.bool_]) -
     return table.place(row, names[column])
 
 
-def _typed_numbers(table: Table, column: str, series: Column) -> NDArray[np.float64]:
+def _typed_numbers(table: Table, column: str, series: Series) -> NDArray[np.float64]:
     kind = kind_of(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
@@ -232,15 +241,15 @@ def _typed_numbers(table: Table, column: str, series: Column) -> NDArray[np.floa
 def _refuse(table: Table, names: Sequence[str], cells: Cells, otherwise: str | Words) -> NoReturn:
     """Say which is the first bad cell, what is wrong with it, how to mend it, and how many more there are."""
     first = int(cells.bad.argmax())
-    column, row = divmod(first, len(table.frame))
+    column, row = divmod(first, len(table))
     bad = cells.bad.copy()
-    bad[: column * len(table.frame)] = bad[(column + 1) * len(table.frame) :] = False
+    bad[: column * len(table)] = bad[(column + 1) * len(table) :] = False
     text = cells.text[first].as_py()
     if cells.values[first] == cells.values[first]:
         reason = Words(_too_large(text))
     else:
         alike = pc.unique(cells.text.filter(pa.array(bad & cells.meant))).to_pylist()[:1000]
-        own = slice(column * len(table.frame), (column + 1) * len(table.frame))
+        own = slice(column * len(table), (column + 1) * len(table))
         good = cells.text[own].filter(pa.array(~(cells.bad | cells.blank | cells.word)[own]))
         marked = bool(pc.any(pc.match_substring(good, table.decimal), min_count=0).as_py())
         mend = advice(text, alike, table, marked)

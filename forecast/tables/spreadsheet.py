@@ -15,7 +15,7 @@ import pandas as pd
 from forecast.errors import BadData, Setting, Unavailable, UsageError
 from forecast.settings import TextSettings
 from forecast.tables.arrow import text_type
-from forecast.tables.cells import Column
+from forecast.tables.cells import Series
 from forecast.tables.contents import undamaged
 from forecast.tables.headers import column_names, listed, without_right_edge
 from forecast.tables.memory import require_memory
@@ -178,7 +178,7 @@ def _settle_merged(rows: Rows, merged: Sequence[Span], top: int, left: int, name
         log.warning("%s: cells that are merged down count for each of their rows (%d times)", name, filled)
 
 
-def _column(cells: list[Any], mark: str) -> Column:
+def _column(cells: list[Any], mark: str) -> Series:
     """A column of dates or of numbers where all its cells are, else of text."""
     kinds = {type(cell) for cell in cells if cell != ""}
     if kinds and kinds <= {date, datetime}:
@@ -189,7 +189,7 @@ def _column(cells: list[Any], mark: str) -> Column:
         if not whole:
             return pd.Series(numbers)
         return pd.Series([None if cell == "" else int(cell) for cell in cells], dtype="Int64")
-    text: Column = pd.Series([_text(cell, mark) for cell in cells], dtype=text_type())
+    text: Series = pd.Series([_text(cell, mark) for cell in cells], dtype=text_type())
     return text
 
 

@@ -1,12 +1,9 @@
 """Turn quantiles into the table of forecasts that a user gets, and that table into bytes."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from forecast.errors import UsageError
 from forecast.settings import OutputSettings
@@ -24,18 +21,6 @@ def interval_columns(levels: tuple[float, ...]) -> list[str]:
 def output_columns(output: OutputSettings) -> list[str]:
     """Names of all columns of a table of forecasts beside ids and times."""
     return ["forecast", *interval_columns(output.levels), *(["model", "status"] if output.explain else [])]
-
-
-def forecast_frame(keys: Mapping[str, Any], numbers: NDArray[np.float64], columns: list[str]) -> pd.DataFrame:
-    """A row per series and step: id columns, time, numbers.
-
-    Parameters
-    ----------
-    keys : id and time columns by name, each [series * horizon]
-    numbers : [series, horizon, columns]
-    columns : their names
-    """
-    return pd.DataFrame({**keys, **{name: numbers[:, :, place].ravel() for place, name in enumerate(columns)}})
 
 
 def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forecasts") -> None:
