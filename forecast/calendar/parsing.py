@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from forecast.calendar import patterns
 from forecast.calendar.cells import TimeCells, filled_cells, refuse_blank, typed_cells
-from forecast.calendar.clock_change import told_by_grid, told_by_order
+from forecast.calendar.clock_change import resolve_by_grid, resolve_by_order
 from forecast.calendar.inference import infer_pattern, no_such_time
 from forecast.calendar.number_formats import (
     DAY_NUMBERS,
@@ -210,21 +210,21 @@ def _from_wall(cells: TimeCells, wall: Integers, time_format: TimeFormat, settin
     twice = unclear & (wall_clock(chosen, zone) == wall)
     early, late = (instants_at(wall, zone, dst)[0] for dst in ("earlier", "later"))
     both = np.flatnonzero(twice)
-    alone, is_late = told_by_grid(chosen[~unclear], early[both], late[both])
+    alone, is_late = resolve_by_grid(chosen[~unclear], early[both], late[both])
     chosen[both] = np.where(alone, np.where(is_late, late[both], early[both]), chosen[both])
     twice[both[alone]] = unclear[both[alone]] = False
     instants, doubtful = chosen[codes], unclear[codes]
     series = np.zeros(len(codes), np.int64) if cells.series is None else cells.series
-    settled, later = told_by_order(series, wall[codes], twice[codes])
-    instants = np.where(settled, np.where(later, late[codes], early[codes]), instants)
-    doubtful &= ~settled
+    resolved, later = resolve_by_order(series, wall[codes], twice[codes])
+    instants = np.where(resolved, np.where(later, late[codes], early[codes]), instants)
+    doubtful &= ~resolved
     # what comes in several rows may be told by their order once it is known which series they belong to
     wait = doubtful & (twice & (np.bincount(codes) > 1))[codes] & (cells.series is None)
     doubtful &= ~wait
     if doubtful.any() and settings.dst == "error":
         raise _clock_changes(cells, int(np.argmax(doubtful)), twice, zone)
-    if settled.any():
-        name, count = cells.table.name, int(settled.sum())
+    if resolved.any():
+        name, count = cells.table.name, int(resolved.sum())
         logger.warning("%s: times that come twice where the clock changes are told by their order: %d.", name, count)
     return ParsedTimes(instants, time_format, wait if wait.any() else None)
 

@@ -30,7 +30,7 @@ PART_NAMES: dict[str, Names] = {
     "second": ("second", "sec"),
     "clock": ("time", "clock", "hhmm", "time_of_day", "timeofday", "hour", "hr"),
 }
-"""The parts of a time, from coarse to fine, and what their columns are called."""
+"""The parts of a time, from coarse to fine, and the names that their columns have."""
 
 FORMS: dict[str, Names] = {
     "year": ("%Y", "%y"),
@@ -50,7 +50,7 @@ HIGHEST = {"%-m": 12, "%-V": 53, "%-j": 366, "%-d": 31, "%-H": 23, "%-K": 24, "%
 DATE_CODES = set("YyGmbBdqVj")
 SAME_PART = {"b": "m", "B": "m", "I": "H", "K": "H", "y": "Y", "G": "Y"}  # directives of one part
 IN_ORDER = ("year", "month", "day", "hour", "minute", "second")
-SPELLED = ("clock", "month", "quarter", "week")  # what cells alone can say, by their letters and colons
+SPELLED = ("clock", "month", "quarter", "week")  # parts that cells show without a name, by letters and colons
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class SplitTimes:
     Attributes
     ----------
     cells : the different times, their parts joined by blanks
-    parsed : what they mean
+    parsed : the same as instants, by the pattern of all columns
     format : how each column is written, and the pattern that writes a whole time as one text
     """
 
@@ -129,7 +129,7 @@ def _named_parts(column: str) -> list[str]:
 
 
 def is_parts(table: Table, columns: Names) -> bool:
-    """Whether columns make a time together, by their names and by what they hold."""
+    """Whether columns make a time together, by their names and their cells."""
     if sum(part_named(table, column) is None for column in columns) > 1:  # one may be a date
         return False
     try:
@@ -233,22 +233,22 @@ def _fits(part: TimeCells, form: str) -> bool:
 
 
 def _refuse_incomplete(columns: Names, forms: Names) -> None:
-    """Refuse columns that make no time together, or name one part twice."""
-    told, seen = Setting("time", columns), set[str]()
+    """Refuse columns that make no time together, or hold one part twice."""
+    setting, seen = Setting("time", columns), set[str]()
     for column, form in zip(columns, forms, strict=True):
         codes = {SAME_PART.get(code, code) for code in codes_of(form)}
         if twice := codes & seen:
             part = {"Y": "year", "m": "month", "d": "day", "H": "hour"}.get(min(twice), "part of the time")
             problem = f"column '{column}' holds the {part}, as one before it does"
-            raise UsageError(problem, setting=told, cure="leave one out")
+            raise UsageError(problem, setting=setting, cure="leave one out")
         seen |= codes
-    fine = [(set("HMS"), set("djV"), "day"), (set("d"), set("m"), "month"), (set("MS"), set("H"), "hour")]
-    missing = [name for codes, needs, name in fine if codes & seen and not needs & seen]
+    needed = [(set("HMS"), set("djV"), "day"), (set("d"), set("m"), "month"), (set("MS"), set("H"), "hour")]
+    missing = [name for codes, needs, name in needed if codes & seen and not needs & seen]
     if "Y" not in seen:
         missing.insert(0, "year")
     if missing or not patterns.has_date(" ".join(forms)):
         problem = f"the {missing[0] if missing else 'year'} is missing"
-        raise UsageError(problem, setting=told, cure="name its column too")
+        raise UsageError(problem, setting=setting, cure="name its column too")
 
 
 def _no_part(part: TimeCells, role: str | None) -> BadData:

@@ -16,7 +16,7 @@ from forecast.panel.naming import series_name, series_names
 from forecast.panel.observations import Observations, observe
 from forecast.panel.panel import SKIPPED, Flags, Integers, Panel
 from forecast.panel.schema import Schema
-from forecast.panel.sparse import say_sparse
+from forecast.panel.sparse import warn_sparse
 from forecast.tables.distinct import distinct, repeats
 from forecast.tables.frames import Column
 from forecast.tables.table import Table
@@ -98,7 +98,7 @@ def build_panel(
     panel = replace(panel, status=_status(panel, schema))
     if lookback is not None:
         return judge(panel, schema, lookback, table.name)
-    say_sparse(table.name, grid, schema)
+    warn_sparse(table.name, grid, schema)
     return panel
 
 

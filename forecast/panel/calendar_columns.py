@@ -11,7 +11,7 @@ from forecast.calendar.zones import DAY, Integers, wall_clock
 from forecast.tables.numbers import counted_values
 from forecast.tables.table import Table
 
-FEWEST = 10  # rows from which on numbers that equal the calendar's are no chance
+MIN_ROWS = 10  # from which on equality with the calendar is no chance
 ROW_NUMBER = "row number"
 IN_FULL = "year in full"
 
@@ -28,11 +28,11 @@ NAMES: dict[str, str] = {
     "minute": "minute min",
     ROW_NUMBER: "index idx id no nr num number row rownum rowid obs observation record rec t trend step counter seq",
 }
-"""What columns of each kind are called, whole or in a part of the name."""
+"""Names of columns of each kind, whole or as a part of the name."""
 
 
 def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> dict[str, str]:
-    """Columns of numbers that hold what the time of their row says already, or the number of the row.
+    """Columns of numbers that repeat the calendar of their row's time, or number the rows.
 
     Cells decide: each equals the year (or the year less a constant), quarter, month, week, day, day of the year, day of
     the week in some numbering, hour or minute of its time. So does a series that follows the calendar exactly; so the
@@ -45,13 +45,13 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
 
     Returns
     -------
-    What each of them holds; empty where no other column is left.
+    By column what it holds; empty where no other column would be left.
     """
-    if len(table) < FEWEST:
+    if len(table) < MIN_ROWS:
         return {}
     wall = None if times.format.kind == "integer" else wall_clock(times.instants, times.format.zone)
     first = table.names[0]
-    found: dict[str, str] = {}
+    held: dict[str, str] = {}
     for column in columns:
         kinds = _kinds_named(column) | ({ROW_NUMBER} if column == first else set())
         in_full = wall is not None and re.fullmatch(r"[12]\d{3}(\.0*)?", table.first(column))
@@ -60,10 +60,10 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
         if values is None:
             continue
         if ROW_NUMBER in kinds and values[0] in (0, 1) and (np.diff(values) == 1).all():
-            found[column] = ROW_NUMBER
+            held[column] = ROW_NUMBER
         elif wall is not None and (kind := _kind(values, kinds, wall)):
-            found[column] = kind
-    return found if len(found) < len(columns) else {}
+            held[column] = kind
+    return held if len(held) < len(columns) else {}
 
 
 def _kinds_named(column: str) -> set[str]:

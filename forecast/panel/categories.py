@@ -1,4 +1,4 @@
-"""Tell which covariate columns are categories, and turn their cells into codes."""
+"""Find the covariate columns that hold categories, and turn their cells into codes."""
 
 import logging
 
@@ -11,8 +11,8 @@ from forecast.tables.headers import listed
 from forecast.tables.numbers import looks_numeric
 from forecast.tables.table import Table
 
-MOST_CODES = 30  # a column of numbers with more different values than this has typing errors, not codes
-FEWEST_ROWS = 2  # rows for each different code, on average, and cells that are no numbers
+MAX_CODES = 30  # a column of numbers with more different values has typing errors, not codes
+MIN_ROWS = 2  # rows for each different code, on average, and cells that are no numbers
 CODE = "^[+-]?[0-9]+$"
 
 logger = logging.getLogger("forecast")
@@ -20,17 +20,17 @@ logger = logging.getLogger("forecast")
 
 def categories_of(table: Table, columns: tuple[str, ...], named: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
     """The different texts, ascending, of the columns that are in `named`, or look like categories."""
-    found = {}
+    categories = {}
     for column in columns:
         if column in named or _looks_categorical(table, column):
             texts = {*table.distinct(column)[1]} - {""}
             if texts:
-                found[column] = tuple(sorted(texts))
-    return found
+                categories[column] = tuple(sorted(texts))
+    return categories
 
 
 def category_codes(table: Table, column: str, categories: tuple[str, ...]) -> NDArray[np.float64]:
-    """[rows], 1 + the place among `categories`, 0 for a value that is not there (with a warning), NaN where blank."""
+    """[rows], 1 + the position among `categories`, 0 for another value (with a warning), NaN where blank."""
     codes, texts = table.distinct(column)
     places = {"": np.nan, **{text: place for place, text in enumerate(categories, 1)}}
     values = np.array([places.get(text, 0.0) for text in texts])
@@ -58,9 +58,9 @@ def _looks_categorical(table: Table, column: str) -> bool:
         return False
     cells = text_cells(table, column)
     present = ~cells.blank
-    if (cells.bad & cells.meant).any() or int((cells.bad & present).sum()) < FEWEST_ROWS:
+    if (cells.bad & cells.meant).any() or int((cells.bad & present).sum()) < MIN_ROWS:
         return False
     different = pc.unique(cells.text.filter(present))
     numbers = pc.unique(cells.text.filter(present & ~cells.bad & ~cells.word))
-    few = len(different) <= MOST_CODES and FEWEST_ROWS * len(different) <= int(present.sum())
+    few = len(different) <= MAX_CODES and MIN_ROWS * len(different) <= int(present.sum())
     return few and bool(pc.all(pc.match_substring_regex(numbers, CODE), min_count=0).as_py())

@@ -77,53 +77,53 @@ def covariates(
         place = table.place(int(np.argmin(on_grid)), schema.time)
         raise BadData(f"{place}: the time does not lie on the grid {schema.calendar.name}; correct it")
     if series is None:
-        # the last of several rows holds, as for rows of one series
+        # of several rows the last one holds, as within one series
         positions, last = np.unique(positions[::-1], return_index=True)
         values = values[::-1][last]
     return Covariates(series, positions, values)
 
 
 def place_values(
-    found: list[Covariates],
+    sources: list[Covariates],
     columns: int,
     offsets: Integers,
     starts: Integers,
     sizes: Integers,
     lengths: Integers | None = None,
 ) -> NDArray[np.float64]:
-    """Covariates by slot [slots, columns]; after `lengths` slots of a series, where given, none."""
+    """Covariates by slot [slots, columns], of the last source with a value; none after `lengths` slots."""
     result = np.full((int(offsets[-1]), columns), np.nan)
     if not columns:
         return result
-    for part in found:
+    for source in sources:
         usable = sizes if lengths is None else lengths
-        if part.series is None:
+        if source.series is None:
             positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)  # [slots]
-            rank = np.minimum(np.searchsorted(part.positions, positions), len(part.positions) - 1)
-            inside = (part.positions[rank] == positions) & (positions < np.repeat(starts + usable, sizes))
-            values = np.where(inside[:, None], part.values[rank], np.nan)
+            rank = np.minimum(np.searchsorted(source.positions, positions), len(source.positions) - 1)
+            inside = (source.positions[rank] == positions) & (positions < np.repeat(starts + usable, sizes))
+            values = np.where(inside[:, None], source.values[rank], np.nan)
             result = np.where(np.isnan(values), result, values)
             continue
-        step = part.positions - starts[part.series]
-        inside = (step >= 0) & (step < usable[part.series])
-        slot = (offsets[part.series] + step)[inside]
+        step = source.positions - starts[source.series]
+        inside = (step >= 0) & (step < usable[source.series])
+        slot = (offsets[source.series] + step)[inside]
         for column in range(columns):
-            given = ~np.isnan(part.values[inside, column])
-            result[slot[given], column] = part.values[inside, column][given]
+            given = ~np.isnan(source.values[inside, column])
+            result[slot[given], column] = source.values[inside, column][given]
     return result
 
 
 def _refuse_contradictions(
     table: Table, schema: Schema, series: Integers | None, instants: Integers, values: NDArray[np.float64]
 ) -> None:
-    """Refuse rows of the future that say different things of one series and time."""
+    """Refuse rows of the future with different values for one series and time."""
     keys = (instants,) if series is None else (series, instants)
     repeated = repeats(*keys)
     if schema.on_duplicate != "error" or schema.aggregate is not None or not repeated.any():
         return
-    other = repeated & ~repeats(*keys, *values.T)
-    if other.any():
-        place = table.place(int(np.argmax(other)), schema.time)
+    different = repeated & ~repeats(*keys, *values.T)
+    if different.any():
+        place = table.place(int(np.argmax(different)), schema.time)
         raise BadData(
             "an earlier row has other values for this series and time",
             place=place,
@@ -143,7 +143,7 @@ def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[
     for place, column in enumerate(schema.static):
         values = column_values(table, column, schema)
         rows = np.flatnonzero(~np.isnan(values))
-        result[cells.series[rows[::-1]], place] = values[rows[::-1]]  # the first one of a series stays
+        result[cells.series[rows[::-1]], place] = values[rows[::-1]]  # the first value of a series stays
         wrong = rows[values[rows] != result[cells.series[rows], place]]
         if len(wrong):
             name = series_name(cells.ids[int(cells.series[wrong[0]])])
@@ -156,7 +156,7 @@ def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[
 
 
 def column_values(table: Table, column: str, schema: Schema) -> NDArray[np.float64]:
-    """[rows], numbers, or codes where the schema has categories: 1 + the place there, 0 for others, NaN where blank."""
+    """[rows], numbers, or codes where the schema has categories: 1 + position, 0 for others, NaN where blank."""
     categories = schema.categories.get(column)
     if categories is None:
         otherwise = Words("; if the column holds categories, fit with ", Setting("categorical", column))
@@ -170,7 +170,7 @@ def refuse_missing(table: Table, columns: tuple[str, ...]) -> None:
     Raises
     ------
     BadData
-        With the columns that are missing and those found.
+        With the columns that are missing and those of the table.
     """
     missing = [column for column in columns if column not in table.names]
     if missing:
@@ -179,17 +179,17 @@ def refuse_missing(table: Table, columns: tuple[str, ...]) -> None:
         hint = did_you_mean(missing[0], there) if len(missing) == 1 else ""
         alone = table.text and len(there) == 1
         delimiter = Words("; pass ", Setting("delimiter"), " if there are several") if alone else ""
-        found = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(there[:20])}"
-        raise BadData(Words(found, delimiter, hint), place=table.name)
+        problem = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(there[:20])}"
+        raise BadData(Words(problem, delimiter, hint), place=table.name)
 
 
 def _known_series(table: Table, schema: Schema, cells: Observations) -> Integers:
     """[rows], index into the ids of the panel, -1 for a series that it lacks."""
     ids, codes = id_codes(table, schema.ids)
-    place = {one: index for index, one in enumerate(cells.ids)}
-    found = np.array([place.get(one, -1) for one in ids], np.int64)
-    if (found < 0).any():
+    index = {parts: position for position, parts in enumerate(cells.ids)}
+    series = np.array([index.get(parts, -1) for parts in ids], np.int64)
+    if (series < 0).any():
         logger.warning(
-            "%s: %d series are not in the table to forecast; their rows are left out.", table.name, (found < 0).sum()
+            "%s: %d series are not in the table to forecast; their rows are left out.", table.name, (series < 0).sum()
         )
-    return found[codes]
+    return series[codes]

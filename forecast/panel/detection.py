@@ -21,7 +21,7 @@ from forecast.panel.observations import id_codes, observe
 from forecast.panel.panel import Panel
 from forecast.panel.roles import id_columns, no_numbers, target_column
 from forecast.panel.schema import Schema
-from forecast.panel.season import SERIES, SLOTS, shown_seasons
+from forecast.panel.season import MAX_SERIES, MAX_STEPS, shown_seasons
 from forecast.panel.time_column import resolve_names, time_columns
 from forecast.settings import TableSettings
 from forecast.tables.files import flags_of
@@ -286,5 +286,5 @@ def _season(table: Table, schema: Schema) -> tuple[int, ...]:
     """The seasons that the data show, looked for in the first series."""
     grid = fill(table, observe(table, schema), schema, calendar_of(schema))
     return shown_seasons(
-        schema.calendar, [grid.recent(int(one), SLOTS) for one in np.flatnonzero(grid.counts[:SERIES])]
+        schema.calendar, [grid.recent(int(series), MAX_STEPS) for series in np.flatnonzero(grid.counts[:MAX_SERIES])]
     )

@@ -1,4 +1,4 @@
-"""Bring observed values to a grid: one for each series and position."""
+"""Place observed values on a grid: one for each series and position."""
 
 import logging
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from forecast.tables.table import Table
 
 logger = logging.getLogger("forecast")
 
-OTHERS, FAR = 4, 10  # a time is lonely where it is this many times the span of this many others away from them
+MIN_TIMES, FAR = 4, 10  # of more times than these, one is an outlier if it is so many spans of the others away
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Grid:
     zeros: Flags
 
     def recent(self, series: int, most: int) -> NDArray[np.float64]:
-        """The newest values of a series, at most `most`, up to the last one that is known; NaN where missing."""
-        own = slice(*(self.counts[: series + 1].sum() - [self.counts[series], 0]))
-        positions, values = self.positions[own], self.values[own]
+        """The newest values of a series, at most `most`, up to the last known one; NaN where missing."""
+        slots = slice(*(self.counts[: series + 1].sum() - [self.counts[series], 0]))
+        positions, values = self.positions[slots], self.values[slots]
         blank = self.blank_positions[self.blank_series == series]
         end = self.origins[series] if self.zeros[series] else positions[-1] if len(positions) else -1
         first = int(max(self.first[series], end - most + 1))
@@ -62,7 +62,7 @@ class Grid:
 
 
 def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, origin: str | None = None) -> Grid:
-    """Bring observed values to the grid: one for each series and position.
+    """Place observed values on the grid: one for each series and position.
 
     Raises
     ------
@@ -79,18 +79,18 @@ def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, 
     if origin is not None:
         last = _cut_at(table, cells, use, schema, origin)
         rows, use = rows.select(cells.instants <= last), use[cells.instants <= last]
-    seen, blank = rows.select(use), rows.select(~use)
+    observed, blank = rows.select(use), rows.select(~use)
     if schema.on_duplicate != "error":
-        keys, times = keys_of(seen.series, seen.instants)
-        keys, values = combine(keys, seen.values, schema.on_duplicate)
-        seen = Rows(keys // len(times), times[keys % len(times)], values)
-    positions = calendar.positions(seen.instants)
-    _refuse_outlier(table, cells, seen.instants, positions, schema)
+        keys, times = keys_of(observed.series, observed.instants)
+        keys, values = combine(keys, observed.values, schema.on_duplicate)
+        observed = Rows(keys // len(times), times[keys % len(times)], values)
+    positions = calendar.positions(observed.instants)
+    _refuse_outlier(table, cells, observed.instants, positions, schema)
     if schema.aggregate is not None:
-        seen = aggregated(table, seen, blank, schema, calendar)
-        positions = seen.instants
-    keys, places = keys_of(seen.series, positions)
-    keys, values = combine(keys, seen.values, "first")
+        observed = aggregated(table, observed, blank, schema, calendar)
+        positions = observed.instants
+    keys, places = keys_of(observed.series, positions)
+    keys, values = combine(keys, observed.values, "first")
     series, positions = keys // len(places), places[keys % len(places)]
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
@@ -124,7 +124,7 @@ def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, 
 
 
 def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origin: str) -> int:
-    """The instant after which nothing is used."""
+    """The instant of the origin: later rows are not used."""
     last = parse_instant(origin, schema.time_format)
     newest = int(cells.instants[use].max())
     if not (use & (cells.instants <= last)).any():
@@ -141,12 +141,12 @@ def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origi
 def _refuse_outlier(table: Table, cells: Observations, instants: Integers, positions: Integers, schema: Schema) -> None:
     """Refuse a time that lies far from all the others: 9999-12-31 would end all series long before the origin."""
     unique = distinct(positions)
-    if len(unique) <= OTHERS or schema.layout == "rows":
+    if len(unique) <= MIN_TIMES or schema.layout == "rows":
         return
     ends = [(unique[1] - unique[0], unique[-1] - unique[1], unique[0])] if schema.layout == "wide" else []
-    for gap, span, lonely in (*ends, (unique[-1] - unique[-2], unique[-2] - unique[0], unique[-1])):
+    for gap, span, outlier in (*ends, (unique[-1] - unique[-2], unique[-2] - unique[0], unique[-1])):
         if gap > FAR * max(span, FAR):
-            instant = int(instants[np.argmax(positions == lonely)])
+            instant = int(instants[np.argmax(positions == outlier)])
             place = table.place(int(np.argmax(cells.row_instants == instant)), schema.time)
             shown = format_instant(instant, schema.time_format)
             raise BadData(

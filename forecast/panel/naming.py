@@ -1,4 +1,4 @@
-"""Name series in messages: the ids of one joined by /, and the first of many."""
+"""Name series: in messages by their ids joined by /, in outputs by a column for each part of the id."""
 
 from collections.abc import Sequence
 

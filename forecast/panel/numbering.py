@@ -1,4 +1,4 @@
-"""Tell a first column that only numbers the rows, as DataFrame.to_csv writes it: left out, or the time of the table."""
+"""Handle a first column without a name, such as the row numbers that DataFrame.to_csv writes."""
 
 import logging
 import re
@@ -11,20 +11,20 @@ from forecast.tables.headers import DATE_OR_FRACTION
 from forecast.tables.numbers import counted_values, is_whole
 from forecast.tables.table import Table
 
-UNNAMED = ("", "Unnamed: 0")  # the second is what pandas makes of the first
+UNNAMED = ("", "Unnamed: 0")  # pandas reads the first as the second
 INDEX = "index"
 
 log = logging.getLogger("forecast")
 
 
 def settle_numbering(table: Table) -> Table:
-    """Leave a first column without a name out where it numbers the rows and others tell the time; else name it."""
+    """Drop a first column without a name where it numbers the rows and another column holds times; else name it."""
     columns = table.names
     if columns[0] not in UNNAMED:
         return table
     first, others = columns[0], columns[1:]
     numbered = _numbers_rows(table, first)
-    if numbered and others and _has_other_index(table, others):
+    if numbered and others and _has_index_beside(table, others):
         log.warning("%s: the unnamed first column holds row numbers and was left out", table.name)
         return table.without(first)
     if first and not numbered:
@@ -32,8 +32,8 @@ def settle_numbering(table: Table) -> Table:
     label = "time" if DATE_OR_FRACTION.match(table.first(first)) else INDEX
     if label in columns:
         raise BadData(f"{table.name}: the first column has no name, and another is called '{label}'; give it one")
-    said = "numbers the rows and has no name" if numbered else "has no name"
-    log.warning("%s: the first column %s; it is called '%s'", table.name, said, label)
+    reason = "numbers the rows and has no name" if numbered else "has no name"
+    log.warning("%s: the first column %s; it is called '%s'", table.name, reason, label)
     return table.renamed(first, label, numbered)
 
 
@@ -48,8 +48,8 @@ def _numbers_rows(table: Table, column: str) -> bool:
     return bool(numbers[0] in (0, 1) and (np.diff(numbers) == 1).all())
 
 
-def _has_other_index(table: Table, others: list[str]) -> bool:
-    """Whether other columns hold times, or what is meant as such, or are an id before numbered steps."""
+def _has_index_beside(table: Table, others: list[str]) -> bool:
+    """Whether other columns hold times or resemble them, or are an id before numbered steps."""
     if any(looks_like_times(table, column) or resembles_times(table, column) for column in others):
         return True
     steps = [bool(re.fullmatch(r"[Vv]\d+", column)) for column in others]

@@ -1,4 +1,4 @@
-"""Take a table apart into observations: which series, when, how much."""
+"""Read the observations of a table: which series, when, how much."""
 
 import logging
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ Ids = tuple[tuple[str, ...], ...]
 
 @dataclass(frozen=True)
 class Observations:
-    """The cells of a table that hold a target, blank ones included.
+    """The target cells of a table, blank ones included.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class Observations:
 
 @dataclass(frozen=True)
 class Rows:
-    """Values by series and time.
+    """Values by series and time, from the table or sums of it.
 
     Attributes
     ----------
@@ -95,13 +95,13 @@ def id_codes(table: Table, columns: tuple[str, ...]) -> tuple[Ids, Integers]:
 
 
 def wide_columns(table: Table, schema: Schema) -> list[str]:
-    """The columns of a wide table that are series: those of the fit, and new ones if fit took them all."""
+    """The columns of a wide table that are series: those of the fit, and new ones if the fit took every numeric one."""
     columns, taken = table.names, set(schema.series)
     if schema.all_columns:
         named = {*schema.time, *schema.known, *schema.past, *schema.ignored, *taken, table.numbering}
-        others = [column for column in columns if column not in named]
-        new = {c for c, numeric in zip(others, numeric_columns(table, others), strict=True) if numeric}
-        taken |= new | {column for column in others if column not in new and is_blank(table, column)}
+        unnamed = [column for column in columns if column not in named]
+        numeric = dict(zip(unnamed, numeric_columns(table, unnamed), strict=True))
+        taken |= {column for column in unnamed if numeric[column] or is_blank(table, column)}
     return [column for column in columns if column in taken]
 
 
@@ -122,7 +122,7 @@ def _long(table: Table, schema: Schema) -> Observations:
             blank.sum(),
             ", ".join(schema.ids),
         )
-    _say_alike(table, ids)
+    _warn_similar_ids(table, ids)
     values = parse_numbers(table, schema.target or "")
     return Observations(ids, first_seen(series), series, instants, values, np.arange(len(series)), instants)
 
@@ -156,7 +156,7 @@ def _rows(table: Table, schema: Schema) -> Observations:
             f"{table.place(row, columns[0])}: id '{names[codes[row]]}' comes twice; give every row its own id"
         )
     ids, order = _ascending(names)
-    _say_alike(table, ids)
+    _warn_similar_ids(table, ids)
     count = len(columns) - 1
     steps = np.arange(1, count + 1, dtype=np.int64)
     return Observations(
@@ -170,17 +170,15 @@ def _rows(table: Table, schema: Schema) -> Observations:
     )
 
 
-def _say_alike(table: Table, ids: Ids) -> None:
+def _warn_similar_ids(table: Table, ids: Ids) -> None:
     """Warn of ids that differ only in the blanks around them."""
-    bare: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for one in ids:
-        other = bare.setdefault(tuple(part.strip() for part in one), one)
-        if other != one:
+    trimmed: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for parts in ids:
+        similar = trimmed.setdefault(tuple(part.strip() for part in parts), parts)
+        if similar != parts:
+            names = series_name(similar), series_name(parts)
             logger.warning(
-                "%s: ids '%s' and '%s' differ only in blanks; they are read as two series.",
-                table.name,
-                series_name(other),
-                series_name(one),
+                "%s: ids '%s' and '%s' differ only in blanks; they are read as two series.", table.name, *names
             )
             return
 
@@ -193,7 +191,7 @@ def _ascending(names: list[str]) -> tuple[Ids, Integers]:
 
 
 def combine(keys: Integers, values: Numbers, how: str) -> tuple[Integers, Numbers]:
-    """Bring the values of each key to one, in the order in which they stand.
+    """Combine the values of each key, in the order of the cells.
 
     Parameters
     ----------

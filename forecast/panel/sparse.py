@@ -10,11 +10,11 @@ from forecast.panel.schema import Schema
 
 logger = logging.getLogger("forecast")
 
-MOSTLY = 0.5  # share of absent rows from which on a table of counts looks sparse
-FEW_ZEROS = 0.1  # a table that writes more zeros than this has no reason to leave others out
+MIN_ABSENT = 0.5  # share of absent rows from which on a table of counts looks sparse
+MAX_ZEROS = 0.1  # a table with more zeros than this has no reason to leave others out
 
 
-def say_sparse(name: str, grid: Grid, schema: Schema) -> None:
+def warn_sparse(name: str, grid: Grid, schema: Schema) -> None:
     """Warn where counts are mostly absent and absent rows are unknown; name the setting that makes them zeros.
 
     Parameters
@@ -25,7 +25,7 @@ def say_sparse(name: str, grid: Grid, schema: Schema) -> None:
         return
     share = _absent_share(grid)
     counts = (grid.values >= 0).all() and (grid.values == np.floor(grid.values)).all()
-    if share > MOSTLY and counts and (grid.values == 0).mean() < FEW_ZEROS:
+    if share > MIN_ABSENT and counts and (grid.values == 0).mean() < MAX_ZEROS:
         logger.warning(
             "%s: it looks like a table of counts that leaves out what is zero: whole numbers, and %.0f %% of the rows "
             "are absent. They are read as unknown; pass %s if they mean zero",

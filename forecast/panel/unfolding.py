@@ -15,7 +15,7 @@ from forecast.tables.table import Table
 
 YEAR = re.compile(r"[12]\d{3}(\.0*)?")
 NUMBERED = re.compile(r"(?:m|month|q|qtr|quarter)?[ _]?0?(\d{1,2})|(\d)(?:q|qtr)")
-NEARLY_ALL = 0.9  # of the rows have a year; the others are a total or a note, which reading the times refuses
+NEARLY_ALL = 0.9  # of the rows have a year; parsing the times refuses the others, such as totals and notes
 
 log = logging.getLogger("forecast")
 
@@ -23,12 +23,12 @@ log = logging.getLogger("forecast")
 def unfold(table: Table) -> Table:
     """Make one column of times and one of values out of a table of years by months or quarters.
 
-    Columns of text beside them stay, as ids; sums and other numbers of a year are left out, and named.
+    Columns of text beside them stay, as ids; sums and other numbers of a year are left out with a warning.
 
     Raises
     ------
     BadData
-        If the months do not begin with January, so that their year is open.
+        If the months do not begin with January, so that it is open which year they belong to.
     """
     columns = table.names
     for count, word in ((12, "month"), (4, "quarter")):
@@ -49,22 +49,22 @@ def _place_of(name: str, count: int) -> int | None:
     text = name.strip().rstrip(".").lower()
     if count == 12 and text in ("sept", *MONTHS, *(month[:3] for month in MONTHS)):
         return next(place for place, month in enumerate(MONTHS, 1) if month[:3] == text[:3])
-    found = NUMBERED.fullmatch(text)
-    if not found or text[0] == "mq"[count == 12] or (count == 12 and found[2]):
+    numbered = NUMBERED.fullmatch(text)
+    if not numbered or text[0] == "mq"[count == 12] or (count == 12 and numbered[2]):
         return None
-    number = int(found[1] or found[2])
+    number = int(numbered[1] or numbered[2])
     return number if 1 <= number <= count else None
 
 
 def _year_column(table: Table, others: list[str], headers: list[str]) -> str | None:
     """The column of years beside months; under headers that are bare numbers it must be called a year."""
     bare = all(header.strip().isdigit() for header in headers)
-    found = []
+    candidates = []
     for column in others:
         named = column.strip().lower() in PART_NAMES["year"]
         if (named or not bare) and _are_years(table.texts(column)):
-            found.append((not named, column))
-    return min(found)[1] if found else None
+            candidates.append((not named, column))
+    return min(candidates)[1] if candidates else None
 
 
 def _are_years(texts: NDArray[np.object_]) -> bool:
@@ -101,12 +101,12 @@ def _ids(table: Table, year: str, others: list[str]) -> tuple[list[str], list[st
     """The columns beside the years that may be ids, and the rest."""
     numeric = dict(zip(others, numeric_columns(table, others), strict=True))
     alone = not repeats(table.distinct(year)[0]).any()
-    kept = [
+    ids = [
         name
         for name in others
         if (not numeric[name] and any(table.distinct(name)[1])) or (not alone and is_whole(table, name))
     ]
-    return kept, [name for name in others if name not in kept]
+    return ids, [name for name in others if name not in ids]
 
 
 def _time(year: str, place: int, word: str) -> str:

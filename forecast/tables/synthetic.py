@@ -76,7 +76,7 @@ def _noise(generator: np.random.Generator, length: int) -> Array:
 def _toy(generator: np.random.Generator, length: int) -> Array:
     inputs = generator.standard_normal((TOY_STEPS + length, len(TOY_COLUMNS)))
     sums = np.convolve(inputs.mean(axis=1), np.ones(TOY_STEPS), mode="valid")  # [length + 1], of 10 rows each
-    # published one step late: the value stands beside the inputs that follow the ten it is made of
+    # published one step late: each value stands beside the inputs after the ten that it sums
     return np.column_stack([inputs[TOY_STEPS:], sums[:length]])
 
 

@@ -1,4 +1,4 @@
-"""Turn quantiles into the table of forecasts that a user gets, and that table into bytes."""
+"""Columns of a table of forecasts, and a frame as bytes: CSV or Parquet."""
 
 import io
 from collections.abc import Iterator, Sequence
@@ -8,9 +8,9 @@ import pandas as pd
 from forecast.errors import UsageError
 from forecast.settings import OutputSettings
 
-# the last four are wide signs, which some spreadsheets take for the same
+# the last four are full-width signs, which some spreadsheets treat alike
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-CHUNK = 100_000  # rows written at once
+WRITE_ROWS = 100_000  # rows written at once
 
 
 def interval_columns(levels: tuple[float, ...]) -> list[str]:
@@ -57,13 +57,13 @@ def _guarded(text: object) -> object:
 
 def csv_bytes(frame: pd.DataFrame) -> Iterator[bytes]:
     """The frame as CSV, UTF-8, one line per row, in pieces."""
-    for start in range(0, max(len(frame), 1), CHUNK):
-        part = frame.iloc[start : start + CHUNK]
+    for start in range(0, max(len(frame), 1), WRITE_ROWS):
+        part = frame.iloc[start : start + WRITE_ROWS]
         yield part.to_csv(index=False, header=start == 0, lineterminator="\n").encode()
 
 
 def parquet_bytes(frame: pd.DataFrame) -> Iterator[bytes]:
     """The frame as one Parquet file."""
-    held = io.BytesIO()
-    frame.to_parquet(held, index=False, engine="pyarrow")
-    yield held.getvalue()
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False, engine="pyarrow")
+    yield buffer.getvalue()
