@@ -32,8 +32,8 @@ def categories_of(table: Table, columns: tuple[str, ...], named: tuple[str, ...]
 def category_codes(table: Table, column: str, categories: tuple[str, ...]) -> NDArray[np.float64]:
     """[rows], 1 + the position among `categories`, 0 for another value (with a warning), NaN where blank."""
     codes, texts = table.distinct(column)
-    places = {"": np.nan, **{text: place for place, text in enumerate(categories, 1)}}
-    values = np.array([places.get(text, 0.0) for text in texts])
+    code_of = {"": np.nan, **{text: code for code, text in enumerate(categories, 1)}}
+    values = np.array([code_of.get(text, 0.0) for text in texts])
     unseen = (values == 0)[codes]
     if unseen.any():
         names = [text for text, value in zip(texts, values, strict=True) if value == 0]

@@ -140,11 +140,11 @@ def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[
         If a column has two values in one series.
     """
     result = np.full((len(cells.ids), len(schema.static)), np.nan)
-    for place, column in enumerate(schema.static):
+    for index, column in enumerate(schema.static):
         values = column_values(table, column, schema)
         rows = np.flatnonzero(~np.isnan(values))
-        result[cells.series[rows[::-1]], place] = values[rows[::-1]]  # the first value of a series stays
-        wrong = rows[values[rows] != result[cells.series[rows], place]]
+        result[cells.series[rows[::-1]], index] = values[rows[::-1]]  # the first value of a series stays
+        wrong = rows[values[rows] != result[cells.series[rows], index]]
         if len(wrong):
             name = series_name(cells.ids[int(cells.series[wrong[0]])])
             raise BadData(

@@ -24,7 +24,7 @@ from forecast.panel.schema import Schema
 from forecast.panel.season import MAX_SERIES, MAX_STEPS, shown_seasons
 from forecast.panel.time_column import resolve_names, time_columns
 from forecast.settings import TableSettings
-from forecast.tables.files import flags_of
+from forecast.tables.files import reading_flags
 from forecast.tables.numbers import is_blank, numeric_columns
 from forecast.tables.table import Table
 from forecast.tables.writing import refuse_clash
@@ -108,7 +108,7 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
             lines.append(f"{word:<8} {', '.join(_shown(column, schema) for column in columns)}{ahead}")
     if schema.holidays:
         lines.append(f"holidays {schema.holidays}")
-    if flags := flags_of(schema.reading):
+    if flags := reading_flags(schema.reading):
         lines.append(f"reading  {flags}")
     if schema.ignored:
         said = [f"{name} ({kind})" if (kind := schema.calendar_columns.get(name)) else name for name in schema.ignored]

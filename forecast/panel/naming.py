@@ -30,6 +30,6 @@ def repeated_ids(ids: Sequence[tuple[str, ...]], names: tuple[str, ...], steps: 
     names : of the id columns
     """
     return {
-        name: Column(np.repeat(np.array([parts[place] for parts in ids], object), steps))
-        for place, name in enumerate(names)
+        name: Column(np.repeat(np.array([parts[index] for parts in ids], object), steps))
+        for index, name in enumerate(names)
     }

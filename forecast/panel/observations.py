@@ -82,11 +82,10 @@ def id_codes(table: Table, columns: tuple[str, ...]) -> tuple[Ids, Integers]:
     parts: list[tuple[Integers, list[str]]] = []
     for column in columns:
         codes, texts = table.distinct(column)
-        rank = np.empty(len(texts), np.int64)
-        rank[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
-        parts.append((rank[codes], sorted(texts)))
+        codes = _ranks(texts)[codes]
+        parts.append((codes, sorted(texts)))
         # compressed after each column, so that the product of many cannot overflow
-        keys, unique = encoded(keys * len(texts) + rank[codes])
+        keys, unique = encoded(keys * len(texts) + codes)
         keys = np.argsort(np.argsort(unique))[keys]
     first = np.empty(int(keys.max()) + 1, np.int64)
     first[keys[::-1]] = np.arange(len(table))[::-1]
@@ -114,7 +113,7 @@ def first_seen(codes: Integers) -> Integers:
 def _long(table: Table, schema: Schema) -> Observations:
     ids, series = id_codes(table, schema.ids)
     instants = parse_times(table, schema.time, schema.time_settings, series).instants
-    blank = np.isin(series, [place for place, names in enumerate(ids) if names and not any(names)])
+    blank = np.isin(series, [index for index, names in enumerate(ids) if names and not any(names)])
     if blank.any():
         logger.warning(
             "%s: %d rows have no id in %s; they are read as a series of their own.",
@@ -184,10 +183,15 @@ def _warn_similar_ids(table: Table, ids: Ids) -> None:
 
 
 def _ascending(names: list[str]) -> tuple[Ids, Integers]:
-    """Ids in ascending order, and the place of each name there."""
-    place = np.empty(len(names), np.int64)
-    place[sorted(range(len(names)), key=names.__getitem__)] = np.arange(len(names))
-    return tuple((name,) for name in sorted(names)), place
+    """Ids in ascending order, and the rank of each name."""
+    return tuple((name,) for name in sorted(names)), _ranks(names)
+
+
+def _ranks(texts: list[str]) -> Integers:
+    """[texts], the position of each in ascending order."""
+    ranks = np.empty(len(texts), np.int64)
+    ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
+    return ranks
 
 
 def combine(keys: Integers, values: Numbers, how: str) -> tuple[Integers, Numbers]:

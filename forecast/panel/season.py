@@ -154,21 +154,21 @@ def _without_line(values: Numbers) -> Numbers:
     known = np.isfinite(values)
     if known.sum() < 2:
         return values
-    place = np.arange(len(values))
-    middle, centre = place[known].mean(), values[known].mean()
-    slope = ((place - middle) * (values - centre))[known].sum() / ((place - middle)[known] ** 2).sum()
-    rest: Numbers = values - centre - slope * (place - middle)
+    step = np.arange(len(values))
+    middle, centre = step[known].mean(), values[known].mean()
+    slope = ((step - middle) * (values - centre))[known].sum() / ((step - middle)[known] ** 2).sum()
+    rest: Numbers = values - centre - slope * (step - middle)
     return rest
 
 
 def _without_trend(values: Numbers, length: int) -> Numbers:
     """Values less their straight line, then less their moving average over one season."""
     known = np.isfinite(values)
-    place = np.arange(len(values))
+    step = np.arange(len(values))
     values = _without_line(values)  # first the line, as the average is lopsided at both ends
     sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
     counts = np.concatenate([[0], np.cumsum(known)])
-    low = np.clip(place - length // 2, 0, len(values) - length)
+    low = np.clip(step - length // 2, 0, len(values) - length)
     level = (sums[low + length] - sums[low]) / np.maximum(counts[low + length] - counts[low], 1)
     rest: Numbers = values - level
     return rest

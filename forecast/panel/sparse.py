@@ -43,7 +43,7 @@ def _absent_share(grid: Grid) -> float:
     steps = int((last - first + 1).sum())
     low, high = np.full(len(grid.counts), 1), np.zeros(len(grid.counts), np.int64)
     low[present], high[present] = first, last
-    series, place = grid.blank_series, grid.blank_positions
-    inside = (place >= low[series]) & (place <= high[series])
-    blank = np.unique(np.stack([series[inside], place[inside]]), axis=1).shape[1]
+    series, positions = grid.blank_series, grid.blank_positions
+    inside = (positions >= low[series]) & (positions <= high[series])
+    blank = np.unique(np.stack([series[inside], positions[inside]]), axis=1).shape[1]
     return float(max(0, steps - len(grid.positions) - blank) / max(steps, 1))

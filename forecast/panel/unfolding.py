@@ -32,23 +32,23 @@ def unfold(table: Table) -> Table:
     """
     columns = table.names
     for count, word in ((12, "month"), (4, "quarter")):
-        places = {column: place for column in columns if (place := _place_of(column, count))}
-        if len(places) == count and sorted(places.values()) == list(range(1, count + 1)):
-            year = _year_column(table, [column for column in columns if column not in places], list(places))
+        numbers = {column: number for column in columns if (number := _number_of(column, count))}
+        if len(numbers) == count and sorted(numbers.values()) == list(range(1, count + 1)):
+            year = _year_column(table, [column for column in columns if column not in numbers], list(numbers))
             if year is not None:
-                return _by_rows(table, year, places, word)
+                return _by_rows(table, year, numbers, word)
         if len(table) == count and len(columns) > 2 and all(YEAR.fullmatch(column) for column in columns[1:]):
-            labels = [_place_of(text, count) for text in table.texts(columns[0])]
+            labels = [_number_of(text, count) for text in table.texts(columns[0])]
             if labels == list(range(1, count + 1)):
                 return _by_columns(table, columns[0], columns[1:], word)
     return table
 
 
-def _place_of(name: str, count: int) -> int | None:
+def _number_of(name: str, count: int) -> int | None:
     """Which of 12 months or 4 quarters a header names, from 1; None where it names none."""
     text = name.strip().rstrip(".").lower()
     if count == 12 and text in ("sept", *MONTHS, *(month[:3] for month in MONTHS)):
-        return next(place for place, month in enumerate(MONTHS, 1) if month[:3] == text[:3])
+        return next(number for number, month in enumerate(MONTHS, 1) if month[:3] == text[:3])
     numbered = NUMBERED.fullmatch(text)
     if not numbered or text[0] == "mq"[count == 12] or (count == 12 and numbered[2]):
         return None
@@ -72,10 +72,10 @@ def _are_years(texts: NDArray[np.object_]) -> bool:
     return wrong <= max(1, (1 - NEARLY_ALL) * len(texts)) and 2 * wrong < len(texts)
 
 
-def _by_rows(table: Table, year: str, places: dict[str, int], word: str) -> Table:
+def _by_rows(table: Table, year: str, numbers: dict[str, int], word: str) -> Table:
     """Unfold a table with a row for each year."""
-    headers, count = list(places), len(places)
-    if list(places.values()) != sorted(places.values()):
+    headers, count = list(numbers), len(numbers)
+    if list(numbers.values()) != sorted(numbers.values()):
         raise BadData(
             f"{table.name}: the {word}s by '{year}' begin with '{headers[0]}', so that it is open which year each "
             f"belongs to; write a row for each {word}, with its year"
@@ -83,16 +83,16 @@ def _by_rows(table: Table, year: str, places: dict[str, int], word: str) -> Tabl
     rows = len(table)
     order = np.arange(rows * count).reshape(count, rows).T.ravel()
     years = [text.strip().partition(".")[0] for text in table.texts(year)]
-    others = [column for column in table.names if column not in (year, *places)]
+    others = [column for column in table.names if column not in (year, *numbers)]
     ids, dropped = _ids(table, year, others)
-    times = [_time(year_of, place, word) for year_of in years for place in range(1, count + 1)]
+    times = [_time(year_of, number, word) for year_of in years for number in range(1, count + 1)]
     return _stacked(table, headers, order, ids, (times, year), word, (headers, dropped))
 
 
 def _by_columns(table: Table, first: str, years: list[str], word: str) -> Table:
     """Unfold a table with a column for each year, and a row for each month or quarter."""
     count = len(table)
-    times = [_time(year.partition(".")[0], place, word) for year in years for place in range(1, count + 1)]
+    times = [_time(year.partition(".")[0], number, word) for year in years for number in range(1, count + 1)]
     order = np.arange(len(years) * count)
     return _stacked(table, years, order, [], (times, first), word, (table.texts(first).tolist(), []))
 
@@ -109,9 +109,9 @@ def _ids(table: Table, year: str, others: list[str]) -> tuple[list[str], list[st
     return ids, [name for name in others if name not in ids]
 
 
-def _time(year: str, place: int, word: str) -> str:
+def _time(year: str, number: int, word: str) -> str:
     """A month such as 1990-03, or a quarter such as 1990Q3."""
-    return f"{year}-{place:02d}" if word == "month" else f"{year}Q{place}"
+    return f"{year}-{number:02d}" if word == "month" else f"{year}Q{number}"
 
 
 def _stacked(
@@ -127,7 +127,7 @@ def _stacked(
 
     Parameters
     ----------
-    order : [cells], the place of each row's value in the columns put end to end
+    order : [cells], the position of each row's value in the columns put end to end
     times : texts [cells], and the column that they come from
     word : month or quarter
     shown : for the warning: all months or quarters as the table names them, and columns that are left out

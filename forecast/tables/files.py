@@ -63,7 +63,7 @@ def settings_as_at_fit(stored: TextSettings, given: dict[str, Any]) -> TextSetti
     return TextSettings.check({**fitted, **{name: value for name, value in given.items() if value is not None}})
 
 
-def flags_of(settings: TextSettings) -> str:
+def reading_flags(settings: TextSettings) -> str:
     """The settings of reading as flags of the command line."""
     given = settings.model_dump(exclude_defaults=True)
     return " ".join(as_flag(Setting(name, value)) for name, value in given.items())

@@ -63,4 +63,4 @@ def forecast_frame(
     numbers : [series, horizon, columns]
     columns : their names
     """
-    return frame_of({**keys, **{name: numbers[:, :, place].ravel() for place, name in enumerate(columns)}})
+    return frame_of({**keys, **{name: numbers[:, :, index].ravel() for index, name in enumerate(columns)}})

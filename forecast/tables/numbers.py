@@ -110,10 +110,10 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[bool]:
         present = len(table) - missing
         few = np.maximum(1, (1 - NEARLY_ALL) * present)
         numeric = (present > 0) & (wrong <= few) & (2 * wrong < present)
-        for place in np.flatnonzero(numeric & (wrong > 1)):
-            rows = slice(place * len(table), (place + 1) * len(table))
+        for column in np.flatnonzero(numeric & (wrong > 1)):
+            rows = slice(column * len(table), (column + 1) * len(table))
             values, meant = cells.values[rows], cells.meant[rows]
-            numeric[place] = bool(meant.any()) or len(np.unique(values[~np.isnan(values)])) > 1
+            numeric[column] = bool(meant.any()) or len(np.unique(values[~np.isnan(values)])) > 1
         answers += numeric.tolist()
     return answers
 

@@ -120,12 +120,12 @@ def _table(rows: Rows, sheet: Sheet, top: int, left: int, name: str, settings: T
     _refuse_title(header, rows, top, name)
     _settle_merged(rows, sheet.merged, top, left, name)
     body = rows[1:]
-    frame = pd.DataFrame({place: _column([row[place] for row in body], mark) for place in range(len(header))})
+    frame = pd.DataFrame({index: _column([row[index] for row in body], mark) for index in range(len(header))})
     header, frame = without_right_edge(header, frame, name)
-    for place, title in enumerate(header[1:], 1):
+    for index, title in enumerate(header[1:], 1):
         if not title.strip():
             raise BadData(
-                f"{where}: column {letters_of(left + place)} has no name; give it one, or remove the row if it "
+                f"{where}: column {letters_of(left + index)} has no name; give it one, or remove the row if it "
                 "is a title"
             )
     names = column_names(header, name, where)

@@ -191,7 +191,7 @@ class Table:
 
         Parameters
         ----------
-        order : [cells], the place of each new row's cell in the stack
+        order : [cells], the position of each new row's cell in the stack
         ids : columns that stay, repeated
         times : name of a new column, its texts [cells], and the column of this table that they come from
         value : name of the new column of cells

@@ -87,6 +87,15 @@ def test_years_in_the_header_are_unfolded_too(tmp_path: Path) -> None:
     assert found["value"].astype(int).tolist() == list(range(96))
 
 
+def test_a_workbook_is_unfolded_as_a_text_is(tmp_path: Path) -> None:
+    pytest.importorskip("python_calamine")
+    by_months(SPELLINGS["Jan"]).to_excel(tmp_path / "book.xlsx", engine="xlsxwriter", index=False)
+    table = tidied(read_table(str(tmp_path / "book.xlsx"), TextSettings()))
+    assert table.names == ["month", "value"]
+    assert table.frame["value"].tolist() == list(range(96))
+    assert table.place(14, "value") == "book.xlsx row 3, column 'Mar'"
+
+
 def test_stations_stay_series_of_their_own(tmp_path: Path) -> None:
     frame = by_months(SPELLINGS["Jan"])
     both = pd.concat([frame.assign(station="a"), frame.assign(station="b")])
