@@ -95,13 +95,7 @@ def is_day_number(text: str) -> bool:
 
 
 def parse_day_numbers(cells: TimeCells) -> tuple[Integers, bool]:
-    """[texts], seconds since 1970-01-01 by the clock of a spreadsheet's day numbers, and whether all are whole days.
-
-    Raises
-    ------
-    BadData
-        If a cell is no day number.
-    """
+    """[texts], seconds since 1970-01-01 by the clock of a spreadsheet's day numbers, and whether all are whole days."""
     wrong = np.array([DAY_NUMBER.fullmatch(text) is None for text in cells.texts])
     days = np.array(
         [0.0 if bad else float(text.replace(",", ".")) for text, bad in zip(cells.texts, wrong, strict=True)]

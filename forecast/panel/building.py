@@ -11,12 +11,11 @@ from forecast.calendar.formatting import format_columns, format_instant, format_
 from forecast.calendar.frequency import infer_calendar
 from forecast.errors import BadData, Setting, Unavailable, Words
 from forecast.panel.columns import covariates, place_values, static_values
-from forecast.panel.grid import Grid, fill
+from forecast.panel.grid import Grid, fill, warn_sparse
 from forecast.panel.naming import series_name, series_names
 from forecast.panel.observations import Observations, observe
 from forecast.panel.panel import SKIPPED, Flags, Integers, Panel
 from forecast.panel.schema import Schema
-from forecast.panel.sparse import warn_sparse
 from forecast.tables.distinct import distinct, repeats
 from forecast.tables.frames import Column
 from forecast.tables.table import Table

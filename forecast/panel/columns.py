@@ -132,13 +132,7 @@ def _refuse_contradictions(
 
 
 def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[np.float64]:
-    """Columns that are fixed for each series: [series, columns].
-
-    Raises
-    ------
-    BadData
-        If a column has two values in one series.
-    """
+    """Columns that are fixed for each series: [series, columns]."""
     result = np.full((len(cells.ids), len(schema.static)), np.nan)
     for index, column in enumerate(schema.static):
         values = column_values(table, column, schema)
@@ -165,13 +159,7 @@ def column_values(table: Table, column: str, schema: Schema) -> NDArray[np.float
 
 
 def refuse_missing(table: Table, columns: tuple[str, ...]) -> None:
-    """Refuse a table that lacks columns that are named.
-
-    Raises
-    ------
-    BadData
-        With the columns that are missing and those of the table.
-    """
+    """Refuse a table that lacks columns that are named."""
     missing = [column for column in columns if column not in table.names]
     if missing:
         named = ", ".join(f"'{column}'" for column in missing)

@@ -24,11 +24,6 @@ def unfold(table: Table) -> Table:
     """Make one column of times and one of values out of a table of years by months or quarters.
 
     Columns of text beside them stay, as ids; sums and other numbers of a year are left out with a warning.
-
-    Raises
-    ------
-    BadData
-        If the months do not begin with January, so that it is open which year they belong to.
     """
     columns = table.names
     for count, word in ((12, "month"), (4, "quarter")):

@@ -41,18 +41,13 @@ def foreign_kind(data: bytes) -> str | None:
 
 
 def refuse_beginning(data: bytes, name: str, encoded: bool) -> None:
-    """Refuse content that is no table however it goes on.
+    """Refuse content that begins with a NUL byte in text, blanks only, or a line without end.
 
     Parameters
     ----------
     data : the first `PROBE_SIZE` bytes
     name : what messages call the table
     encoded : whether the user gave an encoding
-
-    Raises
-    ------
-    BadData
-        If it is text with a NUL byte, with blanks only, or without an end of its first line.
     """
     if encoded or data.startswith((PARQUET, *UTF16_MARKS)):
         return
@@ -65,13 +60,7 @@ def refuse_beginning(data: bytes, name: str, encoded: bool) -> None:
 
 
 def refuse_nul(data: bytes, name: str) -> None:
-    """Refuse text with a NUL byte, and name its likely cause.
-
-    Raises
-    ------
-    BadData
-        With its line.
-    """
+    """Refuse text with a NUL byte, and name its likely cause."""
     position = data.find(b"\0")
     if position >= 0:
         raise BadData(Words(f"{name} line {line_at(data, position)} ", _nul_cause(data, position)))

@@ -22,11 +22,6 @@ def load_table(source: str, settings: TextSettings) -> tuple[Table, dict[str, An
     Parameters
     ----------
     source : a file, a folder of Parquet files, - for standard input, or synth:KIND
-
-    Raises
-    ------
-    NoInput, BadData, UsageError
-        As `read_table` does.
     """
     if not source.startswith(SYNTHETIC):
         return read_table(source, settings), {}
@@ -35,13 +30,7 @@ def load_table(source: str, settings: TextSettings) -> tuple[Table, dict[str, An
 
 
 def load_future(source: str, settings: TextSettings) -> Table:
-    """Load a table of values known in advance, read as the main table; its sheet may have another name.
-
-    Raises
-    ------
-    NoInput, BadData, UsageError
-        As `read_table` does.
-    """
+    """Load a table of values known in advance, read as the main table; its sheet may have another name."""
     try:
         return load_table(source, settings)[0]
     except UnknownSheet:
@@ -70,25 +59,13 @@ def reading_flags(settings: TextSettings) -> str:
 
 
 def check_output(output: str) -> None:
-    """Refuse an output file of another format.
-
-    Raises
-    ------
-    CannotCreate
-        If its suffix names another format.
-    """
+    """Refuse an output file of another format."""
     if output.lower().endswith((".gz", ".zip", ".xlsx", ".ods")):
         problem = "forecasts are written as .csv or .parquet"
         raise CannotCreate(problem, setting=Setting("output", output), cure="name such a file")
 
 
 def write_frame(frame: pd.DataFrame, output: str) -> None:
-    """Write a frame to a file, CSV or Parquet by its suffix; the file is replaced at once.
-
-    Raises
-    ------
-    CannotCreate, StorageFailure
-        If it cannot be written; the old file stays.
-    """
+    """Write a frame to a file, CSV or Parquet by its suffix; the file is replaced at once, or stays as it was."""
     check_output(output)
     replace_file(output, parquet_bytes(frame) if output.lower().endswith((".parquet", ".pq")) else csv_bytes(frame))

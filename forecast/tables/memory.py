@@ -15,11 +15,6 @@ def require_memory(needed: int, name: str, free: int | None = None) -> None:
     needed : bytes at the peak of reading
     name : what messages call the table
     free : free bytes, where the caller has asked before
-
-    Raises
-    ------
-    Unavailable
-        With both figures and a cure.
     """
     free = free_memory() if free is None else free
     if needed > free:

@@ -167,11 +167,6 @@ def infer_decimal(table: Table, delimiter: str) -> Decimal:
 
     A comma is a decimal mark if every number with a mark has it (with a warning). Under the delimiter ``,`` it never
     is: such cells were quoted, and `parse_numbers` refuses them with the flag to pass.
-
-    Raises
-    ------
-    BadData
-        If both marks occur, or if the comma may as well separate thousands.
     """
     if delimiter == "," or table.thousands == ",":
         return "."

@@ -55,15 +55,7 @@ def sniffed_delimiter(data: bytes, name: str) -> str:
 
 
 def require_room(data: bytes, delimiter: str, name: str) -> None:
-    """Refuse a text whose rows and columns would not fit into memory, before cutting it.
-
-    Raises
-    ------
-    BadData
-        If its first line has more columns than any table.
-    Unavailable
-        If there is too little memory.
-    """
+    """Refuse a text whose rows and columns would not fit into memory, before cutting it."""
     start = len(data) - len(data.lstrip(b"\r\n")) if data[:1] in (b"\r", b"\n") else 0
     end = data.find(b"\n", start)
     columns = data.count(delimiter.encode(), start, len(data) if end < 0 else end) + 1

@@ -167,11 +167,6 @@ def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
     Returns
     -------
     Values by the names of `TableSettings`: ``{"past": ("x1", ..., "x5")}`` for ``toy``, nothing for the others.
-
-    Raises
-    ------
-    UsageError
-        If the kind is unknown (with the nearest known one).
     """
     covariates = _kind(kind).covariates
     return {"past": covariates} if covariates else {}

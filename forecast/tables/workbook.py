@@ -67,13 +67,7 @@ class _Reader(Protocol):
 
 
 def workbook_kind(archive: zipfile.ZipFile, name: str) -> str | None:
-    """The kind of workbook that an archive is, by its content; None where it is none.
-
-    Raises
-    ------
-    BadData
-        If it is an office document of another kind.
-    """
+    """The kind of workbook that an archive is, by its content; None where it is none."""
     members = {member.filename for member in archive.infolist()}
     if "xl/workbook.xml" in members:
         return EXCEL

@@ -31,11 +31,6 @@ def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forec
     keys : names of the id and time columns, which the input chose
     columns : names of the other columns
     what : what the output is, for messages
-
-    Raises
-    ------
-    UsageError
-        With all names of `keys` that are taken.
     """
     taken = [name for position, name in enumerate(keys) if name in columns or name in keys[:position]]
     if len(taken) > 1:
