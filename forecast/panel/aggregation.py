@@ -3,12 +3,13 @@
 import logging
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.frequency import infer_calendar
 from forecast.errors import BadData, Setting, Unavailable, Words
-from forecast.panel.observations import Rows, combine
-from forecast.panel.panel import Flags, Integers
+from forecast.panel.observations import Rows
+from forecast.panel.panel import Flags
 from forecast.panel.schema import Schema
 from forecast.tables.distinct import distinct
 from forecast.tables.table import Table
@@ -45,40 +46,31 @@ def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema, calend
     zero, name = schema.missing == "zero", schema.calendar.name
     fine = _finer_grid(table, observed, schema)
     low, high = _whole_periods(table, observed, fine, schema, calendar)
-    rows = (
-        _with_zeros(table, observed, blank, fine)
-        if fine is not None and zero and schema.aggregate != "sum"
-        else observed
-    )
+    rows = observed
+    if fine is not None and zero and schema.aggregate != "sum":
+        rows = _with_zeros(table, observed, blank, fine)
     positions = calendar.positions(rows.instants)
     whole = np.flatnonzero((positions >= low) & (positions <= high))
     if not len(whole):
         problem = Words("no period of ", Setting("freq", name), " is complete")
         raise BadData(problem, place=table.name, cure=Words("pass a finer ", Setting("freq")))
     whole = whole[np.argsort(rows.instants[whole], kind="stable")]
-    keys, places = keys_of(rows.series[whole], positions[whole])
-    unique, values = combine(keys, rows.values[whole], schema.aggregate or "sum")
-    result = Rows(unique // len(places), places[unique % len(places)], values)
+    series, positions = rows.series[whole], positions[whole]
+    result = Rows(series, positions, rows.values[whole]).combined(schema.aggregate or "sum")
     if schema.aggregate == "sum":
-        counts = np.bincount(np.searchsorted(unique, keys))
-        partial = (
-            _with_blanks(result, blank, calendar) if zero else _incomplete(result, counts, observed, fine, calendar)
-        )
+        counts = Rows(series, positions, np.ones(len(series))).combined("sum").values
+        partial = _incomplete(result, counts, observed, fine, calendar)
+        if zero:
+            partial = _with_blanks(result, blank, calendar)
         if partial.any():
             logger.warning(
                 "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0.",
                 table.name,
                 partial.sum(),
-                len(unique),
+                len(partial),
                 name,
             )
     return result
-
-
-def keys_of(series: Integers, times: Integers) -> tuple[Integers, Integers]:
-    """One key for each series and time, ascending by both, and the different times, which the keys count."""
-    unique = distinct(times)
-    return series * len(unique) + np.searchsorted(unique, times), unique
 
 
 def _finer_grid(table: Table, rows: Rows, schema: Schema) -> Calendar | None:
@@ -149,7 +141,9 @@ def _with_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
     return np.isin(sums.series * len(places) + np.searchsorted(places, sums.instants), keys)
 
 
-def _incomplete(sums: Rows, counts: Integers, observed: Rows, fine: Calendar | None, calendar: Calendar) -> Flags:
+def _incomplete(
+    sums: Rows, counts: NDArray[np.float64], observed: Rows, fine: Calendar | None, calendar: Calendar
+) -> Flags:
     """[sums], whether they are over fewer values, `counts`, than their period has steps of the finer grid."""
     if fine is None:
         return np.zeros(len(counts), bool)

@@ -10,9 +10,9 @@ from forecast.calendar.calendar import Calendar
 from forecast.calendar.formatting import format_instant
 from forecast.calendar.parsing import parse_instant
 from forecast.errors import BadData, Setting, UsageError
-from forecast.panel.aggregation import aggregated, keys_of
+from forecast.panel.aggregation import aggregated
 from forecast.panel.naming import series_name
-from forecast.panel.observations import Observations, Rows, combine
+from forecast.panel.observations import Observations, Rows
 from forecast.panel.panel import Flags, Integers
 from forecast.panel.schema import Schema
 from forecast.tables.cells import LARGEST
@@ -83,17 +83,14 @@ def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, 
         rows, use = rows.select(cells.instants <= last), use[cells.instants <= last]
     observed, blank = rows.select(use), rows.select(~use)
     if schema.on_duplicate != "error":
-        keys, times = keys_of(observed.series, observed.instants)
-        keys, values = combine(keys, observed.values, schema.on_duplicate)
-        observed = Rows(keys // len(times), times[keys % len(times)], values)
+        observed = observed.combined(schema.on_duplicate)
     positions = calendar.positions(observed.instants)
     _refuse_outlier(table, cells, observed.instants, positions, schema)
+    placed = Rows(observed.series, positions, observed.values)
     if schema.aggregate is not None:
-        observed = aggregated(table, observed, blank, schema, calendar)
-        positions = observed.instants
-    keys, places = keys_of(observed.series, positions)
-    keys, values = combine(keys, observed.values, "first")
-    series, positions = keys // len(places), places[keys % len(places)]
+        placed = aggregated(table, observed, blank, schema, calendar)
+    placed = placed.combined("first")
+    series, positions, values = placed.series, placed.instants, placed.values
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)

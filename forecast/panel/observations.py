@@ -11,7 +11,7 @@ from forecast.calendar.zones import Flags, Integers
 from forecast.errors import BadData
 from forecast.panel.naming import series_name
 from forecast.panel.schema import Schema
-from forecast.tables.distinct import encoded, repeats
+from forecast.tables.distinct import distinct, encoded, repeats
 from forecast.tables.numbers import is_blank, numeric_columns, parse_columns, parse_numbers
 from forecast.tables.table import Table
 
@@ -59,6 +59,23 @@ class Rows:
     def select(self, rows: Flags | Integers) -> "Rows":
         """Some of the rows."""
         return Rows(self.series[rows], self.instants[rows], self.values[rows])
+
+    def combined(self, how: str) -> "Rows":
+        """One row for each series and time, ascending: the first, last, mean or sum of the rows in their order."""
+        times = distinct(self.instants)
+        keys = self.series * len(times) + np.searchsorted(times, self.instants)
+        order = np.argsort(keys, kind="stable")
+        keys, values = keys[order], self.values[order]
+        starts = np.flatnonzero(np.diff(keys, prepend=-1))
+        if len(starts) < len(keys):
+            ends = np.append(starts[1:], len(keys))
+            if how in ("first", "last"):
+                values = values[starts if how == "first" else ends - 1]
+            else:
+                sums = np.add.reduceat(values, starts)
+                values = sums / (ends - starts) if how == "mean" else sums
+            keys = keys[starts]
+        return Rows(keys // max(len(times), 1), times[keys % max(len(times), 1)], values)
 
 
 def observe(table: Table, schema: Schema) -> Observations:
@@ -192,30 +209,6 @@ def _ranks(texts: list[str]) -> Integers:
     ranks = np.empty(len(texts), np.int64)
     ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
     return ranks
-
-
-def combine(keys: Integers, values: Numbers, how: str) -> tuple[Integers, Numbers]:
-    """Combine the values of each key, in the order of the cells.
-
-    Parameters
-    ----------
-    keys, values : [cells]
-    how : first, last, mean or sum
-
-    Returns
-    -------
-    keys, values : [different keys], ascending by key
-    """
-    order = np.argsort(keys, kind="stable")
-    keys, values = keys[order], values[order]
-    starts = np.flatnonzero(np.diff(keys, prepend=keys[0] - 1)) if len(keys) else np.zeros(0, np.int64)
-    if len(starts) == len(keys):
-        return keys, values
-    ends = np.append(starts[1:], len(keys))
-    if how in ("first", "last"):
-        return keys[starts], values[starts if how == "first" else ends - 1]
-    sums = np.add.reduceat(values, starts)
-    return keys[starts], sums / (ends - starts) if how == "mean" else sums
 
 
 def _some(names: tuple[str, ...]) -> str:
