@@ -10,11 +10,12 @@ from forecast.inference.forecasting import Forecasts
 from forecast.jobs import databases
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.record import sha256_of_file
-from forecast.panel.building import calendar_of, time_frame
-from forecast.panel.observations import as_text, id_codes, wide_columns
+from forecast.panel.building import calendar_of, time_columns_at
+from forecast.panel.observations import id_codes, wide_columns
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
 from forecast.tables.files import write_frame
+from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
 from forecast.tables.writing import guard_formulas, output_columns, refuse_clash
 
@@ -69,7 +70,7 @@ def write_sink(pipeline: Pipeline, found: Forecasts, schema: Schema, version: st
         output |= {"table": pipeline.hidden(sink.table), "rows": rows}
     if sink.path is not None:
         added = ["model", "status"] if explained(pipeline).explain and not pipeline.output.explain else []
-        frame = found.frame.drop(columns=added)
+        frame = frame_of(found.columns).drop(columns=added)
         write_frame(guard_formulas(frame, schema.ids) if pipeline.output.excel_safe else frame, sink.path)
         output |= {"path": pipeline.hidden(sink.path), "sha256": sha256_of_file(sink.path)}
     return output
@@ -85,7 +86,10 @@ def _sample(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFram
     columns: dict[str, Any] = {
         name: [ids[row % len(ids)][at] for row in range(rows)] for at, name in enumerate(schema.ids)
     }
-    columns |= {schema.time[0]: times} if len(schema.time) == 1 else dict(time_frame(schema, calendar, steps))
+    if len(schema.time) == 1:
+        columns[schema.time[0]] = times
+    else:
+        columns |= dict(frame_of(time_columns_at(schema, calendar, steps)))
     columns |= dict.fromkeys((name for name in output_columns(output) if name not in OWN), 0 if output.integer else 0.0)
     return pd.DataFrame({**columns, "origin": times, "version": A_VERSION, "model": "", "status": ""})
 
@@ -94,7 +98,7 @@ def _ids(schema: Schema, table: Table) -> list[tuple[str, ...]]:
     """The ids of a table's series."""
     if schema.layout == "long":
         return list(id_codes(table, schema.ids)[0])
-    names = wide_columns(table, schema) if schema.layout == "wide" else as_text(table, schema.ids[0]).tolist()
+    names = wide_columns(table, schema) if schema.layout == "wide" else table.texts(schema.ids[0]).tolist()
     return [(name,) for name in names]
 
 
@@ -108,7 +112,7 @@ def sink_frame(found: Forecasts, schema: Schema, version: str) -> pd.DataFrame:
     rows = found.quantiles.shape[1]
     origins = found.panel.origins[found.series]
     instants = calendar.times((origins[:, None] + 1 + np.arange(rows)).ravel())
-    frame = found.frame.copy()
+    frame = frame_of(found.columns)
     if len(schema.time) == 1:
         frame[schema.time[0]] = _stamps(instants, schema)
     frame["origin"] = _stamps(np.repeat(calendar.times(origins), rows), schema)
