@@ -17,6 +17,7 @@ from forecast.errors import ArtifactRefused, BadData, Unavailable, UsageError
 from forecast.inference.forecasting import forecast_table
 from forecast.models import model_knobs, model_names
 from forecast.settings import OutputSettings, TableSettings, TrainSettings
+from forecast.tables.frames import frame_of
 
 SMALL = {"params": {"hidden_size": 8}, "steps": 8, "horizon": 5, "lookback": 14, "guard": False}
 ROLES = {"known": ("promo",), "past": ("price",), "static": ("size",)}
@@ -323,5 +324,5 @@ def test_whole_numbers_too_large_for_an_integer_are_put_out_all_the_same(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("forecast.inference.forecasting.bounded", lambda numbers, output, floor: numbers * 0 + 1e25)
-    found = forecast_table(load_engine(str(store)), output=OutputSettings(integer=True)).frame
+    found = frame_of(forecast_table(load_engine(str(store)), output=OutputSettings(integer=True)).columns)
     assert set(found["forecast"]) == {1e25}

@@ -74,7 +74,7 @@ class Table:
     @property
     def names(self) -> list[str]:
         """The names of the columns."""
-        return self.names
+        return [str(name) for name in self.frame.columns]
 
     def kind(self, column: str) -> Kind:
         """What a column holds; a categorical column counts as its categories."""
