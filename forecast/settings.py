@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Collection
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -25,6 +25,11 @@ def _as_text(given: object) -> object:
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_many)]
 Seasons = Annotated[tuple[Annotated[int, Field(ge=2, le=100_000)], ...], BeforeValidator(_as_many)]
 Levels = Annotated[tuple[Annotated[float, Field(ge=50, le=99)], ...], BeforeValidator(_as_many)]
+
+FILE = (
+    "the path of a file or folder"  # marks a setting: in a pipeline file a relative path starts at that file's folder
+)
+FilePath = Annotated[str, FILE]
 
 Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
 
@@ -94,6 +99,17 @@ class Knobs(BaseModel):
             reason = first["msg"].removeprefix("Value error, ")
             reason = reason[:1].lower() + reason[1:]
             raise UsageError(Words(where, place, reason)) from None
+
+
+def marked(settings: Knobs, mark: str) -> dict[str, str]:
+    """The settings that are given and whose type, such as `FilePath`, has a mark; by name."""
+
+    def has_mark(kind: Any) -> bool:
+        return mark in getattr(kind, "__metadata__", ()) or any(map(has_mark, get_args(kind)))
+
+    fields = type(settings).model_fields.items()
+    names = [name for name, field in fields if mark in field.metadata or has_mark(field.annotation)]
+    return {name: value for name in names if (value := getattr(settings, name)) is not None}
 
 
 class TextSettings(Knobs):
@@ -185,7 +201,9 @@ class TrainSettings(Knobs):
     patience: int = Field(8, ge=1, le=1_000_000, description="validations without gain before training stops")
     budget: float | None = Field(None, gt=0, description="seconds for everything from reading to the saved version")
     steps: int | None = Field(None, ge=1, le=1_000_000_000, description="training steps; default by the data")
-    plan: str | None = Field(None, description="repeat the plan in this file (an artifact's config.json or its folder)")
+    plan: FilePath | None = Field(
+        None, description="repeat the plan in this file (an artifact's config.json or its folder)"
+    )
     members: int | None = Field(
         None,
         ge=1,

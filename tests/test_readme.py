@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from forecast.jobs.pipeline import JobSettings, SinkSettings, SourceSettings
+from forecast.jobs.pipeline import JobSettings
+from forecast.jobs.sinks import SinkSettings
+from forecast.jobs.sources import SourceSettings
 from forecast.models import model_names
 from forecast.settings import (
     BacktestSettings,

@@ -1,9 +1,14 @@
 """Run a job from its pipeline file, for cron."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from forecast.cli._console import progress_bar, put_json, say, style_options
 from forecast.errors import UsageError
+
+if TYPE_CHECKING:
+    from forecast.jobs.pipeline import Pipeline
 
 
 @click.command()
@@ -50,6 +55,7 @@ def command(
             say(line)
         return 0
     from forecast.jobs.run import run_job
+    from forecast.jobs.sinks import SinkSettings
 
     if wait is not None:
         pipeline = pipeline.model_copy(update={"wait": wait})
@@ -57,18 +63,18 @@ def command(
         record = run_job(pipeline, as_of=as_of, output=output, resume=resume, take_over=take_over, on_step=on_step)
     if as_json:
         put_json(record.model_dump(mode="json"), indent=2)
-    where = " and ".join(str(record.output[name]) for name in ("path", "table") if name in record.output)
+    where = " and ".join(str(record.output[key]) for key in SinkSettings.model_fields if key in record.output)
     say(f"done     {record.counts['rows']:,} forecasts of {record.counts['series']:,} series to {where}")
     say(f"run      {record.id} by {record.version}, {record.seconds:.1f} s")
     return record.exit_code
 
 
-def _summary(pipeline: object) -> str:
+def _summary(pipeline: "Pipeline") -> str:
     """What a pipeline does, in a line."""
-    from forecast.jobs.pipeline import Pipeline
+    from forecast.jobs.kinds import shown_keys
+    from forecast.jobs.sources import source_of
+    from forecast.settings import FILE, marked
 
-    if not isinstance(pipeline, Pipeline):
-        raise TypeError("a Pipeline is expected")
-    source = pipeline.source.path or "a query"
-    sinks = [one for one in (pipeline.sink.path, pipeline.sink.table) if one]
-    return f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {' and '.join(sinks)}"
+    source = ", ".join(marked(source_of(pipeline.source)[1], FILE).values()) or "a query"
+    sinks = " and ".join(shown_keys(pipeline.sink).values())
+    return f"job '{pipeline.name}' reads {source}, refits {pipeline.refit}, and writes to {sinks}"

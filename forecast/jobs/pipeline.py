@@ -12,17 +12,24 @@ from forecast.ensemble.names import check_names
 from forecast.errors import NoInput, UsageError, did_you_mean
 from forecast.jobs.apart import check_apart
 from forecast.jobs.hiding import MASK, Hidden
+from forecast.jobs.kinds import DATABASE
 from forecast.jobs.ping import check_address
+from forecast.jobs.sinks import USE as SINK_USE
+from forecast.jobs.sinks import SinkSettings, sinks_of
+from forecast.jobs.sources import USE as SOURCE_USE
+from forecast.jobs.sources import SourceSettings, source_of
 from forecast.settings import (
+    FILE,
     CheckSettings,
+    FilePath,
     Knobs,
     OutputSettings,
     TableSettings,
-    TextSettings,
     TrainSettings,
+    marked,
     seconds_of,
 )
-from forecast.tables.files import SYNTHETIC, check_output
+from forecast.tables.files import SYNTHETIC
 
 _REFIT = re.compile(r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
@@ -44,7 +51,7 @@ class JobSettings(Knobs):
     name: str | None = Field(
         None, max_length=1_000, description="name of the job in the ledger; default the file's name"
     )
-    store: str = Field("forecast-model", description="folder of the saved versions; the ledger lies in STORE.runs")
+    store: FilePath = Field("forecast-model", description="folder of the saved versions; the ledger lies in STORE.runs")
     refit: Annotated[str, BeforeValidator(_refit_text)] = Field(
         "weekly",
         description="when to fit anew: never, daily, weekly, 'every N days' or 'when worse'; a first run always fits",
@@ -59,37 +66,6 @@ class JobSettings(Knobs):
         None,
         repr=False,
         description="health-check URL, called at start (URL/start), on success (URL) and on failure (URL/fail)",
-    )
-
-
-class SourceSettings(TextSettings):
-    """Where tonight's table comes from."""
-
-    path: str | None = Field(
-        None, description="a CSV or Parquet file, a workbook, a folder of Parquet files, or synth:KIND"
-    )
-    url: str | None = Field(
-        None, repr=False, description="a database, as SQLAlchemy writes it: postgresql+psycopg://host/name"
-    )
-    sql: str | None = Field(None, description="the query whose rows are the table; needs url")
-    future: str | None = Field(None, description="a file of the columns that are known in advance")
-    unfinished: Literal["warn", "keep", "leave out"] = Field(
-        "leave out", description="what to do with a value of a period that is not over: today's, this month's"
-    )
-
-    def text(self) -> TextSettings:
-        """How its text is read."""
-        return TextSettings(**self.model_dump(include=set(TextSettings.model_fields)))
-
-
-class SinkSettings(Knobs):
-    """Where the forecasts go."""
-
-    path: str | None = Field(None, description="a .csv or .parquet file, replaced all at once")
-    url: str | None = Field(None, repr=False, description="a database, as SQLAlchemy writes it")
-    table: str | None = Field(
-        None,
-        description="table of that database: rows are added or replaced by ids, time and origin; may name a schema",
     )
 
 
@@ -160,23 +136,20 @@ def read_pipeline(path: str) -> Pipeline:
         _refuse_half(found, where)
         found = found.model_copy(update={"name": found.name or file.stem})
         found._file = path
-        try:
-            check_apart(found.sink.path, files_read(found), found.store)
-        except UsageError as error:
-            raise UsageError(f"{where}[sink] path {error}") from None
+        for key, output in marked(found.sink, FILE).items():
+            try:
+                check_apart(output, files_read(found), found.store)
+            except UsageError as error:
+                raise UsageError(f"{where}[sink] {key} {error}") from None
     found._file, found._hidden = path, hidden
     return found
 
 
 def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     """The files that a job reads, by what messages call them."""
-    source = pipeline.source
-    return {
-        "the pipeline file": pipeline.file or None,
-        "the table of [source] path": source.path,
-        "the table of [source] future": source.future,
-        "the plan of [train] plan": pipeline.train.plan,
-    }
+    tables = {f"the table of [source] {key}": path for key, path in marked(pipeline.source, FILE).items()}
+    plans = {f"the plan of [train] {key}": path for key, path in marked(pipeline.train, FILE).items()}
+    return {"the pipeline file": pipeline.file or None, **tables, **plans}
 
 
 def _built(given: dict[str, Any], where: str, hidden: Hidden) -> Pipeline:
@@ -188,16 +161,10 @@ def _built(given: dict[str, Any], where: str, hidden: Hidden) -> Pipeline:
             raise UsageError(f"{where}'{name}' is a table of settings: write [{name}] on a line of its own")
         groups[name] = _checked(SECTIONS[name], values, f"{where}[{name}] ", hidden)
     top = _checked(JobSettings, given, where, hidden)
-    for name in ("source", "sink"):
+    for name, use in (("source", SOURCE_USE), ("sink", SINK_USE)):
         if name not in groups:
-            raise UsageError(f"{where}the table [{name}] is missing: {_USES[name]}")
+            raise UsageError(f"{where}the table [{name}] is missing: {use}")
     return Pipeline(**{name: getattr(top, name) for name in JobSettings.model_fields}, **groups)
-
-
-_USES = {
-    "source": "give it a path, or a url and sql",
-    "sink": "give it a path, or a url and a table, or both",
-}
 
 
 def _checked(group: type[Knobs], values: dict[str, Any], where: str, hidden: Hidden) -> Any:
@@ -252,21 +219,19 @@ def _expanded(value: Any, where: str, hidden: Hidden, secret: bool) -> Any:
 
 
 def _refuse_half(found: Pipeline, where: str) -> None:
-    source, sink = found.source, found.sink
-    if (source.path is None) == (source.sql is None):
-        raise UsageError(f"{where}[source] {_USES['source']}, not both and not neither")
-    if (source.sql is None) != (source.url is None):
-        raise UsageError(f"{where}[source] url and sql go together")
-    if sink.path is None and sink.table is None:
-        raise UsageError(f"{where}[sink] {_USES['sink']}")
-    if (sink.table is None) != (sink.url is None):
-        raise UsageError(f"{where}[sink] url and table go together")
+    sink = found.sink
+    try:
+        source_of(found.source)
+    except UsageError as error:
+        raise UsageError(f"{where}[source] {error}") from None
+    try:
+        sinks_of(sink)
+    except UsageError as error:
+        raise UsageError(f"{where}[sink] {error}") from None
     if found.ledger == "sink" and sink.url is None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
     if found.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in LEDGER_TABLES:
         raise UsageError(f"{where}[sink] table {sink.table} is one of the ledger's own; write to another table")
-    if sink.path is not None:
-        check_output(sink.path)
     try:
         check_names(found.train)
     except UsageError as error:
@@ -279,8 +244,8 @@ def _refuse_half(found: Pipeline, where: str) -> None:
 def _at(found: Pipeline, folder: Path, where: str) -> Pipeline:
     """The pipeline with its relative paths made absolute."""
 
-    def path(key: str, given: str | None) -> str | None:
-        if given is None or given.startswith(SYNTHETIC) or given == "-":
+    def path(key: str, given: str) -> str:
+        if given.startswith(SYNTHETIC) or given == "-":
             return given
         if "://" in given:  # it may hold a password, so that no message shows it
             raise UsageError(f"{where}{key} is a path, and what stands there is an address; a database belongs to url")
@@ -293,29 +258,19 @@ def _at(found: Pipeline, folder: Path, where: str) -> Pipeline:
                 "path from / on"
             ) from None
 
-    def url(given: str | None) -> str | None:
-        if given is None or not given.startswith(_SQLITE):
-            return given
+    def url(given: str) -> str:
         file = given.removeprefix(_SQLITE)
-        if file.startswith(("/", ":")) or Path(file).is_absolute():
+        if not given.startswith(_SQLITE) or file.startswith(("/", ":")) or Path(file).is_absolute():
             return given
         return f"{_SQLITE}{str(folder).replace('%', '%25')}/{file}"
 
-    source, sink, train = found.source, found.sink, found.train
-    return found.model_copy(
-        update={
-            "store": path("store", found.store),
-            "source": source.model_copy(
-                update={
-                    "path": path("[source] path", source.path),
-                    "future": path("[source] future", source.future),
-                    "url": url(source.url),
-                }
-            ),
-            "sink": sink.model_copy(update={"path": path("[sink] path", sink.path), "url": url(sink.url)}),
-            "train": train.model_copy(update={"plan": path("[train] plan", train.plan)}),
-        }
-    )
+    def resolved(settings: Knobs, section: str) -> dict[str, str]:
+        paths = {key: path(f"{section}{key}", given) for key, given in marked(settings, FILE).items()}
+        return paths | {key: url(given) for key, given in marked(settings, DATABASE).items()}
+
+    sections = {name: getattr(found, name) for name in SECTIONS}
+    groups = {name: group.model_copy(update=resolved(group, f"[{name}] ")) for name, group in sections.items()}
+    return found.model_copy(update={**resolved(found, ""), **groups})
 
 
 def in_keys(message: str) -> str:

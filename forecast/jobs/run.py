@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,19 +26,19 @@ from forecast.jobs.keys import key_of, move_old_rows
 from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file, runs_folder
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
-from forecast.jobs.pipeline import Pipeline, SinkSettings, files_read, in_keys
+from forecast.jobs.pipeline import Pipeline, files_read, in_keys
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import Live, entry, judge, reading_settings, reason_to_fit, serving, table_settings
-from forecast.jobs.sink import check_sink, explained, reserved_columns, write_sink
+from forecast.jobs.sinks import SinkSettings, check_sink, explained, places, reserved_columns, write_sink
+from forecast.jobs.sources import digest_source, read_source
 from forecast.panel.building import build_panel, calendar_of, format_positions
 from forecast.panel.detection import infer_schema
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.settings import TableSettings
-from forecast.tables.files import check_output, load_future, load_table
-from forecast.tables.reading import table_from_frame
+from forecast.tables.files import check_output, load_future
 from forecast.tables.table import Table
 from forecast.training.inputs import numbers_in
 from forecast.training.loop import Progress
@@ -179,13 +178,13 @@ class _Run:
         self.begun = time.monotonic()
 
     def begin(self, later_matters: bool) -> None:
-        """Write down that the run has begun, so that a kill leaves a trace, and make room for what it writes.
+        """Write down that the run has begun, so that a kill leaves a trace.
 
         Parameters
         ----------
         later_matters : warn where a run of a later instant has written the output
         """
-        record, sink, ledger = self.record, self.pipeline.sink, self.ledger
+        record, ledger = self.record, self.ledger
         if self.pipeline.ledger == "sink" and not self.store.empty:
             versions = {one.id for one in self.store.versions()}
             move_old_rows(ledger.open, self.pipeline.name or "job", ledger.key, versions)
@@ -194,8 +193,7 @@ class _Run:
             record.settled, record.version = True, before[0]["version"]
             record.intervals = tuple(before[0]["intervals"])
         begun = record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"})
-        hidden = self.pipeline.hidden
-        output = {name: place and hidden(place) for name, place in (("path", sink.path), ("table", sink.table))}
+        output = places(self.pipeline)
         later = written_later(self.ledger.runs(NEWEST), record.as_of, output) if later_matters else None
         self.ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
         if later is not None:
@@ -205,11 +203,6 @@ class _Run:
                 later,
                 record.as_of,
             )
-        if sink.path is not None:
-            make_directory(Path(sink.path).parent)
-        if sink.url is not None:
-            with databases.connect(sink.url):
-                pass  # refused here, not after an hour of training
 
     def go(self) -> None:
         """Run them."""
@@ -243,14 +236,8 @@ class _Run:
         self._append(found, live)
 
     def _read(self) -> tuple[Table, dict[str, Any]]:
-        source, defaults = self.pipeline.source, dict[str, Any]()
-        if source.url is not None and source.sql is not None:
-            table = table_from_frame(databases.read_query(source.url, source.sql), "the query of [source]")
-            digest = None
-        else:
-            path = source.path or ""
-            digest = sha256_of_file(path)
-            table, defaults = load_table(path, self.reading)
+        digest = digest_source(self.pipeline.source)
+        table, defaults = read_source(self.pipeline.source, self.reading)
         digest = digest or sha256_of_frame(table.frame)
         self.record.input = {"name": self.pipeline.hidden(table.name), "rows": len(table.frame), "sha256": digest}
         return table, defaults

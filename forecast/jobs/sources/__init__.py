@@ -1,0 +1,59 @@
+"""Where tonight's table comes from: every file in this folder is a kind of source, found by listing it."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from forecast.errors import UsageError
+from forecast.jobs.kinds import Source, joined_keys, kinds_in, named_kinds, ways
+from forecast.settings import FilePath, TextSettings
+from forecast.tables.table import Table
+
+KINDS: list[Source] = kinds_in(__name__, __path__[0])
+USE = f"give it {ways(KINDS)}"
+_Keys = joined_keys(KINDS)
+
+
+class SourceSettings(_Keys, TextSettings):  # type: ignore[valid-type,misc]  # its keys stand in the files of the kinds
+    """Where tonight's table comes from."""
+
+    future: FilePath | None = Field(None, description="a file with the columns that are known in advance")
+    unfinished: Literal["warn", "keep", "leave out"] = Field(
+        "leave out", description="what to do with a value of a period that is not over, such as today's"
+    )
+
+    def text(self) -> TextSettings:
+        """How text is read."""
+        return TextSettings(**self.model_dump(include=set(TextSettings.model_fields)))
+
+
+def source_of(settings: SourceSettings) -> tuple[Source, Any]:
+    """The kind of source that a job names, and its own settings.
+
+    Raises
+    ------
+    UsageError
+        If it names none or several, or a key is missing.
+    """
+    named = [kind for kind in KINDS if any(getattr(settings, key) is not None for key in kind.Settings.model_fields)]
+    if len(named) != 1:
+        raise UsageError(f"{USE}, exactly one of these")
+    return named_kinds(settings, named)[0]
+
+
+def digest_source(settings: SourceSettings) -> str | None:
+    """The sha256 of what the source is going to read; None where it has to be that of the table."""
+    kind, source = source_of(settings)
+    return kind.digest(source)
+
+
+def read_source(settings: SourceSettings, text: TextSettings) -> tuple[Table, dict[str, Any]]:
+    """Read the table of a job, and the table settings that come with it, if any.
+
+    Raises
+    ------
+    ForecastError
+        As the kind of source does.
+    """
+    kind, source = source_of(settings)
+    return kind.read(source, text)
