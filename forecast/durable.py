@@ -122,6 +122,20 @@ def fsync_directory(path: str | os.PathLike[str]) -> None:
             raise failure(error, Path(path)) from error
 
 
+def check_folder(folder: Path, path: str) -> None:
+    """Refuse a folder that is none, cannot be created, or may not be written.
+
+    Parameters
+    ----------
+    path : what is written there, for messages
+    """
+    nearest = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
+    if not nearest.is_dir():
+        raise CannotCreate(f"cannot be created: {nearest} is a file where a folder is needed", place=path)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise CannotCreate(f"cannot be created: the folder {nearest} may not be written", place=path)
+
+
 def make_directory(path: Path) -> None:
     """Create the folder `path`, and those above it that are missing, so that they outlive a power cut.
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,25 @@ from forecast.panel.schema import Schema
 from forecast.panel.season import panel_seasons
 from forecast.panel.spans import choose_lags, choose_lookback
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
-from forecast.settings import BacktestSettings, OutputSettings, TableSettings, TrainSettings
+from forecast.settings import (
+    INTERVALS,
+    STORE,
+    Aggregate,
+    BacktestSettings,
+    ClockChange,
+    DeviceName,
+    Layout,
+    LossName,
+    Metric,
+    MissingRows,
+    OnDuplicate,
+    OptimizerName,
+    OutputSettings,
+    ScalingName,
+    TableSettings,
+    TrainSettings,
+    TransformName,
+)
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 from forecast.tables.writing import forecast_frame, guard_formulas, interval_columns, output_columns, refuse_clash
@@ -118,10 +136,10 @@ class Forecaster(NestedParams, BaseEstimator):
         params: dict[str, Any] | None = None,
         horizon: int | None = None,
         lookback: int | None = None,
-        scaling: Literal["standard", "robust", "mean", "last", "none"] | None = None,
-        transform: Literal["none", "log", "power"] = "none",
-        loss: Literal["quantile", "mae", "mse", "huber"] = "quantile",
-        optimizer: Literal["adamw", "adam"] = "adamw",
+        scaling: ScalingName | None = None,
+        transform: TransformName = "none",
+        loss: LossName = "quantile",
+        optimizer: OptimizerName = "adamw",
         learning_rate: float = 0.002,
         weight_decay: float = 0.01,
         clip: float = 1.0,
@@ -134,16 +152,16 @@ class Forecaster(NestedParams, BaseEstimator):
         jobs: int | None = None,
         baselines: Names = BASELINES,
         guard: bool = True,
-        metric: Literal["mase", "rmsse", "mae", "rmse", "smape"] = "mase",
+        metric: Metric = "mase",
         warm_start: bool = False,
         seed: int = 0,
-        device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
-        layout: Literal["long", "wide", "rows"] | None = None,
+        device: DeviceName = "auto",
+        layout: Layout | None = None,
         time: Names = (),
         id: Names = (),
         target: Names = (),
         freq: str | None = None,
-        aggregate: Literal["sum", "mean", "last"] | None = None,
+        aggregate: Aggregate | None = None,
         season: int | tuple[int, ...] = (),
         known: Names = (),
         past: Names = (),
@@ -152,10 +170,10 @@ class Forecaster(NestedParams, BaseEstimator):
         holidays: str | None = None,
         date_format: str | None = None,
         timezone: str | None = None,
-        dst: Literal["earlier", "later", "error"] = "error",
-        on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error",
+        dst: ClockChange = "error",
+        on_duplicate: OnDuplicate = "error",
         max_missing: float = 0.5,
-        missing: Literal["zero", "unknown"] = "unknown",
+        missing: MissingRows = "unknown",
         strict: bool = False,
     ) -> None:
         self.model = model
@@ -271,7 +289,7 @@ class Forecaster(NestedParams, BaseEstimator):
         future: Data | None = None,
         origin: str | None = None,
         horizon: int | None = None,
-        levels: float | tuple[float, ...] = (80.0, 95.0),
+        levels: float | tuple[float, ...] = INTERVALS,
         explain: bool = False,
         min: float | None = None,
     ) -> pd.DataFrame:
@@ -523,7 +541,7 @@ class Forecaster(NestedParams, BaseEstimator):
         times = time_frame(table, calendar_of(table), positions.ravel())
         return forecast_frame(panel, table, times, series, weights[..., None], ["weight"])
 
-    def save(self, store: str | Writer, keep: int = 5) -> VersionInfo:
+    def save(self, store: str | Writer, keep: int = STORE.keep) -> VersionInfo:
         """Write a new version into a store, make it the live one, and prune old ones.
 
         Parameters

@@ -1,6 +1,6 @@
 """RecurrentRegressor: the window-level scikit-learn estimator, from windows to the values after them."""
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.panel.windows import Batch
 from forecast.parameters import NestedParams
-from forecast.settings import TrainSettings
+from forecast.settings import DeviceName, LossName, OptimizerName, TrainSettings
 from forecast.training.devices import pick_device
 from forecast.training.members import PREDICT_BATCH, rebuild, train_members
 from forecast.training.plan import Member
@@ -56,15 +56,15 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         self,
         model: str = "lstm",
         params: dict[str, Any] | None = None,
-        loss: Literal["quantile", "mae", "mse", "huber"] = "mse",
-        optimizer: Literal["adamw", "adam"] = "adamw",
+        loss: LossName = "mse",
+        optimizer: OptimizerName = "adamw",
         learning_rate: float = 0.01,
         weight_decay: float = 0.01,
         clip: float = 1.0,
         batch_size: int | None = None,
         steps: int | None = None,
         seed: int = 0,
-        device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+        device: DeviceName = "auto",
     ) -> None:
         self.model = model
         self.params = params

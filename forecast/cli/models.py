@@ -1,4 +1,4 @@
-"""List the models, or the knobs of one."""
+"""List the models, or the settings of one."""
 
 import click
 
@@ -9,12 +9,12 @@ from forecast.cli._console import put, style_options
 @click.argument("name", required=False)
 @style_options
 def command(name: str | None) -> None:
-    """List the models; with NAME list that model's own knobs, which `-p KNOB=VALUE` sets."""
+    """List the models; with NAME, list that model's own settings, which `-p KNOB=VALUE` sets."""
     from forecast.baselines.baselines import AUTOMATIC, BASELINES
     from forecast.models import model_knobs, model_names, model_summary
 
     if name in (*BASELINES, *AUTOMATIC):
-        put(f"{name}: a baseline, without knobs")
+        put(f"{name}: a baseline, without settings")
         return
     if name is None:
         names = model_names()

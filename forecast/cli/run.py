@@ -1,43 +1,48 @@
 """Run a job from its pipeline file, for cron."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from forecast.cli._console import progress_bar, put_json, say, style_options
+from forecast.cli._options import Given, grouped, settings_options
 from forecast.errors import UsageError
+from forecast.settings import StoreSettings
 
 if TYPE_CHECKING:
     from forecast.jobs.pipeline import Pipeline
 
 
+@dataclass(frozen=True)
+class Options:
+    """Options of one run, beside the settings of the job."""
+
+    as_of: str | None
+    output: str | None
+    resume: bool
+    take_over: bool
+
+
 @click.command()
 @click.argument("job", required=False)
-@click.option("--as-of", metavar="TIME", help="the instant to run as of; nothing later is read  [default: now]")
-@click.option("--output", metavar="FILE", help="write here instead, and leave the job's own file and table alone")
-@click.option("--resume", is_flag=True, help="go on with a fit that was stopped")
-@click.option("--wait", type=click.FloatRange(0), help="seconds to wait for another run that holds the store")
-@click.option(
-    "--take-over", is_flag=True, help="take the store from the job that it belongs to, which this one replaces"
+@grouped(
+    "options",
+    Options,
+    click.option("--as-of", metavar="TIME", help="run as of this time; nothing later is read  [default: now]"),
+    click.option("--output", metavar="FILE", help="write to this file, and not to the sink of the job"),
+    click.option("--resume", is_flag=True, help="continue a fit that was stopped"),
+    click.option("--take-over", is_flag=True, help="take the store from another job, which this one replaces"),
 )
 @click.option("--check", is_flag=True, help="check the file, the source, its columns and the sink; write nothing")
 @click.option("--schema", is_flag=True, help="print the JSON schema of pipeline files, for editors")
 @click.option("--json", "as_json", is_flag=True, help="print the record of the run to stdout")
 @style_options
-def command(
-    job: str | None,
-    as_of: str | None,
-    output: str | None,
-    resume: bool,
-    wait: float | None,
-    take_over: bool,
-    check: bool,
-    schema: bool,
-    as_json: bool,
-) -> int:
+@settings_options(single={"wait": StoreSettings})
+def command(job: str | None, options: Options, check: bool, schema: bool, as_json: bool, given: Given) -> int:
     """Run JOB, a pipeline file: read, fit when due, check, forecast, write, record.
 
-    All of it happens or nothing; running it again with the same --as-of leaves the same forecasts.
+    A run does all of this or nothing; another run with the same --as-of gives the same forecasts.
     """
     from forecast.jobs.pipeline import Pipeline, read_pipeline
 
@@ -57,10 +62,10 @@ def command(
     from forecast.jobs.run import run_job
     from forecast.jobs.sinks import SinkSettings
 
-    if wait is not None:
-        pipeline = pipeline.model_copy(update={"wait": wait})
+    if "wait" in given.values:
+        pipeline = pipeline.model_copy(update={"wait": given.of(StoreSettings).wait})
     with progress_bar() as on_step:
-        record = run_job(pipeline, as_of=as_of, output=output, resume=resume, take_over=take_over, on_step=on_step)
+        record = run_job(pipeline, **vars(options), on_step=on_step)
     if as_json:
         put_json(record.model_dump(mode="json"), indent=2)
     where = " and ".join(str(record.output[key]) for key in SinkSettings.model_fields if key in record.output)

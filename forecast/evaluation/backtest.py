@@ -25,7 +25,7 @@ from forecast.evaluation.tables import (
 )
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema
-from forecast.settings import OutputSettings
+from forecast.settings import INTERVALS, OutputSettings
 from forecast.tables.writing import refuse_clash
 
 log = logging.getLogger("forecast")
@@ -88,7 +88,7 @@ def backtest(
     origins: Integers,
     levels: tuple[float, ...],
     *,
-    intervals: tuple[float, ...] = (80.0, 95.0),
+    intervals: tuple[float, ...] = INTERVALS,
     refit: bool = False,
     jobs: int = 1,
     on_fold: Callable[[Fold], None] | None = None,

@@ -50,21 +50,6 @@ class SinkKeys(Knobs):
 
 
 @dataclass(frozen=True)
-class Expected:
-    """What is known of the forecasts before there are any.
-
-    Attributes
-    ----------
-    schema, table : of the input
-    output : settings of [output]
-    """
-
-    schema: Schema
-    table: Table
-    output: OutputSettings
-
-
-@dataclass(frozen=True)
 class Results:
     """The forecasts of a run.
 
@@ -94,8 +79,11 @@ class Sink(Protocol):
 
     Settings: type[SinkKeys]
 
-    def check(self, sink: Any, expected: Expected) -> str:
-        """Refuse what `write` would fail by, before any work; write nothing. Returns what was found, in words."""
+    def check(self, sink: Any, schema: Schema, table: Table, output: OutputSettings) -> str:
+        """Refuse what `write` would fail by, before any work; write nothing. Returns the finding, in words.
+
+        `schema` and `table` are those of the input, `output` the settings of [output].
+        """
 
     def write(self, sink: Any, results: Results) -> dict[str, Any]:
         """Write all rows or none. Returns what the record says beside the keys, such as the number of rows."""

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from forecast.artifacts.store import Store
 from forecast.calendar.calendar import default_horizon
+from forecast.durable import check_folder
 from forecast.errors import BadData, UsageError, as_flag
 from forecast.jobs.pipeline import Pipeline, in_keys
 from forecast.jobs.sinks import check_sink, reserved_columns
-from forecast.jobs.sinks.file import check_folder
 from forecast.jobs.sources import read_source
 from forecast.panel.building import build_panel
 from forecast.panel.detection import describe, infer_schema

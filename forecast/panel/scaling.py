@@ -1,11 +1,9 @@
 """Scale each window by its own past; transforms of the target; statistics of the covariates."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-ScalingName = Literal["standard", "robust", "mean", "last", "none"]
+from forecast.settings import ScalingName
 
 FLAT = 1e-3  # a window that moves less than this share of its series' own past counts as flat
 

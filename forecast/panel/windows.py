@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from forecast.panel.panel import Floats, Integers, Numbers, Panel
-from forecast.panel.scaling import ScalingName, scale_windows
+from forecast.panel.scaling import scale_windows
+from forecast.settings import ScalingName
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
+from forecast.settings import DecimalMark
 from forecast.tables.cells import (
     LARGEST,
     Cells,
@@ -24,7 +25,7 @@ from forecast.tables.cells import (
     read_cells,
     trimmed,
 )
-from forecast.tables.notation import Decimal, advice, number_pattern
+from forecast.tables.notation import advice, number_pattern
 from forecast.tables.table import Table
 
 NEARLY_ALL = 0.9
@@ -153,7 +154,7 @@ def has_leading_zeros(table: Table, column: str) -> bool:
     return bool(pc.any(pc.match_substring_regex(trimmed(cells_of([series])), "^0[0-9]+$"), min_count=0).as_py())
 
 
-def infer_decimal(table: Table, delimiter: str) -> Decimal:
+def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
     """Read the decimal mark off all the number columns of a text table.
 
     A comma is one if every number with a mark has it (said as a warning). Under the delimiter ``,`` it never is: such

@@ -1,13 +1,12 @@
 """A table as it was read: columns by name, and where each row stood, so that an error can point at it."""
 
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.settings import TextSettings
+from forecast.settings import DecimalMark, TextSettings
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class Table:
     frame: pd.DataFrame
     text: bool = False
     lines: NDArray[np.int64] | None = None
-    decimal: Literal[".", ","] = "."
+    decimal: DecimalMark = "."
     thousands: str | None = None
     numbering: str | None = None
     reading: TextSettings = field(default_factory=TextSettings)

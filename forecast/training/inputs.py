@@ -6,13 +6,14 @@ from typing import Self
 import numpy as np
 import torch
 
-from forecast.models.shared.model import LossName, Shape
+from forecast.models.shared.model import Shape
 from forecast.panel.building import calendar_of
 from forecast.panel.covariates import Statistics, category_sizes, make_columns, numeric_count
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema
 from forecast.panel.transforms import transformed
 from forecast.panel.windows import Windows
+from forecast.settings import LossName
 from forecast.training.plan import Candidate
 
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from forecast.models.shared.model import RecurrentModel
-from forecast.panel.scaling import ScalingName
 from forecast.panel.windows import Batch
+from forecast.settings import ScalingName
 
 SECONDS = 25.0  # what an estimated fit without a budget may take on two cores
 LEAST, PASSES = 500, 1.5  # steps, and passes over the windows, that train a network enough; then it learns by heart

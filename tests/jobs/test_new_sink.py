@@ -13,15 +13,17 @@ ROOT = Path(__file__).parents[2]
 
 SINK = '''"""A file of JSON lines, an object for each forecast."""
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from forecast.durable import make_directory, replace_file
 from forecast.errors import UsageError
-from forecast.jobs.kinds import Expected, Results, SinkKeys
-from forecast.settings import FilePath
-from pathlib import Path
+from forecast.jobs.kinds import Results, SinkKeys
+from forecast.panel.schema import Schema
+from forecast.settings import FilePath, OutputSettings
+from forecast.tables.table import Table
 
 
 class Settings(SinkKeys):
@@ -30,7 +32,7 @@ class Settings(SinkKeys):
     lines: FilePath = Field(description="a .jsonl file, replaced all at once")
 
 
-def check(sink: Settings, expected: Expected) -> str:
+def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings) -> str:
     if not sink.lines.endswith(".jsonl"):
         raise UsageError(f"{sink.lines}: JSON lines are written to a .jsonl file")
     return f"{sink.lines} can be written"

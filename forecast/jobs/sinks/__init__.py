@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from forecast.errors import UsageError
-from forecast.jobs.kinds import Expected, Results, Sink, joined_keys, kinds_in, named_kinds, shown_keys, ways
+from forecast.jobs.kinds import Results, Sink, joined_keys, kinds_in, named_kinds, shown_keys, ways
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
 from forecast.tables.table import Table
@@ -63,8 +63,7 @@ def check_sink(pipeline: "Pipeline", schema: Schema, table: Table) -> list[str]:
         If a sink cannot be written.
     """
     refuse_clash(schema, reserved_columns(pipeline))
-    expected = Expected(schema, table, pipeline.output)
-    return [kind.check(sink, expected) for kind, sink in sinks_of(pipeline.sink)]
+    return [kind.check(sink, schema, table, pipeline.output) for kind, sink in sinks_of(pipeline.sink)]
 
 
 def write_sink(pipeline: "Pipeline", forecasts: "Forecasts", schema: Schema, version: str) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from forecast.jobs import databases
-from forecast.jobs.kinds import DatabaseUrl, Expected, Results, SinkKeys
+from forecast.jobs.kinds import DatabaseUrl, Results, SinkKeys
 from forecast.panel.building import calendar_of, time_frame
 from forecast.panel.observations import as_text, id_codes, wide_columns
 from forecast.panel.schema import Schema
+from forecast.settings import OutputSettings
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns
 
@@ -30,9 +31,9 @@ class Settings(SinkKeys):
     )
 
 
-def check(sink: Settings, expected: Expected) -> str:
+def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings) -> str:
     """Refuse names and types that the database does not take; see `databases.rehearse`."""
-    exists = databases.rehearse(sink.url, sink.table, _sample(expected), _keys(expected.schema))
+    exists = databases.rehearse(sink.url, sink.table, _sample(schema, table, output), _keys(schema))
     return f"table {sink.table} {'takes the forecasts' if exists else 'will be created'}"
 
 
@@ -45,10 +46,9 @@ def _keys(schema: Schema) -> list[str]:
     return [*schema.ids, *schema.time, "origin"]
 
 
-def _sample(expected: Expected) -> pd.DataFrame:
+def _sample(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFrame:
     """Rows like those to come: the ids of the table, times on its grid, and numbers that mean nothing."""
-    schema, output = expected.schema, expected.output
-    ids = _ids(schema, expected.table)
+    ids = _ids(schema, table)
     rows = max(len(ids), MIN_SAMPLE_ROWS)
     calendar = calendar_of(schema)
     steps = calendar.positions(np.zeros(1, np.int64)) + np.arange(rows)

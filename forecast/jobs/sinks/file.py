@@ -6,12 +6,14 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from forecast.durable import make_directory
+from forecast.durable import check_folder, make_directory
 from forecast.errors import CannotCreate
-from forecast.jobs.kinds import Expected, Results, SinkKeys
+from forecast.jobs.kinds import Results, SinkKeys
 from forecast.jobs.record import sha256_of_file
-from forecast.settings import FilePath
+from forecast.panel.schema import Schema
+from forecast.settings import FilePath, OutputSettings
 from forecast.tables.files import check_output, write_frame
+from forecast.tables.table import Table
 from forecast.tables.writing import guard_formulas
 
 
@@ -28,7 +30,7 @@ class Settings(SinkKeys):
     )
 
 
-def check(sink: Settings, expected: Expected) -> str:
+def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings) -> str:
     """Refuse a file that cannot be written or replaced."""
     target = Path(os.path.realpath(sink.path))
     if target.is_dir():
@@ -45,17 +47,3 @@ def write(sink: Settings, results: Results) -> dict[str, Any]:
     make_directory(Path(sink.path).parent)
     write_frame(frame, sink.path)
     return {"sha256": sha256_of_file(sink.path)}
-
-
-def check_folder(folder: Path, path: str) -> None:
-    """Refuse a folder that is none, cannot be created, or may not be written.
-
-    Parameters
-    ----------
-    path : what is written there, for messages
-    """
-    nearest = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
-    if not nearest.is_dir():
-        raise CannotCreate(f"{nearest} is a file where a folder is needed", place=path)
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise CannotCreate(f"the folder {nearest} may not be written", place=path)

@@ -1,16 +1,14 @@
 """The base of every model: embeds categories, adds the seasonal skip, keeps quantiles in order."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from forecast.panel.windows import Batch
-from forecast.settings import Knobs
-
-LossName = Literal["quantile", "mae", "mse", "huber"]
+from forecast.settings import Knobs, LossName
 
 REPEATS = 14  # with days for seasons, two weeks
 
