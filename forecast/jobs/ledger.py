@@ -24,8 +24,9 @@ LOCK_PATIENCE = 30.0  # seconds to wait for another process that writes
 Row = tuple[Any, ...]
 Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
+TABLES = ("forecast_runs", "forecast_fits", "forecast_values", "forecast_scores")
 # plain SQL that SQLite and PostgreSQL share
-_TABLES = (
+_CREATE = (
     "CREATE TABLE IF NOT EXISTS forecast_runs (job TEXT NOT NULL, as_of TEXT NOT NULL, exit_code INTEGER NOT NULL, "
     "record TEXT NOT NULL, PRIMARY KEY (job, as_of))",
     "CREATE TABLE IF NOT EXISTS forecast_fits (job TEXT NOT NULL, as_of TEXT NOT NULL, version TEXT NOT NULL, "
@@ -198,8 +199,8 @@ class Ledger:
     def open(self) -> Iterator[Connection]:
         """Open one transaction, and create missing tables."""
         with self._connect() as connection:
-            for table in _TABLES:
-                connection.execute(table)
+            for statement in _CREATE:
+                connection.execute(statement)
             yield connection
 
     def add_fit(self, entry: FitEntry) -> None:

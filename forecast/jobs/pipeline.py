@@ -13,6 +13,7 @@ from forecast.errors import NoInput, UsageError, did_you_mean
 from forecast.jobs.apart import check_apart
 from forecast.jobs.hiding import MASK, Hidden
 from forecast.jobs.kinds import DATABASE
+from forecast.jobs.ledger import TABLES
 from forecast.jobs.ping import check_address
 from forecast.jobs.sinks import USE as SINK_USE
 from forecast.jobs.sinks import SinkSettings, sinks_of
@@ -35,7 +36,6 @@ _REFIT = re.compile(r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?"
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SQLITE = "sqlite:///"
 MAX_LENGTH = 1_000_000  # characters of a pipeline file
-LEDGER_TABLES = ("forecast_runs", "forecast_fits", "forecast_values", "forecast_scores")
 
 
 def _refit_text(given: object) -> object:
@@ -217,22 +217,15 @@ def _expanded(value: Any, where: str, hidden: Hidden, secret: bool) -> Any:
 def _check_together(pipeline: Pipeline, where: str) -> None:
     """Refuse settings that do not fit together."""
     sink = pipeline.sink
-    try:
-        source_of(pipeline.source)
-    except UsageError as error:
-        raise UsageError(f"{where}[source] {error}") from None
-    try:
-        sinks_of(sink)
-    except UsageError as error:
-        raise UsageError(f"{where}[sink] {error}") from None
+    for section, check in (("source", source_of), ("sink", sinks_of), ("train", check_names)):
+        try:
+            check(getattr(pipeline, section))
+        except UsageError as error:
+            raise UsageError(f"{where}[{section}] {error}") from None
     if pipeline.ledger == "sink" and sink.url is None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
-    if pipeline.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in LEDGER_TABLES:
+    if pipeline.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in TABLES:
         raise UsageError(f"{where}[sink] table {sink.table} is one of the ledger's own; write to another table")
-    try:
-        check_names(pipeline.train)
-    except UsageError as error:
-        raise UsageError(f"{where}[train] {error}") from None
     limits = pipeline.checks
     if limits.warn_after and limits.error_after and seconds_of(limits.warn_after) > seconds_of(limits.error_after):
         raise UsageError(f"{where}[checks] warn_after {limits.warn_after} lies beyond error_after {limits.error_after}")
