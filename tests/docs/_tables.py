@@ -41,8 +41,8 @@ def tables() -> dict[str, str]:
 
 def updated(page: str) -> str:
     """A page with its generated tables as they should be."""
-    made = tables()
-    return GENERATED.sub(lambda match: f"{match[1]}{match[2]}\n{made[match[1]]}\n\n", page)
+    generated = tables()
+    return GENERATED.sub(lambda match: f"{match[1]}{match[2]}\n{generated[match[1]]}\n\n", page)
 
 
 def _flags(group: type[Knobs], commands: str) -> str:
