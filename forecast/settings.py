@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from forecast.baselines import default_baselines
 from forecast.errors import Setting, UsageError, Words, did_you_mean
 
 
@@ -26,9 +27,8 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_as_many)]
 Seasons = Annotated[tuple[Annotated[int, Field(ge=2, le=100_000)], ...], BeforeValidator(_as_many)]
 Levels = Annotated[tuple[Annotated[float, Field(ge=50, le=99)], ...], BeforeValidator(_as_many)]
 
-FILE = (
-    "the path of a file or folder"  # marks a setting: in a pipeline file a relative path starts at that file's folder
-)
+# marks a setting: in a pipeline file a relative path starts at the folder of that file
+FILE = "the path of a file or folder"
 FilePath = Annotated[str, FILE]
 
 Layout = Literal["long", "wide", "rows"]
@@ -229,19 +229,8 @@ class TrainSettings(Knobs):
         description="networks trained in parallel, or fits of a backtest; default one for each core where it is faster",
     )
     baselines: Names = Field(
-        (
-            "last",
-            "seasonal-naive",
-            "drift",
-            "seasonal-drift",
-            "mean",
-            "seasonal-mean",
-            "theta",
-            "auto-theta",
-            "holt-winters",
-            "autoregression",
-        ),
-        description="baselines to compare and combine networks with, comma-separated; ets needs the extra stats",
+        default_factory=default_baselines,
+        description="baselines to compare and combine networks with, comma-separated; `forecast models` lists all",
     )
     guard: bool = Field(
         True,
@@ -253,6 +242,11 @@ class TrainSettings(Knobs):
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of every random choice")
     device: DeviceName = Field("auto", description="where networks run")
+
+    @property
+    def decay(self) -> float:
+        """The weight decay of training; Adam is AdamW without."""
+        return self.weight_decay if self.optimizer == "adamw" else 0.0
 
 
 class BacktestSettings(Knobs):

@@ -11,12 +11,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from forecast.artifacts.files import Folder, folder_in, names_in, open_folder, read_file, refused, remove
 from forecast.artifacts.format import LIMITS, MANIFEST, Contents, combined_hash, decode, encode
 from forecast.artifacts.manifest import Manifest, dump_manifest, load_manifest, saved_at, version_id
 from forecast.artifacts.nearby import POINTER, nearby
+from forecast.artifacts.resume import Checkpoints
 from forecast.durable import (
     DISK,
     TEMPORARY,
@@ -33,14 +33,11 @@ from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, Usa
 from forecast.lock import Lock
 from forecast.settings import STORE
 
-if TYPE_CHECKING:
-    from forecast.artifacts.resume import Checkpoints
-
 log = logging.getLogger("forecast")
 
 LOCK = ".lock"
 RESUME = ".resume"
-NAMED = 5  # versions that a message names
+NAMED = 5  # versions that a message lists
 OWNER = "OWNER"  # says which job the store belongs to; a store of `fit` alone has none
 
 _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
@@ -109,15 +106,15 @@ class Store:
 
     def versions(self) -> list[VersionInfo]:
         """Return all versions, oldest first; raises as `load` does."""
-        found = []
+        infos = []
         with self._folder() as store:
             for version in self._version_ids(store):
                 try:
                     manifest, _ = self._manifest(store, version)
                 except FileNotFoundError:  # pruned meanwhile
                     continue
-                found.append(_info(manifest))
-        return found
+                infos.append(_info(manifest))
+        return infos
 
     def check_id(self, version: str) -> None:
         """Refuse what is no version id, with the ids that there are; raises as `load` does."""
@@ -302,10 +299,8 @@ class Writer:
         self._prune([*ids, version], {live, before}, live, keep)
         return _info(load_manifest(manifest, MANIFEST))
 
-    def checkpoints(self, resume: bool = False) -> "Checkpoints":
-        """Where a fit into this store keeps what it can go on from; `resume`: it goes on from what is there."""
-        from forecast.artifacts.resume import Checkpoints  # with torch, which a store can do without
-
+    def checkpoints(self, resume: bool = False) -> Checkpoints:
+        """The checkpoints of a fit into this store; with `resume` the fit continues from them."""
         return Checkpoints(self._store.path / RESUME, resume)
 
     def promote(self, version: str) -> VersionInfo:
@@ -330,7 +325,7 @@ class Writer:
     def _same(self, digest: str) -> VersionInfo | None:
         """The newest version with this hash."""
         try:
-            return next((one for one in reversed(self._store.versions()) if one.hash == digest), None)
+            return next((info for info in reversed(self._store.versions()) if info.hash == digest), None)
         except ArtifactRefused:  # a damaged version stands in no way of a new one
             return None
 

@@ -8,10 +8,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from forecast.calendar import patterns
+from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import Flags, Integers
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.panel.schema import Schema
-from forecast.settings import TableSettings
 from forecast.tables.table import Table
 
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
@@ -42,7 +41,7 @@ class Texts:
         return self.table.place(row, self.columns or self.column), self.unique[self.codes[row]]
 
 
-def choose_pattern(texts: Texts, settings: TableSettings | Schema) -> patterns.Fields:
+def choose_pattern(texts: Texts, settings: TimeSettings) -> patterns.Fields:
     """Read the texts by the one pattern that fits all of them.
 
     Raises
@@ -62,8 +61,8 @@ def choose_pattern(texts: Texts, settings: TableSettings | Schema) -> patterns.F
             place, text = texts.first_place(~fields.matched)
             raise BadData(Words(f"'{text}' does not fit ", Setting("date_format", settings.date_format)), place=place)
         return fields
-    if isinstance(settings, Schema) and settings.time_format.pattern and settings.time_format.kind == "text":
-        fields = patterns.read(array, settings.time_format.pattern)
+    if settings.fitted is not None and settings.fitted.pattern and settings.fitted.kind == "text":
+        fields = patterns.read(array, settings.fitted.pattern)
         if fields.real.all():
             return fields
     first = texts.unique[0]

@@ -13,11 +13,9 @@ from forecast.calendar import patterns
 from forecast.calendar.epochs import WHOLE
 from forecast.calendar.formatting import clock, write
 from forecast.calendar.inference import Texts, choose_pattern
-from forecast.calendar.spec import TimeFormat
+from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import Integers
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.panel.schema import Schema
-from forecast.settings import TableSettings
 from forecast.tables.table import Table
 
 Names = tuple[str, ...]
@@ -88,7 +86,7 @@ class Joined:
     unit: str | None
 
 
-def read_parts(table: Table, columns: Names, settings: TableSettings | Schema, series: Integers | None) -> Joined:
+def read_parts(table: Table, columns: Names, settings: TimeSettings, series: Integers | None) -> Joined:
     """Read the times that several columns hold together.
 
     Raises
@@ -99,7 +97,7 @@ def read_parts(table: Table, columns: Names, settings: TableSettings | Schema, s
         If the columns together lack a part that a time needs, or the date format does not fit them.
     """
     found = [_part(table, column) for column in columns]
-    fitted = settings.time_format.parts if isinstance(settings, Schema) else ()
+    fitted = settings.fitted.parts if settings.fitted is not None else ()
     if len(fitted) != len(found) or not all(
         _fits(part, form) for part, form in zip(found, map(_loose, fitted), strict=True)
     ):
@@ -154,7 +152,7 @@ def is_parts(table: Table, columns: Names) -> bool:
     if sum(part_named(table, column) is None for column in columns) > 1:  # one may be a date
         return False
     try:
-        joined = read_parts(table, columns, TableSettings(), None)
+        joined = read_parts(table, columns, TimeSettings(), None)
     except (BadData, UsageError):
         return False
     return bool(joined.fields.real.all())
@@ -205,7 +203,7 @@ def _cells(table: Table, column: str) -> Part:
     return Part(column, codes, [text.partition(".")[0] if WHOLE.fullmatch(text) else text for text in texts], kind)
 
 
-def _forms(table: Table, found: list[Part], settings: TableSettings | Schema) -> Names:
+def _forms(table: Table, found: list[Part], settings: TimeSettings) -> Names:
     """The pattern of each column."""
     if settings.date_format is not None:
         forms = tuple(settings.date_format.split())

@@ -26,12 +26,10 @@ from forecast.calendar.epochs import (
     whole_numbers,
 )
 from forecast.calendar.inference import CLOCK_ONLY, Texts, choose_pattern, no_such_time
-from forecast.calendar.spec import TimeFormat
+from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.split_times import read_parts
 from forecast.calendar.zones import Flags, Integers, instants_at, offset_name, offsets_at, wall_clock
 from forecast.errors import BadData, Setting, Words
-from forecast.panel.schema import Schema
-from forecast.settings import TableSettings
 from forecast.tables.table import Table
 
 NUMBER, YEAR_MONTH = re.compile(r"\d+\.\d+"), re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
@@ -53,15 +51,17 @@ class ParsedTimes:
     format : how the column is written
     open : [rows], readings that come twice where the clock changes, and are open until the series are known; None
         where there are none
+    doubtful : whether some readings depend on the series of their rows: parse again once the series are known
     """
 
     instants: Integers
     format: TimeFormat
     open: Flags | None = None
+    doubtful: bool = False
 
 
 def parse_times(
-    table: Table, columns: str | tuple[str, ...], settings: TableSettings | Schema, series: Integers | None = None
+    table: Table, columns: str | tuple[str, ...], settings: TimeSettings, series: Integers | None = None
 ) -> ParsedTimes:
     """Read the time column of a table, or the columns that make the time together.
 
@@ -69,7 +69,7 @@ def parse_times(
     ----------
     table : the table
     columns : name of its time column, or of several
-    settings : at fit the settings; later the schema, whose format of times is then tried first
+    settings : how to read it
     series : [rows], which series each row belongs to; None before that is known
 
     Raises
@@ -92,21 +92,19 @@ def parse_times(
         texts = _strings(unique)
         _refuse_blank(table, column, np.array([text == "" for text in texts])[codes])
         parsed = _texts(Texts(table, column, codes, texts, series), settings)
-    if isinstance(settings, Schema):
-        _check_same(table, column, parsed.format, settings.time_format)
+    if settings.fitted is not None:
+        _check_same(table, column, parsed.format, settings.fitted)
     return parsed
 
 
-def _several(
-    table: Table, columns: tuple[str, ...], settings: TableSettings | Schema, series: Integers | None
-) -> ParsedTimes:
+def _several(table: Table, columns: tuple[str, ...], settings: TimeSettings, series: Integers | None) -> ParsedTimes:
     """Read the times that several columns hold together."""
     joined = read_parts(table, columns, settings, series)
     parsed = _of_fields(joined.texts, joined.fields, settings)
     own = {"pattern": joined.label, "parts": joined.parts, "kinds": joined.kinds, "unit": joined.unit}
     parsed = replace(parsed, format=parsed.format.model_copy(update=own))
-    if isinstance(settings, Schema):
-        _check_same(table, ", ".join(columns), parsed.format, settings.time_format)
+    if settings.fitted is not None:
+        _check_same(table, ", ".join(columns), parsed.format, settings.fitted)
     return parsed
 
 
@@ -153,19 +151,17 @@ def resembles_times(table: Table, column: str) -> bool:
     return shaped or column.lower() in TIME_NAMES
 
 
-def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
+def _texts(texts: Texts, settings: TimeSettings) -> ParsedTimes:
     """Read times that are written as text or numbers."""
-    counted = isinstance(settings, Schema) and settings.time_format.kind == "integer"
-    counted |= isinstance(settings, TableSettings) and bool(settings.freq and settings.freq.isdigit())
     if settings.date_format == DAY_NUMBERS:
         wall, whole = day_numbers(texts)
         zone = None if whole else settings.timezone
         return _localized(texts, wall, TimeFormat(kind="days", zone=zone), settings)
     number = pd.api.types.is_numeric_dtype(texts.table.frame[texts.column].dtype)
-    if settings.date_format is None and not counted and (years := decimal_years(texts.unique, number)):
+    if settings.date_format is None and not settings.steps and (years := decimal_years(texts.unique, number)):
         time_format = TimeFormat(kind="years", years=years)
         return ParsedTimes(read_years(texts.unique, years)[texts.codes], time_format)
-    if settings.date_format is None and (counted or WHOLE.fullmatch(texts.unique[0])):
+    if settings.date_format is None and (settings.steps or WHOLE.fullmatch(texts.unique[0])):
         numbers = whole_numbers(texts.unique)
         if numbers is None:
             wrong = np.array([not is_whole_number(text) for text in texts.unique])
@@ -173,13 +169,13 @@ def _texts(texts: Texts, settings: TableSettings | Schema) -> ParsedTimes:
             told = Setting("date_format", DAY_NUMBERS if is_day_number(text) else None)
             cure = Words("correct it, or pass ", told, ", if it is a spreadsheet's" if is_day_number(text) else "")
             raise BadData(f"'{text}' is not a whole number that can be a time", place=place, cure=cure)
-        if counted:
+        if settings.steps:
             return ParsedTimes(numbers[texts.codes], TimeFormat(kind="integer"))
         return _numbers(texts, numbers, settings)
     return _of_fields(texts, choose_pattern(texts, settings), settings)
 
 
-def _of_fields(texts: Texts, fields: patterns.Fields, settings: TableSettings | Schema) -> ParsedTimes:
+def _of_fields(texts: Texts, fields: patterns.Fields, settings: TimeSettings) -> ParsedTimes:
     """Turn what a pattern found into instants."""
     if not fields.real.all():
         place, text = texts.first_place(~fields.real)
@@ -196,7 +192,7 @@ def _of_fields(texts: Texts, fields: patterns.Fields, settings: TableSettings | 
     return ParsedTimes(instants[texts.codes], TimeFormat(kind="text", pattern=pattern, zone=zone))
 
 
-def _localized(texts: Texts, wall: Integers, time_format: TimeFormat, settings: TableSettings | Schema) -> ParsedTimes:
+def _localized(texts: Texts, wall: Integers, time_format: TimeFormat, settings: TimeSettings) -> ParsedTimes:
     """Turn readings of a wall clock into instants of the zone that `time_format` names, if any."""
     zone, codes = time_format.zone, texts.codes
     chosen, unclear = instants_at(wall, zone, "later" if settings.dst == "later" else "earlier")
@@ -209,6 +205,7 @@ def _localized(texts: Texts, wall: Integers, time_format: TimeFormat, settings: 
     chosen[both] = np.where(alone, np.where(is_late, late[both], early[both]), chosen[both])
     twice[both[alone]] = unclear[both[alone]] = False
     instants, doubtful = chosen[codes], unclear[codes]
+    by_series = bool(doubtful.any())
     known = np.zeros(len(codes), np.int64) if texts.series is None else texts.series
     settled, later = told_by_order(known, wall[codes], twice[codes])
     instants = np.where(settled, np.where(later, late[codes], early[codes]), instants)
@@ -231,14 +228,14 @@ def _localized(texts: Texts, wall: Integers, time_format: TimeFormat, settings: 
                 *(() if again else (", or no ", Setting("timezone"), ", if the clock of the table never changes")),
             ),
         )
-    if settled.any():
+    if settled.any() and texts.series is not None:
         name, count = texts.table.name, int(settled.sum())
         logger.warning("%s: times that come twice where the clock changes are told by their order: %d.", name, count)
-    return ParsedTimes(instants, time_format, wait if wait.any() else None)
+    return ParsedTimes(instants, time_format, wait if wait.any() else None, by_series)
 
 
 def _written_zone(
-    texts: Texts, instants: Integers, offsets: Integers, settings: TableSettings | Schema, pattern: str
+    texts: Texts, instants: Integers, offsets: Integers, settings: TimeSettings, pattern: str
 ) -> tuple[str, str]:
     """Name the zone of times that are written with offsets, and the pattern that writes them."""
     told = settings.timezone
@@ -261,8 +258,8 @@ def _written_zone(
     return offset_name(int(offsets[0])), pattern
 
 
-def _refuse_fractions(texts: Texts, fraction: bool, settings: TableSettings | Schema) -> None:
-    if fraction and settings.aggregate is None:
+def _refuse_fractions(texts: Texts, fraction: bool, settings: TimeSettings) -> None:
+    if fraction and not settings.fractions:
         raise BadData(
             f"times in column '{texts.column}' are finer than a second, the finest step there is",
             place=texts.table.name,
@@ -270,7 +267,7 @@ def _refuse_fractions(texts: Texts, fraction: bool, settings: TableSettings | Sc
         )
 
 
-def _numbers(texts: Texts, numbers: Integers, settings: TableSettings | Schema) -> ParsedTimes:
+def _numbers(texts: Texts, numbers: Integers, settings: TimeSettings) -> ParsedTimes:
     """Read times that are whole numbers: dates without separators, years, epoch numbers or steps."""
     time_format = number_format(numbers, texts.column.lower(), texts.unique, certain=False)
     if time_format is None:
@@ -313,7 +310,7 @@ def _uncertain(texts: Texts, numbers: Integers) -> BadData:
 
 
 def _typed(
-    table: Table, column: str, values: "pd.Series[Any]", settings: TableSettings | Schema, series: Integers | None
+    table: Table, column: str, values: "pd.Series[Any]", settings: TimeSettings, series: Integers | None
 ) -> ParsedTimes:
     """Read a column of datetimes, dates or periods."""
     if isinstance(values.dtype, pd.PeriodDtype):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from forecast.evaluation.backtest import Fold
-    from forecast.training.loop import Progress as Training
+    from forecast.training.context import Progress as Training
 
 UNLIMITED_WIDTH = 10_000  # characters, more than any table needs
 

@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 def load(source: str, settings: TextSettings) -> "tuple[Table, dict[str, Any]]":
     """Read a table, and the table settings that come with a synthetic series."""
+    from forecast.panel.tidying import tidied
     from forecast.tables.files import load_table
 
-    return load_table(source, settings)
+    table, defaults = load_table(source, settings)
+    return tidied(table), defaults
 
 
 def write(frame: "pd.DataFrame", output: str | None) -> None:

@@ -17,18 +17,6 @@ from forecast.durable import replace_file
 if TYPE_CHECKING:
     import pandas as pd
 
-SHOWN = {
-    "skill": "skill",
-    "mase": "mase",
-    "smape": "smape",
-    "wql": "wql",
-    "coverage_80": "in 80%",
-    "coverage_95": "in 95%",
-    "msis": "msis",
-    "fit_seconds": "fit s",
-}
-"""Measures that fit on a terminal of 80 columns, with their headings; the CSV has all of them."""
-
 
 class Measured(Protocol):
     """Tables of measures."""
@@ -106,12 +94,21 @@ def _print(frame: "pd.DataFrame") -> None:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in names:
         table.add_column(cell(name), no_wrap=name == "model")
-    shown = [name for name in SHOWN if name in frame.columns]
-    for name in shown:
-        table.add_column(SHOWN[name], justify="right", no_wrap=True)
+    shown = {name: heading for name, heading in _headings().items() if name in frame.columns}
+    for heading in shown.values():
+        table.add_column(heading, justify="right", no_wrap=True)
     for row in frame[[*names, *shown]].itertuples(index=False):
         table.add_row(*map(cell, row[: len(names)]), *map(_text, row[len(names) :]))
     put_table(table)
+
+
+def _headings() -> dict[str, str]:
+    """Measures that a terminal of 80 columns has room for, and their headings; all are in the CSV."""
+    from forecast.evaluation.metrics import MEASURES
+
+    points = {name: name for name, measure in MEASURES.items() if measure.in_terminal}
+    intervals = {"coverage_80": "in 80%", "coverage_95": "in 95%", "msis": "msis"}
+    return {"skill": "skill", **points, **intervals, "fit_seconds": "fit s"}
 
 
 def _text(number: float) -> str:

@@ -12,8 +12,8 @@ from forecast.errors import UsageError
 from forecast.settings import BacktestSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from forecast.evaluation.backtest import Backtest
     from forecast.forecaster import Forecaster
+    from forecast.results import Backtest
     from forecast.tables.table import Table
 
 READING = {"strict", "on_duplicate", "date_format"}  # settings of a table that a saved forecaster accepts
@@ -97,6 +97,8 @@ def _run(
     jobs: int | None,
     frozen: bool,
 ) -> "Backtest":
+    from forecast.engine import Callbacks
+
     with fold_bar() as (on_fold, on_step):
         return forecaster.backtest(
             table,
@@ -106,7 +108,5 @@ def _run(
             models=models,
             frozen=frozen,
             jobs=jobs,
-            on_read=say_lines,
-            on_fold=on_fold,
-            on_step=on_step,
+            callbacks=Callbacks(say_lines, on_fold, on_step),
         )

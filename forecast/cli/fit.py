@@ -31,6 +31,7 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
     DATA is a CSV, .csv.gz, .xlsx, .ods or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
     """
     from forecast.artifacts.store import Store
+    from forecast.engine import Callbacks
     from forecast.ensemble.names import check_names
     from forecast.forecaster import Forecaster
     from forecast.panel.differences import schema_differences
@@ -47,8 +48,7 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
             forecaster.fit(
                 table,
                 started=started,
-                on_read=say_lines,
-                on_step=on_step,
+                callbacks=Callbacks(on_read=say_lines, on_step=on_step),
                 checkpoints=checkpoints,
                 start=_live(artifact) if train.warm_start else None,
             )

@@ -49,31 +49,42 @@ def command(
     Nothing is trained, and nothing in the store changes.
     """
     shape, checks = given.of(OutputSettings), given.of(CheckSettings)
-    from forecast.forecaster import Forecaster
+    from forecast.engine import load_engine
+    from forecast.inference.forecasting import forecast_table
+    from forecast.inference.summary import ranking_of
     from forecast.jobs.apart import check_apart
     from forecast.jobs.checks import age, check_age, without_forecast
     from forecast.jobs.instant import parse_as_of
+    from forecast.panel.tidying import tidied
     from forecast.tables.files import load_future
 
     instant = parse_as_of(as_of)
     given.of(TextSettings)  # refused before any work
     check_apart(output, {"the table that is read": data, "the table of --future": future}, saved.artifact)
-    forecaster = Forecaster.load(saved.artifact, saved.version, given.of(TrainSettings).device)
-    own = {"strict", "on_duplicate", "date_format"} & set(given.values)
-    forecaster.set_params(**given.of(TableSettings).model_dump(include=own))
-    text = given.reading(forecaster.schema_.reading)
+    engine = load_engine(saved.artifact, saved.version, given.of(TrainSettings).device)
+    changed = {"strict", "on_duplicate", "date_format"} & set(given.values)
+    schema = engine.fitted.config.table.model_copy(update=given.of(TableSettings).model_dump(include=changed))
+    text = given.reading(schema.reading)
     table = None if data is None else load(data, text)[0]
-    later = None if future is None else load_future(future, text)
+    later = None if future is None else tidied(load_future(future, text))
 
     def look(panel: "Panel") -> None:
-        name = data or saved.artifact
-        check_age(age(panel, forecaster.schema_, instant), checks, name)
+        check_age(age(panel, schema, instant), checks, data or saved.artifact)
 
-    found = forecaster.forecast(table, future=later, origin=origin, horizon=horizon, output=shape, on_panel=look)
-    write(found.frame, output)
+    forecasts = forecast_table(
+        engine,
+        table,
+        schema=schema,
+        future=later,
+        origin=origin,
+        horizon=horizon,
+        output=shape,
+        on_panel=look,
+    )
+    write(forecasts.frame, output)
     if shape.explain:
-        say_lines(forecaster.ranking())
-    lost = without_forecast(found.skipped, checks.require_all)
+        say_lines(ranking_of(engine.fitted))
+    lost = without_forecast(forecasts.skipped, checks.require_all)
     if lost:
         from forecast.panel.naming import series_names
 

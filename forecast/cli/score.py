@@ -41,8 +41,8 @@ def command(
     before the first forecast give MASE its unit, and seasonal naive its forecasts. If FORECAST has the columns of the
     store's forecasts, ACTUAL is read with the settings of that fit.
     """
-    from forecast.evaluation.scoring import score
     from forecast.jobs.apart import check_apart
+    from forecast.results import score
 
     check_apart(wanted.output, {"the table of forecasts": forecast, "the table of actual values": actual}, artifact)
     text, settings = given.of(TextSettings), given.of(TableSettings)
@@ -59,15 +59,15 @@ def command(
 
 def _fitted(artifact: str, made: "Table", named: bool) -> "Schema | None":
     """How the fit in a store read its table; None where a store that the user did not name has other forecasts."""
+    from forecast.engine import load_engine
     from forecast.errors import ForecastError
-    from forecast.forecaster import Forecaster
 
     try:
-        schema = Forecaster.load(artifact).schema_
+        schema = load_engine(artifact).fitted.config.table
     except ForecastError:
         if named:
             raise
         return None
     columns = [str(column) for column in made.frame.columns]
-    own = [*schema.ids, *schema.time, "forecast"]
+    own = [*schema.keys, "forecast"]
     return schema if named or columns[: len(own)] == own else None

@@ -15,7 +15,7 @@ from forecast.tables.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecast.forecaster import Forecasts
+    from forecast.inference.forecasting import Forecasts
 
 DATABASE = "the URL of a database"  # marks a key: the path of an SQLite file in it starts at the pipeline file's folder
 DatabaseUrl = Annotated[str, DATABASE]

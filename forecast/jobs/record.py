@@ -107,21 +107,16 @@ def written_later(
 
 @contextmanager
 def warnings_into(texts: list[str]) -> Iterator[None]:
-    """Collect the warnings of the block, and log each only once."""
+    """Collect the warnings of the block."""
 
-    class Once(logging.Filter):
-        def filter(self, record: logging.LogRecord) -> bool:
-            if record.levelno < logging.WARNING:
-                return True
-            text = message_of(record, as_flag)
-            new = text not in texts
-            if new:
-                texts.append(text)
-            return new
+    def collect(record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.WARNING:
+            texts.append(message_of(record, as_flag))
+        return True
 
-    logger, once = logging.getLogger("forecast"), Once()
-    logger.addFilter(once)
+    logger = logging.getLogger("forecast")
+    logger.addFilter(collect)
     try:
         yield
     finally:
-        logger.removeFilter(once)
+        logger.removeFilter(collect)

@@ -8,7 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.times import parse_times
+from forecast.calendar.times import ParsedTimes, parse_times
 from forecast.errors import BadData, Setting, Words, did_you_mean
 from forecast.panel.categories import category_codes
 from forecast.panel.naming import series_name
@@ -45,8 +45,13 @@ def covariates(
     columns: tuple[str, ...],
     *,
     future: bool = False,
+    times: ParsedTimes | None = None,
 ) -> Covariates:
     """Read covariate columns, from the table of `cells` or from a table of the future.
+
+    Parameters
+    ----------
+    times : of a table of the future, where they were parsed before
 
     Raises
     ------
@@ -64,7 +69,7 @@ def covariates(
         values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
         shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.frame.columns)
         codes = id_codes(table, () if shared else schema.ids)[1]
-        instants = parse_times(table, schema.time, schema, codes).instants
+        instants = (times or parse_times(table, schema.time, schema.time_settings, codes)).instants
         series = None if shared else _known_series(table, schema, cells)
         _refuse_contradictions(table, schema, series, instants, values)
         if series is not None:

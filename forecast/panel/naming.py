@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 NAMED = 5  # series that a message names
 LONGEST = 200  # letters of a name that a message shows
 
@@ -15,3 +18,14 @@ def series_name(ids: tuple[str, ...]) -> str:
 def series_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> str:
     """The first of several series: FLORAL/292, FLORAL/356, ..."""
     return ", ".join(map(series_name, series[:most])) + (", ..." if len(series) > most else "")
+
+
+def repeated_ids(ids: Sequence[tuple[str, ...]], names: tuple[str, ...], steps: int) -> dict[str, NDArray[np.object_]]:
+    """The id columns of an output with some rows for each series, by name: [series * steps].
+
+    Parameters
+    ----------
+    ids : of each series, in the order of the rows
+    names : of the id columns
+    """
+    return {name: np.repeat(np.array([one[k] for one in ids], object), steps) for k, name in enumerate(names)}

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.calendar.times import parse_times
+from forecast.calendar.times import ParsedTimes, parse_times
 from forecast.calendar.zones import Flags, Integers
 from forecast.errors import BadData
 from forecast.panel.naming import series_name
@@ -61,8 +61,12 @@ class Rows:
         return Rows(self.series[rows], self.instants[rows], self.values[rows])
 
 
-def observe(table: Table, schema: Schema) -> Observations:
+def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> Observations:
     """Read the ids, times and targets of a table.
+
+    Parameters
+    ----------
+    times : of the rows, where they were parsed before
 
     Raises
     ------
@@ -70,8 +74,8 @@ def observe(table: Table, schema: Schema) -> Observations:
         If a cell that is needed cannot be read, with its place.
     """
     if schema.layout == "long":
-        return _long(table, schema)
-    return _wide(table, schema) if schema.layout == "wide" else _rows(table, schema)
+        return _long(table, schema, times)
+    return _wide(table, schema, times) if schema.layout == "wide" else _rows(table, schema)
 
 
 def id_codes(table: Table, columns: tuple[str, ...]) -> tuple[Ids, Integers]:
@@ -129,9 +133,9 @@ def first_seen(codes: Integers) -> Integers:
     return unique[np.argsort(first)].astype(np.int64)
 
 
-def _long(table: Table, schema: Schema) -> Observations:
+def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
     ids, series = id_codes(table, schema.ids)
-    instants = parse_times(table, schema.time, schema, series).instants
+    instants = (times or parse_times(table, schema.time, schema.time_settings, series)).instants
     blank = np.isin(series, [place for place, names in enumerate(ids) if names and not any(names)])
     if blank.any():
         logger.warning(
@@ -145,8 +149,10 @@ def _long(table: Table, schema: Schema) -> Observations:
     return Observations(ids, first_seen(series), series, instants, values, np.arange(len(series)), instants)
 
 
-def _wide(table: Table, schema: Schema) -> Observations:
-    instants = parse_times(table, schema.time, schema, np.zeros(len(table.frame), np.int64)).instants
+def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
+    instants = (
+        times or parse_times(table, schema.time, schema.time_settings, np.zeros(len(table.frame), np.int64))
+    ).instants
     columns = wide_columns(table, schema)
     if not columns:
         raise BadData(f"{table.name}: none of the columns that were forecast is there (at fit: {_some(schema.series)})")

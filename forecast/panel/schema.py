@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
 
-from forecast.calendar.spec import CalendarSpec, TimeFormat
+from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
 from forecast.settings import Aggregate, ClockChange, Layout, MissingRows, OnDuplicate, TableSettings, TextSettings
 
 Names = tuple[str, ...]
@@ -62,6 +62,23 @@ class Schema(BaseModel):
     def _plain_time(self, time: Names) -> "str | Names":
         """One name is stored as it always was."""
         return time[0] if len(time) == 1 else time
+
+    @property
+    def keys(self) -> Names:
+        """The id and time columns of a table of forecasts."""
+        return (*self.ids, *self.time)
+
+    @property
+    def time_settings(self) -> TimeSettings:
+        """How times are read after the fit: as the fit read them."""
+        return TimeSettings(
+            date_format=self.date_format,
+            timezone=self.timezone,
+            dst=self.dst,
+            steps=self.time_format.kind == "integer",
+            fractions=self.aggregate is not None,
+            fitted=self.time_format,
+        )
 
     def knobs(self) -> dict[str, Any]:
         """Table settings that read a table as this schema says."""

@@ -65,7 +65,7 @@ def apply_power(values: Numbers, observed: NDArray[np.bool_], power: float) -> N
 def transformed(panel: Panel, power: float) -> Panel:
     """A panel whose values are transformed, with their own spread; raises as `apply_power` does."""
     moved = replace(panel, values=apply_power(panel.values, panel.observed, power))
-    return replace(moved, spread=moved.own_spread())
+    return replace(moved, spread=moved.expanding_std())
 
 
 def undo_power(values: NDArray[np.float64], power: float) -> NDArray[np.float64]:

@@ -16,8 +16,6 @@ from typing import IO, Any
 import pandas as pd
 
 from forecast.errors import BadData, NoInput, StorageFailure, UsageError
-from forecast.panel.numbering import settle_numbering
-from forecast.panel.unfolding import unfold
 from forecast.settings import TextSettings
 from forecast.tables.arrow import PARQUET, parquet_folder_frame, parquet_frame
 from forecast.tables.contents import foreign, undamaged
@@ -116,7 +114,7 @@ def table_from_frame(frame: "pd.DataFrame | pd.Series[Any]", name: str = "DataFr
     flat = frame.reset_index(drop=True)
     flat.columns = pd.Index(columns)
     indexes = {level: pd.Series(values).reset_index(drop=True) for level, values in levels.items()}
-    return unfold(settle_numbering(Table(name, pd.concat([pd.DataFrame(indexes), flat], axis=1) if indexes else flat)))
+    return Table(name, pd.concat([pd.DataFrame(indexes), flat], axis=1) if indexes else flat)
 
 
 def _index_columns(index: pd.Index) -> "dict[str, pd.Index]":

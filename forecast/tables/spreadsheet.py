@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 
 from forecast.errors import BadData, Setting, Unavailable, UsageError
-from forecast.panel.numbering import settle_numbering
 from forecast.settings import TextSettings
 from forecast.tables.arrow import text_type
 from forecast.tables.cells import Column
@@ -143,9 +142,7 @@ def _table(rows: Rows, sheet: Sheet, top: int, left: int, name: str, settings: T
         log.warning("%s: %d rows without any value were left out", name, blank.sum())
         frame, lines = frame[~blank].reset_index(drop=True), lines[~blank]
     frame.columns = pd.Index(names)
-    table = settle_numbering(
-        Table(name, frame, lines=lines, decimal=settings.decimal or ".", thousands=settings.thousands)
-    )
+    table = Table(name, frame, lines=lines, decimal=settings.decimal or ".", thousands=settings.thousands)
     return table if settings.decimal else replace(table, decimal=infer_decimal(table, ""))
 
 

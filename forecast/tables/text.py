@@ -10,8 +10,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.panel.numbering import settle_numbering
-from forecast.panel.unfolding import unfold
 from forecast.settings import TextSettings
 from forecast.tables.cells import cells_of, flags_of
 from forecast.tables.encoding import to_utf8
@@ -63,8 +61,8 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     frame.columns = pd.Index(names)
     if not data.endswith((b"\n", b"\r")):
         _say_cut(frame, lines, name)
-    table = settle_numbering(Table(name, frame, True, lines, settings.decimal or ".", settings.thousands))
-    return unfold(table if settings.decimal else replace(table, decimal=infer_decimal(table, delimiter)))
+    table = Table(name, frame, True, lines, settings.decimal or ".", settings.thousands)
+    return table if settings.decimal else replace(table, decimal=infer_decimal(table, delimiter))
 
 
 def _delimiter(settings: TextSettings) -> str | None:

@@ -1,15 +1,14 @@
 """Turn quantiles into the table of forecasts that a user gets, and that table into bytes."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import UsageError
-from forecast.panel.panel import Integers, Panel
-from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
 
 # the last four are wide signs, which some spreadsheets take for the same
@@ -27,55 +26,33 @@ def output_columns(output: OutputSettings) -> list[str]:
     return ["forecast", *interval_columns(output.levels), *(["model", "status"] if output.explain else [])]
 
 
-def forecast_frame(
-    panel: Panel,
-    schema: Schema,
-    times: pd.DataFrame,
-    series: Integers,
-    numbers: NDArray[np.float64],
-    columns: list[str],
-) -> pd.DataFrame:
+def forecast_frame(keys: Mapping[str, Any], numbers: NDArray[np.float64], columns: list[str]) -> pd.DataFrame:
     """A row per series and step: id columns, time, numbers.
 
     Parameters
     ----------
-    times : [series * horizon], the time columns as the input wrote them
-    series : [series], indices into the panel, in the order of the rows
+    keys : id and time columns by name, each [series * horizon]
     numbers : [series, horizon, columns]
     columns : their names
-
-    Raises
-    ------
-    UsageError
-        If an id column has the name of a column of numbers.
     """
-    refuse_clash(schema, columns)
-    horizon = numbers.shape[1]
-    frame: dict[str, object] = {}
-    for place, name in enumerate(schema.ids):
-        texts = np.array([panel.ids[i][place] for i in series], dtype=object)
-        frame[name] = np.repeat(texts, horizon)
-    frame |= {name: times[name] for name in schema.time}
-    for place, name in enumerate(columns):
-        frame[name] = numbers[:, :, place].ravel()
-    return pd.DataFrame(frame)
+    return pd.DataFrame({**keys, **{name: numbers[:, :, place].ravel() for place, name in enumerate(columns)}})
 
 
-def refuse_clash(schema: Schema, columns: Sequence[str], what: str = "forecasts") -> None:
-    """Refuse an id or time column that has the name of another column of what is put out.
+def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forecasts") -> None:
+    """Refuse an output in which two columns have one name.
 
     Parameters
     ----------
-    columns : the other columns
-    what : what is put out, for messages
+    keys : names of the id and time columns, which the input chose
+    columns : names of the other columns
+    what : what the output is, for messages
 
     Raises
     ------
     UsageError
-        With all such names.
+        With all names of `keys` that are taken.
     """
-    own = (*schema.ids, *schema.time)
-    taken = [name for at, name in enumerate(own) if name in columns or name in own[:at]]
+    taken = [name for position, name in enumerate(keys) if name in columns or name in keys[:position]]
     if len(taken) > 1:
         names = ", ".join(f"'{name}'" for name in taken)
         raise UsageError(f"columns {names} have the names of columns of the {what}; rename them in the input")

@@ -11,9 +11,8 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import ArtifactRefused, BadData, UsageError
-from forecast.inference.fitted import from_contents, to_contents
-from forecast.panel.building import build_panel
-from forecast.panel.detection import infer_schema
+from forecast.inference.contents import from_contents, to_contents
+from forecast.panel.reading import read, read_as
 from forecast.panel.schema import Schema
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
@@ -167,9 +166,9 @@ class TestNamed:
     def test_the_zone_and_its_clock_change_hold(self) -> None:
         times = pd.date_range("2024-03-30", periods=72, freq="h", tz="Europe/Berlin")
         frame = pd.DataFrame({"date": times.strftime("%Y-%m-%d"), "hour": times.hour, "y": np.arange(72.0)})
-        schema = infer_schema(table_from_frame(frame), TableSettings.check({"timezone": "Europe/Berlin"}))
+        schema = read(table_from_frame(frame), TableSettings.check({"timezone": "Europe/Berlin"})).schema
         assert (schema.time_format.zone, schema.calendar.name) == ("Europe/Berlin", "h")
-        assert build_panel(table_from_frame(frame), schema, ahead=0).observed.all()
+        assert read_as(table_from_frame(frame), schema, horizon=0).panel.observed.all()
 
     @pytest.mark.parametrize(
         ("columns", "change", "message"),
@@ -235,7 +234,7 @@ class TestCommands:
 
     def test_an_artifact_with_one_name_still_loads(self) -> None:
         frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=40), "y": range(40)})
-        schema = infer_schema(table_from_frame(frame), TableSettings())
+        schema = read(table_from_frame(frame), TableSettings()).schema
         stored = json.loads(schema.model_dump_json())
         assert stored["time"] == "date"
         new = {"parts", "kinds", "years"}
@@ -289,7 +288,7 @@ class TestDecimalYears:
     def test_prices_are_no_years(self) -> None:
         prices = 1960.25 + np.random.default_rng(0).integers(0, 400, 40) / 4
         frame = pd.DataFrame({"date": pd.date_range("2024-01-01", periods=40), "price": prices})
-        assert infer_schema(table_from_frame(frame), TableSettings()).series == ("price",)
+        assert read(table_from_frame(frame), TableSettings()).schema.series == ("price",)
 
     def test_months_after_a_point_stay_months(self, tmp_path: Path) -> None:
         texts = [f"{1960 + i // 12}.{i % 12 + 1:02d}" for i in range(60)]
@@ -302,6 +301,6 @@ def test_numbers_that_look_like_a_year_and_month_are_no_times(tmp_path: Path) ->
     quarters = pd.DataFrame({"year": np.repeat(range(1990, 2000), 4), "quarter": [1, 2, 3, 4] * 10})
     quarters["spent"] = [round(1707.4 + 8.1 * place, 1) for place in range(40)]  # 1707.4 is no April
     quarters.to_csv(tmp_path / "macro.csv", index=False)
-    found = infer_schema(read_table(str(tmp_path / "macro.csv"), TextSettings()), TableSettings())
+    found = read(read_table(str(tmp_path / "macro.csv"), TextSettings()), TableSettings()).schema
     assert found.time == ("year", "quarter")
     assert found.series == ("spent",)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from forecast.calendar import patterns
 from forecast.calendar.formatting import format_times, parse_instant
-from forecast.calendar.spec import TimeFormat
+from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.times import ParsedTimes, looks_like_times, parse_times
 from forecast.errors import BadData, UsageError
 from forecast.settings import TableSettings, TextSettings
@@ -35,7 +35,7 @@ def csv(tmp_path: Path) -> Any:
 
 
 def parsed(table: Table, column: str = "date", **settings: Any) -> ParsedTimes:
-    return parse_times(table, column, TableSettings.check(settings))
+    return parse_times(table, column, TimeSettings.at_fit(TableSettings.check(settings)))
 
 
 def wall(times: ParsedTimes) -> list[str]:
@@ -448,6 +448,6 @@ class TestDayNumbers:
     def test_any_minute_survives_being_written_as_a_day_number(self, minutes):
         texts = [str(round(minute / 1440, 9)) for minute in minutes]
         table = table_from_frame(pd.DataFrame({"date": texts, "y": 1.0}))
-        times = parse_times(table, "date", TableSettings.check({"date_format": "spreadsheet"}))
+        times = parse_times(table, "date", TimeSettings(date_format="spreadsheet"))
         assert (times.instants == (np.array(minutes) - 25_569 * 1440) * 60).all()
         assert [float(text) for text in format_times(times.instants, times.format)] == [float(text) for text in texts]

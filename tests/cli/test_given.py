@@ -42,7 +42,7 @@ def test_every_flag_with_its_default_value_is_refused_where_it_would_be_refused(
 ) -> None:
     fields = {**TrainSettings.model_fields, **TableSettings.model_fields, **BacktestSettings.model_fields}
     for name in sorted(fields.keys() - KEPT):
-        default, flag = fields[name].default, f"--{name.replace('_', '-')}"
+        default, flag = fields[name].get_default(call_default_factory=True), f"--{name.replace('_', '-')}"
         if default in (None, ()):  # no value on the command line stands for it
             continue
         value = ",".join(default) if isinstance(default, tuple) else default

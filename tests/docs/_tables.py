@@ -48,7 +48,7 @@ def updated(page: str) -> str:
 def _flags(group: type[Knobs], commands: str) -> str:
     rows = []
     for name, field in group.model_fields.items():
-        default = field.default
+        default = field.get_default(call_default_factory=True)
         flag = FLAGS.get(name, f"--{name.replace('_', '-')}")
         flag = f"{flag}` `--no-{name}" if default is True else flag
         if default in (None, ()) or isinstance(default, bool):

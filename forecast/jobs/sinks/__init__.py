@@ -10,7 +10,7 @@ from forecast.tables.table import Table
 from forecast.tables.writing import output_columns, refuse_clash
 
 if TYPE_CHECKING:
-    from forecast.forecaster import Forecasts
+    from forecast.inference.forecasting import Forecasts
     from forecast.jobs.pipeline import Pipeline
 
 KINDS: list[Sink] = kinds_in(__name__, __path__[0])
@@ -62,7 +62,7 @@ def check_sink(pipeline: "Pipeline", schema: Schema, table: Table) -> list[str]:
     CannotCreate, Unavailable, Busy, StorageFailure
         If a sink cannot be written.
     """
-    refuse_clash(schema, reserved_columns(pipeline))
+    refuse_clash(schema.keys, reserved_columns(pipeline))
     return [kind.check(sink, schema, table, pipeline.output) for kind, sink in sinks_of(pipeline.sink)]
 
 

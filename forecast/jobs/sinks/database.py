@@ -43,7 +43,7 @@ def write(sink: Settings, results: Results) -> dict[str, Any]:
 
 
 def _keys(schema: Schema) -> list[str]:
-    return [*schema.ids, *schema.time, "origin"]
+    return [*schema.keys, "origin"]
 
 
 def _sample(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from forecast.models.shared.losses import POINT_LOSSES
 from forecast.panel.windows import Batch
 from forecast.settings import Knobs, LossName
 
@@ -126,9 +127,10 @@ class RecurrentModel(nn.Module):
             outer = (each.sum(-1) - each[..., self.middle]) / (quantiles.shape[-1] - 1)
         else:
             outer = torch.zeros_like(each[..., 0])
-        point = self._point_loss(error[..., self.middle])
+        point = POINT_LOSSES[self.shape.loss](error[..., self.middle])
         share = batch.target_mask * batch.weight[:, None]
-        return ((point + outer) * share).sum() / share.sum().clamp(min=torch.finfo(share.dtype).tiny)
+        loss: Tensor = ((point + outer) * share).sum() / share.sum().clamp(min=torch.finfo(share.dtype).tiny)
+        return loss
 
     def quantiles(self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None) -> Tensor:
         """Quantiles at `levels` in scaled units, [batch, horizon, levels]; a model that samples paths overrides it."""
@@ -141,7 +143,7 @@ class RecurrentModel(nn.Module):
         -------
         [batch, repeats + far seasons, horizon]
         """
-        far = batch.seasonal[..., list(self.shape.far)].transpose(1, 2)
+        far: Tensor = batch.seasonal[..., list(self.shape.far)].transpose(1, 2)
         if not self.shape.seasons:
             return far
         season, repeats, horizon = self.shape.seasons[0], self.shape.repeats, self.shape.horizon
@@ -157,16 +159,9 @@ class RecurrentModel(nn.Module):
         if not self.shape.seasons:
             return torch.ones_like(batch.past[:, :1])
         season = self.shape.seasons[0]
-        both = batch.mask[:, season:] * batch.mask[:, :-season]
-        apart = (batch.past[:, season:] - batch.past[:, :-season]).abs() * both
+        both: Tensor = batch.mask[:, season:] * batch.mask[:, :-season]
+        apart: Tensor = (batch.past[:, season:] - batch.past[:, :-season]).abs() * both
         return (apart.sum(1, keepdim=True) + 1) / (both.sum(1, keepdim=True) + 1)
-
-    def _point_loss(self, error: Tensor) -> Tensor:
-        if self.shape.loss == "mse":
-            return error.square()
-        if self.shape.loss == "huber":
-            return functional.huber_loss(error, torch.zeros_like(error), reduction="none")
-        return error.abs()
 
     def _known_past(self, batch: Batch) -> Tensor:
         """Of the past what `future_covariates` holds of the horizon, [batch, lookback, future]; after `_embed`."""

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from forecast.baselines.baselines import AUTOMATIC, forecast_baseline
+from forecast.baselines import baseline_method, baseline_names
+from forecast.baselines.shared.windows import forecast_baseline
 from forecast.errors import Unavailable
 
 
@@ -17,7 +18,7 @@ def forecast(name: str, past: NDArray[np.float64], horizon: int, season: int) ->
     return forecast_baseline(name, past, np.isfinite(past), horizon, season)
 
 
-@pytest.mark.parametrize("name", AUTOMATIC)
+@pytest.mark.parametrize("name", [name for name in baseline_names() if baseline_method(name).extra == "stats"])
 def test_without_the_package_the_error_names_the_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "statsmodels.tsa.exponential_smoothing.ets", None)
     with pytest.raises(Unavailable, match=r"pip install '\.\[stats\]'"):

@@ -1,4 +1,4 @@
-"""Baselines as what a backtest fits and predicts with: their points, and intervals from their own past errors."""
+"""Baselines as models of a backtest: their points, and intervals from their own past errors."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,9 +6,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.baselines.baselines import forecast_baseline
-from forecast.ensemble.calibration import error_quantiles
+from forecast.baselines.shared.windows import forecast_baseline
 from forecast.evaluation.origins import cut
+from forecast.evaluation.quantiles import error_quantiles
 from forecast.panel.panel import Panel
 
 Values = NDArray[np.float64]
@@ -19,15 +19,15 @@ Predict = Callable[[Panel], Values]
 Fit = Callable[[Panel], Predict]
 """From the panel as it stood at an origin to what forecasts from it, and from later origins."""
 
-ERRORS, ORIGINS = 512, 24  # windows whose errors make intervals, and origins of one series among them
-CELLS = 4_000_000  # past values that are laid out side by side at once
+MAX_WINDOWS, MAX_ORIGINS = 512, 24  # windows whose errors make intervals, and origins of one series among them
+MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 
 
 def baseline_fit(name: str, season: int, levels: tuple[float, ...]) -> Fit:
     """A baseline as a `Fit`.
 
-    Its quantiles are its point and the errors that it made at earlier origins of the panel it is fitted on, by horizon
-    step, in units of what repeating a season misses by in each window's own past.
+    Its quantiles are its point plus quantiles of its errors at earlier origins of the fitted panel, by horizon step, in
+    units of the mean error of repeating a season in each window's past.
 
     Parameters
     ----------
@@ -41,14 +41,14 @@ def baseline_fit(name: str, season: int, levels: tuple[float, ...]) -> Fit:
 def _fit(name: str, season: int, levels: tuple[float, ...], past: Panel) -> Predict:
     horizon = past.ahead
     back = max(0, int(past.lengths.max()) - horizon - 2) // 2
-    count = int(np.clip(ERRORS // len(past), 1, min(ORIGINS, back + 1)))
+    count = int(np.clip(MAX_WINDOWS // len(past), 1, min(MAX_ORIGINS, back + 1)))
     shifts = np.round(np.linspace(back, 0, count)).astype(np.int64) if count > 1 else np.zeros(1, np.int64)
-    found = cut(past, past.origins - horizon - shifts[:, None])
-    if not len(found.series):
+    windows = cut(past, past.origins - horizon - shifts[:, None])
+    if not len(windows.series):
         return partial(_predict, name, season, np.zeros((horizon, len(levels))))
-    point, unit = _points(name, season, found.panel)
-    seen = np.isfinite(found.actual)
-    errors = error_quantiles(point, np.nan_to_num(found.actual), seen, unit, levels)
+    point, unit = _points(name, season, windows.panel)
+    observed = np.isfinite(windows.actual)
+    errors = error_quantiles(point, np.nan_to_num(windows.actual), observed, unit, levels)
     return partial(_predict, name, season, errors)
 
 
@@ -58,23 +58,25 @@ def _predict(name: str, season: int, errors: Values, panel: Panel) -> Values:
 
 
 def _points(name: str, season: int, panel: Panel) -> tuple[Values, Values]:
-    """Point forecasts [series, horizon], and the unit of errors [series], 0 where the past says none."""
+    """Point forecasts [series, horizon], and the unit of errors [series], 0 where the past has none."""
     span = int(panel.lengths.max())
-    rows = max(1, CELLS // span)
+    rows = max(1, MAX_CELLS // span)
     points, units = [], []
     for low in range(0, len(panel), rows):
         values, observed = _side_by_side(panel, slice(low, low + rows), span)
         points.append(forecast_baseline(name, values, observed, panel.ahead, season))
-        unit = _moved(values, observed, season)
-        units.append(np.where(unit > 0, unit, _moved(values, observed, 1)))  # a past may be too short for a season
+        unit = _mean_change(values, observed, season)
+        units.append(
+            np.where(unit > 0, unit, _mean_change(values, observed, 1))
+        )  # a past may be too short for a season
     return np.concatenate(points), np.concatenate(units)
 
 
-def _moved(values: Values, observed: NDArray[np.bool_], lag: int) -> Values:
+def _mean_change(values: Values, observed: NDArray[np.bool_], lag: int) -> Values:
     """Mean absolute difference of values `lag` apart, [series]; 0 where there are none."""
     both = observed[:, lag:] & observed[:, :-lag]
-    moved = np.where(both, np.abs(values[:, lag:] - values[:, :-lag]), 0.0)
-    return np.asarray(moved.sum(1) / np.maximum(both.sum(1), 1))
+    changes = np.where(both, np.abs(values[:, lag:] - values[:, :-lag]), 0.0)
+    return np.asarray(changes.sum(1) / np.maximum(both.sum(1), 1))
 
 
 def _side_by_side(panel: Panel, part: slice, span: int) -> tuple[Values, NDArray[np.bool_]]:
