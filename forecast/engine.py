@@ -27,7 +27,7 @@ from forecast.inference.contents import from_contents, read_plan
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
 from forecast.inference.quantiles import Engine, median_of_members
 from forecast.inference.warm_start import start_of
-from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.comparing import mean_level, say_seen_origins
 from forecast.panel.covariates import Statistics, fit_statistics
 from forecast.panel.inputs import Inputs
@@ -320,7 +320,7 @@ def _collect(
             lags=lags,
             levels=LEVELS,
             power=ready.power,
-            train_end=str(format_positions(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0]),
+            train_end=position_texts(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0],
             components=ensemble.components,
             networks=ensemble.networks,
             scores=ensemble.scores,

@@ -17,10 +17,12 @@ from forecast.evaluation.backtest import OUTPUT
 from forecast.evaluation.metrics import mase
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import forecast_table, positions_frame, reading_to_forecast
+from forecast.inference.forecasting import columns_at, forecast_table, reading_to_forecast
 from forecast.inference.quantiles import Engine
 from forecast.inference.summary import describe_fit, models_of
-from forecast.panel.building import with_future
+from forecast.panel.building import (
+    with_future,
+)
 from forecast.panel.comparing import values_after
 from forecast.panel.known import say_blank_ahead
 from forecast.panel.panel import SKIPPED
@@ -47,6 +49,7 @@ from forecast.settings import (
     TrainSettings,
     TransformName,
 )
+from forecast.tables.frames import frame_of
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 from forecast.tables.writing import refuse_clash
@@ -207,7 +210,7 @@ class Forecaster(NestedParams, BaseEstimator):
             As `fit` does; and if values known in advance are missing for the horizon.
         """
         self._check_fitted()
-        return forecast_table(
+        forecasts = forecast_table(
             self.engine_,
             None if X is None else _table(X),
             schema=self._schema(),
@@ -215,7 +218,8 @@ class Forecaster(NestedParams, BaseEstimator):
             origin=origin,
             horizon=horizon,
             output=OutputSettings.check({"levels": levels, "explain": explain, "min": min}),
-        ).frame
+        )
+        return frame_of(forecasts.columns)
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE of the forecasts over the rows of `X` after the end of the fit; higher is better.
@@ -325,7 +329,7 @@ class Forecaster(NestedParams, BaseEstimator):
         series = panel.order[~np.isin(np.array(panel.status)[panel.order], SKIPPED)]
         weights = self.engine_.attention(panel, series)
         steps = np.arange(1 - weights.shape[1], 1)
-        return positions_frame(panel, self.schema_, series, steps, weights[..., None], ["weight"])
+        return frame_of(columns_at(panel, self.schema_, series, steps, {"weight": weights}))
 
     def save(self, store: str | Writer, keep: int = STORE.keep) -> VersionInfo:
         """Write a new version into a store, make it the live one, and prune old ones.

@@ -9,7 +9,7 @@ import pandas as pd
 from forecast.evaluation import scoring
 from forecast.evaluation.measures import ForecastRows, Measures
 from forecast.evaluation.metrics import measure_names
-from forecast.panel.building import calendar_of, format_positions, time_frame
+from forecast.panel.building import calendar_of, format_positions, position_texts, time_columns_at
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema
 from forecast.panel.tidying import tidied
@@ -108,7 +108,7 @@ def backtest_frames(
     """
     season = schema.season[0] if schema.season else 1
     longest = origins[:, int(np.argmax(panel.lengths))]
-    times = tuple(str(time) for time in format_positions(schema, calendar_of(schema), longest))
+    times = tuple(position_texts(schema, calendar_of(schema), longest))
     return Backtest(*_measure_frames(measures), _forecasts_frame(rows, panel, schema), season, times, missing)
 
 
@@ -128,9 +128,9 @@ def _forecasts_frame(rows: ForecastRows, panel: Panel, schema: Schema) -> pd.Dat
     shared: dict[str, Any] = {
         name: np.array([ids[place] for ids in panel.ids], object)[rows.series] for place, name in enumerate(schema.ids)
     }
-    shared["origin"] = format_positions(schema, calendar, rows.origin)
-    times = time_frame(schema, calendar, rows.position)
-    shared |= {name: times[name] for name in schema.time}
+    shared["origin"] = format_positions(schema, calendar, rows.origin).index()
+    times = time_columns_at(schema, calendar, rows.position)
+    shared |= {name: column.index() for name, column in times.items()}
     shared["actual"] = rows.actual
     base = pd.DataFrame(shared)
     columns = ["forecast", *interval_columns(rows.intervals)]

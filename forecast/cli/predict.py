@@ -57,6 +57,8 @@ def command(
     from forecast.jobs.instant import parse_as_of
     from forecast.panel.tidying import tidied
     from forecast.tables.files import load_future
+    from forecast.tables.frames import frame_of
+    from forecast.tables.writing import guard_formulas
 
     instant = parse_as_of(as_of)
     given.of(TextSettings)  # refused before any work
@@ -81,7 +83,8 @@ def command(
         output=shape,
         on_panel=look,
     )
-    write(forecasts.frame, output)
+    frame = frame_of(forecasts.columns)
+    write(guard_formulas(frame, schema.ids) if shape.excel_safe else frame, output)
     if shape.explain:
         say_lines(ranking_of(engine.fitted))
     lost = without_forecast(forecasts.skipped, checks.require_all)

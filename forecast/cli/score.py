@@ -68,6 +68,6 @@ def _fitted(artifact: str, made: "Table", named: bool) -> "Schema | None":
         if named:
             raise
         return None
-    columns = [str(column) for column in made.frame.columns]
+    columns = made.names
     own = [*schema.keys, "forecast"]
     return schema if named or columns[: len(own)] == own else None

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.baseline_models import baseline_fit
 from forecast.evaluation.measures import REFERENCE, Columns, Evaluation, Measures, in_sample_errors, measure_tables
-from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_names
-from forecast.panel.observations import Ids, observe, repeats
+from forecast.panel.observations import Ids, observe
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.reading import Reading, read, read_as
 from forecast.panel.schema import Schema
 from forecast.panel.time_column import heading_times
 from forecast.settings import TableSettings
+from forecast.tables.distinct import repeats
 from forecast.tables.numbers import parse_numbers
 from forecast.tables.table import Table
 from forecast.tables.writing import interval_columns
@@ -111,7 +112,7 @@ def score(forecasts: Table, actual: Table, settings: TableSettings | None = None
 
 def _read(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Reading, _Forecasts]:
     """How the actual values are read, and the forecasts on their grid."""
-    names = [str(column) for column in forecasts.frame.columns]
+    names = forecasts.names
     if POINT not in names or names.index(POINT) == 0:
         problem = f"no column '{POINT}' after id and time columns; give a table that predict wrote"
         raise BadData(f"{forecasts.name}: {problem}")
@@ -126,7 +127,7 @@ def _read(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Rea
 
 def _with_columns(settings: TableSettings, actual: Table, ids: tuple[str, ...], time: tuple[str, ...]) -> TableSettings:
     """The settings with the id and time columns of the forecasts, unless the user names others."""
-    columns = {str(column) for column in actual.frame.columns}
+    columns = set(actual.names)
     known: dict[str, Any] = {}
     if settings.layout != "rows" and not settings.time and set(time) <= columns:
         known["time"] = time
@@ -207,7 +208,7 @@ def _without_reference(columns: Columns) -> Columns:
 def _refuse_no_overlap(panel: Panel, schema: Schema, given: _Forecasts, forecasts: str, actual: str) -> None:
     last = (given.first[given.series] + given.step).max()
     ends = np.array([given.first.min(), last, panel.starts.min(), panel.origins.max()])
-    first, last, oldest, newest = (str(each) for each in format_positions(schema, calendar_of(schema), ends))
+    first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)
     raise BadData(
         f"{actual} ({oldest} to {newest}) has no value for a time of {forecasts} ({first} to {last}); are the values "
         "there yet?"

@@ -45,7 +45,7 @@ class RollingOrigin:
             If the table has too few distinct times.
         """
         table = tidied(table_from_frame(X))
-        if len(table.frame) != len(X):
+        if len(table) != len(X):
             raise UsageError("a table of years by months has no row for each time; unfold it before it is split")
         settings = TableSettings.check({"time": self.time})
         times = dated_table(table, settings).times

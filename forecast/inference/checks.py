@@ -16,7 +16,7 @@ from forecast.ensemble.names import AUTO, is_baseline
 from forecast.errors import UsageError
 from forecast.inference.fitted import Config
 from forecast.models import model_knobs, model_names
-from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.covariates import Statistics
 from forecast.panel.lookback import most_lookback
 from forecast.panel.panel import Panel
@@ -266,4 +266,4 @@ def _check_times(panel: Panel, config: Config) -> None:
         spec.weekdays and list(spec.weekdays) == sorted({*spec.weekdays} & {*range(7)})
     ):
         raise ValueError("the days of the week are no days")
-    format_positions(config.table, calendar_of(config.table), np.array([first, last]))
+    position_texts(config.table, calendar_of(config.table), np.array([first, last]))

@@ -35,7 +35,7 @@ def check_job(pipeline: Pipeline) -> list[str]:
 def _checked(pipeline: Pipeline) -> list[str]:
     reading = _read(pipeline)
     table = reading.dated.table
-    lines = [f"source   {table.name}: {len(table.frame):,} rows", *describe(reading.schema, reading.panel)]
+    lines = [f"source   {table.name}: {len(table):,} rows", *describe(reading.schema, reading.panel)]
     sinks = check_sink(pipeline, reading.schema, table)
     check_folder(Path(pipeline.store), pipeline.store)
     return [*lines, *(f"sink     {line}" for line in sinks)]

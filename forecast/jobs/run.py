@@ -38,7 +38,7 @@ from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_f
 from forecast.jobs.refit import FIRST_FIT, changed_since_fit, check_frequency, entry, reason_to_fit, serving
 from forecast.jobs.sinks import SinkSettings, check_sink, explained, places, reserved_columns, write_sink
 from forecast.jobs.sources import digest_source, read_future, read_source, table_settings, text_settings
-from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.dated import DatedTable, dated_table
 from forecast.panel.detection import check_schema, infer_schema
 from forecast.panel.naming import series_names
@@ -244,7 +244,7 @@ def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
 def _record_input(run: _Run, table: Table) -> None:
     """Record what the run read."""
     digest = digest_source(run.pipeline) or sha256_of_frame(table.frame)
-    run.record.input = {"name": run.pipeline.hidden(table.name), "rows": len(table.frame), "sha256": digest}
+    run.record.input = {"name": run.pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
 
 
 def _known_then(run: _Run, dated: DatedTable, schema: Schema) -> DatedTable:
@@ -286,7 +286,7 @@ def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
     record, limits = run.record, run.pipeline.checks
     record.data_age = age(panel, schema, run.instant)
     newest = (panel.origins - panel.trailing_gap()).max(keepdims=True)
-    record.data_end = str(format_positions(schema, calendar_of(schema), newest)[0])
+    record.data_end = position_texts(schema, calendar_of(schema), newest)[0]
     record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
     check_age(record.data_age, limits, name)
 
@@ -380,7 +380,7 @@ def _count(run: _Run, forecasts: Forecasts) -> None:
     """Record how many series were forecast, and which were not."""
     record, required = run.record, run.pipeline.checks.require_all
     skipped = forecasts.skipped
-    record.counts = {"series": len(forecasts.series), "rows": len(forecasts.frame), "skipped": len(skipped)}
+    record.counts = {"series": len(forecasts.series), "rows": forecasts.rows, "skipped": len(skipped)}
     lost = without_forecast(skipped, required)
     if required:
         lost += [series for series in run.behind if series not in lost]

@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass, replace
 
 from forecast.calendar.frequency import parse_frequency
+from forecast.calendar.inference import looks_like_times
+from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.spec import TimeSettings
-from forecast.calendar.times import ParsedTimes, looks_like_times, parse_times
 from forecast.calendar.zones import Flags
 from forecast.errors import Setting, UsageError, Words
 from forecast.panel.columns import refuse_missing
@@ -108,7 +109,7 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
 
 def _looks_like_rows(table: Table) -> bool:
     """Whether each row is surely a series: ids, then columns that are only numbered, and no time column."""
-    columns = [str(column) for column in table.frame.columns]
+    columns = table.names
     # under row numbers a 0, 1, 2 is a series, as pandas names the columns of an array
     numbered = r"[Vv]?\d+" if columns[0] != table.numbering else r"[Vv]\d+"
     if len(columns) < 3 or not all(re.fullmatch(numbered, column) for column in columns[1:]):

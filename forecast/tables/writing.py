@@ -1,19 +1,16 @@
-"""Turn quantiles into the table of forecasts that a user gets, and that table into bytes."""
+"""Columns of a table of forecasts, and a frame as bytes: CSV or Parquet."""
 
 import io
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from forecast.errors import UsageError
 from forecast.settings import OutputSettings
 
-# the last four are wide signs, which some spreadsheets take for the same
+# the last four are full-width signs, which some spreadsheets treat alike
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-CHUNK = 100_000  # rows written at once
+WRITE_ROWS = 100_000  # rows written at once
 
 
 def interval_columns(levels: tuple[float, ...]) -> list[str]:
@@ -26,18 +23,6 @@ def output_columns(output: OutputSettings) -> list[str]:
     return ["forecast", *interval_columns(output.levels), *(["model", "status"] if output.explain else [])]
 
 
-def forecast_frame(keys: Mapping[str, Any], numbers: NDArray[np.float64], columns: list[str]) -> pd.DataFrame:
-    """A row per series and step: id columns, time, numbers.
-
-    Parameters
-    ----------
-    keys : id and time columns by name, each [series * horizon]
-    numbers : [series, horizon, columns]
-    columns : their names
-    """
-    return pd.DataFrame({**keys, **{name: numbers[:, :, place].ravel() for place, name in enumerate(columns)}})
-
-
 def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forecasts") -> None:
     """Refuse an output in which two columns have one name.
 
@@ -46,11 +31,6 @@ def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forec
     keys : names of the id and time columns, which the input chose
     columns : names of the other columns
     what : what the output is, for messages
-
-    Raises
-    ------
-    UsageError
-        With all names of `keys` that are taken.
     """
     taken = [name for position, name in enumerate(keys) if name in columns or name in keys[:position]]
     if len(taken) > 1:
@@ -72,13 +52,13 @@ def _guarded(text: object) -> object:
 
 def csv_bytes(frame: pd.DataFrame) -> Iterator[bytes]:
     """The frame as CSV, UTF-8, one line per row, in pieces."""
-    for start in range(0, max(len(frame), 1), CHUNK):
-        part = frame.iloc[start : start + CHUNK]
+    for start in range(0, max(len(frame), 1), WRITE_ROWS):
+        part = frame.iloc[start : start + WRITE_ROWS]
         yield part.to_csv(index=False, header=start == 0, lineterminator="\n").encode()
 
 
 def parquet_bytes(frame: pd.DataFrame) -> Iterator[bytes]:
     """The frame as one Parquet file."""
-    held = io.BytesIO()
-    frame.to_parquet(held, index=False, engine="pyarrow")
-    yield held.getvalue()
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False, engine="pyarrow")
+    yield buffer.getvalue()

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecast.calendar.parsing import parse_times
 from forecast.calendar.spec import TimeSettings
-from forecast.calendar.times import parse_times
 from forecast.errors import BadData
 from forecast.tables.reading import table_from_frame
 

@@ -87,11 +87,20 @@ def test_years_in_the_header_are_unfolded_too(tmp_path: Path) -> None:
     assert found["value"].astype(int).tolist() == list(range(96))
 
 
+def test_a_workbook_is_unfolded_as_a_text_is(tmp_path: Path) -> None:
+    pytest.importorskip("python_calamine")
+    by_months(SPELLINGS["Jan"]).to_excel(tmp_path / "book.xlsx", engine="xlsxwriter", index=False)
+    table = tidied(read_table(str(tmp_path / "book.xlsx"), TextSettings()))
+    assert table.names == ["month", "value"]
+    assert table.frame["value"].tolist() == list(range(96))
+    assert table.place(14, "value") == "book.xlsx row 3, column 'Mar'"
+
+
 def test_stations_stay_series_of_their_own(tmp_path: Path) -> None:
     frame = by_months(SPELLINGS["Jan"])
     both = pd.concat([frame.assign(station="a"), frame.assign(station="b")])
     both.to_csv(tmp_path / "data.csv", index=False)
-    model = Forecaster(model="last", horizon=1).fit(read_table(str(tmp_path / "data.csv"), TextSettings()))
+    model = Forecaster(model="last", horizon=1).fit(tidied(read_table(str(tmp_path / "data.csv"), TextSettings())))
     assert model.schema_.ids == ("station",)
     assert model.predict()["month"].tolist() == ["1998-01", "1998-01"]
 
@@ -115,4 +124,4 @@ def test_a_cell_is_named_by_its_own_column(tmp_path: Path) -> None:
     frame.loc[2, "Mar"] = "12x"
     frame.to_csv(tmp_path / "data.csv", index=False)
     with pytest.raises(BadData, match=r"data\.csv line 4, column 'Mar': '12x' is not a number"):
-        Forecaster(model="last").fit(read_table(str(tmp_path / "data.csv"), TextSettings()))
+        Forecaster(model="last").fit(tidied(read_table(str(tmp_path / "data.csv"), TextSettings())))

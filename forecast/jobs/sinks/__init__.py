@@ -6,6 +6,7 @@ from forecast.errors import UsageError
 from forecast.jobs.kinds import Results, Sink, joined_keys, kinds_in, named_kinds, shown_keys, ways
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
+from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns, refuse_clash
 
@@ -70,7 +71,7 @@ def write_sink(pipeline: "Pipeline", forecasts: "Forecasts", schema: Schema, ver
     """Write the forecasts to every sink; returns what the record says of them."""
     record = dict[str, Any]()
     extra = ["model", "status"] if explained(pipeline).explain and not pipeline.output.explain else []
-    results = Results(forecasts.frame.drop(columns=extra), forecasts, schema, version, pipeline.output)
+    results = Results(frame_of(forecasts.columns).drop(columns=extra), forecasts, schema, version, pipeline.output)
     for kind, sink in sinks_of(pipeline.sink):
         record |= {key: pipeline.hidden(value) for key, value in shown_keys(sink).items()}
         record |= kind.write(sink, results)

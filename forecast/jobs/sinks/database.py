@@ -9,10 +9,11 @@ from pydantic import Field
 
 from forecast.jobs import databases
 from forecast.jobs.kinds import DatabaseUrl, Results, SinkKeys
-from forecast.panel.building import calendar_of, time_frame
-from forecast.panel.observations import as_text, id_codes, wide_columns
+from forecast.panel.building import calendar_of, time_columns_at
+from forecast.panel.observations import id_codes, wide_columns
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
+from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
 from forecast.tables.writing import output_columns
 
@@ -56,7 +57,10 @@ def _sample(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFram
     columns: dict[str, Any] = {
         name: [ids[row % len(ids)][place] for row in range(rows)] for place, name in enumerate(schema.ids)
     }
-    columns |= {schema.time[0]: times} if len(schema.time) == 1 else dict(time_frame(schema, calendar, steps))
+    if len(schema.time) == 1:
+        columns[schema.time[0]] = times
+    else:
+        columns |= dict(frame_of(time_columns_at(schema, calendar, steps)))
     numbers = (name for name in output_columns(output) if name not in Settings.columns)
     columns |= dict.fromkeys(numbers, 0 if output.integer else 0.0)
     return pd.DataFrame({**columns, "origin": times, "version": SAMPLE_VERSION, "model": "", "status": ""})
@@ -66,7 +70,7 @@ def _ids(schema: Schema, table: Table) -> list[tuple[str, ...]]:
     """The ids of a table's series."""
     if schema.layout == "long":
         return list(id_codes(table, schema.ids)[0])
-    names = wide_columns(table, schema) if schema.layout == "wide" else as_text(table, schema.ids[0]).tolist()
+    names = wide_columns(table, schema) if schema.layout == "wide" else table.texts(schema.ids[0]).tolist()
     return [(name,) for name in names]
 
 
@@ -81,7 +85,7 @@ def _rows(results: Results) -> pd.DataFrame:
     horizon = forecasts.quantiles.shape[1]
     origins = forecasts.panel.origins[forecasts.series]
     instants = calendar.times((origins[:, None] + 1 + np.arange(horizon)).ravel())
-    frame = forecasts.frame.copy()
+    frame = frame_of(forecasts.columns)
     if len(schema.time) == 1:
         frame[schema.time[0]] = _timestamps(instants, schema)
     frame["origin"] = _timestamps(np.repeat(calendar.times(origins), horizon), schema)

@@ -14,9 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.calendar import patterns
-from forecast.calendar.formatting import format_times, parse_instant
+from forecast.calendar.formatting import format_times
+from forecast.calendar.inference import looks_like_times
+from forecast.calendar.parsing import ParsedTimes, parse_instant, parse_times
 from forecast.calendar.spec import TimeFormat, TimeSettings
-from forecast.calendar.times import ParsedTimes, looks_like_times, parse_times
 from forecast.errors import BadData, UsageError
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
@@ -77,7 +78,7 @@ def wall(times: ParsedTimes) -> list[str]:
 def test_times_are_written_back_as_they_stood(csv, texts):
     times = parsed(csv(*texts))
     assert times.instants[1] > times.instants[0]
-    assert [str(text) for text in format_times(times.instants, times.format)] == list(texts)
+    assert [str(text) for text in format_times(times.instants, times.format).index()] == list(texts)
 
 
 def test_the_same_instant_is_read_from_every_way_to_write_it(csv):
@@ -184,7 +185,7 @@ class TestZones:
         texts = ("2024-03-31T01:00:00+01:00", "2024-03-31T03:00:00+02:00")
         times = parsed(csv(*texts), timezone="Europe/Berlin")
         assert np.diff(times.instants).tolist() == [3600]
-        assert list(format_times(times.instants, times.format)) == list(texts)
+        assert list(format_times(times.instants, times.format).index()) == list(texts)
 
     def test_offsets_that_do_not_follow_the_timezone_are_refused(self, csv):
         with pytest.raises(BadData, match="do not follow timezone='Europe/Berlin'"):
@@ -201,7 +202,7 @@ class TestZones:
         times = parsed(csv(*texts), timezone="Europe/Berlin")
         assert times.format.zone == "Europe/Berlin"
         assert np.diff(times.instants).tolist() == [23 * 3600, 24 * 3600]
-        assert list(format_times(times.instants, times.format)) == list(texts)
+        assert list(format_times(times.instants, times.format).index()) == list(texts)
         assert caplog.text == ""
 
     def test_z_is_utc(self, csv):
@@ -244,7 +245,7 @@ class TestNumbers:
         times = parsed(csv(*texts, name="timestamp"), "timestamp")
         assert (times.format.kind, times.format.unit) == ("epoch", unit)
         assert wall(times)[:2] == ["2024-01-01T00:00:00", "2024-01-01T01:00:00"]
-        assert [str(number) for number in format_times(times.instants, times.format)] == texts
+        assert [str(number) for number in format_times(times.instants, times.format).index()] == texts
 
     def test_epoch_numbers_under_a_name_that_says_nothing_are_no_times(self, csv):
         assert not looks_like_times(csv("1704067200", "1704067201", name="amount"), "amount")
@@ -256,7 +257,7 @@ class TestNumbers:
         table = table_from_frame(pd.DataFrame({"date": [20240131, 20240201, 20240202], "y": [1.0, 2.0, 3.0]}))
         times = parsed(table)
         assert wall(times)[1] == "2024-02-01T00:00:00"
-        assert format_times(times.instants, times.format).tolist() == [20240131, 20240201, 20240202]
+        assert format_times(times.instants, times.format).index().tolist() == [20240131, 20240201, 20240202]
 
     @pytest.mark.parametrize("first", [45_000, 60_000_000])
     def test_number_that_is_not_certain_asks_for_the_format(self, csv, first):
@@ -270,7 +271,7 @@ class TestNumbers:
     def test_column_called_step_counts(self, csv):
         times = parsed(csv("1", "2", "4", name="step"), "step")
         assert (times.format.kind, times.instants.tolist()) == ("integer", [1, 2, 4])
-        assert format_times(times.instants, times.format).tolist() == [1, 2, 4]
+        assert format_times(times.instants, times.format).index().tolist() == [1, 2, 4]
 
     def test_years_are_dates(self, csv):
         assert wall(parsed(csv("1999", "2000", name="year"), "year"))[1] == "2000-01-01T00:00:00"
@@ -289,12 +290,12 @@ class TestTypedColumns:
         index = pd.date_range("2024-01-31", periods=3, freq="D")
         times = parsed(table_from_frame(pd.DataFrame({"date": index, "y": 1.0})))
         assert times.format.kind == "datetime"
-        assert (format_times(times.instants, times.format) == index).all()
+        assert (format_times(times.instants, times.format).index() == index).all()
 
     def test_datetimes_with_a_zone_keep_it_through_the_clock_change(self):
         index = pd.date_range("2024-03-30 22:00", periods=8, freq="h", tz="Europe/Berlin")
         times = parsed(table_from_frame(pd.DataFrame({"date": index, "y": 1.0})))
-        written = format_times(times.instants, times.format)
+        written = format_times(times.instants, times.format).index()
         assert times.format.zone == "Europe/Berlin"
         assert (written == index).all()
         assert str(written.tz) == "Europe/Berlin"
@@ -303,7 +304,7 @@ class TestTypedColumns:
         index = pd.period_range("2024-01", periods=3, freq="M")
         times = parsed(table_from_frame(pd.DataFrame({"date": index, "y": 1.0})))
         assert wall(times)[1] == "2024-02-01T00:00:00"
-        assert (format_times(times.instants, times.format) == index).all()
+        assert (format_times(times.instants, times.format).index() == index).all()
 
     def test_python_dates_are_times(self):
         table = table_from_frame(pd.DataFrame({"date": [date(2024, 1, 31), date(2024, 2, 1)], "y": [1.0, 2.0]}))
@@ -313,7 +314,7 @@ class TestTypedColumns:
     def test_categorical_texts_come_back_as_texts(self):
         table = table_from_frame(pd.DataFrame({"date": pd.Categorical(["2024-01-31", "2024-02-01"]), "y": [1.0, 2.0]}))
         times = parsed(table)
-        assert list(format_times(times.instants, times.format)) == ["2024-01-31", "2024-02-01"]
+        assert list(format_times(times.instants, times.format).index()) == ["2024-01-31", "2024-02-01"]
 
     def test_missing_datetime_is_refused_with_its_row(self):
         table = table_from_frame(pd.DataFrame({"date": pd.to_datetime(["2024-01-31", None]), "y": [1.0, 2.0]}))
@@ -397,7 +398,7 @@ PATTERNS = (
 def test_any_instant_survives_being_written_and_read(seconds, pattern, zone):
     instants = np.array(seconds, np.int64)
     aware = "z" in pattern
-    texts = format_times(instants, TimeFormat(kind="text", pattern=pattern, zone=zone if aware else None))
+    texts = format_times(instants, TimeFormat(kind="text", pattern=pattern, zone=zone if aware else None)).index()
     table = Table("sales.csv", pd.DataFrame({"date": pd.Series(list(texts), dtype="str")}), True)
     date_format = pattern if "%:z" not in pattern else None
     assert parsed(table, date_format=date_format).instants.tolist() == seconds
@@ -408,7 +409,7 @@ def test_any_instant_survives_being_written_and_read(seconds, pattern, zone):
 )
 def test_local_times_with_offsets_survive_being_written_and_read(seconds):
     berlin = TimeFormat(kind="text", pattern="%Y-%m-%dT%H:%M:%S%:z", zone="Europe/Berlin")
-    texts = format_times(np.array(seconds, np.int64), berlin)
+    texts = format_times(np.array(seconds, np.int64), berlin).index()
     table = Table("sales.csv", pd.DataFrame({"date": pd.Series(list(texts), dtype="str")}), True)
     assert parsed(table, timezone="Europe/Berlin").instants.tolist() == seconds
 
@@ -430,13 +431,13 @@ class TestShortYears:
     def test_years_of_two_digits_that_lie_together_are_read_in_full(self, first, steps):
         years = sorted({first + step for step in steps if first + step < 2030} | {first})
         texts = pa.array([f"Jan-{year % 100:02d}" for year in years])
-        fields = patterns.read(texts, "%b-%y")
-        found = fields.wall.astype("datetime64[s]").astype("datetime64[Y]").astype(int) + 1970
+        parsed_texts = patterns.parse(texts, "%b-%y")
+        found = parsed_texts.wall.astype("datetime64[s]").astype("datetime64[Y]").astype(int) + 1970
         assert found.tolist() == years
 
     def test_years_go_on_beyond_the_first_thirty(self):
-        fields = patterns.read(pa.array(["Dec-29", "Jan-30", "Feb-30"]), "%b-%y")
-        assert fields.wall.astype("datetime64[s]").astype("datetime64[M]").astype(str).tolist() == [
+        parsed_texts = patterns.parse(pa.array(["Dec-29", "Jan-30", "Feb-30"]), "%b-%y")
+        assert parsed_texts.wall.astype("datetime64[s]").astype("datetime64[M]").astype(str).tolist() == [
             "2029-12",
             "2030-01",
             "2030-02",
@@ -450,4 +451,5 @@ class TestDayNumbers:
         table = table_from_frame(pd.DataFrame({"date": texts, "y": 1.0}))
         times = parse_times(table, "date", TimeSettings(date_format="spreadsheet"))
         assert (times.instants == (np.array(minutes) - 25_569 * 1440) * 60).all()
-        assert [float(text) for text in format_times(times.instants, times.format)] == [float(text) for text in texts]
+        written = format_times(times.instants, times.format).index()
+        assert [float(text) for text in written] == [float(text) for text in texts]
