@@ -1,7 +1,7 @@
 """Forecaster: the scikit-learn-style face."""
 
 import time
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -31,13 +31,23 @@ from forecast.panel.schema import Schema
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
 from forecast.results import Backtest, backtest_frames, result_columns
 from forecast.settings import (
+    INTERVALS,
+    STORE,
+    Aggregate,
     BacktestSettings,
+    ClockChange,
+    DeviceName,
+    Layout,
     LossName,
     Metric,
+    MissingRows,
+    OnDuplicate,
+    OptimizerName,
     OutputSettings,
     ScalingName,
     TableSettings,
     TrainSettings,
+    TransformName,
 )
 from forecast.tables.frames import frame_of
 from forecast.tables.reading import table_from_frame
@@ -86,9 +96,9 @@ class Forecaster(NestedParams, BaseEstimator):
         horizon: int | None = None,
         lookback: int | None = None,
         scaling: ScalingName | None = None,
-        transform: Literal["none", "log", "power"] = "none",
+        transform: TransformName = "none",
         loss: LossName = "quantile",
-        optimizer: Literal["adamw", "adam"] = "adamw",
+        optimizer: OptimizerName = "adamw",
         learning_rate: float = 0.002,
         weight_decay: float = 0.01,
         clip: float = 1.0,
@@ -104,13 +114,13 @@ class Forecaster(NestedParams, BaseEstimator):
         metric: Metric = "mase",
         warm_start: bool = False,
         seed: int = 0,
-        device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
-        layout: Literal["long", "wide", "rows"] | None = None,
+        device: DeviceName = "auto",
+        layout: Layout | None = None,
         time: Names = (),
         id: Names = (),
         target: Names = (),
         freq: str | None = None,
-        aggregate: Literal["sum", "mean", "last"] | None = None,
+        aggregate: Aggregate | None = None,
         season: int | tuple[int, ...] = (),
         known: Names = (),
         past: Names = (),
@@ -119,10 +129,10 @@ class Forecaster(NestedParams, BaseEstimator):
         holidays: str | None = None,
         date_format: str | None = None,
         timezone: str | None = None,
-        dst: Literal["earlier", "later", "error"] = "error",
-        on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error",
+        dst: ClockChange = "error",
+        on_duplicate: OnDuplicate = "error",
         max_missing: float = 0.5,
-        missing: Literal["zero", "unknown"] = "unknown",
+        missing: MissingRows = "unknown",
         strict: bool = False,
     ) -> None:
         arguments = locals()
@@ -172,7 +182,7 @@ class Forecaster(NestedParams, BaseEstimator):
         future: Data | None = None,
         origin: str | None = None,
         horizon: int | None = None,
-        levels: float | tuple[float, ...] = (80.0, 95.0),
+        levels: float | tuple[float, ...] = INTERVALS,
         explain: bool = False,
         min: float | None = None,
     ) -> pd.DataFrame:
@@ -321,7 +331,7 @@ class Forecaster(NestedParams, BaseEstimator):
         steps = np.arange(1 - weights.shape[1], 1)
         return frame_of(columns_at(panel, self.schema_, series, steps, {"weight": weights}))
 
-    def save(self, store: str | Writer, keep: int = 5) -> VersionInfo:
+    def save(self, store: str | Writer, keep: int = STORE.keep) -> VersionInfo:
         """Write a new version into a store, make it the live one, and prune old ones.
 
         Parameters

@@ -1,6 +1,6 @@
 """RecurrentRegressor: the window-level scikit-learn estimator, from windows to the values after them."""
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from forecast.models.shared.building import rebuild
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.panel.windows import NETWORK_BATCH, Batch
 from forecast.parameters import NestedParams
-from forecast.settings import LossName, TrainSettings
+from forecast.settings import DeviceName, LossName, OptimizerName, TrainSettings
 from forecast.training.devices import pick_device
 from forecast.training.members import train_members
 from forecast.training.plan import Member
@@ -58,14 +58,14 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         model: str = "lstm",
         params: dict[str, Any] | None = None,
         loss: LossName = "mse",
-        optimizer: Literal["adamw", "adam"] = "adamw",
+        optimizer: OptimizerName = "adamw",
         learning_rate: float = 0.01,
         weight_decay: float = 0.01,
         clip: float = 1.0,
         batch_size: int | None = None,
         steps: int | None = None,
         seed: int = 0,
-        device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+        device: DeviceName = "auto",
     ) -> None:
         self.model = model
         self.params = params

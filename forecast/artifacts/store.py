@@ -31,6 +31,7 @@ from forecast.durable import (
 )
 from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError, Words
 from forecast.lock import Lock
+from forecast.settings import STORE
 
 log = logging.getLogger("forecast")
 
@@ -63,7 +64,7 @@ class Store:
         self.path = Path(path)
 
     @contextmanager
-    def lock(self, wait: float = 0.0) -> Iterator["Writer"]:
+    def lock(self, wait: float = STORE.wait) -> Iterator["Writer"]:
         """Hold the store for writing, and yield what writes.
 
         Parameters
@@ -255,7 +256,7 @@ class Writer:
     def save(
         self,
         contents: Contents,
-        keep: int = 5,
+        keep: int = STORE.keep,
         created: datetime | None = None,
         promote: bool = True,
         reuse: bool = False,

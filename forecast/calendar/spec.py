@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from forecast.settings import TableSettings
+from forecast.settings import ClockChange, TableSettings
 
 
 class CalendarSpec(BaseModel):
@@ -81,7 +81,7 @@ class TimeSettings:
 
     date_format: str | None = None
     timezone: str | None = None
-    dst: Literal["earlier", "later", "error"] = "error"
+    dst: ClockChange = "error"
     steps: bool = False
     fractions: bool = False
     fitted: TimeFormat | None = None

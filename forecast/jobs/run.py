@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,12 +32,12 @@ from forecast.jobs.keys import key_of, move_old_rows
 from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file, runs_folder
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
-from forecast.jobs.pipeline import Pipeline, SinkSettings, files_read, in_keys
+from forecast.jobs.pipeline import Pipeline, files_read, in_keys
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import FIRST_FIT, changed_since_fit, check_frequency, entry, reason_to_fit, serving
-from forecast.jobs.sink import check_sink, explained, reserved_columns, write_sink
-from forecast.jobs.source import read_future, read_source, table_settings, text_settings
+from forecast.jobs.sinks import SinkSettings, check_sink, explained, places, reserved_columns, write_sink
+from forecast.jobs.sources import digest_source, read_future, read_source, table_settings, text_settings
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.dated import DatedTable, dated_table
 from forecast.panel.detection import check_schema, infer_schema
@@ -191,13 +190,13 @@ class _Run:
 
 
 def _begin(run: _Run, later_matters: bool) -> None:
-    """Write down that the run has begun, so that a kill leaves a trace, and make room for what it writes.
+    """Write down that the run has begun, so that a kill leaves a trace.
 
     Parameters
     ----------
     later_matters : warn where a run of a later instant has written the output
     """
-    record, sink, ledger = run.record, run.pipeline.sink, run.ledger
+    record, ledger = run.record, run.ledger
     if run.pipeline.ledger == "sink" and not run.store.empty:
         versions = {version.id for version in run.store.versions()}
         move_old_rows(ledger.open, run.pipeline.name or "job", ledger.key, versions)
@@ -206,9 +205,7 @@ def _begin(run: _Run, later_matters: bool) -> None:
         record.settled, record.version = True, before[0]["version"]
         record.intervals = tuple(before[0]["intervals"])
     begun = record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"})
-    hidden = run.pipeline.hidden
-    output = {name: place and hidden(place) for name, place in (("path", sink.path), ("table", sink.table))}
-    later = written_later(ledger.runs(NEWEST), record.as_of, output) if later_matters else None
+    later = written_later(ledger.runs(NEWEST), record.as_of, places(run.pipeline)) if later_matters else None
     ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
     if later is not None:
         log.warning(
@@ -217,11 +214,6 @@ def _begin(run: _Run, later_matters: bool) -> None:
             later,
             record.as_of,
         )
-    if sink.path is not None:
-        make_directory(Path(sink.path).parent)
-    if sink.url is not None:
-        with databases.connect(sink.url):
-            pass  # refused here, not after an hour of training
 
 
 def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
@@ -251,8 +243,7 @@ def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
 
 def _record_input(run: _Run, table: Table) -> None:
     """Record what the run read."""
-    path = run.pipeline.source.path
-    digest = (None if path is None else sha256_of_file(path)) or sha256_of_frame(table.frame)
+    digest = digest_source(run.pipeline) or sha256_of_frame(table.frame)
     run.record.input = {"name": run.pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
 
 

@@ -1,11 +1,11 @@
 """What was read and inferred: written down once, at fit, and checked at every predict."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
 
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
-from forecast.settings import TableSettings, TextSettings
+from forecast.settings import Aggregate, ClockChange, Layout, MissingRows, OnDuplicate, TableSettings, TextSettings
 
 Names = tuple[str, ...]
 
@@ -26,7 +26,7 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    layout: Literal["long", "wide", "rows"]
+    layout: Layout
     time: Annotated[Names, BeforeValidator(_as_tuple)] = Field(
         min_length=1, description="names of the time columns; 'step' in a rows table"
     )
@@ -47,13 +47,13 @@ class Schema(BaseModel):
     holidays: str | None = None
     ignored: Names = Field((), description="columns left out")
     calendar_columns: dict[str, str] = Field({}, description="those of them that only repeat the time, and what of it")
-    aggregate: Literal["sum", "mean", "last"] | None = None
+    aggregate: Aggregate | None = None
     date_format: str | None = None
     timezone: str | None = None
-    dst: Literal["earlier", "later", "error"] = "error"
-    on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error"
+    dst: ClockChange = "error"
+    on_duplicate: OnDuplicate = "error"
     max_missing: float = 0.5
-    missing: Literal["zero", "unknown"] = "unknown"
+    missing: MissingRows = "unknown"
     freq: str | None = Field(None, description="as it was given; None where the times alone say it")
     strict: bool = False
     reading: TextSettings = Field(TextSettings(), description="the settings with which fit read its file")

@@ -1,15 +1,13 @@
 """Transforms of the target, the same for all series of a panel, fitted once and undone exactly."""
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import Setting, UsageError, Words
 from forecast.panel.panel import Numbers, Panel
-
-TransformName = Literal["none", "log", "power"]
+from forecast.settings import TransformName
 
 LEAST_SIGNED_POWER = 0.2  # towards 0 the signed power tears negative and positive values apart
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.tables.notation import MEANT, Decimal, number_pattern, separator_pattern
+from forecast.settings import DecimalMark
+from forecast.tables.notation import MEANT, number_pattern, separator_pattern
 from forecast.tables.table import Table
 
 Series: TypeAlias = "pd.Series[Any]"
@@ -46,7 +47,7 @@ class Cells:
     meant: NDArray[np.bool_]
 
 
-def read_cells(cells: pa.Array, decimal: Decimal, thousands: str | None) -> Cells:
+def read_cells(cells: pa.Array, decimal: DecimalMark, thousands: str | None) -> Cells:
     """Sort cells of text, whose numbers are written with these marks."""
     blank = pc.equal(cells, "")
     none = np.zeros(len(cells), np.bool_)

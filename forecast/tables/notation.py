@@ -2,12 +2,10 @@
 
 import re
 from itertools import product
-from typing import Literal
 
 from forecast.errors import Setting, Words
+from forecast.settings import DecimalMark
 from forecast.tables.table import Table
-
-Decimal = Literal[".", ","]
 
 SEPARATORS = (",", ".", " ", "'", "_")
 SPACES = "[ \u00a0\u202f]"  # spreadsheets group thousands by any of these
@@ -37,9 +35,9 @@ def advice(text: str, alike: list[str], table: Table, others_marked: bool = Fals
     return next((mend for pattern, mend in MENDS if pattern.search(text)), "mend it or leave it blank")
 
 
-def _notations(decimal: Decimal) -> list[tuple[Decimal, str | None]]:
+def _notations(decimal: DecimalMark) -> list[tuple[DecimalMark, str | None]]:
     """Notations as (decimal mark, separator), those nearest to the table's first."""
-    other: Decimal = "," if decimal == "." else "."
+    other: DecimalMark = "," if decimal == "." else "."
     grouped: list[str | None] = list(SEPARATORS)
     ways = [*product([decimal], grouped), (other, None), *product([other], grouped)]
     return [(mark, thousands) for mark, thousands in ways if mark != thousands]

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
+from forecast.settings import DecimalMark
 from forecast.tables.cells import (
     LARGEST,
     Cells,
@@ -25,7 +26,7 @@ from forecast.tables.cells import (
     read_cells,
     trimmed,
 )
-from forecast.tables.notation import Decimal, advice, number_pattern
+from forecast.tables.notation import advice, number_pattern
 from forecast.tables.table import Table
 
 NEARLY_ALL = 0.9
@@ -162,7 +163,7 @@ def counted_values(table: Table, column: str, digits: int) -> NDArray[np.int64] 
     return np.array([int(text) for text in texts], np.int64)[codes]
 
 
-def infer_decimal(table: Table, delimiter: str) -> Decimal:
+def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
     """Infer the decimal mark from all the number columns of a text table.
 
     A comma is a decimal mark if every number with a mark has it (with a warning). Under the delimiter ``,`` it never

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.settings import TextSettings
+from forecast.settings import DecimalMark, TextSettings
 
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
@@ -62,7 +62,7 @@ class Table:
     frame: pd.DataFrame
     text: bool = False
     lines: Integers | None = None
-    decimal: Literal[".", ","] = "."
+    decimal: DecimalMark = "."
     thousands: str | None = None
     numbering: str | None = None
     reading: TextSettings = field(default_factory=TextSettings)

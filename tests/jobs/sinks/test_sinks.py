@@ -81,7 +81,7 @@ def test_a_live_version_is_checked_too(job: Job, forecast: Run, at: At) -> None:
     ("database", "name", "said"),
     [
         ("postgresql", "ü" * 32, "has 64 bytes, and PostgreSQL takes 63"),
-        ("postgresql", "xmin", "'xmin' is a column of PostgreSQL's own"),
+        ("postgresql", "xmin", "'xmin' is a system column of PostgreSQL"),
         ("sqlite", "Forecast", "'forecast' and 'Forecast' are one name in SQLite"),
         ("sqlite", "ORIGIN", "'origin' and 'ORIGIN' are one name in SQLite"),
     ],
