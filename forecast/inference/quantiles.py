@@ -94,9 +94,9 @@ class Engine:
         parts = [np.zeros((0, config.horizon, len(config.levels)))]
         for start in range(0, len(series), WINDOWS_AT_ONCE):
             index = series[start : start + WINDOWS_AT_ONCE], ends[start : start + WINDOWS_AT_ONCE]
-            with self.backend.running():
-                networks = self._networks(windows, index)
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
+                with self.backend.running():
+                    networks = self._networks(windows, index)
                 mixed = self.fitted.mixture.quantiles(inputs, index, inputs.series_index[index[0]], networks, joint)
                 parts.append(undo_power(mixed, config.power))
         return np.concatenate(parts)
