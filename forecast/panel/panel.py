@@ -82,7 +82,7 @@ class Panel:
         return seen if self.lowest is None else np.minimum(seen, self.lowest)
 
     def floor(self) -> Numbers:
-        """[series], what a forecast cannot be below: 0 where no value of the past is below 0, else minus infinity."""
+        """[series], lower bound of forecasts: 0 where no value of the past is below 0, else minus infinity."""
         return np.where(self.lowest_seen() >= 0, 0.0, -np.inf)
 
     def select(self, series: Integers) -> "Panel":
