@@ -78,7 +78,7 @@ NO_CALLBACKS = Callbacks()
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A panel made ready for training, and what was chosen on the way.
+    """A panel made ready for training, and the choices made for it.
 
     Attributes
     ----------
@@ -245,7 +245,7 @@ def _require_values(longest: int, horizon: int, name: str) -> None:
 
 
 def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> _Prepared:
-    """Choose windows, what is held out and transforms; lookback and power of the transform are those of `earlier`."""
+    """Choose windows, validation split and transform; lookback and power of the transform are those of `earlier`."""
     horizon, longest = panel.ahead, int(panel.lengths.max())
     lags, lookback = lags_and_lookback(panel, schema.season, settings.lookback)
     if earlier is not None:
@@ -302,7 +302,7 @@ def _collect(
     plan: Plan,
     trained: list[Trained],
 ) -> Fitted:
-    """All that a forecast needs."""
+    """Collect everything that a forecast needs."""
     lookback, lags, groups = ready.lookback, ready.fitter.inputs.lags, plan.groups()
     forecasting = [number for group in ensemble.networks for number in groups[group]]
     pasts = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]

@@ -45,7 +45,7 @@ class Contents:
 
     Attributes
     ----------
-    config : what was inferred, settings, plan, members; dicts with text keys, lists, text, finite numbers, None
+    config : schema, settings, plan, choices; dicts with text keys, lists, text, finite numbers, None
     weights : float32 arrays by name, all finite
     scaler : fitted statistics, made of the same built-in values as `config`
     history : arrays of bool, uint8, int32, int64, float32 or float64 by name
@@ -103,7 +103,7 @@ def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) ->
     ----------
     files : bytes by file name; the manifest is not among them
     where : path that messages put before a file's name, with its separator
-    number : the format of the files; those of an older one come back as the newest has them
+    number : the format of the files; contents of older ones are returned as the newest has them
 
     Raises
     ------

@@ -51,7 +51,7 @@ def check_plain(value: Any, most: int | None = None) -> None:
     Parameters
     ----------
     value : keys of its dicts are text
-    most : values that there may be in it
+    most : upper bound of the values in it
     """
     _check_leaf(value)
     seen = 1

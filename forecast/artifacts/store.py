@@ -53,7 +53,7 @@ class VersionInfo:
 
 
 class Store:
-    """A folder of versions; reading needs no lock, writing goes through ``with store.lock() as writer``.
+    """A folder of versions; reading needs no lock, writing needs ``with store.lock() as writer``.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class Store:
             yield Writer(self)
 
     def load(self, version: str | None = None) -> tuple[Contents, VersionInfo]:
-        """Return what a version holds; the live one without `version`.
+        """Return the contents of a version; the live one without `version`.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class Store:
         return infos
 
     def check_id(self, version: str) -> None:
-        """Refuse what is no version id, with the ids that there are; raises as `load` does."""
+        """Refuse a text that is no version id, and list the ids that exist; raises as `load` does."""
         if saved_at(version) is None:
             with self._folder() as store:
                 raise UsageError(f"{version!r} is not a version id; {self.path} holds {self._known(store)}")
@@ -133,7 +133,7 @@ class Store:
             return self._pointer(store)[0]
 
     def note(self, name: str, most: int) -> bytes | None:
-        """Return what a file beside the versions holds, `most` bytes at most; None where there is no file, or no store.
+        """Return the bytes of a file beside the versions, `most` at most; None where there is no file, or no store.
 
         Raises
         ------
@@ -248,7 +248,7 @@ class Store:
 
 
 class Writer:
-    """What writes into a locked store; `Store.lock` yields it, and it is of use until the lock is given back."""
+    """Writes into a locked store; `Store.lock` yields it, and it is valid until the lock is released."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -34,7 +34,7 @@ Integers = NDArray[np.int64]
 
 
 def check_config(config: Config) -> None:
-    """Raise ValueError where what was inferred and chosen does not hold together."""
+    """Raise ValueError where the configuration contradicts itself."""
     table, levels = config.table, config.levels
     if len(levels) > MAX_LEVELS or 0.5 not in levels or list(levels) != sorted(set(levels)):
         raise ValueError("quantile levels must ascend, 0.5 among them")
@@ -79,7 +79,7 @@ def _check_time_columns(table: Schema) -> None:
 
 
 def check_settings(settings: TrainSettings) -> None:
-    """Raise ValueError where the settings of training name a model or knobs that there are not."""
+    """Raise ValueError where the settings of training name a model or knobs that do not exist."""
     if settings.model in model_names():
         model_knobs(settings.model).check(settings.params or {})
     elif settings.model != AUTO and not is_baseline(settings.model):

@@ -24,7 +24,7 @@ Steps = Annotated[int, Field(ge=1, le=100_000)]
 
 
 class Config(BaseModel):
-    """What was inferred and chosen at fit."""
+    """Everything inferred and chosen at fit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
 
@@ -74,7 +74,7 @@ class Fitted:
 
     Attributes
     ----------
-    config : what was inferred and chosen
+    config : everything inferred and chosen at fit
     statistics : of the covariates
     level : [series], mean absolute value over the last lookback at fit, which shows a change of unit
     seasonal_error : [series], in-sample error of the seasonal naive forecast, the unit of MASE; NaN where there is none

@@ -25,7 +25,7 @@ class Backend(Protocol):
 
     Attributes
     ----------
-    to_array : brings arrays of numpy to where batches are gathered
+    to_array : copies arrays of numpy to where batches are gathered
     """
 
     to_array: ToArray
@@ -57,7 +57,7 @@ class Engine:
 
     Parameters
     ----------
-    fitted : what a forecast needs
+    fitted : the forecaster as plain arrays
     device : where the networks run, by its name in the settings
     backend : which file of this folder runs them
     """
@@ -73,12 +73,12 @@ class Engine:
         position: NDArray[np.int64] | None = None,
         joint: bool = False,
     ) -> Numbers:
-        """Quantiles of what comes after windows, [windows, horizon, levels], in the target's own unit.
+        """Quantiles of the values after windows, [windows, horizon, levels], in the target's own unit.
 
         Parameters
         ----------
         panel : of any series, values as they were read
-        series, position : [windows], each a series and the slot that its past ends before; default the newest
+        series, position : [windows], each a series and the slot before which its past ends; default the newest
         joint : widen the intervals so that they hold whole paths
 
         Raises
@@ -94,9 +94,9 @@ class Engine:
         parts = [np.zeros((0, config.horizon, len(config.levels)))]
         for start in range(0, len(series), WINDOWS_AT_ONCE):
             index = series[start : start + WINDOWS_AT_ONCE], ends[start : start + WINDOWS_AT_ONCE]
-            with self.backend.running():
-                networks = self._networks(windows, index)
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
+                with self.backend.running():
+                    networks = self._networks(windows, index)
                 mixed = self.fitted.ensemble.quantiles(inputs, index, inputs.series_index[index[0]], networks, joint)
                 parts.append(undo_power(mixed, config.power))
         return np.concatenate(parts)
@@ -138,7 +138,7 @@ class Engine:
     def _member(self, windows: Windows, index: WindowIndex, group: int, member: int) -> Numbers:
         """Quantiles of one network, in batches of one size, filled up where need be.
 
-        A forecast then does not depend, not even in its last bit, on which others are made with it.
+        A forecast then does not depend, even in its last bit, on the other windows.
         """
         series, position = (self.backend.to_array(part) for part in index)
         parts = [np.zeros((0, self.fitted.config.horizon, len(self.fitted.config.levels)))]

@@ -13,8 +13,8 @@ from forecast.training.fitting import Fitter
 from forecast.training.plan import Candidate
 from forecast.training.warm_start import carry_weights
 
-SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # without them networks are other ones
-# fields of a schema that change nothing of what a network sees
+SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # which must be the same
+# fields of a schema that change nothing that a network sees
 FREE = {"series", "ignored", "categorical", "max_missing", "on_duplicate", "reading", "freq", "strict"}
 
 

@@ -23,7 +23,7 @@ class SamplingKnobs(StackKnobs):
 
 
 class Network(RecurrentModel):
-    """An LSTM reads the value before each step and what is known of the step, and says how the step's value scatters.
+    """An LSTM reads the value before each step and the step's known covariates, and outputs the step's distribution.
 
     It is trained by teacher forcing on the steps of the past and of the horizon, whatever the setting `loss` says.
     `quantiles` are those of sampled paths; `outputs`, which must be quick, follow the path of the means, so that their
@@ -180,7 +180,7 @@ def _before(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def _sample_quantiles(values: Tensor, levels: tuple[float, ...]) -> Tensor:
-    """Quantiles of evenly spread samples, [batch, paths] -> [batch, levels]; the i-th of n stands for (i - 0.5) / n."""
+    """Quantiles of evenly spread samples, [batch, paths] -> [batch, levels]; the i-th of n has level (i - 0.5) / n."""
     ranked, count = values.sort(-1).values, values.shape[-1]
     place = (torch.tensor(levels, device=values.device) * count - 0.5).clamp(0, count - 1)
     low = place.long()

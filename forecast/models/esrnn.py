@@ -24,7 +24,7 @@ class SmoothingKnobs(DilationKnobs):
 
 
 class Network(RecurrentModel):
-    """The smoothed level and season continued, and a correction by a dilated LSTM that sees what they leave.
+    """The smoothed level and season continued, and a correction by a dilated LSTM that sees the remainder.
 
     All is additive, in the window's scaled units; the logarithm as transform makes it multiplicative. The coefficients
     of a series are those that all share moved by its own: a series that was not there at fit has the shared ones. The

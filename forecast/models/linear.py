@@ -11,7 +11,7 @@ from forecast.panel.windows import Batch
 
 
 class Network(RecurrentModel):
-    """The map reads one number a step, a mixture of the value and its covariates; so no covariate is learned by heart.
+    """The map reads one number a step, a mixture of the value and its covariates; so that it overfits no covariate.
 
     Intervals are as wide for all windows, in scaled units.
     """

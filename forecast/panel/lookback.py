@@ -14,8 +14,8 @@ MAX_RATIO = 1.6  # of the error of a week to that of a day; above it there is no
 def choose_lags(panel: Panel, season: tuple[int, ...]) -> tuple[int, ...]:
     """Season lengths whose lagged values a network sees: those of the data, and a week of days where it shows.
 
-    Repeating the value a week back may miss by more than repeating yesterday's, and helps all the same where both are
-    at hand; on a series that drifts without a week it would miss by sqrt(7) as much.
+    Repeating the value of a week ago may err by more than repeating yesterday's, and still helps beside it; on a series
+    that drifts without a week it would err by sqrt(7) as much.
     """
     if len(season) != 1 or season[0] < MIN_DAY:
         return season

@@ -82,14 +82,12 @@ class Panel:
         return seen if self.lowest is None else np.minimum(seen, self.lowest)
 
     def floor(self) -> Numbers:
-        """[series], what a forecast cannot be below: 0 where no value of the past is below 0, else minus infinity."""
+        """[series], lower bound of forecasts: 0 where no value of the past is below 0, else minus infinity."""
         return np.where(self.lowest_seen() >= 0, 0.0, -np.inf)
 
     def select(self, series: Integers) -> "Panel":
         """The panel of some of the series, given as ascending indices."""
-        sizes = np.diff(self.offsets)[series]
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        take = np.repeat(self.offsets[series] - offsets[:-1], sizes) + np.arange(offsets[-1])
+        offsets, take = _runs(self.offsets[series], np.diff(self.offsets)[series])
         rank = np.full(len(self), -1, np.int64)
         rank[series] = np.arange(len(series))
         order = rank[self.order]
@@ -113,9 +111,7 @@ class Panel:
         """The last `steps` past slots of every series, and its future slots."""
         lengths = np.minimum(self.lengths, steps)
         cut = self.lengths - lengths
-        sizes = lengths + self.ahead
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        take = np.repeat(self.offsets[:-1] + cut - offsets[:-1], sizes) + np.arange(offsets[-1])
+        offsets, take = _runs(self.offsets[:-1] + cut, lengths + self.ahead)
         return replace(
             self,
             offsets=offsets,
@@ -140,12 +136,9 @@ class Panel:
         begun = self.select(np.flatnonzero(lengths > 0))
         lengths = lengths[lengths > 0]
         sizes = lengths + self.ahead
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        start = np.repeat(begun.offsets[:-1], sizes)
-        place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
-        over = place >= np.repeat(lengths, sizes)
-        take = start + place
-        newest = start + np.minimum(place, np.repeat(lengths, sizes) - 1)
+        offsets, take = _runs(begun.offsets[:-1], sizes)
+        newest = np.repeat(begun.offsets[:-1] + lengths - 1, sizes)
+        over = take > newest
         return replace(
             begun,
             offsets=offsets,
@@ -153,7 +146,7 @@ class Panel:
             observed=begun.observed[take] & ~over,
             known=begun.known[take],
             past=np.where(over[:, None], np.nan, begun.past[take]),
-            spread=None if begun.spread is None else begun.spread[newest],
+            spread=None if begun.spread is None else begun.spread[np.minimum(take, newest)],
         )
 
     def expanding_std(self) -> Floats:
@@ -181,6 +174,12 @@ class Panel:
         variance = running(moved**2) / count - (running(moved) / count) ** 2
         spread: Floats = (np.sqrt(np.maximum(variance, 0.0)) * unit).astype(np.float32)
         return spread
+
+
+def _runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
+    """Offsets of runs of slots end to end, [runs + 1], and the slots themselves, given by first slot and size."""
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    return offsets, np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
 
 
 def stacked(panels: list[Panel]) -> Panel:

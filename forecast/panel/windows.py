@@ -20,12 +20,12 @@ WindowIndex = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Windows, each as a series and the position that its past ends before, [windows] twice."""
 
 ToArray = Callable[[NDArray[Any]], Array]
-"""Brings an array of numpy to where windows are gathered."""
+"""Copies an array of numpy to where windows are gathered."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a network sees, in scaled units, and what it is trained on; arrays of numpy or of torch.
+    """The inputs of a network, in scaled units, and its targets; arrays of numpy or of torch.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Batch:
         return len(self.past)
 
     def unscaled(self, scaled: Array) -> Array:
-        """Quantiles in the unit of the values, [batch, horizon, levels]; what never moved is forecast not to move."""
+        """Quantiles in the unit of the values, [batch, horizon, levels]; a flat window is forecast flat."""
         xp = array_namespace(scaled)
         moved = xp.astype(xp.where((self.weight > 0)[:, None, None], scaled, 0.0), xp.float64)
         return self.location[..., None] + self.scale[..., None] * moved
@@ -116,7 +116,7 @@ class Windows:
     """All windows of a panel.
 
     A window is a pair (series, position): its past ends before slot `position` of the series, its future starts
-    there. Nothing is cut until `batch` gathers it, where the arrays lie: those of numpy, or others that `to` brings.
+    there. Nothing is cut until `batch` gathers it, in numpy, or in the arrays that `to` copies to.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ class Windows:
         self.seasonal = np.stack(back) if back else np.zeros((0, horizon), np.int64)
 
     def to(self, to_array: ToArray) -> Self:
-        """The same windows, gathered from where `to_array` brings the arrays."""
+        """The same windows, gathered where `to_array` copies the arrays."""
         other = copy(self)
         for name, value in vars(self).items():
             if isinstance(value, np.ndarray):

@@ -27,7 +27,7 @@ class Checkpoint:
 
 
 class CheckpointStore(Protocol):
-    """Stores checkpoints by name. It reports itself what it cannot read or write; training continues without."""
+    """Stores checkpoints by name. It reports its own failures; training continues without."""
 
     def read(self, name: str) -> Checkpoint | None:
         """Read a checkpoint; None where there is none to resume from."""

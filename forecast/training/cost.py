@@ -18,7 +18,7 @@ from forecast.training.sampling import Draw
 # a machine of two cores: operations a second, seconds a step of a recurrent layer, seconds a step of anything else
 OPERATIONS_A_SECOND, RECURRENT_STEP, OTHER = 4e10, 2e-4, 2e-3
 
-PROBE_STEPS = 3  # the first one pays for what is set up once
+PROBE_STEPS = 3  # the first one is slow, since memory is set up
 
 
 def default_batch_size(windows: int, estimate: Callable[[int], float], seconds: float) -> int:
@@ -66,7 +66,7 @@ class Probe:
 
     Attributes
     ----------
-    seconds : of the fastest step so far: what else the machine did is no cost of ours
+    seconds : of the fastest step so far: slower ones waited for other work of the machine
     """
 
     def __init__(self, network: RecurrentModel, draw: Draw, size: int, seed: int) -> None:

@@ -44,7 +44,7 @@ def _works(device: torch.device) -> bool:
 
 
 def on_device(device: torch.device) -> ToArray:
-    """The function that brings an array of numpy to a device."""
+    """The function that copies an array of numpy to a device."""
     return partial(_to_tensor, device)
 
 
@@ -74,7 +74,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def report_out_of_memory() -> Iterator[None]:
-    """Turn an exception for want of memory into an error of ours.
+    """Turn an out-of-memory exception of any library into `Unavailable`.
 
     Raises
     ------

@@ -18,7 +18,7 @@ from forecast.training.plan import FIT_SECONDS, Candidate, Member, Plan, cores, 
 
 log = logging.getLogger("forecast")
 
-PLAN = "plan"  # name of the checkpoint that holds what was decided
+PLAN = "plan"  # name of the checkpoint of the decisions
 MAX_NETWORKS = 24  # of a forecaster
 PAIR = 2  # networks that train side by side in a plan that does not depend on a clock
 
@@ -67,7 +67,7 @@ def train_networks(
 
 
 class _Decided(BaseModel):
-    """What was decided so far: a resumed fit repeats it, and does not measure again."""
+    """The decisions so far: a resumed fit repeats them, and does not measure again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -114,7 +114,7 @@ class _Rounds:
         self._train(self._next(decide))
 
     def resume(self) -> None:
-        """Take over what a fit that was stopped had decided."""
+        """Take over the decisions of a fit that was stopped."""
         checkpoint = self.context.checkpoints.read(PLAN) if self.context.checkpoints is not None else None
         if checkpoint is None:
             return
@@ -137,7 +137,7 @@ class _Rounds:
         return self.decided[self.begun - 1]
 
     def _first(self, candidates: list[Candidate]) -> list[Member]:
-        """All that there is time for."""
+        """As many candidates as there is time for."""
         affordable = self._affordable(candidates)
         return self._plan(affordable * (self._jobs(PAIR) if len(affordable) == 1 else 1))  # no core stands idle
 
@@ -171,7 +171,7 @@ class _Rounds:
         try:
             members, trained = self.fitter.train(members, context)
         except BaseException:
-            self._write()  # what is left of a budget
+            self._write()  # the time that is left
             raise
         self.members += members
         self.trained += trained

@@ -1,4 +1,4 @@
-"""Name the fit that a checkpoint belongs to: one key for its data, one for all else that decides what it does."""
+"""Name the fit that a checkpoint belongs to: one key for its data, one for all else that decides its result."""
 
 import hashlib
 import json
@@ -27,7 +27,7 @@ def data_key(panel: Panel, schema: Schema) -> str:
 
 
 def plan_key(settings: TrainSettings, plan: Plan | None, device: torch.device, started_from: str | None = None) -> str:
-    """The sha256, in hexadecimal, of all but the data that decides what a fit does, to the last bit.
+    """The sha256, in hexadecimal, of all but the data that decides the result of a fit, to the last bit.
 
     Parameters
     ----------

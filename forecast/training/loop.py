@@ -159,7 +159,7 @@ def _resume(state: TrainingState, number: int, name: str, context: TrainingConte
 
 
 def _step(state: TrainingState, draw: Draw, validation: list[Batch]) -> float:
-    """One step, and what comes before and after it where the schedule says so."""
+    """One step, with the validation or the return to the best weights that is due around it."""
     member, refit_from = state.member, state.refit_from
     if member.warm and state.done == 0 and validation:
         state.validate(validation)

@@ -10,7 +10,7 @@ from forecast.settings import ScalingName
 
 MAX_MEMBERS = 128  # of a plan
 
-FIT_SECONDS = 25.0  # what a fit without a budget may take on two cores, by the estimate of its cost
+FIT_SECONDS = 25.0  # estimated, of a fit without a budget on two cores
 MIN_STEPS, PASSES = 500, 1.5  # steps, and passes over the windows, that are enough; more of them overfit
 REFIT_SHARE = 0.2  # of the steps, which train on all data, the newest values included
 WARM_SHARE = 0.25  # of the steps of a fit from scratch that are enough for one that continues another
@@ -33,7 +33,7 @@ class Candidate(BaseModel):
 
 
 class Member(Candidate):
-    """One network of a fit: a candidate, and what its training does."""
+    """One network of a fit: a candidate, and the schedule of its training."""
 
     batch_size: int = Field(ge=1, description="windows a step")
     steps: int = Field(ge=1, description="steps, the refit on all data included")
@@ -49,7 +49,7 @@ class Member(Candidate):
 
 
 class Plan(BaseModel):
-    """All that a fit repeats, beside data, settings and seed."""
+    """Everything that decides a fit beside data, settings and seed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""The state of one network's training: what a step, a validation and a checkpoint read and change."""
+"""The state of one network's training: read and changed by steps, validations and checkpoints."""
 
 import copy
 import logging
@@ -179,7 +179,7 @@ class TrainingState:
 
 
 def member_seed(settings: TrainSettings, member: Member) -> int:
-    """The seed of what a member draws; each fit that continues another sees other windows."""
+    """The seed of a member's draws; each fit that continues another sees other windows."""
     return settings.seed + 15_485_863 * member.warm
 
 

@@ -27,9 +27,9 @@ def windows_of(frame: pd.DataFrame, scaling: str) -> Windows:
 
 @pytest.mark.parametrize("scaling", ["standard", "robust", "mean", "last", "none"])
 def test_numpy_and_torch_gather_the_same_batch(panel_frame: pd.DataFrame, scaling: str) -> None:
-    panel_frame.loc[::9, "units"] = np.nan
-    panel_frame.loc[:30, "units"] = np.nan  # the first windows of the first series hold no value
-    windows = windows_of(panel_frame, scaling)
+    units = panel_frame["units"].where(panel_frame.index % 9 > 0)
+    units[:30] = np.nan  # the first windows of the first series hold no value
+    windows = windows_of(panel_frame.assign(units=units), scaling)
     series, position = np.repeat(np.arange(4), 20), np.tile(np.arange(0, 80, 4), 4)
     ours = windows.batch(series, position)
     theirs = windows.to(on_device(torch.device("cpu"))).batch(torch.from_numpy(series), torch.from_numpy(position))

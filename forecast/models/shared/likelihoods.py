@@ -1,4 +1,4 @@
-"""How values scatter about what a network says: density, mean, quantiles, and draws from uniform numbers."""
+"""Distributions about the output of a network: density, mean, quantiles, and draws from uniform numbers."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, Self
@@ -167,7 +167,7 @@ def gamma_draws(shape: Tensor, shares: Tensor) -> Tensor:
     shape : [...], above 0
     shares : [2 * TRIES + 1, ...], between 0 and 1
     """
-    # of one more than the shape, where nearly every candidate will do; the last number brings it down again
+    # drawn for the shape plus one, where nearly every candidate fits; the last number corrects for that
     base = shape + 2 / 3
     normal: Tensor = torch.special.ndtri(shares[:TRIES])
     cube = (1 + normal / (3 * base.sqrt())).clamp(min=1e-3) ** 3  # [tries, ...]

@@ -16,14 +16,14 @@ REPEATS = 14  # with days for seasons, two weeks
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network must know of the data.
+    """The sizes that a network is built for.
 
     Attributes
     ----------
     lookback, horizon : steps
     past, future, static : numbers of numeric columns
     past_categories, future_categories, static_categories : number of codes of each categorical column
-    series : series of the fit; their numbers in a batch run from 1, and 0 is a series that was not there
+    series : number of series of the fit; their index in a batch runs from 1, and 0 is an unseen series
     seasons : season lengths whose lagged values come in the batch
     levels : quantile levels of the outputs, ascending, 0.5 among them
     loss : how the point forecast is trained
@@ -44,7 +44,7 @@ class Shape:
 
     @property
     def repeats(self) -> int:
-        """Newest whole seasons, of the shortest kind, of the past that a forecast may be put together from."""
+        """Number of newest whole seasons, of the shortest kind, whose values a forecast may combine."""
         return min(REPEATS, self.lookback // self.seasons[0]) if self.seasons else 0
 
     @property
@@ -54,11 +54,11 @@ class Shape:
 
     @property
     def outputs(self) -> int:
-        """Numbers a network puts out for each step of the horizon: one a level, one a repeat, one a far season."""
+        """Outputs of a network for each step of the horizon: one a level, one a repeat, one a far season."""
         return len(self.levels) + self.repeats + len(self.far)
 
     def embedded(self) -> "Shape":
-        """The shape as a network sees it, categories turned into numbers."""
+        """The shape as a network sees it, categories embedded."""
         return replace(
             self,
             past=self.past + sum(map(embedding_size, self.past_categories)),
@@ -68,7 +68,7 @@ class Shape:
 
 
 def embedding_size(codes: int) -> int:
-    """Numbers that stand for one of `codes` categories."""
+    """Size of the embedding of `codes` categories."""
     return min(8, (codes + 2) // 2)
 
 
@@ -77,8 +77,8 @@ class RecurrentModel(nn.Module):
 
     A subclass names its `Knobs`, builds its layers for ``self.shape`` (categories already embedded), and turns an
     embedded batch into raw outputs [batch, horizon, ``shape.outputs``] in `forward`: the first is the point forecast,
-    as many as there are other levels are steps away from it, and the last say by how much more than elsewhere each
-    value of `_earlier` counts at that step of that window. The former are in units of the window's seasonal error.
+    one for each other level is a step away from it, and the last are added to the weights of the values of `_earlier`
+    at that step of that window. The former are in units of the window's seasonal error.
     """
 
     Knobs: ClassVar[type[Knobs]] = Knobs
@@ -117,7 +117,7 @@ class RecurrentModel(nn.Module):
         return torch.cat([below, point, above], 1).transpose(1, 2)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean loss of a batch, weighted by window; a model with a likelihood of its own overrides it."""
+        """Mean loss of a batch, weighted by window; a model with its own likelihood overrides it."""
         return self._mean_loss(self.outputs(batch), batch)
 
     def _mean_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
