@@ -13,7 +13,7 @@ import pytest
 from forecast.calendar.parsing import parse_times
 from forecast.jobs.instant import parse_as_of, until
 from forecast.panel.dated import dated_table
-from forecast.panel.reading import read, read_as
+from forecast.panel.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from tests.conftest import Ran
@@ -86,20 +86,6 @@ def test_fit_predict_backtest_and_score_parse_it_once_each(
         ran = forecast(*command)
         assert ran.code == 0, ran.err
         assert parsed == {("sales.csv", "day"): 1}, command[0]
-
-
-def test_another_schema_reads_only_what_it_reads_otherwise() -> None:
-    day = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
-    frame = pd.DataFrame({"day": day, "y": np.arange(60) % 7, "kind": ["a", "b", "c"] * 20})
-    reading = read(table_from_frame(frame), TableSettings(known=("kind",)), horizon=5)
-    same = read_as(reading, reading.schema, horizon=5)
-    assert same.panel.values is reading.panel.values
-    fewer = reading.schema.model_copy(update={"categories": {"kind": ("a", "b")}})
-    other = read_as(reading, fewer, horizon=5)
-    assert other.grid is reading.grid
-    np.testing.assert_array_equal(other.panel.known[:3, 0], [1, 2, 0])
-    summed = read_as(reading, reading.schema.model_copy(update={"on_duplicate": "sum"}), horizon=5)
-    assert summed.grid is not reading.grid
 
 
 def test_values_after_the_instant_are_blank_in_new_columns_too() -> None:
