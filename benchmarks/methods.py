@@ -73,10 +73,10 @@ def own_methods() -> list[Method]:
 def baseline_names() -> list[str]:
     """The classical methods of this project; none where its version has none."""
     try:
-        module = importlib.import_module("forecast.baselines.baselines")
+        module = importlib.import_module("forecast.baselines")
     except ModuleNotFoundError:
         return []
-    return [*module.BASELINES, *getattr(module, "AUTOMATIC", ())]
+    return list(module.baseline_names())
 
 
 def installed_peers(pythons: Sequence[str]) -> tuple[list[Method], list[str]]:

@@ -1,7 +1,7 @@
 """Forecaster: the scikit-learn-style face."""
 
 import time
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -9,29 +9,55 @@ from sklearn.base import BaseEstimator
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
-from forecast.baselines.baselines import BASELINES
-from forecast.engine import NO_CALLBACKS, Callbacks, Engine, backtest_reading, fit_reading, load_engine
+from forecast.baselines import default_baselines
+from forecast.engine import NO_CALLBACKS, Callbacks, backtest_reading, fit_reading, load_engine
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
-from forecast.evaluation.backtest import Backtest
+from forecast.evaluation.backtest import OUTPUT
 from forecast.evaluation.metrics import mase
-from forecast.inference.fitted import Fitted, to_contents
-from forecast.inference.forecasting import forecast_table, positions_frame, reading_to_forecast
+from forecast.inference.contents import to_contents
+from forecast.inference.fitted import Fitted
+from forecast.inference.forecasting import columns_at, forecast_table, reading_to_forecast
+from forecast.inference.quantiles import Engine
 from forecast.inference.summary import describe_fit, models_of
-from forecast.panel.building import with_future
+from forecast.panel.building import (
+    with_future,
+)
 from forecast.panel.comparing import values_after
 from forecast.panel.known import say_blank_ahead
 from forecast.panel.panel import SKIPPED
 from forecast.panel.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.panel.schema import Schema
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
-from forecast.settings import BacktestSettings, OutputSettings, TableSettings, TrainSettings
+from forecast.results import Backtest, backtest_frames, result_columns
+from forecast.settings import (
+    INTERVALS,
+    STORE,
+    Aggregate,
+    BacktestSettings,
+    ClockChange,
+    DeviceName,
+    Layout,
+    LossName,
+    Metric,
+    MissingRows,
+    OnDuplicate,
+    OptimizerName,
+    OutputSettings,
+    ScalingName,
+    TableSettings,
+    TrainSettings,
+    TransformName,
+)
+from forecast.tables.frames import frame_of
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
-from forecast.training.devices import pick_device
+from forecast.tables.writing import refuse_clash
 
 Data = Any  # a pandas DataFrame or Series, or a Table
 Names = str | tuple[str, ...]
+
+BASELINES = default_baselines()
 
 
 class Forecaster(NestedParams, BaseEstimator):
@@ -69,10 +95,10 @@ class Forecaster(NestedParams, BaseEstimator):
         params: dict[str, Any] | None = None,
         horizon: int | None = None,
         lookback: int | None = None,
-        scaling: Literal["standard", "robust", "mean", "last", "none"] | None = None,
-        transform: Literal["none", "log", "power"] = "none",
-        loss: Literal["quantile", "mae", "mse", "huber"] = "quantile",
-        optimizer: Literal["adamw", "adam"] = "adamw",
+        scaling: ScalingName | None = None,
+        transform: TransformName = "none",
+        loss: LossName = "quantile",
+        optimizer: OptimizerName = "adamw",
         learning_rate: float = 0.002,
         weight_decay: float = 0.01,
         clip: float = 1.0,
@@ -85,16 +111,16 @@ class Forecaster(NestedParams, BaseEstimator):
         jobs: int | None = None,
         baselines: Names = BASELINES,
         guard: bool = True,
-        metric: Literal["mase", "rmsse", "mae", "rmse", "smape"] = "mase",
+        metric: Metric = "mase",
         warm_start: bool = False,
         seed: int = 0,
-        device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
-        layout: Literal["long", "wide", "rows"] | None = None,
+        device: DeviceName = "auto",
+        layout: Layout | None = None,
         time: Names = (),
         id: Names = (),
         target: Names = (),
         freq: str | None = None,
-        aggregate: Literal["sum", "mean", "last"] | None = None,
+        aggregate: Aggregate | None = None,
         season: int | tuple[int, ...] = (),
         known: Names = (),
         past: Names = (),
@@ -103,10 +129,10 @@ class Forecaster(NestedParams, BaseEstimator):
         holidays: str | None = None,
         date_format: str | None = None,
         timezone: str | None = None,
-        dst: Literal["earlier", "later", "error"] = "error",
-        on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error",
+        dst: ClockChange = "error",
+        on_duplicate: OnDuplicate = "error",
         max_missing: float = 0.5,
-        missing: Literal["zero", "unknown"] = "unknown",
+        missing: MissingRows = "unknown",
         strict: bool = False,
     ) -> None:
         arguments = locals()
@@ -146,7 +172,7 @@ class Forecaster(NestedParams, BaseEstimator):
         reading = self._read(_table(X), callbacks)
         earlier = getattr(start or self, "fitted_", None)
         self.fitted_ = fit_reading(reading, settings, started, callbacks.on_step, checkpoints, earlier)
-        self._set_engine(Engine(self.fitted_, pick_device(settings.device)))
+        self._set_engine(Engine(self.fitted_, settings.device))
         return self
 
     def predict(
@@ -156,7 +182,7 @@ class Forecaster(NestedParams, BaseEstimator):
         future: Data | None = None,
         origin: str | None = None,
         horizon: int | None = None,
-        levels: float | tuple[float, ...] = (80.0, 95.0),
+        levels: float | tuple[float, ...] = INTERVALS,
         explain: bool = False,
         min: float | None = None,
     ) -> pd.DataFrame:
@@ -184,7 +210,7 @@ class Forecaster(NestedParams, BaseEstimator):
             As `fit` does; and if values known in advance are missing for the horizon.
         """
         self._check_fitted()
-        return forecast_table(
+        forecasts = forecast_table(
             self.engine_,
             None if X is None else _table(X),
             schema=self._schema(),
@@ -192,7 +218,8 @@ class Forecaster(NestedParams, BaseEstimator):
             origin=origin,
             horizon=horizon,
             output=OutputSettings.check({"levels": levels, "explain": explain, "min": min}),
-        ).frame
+        )
+        return frame_of(forecasts.columns)
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE of the forecasts over the rows of `X` after the end of the fit; higher is better.
@@ -274,7 +301,8 @@ class Forecaster(NestedParams, BaseEstimator):
             reading = reading_to_forecast(self._check_fitted(), _table(X), self._schema())
         else:
             reading = self._read(_table(X), callbacks)
-        return backtest_reading(
+        refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
+        backtest = backtest_reading(
             reading,
             settings,
             rolling,
@@ -283,6 +311,9 @@ class Forecaster(NestedParams, BaseEstimator):
             season_given=bool(table_settings.season),
             jobs=jobs or settings.jobs or 1,
             callbacks=callbacks,
+        )
+        return backtest_frames(
+            backtest.measures, backtest.rows, backtest.panel, backtest.schema, backtest.origins, backtest.missing
         )
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
@@ -298,9 +329,9 @@ class Forecaster(NestedParams, BaseEstimator):
         series = panel.order[~np.isin(np.array(panel.status)[panel.order], SKIPPED)]
         weights = self.engine_.attention(panel, series)
         steps = np.arange(1 - weights.shape[1], 1)
-        return positions_frame(panel, self.schema_, series, steps, weights[..., None], ["weight"])
+        return frame_of(columns_at(panel, self.schema_, series, steps, {"weight": weights}))
 
-    def save(self, store: str | Writer, keep: int = 5) -> VersionInfo:
+    def save(self, store: str | Writer, keep: int = STORE.keep) -> VersionInfo:
         """Write a new version into a store, make it the live one, and prune old ones.
 
         Parameters

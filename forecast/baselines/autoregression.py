@@ -1,22 +1,21 @@
 """Linear autoregression with a ridge penalty, for many series at once."""
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-Values = NDArray[np.float64]
-Counts = NDArray[np.int64]
+from forecast.baselines.shared.gaps import recent_values
+from forecast.baselines.shared.method import Counts, Mask, Method, Values
 
-ORDER = 64  # lags at most
-FEW = 4  # fewer values repeat the last one
+MAX_LAGS = 64
+MIN_VALUES = 4  # fewer values repeat the last one
 PENALTIES = 10.0 ** np.arange(-12, 2)  # of the ridge, as shares of the largest eigenvalue
-EXACT = 1e-15  # of the sum of squares: smaller errors are rounding
-LEFT = 0.5  # degrees of freedom that a fit must leave, or its errors say nothing
-TINY = 1e-13  # of the sum of squares of a lag: smaller eigenvalues are rounding
-CHUNK = 64  # windows at a time: what a cache holds
+ERROR_ROUNDING = 1e-15  # share of the sum of squares: smaller errors are rounding
+MIN_FREEDOM = 0.5  # degrees of freedom that a fit must leave, or its errors say nothing
+EIGENVALUE_ROUNDING = 1e-13  # share of the sum of squares of a lag: smaller eigenvalues are rounding
+WINDOWS_AT_ONCE = 64  # what a cache holds
 
 
-def autoregression_forecast(values: Values, start: Counts, horizon: int) -> Values:
+def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
     """Forecast each window by a linear map of its last values, found by ridge regression on the window itself.
 
     The map has up to 64 lags, at most half of the window, and an intercept; it is applied again and again to its own
@@ -24,26 +23,17 @@ def autoregression_forecast(values: Values, start: Counts, horizon: int) -> Valu
     patterns of up to 64 steps obey such a map exactly, whatever their periods are. Forecasts stay within the range of
     the past, widened on both sides by that range (by more where the horizon is longer than the past). Fewer than four
     values repeat the last one.
-
-    Parameters
-    ----------
-    values : [windows, span], without gaps from `start` on; the last column is the newest
-    start : [windows], column of each window's first value
-
-    Returns
-    -------
-    [windows, horizon]
     """
-    span = values.shape[1]
+    values, start = recent_values(values, observed, season)
     result = np.repeat(values[:, -1:], horizon, 1)
-    lengths = span - start
+    lengths = values.shape[1] - start
     # one order for windows of nearly one length: their equations are solved together
-    orders = np.minimum(lengths // 2, ORDER)
+    orders = np.minimum(lengths // 2, MAX_LAGS)
     with threadpool_limits(1, "blas"):  # threads only wait for each other on matrices so small
-        for order in np.unique(orders[lengths >= FEW]):
-            rows = np.flatnonzero((orders == order) & (lengths >= FEW))
-            for low in range(0, len(rows), CHUNK):
-                part = rows[low : low + CHUNK]
+        for order in np.unique(orders[lengths >= MIN_VALUES]):
+            rows = np.flatnonzero((orders == order) & (lengths >= MIN_VALUES))
+            for low in range(0, len(rows), WINDOWS_AT_ONCE):
+                part = rows[low : low + WINDOWS_AT_ONCE]
                 first = int(start[part].min())
                 result[part] = _continued(values[part, first:], start[part] - first, int(order), horizon)
     return result
@@ -67,7 +57,7 @@ def _continued(values: Values, start: Counts, order: int, horizon: int) -> Value
     return np.where(moving, mean + scale * path[:, order:], values[:, -1:])
 
 
-def _fitted(plain: Values, present: NDArray[np.bool_], order: int) -> tuple[Values, Values]:
+def _fitted(plain: Values, present: Mask, order: int) -> tuple[Values, Values]:
     """Weights of the lags, the oldest first, [windows, order], and intercepts, [windows]."""
     past = np.lib.stride_tricks.sliding_window_view(plain, order, axis=1)[:, :-1]  # [windows, rows, order]
     used = present[:, :-order].astype(np.float64)  # a row whose oldest lag is padding does not count
@@ -78,17 +68,22 @@ def _fitted(plain: Values, present: NDArray[np.bool_], order: int) -> tuple[Valu
     past = used[..., None] * (past - middle[:, None])
     target = used * (target - centre)
     size, vectors = np.linalg.eigh(past.transpose(0, 2, 1) @ past)  # [windows, order]
-    rounding = size <= TINY * count  # directions in which nothing moved
+    rounding = size <= EIGENVALUE_ROUNDING * count  # directions in which nothing moved
     size = np.where(rounding, 0.0, size)
     product = np.where(rounding, 0.0, ((target[:, None] @ past) @ vectors)[:, 0])
     total, best = (target**2).sum(1), np.full(len(plain), np.inf)
     chosen = np.zeros_like(size)
     for penalty in PENALTIES:
-        shrunk = 1 / (size + penalty * np.maximum(size[:, -1:], TINY * count))
+        shrunk = 1 / (size + penalty * np.maximum(size[:, -1:], EIGENVALUE_ROUNDING * count))
         rest = total - ((2 - shrunk * size) * shrunk * product**2).sum(1)  # sum of squared errors
         free = count[:, 0] - 1 - (shrunk * size).sum(1)
-        score = np.where(free > LEFT, np.maximum(rest, EXACT * total) / np.maximum(free, LEFT) ** 2, np.inf)
+        score = np.where(
+            free > MIN_FREEDOM, np.maximum(rest, ERROR_ROUNDING * total) / np.maximum(free, MIN_FREEDOM) ** 2, np.inf
+        )
         chosen = np.where((score < best)[:, None], shrunk, chosen)
         best = np.minimum(best, score)
     weights = (vectors @ (chosen * product)[..., None])[..., 0]
     return weights, centre[:, 0] - (weights * middle).sum(1)
+
+
+METHOD = Method(forecast, default_place=10)

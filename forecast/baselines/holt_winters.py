@@ -1,54 +1,41 @@
 """Exponential smoothing of level, trend and season (Holt 1957, Winters 1960), for many series at once."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from forecast.baselines.theta import seasonal_index
+from forecast.baselines.shared.gaps import recent_values
+from forecast.baselines.shared.method import Counts, Mask, Method, Values
+from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
 
-Values = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-Counts = NDArray[np.int64]
-
-LEVELS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.95)  # share of an error that the level takes up
-TRENDS = (0.0, 0.05, 0.2)  # share of that which the trend takes up; where it is none there is no trend
-DAMPINGS = (0.85, 0.95, 1.0)  # share of the trend that is left a step later
-SEASONS = (0.0, 0.1, 0.5)  # share of what the level leaves of an error that the season takes up
-LONG_SEASON = 24  # a season of more steps stays as it was found
-FIRST = 10  # values that say what level and trend a series begins with
-FEW = 5  # fewer values repeat the last one
-CHUNK = 64  # windows at a time: what a cache holds
-LEAST = 1e-12  # of the spread of errors, as values are at most 1
-LOWEST = 1e-3  # share of the mean that a level is kept above where the season is a factor
+LEVELS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.95)  # share of an error that moves the level
+TRENDS = (0.0, 0.05, 0.2)  # share of the level's move that moves the trend; 0 means no trend
+DAMPINGS = (0.85, 0.95, 1.0)  # share of the trend that remains a step later
+SEASONS = (0.0, 0.1, 0.5)  # share of the rest of an error that moves the season
+LONG_SEASON = 24  # a season of more steps stays fixed
+FIRST_VALUES = 10  # values that the first level and trend come from
+MIN_VALUES = 5  # fewer values repeat the last one
+WINDOWS_AT_ONCE = 64  # what a cache holds
+MIN_ERROR = 1e-12  # smallest standard deviation of errors, as values are at most 1
+MIN_LEVEL = 1e-3  # share of the mean that a level stays above where the season is a factor
 
 
-def holt_winters_forecast(values: Values, start: Counts, horizon: int, season: int) -> Values:
+def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
     """Forecast by the mean over a grid of smoothing parameters, weighted by how well each of them fits the past.
 
     The forms are those of ETS (Hyndman et al. 2008): no trend, or one that may be damped, and no season or, where Theta
     finds one, an additive or a multiplicative one. Each form and parameter counts by its Akaike weight (Kolassa 2011),
     so that nothing is optimised and no single choice decides. A season of more than 24 steps stays as classical
     decomposition finds it. Fewer than five values repeat the last one.
-
-    Parameters
-    ----------
-    values : [windows, span], at most 1 in size, without gaps from `start` on, zeros before; the last column is the
-        newest
-    start : [windows], column of each window's first value
-    season : steps; 1 means none
-
-    Returns
-    -------
-    [windows, horizon]
     """
+    values, start = recent_values(values, observed, season)
     index, divided = seasonal_index(values, start, season)
     moving = index.any(1) & (season <= LONG_SEASON)
     result = np.zeros((len(values), horizon))
-    for own, forecast in ((moving & divided, _with_factors), (moving & ~divided, _with_summands), (~moving, _fixed)):
-        rows = np.flatnonzero(own)
-        for low in range(0, len(rows), CHUNK):
-            part = rows[low : low + CHUNK]
-            result[part] = forecast(values[part], start[part], index[part], divided[part], horizon)
-    return np.where((values.shape[1] - start < FEW)[:, None], values[:, -1:], result)
+    for some, smooth in ((moving & divided, _with_factors), (moving & ~divided, _with_summands), (~moving, _fixed)):
+        rows = np.flatnonzero(some)
+        for low in range(0, len(rows), WINDOWS_AT_ONCE):
+            part = rows[low : low + WINDOWS_AT_ONCE]
+            result[part] = smooth(values[part], start[part], index[part], divided[part], horizon)
+    return np.where((values.shape[1] - start < MIN_VALUES)[:, None], values[:, -1:], result)
 
 
 def _with_factors(values: Values, start: Counts, index: Values, divided: Mask, horizon: int) -> Values:
@@ -65,13 +52,10 @@ def _with_summands(values: Values, start: Counts, index: Values, divided: Mask, 
 
 def _fixed(values: Values, start: Counts, index: Values, divided: Mask, horizon: int) -> Values:
     """Take a season out, forecast what is left, and put it back, [windows, horizon]."""
-    span, season = values.shape[1], index.shape[1]
-    profile = index[:, np.arange(-span, 0) % season]
-    present = np.arange(span) >= start[:, None]
-    plain = np.where(divided[:, None], values / np.where(divided[:, None], profile, 1), values - profile)
-    forecast = _with_summands(np.where(present, plain, 0.0), start, np.zeros((len(values), 1)), divided, horizon)
-    profile = index[:, np.arange(horizon) % season]
-    return np.where(divided[:, None], forecast * profile, forecast + profile)
+    present = np.arange(values.shape[1]) >= start[:, None]
+    plain = np.where(present, remove_season(values, index, divided), 0.0)
+    points = _with_summands(plain, start, np.zeros((len(values), 1)), divided, horizon)
+    return restore_season(points, index, divided)
 
 
 def _mixed(criterion: Values, ahead: Values) -> Values:
@@ -86,7 +70,8 @@ def smoothed(values: Values, start: Counts, index: Values, factors: bool, horizo
 
     Parameters
     ----------
-    values, start : as for `holt_winters_forecast`; positive where the season is a factor
+    values, start : values [windows, span] without gaps from column `start` [windows] on, zeros before;
+        positive where the season is a factor
     index : [windows, season], the season that each window begins with, the first column for the first step ahead
     factors : whether the season is a factor, and errors are relative, or a summand, and they are absolute
 
@@ -106,21 +91,21 @@ def smoothed(values: Values, start: Counts, index: Values, factors: bool, horizo
 
 
 class _Smoothing:
-    """The states of all windows for every point of the grid, and how well each of them did so far."""
+    """The states of all windows for every point of the grid, and their squared errors so far."""
 
     def __init__(self, values: Values, start: Counts, index: Values, factors: bool) -> None:
         season = index.shape[1]
         points = [
-            (level, level * trend, (1 - level) * own, damping if trend else 0.0)
+            (level, level * trend, (1 - level) * seasonal, damping if trend else 0.0)
             for level in LEVELS
             for trend in TRENDS
             for damping in (DAMPINGS if trend else DAMPINGS[:1])
-            for own in (SEASONS if season > 1 else SEASONS[:1])
+            for seasonal in (SEASONS if season > 1 else SEASONS[:1])
         ]
         self.alpha, self.beta, self.gamma, self.damping = np.array(points).T[..., None]  # [points, 1] each
         self.factors, self.index = factors, index.T[:, None]
         first, slope = _beginning(values, start, index, factors)
-        self.lowest = LOWEST * values.sum(1) / (values.shape[1] - start)
+        self.lowest = MIN_LEVEL * values.sum(1) / (values.shape[1] - start)
         shape = len(points), len(values)
         self.first, self.slope = np.broadcast_to(first, shape), slope * (self.damping > 0)
         self.level, self.trend = self.first.copy(), self.slope.copy()
@@ -128,13 +113,13 @@ class _Smoothing:
         self.squares, self.logs, self.error, self.buffer = (np.zeros(shape) for _ in range(4))
 
     def begin(self, new: Mask) -> None:
-        """Start some windows anew: what came before was none of theirs."""
+        """Start some windows: the steps before were padding."""
         self.level[:, new], self.trend[:, new] = self.first[:, new], self.slope[:, new]
         self.seasons[:, :, new] = self.index[..., new]
         self.squares[:, new] = self.logs[:, new] = 0.0
 
     def add(self, value: Values, phase: int) -> None:
-        """Take up the next value of each window, [windows]."""
+        """Add the next value of each window, [windows]."""
         level, trend, now, error, buffer = self.level, self.trend, self.seasons[phase], self.error, self.buffer
         trend *= self.damping
         level += trend
@@ -157,10 +142,10 @@ class _Smoothing:
 
     def criterion(self, count: Values) -> Values:
         """Akaike's criterion for windows of so many values."""
-        free = 2 + 3 * (self.damping > 0)  # a season was found beforehand
-        likelihood = count * np.log(np.maximum(self.squares / count, LEAST**2)) + 2 * self.logs
-        found: Values = likelihood + 2 * free * count / np.maximum(count - free - 1, 1)
-        return found
+        free = 2 + 3 * (self.damping > 0)  # the season comes from the decomposition
+        likelihood = count * np.log(np.maximum(self.squares / count, MIN_ERROR**2)) + 2 * self.logs
+        criterion: Values = likelihood + 2 * free * count / np.maximum(count - free - 1, 1)
+        return criterion
 
     def ahead(self, horizon: int) -> Values:
         """Forecasts, [horizon, points, windows]; the states move along."""
@@ -176,12 +161,15 @@ class _Smoothing:
 def _beginning(values: Values, start: Counts, index: Values, factors: bool) -> tuple[Values, Values]:
     """The level before the first value and the trend, by a line through the first values, [windows] each."""
     span, season = values.shape[1], index.shape[1]
-    column = start[:, None] + np.arange(FIRST)  # [windows, FIRST]
+    column = start[:, None] + np.arange(FIRST_VALUES)  # [windows, FIRST_VALUES]
     inside = column < span
     column = np.minimum(column, span - 1)
-    own, profile = np.take_along_axis(values, column, 1), np.take_along_axis(index, (column - span) % season, 1)
-    own = np.where(inside, own / profile if factors else own - profile, 0.0)
+    first, profile = np.take_along_axis(values, column, 1), np.take_along_axis(index, (column - span) % season, 1)
+    first = np.where(inside, first / profile if factors else first - profile, 0.0)
     count = inside.sum(1)
-    time = np.where(inside, np.arange(FIRST) - ((count - 1) / 2)[:, None], 0.0)  # centred in each window
-    slope = (own * time).sum(1) / np.maximum((time**2).sum(1), 1.0)
-    return own.sum(1) / count - slope * (count + 1) / 2, slope
+    time = np.where(inside, np.arange(FIRST_VALUES) - ((count - 1) / 2)[:, None], 0.0)  # centred in each window
+    slope = (first * time).sum(1) / np.maximum((time**2).sum(1), 1.0)
+    return first.sum(1) / count - slope * (count + 1) / 2, slope
+
+
+METHOD = Method(forecast, default_place=9)

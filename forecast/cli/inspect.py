@@ -1,4 +1,4 @@
-"""Show what a saved forecaster is, or how a table would be read."""
+"""Show a saved forecaster, or how a table would be read."""
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -8,26 +8,26 @@ import click
 from forecast.cli._console import put, put_json, style_options
 from forecast.cli._data import load
 from forecast.cli._options import Given, settings_options
-from forecast.cli._store import SUFFIX, place_of
+from forecast.cli._store import SUFFIX, optional_artifact_option, place_of, version_option
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.inference.fitted import Config
 
-NAMED = 6  # networks whose steps are shown
+SHOWN_NETWORKS = 6
 
 
 @click.command()
 @click.argument("data", required=False)
-@click.option("--artifact", metavar="DIR", help="the store of saved versions  [default: forecast-model]")
-@click.option("--version", metavar="ID", help="a version of the store; default the live one")
-@click.option("--json", "as_json", is_flag=True, help="one JSON object")
+@optional_artifact_option
+@version_option
+@click.option("--json", "as_json", is_flag=True, help="print one JSON object")
 @style_options
 @settings_options(TableSettings, TextSettings, single={"horizon": TrainSettings, "lookback": TrainSettings})
 def command(data: str | None, artifact: str | None, version: str | None, as_json: bool, given: Given) -> None:
-    """Show the live forecaster of a store; with DATA show how that table would be read, without fitting.
+    """Show the live forecaster of a store; with DATA, show how that table would be read, without fitting.
 
-    DATA may be a pipeline file (.toml) too: it names the store of its job.
+    DATA may also be a pipeline file (.toml), which names the store of its job.
     """
     if data is None or data.lower().endswith(SUFFIX):
         place = place_of(data, artifact)
@@ -81,7 +81,9 @@ def _training(config: "Config", weights: int) -> list[str]:
     if not used:
         return ["trained  no network"]
     steps = [f"{config.plan.members[number].model} {config.trained_steps[number]:,} steps" for number in used]
-    some = ", ".join(steps[:NAMED]) + (f" and {len(steps) - NAMED} more" if len(steps) > NAMED else "")
+    some = ", ".join(steps[:SHOWN_NETWORKS]) + (
+        f" and {len(steps) - SHOWN_NETWORKS} more" if len(steps) > SHOWN_NETWORKS else ""
+    )
     tried = len(config.plan.members)
     others = f"; {tried} were tried, {sum(config.trained_steps):,} steps in all" if tried > len(used) else ""
     lines = [f"trained  {len(used)} network{'s' * (len(used) > 1)} with {weights:,} weights: {some}{others}"]

@@ -1,4 +1,4 @@
-"""Intervals that hold: move each quantile by what held-out values say it misses (Romano, Patterson and Candes 2019)."""
+"""Conformal calibration: move each quantile by its errors on validation windows (Romano, Patterson, Candes 2019)."""
 
 import logging
 from dataclasses import dataclass
@@ -14,22 +14,22 @@ log = logging.getLogger("forecast")
 Numbers = NDArray[np.float64]
 
 NEIGHBOURS = 2  # horizon steps to each side whose scores are pooled with a step's own
-POOLS = 200  # steps of the horizon at most whose errors are looked at
-LEAST = 0.01  # share of the window's scale that the half width of an interval counts as at least
-TIED = 0.05  # share of equal values from which on quantiles do not move inwards
-RATE = 0.02  # of adaptive conformal inference
+MIN_HALF_WIDTH = 0.01  # of an interval, as a share of the window's scale
+MAX_TIES = 0.05  # share of equal values from which on quantiles do not move inwards
+ADAPTATION_RATE = 0.02  # of adaptive conformal inference
+MIN_WINDOWS = 4  # validation windows before the adaptive share moves, and at least a quarter of them
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What held-out windows say about quantiles.
+    """How quantiles are moved, from validation windows.
 
     Attributes
     ----------
     margins : [horizon, levels], to be added to each quantile, in units of half the width of its interval
     joint : [levels], factor by which a quantile's distance from the median grows, so that the whole path stays inside
-    coverage : [levels], share of held-out values that lay below each quantile before it was moved
-    windows : their number
+    coverage : [levels], share of validation values below each quantile before it was moved
+    windows : number of windows
     """
 
     margins: NDArray[np.float32]
@@ -46,13 +46,13 @@ def calibrate(
     levels: tuple[float, ...],
     adaptive: bool = False,
 ) -> Calibration:
-    """Conformalised quantile regression on held-out windows, one interval at a time.
+    """Conformalised quantile regression on validation windows, one interval at a time.
 
     The score of a value is how far it lies beyond the interval between a quantile and its mirror image, in units of
-    half its width (Sesia and Candes 2020), and the margin is the score that the wanted share of values stays below.
-    Both sides move by the same: one side alone would follow a drift of the held-out values. Scores are pooled by
-    horizon step and its neighbours; the median stays where it is. Where many values are equal, as the zeros of rare
-    sales are, quantiles move outwards only: inwards, one step too far would lose all of them.
+    half its width (Sesia and Candes 2020), and the margin is the score that the nominal share of values stays below.
+    Both sides move by the same: one side alone would follow a drift of the validation values. Scores are pooled by
+    horizon step and its neighbours; the median stays where it is. Where many values are equal, such as the zeros of
+    rare sales, quantiles move outwards only: inwards, one step too far would lose all of them.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def calibrate(
     actual, observed : [windows, horizon]
     scale : [windows]; windows of scale 0 do not count
     levels : ascending and symmetric, 0.5 among them
-    adaptive : the windows are one series in the order of time; the share that is aimed at then follows what the newest
-        of them missed (adaptive conformal inference, Gibbs and Candes 2021)
+    adaptive : the windows are one series in the order of time; the target share then follows the misses of the newest
+        of them (adaptive conformal inference, Gibbs and Candes 2021)
     """
     horizon, middle = quantiles.shape[1], levels.index(0.5)
     observed = observed & (scale > 0)[:, None]
@@ -69,18 +69,18 @@ def calibrate(
         nothing = np.zeros(len(levels), np.float32)
         return Calibration(np.zeros((horizon, len(levels)), np.float32), nothing + 1, nothing, 0)
     beyond = (actual[..., None] - quantiles) / half_widths(quantiles, np.where(scale > 0, scale, 1.0))
-    inwards = _largest_share(actual[observed]) < TIED
+    inwards = _largest_share(actual[observed]) < MAX_TIES
     margins = np.zeros((horizon, len(levels)))
     for place in range(middle):
         mirror = len(levels) - 1 - place
         share = levels[mirror] - levels[place]
         scores = np.maximum(-beyond[..., place], beyond[..., mirror])
-        aim = adapted_share(scores, observed, share) if adaptive else share
+        target = adapted_share(scores, observed, share) if adaptive else share
         for step in range(horizon):
             near = slice(max(0, step - NEIGHBOURS), step + NEIGHBOURS + 1)
-            seen = scores[:, near][observed[:, near]]
-            if len(seen):
-                score = score_at(seen, aim)
+            pooled = scores[:, near][observed[:, near]]
+            if len(pooled):
+                score = score_at(pooled, target)
                 margins[step, mirror] = score if inwards else max(0.0, score)
                 margins[step, place] = -margins[step, mirror]
     below = np.array([(beyond[..., place] <= 0)[observed].mean() for place in range(len(levels))])
@@ -91,38 +91,7 @@ def calibrate(
 
 def half_widths(quantiles: Numbers, scale: Numbers) -> Numbers:
     """Half the width of the interval that each quantile bounds with its mirror image, [windows, horizon, levels]."""
-    return np.maximum(np.abs(quantiles[..., ::-1] - quantiles) / 2, LEAST * scale[:, None, None])
-
-
-def error_quantiles(
-    points: Numbers, actual: Numbers, observed: NDArray[np.bool_], scale: Numbers, levels: tuple[float, ...]
-) -> Numbers:
-    """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels]; its median stays where it is.
-
-    A step's errors are pooled with those of its neighbours, a tenth of the horizon to each side. Of a long horizon
-    some steps are looked at, and those between lie on the lines between them.
-
-    Parameters
-    ----------
-    points, actual, observed : [windows, horizon]
-    scale : [windows]
-    """
-    horizon, middle = points.shape[1], levels.index(0.5)
-    table = np.zeros((horizon, len(levels)))
-    used = observed & (scale > 0)[:, None]
-    scaled = (actual - points) / np.where(scale > 0, scale, 1.0)[:, None]
-    steps = np.unique(np.linspace(0, horizon - 1, min(horizon, POOLS)).astype(np.int64))
-    for before, step in zip([0, *steps], steps, strict=False):
-        near = slice(max(0, step - horizon // 10), step + horizon // 10 + 1)
-        seen = scaled[:, near][used[:, near]]
-        table[step] = np.quantile(seen, levels) if len(seen) else table[before]
-    between = np.arange(horizon)
-    for column in table.T:
-        column[:] = np.interp(between, steps, column[steps])
-    table[:, middle] = 0.0
-    table[:, :middle] = np.minimum(table[:, :middle], 0.0)
-    table[:, middle:] = np.maximum(table[:, middle:], 0.0)
-    return table
+    return np.maximum(np.abs(quantiles[..., ::-1] - quantiles) / 2, MIN_HALF_WIDTH * scale[:, None, None])
 
 
 def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers) -> Numbers:
@@ -131,7 +100,7 @@ def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers) -> Numbers:
     Parameters
     ----------
     margins : [horizon, levels]
-    scale : [windows]; a window of scale 0 never moved, and its quantiles stay where they are
+    scale : [windows]; where it is 0 the past is constant, and quantiles stay where they are
     """
     return _ordered(quantiles + margins * half_widths(quantiles, scale))
 
@@ -143,12 +112,12 @@ def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
 
 
 def say_few_scores(windows: int, held: int, interval: float) -> None:
-    """Warn when there are fewer held-out windows than one for each value that an interval may miss.
+    """Warn of fewer validation windows than an interval needs to miss one value.
 
     Parameters
     ----------
-    windows : held-out windows that calibrated the intervals; those of a constant do not
-    held : held-out windows
+    windows : validation windows that calibrated the intervals; those of a constant do not
+    held : all validation windows
     interval : level in percent
     """
     needed = round(1 / (1 - interval / 100))
@@ -176,7 +145,7 @@ def _ordered(quantiles: Numbers) -> Numbers:
 
 
 def score_at(scores: Numbers, share: float) -> float:
-    """The score that `share` of new values stays below, one more value counted than was seen."""
+    """The score that `share` of new values stays below; the rank counts one value more than there are."""
     rank = min(len(scores), int(np.ceil(share * (len(scores) + 1))))
     return float(np.partition(scores, rank - 1)[rank - 1])
 
@@ -187,26 +156,25 @@ def _largest_share(values: Numbers) -> float:
 
 
 def adapted_share(scores: Numbers, observed: NDArray[np.bool_], share: float) -> float:
-    """The share to aim at after all windows, which are in the order of time, [windows, horizon].
+    """The target share after all windows, which are in the order of time, [windows, horizon].
 
-    It starts at `share` and moves after each window by what that window missed beyond 1 - share.
+    It starts at `share` and moves after each window by the share that the window missed beyond 1 - share.
     """
-    aim = share
+    target = share
     past = np.where(observed, scores, np.nan)
-    first = max(4, len(past) // 4)
+    first = max(MIN_WINDOWS, len(past) // 4)
     for now in range(first, len(past)):
-        seen = past[:now][observed[:now]]
-        new = past[now][observed[now]]
-        if len(seen) and len(new):
-            missed = float((new > score_at(seen, aim)).mean())
-            aim = float(np.clip(aim + RATE * (missed - (1 - share)), share / 2, 1 - (1 - share) / 4))
-    return aim
+        earlier, new = past[:now][observed[:now]], past[now][observed[now]]
+        if len(earlier) and len(new):
+            missed = float((new > score_at(earlier, target)).mean())
+            target = float(np.clip(target + ADAPTATION_RATE * (missed - (1 - share)), share / 2, 1 - (1 - share) / 4))
+    return target
 
 
 def _joint(
     quantiles: Numbers, actual: Numbers, observed: NDArray[np.bool_], levels: tuple[float, ...]
 ) -> NDArray[np.float32]:
-    """For each level the factor that keeps the wanted share of whole paths between it and its mirror image."""
+    """For each level the factor that holds the nominal share of whole paths between it and its mirror image."""
     middle = levels.index(0.5)
     centre = quantiles[..., middle]
     factors = np.ones(len(levels))

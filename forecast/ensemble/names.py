@@ -1,17 +1,17 @@
-"""Names that the setting `model` takes: of networks, of baselines, and auto."""
+"""Names that the setting `model` takes: networks, baselines, and auto."""
 
-from forecast.baselines.baselines import AUTOMATIC, BASELINES, check_baseline
+from forecast.baselines import baseline_method, baseline_names
 from forecast.errors import UsageError, did_you_mean
 from forecast.models import model_knobs, model_names
 from forecast.settings import TrainSettings
 
 AUTO = "auto"
-FIRST = "segrnn"  # the network that auto trains where knobs or steps of a network are given
+FIRST = "segrnn"  # the network that auto trains if knobs or steps of a network are given
 
 
 def is_baseline(name: str) -> bool:
-    """Whether a model's name is that of a baseline: nothing is trained then."""
-    return name in BASELINES or name in AUTOMATIC
+    """Whether a model is a baseline, which needs no training."""
+    return name in baseline_names()
 
 
 def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
@@ -19,7 +19,7 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
 
     Parameters
     ----------
-    models : names that stand in the place of the settings' own, those of a backtest
+    models : names that replace the settings' own, for a backtest
 
     Raises
     ------
@@ -32,7 +32,7 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
             network = FIRST if name == AUTO else name
             model_knobs(network).check(settings.params, f"model {network}: ", within="params")
     for name in settings.baselines:
-        check_baseline(name)
+        baseline_method(name)
 
 
 def check_model(name: str) -> None:
@@ -43,6 +43,6 @@ def check_model(name: str) -> None:
     UsageError
         With the nearest name.
     """
-    known = [AUTO, *model_names(), *BASELINES, *AUTOMATIC]
+    known = [AUTO, *model_names(), *baseline_names()]
     if name not in known:
         raise UsageError(f"unknown model '{name}'{did_you_mean(name, known)} (models: {', '.join(known)})")

@@ -1,17 +1,17 @@
-"""How a forecaster compares with its candidates on held-out values: a sentence, and a table."""
+"""How the ensemble compares with its candidates on held-out values: a sentence, and a table."""
 
-from forecast.ensemble.mixture import CHOSEN, NETWORKS
+from forecast.ensemble.ensemble import CHOSEN, NETWORKS
 
 NAIVE = "seasonal-naive"
 
 
 def verdict(scores: dict[str, float], forecasting: int) -> str:
-    """Say in one sentence of at most 120 characters how good the choice is.
+    """Describe in one sentence of at most 120 characters how good the ensemble is.
 
     Parameters
     ----------
-    scores : mean loss on held-out values of each candidate, and of what was chosen; empty if nothing was held out
-    forecasting : candidates that the choice is made of
+    scores : mean loss on held-out values of each candidate, and of the choice; empty if nothing was held out
+    forecasting : number of candidates in the ensemble
     """
     if not scores:
         return "no values could be held out to compare candidates on"
@@ -33,14 +33,14 @@ def _compared(chosen: float, naive: float | None) -> str:
 
 
 def ranking(scores: dict[str, float], metric: str) -> list[str]:
-    """The candidates and what was chosen with their mean losses, the best first, as lines of a table.
+    """The candidates and the choice with their mean losses, the best first, as lines of a table.
 
     Parameters
     ----------
-    metric : the measure that they were compared by
+    metric : the measure of the losses
     """
     if not scores:
         return []
-    rows = [(f"{score:.3g}", name) for name, score in sorted(scores.items(), key=lambda one: one[1])]
+    rows = [(f"{score:.3g}", name) for name, score in sorted(scores.items(), key=lambda item: item[1])]
     width = max(len(metric), *(len(score) for score, _ in rows))
     return [f"{metric.upper():>{width}}  on held-out values", *(f"{score:>{width}}  {name}" for score, name in rows)]

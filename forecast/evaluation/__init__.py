@@ -1,1 +1,1 @@
-"""How good forecasts are, and what quantiles say."""
+"""Metrics, rolling origins, backtest, scoring, and the scikit-learn splitter."""

@@ -1,10 +1,13 @@
-"""Measures of forecasts, plain functions of arrays.
+"""Measures of forecasts as plain functions, and the list of those that tables show.
 
 All take arrays whose first axis is the series, such as [series, origins, horizon], and the axes to average over: all by
 default, ``(1, 2)`` gives a number for each series, ``(0, 1)`` one for each step of the horizon. An actual value that is
 NaN does not count; a forecast that is NaN where there is an actual value makes the measure NaN. Where nothing counts,
-or what a measure is divided by is zero, it is NaN.
+or the divisor is zero, the measure is NaN.
 """
+
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +18,6 @@ Values = NDArray[np.float64]
 Axes = int | tuple[int, ...] | None
 
 ROUNDING = 1e-9  # an in-sample error below this share of the series' mean deviation is rounding
-
-MEASURES = ("mase", "rmsse", "mae", "rmse", "smape", "wape", "wql")
-"""Names of the measures that need no interval, in the order in which tables show them."""
 
 
 def error_units(
@@ -45,8 +45,8 @@ def error_units(
 
     deviation = mean(np.abs(values - np.repeat(mean(values), sizes)) ** power)
     unit = seasonal_errors(values, observed, offsets, season, power)
-    for other in (seasonal_errors(values, observed, offsets, 1, power), mean(np.abs(values) ** power)):
-        unit = np.where(unit > ROUNDING**power * deviation, unit, other)
+    for substitute in (seasonal_errors(values, observed, offsets, 1, power), mean(np.abs(values) ** power)):
+        unit = np.where(unit > ROUNDING**power * deviation, unit, substitute)
     return np.where(unit > 0, unit, np.nan)
 
 
@@ -186,6 +186,68 @@ def msis(actual: Values, lower: Values, upper: Values, level: float, scale: Valu
     return _mean((upper - lower + 2 / (1 - level) * beyond) / unit, actual / unit, axis)
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """Forecasts and what came, as a measure reads them.
+
+    Attributes
+    ----------
+    actual : [series, ..., horizon], NaN where missing
+    numbers : [series, ..., horizon, 1 + 2 * intervals], the point, then both ends of each interval
+    intervals : in percent
+    scale, squared_scale : [series], from `error_units`
+    """
+
+    actual: Values
+    numbers: Values
+    intervals: tuple[float, ...]
+    scale: Values
+    squared_scale: Values
+
+    @property
+    def point(self) -> Values:
+        """[series, ..., horizon]."""
+        return self.numbers[..., 0]
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Quantile levels of the numbers."""
+        return (0.5, *(side for each in self.intervals for side in ((1 - each / 100) / 2, (1 + each / 100) / 2)))
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure that tables show.
+
+    Attributes
+    ----------
+    function : from an outcome and the axes to average over
+    unit_power : of the errors in the unit that it needs from `error_units`
+    in_terminal : a terminal of 80 columns shows it too
+    """
+
+    function: Callable[[Outcome, Axes], Values]
+    unit_power: int = 1
+    in_terminal: bool = False
+
+
+MEASURES = {
+    "mase": Measure(lambda out, axis: mase(out.actual, out.point, out.scale, axis), in_terminal=True),
+    "rmsse": Measure(lambda out, axis: rmsse(out.actual, out.point, out.squared_scale, axis), unit_power=2),
+    "mae": Measure(lambda out, axis: mae(out.actual, out.point, axis)),
+    "rmse": Measure(lambda out, axis: rmse(out.actual, out.point, axis)),
+    "smape": Measure(lambda out, axis: smape(out.actual, out.point, axis), in_terminal=True),
+    "wape": Measure(lambda out, axis: wape(out.actual, out.point, axis)),
+    "wql": Measure(
+        lambda out, axis: weighted_quantile_loss(out.actual, out.numbers, out.levels, axis), in_terminal=True
+    ),
+}
+"""The measures that need no interval, in the order in which tables show them.
+
+A measure of points becomes a choice of the setting `metric` by its name in `forecast.settings.Metric`.
+"""
+
+
 def window_losses(metric: Metric, actual: Values, forecast: Values, unit: Values) -> Values:
     """The loss of each window by one measure, [windows], NaN where nothing was observed or there is no unit.
 
@@ -193,64 +255,39 @@ def window_losses(metric: Metric, actual: Values, forecast: Values, unit: Values
     ----------
     metric : the measure
     actual, forecast : [windows, horizon]
-    unit : [windows], from `error_units` of each window's series, with `power=2` for RMSSE
+    unit : [windows], from `error_units` of each window's series, with the measure's `unit_power`
     """
-    if metric == "mase":
-        return mase(actual, forecast, unit, 1)
-    if metric == "rmsse":
-        return rmsse(actual, forecast, unit, 1)
-    plain = {"mae": mae, "rmse": rmse, "smape": smape}[metric]
-    return plain(actual, forecast, 1)
+    return MEASURES[metric].function(Outcome(actual, forecast[..., None], (), unit, unit), 1)
 
 
-def measures(
-    actual: Values,
-    numbers: Values,
-    intervals: tuple[float, ...],
-    scale: Values,
-    squared_scale: Values,
-    axis: Axes = None,
-) -> dict[str, Values]:
-    """All measures of forecasts with intervals, by name, in the order in which tables show them.
+def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Values]:
+    """All measures by name, in the order in which tables show them; those of intervals come last.
 
-    Parameters
-    ----------
-    actual : [series, origins, horizon]
-    numbers : [series, origins, horizon, 1 + 2 * intervals], the point, then both ends of each interval
-    intervals : in percent; the quantile loss is that of the point and all the ends, and the interval score that of
-        95 %, or of the widest interval where that is not among them
-    scale, squared_scale : [series], from `error_units`; widths too are in units of `scale`
-    axis : as everywhere here
+    Widths are in units of `scale`; `msis` is that of the 95 % interval, or of the widest one where that is missing.
     """
-    point = numbers[..., 0]
-    levels = (0.5, *(side for one in intervals for side in ((1 - one / 100) / 2, (1 + one / 100) / 2)))
-    found = dict(
-        zip(
-            MEASURES,
-            (
-                mase(actual, point, scale, axis),
-                rmsse(actual, point, squared_scale, axis),
-                mae(actual, point, axis),
-                rmse(actual, point, axis),
-                smape(actual, point, axis),
-                wape(actual, point, axis),
-                weighted_quantile_loss(actual, numbers, levels, axis),
-            ),
-            strict=True,
-        )
-    )
-    ends = {one: (numbers[..., 2 * i + 1], numbers[..., 2 * i + 2]) for i, one in enumerate(intervals)}
-    for one, (lower, upper) in ends.items():
-        found[f"coverage_{one:g}"] = coverage(actual, lower, upper, axis)
-        found[f"width_{one:g}"] = width(actual, lower, upper, scale, axis)
+    results = {name: measure.function(outcome, axis) for name, measure in MEASURES.items()}
+    actual, scale = outcome.actual, outcome.scale
+    ends = {
+        each: (outcome.numbers[..., 2 * i + 1], outcome.numbers[..., 2 * i + 2])
+        for i, each in enumerate(outcome.intervals)
+    }
+    for each, (lower, upper) in ends.items():
+        results[f"coverage_{each:g}"] = coverage(actual, lower, upper, axis)
+        results[f"width_{each:g}"] = width(actual, lower, upper, scale, axis)
     if ends:
-        judged = 95.0 if 95.0 in ends else max(ends)
-        found["msis"] = msis(actual, *ends[judged], judged / 100, scale, axis)
-    return found
+        widest = 95.0 if 95.0 in ends else max(ends)
+        results["msis"] = msis(actual, *ends[widest], widest / 100, scale, axis)
+    return results
+
+
+def measure_names(intervals: tuple[float, ...]) -> list[str]:
+    """Names of all measures for these intervals."""
+    of_intervals = [f"{word}_{each:g}" for each in intervals for word in ("coverage", "width")]
+    return [*MEASURES, *of_intervals, *(["msis"] if intervals else [])]
 
 
 def skill(error: Values, reference: Values) -> Values:
-    """Share of a reference's error that a forecast does away with: 1 is perfect, 0 as good, below 0 worse."""
+    """Error reduction against a reference: 1 is perfect, 0 as good, below 0 worse."""
     return 1 - _divided(error, reference)
 
 

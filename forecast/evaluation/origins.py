@@ -1,4 +1,4 @@
-"""Rolling origins of a panel: where they lie, and what was known and what came at each."""
+"""Rolling origins of a panel: their positions, and the past and the actual values at each."""
 
 import logging
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from forecast.panel.panel import Integers, Panel, stacked
 
 log = logging.getLogger("forecast")
 
-WINDOWS = 8  # origins where nobody says how many: enough to see luck at one of them, few enough to wait for
+DEFAULT_ORIGINS = 8  # enough to show luck at one of them, few enough to wait for
 
 
 @dataclass(frozen=True)
 class Cut:
-    """What was known at some origins, all in one panel, and what came.
+    """The past at some origins, all in one panel, and the values that came after.
 
     Attributes
     ----------
-    panel : one series for each that had begun by each origin, ending there; the oldest origin first
-    series, origin : [windows], which series and which origin each of them is
+    panel : a series for each series and origin by which it had begun, ending there; the oldest origin first
+    series, origin : [windows], the series and the origin of each
     actual : [windows, horizon], NaN where missing
     """
 
@@ -34,14 +34,14 @@ class Cut:
 def choose_origins(panel: Panel, windows: int | None, step: int | None, name: str, fixed: bool = False) -> Integers:
     """Grid positions of rolling origins, [origins, series], the oldest first.
 
-    The newest lies a horizon before the end of each series, so that every one of its forecasts can be judged.
+    The newest lies a horizon before the end of each series, so that all of its forecasts have an actual value.
 
     Parameters
     ----------
     panel : with a horizon of future slots
-    windows : how many; by default 8, or as many as leave half of the steps to the first fit
+    windows : number of origins; by default 8, or as many as leave half of the steps to the first fit
     step : steps between two; default one horizon
-    name : of the table
+    name : of the table, for messages
     fixed : the horizon is that of a fitted forecaster
 
     Raises
@@ -50,18 +50,20 @@ def choose_origins(panel: Panel, windows: int | None, step: int | None, name: st
         If not even one fits.
     """
     horizon, longest = panel.ahead, int(panel.lengths.max())
-    step, least = step or horizon, horizon + 2
-    if longest < least + horizon:
-        most = max((longest - 2) // 2, 0)
+    step, first = step or horizon, horizon + 2  # steps between two origins, and of the first fit
+    if longest < first + horizon:
+        largest = max((longest - 2) // 2, 0)
         raise BadData(
             f"the longest series has {longest} steps, and a backtest with a horizon of {horizon} wants at least "
-            f"{least + horizon}: {least} to fit, {horizon} to judge",
+            f"{first + horizon}: {first} to fit, {horizon} to judge",
             place=name,
-            cure=Words("fit with " if fixed else "pass ", Setting("horizon", most), " or less" if most > 1 else "")
-            if most
+            cure=Words(
+                "fit with " if fixed else "pass ", Setting("horizon", largest), " or less" if largest > 1 else ""
+            )
+            if largest
             else "add rows",
         )
-    wanted = windows or WINDOWS
+    wanted = windows or DEFAULT_ORIGINS
     room = _room(longest, horizon, windows)
     count = max(1, min(wanted, room // step + 1))
     if count < wanted:
@@ -82,22 +84,22 @@ def _room(longest: int, horizon: int, windows: int | None) -> int:
 
 
 def _for_all(longest: int, horizon: int, windows: int | None, step: int, fixed: bool) -> Words:
-    """What to pass so that all origins that are wanted fit."""
-    between = (windows or WINDOWS) - 1
+    """The advice for a smaller step or horizon, with which all wanted origins fit."""
+    between = (windows or DEFAULT_ORIGINS) - 1
     fitting = (fewer for fewer in range(horizon - 1, 0, -1) if _room(longest, fewer, windows) >= between * fewer)
     smaller = next(fitting, 0) if step == horizon and not fixed else 0
     closer = max(_room(longest, horizon, windows), 0) // between
-    ways = [Setting(name, most) for name, most in (("step", closer), ("horizon", smaller)) if most]
-    if not ways:
+    options = [Setting(name, value) for name, value in (("step", closer), ("horizon", smaller)) if value]
+    if not options:
         return Words()
-    return Words("; for all of them pass ", *[part for way in ways for part in (way, " or ")][:-1])
+    return Words("; for all of them pass ", *[part for option in options for part in (option, " or ")][:-1])
 
 
 def cut(panel: Panel, origins: Integers) -> Cut:
     """Cut a panel at some origins, [origins, series]."""
     begun = [np.flatnonzero(origin >= panel.starts) for origin in origins]
     series = np.concatenate(begun)
-    which = np.repeat(np.arange(len(origins)), [len(one) for one in begun])
+    which = np.repeat(np.arange(len(origins)), [len(each) for each in begun])
     step = origins[which, series, None] + 1 + np.arange(panel.ahead) - panel.starts[series, None]  # [windows, horizon]
     inside = step < panel.lengths[series, None]
     slot = panel.offsets[series, None] + np.where(inside, step, 0)

@@ -1,4 +1,4 @@
-"""From the quantiles a network gives to the point and the intervals a user asked for."""
+"""Quantiles of past errors, between levels, and as the point and the intervals that a user asked for."""
 
 import logging
 from statistics import NormalDist
@@ -11,12 +11,13 @@ from forecast.settings import OutputSettings
 log = logging.getLogger("forecast")
 
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
-"""Quantile levels that a forecaster is trained on."""
+"""Quantile levels of networks and baselines."""
 WHOLE = 2.0**53  # up to here float64 holds every whole number
+ERROR_STEPS = 200  # steps of a longer horizon whose error quantiles are computed; the others are interpolated
 
 
 def interval_levels(level: float) -> tuple[float, float]:
-    """Quantile levels of the central interval that holds `level` percent."""
+    """Quantile levels of the central interval of `level` percent."""
     return (1 - level / 100) / 2, (1 + level / 100) / 2
 
 
@@ -46,6 +47,41 @@ def at_levels(quantiles: NDArray[np.float64], have: tuple[float, ...], want: tup
     return np.stack(columns, -1)
 
 
+def error_quantiles(
+    points: NDArray[np.float64],
+    actual: NDArray[np.float64],
+    observed: NDArray[np.bool_],
+    scale: NDArray[np.float64],
+    levels: tuple[float, ...],
+) -> NDArray[np.float64]:
+    """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels]; its median stays where it is.
+
+    A step's errors are pooled with those of its neighbours, a tenth of the horizon to each side. Of a long horizon
+    200 steps are computed, and those between lie on the lines between them.
+
+    Parameters
+    ----------
+    points, actual, observed : [windows, horizon]
+    scale : [windows]; windows of scale 0 do not count
+    """
+    horizon, middle = points.shape[1], levels.index(0.5)
+    table = np.zeros((horizon, len(levels)))
+    used = observed & (scale > 0)[:, None]
+    scaled = (actual - points) / np.where(scale > 0, scale, 1.0)[:, None]
+    steps = np.unique(np.linspace(0, horizon - 1, min(horizon, ERROR_STEPS)).astype(np.int64))
+    for before, step in zip([0, *steps], steps, strict=False):
+        near = slice(max(0, step - horizon // 10), step + horizon // 10 + 1)
+        errors = scaled[:, near][used[:, near]]
+        table[step] = np.quantile(errors, levels) if len(errors) else table[before]
+    between = np.arange(horizon)
+    for column in table.T:
+        column[:] = np.interp(between, steps, column[steps])
+    table[:, middle] = 0.0
+    table[:, :middle] = np.minimum(table[:, :middle], 0.0)
+    table[:, middle:] = np.maximum(table[:, middle:], 0.0)
+    return table
+
+
 def mean_of(quantiles: NDArray[np.float64], levels: tuple[float, ...]) -> NDArray[np.float64]:
     """Mean of the distribution whose quantile function runs straight between `levels`, flat beyond them, [...]."""
     edges = np.array([0.0, *levels, 1.0])
@@ -56,7 +92,7 @@ def mean_of(quantiles: NDArray[np.float64], levels: tuple[float, ...]) -> NDArra
 
 
 def rounded(values: NDArray[np.float64], digits: int = 7, decimals: int = 4) -> NDArray[np.float64]:
-    """Round to significant digits, those of float32, or to decimals, whichever is finer; order is kept.
+    """Round to significant digits, those of float32, or to decimals, whichever is finer; the order stays.
 
     Large numbers keep their decimals: a count or an amount of money that a forecast repeats comes out as it was read.
     """
@@ -71,7 +107,7 @@ def rounded(values: NDArray[np.float64], digits: int = 7, decimals: int = 4) -> 
 def free_numbers(
     quantiles: NDArray[np.float64], have: tuple[float, ...], output: OutputSettings
 ) -> NDArray[np.float64]:
-    """The point and the ends of the intervals around it, [series, horizon, 1 + 2 * levels], before any bound."""
+    """The point and the ends of its intervals, [series, horizon, 1 + 2 * levels], before any bound."""
     want = tuple(level for interval in output.levels for level in interval_levels(interval))
     point = mean_of(quantiles, have) if output.point == "mean" else quantiles[..., have.index(0.5)]
     bounds = at_levels(quantiles, have, want) if want else quantiles[..., :0]
@@ -83,7 +119,7 @@ def free_numbers(
 def bounded(
     numbers: NDArray[np.float64], output: OutputSettings, floor: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """Numbers of the output within their bounds, and rounded; the order is kept, so that intervals stay nested."""
+    """Numbers within the bounds of the output, rounded; their order stays, so that intervals stay nested."""
     lower = output.min if output.min is not None or floor is None else floor[:, None, None]
     numbers = np.clip(numbers, lower, output.max)
     return np.round(numbers) + 0.0 if output.integer else rounded(numbers)
@@ -95,7 +131,7 @@ def raised(numbers: NDArray[np.float64], output: OutputSettings, floor: NDArray[
 
 
 def say_raised(count: int, of: int, cure: object = "") -> None:
-    """Say of how many series forecasts were raised to 0, and how to prevent it, where that is possible."""
+    """Log the number of series whose forecasts were raised to 0, and how to prevent it."""
     if count:
         text = "the forecasts of %d of %d series are bounded at 0, since no value of their past is below 0%s"
         log.info(text, count, of, cure)

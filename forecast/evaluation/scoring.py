@@ -5,56 +5,52 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
-from forecast.evaluation.references import baseline_fit
-from forecast.evaluation.tables import REFERENCE, Judged, in_sample_errors, measure_tables
-from forecast.panel.building import calendar_of, format_positions
+from forecast.evaluation.baseline_models import baseline_fit
+from forecast.evaluation.measures import REFERENCE, Columns, Evaluation, Measures, in_sample_errors, measure_tables
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_names
-from forecast.panel.observations import Ids, observe, repeats
+from forecast.panel.observations import Ids, observe
 from forecast.panel.panel import Integers, Panel
-from forecast.panel.reading import read, read_as
+from forecast.panel.reading import Reading, read, read_as
 from forecast.panel.schema import Schema
 from forecast.panel.time_column import heading_times
 from forecast.settings import TableSettings
+from forecast.tables.distinct import repeats
 from forecast.tables.numbers import parse_numbers
-from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 from forecast.tables.writing import interval_columns
 
 log = logging.getLogger("forecast")
 
 Values = NDArray[np.float64]
-Data = Any  # a pandas DataFrame, or a Table
 
 POINT = "forecast"
 
 
 @dataclass(frozen=True)
-class Scores:
-    """How good forecasts were; the columns are those of a backtest.
+class ScoreResult:
+    """How good forecasts were.
 
     Attributes
     ----------
-    overall, by_series, by_step : measures of the forecasts, ``skill`` against seasonal naive first
+    measures : of the forecasts
     season : steps back of seasonal naive, and of the unit of `mase`
     values : forecasts for which a value came
     missing : ids of forecasts for which there is none
     """
 
-    overall: pd.DataFrame
-    by_series: pd.DataFrame
-    by_step: pd.DataFrame
+    measures: Measures
     season: int
     values: int
     missing: tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)
-class _Given:
-    """The forecasts of a table.
+class _Forecasts:
+    """The forecasts of a table, on the grid of the actual values.
 
     Attributes
     ----------
@@ -62,6 +58,7 @@ class _Given:
     first : [series], grid position of the first forecast
     series, step : [rows], which series, and how many steps after its first forecast
     numbers : [rows, 1 + 2 * intervals]
+    intervals : in percent
     """
 
     ids: Ids
@@ -69,159 +66,150 @@ class _Given:
     series: Integers
     step: Integers
     numbers: Values
+    intervals: tuple[float, ...]
 
     @property
     def horizon(self) -> int:
         return int(self.step.max()) + 1
 
 
-def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -> Scores:
-    """Measure forecasts against the values that came.
-
-    The unit of MASE is the in-sample error of seasonal naive over the values of `actual` before the first forecast of
-    each series, so `actual` is best the whole history.
-
-    Parameters
-    ----------
-    forecast : a table as `predict` gives it: id columns, time, ``forecast``, ``lo_80``, ``hi_80`` and so on
-    actual : a table, long, wide or with one series a row; its id columns and its time are found by the names that they
-        have in `forecast`
-    settings : how to read `actual`
-
-    Raises
-    ------
-    BadData
-        If no id or no time of the forecasts is among the values, times are written in another format or zone, or the
-        forecasts have several rows for one series and time.
-    """
-    made, came = _table(forecast, "forecasts"), _table(actual, "actual values")
-    names = [str(column) for column in made.frame.columns]
-    if POINT not in names or names.index(POINT) == 0:
-        raise BadData(f"{made.name}: no column '{POINT}' after id and time columns; give a table that predict wrote")
-    time = _times_of(made, names[: names.index(POINT)], settings)
-    ids = [name for name in names[: names.index(POINT)] if name not in time]
-    intervals = tuple(float(name[3:]) for name in names if name.startswith("lo_") and f"hi_{name[3:]}" in names)
-    reading = read(came, _settings(settings or TableSettings(), came, ids, time))
+def score(forecasts: Table, actual: Table, settings: TableSettings | None = None) -> ScoreResult:
+    """Measure forecasts against the values that came; see `forecast.score`."""
+    reading, given = _read(forecasts, actual, settings or TableSettings())
     schema = reading.schema
-    given = _read(made, came.name, schema, [POINT, *interval_columns(intervals)])
     panel = read_as(reading, schema, horizon=given.horizon).panel
     missing = tuple(sorted(set(given.ids) - set(panel.ids)))
     if len(missing) == len(given.ids):
         raise BadData(
-            f"none of the {len(missing)} series of {made.name} is among the {len(panel)} of {came.name} "
+            f"none of the {len(missing)} series of {forecasts.name} is among the {len(panel)} of {actual.name} "
             f"({series_names(missing)} against {series_names(panel.ids)}); are the ids written alike?"
         )
     if missing:
-        log.warning("%s: %d series are not in %s (%s)", made.name, len(missing), came.name, series_names(missing))
-    season = schema.season[0] if schema.season else 1
-    judged, values = _judged(panel, schema, given, intervals, season)
+        names = series_names(missing)
+        log.warning("%s: %d series are not in %s (%s)", forecasts.name, len(missing), actual.name, names)
+    evaluation = _evaluate(panel, schema, given)
+    values = int(np.isfinite(evaluation.actual).sum())
     if not values:
-        _refuse_no_overlap(panel, schema, given, made.name, came.name)
-    left = len(given.step) - values - int(np.isin(given.series, [given.ids.index(one) for one in missing]).sum())
+        _refuse_no_overlap(panel, schema, given, forecasts.name, actual.name)
+    absent = np.isin(given.series, [given.ids.index(each) for each in missing])
+    left = len(given.step) - values - int(absent.sum())
     if left:
-        log.warning("%s: %d of %d forecasts have no value in %s yet", made.name, left, len(given.step), came.name)
-    if not np.isfinite(judged.scale).any():
+        log.warning(
+            "%s: %d of %d forecasts have no value in %s yet", forecasts.name, left, len(given.step), actual.name
+        )
+    season = _season(schema)
+    if not np.isfinite(evaluation.scale).any():
         log.warning(
             "%s: before the first forecast there are no two values a season (%d) apart; skill, mase, rmsse, widths and "
             "msis stay empty",
-            came.name,
+            actual.name,
             season,
         )
-    overall, by_series, by_step = (
-        frame[frame["model"] == POINT].reset_index(drop=True) for frame in measure_tables(judged)
-    )
-    return Scores(overall, by_series, by_step, season, values, missing)
+    tables = measure_tables(evaluation)
+    overall, by_series, by_step = map(_without_reference, (tables.overall, tables.by_series, tables.by_step))
+    return ScoreResult(Measures(overall, by_series, by_step), season, values, missing)
 
 
-def _times_of(made: Table, names: list[str], settings: TableSettings | None) -> tuple[str, ...]:
-    """The time columns of forecasts: as named, else the last column before the numbers with those it goes with."""
-    told = () if settings is None else settings.time
-    return told if told and set(told) <= set(names) else heading_times(made, names)
+def _read(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Reading, _Forecasts]:
+    """How the actual values are read, and the forecasts on their grid."""
+    names = forecasts.names
+    if POINT not in names or names.index(POINT) == 0:
+        problem = f"no column '{POINT}' after id and time columns; give a table that predict wrote"
+        raise BadData(f"{forecasts.name}: {problem}")
+    heading = names[: names.index(POINT)]
+    # the time columns as named, else the last column before the numbers with those it goes with
+    time = settings.time if settings.time and set(settings.time) <= set(heading) else heading_times(forecasts, heading)
+    ids = tuple(name for name in heading if name not in time)
+    intervals = tuple(float(name[3:]) for name in names if name.startswith("lo_") and f"hi_{name[3:]}" in names)
+    reading = read(actual, _with_columns(settings, actual, ids, time))
+    return reading, _on_grid(forecasts, actual.name, reading.schema, intervals)
 
 
-def _settings(settings: TableSettings, came: Table, ids: list[str], time: tuple[str, ...]) -> TableSettings:
-    """What the forecasts say of how the values are to be read, where the user says nothing."""
-    there = {str(column) for column in came.frame.columns}
+def _with_columns(settings: TableSettings, actual: Table, ids: tuple[str, ...], time: tuple[str, ...]) -> TableSettings:
+    """The settings with the id and time columns of the forecasts, unless the user names others."""
+    columns = set(actual.names)
     known: dict[str, Any] = {}
-    if settings.layout != "rows" and not settings.time and set(time) <= there:
+    if settings.layout != "rows" and not settings.time and set(time) <= columns:
         known["time"] = time
-        if not settings.id and settings.layout != "wide" and ids and set(ids) <= there:
-            known["id"] = tuple(ids)
+        if not settings.id and settings.layout != "wide" and ids and set(ids) <= columns:
+            known["id"] = ids
     return TableSettings.check({**settings.model_dump(), **known})
 
 
-def _read(made: Table, came: str, schema: Schema, columns: list[str]) -> _Given:
-    """Read forecasts on the grid of the values."""
-    missing = [name for name in (*schema.ids, *schema.time) if name not in made.frame.columns]
+def _on_grid(forecasts: Table, actual: str, schema: Schema, intervals: tuple[float, ...]) -> _Forecasts:
+    """Read forecasts on the grid of the values in the table called `actual`."""
+    missing = [name for name in schema.keys if name not in forecasts.frame.columns]
     if missing:
         raise BadData(
-            f"no column '{missing[0]}', by which {came} is read",
-            place=made.name,
+            f"no column '{missing[0]}', by which {actual} is read",
+            place=forecasts.name,
             cure=Words("name the columns that both have with ", Setting("id"), " and ", Setting("time")),
         )
     nothing: dict[str, Any] = {"known": (), "past": (), "static": (), "aggregate": None}
     rows = schema.model_copy(update={"layout": "long", "target": POINT, **nothing})
     try:
-        found = observe(made, rows)
+        cells = observe(forecasts, rows)
     except BadData as error:
-        problem = str(error.problem).replace("at fit", f"in {came}")
+        problem = str(error.problem).replace("at fit", f"in {actual}")
         raise BadData(problem, setting=error.setting, place=error.place, cure=error.cure) from None
-    twice = repeats(found.series, found.instants)
-    if twice.any():
+    repeated = repeats(cells.series, cells.instants)
+    if repeated.any():
         raise BadData(
-            f"{made.place(int(np.argmax(twice)), schema.time)}: a series and time come twice ({twice.sum()} such "
-            "rows); score the forecasts of one model from one origin at a time"
+            f"{forecasts.place(int(np.argmax(repeated)), schema.time)}: a series and time come twice "
+            f"({repeated.sum()} such rows); score the forecasts of one model from one origin at a time"
         )
     calendar = calendar_of(schema)
-    off = ~calendar.on_grid(found.instants)
+    off = ~calendar.on_grid(cells.instants)
     if off.any():
         row = int(np.argmax(off))
         raise BadData(
-            f"{made.value(row, schema.time)} does not lie on the grid {schema.calendar.name} of {came}",
-            place=made.place(row, schema.time),
+            f"{forecasts.value(row, schema.time)} does not lie on the grid {schema.calendar.name} of {actual}",
+            place=forecasts.place(row, schema.time),
             cure=Words("bring both to one frequency with ", Setting("freq"), " and ", Setting("aggregate")),
         )
-    position = calendar.positions(found.instants)
-    first = np.full(len(found.ids), np.iinfo(np.int64).max)
-    np.minimum.at(first, found.series, position)
-    numbers = np.stack([parse_numbers(made, column) for column in columns], -1)
-    return _Given(found.ids, first, found.series, position - first[found.series], numbers)
+    position = calendar.positions(cells.instants)
+    first = np.full(len(cells.ids), np.iinfo(np.int64).max)
+    np.minimum.at(first, cells.series, position)
+    numbers = np.stack([parse_numbers(forecasts, name) for name in (POINT, *interval_columns(intervals))], -1)
+    return _Forecasts(cells.ids, first, cells.series, position - first[cells.series], numbers, intervals)
 
 
-def _judged(
-    panel: Panel, schema: Schema, given: _Given, intervals: tuple[float, ...], season: int
-) -> tuple[Judged, int]:
-    """Forecasts beside values, seasonal naive among them, and how many values there are."""
-    place = {one: i for i, one in enumerate(given.ids)}
-    rank = np.array([place.get(one, -1) for one in panel.ids], np.int64)
+def _evaluate(panel: Panel, schema: Schema, given: _Forecasts) -> Evaluation:
+    """Forecasts beside values, seasonal naive among them."""
+    season, place = _season(schema), {each: i for i, each in enumerate(given.ids)}
+    rank = np.array([place.get(each, -1) for each in panel.ids], np.int64)
     panel, rank = panel.select(np.flatnonzero(rank >= 0)), rank[rank >= 0]
-    size = (len(panel), 1, given.horizon)
-    laid = np.full((len(given.ids), *size[1:], given.numbers.shape[-1]), np.nan)
-    laid[given.series, 0, given.step] = given.numbers
-    laid = laid[rank]
+    numbers = np.full((len(given.ids), 1, given.horizon, given.numbers.shape[-1]), np.nan)
+    numbers[given.series, 0, given.step] = given.numbers
+    numbers = numbers[rank]  # [series, 1, horizon, 1 + 2 * intervals]
     origin = given.first[rank] - 1
-    place_of = origin[:, None] + 1 + np.arange(given.horizon) - panel.starts[:, None]  # [series, horizon]
-    inside = (place_of >= 0) & (place_of < panel.lengths[:, None])
-    slot = panel.offsets[:-1, None] + np.where(inside, place_of, 0)
-    seen = inside & panel.observed[slot] & np.isfinite(laid[:, 0, :, 0])
-    actual = np.where(seen, panel.values[slot], np.nan)[:, None]
-    naive, begun = np.full(laid.shape, np.nan), origin >= panel.starts
+    step = origin[:, None] + 1 + np.arange(given.horizon) - panel.starts[:, None]  # [series, horizon]
+    inside = (step >= 0) & (step < panel.lengths[:, None])
+    slot = panel.offsets[:-1, None] + np.where(inside, step, 0)
+    measured = inside & panel.observed[slot] & np.isfinite(numbers[:, 0, :, 0])
+    actual = np.where(measured, panel.values[slot], np.nan)[:, None]
+    naive, begun = np.full(numbers.shape, np.nan), origin >= panel.starts
     if begun.any():
         past = panel.until(origin)
         naive[begun, 0] = baseline_fit(REFERENCE, season, (0.5,))(past)(past)
     scale, squared = in_sample_errors(panel, origin, season)
-    return Judged(panel, schema, actual, {REFERENCE: naive, POINT: laid}, intervals, scale, squared), int(seen.sum())
+    return Evaluation(panel, schema, actual, {REFERENCE: naive, POINT: numbers}, given.intervals, scale, squared)
 
 
-def _refuse_no_overlap(panel: Panel, schema: Schema, given: _Given, made: str, came: str) -> None:
+def _season(schema: Schema) -> int:
+    return schema.season[0] if schema.season else 1
+
+
+def _without_reference(columns: Columns) -> Columns:
+    rows = columns["model"] == POINT
+    return {name: column[rows] for name, column in columns.items()}
+
+
+def _refuse_no_overlap(panel: Panel, schema: Schema, given: _Forecasts, forecasts: str, actual: str) -> None:
     last = (given.first[given.series] + given.step).max()
     ends = np.array([given.first.min(), last, panel.starts.min(), panel.origins.max()])
-    first, last, oldest, newest = (str(one) for one in format_positions(schema, calendar_of(schema), ends))
+    first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)
     raise BadData(
-        f"{came} ({oldest} to {newest}) has no value for a time of {made} ({first} to {last}); are the values there "
-        "yet?"
+        f"{actual} ({oldest} to {newest}) has no value for a time of {forecasts} ({first} to {last}); are the values "
+        "there yet?"
     )
-
-
-def _table(data: Data, name: str) -> Table:
-    return data if isinstance(data, Table) else table_from_frame(data, name)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import Setting, UsageError
 from forecast.panel.dated import dated_table
+from forecast.panel.tidying import tidied
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
@@ -21,9 +22,9 @@ class RollingOrigin:
     Parameters
     ----------
     windows : number of origins
-    horizon : different times in each test part
+    horizon : distinct times in each test part
     step : times between two origins; default one horizon
-    time : the time column or columns; default what is inferred
+    time : the time column or columns; default inferred
     """
 
     def __init__(
@@ -41,10 +42,10 @@ class RollingOrigin:
         Raises
         ------
         UsageError
-            If the table has too few different times.
+            If the table has too few distinct times.
         """
-        table = table_from_frame(X)
-        if len(table.frame) != len(X):
+        table = tidied(table_from_frame(X))
+        if len(table) != len(X):
             raise UsageError("a table of years by months has no row for each time; unfold it before it is split")
         settings = TableSettings.check({"time": self.time})
         times = dated_table(table, settings).times

@@ -1,30 +1,32 @@
 """Forecast a table by a fitted forecaster: read it as the fit did, check it, and write what comes next."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.ensemble.calibration import widened
 from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
 from forecast.inference.fitted import Fitted
-from forecast.panel.building import calendar_of, time_frame, with_future
+from forecast.panel.building import calendar_of, time_columns_at, with_future
 from forecast.panel.comparing import check_levels, compare_ids, say_seen, say_short
 from forecast.panel.known import require_known
+from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, Panel
 from forecast.panel.reading import Reading, Source, read_as
 from forecast.panel.schema import Schema
+from forecast.panel.windows import series_index
 from forecast.settings import OutputSettings
+from forecast.tables.frames import Column
 from forecast.tables.table import Table
-from forecast.tables.writing import forecast_frame, guard_formulas, interval_columns, output_columns, refuse_clash
-from forecast.training.inputs import numbers_in
+from forecast.tables.writing import interval_columns, output_columns, refuse_clash
 
 Values = NDArray[np.float64]
 Series = NDArray[np.int64]
+Columns = dict[str, Column | NDArray[Any]]
 
 
 class Engine(Protocol):
@@ -42,20 +44,25 @@ class Forecasts:
 
     Attributes
     ----------
-    frame : as `Forecaster.predict` returns it
+    columns : by name, as `Forecaster.predict` returns them
     skipped : series that get no forecast, with the reason: ``{("store 7",): "missing"}``
     panel : what was forecast from
-    series : [series], those of the panel that get a forecast, in the order of the frame
+    series : [series], those of the panel that get a forecast, in the order of the rows
     quantiles : [series, horizon, levels], before any factor and bound
-    floor : [series], lower bound of all numbers of the frame
+    floor : [series], lower bound of all numbers of the columns
     """
 
-    frame: pd.DataFrame
+    columns: Columns
     skipped: dict[tuple[str, ...], str]
     panel: Panel
     series: Series
     quantiles: Values
     floor: Values
+
+    @property
+    def rows(self) -> int:
+        """The rows of each column."""
+        return int(np.prod(self.quantiles.shape[:2]))
 
 
 def forecast_table(
@@ -89,7 +96,7 @@ def forecast_table(
     """
     fitted, output = engine.fitted, output or OutputSettings()
     config, history = fitted.config, fitted.history
-    refuse_clash(config.table, output_columns(output))
+    refuse_clash(config.table.keys, output_columns(output))
     horizon = _checked_horizon(horizon, config.horizon)
     if source is None:
         panel = _continued(fitted, future, origin)
@@ -109,9 +116,9 @@ def forecast_table(
         raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
     floor = panel.floor()[series]
     shown = quantiles if factors is None else widened(quantiles, factors)
-    frame = _output_frame(fitted, panel, series, _bounded(shown, config.levels, output, floor), output)
+    columns = _output_columns(fitted, panel, series, _bounded(shown, config.levels, output, floor), output)
     lower = floor if output.min is None else np.full(len(series), output.min)
-    return Forecasts(frame, _skipped(panel, history), panel, series, quantiles, lower)
+    return Forecasts(columns, _skipped(panel, history), panel, series, quantiles, lower)
 
 
 def reading_to_forecast(
@@ -131,26 +138,30 @@ def reading_to_forecast(
     config, history = fitted.config, fitted.history
     schema = schema or config.table
     reading = read_as(source, schema, horizon=config.horizon, lookback=config.lookback, future=future, origin=origin)
-    lowest = np.concatenate([[np.inf], history.smallest()])[numbers_in(history.ids, reading.panel.ids)]
+    lowest = np.concatenate([[np.inf], history.lowest_seen()])[series_index(history.ids, reading.panel.ids)]
     panel = compare_ids(replace(reading.panel, lowest=lowest), history.ids, source.name)
     check_levels(panel, history.ids, fitted.level, config.lookback, source.name, schema.strict)
     return replace(reading, panel=panel)
 
 
-def positions_frame(
-    panel: Panel, schema: Schema, series: Series, steps: Series, numbers: Values, columns: list[str]
-) -> pd.DataFrame:
+def columns_at(
+    panel: Panel, schema: Schema, series: Series, steps: Series, numbers: Mapping[str, NDArray[Any]]
+) -> Columns:
     """A row per series and step: id columns, the time columns as the input wrote them, numbers.
 
     Parameters
     ----------
     series : [series], indices into the panel, in the order of the rows
     steps : [steps], how many steps each lies after the origin of its series; 0 and less for the past
-    numbers : [series, steps, columns]
+    numbers : by name, each [series, steps]
     """
     positions = panel.origins[series][:, None] + steps
-    times = time_frame(schema, calendar_of(schema), positions.ravel())
-    return forecast_frame(panel, schema, times, series, numbers, columns)
+    refuse_clash(schema.keys, list(numbers))
+    return {
+        **repeated_ids([panel.ids[i] for i in series], schema.ids, len(steps)),
+        **time_columns_at(schema, calendar_of(schema), positions.ravel()),
+        **{name: values.ravel() for name, values in numbers.items()},
+    }
 
 
 def _checked_horizon(horizon: int | None, fitted: int) -> int:
@@ -183,20 +194,19 @@ def _bounded(quantiles: Values, levels: tuple[float, ...], output: OutputSetting
     return bounded(free, output, floor)
 
 
-def _output_frame(
-    fitted: Fitted, panel: Panel, series: Series, numbers: Values, output: OutputSettings
-) -> pd.DataFrame:
-    """The table that the user gets."""
+def _output_columns(fitted: Fitted, panel: Panel, series: Series, numbers: Values, output: OutputSettings) -> Columns:
+    """The columns that the user gets, by name."""
     schema, horizon = fitted.config.table, numbers.shape[1]
-    columns = ["forecast", *interval_columns(output.levels)]
-    frame = positions_frame(panel, schema, series, np.arange(1, horizon + 1), numbers, columns)
+    names = ["forecast", *interval_columns(output.levels)]
     if output.integer and np.abs(numbers).max(initial=0) < 2**63:
-        frame[columns] = frame[columns].astype(np.int64)
+        numbers = numbers.astype(np.int64)
+    by_name = dict(zip(names, np.moveaxis(numbers, 2, 0), strict=True))
+    columns = columns_at(panel, schema, series, np.arange(1, horizon + 1), by_name)
     if output.explain:
-        numbers_of_fit = numbers_in(fitted.history.ids, panel.ids)[series]
-        frame["model"] = np.repeat(fitted.mixture.names(numbers_of_fit), horizon)
-        frame["status"] = np.repeat(np.array(panel.status)[series], horizon)
-    return guard_formulas(frame, schema.ids) if output.excel_safe else frame
+        index = series_index(fitted.history.ids, panel.ids)[series]
+        columns["model"] = np.repeat(np.array(fitted.ensemble.names(index), object), horizon)
+        columns["status"] = np.repeat(np.array(panel.status, object)[series], horizon)
+    return columns
 
 
 def _skipped(panel: Panel, history: Panel) -> dict[tuple[str, ...], str]:

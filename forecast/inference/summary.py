@@ -10,7 +10,7 @@ from forecast.inference.fitted import Fitted
 
 def models_of(fitted: Fitted) -> list[str]:
     """What forecasts each series of the fit."""
-    return fitted.mixture.names(np.arange(1, len(fitted.mixture.shares)))
+    return fitted.ensemble.names(np.arange(1, len(fitted.ensemble.weights)))
 
 
 def describe_fit(fitted: Fitted) -> list[str]:

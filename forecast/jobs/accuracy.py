@@ -9,12 +9,12 @@ from forecast.calendar.zones import wall_clock
 from forecast.ensemble.calibration import adapted_share, score_at
 from forecast.errors import BadData
 from forecast.evaluation.quantiles import interval_levels
-from forecast.jobs.ledger import SERIES, DayScore, Kept, series_text
+from forecast.jobs.ledger import MAX_SERIES, DayScore, StoredForecasts, series_text
 from forecast.panel.building import calendar_of
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
+from forecast.settings import INTERVALS
 
-LEVELS = (80.0, 95.0)  # intervals in the ledger, in percent
 NEWEST = 60  # runs whose forecasts are compared
 MIN_VALUES, MIN_TIMES = 40, 6  # values, and times with values, from which on intervals change
 MIN_FACTOR, MAX_FACTOR = 0.5, 3.0  # by which intervals change at most
@@ -34,12 +34,12 @@ class Matched:
     day : [values], the day, or the step where times are steps
     """
 
-    kept: Kept
+    kept: StoredForecasts
     actual: NDArray[np.float64]
     day: NDArray[np.str_]
 
 
-def match(kept: Kept, panel: Panel, schema: Schema) -> Matched:
+def match(kept: StoredForecasts, panel: Panel, schema: Schema) -> Matched:
     """The earlier forecasts whose values have come, beside these values."""
     calendar = calendar_of(schema)
     rank = {series_text(one): i for i, one in enumerate(panel.ids)}
@@ -98,7 +98,7 @@ def interval_factors(matched: Matched, used: dict[str, tuple[float, float]]) -> 
     order = np.argsort(row.ravel(), kind="stable")
     column = np.arange(len(instant)) - np.repeat(np.cumsum(counts) - counts, counts)
     factors = []
-    for i, level in enumerate(LEVELS):
+    for i, level in enumerate(INTERVALS):
         low, high = matched.kept.numbers[:, 1 + 2 * i], matched.kept.numbers[:, 2 + 2 * i]
         score = _scores(matched.actual, matched.kept.numbers[:, 0], low, high)
         score *= np.array([used.get(str(run), (1.0, 1.0))[i] for run in matched.kept.as_of])
@@ -111,7 +111,7 @@ def interval_factors(matched: Matched, used: dict[str, tuple[float, float]]) -> 
 
 def factors_by_level(factors: tuple[float, float], levels: tuple[float, ...]) -> NDArray[np.float64]:
     """The factor of each quantile level [levels]: that of 80 % up to its ends, that of 95 % beyond."""
-    edge = interval_levels(LEVELS[0])[0] - 1e-9
+    edge = interval_levels(INTERVALS[0])[0] - 1e-9
     return np.array([factors[0] if edge <= level <= 1 - edge else factors[1] for level in levels])
 
 
@@ -123,25 +123,25 @@ def to_keep(
     levels: tuple[float, ...],
     unit: NDArray[np.float64],
     as_of: str,
-) -> Kept:
+) -> StoredForecasts:
     """The forecasts of a run for the ledger: those of at most some thousand series, evenly spread.
 
     Parameters
     ----------
     series : [series], indices into the panel
     quantiles : [series, horizon, levels], as written
-    unit : [series], see `Kept`
+    unit : [series], see `StoredForecasts`
     """
-    chosen = np.unique(np.linspace(0, len(series) - 1, min(len(series), SERIES)).astype(np.int64))
+    chosen = np.unique(np.linspace(0, len(series) - 1, min(len(series), MAX_SERIES)).astype(np.int64))
     series, quantiles, unit = series[chosen], quantiles[chosen], unit[chosen]
     horizon = quantiles.shape[1]
-    wanted = [0.5, *(share for level in LEVELS for share in interval_levels(level))]
+    wanted = [0.5, *(share for level in INTERVALS for share in interval_levels(level))]
     columns = [int(np.argmin(np.abs(np.array(levels) - share))) for share in wanted]
     if max(abs(levels[column] - share) for column, share in zip(columns, wanted, strict=True)) > 1e-6:
         raise BadData("this version has no quantiles for 80 and 95 % intervals; fit again")
     steps = np.arange(1, horizon + 1)
     positions = (panel.origins[series][:, None] + steps).ravel()
-    return Kept(
+    return StoredForecasts(
         np.full(len(positions), as_of),
         np.repeat(np.array([series_text(panel.ids[i]) for i in series], np.str_), horizon),
         np.tile(steps, len(series)),
@@ -160,5 +160,6 @@ def _scores(
         return np.asarray(np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE)))
 
 
-def _rows(kept: Kept, rows: NDArray[np.int64]) -> Kept:
-    return Kept(*(getattr(kept, name)[rows] for name in ("as_of", "series", "step", "instant", "numbers", "unit")))
+def _rows(kept: StoredForecasts, rows: NDArray[np.int64]) -> StoredForecasts:
+    names = ("as_of", "series", "step", "instant", "numbers", "unit")
+    return StoredForecasts(*(getattr(kept, name)[rows] for name in names))

@@ -26,7 +26,7 @@ def age(panel: Panel, schema: Schema, instant: datetime) -> float | None:
     now = on_clock(instant, schema.time_format)
     if now is None or schema.layout == "rows":
         return None
-    newest = panel.origins - panel.silent()
+    newest = panel.origins - panel.trailing_gap()
     return float(now - calendar_of(schema).ends(newest.max(keepdims=True))[0])
 
 
@@ -52,7 +52,7 @@ def silent(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> li
     if schema.layout == "rows":
         return []
     times = calendar_of(schema).times
-    newest = panel.origins - panel.silent()
+    newest = panel.origins - panel.trailing_gap()
     limit = limits.error_after or limits.warn_after
     if limit is None or schema.time_format.kind == "integer":
         behind = panel.origins.max() - newest >= panel.ahead

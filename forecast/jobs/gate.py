@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecast.engine import Engine
-from forecast.ensemble.mixture import CHOSEN, base_name
+from forecast.ensemble.baseline_forecasts import base_name
+from forecast.ensemble.ensemble import CHOSEN
 from forecast.ensemble.names import is_baseline
 from forecast.errors import ForecastError, as_flag
 from forecast.inference.fitted import Fitted
+from forecast.inference.quantiles import Engine
 from forecast.panel.comparing import check_levels
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
@@ -83,7 +84,7 @@ def compared_losses(new: Fitted, old: Engine, reading: Reading) -> tuple[float, 
     BadData
         If the older fit cannot read the table.
     """
-    held, horizon = new.mixture.held_out, new.config.horizon
+    held, horizon = new.ensemble.validation, new.config.horizon
     config, history = old.fitted.config, old.fitted.history
     if held is None or config.horizon != horizon or config.table.calendar != new.config.table.calendar:
         return None

@@ -7,18 +7,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
-from forecast.engine import Engine, fit_reading
+from forecast.engine import fit_reading
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unavailable, UsageError, as_flag, told
-from forecast.inference.fitted import Fitted, to_contents
+from forecast.inference.contents import to_contents
+from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, forecast_table
+from forecast.inference.quantiles import Engine
 from forecast.inference.summary import describe_fit
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
@@ -31,25 +32,24 @@ from forecast.jobs.keys import key_of, move_old_rows
 from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file, runs_folder
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
-from forecast.jobs.pipeline import Pipeline, SinkSettings, files_read, in_keys
-from forecast.jobs.reading import read_future, read_source, table_settings, text_settings
+from forecast.jobs.pipeline import Pipeline, files_read, in_keys
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import FIRST_FIT, changed_since_fit, check_frequency, entry, reason_to_fit, serving
-from forecast.jobs.sink import check_sink, explained, reserved_columns, write_sink
-from forecast.panel.building import calendar_of, format_positions
+from forecast.jobs.sinks import SinkSettings, check_sink, explained, places, reserved_columns, write_sink
+from forecast.jobs.sources import digest_source, read_future, read_source, table_settings, text_settings
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.dated import DatedTable, dated_table
 from forecast.panel.detection import check_schema, infer_schema
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.reading import Reading, Source, check_to_fit, describe_reading, read
 from forecast.panel.schema import Schema
+from forecast.panel.windows import series_index
 from forecast.settings import TableSettings
 from forecast.tables.files import check_output
 from forecast.tables.table import Table
-from forecast.training.devices import pick_device
-from forecast.training.inputs import numbers_in
-from forecast.training.loop import Progress
+from forecast.training.context import Progress
 
 log = logging.getLogger("forecast")
 
@@ -190,13 +190,13 @@ class _Run:
 
 
 def _begin(run: _Run, later_matters: bool) -> None:
-    """Write down that the run has begun, so that a kill leaves a trace, and make room for what it writes.
+    """Write down that the run has begun, so that a kill leaves a trace.
 
     Parameters
     ----------
     later_matters : warn where a run of a later instant has written the output
     """
-    record, sink, ledger = run.record, run.pipeline.sink, run.ledger
+    record, ledger = run.record, run.ledger
     if run.pipeline.ledger == "sink" and not run.store.empty:
         versions = {version.id for version in run.store.versions()}
         move_old_rows(ledger.open, run.pipeline.name or "job", ledger.key, versions)
@@ -205,9 +205,7 @@ def _begin(run: _Run, later_matters: bool) -> None:
         record.settled, record.version = True, before[0]["version"]
         record.intervals = tuple(before[0]["intervals"])
     begun = record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"})
-    hidden = run.pipeline.hidden
-    output = {name: place and hidden(place) for name, place in (("path", sink.path), ("table", sink.table))}
-    later = written_later(ledger.runs(NEWEST), record.as_of, output) if later_matters else None
+    later = written_later(ledger.runs(NEWEST), record.as_of, places(run.pipeline)) if later_matters else None
     ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
     if later is not None:
         log.warning(
@@ -216,11 +214,6 @@ def _begin(run: _Run, later_matters: bool) -> None:
             later,
             record.as_of,
         )
-    if sink.path is not None:
-        make_directory(Path(sink.path).parent)
-    if sink.url is not None:
-        with databases.connect(sink.url):
-            pass  # refused here, not after an hour of training
 
 
 def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
@@ -230,7 +223,7 @@ def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
     refit = reason_to_fit(pipeline, live, ledger, run.instant)
     fitted = None if live is None else live.fitted.config.table
     text = text_settings(pipeline, None if changed_since_fit(pipeline, ledger) else fitted)
-    table, defaults = read_source(pipeline.source, text)
+    table, defaults = read_source(pipeline, text)
     _record_input(run, table)
     source: Source
     if live is None or refit is not None:
@@ -250,9 +243,8 @@ def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
 
 def _record_input(run: _Run, table: Table) -> None:
     """Record what the run read."""
-    path = run.pipeline.source.path
-    digest = (None if path is None else sha256_of_file(path)) or sha256_of_frame(table.frame)
-    run.record.input = {"name": run.pipeline.hidden(table.name), "rows": len(table.frame), "sha256": digest}
+    digest = digest_source(run.pipeline) or sha256_of_frame(table.frame)
+    run.record.input = {"name": run.pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
 
 
 def _known_then(run: _Run, dated: DatedTable, schema: Schema) -> DatedTable:
@@ -293,8 +285,8 @@ def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
     """Record the age of the data, and refuse data that are too old."""
     record, limits = run.record, run.pipeline.checks
     record.data_age = age(panel, schema, run.instant)
-    newest = (panel.origins - panel.silent()).max(keepdims=True)
-    record.data_end = str(format_positions(schema, calendar_of(schema), newest)[0])
+    newest = (panel.origins - panel.trailing_gap()).max(keepdims=True)
+    record.data_end = position_texts(schema, calendar_of(schema), newest)[0]
     record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
     check_age(record.data_age, limits, name)
 
@@ -329,7 +321,7 @@ def _fit(
     _say_lines(describe_fit(fitted))
     if promoted or live is None:
         log.info("gate     %s passes: %s", version.id, verdict)
-        return Live(version.id, version.hash, Engine(fitted, pick_device(train.device)))
+        return Live(version.id, version.hash, Engine(fitted, train.device))
     log.warning("%s does not go live: %s; %s still forecasts", version.id, verdict, live.version)
     return live
 
@@ -388,7 +380,7 @@ def _count(run: _Run, forecasts: Forecasts) -> None:
     """Record how many series were forecast, and which were not."""
     record, required = run.record, run.pipeline.checks.require_all
     skipped = forecasts.skipped
-    record.counts = {"series": len(forecasts.series), "rows": len(forecasts.frame), "skipped": len(skipped)}
+    record.counts = {"series": len(forecasts.series), "rows": forecasts.rows, "skipped": len(skipped)}
     lost = without_forecast(skipped, required)
     if required:
         lost += [series for series in run.behind if series not in lost]
@@ -404,7 +396,7 @@ def _append(run: _Run, forecasts: Forecasts, live: Live) -> None:
     fitted, record = live.fitted, run.record
     levels = fitted.config.levels
     units = np.concatenate([[np.nan], fitted.seasonal_error])
-    unit = units[numbers_in(fitted.history.ids, forecasts.panel.ids)[forecasts.series]]
+    unit = units[series_index(fitted.history.ids, forecasts.panel.ids)[forecasts.series]]
     factors = factors_by_level(record.intervals, levels)
     median = levels.index(0.5)
     middle = forecasts.quantiles[..., median, None]

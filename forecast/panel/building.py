@@ -2,25 +2,24 @@
 
 import logging
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.formatting import format_times
-from forecast.calendar.frequency import infer_calendar, show
-from forecast.calendar.split_times import write_parts
-from forecast.calendar.times import ParsedTimes
-from forecast.calendar.zones import distinct
+from forecast.calendar.formatting import format_columns, format_instant, format_times
+from forecast.calendar.frequency import infer_calendar
+from forecast.calendar.parsing import ParsedTimes
 from forecast.errors import BadData, Setting, Unavailable, Words
 from forecast.panel.columns import covariates, place_values, static_values
 from forecast.panel.grid import Grid
 from forecast.panel.naming import series_name
-from forecast.panel.observations import Observations, repeats
+from forecast.panel.observations import Observations
 from forecast.panel.panel import Flags, Integers, Panel
 from forecast.panel.schema import Schema
 from forecast.panel.status import observed_spans
+from forecast.panel.tidying import tidied
+from forecast.tables.distinct import distinct, repeats
+from forecast.tables.frames import Column
 from forecast.tables.table import Table
 
 logger = logging.getLogger("forecast")
@@ -91,6 +90,7 @@ def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes 
     BadData
         If a column is missing, or a value cannot be read.
     """
+    future = tidied(future)
     none = np.zeros(0, np.int64)
     cells = Observations(panel.ids, panel.order, none, none, np.zeros(0), none, none)
     rows = covariates(future, schema, cells, calendar_of(schema), schema.known, future=True, times=times)
@@ -103,20 +103,25 @@ def calendar_of(schema: Schema) -> Calendar:
     return Calendar(schema.calendar, schema.time_format.zone, schema.holidays)
 
 
-def format_positions(schema: Schema, calendar: Calendar, positions: Integers) -> "pd.Index[Any]":
+def format_positions(schema: Schema, calendar: Calendar, positions: Integers) -> Column:
     """Write grid positions [n] the way in which the table wrote its times; steps in a `rows` table.
 
-    Times of several columns are written as one text; `time_frame` writes them into their columns.
+    Times of several columns are written as one text; `time_columns_at` writes them into their columns.
     """
     return format_times(calendar.times(positions), schema.time_format)
 
 
-def time_frame(schema: Schema, calendar: Calendar, positions: Integers) -> pd.DataFrame:
+def position_texts(schema: Schema, calendar: Calendar, positions: Integers) -> list[str]:
+    """Grid positions [n] as text, for messages."""
+    return format_positions(schema, calendar, positions).texts()
+
+
+def time_columns_at(schema: Schema, calendar: Calendar, positions: Integers) -> dict[str, Column]:
     """The time columns of grid positions [n], as the table has them."""
     if len(schema.time) == 1:
-        return pd.DataFrame({schema.time[0]: format_positions(schema, calendar, positions)})
-    columns = write_parts(calendar.times(positions), schema.time_format)
-    return pd.DataFrame(dict(zip(schema.time, columns, strict=True)))
+        return {schema.time[0]: format_positions(schema, calendar, positions)}
+    columns = format_columns(calendar.times(positions), schema.time_format)
+    return dict(zip(schema.time, columns, strict=True))
 
 
 def check_rows(table: Table, cells: Observations, schema: Schema) -> None:
@@ -162,7 +167,7 @@ def _duplicate(table: Table, schema: Schema, cells: Observations, row: int, coun
         names = f" for {', '.join(cells.ids[int(cells.series[row])])}"
         same &= cells.series == cells.series[row]
     return BadData(
-        f"{show(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first in "
+        f"{format_instant(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first in "
         f"{table.line(int(np.argmax(same)))} ({rows_of(count)} like that)",
         place=table.place(row, schema.time),
         cure=Words(
@@ -230,7 +235,7 @@ def say_gaps(panel: Panel, schema: Schema, name: str) -> None:
     if gaps.any():
         series = int(np.argmax(gaps > 0))
         position = int(panel.starts[series] + np.argmin(panel.observed[panel.slots(series)]))
-        time = show(int(calendar_of(schema).times(np.array([position]))[0]), schema.time_format)
+        time = format_instant(int(calendar_of(schema).times(np.array([position]))[0]), schema.time_format)
         logger.warning(
             "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked.",
             name,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
-from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_name, series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
@@ -93,7 +93,7 @@ def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: st
     ahead = _ends(panel, fitted) - panel.origins
     if (ahead > 0).any():
         ends = np.array([panel.origins[np.argmax(ahead)], fitted.origins.max()])
-        after, end = format_positions(schema, calendar_of(schema), ends)
+        after, end = position_texts(schema, calendar_of(schema), ends)
         log.warning(
             "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps that it forecasts "
             "after %s; a backtest measures on values that the fit has not seen",

@@ -4,11 +4,14 @@ import re
 from dataclasses import dataclass, replace
 
 from forecast.calendar.frequency import parse_frequency
-from forecast.calendar.times import ParsedTimes, looks_like_times, parse_times
+from forecast.calendar.inference import looks_like_times
+from forecast.calendar.parsing import ParsedTimes, parse_times
+from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import Flags
 from forecast.errors import Setting, UsageError, Words
 from forecast.panel.columns import refuse_missing
 from forecast.panel.schema import Schema
+from forecast.panel.tidying import tidied
 from forecast.panel.time_column import resolve_names, time_columns
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
@@ -68,6 +71,7 @@ def dated_table(table: Table, how: TableSettings | Schema) -> DatedTable:
     UsageError
         If settings contradict each other, or several columns hold times.
     """
+    table = tidied(table)
     if isinstance(how, Schema):
         time = () if how.layout == "rows" else how.time
     else:
@@ -77,7 +81,8 @@ def dated_table(table: Table, how: TableSettings | Schema) -> DatedTable:
             time = ()
         else:
             time = how.time or time_columns(table, how)
-    return DatedTable(table, time, parse_times(table, time, how) if time else None, how)
+    format_settings = how.time_settings if isinstance(how, Schema) else TimeSettings.at_fit(how)
+    return DatedTable(table, time, parse_times(table, time, format_settings) if time else None, how)
 
 
 def _check_settings(table: Table, settings: TableSettings) -> None:
@@ -105,7 +110,7 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
 
 def _looks_like_rows(table: Table) -> bool:
     """Whether each row is surely a series: ids, then columns that are only numbered, and no time column."""
-    columns = [str(column) for column in table.frame.columns]
+    columns = table.names
     # under row numbers a 0, 1, 2 is a series, as pandas names the columns of an array
     numbered = r"[Vv]?\d+" if columns[0] != table.numbering else r"[Vv]\d+"
     if len(columns) < 3 or not all(re.fullmatch(numbered, column) for column in columns[1:]):

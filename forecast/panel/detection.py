@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.calendar.frequency import infer_calendar
-from forecast.calendar.spec import CalendarSpec, TimeFormat
-from forecast.calendar.times import ParsedTimes, parse_times
+from forecast.calendar.parsing import ParsedTimes, parse_times
+from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.calendar_columns import calendar_columns
 from forecast.panel.categories import categories_of
 from forecast.panel.columns import refuse_missing
@@ -19,7 +19,7 @@ from forecast.panel.panel import Panel
 from forecast.panel.roles import id_columns, no_numbers, target_column
 from forecast.panel.schema import Schema
 from forecast.settings import TableSettings
-from forecast.tables.files import flags_of
+from forecast.tables.files import reading_flags
 from forecast.tables.numbers import is_blank, numeric_columns
 from forecast.tables.table import Table
 from forecast.tables.writing import refuse_clash
@@ -63,7 +63,7 @@ def infer_schema(
     else:
         schema, times = _timed_schema(table, settings, dated.time, dated.times)
         dated, names = replace(dated, times=times), {*ROWS_SETTINGS, *TIMED_SETTINGS}
-    refuse_clash(schema, reserved)
+    refuse_clash(schema.keys, reserved)
     given = {name: getattr(settings, name) for name in names}
     season = tuple(sorted(set(settings.season)))
     return schema.model_copy(update={**given, "season": season, "reading": table.reading}), dated
@@ -102,8 +102,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     if schema.layout == "rows":
         lines.append(f"time     step, {int(panel.lengths.min())} to {int(panel.lengths.max())} for a series")
     else:
-        ends = format_positions(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
-        first, last = (str(time).removesuffix(" 00:00:00") for time in ends)
+        ends = position_texts(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
+        first, last = (text.removesuffix(" 00:00:00") for text in ends)
         lines.append(f"time     {', '.join(schema.time)}: {first} to {last}, every {schema.calendar.name}{zone}")
     lines.append(f"season   {', '.join(str(length) for length in schema.season) or 'none'}")
     for word, columns in (("known", schema.known), ("past", schema.past), ("static", schema.static)):
@@ -112,7 +112,7 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
             lines.append(f"{word:<8} {', '.join(_shown(column, schema) for column in columns)}{ahead}")
     if schema.holidays:
         lines.append(f"holidays {schema.holidays}")
-    if flags := flags_of(schema.reading):
+    if flags := reading_flags(schema.reading):
         lines.append(f"reading  {flags}")
     if schema.ignored:
         names = [f"{name} ({kind})" if (kind := schema.calendar_columns.get(name)) else name for name in schema.ignored]
@@ -146,7 +146,7 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
         raise UsageError(Words(rows, " has only steps"), setting=Setting("freq", settings.freq))
     if settings.missing == "zero":
         raise UsageError(Words(rows, " has no absent rows"), setting=Setting("missing", "zero"))
-    columns = [str(column) for column in table.frame.columns]
+    columns = table.names
     if len(columns) < 2:
         problem = Words(Setting("layout", "rows"), " needs an id column and a column for each step")
         raise BadData(problem, place=table.name)
@@ -165,7 +165,7 @@ def _timed_schema(
     """The schema of a long or wide table, and its times, parsed by series where they depend on them."""
     covariates = (*settings.known, *settings.past, *settings.static)
     own = {*time, table.numbering, *covariates}
-    others = [str(column) for column in table.frame.columns if column not in own]
+    others = [column for column in table.names if column not in own]
     numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
     if not numeric and not settings.target:
         raise no_numbers(table, others)
@@ -188,7 +188,7 @@ def _timed_schema(
         all_columns, ids = not settings.target, ("series",)
         codes = np.zeros(len(times.instants), np.int64)
     if times.doubtful:
-        times = parse_times(table, time, settings, codes)
+        times = parse_times(table, time, TimeSettings.at_fit(settings), codes)
     used = {*ids, target, *series}
     calendar = infer_calendar(
         times.instants,
@@ -209,7 +209,7 @@ def _timed_schema(
         calendar=calendar,
         time_format=times.format,
         categories=categories_of(table, covariates, settings.categorical),
-        ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, *time, *covariates}),
+        ignored=tuple(c for c in table.names if c not in {*used, *time, *covariates}),
         calendar_columns=of_calendar,
     )
     return schema, times

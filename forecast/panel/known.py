@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
-from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_name
 from forecast.panel.panel import SKIPPED, Panel
 from forecast.panel.schema import Schema
@@ -37,13 +37,13 @@ def require_known(
     series, _, column = (int(place[0]) for place in np.nonzero(blank))
     steps = np.flatnonzero(blank[series, :, column])
     dots = ", ..." if len(steps) > NAMED_TIMES else ""
-    times = format_positions(schema, calendar_of(schema), panel.origins[series] + 1 + steps[:NAMED_TIMES])
+    times = position_texts(schema, calendar_of(schema), panel.origins[series] + 1 + steps[:NAMED_TIMES])
     of_series = f" of series '{series_name(panel.ids[series])}'" if any(panel.ids[series]) else ""
     more = blank.sum() > len(steps)
     in_all = f" (in all {blank.sum():,} such values, of {blank.any((1, 2)).sum():,} series)" if more else ""
     raise BadData(
         f"column '{schema.known[column]}' is known in advance, but has no value for {len(steps)} of the "
-        f"{horizon} steps{of_series}: {', '.join(map(str, times))}{dots}{in_all}",
+        f"{horizon} steps{of_series}: {', '.join(times)}{dots}{in_all}",
         place=name,
         cure="fill in blank cells, or add the rows"
         if with_future

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.calendar.calendar import default_horizon
-from forecast.panel.building import build_panel, calendar_of, check_rows, say_gaps, time_frame, with_future
+from forecast.panel.building import build_panel, calendar_of, check_rows, say_gaps, time_columns_at, with_future
 from forecast.panel.dated import DatedTable, dated_table
 from forecast.panel.detection import check_schema, describe, infer_schema
-from forecast.panel.grid import Grid, fill
+from forecast.panel.grid import Grid, fill, warn_sparse
 from forecast.panel.known import say_blank
+from forecast.panel.lookback import lags_and_lookback
 from forecast.panel.observations import Observations, observe, wide_columns
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.panel.season import SERIES, SLOTS, shown_seasons
-from forecast.panel.spans import lags_and_lookback
-from forecast.panel.sparse import say_sparse
+from forecast.panel.season import MAX_SERIES, MAX_STEPS, shown_seasons
 from forecast.panel.status import say_status, with_status
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
@@ -92,7 +91,7 @@ def read(
         schema = schema.model_copy(update={"season": _seasons(schema, grid)})
     panel = build_panel(dated.table, schema, cells, grid, horizon or default_horizon(schema.calendar, schema.season))
     say_gaps(panel, schema, dated.name)
-    say_sparse(dated.name, grid, schema)
+    warn_sparse(dated.name, grid, schema)
     _, lookback = lags_and_lookback(panel, schema.season, lookback)
     return Reading(schema, with_status(panel, schema, lookback), dated, cells, grid, lookback)
 
@@ -154,7 +153,7 @@ def check_to_fit(reading: Reading) -> None:
     """
     panel, schema = reading.panel, reading.schema
     say_status(panel, schema, reading.name)
-    time_frame(schema, calendar_of(schema), panel.origins.max(keepdims=True) + panel.ahead)
+    time_columns_at(schema, calendar_of(schema), panel.origins.max(keepdims=True) + panel.ahead)
     say_blank(panel, schema, reading.name)
 
 
@@ -190,5 +189,5 @@ def _differ(one: Schema, other: Schema, fields: tuple[str, ...]) -> bool:
 
 def _seasons(schema: Schema, grid: Grid) -> tuple[int, ...]:
     """The seasons that the data show, looked for in the first series."""
-    first = np.flatnonzero(grid.counts[:SERIES])
-    return shown_seasons(schema.calendar, [grid.recent(int(series), SLOTS) for series in first])
+    first = np.flatnonzero(grid.counts[:MAX_SERIES])
+    return shown_seasons(schema.calendar, [grid.recent(int(series), MAX_STEPS) for series in first])

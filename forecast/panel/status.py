@@ -32,14 +32,14 @@ def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Pa
     words[(counts == 0) | ((spans - counts) / spans > schema.max_missing)] = "missing"
     if lookback is not None:
         words[(words == "ok") & (panel.lengths < lookback)] = "short"
-        words[(words != "missing") & (panel.silent() > lookback)] = "ended"
+        words[(words != "missing") & (panel.trailing_gap() > lookback)] = "ended"
     return replace(panel, status=tuple(words.tolist()))
 
 
 def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
     """[series], slots from the first to the last observed value (1 where there is none), and observed values."""
     counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
-    return np.maximum(panel.lengths - panel.silent(), 1), counts
+    return np.maximum(panel.lengths - panel.trailing_gap(), 1), counts
 
 
 def say_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = ()) -> None:

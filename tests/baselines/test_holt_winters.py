@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from forecast.baselines import holt_winters
-from forecast.baselines.baselines import forecast_baseline
+from forecast.baselines.shared.windows import forecast_baseline
 
 Values = NDArray[np.float64]
 

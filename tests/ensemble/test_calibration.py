@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forecast.ensemble.calibration import calibrate, error_quantiles, moved_by, say_few_scores, widened
+from forecast.ensemble.calibration import calibrate, moved_by, say_few_scores, widened
 from forecast.evaluation.quantiles import LEVELS
 
 ALL = np.ones((500, 8), bool)
@@ -89,31 +89,3 @@ def test_few_held_out_windows_are_said(caplog: pytest.LogCaptureFixture) -> None
     assert "19 held-out windows" in caplog.text
     say_few_scores(0, 0, 95)
     assert "no values could be held out" in caplog.text
-
-
-def test_work_on_a_long_horizon_grows_with_its_length_and_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_at: list[int] = []
-    quantile = np.quantile
-
-    def counted(values: np.ndarray, levels: object) -> np.ndarray:
-        looked_at.append(values.size)
-        return np.asarray(quantile(values, levels))
-
-    monkeypatch.setattr(np, "quantile", counted)
-    for horizon in (2_000, 4_000):
-        zeros = np.zeros((4, horizon))
-        error_quantiles(zeros, zeros, np.ones_like(zeros, bool), np.ones(4), LEVELS)
-    first, second = sum(looked_at[: len(looked_at) // 2]), sum(looked_at[len(looked_at) // 2 :])
-    assert second < 2.1 * first
-
-
-def test_steps_between_those_that_are_looked_at_lie_on_the_line_between_them() -> None:
-    horizon = 900
-    draw = np.random.default_rng(0)
-    actual = draw.normal(size=(50, horizon)) * np.linspace(1, 3, horizon)
-    found = error_quantiles(np.zeros_like(actual), actual, np.ones_like(actual, bool), np.ones(50), LEVELS)
-    reach = horizon // 10
-    for step in range(0, horizon, 7):
-        pooled = np.quantile(actual[:, max(0, step - reach) : step + reach + 1], LEVELS)
-        np.testing.assert_allclose(found[step, 0], pooled[0], rtol=0.03)
-        np.testing.assert_allclose(found[step, -1], pooled[-1], rtol=0.03)

@@ -136,7 +136,7 @@ def panel(kind: str, series: int = 12, length: int = 160) -> pd.DataFrame:
 def test_what_cannot_be_learned_gets_a_baseline(kind: str) -> None:
     model = Forecaster(**QUICK).fit(panel(kind))
     assert not any("segrnn" in name for name in model.models())
-    assert model.engine_.networks == []
+    assert model.engine_.backend.groups == []
 
 
 def test_what_only_a_network_can_know_gets_the_network(forecast: Run, tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_an_unseen_series_is_forecast_by_what_the_panel_chose() -> None:
     frame = panel("random walk")
     model = Forecaster(**QUICK).fit(frame.drop(columns="s11"), None)
     found = model.predict(frame, explain=True)
-    assert set(found[found["series"] == "s11"]["model"]) == {model.fitted_.mixture.names(np.zeros(1, int))[0]}
+    assert set(found[found["series"] == "s11"]["model"]) == {model.fitted_.ensemble.names(np.zeros(1, int))[0]}
 
 
 def test_an_unknown_baseline_or_metric_is_a_usage_error() -> None:
@@ -213,7 +213,7 @@ def test_scores_of_a_fit_are_the_measures_of_a_backtest(metric: str) -> None:
     frame = panel("random walk", 1, 90)
     model = Forecaster(model="last", metric=metric, horizon=6).fit(frame)
     values, score = frame["s00"].to_numpy(), model.fitted_.config.scores["last"]
-    held = model.fitted_.mixture.held_out
+    held = model.fitted_.ensemble.validation
     assert held is not None
     step = np.abs(np.diff(values))  # the in-sample error of repeating the last value
     losses = []

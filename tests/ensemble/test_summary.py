@@ -2,7 +2,7 @@
 
 import pytest
 
-from forecast.ensemble.mixture import CHOSEN, NETWORKS
+from forecast.ensemble.ensemble import CHOSEN, NETWORKS
 from forecast.ensemble.summary import ranking, verdict
 
 

@@ -9,12 +9,14 @@ import pytest
 
 from forecast import Forecaster, score
 from forecast.errors import BadData, UsageError
-from forecast.evaluation.backtest import Fold, backtest
+from forecast.evaluation import backtest as evaluation
+from forecast.evaluation.backtest import Fold
+from forecast.evaluation.baseline_models import Fit, Predict, baseline_fit
 from forecast.evaluation.origins import choose_origins, cut
-from forecast.evaluation.references import Predict, baseline_fit
 from forecast.panel import reading
 from forecast.panel.panel import Panel, stacked
 from forecast.panel.schema import Schema
+from forecast.results import Backtest, backtest_frames
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
@@ -37,6 +39,20 @@ def read(panel_frame: pd.DataFrame) -> tuple[Panel, Schema]:
     table = table_from_frame(panel_frame[~late])
     schema = reading.read(table, TableSettings(**ROLES, season=(7,))).schema
     return reading.read_as(table, schema, horizon=5).panel, schema
+
+
+def backtest(
+    panel: Panel,
+    schema: Schema,
+    models: dict[str, Fit],
+    origins: np.ndarray,
+    levels: tuple[float, ...],
+    **knobs: Any,
+) -> Backtest:
+    """A backtest as the user gets it."""
+    return backtest_frames(
+        *evaluation.backtest(panel, schema, models, origins, levels, **knobs), panel, schema, origins
+    )
 
 
 def mean_fit(past: Panel) -> Predict:
@@ -76,7 +92,7 @@ def test_panels_stack_to_one_with_the_same_series(read: tuple[Panel, Schema]) ->
     last = both.select(np.arange(3, len(both)))
     for name in ("offsets", "starts", "values", "observed", "known", "past", "static"):
         np.testing.assert_array_equal(getattr(last, name), getattr(parts[1], name))
-    np.testing.assert_array_equal(both.own_spread()[: len(parts[0].values)], parts[0].own_spread())
+    np.testing.assert_array_equal(both.expanding_std()[: len(parts[0].values)], parts[0].expanding_std())
 
 
 def test_origins_step_back_from_a_horizon_before_the_end(read: tuple[Panel, Schema]) -> None:

@@ -1,5 +1,7 @@
 """Measures against numbers worked out by hand, against scikit-learn, and what must leave them as they are."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,10 +10,13 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import mean_absolute_error, mean_pinball_loss, root_mean_squared_error
 
 from forecast.evaluation.metrics import (
+    MEASURES,
+    Outcome,
     coverage,
     error_units,
     mae,
     mase,
+    measure_names,
     measures,
     msis,
     rmse,
@@ -127,29 +132,33 @@ def test_an_error_that_is_rounding_is_no_unit() -> None:
     assert unit == pytest.approx(np.abs(np.diff(wave)).mean())
 
 
-@pytest.mark.parametrize("metric", ["mase", "rmsse", "mae", "rmse", "smape"])
+@pytest.mark.parametrize("metric", get_args(Metric))
 def test_the_loss_of_a_window_is_the_measure_of_its_values(metric: Metric) -> None:
     draw = np.random.default_rng(0)
     actual, forecast, unit = draw.normal(size=(3, 5)), draw.normal(size=(3, 5)), np.array([1.0, 4, NAN])
     actual[0, 2] = NAN
     found = window_losses(metric, actual, forecast, unit)
     for window in range(3):
-        own = measures(
-            actual[None, None, window], forecast[None, None, window, :, None], (), unit[[window]], unit[[window]]
-        )
+        numbers, scale = forecast[None, None, window, :, None], unit[[window]]
+        own = measures(Outcome(actual[None, None, window], numbers, (), scale, scale))
         np.testing.assert_allclose(found[window], own[metric])
     assert np.isnan(found[2]) == (metric in ("mase", "rmsse"))
 
 
 def test_all_measures_come_by_name_in_one_order() -> None:
     numbers = np.stack([FORECAST, FORECAST - 1, FORECAST + 1, FORECAST - 3, FORECAST + 3], -1)
-    found = measures(ACTUAL, numbers, (80.0, 95.0), SCALE, SCALE)
+    found = measures(Outcome(ACTUAL, numbers, (80.0, 95.0), SCALE, SCALE))
     intervals = ["coverage_80", "width_80", "coverage_95", "width_95", "msis"]
+    assert list(found) == measure_names((80.0, 95.0))
     assert list(found) == ["mase", "rmsse", "mae", "rmse", "smape", "wape", "wql", *intervals]
     assert found["coverage_80"] == pytest.approx(7 / 11)
-    plain = measures(ACTUAL, numbers[..., :1], (), SCALE, SCALE)
+    plain = measures(Outcome(ACTUAL, numbers[..., :1], (), SCALE, SCALE))
     assert plain["wql"] == pytest.approx(plain["wape"])
     assert "msis" not in plain
+
+
+def test_every_choice_of_the_setting_is_a_measure() -> None:
+    assert set(get_args(Metric)) <= set(MEASURES)
 
 
 NUMBERS = st.floats(-1e3, 1e3, width=32)
@@ -164,10 +173,9 @@ def test_the_unit_of_the_target_changes_no_relative_measure(
 ) -> None:
     actual = np.where(gaps, NAN, actual)
     numbers = np.stack([forecast, forecast - 5, forecast + 5], -1)
-    plain = measures(actual, numbers, (80.0,), np.array([3.0, 7.0]), np.array([9.0, 49.0]))
-    scaled = measures(
-        unit * actual, unit * numbers, (80.0,), unit * np.array([3.0, 7.0]), unit**2 * np.array([9.0, 49.0])
-    )
+    scale, squared = np.array([3.0, 7.0]), np.array([9.0, 49.0])
+    plain = measures(Outcome(actual, numbers, (80.0,), scale, squared))
+    scaled = measures(Outcome(unit * actual, unit * numbers, (80.0,), unit * scale, unit**2 * squared))
     for name, value in plain.items():
         expected = value * unit if name in ("mae", "rmse") else value
         np.testing.assert_allclose(scaled[name], expected, rtol=1e-9, err_msg=name)

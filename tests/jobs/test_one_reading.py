@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.calendar.times import parse_times
+from forecast.calendar.parsing import parse_times
 from forecast.jobs.instant import parse_as_of, until
 from forecast.panel.dated import dated_table
 from forecast.panel.reading import read

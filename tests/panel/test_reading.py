@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.calendar.times import parse_times
+from forecast.calendar.parsing import parse_times
 from forecast.panel.dated import dated_table
 from forecast.panel.reading import read, read_as
 from forecast.settings import TableSettings
@@ -52,6 +52,6 @@ def test_times_that_depend_on_their_series_are_parsed_again_by_series() -> None:
     assert dated.times is not None
     assert dated.times.doubtful
     reading = read(dated, settings, horizon=3)
-    by_series = parse_times(dated.table, ("hour",), reading.schema, reading.cells.series)
+    by_series = parse_times(dated.table, ("hour",), reading.schema.time_settings, reading.cells.series)
     np.testing.assert_array_equal(reading.cells.row_instants, by_series.instants)
     assert reading.panel.observed.sum() == 144

@@ -1,0 +1,82 @@
+"""Exponential smoothing that chooses its own shape, from the optional package statsmodels."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from forecast.baselines.shared.gaps import recent_values
+from forecast.baselines.shared.method import Mask, Method, Values
+from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
+from forecast.baselines.shared.theta_lines import theta_forecast
+from forecast.errors import Unavailable
+
+LONG_SEASON = 24  # a season of more steps is not smoothed but taken out beforehand
+MIN_VALUES = 10  # statsmodels starts from no fewer values
+MAX_RATIO = 10.0  # a forecast that is larger than the largest value by this factor has run away
+
+
+def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
+    """ETS: exponential smoothing in state space form, its shape chosen by AICc (Hyndman et al. 2002).
+
+    Trend none, additive or damped; season none, additive or, where all values are positive, multiplicative. A season of
+    more than 24 steps is taken out by classical decomposition first. Series that cannot be fitted are forecast by
+    Theta. One series after another, or side by side under `joblib.parallel_config`.
+
+    Raises
+    ------
+    Unavailable
+        If statsmodels is not installed.
+    """
+    try:
+        from statsmodels.tsa.exponential_smoothing.ets import ETSModel
+    except ImportError:
+        raise Unavailable("the baseline ets needs the package statsmodels: pip install '.[stats]'") from None
+    values, start = recent_values(values, observed, season)
+    index, divided = seasonal_index(values, start, season if season > LONG_SEASON else 1)
+    plain = remove_season(values, index, divided)
+    inner = 1 if season > LONG_SEASON else season
+    series = [row[first:] for row, first in zip(plain, start, strict=True)]
+    paths = Parallel()(delayed(_forecast)(ETSModel, one, horizon, inner) for one in series)
+    points = restore_season(np.array(paths), index, divided)
+    usable = (np.abs(points) <= MAX_RATIO * np.abs(values).max(1, keepdims=True)).all(1)
+    return np.where(usable[:, None], points, theta_forecast(values, start, horizon, season))
+
+
+def _forecast(model: Any, values: Values, horizon: int, season: int) -> Values:
+    """Forecast by the shape of the least AICc, [horizon]; NaN where none can be fitted."""
+    best, points = np.inf, np.full(horizon, np.nan)
+    if len(values) < MIN_VALUES or np.ptp(values) == 0:
+        return points
+    for error, trend, damped, seasonal in _shapes(values, season):
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            try:
+                fitted = model(
+                    values,
+                    error=error,
+                    trend=trend,
+                    damped_trend=damped,
+                    seasonal=seasonal,
+                    seasonal_periods=season if seasonal else None,
+                    initialization_method="heuristic",
+                ).fit(disp=False)
+                ahead = np.asarray(fitted.forecast(horizon), np.float64)
+            except (ValueError, ArithmeticError, np.linalg.LinAlgError):
+                continue  # this shape cannot be fitted to this series; others can, or Theta
+        if fitted.aicc < best and np.isfinite(ahead).all():
+            best, points = fitted.aicc, ahead
+    return points
+
+
+def _shapes(values: Values, season: int) -> list[tuple[str, str | None, bool, str | None]]:
+    """Error, trend, damped or not, and season of each model worth a trial."""
+    trends: tuple[tuple[str | None, bool], ...] = ((None, False), ("add", False), ("add", True))
+    kinds: list[tuple[str, str | None]] = [("add", None)]
+    if season > 1 and len(values) >= 2 * season:
+        kinds += [("add", "add")] + ([("mul", "mul")] if values.min() > 0 else [])
+    return [(error, trend, damped, seasonal) for error, seasonal in kinds for trend, damped in trends]
+
+
+METHOD = Method(forecast, extra="stats")

@@ -1,0 +1,12 @@
+"""The mean of all observed values, repeated."""
+
+import numpy as np
+
+from forecast.baselines.shared.method import Mask, Method, Values
+
+
+def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
+    return np.repeat(values.sum(1, keepdims=True) / observed.sum(1, keepdims=True), horizon, 1)
+
+
+METHOD = Method(forecast, default_place=5)

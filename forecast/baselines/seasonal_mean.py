@@ -1,0 +1,19 @@
+"""The mean of each phase over the last eight seasons, repeated; without a season, that of the last eight steps."""
+
+import numpy as np
+
+from forecast.baselines import seasonal_naive
+from forecast.baselines.shared.method import Mask, Method, Values
+from forecast.baselines.shared.seasons import by_season
+
+MAX_SEASONS = 8  # seasons that the mean is taken over
+
+
+def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
+    counts = by_season(observed, season)[:, -MAX_SEASONS:].sum(1)  # [windows, season]
+    means = by_season(values, season)[:, -MAX_SEASONS:].sum(1) / np.maximum(counts, 1)
+    latest = seasonal_naive.forecast(values, observed, season, season)
+    return np.where(counts > 0, means, latest)[:, np.arange(horizon) % season]
+
+
+METHOD = Method(forecast, default_place=6, repeats_season=True)

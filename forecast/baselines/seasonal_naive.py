@@ -1,0 +1,13 @@
+"""The last season, repeated; a gap takes the value the fewest whole seasons back, else the last one before it."""
+
+import numpy as np
+
+from forecast.baselines.shared.gaps import fill_gaps
+from forecast.baselines.shared.method import Mask, Method, Values
+
+
+def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
+    return fill_gaps(values, observed, season)[:, np.arange(horizon) % season - season]
+
+
+METHOD = Method(forecast, default_place=2, repeats_season=True)

@@ -1,0 +1,37 @@
+"""What a baseline's file declares to the registry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Values = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Counts = NDArray[np.int64]
+
+Forecast = Callable[[Values, Mask, int, int], Values]
+"""From pasts [windows, context], whether each value was observed, horizon and season (1: none) to points
+[windows, horizon].
+
+The last column is the newest step. Values are at most 1 in size, and 0 where not observed. Each window has at least one
+observed value, and spans at least one season.
+"""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A statistical method.
+
+    Attributes
+    ----------
+    forecast : the function
+    default_place : its place among the baselines that run by default; None: it runs only when asked for
+    repeats_season : it repeats a season, so that it comes once for each season of the data
+    extra : the optional dependency that it needs
+    """
+
+    forecast: Forecast
+    default_place: int | None = None
+    repeats_season: bool = False
+    extra: str | None = None

@@ -1,0 +1,119 @@
+"""The Theta method for many series at once: trend line, theta line, simple exponential smoothing."""
+
+import numpy as np
+
+from forecast.baselines.shared.method import Counts, Mask, Values
+from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
+
+SMOOTHING = np.sin(np.arange(2, 25) * np.pi / 48) ** 2  # 0.02 to 1, closest at both ends; a finer grid gains nothing
+MIN_VALUES = 4  # a line through fewer values runs away
+
+
+def theta_forecast(values: Values, start: Counts, horizon: int, season: int, best_theta: bool = False) -> Values:
+    """Classical Theta: the mean of the trend line and of the smoothed line of doubled curvature.
+
+    A season is taken out before and put back after where the autocorrelation at its lag passes the 90 % limit
+    (Fiorucci et al. 2016) and the series holds two of them: by classical decomposition, multiplicative if all values
+    are positive and no index is close to zero, else additive. Coefficient and first level of the smoothing are those of
+    the least squared error one step ahead. Fewer than four values repeat the last one.
+
+    Parameters
+    ----------
+    values : [windows, span], without gaps from `start` on, zeros before; the last column is the newest
+    start : [windows], column of each window's first value
+    season : steps; 1 means none
+    best_theta : let the squared error choose theta, and so the weight of the trend line, as well (the optimised Theta
+        method of Fiorucci et al. 2016)
+
+    Returns
+    -------
+    [windows, horizon]
+    """
+    span = values.shape[1]
+    index, divided = seasonal_index(values, start, season)  # [windows, season], [windows]
+    present = np.arange(span) >= start[:, None]
+    level = np.where(present, remove_season(values, index, divided), 0.0)
+    return restore_season(_lines(level, present, start, horizon, best_theta), index, divided)
+
+
+def _lines(values: Values, present: Mask, start: Counts, horizon: int, best_theta: bool) -> Values:
+    """Weighted sum of the trend line and a smoothed theta line, [windows, horizon].
+
+    The line of curvature theta has the weight 1 / theta, the trend line the rest, so that their sum is the trend line
+    by its weight and the smoothed values less as much of the trend line. Theta 2 weighs both by a half.
+    """
+    span = values.shape[1]
+    length = (span - start).astype(np.float64)[:, None]
+    mean = values.sum(1, keepdims=True) / length
+    time = np.where(present, np.arange(span) - (start[:, None] + span - 1) / 2, 0.0)  # centred in each window
+    slope = (values * time).sum(1, keepdims=True) / np.maximum((time**2).sum(1, keepdims=True), 1.0)
+    centred = np.where(present, values - mean, 0.0)
+    if best_theta:
+        level, weight = _smoothed_with_trend(centred, slope * time, start)
+    else:
+        level, weight = _smoothed(centred - slope * time / 2, start), np.full(len(values), 0.5)
+    ahead = (length - 1) / 2 + np.arange(1, horizon + 1)
+    return np.where(length < MIN_VALUES, values[:, -1:], mean + level[:, None] + weight[:, None] * slope * ahead)
+
+
+def _smoothed(values: Values, start: Counts) -> Values:
+    """Last level of simple exponential smoothing, coefficient and first level by least squares, [windows]."""
+    run = _Smoothing(values[None], start)
+    best = (run.squares[0] - run.shares[0] ** 2 / run.weight).argmin(0)
+    here = best, np.arange(len(values))
+    newest: Values = run.levels[0][here] + run.left[here] * run.shares[0][here] / run.weight[here]
+    return newest
+
+
+def _smoothed_with_trend(values: Values, trend: Values, start: Counts) -> tuple[Values, Values]:
+    """The last level and the weight of the trend line between 0 and 1, by least squares as well, [windows] each."""
+    run = _Smoothing(np.stack([values, trend]), start)
+    # what the best first level leaves of the sums of squares and products
+    squares, product = run.squares - run.shares**2 / run.weight, run.product - run.shares.prod(0) / run.weight
+    trended = squares[1] > 1e-12 * run.squares[1]
+    weight = np.where(trended, np.clip(product / np.where(trended, squares[1], 1.0), 0, 1), 0.5)
+    best = (squares[0] - 2 * weight * product + weight**2 * squares[1]).argmin(0)
+    here = best, np.arange(len(values))
+    chosen: Values = weight[here]
+    levels = run.levels + run.left * run.shares / run.weight
+    newest: Values = levels[0][here] - chosen * levels[1][here]
+    return newest, chosen
+
+
+class _Smoothing:
+    """Simple exponential smoothing of one or two lines with every coefficient of `SMOOTHING`, from zero.
+
+    Another first level adds to each error in proportion, so that sums of products give the best one.
+
+    Attributes
+    ----------
+    levels : [lines, coefficients, windows], the last levels
+    squares, shares : [lines, coefficients, windows], sums of squared errors one step ahead, and of each error times the
+        share of the first level that is left in the level
+    product : [coefficients, windows], sum of the products of two lines' errors
+    weight, left : [coefficients, windows], sum of the squared shares; the share left in the last level
+    """
+
+    def __init__(self, lines: Values, start: Counts) -> None:
+        count, windows, span = lines.shape
+        coefficient, decay = SMOOTHING[:, None], 1 - SMOOTHING[:, None]
+        steps = np.ascontiguousarray(lines.transpose(2, 0, 1))[:, :, None]  # [span, lines, 1, windows]
+        shape = len(SMOOTHING), windows
+        self.levels, self.squares, self.shares = (np.zeros((count, *shape)) for _ in range(3))
+        self.product, share = np.zeros(shape), np.zeros(shape)
+        errors, buffer = np.empty_like(self.levels), np.empty_like(self.levels)
+        begins = np.bincount(start, minlength=span) > 0
+        for step in range(int(start.min(initial=span)), span):
+            if begins[step]:
+                share[:, start == step] = 1.0
+            np.subtract(steps[step], self.levels, out=errors)
+            self.squares += np.multiply(errors, errors, out=buffer)
+            self.shares += np.multiply(errors, share, out=buffer)
+            if count == 2:
+                self.product += np.multiply(errors[0], errors[1], out=buffer[0])
+            self.levels += np.multiply(errors, coefficient, out=buffer)
+            share *= decay
+            if step % 32 == 0:
+                share[share < 1e-30] = 0.0  # denormal numbers are slow
+        self.weight = (1 - decay ** (2 * (span - start))) / (1 - decay**2)
+        self.left = share

@@ -1,0 +1,157 @@
+"""The ensemble that forecasts: weights of networks and baselines by series, and their calibration."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.ensemble.baseline_forecasts import BaselineForecasts, baseline_labelled, baseline_points
+from forecast.ensemble.calibration import Calibration, calibrate, moved_by, widened
+from forecast.ensemble.guard import choose
+from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
+from forecast.panel.inputs import Inputs
+from forecast.panel.windows import WindowIndex
+
+Numbers = NDArray[np.float64]
+
+NETWORKS, CHOSEN = "networks together", "chosen"  # names among the scores
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Components and their weights.
+
+    Attributes
+    ----------
+    components : labels, those of the networks first
+    networks : the first components as numbers of the plan's groups of members
+    weights : [series + 1, components]; row 0 is for a series that was not in the fit
+    errors : [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale
+    calibration : of the ensemble
+    lookback : steps that the window's scale is computed from
+    context_length : steps that a baseline looks back
+    scores : mean loss of each component on the validation windows, and of the choice
+    validation : its forecasts of those windows; after a fit only, no version holds them
+    """
+
+    components: tuple[str, ...]
+    networks: tuple[int, ...]
+    weights: NDArray[np.float32]
+    errors: NDArray[np.float32]
+    calibration: Calibration
+    lookback: int
+    context_length: int
+    scores: dict[str, float]
+    validation: ValidationForecasts | None = None
+
+    def names(self, numbers: NDArray[np.int64]) -> list[str]:
+        """The components that forecast series, given by their numbers at fit from 1; 0 is a series without one."""
+        rows, index = np.unique(self.weights[numbers], axis=0, return_inverse=True)
+        words = ["+".join(name for name, part in zip(self.components, row, strict=True) if part > 0) for row in rows]
+        return [words[i] for i in index.ravel()]
+
+    def quantiles(
+        self,
+        inputs: Inputs,
+        windows: WindowIndex,
+        numbers: NDArray[np.int64],
+        networks: list[Numbers],
+        joint: bool = False,
+    ) -> Numbers:
+        """Calibrated quantiles of windows, [windows, horizon, levels], in the unit of the panel's values.
+
+        Parameters
+        ----------
+        numbers : [windows], of each window's series
+        networks : [windows, horizon, levels] of each network among the components
+        joint : widen the intervals so that they hold whole paths
+        """
+        weights = self.weights[numbers].astype(np.float64)
+        scale = window_scale(inputs, windows, self.lookback)[:, None, None]
+        mixed = np.zeros((len(scale), inputs.horizon, len(inputs.levels)))
+        for place, label in enumerate(self.components):
+            weight = weights[:, place, None, None]
+            if place < len(networks):
+                mixed += weight * networks[place]
+            elif (weight > 0).any():
+                baseline = baseline_labelled(label, inputs.lags)
+                points = baseline_points(inputs.panel, windows, baseline, inputs.horizon, self.context_length)
+                mixed += weight * (points[..., None] + scale * self.errors[place].astype(np.float64))
+        moved = moved_by(mixed, self.calibration.margins.astype(np.float64), scale[:, 0, 0])
+        return widened(moved, self.calibration.joint) if joint else moved
+
+
+@dataclass(frozen=True)
+class Group:
+    """Networks that differ in their seed only.
+
+    Attributes
+    ----------
+    model : its name
+    members : number of networks
+    quantiles : their median on the validation windows, [windows, horizon, levels]
+    """
+
+    model: str
+    members: int
+    quantiles: Numbers
+
+
+def choose_ensemble(
+    inputs: Inputs, validation: ValidationSet, networks: list[Group], baselines: BaselineForecasts
+) -> Ensemble:
+    """Compare networks with baselines on the validation windows, choose weights, and calibrate the result."""
+    levels, windows, count = inputs.levels, validation.windows, len(networks)
+    scale = validation.scale
+    spread = scale[:, None, None] * baselines.errors[:, None]  # [baselines, windows, horizon, levels]
+    quantiles = np.concatenate([*(group.quantiles[None] for group in networks), baselines.points[..., None] + spread])
+    medians = quantiles[..., levels.index(0.5)]
+    numbers = inputs.series_index[windows[0]]
+    weights, scores = choose(
+        [group.members for group in networks],
+        len(baselines.baselines),
+        lambda weight: validation.losses(np.tensordot(weight, medians, 1)),
+        np.stack([numbers - 1, _horizon_blocks(windows, inputs.horizon)], 1),
+        inputs.series,
+        lambda weight: baselines.past.mean_loss(np.tensordot(weight[count:], baselines.past_points, 1)),
+    )
+    mixed = np.einsum("wc,cwhl->whl", weights[numbers], quantiles)
+    labels = [*(group.model for group in networks), *(baseline.label for baseline in baselines.baselines)]
+    used: NDArray[np.bool_] = np.asarray(weights.any(0))
+    errors = np.concatenate([np.zeros((count, *baselines.errors.shape[1:])), baselines.errors])
+    single = len(inputs.panel) == 1
+    points = mixed[..., levels.index(0.5)]
+    return Ensemble(
+        components=tuple(np.array(labels)[used].tolist()),
+        networks=tuple(np.flatnonzero(used[:count]).tolist()),
+        weights=weights[:, used].astype(np.float32),
+        errors=errors[used].astype(np.float32),
+        calibration=calibrate(mixed, validation.actual, validation.observed, scale, levels, adaptive=single),
+        lookback=validation.lookback,
+        context_length=baselines.context,
+        scores=_scores(count, labels, scores),
+        validation=ValidationForecasts.of(validation, inputs, points) if len(validation) else None,
+    )
+
+
+def _horizon_blocks(windows: WindowIndex, horizon: int) -> NDArray[np.int64]:
+    """[windows], one number for the windows of a series within one horizon; each number has as many windows."""
+    series, position = windows
+    if not len(series):
+        return position
+    starts = np.flatnonzero(np.diff(series, prepend=-1))  # windows are in the order of the series, then of time
+    counts = np.diff(starts, append=len(series))
+    oldest, newest = position[starts], position[starts + counts - 1]
+    parts = 1 + np.repeat((newest - oldest) // horizon, counts)
+    share = (position - np.repeat(oldest, counts)) / np.repeat(newest - oldest + 1, counts)
+    return np.asarray((share * parts).astype(np.int64) - parts)  # counted backwards from the newest, -1
+
+
+def _scores(count: int, labels: list[str], scores: Numbers) -> dict[str, float]:
+    """The mean losses by name; several groups of networks come one by one and together."""
+    if not np.isfinite(scores).all():
+        return {}
+    networks = [f"{label} {place}" if count > 1 else label for place, label in enumerate(labels[:count], start=1)]
+    named = dict(zip([*networks, *labels[count:]], scores.tolist(), strict=False))
+    together = {NETWORKS: float(scores[-2])} if count > 1 else {}
+    return {**named, **together, CHOSEN: float(scores[-1])}

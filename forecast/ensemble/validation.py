@@ -1,0 +1,143 @@
+"""Validation windows of a fit: what came after them, and the losses of forecasts."""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.evaluation.metrics import MEASURES, error_units, window_losses
+from forecast.panel.inputs import Inputs
+from forecast.panel.panel import Panel
+from forecast.panel.transforms import undo_power
+from forecast.panel.windows import WindowIndex
+from forecast.settings import Metric
+
+Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+EXACT = 1e-3  # share of the unit of scaled errors below which an error counts as none
+
+
+@dataclass(frozen=True)
+class ValidationSet:
+    """Windows of a panel, and the values that came after them.
+
+    Attributes
+    ----------
+    windows : each a series and the position after its past
+    actual, observed : [windows, horizon], in the unit of the panel's values
+    scale : [windows], deviation of each window's past; 0 where the past is constant
+    unit : [windows], unit of scaled errors of each window's series, to the power that the metric needs
+    lookback : steps that the scale is computed from
+    power : exponent of the target's transform, undone before errors are measured
+    metric : the measure of losses
+    """
+
+    windows: WindowIndex
+    actual: Numbers
+    observed: Flags
+    scale: Numbers
+    unit: Numbers
+    lookback: int
+    power: float
+    metric: Metric
+
+    @classmethod
+    def of(cls, inputs: Inputs, windows: WindowIndex, lookback: int, power: float, metric: Metric) -> Self:
+        """Collect what came after windows of a panel."""
+        panel = inputs.panel
+        plain = undo_power(panel.values, power)
+        season = inputs.lags[0] if inputs.lags else 1
+        unit = error_units(plain, panel.observed, panel.offsets, season, MEASURES[metric].unit_power)[windows[0]]
+        actual, observed = _values_after(panel, windows, inputs.horizon)
+        return cls(windows, actual, observed, window_scale(inputs, windows, lookback), unit, lookback, power, metric)
+
+    def __len__(self) -> int:
+        return len(self.windows[0])
+
+    def losses(self, points: Numbers) -> Numbers:
+        """The loss of each window, [windows], from point forecasts [windows, horizon]; NaN where there is none."""
+        return window_losses(self.metric, self._actual(), undo_power(points, self.power), self.unit)
+
+    def mean_loss(self, points: Numbers) -> float:
+        """The mean loss of point forecasts [windows, horizon]; NaN where there is none."""
+        losses = self.losses(points)
+        return float(np.nanmean(losses)) if np.isfinite(losses).any() else float("nan")
+
+    def is_exact(self, points: Numbers) -> bool:
+        """Whether point forecasts [windows, horizon] miss by less than a thousandth of the unit of scaled errors."""
+        unit = np.sqrt(self.unit) if MEASURES[self.metric].unit_power == 2 else self.unit
+        errors = window_losses("mase", self._actual(), undo_power(points, self.power), unit)
+        return bool(np.isfinite(errors).any() and np.nanmax(errors) < EXACT)
+
+    def _actual(self) -> Numbers:
+        """[windows, horizon], in the target's own unit, NaN where missing."""
+        return np.where(self.observed, undo_power(self.actual, self.power), np.nan)
+
+
+@dataclass(frozen=True)
+class ValidationForecasts:
+    """The ensemble's forecasts of the validation windows, in the target's own unit.
+
+    Attributes
+    ----------
+    series : [windows], as indices into the ids of the fit
+    first : [windows], grid position of the first step
+    points, actual, observed : [windows, horizon]
+    unit : [windows], unit of scaled errors, see `window_losses`
+    metric : the measure of losses
+    """
+
+    series: NDArray[np.int64]
+    first: NDArray[np.int64]
+    points: Numbers
+    actual: Numbers
+    observed: Flags
+    unit: Numbers
+    metric: Metric
+
+    @classmethod
+    def of(cls, validation: ValidationSet, inputs: Inputs, points: Numbers) -> Self:
+        """From point forecasts [windows, horizon] in the unit of the panel's values."""
+        series, position = validation.windows
+        return cls(
+            inputs.series_index[series] - 1,
+            inputs.panel.starts[series] + position,
+            undo_power(points, validation.power),
+            undo_power(validation.actual, validation.power),
+            validation.observed,
+            validation.unit,
+            validation.metric,
+        )
+
+    def select(self, windows: Flags, observed: Flags) -> Self:
+        """Some of the windows, and of their steps."""
+        return replace(
+            self,
+            series=self.series[windows],
+            first=self.first[windows],
+            points=self.points[windows],
+            actual=self.actual[windows],
+            observed=observed[windows],
+            unit=self.unit[windows],
+        )
+
+    def losses(self, points: Numbers) -> Numbers:
+        """The loss of other forecasts [windows, horizon] of these windows, [windows]; NaN where there is none."""
+        return window_losses(self.metric, np.where(self.observed, self.actual, np.nan), points, self.unit)
+
+
+def window_scale(inputs: Inputs, windows: WindowIndex, lookback: int) -> Numbers:
+    """[windows], the deviation of each window's past; 0 where the past is constant."""
+    _, scale, weight = inputs.windows(lookback).scales(*windows)
+    return np.where(weight > 0, scale[:, 0], 0.0)
+
+
+def _values_after(panel: Panel, windows: WindowIndex, horizon: int) -> tuple[Numbers, Flags]:
+    """The values after windows, and whether each was observed, [windows, horizon] twice."""
+    series, position = windows
+    ahead = position[:, None] + np.arange(horizon)
+    inside = ahead < panel.lengths[series][:, None]
+    slot = panel.offsets[series][:, None] + np.where(inside, ahead, 0)
+    return panel.values[slot], inside & panel.observed[slot]
