@@ -28,18 +28,8 @@ def read_query(url: str, sql: str) -> "pd.DataFrame":
 
     Raises
     ------
-    UsageError
-        If the URL cannot be read, its dialect is unknown, or the query is wrong or not a SELECT.
-    NoInput
-        If a table or the file of an SQLite database does not exist, or may not be read.
-    BadData
-        If a column contains binary data, or the database cannot compute or deliver a value.
-    Unavailable
-        If the extra ``db`` or a driver is not installed, or the server is not running or refuses the password.
-    Busy
-        If another process holds a lock for too long.
-    StorageFailure
-        If the disk of the database fails.
+    ForecastError
+        Of the class that `failures.py` lists for a source; BadData for binary data; Unavailable without extra ``db``.
     """
     _require_extra("source")
     from forecast.jobs.databases.queries import read
@@ -67,14 +57,11 @@ def upsert(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -> 
     Raises
     ------
     UsageError
-        If the URL cannot be read or names another kind of database, a name cannot be used, a key is not a column, or
-        the table lacks columns or a unique index over the keys.
+        If the database is of another kind, a name cannot be used, or the table lacks columns or an index over the keys.
     BadData
-        If a key is missing or repeated, a column of the table has another type, or the database refuses a value.
-    CannotCreate
-        If the file, schema or table cannot be created or written.
-    Unavailable, Busy, StorageFailure
-        As `read_query`.
+        If a key is missing or repeated, or a value or its type does not fit.
+    ForecastError
+        Otherwise of the class that `failures.py` lists for a sink; Unavailable without the extra ``db``.
     """
     _require_extra("sink")
     from forecast.jobs.databases.upserts import write
@@ -98,8 +85,8 @@ def rehearse(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -
     ------
     UsageError
         If the database refuses names, all of which are listed, or the existing table does not fit.
-    CannotCreate, Unavailable, Busy, StorageFailure
-        As `upsert`.
+    ForecastError
+        Otherwise as `upsert`.
     """
     _require_extra("sink")
     from forecast.jobs.databases.rehearsal import rehearse as rehearse_now
@@ -119,7 +106,7 @@ def connect(url: str) -> "Iterator[Transaction]":
 
     Raises
     ------
-    UsageError, BadData, CannotCreate, Unavailable, Busy, StorageFailure
+    ForecastError
         As `upsert`, also from within the block.
     """
     _require_extra("sink")
