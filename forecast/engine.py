@@ -9,21 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.artifacts.resume import Checkpoints
-from forecast.artifacts.store import Store
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, context_length
 from forecast.ensemble.calibration import say_few_scores
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
 from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
 from forecast.ensemble.names import AUTO, check_model, is_baseline
 from forecast.ensemble.validation import ValidationSet
-from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
+from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.evaluation.backtest import Fold, backtest
 from forecast.evaluation.baseline_models import Fit, Predict
 from forecast.evaluation.measures import REFERENCE, ForecastRows, Measures
 from forecast.evaluation.metrics import error_units
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
-from forecast.inference.contents import from_contents, read_plan
+from forecast.inference.contents import read_plan
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
 from forecast.inference.quantiles import Engine, median_of_members
 from forecast.inference.warm_start import start_of
@@ -338,24 +337,6 @@ def _collect(
         base=Base([trained[number].base for number in forecasting], until),
         run=settings.model_dump(include=RESTORED, exclude_defaults=True),
     )
-
-
-def load_engine(store: str, version: str | None = None, device: str = "auto") -> Engine:
-    """The forecaster of the live version of a store, or of another version, ready to forecast.
-
-    Raises
-    ------
-    NoInput
-        If there is none.
-    ArtifactRefused
-        If it is damaged, unsafe or too new.
-    """
-    contents, info = Store(store).load(version)
-    try:
-        return Engine(from_contents(contents), device)
-    except (ArtifactRefused, UsageError, RuntimeError) as error:
-        reason = str(error).split("\n")[0]
-        raise ArtifactRefused(f"{store}/{info.id}: {reason}") from None
 
 
 @dataclass

@@ -10,14 +10,14 @@ from sklearn.base import BaseEstimator
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.baselines import default_baselines
-from forecast.engine import NO_CALLBACKS, Callbacks, backtest_reading, fit_reading, load_engine
+from forecast.engine import NO_CALLBACKS, Callbacks, backtest_reading, fit_reading
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
 from forecast.evaluation.backtest import OUTPUT
 from forecast.evaluation.metrics import mase
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import columns_at, forecast_table, reading_to_forecast
+from forecast.inference.forecasting import columns_at, forecast_table, load_engine, reading_to_forecast
 from forecast.inference.quantiles import Engine
 from forecast.inference.summary import describe_fit, models_of
 from forecast.panel.building import (
@@ -281,8 +281,7 @@ class Forecaster(NestedParams, BaseEstimator):
         models : names of models and baselines to compare; default the forecaster's own model
         frozen : forecast by this fitted forecaster as it is, without a fit, and by `models` beside it
         jobs : fits side by side; default the setting `jobs`
-        callbacks : receive what was read, the progress of the backtest, and that of training unless fits run side by
-            side
+        callbacks : receive what was read, the progress of the backtest, and of training unless fits run side by side
 
         Returns
         -------

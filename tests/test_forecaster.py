@@ -12,9 +12,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from forecast import Forecaster, RollingOrigin
-from forecast.engine import load_engine
 from forecast.errors import ArtifactRefused, BadData, Unavailable, UsageError
-from forecast.inference.forecasting import forecast_table
+from forecast.inference.forecasting import forecast_table, load_engine
 from forecast.models import model_knobs, model_names
 from forecast.settings import OutputSettings, TableSettings, TrainSettings
 from forecast.tables.frames import frame_of

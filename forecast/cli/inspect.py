@@ -43,7 +43,7 @@ def command(data: str | None, artifact: str | None, version: str | None, as_json
 
 def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[str, Any]]:
     from forecast.artifacts.store import Store
-    from forecast.engine import load_engine
+    from forecast.inference.forecasting import load_engine
     from forecast.inference.summary import describe_fit, models_of, ranking_of
     from forecast.panel.detection import describe
 

@@ -49,8 +49,7 @@ def command(
     Nothing is trained, and nothing in the store changes.
     """
     shape, checks = given.of(OutputSettings), given.of(CheckSettings)
-    from forecast.engine import load_engine
-    from forecast.inference.forecasting import forecast_table
+    from forecast.inference.forecasting import forecast_table, load_engine
     from forecast.inference.summary import ranking_of
     from forecast.jobs.apart import check_apart
     from forecast.jobs.checks import age, check_age, without_forecast

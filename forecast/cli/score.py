@@ -59,8 +59,8 @@ def command(
 
 def _fitted(artifact: str, made: "Table", named: bool) -> "Schema | None":
     """How the fit in a store read its table; None where a store that the user did not name has other forecasts."""
-    from forecast.engine import load_engine
     from forecast.errors import ForecastError
+    from forecast.inference.forecasting import load_engine
 
     try:
         schema = load_engine(artifact).fitted.config.table

@@ -1,16 +1,19 @@
-"""Forecast a table by a fitted forecaster: read it as the fit did, check it, and write what comes next."""
+"""Forecast a table by a fitted forecaster: load it, read the table as the fit did, check it, write what comes next."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.artifacts.store import Store
 from forecast.ensemble.calibration import widened
 from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
+from forecast.inference.contents import from_contents
 from forecast.inference.fitted import Fitted
+from forecast.inference.quantiles import Engine
 from forecast.panel.building import calendar_of, time_columns_at, with_future
 from forecast.panel.comparing import check_levels, compare_ids, say_seen, say_short
 from forecast.panel.known import require_known
@@ -27,15 +30,6 @@ from forecast.tables.writing import interval_columns, output_columns, refuse_cla
 Values = NDArray[np.float64]
 Series = NDArray[np.int64]
 Columns = dict[str, Column | NDArray[Any]]
-
-
-class Engine(Protocol):
-    """A fitted forecaster whose networks are ready to run."""
-
-    fitted: Fitted
-
-    def quantiles(self, panel: Panel, series: Series, position: Series | None = None, joint: bool = False) -> Values:
-        """Quantiles of what comes after windows, [windows, horizon, levels], in the target's own unit."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +57,24 @@ class Forecasts:
     def rows(self) -> int:
         """The rows of each column."""
         return int(np.prod(self.quantiles.shape[:2]))
+
+
+def load_engine(store: str, version: str | None = None, device: str = "auto") -> Engine:
+    """The forecaster of the live version of a store, or of another version, ready to forecast.
+
+    Raises
+    ------
+    NoInput
+        If there is none.
+    ArtifactRefused
+        If it is damaged, unsafe or too new.
+    """
+    contents, info = Store(store).load(version)
+    try:
+        return Engine(from_contents(contents), device)
+    except (ArtifactRefused, UsageError, RuntimeError) as error:
+        reason = str(error).split("\n")[0]
+        raise ArtifactRefused(f"{store}/{info.id}: {reason}") from None
 
 
 def forecast_table(

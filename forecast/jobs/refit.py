@@ -5,10 +5,10 @@ from datetime import datetime
 
 from forecast.artifacts.manifest import saved_at
 from forecast.artifacts.store import Store
-from forecast.engine import load_engine
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import BadData
 from forecast.inference.fitted import Fitted
+from forecast.inference.forecasting import load_engine
 from forecast.jobs.agreement import refuse_other_settings, settings_changed, settings_digest
 from forecast.jobs.gate import Live
 from forecast.jobs.instant import as_text, on_clock
