@@ -104,11 +104,8 @@ def read_statistics(value: Any, config: Config) -> Statistics:
     """Statistics of the covariates, one for each, as float32 can hold them."""
     statistics = Statistics.model_validate(value)
     table = config.table
-    for given, names in (
-        (statistics.known, table.known),
-        (statistics.past, table.past),
-        (statistics.static, table.static),
-    ):
+    for kind in ("known", "past", "static"):
+        given, names = getattr(statistics, kind), getattr(table, kind)
         with np.errstate(over="ignore", under="ignore"):
             numbers = np.array(given, np.float64).reshape(-1, 2).astype(np.float32)
         if len(given) != len(names) or not np.isfinite(numbers).all() or not (numbers[:, 1] > 0).all():

@@ -59,7 +59,7 @@ class WarmStart:
     ----------
     candidates : the networks
     weights : of each network
-    warm : how many fits each network has behind it, this one included
+    warm : number of fits before the new one, each of which the next continued
     hash : of the artifact that the networks come from
     """
 

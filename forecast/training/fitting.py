@@ -57,16 +57,8 @@ class Fitter:
 
     def shape(self, candidate: Candidate) -> Shape:
         """What a network of this candidate is built for."""
-        inputs = self.inputs
-        return network_shape(
-            inputs.schema,
-            inputs.horizon,
-            candidate.lookback,
-            inputs.lags,
-            inputs.levels,
-            inputs.series,
-            self.settings.loss,
-        )
+        inputs, lookback, loss = self.inputs, candidate.lookback, self.settings.loss
+        return network_shape(inputs.schema, inputs.horizon, lookback, inputs.lags, inputs.levels, inputs.series, loss)
 
     def make_data(self, candidate: Candidate) -> tuple[Shape, Draw, list[Batch]]:
         """The shape that a network of this candidate is built for, its training batches and validation batches."""

@@ -1,4 +1,4 @@
-"""Hold signals back until training can be stopped without a loss."""
+"""Defer signals until training can stop without a loss."""
 
 import signal
 import threading
@@ -11,12 +11,12 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 class Deferred:
     """A block in which the first SIGINT or SIGTERM is only noted; a second one acts at once.
 
-    A signal that came acts, as it would have done outside, when `deliver` is called or the block is left. What is
-    ignored stays ignored, and in another thread than the main one, which gets no signals, nothing is held back.
+    A noted signal acts, as it would outside, when `deliver` is called or the block ends. Ignored signals stay ignored.
+    Only the main thread gets signals; in another one the block does nothing.
 
     Attributes
     ----------
-    came : the signal that came and has not acted yet
+    came : the signal that was noted and has not acted yet
     """
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Deferred:
             signal.raise_signal(self.came)
 
     def deliver(self) -> None:
-        """Let the signal that came act; where that does not end the block, the next one is held back again."""
+        """Let the noted signal act; where that does not end the block, the next one is deferred again."""
         number, self.came = self.came, None
         if number is not None:
             self._let()
@@ -48,12 +48,11 @@ class Deferred:
         try:
             for number in SIGNALS:
                 handler = signal.getsignal(number)
-                if (
-                    handler is not None and handler != signal.SIG_IGN
-                ):  # None: set by C code, which could not be restored
+                # None was set by C code and could not be restored
+                if handler is not None and handler != signal.SIG_IGN:
                     self._before[number] = handler
                     signal.signal(number, self._note)
-        except BaseException:  # a signal that came before it was held back
+        except BaseException:  # a signal that came before its handler was replaced
             self._let()
             raise
 
