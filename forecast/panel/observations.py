@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.zones import Flags, Integers
 from forecast.errors import BadData
-from forecast.panel.naming import series_name
+from forecast.panel.naming import series_name, series_names
 from forecast.panel.schema import Schema
 from forecast.tables.distinct import distinct, encoded, repeats
 from forecast.tables.numbers import is_blank, numeric_columns, parse_columns, parse_numbers
@@ -151,7 +151,8 @@ def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
     instants = (times or parse_times(table, schema.time, schema.time_settings, np.zeros(len(table), np.int64))).instants
     columns = wide_columns(table, schema)
     if not columns:
-        raise BadData(f"{table.name}: none of the columns that were forecast is there (at fit: {_some(schema.series)})")
+        fitted = series_names([(name,) for name in schema.series])
+        raise BadData(f"{table.name}: none of the columns that were forecast is there (at fit: {fitted})")
     ids, order = _ascending(columns)
     rows, count = len(instants), len(columns)
     return Observations(
@@ -213,7 +214,3 @@ def _ranks(texts: list[str]) -> Integers:
     ranks = np.empty(len(texts), np.int64)
     ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
     return ranks
-
-
-def _some(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

@@ -78,7 +78,7 @@ class Table:
 
     def kind(self, column: str) -> Kind:
         """What a column holds; a categorical column counts as its categories."""
-        values = plain(self.frame[column])
+        values = plain(self.frame[column].iloc[:SAMPLE])
         dtype: Any = values.dtype
         if isinstance(dtype, pd.StringDtype):  # the usual case, and the fast one
             return "text"
@@ -94,7 +94,7 @@ class Table:
             return "datetime"
         if pd.api.types.is_string_dtype(dtype) and (values.empty or isinstance(values.iloc[0], str)):
             return "text"
-        return "date" if all(hasattr(value, "year") for value in values.iloc[:SAMPLE]) else "other"
+        return "date" if all(hasattr(value, "year") for value in values) else "other"
 
     def is_categorical(self, column: str) -> bool:
         """Whether a column has the categorical type of pandas."""
