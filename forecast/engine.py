@@ -213,7 +213,6 @@ def _put_together(
         [
             Group(
                 plan.members[group[0]].model,
-                len(group),
                 median_of_members([trained[i].held_out.numpy() for i in group]),
             )
             for group in groups
