@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 from forecast import Forecaster
+from forecast.engine import Callbacks
 from forecast.tables.synthetic import synthesize
-from forecast.training.loop import Progress
+from forecast.training.context import Progress
 
 LOOKBACK, HORIZON, BATCH, HIDDEN, LAYERS = 144, 48, 128, 128, 2
 WARM_UP = 5  # pairs that do not count
@@ -39,7 +40,7 @@ def measure_pairs(pairs: int) -> Pairs:
     between two of our steps would fall into one pair, which the median does not see.
     """
     frame = synthesize("seasonal", series=20, length=1000, seed=0)
-    step = _plain_step(_fit(frame, 1, None).engine_.networks[0][0])
+    step = _plain_step(_fit(frame, 1, None).engine_.backend.groups[0][0])
     ours: list[float] = []
     plain: list[float] = []
     last: float | None = None
@@ -69,7 +70,7 @@ def _fit(frame: pd.DataFrame, steps: int, on_step: Callable[[Progress], None] | 
         guard=False,
         patience=steps,
     )
-    return forecaster.fit(frame, on_step=on_step)
+    return forecaster.fit(frame, callbacks=Callbacks(on_step=on_step))
 
 
 class _Plain(nn.Module):

@@ -27,11 +27,12 @@ def main(store: str, table: str, output: str, origins: Sequence[int]) -> None:
     origins : numbers of rows; a forecast from origin n sees rows 0 to n - 1
     """
     from forecast.forecaster import Forecaster
+    from forecast.panel.tidying import tidied
     from forecast.settings import TextSettings
     from forecast.tables.reading import read_table
 
     forecaster = Forecaster.load(store)
-    source = read_table(table, TextSettings())
+    source = tidied(read_table(table, TextSettings()))
     written = None
     for start in range(0, len(origins), CHUNK):
         part = forecast_from(forecaster, source, origins[start : start + CHUNK])
@@ -45,9 +46,10 @@ def main(store: str, table: str, output: str, origins: Sequence[int]) -> None:
 def forecast_from(forecaster: "Forecaster", table: "Table", origins: Sequence[int]) -> Values:
     """Points and intervals from each origin, [origins, series, horizon, columns]; the one place that knows how."""
     from forecast.evaluation.quantiles import bounded, free_numbers
+    from forecast.inference.forecasting import reading_to_forecast
     from forecast.settings import OutputSettings
 
-    panel = forecaster._panel(table, None, None)
+    panel = reading_to_forecast(forecaster.fitted_, table).panel
     series = np.tile(panel.order, len(origins))
     position = np.repeat(np.asarray(origins, np.int64), len(panel.order))
     quantiles = forecaster.engine_.quantiles(panel, series, position)  # [windows, horizon, levels]

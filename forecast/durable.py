@@ -1,4 +1,4 @@
-"""Write files that are there whole or not at all."""
+"""Write files so that they exist completely or not at all, even after a kill or a power cut."""
 
 import errno
 import os
@@ -12,25 +12,25 @@ from typing import Any
 
 from forecast.errors import CannotCreate, ForecastError, StorageFailure
 
-TEMPORARY = ".forecast-*.tmp"  # what a killed process may leave behind, as a glob pattern
-STALE = 3600.0  # seconds without a write after which a temporary file beside an output is nobody's
-_OWN = re.compile(r"\.forecast-[0-9a-f]{16}\.tmp")
-POSIX = hasattr(os, "O_DIRECTORY")  # folders can be opened and synced, and files that are open can be renamed
+TEMPORARY = ".forecast-*.tmp"  # glob pattern of temporary files, which a killed process may leave
+STALE = 3600.0  # seconds without a write after which a temporary file no longer belongs to a process
+_TEMPORARY_NAME = re.compile(r"\.forecast-[0-9a-f]{16}\.tmp")
+POSIX = hasattr(os, "O_DIRECTORY")  # folders can be synced, and open files can be renamed
 BINARY: int = getattr(os, "O_BINARY", 0)  # else Windows turns \n into \r\n
-PATIENCE = 2.0  # seconds to wait for a file that another process has open, where that keeps it from being renamed
-DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # the disk is full or broken, whatever was tried
+PATIENCE = 2.0  # seconds to wait on Windows for a file that another process has open
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO)  # the disk is full or broken
 
 
 def temporary_beside(target: Path) -> Path:
-    """Name a path in the folder of `target` that is not taken; `TEMPORARY` matches it."""
+    """A new path in the folder of `target` that matches `TEMPORARY`."""
     return target.with_name(TEMPORARY.replace("*", secrets.token_hex(8)))
 
 
 def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) -> None:
-    """Put `data` in the place of the file `path`; until it is all on disk the old file stays whole.
+    """Replace the file `path` by `data`; the old file stays until all data are on disk.
 
-    A link is followed, an existing file keeps its mode, a new one gets 0644 less the umask. Temporary files that killed
-    processes left in the folder are removed once they are an hour old.
+    A link is followed, an existing file keeps its mode, a new one gets 0644 less the umask. Temporary files of killed
+    processes are removed after an hour.
 
     Raises
     ------
@@ -38,8 +38,8 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
         If the folder is missing or cannot be written, or `path` is not an ordinary, writable file, or, on Windows, is
         open in another program.
     StorageFailure
-        If writing fails half-way, as on a full disk; the old file is untouched. After a failure to sync the folder
-        the new file is in place, and a power cut may still bring back the old one.
+        If writing fails, as on a full disk; the old file is unchanged. If only the folder cannot be synced, the new
+        file is in place, and a power cut may bring back the old one.
     """
     target = Path(os.path.realpath(path))
     _sweep(target.parent)
@@ -59,21 +59,21 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
 
 
 def write_new(path: Path, data: bytes | Iterable[bytes], mode: int | None = None, shown: Path | None = None) -> None:
-    """Create the file `path`, write `data` and wait until the disk has them.
+    """Create the file `path`, write `data` and wait until they are on disk.
 
     Parameters
     ----------
-    path : a path at which there is nothing yet
+    path : a path that does not exist
     data : all bytes, or an iterable of parts
-    mode : permissions whatever the umask says; default 0644 less the umask
-    shown : the path that messages name, where that is another one
+    mode : permissions, independent of the umask; default 0644 less the umask
+    shown : another path for messages
 
     Raises
     ------
     CannotCreate
         If the file cannot be created.
     StorageFailure
-        If writing fails half-way. What was written is left for the caller to remove.
+        If writing fails. The caller removes the incomplete file.
     """
     shown = shown or path
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
@@ -87,7 +87,7 @@ def write_new(path: Path, data: bytes | Iterable[bytes], mode: int | None = None
         try:
             if mode is not None and POSIX:
                 os.fchmod(descriptor, mode)
-            os.fsync(descriptor)  # once: after a failure the kernel may report success for data it has dropped
+            os.fsync(descriptor)  # once: after a failure the kernel may report success for lost data
         except OSError as error:
             raise failure(error, shown) from error
     except BaseException:
@@ -100,14 +100,12 @@ def write_new(path: Path, data: bytes | Iterable[bytes], mode: int | None = None
 
 
 def fsync_directory(path: str | os.PathLike[str]) -> None:
-    """Wait until the disk has the names in the folder `path`: what was created, renamed or removed in it.
-
-    Windows has no such call; there the names are left to the file system.
+    """Wait until the names in the folder `path` are on disk; Windows has no such call.
 
     Raises
     ------
     StorageFailure
-        If the disk reports an error. It is never tried again: a second success would mean nothing.
+        If the disk reports an error. There is no second attempt, as its success would mean nothing.
     """
     if not POSIX:
         return
@@ -118,17 +116,31 @@ def fsync_directory(path: str | os.PathLike[str]) -> None:
         finally:
             os.close(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # some file systems sync no folders; there is nothing to wait for
+        if error.errno != errno.EINVAL:  # some file systems cannot sync folders
             raise failure(error, Path(path)) from error
 
 
+def check_folder(folder: Path, path: str) -> None:
+    """Refuse a folder that cannot be created or written; create nothing.
+
+    Parameters
+    ----------
+    path : the file or folder that will be written there, for messages
+    """
+    nearest = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
+    if not nearest.is_dir():
+        raise CannotCreate(f"cannot be created: {nearest} is a file where a folder is needed", place=path)
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise CannotCreate(f"cannot be created: the folder {nearest} may not be written", place=path)
+
+
 def make_directory(path: Path) -> None:
-    """Create the folder `path`, and those above it that are missing, so that they outlive a power cut.
+    """Create the folder `path` and missing folders above it, safe from power cuts.
 
     Raises
     ------
     CannotCreate
-        If a folder cannot be created, or something that is not a folder stands there.
+        If a folder cannot be created, or the path is not a folder.
     StorageFailure
         If the disk is full or broken.
     """
@@ -139,15 +151,15 @@ def make_directory(path: Path) -> None:
             raise cannot_create(error, folder) from error
         fsync_directory(folder.parent)
     try:
-        found = stat.S_ISDIR(os.stat(path).st_mode)
+        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
     except OSError as error:
         raise cannot_create(error, path) from error
-    if not found:
+    if not is_folder:
         raise CannotCreate(f"{path}: cannot be used as a folder, something else stands there; name another path")
 
 
 def _missing(path: Path) -> list[Path]:
-    """Folders that are not there yet: `path` and those above it, up to the first that is."""
+    """The missing folders among `path` and those above it."""
     missing = []
     for folder in (path, *path.parents):
         try:
@@ -161,9 +173,9 @@ def _missing(path: Path) -> list[Path]:
 
 
 def when_free(act: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of `os` on a file; where an open file is locked to others (Windows), try for `PATIENCE` seconds.
+    """Call a function of `os` on a file; on Windows, retry for `PATIENCE` seconds while another process has it open.
 
-    Readers and virus scanners have a file open for an instant only, and there it cannot be renamed meanwhile.
+    Readers and virus scanners have a file open for a moment only.
     """
     deadline = time.monotonic() + (0.0 if POSIX else PATIENCE)
     while True:
@@ -176,7 +188,7 @@ def when_free(act: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def remove_quietly(path: Path) -> None:
-    """Remove a file as far as possible: an error that is already on its way matters more."""
+    """Remove a file if possible, without an error."""
     try:
         path.unlink(missing_ok=True)
     except OSError:
@@ -184,7 +196,7 @@ def remove_quietly(path: Path) -> None:
 
 
 def close_quietly(descriptor: int) -> None:
-    """Close a descriptor through which nothing is lost: one for reading, or one whose writing has failed already."""
+    """Close a descriptor that was used for reading, or whose writing has failed, without an error."""
     try:
         os.close(descriptor)
     except OSError:
@@ -192,24 +204,25 @@ def close_quietly(descriptor: int) -> None:
 
 
 def cannot_create(error: OSError, path: Path) -> ForecastError:
-    """Say that `path` cannot be created; a disk that is full or broken is a `StorageFailure`."""
+    """The error that `path` cannot be created; a `StorageFailure` if the disk is full or broken."""
     if error.errno in DISK:
         return failure(error, path)
     return CannotCreate(f"{path}: cannot be created: {error.strerror}; check the folder and its permissions")
 
 
 def failure(error: OSError, path: Path) -> StorageFailure:
-    """Say that reading or writing `path` failed half-way."""
+    """The error that reading or writing `path` failed."""
     return StorageFailure(f"{path}: {error.strerror}; check the disk and its free space, then run again")
 
 
 def _sweep(folder: Path) -> None:
-    """Remove stale temporary files as far as possible; a young one may be that of a process beside this one."""
+    """Remove stale temporary files if possible; a recent one may belong to another process."""
     latest = time.time() - STALE
     try:
         with os.scandir(folder) as entries:
-            found = [entry for entry in entries if _OWN.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)]
-        stale = [Path(entry) for entry in found if entry.stat(follow_symlinks=False).st_mtime < latest]
+            files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
+        ours = [entry for entry in files if _TEMPORARY_NAME.fullmatch(entry.name)]
+        stale = [Path(entry) for entry in ours if entry.stat(follow_symlinks=False).st_mtime < latest]
     except OSError:
         return
     for path in stale:
@@ -217,7 +230,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _mode_of(target: Path) -> int | None:
-    """Permissions of the file that is to be replaced, None where there is none."""
+    """Permissions of the file that will be replaced; None if there is none."""
     try:
         status = os.stat(target)
     except FileNotFoundError:

@@ -1,61 +1,121 @@
-"""The order of the stages: from a panel to a fitted forecaster, and from that to quantiles."""
+"""The order of the stages: fit a panel, backtest it."""
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from forecast.artifacts.resume import Checkpoints, data_key, plan_key
-from forecast.ensemble.auto import compared_with, train_networks
+from forecast.artifacts.resume import Checkpoints
+from forecast.artifacts.store import Store
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, context_length
 from forecast.ensemble.calibration import say_few_scores
-from forecast.ensemble.ensemble import Group, choose_ensemble
-from forecast.ensemble.names import AUTO, is_baseline
+from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
+from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
+from forecast.ensemble.names import AUTO, check_model, is_baseline
 from forecast.ensemble.validation import ValidationSet
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
+from forecast.evaluation.backtest import Fold, backtest
+from forecast.evaluation.baseline_models import Fit, Predict
+from forecast.evaluation.measures import REFERENCE, ForecastRows, Measures
 from forecast.evaluation.metrics import error_units
+from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
-from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted, read_plan
+from forecast.inference.contents import from_contents, read_plan
+from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
+from forecast.inference.quantiles import Engine, median_of_members
 from forecast.inference.warm_start import start_of
-from forecast.models.shared.model import RecurrentModel
-from forecast.panel.building import calendar_of, format_positions
-from forecast.panel.comparing import mean_level
+from forecast.panel.building import calendar_of, position_texts
+from forecast.panel.comparing import mean_level, say_seen_origins
 from forecast.panel.covariates import Statistics, fit_statistics
+from forecast.panel.inputs import Inputs
+from forecast.panel.lookback import lags_and_lookback, most_lookback
 from forecast.panel.panel import SKIPPED, Panel
+from forecast.panel.reading import Reading
 from forecast.panel.schema import Schema
-from forecast.panel.spans import choose_lags, choose_lookback, most_lookback
-from forecast.panel.transforms import fit_power, transformed, undo_power
-from forecast.settings import TrainSettings
-from forecast.training.devices import memory, pick_device, threads
-from forecast.training.fitting import Fitter, Start
-from forecast.training.holding import choose_spans, held_out_places
-from forecast.training.inputs import Inputs, network_shape
-from forecast.training.loop import Progress, Trained
-from forecast.training.members import median_of_members, network_quantiles, rebuild
+from forecast.panel.season import panel_seasons
+from forecast.panel.status import with_status
+from forecast.panel.transforms import fit_power, transformed
+from forecast.settings import BacktestSettings, TrainSettings
+from forecast.training.checkpoint import CheckpointStore
+from forecast.training.context import OnStep, TrainingContext, WarmStart
+from forecast.training.devices import threads
+from forecast.training.fitting import Fitter
+from forecast.training.halving import train_networks
+from forecast.training.keys import data_key, plan_key
+from forecast.training.loop import Trained
 from forecast.training.plan import Plan
+from forecast.training.split import split_windows
 
 log = logging.getLogger("forecast")
 
-COMMON = 95.0  # the interval, in percent, whose calibration fit speaks of
-FEWEST = 4  # values that a forecast needs at least, and as many as the horizon has steps
-LEAST_STEPS = 100  # a budget that ends training earlier leaves a network that has hardly learned
-CHUNK = 8192  # windows that are forecast at once
+REPORTED_LEVEL = 95.0  # the interval, in percent, whose calibration fit reports
+MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
+FEW_STEPS = 100  # a network that a budget cuts earlier has hardly learned
+RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselines and for saving
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """A panel made ready for training, and what was chosen on the way."""
+class Callbacks:
+    """Functions that receive the progress of long work.
+
+    Attributes
+    ----------
+    on_read : receives what was read and inferred, as lines, before training
+    on_fold : receives the progress of a backtest after each fit with its forecasts
+    on_step : receives the progress of training after each step
+    """
+
+    on_read: Callable[[list[str]], None] | None = None
+    on_fold: Callable[[Fold], None] | None = None
+    on_step: OnStep | None = None
+
+
+NO_CALLBACKS = Callbacks()
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A panel made ready for training, and the choices made for it.
+
+    Attributes
+    ----------
+    used : [used series], the series that get a forecast
+    lookback : steps
+    context : steps that baselines look back
+    power : exponent of the target's transform
+    """
 
     fitter: Fitter
     validation: ValidationSet
     statistics: Statistics
-    kept: NDArray[np.int64]
+    used: NDArray[np.int64]
     lookback: int
     context: int
     power: float
+
+
+def fit_reading(
+    reading: Reading,
+    settings: TrainSettings,
+    started: float,
+    on_step: OnStep | None = None,
+    checkpoints: Checkpoints | None = None,
+    earlier: Fitted | None = None,
+) -> Fitted:
+    """Fit to a table that was read; raises as `fit_panel` does.
+
+    Parameters
+    ----------
+    started : `time.monotonic()` from which the budget counts
+    on_step, checkpoints, earlier : as in `fit_panel`; `earlier` counts only under the setting `warm_start`
+    """
+    deadline = None if settings.budget is None else started + settings.budget - RESERVE
+    start = earlier if settings.warm_start else None
+    with threads(1):
+        return fit_panel(reading.panel, reading.schema, settings, reading.name, deadline, on_step, checkpoints, start)
 
 
 def fit_panel(
@@ -64,11 +124,11 @@ def fit_panel(
     settings: TrainSettings,
     name: str,
     deadline: float | None = None,
-    on_step: Callable[[Progress], None] | None = None,
+    on_step: OnStep | None = None,
     checkpoints: Checkpoints | None = None,
     earlier: Fitted | None = None,
 ) -> Fitted:
-    """Hold out, train, compare, blend and calibrate.
+    """Hold out, train, compare, weigh and calibrate.
 
     Parameters
     ----------
@@ -77,67 +137,87 @@ def fit_panel(
     settings : of training
     name : of the table, for messages
     deadline : `time.monotonic()` at which training must be over
-    on_step : is given the progress after each training step
-    checkpoints : where training keeps what it can go on from; by default nowhere
-    earlier : a fit whose networks this one goes on from, where they fit; by default it starts from scratch
+    on_step : receives the progress after each training step
+    checkpoints : where training writes what it can resume from; by default nowhere
+    earlier : a fit whose networks this one continues, where they fit; by default it starts from scratch
 
     Raises
     ------
     BadData
         If the series are too short for the horizon.
     UsageError
-        If the plan goes on from other networks than those of `earlier`.
+        If the plan continues other networks than those of `earlier`.
     """
     plan = read_plan(settings.plan) if settings.plan else None
     if is_baseline(settings.model) or (plan is not None and plan.started_from is None):
         earlier = None
-    ready, start = _make_ready_from(earlier, panel, schema, settings, name)
+    ready, start = _prepare_from(earlier, panel, schema, settings, name)
     started_from = None if start is None else start.hash
+    _check_start(plan, started_from, settings)
+    # before training, so that the deadline holds for it too
+    baselines = BaselineForecasts.of(ready.fitter.inputs, ready.validation, compared_with(settings), ready.context)
+    if plan is None and start is None and settings.model == AUTO and baselines.suffice(ready.validation):
+        plan = Plan(members=())
+    trained = list[Trained]()
+    if not is_baseline(settings.model) and (plan is None or len(plan.members) > 0):
+        _require_windows(ready, name)
+        store: CheckpointStore | None = None
+        if checkpoints is not None:
+            device = ready.fitter.device
+            store = checkpoints.open(data_key(panel, schema), plan_key(settings, plan, device, started_from))
+        context = TrainingContext(deadline=deadline, on_step=on_step, checkpoints=store)
+        plan, trained = _train(ready, context, plan, start)
+    ensemble = _choose(ready, baselines, plan or Plan(members=()), trained)
+    return _collect(panel, schema, settings, ready, ensemble, plan or Plan(members=()), trained)
+
+
+def _check_start(plan: Plan | None, started_from: str | None, settings: TrainSettings) -> None:
+    """Refuse a plan that continues other networks."""
     if plan is not None and plan.started_from != started_from:
         raise UsageError(
             f"it goes on from the artifact {plan.started_from}",
             setting=Setting("plan", settings.plan),
             cure=Words("pass ", Setting("warm_start", True), ", and make that version the live one"),
         )
-    # before training, so that the deadline holds for it too
-    baselines = BaselineForecasts.of(ready.fitter.inputs, ready.validation, compared_with(settings), ready.context)
-    keep = None
-    if plan is None and start is None and settings.model == AUTO and baselines.suffice(ready.validation):
-        plan = Plan(members=())
-    train = not is_baseline(settings.model) and (plan is None or len(plan.members) > 0)
-    if train:
-        _require_windows(ready, name)
-    if checkpoints is not None and train:
-        device = ready.fitter.inputs.device
-        keep = checkpoints.open(data_key(panel, schema), plan_key(settings, plan, device, started_from))
-    trained = list[Trained]()
-    if train:
-        plan, trained = train_networks(
-            ready.fitter, ready.validation, ready.lookback, plan, deadline, on_step, keep, start
-        )
-    if any(one.cut is not None and one.cut < LEAST_STEPS for one in trained):
-        fewest = min(one.steps for one in trained)
+
+
+def _train(
+    ready: _Prepared, context: TrainingContext, plan: Plan | None, start: WarmStart | None
+) -> tuple[Plan, list[Trained]]:
+    """Train networks; the plan that is returned repeats it."""
+    fitter, settings, lags = ready.fitter, ready.fitter.settings, ready.fitter.inputs.lags
+    check_model(settings.model)
+    if plan is not None:
+        check_plan(plan, settings)
+    longest = int(np.median(fitter.split.train_end)) // 2
+    candidates = candidates_for(settings, ready.lookback, longest, lags[0] if lags else 1)
+    middle = fitter.inputs.levels.index(0.5)
+    plan, trained = train_networks(
+        fitter, candidates, lambda quantiles: ready.validation.mean_loss(quantiles[..., middle]), context, plan, start
+    )
+    if any(member.cut is not None and member.cut < FEW_STEPS for member in trained):
+        fewest = min(member.steps for member in trained)
         log.warning(
             "the budget ended training after %d steps, too few to learn much from; pass a larger %s",
             fewest,
             Setting("budget"),
         )
-    return _put_together(panel, schema, settings, ready, baselines, plan or Plan(members=()), trained)
+    return plan, trained
 
 
-def _make_ready_from(
+def _prepare_from(
     earlier: Fitted | None, panel: Panel, schema: Schema, settings: TrainSettings, name: str
-) -> tuple[_Ready, Start | None]:
-    """A panel made ready, and the networks of an earlier fit that training goes on from, where they fit."""
-    ready = _make_ready(panel, schema, settings, name, earlier)
+) -> tuple[_Prepared, WarmStart | None]:
+    """A panel made ready, and the networks of an earlier fit that training continues, where they fit."""
+    ready = _prepare(panel, schema, settings, name, earlier)
     start = None if earlier is None else start_of(earlier, ready.fitter, schema, panel.ids)
     if isinstance(start, str):
         log.warning("training starts from scratch: the earlier fit cannot be continued, since %s", start)
-        return _make_ready(panel, schema, settings, name, None), None
+        return _prepare(panel, schema, settings, name, None), None
     return ready, start
 
 
-def _require_windows(ready: _Ready, name: str) -> None:
+def _require_windows(ready: _Prepared, name: str) -> None:
     """Refuse series that hold no window to train on."""
     longest, horizon = int(ready.fitter.inputs.panel.lengths.max()), ready.fitter.inputs.horizon
     if longest < horizon + 2:
@@ -149,11 +229,25 @@ def _require_windows(ready: _Ready, name: str) -> None:
         )
 
 
-def _make_ready(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> _Ready:
-    """Choose windows, what is held out and transforms; lookback and power of the transform are those of `earlier`."""
+def _require_values(longest: int, horizon: int, name: str) -> None:
+    """Refuse series that are too short for the horizon."""
+    if longest >= max(horizon, MIN_VALUES):
+        return
+    if longest >= MIN_VALUES:
+        cure = Words("pass ", Setting("horizon", longest), " or less")
+    else:
+        cure = Words("whatever the ", Setting("horizon"), f", at least {MIN_VALUES} are needed")
+    raise BadData(
+        f"the longest series has {longest} values, too few to learn a horizon of {horizon} from",
+        place=name,
+        cure=cure,
+    )
+
+
+def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> _Prepared:
+    """Choose windows, validation split and transform; lookback and power of the transform are those of `earlier`."""
     horizon, longest = panel.ahead, int(panel.lengths.max())
-    lags = choose_lags(panel, schema.season)
-    lookback = settings.lookback or choose_lookback(horizon, lags, longest)
+    lags, lookback = lags_and_lookback(panel, schema.season, settings.lookback)
     if earlier is not None:
         lookback = earlier.config.lookback
     if lookback > most_lookback(longest):
@@ -162,69 +256,58 @@ def _make_ready(panel: Panel, schema: Schema, settings: TrainSettings, name: str
             setting=Setting("lookback", lookback),
             cure=Words("pass ", Setting("lookback", most_lookback(longest)), " or less"),
         )
-    kept = np.flatnonzero(~np.isin(panel.status, SKIPPED))
-    used = panel.select(kept)
-    if (most := int(used.lengths.max())) < max(horizon, FEWEST):
-        if most >= FEWEST:
-            cure = Words("pass ", Setting("horizon", most), " or less")
-        else:
-            cure = Words("whatever the ", Setting("horizon"), f", at least {FEWEST} are needed")
-        raise BadData(
-            f"the longest series has {most} values, too few to learn a horizon of {horizon} from",
-            place=name,
-            cure=cure,
-        )
+    used = np.flatnonzero(~np.isin(panel.status, SKIPPED))
+    selected = panel.select(used)
+    _require_values(int(selected.lengths.max()), horizon, name)
     season = schema.season[0] if schema.season else 1
-    spans = choose_spans(used.lengths, lookback, horizon, lags[0] if lags else 1)
-    power = fit_power(settings.transform, used, season) if earlier is None else earlier.config.power
-    statistics = fit_statistics(used, schema, spans.train_end)
+    split = split_windows(selected.lengths, lookback, horizon, lags[0] if lags else 1)
+    power = fit_power(settings.transform, selected, season) if earlier is None else earlier.config.power
+    statistics = fit_statistics(selected, schema, split.train_end)
     inputs = Inputs.of(
-        used,
+        selected,
         schema,
         statistics,
         power=power,
         lags=lags,
         levels=LEVELS,
         ids=panel.ids,
-        loss=settings.loss,
         horizon=horizon,
-        device=pick_device(settings.device),
     )
-    fitter = Fitter(inputs, spans, held_out_places(spans), settings)
-    validation = ValidationSet.of(inputs, fitter.places, lookback, power, settings.metric)
-    return _Ready(fitter, validation, statistics, kept, lookback, context_length(lookback, lags, longest), power)
+    fitter = Fitter.of(inputs, split, settings)
+    validation = ValidationSet.of(inputs, fitter.index, lookback, power, settings.metric)
+    return _Prepared(fitter, validation, statistics, used, lookback, context_length(lookback, lags, longest), power)
 
 
-def _put_together(
+def _choose(ready: _Prepared, baselines: BaselineForecasts, plan: Plan, trained: list[Trained]) -> Ensemble:
+    """Compare networks and baselines, weigh and calibrate them."""
+    groups = [
+        Group(
+            plan.members[members[0]].model,
+            median_of_members([trained[number].held_out for number in members]),
+        )
+        for members in plan.groups()
+    ]
+    ensemble = choose_ensemble(ready.fitter.inputs, ready.validation, groups, baselines)
+    say_few_scores(ensemble.calibration.windows, len(ready.validation), REPORTED_LEVEL)
+    return ensemble
+
+
+def _collect(
     panel: Panel,
     schema: Schema,
     settings: TrainSettings,
-    ready: _Ready,
-    baselines: BaselineForecasts,
+    ready: _Prepared,
+    ensemble: Ensemble,
     plan: Plan,
     trained: list[Trained],
 ) -> Fitted:
-    """Compare, blend, calibrate; then collect what predict needs."""
-    inputs, lookback, lags = ready.fitter.inputs, ready.lookback, ready.fitter.inputs.lags
-    groups = plan.groups()
-    ensemble = choose_ensemble(
-        inputs,
-        ready.validation,
-        [
-            Group(
-                plan.members[group[0]].model,
-                median_of_members([trained[i].held_out.numpy() for i in group]),
-            )
-            for group in groups
-        ],
-        baselines,
-    )
-    say_few_scores(ensemble.calibration.windows, len(ready.validation), COMMON)
-    used_members = [number for group in ensemble.networks for number in groups[group]]
-    seen = [plan.members[number].lookback + max(lags, default=0) for number in used_members]
+    """Collect everything that a forecast needs."""
+    lookback, lags, groups = ready.lookback, ready.fitter.inputs.lags, plan.groups()
+    forecasting = [number for group in ensemble.networks for number in groups[group]]
+    pasts = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
     spread = transformed(panel, ready.power).spread
     until = panel.starts.copy()
-    until[ready.kept] += ready.fitter.spans.train_end
+    until[ready.used] += ready.fitter.split.train_end
     return Fitted(
         config=Config(
             table=schema,
@@ -236,12 +319,12 @@ def _put_together(
             lags=lags,
             levels=LEVELS,
             power=ready.power,
-            train_end=str(format_positions(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0]),
+            train_end=position_texts(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0],
             components=ensemble.components,
             networks=ensemble.networks,
             scores=ensemble.scores,
-            validation=tuple(one.validation for one in trained),
-            trained_steps=tuple(one.steps for one in trained),
+            validation=tuple(member.validation for member in trained),
+            trained_steps=tuple(member.steps for member in trained),
         ),
         statistics=ready.statistics,
         level=mean_level(panel.tail(lookback + max(lags, default=0))),
@@ -249,116 +332,118 @@ def _put_together(
             panel.values, panel.observed, panel.offsets, schema.season[0] if schema.season else 1
         ),
         ensemble=ensemble,
-        history=replace(panel, spread=spread).tail(max(ensemble.context_length, lookback, *seen)),
-        weights=[_arrays(trained[i].weights) for i in used_members],
-        base=Base([_arrays(trained[i].base) for i in used_members], until),
+        history=replace(panel, spread=spread).tail(max(ensemble.context_length, lookback, *pasts)),
+        weights=[trained[number].weights for number in forecasting],
+        base=Base([trained[number].base for number in forecasting], until),
         run=settings.model_dump(include=RESTORED, exclude_defaults=True),
     )
 
 
-def _arrays(weights: dict[str, torch.Tensor]) -> dict[str, NDArray[np.float32]]:
-    return {name: value.numpy() for name, value in weights.items()}
+def load_engine(store: str, version: str | None = None, device: str = "auto") -> Engine:
+    """The forecaster of the live version of a store, or of another version, ready to forecast.
+
+    Raises
+    ------
+    NoInput
+        If there is none.
+    ArtifactRefused
+        If it is damaged, unsafe or too new.
+    """
+    contents, info = Store(store).load(version)
+    try:
+        return Engine(from_contents(contents), device)
+    except (ArtifactRefused, UsageError, RuntimeError) as error:
+        reason = str(error).split("\n")[0]
+        raise ArtifactRefused(f"{store}/{info.id}: {reason}") from None
 
 
-class Engine:
-    """A fitted forecaster at work: its networks rebuilt on a device.
+@dataclass
+class _Fold:
+    """Fits a model at origins of a backtest; with a warm start each fit goes on from the one before it."""
 
-    Parameters
-    ----------
-    fitted : what predict needs
-    device : where the networks run
+    settings: TrainSettings
+    schema: Schema
+    name: str
+    on_step: OnStep | None
+    fitted: Fitted | None = None
+
+    def __call__(self, past: Panel) -> Predict:
+        """Fit to a panel as it stood at an origin; what comes back forecasts from it and from later ones."""
+        settings, schema = self.settings, self.schema
+        deadline = None if settings.budget is None else time.monotonic() + settings.budget
+        _, lookback = lags_and_lookback(past, schema.season, settings.lookback)
+        past = with_status(past, schema, lookback)
+        if np.isin(past.status, SKIPPED).all():
+            problem = "at the oldest origin no series is left to forecast"
+            raise BadData(problem, place=self.name, cure=Words("pass fewer ", Setting("windows")))
+        earlier = self.fitted if settings.warm_start else None
+        with threads(1):
+            self.fitted = fit_panel(past, schema, settings, self.name, deadline, self.on_step, earlier=earlier)
+        return Engine(self.fitted, settings.device).after
+
+
+@dataclass(frozen=True)
+class ReadingBacktest:
+    """A backtest of a table that was read.
 
     Attributes
     ----------
-    networks : the members of each group of networks that has a share in the forecast
+    measures, rows : measures and forecasts as plain columns
+    panel, schema : the series that were forecast, and how they were read
+    origins : [origins, series], grid positions
+    missing : ids of series that were left out
     """
 
-    def __init__(self, fitted: Fitted, device: torch.device) -> None:
-        self.fitted, self.device = fitted, device
-        self.networks: list[list[RecurrentModel]] = []
-        config, saved = fitted.config, iter(fitted.weights)
-        for group in config.members():
-            shape = network_shape(
-                config.table,
-                config.horizon,
-                group[0].lookback,
-                config.lags,
-                config.levels,
-                len(fitted.history),
-                fitted.settings().loss,
-            )
-            weights = [{name: torch.from_numpy(array) for name, array in next(saved).items()} for _ in group]
-            self.networks.append([rebuild(group[0], shape, one, device) for one in weights])
+    measures: Measures
+    rows: ForecastRows
+    panel: Panel
+    schema: Schema
+    origins: NDArray[np.int64]
+    missing: tuple[tuple[str, ...], ...]
 
-    def quantiles(
-        self,
-        panel: Panel,
-        series: NDArray[np.int64],
-        position: NDArray[np.int64] | None = None,
-        joint: bool = False,
-    ) -> NDArray[np.float64]:
-        """Quantiles of what comes after windows, [windows, horizon, levels], in the target's own unit.
 
-        Parameters
-        ----------
-        panel : of any series, values as they were read
-        series, position : [windows], each a series and the slot that its past ends before; default the newest
-        joint : widen the intervals so that they hold whole paths
+def backtest_reading(
+    reading: Reading,
+    settings: TrainSettings,
+    rolling: BacktestSettings,
+    models: tuple[str, ...] = (),
+    *,
+    engine: Engine | None = None,
+    season_given: bool = False,
+    jobs: int = 1,
+    callbacks: Callbacks = NO_CALLBACKS,
+) -> ReadingBacktest:
+    """Forecast from rolling origins in the past of a table, and measure against what came.
 
-        Raises
-        ------
-        Unavailable
-            If memory runs out.
-        """
-        inputs, config = self._inputs(panel), self.fitted.config
-        place = panel.lengths[series] if position is None else position
-        places = np.ascontiguousarray(series), np.ascontiguousarray(place)
-        seed = self.fitted.settings().seed
-        parts = [np.zeros((0, config.horizon, len(config.levels)))]
-        for start in range(0, len(series), CHUNK):
-            some = places[0][start : start + CHUNK], places[1][start : start + CHUNK]
-            with threads(1), memory():
-                networks = [
-                    median_of_members([network_quantiles(one, inputs.windows(members[0]), some, seed) for one in group])
-                    for members, group in zip(config.members(), self.networks, strict=True)
-                ]
-            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite the forecaster refuses
-                mixed = self.fitted.ensemble.quantiles(inputs, some, inputs.numbers[some[0]], networks, joint)
-                parts.append(undo_power(mixed, config.power))
-        return np.concatenate(parts)
+    Each fit sees what lies before its origin and nothing else, the season that is inferred included.
 
-    def attention(self, panel: Panel, series: NDArray[np.int64]) -> NDArray[np.float64]:
-        """The weight of each step of the newest past of each of `series`, [series, lookback].
-
-        Raises
-        ------
-        UsageError
-            If no network has attention.
-        """
-        for members, networks in zip(self.fitted.config.members(), self.networks, strict=True):
-            weigh = getattr(networks[0], "attention", None)
-            if weigh is not None:
-                windows = self._inputs(panel).windows(members[0])
-                index = torch.from_numpy(np.ascontiguousarray(series)).to(windows.device)
-                with torch.no_grad():
-                    weights = weigh(windows.batch(index, windows.lengths[index]))
-                return np.asarray(weights.cpu().double().numpy())
-        raise UsageError(
-            "no network with attention forecasts here",
-            cure=Words("fit with ", Setting("model", "attention-lstm"), " and ", Setting("guard", False)),
-        )
-
-    def _inputs(self, panel: Panel) -> Inputs:
-        config = self.fitted.config
-        return Inputs.of(
-            panel,
-            config.table,
-            self.fitted.statistics,
-            power=config.power,
-            lags=config.lags,
-            levels=config.levels,
-            ids=self.fitted.history.ids,
-            loss=self.fitted.settings().loss,
-            horizon=config.horizon,
-            device=self.device,
-        )
+    Parameters
+    ----------
+    models : names of models and baselines; default that of `settings`, or what `engine` was fitted as
+    engine : a fitted forecaster that forecasts as it is, without a fit
+    season_given : whether the season of the reading was given and not inferred
+    jobs : fits side by side
+    """
+    panel, schema = reading.panel, reading.schema
+    levels: tuple[float, ...] = LEVELS
+    missing = np.array(panel.status) == "missing"
+    missing_ids = tuple(panel.ids[i] for i in np.flatnonzero(missing))
+    panel = panel.select(np.flatnonzero(~missing))
+    origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, engine is not None)
+    model, fits = settings.model, dict[str, Fit]()
+    if engine is not None:
+        say_seen_origins(panel, engine.fitted.history, origins, engine.fitted.config.train_end)
+        model, levels, after = engine.fitted.settings().model, engine.fitted.config.levels, engine.after
+        fits[model] = lambda past: after
+    elif not season_given:
+        schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
+    refit = rolling.refit and engine is None
+    if rolling.refit and settings.warm_start:
+        jobs = 1  # each fit goes on from the one before it
+    on_step = callbacks.on_step if jobs == 1 else None  # it stays in this process
+    for name in models or (model,):
+        if name not in fits and name != REFERENCE:
+            knobs = settings.model_copy(update={"model": name, "jobs": settings.jobs if jobs == 1 else 1})
+            fits[name] = _Fold(knobs, schema, reading.name, on_step)
+    measures, rows = backtest(panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold)
+    return ReadingBacktest(measures, rows, panel, schema, origins, missing_ids)

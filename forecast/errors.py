@@ -1,29 +1,29 @@
-"""One family of errors, each with its exit code; the settings they name are written by the face that shows them."""
+"""Errors with exit codes; settings in messages look like options or Python arguments, depending on the user."""
 
 import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-LONGEST = 100  # characters of a word that may be a typo
-_ARGUMENTS = {"artifact": "store"}  # arguments of the Python API that have another name than the flag
+MAX_TYPO_LENGTH = 100  # characters; comparing longer words takes too long
+_ARGUMENTS = {"artifact": "store"}  # arguments of the Python API whose names differ from the options
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting that a message names: ``--horizon 30`` on the command line, ``horizon=30`` in Python.
+    """A setting in a message: ``--horizon 30`` on the command line, ``horizon=30`` in Python.
 
     Attributes
     ----------
-    name : as the settings spell it
-    value : None where the message names the setting alone
+    name : its name in the settings
+    value : None if the message names the setting without a value
     """
 
     name: str
     value: object = None
 
     def told(self, write: "Write") -> str:
-        """The setting as a face writes it."""
+        """The setting as `write` shows it."""
         return write(self)
 
     def __str__(self) -> str:
@@ -34,13 +34,13 @@ Write = Callable[[Setting], str]
 
 
 class Words:
-    """A text that names settings: its parts one after the other. As a string it is written for Python."""
+    """A text with settings in it, as a sequence of parts; `str` shows settings as Python arguments."""
 
     def __init__(self, *parts: object) -> None:
         self.parts = parts
 
     def told(self, write: Write) -> str:
-        """The text as a face writes it."""
+        """The text with its settings as `write` shows them."""
         return "".join(told(part, write) for part in self.parts)
 
     def __str__(self) -> str:
@@ -48,14 +48,14 @@ class Words:
 
 
 class ForecastError(Exception):
-    """Something a user can mend. The message says what, where and how to mend it.
+    """An error that the user can correct. The message says what is wrong, where, and how to correct it.
 
     Attributes
     ----------
     problem : what is wrong, text or `Words`
-    setting : the setting that it is about, which begins the message
-    place : where it is, such as file, line and column, which begins the message
-    cure : how to mend it, text or `Words`, which ends the message
+    setting : the setting that is wrong, at the start of the message
+    place : file, line or column, at the start of the message
+    cure : how to correct it, text or `Words`, at the end of the message
     """
 
     exit_code = 1
@@ -67,7 +67,7 @@ class ForecastError(Exception):
         self.problem, self.setting, self.place, self.cure = problem, setting, place, cure
 
     def told(self, write: Write) -> str:
-        """The message as a face writes it."""
+        """The message with its settings as `write` shows them."""
         place, cure = told(self.place, write), told(self.cure, write)
         setting = "" if self.setting is None else f"{write(self.setting)}: "
         return f"{place and f'{place}: '}{setting}{told(self.problem, write)}{cure and f'; {cure}'}"
@@ -77,27 +77,27 @@ class ForecastError(Exception):
 
 
 class WrongSplit(BaseException):
-    """scikit-learn cross-validates on rows that do not come after those of the fit.
+    """scikit-learn cross-validates on rows that are not after those of the fit.
 
-    Like KeyboardInterrupt it passes by those who catch any Exception: scikit-learn would print a traceback for each
-    fold, and choose among numbers that mean nothing.
+    Like KeyboardInterrupt it is not an Exception: scikit-learn would catch that, print a traceback for each fold, and
+    choose among meaningless numbers.
     """
 
 
 def told(part: object, write: Write) -> str:
-    """A part of a message as a face writes it."""
+    """A part of a message with its settings as `write` shows them."""
     return part.told(write) if isinstance(part, NAMING) else str(part)
 
 
 @dataclass(frozen=True)
 class Message:
-    """What a record of the log says: a text with places for its arguments, which may name settings."""
+    """A log message: a format string and its arguments, which may contain settings."""
 
     text: str
     args: tuple[object, ...] = ()
 
     def told(self, write: "Write") -> str:
-        """The message as a face writes it."""
+        """The message with its settings as `write` shows them."""
         if not self.args:
             return self.text
         return self.text % tuple(told(arg, write) if isinstance(arg, NAMING) else arg for arg in self.args)
@@ -107,28 +107,28 @@ class Message:
 
 
 NAMING = Setting, Words, ForecastError, Message
-"""What a face writes in its own way."""
+"""Types that `write` shows."""
 
 
 def message_in(record: logging.LogRecord) -> Message:
-    """The message of a record of the log."""
+    """The message of a log record."""
     args = record.args if isinstance(record.args, tuple) else ()
     return Message(str(record.msg), args) if args else Message(record.getMessage())
 
 
 def message_of(record: logging.LogRecord, write: Write) -> str:
-    """The message of a record of the log as a face writes it."""
+    """The message of a log record with its settings as `write` shows them."""
     return message_in(record).told(write)
 
 
 def as_argument(setting: Setting) -> str:
-    """A setting as Python writes it: ``horizon=30``, or ``horizon=`` where no value is named."""
+    """A setting as a Python argument: ``horizon=30``, or ``horizon=`` without a value."""
     name = _ARGUMENTS.get(setting.name, setting.name)
     return f"{name}=" if setting.value is None else f"{name}={setting.value!r}"
 
 
 def as_flag(setting: Setting) -> str:
-    """A setting as the command line writes it: ``--horizon 30``, ``--no-guard``, ``-p hidden_size=8``."""
+    """A setting as an option of the command line: ``--horizon 30``, ``--no-guard``, ``-p hidden_size=8``."""
     name, value = setting.name.replace("_", "-"), setting.value
     if name == "params":
         return " ".join(
@@ -143,7 +143,7 @@ def as_flag(setting: Setting) -> str:
 
 
 class UsageError(ForecastError, ValueError):
-    """A setting, flag or argument that cannot be used."""
+    """A setting, option or argument is wrong."""
 
     exit_code = 2
 
@@ -155,43 +155,43 @@ class StaleData(ForecastError):
 
 
 class BadData(ForecastError, ValueError):
-    """The table can be opened, and what stands in it cannot be used."""
+    """The table can be opened, but its content cannot be used."""
 
     exit_code = 65
 
 
 class NoInput(ForecastError):
-    """A file, folder or artifact that is needed is not there."""
+    """A file, folder or saved version does not exist."""
 
     exit_code = 66
 
 
 class Unavailable(ForecastError):
-    """A device, memory or an optional dependency that is not to be had."""
+    """A device, memory or an optional dependency is not available."""
 
     exit_code = 69
 
 
 class CannotCreate(ForecastError):
-    """The place for an output cannot be written."""
+    """An output cannot be created."""
 
     exit_code = 73
 
 
 class StorageFailure(ForecastError):
-    """Reading or writing failed half-way: disk full, I/O error."""
+    """Reading or writing failed: disk full, I/O error."""
 
     exit_code = 74
 
 
 class Busy(ForecastError):
-    """Another process holds the lock of the store."""
+    """Another process holds the store."""
 
     exit_code = 75
 
 
 class ArtifactRefused(ForecastError):
-    """A store or an artifact in it is damaged, foreign, unsafe or too new."""
+    """A store or a version in it is damaged, foreign, unsafe or too new."""
 
     exit_code = 76
 
@@ -199,7 +199,7 @@ class ArtifactRefused(ForecastError):
 class Interrupted(BaseException):
     """Ended by SIGINT or SIGTERM; `exit_code` is 128 plus the signal's number.
 
-    It may be raised anywhere, and like KeyboardInterrupt it must pass by those who catch any Exception.
+    It may be raised anywhere. Like KeyboardInterrupt it is not an Exception, so that nothing catches it by accident.
     """
 
     def __init__(self, signal_number: int) -> None:
@@ -211,7 +211,7 @@ def did_you_mean(word: str, choices: list[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest of `choices`, or ``""``."""
     import difflib
 
-    if len(word) > LONGEST:  # the comparison takes time by the square of it
+    if len(word) > MAX_TYPO_LENGTH:
         return ""
     near = difflib.get_close_matches(word.lower(), choices, n=1, cutoff=0.5)
     return f"; did you mean '{near[0]}'?" if near else ""

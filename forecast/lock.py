@@ -1,4 +1,4 @@
-"""A lock that one process at a time can hold; it goes with the process, however that ends."""
+"""A lock that one process at a time can hold; it ends with the process."""
 
 import os
 import socket
@@ -12,21 +12,21 @@ from filelock import lock_descriptor, unlock_descriptor
 from forecast.durable import BINARY, DISK, POSIX, cannot_create, close_quietly, failure
 from forecast.errors import Busy, CannotCreate, Setting, Words
 
-_MOST = 300  # bytes of the holder's name
+_MAX_SIGNATURE = 300  # bytes of the holder's pid and host
 
 
 class Lock:
-    """A lock on a file: `flock` where there is one, `LockFileEx` on Windows.
+    """A lock on a file: `flock`, or `LockFileEx` on Windows.
 
     Parameters
     ----------
-    path : the lock file; it is created, holds the pid and host of its holder, and is never removed
+    path : the lock file; it is created, contains the pid and host of its holder, and is never removed
     wait : seconds to wait for another holder; 0 gives up at once
 
     Raises
     ------
     Busy
-        On entering, if another holder is still there after `wait` seconds; names its pid and host.
+        On entering, if another process still holds the lock after `wait` seconds; names its pid and host.
     CannotCreate, StorageFailure
         On entering, if the lock file cannot be created or locked.
     """
@@ -52,10 +52,10 @@ class Lock:
     ) -> None:
         descriptor, self._descriptor = self._descriptor, -1
         try:
-            os.ftruncate(descriptor, 0)  # else the next one to fail could be told the name of a past holder
-            unlock_descriptor(descriptor)  # closing is not enough where a forked child has the file open
+            os.ftruncate(descriptor, 0)  # else messages could name a past holder
+            unlock_descriptor(descriptor)  # closing is not enough if a forked child has the file open
         except OSError:
-            pass  # the lock goes with the descriptor, and the error on its way matters more
+            pass  # the lock ends with the descriptor
         finally:
             close_quietly(descriptor)
 
@@ -74,7 +74,7 @@ class Lock:
         deadline = time.monotonic() + self.wait
         while not self._locked(descriptor):
             left = deadline - time.monotonic()
-            if not left > 0:  # also where the wait is no number
+            if not left > 0:  # also for NaN
                 raise self._busy(descriptor)
             time.sleep(min(0.1, left))
 
@@ -97,15 +97,15 @@ class Lock:
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process of this machine holds a lock; it is only looked at, since to try would get in its way."""
+    """Whether a process of this machine holds a lock; it only reads the file, as locking would disturb others."""
     try:
         descriptor = os.open(path, os.O_RDONLY | BINARY)
     except OSError:
         return False
     try:
-        pid, host = os.read(descriptor, _MOST).decode().split()
+        pid, host = os.read(descriptor, _MAX_SIGNATURE).decode().split()
         return POSIX and host == socket.gethostname() and _alive(int(pid))
-    except PermissionError:  # only Windows keeps the first byte from being read, while another process has locked it
+    except PermissionError:  # Windows: the first byte cannot be read while another process has the lock
         return True
     except (OSError, ValueError):
         return False
@@ -114,10 +114,10 @@ def is_held(path: Path) -> bool:
 
 
 def _alive(pid: int) -> bool:
-    """Whether there is a process with this number."""
+    """Whether a process with this id exists."""
     try:
         os.kill(pid, 0)
-    except PermissionError:  # it is another user's
+    except PermissionError:  # it belongs to another user
         return True
     except (OSError, OverflowError):
         return False
@@ -125,22 +125,22 @@ def _alive(pid: int) -> bool:
 
 
 def _sign(descriptor: int) -> None:
-    """Write who holds the lock."""
+    """Write pid and host into the lock file."""
     try:
         os.ftruncate(descriptor, 0)
         os.lseek(descriptor, 0, os.SEEK_SET)
-        # the first byte says nothing: it is the one that Windows locks, and nobody else can read it there
+        # the first byte is a blank: Windows locks it, so that others cannot read it
         os.write(descriptor, f" {os.getpid()} {socket.gethostname()}\n".encode())
     except OSError:
-        pass  # it holds without a name; a full disk must not keep its holder from making room
+        pass  # the lock works without a name, even on a full disk
 
 
 def _signature(descriptor: int) -> str:
-    """Pid and host of the holder, as far as they can be read."""
+    """Pid and host of the holder, if they can be read."""
     for first in (0, 1):
         try:
             os.lseek(descriptor, first, os.SEEK_SET)
-            return os.read(descriptor, _MOST).decode(errors="replace").strip()
+            return os.read(descriptor, _MAX_SIGNATURE).decode(errors="replace").strip()
         except PermissionError:
             continue
     return ""

@@ -1,4 +1,4 @@
-"""What the scikit-learn-style estimators share: knobs as ``params__hidden_size``, cross-validation in order."""
+"""Shared by the scikit-learn-style estimators: knobs as ``params__hidden_size``, cross-validation in order of time."""
 
 import sys
 from typing import Any, Self
@@ -23,10 +23,10 @@ class NestedParams:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor arguments; with `deep` also the entries of `params`, as ``params__NAME``."""
-        found: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
-        if deep and isinstance(self.params, dict):  # anything else waits for fit, which refuses it
-            found.update({PREFIX + name: value for name, value in self.params.items()})
-        return found
+        knobs: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
+        if deep and isinstance(self.params, dict):  # fit refuses anything else
+            knobs.update({PREFIX + name: value for name, value in self.params.items()})
+        return knobs
 
     def set_params(self, **params: Any) -> Self:  # the signature is scikit-learn's
         """Set constructor arguments, or entries of `params` as ``params__NAME``."""
@@ -42,17 +42,17 @@ class NestedParams:
 
 
 def refuse_other_rows(others: int, horizon: int) -> None:
-    """Stop a cross-validation of scikit-learn whose test rows do not all come after those of the fit.
+    """Stop a cross-validation of scikit-learn if test rows do not come after those of the fit.
 
     Parameters
     ----------
-    others : test rows that do not
+    others : number of such test rows
     horizon : of the forecaster
 
     Raises
     ------
     WrongSplit
-        If there are some; outside a cross-validation a table may hold the past too.
+        If there are any; outside a cross-validation a table may hold the past too.
     """
     frame = sys._getframe() if others else None
     while frame is not None:

@@ -1,6 +1,6 @@
 """RecurrentRegressor: the window-level scikit-learn estimator, from windows to the values after them."""
 
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -9,23 +9,24 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
+from forecast.models.shared.building import rebuild
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.panel.windows import Batch
+from forecast.panel.windows import NETWORK_BATCH, Batch
 from forecast.parameters import NestedParams
-from forecast.settings import TrainSettings
+from forecast.settings import DeviceName, LossName, OptimizerName, TrainSettings
 from forecast.training.devices import pick_device
-from forecast.training.members import PREDICT_BATCH, rebuild, train_members
+from forecast.training.members import train_members
 from forecast.training.plan import Member
 
 Floats = NDArray[np.float64]
 
-STEPS, PASSES, LARGEST_BATCH = 300, 30, 128
+MIN_STEPS, PASSES, MAX_BATCH = 300, 30, 128  # of a fit without `steps` and `batch_size`
 
 
 class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
     """A recurrent network from windows to targets.
 
-    X and y are standardised by what `fit` saw: each feature over all windows and steps, each target over all windows.
+    X and y are standardised on the training windows: each feature over windows and steps, each target over windows.
 
     Parameters
     ----------
@@ -56,15 +57,15 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         self,
         model: str = "lstm",
         params: dict[str, Any] | None = None,
-        loss: Literal["quantile", "mae", "mse", "huber"] = "mse",
-        optimizer: Literal["adamw", "adam"] = "adamw",
+        loss: LossName = "mse",
+        optimizer: OptimizerName = "adamw",
         learning_rate: float = 0.01,
         weight_decay: float = 0.01,
         clip: float = 1.0,
         batch_size: int | None = None,
         steps: int | None = None,
         seed: int = 0,
-        device: Literal["auto", "cpu", "cuda", "mps"] = "auto",
+        device: DeviceName = "auto",
     ) -> None:
         self.model = model
         self.params = params
@@ -138,11 +139,11 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         device = next(self.network_.parameters()).device
         inputs = self._scaled(windows).to(device)
         parts = []
-        for start in range(0, len(inputs), PREDICT_BATCH):
-            rows = inputs[start : start + PREDICT_BATCH]
+        for start in range(0, len(inputs), NETWORK_BATCH):
+            rows = inputs[start : start + NETWORK_BATCH]
             empty = rows.new_zeros(len(rows), self.shape_.horizon)
             with torch.no_grad():
-                out = self.network_.outputs(_batch(rows, empty).padded(PREDICT_BATCH))
+                out = self.network_.outputs(_batch(rows, empty).padded(NETWORK_BATCH))
             parts.append(out[: len(rows), :, 0].cpu().double().numpy())
         y: Floats = np.concatenate(parts) * self.y_scale_ + self.y_mean_
         return y[:, 0] if self.flat_ else y
@@ -154,8 +155,8 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         return tags
 
     def _member(self, shape: Shape, windows: int, settings: TrainSettings) -> Member:
-        size = min(windows, settings.batch_size or LARGEST_BATCH)
-        steps = settings.steps or max(STEPS, PASSES * windows // size)
+        size = min(windows, settings.batch_size or MAX_BATCH)
+        steps = settings.steps or max(MIN_STEPS, PASSES * windows // size)
         return Member(
             model=settings.model,
             params=settings.params or {},
@@ -186,7 +187,7 @@ def _batch(inputs: Tensor, targets: Tensor) -> Batch:
     rows, steps, _ = inputs.shape
     horizon = targets.shape[1]
     none = torch.zeros(rows, dtype=torch.long, device=inputs.device)
-    one = inputs.new_ones(rows)
+    ones = inputs.new_ones(rows)
     return Batch(
         past=inputs[..., 0],
         mask=inputs.new_ones(rows, steps),
@@ -200,7 +201,7 @@ def _batch(inputs: Tensor, targets: Tensor) -> Batch:
         seasonal=inputs.new_zeros(rows, horizon, 0),
         target=targets,
         target_mask=torch.ones_like(targets),
-        weight=one,
-        location=0 * one[:, None],
-        scale=one[:, None],
+        weight=ones,
+        location=0 * ones[:, None],
+        scale=ones[:, None],
     )

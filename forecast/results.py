@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 
 from forecast.evaluation import scoring
-from forecast.evaluation.backtest import BacktestResult
 from forecast.evaluation.measures import ForecastRows, Measures
 from forecast.evaluation.metrics import measure_names
-from forecast.panel.building import calendar_of, format_positions, time_frame
+from forecast.panel.building import calendar_of, format_positions, position_texts, time_columns_at
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema
+from forecast.panel.tidying import tidied
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
@@ -88,11 +88,16 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
         forecasts have several rows for one series and time.
     """
     result = scoring.score(_table(forecast, "forecasts"), _table(actual, "actual values"), settings)
-    return Scores(*measure_frames(result.measures), result.season, result.values, result.missing)
+    return Scores(*_measure_frames(result.measures), result.season, result.values, result.missing)
 
 
 def backtest_frames(
-    result: BacktestResult, panel: Panel, schema: Schema, origins: Integers, missing: tuple[tuple[str, ...], ...] = ()
+    measures: Measures,
+    rows: ForecastRows,
+    panel: Panel,
+    schema: Schema,
+    origins: Integers,
+    missing: tuple[tuple[str, ...], ...] = (),
 ) -> Backtest:
     """The result of a backtest as frames, times written as the table had them.
 
@@ -101,15 +106,10 @@ def backtest_frames(
     panel, schema, origins : those of the backtest
     missing : ids of series that were left out
     """
+    season = schema.season[0] if schema.season else 1
     longest = origins[:, int(np.argmax(panel.lengths))]
-    times = tuple(str(time) for time in format_positions(schema, calendar_of(schema), longest))
-    forecasts = _forecasts_frame(result.forecasts, panel, schema)
-    return Backtest(*measure_frames(result.measures), forecasts, result.season, times, missing)
-
-
-def measure_frames(measures: Measures) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """The measures overall, by series and by step."""
-    return pd.DataFrame(measures.overall), pd.DataFrame(measures.by_series), pd.DataFrame(measures.by_step)
+    times = tuple(position_texts(schema, calendar_of(schema), longest))
+    return Backtest(*_measure_frames(measures), _forecasts_frame(rows, panel, schema), season, times, missing)
 
 
 def result_columns(intervals: tuple[float, ...]) -> list[str]:
@@ -118,15 +118,19 @@ def result_columns(intervals: tuple[float, ...]) -> list[str]:
     return [*shown, *measure_names(intervals)]
 
 
+def _measure_frames(measures: Measures) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    return pd.DataFrame(measures.overall), pd.DataFrame(measures.by_series), pd.DataFrame(measures.by_step)
+
+
 def _forecasts_frame(rows: ForecastRows, panel: Panel, schema: Schema) -> pd.DataFrame:
     """A row for each forecast: ids, origin, time, actual value, model, point and intervals."""
     calendar = calendar_of(schema)
     shared: dict[str, Any] = {
         name: np.array([ids[place] for ids in panel.ids], object)[rows.series] for place, name in enumerate(schema.ids)
     }
-    shared["origin"] = format_positions(schema, calendar, rows.origin)
-    times = time_frame(schema, calendar, rows.position)
-    shared |= {name: times[name] for name in schema.time}
+    shared["origin"] = format_positions(schema, calendar, rows.origin).index()
+    times = time_columns_at(schema, calendar, rows.position)
+    shared |= {name: column.index() for name, column in times.items()}
     shared["actual"] = rows.actual
     base = pd.DataFrame(shared)
     columns = ["forecast", *interval_columns(rows.intervals)]
@@ -138,4 +142,4 @@ def _forecasts_frame(rows: ForecastRows, panel: Panel, schema: Schema) -> pd.Dat
 
 
 def _table(data: Data, name: str) -> Table:
-    return data if isinstance(data, Table) else table_from_frame(data, name)
+    return tidied(data if isinstance(data, Table) else table_from_frame(data, name))

@@ -1,9 +1,9 @@
-"""Every shared knob, declared once: default, bounds, choices and help stand on one field."""
+"""Declare every shared setting once: default, bounds, choices and help stand on one field."""
 
 import math
 import re
 from collections.abc import Collection
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -12,14 +12,14 @@ from forecast.errors import Setting, UsageError, Words, did_you_mean
 
 
 def _as_many(given: object) -> object:
-    """One name or number stands for a list of one, None for an empty one."""
+    """Take one name or number as a list of one, and None as an empty list."""
     if given is None:
         return ()
     return (given,) if isinstance(given, str | int | float) else given
 
 
 def _as_text(given: object) -> object:
-    """A whole number stands for its text."""
+    """Take a whole number as text."""
     return str(given) if type(given) is int else given
 
 
@@ -27,7 +27,24 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_as_many)]
 Seasons = Annotated[tuple[Annotated[int, Field(ge=2, le=100_000)], ...], BeforeValidator(_as_many)]
 Levels = Annotated[tuple[Annotated[float, Field(ge=50, le=99)], ...], BeforeValidator(_as_many)]
 
+# marks a setting: in a pipeline file a relative path starts at the folder of that file
+FILE = "the path of a file or folder"
+FilePath = Annotated[str, FILE]
+
+Layout = Literal["long", "wide", "rows"]
+Aggregate = Literal["sum", "mean", "last"]
+ClockChange = Literal["earlier", "later", "error"]
+OnDuplicate = Literal["error", "first", "last", "mean", "sum"]
+MissingRows = Literal["zero", "unknown"]
+DecimalMark = Literal[".", ","]
+ScalingName = Literal["standard", "robust", "mean", "last", "none"]
+TransformName = Literal["none", "log", "power"]
+LossName = Literal["quantile", "mae", "mse", "huber"]
+OptimizerName = Literal["adamw", "adam"]
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
+
+INTERVALS = (80.0, 95.0)  # levels of intervals that forecasts, measures and the ledger have by default, in percent
 
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -46,16 +63,16 @@ def seconds_of(duration: str) -> float:
     Raises
     ------
     ValueError
-        If it is not written so.
+        If the text is no duration.
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d|w)", duration.strip())
-    if found is None:
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d|w)", duration.strip())
+    if parts is None:
         raise ValueError("a duration is written as a number and s, min, h, d or w, such as 36h or 2d")
-    return float(found[1]) * _SECONDS[found[2]]
+    return float(parts[1]) * _SECONDS[parts[2]]
 
 
 class Knobs(BaseModel):
-    """A frozen group of knobs; a wrong value or name is a `UsageError` that says how to mend it.
+    """A frozen group of settings; a wrong name or value raises a `UsageError` that says how to correct it.
 
     A field with ``repr=False`` holds a secret: no message shows its value.
     """
@@ -70,14 +87,14 @@ class Knobs(BaseModel):
 
         Parameters
         ----------
-        where : begins the message of an error
-        hidden : names whose values no message may show, beside those of secret fields
-        within : the setting whose entries these are, `params` for a model's own knobs
+        where : start of the message of an error
+        hidden : names of further settings whose values no message may show
+        within : name of the setting that has these entries, `params` for a model's own knobs
 
         Raises
         ------
         UsageError
-            If a name is unknown (with the nearest known one) or a value is out of bounds.
+            If a name is unknown (the message names the nearest known one) or a value is out of bounds.
         """
         for name in values:
             if name not in cls.model_fields:
@@ -97,164 +114,185 @@ class Knobs(BaseModel):
             raise UsageError(Words(where, place, reason)) from None
 
 
+def marked(settings: Knobs, mark: str) -> dict[str, str]:
+    """The settings that are given and whose type, such as `FilePath`, has a mark; by name."""
+
+    def has_mark(kind: Any) -> bool:
+        return mark in getattr(kind, "__metadata__", ()) or any(map(has_mark, get_args(kind)))
+
+    fields = type(settings).model_fields.items()
+    names = [name for name, field in fields if mark in field.metadata or has_mark(field.annotation)]
+    return {name: value for name in names if (value := getattr(settings, name)) is not None}
+
+
 class TextSettings(Knobs):
     """How the bytes of a file become columns."""
 
-    encoding: str | None = Field(None, description="text encoding; default UTF-8, or UTF-16 by its mark")
+    encoding: str | None = Field(None, description="text encoding; default UTF-8, or UTF-16 with a byte order mark")
     delimiter: str | None = Field(
-        None, description="column separator; default: comma, semicolon, tab or bar, whichever the lines agree on"
+        None, description="column separator; default: comma, semicolon, tab or bar, whichever fits all lines"
     )
-    decimal: Literal[".", ","] | None = Field(None, description="decimal mark; default: read off the numbers")
+    decimal: DecimalMark | None = Field(None, description="decimal mark; default: inferred from the numbers")
     thousands: Literal[",", ".", " ", "'", "_"] | None = Field(None, description="thousands separator; default none")
     sheet: Annotated[str | None, BeforeValidator(_as_text)] = Field(
-        None, description="sheet of a workbook, by name or number; default: the first that is not empty"
+        None, description="sheet of a workbook, by name or number; default: the first one that is not empty"
     )
 
 
 class TableSettings(Knobs):
-    """How columns of a table become series on a calendar."""
+    """How the columns of a table become series on a calendar."""
 
-    layout: Literal["long", "wide", "rows"] | None = Field(
+    layout: Layout | None = Field(
         None,
-        description="long: ids and one target; wide: no ids, a series in each column; rows: a series in each row; "
-        "default: inferred",
+        description="long: id columns and one target; wide: no ids, a series in each column; rows: a series in each "
+        "row; default: inferred",
     )
     time: Names = Field(
         (),
-        description="time column, or columns such as year,month or date,hour; default: what reads as times all the way",
+        description="time column, or columns such as year,month or date,hour; default: the column of times",
     )
     id: Names = Field((), description="id column(s) of a long table, comma-separated; default: inferred")
-    target: Names = Field((), description="target column; in a wide table the columns to forecast; default: inferred")
+    target: Names = Field((), description="target column, in a wide table the columns to forecast; default: inferred")
     freq: str | None = Field(
-        None, description="step of the calendar, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for steps"
+        None, description="frequency, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for numbered steps; default: inferred"
     )
-    aggregate: Literal["sum", "mean", "last"] | None = Field(None, description="how a finer table is brought to --freq")
+    aggregate: Aggregate | None = Field(None, description="how the rows of a finer table are combined to --freq")
     season: Seasons = Field(
-        (), description="season length(s) in steps, comma-separated; default: by frequency, confirmed by the data"
+        (), description="season length(s) in steps, comma-separated; default: by frequency, if the data confirm it"
     )
-    known: Names = Field((), description="columns known in advance, comma-separated")
-    past: Names = Field((), description="columns known up to the origin only, comma-separated")
-    static: Names = Field((), description="columns fixed per series, comma-separated")
+    known: Names = Field((), description="covariates whose future values are known, comma-separated")
+    past: Names = Field((), description="covariates known up to the origin only, comma-separated")
+    static: Names = Field((), description="covariates with one value for each series, comma-separated")
     categorical: Names = Field(
-        (), description="covariates that are categories even if they look like numbers, comma-separated"
+        (), description="covariates that are categories although they hold numbers, comma-separated"
     )
-    holidays: str | None = Field(None, description="country code whose public holidays become a known column")
+    holidays: str | None = Field(None, description="country code; its public holidays become a known covariate")
     date_format: str | None = Field(
-        None, description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for its day numbers"
+        None, description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day numbers"
     )
-    timezone: str | None = Field(None, description="IANA zone of times written without one, e.g. Europe/Berlin")
-    dst: Literal["earlier", "later", "error"] = Field(
-        "error", description="which instant a clock-change hour means when it comes twice or not at all"
+    timezone: str | None = Field(None, description="IANA time zone of times without one, e.g. Europe/Berlin")
+    dst: ClockChange = Field(
+        "error", description="which instant is meant by an hour that a clock change repeats or skips"
     )
-    on_duplicate: Literal["error", "first", "last", "mean", "sum"] = Field(
-        "error", description="what to do with several rows for one series and time"
-    )
-    max_missing: float = Field(
-        0.5, ge=0, le=1, description="a series with a larger share of missing targets is skipped"
-    )
-    missing: Literal["zero", "unknown"] = Field(
+    on_duplicate: OnDuplicate = Field("error", description="what to do with several rows for the same series and time")
+    max_missing: float = Field(0.5, ge=0, le=1, description="series with a larger share of missing values are skipped")
+    missing: MissingRows = Field(
         "unknown",
         description="what absent rows mean: unknown, or zero from a series' first row to the table's last time",
     )
-    strict: bool = Field(False, description="treat a 10x move in level as an error")
+    strict: bool = Field(False, description="refuse a table in which the level of a series moves tenfold")
 
 
 class TrainSettings(Knobs):
-    """What is trained, on what, for how long."""
+    """What is trained, how, and for how long."""
 
     model: str = Field(
         "auto",
-        description="auto, which tries some and mixes what wins, or a model or baseline; `forecast models` lists them",
+        description="auto, which compares several and combines the best, or the name of a model or baseline",
     )
-    params: dict[str, Any] | None = Field(None, description="the model's own knobs; `forecast models NAME` lists them")
-    horizon: int | None = Field(None, ge=1, le=10_000, description="steps to forecast; default by frequency")
+    params: dict[str, Any] | None = Field(
+        None, description="the model's own settings; `forecast models NAME` lists them"
+    )
+    horizon: int | None = Field(None, ge=1, le=10_000, description="number of steps to forecast; default by frequency")
     lookback: int | None = Field(
-        None, ge=1, le=100_000, description="steps of the past a forecast looks at; default by horizon and season"
+        None, ge=1, le=100_000, description="number of past steps that a forecast uses; default by horizon and season"
     )
-    scaling: Literal["standard", "robust", "mean", "last", "none"] | None = Field(
-        None, description="how each window is scaled by its own past; default standard, or what held-out values prefer"
+    scaling: ScalingName | None = Field(
+        None, description="how each window is scaled by its own past; default standard, or chosen on held-out values"
     )
-    transform: Literal["none", "log", "power"] = Field(
+    transform: TransformName = Field(
         "none", description="transform of the target before scaling; power is Box-Cox with a fitted exponent"
     )
-    loss: Literal["quantile", "mae", "mse", "huber"] = Field("quantile", description="loss of the point forecast")
-    optimizer: Literal["adamw", "adam"] = Field("adamw", description="optimizer")
+    loss: LossName = Field("quantile", description="loss of the point forecast")
+    optimizer: OptimizerName = Field("adamw", description="optimizer")
     learning_rate: float = Field(0.002, gt=0, le=1, description="peak learning rate, after warm-up")
     weight_decay: float = Field(0.01, ge=0, le=1, description="weight decay of adamw")
-    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    batch_size: int | None = Field(None, ge=1, le=65_536, description="windows a step; default by the data")
-    patience: int = Field(8, ge=1, le=1_000_000, description="validations without gain before training stops")
-    budget: float | None = Field(None, gt=0, description="seconds for everything from reading to the saved version")
-    steps: int | None = Field(None, ge=1, le=1_000_000_000, description="training steps; default by the data")
-    plan: str | None = Field(None, description="repeat the plan in this file (an artifact's config.json or its folder)")
+    clip: float = Field(1.0, gt=0, description="maximum norm of the gradient")
+    batch_size: int | None = Field(None, ge=1, le=65_536, description="windows in a training step; default by the data")
+    patience: int = Field(8, ge=1, le=1_000_000, description="validations without improvement before training stops")
+    budget: float | None = Field(
+        None, gt=0, description="seconds for everything, from reading the table to the saved version"
+    )
+    steps: int | None = Field(None, ge=1, le=1_000_000_000, description="number of training steps; default by the data")
+    plan: FilePath | None = Field(
+        None, description="repeat the training plan of this file (config.json of a saved version, or its folder)"
+    )
     members: int | None = Field(
         None,
         ge=1,
         le=64,
-        description="networks of one kind, whose median is its forecast; default as many as there is time for",
+        description="networks of each kind, whose median is the forecast; default as many as the time allows",
     )
     jobs: int | None = Field(
         None,
         ge=1,
-        description="networks trained side by side, by default one a core where it pays; or fits of a backtest",
+        description="networks trained in parallel, or fits of a backtest; default one for each core where it is faster",
     )
     baselines: Names = Field(
         default_factory=default_baselines,
-        description="what the network is compared and mixed with, comma-separated; `forecast models` lists all",
+        description="baselines to compare and combine networks with, comma-separated; `forecast models` lists all",
     )
     guard: bool = Field(
         True,
-        description="let a baseline, or a blend, forecast where the network does not clearly win on held-out values",
+        description="give baselines a share where their errors on held-out values justify it",
     )
-    metric: Metric = Field("mase", description="measure by which the guard compares")
+    metric: Metric = Field("mase", description="error measure by which models are compared")
     warm_start: bool = Field(
-        False, description="go on from the networks of the live version, or of the fit before, in fewer steps"
+        False, description="start from the networks of the live version, or of the previous fit, and train fewer steps"
     )
     seed: int = Field(0, ge=0, lt=2**31, description="seed of every random choice")
-    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="where the network runs")
+    device: DeviceName = Field("auto", description="where networks run")
+
+    @property
+    def decay(self) -> float:
+        """The weight decay of training; Adam is AdamW without."""
+        return self.weight_decay if self.optimizer == "adamw" else 0.0
 
 
 class BacktestSettings(Knobs):
-    """From which points of the past a backtest forecasts."""
+    """From which origins in the past a backtest forecasts."""
 
     windows: int | None = Field(
-        None, ge=1, le=1000, description="origins; default 8, or as many as leave half of the steps to the first fit"
+        None,
+        ge=1,
+        le=1000,
+        description="number of origins; default 8, or fewer if the first fit needs the steps",
     )
-    step: int | None = Field(None, ge=1, description="steps between two origins; default one horizon")
-    refit: bool = Field(False, description="fit at each origin; default one fit at the oldest, frozen for the others")
+    step: int | None = Field(None, ge=1, description="steps between two origins; default the horizon")
+    refit: bool = Field(False, description="fit at each origin; default one fit, at the oldest, for all of them")
 
 
 class CheckSettings(Knobs):
-    """What must hold of tonight's table before it is forecast from."""
+    """Checks of a table before anything is forecast from it."""
 
     warn_after: Duration | None = Field(
-        None, description="age of the newest value, such as 36h or 2d, from which on a warning is given"
+        None, description="warn if the newest value is this old or older, such as 36h or 2d"
     )
     error_after: Duration | None = Field(
         None,
-        description="age of the newest value, such as 3d, from which on nothing is forecast: exit 4",
+        description="forecast nothing and exit with 4 if the newest value is this old or older, such as 3d",
     )
     require_all: bool = Field(
-        False, description="exit with 3 where a series of the fit is not in the table, or has ended"
+        False, description="exit with 3 if a series of the fit is missing from the table, or has ended"
     )
 
 
 class OutputSettings(Knobs):
-    """What a table of forecasts holds."""
+    """What a table of forecasts contains."""
 
-    levels: Levels = Field((80.0, 95.0), description="interval levels in percent, 50 to 99, comma-separated")
-    point: Literal["median", "mean"] = Field("median", description="what the column forecast holds")
+    levels: Levels = Field(INTERVALS, description="interval levels in percent, 50 to 99, comma-separated")
+    point: Literal["median", "mean"] = Field("median", description="which number the column forecast contains")
     min: float | None = Field(
         None,
-        description="lower bound of every number put out, -inf for none; default 0 for a series without values below 0",
+        description="lower bound of all forecasts, -inf for none; default 0 for a series without values below 0",
         allow_inf_nan=True,
     )
-    max: float | None = Field(None, description="upper bound of every number put out")
-    joint: bool = Field(False, description="widen the intervals so that the share of whole paths inside is as stated")
-    integer: bool = Field(False, description="round every number put out to a whole one")
+    max: float | None = Field(None, description="upper bound of all forecasts")
+    joint: bool = Field(False, description="widen the intervals so that they contain the stated share of whole paths")
+    integer: bool = Field(False, description="round all forecasts to whole numbers")
     explain: bool = Field(False, description="add the columns model and status")
     excel_safe: bool = Field(
-        False, description="put ' before ids and column names that a spreadsheet would run as a formula"
+        False, description="put ' before ids and column names that a spreadsheet would take for a formula"
     )
 
     @model_validator(mode="after")
@@ -264,3 +302,15 @@ class OutputSettings(Knobs):
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("min lies above max")
         return self
+
+
+class StoreSettings(Knobs):
+    """Where versions are saved, and how many."""
+
+    store: FilePath = Field("forecast-model", description="folder of the saved versions")
+    keep: int = Field(5, ge=1, description="number of versions that stay in the store")
+    wait: float = Field(0.0, ge=0, description="seconds to wait while another process holds the store")
+
+
+STORE = StoreSettings()
+"""The defaults of a store."""

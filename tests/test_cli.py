@@ -357,6 +357,16 @@ def test_help_and_import_load_nothing_heavy() -> None:
         assert re.search(rf"^  {name} +\w", shown.stdout, re.M)
 
 
+def test_a_forecast_needs_no_scikit_learn(store: Path) -> None:
+    loaded = "print([name for name in ('sklearn', 'forecast.forecaster') if name in sys.modules])"
+    predict = (
+        f"import atexit, sys; atexit.register(lambda: {loaded}); "
+        f"sys.argv = ['forecast', 'predict', '--artifact', {str(store)!r}]; from forecast.cli import main; main()"
+    )
+    predicted = subprocess.run([sys.executable, "-c", predict], capture_output=True, text=True, check=True)
+    assert predicted.stdout.splitlines()[-1] == "[]"
+
+
 def test_every_setting_is_an_option_with_help(forecast: Run) -> None:
     shown = forecast("fit", "--help").out + forecast("predict", "--help").out
     for group in (TrainSettings, TableSettings, TextSettings, OutputSettings):

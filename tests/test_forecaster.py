@@ -12,9 +12,12 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
 from forecast import Forecaster, RollingOrigin
+from forecast.engine import load_engine
 from forecast.errors import ArtifactRefused, BadData, Unavailable, UsageError
+from forecast.inference.forecasting import forecast_table
 from forecast.models import model_knobs, model_names
 from forecast.settings import OutputSettings, TableSettings, TrainSettings
+from forecast.tables.frames import frame_of
 
 SMALL = {"params": {"hidden_size": 8}, "steps": 8, "horizon": 5, "lookback": 14, "guard": False}
 ROLES = {"known": ("promo",), "past": ("price",), "static": ("size",)}
@@ -113,23 +116,26 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(pane
     """The newest values choose among weights, but train none: statistics and windows end before them."""
     import torch
 
-    from forecast.panel.building import build_panel, calendar_of
+    from forecast.panel.building import calendar_of
     from forecast.panel.covariates import fit_statistics, make_columns
-    from forecast.panel.detection import infer_schema
+    from forecast.panel.reading import read, read_as
     from forecast.panel.windows import Windows
     from forecast.tables.reading import table_from_frame
-    from forecast.training.holding import choose_spans, sampler
+    from forecast.training.devices import on_device
+    from forecast.training.sampling import sampler
+    from forecast.training.split import split_windows
 
     def drawn(frame: pd.DataFrame) -> dict[str, torch.Tensor]:
         table = table_from_frame(frame)
-        schema = infer_schema(table, TableSettings(**ROLES))
-        panel = build_panel(table, schema, ahead=5)
-        spans = choose_spans(panel.lengths, 14, 5, 7)
-        assert spans.held.all()
-        statistics = fit_statistics(panel, schema, spans.train_end)
+        schema = read(table, TableSettings(**ROLES)).schema
+        panel = read_as(table, schema, horizon=5).panel
+        split = split_windows(panel.lengths, 14, 5, 7)
+        assert split.held_out.all()
+        statistics = fit_statistics(panel, schema, split.train_end)
         columns = make_columns(panel, schema, statistics, calendar_of(schema))
-        windows = Windows(panel, columns, 14, 5, (7,), "standard", np.arange(1, len(panel) + 1), torch.device("cpu"))
-        batch = sampler(windows, spans)(torch.Generator().manual_seed(0), 200, False)
+        windows = Windows(panel, columns, 14, 5, (7,), "standard", np.arange(1, len(panel) + 1))
+        windows = windows.to(on_device(torch.device("cpu")))
+        batch = sampler(windows, split)(torch.Generator().manual_seed(0), 200, False)
         return {
             name: getattr(batch, name)
             for name in ("past", "target", "target_mask", "seasonal", "past_covariates", "scale")
@@ -276,7 +282,7 @@ def test_memory_that_runs_out_in_predict_is_said(
         raise error
 
     forecaster = Forecaster.load(str(store))
-    monkeypatch.setattr("forecast.engine.network_quantiles", ask_too_much)
+    monkeypatch.setattr("forecast.inference.quantiles.Engine._member", ask_too_much)
     with pytest.raises(Unavailable, match="out of memory; forecast fewer series at once"):
         forecaster.predict()
 
@@ -292,7 +298,7 @@ def test_a_short_memory_is_no_fault_of_the_artifact(store: Path, monkeypatch: py
 
 def test_forecasts_that_are_not_finite_are_refused(store: Path, passengers: Path) -> None:
     forecaster = Forecaster.load(str(store))
-    for parameter in forecaster.engine_.networks[0][0].parameters():
+    for parameter in forecaster.engine_.backend.groups[0][0].parameters():
         parameter.data.fill_(3e38)
     with pytest.raises(ArtifactRefused, match="not finite"):
         forecaster.predict()
@@ -317,6 +323,6 @@ def test_names_of_columns_of_the_forecasts_are_refused_as_ids_and_times() -> Non
 def test_whole_numbers_too_large_for_an_integer_are_put_out_all_the_same(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forecast.forecaster.bounded", lambda numbers, output, floor: numbers * 0 + 1e25)
-    found = Forecaster.load(str(store)).forecast(output=OutputSettings(integer=True)).frame
+    monkeypatch.setattr("forecast.inference.forecasting.bounded", lambda numbers, output, floor: numbers * 0 + 1e25)
+    found = frame_of(forecast_table(load_engine(str(store)), output=OutputSettings(integer=True)).columns)
     assert set(found["forecast"]) == {1e25}

@@ -18,7 +18,7 @@ from forecast import Forecaster
 from forecast.artifacts.store import Store
 from forecast.errors import UsageError
 from forecast.training.plan import Member
-from forecast.training.run import Run
+from forecast.training.state import TrainingState
 
 Command = Callable[..., "object"]
 SMALL = {"horizon": 6, "guard": False, "params": {"hidden_size": 4}, "jobs": 1}
@@ -83,14 +83,14 @@ def test_without_the_setting_an_earlier_fit_changes_nothing(live: Forecaster) ->
 
 def test_it_never_starts_from_weights_that_saw_what_is_held_out(live: Forecaster) -> None:
     begun: list[dict[str, torch.Tensor]] = []
-    real = Run.__init__
+    real = TrainingState.__init__
 
-    def watched(self: Run, network: torch.nn.Module, *rest: object) -> None:
+    def watched(self: TrainingState, network: torch.nn.Module, *rest: object) -> None:
         begun.append({name: value.clone() for name, value in network.state_dict().items()})
         real(self, network, *rest)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "__init__", watched)
+        patch.setattr(TrainingState, "__init__", watched)
         fitted(table(107), live)
     assert live.fitted_.base is not None
     for weights, base, final in zip(begun, live.fitted_.base.weights, live.fitted_.weights, strict=True):
@@ -156,14 +156,14 @@ def test_new_and_lost_series_keep_what_belongs_to_each() -> None:
     assert len(rows) == 4
     assert np.abs(rows[1:]).min() > 0
     begun: list[np.ndarray] = []
-    real = Run.__init__
+    real = TrainingState.__init__
 
-    def watched(self: Run, network: torch.nn.Module, *rest: object) -> None:
+    def watched(self: TrainingState, network: torch.nn.Module, *rest: object) -> None:
         begun.append(network.own.weight.detach().numpy().copy())  # type: ignore[union-attr]
         real(self, network, *rest)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "__init__", watched)
+        patch.setattr(TrainingState, "__init__", watched)
         frame = table(107, ("a", "b", "c", "d"))
         again = fitted(frame[frame["shop"] != "b"].replace({"shop": {"d": "aa"}}), live, **knobs)
     assert again.plan_.started_from is not None
@@ -210,15 +210,15 @@ def test_a_stopped_warm_start_is_resumed_to_the_same_artifact(
     forecast(*fit, tmp_path / "s")
     shutil.copytree(tmp_path / "s", tmp_path / "whole")
     assert forecast(*fit, tmp_path / "whole", "--warm-start").code == 0
-    real = Run.take
+    real = TrainingState.take
 
-    def stopped(self: Run, batch: object) -> float:
+    def stopped(self: TrainingState, batch: object) -> float:
         if self.done == 7:
             signal.raise_signal(signal.SIGTERM)
         return real(self, batch)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "take", stopped)
+        patch.setattr(TrainingState, "take", stopped)
         assert forecast(*fit, tmp_path / "s", "--warm-start").code == 143
     resumed = forecast(*fit, tmp_path / "s", "--warm-start", "--resume")
     assert resumed.code == 0
@@ -229,13 +229,13 @@ def test_a_stopped_warm_start_is_resumed_to_the_same_artifact(
 def test_a_backtest_with_fits_at_each_origin_goes_on_from_one_to_the_next() -> None:
     warm = fitted(table(100), **{"warm_start": True, "jobs": 2})
     generations: list[int] = []
-    real = Run.__init__
+    real = TrainingState.__init__
 
-    def watched(self: Run, network: torch.nn.Module, settings: object, member: Member, number: int) -> None:
+    def watched(self: TrainingState, network: torch.nn.Module, settings: object, member: Member, number: int) -> None:
         generations.append(member.warm)
         real(self, network, settings, member, number)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "__init__", watched)
+        patch.setattr(TrainingState, "__init__", watched)
         warm.set_params(members=1).backtest(table(100), windows=3, refit=True)
     assert generations == [0, 1, 2]

@@ -73,7 +73,7 @@ def folder_in(folder: Folder, name: str, shown: Path) -> Iterator[Folder]:
 
 
 def _open_file(name: str, folder: Folder, shown: Path) -> int:
-    """A descriptor of what stands as `name` in `folder`; never of what a link points at."""
+    """A descriptor of the file `name` in `folder`; links are not followed."""
     if not isinstance(folder, Path):
         # not blocking: else a named pipe would keep us waiting for ever
         return _open_at(name, os.O_NONBLOCK, folder, shown)
@@ -92,12 +92,12 @@ def _open_at(name: str, flags: int, folder: int, shown: Path) -> int:
 
 
 def _check_kind(path: Path, shown: Path, kind: int) -> None:
-    """Refuse a link, and what is of another kind than expected."""
+    """Refuse a link, and any other kind than expected."""
     try:
-        found = stat.S_IFMT(os.lstat(path).st_mode)
+        actual = stat.S_IFMT(os.lstat(path).st_mode)
     except OSError as error:
         raise _meaning(error, shown) from error
-    if found != kind:
+    if actual != kind:
         raise refused(shown, "is a link, or of the wrong kind")
 
 
@@ -111,7 +111,7 @@ def _meaning(error: OSError, shown: Path) -> Exception:
 
 
 def names_in(folder: Folder, shown: Path) -> list[str]:
-    """Names of what stands in a folder, in their order."""
+    """Names in a folder, sorted."""
     try:
         return sorted(os.listdir(folder))
     except OSError as error:
@@ -119,7 +119,7 @@ def names_in(folder: Folder, shown: Path) -> list[str]:
 
 
 def remove(path: Path) -> None:
-    """Remove what stands at `path`; what cannot be removed is said, and tried again at the next write."""
+    """Remove a file or folder; a failure is reported, and the next write tries again."""
     try:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

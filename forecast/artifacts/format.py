@@ -1,4 +1,4 @@
-"""Turn what one version of a fitted forecaster holds into files and back; nothing read here can run code."""
+"""Turn the contents of a version into files and back; nothing read here can run code."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ FORMAT = 2
 Arrays = dict[str, NDArray[Any]]
 Part = TypeVar("Part")
 
-# Most bytes of each file: what a reader is ready to hold in memory.
+# bytes of each file, which are read into memory
 LIMITS = {
     MANIFEST: 2**20,
     "config.json": 2**24,
@@ -41,16 +41,16 @@ _ARRAY_TYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
 
 @dataclass(frozen=True)
 class Contents:
-    """What one version holds.
+    """The contents of one version.
 
     Attributes
     ----------
-    config : what was inferred, settings, plan, members; dicts with text keys, lists, text, finite numbers, None
+    config : schema, settings, plan, choices; dicts with text keys, lists, text, finite numbers, None
     weights : float32 arrays by name, all finite
     scaler : fitted statistics, made of the same built-in values as `config`
     history : arrays of bool, uint8, int32, int64, float32 or float64 by name
     calibration : arrays as in `history`, None where there is no calibration
-    base : arrays as in `history`: what a later fit can go on from, None where there is nothing
+    base : arrays as in `history`, from which a later fit can continue; None where there are none
     run : settings of training that the manifest holds, since the same plan gives the same artifact without them
     """
 
@@ -103,7 +103,7 @@ def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) ->
     ----------
     files : bytes by file name; the manifest is not among them
     where : path that messages put before a file's name, with its separator
-    number : the format of the files; those of an older one come back as the newest has them
+    number : the format of the files; contents of older ones are returned as the newest has them
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Say what a version is made of: its files and their checksums, the format, the packages, the name and the time."""
+"""The manifest of a version: files and checksums, format, packages, name and time."""
 
 import hashlib
 import platform
@@ -24,7 +24,7 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class FileEntry(BaseModel):
-    """What the manifest says about one file."""
+    """Size and checksum of one file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -98,15 +98,15 @@ def _parse_manifest(data: bytes, shown: str) -> Manifest:
 
 def installed() -> dict[str, str]:
     """Versions of the packages that forecasts depend on, as far as they are installed."""
-    found = {}
+    versions = {}
     for name in _PACKAGES:
         try:
             version = metadata.version(name)
         except (metadata.PackageNotFoundError, OSError):  # e.g. forecast itself, run from a checkout
             continue
         if version:  # None where its record is damaged
-            found[name] = version
-    return found
+            versions[name] = version
+    return versions
 
 
 def version_id(created: datetime, suffix: str) -> str:

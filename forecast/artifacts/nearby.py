@@ -6,28 +6,30 @@ from itertools import islice
 from pathlib import Path
 
 POINTER = "CURRENT"
-DEPTH = 2  # folders below the one in which a store was looked for
-LOOKED_AT, NAMED = 2_000, 5
+DEPTH = 2  # levels of folders that are searched
+MAX_FOLDERS, NAMED = 2_000, 5
 
 
 def nearby(path: Path) -> str:
     """The stores near `path`, as the end of a message; an empty text where there are none."""
     folder = path.parent if path.parent.is_dir() else Path()
-    found = [os.path.normpath(one) for one in islice(_folders(folder, DEPTH), LOOKED_AT) if (one / POINTER).is_file()]
-    if not found:
+    stores = [
+        os.path.normpath(path) for path in islice(_folders(folder, DEPTH), MAX_FOLDERS) if (path / POINTER).is_file()
+    ]
+    if not stores:
         return ""
-    return f"; stores nearby: {', '.join(found[:NAMED])}{', ...' if len(found) > NAMED else ''}"
+    return f"; stores nearby: {', '.join(stores[:NAMED])}{', ...' if len(stores) > NAMED else ''}"
 
 
 def _folders(folder: Path, depth: int) -> Iterator[Path]:
     """The folders in a folder, nearer ones first; neither hidden ones nor links."""
     try:
         with os.scandir(folder) as entries:
-            names = sorted(one.name for one in entries if one.is_dir(follow_symlinks=False))
+            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError:
         return
     inside = [folder / name for name in names if not name.startswith(".")]
     yield from inside
     if depth > 1:
-        for one in inside:
-            yield from _folders(one, depth - 1)
+        for path in inside:
+            yield from _folders(path, depth - 1)

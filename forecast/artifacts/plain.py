@@ -28,10 +28,10 @@ def load_json(data: bytes) -> dict[str, Any]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    values = dict(pairs)
+    if len(values) != len(pairs):
         raise ValueError("a key occurs twice")
-    return found
+    return values
 
 
 def _refuse_constant(word: str) -> NoReturn:
@@ -51,7 +51,7 @@ def check_plain(value: Any, most: int | None = None) -> None:
     Parameters
     ----------
     value : keys of its dicts are text
-    most : values that there may be in it
+    most : upper bound of the values in it
     """
     _check_leaf(value)
     seen = 1

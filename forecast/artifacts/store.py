@@ -11,12 +11,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from forecast.artifacts.files import Folder, folder_in, names_in, open_folder, read_file, refused, remove
 from forecast.artifacts.format import LIMITS, MANIFEST, Contents, combined_hash, decode, encode
 from forecast.artifacts.manifest import Manifest, dump_manifest, load_manifest, saved_at, version_id
 from forecast.artifacts.nearby import POINTER, nearby
+from forecast.artifacts.resume import Checkpoints
 from forecast.durable import (
     DISK,
     TEMPORARY,
@@ -31,15 +31,13 @@ from forecast.durable import (
 )
 from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError, Words
 from forecast.lock import Lock
-
-if TYPE_CHECKING:
-    from forecast.artifacts.resume import Checkpoints
+from forecast.settings import STORE
 
 log = logging.getLogger("forecast")
 
 LOCK = ".lock"
 RESUME = ".resume"
-NAMED = 5  # versions that a message names
+NAMED = 5  # versions that a message lists
 OWNER = "OWNER"  # says which job the store belongs to; a store of `fit` alone has none
 
 _POINTER = re.compile(r"(v-[0-9TZ.]+-[0-9a-f]{8}) ([0-9a-f]{64})\n")
@@ -55,7 +53,7 @@ class VersionInfo:
 
 
 class Store:
-    """A folder of versions; reading needs no lock, writing goes through ``with store.lock() as writer``.
+    """A folder of versions; reading needs no lock, writing needs ``with store.lock() as writer``.
 
     Parameters
     ----------
@@ -66,7 +64,7 @@ class Store:
         self.path = Path(path)
 
     @contextmanager
-    def lock(self, wait: float = 0.0) -> Iterator["Writer"]:
+    def lock(self, wait: float = STORE.wait) -> Iterator["Writer"]:
         """Hold the store for writing, and yield what writes.
 
         Parameters
@@ -88,7 +86,7 @@ class Store:
             yield Writer(self)
 
     def load(self, version: str | None = None) -> tuple[Contents, VersionInfo]:
-        """Return what a version holds; the live one without `version`.
+        """Return the contents of a version; the live one without `version`.
 
         Raises
         ------
@@ -108,18 +106,18 @@ class Store:
 
     def versions(self) -> list[VersionInfo]:
         """Return all versions, oldest first; raises as `load` does."""
-        found = []
+        infos = []
         with self._folder() as store:
             for version in self._version_ids(store):
                 try:
                     manifest, _ = self._manifest(store, version)
                 except FileNotFoundError:  # pruned meanwhile
                     continue
-                found.append(_info(manifest))
-        return found
+                infos.append(_info(manifest))
+        return infos
 
     def check_id(self, version: str) -> None:
-        """Refuse what is no version id, with the ids that there are; raises as `load` does."""
+        """Refuse a text that is no version id, and list the ids that exist; raises as `load` does."""
         if saved_at(version) is None:
             with self._folder() as store:
                 raise UsageError(f"{version!r} is not a version id; {self.path} holds {self._known(store)}")
@@ -135,7 +133,7 @@ class Store:
             return self._pointer(store)[0]
 
     def note(self, name: str, most: int) -> bytes | None:
-        """Return what a file beside the versions holds, `most` bytes at most; None where there is no file, or no store.
+        """Return the bytes of a file beside the versions, `most` at most; None where there is no file, or no store.
 
         Raises
         ------
@@ -250,7 +248,7 @@ class Store:
 
 
 class Writer:
-    """What writes into a locked store; `Store.lock` yields it, and it is of use until the lock is given back."""
+    """Writes into a locked store; `Store.lock` yields it, and it is valid until the lock is released."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -258,7 +256,7 @@ class Writer:
     def save(
         self,
         contents: Contents,
-        keep: int = 5,
+        keep: int = STORE.keep,
         created: datetime | None = None,
         promote: bool = True,
         reuse: bool = False,
@@ -301,10 +299,8 @@ class Writer:
         self._prune([*ids, version], {live, before}, live, keep)
         return _info(load_manifest(manifest, MANIFEST))
 
-    def checkpoints(self, resume: bool = False) -> "Checkpoints":
-        """Where a fit into this store keeps what it can go on from; `resume`: it goes on from what is there."""
-        from forecast.artifacts.resume import Checkpoints  # with torch, which a store can do without
-
+    def checkpoints(self, resume: bool = False) -> Checkpoints:
+        """The checkpoints of a fit into this store; with `resume` the fit continues from them."""
         return Checkpoints(self._store.path / RESUME, resume)
 
     def promote(self, version: str) -> VersionInfo:
@@ -329,7 +325,7 @@ class Writer:
     def _same(self, digest: str) -> VersionInfo | None:
         """The newest version with this hash."""
         try:
-            return next((one for one in reversed(self._store.versions()) if one.hash == digest), None)
+            return next((info for info in reversed(self._store.versions()) if info.hash == digest), None)
         except ArtifactRefused:  # a damaged version stands in no way of a new one
             return None
 

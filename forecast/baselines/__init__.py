@@ -38,12 +38,12 @@ def baseline_method(name: str) -> "Method":
 
 @cache
 def _methods() -> "dict[str, Method]":
-    found: dict[str, Method] = {}
+    methods: dict[str, Method] = {}
     for file in Path(__file__).parent.glob("[!_]*.py"):
-        found[file.stem.replace("_", "-")] = importlib.import_module(f"{__name__}.{file.stem}").METHOD
+        methods[file.stem.replace("_", "-")] = importlib.import_module(f"{__name__}.{file.stem}").METHOD
 
     def place(name: str) -> tuple[float, str]:
-        default = found[name].default_place
+        default = methods[name].default_place
         return float("inf") if default is None else default, name
 
-    return {name: found[name] for name in sorted(found, key=place)}
+    return {name: methods[name] for name in sorted(methods, key=place)}

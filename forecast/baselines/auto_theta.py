@@ -1,4 +1,4 @@
-"""The Theta method that chooses theta by the squared error (Fiorucci et al. 2016)."""
+"""The Theta method with theta chosen by the squared error one step ahead (Fiorucci et al. 2016)."""
 
 from forecast.baselines.shared.gaps import recent_values
 from forecast.baselines.shared.method import Mask, Method, Values
@@ -6,7 +6,6 @@ from forecast.baselines.shared.theta_lines import theta_forecast
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Forecast by the trend line and a smoothed theta line, weighted by the squared error one step ahead."""
     return theta_forecast(*recent_values(values, observed, season), horizon, season, best_theta=True)
 
 

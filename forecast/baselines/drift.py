@@ -6,7 +6,6 @@ from forecast.baselines.shared.method import Mask, Method, Values
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Continue the line through the first and the last observed value of each window."""
     span = values.shape[1]
     oldest, newest = observed.argmax(1)[:, None], span - 1 - observed[:, ::-1].argmax(1)[:, None]
     first, last = np.take_along_axis(values, oldest, 1), np.take_along_axis(values, newest, 1)

@@ -6,11 +6,11 @@ from forecast.baselines.shared.gaps import recent_values
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
 
-LEVELS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.95)  # share of an error that the level takes up
-TRENDS = (0.0, 0.05, 0.2)  # share of that which the trend takes up; where it is none there is no trend
-DAMPINGS = (0.85, 0.95, 1.0)  # share of the trend that is left a step later
-SEASONS = (0.0, 0.1, 0.5)  # share of what the level leaves of an error that the season takes up
-LONG_SEASON = 24  # a season of more steps stays as it was found
+LEVELS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.95)  # share of an error that moves the level
+TRENDS = (0.0, 0.05, 0.2)  # share of the level's move that moves the trend; 0 means no trend
+DAMPINGS = (0.85, 0.95, 1.0)  # share of the trend that remains a step later
+SEASONS = (0.0, 0.1, 0.5)  # share of the rest of an error that moves the season
+LONG_SEASON = 24  # a season of more steps stays fixed
 FIRST_VALUES = 10  # values that the first level and trend come from
 MIN_VALUES = 5  # fewer values repeat the last one
 WINDOWS_AT_ONCE = 64  # what a cache holds
@@ -91,16 +91,16 @@ def smoothed(values: Values, start: Counts, index: Values, factors: bool, horizo
 
 
 class _Smoothing:
-    """The states of all windows for every point of the grid, and how well each of them did so far."""
+    """The states of all windows for every point of the grid, and their squared errors so far."""
 
     def __init__(self, values: Values, start: Counts, index: Values, factors: bool) -> None:
         season = index.shape[1]
         points = [
-            (level, level * trend, (1 - level) * own, damping if trend else 0.0)
+            (level, level * trend, (1 - level) * seasonal, damping if trend else 0.0)
             for level in LEVELS
             for trend in TRENDS
             for damping in (DAMPINGS if trend else DAMPINGS[:1])
-            for own in (SEASONS if season > 1 else SEASONS[:1])
+            for seasonal in (SEASONS if season > 1 else SEASONS[:1])
         ]
         self.alpha, self.beta, self.gamma, self.damping = np.array(points).T[..., None]  # [points, 1] each
         self.factors, self.index = factors, index.T[:, None]
@@ -113,13 +113,13 @@ class _Smoothing:
         self.squares, self.logs, self.error, self.buffer = (np.zeros(shape) for _ in range(4))
 
     def begin(self, new: Mask) -> None:
-        """Start some windows anew: what came before was none of theirs."""
+        """Start some windows: the steps before were padding."""
         self.level[:, new], self.trend[:, new] = self.first[:, new], self.slope[:, new]
         self.seasons[:, :, new] = self.index[..., new]
         self.squares[:, new] = self.logs[:, new] = 0.0
 
     def add(self, value: Values, phase: int) -> None:
-        """Take up the next value of each window, [windows]."""
+        """Add the next value of each window, [windows]."""
         level, trend, now, error, buffer = self.level, self.trend, self.seasons[phase], self.error, self.buffer
         trend *= self.damping
         level += trend
@@ -142,10 +142,10 @@ class _Smoothing:
 
     def criterion(self, count: Values) -> Values:
         """Akaike's criterion for windows of so many values."""
-        free = 2 + 3 * (self.damping > 0)  # a season was found beforehand
+        free = 2 + 3 * (self.damping > 0)  # the season comes from the decomposition
         likelihood = count * np.log(np.maximum(self.squares / count, MIN_ERROR**2)) + 2 * self.logs
-        found: Values = likelihood + 2 * free * count / np.maximum(count - free - 1, 1)
-        return found
+        criterion: Values = likelihood + 2 * free * count / np.maximum(count - free - 1, 1)
+        return criterion
 
     def ahead(self, horizon: int) -> Values:
         """Forecasts, [horizon, points, windows]; the states move along."""
@@ -164,12 +164,12 @@ def _beginning(values: Values, start: Counts, index: Values, factors: bool) -> t
     column = start[:, None] + np.arange(FIRST_VALUES)  # [windows, FIRST_VALUES]
     inside = column < span
     column = np.minimum(column, span - 1)
-    own, profile = np.take_along_axis(values, column, 1), np.take_along_axis(index, (column - span) % season, 1)
-    own = np.where(inside, own / profile if factors else own - profile, 0.0)
+    first, profile = np.take_along_axis(values, column, 1), np.take_along_axis(index, (column - span) % season, 1)
+    first = np.where(inside, first / profile if factors else first - profile, 0.0)
     count = inside.sum(1)
     time = np.where(inside, np.arange(FIRST_VALUES) - ((count - 1) / 2)[:, None], 0.0)  # centred in each window
-    slope = (own * time).sum(1) / np.maximum((time**2).sum(1), 1.0)
-    return own.sum(1) / count - slope * (count + 1) / 2, slope
+    slope = (first * time).sum(1) / np.maximum((time**2).sum(1), 1.0)
+    return first.sum(1) / count - slope * (count + 1) / 2, slope
 
 
 METHOD = Method(forecast, default_place=9)

@@ -6,7 +6,6 @@ from forecast.baselines.shared.method import Mask, Method, Values
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Repeat the last observed value of each window."""
     newest = values.shape[1] - 1 - observed[:, ::-1].argmax(1)
     return np.repeat(np.take_along_axis(values, newest[:, None], 1), horizon, 1)
 

@@ -1,4 +1,4 @@
-"""The mean of all observed values."""
+"""The mean of all observed values, repeated."""
 
 import numpy as np
 
@@ -6,7 +6,6 @@ from forecast.baselines.shared.method import Mask, Method, Values
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Repeat the mean of each window's observed values."""
     return np.repeat(values.sum(1, keepdims=True) / observed.sum(1, keepdims=True), horizon, 1)
 
 

@@ -1,4 +1,4 @@
-"""The last season, repeated with the mean change from season to season added."""
+"""The last season, repeated, and the mean change over one season added for each season ahead."""
 
 import numpy as np
 
@@ -7,7 +7,6 @@ from forecast.baselines.shared.method import Mask, Method, Values
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Repeat the last season, and add the mean change over one season once for each season ahead."""
     both = observed[:, season:] & observed[:, :-season]
     changes = np.where(both, values[:, season:] - values[:, :-season], 0.0)
     change = changes.sum(1, keepdims=True) / np.maximum(both.sum(1, keepdims=True), 1)

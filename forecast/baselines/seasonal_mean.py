@@ -1,4 +1,4 @@
-"""The mean of each phase of the season over the last eight seasons."""
+"""The mean of each phase over the last eight seasons, repeated; without a season, that of the last eight steps."""
 
 import numpy as np
 
@@ -10,7 +10,6 @@ MAX_SEASONS = 8  # seasons that the mean is taken over
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Repeat the mean of each phase over the last eight seasons; without a season, of the last eight steps."""
     counts = by_season(observed, season)[:, -MAX_SEASONS:].sum(1)  # [windows, season]
     means = by_season(values, season)[:, -MAX_SEASONS:].sum(1) / np.maximum(counts, 1)
     latest = seasonal_naive.forecast(values, observed, season, season)

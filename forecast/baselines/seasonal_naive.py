@@ -1,4 +1,4 @@
-"""The last season, repeated."""
+"""The last season, repeated; a gap takes the value the fewest whole seasons back, else the last one before it."""
 
 import numpy as np
 
@@ -7,7 +7,6 @@ from forecast.baselines.shared.method import Mask, Method, Values
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Repeat the last season; a gap takes the value the fewest whole seasons back, else the last one before it."""
     return fill_gaps(values, observed, season)[:, np.arange(horizon) % season - season]
 
 

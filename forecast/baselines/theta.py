@@ -1,4 +1,4 @@
-"""The Theta method (Assimakopoulos and Nikolopoulos 2000)."""
+"""The Theta method (Assimakopoulos and Nikolopoulos 2000): mean of trend line and line of doubled curvature."""
 
 from forecast.baselines.shared.gaps import recent_values
 from forecast.baselines.shared.method import Mask, Method, Values
@@ -6,7 +6,6 @@ from forecast.baselines.shared.theta_lines import theta_forecast
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    """Forecast by the mean of the trend line and of the smoothed line of doubled curvature."""
     return theta_forecast(*recent_values(values, observed, season), horizon, season)
 
 

@@ -5,11 +5,9 @@ from numpy.typing import NDArray
 
 from forecast.calendar.holidays import holiday_flags
 from forecast.calendar.spec import CalendarSpec
-from forecast.calendar.zones import Flags, Integers, instants_at, wall_clock
+from forecast.calendar.zones import DAY, HOUR, MINUTE, WEEK, Flags, Integers, instants_at, wall_clock
 
 Floats = NDArray[np.float32]
-
-MINUTE, HOUR, DAY, WEEK = 60, 3_600, 86_400, 604_800
 
 
 class Calendar:
@@ -32,7 +30,9 @@ class Calendar:
         self._local = spec.kind in ("months", "weekdays") or (spec.kind == "seconds" and spec.every % DAY == 0)
         self.feature_names: tuple[str, ...] = tuple(_features(np.zeros(1, np.int64), spec))
         if self.holidays is not None:
-            holiday_flags(np.zeros(0, np.int64), self.holidays)  # an unknown country is said at once
+            holiday_flags(
+                np.zeros(0, np.int64), self.holidays
+            )  # refuses an unknown country now, not at the first forecast
             self.feature_names += ("holiday", "holiday_tomorrow", "holiday_yesterday")
 
     def positions(self, instants: Integers) -> Integers:
@@ -41,29 +41,29 @@ class Calendar:
         A period is named by its first time, except where the grid has ends of months or weeks: by its last day.
         """
         spec = self.spec
-        shown = wall_clock(instants, self.zone) if self._local else instants
+        wall = wall_clock(instants, self.zone) if self._local else instants
         if spec.kind == "months":
-            months = shown.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) - spec.anchor
+            months = wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) - spec.anchor
             return -(-months // spec.every) if spec.day < 0 else months // spec.every
         if spec.kind == "weekdays":
-            week, day = np.divmod(shown // DAY + 3, 7)  # 1970-01-01 was a Thursday
+            week, day = np.divmod(wall // DAY + 3, 7)  # 1970-01-01 was a Thursday
             return week * len(spec.weekdays) + np.searchsorted(spec.weekdays, day, side="right") - 1
         if spec.kind == "seconds" and spec.every % WEEK == 0:
-            days = shown // DAY - spec.anchor // DAY
+            days = wall // DAY - spec.anchor // DAY
             return -(-days // (spec.every // DAY))
         if spec.kind == "seconds" and spec.every % DAY == 0:
             # by days, as the clock change may move midnight itself
-            return (shown // DAY - spec.anchor // DAY) // (spec.every // DAY)
-        return (shown - spec.anchor) // spec.every
+            return (wall // DAY - spec.anchor // DAY) // (spec.every // DAY)
+        return (wall - spec.anchor) // spec.every
 
     def times(self, positions: Integers) -> Integers:
         """Instant of each grid position."""
-        shown = self._shown(positions)
+        times = self._times(positions)
         if self.spec.phase is not None:
-            wall = wall_clock(shown, self.zone)
+            wall = wall_clock(times, self.zone)
             wall = wall + (self.spec.phase - wall) % self.spec.every  # the reading that lies in this period
             return instants_at(wall, self.zone, "later")[0]
-        return instants_at(shown, self.zone, "later")[0] if self._local else shown
+        return instants_at(times, self.zone, "later")[0] if self._local else times
 
     def ends(self, positions: Integers) -> Integers:
         """Instant at which the period of each grid position is over."""
@@ -74,16 +74,16 @@ class Calendar:
 
     def on_grid(self, instants: Integers) -> Flags:
         """Whether each instant is a time of the grid."""
-        found = self.times(self.positions(instants))
+        times = self.times(self.positions(instants))
         if self._local or self.spec.phase is not None:  # an hour that comes twice is the same time on the clock
-            found, instants = wall_clock(found, self.zone), wall_clock(instants, self.zone)
-        same = np.equal(found, instants)
+            times, instants = wall_clock(times, self.zone), wall_clock(instants, self.zone)
+        same = np.equal(times, instants)
         if self.spec.phase is not None:  # a reading that does not exist is another time on either side of the change
-            same |= found % self.spec.every != self.spec.phase
+            same |= times % self.spec.every != self.spec.phase
         return same
 
     def features(self, positions: Integers) -> Floats:
-        """What the calendar says about each position.
+        """Calendar features of each position.
 
         Returns
         -------
@@ -91,15 +91,15 @@ class Calendar:
         0.5, flags 0 and 1 for holidays. A yearly grid and one of steps have none.
         """
         unique, codes = np.unique(positions, return_inverse=True)
-        shown = self._shown(unique) if self._local else wall_clock(self.times(unique), self.zone)
-        columns = list(_features(shown, self.spec).values())
+        wall = self._times(unique) if self._local else wall_clock(self.times(unique), self.zone)
+        columns = list(_features(wall, self.spec).values())
         if self.holidays is not None:
-            days = shown // DAY
+            days = wall // DAY
             columns += [holiday_flags(days + shift, self.holidays).astype(np.float64) for shift in (0, 1, -1)]
         table = np.stack(columns, axis=1) if columns else np.zeros((len(unique), 0))  # [unique, features]
         return table.astype(np.float32)[codes.reshape(-1)]
 
-    def _shown(self, positions: Integers) -> Integers:
+    def _times(self, positions: Integers) -> Integers:
         """Times of positions, by the wall clock where the grid follows it."""
         spec = self.spec
         if spec.kind == "months":
@@ -114,26 +114,26 @@ class Calendar:
         return spec.anchor + positions * spec.every
 
 
-def _features(shown: Integers, spec: CalendarSpec) -> dict[str, NDArray[np.float64]]:
+def _features(wall: Integers, spec: CalendarSpec) -> dict[str, NDArray[np.float64]]:
     """Features by name of times on the wall clock."""
     columns: dict[str, NDArray[np.float64]] = {}
 
-    def cycle(name: str, share: NDArray[np.float64]) -> None:
-        columns[f"{name}_sin"], columns[f"{name}_cos"] = np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)
+    def cycle(name: str, phase: NDArray[np.float64]) -> None:
+        columns[f"{name}_sin"], columns[f"{name}_cos"] = np.sin(2 * np.pi * phase), np.cos(2 * np.pi * phase)
 
     if spec.kind == "steps" or (spec.kind == "months" and spec.every % 12 == 0):
         return columns
-    days = shown.astype("datetime64[s]").astype("datetime64[D]")
+    days = wall.astype("datetime64[s]").astype("datetime64[D]")
     months, years = days.astype("datetime64[M]"), days.astype("datetime64[Y]")
     if spec.kind == "months":
         cycle("month", (months - years.astype("datetime64[M]")).astype(np.int64) / 12)
         return columns
     if spec.kind == "seconds" and spec.every < HOUR:
-        cycle("hour", shown % HOUR / HOUR)
+        cycle("hour", wall % HOUR / HOUR)
     if spec.kind == "seconds" and spec.every < DAY:
-        cycle("day", shown % DAY / DAY)
+        cycle("day", wall % DAY / DAY)
     if spec.kind == "weekdays" or spec.every % WEEK:
-        cycle("week", (shown // DAY + 3) % 7 / 7)
+        cycle("week", (wall // DAY + 3) % 7 / 7)
     if spec.kind == "weekdays" or spec.every >= DAY:
         columns["day_of_month"] = (days - months.astype("datetime64[D]")).astype(np.int64) / 30 - 0.5
         cycle("year", (days - years.astype("datetime64[D]")).astype(np.int64) / 365.25)
@@ -141,12 +141,12 @@ def _features(shown: Integers, spec: CalendarSpec) -> dict[str, NDArray[np.float
 
 
 def is_daily_or_finer(spec: CalendarSpec) -> bool:
-    """Whether the grid tells days apart."""
+    """Whether each day has a time of its own on the grid."""
     return spec.kind == "weekdays" or (spec.kind == "seconds" and spec.every <= DAY)
 
 
 def season_candidates(spec: CalendarSpec) -> tuple[int, ...]:
-    """Season lengths in steps that are usual for a frequency, shortest first; the data decide among them."""
+    """Season lengths in steps that are usual for a frequency, shortest first; the data decide which of them hold."""
     if spec.kind == "steps":
         return ()
     if spec.kind == "months":
@@ -162,7 +162,7 @@ def season_candidates(spec: CalendarSpec) -> tuple[int, ...]:
 
 
 def default_horizon(spec: CalendarSpec, season: tuple[int, ...]) -> int:
-    """Steps to forecast where nothing is said: by the convention of the M4 competition, otherwise one season.
+    """Steps to forecast by default: by the convention of the M4 competition, otherwise one season.
 
     Makridakis, Spiliotis, Assimakopoulos: The M4 Competition, International Journal of Forecasting 36 (2020).
     """

@@ -1,36 +1,36 @@
-"""Tell the two hours of one name apart, where clocks are put back: by the other times, or the order of the rows."""
+"""Tell the two readings of a repeated hour apart, where clocks are put back: by the other times, or by row order."""
 
 import numpy as np
 
 from forecast.calendar.zones import DAY, Flags, Integers
 
-FEW = 3  # times from which on their grid is known
+MIN_TIMES = 3  # times from which on their grid is known
 
 
-def told_by_grid(known: Integers, early: Integers, late: Integers) -> tuple[Flags, Flags]:
-    """Find readings of which only one meaning lies on the grid of the other times, as of hours on Lord Howe.
+def resolve_by_grid(certain: Integers, early: Integers, late: Integers) -> tuple[Flags, Flags]:
+    """Resolve readings of which only one meaning lies on the grid of the other times, as of hours on Lord Howe.
 
     Parameters
     ----------
-    known : instants of the readings that have one meaning
+    certain : instants of the readings that have one meaning
     early, late : [readings], both meanings of the others
 
     Returns
     -------
-    settled : [readings], those of which one meaning alone lies on the grid
+    resolved : [readings]
     later : [readings], whether that is the later one
     """
-    if len(known) < FEW:
+    if len(certain) < MIN_TIMES:
         return np.zeros(len(early), bool), np.zeros(len(early), bool)
-    step = max(int(np.gcd.reduce(known - known[0])), 1)
-    on_early, on_late = (early - known[0]) % step == 0, (late - known[0]) % step == 0
+    step = max(int(np.gcd.reduce(certain - certain[0])), 1)
+    on_early, on_late = (early - certain[0]) % step == 0, (late - certain[0]) % step == 0
     return on_early != on_late, on_late
 
 
-def told_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Flags, Flags]:
-    """Find rows whose readings come twice on their clock, and whose order says which is which.
+def resolve_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Flags, Flags]:
+    """Resolve readings that come twice on their clock by the order of their rows.
 
-    That is so where a series has such a reading in exactly two rows, and its rows of that day go forward in time (or
+    This works where a series has such a reading in exactly two rows, and its rows of that day go forward in time (or
     backward in all), but for the hour that comes again.
 
     Parameters
@@ -41,12 +41,12 @@ def told_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Flags
 
     Returns
     -------
-    settled : [rows], those that their order settles
-    later : [rows], those of them that are the later of two
+    resolved : [rows]
+    later : [rows], whether a resolved reading is the later of the two
     """
-    settled, later = np.zeros(len(wall), bool), np.zeros(len(wall), bool)
+    resolved, later = np.zeros(len(wall), bool), np.zeros(len(wall), bool)
     if not twice.any():
-        return settled, later
+        return resolved, later
     near = np.flatnonzero(np.isin(wall // DAY, np.unique(wall[twice] // DAY)))
     near = near[np.lexsort((wall[near] // DAY, series[near]))]  # by series and day, in the order of the table
     keys = np.stack([series[near], wall[near] // DAY])
@@ -63,6 +63,6 @@ def told_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Flags
     same = (np.diff(series[rows]) == 0) & (np.diff(wall[rows]) == 0)
     first = np.flatnonzero(same & ~np.append(False, same[:-1]) & ~np.append(same[1:], False))  # pairs, no triples
     first = first[(forward | backward)[group[first]]]
-    settled[rows[first]] = settled[rows[first + 1]] = True
+    resolved[rows[first]] = resolved[rows[first + 1]] = True
     later[np.where(forward[group[first]], rows[first + 1], rows[first])] = True
-    return settled, later
+    return resolved, later

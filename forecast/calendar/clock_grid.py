@@ -1,4 +1,4 @@
-"""Find a grid finer than a day whose times follow the clock of a zone where that changes by no whole steps.
+"""Infer a grid finer than a day whose times follow the clock of a zone that changes by no whole steps.
 
 Hours on Lord Howe, where the clock changes by half an hour, lie on no grid of UTC, nor do three-hourly readings of a
 clock that changes by an hour. Each lies in a period of UTC of its own all the same.
@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from forecast.calendar.calendar import DAY, Calendar
+from forecast.calendar.calendar import Calendar
 from forecast.calendar.spec import CalendarSpec
-from forecast.calendar.zones import Integers, wall_clock
+from forecast.calendar.zones import DAY, Integers, wall_clock
 
-PHASES = 4  # different places within a step of UTC that the offsets of a zone can give
+MAX_PHASES = 4  # different places within a step of UTC that the offsets of a zone can give
 
 
-def grid_by_the_clock(
+def infer_clock_grid(
     instants: Integers,
     series: Integers,
     zone: str | None,
@@ -38,7 +38,7 @@ def grid_by_the_clock(
     readings = wall_clock(unique, zone) % every
     values, counts = np.unique(readings, return_counts=True)
     anchors = np.unique(unique % every)
-    if not 2 <= len(anchors) <= PHASES:
+    if not 2 <= len(anchors) <= MAX_PHASES:
         return None
     best, shortest = None, np.inf
     for anchor in anchors.tolist():

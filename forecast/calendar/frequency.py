@@ -1,4 +1,4 @@
-"""Find the grid on which times lie, from `freq` or from the times themselves."""
+"""Infer the grid on which times lie, from `freq` or from the times themselves."""
 
 import re
 from collections.abc import Callable
@@ -8,12 +8,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.calendar.calendar import DAY, HOUR, MINUTE, WEEK, Calendar
-from forecast.calendar.clock_grid import grid_by_the_clock
-from forecast.calendar.formatting import clock, format_times, write
+from forecast.calendar.calendar import Calendar
+from forecast.calendar.clock_grid import infer_clock_grid
+from forecast.calendar.formatting import format_instant
 from forecast.calendar.spec import CalendarSpec, TimeFormat
-from forecast.calendar.zones import Integers, distinct, wall_clock
+from forecast.calendar.zones import DAY, HOUR, MINUTE, WEEK, Integers, wall_clock
 from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
+from forecast.tables.distinct import distinct
 
 SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 MONTHS = {"m": 1, "q": 3, "y": 12, "a": 12}
@@ -24,13 +25,13 @@ ALIAS = re.compile(
 )
 USUAL_ZONES = ("Europe/Berlin", "Europe/London", "Europe/Helsinki", "America/New_York", "America/Chicago",
                "America/Denver", "America/Los_Angeles", "Australia/Sydney", "Pacific/Auckland")  # fmt: skip
-BUSINESS_WEEKS = 3  # a weekday pattern must have been seen for so long
-SHARE = 0.1  # of the steps between times that must be the grid's, where some lie closer than the most common step
+MIN_WEEKS = 3  # that a weekday pattern must last
+MIN_SHARE = 0.1  # of the steps between times that must be the grid's, where some are shorter than the usual step
 
 
 @dataclass(frozen=True)
 class Frequency:
-    """What `freq` says: the grid's step, and what it says about where the grid lies."""
+    """A parsed `freq`: the step of the grid, and where the grid lies as far as that is given."""
 
     kind: Literal["steps", "seconds", "months", "weekdays"]
     every: int
@@ -46,12 +47,12 @@ def parse_frequency(text: str) -> Frequency:
     UsageError
         If it is none of these.
     """
-    found = ALIAS.fullmatch(text.strip())
-    count = int((found["count"] if found else "") or 1)
-    unit, side, anchor = (found["unit"], found["side"], found["anchor"]) if found else ("?", None, None)
+    alias = ALIAS.fullmatch(text.strip())
+    count = int((alias["count"] if alias else "") or 1)
+    unit, side, anchor = (alias["unit"], alias["side"], alias["anchor"]) if alias else ("?", None, None)
     lower = unit.lower()
-    if count >= 1 and found:
-        if not unit and found["count"] and not side and not anchor:
+    if count >= 1 and alias:
+        if not unit and alias["count"] and not side and not anchor:
             return Frequency("steps", count)
         if lower == "b" and count == 1 and not anchor:
             return Frequency("weekdays", 1)
@@ -79,13 +80,13 @@ def infer_calendar(
     name: str = "the table",
     place: Callable[[int], str] | None = None,
 ) -> CalendarSpec:
-    """Find the grid on which times lie; times may be missing in it.
+    """Infer the grid on which times lie; times may be missing in it.
 
     Parameters
     ----------
     instants : [rows], seconds since 1970-01-01 or steps
     series : [rows], which series each row belongs to
-    freq : what the setting says, None to infer it
+    freq : the frequency that the user gave, None to infer it
     time_format : how the times are written; its zone decides what a day is
     aggregate : with it times may lie between those of the grid that `freq` names
     name : what messages call the table
@@ -100,24 +101,22 @@ def infer_calendar(
     """
     unique = distinct(instants)
     if freq is not None:
-        spec = _told(unique, parse_frequency(freq), time_format, aggregate is not None, freq)
-        off = ~Calendar(spec, time_format.zone).on_grid(unique)
-        if aggregate is None and off.any() and spec.kind == "seconds":
-            found = grid_by_the_clock(instants, series, time_format.zone, spec.every, _of_seconds)
-            if found is not None:
-                return found
-        if aggregate is None and off.any():
-            where = place(int(unique[off][0])) if place else name
+        spec = _given_grid(unique, parse_frequency(freq), time_format, aggregate is not None, freq)
+        off = unique[~Calendar(spec, time_format.zone).on_grid(unique)]
+        if aggregate is not None or not len(off):
+            return spec
+        by_clock = None
+        if spec.kind == "seconds":
+            by_clock = infer_clock_grid(instants, series, time_format.zone, spec.every, _of_seconds)
+        if by_clock is None:
+            share = f"{len(off)} of {len(unique)} times do not lie on the grid of "
+            first = f", the first is {format_instant(off[0], time_format)}"
             raise BadData(
-                Words(
-                    f"{off.sum()} of {len(unique)} times do not lie on the grid of ",
-                    Setting("freq", freq),
-                    f", the first is {show(unique[off][0], time_format)}",
-                ),
-                place=where,
+                Words(share, Setting("freq", freq), first),
+                place=place(int(off[0])) if place else name,
                 cure=Words("pass ", Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq")),
             )
-        return spec
+        return by_clock
     if len(unique) < 2:
         problem = "only one time, so that its frequency cannot be inferred"
         raise BadData(problem, place=name, cure=Words("pass ", Setting("freq")))
@@ -126,13 +125,15 @@ def infer_calendar(
         if step is None:
             raise _irregular(name, unique, time_format, place)
         return CalendarSpec(kind="steps", every=step, anchor=int(unique[0]) % step, name=str(step))
-    found = _from_data(instants, series, unique, time_format)
-    if found is None:
+    inferred = _inferred_grid(instants, series, unique, time_format)
+    if inferred is None:
         raise _irregular(name, unique, time_format, place)
-    return found
+    return inferred
 
 
-def _from_data(instants: Integers, series: Integers, unique: Integers, time_format: TimeFormat) -> CalendarSpec | None:
+def _inferred_grid(
+    instants: Integers, series: Integers, unique: Integers, time_format: TimeFormat
+) -> CalendarSpec | None:
     """Infer a grid of dates or times of day; None where there is none."""
     days, clock = np.divmod(wall_clock(unique, time_format.zone), DAY)
     if (np.diff(days) > 0).all() and (_same(clock) or time_format.zone is not None):
@@ -153,7 +154,7 @@ def _from_data(instants: Integers, series: Integers, unique: Integers, time_form
             return spec
     step = _step(instants, series)
     if step is None:
-        return grid_by_the_clock(instants, series, time_format.zone, None, _of_seconds)
+        return infer_clock_grid(instants, series, time_format.zone, None, _of_seconds)
     if step % DAY == 0 and time_format.zone is not None and not _same(clock):
         return None
     return _of_seconds(step, int(unique[0]) % step)
@@ -176,7 +177,7 @@ def _monthly(days: Integers, offset: int) -> CalendarSpec | None:
 def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:
     """A grid of some days of the week, if the others never occur and these mostly do."""
     weekdays = distinct((days + 3) % 7)
-    if not 2 <= len(weekdays) <= 6 or days[-1] - days[0] < 7 * BUSINESS_WEEKS:
+    if not 2 <= len(weekdays) <= 6 or days[-1] - days[0] < 7 * MIN_WEEKS:
         return None
     spec = _of_weekdays(tuple(weekdays.tolist()), offset)
     positions = Calendar(spec).positions(days * DAY)
@@ -199,51 +200,53 @@ def _step(times: Integers, series: Integers) -> int | None:
     common = int(values[counts == counts.max()][0])
     if common == divisor:
         return divisor
-    return divisor if counts[values == divisor].sum() >= max(SHARE * counts.sum(), 2) else None
+    return divisor if counts[values == divisor].sum() >= max(MIN_SHARE * counts.sum(), 2) else None
 
 
-def _told(unique: Integers, told: Frequency, time_format: TimeFormat, coarser: bool, freq: str) -> CalendarSpec:
+def _given_grid(unique: Integers, given: Frequency, time_format: TimeFormat, coarser: bool, freq: str) -> CalendarSpec:
     """The grid of a frequency, placed where the data lie."""
-    if (told.kind == "steps") != (time_format.kind == "integer"):
+    if (given.kind == "steps") != (time_format.kind == "integer"):
         wanted = "a number, as the times are steps" if time_format.kind == "integer" else "a frequency such as D or h"
         raise UsageError(f"pass {wanted}", setting=Setting("freq", freq))
-    if told.kind == "steps":
-        return CalendarSpec(kind="steps", every=told.every, anchor=int(unique[0]) % told.every, name=str(told.every))
+    if given.kind == "steps":
+        return CalendarSpec(kind="steps", every=given.every, anchor=int(unique[0]) % given.every, name=str(given.every))
     days, clock = np.divmod(wall_clock(unique, time_format.zone), DAY)
     offset = 0 if coarser else int(np.bincount(clock).argmax())
-    if told.kind == "weekdays":
+    if given.kind == "weekdays":
         return _of_weekdays((0, 1, 2, 3, 4), offset)
-    if told.kind == "months":
-        return _told_months(days, offset, told, time_format, coarser)
-    if told.every % WEEK == 0:
-        weekday = told.anchor if told.anchor is not None else 6 if coarser else int(days[0] + 3) % 7
+    if given.kind == "months":
+        return _given_months(days, offset, given, time_format, coarser)
+    if given.every % WEEK == 0:
+        weekday = given.anchor if given.anchor is not None else 6 if coarser else int(days[0] + 3) % 7
         first = int(days[0] + (weekday - (days[0] + 3)) % 7)
-        return _of_seconds(told.every, first % (told.every // DAY) * DAY + offset)
-    if told.every % DAY == 0:
-        return _of_seconds(told.every, int(days[0]) % (told.every // DAY) * DAY + offset)
-    return _of_seconds(told.every, 0 if coarser else int(unique[0]) % told.every)
+        return _of_seconds(given.every, first % (given.every // DAY) * DAY + offset)
+    if given.every % DAY == 0:
+        return _of_seconds(given.every, int(days[0]) % (given.every // DAY) * DAY + offset)
+    return _of_seconds(given.every, 0 if coarser else int(unique[0]) % given.every)
 
 
-def _told_months(days: Integers, offset: int, told: Frequency, time_format: TimeFormat, coarser: bool) -> CalendarSpec:
+def _given_months(
+    days: Integers, offset: int, given: Frequency, time_format: TimeFormat, coarser: bool
+) -> CalendarSpec:
     """A grid of months, at the days of the month that the data have."""
     dates = days.astype("datetime64[D]")
     months = dates.astype("datetime64[M]")
-    found = int((dates[0] - months[0].astype("datetime64[D]")).astype(np.int64)) + 1
+    first = int((dates[0] - months[0].astype("datetime64[D]")).astype(np.int64)) + 1
     if coarser:
-        day = -1 if told.end else 1
+        day = -1 if given.end else 1
     elif time_format.kind == "period" or (time_format.pattern and "%d" not in time_format.pattern.replace("-", "")):
         day = 1  # a month without a day stands for its first one
-    elif told.end is None:
+    elif given.end is None:
         at_end = bool((((months + 1).astype("datetime64[D]") - dates).astype(np.int64) == 1).all())
-        day = -1 if at_end else min(found, 28)
+        day = -1 if at_end else min(first, 28)
     else:
-        day = -1 if told.end else 1
-    anchor = int(months[0].astype(np.int64)) % told.every
-    if told.anchor is not None:
-        anchor = told.anchor % told.every
+        day = -1 if given.end else 1
+    anchor = int(months[0].astype(np.int64)) % given.every
+    if given.anchor is not None:
+        anchor = given.anchor % given.every
     elif coarser:
-        anchor = told.every - 1 if day < 0 else 0
-    return _of_months(told.every, anchor, day, offset)
+        anchor = given.every - 1 if day < 0 else 0
+    return _of_months(given.every, anchor, day, offset)
 
 
 def _of_seconds(every: int, anchor: int) -> CalendarSpec:
@@ -277,17 +280,17 @@ def _irregular(
     usual = int(values[counts.argmax()])
     odd = int(np.argmax(steps % usual != 0)) if (steps % usual).any() else 0
     where = place(int(unique[odd + 1])) if place else name
-    said = f"{show(unique[odd + 1], time_format)} follows {show(unique[odd], time_format)}"
+    pair = f"{format_instant(unique[odd + 1], time_format)} follows {format_instant(unique[odd], time_format)}"
     if zone := _midnights(unique, steps, time_format):
-        told = Setting("timezone", zone)
-        mend = Words("they are midnights of another zone: pass ", told, ", or the one that they are of")
+        setting = Setting("timezone", zone)
+        mend = Words("they are midnights of another zone: pass ", setting, ", or the one that they are of")
     elif time_format.kind == "integer":
         mend = Words("correct it")
     else:
         freq = "D" if 2 * counts.max() < len(steps) else _of_seconds(usual, 0).name.partition("-")[0]
         ways = Words(Setting("freq"), " with ", Setting("aggregate", "sum"), " (or mean, last), such as ")
         mend = Words("correct it, or pass ", ways, Setting("freq", freq), " ", Setting("aggregate", "mean"))
-    return BadData(f"the times lie on no regular grid: {said}", place=where, cure=mend)
+    return BadData(f"the times lie on no regular grid: {pair}", place=where, cure=mend)
 
 
 def _midnights(unique: Integers, steps: Integers, time_format: TimeFormat) -> str | None:
@@ -295,17 +298,6 @@ def _midnights(unique: Integers, steps: Integers, time_format: TimeFormat) -> st
     if time_format.zone is None or (np.abs(steps - np.rint(steps / DAY) * DAY) > HOUR).any():
         return None
     return next((zone for zone in USUAL_ZONES if not (wall_clock(unique, zone) % DAY).any()), None)
-
-
-def show(instant: int, time_format: TimeFormat) -> str:
-    """Write one instant for a message."""
-    if time_format.kind == "integer":
-        return str(instant)
-    if time_format.years is not None:
-        return str(format_times(np.array([instant], np.int64), time_format)[0])
-    pattern = time_format.pattern if time_format.kind == "text" and time_format.pattern else "%Y-%m-%d %H:%M:%S"
-    shown = int(clock(np.array([instant], np.int64), pattern, time_format.zone)[0])
-    return write(shown, shown - int(instant), pattern).removesuffix(" 00:00:00")
 
 
 def _same(values: NDArray[np.int64]) -> bool:

@@ -37,16 +37,16 @@ def _holidays(country: str, years: tuple[int, ...]) -> tuple[int, ...]:
         raise Unavailable(problem, setting=Setting("holidays", country)) from None
     name, _, part = country.partition("-")
     supported = holidays.list_supported_countries()
-    if name not in supported:  # not left to the package, which takes any name that stands in it
+    if name not in supported:  # checked here, as the package accepts any name in its module
         hint = did_you_mean(name.upper(), list(supported))
         problem = f"no such country{hint} (ISO codes such as DE or US-CA)"
         raise UsageError(problem, setting=Setting("holidays", country))
     try:
-        found = holidays.country_holidays(name, subdiv=part or None, years=years or None)
+        dates = holidays.country_holidays(name, subdiv=part or None, years=years or None)
     except NotImplementedError:
         raise UsageError(
             f"no such part{did_you_mean(part, list(supported[name]))}"
             f" (parts of {name}: {', '.join(supported[name]) or 'none'})",
             setting=Setting("holidays", country),
         ) from None
-    return tuple(sorted(int(np.datetime64(day, "D").astype(np.int64)) for day in found))
+    return tuple(sorted(int(np.datetime64(day, "D").astype(np.int64)) for day in dates))

@@ -1,7 +1,8 @@
-"""Read times by strftime-like patterns, whole columns at once."""
+"""Parse texts by strftime-like patterns, whole columns at once, and write times by them."""
 
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -10,10 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.calendar.zones import Flags, Integers
+from forecast.calendar.zones import DAY, EPOCH, Flags, Integers, wall_clock
 from forecast.errors import Setting, UsageError
-
-DAY = 86_400
 
 # Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits; %:z +02:00; %-z +02;
 # %K hour from 1 to 24
@@ -21,7 +20,7 @@ TOKEN = re.compile(r"%(?P<flag>[-:^0-9]?)(?P<code>[A-Za-z%])|(?P<literal>[^%]+|%
 DIGITS = {"Y": r"\d{4}", "G": r"\d{4}", "y": r"\d{2}", "q": r"[1-4]", "j": r"\d{1,3}", "M": r"\d{2}", "S": r"\d{2}"}
 LOOSE = ("m", "d", "H", "I", "K", "V")
 WORDS = {"b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}", "a": "[A-Za-z]{3}", "A": "[A-Za-z]{6,9}", "p": "[AaPp][Mm]"}
-SPANS = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y"}
+SHORTHANDS = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y"}
 OFFSETS = {"": r"[+-]\d{4}", ":": r"[+-]\d{2}:\d{2}", "-": r"[+-]\d{2}"}
 FLAGS: dict[str, tuple[str, ...]] = {  # those that each directive takes
     **dict.fromkeys((*DIGITS, *LOOSE), ("", "-")),
@@ -56,24 +55,24 @@ UTC_MARKS = ("Z", " UTC", *ZERO.values(), *(f" {offset}" for offset in ZERO.valu
 
 
 @dataclass(frozen=True)
-class Fields:
-    """What a pattern found in an array of texts.
+class ParsedTexts:
+    """What a pattern reads in an array of texts.
 
     Attributes
     ----------
     wall : [texts], seconds since 1970-01-01 by the written clock
     matched : [texts], whether the text has the pattern's shape
-    real : [texts], matched, and such a date and time exists
+    exists : [texts], matched, and there is such a date and time
     offsets : [texts], seconds east of UTC where the pattern writes one, else None
-    fraction : whether any text has a fraction of a second other than zero
+    fractions : whether any text has a fraction of a second other than zero
     pattern : the pattern as these texts write it: %-d where days are not padded, %3f for three digits
     """
 
     wall: Integers
     matched: Flags
-    real: Flags
+    exists: Flags
     offsets: Integers | None
-    fraction: bool
+    fractions: bool
     pattern: str
 
 
@@ -85,7 +84,7 @@ def tokens(pattern: str) -> list[tuple[str, str, str]]:
     UsageError
         If a directive is not known, or comes twice.
     """
-    for short, long in SPANS.items():
+    for short, long in SHORTHANDS.items():
         pattern = pattern.replace(short, long)
     parts: list[tuple[str, str, str]] = []
     for part in TOKEN.finditer(pattern):
@@ -133,7 +132,7 @@ def expression(pattern: str) -> str:
 @lru_cache(maxsize=4096)
 def guesses(text: str) -> tuple[str, ...]:
     """Return every pattern whose shape `text` has, the likeliest first."""
-    found = []
+    fitting = []
     for date in DATES:
         start = re.match(expression(date), text)
         if not start:
@@ -144,24 +143,29 @@ def guesses(text: str) -> tuple[str, ...]:
                 continue
             for zone in ZONES if time else ("",):
                 if re.fullmatch(expression(time + zone), rest):
-                    found.append(date + time + zone)
-    return tuple(found)
+                    fitting.append(date + time + zone)
+    return tuple(fitting)
+
+
+def codes_of(pattern: str) -> set[str]:
+    """The letters of a pattern's directives."""
+    return {code for _, code, _ in tokens(pattern) if code}
 
 
 def has_clock(pattern: str) -> bool:
     """Whether a pattern writes a time of day."""
-    return any(code in ("H", "I", "K") for _, code, _ in tokens(pattern))
+    return bool(codes_of(pattern) & set("HIK"))
 
 
 def has_date(pattern: str) -> bool:
     """Whether a pattern writes all that a date needs: a year, and a month where it writes a day."""
-    codes = {code for _, code, _ in tokens(pattern)}
+    codes = codes_of(pattern)
     return bool(codes & set("YyG")) and ("d" not in codes or bool(codes & set("mbB")))
 
 
 def has_zone(pattern: str) -> bool:
     """Whether a pattern writes a zone: an offset, Z or UTC."""
-    return is_utc(pattern) or any(code == "z" for _, code, _ in tokens(pattern))
+    return is_utc(pattern) or "z" in codes_of(pattern)
 
 
 def is_utc(pattern: str) -> bool:
@@ -177,13 +181,13 @@ def in_utc(pattern: str) -> str:
 
 
 def matches(texts: "pa.StringArray", pattern: str) -> Flags:
-    """[texts], whether each has the pattern's shape: `read` without the reading."""
-    found = pc.match_substring_regex(texts, f"^{re.sub(r'[(][?]P<[A-Za-z]>', '(?:', expression(pattern))}$")
-    return np.asarray(found.to_numpy(zero_copy_only=False), bool)
+    """[texts], whether each has the pattern's shape: `parse` without its values."""
+    matched = pc.match_substring_regex(texts, f"^{re.sub(r'[(][?]P<[A-Za-z]>', '(?:', expression(pattern))}$")
+    return np.asarray(matched.to_numpy(zero_copy_only=False), bool)
 
 
-def read(texts: "pa.StringArray", pattern: str) -> Fields:
-    """Read texts by a pattern.
+def parse(texts: "pa.StringArray", pattern: str) -> ParsedTexts:
+    """Parse texts by a pattern.
 
     Parameters
     ----------
@@ -192,22 +196,22 @@ def read(texts: "pa.StringArray", pattern: str) -> Fields:
 
     Returns
     -------
-    Fields
-        Arrays of the same length; `wall` is 0 where a text is not real.
+    ParsedTexts
+        Arrays of the same length; `wall` is 0 where there is no such time.
     """
-    found = _Groups(texts, pattern)
-    wall, real = _date(found)
-    hour, real_hour = _hour(found)
-    minute, second = found.number("M"), found.number("S")
-    real &= real_hour & (minute < 60) & (second < 60)
-    wall = np.where(real, wall + hour * 3600 + minute * 60 + second, 0)
-    return Fields(
+    groups = _Groups(texts, pattern)
+    wall, exists = _date(groups)
+    hour, hour_exists = _hour(groups)
+    minute, second = groups.number("M"), groups.number("S")
+    exists &= hour_exists & (minute < 60) & (second < 60)
+    wall = np.where(exists, wall + hour * 3600 + minute * 60 + second, 0)
+    return ParsedTexts(
         wall=wall,
-        matched=found.matched,
-        real=real,
-        offsets=_offsets(found.words("z")) if "z" in found.codes else None,
-        fraction=bool(found.number("f").any()),
-        pattern=_as_written(pattern, found),
+        matched=groups.matched,
+        exists=exists,
+        offsets=_offsets(groups.words("z")) if "z" in groups.codes else None,
+        fractions=bool(groups.number("f").any()),
+        pattern=_as_written(pattern, groups),
     )
 
 
@@ -216,7 +220,7 @@ class _Groups:
 
     def __init__(self, texts: "pa.StringArray", pattern: str) -> None:
         self._table = pc.extract_regex(texts, f"^{expression(pattern)}$")
-        self.codes = {code for _, code, _ in tokens(pattern) if code}
+        self.codes = codes_of(pattern)
         self.matched: Flags = np.asarray(self._table.is_valid().to_numpy(zero_copy_only=False), bool)
 
     def words(self, code: str) -> "pa.StringArray":
@@ -234,30 +238,30 @@ def _numpy(array: "pa.Array") -> NDArray[Any]:
     return np.asarray(array.to_numpy(zero_copy_only=False))
 
 
-def _date(found: _Groups) -> tuple[Integers, Flags]:
+def _date(groups: _Groups) -> tuple[Integers, Flags]:
     """Seconds at midnight of the date, and whether it exists."""
-    real = found.matched.copy()
-    if "G" in found.codes:
-        year, week = found.number("G"), found.number("V", 1)
+    exists = groups.matched.copy()
+    if "G" in groups.codes:
+        year, week = groups.number("G"), groups.number("V", 1)
         monday = _first_monday(year)
-        real &= (year >= 1) & (week >= 1) & (monday + 7 * week <= _first_monday(year + 1))
-        return (monday + 7 * (week - 1)) * DAY, real
-    year = _in_full(found.number("y"), found.matched) if "y" in found.codes else found.number("Y", 1970)
-    real &= year >= 1
-    if "j" in found.codes:
-        first, day = _days(year, np.ones_like(year)), found.number("j")
-        return (first + day - 1) * DAY, real & (day >= 1) & (day <= _days(year + 1, np.ones_like(year)) - first)
-    month = 3 * found.number("q") - 2 if "q" in found.codes else found.number("m", 1)
+        exists &= (year >= 1) & (week >= 1) & (monday + 7 * week <= _first_monday(year + 1))
+        return (monday + 7 * (week - 1)) * DAY, exists
+    year = _in_full(groups.number("y"), groups.matched) if "y" in groups.codes else groups.number("Y", 1970)
+    exists &= year >= 1
+    if "j" in groups.codes:
+        first, day = _days(year, np.ones_like(year)), groups.number("j")
+        return (first + day - 1) * DAY, exists & (day >= 1) & (day <= _days(year + 1, np.ones_like(year)) - first)
+    month = 3 * groups.number("q") - 2 if "q" in groups.codes else groups.number("m", 1)
     for code, names in (("b", ABBREVIATIONS), ("B", MONTHS)):
-        if code in found.codes:
-            place = pc.index_in(pc.utf8_lower(found.words(code)), value_set=pa.array(names))
+        if code in groups.codes:
+            place = pc.index_in(pc.utf8_lower(groups.words(code)), value_set=pa.array(names))
             month = _numpy(pc.fill_null(place, -1)).astype(np.int64) + 1
-    day = found.number("d", 1)
-    real &= (month >= 1) & (month <= 12)
-    month = np.where(real, month, 1)
+    day = groups.number("d", 1)
+    exists &= (month >= 1) & (month <= 12)
+    month = np.where(exists, month, 1)
     first = _days(year, month)
     length = _days(year + month // 12, month % 12 + 1) - first
-    return (first + day - 1) * DAY, real & (day >= 1) & (day <= length)
+    return (first + day - 1) * DAY, exists & (day >= 1) & (day <= length)
 
 
 def _in_full(short: Integers, matched: Flags) -> Integers:
@@ -288,16 +292,16 @@ def _days(year: Integers, month: Integers) -> Integers:
     return months.astype("datetime64[D]").astype(np.int64)
 
 
-def _hour(found: _Groups) -> tuple[Integers, Flags]:
+def _hour(groups: _Groups) -> tuple[Integers, Flags]:
     """Hour of the day, and whether it exists."""
-    if "K" in found.codes:
-        hour = found.number("K") - 1
+    if "K" in groups.codes:
+        hour = groups.number("K") - 1
         return hour, (hour >= 0) & (hour < 24)
-    if "I" not in found.codes:
-        hour = found.number("H")
+    if "I" not in groups.codes:
+        hour = groups.number("H")
         return hour, hour < 24
-    hour = found.number("I")
-    afternoon = _numpy(pc.equal(pc.utf8_lower(found.words("p")), "pm")) if "p" in found.codes else 0
+    hour = groups.number("I")
+    afternoon = _numpy(pc.equal(pc.utf8_lower(groups.words("p")), "pm")) if "p" in groups.codes else 0
     return hour % 12 + 12 * afternoon, (hour >= 1) & (hour <= 12)
 
 
@@ -310,21 +314,22 @@ def _offsets(words: "pa.StringArray") -> Integers:
     return seconds
 
 
-def _as_written(pattern: str, found: _Groups) -> str:
+def _as_written(pattern: str, groups: _Groups) -> str:
     """The pattern with the flags that write it back just as these texts have it."""
     result = ""
-    short = {code for code in found.codes if code in LOOSE and _shortest(code, found) == 1}
-    padded = {code for code in found.codes if code in LOOSE and pc.any(pc.starts_with(found.words(code), "0")).as_py()}
+    loose = [code for code in LOOSE if code in groups.codes]
+    short = {code for code in loose if _shortest(code, groups) == 1}
+    padded = {code for code in loose if pc.any(pc.starts_with(groups.words(code), "0")).as_py()}
     if short & {"m", "d"}:
         short |= {"m", "d"} - padded  # a day of two digits in every row is written as the month is
     for flag, code, literal in tokens(pattern):
         if code in LOOSE:
             flag = "-" if code in short else ""
         elif code in ("b", "B"):
-            upper = _numpy(pc.utf8_is_upper(found.words(code)))
-            flag = "^" if found.matched.any() and upper[found.matched].all() else ""
+            upper = _numpy(pc.utf8_is_upper(groups.words(code)))
+            flag = "^" if groups.matched.any() and upper[groups.matched].all() else ""
         elif code == "f":
-            flag = str(pc.max(pc.utf8_length(found.words("f"))).as_py() or 0)
+            flag = str(pc.max(pc.utf8_length(groups.words("f"))).as_py() or 0)
             if flag == "0":  # no text has the fraction, nor its point
                 result = result.removesuffix(".")
                 continue
@@ -332,7 +337,51 @@ def _as_written(pattern: str, found: _Groups) -> str:
     return result
 
 
-def _shortest(code: str, found: _Groups) -> int:
+def _shortest(code: str, groups: _Groups) -> int:
     """Fewest digits that a directive stands for."""
-    lengths = pc.if_else(pa.array(found.matched), pc.utf8_length(found.words(code)), 9)
+    lengths = pc.if_else(pa.array(groups.matched), pc.utf8_length(groups.words(code)), 9)
     return int(pc.min(lengths).as_py())
+
+
+def shown_clock(instants: Integers, pattern: str | None, zone: str | None) -> Integers:
+    """Seconds since 1970-01-01 as a pattern shows instants: on the clock of `zone`, unless the pattern says UTC."""
+    return instants if pattern is not None and is_utc(pattern) else wall_clock(instants, zone)
+
+
+def write(wall: Integers, instants: Integers, pattern: str) -> list[str]:
+    """Write times: seconds since 1970-01-01 by the wall clock and of UTC, [n] each."""
+    parts = tokens(pattern)
+    texts = []
+    for clock, instant in zip(wall.tolist(), instants.tolist(), strict=True):
+        time = EPOCH + timedelta(seconds=clock)
+        texts.append("".join(literal or _directive(time, clock - instant, flag, code) for flag, code, literal in parts))
+    return texts
+
+
+def _directive(time: datetime, offset: int, flag: str, code: str) -> str:
+    year, week, _ = time.isocalendar()
+    if code in LOOSE:
+        value = {"m": time.month, "d": time.day, "H": time.hour, "I": (time.hour - 1) % 12 + 1, "K": time.hour + 1,
+                 "V": week}[code]  # fmt: skip
+        return f"{value}" if flag == "-" else f"{value:02d}"
+    if code in WORDS and code != "p":
+        name = MONTHS[time.month - 1] if code in "bB" else WEEKDAYS[time.weekday()]
+        name = (name[:3] if code in "ab" else name).capitalize()
+        return name.upper() if flag == "^" else name
+    if code == "z":
+        hours, minutes = divmod(abs(offset) // 60, 60)
+        text = f"{'-' if offset < 0 else '+'}{hours:02d}"
+        return text if flag == "-" else f"{text}{flag}{minutes:02d}"
+    if code == "f":
+        return "0" * int(flag or 6)
+    values = {
+        "Y": f"{time.year:04d}",
+        "G": f"{year:04d}",
+        "y": f"{time.year % 100:02d}",
+        "q": str((time.month + 2) // 3),
+        "j": f"{time.timetuple().tm_yday:03d}",
+        "M": f"{time.minute:02d}",
+        "S": f"{time.second:02d}",
+        "p": "AM" if time.hour < 12 else "PM",
+    }
+    return values[code].lstrip("0") or "0" if flag == "-" and code in "jMS" else values[code]

@@ -1,8 +1,11 @@
 """What a grid of times is, and how times are written: stored with a fit, checked at every predict."""
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from forecast.settings import ClockChange, TableSettings
 
 
 class CalendarSpec(BaseModel):
@@ -62,3 +65,34 @@ class TimeFormat(BaseModel):
     parts: tuple[str, ...] = Field((), description="strftime pattern of each column, where times stand in several")
     kinds: tuple[Literal["text", "number", "datetime"], ...] = Field((), description="type of each of these columns")
     years: DecimalYears | None = None
+
+
+@dataclass(frozen=True)
+class TimeSettings:
+    """How the times of a table are to be read.
+
+    Attributes
+    ----------
+    date_format, timezone, dst : as the user gave them
+    steps : whole numbers count steps
+    fractions : times finer than a second are fine, as rows are aggregated
+    fitted : how fit read them: tried first, and times of another kind are refused; None at fit
+    """
+
+    date_format: str | None = None
+    timezone: str | None = None
+    dst: ClockChange = "error"
+    steps: bool = False
+    fractions: bool = False
+    fitted: TimeFormat | None = None
+
+    @classmethod
+    def at_fit(cls, settings: TableSettings) -> "TimeSettings":
+        """As the settings of a fit say."""
+        return cls(
+            date_format=settings.date_format,
+            timezone=settings.timezone,
+            dst=settings.dst,
+            steps=bool(settings.freq and settings.freq.isdigit()),
+            fractions=settings.aggregate is not None,
+        )

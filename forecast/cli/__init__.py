@@ -65,16 +65,16 @@ def cli(ctx: click.Context) -> None:
 
     \b
         forecast fit sales.csv        train on a table, and save
-        forecast predict              what comes next, as CSV
+        forecast predict              print forecasts as CSV
 
-    `forecast COMMAND --help` lists the flags of a command.
+    `forecast COMMAND --help` lists the options of a command.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
 def main() -> None:
-    """Run the command line and leave with an exit code; what is said to a person goes to stderr."""
+    """Run the command line and exit with its code; messages go to stderr."""
     _open_closed()
     _write_utf8()
     for number in _SIGNALS:
@@ -84,17 +84,17 @@ def main() -> None:
     try:
         code = _run()
     except Interrupted as error:
-        _no_longer_listen()
+        _restore_signals()
         code = _say(str(error), error.exit_code)
-    _no_longer_listen()
+    _restore_signals()
     sys.unraisablehook, warnings.showwarning = before, show
     sys.exit(code)
 
 
 def _open_closed() -> None:
-    """Give streams that came closed their numbers back, so that no file of ours gets them.
+    """Reopen standard streams that are closed, so that no other file gets their descriptors.
 
-    Messages to such a stream are dropped; data are not: the file is opened for reading, so that writing them fails.
+    Messages to such a stream are dropped. Data are not: stdout is opened for reading, so that writing fails.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:
@@ -107,21 +107,21 @@ def _open_closed() -> None:
 
 
 def _write_utf8() -> None:
-    """Write UTF-8 into files and pipes, as tables are; a terminal keeps its encoding, and what it lacks is escaped."""
+    """Write UTF-8 to files and pipes; a terminal keeps its encoding, and other characters are escaped."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            kept = stream.isatty() or "PYTHONIOENCODING" in os.environ
-            stream.reconfigure(encoding=None if kept else "utf-8", errors="backslashreplace")
+            unchanged = stream.isatty() or "PYTHONIOENCODING" in os.environ
+            stream.reconfigure(encoding=None if unchanged else "utf-8", errors="backslashreplace")
 
 
 def _run() -> int:
-    """Run the command line; its exit code."""
+    """Run the command line, and return its exit code."""
     code = 1
     try:
         result = cli.main(prog_name="forecast", standalone_mode=False, obj=time.monotonic())
         sys.stdout.flush()
         code = result if isinstance(result, int) else 0
-    except BrokenPipeError:  # the reader, such as head, has enough
+    except BrokenPipeError:  # the reader, such as head, has stopped
         _drop_output()
         code = 0
     except click.ClickException as error:
@@ -143,12 +143,12 @@ def _run() -> int:
 
 
 def _drop_output() -> None:
-    """Drop what could not be written to stdout, or Python tries again at exit and changes the exit code."""
+    """Drop unwritten output, or Python would try again at exit and change the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_traceback() -> None:
-    """Show where the error on its way comes from."""
+    """Show the traceback of the current error."""
     import traceback
 
     from forecast.cli._console import visible
@@ -164,27 +164,27 @@ def _warned(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Show a warning of a library as a message, without the place in our code that it comes from."""
+    """Show a warning of a library as a message, without the line of code."""
     from forecast.cli._console import say
 
     say(str(message), "warning")
 
 
-def _no_longer_listen() -> None:
-    """Let signals end the process as it stands: nothing is left to be cleaned up."""
+def _restore_signals() -> None:
+    """Let signals end the process at once: nothing is left to clean up."""
     for number in _SIGNALS:
         signal.signal(number, signal.SIG_DFL)
 
 
-def _ignored(before: Callable[[Any], Any], found: Any) -> None:
-    """Send a signal again that came within a finaliser or a callback, where Python drops what is raised."""
-    if isinstance(found.exc_value, Interrupted):
-        number = found.exc_value.exit_code - 128
-        again = threading.Timer(0.01, _send, (number,))
-        again.daemon = True
-        again.start()
+def _ignored(before: Callable[[Any], Any], dropped: Any) -> None:
+    """Repeat a signal that arrived in a finaliser or a callback, where Python drops exceptions."""
+    if isinstance(dropped.exc_value, Interrupted):
+        number = dropped.exc_value.exit_code - 128
+        timer = threading.Timer(0.01, _send, (number,))
+        timer.daemon = True
+        timer.start()
     else:
-        before(found)
+        before(dropped)
 
 
 def _send(number: int) -> None:
@@ -199,7 +199,7 @@ def _interrupt(number: int, frame: FrameType | None) -> Any:
 
 
 def _usage(error: click.ClickException) -> str:
-    """What is wrong with the command line in one sentence, and where help is."""
+    """The error of a command line in one sentence, and how to get help."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     where = context.command_path if context else "forecast"
     return f"{error.format_message().rstrip('.')}; see `{where} --help`"

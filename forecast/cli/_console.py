@@ -1,4 +1,4 @@
-"""Write to the terminal: messages on stderr as text or JSON, a progress bar, text and JSON on stdout."""
+"""Write to the terminal: messages and progress to stderr, text, tables and JSON to stdout."""
 
 import json
 import logging
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from forecast.evaluation.backtest import Fold
-    from forecast.training.loop import Progress as Training
+    from forecast.training.context import Progress as Training
 
-WIDEST = 10_000  # characters of a line, beyond all tables
+UNLIMITED_WIDTH = 10_000  # characters, more than any table needs
 
 _style = {"format": "text", "quiet": False}
 
@@ -36,7 +36,7 @@ def style_options(function: Callable[..., Any]) -> Callable[..., Any]:
         _style["format"] = value
 
     quiet = click.option(
-        "--quiet", is_flag=True, expose_value=False, callback=set_quiet, help="say only errors", is_eager=True
+        "--quiet", is_flag=True, expose_value=False, callback=set_quiet, help="print errors only", is_eager=True
     )
     form = click.option(
         "--log-format",
@@ -45,76 +45,78 @@ def style_options(function: Callable[..., Any]) -> Callable[..., Any]:
         expose_value=False,
         callback=set_format,
         is_eager=True,
-        help="how messages on stderr are written",
+        help="format of messages on stderr",
     )
     return quiet(form(function))
 
 
 def say(text: str, level: str = "info", **fields: Any) -> None:
-    """Say one thing on stderr, unless --quiet."""
+    """Write a message to stderr, unless --quiet."""
     if not _style["quiet"]:
         _write(text, level, fields)
 
 
 def say_lines(lines: Iterable[str]) -> None:
-    """Say several things on stderr, each a message of one line."""
+    """Write several messages to stderr, one line each."""
     for line in lines:
         say(line)
 
 
 def say_error(text: str, code: int) -> None:
-    """Say why the command fails."""
+    """Write the error that ends the command to stderr."""
     _write(text, "error", {"exit_code": code})
 
 
 def put(*lines: str) -> None:
-    """Write lines for people to stdout."""
+    """Write lines of text to stdout."""
     for line in lines:
         click.echo(visible(line))
 
 
 def put_json(value: Any, indent: int | None = None) -> None:
-    """Write a value to stdout as JSON, exact, and safe on a terminal."""
+    """Write a value to stdout as JSON, exact and safe on a terminal."""
     click.echo(as_json(value, indent))
 
 
 def put_table(table: "Table", width: int | None = None) -> None:
-    """Write a table of rich to stdout; a terminal that is too narrow for its numbers breaks lines, and loses none.
+    """Write a table of rich to stdout; on a narrow terminal lines wrap, and no number is cut.
 
     Parameters
     ----------
-    width : characters of a line where stdout is no terminal
+    width : characters of a line if stdout is not a terminal
     """
     from rich.console import Console
     from rich.measure import Measurement
 
     console = Console() if sys.stdout.isatty() else Console(width=width)
-    wide = console.options.update(width=WIDEST)
-    console.width = max(console.width, Measurement.get(console, wide, table).minimum + 2)  # rich counts no edges
-    with console.capture() as held:
+    wide = console.options.update(width=UNLIMITED_WIDTH)
+    console.width = max(console.width, Measurement.get(console, wide, table).minimum + 2)  # rich leaves out the edges
+    with console.capture() as captured:
         console.print(table)
-    click.echo(held.get(), nl=False)  # this way a reader that has enough, such as head, is no failure
+    click.echo(captured.get(), nl=False)  # click handles readers that stop early, such as head
 
 
 def cell(text: object) -> "Text":
-    """A cell or header for a table of rich: plain text, in which brackets and colons mean nothing."""
+    """A cell or header for a table of rich: plain text without markup."""
     from rich.text import Text
 
     return Text(visible(str(text)))
 
 
 def visible_frame(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """A frame whose names and texts show their control characters written out."""
+    """A frame in which control characters of names and texts are escaped."""
     shown = frame.rename(columns=lambda name: visible(str(name)))
     for place, kind in enumerate(frame.dtypes):
         if kind.kind == "O":
-            shown.isetitem(place, [visible(one) if isinstance(one, str) else one for one in frame.iloc[:, place]])
+            shown.isetitem(
+                place, [visible(value) if isinstance(value, str) else value for value in frame.iloc[:, place]]
+            )
     return shown
 
 
 @contextmanager
 def progress_bar() -> "Iterator[Callable[[Training], None] | None]":
-    """Show training on a terminal, with loss and time left; None elsewhere."""
+    """Show the progress of training on a terminal, with loss and time left; elsewhere yield None."""
     with _bar("training") as bar:
         if bar is None:
             yield None
@@ -129,7 +131,7 @@ def progress_bar() -> "Iterator[Callable[[Training], None] | None]":
 
 @contextmanager
 def fold_bar() -> "Iterator[tuple[Callable[[Fold], None] | None, Callable[[Training], None] | None]]":
-    """Show the fits of a backtest on a terminal, and the training of each; None elsewhere."""
+    """Show the progress of a backtest on a terminal, and of the training of each fit; elsewhere yield None."""
     with _bar("backtest") as bar:
         if bar is None:
             yield None, None
@@ -183,16 +185,16 @@ def _write(text: str, level: str, fields: dict[str, Any]) -> None:
         line = as_json({"level": level, "message": text, **fields})
     else:
         line = visible(text) if level == "info" else f"{level}: {visible(text)}"
-    with suppress(OSError):  # a message that cannot be written changes no outcome
+    with suppress(OSError):  # a message that cannot be written does not change the result
         click.echo(line, err=True)
 
 
 def visible(text: str, keep: str = "") -> str:
-    """A text whose control characters, which ids and names may hold, are written out; those in `keep` stay."""
+    """A text with its control characters escaped, as ids and names may contain some; those in `keep` stay."""
     return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
 
 
 def as_json(value: Any, indent: int | None = None) -> str:
-    """A value as JSON, in which what cannot be printed is written as an escape of JSON."""
+    """A value as JSON, with unprintable characters escaped."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
     return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)

@@ -1,9 +1,7 @@
-"""Tables in and out, as the commands name them."""
+"""Read and write the tables of a command."""
 
 import sys
 from typing import TYPE_CHECKING, Any
-
-import click
 
 from forecast.cli._console import visible_frame
 from forecast.settings import TextSettings
@@ -13,22 +11,20 @@ if TYPE_CHECKING:
 
     from forecast.tables.table import Table
 
-artifact_option = click.option(
-    "--artifact", default="forecast-model", show_default=True, metavar="DIR", help="the store of saved versions"
-)
-
 
 def load(source: str, settings: TextSettings) -> "tuple[Table, dict[str, Any]]":
-    """A table, and the table settings that come with it: those of a synthetic series, else none."""
+    """Read a table, and the table settings that come with a synthetic series."""
+    from forecast.panel.tidying import tidied
     from forecast.tables.files import load_table
 
-    return load_table(source, settings)
+    table, defaults = load_table(source, settings)
+    return tidied(table), defaults
 
 
 def write(frame: "pd.DataFrame", output: str | None) -> None:
-    """A frame to stdout as CSV, or to a file, CSV or Parquet by its suffix, which is replaced all at once.
+    """Write a frame to stdout as CSV, or replace a file, CSV or Parquet by its suffix.
 
-    A file and a pipe get every text as it is; a terminal gets control characters written out.
+    Files and pipes get text unchanged; on a terminal control characters are escaped.
     """
     from forecast.tables.files import write_frame
     from forecast.tables.writing import csv_bytes

@@ -1,9 +1,9 @@
-"""Tables of measures, as backtest and score put them out: to a terminal, as CSV, Parquet or JSON."""
+"""Write the measures of backtest and score: to a terminal, as CSV, Parquet or JSON."""
 
 import json
 import math
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import click
@@ -11,6 +11,7 @@ import click
 from forecast.cli._console import as_json as json_text
 from forecast.cli._console import cell, put_table
 from forecast.cli._data import write
+from forecast.cli._options import grouped
 from forecast.durable import replace_file
 
 if TYPE_CHECKING:
@@ -28,33 +29,42 @@ class Measured(Protocol):
     def by_step(self) -> "pd.DataFrame": ...
 
 
-def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --by, --output and --json."""
-    by = click.option(
-        "--by", type=click.Choice(["series", "step"]), help="a row for each series, or step of the horizon"
-    )
-    output = click.option("--output", metavar="FILE", help="write the table to a .csv, .json or .parquet file")
-    as_json = click.option("--json", "as_json", is_flag=True, help="all tables as one JSON object")
-    return by(output(as_json(function)))
+@dataclass(frozen=True)
+class Wanted:
+    """Which table of measures a command writes, and where to."""
+
+    by: str | None
+    output: str | None
+    as_json: bool
 
 
-def put_out(found: Measured, by: str | None, output: str | None, as_json: bool, more: dict[str, Any]) -> None:
-    """Put out the table that was asked for.
+table_options = grouped(
+    "wanted",
+    Wanted,
+    click.option("--by", type=click.Choice(["series", "step"]), help="a row for each series, or step of the horizon"),
+    click.option("--output", metavar="FILE", help="write the table to a .csv, .json or .parquet file"),
+    click.option("--json", "as_json", is_flag=True, help="print all tables as one JSON object"),
+)
 
-    A terminal gets the most telling measures; a pipe all of them as CSV, unless they went to a file; --json everything.
+
+def put_out(measured: Measured, wanted: Wanted, more: dict[str, Any]) -> None:
+    """Write the table that the user wants.
+
+    A terminal gets the main measures; a pipe gets all as CSV, unless they go to a file; --json prints all tables.
 
     Parameters
     ----------
-    more : what the JSON object holds beside the tables
+    more : further entries of the JSON object
     """
-    frame = {None: found.overall, "series": found.by_series, "step": found.by_step}[by]
-    tables = {name: _records(getattr(found, name)) for name in ("overall", "by_series", "by_step")}
+    output = wanted.output
+    frame = {None: measured.overall, "series": measured.by_series, "step": measured.by_step}[wanted.by]
+    tables = {name: _records(getattr(measured, name)) for name in ("overall", "by_series", "by_step")}
     whole = json_text({**more, **tables})
     if output is not None and output.lower().endswith(".json"):
         replace_file(output, [whole.encode() + b"\n"])
     elif output is not None:
         write(_rounded(frame), output)
-    if as_json:
+    if wanted.as_json:
         click.echo(whole)
     elif sys.stdout.isatty():
         _print(frame)
@@ -71,7 +81,7 @@ def _rounded(frame: "pd.DataFrame") -> "pd.DataFrame":
 
 
 def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
-    """The rows of a frame, null where a number is NaN."""
+    """The rows of a frame, with null for NaN."""
     records: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
     return records
 

@@ -1,5 +1,6 @@
-"""Options generated from the settings: names, types, choices and help stand there and nowhere else."""
+"""Generate options from the settings, and hand several options to a command as one object."""
 
+import dataclasses
 import functools
 import json
 import types
@@ -15,21 +16,22 @@ from forecast.errors import UsageError
 from forecast.settings import Knobs, TextSettings
 
 Group = TypeVar("Group", bound=Knobs)
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Given:
-    """The settings that the command line gave, by name, their defaults too; those it did not give are not there."""
+    """The settings that the command line gave, by name."""
 
     def __init__(self, values: dict[str, Any]) -> None:
         self.values = values
 
     def of(self, group: type[Group], defaults: dict[str, Any] | None = None) -> Group:
-        """The settings of one group, checked; `defaults` stand in for what was not given."""
-        own = {name: value for name, value in self.values.items() if name in group.model_fields}
-        return group.check({**(defaults or {}), **own})
+        """The settings of one group, checked; `defaults` replace settings that were not given."""
+        given = {name: value for name, value in self.values.items() if name in group.model_fields}
+        return group.check({**(defaults or {}), **given})
 
     def reading(self, stored: TextSettings) -> TextSettings:
-        """How a file is read: as the command line says, and as fit read its own file where it says nothing."""
+        """How to read a file: by the settings of the command line, else by those of the fit."""
         from forecast.tables.files import settings_as_at_fit
 
         return settings_as_at_fit(stored, self.of(TextSettings).model_dump(include=set(self.values)))
@@ -42,14 +44,14 @@ def settings_options(
 
     Parameters
     ----------
-    single : more fields, each by its name and its group
+    single : further fields, by name, with their groups
     """
     fields = {name: field for group in groups for name, field in group.model_fields.items()}
     fields |= {name: group.model_fields[name] for name, group in (single or {}).items()}
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
-        def called(*args: Any, **values: Any) -> Any:  # the way in which click calls
+        def called(*args: Any, **values: Any) -> Any:  # click passes options by keyword
             named = {name: values.pop(name) for name in fields}
             source = click.get_current_context().get_parameter_source
             given = {name: value for name, value in named.items() if source(name) != ParameterSource.DEFAULT}
@@ -58,6 +60,29 @@ def settings_options(
         wrapped: Callable[..., Any] = called
         for name, field in reversed(fields.items()):
             wrapped = _option(name, field)(wrapped)
+        return wrapped
+
+    return decorate
+
+
+def grouped(name: str, kind: type[Any], *options: Decorator) -> Decorator:
+    """Add options, and hand their values to the command as one dataclass.
+
+    Parameters
+    ----------
+    name : parameter of the command
+    kind : a dataclass whose fields have the names of the options
+    """
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def called(*args: Any, **values: Any) -> Any:  # click passes options by keyword
+            own = {field.name: values.pop(field.name) for field in dataclasses.fields(kind)}
+            return function(*args, **{name: kind(**own)}, **values)
+
+        wrapped: Callable[..., Any] = called
+        for option in reversed(options):
+            wrapped = option(wrapped)
         return wrapped
 
     return decorate
@@ -80,7 +105,7 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., Any]], Calla
         return click.option(flag, name, multiple=True, metavar="LIST", help=help_text, callback=_items)
     if get_origin(kind) is Literal:
         return click.option(flag, name, type=click.Choice([str(choice) for choice in get_args(kind)]), help=help_text)
-    plain = next((one for one in (int, float) if one in kinds), str)
+    plain = next((number for number in (int, float) if number in kinds), str)
     return click.option(flag, name, type=plain, help=help_text)
 
 
@@ -100,13 +125,13 @@ def _items(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
 
 
 def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> dict[str, Any] | None:
-    found: dict[str, Any] = {}
+    params: dict[str, Any] = {}
     for text in given:
         name, sign, value = text.partition("=")
         if not sign or not name:
             raise UsageError(f"-p {text}: write it as -p KNOB=VALUE, e.g. -p hidden_size=128")
         try:
-            found[name.strip().replace("-", "_")] = json.loads(value)
+            params[name.strip().replace("-", "_")] = json.loads(value)
         except ValueError:
-            found[name.strip().replace("-", "_")] = value
-    return found or None
+            params[name.strip().replace("-", "_")] = value
+    return params or None

@@ -1,4 +1,4 @@
-"""Name a store: by the pipeline file of its job, or by --artifact."""
+"""Options that name a store: the pipeline file of its job, or --artifact."""
 
 import functools
 from collections.abc import Callable, Iterator
@@ -9,25 +9,45 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forecast.cli._options import grouped
 from forecast.errors import UsageError
+from forecast.settings import STORE
 
 if TYPE_CHECKING:
     from forecast.jobs.ledger import Ledger
     from forecast.jobs.pipeline import Pipeline
 
-DEFAULT = "forecast-model"
 SUFFIX = ".toml"
+
+artifact_option = click.option(
+    "--artifact", default=STORE.store, show_default=True, metavar="DIR", help="folder of the saved versions"
+)
+optional_artifact_option = click.option(
+    "--artifact", metavar="DIR", help=f"folder of the saved versions  [default: {STORE.store}]"
+)
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A version of a store; the live one if none is named."""
+
+    artifact: str
+    version: str | None
+
+
+version_option = click.option("--version", metavar="ID", help="a version of the store; default the live one")
+saved_options = grouped("saved", Saved, artifact_option, version_option)
 
 
 @dataclass(frozen=True)
 class Place:
-    """A store, and the job that it was named by, if any."""
+    """A store, and the job that named it, if any."""
 
     store: str
     pipeline: "Pipeline | None" = None
 
     def shown(self, text: str) -> str:
-        """A text without what the pipeline file keeps out of messages."""
+        """A text without the secrets of the pipeline file."""
         return text if self.pipeline is None else self.pipeline.hidden(text)
 
     @contextmanager
@@ -37,7 +57,7 @@ class Place:
             yield
 
     def own_ledger(self) -> "Ledger | None":
-        """The ledger of the job where that does not lie beside the store."""
+        """The ledger of the job if it is not beside the store."""
         from forecast.jobs.run import ledger_of
 
         elsewhere = self.pipeline is not None and self.pipeline.ledger == "sink"
@@ -45,30 +65,29 @@ class Place:
 
 
 def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add [JOB] and --artifact, and hand the store that they name to the command as `place`."""
+    """Add [JOB] and --artifact, and hand the store to the command as `place`."""
 
     @functools.wraps(function)
-    def called(*args: Any, job: str | None, artifact: str | None, **values: Any) -> Any:  # the way in which click calls
+    def called(*args: Any, job: str | None, artifact: str | None, **values: Any) -> Any:  # click passes by keyword
         place = place_of(job, artifact)
         with place.kept_out():
             return function(*args, place=place, **values)
 
-    option = click.option("--artifact", metavar="DIR", help=f"the store of saved versions  [default: {DEFAULT}]")
-    return click.argument("job", required=False)(option(called))
+    return click.argument("job", required=False)(optional_artifact_option(called))
 
 
 def place_of(job: str | None, artifact: str | None) -> Place:
-    """The store that a pipeline file, or else --artifact, names.
+    """The store that a pipeline file or --artifact names.
 
     Raises
     ------
     UsageError
-        If both are given, or a folder where a pipeline file is expected.
+        If both are given, or a folder instead of a pipeline file.
     NoInput
-        If the file is not there.
+        If the file does not exist.
     """
     if job is None:
-        return Place(DEFAULT if artifact is None else artifact)
+        return Place(STORE.store if artifact is None else artifact)
     if artifact is not None:
         raise UsageError(f"--artifact {artifact}: {job} names the store already; leave one of the two out")
     if Path(job).is_dir():

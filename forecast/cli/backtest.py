@@ -1,4 +1,4 @@
-"""Forecast from rolling origins in the past, and measure against what came."""
+"""Forecast from rolling origins in the past, and compare with the actual values."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,7 +6,7 @@ import click
 
 from forecast.cli._console import fold_bar, say, say_lines, style_options
 from forecast.cli._data import load, write
-from forecast.cli._measures import put_out, table_options
+from forecast.cli._measures import Wanted, put_out, table_options
 from forecast.cli._options import Given, settings_options
 from forecast.errors import UsageError
 from forecast.settings import BacktestSettings, TableSettings, TextSettings, TrainSettings
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from forecast.results import Backtest
     from forecast.tables.table import Table
 
-READING = {"strict", "on_duplicate", "date_format"}  # settings of a table that a saved forecaster takes anew
+READING = {"strict", "on_duplicate", "date_format"}  # settings of a table that a saved forecaster accepts
 
 
 @click.command()
 @click.argument("data")
-@click.option("--artifact", metavar="DIR", help="judge the live forecaster of this store as it is, without a fit")
-@click.option("--version", metavar="ID", help="another version of that store")
-@click.option("--forecasts", metavar="FILE", help="write every forecast beside its value, .csv or .parquet")
+@click.option("--artifact", metavar="DIR", help="test the live forecaster of this store, without a fit")
+@click.option("--version", metavar="ID", help="a version of that store; default the live one")
+@click.option("--forecasts", metavar="FILE", help="write all forecasts and actual values to a .csv or .parquet file")
 @table_options
 @style_options
 @settings_options(BacktestSettings, TrainSettings, TableSettings, TextSettings)
@@ -32,15 +32,13 @@ def command(
     artifact: str | None,
     version: str | None,
     forecasts: str | None,
-    by: str | None,
-    output: str | None,
-    as_json: bool,
+    wanted: Wanted,
     given: Given,
 ) -> int:
-    """Forecast DATA from rolling origins in its past, and measure against what came.
+    """Forecast DATA from rolling origins in its past, and compare with the actual values.
 
-    Skill comes first: the share of the error of seasonal naive that a model does away with. --model takes several
-    names, baselines among them: --model segrnn,lstm,theta. --budget bounds each fit.
+    The first measure is skill, the error reduction against seasonal naive. --model takes several names, also of
+    baselines: --model segrnn,lstm,theta. --budget limits each fit.
     """
     models = tuple(name.strip() for name in str(given.values.get("model", "")).split(",") if name.strip())
     if models:
@@ -49,7 +47,7 @@ def command(
     from forecast.ensemble.names import check_names
     from forecast.jobs.apart import check_apart
 
-    for file in (forecasts, output):
+    for file in (forecasts, wanted.output):
         check_apart(file, {"the table that is read": data}, artifact)
     check_names(given.of(TrainSettings), models)  # refused before any work
     given.of(TableSettings)
@@ -69,7 +67,7 @@ def command(
     more = {"horizon": int(found.by_step["step"].max()), "season": found.season, "origins": list(found.origins)}
     if forecasts is not None:
         write(found.forecasts, forecasts)
-    put_out(found, by, output, as_json, more)
+    put_out(found, wanted, more)
     return 3 if found.missing else 0
 
 
@@ -86,7 +84,7 @@ def _saved_forecaster(artifact: str, version: str | None, given: Given) -> "Fore
     for name in own - {"model", "jobs", "device", *READING}:
         if name in given.values:
             flag = "-p" if name == "params" else f"--{name.replace('_', '-')}"
-            raise UsageError(f"{flag}: --artifact judges a forecaster as it is; leave one of the two out")
+            raise UsageError(f"{flag}: --artifact tests a forecaster as it is; leave one of the two out")
     forecaster = Forecaster.load(artifact, version, given.of(TrainSettings).device)
     return forecaster.set_params(**{name: given.values[name] for name in READING & given.values.keys()})
 
@@ -99,6 +97,8 @@ def _run(
     jobs: int | None,
     frozen: bool,
 ) -> "Backtest":
+    from forecast.engine import Callbacks
+
     with fold_bar() as (on_fold, on_step):
         return forecaster.backtest(
             table,
@@ -108,7 +108,5 @@ def _run(
             models=models,
             frozen=frozen,
             jobs=jobs,
-            on_read=say_lines,
-            on_fold=on_fold,
-            on_step=on_step,
+            callbacks=Callbacks(say_lines, on_fold, on_step),
         )

@@ -6,41 +6,40 @@ from typing import TYPE_CHECKING
 import click
 
 from forecast.cli._console import progress_bar, say, say_lines, style_options
-from forecast.cli._data import artifact_option, load
+from forecast.cli._data import load
 from forecast.cli._options import Given, settings_options
-from forecast.settings import TableSettings, TextSettings, TrainSettings
+from forecast.cli._store import artifact_option
+from forecast.settings import StoreSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.forecaster import Forecaster
     from forecast.panel.schema import Schema
 
-STARTUP = 3.0  # seconds of the command's start that are not counted against its budget
+STARTUP = 3.0  # seconds of start-up that do not count against a budget
 
 
 @click.command()
 @click.argument("data")
 @artifact_option
-@click.option("--keep", type=click.IntRange(1), default=5, show_default=True, help="versions that stay in the store")
-@click.option(
-    "--wait", type=click.FloatRange(0), default=0.0, help="seconds to wait for another fit that holds the store"
-)
-@click.option("--resume", is_flag=True, help="go on from where a fit of the same data and settings was stopped")
+@click.option("--resume", is_flag=True, help="continue a fit of the same data and settings that was stopped")
 @style_options
-@settings_options(TrainSettings, TableSettings, TextSettings)
+@settings_options(TrainSettings, TableSettings, TextSettings, single={"keep": StoreSettings, "wait": StoreSettings})
 @click.pass_obj
-def command(begun: float, data: str, artifact: str, keep: int, wait: float, resume: bool, given: Given) -> int:
-    """Train on DATA and save the forecaster as the live version of a store.
+def command(begun: float, data: str, artifact: str, resume: bool, given: Given) -> int:
+    """Train on DATA, and save the forecaster as the live version of a store.
 
     DATA is a CSV, .csv.gz, .xlsx, .ods or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
     """
     from forecast.artifacts.store import Store
+    from forecast.engine import Callbacks
     from forecast.ensemble.names import check_names
     from forecast.forecaster import Forecaster
     from forecast.panel.differences import schema_differences
 
     train, _, text = given.of(TrainSettings), given.of(TableSettings), given.of(TextSettings)  # refused before any work
     check_names(train)
-    with Store(artifact).lock(wait) as writer:
+    store = given.of(StoreSettings)
+    with Store(artifact).lock(store.wait) as writer:
         started = min(time.monotonic(), begun + STARTUP)  # a budget counts from the reading of the table
         table, table_defaults = load(data, text)
         knobs = {**train.model_dump(), **given.of(TableSettings, table_defaults).model_dump()}
@@ -49,13 +48,12 @@ def command(begun: float, data: str, artifact: str, keep: int, wait: float, resu
             forecaster.fit(
                 table,
                 started=started,
-                on_read=say_lines,
-                on_step=on_step,
+                callbacks=Callbacks(on_read=say_lines, on_step=on_step),
                 checkpoints=checkpoints,
                 start=_live(artifact) if train.warm_start else None,
             )
         before = _live_schema(artifact)
-        version = forecaster.save(writer, keep)
+        version = forecaster.save(writer, store.keep)
         checkpoints.discard()
     changes = [] if before is None else schema_differences(before, forecaster.schema_)
     if changes:

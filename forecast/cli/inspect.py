@@ -1,4 +1,4 @@
-"""Show what a saved forecaster is, or how a table would be read."""
+"""Show a saved forecaster, or how a table would be read."""
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -8,26 +8,26 @@ import click
 from forecast.cli._console import put, put_json, style_options
 from forecast.cli._data import load
 from forecast.cli._options import Given, settings_options
-from forecast.cli._store import SUFFIX, place_of
+from forecast.cli._store import SUFFIX, optional_artifact_option, place_of, version_option
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.inference.fitted import Config
 
-NAMED = 6  # networks whose steps are shown
+SHOWN_NETWORKS = 6
 
 
 @click.command()
 @click.argument("data", required=False)
-@click.option("--artifact", metavar="DIR", help="the store of saved versions  [default: forecast-model]")
-@click.option("--version", metavar="ID", help="a version of the store; default the live one")
-@click.option("--json", "as_json", is_flag=True, help="one JSON object")
+@optional_artifact_option
+@version_option
+@click.option("--json", "as_json", is_flag=True, help="print one JSON object")
 @style_options
 @settings_options(TableSettings, TextSettings, single={"horizon": TrainSettings, "lookback": TrainSettings})
 def command(data: str | None, artifact: str | None, version: str | None, as_json: bool, given: Given) -> None:
-    """Show the live forecaster of a store; with DATA show how that table would be read, without fitting.
+    """Show the live forecaster of a store; with DATA, show how that table would be read, without fitting.
 
-    DATA may be a pipeline file (.toml) too: it names the store of its job.
+    DATA may also be a pipeline file (.toml), which names the store of its job.
     """
     if data is None or data.lower().endswith(SUFFIX):
         place = place_of(data, artifact)
@@ -43,31 +43,31 @@ def command(data: str | None, artifact: str | None, version: str | None, as_json
 
 def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[str, Any]]:
     from forecast.artifacts.store import Store
-    from forecast.forecaster import Forecaster
+    from forecast.engine import load_engine
+    from forecast.inference.summary import describe_fit, models_of, ranking_of
     from forecast.panel.detection import describe
 
     contents, info = Store(artifact).load(version)
-    forecaster = Forecaster.load(artifact, info.id)
-    fitted = forecaster.fitted_
+    fitted = load_engine(artifact, info.id).fitted
     config = fitted.config
     weights = sum(array.size for array in contents.weights.values())
     seen = {name: int(sum(word == name for word in fitted.history.status)) for name in set(fitted.history.status)}
     lines = [
         f"version  {info.id}, saved {info.created.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC",
         f"hash     {info.hash}",
-        *forecaster.describe(),
+        *describe_fit(fitted),
         *_training(config, weights),
         f"horizon  {config.horizon}, from the last {config.lookback} steps; trained to {config.train_end}",
         *(line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))),
         f"table    {config.table.layout}, {', '.join(config.table.time)} every {config.table.calendar.name}",
         "series   " + ", ".join(f"{count:,} {name}" for name, count in sorted(seen.items())),
-        *forecaster.ranking(),
+        *ranking_of(fitted),
     ]
     return lines, {
         "version": info.id,
         "created": info.created.isoformat(),
         "hash": info.hash,
-        "models": dict(zip(map("/".join, fitted.history.ids), forecaster.models(), strict=True)),
+        "models": dict(zip(map("/".join, fitted.history.ids), models_of(fitted), strict=True)),
         "series": len(fitted.history),
         "statuses": seen,
         **config.model_dump(mode="json"),
@@ -81,7 +81,9 @@ def _training(config: "Config", weights: int) -> list[str]:
     if not used:
         return ["trained  no network"]
     steps = [f"{config.plan.members[number].model} {config.trained_steps[number]:,} steps" for number in used]
-    some = ", ".join(steps[:NAMED]) + (f" and {len(steps) - NAMED} more" if len(steps) > NAMED else "")
+    some = ", ".join(steps[:SHOWN_NETWORKS]) + (
+        f" and {len(steps) - SHOWN_NETWORKS} more" if len(steps) > SHOWN_NETWORKS else ""
+    )
     tried = len(config.plan.members)
     others = f"; {tried} were tried, {sum(config.trained_steps):,} steps in all" if tried > len(used) else ""
     lines = [f"trained  {len(used)} network{'s' * (len(used) > 1)} with {weights:,} weights: {some}{others}"]
@@ -93,26 +95,20 @@ def _training(config: "Config", weights: int) -> list[str]:
 
 
 def _of_table(data: str, given: Given) -> tuple[list[str], dict[str, Any]]:
-    from forecast.calendar.calendar import default_horizon
-    from forecast.panel.building import build_panel, judge
-    from forecast.panel.detection import describe, infer_schema
-    from forecast.panel.spans import choose_lags, choose_lookback
+    from forecast.panel.reading import describe_reading, read
+    from forecast.panel.status import say_status
 
     table, defaults = load(data, given.of(TextSettings))
-    schema = infer_schema(table, given.of(TableSettings, defaults))
-    train = given.of(TrainSettings)
-    horizon = train.horizon or default_horizon(schema.calendar, schema.season)
-    panel = build_panel(table, schema, ahead=horizon)
-    lags = choose_lags(panel, schema.season)
-    lookback = train.lookback or choose_lookback(horizon, lags, int(panel.lengths.max()))
-    panel = judge(panel, schema, lookback, table.name)
-    lines = [*describe(schema, panel), f"horizon  {horizon}, from the last {lookback} steps"]
-    found = {
+    train, settings = given.of(TrainSettings), given.of(TableSettings, defaults)
+    reading = read(table, settings, horizon=train.horizon, lookback=train.lookback)
+    panel = reading.panel
+    say_status(panel, reading.schema, table.name)
+    facts = {
         "series": len(panel),
         "values": int(panel.observed.sum()),
         "missing": int(panel.lengths.sum() - panel.observed.sum()),
         "statuses": dict(sorted(Counter(panel.status).items())),
-        "horizon": horizon,
-        "lookback": lookback,
+        "horizon": panel.ahead,
+        "lookback": reading.lookback,
     }
-    return lines, {**found, "table": schema.model_dump(mode="json")}
+    return describe_reading(reading), {**facts, "table": reading.schema.model_dump(mode="json")}

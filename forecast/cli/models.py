@@ -1,4 +1,4 @@
-"""List the models, or the knobs of one."""
+"""List the models, or the settings of one."""
 
 import click
 
@@ -9,13 +9,13 @@ from forecast.cli._console import put, style_options
 @click.argument("name", required=False)
 @style_options
 def command(name: str | None) -> None:
-    """List the models; with NAME list that model's own knobs, which `-p KNOB=VALUE` sets."""
+    """List the models; with NAME, list that model's own settings, which `-p KNOB=VALUE` sets."""
     from forecast.baselines import baseline_method, baseline_names
     from forecast.models import model_knobs, model_names, model_summary
 
     if name in baseline_names():
         extra = baseline_method(name).extra
-        put(f"{name}: a baseline, without knobs{f'; it needs the extra {extra}' if extra else ''}")
+        put(f"{name}: a baseline, without settings{f'; it needs the extra {extra}' if extra else ''}")
         return
     if name is None:
         names = model_names()

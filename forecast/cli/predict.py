@@ -1,12 +1,13 @@
-"""Forecast what comes next, by a saved forecaster."""
+"""Forecast with a saved forecaster."""
 
 from typing import TYPE_CHECKING
 
 import click
 
 from forecast.cli._console import say, say_lines, style_options
-from forecast.cli._data import artifact_option, load, write
+from forecast.cli._data import load, write
 from forecast.cli._options import Given, settings_options
+from forecast.cli._store import Saved, saved_options
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -15,13 +16,12 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("data", required=False)
-@artifact_option
-@click.option("--version", metavar="ID", help="a version of the store; default the live one")
-@click.option("--output", metavar="FILE", help="a .csv or .parquet file, replaced all at once; default stdout")
-@click.option("--horizon", type=int, help="fewer steps than at fit")
+@saved_options
+@click.option("--output", metavar="FILE", help="write a .csv or .parquet file; default stdout")
+@click.option("--horizon", type=int, help="number of steps, fewer than at fit")
 @click.option("--origin", metavar="TIME", help="forecast from this time of DATA; later values are not used")
-@click.option("--future", metavar="FILE", help="table of the columns that are known in advance")
-@click.option("--as-of", metavar="TIME", help="the instant that the age of the data is told at  [default: now]")
+@click.option("--future", metavar="FILE", help="table with the future values of known covariates")
+@click.option("--as-of", metavar="TIME", help="time at which the age of the data is measured  [default: now]")
 @style_options
 @settings_options(
     OutputSettings,
@@ -36,8 +36,7 @@ if TYPE_CHECKING:
 )
 def command(
     data: str | None,
-    artifact: str,
-    version: str | None,
+    saved: Saved,
     output: str | None,
     horizon: int | None,
     origin: str | None,
@@ -45,36 +44,50 @@ def command(
     as_of: str | None,
     given: Given,
 ) -> int:
-    """Forecast what comes after the series seen at fit, or after those of DATA, new ids included.
+    """Forecast the series of the fit, or those of DATA, which may have new ids.
 
-    Nothing is trained, and the store is only read.
+    Nothing is trained, and nothing in the store changes.
     """
     shape, checks = given.of(OutputSettings), given.of(CheckSettings)
-    from forecast.forecaster import Forecaster
+    from forecast.engine import load_engine
+    from forecast.inference.forecasting import forecast_table
+    from forecast.inference.summary import ranking_of
     from forecast.jobs.apart import check_apart
     from forecast.jobs.checks import age, check_age, without_forecast
     from forecast.jobs.instant import parse_as_of
+    from forecast.panel.tidying import tidied
     from forecast.tables.files import load_future
+    from forecast.tables.frames import frame_of
+    from forecast.tables.writing import guard_formulas
 
     instant = parse_as_of(as_of)
     given.of(TextSettings)  # refused before any work
-    check_apart(output, {"the table that is read": data, "the table of --future": future}, artifact)
-    forecaster = Forecaster.load(artifact, version, given.of(TrainSettings).device)
-    own = {"strict", "on_duplicate", "date_format"} & set(given.values)
-    forecaster.set_params(**given.of(TableSettings).model_dump(include=own))
-    text = given.reading(forecaster.schema_.reading)
+    check_apart(output, {"the table that is read": data, "the table of --future": future}, saved.artifact)
+    engine = load_engine(saved.artifact, saved.version, given.of(TrainSettings).device)
+    changed = {"strict", "on_duplicate", "date_format"} & set(given.values)
+    schema = engine.fitted.config.table.model_copy(update=given.of(TableSettings).model_dump(include=changed))
+    text = given.reading(schema.reading)
     table = None if data is None else load(data, text)[0]
-    later = None if future is None else load_future(future, text)
+    later = None if future is None else tidied(load_future(future, text))
 
     def look(panel: "Panel") -> None:
-        name = data or artifact
-        check_age(age(panel, forecaster.schema_, instant), checks, name)
+        check_age(age(panel, schema, instant), checks, data or saved.artifact)
 
-    found = forecaster.forecast(table, future=later, origin=origin, horizon=horizon, output=shape, on_panel=look)
-    write(found.frame, output)
+    forecasts = forecast_table(
+        engine,
+        table,
+        schema=schema,
+        future=later,
+        origin=origin,
+        horizon=horizon,
+        output=shape,
+        on_panel=look,
+    )
+    frame = frame_of(forecasts.columns)
+    write(guard_formulas(frame, schema.ids) if shape.excel_safe else frame, output)
     if shape.explain:
-        say_lines(forecaster.ranking())
-    lost = without_forecast(found.skipped, checks.require_all)
+        say_lines(ranking_of(engine.fitted))
+    lost = without_forecast(forecasts.skipped, checks.require_all)
     if lost:
         from forecast.panel.naming import series_names
 

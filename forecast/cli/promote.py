@@ -3,22 +3,23 @@
 import click
 
 from forecast.cli._console import say, style_options
+from forecast.cli._options import Given, settings_options
 from forecast.cli._store import Place, store_options
+from forecast.settings import StoreSettings
 
 
 @click.command()
 @click.argument("version")
 @store_options
-@click.option("--wait", type=click.FloatRange(0), default=0.0, help="seconds to wait for a run that holds the store")
 @style_options
-def command(version: str, place: Place, wait: float) -> int:
-    """Make VERSION the live one, after a look through all its files; `forecast versions` lists them.
+@settings_options(single={"wait": StoreSettings})
+def command(version: str, place: Place, given: Given) -> int:
+    """Check all files of VERSION, and make it the live one; `forecast versions` lists the versions.
 
-    The store is that of JOB, a pipeline file, or of --artifact. The beginning of an id, or of a hash, is enough where
-    it can mean only one.
+    JOB, a pipeline file, or --artifact names the store. VERSION is an id or a hash, or the beginning of one.
     """
-    from forecast.jobs.life import promote
+    from forecast.jobs.administration import promote
 
-    now = promote(place.store, version, wait, place.own_ledger())
+    now = promote(place.store, version, given.of(StoreSettings).wait, place.own_ledger())
     say(f"live     {place.shown(place.store)}/{now}")
     return 0

@@ -3,20 +3,22 @@
 import click
 
 from forecast.cli._console import say, style_options
+from forecast.cli._options import Given, settings_options
 from forecast.cli._store import Place, store_options
+from forecast.settings import StoreSettings
 
 
 @click.command()
 @store_options
-@click.option("--wait", type=click.FloatRange(0), default=0.0, help="seconds to wait for a run that holds the store")
 @style_options
-def command(place: Place, wait: float) -> int:
+@settings_options(single={"wait": StoreSettings})
+def command(place: Place, given: Given) -> int:
     """Make the version that was saved before the live one live again.
 
-    The store is that of JOB, a pipeline file, or of --artifact.
+    JOB, a pipeline file, or --artifact names the store.
     """
-    from forecast.jobs.life import rollback
+    from forecast.jobs.administration import rollback
 
-    before, now = rollback(place.store, wait, place.own_ledger())
+    before, now = rollback(place.store, given.of(StoreSettings).wait, place.own_ledger())
     say(f"live     {place.shown(place.store)}/{now}, no longer {before}")
     return 0

@@ -1,4 +1,4 @@
-"""How jobs have been doing: runs, accuracy, age of the data, live version."""
+"""Show the status of jobs: runs, accuracy, age of the data, live version."""
 
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -8,40 +8,40 @@ import click
 from forecast.cli._console import cell, put, put_json, put_table, style_options
 from forecast.cli._store import Place, store_options
 
-WIDTH = 160  # characters of a line that is not for a terminal
+WIDTH = 160  # characters of a line if stdout is not a terminal
 
 if TYPE_CHECKING:
-    from forecast.jobs.life import Status
+    from forecast.jobs.administration import Status
 
 
 @click.command()
 @store_options
-@click.option("--runs", type=click.IntRange(1, 1000), default=10, show_default=True, help="runs that are shown")
-@click.option("--json", "as_json", is_flag=True, help="print a list of objects, one a job")
+@click.option("--runs", type=click.IntRange(1, 1000), default=10, show_default=True, help="number of runs to show")
+@click.option("--json", "as_json", is_flag=True, help="print a list of objects, one for each job")
 @style_options
 def command(place: Place, runs: int, as_json: bool) -> int:
-    """Show how JOB, a pipeline file, or all jobs of a store have been doing.
+    """Show the status of JOB, a pipeline file, or of all jobs of a store.
 
-    The exit code is for a monitor: 0 all is well, 3 the newest run failed or left series out, 4 the data are stale.
+    The exit code is for monitoring: 0 all is well, 3 the newest run failed or left series out, 4 the data are stale.
     """
-    from forecast.jobs.life import ledgers_of, status_of
+    from forecast.jobs.administration import ledgers_of, status_of
     from forecast.jobs.run import ledger_of
 
-    found = ledgers_of(place.store) if place.pipeline is None else [ledger_of(place.pipeline)]
-    states = [status_of(ledger, place.store, datetime.now(UTC), runs) for ledger in found]
+    ledgers = ledgers_of(place.store) if place.pipeline is None else [ledger_of(place.pipeline)]
+    states = [status_of(ledger, place.store, datetime.now(UTC), runs) for ledger in ledgers]
     if as_json:
-        put_json([one.as_json() for one in states], indent=2)
+        put_json([state.as_json() for state in states], indent=2)
     else:
-        for one in states:
-            _show(one)
-    return max(one.code for one in states)
+        for state in states:
+            _show(state)
+    return max(state.code for state in states)
 
 
 def _show(state: "Status") -> None:
     from rich.table import Table
 
+    from forecast.jobs.administration import PARTIAL
     from forecast.jobs.checks import aged
-    from forecast.jobs.life import PARTIAL
 
     age = "" if state.data_age is None else f", {aged(state.data_age)}"
     put(
@@ -61,5 +61,7 @@ def _show(state: "Status") -> None:
         days = Table("day", "values", "MASE", "bias", "in 80 %", "in 95 %", box=None, pad_edge=False)
         for day in state.days:
             numbers = (day.mase, day.bias, day.coverage_80, day.coverage_95)
-            days.add_row(*map(cell, (day.day, day.count, *("" if one is None else f"{one:.3g}" for one in numbers))))
+            days.add_row(
+                *map(cell, (day.day, day.count, *("" if number is None else f"{number:.3g}" for number in numbers)))
+            )
         put_table(days, WIDTH)

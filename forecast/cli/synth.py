@@ -8,13 +8,13 @@ from forecast.cli._data import write
 
 @click.command()
 @click.argument("kind", required=False)
-@click.option("--series", type=click.IntRange(1), default=1, show_default=True, help="how many series")
-@click.option("--length", type=click.IntRange(1), help="steps of each; default by kind")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="seed of every random number")
-@click.option("--output", metavar="FILE", help="a .csv or .parquet file, replaced all at once; default stdout")
+@click.option("--series", type=click.IntRange(1), default=1, show_default=True, help="number of series")
+@click.option("--length", type=click.IntRange(1), help="steps of each series; default by kind")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="seed of all random numbers")
+@click.option("--output", metavar="FILE", help="write a .csv or .parquet file; default stdout")
 @style_options
 def command(kind: str | None, series: int, length: int | None, seed: int, output: str | None) -> None:
-    """Write a synthetic series of a KIND; without KIND list the kinds."""
+    """Write a synthetic series of a KIND; without KIND, list the kinds."""
     from forecast.tables.synthetic import KINDS, synthesize
 
     if kind is None:

@@ -13,16 +13,16 @@ from forecast.cli._store import Place, store_options
 def command(place: Place, as_json: bool) -> int:
     """List the versions of a store, oldest first; the live one is marked.
 
-    The store is that of JOB, a pipeline file, or of --artifact.
+    JOB, a pipeline file, or --artifact names the store.
     """
-    from forecast.jobs.life import versions_of
+    from forecast.jobs.administration import versions_of
 
-    found = versions_of(place.store, place.own_ledger())
-    found = [{**one, "note": place.shown(one["note"])} for one in found]
+    versions = versions_of(place.store, place.own_ledger())
+    versions = [{**version, "note": place.shown(version["note"])} for version in versions]
     if as_json:
-        put_json(found, indent=2)
+        put_json(versions, indent=2)
         return 0
-    for one in found:
-        mark = "live" if one["live"] else ""
-        put(f"{one['version']}  {mark:4}  {str(one['hash'])[:12]}  {one['note']}".rstrip())
+    for version in versions:
+        mark = "live" if version["live"] else ""
+        put(f"{version['version']}  {mark:4}  {str(version['hash'])[:12]}  {version['note']}".rstrip())
     return 0

@@ -10,10 +10,10 @@ from forecast.baselines import baseline_method, baseline_names
 from forecast.baselines.shared.windows import forecast_baseline
 from forecast.ensemble.validation import ValidationSet
 from forecast.evaluation.quantiles import error_quantiles
+from forecast.panel.inputs import Inputs
 from forecast.panel.panel import Panel
-from forecast.training.holding import ORIGINS, VALIDATION_WINDOWS
-from forecast.training.inputs import Inputs
-from forecast.training.members import Places
+from forecast.panel.windows import WindowIndex
+from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
 
 MIN_CONTEXT, CONTEXT_SEASONS = 200, 6  # steps and seasons that a baseline looks back at least
 MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
@@ -72,7 +72,7 @@ def context_length(lookback: int, seasons: tuple[int, ...], longest: int) -> int
     return max(1, min(longest, max(lookback, MIN_CONTEXT, CONTEXT_SEASONS * (seasons or (1,))[0], *seasons)))
 
 
-def baseline_points(panel: Panel, windows: Places, baseline: Baseline, horizon: int, context: int) -> Numbers:
+def baseline_points(panel: Panel, windows: WindowIndex, baseline: Baseline, horizon: int, context: int) -> Numbers:
     """Point forecasts of a baseline, [windows, horizon], in the unit of the panel's values.
 
     Parameters
@@ -122,7 +122,7 @@ class BaselineForecasts:
         windows = _past_windows(panel, inputs.lags[0] if inputs.lags else 1)
         past = ValidationSet.of(inputs, windows, validation.lookback, validation.power, validation.metric)
 
-        def forecast(windows: Places) -> Numbers:
+        def forecast(windows: WindowIndex) -> Numbers:
             points = np.zeros((len(baselines), len(windows[0]), horizon))
             for place, baseline in enumerate(baselines):
                 points[place] = baseline_points(panel, windows, baseline, horizon, context)
@@ -142,7 +142,7 @@ class BaselineForecasts:
         return not comparable or any(validation.is_exact(points) for points in self.points)
 
 
-def _past_windows(panel: Panel, season: int) -> Places:
+def _past_windows(panel: Panel, season: int) -> WindowIndex:
     """Windows over the whole past of a panel, up to its last values."""
     usable = np.flatnonzero(panel.lengths >= 2)
     if len(usable) > VALIDATION_WINDOWS:

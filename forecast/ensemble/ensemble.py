@@ -9,8 +9,8 @@ from forecast.ensemble.baseline_forecasts import BaselineForecasts, baseline_lab
 from forecast.ensemble.calibration import Calibration, calibrate, moved_by, widened
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
-from forecast.training.inputs import Inputs
-from forecast.training.members import Places
+from forecast.panel.inputs import Inputs
+from forecast.panel.windows import WindowIndex
 
 Numbers = NDArray[np.float64]
 
@@ -51,7 +51,12 @@ class Ensemble:
         return [words[i] for i in index.ravel()]
 
     def quantiles(
-        self, inputs: Inputs, windows: Places, numbers: NDArray[np.int64], networks: list[Numbers], joint: bool = False
+        self,
+        inputs: Inputs,
+        windows: WindowIndex,
+        numbers: NDArray[np.int64],
+        networks: list[Numbers],
+        joint: bool = False,
     ) -> Numbers:
         """Calibrated quantiles of windows, [windows, horizon, levels], in the unit of the panel's values.
 
@@ -98,7 +103,7 @@ def choose_ensemble(
     spread = validation.scale[:, None, None] * baselines.errors[:, None]  # [baselines, windows, horizon, levels]
     quantiles = np.concatenate([*(group.quantiles[None] for group in networks), baselines.points[..., None] + spread])
     medians = quantiles[..., levels.index(0.5)]
-    numbers = inputs.numbers[windows[0]]
+    numbers = inputs.series_index[windows[0]]
     losses = _losses(inputs, validation, medians)
     # in the older half of a short series baselines know much less of it than they do now
     past = _losses(inputs, baselines.past, baselines.past_points).newer_half()
@@ -132,12 +137,12 @@ def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losse
     values = [validation.losses(candidate) for candidate in points]
     return Losses(
         np.stack(values) if values else np.zeros((0, len(validation))),
-        inputs.numbers[windows[0]] - 1,
+        inputs.series_index[windows[0]] - 1,
         _horizon_blocks(windows, inputs.horizon),
     )
 
 
-def _horizon_blocks(windows: Places, horizon: int) -> NDArray[np.int64]:
+def _horizon_blocks(windows: WindowIndex, horizon: int) -> NDArray[np.int64]:
     """[windows], one number for the windows of a series within one horizon; each number has as many windows."""
     series, position = windows
     if not len(series):

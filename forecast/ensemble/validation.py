@@ -4,16 +4,14 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from forecast.evaluation.metrics import MEASURES, error_units, window_losses
+from forecast.panel.inputs import Inputs
 from forecast.panel.panel import Panel
 from forecast.panel.transforms import undo_power
+from forecast.panel.windows import WindowIndex
 from forecast.settings import Metric
-from forecast.training.inputs import Inputs
-from forecast.training.members import Places
-from forecast.training.plan import Candidate
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -36,7 +34,7 @@ class ValidationSet:
     metric : the measure of losses
     """
 
-    windows: Places
+    windows: WindowIndex
     actual: Numbers
     observed: Flags
     scale: Numbers
@@ -46,7 +44,7 @@ class ValidationSet:
     metric: Metric
 
     @classmethod
-    def of(cls, inputs: Inputs, windows: Places, lookback: int, power: float, metric: Metric) -> Self:
+    def of(cls, inputs: Inputs, windows: WindowIndex, lookback: int, power: float, metric: Metric) -> Self:
         """Collect what came after windows of a panel."""
         panel = inputs.panel
         plain = undo_power(panel.values, power)
@@ -104,7 +102,7 @@ class ValidationForecasts:
         """From point forecasts [windows, horizon] in the unit of the panel's values."""
         series, position = validation.windows
         return cls(
-            inputs.numbers[series] - 1,
+            inputs.series_index[series] - 1,
             inputs.panel.starts[series] + position,
             undo_power(points, validation.power),
             undo_power(validation.actual, validation.power),
@@ -130,15 +128,13 @@ class ValidationForecasts:
         return window_losses(self.metric, np.where(self.observed, self.actual, np.nan), points, self.unit)
 
 
-def window_scale(inputs: Inputs, windows: Places, lookback: int) -> Numbers:
+def window_scale(inputs: Inputs, windows: WindowIndex, lookback: int) -> Numbers:
     """[windows], the deviation of each window's past; 0 where the past is constant."""
-    cut = inputs.windows(Candidate(model="", lookback=lookback))
-    series, position = (torch.from_numpy(part).to(inputs.device) for part in windows)
-    _, scale, weight = cut.scales(series, position)
-    return np.where(weight.cpu().numpy() > 0, scale[:, 0].cpu().double().numpy(), 0.0)
+    _, scale, weight = inputs.windows(lookback).scales(*windows)
+    return np.where(weight > 0, scale[:, 0], 0.0)
 
 
-def _values_after(panel: Panel, windows: Places, horizon: int) -> tuple[Numbers, Flags]:
+def _values_after(panel: Panel, windows: WindowIndex, horizon: int) -> tuple[Numbers, Flags]:
     """The values after windows, and whether each was observed, [windows, horizon] twice."""
     series, position = windows
     ahead = position[:, None] + np.arange(horizon)

@@ -36,22 +36,6 @@ MAX_SLOTS = 50_000_000  # of panels at all their origins that one call of a mode
 
 
 @dataclass(frozen=True)
-class BacktestResult:
-    """How good forecasts from rolling origins were.
-
-    Attributes
-    ----------
-    measures : seconds of fits and of forecasts among those overall
-    forecasts : each beside its value
-    season : steps back of the seasonal naive forecast, and of the unit of `mase`
-    """
-
-    measures: Measures
-    forecasts: ForecastRows
-    season: int
-
-
-@dataclass(frozen=True)
 class Fold:
     """Progress of a backtest: `done` of `folds` are over, the newest of them by `model`."""
 
@@ -113,7 +97,7 @@ def backtest(
     refit: bool = False,
     jobs: int = 1,
     on_fold: Callable[[Fold], None] | None = None,
-) -> BacktestResult:
+) -> tuple[Measures, ForecastRows]:
     """Forecast from rolling origins, and measure against what came; seasonal naive is always among the models.
 
     A model is fitted on, and forecasts from, panels that end at the origin: nothing later can reach it. The unit of
@@ -130,6 +114,10 @@ def backtest(
     refit : fit at each origin; by default the fit at the oldest origin forecasts from all of them
     jobs : pairs of model and fit side by side
     on_fold : called when one of them is over
+
+    Returns
+    -------
+    The measures, seconds of fits and of forecasts among those overall; and each forecast beside its value.
     """
     season = schema.season[0] if schema.season else 1
     models = {REFERENCE: baseline_fit(REFERENCE, season, levels), **models}
@@ -158,8 +146,7 @@ def backtest(
     evaluation = Evaluation(panel, schema, actual, collected.numbers, OUTPUT.levels, scale, squared)
     measures = measure_tables(evaluation)
     seconds = {name: np.array(list(getattr(collected, name).values())) for name in ("fit_seconds", "predict_seconds")}
-    measures = replace(measures, overall={**measures.overall, **seconds})
-    return BacktestResult(measures, forecast_rows(evaluation, origins), season)
+    return replace(measures, overall={**measures.overall, **seconds}), forecast_rows(evaluation, origins)
 
 
 def _run_fold(panel: Panel, fit: Fit, origins: Integers) -> _Result:

@@ -26,8 +26,8 @@ MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 def baseline_fit(name: str, season: int, levels: tuple[float, ...]) -> Fit:
     """A baseline as a `Fit`.
 
-    Its quantiles are its point and the errors that it made at earlier origins of the panel it is fitted on, by horizon
-    step, in units of what repeating a season misses by in each window's own past.
+    Its quantiles are its point plus quantiles of its errors at earlier origins of the fitted panel, by horizon step, in
+    units of the mean error of repeating a season in each window's past.
 
     Parameters
     ----------

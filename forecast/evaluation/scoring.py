@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.baseline_models import baseline_fit
 from forecast.evaluation.measures import REFERENCE, Columns, Evaluation, Measures, in_sample_errors, measure_tables
-from forecast.panel.building import build_panel, calendar_of, format_positions
-from forecast.panel.detection import infer_schema
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_names
-from forecast.panel.observations import Ids, observe, repeats
+from forecast.panel.observations import Ids, observe
 from forecast.panel.panel import Integers, Panel
+from forecast.panel.reading import Reading, read, read_as
 from forecast.panel.schema import Schema
 from forecast.panel.time_column import heading_times
 from forecast.settings import TableSettings
+from forecast.tables.distinct import repeats
 from forecast.tables.numbers import parse_numbers
 from forecast.tables.table import Table
 from forecast.tables.writing import interval_columns
@@ -74,8 +75,9 @@ class _Forecasts:
 
 def score(forecasts: Table, actual: Table, settings: TableSettings | None = None) -> ScoreResult:
     """Measure forecasts against the values that came; see `forecast.score`."""
-    schema, given = _read(forecasts, actual, settings or TableSettings())
-    panel = build_panel(actual, schema, ahead=given.horizon)
+    reading, given = _read(forecasts, actual, settings or TableSettings())
+    schema = reading.schema
+    panel = read_as(reading, schema, horizon=given.horizon).panel
     missing = tuple(sorted(set(given.ids) - set(panel.ids)))
     if len(missing) == len(given.ids):
         raise BadData(
@@ -108,9 +110,9 @@ def score(forecasts: Table, actual: Table, settings: TableSettings | None = None
     return ScoreResult(Measures(overall, by_series, by_step), season, values, missing)
 
 
-def _read(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Schema, _Forecasts]:
+def _read(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Reading, _Forecasts]:
     """How the actual values are read, and the forecasts on their grid."""
-    names = [str(column) for column in forecasts.frame.columns]
+    names = forecasts.names
     if POINT not in names or names.index(POINT) == 0:
         problem = f"no column '{POINT}' after id and time columns; give a table that predict wrote"
         raise BadData(f"{forecasts.name}: {problem}")
@@ -119,13 +121,13 @@ def _read(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Sch
     time = settings.time if settings.time and set(settings.time) <= set(heading) else heading_times(forecasts, heading)
     ids = tuple(name for name in heading if name not in time)
     intervals = tuple(float(name[3:]) for name in names if name.startswith("lo_") and f"hi_{name[3:]}" in names)
-    schema = infer_schema(actual, _with_columns(settings, actual, ids, time))
-    return schema, _on_grid(forecasts, actual.name, schema, intervals)
+    reading = read(actual, _with_columns(settings, actual, ids, time))
+    return reading, _on_grid(forecasts, actual.name, reading.schema, intervals)
 
 
 def _with_columns(settings: TableSettings, actual: Table, ids: tuple[str, ...], time: tuple[str, ...]) -> TableSettings:
     """The settings with the id and time columns of the forecasts, unless the user names others."""
-    columns = {str(column) for column in actual.frame.columns}
+    columns = set(actual.names)
     known: dict[str, Any] = {}
     if settings.layout != "rows" and not settings.time and set(time) <= columns:
         known["time"] = time
@@ -136,7 +138,7 @@ def _with_columns(settings: TableSettings, actual: Table, ids: tuple[str, ...], 
 
 def _on_grid(forecasts: Table, actual: str, schema: Schema, intervals: tuple[float, ...]) -> _Forecasts:
     """Read forecasts on the grid of the values in the table called `actual`."""
-    missing = [name for name in (*schema.ids, *schema.time) if name not in forecasts.frame.columns]
+    missing = [name for name in schema.keys if name not in forecasts.frame.columns]
     if missing:
         raise BadData(
             f"no column '{missing[0]}', by which {actual} is read",
@@ -206,7 +208,7 @@ def _without_reference(columns: Columns) -> Columns:
 def _refuse_no_overlap(panel: Panel, schema: Schema, given: _Forecasts, forecasts: str, actual: str) -> None:
     last = (given.first[given.series] + given.step).max()
     ends = np.array([given.first.min(), last, panel.starts.min(), panel.origins.max()])
-    first, last, oldest, newest = (str(each) for each in format_positions(schema, calendar_of(schema), ends))
+    first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)
     raise BadData(
         f"{actual} ({oldest} to {newest}) has no value for a time of {forecasts} ({first} to {last}); are the values "
         "there yet?"

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.calendar.times import parse_times
 from forecast.errors import Setting, UsageError
-from forecast.panel.detection import infer_schema
+from forecast.panel.dated import dated_table
+from forecast.panel.tidying import tidied
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
@@ -44,12 +44,14 @@ class RollingOrigin:
         UsageError
             If the table has too few distinct times.
         """
-        table = table_from_frame(X)
-        if len(table.frame) != len(X):
+        table = tidied(table_from_frame(X))
+        if len(table) != len(X):
             raise UsageError("a table of years by months has no row for each time; unfold it before it is split")
         settings = TableSettings.check({"time": self.time})
-        schema = infer_schema(table, settings)
-        instants = parse_times(table, schema.time, schema).instants
+        times = dated_table(table, settings).times
+        if times is None:
+            raise UsageError("a table with a series in each row has no rows of earlier and later times to split")
+        instants = times.instants
         unique = np.unique(instants)
         step = self.step or self.horizon
         oldest = len(unique) - self.horizon - step * (self.windows - 1)

@@ -1,1 +1,1 @@
-"""The fitted forecaster as plain arrays, its check, and how it forecasts a panel."""
+"""The fitted forecaster as plain arrays, its checks, and how it forecasts a panel."""

@@ -1,7 +1,7 @@
-"""Refuse a version whose parts contradict each other, or name what there is not, before anything is built from them."""
+"""Refuse a version whose parts contradict each other, or name what does not exist, before anything is built from it."""
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,34 +14,32 @@ from forecast.ensemble.calibration import Calibration
 from forecast.ensemble.ensemble import CHOSEN, Ensemble
 from forecast.ensemble.names import AUTO, is_baseline
 from forecast.errors import UsageError
+from forecast.inference.fitted import Config
 from forecast.models import model_knobs, model_names
-from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.covariates import Statistics
+from forecast.panel.lookback import most_lookback
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.panel.spans import most_lookback
 from forecast.settings import TrainSettings
 from forecast.tables.cells import LARGEST
 
-if TYPE_CHECKING:
-    from forecast.inference.fitted import Config
-
-MOST_LEVELS, MOST_LAGS = 99, 50
+MAX_LEVELS, MAX_LAGS = 99, 50
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
 """How far from its anchor a grid may reach: to about the year 10,000."""
-LONGEST_TEXT = 200
+MAX_TEXT = 200
 NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
 
 Integers = NDArray[np.int64]
 
 
-def check_config(config: "Config") -> None:
-    """Raise ValueError where what was inferred and chosen does not hold together."""
+def check_config(config: Config) -> None:
+    """Raise ValueError where the configuration contradicts itself."""
     table, levels = config.table, config.levels
-    if len(levels) > MOST_LEVELS or 0.5 not in levels or list(levels) != sorted(set(levels)):
+    if len(levels) > MAX_LEVELS or 0.5 not in levels or list(levels) != sorted(set(levels)):
         raise ValueError("quantile levels must ascend, 0.5 among them")
-    if len(config.lags) > MOST_LAGS:
-        raise ValueError(f"{len(config.lags)} seasons are more than {MOST_LAGS}")
+    if len(config.lags) > MAX_LAGS:
+        raise ValueError(f"{len(config.lags)} seasons are more than {MAX_LAGS}")
     for names in ((*table.ids, *table.time), table.series, (*table.known, *table.past, *table.static)):
         if len(names) != len(set(names)):
             raise ValueError("two columns have one name")
@@ -52,9 +50,9 @@ def check_config(config: "Config") -> None:
     if any(season < 2 for season in table.season):
         raise ValueError("a season has 2 steps at least")
     texts = (table.holidays, table.time_format.pattern, table.freq)
-    if max(len(text or "") for text in texts) > LONGEST_TEXT:
+    if max(len(text or "") for text in texts) > MAX_TEXT:
         raise ValueError("the holidays are those of no country, or the frequency or pattern of times is none")
-    if any(len(text or "") > LONGEST_TEXT for text in table.reading.model_dump().values()):
+    if any(len(text or "") > MAX_TEXT for text in table.reading.model_dump().values()):
         raise ValueError("the settings of reading are longer than any can be")
     _check_time_columns(table)
     if config.scores and CHOSEN not in config.scores:
@@ -70,30 +68,30 @@ def _check_time_columns(table: Schema) -> None:
     if (len(parts), len(table.time_format.kinds)) != ((0, 0) if count == 1 else (count, count)):
         raise ValueError("times in several columns need a pattern and a type for each")
     try:
-        found = [patterns.tokens(part[: LONGEST_TEXT + 1]) for part in parts]
+        parts_tokens = [patterns.tokens(part[: MAX_TEXT + 1]) for part in parts]
     except UsageError as error:
         raise ValueError(str(error)) from None
-    for part, kind, tokens in zip(parts, table.time_format.kinds, found, strict=True):
+    for part, kind, tokens in zip(parts, table.time_format.kinds, parts_tokens, strict=True):
         bare = len(tokens) == 1 and tokens[0][1] in NUMBERS
         dated = part in ("%Y-%m-%d", "%Y-%m-%d %H:%M:%S")
-        if len(part) > LONGEST_TEXT or (kind == "number" and not bare) or (kind == "datetime" and not dated):
+        if len(part) > MAX_TEXT or (kind == "number" and not bare) or (kind == "datetime" and not dated):
             raise ValueError("the parts of times are written in no pattern")
 
 
 def check_settings(settings: TrainSettings) -> None:
-    """Raise ValueError where the settings of training name a model or knobs that there are not."""
+    """Raise ValueError where the settings of training name a model or knobs that do not exist."""
     if settings.model in model_names():
         model_knobs(settings.model).check(settings.params or {})
     elif settings.model != AUTO and not is_baseline(settings.model):
         raise ValueError(f"there is no model '{settings.model[:80]}'")
 
 
-def _check_components(config: "Config") -> None:
+def _check_components(config: Config) -> None:
     unknown = {member.model for member in config.plan.members} - set(model_names())
     if unknown:
         raise ValueError(f"there is no model '{min(unknown)[:80]}'")
     groups, count = config.plan.groups(), len(config.networks)
-    if list(config.networks) != sorted(set(config.networks)) or any(one >= len(groups) for one in config.networks):
+    if list(config.networks) != sorted(set(config.networks)) or any(group >= len(groups) for group in config.networks):
         raise ValueError("networks must be groups of the plan's members, each once")
     models = [config.plan.members[groups[group][0]].model for group in config.networks]
     if list(config.components[:count]) != models:
@@ -102,18 +100,18 @@ def _check_components(config: "Config") -> None:
         baseline_labelled(label, config.lags)
 
 
-def read_statistics(value: Any, config: "Config") -> Statistics:
+def read_statistics(value: Any, config: Config) -> Statistics:
     """Statistics of the covariates, one for each, as float32 can hold them."""
     statistics = Statistics.model_validate(value)
     table = config.table
-    for own, names in (
+    for given, names in (
         (statistics.known, table.known),
         (statistics.past, table.past),
         (statistics.static, table.static),
     ):
         with np.errstate(over="ignore", under="ignore"):
-            numbers = np.array(own, np.float64).reshape(-1, 2).astype(np.float32)
-        if len(own) != len(names) or not np.isfinite(numbers).all() or not (numbers[:, 1] > 0).all():
+            numbers = np.array(given, np.float64).reshape(-1, 2).astype(np.float32)
+        if len(given) != len(names) or not np.isfinite(numbers).all() or not (numbers[:, 1] > 0).all():
             raise ValueError("statistics must be one for each covariate, their deviations above 0")
     return statistics
 
@@ -128,7 +126,7 @@ def read_by_series(values: Any, count: int) -> NDArray[np.float64]:
     return numbers
 
 
-def read_ensemble(arrays: Arrays, config: "Config", count: int) -> Ensemble:
+def read_ensemble(arrays: Arrays, config: Config, count: int) -> Ensemble:
     """What forecasts `count` series, and what calibration adds."""
     components, levels = len(config.components), len(config.levels)
     shapes = {
@@ -160,7 +158,7 @@ def read_ensemble(arrays: Arrays, config: "Config", count: int) -> Ensemble:
     )
 
 
-def read_history(arrays: Arrays, config: "Config") -> Panel:
+def read_history(arrays: Arrays, config: Config) -> Panel:
     """The tail of each series."""
     ids, status = _read_ids(arrays["ids"], len(config.table.ids))
     offsets = arrays["offsets"]
@@ -200,8 +198,8 @@ def read_history(arrays: Arrays, config: "Config") -> Panel:
 def _read_ids(array: NDArray[Any], parts: int) -> tuple[tuple[tuple[str, ...], ...], tuple[str, ...]]:
     ids, status = json.loads(array.tobytes().decode())
     check_plain([ids, status])
-    names = tuple(tuple(one) for one in ids)
-    if not names or any(len(one) != parts or any(type(part) is not str for part in one) for one in names):
+    names = tuple(tuple(parts_of_id) for parts_of_id in ids)
+    if not names or any(len(name) != parts or any(type(part) is not str for part in name) for name in names):
         raise ValueError("each series must have an id, a text for each id column")
     if len(names) != len(set(names)):
         raise ValueError("two series have one id")
@@ -210,7 +208,7 @@ def _read_ids(array: NDArray[Any], parts: int) -> tuple[tuple[tuple[str, ...], .
     return names, tuple(status)
 
 
-def _check_shapes(arrays: Arrays, config: "Config", count: int) -> None:
+def _check_shapes(arrays: Arrays, config: Config, count: int) -> None:
     offsets = arrays["offsets"]
     if offsets.shape != (count + 1,) or offsets.dtype != np.int64 or arrays["values"].ndim != 1:
         raise ValueError("history offsets must be one for each series, and one more")
@@ -247,7 +245,7 @@ def _check_covariate(values: NDArray[np.float64], categories: tuple[str, ...] | 
             raise ValueError(f"history of column '{name[:80]}' holds codes of no category")
 
 
-def _check_spans(panel: Panel, config: "Config") -> None:
+def _check_spans(panel: Panel, config: Config) -> None:
     """A forecast costs by how far it looks back, whatever the history holds."""
     longest = int(panel.lengths.max())
     lookbacks = [config.lookback, *(member.lookback for group in config.members() for member in group)]
@@ -255,7 +253,7 @@ def _check_spans(panel: Panel, config: "Config") -> None:
         raise ValueError(f"a forecast cannot look back so far over series of {longest} steps")
 
 
-def _check_times(panel: Panel, config: "Config") -> None:
+def _check_times(panel: Panel, config: Config) -> None:
     """The first and the last time must exist and be written; all series end at one, unless times are steps."""
     spec = config.table.calendar
     first, last = int(panel.starts.min()), int(panel.origins.max()) + panel.ahead
@@ -268,4 +266,4 @@ def _check_times(panel: Panel, config: "Config") -> None:
         spec.weekdays and list(spec.weekdays) == sorted({*spec.weekdays} & {*range(7)})
     ):
         raise ValueError("the days of the week are no days")
-    format_positions(config.table, calendar_of(config.table), np.array([first, last]))
+    position_texts(config.table, calendar_of(config.table), np.array([first, last]))

@@ -1,4 +1,4 @@
-"""Hold earlier forecasts against what has come since: scores by day, and by how much intervals should change."""
+"""Compare earlier forecasts with the values that came: scores by day, and factors by which intervals change."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from forecast.calendar.zones import wall_clock
 from forecast.ensemble.calibration import adapted_share, score_at
 from forecast.errors import BadData
 from forecast.evaluation.quantiles import interval_levels
-from forecast.jobs.ledger import SERIES, DayScore, Kept, series_text
+from forecast.jobs.ledger import MAX_SERIES, DayScore, StoredForecasts, series_text
 from forecast.panel.building import calendar_of
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
+from forecast.settings import INTERVALS
 
-LEVELS = (80.0, 95.0)  # intervals that the ledger keeps, in percent
-NEWEST = 60  # runs whose forecasts are looked at
-LEAST, LEAST_TIMES = 40, 6  # values, and times with values, from which on intervals are moved
-SMALLEST, LARGEST = 0.5, 3.0  # factors by which they are moved at most
-FAR = 100.0  # half widths that a value counts as away at most: those of an interval without width
+NEWEST = 60  # runs whose forecasts are compared
+MIN_VALUES, MIN_TIMES = 40, 6  # values, and times with values, from which on intervals change
+MIN_FACTOR, MAX_FACTOR = 0.5, 3.0  # by which intervals change at most
+MAX_SCORE = 100.0  # half widths: the score of a value outside an interval without width
 
 DAY = 86_400
 
@@ -30,19 +30,19 @@ class Matched:
     Attributes
     ----------
     kept : the forecasts
-    actual : [values], what came
+    actual : [values], the values
     day : [values], the day, or the step where times are steps
     """
 
-    kept: Kept
+    kept: StoredForecasts
     actual: NDArray[np.float64]
     day: NDArray[np.str_]
 
 
-def match(kept: Kept, panel: Panel, schema: Schema) -> Matched:
-    """Find the values that have come for earlier forecasts; those that have not come are left out."""
+def match(kept: StoredForecasts, panel: Panel, schema: Schema) -> Matched:
+    """The earlier forecasts whose values have come, beside these values."""
     calendar = calendar_of(schema)
-    rank = {series_text(one): place for place, one in enumerate(panel.ids)}
+    rank = {series_text(one): i for i, one in enumerate(panel.ids)}
     names, codes = np.unique(kept.series, return_inverse=True)
     series = np.array([rank.get(str(name), -1) for name in names], np.int64)[codes.ravel()]
     position = calendar.positions(kept.instant) if len(kept) else kept.instant
@@ -50,42 +50,42 @@ def match(kept: Kept, panel: Panel, schema: Schema) -> Matched:
     inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
     slot = np.where(inside, panel.offsets[series] + step, 0)
     came = np.flatnonzero(inside & panel.observed[slot])
-    found = _take(kept, came)
+    matched = _rows(kept, came)
     if schema.time_format.kind == "integer" or schema.layout == "rows":
-        day = np.array([f"{instant:012d}" for instant in found.instant.tolist()], np.str_)
+        day = np.array([f"{instant:012d}" for instant in matched.instant.tolist()], np.str_)
     else:
-        day = (wall_clock(found.instant, schema.time_format.zone) // DAY).astype("datetime64[D]").astype(np.str_)
-    return Matched(found, panel.values[slot[came]], day)
+        day = (wall_clock(matched.instant, schema.time_format.zone) // DAY).astype("datetime64[D]").astype(np.str_)
+    return Matched(matched, panel.values[slot[came]], day)
 
 
 def by_day(matched: Matched) -> list[DayScore]:
     """Scores of each day, oldest first; errors in units of the seasonal naive error."""
-    found = []
+    scores = []
     numbers, unit = matched.kept.numbers, matched.kept.unit
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.where(unit > 0, (numbers[:, 0] - matched.actual) / unit, np.nan)
     for day in np.unique(matched.day):
-        own = matched.day == day
+        of_day = matched.day == day
         inside = [
-            float(((matched.actual >= numbers[:, low]) & (matched.actual <= numbers[:, low + 1]))[own].mean())
+            float(((matched.actual >= numbers[:, low]) & (matched.actual <= numbers[:, low + 1]))[of_day].mean())
             for low in (1, 3)
         ]
-        told = own & np.isfinite(error)
-        mase, bias = (float(np.abs(error[told]).mean()), float(error[told].mean())) if told.any() else (None, None)
-        found.append(DayScore(str(day), int(own.sum()), mase, bias, *inside))
-    return found
+        scaled = error[of_day & np.isfinite(error)]
+        mase, bias = (float(np.abs(scaled).mean()), float(scaled.mean())) if len(scaled) else (None, None)
+        scores.append(DayScore(str(day), int(of_day.sum()), mase, bias, *inside))
+    return scores
 
 
 def interval_factors(matched: Matched, used: dict[str, tuple[float, float]]) -> tuple[float, float]:
-    """By how much the 80 and 95 % intervals are to grow or shrink, from how earlier ones held.
+    """Factors by which the 80 and 95 % intervals grow or shrink, from the values inside and outside earlier ones.
 
-    Adaptive conformal inference (Gibbs and Candes 2021): the share that is aimed at moves with what each time missed,
-    and the factor is the score that this share of the newest values stayed below. A score is the distance of a value
-    from the median, in units of the distance of the interval's end on that side.
+    Adaptive conformal inference (Gibbs and Candes 2021): the target share moves with what each time missed, and the
+    factor is the score that this share of the newest values stayed below. A score is the distance of a value from the
+    median, in units of the distance of the interval's end on that side.
 
     Parameters
     ----------
-    used : by run, the factors that its intervals were written with
+    used : by run, the factors of its intervals
 
     Returns
     -------
@@ -93,25 +93,25 @@ def interval_factors(matched: Matched, used: dict[str, tuple[float, float]]) -> 
     """
     instant = matched.kept.instant
     times, row, counts = np.unique(instant, return_inverse=True, return_counts=True)
-    if len(instant) < LEAST or len(times) < LEAST_TIMES:
+    if len(instant) < MIN_VALUES or len(times) < MIN_TIMES:
         return 1.0, 1.0
     order = np.argsort(row.ravel(), kind="stable")
     column = np.arange(len(instant)) - np.repeat(np.cumsum(counts) - counts, counts)
     factors = []
-    for at, level in enumerate(LEVELS):
-        low, high = matched.kept.numbers[:, 1 + 2 * at], matched.kept.numbers[:, 2 + 2 * at]
+    for i, level in enumerate(INTERVALS):
+        low, high = matched.kept.numbers[:, 1 + 2 * i], matched.kept.numbers[:, 2 + 2 * i]
         score = _scores(matched.actual, matched.kept.numbers[:, 0], low, high)
-        score *= np.array([used.get(str(run), (1.0, 1.0))[at] for run in matched.kept.as_of])
+        score *= np.array([used.get(str(run), (1.0, 1.0))[i] for run in matched.kept.as_of])
         table = np.full((len(times), int(counts.max())), np.nan)
         table[row.ravel()[order], column] = score[order]
         share = adapted_share(table, np.isfinite(table), level / 100)
-        factors.append(float(np.clip(score_at(score, share), SMALLEST, LARGEST)))
+        factors.append(float(np.clip(score_at(score, share), MIN_FACTOR, MAX_FACTOR)))
     return factors[0], factors[1]
 
 
 def factors_by_level(factors: tuple[float, float], levels: tuple[float, ...]) -> NDArray[np.float64]:
     """The factor of each quantile level [levels]: that of 80 % up to its ends, that of 95 % beyond."""
-    edge = interval_levels(LEVELS[0])[0] - 1e-9
+    edge = interval_levels(INTERVALS[0])[0] - 1e-9
     return np.array([factors[0] if edge <= level <= 1 - edge else factors[1] for level in levels])
 
 
@@ -123,30 +123,30 @@ def to_keep(
     levels: tuple[float, ...],
     unit: NDArray[np.float64],
     as_of: str,
-) -> Kept:
-    """What the ledger keeps of a run: the forecasts of at most some thousand series, evenly spread.
+) -> StoredForecasts:
+    """The forecasts of a run for the ledger: those of at most some thousand series, evenly spread.
 
     Parameters
     ----------
     series : [series], indices into the panel
     quantiles : [series, horizon, levels], as written
-    unit : [series], see `Kept`
+    unit : [series], see `StoredForecasts`
     """
-    chosen = np.unique(np.linspace(0, len(series) - 1, min(len(series), SERIES)).astype(np.int64))
+    chosen = np.unique(np.linspace(0, len(series) - 1, min(len(series), MAX_SERIES)).astype(np.int64))
     series, quantiles, unit = series[chosen], quantiles[chosen], unit[chosen]
     horizon = quantiles.shape[1]
-    wanted = [0.5, *(share for level in LEVELS for share in interval_levels(level))]
-    place = [int(np.argmin(np.abs(np.array(levels) - share))) for share in wanted]
-    if max(abs(levels[at] - share) for at, share in zip(place, wanted, strict=True)) > 1e-6:
+    wanted = [0.5, *(share for level in INTERVALS for share in interval_levels(level))]
+    columns = [int(np.argmin(np.abs(np.array(levels) - share))) for share in wanted]
+    if max(abs(levels[column] - share) for column, share in zip(columns, wanted, strict=True)) > 1e-6:
         raise BadData("this version has no quantiles for 80 and 95 % intervals; fit again")
     steps = np.arange(1, horizon + 1)
     positions = (panel.origins[series][:, None] + steps).ravel()
-    return Kept(
+    return StoredForecasts(
         np.full(len(positions), as_of),
         np.repeat(np.array([series_text(panel.ids[i]) for i in series], np.str_), horizon),
         np.tile(steps, len(series)),
         calendar_of(schema).times(positions),
-        quantiles[..., place].reshape(-1, 5),
+        quantiles[..., columns].reshape(-1, 5),
         np.repeat(unit, horizon),
     )
 
@@ -157,8 +157,9 @@ def _scores(
     reach = np.where(actual >= middle, high - middle, middle - low)
     off = np.abs(actual - middle)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, FAR), FAR)))
+        return np.asarray(np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE)))
 
 
-def _take(kept: Kept, rows: NDArray[np.int64]) -> Kept:
-    return Kept(*(getattr(kept, name)[rows] for name in ("as_of", "series", "step", "instant", "numbers", "unit")))
+def _rows(kept: StoredForecasts, rows: NDArray[np.int64]) -> StoredForecasts:
+    names = ("as_of", "series", "step", "instant", "numbers", "unit")
+    return StoredForecasts(*(getattr(kept, name)[rows] for name in names))

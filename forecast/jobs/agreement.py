@@ -1,4 +1,4 @@
-"""Whether the version that serves was fitted as the pipeline file says."""
+"""Compare the settings of a pipeline file with those of the fit that forecasts."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ ORDERED = {"id"}  # lists whose order matters
 
 
 def settings_digest(pipeline: Pipeline) -> str:
-    """A digest of the settings that decide what a fit gives; a setting that a later release adds leaves it the same."""
+    """A digest of the settings that decide the result of a fit; settings at their defaults do not change it."""
     used = {
         "table": pipeline.table.model_dump(mode="json", exclude_defaults=True),
         "train": pipeline.train.model_dump(mode="json", exclude_defaults=True, exclude={"jobs", "device"}),
@@ -31,27 +31,29 @@ def settings_digest(pipeline: Pipeline) -> str:
 
 
 def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]) -> str | None:
-    """Why the settings of a file ask for a new fit; None where the job has fitted with them.
+    """The reason why the settings of a file need a new fit; None if the job has fitted with them.
 
     Parameters
     ----------
-    version, config : of the fit that serves
-    fits : those of the job, oldest first
+    version, config : of the fit that forecasts
+    fits : fits of the job, oldest first
     """
     last = fits[-1] if fits else None
     if last is not None and last.settings != settings_digest(pipeline):
         return "the settings changed"
-    found = "" if last is not None and last.version == version else differences(pipeline, config)
-    if not found:
+    changes = "" if last is not None and last.version == version else differences(pipeline, config)
+    if not changes:
         return None
-    if last is not None and last.version > version:  # a gate or a person has decided for the older one
-        log.warning("%s still forecasts, which was fitted with other settings than the file's: %s", version, found)
+    if last is not None and last.version > version:  # the gate or the user decided for the older version
+        log.warning(
+            "%s still forecasts, although it was fitted with other settings than the file's: %s", version, changes
+        )
         return None
-    return f"{version} was fitted with other settings than the file's: {found}"
+    return f"{version} was fitted with other settings than the file's: {changes}"
 
 
 def refuse_other_settings(pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]) -> None:
-    """Refuse to forecast by a fit with other settings, where the file forbids a new one.
+    """Refuse to forecast with a version of other settings if the file forbids a new fit.
 
     Raises
     ------
@@ -61,17 +63,17 @@ def refuse_other_settings(pipeline: Pipeline, version: str, config: Config, fits
     last = fits[-1] if fits else None
     if last is not None and last.version == version and last.settings == settings_digest(pipeline):
         return
-    found = differences(pipeline, config)
-    if found:
+    changes = differences(pipeline, config)
+    if changes:
         raise UsageError(
-            f"{pipeline.store}: {version} was fitted with other settings than the file's ({found}), and refit is "
-            "never; correct the file, allow a refit, or promote a version that was fitted so"
+            f"{pipeline.store}: {version} was fitted with other settings than the file's ({changes}), and refit is "
+            "never; correct the file, allow a refit, or promote a version with these settings"
         )
 
 
 def differences(pipeline: Pipeline, config: Config) -> str:
-    """The settings that the file gives and that a fit was made without, in words; "" where there are none."""
-    found = []
+    """The settings of the file that differ from those of a fit, in words; "" if there are none."""
+    changes = []
     for group, settings, fitted in (
         ("train", pipeline.train, _trained(config)),
         ("table", pipeline.table, _read(config.table)),
@@ -79,23 +81,23 @@ def differences(pipeline: Pipeline, config: Config) -> str:
         given = settings.model_dump(exclude_unset=True)
         for name, value in given.items():
             if name == "freq" and value is not None:
-                same = _on_grid(value, config.table)
+                same = _same_frequency(value, config.table)
             else:
                 same = name not in fitted or _plain(name, value) == _plain(name, fitted[name])
             if not same:
-                there = config.table.calendar.name if name == "freq" else _text(fitted[name])
-                found.append(f"{name} in [{group}] is {_text(value)}, and was {there}")
-    return "; ".join(found)
+                before = config.table.calendar.name if name == "freq" else _text(fitted[name])
+                changes.append(f"{name} in [{group}] is {_text(value)}, and was {before}")
+    return "; ".join(changes)
 
 
 def _trained(config: Config) -> dict[str, Any]:
-    """Settings of [train] as a fit used them."""
+    """The settings of [train] that a fit used."""
     used = {**TrainSettings.check(config.settings).model_dump(), "horizon": config.horizon, "lookback": config.lookback}
     return {name: value for name, value in used.items() if name not in RUN_ONLY}
 
 
 def _read(schema: Schema) -> dict[str, Any]:
-    """Settings of [table] as a fit used them, what was inferred included."""
+    """The settings of [table] that a fit used, including inferred ones."""
     used = {
         **schema.knobs(),
         "date_format": schema.date_format or schema.time_format.pattern,
@@ -106,7 +108,7 @@ def _read(schema: Schema) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    """A value for comparison."""
+    """A value in a form that can be compared."""
     many = isinstance(value, tuple | list)
     return tuple(value) if many and name in ORDERED else frozenset(value) if many else value
 
@@ -116,15 +118,15 @@ def _text(value: Any) -> str:
     return ", ".join(map(str, value)) or "none" if many else "not given" if value is None else str(value)
 
 
-def _on_grid(freq: str, schema: Schema) -> bool:
-    """Whether the grid of a fit is one that `freq` can mean."""
-    told, grid = parse_frequency(freq), schema.calendar
-    if (told.kind, told.every) != (grid.kind, grid.every):
+def _same_frequency(freq: str, schema: Schema) -> bool:
+    """Whether `freq` can mean the frequency of a fit."""
+    given, fitted = parse_frequency(freq), schema.calendar
+    if (given.kind, given.every) != (fitted.kind, fitted.every):
         return False
-    if told.end is not None and grid.kind == "months" and told.end != (grid.day < 0):
+    if given.end is not None and fitted.kind == "months" and given.end != (fitted.day < 0):
         return False
-    if told.anchor is None:
+    if given.anchor is None:
         return True
-    if grid.kind == "months":
-        return grid.anchor == told.anchor % grid.every
-    return grid.name.endswith(WEEKDAYS[told.anchor])
+    if fitted.kind == "months":
+        return fitted.anchor == given.anchor % fitted.every
+    return fitted.name.endswith(WEEKDAYS[given.anchor])

@@ -1,4 +1,4 @@
-"""Checks of tonight's table before anything is forecast from it: its age, and whether it still looks as at fit."""
+"""Check tonight's table before the forecast: its age, and whether it still looks as it did at the fit."""
 
 import logging
 from datetime import datetime
@@ -16,9 +16,9 @@ from forecast.settings import CheckSettings, seconds_of
 
 log = logging.getLogger("forecast")
 
-LEAST = 30  # new values, from which on drift is measured
-DRIFT, CHANCE = 0.4, 1e-4  # Kolmogorov-Smirnov statistic and p-value from which on a warning is given
-MISSING = 0.2  # share of the newest values that are missing beyond what the fit saw, from which on a warning is given
+MIN_VALUES = 30  # new values, from which on drift is measured
+MIN_DRIFT, MAX_P_VALUE = 0.4, 1e-4  # of the Kolmogorov-Smirnov test, for a warning
+MORE_MISSING = 0.2  # share of missing values beyond that of the fit, for a warning
 
 
 def age(panel: Panel, schema: Schema, instant: datetime) -> float | None:
@@ -26,12 +26,12 @@ def age(panel: Panel, schema: Schema, instant: datetime) -> float | None:
     now = on_clock(instant, schema.time_format)
     if now is None or schema.layout == "rows":
         return None
-    newest = panel.origins - panel.silent()
+    newest = panel.origins - panel.trailing_gap()
     return float(now - calendar_of(schema).ends(newest.max(keepdims=True))[0])
 
 
 def check_unfinished(panel: Panel, schema: Schema, instant: datetime, name: str) -> None:
-    """Warn where the newest value is of a period that is not over: half a day's sales would pass for a day's."""
+    """Warn where the newest value is of a period that is not over: half a day's sales would count as a day's."""
     old = age(panel, schema, instant)
     if old is not None and old < 0:
         log.warning(
@@ -43,35 +43,35 @@ def check_unfinished(panel: Panel, schema: Schema, instant: datetime, name: str)
 
 
 def silent(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> list[tuple[str, ...]]:
-    """Warn of series whose values stay away while others have newer ones.
+    """Warn of series without values for a while, where others have newer ones.
 
     Returns
     -------
-    Those that are behind by `limits.error_after`, or by `limits.warn_after`; without limits by a horizon.
+    Series that are behind by `limits.error_after`, or by `limits.warn_after`; without limits by a horizon.
     """
     if schema.layout == "rows":
         return []
     times = calendar_of(schema).times
-    newest = panel.origins - panel.silent()
+    newest = panel.origins - panel.trailing_gap()
     limit = limits.error_after or limits.warn_after
     if limit is None or schema.time_format.kind == "integer":
         behind = panel.origins.max() - newest >= panel.ahead
     else:
         behind = times(panel.origins.max(keepdims=True))[0] - times(newest) >= seconds_of(limit)
-    ended = np.isin(panel.status, SKIPPED)  # said elsewhere
-    found = [panel.ids[i] for i in np.flatnonzero(behind & ~ended)]
-    if found:
-        names = series_names(found)
-        log.warning("%s: %d series have had no value for a while, others have (%s)", name, len(found), names)
-    return found
+    ended = np.isin(panel.status, SKIPPED)  # reported with the statuses
+    ids = [panel.ids[i] for i in np.flatnonzero(behind & ~ended)]
+    if ids:
+        names = series_names(ids)
+        log.warning("%s: %d series have had no value for a while, others have (%s)", name, len(ids), names)
+    return ids
 
 
 def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
-    """Warn of a table that is old, and refuse one that is too old.
+    """Warn of a table that is old, and refuse a table that is too old.
 
     Parameters
     ----------
-    seconds : its age, None where it has none
+    seconds : its age; None where times are steps
     name : of the table
 
     Raises
@@ -89,15 +89,15 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
 
 
 def without_forecast(skipped: dict[tuple[str, ...], str], require_all: bool) -> list[tuple[str, ...]]:
-    """Series whose lack of a forecast makes the work done in part.
+    """Series without a forecast for which the run ends as partly done.
 
     Parameters
     ----------
     skipped : series without a forecast, and why
-    require_all : count series that are gone or have ended, whenever they ended, beside those that have no values
+    require_all : count missing and ended series too, beside those without values
     """
     wanted = {"missing", "gone", "ended"} if require_all else {"missing"}
-    return [one for one, word in skipped.items() if word in wanted]
+    return [series for series, word in skipped.items() if word in wanted]
 
 
 def shown(seconds: float) -> str:
@@ -115,10 +115,10 @@ def aged(seconds: float) -> str:
 
 
 def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str, float]:
-    """Compare what came since the fit with what the fit saw last, and warn where they look different.
+    """Compare the values since the fit with the last ones of the fit, and warn where they look different.
 
-    Compared are the changes over a season, in units of each series' own mean change at fit, so that neither level nor
-    trend nor season counts as drift (two-sample Kolmogorov-Smirnov test), and the shares of missing values.
+    The two-sample Kolmogorov-Smirnov test compares changes over a season, in units of each series' mean change at fit,
+    so that neither level nor trend nor season counts as drift. The shares of missing values are compared too.
 
     Parameters
     ----------
@@ -133,8 +133,8 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
     """
     from scipy.stats import ks_2samp
 
-    place = {one: i for i, one in enumerate(fitted.ids)}
-    before = np.array([place.get(one, -1) for one in panel.ids], np.int64)
+    rank = {one: i for i, one in enumerate(fitted.ids)}
+    before = np.array([rank.get(one, -1) for one in panel.ids], np.int64)
     rows = np.flatnonzero(before >= 0)
     if not len(rows):
         return {}
@@ -147,16 +147,16 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
     new, new_series = new[fresh], before[new_series[fresh]]
     old, old_series = old[unit[old_series] > 0], old_series[unit[old_series] > 0]
     new, new_series = new[unit[new_series] > 0], new_series[unit[new_series] > 0]
-    found: dict[str, float] = {"values": len(new), "missing": _missing(panel, end)}
-    if found["missing"] > MISSING + _missing(fitted, np.full(len(fitted), -(2**62))):
+    drift: dict[str, float] = {"values": len(new), "missing": _missing(panel, end)}
+    if drift["missing"] > MORE_MISSING + _missing(fitted, np.full(len(fitted), -(2**62))):
         log.warning(
-            "%s: %.0f %% of the values since the fit are missing, more than at fit", name, 100 * found["missing"]
+            "%s: %.0f %% of the values since the fit are missing, more than at fit", name, 100 * drift["missing"]
         )
-    if len(new) < LEAST or len(old) < LEAST:
-        return found
+    if len(new) < MIN_VALUES or len(old) < MIN_VALUES:
+        return drift
     test = ks_2samp(old / unit[old_series], new / unit[new_series])
-    found["statistic"] = float(test.statistic)
-    if test.statistic > DRIFT and test.pvalue < CHANCE:
+    drift["statistic"] = float(test.statistic)
+    if test.statistic > MIN_DRIFT and test.pvalue < MAX_P_VALUE:
         log.warning(
             "%s: the %d values since the fit change in another way than those before (Kolmogorov-Smirnov statistic "
             "%.2f); has the source changed? Fit again if it has",
@@ -164,7 +164,7 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
             len(new),
             test.statistic,
         )
-    return found
+    return drift
 
 
 def _changes(panel: Panel, season: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
@@ -184,7 +184,7 @@ def _mean_by(values: NDArray[np.float64], series: NDArray[np.int64], count: int)
 
 
 def _missing(panel: Panel, after: NDArray[np.int64]) -> float:
-    """Share of the past slots that lie after a grid position of each series [series] and are not observed."""
+    """Share of the past slots after a grid position of each series [series] that are not observed."""
     sizes = np.diff(panel.offsets)
     series = np.repeat(np.arange(len(panel)), sizes)
     step = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], sizes)

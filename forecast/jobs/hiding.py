@@ -1,4 +1,4 @@
-"""Keep secrets out of messages: what came from the environment is shown as ${NAME}, addresses as ***."""
+"""Keep secrets out of messages: values of environment variables are shown as ${NAME}, addresses as ***."""
 
 import json
 import logging
@@ -10,45 +10,45 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from forecast.errors import ForecastError, StorageFailure, as_flag, message_of, told
 
-SHORTEST = 3  # characters; a shorter text, such as 7, cannot be told from what else a message says
-OWN_WORDS = {"forecast", "sqlite", "postgresql"}  # messages hold them anyway
-WHOLE_WORD = 8  # characters from which on a text is hidden inside a longer word too
+MIN_HIDDEN_LENGTH = 3  # characters; a shorter secret, such as 7, occurs in messages by chance
+NEVER_HIDDEN = {"forecast", "sqlite", "postgresql"}  # words of our own messages
+MIN_PART_LENGTH = 8  # characters of a secret that is hidden inside longer words too
 MASK = "***"
 
 
 class Hidden:
-    """Texts that no message may show, and what is shown instead; calling it returns a message without them."""
+    """Secrets, and the text to show instead of each; call it to remove them from a message."""
 
     def __init__(self) -> None:
         self._shown: dict[str, str] = {}
         self._pattern: re.Pattern[str] | None = None
 
     def add(self, text: str, shown: str = MASK, parts: bool = False) -> None:
-        """Hide a text, its lines, its password if it is an address, and the forms in which messages quote these.
+        """Hide a text, its lines, the password of an address, and quoted forms of these.
 
         Parameters
         ----------
-        shown : what messages show instead
-        parts : hide user, host and path of an address too
+        shown : text to show instead
+        parts : whether to hide user, host and path of an address too
         """
         for part in {text, *text.splitlines(), *_parts(text, parts)}:
             for form in _forms(part):
-                if len(form) >= SHORTEST and form.lower() not in OWN_WORDS:
+                if len(form) >= MIN_HIDDEN_LENGTH and form.lower() not in NEVER_HIDDEN:
                     self._shown.setdefault(form.lower(), shown)
         self._pattern = None
 
     def __call__(self, message: str) -> str:
-        """The message without what is hidden."""
+        """The message without secrets."""
         if not self._shown:
             return message
         if self._pattern is None:
             texts = sorted(self._shown, key=len, reverse=True)
             self._pattern = re.compile("|".join(map(_guarded, texts)), re.IGNORECASE)
-        return self._pattern.sub(lambda found: self._shown.get(found[0].lower(), MASK), message)
+        return self._pattern.sub(lambda match: self._shown.get(match[0].lower(), MASK), message)
 
     @contextmanager
     def kept_out(self) -> Iterator[None]:
-        """Hide the texts in all that is logged in the block, and in errors that end it."""
+        """Remove secrets from log messages of the block, and from errors that end it."""
 
         def rewrite(record: logging.LogRecord) -> bool:
             record.msg, record.args = self(message_of(record, as_flag)), None
@@ -59,15 +59,15 @@ class Hidden:
         try:
             yield
         except Exception as error:
-            other = self._without(error)
-            if other is None:
+            clean = self._without(error)
+            if clean is None:
                 raise
-            raise other from None  # the first one holds what is hidden
+            raise clean from None  # the first error contains the secret
         finally:
             logger.removeFilter(rewrite)
 
     def _without(self, error: Exception) -> Exception | None:
-        """An error that says the same without what is hidden; None where nothing has to be hidden."""
+        """The same error without secrets; None if it contains none."""
         text = told(error, as_flag)
         if self(text) == text:
             return None
@@ -79,31 +79,31 @@ class Hidden:
 
 
 def _forms(text: str) -> set[str]:
-    """A text as messages may quote it."""
+    """The forms in which messages may quote a text."""
     plain = {text, text.strip(), os.path.normpath(text) if text else ""}
     return plain | {
         form
-        for one in plain
-        for form in (repr(one)[1:-1], json.dumps(one)[1:-1], quote(one, ""), quote_plus(one), unquote(one))
+        for part in plain
+        for form in (repr(part)[1:-1], json.dumps(part)[1:-1], quote(part, ""), quote_plus(part), unquote(part))
     }
 
 
 def _parts(text: str, every: bool) -> set[str]:
-    """Password and query values of an address; with `every` also user, host and path."""
+    """Password and query values of an address; if `every`, also user, host and path."""
     if "://" not in text:
         return set()
     try:
-        found = urlsplit(text)
-        parts = {found.password, *(value for _, value in parse_qsl(found.query))}
-        parts |= {found.username, found.hostname, found.path.strip("/")} if every else set()
+        url = urlsplit(text)
+        parts = {url.password, *(value for _, value in parse_qsl(url.query))}
+        parts |= {url.username, url.hostname, url.path.strip("/")} if every else set()
     except ValueError:
         return set()
     return {part for part in parts if part}
 
 
 def _guarded(text: str) -> str:
-    """A pattern that finds a text; a short one only where it is a word of its own."""
-    if len(text) >= WHOLE_WORD:
+    """A pattern that matches a text; a short text is matched as a whole word only."""
+    if len(text) >= MIN_PART_LENGTH:
         return re.escape(text)
     before, after = (r"(?<!\w)" if text[0].isalnum() else ""), (r"(?!\w)" if text[-1].isalnum() else "")
     return f"{before}{re.escape(text)}{after}"

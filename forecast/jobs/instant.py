@@ -1,4 +1,4 @@
-"""The instant that a run stands at: nothing later is read."""
+"""The instant of a run: nothing later is read."""
 
 import logging
 from dataclasses import replace
@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 import numpy as np
 
 from forecast.calendar.spec import TimeFormat
-from forecast.calendar.times import parse_times
 from forecast.errors import BadData, UsageError
 from forecast.panel.building import calendar_of
+from forecast.panel.dated import DatedTable
+from forecast.panel.observations import wide_columns
 from forecast.panel.schema import Schema
-from forecast.tables.table import Table
 
 log = logging.getLogger("forecast")
 
-STEPS = "integer"  # the kind of times that are steps: no instant can be compared with them
+STEPS = "integer"  # the kind of times that count steps: no instant can be compared with them
 
 
 def parse_as_of(text: str | None) -> datetime:
@@ -56,10 +56,10 @@ def on_clock(instant: datetime, time_format: TimeFormat) -> int | None:
     return int(instant.astimezone().replace(tzinfo=UTC).timestamp())
 
 
-def until(table: Table, schema: Schema, instant: datetime, whole: bool = False) -> Table:
-    """The table as it could be known at an instant: no row later than that, but for columns known in advance.
+def until(dated: DatedTable, schema: Schema, instant: datetime, whole: bool = False) -> DatedTable:
+    """The table as it could be known at an instant: no later row, but for columns known in advance.
 
-    A later row keeps these columns, and its targets are blank.
+    Where there are such columns, a later row stays with blank targets.
 
     Parameters
     ----------
@@ -71,13 +71,13 @@ def until(table: Table, schema: Schema, instant: datetime, whole: bool = False) 
         If no row is left.
     """
     end = on_clock(instant, schema.time_format)
-    if schema.layout == "rows" or end is None:
-        return table
-    instants, calendar = parse_times(table, schema.time, schema).instants, calendar_of(schema)
+    if dated.times is None or end is None:
+        return dated
+    table, instants, calendar = dated.table, dated.times.instants, calendar_of(schema)
     after = instants > end
     late = calendar.ends(calendar.positions(instants)) > end if whole else after
     if not late.any():
-        return table
+        return dated
     if late.all():
         why = "lies after" if after.all() else "is of a period that is not over at"
         raise BadData(f"{table.name}: every row {why} {as_text(instant)}, the instant that the run stands at")
@@ -89,9 +89,9 @@ def until(table: Table, schema: Schema, instant: datetime, whole: bool = False) 
             as_text(instant),
         )
     if not schema.known:
-        return table.rows(~late)
+        return dated.rows(~late)
     frame = table.frame.copy()
-    blank = [name for name in (schema.target, *schema.series, *schema.past) if name in frame.columns]
-    for name in blank:
+    targets = wide_columns(table, schema) if schema.layout == "wide" else [schema.target]
+    for name in (*targets, *schema.past):
         frame[name] = frame[name].where(~late, "" if table.text else np.nan)
-    return replace(table, frame=frame)
+    return replace(dated, table=replace(table, frame=frame))

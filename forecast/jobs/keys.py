@@ -1,4 +1,4 @@
-"""The key of a job in a ledger that jobs share, and the rows that jobs of 0.1.0 left there under their names alone."""
+"""The key of a job in a ledger that several jobs share, and rows of 0.1.0, whose key was the name alone."""
 
 import json
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ from forecast.jobs.owner import Owner
 
 
 def key_of(job: str, owner: Owner | None) -> str:
-    """The key of a job in a shared ledger: no other job has it, since no two stores share their id."""
+    """The key of a job in a shared ledger; it is unique, as each store has its own id."""
     return job if owner is None else f"{job}@{owner.id}"
 
 
 def move_old_rows(connect: Connect, job: str, key: str, versions: set[str]) -> None:
-    """Give rows under the name of a job to the key of the job that left them, until a run has ended well under the key.
+    """Move the rows of a job that 0.1.0 wrote under its name to its key, unless a run has succeeded under the key.
 
     Parameters
     ----------
-    connect : opens a transaction of a ledger whose tables are there
-    versions : those of the job's store: they tell its rows from those of another job of that name
+    connect : opens a transaction of a ledger that has its tables
+    versions : versions of the job's store, which tell its rows from those of another job with the same name
     """
     with connect() as connection:
         if connection.execute("SELECT 1 FROM forecast_values WHERE job = :key LIMIT 1", {"key": key}):
@@ -27,9 +27,9 @@ def move_old_rows(connect: Connect, job: str, key: str, versions: set[str]) -> N
             as_of for (as_of,) in connection.execute("SELECT as_of FROM forecast_runs WHERE job = :key", {"key": key})
         }
         rows = connection.execute("SELECT as_of, record FROM forecast_runs WHERE job = :job", {"job": job})
-        own = _own(sorted(_Run.of(as_of, record) for as_of, record in rows), versions)
-        used = versions | {version for run in own for version in (run.version, run.fitted) if version}
-        moves = [{"key": key, "job": job, "as_of": run.as_of} for run in own if (run.as_of,) not in taken]
+        runs = _runs_of_store(sorted(_Run.of(as_of, record) for as_of, record in rows), versions)
+        used = versions | {version for run in runs for version in (run.version, run.fitted) if version}
+        moves = [{"key": key, "job": job, "as_of": run.as_of} for run in runs if (run.as_of,) not in taken]
         for table in ("forecast_runs", "forecast_values", "forecast_scores"):
             _execute(connection, f"UPDATE {table} SET job = :key WHERE job = :job AND as_of = :as_of", moves)
         fits = connection.execute("SELECT as_of, version FROM forecast_fits WHERE job = :job", {"job": job})
@@ -39,7 +39,7 @@ def move_old_rows(connect: Connect, job: str, key: str, versions: set[str]) -> N
 
 @dataclass(frozen=True, order=True)
 class _Run:
-    """What tells whose a run was: the version that forecast, the one that it fitted, the pipeline file's sha256."""
+    """What identifies the job of a run: version that forecast, version that it fitted, sha256 of the pipeline file."""
 
     as_of: str
     version: str
@@ -48,16 +48,16 @@ class _Run:
 
     @classmethod
     def of(cls, as_of: str, record: str) -> "_Run":
-        found = json.loads(record)
-        fit = found.get("fit") or {}
-        return cls(as_of, found.get("version") or "", fit.get("version") or "", found.get("pipeline_sha256") or "")
+        values = json.loads(record)
+        fit = values.get("fit") or {}
+        return cls(as_of, values.get("version") or "", fit.get("version") or "", values.get("pipeline_sha256") or "")
 
 
-def _own(runs: list[_Run], versions: set[str]) -> list[_Run]:
-    """The runs of the job whose store holds some versions; `runs` are in the order of their instants.
+def _runs_of_store(runs: list[_Run], versions: set[str]) -> list[_Run]:
+    """The runs, in the order of their times, of the job whose store has these versions.
 
-    A store drops its oldest versions, so that a run by another version is one of before, or one of another job if it
-    came after a run by a version that is there. The pipeline file tells where the version cannot.
+    A store drops its oldest versions. So a run with an unknown version is an old run of this job, or a run of another
+    job if it came after a run with a known version. Where the version does not decide, the pipeline file does.
     """
     sure = [run for run in runs if run.version in versions]
     if not sure:

@@ -1,4 +1,4 @@
-"""The ledger: what each run of a job forecast, which versions it fitted, and how its forecasts did since."""
+"""The ledger of a job: its runs, fits and forecasts, and the scores of these forecasts."""
 
 import json
 import sqlite3
@@ -14,18 +14,19 @@ from numpy.typing import NDArray
 from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
 from forecast.errors import ArtifactRefused, Busy, CannotCreate, NoInput, StorageFailure
 
-FOLDER = ".runs"  # after the name of the store
+FOLDER = ".runs"  # suffix of the store's name
 FILE = "ledger.db"
-SERIES = 2_000  # whose forecasts are kept of each run; more are thinned out evenly
-RUNS = 200  # of a job, whose forecasts are kept; scores and records stay
+MAX_SERIES = 2_000  # series of a run whose forecasts are stored; of more, an even selection
+MAX_RUNS = 200  # runs of a job whose forecasts are stored; scores and records stay
 KILLED = 137  # exit code of a run that began and did not end: that of SIGKILL
-BUSY = 30.0  # seconds to wait for another process that writes
+LOCK_PATIENCE = 30.0  # seconds to wait for another process that writes
 
 Row = tuple[Any, ...]
 Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
+TABLES = ("forecast_runs", "forecast_fits", "forecast_values", "forecast_scores")
 # plain SQL that SQLite and PostgreSQL share
-_TABLES = (
+_CREATE = (
     "CREATE TABLE IF NOT EXISTS forecast_runs (job TEXT NOT NULL, as_of TEXT NOT NULL, exit_code INTEGER NOT NULL, "
     "record TEXT NOT NULL, PRIMARY KEY (job, as_of))",
     "CREATE TABLE IF NOT EXISTS forecast_fits (job TEXT NOT NULL, as_of TEXT NOT NULL, version TEXT NOT NULL, "
@@ -44,20 +45,20 @@ class Connection(Protocol):
     """One transaction of a database."""
 
     def execute(self, sql: str, parameters: Values = ...) -> list[Row]:
-        """Run a statement with named parameters, for each of a list of them; return the rows it gives."""
+        """Run a statement with named parameters, or once for each of a list of them; return its rows."""
 
 
 @dataclass(frozen=True)
-class Kept:
-    """Forecasts of a run, or of several, one value each.
+class StoredForecasts:
+    """Forecasts of one or several runs, one row for each series and step.
 
     Attributes
     ----------
-    as_of : [values], of its run
-    series : [values], its ids as JSON
-    step, instant : [values], step of the horizon from 1, and its time on the clock of the table
-    numbers : [values, 5], forecast, lo_80, hi_80, lo_95, hi_95
-    unit : [values], in-sample error of the seasonal naive forecast of its series
+    as_of : [rows], time of the run
+    series : [rows], ids as JSON
+    step, instant : [rows], step of the horizon from 1, and its time on the clock of the table
+    numbers : [rows, 5], forecast, lo_80, hi_80, lo_95, hi_95
+    unit : [rows], in-sample error of the seasonal naive forecast of the series
     """
 
     as_of: NDArray[np.str_]
@@ -84,7 +85,7 @@ class FitEntry:
 
 @dataclass(frozen=True)
 class DayScore:
-    """How forecasts of one day did; `bias` in units of the seasonal error, above 0 where forecasts were too high."""
+    """Scores of the forecasts for one day; `bias`, in units of the seasonal error, is above 0 if they were too high."""
 
     day: str
     count: int
@@ -95,35 +96,35 @@ class DayScore:
 
 
 def runs_folder(store: str) -> Path:
-    """Where the ledger and the last record of a store lie."""
+    """The folder of the ledger and the newest record of a store."""
     return Path(f"{Path(store)}{FOLDER}")
 
 
 @contextmanager
 def open_file(path: Path, create: bool = True) -> Iterator["Connection"]:
-    """One transaction of the ledger in a file: kept when the block ends, undone when it raises.
+    """Open one transaction of the ledger in a file: committed at the end of the block, rolled back if it raises.
 
     Parameters
     ----------
-    create : make the file, and its folder, where they are missing
+    create : whether to create a missing file and its folder
 
     Raises
     ------
     NoInput
-        If the file is missing, and not to be made.
+        If the file is missing, and `create` is false.
     Busy
         If another process writes for longer than half a minute.
     CannotCreate, StorageFailure
-        If it cannot be made, read or written.
+        If it cannot be created, read or written.
     ArtifactRefused
-        If the file is no ledger, or damaged.
+        If the file is not a ledger, or damaged.
     """
     if create:
         make_directory(path.parent)
     elif not path.exists():
-        raise NoInput(f"{path}: there is no ledger; `forecast run` makes it")
+        raise NoInput(f"{path}: there is no ledger; `forecast run` creates it")
     try:
-        connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None)
+        connection = sqlite3.connect(path, timeout=LOCK_PATIENCE, isolation_level=None)
     except sqlite3.Error as error:
         raise _meaning(error, path) from error
     try:
@@ -146,7 +147,7 @@ class _File:
             return self._connection.execute(sql, dict(parameters)).fetchall()
         if not parameters:
             return self._connection.execute(sql).fetchall()
-        self._connection.executemany(sql, [dict(one) for one in parameters])
+        self._connection.executemany(sql, [dict(values) for values in parameters])
         return []
 
 
@@ -155,9 +156,9 @@ def _meaning(error: sqlite3.Error, path: Path) -> Exception:
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Busy(f"{path}: another process writes to it; try again later")
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        # SQLite calls it damage too where the disk cannot read
+        # SQLite reports read errors of the disk as damage too
         return ArtifactRefused(
-            f"{path}: is no ledger, or damaged ({error}); check the disk; move the file away, and a new one is begun"
+            f"{path}: is not a ledger, or damaged ({error}); check the disk; move the file away to start a new one"
         )
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
         return _full(path) or CannotCreate(
@@ -167,7 +168,7 @@ def _meaning(error: sqlite3.Error, path: Path) -> Exception:
 
 
 def _full(path: Path) -> Exception | None:
-    """The error that a file beside `path` meets where the disk is full or broken, which SQLite does not tell."""
+    """The error of writing a file beside `path` if the disk is full or broken, which SQLite does not report."""
     probe = temporary_beside(path)
     try:
         write_new(probe, b"", shown=path)
@@ -181,13 +182,13 @@ def _full(path: Path) -> Exception | None:
 
 
 class Ledger:
-    """The ledger of one job; each method opens one transaction of its own.
+    """The ledger of one job; each method is one transaction.
 
     Parameters
     ----------
-    job : its name
+    job : name of the job
     connect : opens a transaction
-    key : what its rows stand under; default the name
+    key : key of its rows; default the name
     """
 
     def __init__(self, job: str, connect: "Connect", key: str | None = None) -> None:
@@ -196,21 +197,21 @@ class Ledger:
 
     @contextmanager
     def open(self) -> Iterator[Connection]:
-        """Open one transaction, in which the tables are there."""
+        """Open one transaction, and create missing tables."""
         with self._connect() as connection:
-            for table in _TABLES:
-                connection.execute(table)
+            for statement in _CREATE:
+                connection.execute(statement)
             yield connection
 
     def add_fit(self, entry: FitEntry) -> None:
-        """Record a fit; one of the same instant is replaced."""
+        """Record a fit; it replaces one of the same time."""
         columns = ("job", "as_of", "version", "promoted", "reason", "settings")
         values = {"job": self.key, **vars(entry), "promoted": int(entry.promoted)}
         with self.open() as connection:
             connection.execute(_upsert("forecast_fits", columns, 2), values)
 
     def fits(self, until: str) -> list[FitEntry]:
-        """The fits up to and with an instant, oldest first."""
+        """The fits until a time, inclusive, oldest first."""
         sql = (
             "SELECT as_of, version, promoted, reason, settings FROM forecast_fits "
             "WHERE job = :job AND as_of <= :until ORDER BY as_of"
@@ -219,33 +220,35 @@ class Ledger:
             rows = connection.execute(sql, {"job": self.key, "until": until})
         return [FitEntry(as_of, version, bool(promoted), why, used) for as_of, version, promoted, why, used in rows]
 
-    def add_run(self, as_of: str, exit_code: int, record: str, kept: Kept | None, scores: list[DayScore]) -> None:
-        """Record a run with its forecasts and what it found of earlier ones; one of the same instant is replaced."""
+    def add_run(
+        self, as_of: str, exit_code: int, record: str, forecasts: StoredForecasts | None, scores: list[DayScore]
+    ) -> None:
+        """Record a run, its forecasts and the scores of earlier ones; it replaces a run of the same time."""
         key = {"job": self.key, "as_of": as_of}
         with self.open() as connection:
             run = {**key, "exit_code": exit_code, "record": record}
             connection.execute(_upsert("forecast_runs", tuple(run), 2), run)
-            if kept is None:
+            if forecasts is None:
                 return
             for table in ("forecast_values", "forecast_scores"):
                 connection.execute(f"DELETE FROM {table} WHERE job = :job AND as_of = :as_of", key)
             names = ("forecast", "lo_80", "hi_80", "lo_95", "hi_95")
-            places = zip(kept.series.tolist(), kept.step.tolist(), kept.instant.tolist(), strict=True)
-            numbers = zip(kept.numbers.tolist(), kept.unit.tolist(), strict=True)
+            slots = zip(forecasts.series.tolist(), forecasts.step.tolist(), forecasts.instant.tolist(), strict=True)
+            numbers = zip(forecasts.numbers.tolist(), forecasts.unit.tolist(), strict=True)
             rows = [
-                {**key, "series": one, "step": step, "instant": instant, **dict(zip(names, row, strict=True)),
-                 "unit": unit if unit == unit else None}  # NaN is no number of every database
-                for (one, step, instant), (row, unit) in zip(places, numbers, strict=True)
+                {**key, "series": series, "step": step, "instant": instant, **dict(zip(names, row, strict=True)),
+                 "unit": unit if unit == unit else None}  # not every database has NaN
+                for (series, step, instant), (row, unit) in zip(slots, numbers, strict=True)
             ]  # fmt: skip
             if rows:
                 connection.execute(_insert("forecast_values", tuple(rows[0])), rows)
-            days = [{**key, **vars(one)} for one in scores]
+            days = [{**key, **vars(score)} for score in scores]
             if days:
                 connection.execute(_insert("forecast_scores", tuple(days[0])), days)
             self._prune(connection)
 
     def runs(self, count: int, until: str = "9") -> list[tuple[str, int, dict[str, Any]]]:
-        """The newest runs, newest first: the instant, the exit code and the record."""
+        """The newest runs, newest first: time, exit code and record."""
         sql = (
             "SELECT as_of, exit_code, record FROM forecast_runs WHERE job = :job AND as_of <= :until "
             "ORDER BY as_of DESC LIMIT :count"
@@ -254,8 +257,8 @@ class Ledger:
             rows = connection.execute(sql, {"job": self.key, "until": until, "count": count})
         return [(as_of, code, json.loads(record)) for as_of, code, record in rows]
 
-    def forecasts(self, before: str, runs: int) -> Kept:
-        """The forecasts of the newest `runs` runs before an instant."""
+    def forecasts(self, before: str, runs: int) -> StoredForecasts:
+        """The forecasts of the newest `runs` runs before a time."""
         sql = (
             "SELECT as_of, series, step, instant, forecast, lo_80, hi_80, lo_95, hi_95, unit FROM forecast_values "
             "WHERE job = :job AND as_of < :before AND as_of >= COALESCE((SELECT MIN(as_of) FROM (SELECT DISTINCT as_of "
@@ -265,7 +268,7 @@ class Ledger:
         with self.open() as connection:
             rows = connection.execute(sql, {"job": self.key, "before": before, "runs": runs})
         columns = list(zip(*rows, strict=True)) or [()] * 10
-        return Kept(
+        return StoredForecasts(
             np.array(columns[0], np.str_),
             np.array(columns[1], np.str_),
             np.array(columns[2], np.int64),
@@ -275,7 +278,7 @@ class Ledger:
         )
 
     def days(self, count: int, before: str = "9") -> list[DayScore]:
-        """The scores of the newest days, newest first, each as the newest run before an instant found it."""
+        """The scores of the newest days, newest first, from the newest run before a time that scored the day."""
         sql = (
             "SELECT day, count, mase, bias, coverage_80, coverage_95 FROM forecast_scores AS found WHERE job = :job "
             "AND as_of = (SELECT MAX(as_of) FROM forecast_scores WHERE job = :job AND day = found.day "
@@ -286,24 +289,24 @@ class Ledger:
         return [DayScore(*row) for row in rows]
 
     def mark(self, version: str, promoted: bool, reason: str) -> None:
-        """Note that a fit was promoted, or not, after all, and why."""
+        """Change whether a fit was promoted, and the reason."""
         sql = "UPDATE forecast_fits SET promoted = :promoted, reason = :reason WHERE job = :job AND version = :version"
         values = {"job": self.key, "version": version, "promoted": int(promoted), "reason": reason}
         with self.open() as connection:
             connection.execute(sql, values)
 
     def jobs(self) -> list[str]:
-        """Names of all jobs that wrote here."""
+        """Names of all jobs in the ledger."""
         with self.open() as connection:
             return [name for (name,) in connection.execute("SELECT DISTINCT job FROM forecast_runs ORDER BY job")]
 
     def _prune(self, connection: Connection) -> None:
-        """Drop forecasts of runs that are too old to be looked at."""
+        """Delete forecasts of old runs."""
         sql = (
             "DELETE FROM forecast_values WHERE job = :job AND as_of < (SELECT MIN(as_of) FROM (SELECT DISTINCT as_of "
             "FROM forecast_values WHERE job = :job ORDER BY as_of DESC LIMIT :runs) AS newest)"
         )
-        connection.execute(sql, {"job": self.key, "runs": RUNS})
+        connection.execute(sql, {"job": self.key, "runs": MAX_RUNS})
 
 
 class Connect(Protocol):
@@ -313,7 +316,7 @@ class Connect(Protocol):
 
 
 def series_text(ids: tuple[str, ...]) -> str:
-    """The ids of a series as the ledger writes them."""
+    """The ids of a series as JSON."""
     return json.dumps(ids, ensure_ascii=False, separators=(",", ":"))
 
 

@@ -1,4 +1,4 @@
-"""Tell a URL of start, success and failure, by the convention of health checks; no answer can change a run."""
+"""Call a health-check URL at start, on success and on failure; no answer can change a run."""
 
 import http.client
 import logging
@@ -14,12 +14,12 @@ from contextlib import suppress
 
 log = logging.getLogger("forecast")
 
-SECONDS = 5.0  # from the call to the last byte: name resolution, redirects and slow answers included
-_VISIBLE = re.compile(r"[!-~]+")  # what an address may hold; http.client refuses the rest only when it sends
+TIMEOUT = 5.0  # seconds in all, name resolution, redirects and slow answers included
+_VISIBLE = re.compile(r"[!-~]+")  # characters of an address; http.client refuses others only when it sends
 
 
 def check_address(given: str) -> str:
-    """Check that a URL can be sent to; no message shows any of it.
+    """Check that a URL can be called; no message shows any of it.
 
     Raises
     ------
@@ -44,40 +44,40 @@ def check_address(given: str) -> str:
 
 
 def ping(url: str | None, word: str = "", body: str = "") -> None:
-    """Post to URL/word and wait a few seconds at most; a failure is logged in our own words, and forgotten.
+    """Post to URL/word and wait a few seconds at most; a failure is only logged, without the URL.
 
     Parameters
     ----------
-    url : nothing is done without one
+    url : None does nothing
     word : "start", "fail", or "" for success
-    body : what is sent along
+    body : text to send
     """
     if url is None:
         return
     failures: list[str] = []
-    # a socket's timeout counts from byte to byte: only a thread that is left behind can be held to a total
+    # a socket's timeout counts between bytes; only a thread that can be abandoned limits the total
     thread = threading.Thread(target=_post, args=(url, word, body, failures), daemon=True, name="ping")
     try:
         thread.start()
     except RuntimeError:
         failures.append("no thread could be started")
     else:
-        thread.join(SECONDS)
+        thread.join(TIMEOUT)
         if thread.is_alive():
-            failures.append(f"no whole answer within {SECONDS:g} seconds")
+            failures.append(f"no complete answer within {TIMEOUT:g} seconds")
     if failures:
-        log.warning("the ping of %s did not get through (%s); the run goes on", word or "success", failures[0])
+        log.warning("the health-check call for %s failed (%s); the run continues", word or "success", failures[0])
 
 
 def _post(url: str, word: str, body: str, failures: list[str]) -> None:
-    """Send one request; what goes wrong is added to `failures`."""
+    """Send one request; add a failure to `failures`."""
     try:
         parts = urllib.parse.urlsplit(url)
         address = parts._replace(path=f"{parts.path.rstrip('/')}/{word}".rstrip("/"), fragment="").geturl()
         request = urllib.request.Request(address, data=body.encode(errors="replace"))
-        with urllib.request.urlopen(request, timeout=SECONDS):
+        with urllib.request.urlopen(request, timeout=TIMEOUT):
             return
-    except BaseException as error:  # whatever a server, a proxy or a resolver can cause
+    except BaseException as error:  # anything that a server, a proxy or a resolver can cause
         failures.append(_meaning(error))
         if isinstance(error, urllib.error.HTTPError):
             with suppress(Exception):
@@ -85,7 +85,7 @@ def _post(url: str, word: str, body: str, failures: list[str]) -> None:
 
 
 def _meaning(error: BaseException) -> str:
-    """What went wrong, without the error's own text: that may hold the address."""
+    """The problem, without the text of the error, which may contain the address."""
     if isinstance(error, urllib.error.HTTPError):
         return f"HTTP status {error.code}"
     reason = getattr(error, "reason", None)
@@ -95,7 +95,7 @@ def _meaning(error: BaseException) -> str:
     if isinstance(cause, ssl.SSLError):
         return "no secure connection"
     if isinstance(cause, socket.gaierror):
-        return "its host is not found"
+        return "the host was not found"
     if isinstance(cause, OSError) and cause.errno is not None:
         return os.strerror(cause.errno).lower()
     if isinstance(cause, http.client.HTTPException | ValueError):

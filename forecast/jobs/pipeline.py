@@ -1,4 +1,4 @@
-"""A pipeline file: what a job reads, fits, checks and writes, as TOML whose keys are the settings."""
+"""Read a pipeline file: the settings of a job, as TOML."""
 
 import os
 import re
@@ -12,23 +12,30 @@ from forecast.ensemble.names import check_names
 from forecast.errors import NoInput, UsageError, did_you_mean
 from forecast.jobs.apart import check_apart
 from forecast.jobs.hiding import MASK, Hidden
+from forecast.jobs.kinds import DATABASE
+from forecast.jobs.ledger import TABLES
 from forecast.jobs.ping import check_address
+from forecast.jobs.sinks import USE as SINK_USE
+from forecast.jobs.sinks import SinkSettings, sinks_of
+from forecast.jobs.sources import USE as SOURCE_USE
+from forecast.jobs.sources import SourceSettings, source_of
 from forecast.settings import (
+    FILE,
     CheckSettings,
     Knobs,
     OutputSettings,
+    StoreSettings,
     TableSettings,
-    TextSettings,
     TrainSettings,
+    marked,
     seconds_of,
 )
-from forecast.tables.files import SYNTHETIC, check_output
+from forecast.tables.files import SYNTHETIC
 
 _REFIT = re.compile(r"never|daily|weekly|when worse|every [1-9][0-9]{0,3} days?")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _SQLITE = "sqlite:///"
-LONGEST = 1_000_000  # characters of a pipeline file
-LEDGER_TABLES = ("forecast_runs", "forecast_fits", "forecast_values", "forecast_scores")
+MAX_LENGTH = 1_000_000  # characters of a pipeline file
 
 
 def _refit_text(given: object) -> object:
@@ -38,22 +45,18 @@ def _refit_text(given: object) -> object:
     return text
 
 
-class JobSettings(Knobs):
-    """What a job is called, where it keeps its versions, and when it fits anew."""
+class JobSettings(StoreSettings):
+    """Name and store of a job, and when it fits."""
 
-    name: str | None = Field(
-        None, max_length=1_000, description="name of the job in the ledger; default the file's name"
-    )
-    store: str = Field("forecast-model", description="folder of the saved versions; the ledger lies in STORE.runs")
+    name: str | None = Field(None, max_length=1_000, description="name of the job; default the file's name")
     refit: Annotated[str, BeforeValidator(_refit_text)] = Field(
         "weekly",
-        description="when to fit anew: never, daily, weekly, 'every N days' or 'when worse'; a first run always fits",
+        description="when to fit: never, daily, weekly, 'every N days' or 'when worse'; the first run always fits",
     )
-    as_of: str | None = Field(None, description="the instant that the job runs as of; default now")
-    keep: int = Field(5, ge=1, description="versions that stay in the store")
-    wait: float = Field(0.0, ge=0, description="seconds to wait for another run that holds the store")
+    as_of: str | None = Field(None, description="the time as of which the job runs; default now")
     ledger: Literal["store", "sink"] = Field(
-        "store", description="where runs and their scores are kept: STORE.runs/ledger.db, or the database of the sink"
+        "store",
+        description="where runs and scores are recorded: STORE.runs/ledger.db, or the database of the sink",
     )
     ping: Annotated[str, AfterValidator(check_address)] | None = Field(
         None,
@@ -62,58 +65,27 @@ class JobSettings(Knobs):
     )
 
 
-class SourceSettings(TextSettings):
-    """Where tonight's table comes from."""
-
-    path: str | None = Field(
-        None, description="a CSV or Parquet file, a workbook, a folder of Parquet files, or synth:KIND"
-    )
-    url: str | None = Field(
-        None, repr=False, description="a database, as SQLAlchemy writes it: postgresql+psycopg://host/name"
-    )
-    sql: str | None = Field(None, description="the query whose rows are the table; needs url")
-    future: str | None = Field(None, description="a file of the columns that are known in advance")
-    unfinished: Literal["warn", "keep", "leave out"] = Field(
-        "leave out", description="what to do with a value of a period that is not over: today's, this month's"
-    )
-
-    def text(self) -> TextSettings:
-        """How its text is read."""
-        return TextSettings(**self.model_dump(include=set(TextSettings.model_fields)))
-
-
-class SinkSettings(Knobs):
-    """Where the forecasts go."""
-
-    path: str | None = Field(None, description="a .csv or .parquet file, replaced all at once")
-    url: str | None = Field(None, repr=False, description="a database, as SQLAlchemy writes it")
-    table: str | None = Field(
-        None,
-        description="table of that database: rows are added or replaced by ids, time and origin; may name a schema",
-    )
-
-
 class Pipeline(JobSettings):
-    """A job, as its file says."""
+    """The settings of a job."""
 
-    source: SourceSettings = Field(description="where tonight's table comes from")
+    source: SourceSettings = Field(description="where the table comes from")
     table: TableSettings = Field(TableSettings(), description="how it becomes series")
     train: TrainSettings = Field(TrainSettings(), description="what is trained")
-    output: OutputSettings = Field(OutputSettings(), description="what the forecasts hold")
-    sink: SinkSettings = Field(description="where they go")
-    checks: CheckSettings = Field(CheckSettings(), description="what must hold before")
+    output: OutputSettings = Field(OutputSettings(), description="what a table of forecasts contains")
+    sink: SinkSettings = Field(description="where the forecasts go")
+    checks: CheckSettings = Field(CheckSettings(), description="checks before forecasting")
 
     _file: str = PrivateAttr("")
     _hidden: Hidden = PrivateAttr(default_factory=Hidden)
 
     @property
     def file(self) -> str:
-        """Where it was read from."""
+        """Path of the pipeline file; "" for a pipeline made in Python."""
         return self._file
 
     @property
     def hidden(self) -> Hidden:
-        """What no message of this job may show."""
+        """The secrets of the job, which no message may show."""
         return self._hidden
 
 
@@ -135,52 +107,49 @@ def read_pipeline(path: str) -> Pipeline:
     NoInput
         If there is no such file.
     UsageError
-        If it is no TOML, a key is unknown (with the nearest one of all its tables), a value is out of bounds, an
-        environment variable that it names is not set, or it names no source or no sink.
+        If it is not TOML, a key is unknown (the message names the nearest one of all tables), a value is out of
+        bounds, an environment variable is not set, or the source or the sink is missing.
     """
     file = Path(path)
     try:
         with file.open(encoding="utf-8") as opened:
-            text = opened.read(LONGEST + 1)
+            text = opened.read(MAX_LENGTH + 1)
     except FileNotFoundError:
         raise NoInput(f"{path} does not exist; give the path of a pipeline file (.toml)") from None
     except OSError as error:
         raise NoInput(f"{path} cannot be opened: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{path}: is not UTF-8 text, as TOML must be") from None
-    if len(text) > LONGEST:
-        raise UsageError(f"{path}: has more than {LONGEST:,} characters; is it a pipeline file?")
+    if len(text) > MAX_LENGTH:
+        raise UsageError(f"{path}: has more than {MAX_LENGTH:,} characters; is it a pipeline file?")
     try:
         given = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: is not valid TOML: {error}") from None
     where, hidden = f"{path}: ", Hidden()
     with hidden.kept_out():
-        found = _at(_built(given, where, hidden), file.resolve().parent, where)
-        _refuse_half(found, where)
-        found = found.model_copy(update={"name": found.name or file.stem})
-        found._file = path
-        try:
-            check_apart(found.sink.path, files_read(found), found.store)
-        except UsageError as error:
-            raise UsageError(f"{where}[sink] path {error}") from None
-    found._file, found._hidden = path, hidden
-    return found
+        pipeline = _with_whole_paths(_built(given, where, hidden), file.resolve().parent, where)
+        _check_together(pipeline, where)
+        pipeline = pipeline.model_copy(update={"name": pipeline.name or file.stem})
+        pipeline._file = path
+        for key, output in marked(pipeline.sink, FILE).items():
+            try:
+                check_apart(output, files_read(pipeline), pipeline.store)
+            except UsageError as error:
+                raise UsageError(f"{where}[sink] {key} {error}") from None
+    pipeline._file, pipeline._hidden = path, hidden
+    return pipeline
 
 
 def files_read(pipeline: Pipeline) -> dict[str, str | None]:
-    """The files that a job reads, by what messages call them."""
-    source = pipeline.source
-    return {
-        "the pipeline file": pipeline.file or None,
-        "the table of [source] path": source.path,
-        "the table of [source] future": source.future,
-        "the plan of [train] plan": pipeline.train.plan,
-    }
+    """The files that a job reads, by their names in messages."""
+    tables = {f"the table of [source] {key}": path for key, path in marked(pipeline.source, FILE).items()}
+    plans = {f"the plan of [train] {key}": path for key, path in marked(pipeline.train, FILE).items()}
+    return {"the pipeline file": pipeline.file or None, **tables, **plans}
 
 
 def _built(given: dict[str, Any], where: str, hidden: Hidden) -> Pipeline:
-    """The pipeline of what the file holds; what no message may show is added to `hidden`."""
+    """Make the pipeline from the keys of a file; add its secrets to `hidden`."""
     groups = {}
     for name in [key for key in given if key in SECTIONS]:
         values = given.pop(name)
@@ -188,20 +157,14 @@ def _built(given: dict[str, Any], where: str, hidden: Hidden) -> Pipeline:
             raise UsageError(f"{where}'{name}' is a table of settings: write [{name}] on a line of its own")
         groups[name] = _checked(SECTIONS[name], values, f"{where}[{name}] ", hidden)
     top = _checked(JobSettings, given, where, hidden)
-    for name in ("source", "sink"):
+    for name, use in (("source", SOURCE_USE), ("sink", SINK_USE)):
         if name not in groups:
-            raise UsageError(f"{where}the table [{name}] is missing: {_USES[name]}")
+            raise UsageError(f"{where}the table [{name}] is missing: {use}")
     return Pipeline(**{name: getattr(top, name) for name in JobSettings.model_fields}, **groups)
 
 
-_USES = {
-    "source": "give it a path, or a url and sql",
-    "sink": "give it a path, or a url and a table, or both",
-}
-
-
 def _checked(group: type[Knobs], values: dict[str, Any], where: str, hidden: Hidden) -> Any:
-    """The settings of one table of the file."""
+    """Check the settings of one table of the file."""
     for name in values:
         if name not in group.model_fields:
             raise UsageError(f"{where}unknown key '{name}'{_hint(name)} (`forecast run --schema` prints all keys)")
@@ -213,11 +176,11 @@ def _checked(group: type[Knobs], values: dict[str, Any], where: str, hidden: Hid
     try:
         return group.check(expanded, where, [name for name in values if expanded[name] != values[name]])
     except UsageError as error:
-        raise UsageError(str(error)) from None  # keys are written as in Python, not as flags
+        raise UsageError(str(error)) from None  # as text: keys look like Python arguments, not like flags
 
 
 def _hint(name: str) -> str:
-    """The nearest key of all tables, and where it belongs."""
+    """The nearest key of all tables, and its table."""
     homes = {key: f" in [{section}]" for section, group in SECTIONS.items() for key in group.model_fields}
     homes |= dict.fromkeys(JobSettings.model_fields, " at the top, before the first [table]")
     homes |= {section: f" as a table: [{section}]" for section in SECTIONS if section not in homes}
@@ -229,7 +192,7 @@ def _hint(name: str) -> str:
 
 
 def _expanded(value: Any, where: str, hidden: Hidden, secret: bool) -> Any:
-    """A value with ${NAME} replaced by the environment variable of that name, which no message may show."""
+    """Replace ${NAME} in a value by the environment variable of that name, which no message may show."""
     if isinstance(value, dict):
         return {name: _expanded(item, f"{where}.{name}", hidden, secret) for name, item in value.items()}
     if isinstance(value, list):
@@ -239,11 +202,11 @@ def _expanded(value: Any, where: str, hidden: Hidden, secret: bool) -> Any:
     if "\0" in value:
         raise UsageError(f"{where}: holds a NUL character, which no path, name or address can have; remove it")
 
-    def variable(found: re.Match[str]) -> str:
-        if found[1] not in os.environ:
-            raise UsageError(f"{where}: the environment variable {found[1]} is not set")
-        hidden.add(os.environ[found[1]], found[0], parts=True)
-        return os.environ[found[1]]
+    def variable(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise UsageError(f"{where}: the environment variable {match[1]} is not set")
+        hidden.add(os.environ[match[1]], match[0], parts=True)
+        return os.environ[match[1]]
 
     text = _VARIABLE.sub(variable, value)
     if text != value:
@@ -251,75 +214,57 @@ def _expanded(value: Any, where: str, hidden: Hidden, secret: bool) -> Any:
     return text
 
 
-def _refuse_half(found: Pipeline, where: str) -> None:
-    source, sink = found.source, found.sink
-    if (source.path is None) == (source.sql is None):
-        raise UsageError(f"{where}[source] {_USES['source']}, not both and not neither")
-    if (source.sql is None) != (source.url is None):
-        raise UsageError(f"{where}[source] url and sql go together")
-    if sink.path is None and sink.table is None:
-        raise UsageError(f"{where}[sink] {_USES['sink']}")
-    if (sink.table is None) != (sink.url is None):
-        raise UsageError(f"{where}[sink] url and table go together")
-    if found.ledger == "sink" and sink.url is None:
+def _check_together(pipeline: Pipeline, where: str) -> None:
+    """Refuse settings that do not fit together."""
+    sink = pipeline.sink
+    for section, check in (("source", source_of), ("sink", sinks_of), ("train", check_names)):
+        try:
+            check(getattr(pipeline, section))
+        except UsageError as error:
+            raise UsageError(f"{where}[{section}] {error}") from None
+    if pipeline.ledger == "sink" and sink.url is None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
-    if found.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in LEDGER_TABLES:
+    if pipeline.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in TABLES:
         raise UsageError(f"{where}[sink] table {sink.table} is one of the ledger's own; write to another table")
-    if sink.path is not None:
-        check_output(sink.path)
-    try:
-        check_names(found.train)
-    except UsageError as error:
-        raise UsageError(f"{where}[train] {error}") from None
-    limits = found.checks
+    limits = pipeline.checks
     if limits.warn_after and limits.error_after and seconds_of(limits.warn_after) > seconds_of(limits.error_after):
         raise UsageError(f"{where}[checks] warn_after {limits.warn_after} lies beyond error_after {limits.error_after}")
 
 
-def _at(found: Pipeline, folder: Path, where: str) -> Pipeline:
-    """The pipeline with its relative paths made absolute."""
+def _with_whole_paths(pipeline: Pipeline, folder: Path, where: str) -> Pipeline:
+    """Make relative paths absolute."""
 
-    def path(key: str, given: str | None) -> str | None:
-        if given is None or given.startswith(SYNTHETIC) or given == "-":
+    def path(key: str, given: str) -> str:
+        if given.startswith(SYNTHETIC) or given == "-":
             return given
         if "://" in given:  # it may hold a password, so that no message shows it
-            raise UsageError(f"{where}{key} is a path, and what stands there is an address; a database belongs to url")
+            raise UsageError(f"{where}{key} is a path, and here it is an address; a database belongs to url")
         try:
             return os.path.normpath(folder / Path(given).expanduser())
         except RuntimeError:
             user = given.partition("/")[0]
             raise UsageError(
-                f"{where}the folder of {user} in a path is not known: there is no such user, or no HOME; write the "
-                "path from / on"
+                f"{where}the home folder of {user} in a path is not known: no such user, or HOME is not set; write an "
+                "absolute path"
             ) from None
 
-    def url(given: str | None) -> str | None:
-        if given is None or not given.startswith(_SQLITE):
-            return given
+    def url(given: str) -> str:
         file = given.removeprefix(_SQLITE)
-        if file.startswith(("/", ":")) or Path(file).is_absolute():
+        if not given.startswith(_SQLITE) or file.startswith(("/", ":")) or Path(file).is_absolute():
             return given
         return f"{_SQLITE}{str(folder).replace('%', '%25')}/{file}"
 
-    source, sink, train = found.source, found.sink, found.train
-    return found.model_copy(
-        update={
-            "store": path("store", found.store),
-            "source": source.model_copy(
-                update={
-                    "path": path("[source] path", source.path),
-                    "future": path("[source] future", source.future),
-                    "url": url(source.url),
-                }
-            ),
-            "sink": sink.model_copy(update={"path": path("[sink] path", sink.path), "url": url(sink.url)}),
-            "train": train.model_copy(update={"plan": path("[train] plan", train.plan)}),
-        }
-    )
+    def resolved(settings: Knobs, section: str) -> dict[str, str]:
+        paths = {key: path(f"{section}{key}", given) for key, given in marked(settings, FILE).items()}
+        return paths | {key: url(given) for key, given in marked(settings, DATABASE).items()}
+
+    sections = {name: getattr(pipeline, name) for name in SECTIONS}
+    groups = {name: group.model_copy(update=resolved(group, f"[{name}] ")) for name, group in sections.items()}
+    return pipeline.model_copy(update={**resolved(pipeline, ""), **groups})
 
 
 def in_keys(message: str) -> str:
-    """A message that names flags of the command line, with the keys of a pipeline file that they are there."""
+    """Add to a message that names flags of the command line the keys of a pipeline file that mean the same."""
     homes = {key: f"{key} in [{section}]" for section, group in SECTIONS.items() for key in group.model_fields}
     flags = [flag.replace("-", "_") for flag in re.findall(r"--([a-z][a-z-]+)", message)]
     keys = [homes[flag] for flag in dict.fromkeys(flags) if flag in homes]
@@ -327,7 +272,7 @@ def in_keys(message: str) -> str:
 
 
 def refit_days(refit: str) -> float | None:
-    """Days between two fits; None where the calendar does not decide."""
+    """Days between two fits; None if `refit` names no interval."""
     if refit in ("never", "when worse"):
         return None
     return {"daily": 1.0, "weekly": 7.0}.get(refit) or float(refit.split()[1])

@@ -1,31 +1,24 @@
 """Check a job's source, its columns and its sink, without a fit and without writing anything."""
 
-import os
 from pathlib import Path
-from typing import Any
 
 from forecast.artifacts.store import Store
-from forecast.calendar.calendar import default_horizon
-from forecast.errors import BadData, CannotCreate, UsageError, as_flag
-from forecast.jobs import databases
+from forecast.durable import check_folder
+from forecast.errors import BadData, UsageError, as_flag
 from forecast.jobs.pipeline import Pipeline, in_keys
-from forecast.jobs.sink import check_sink, reserved_columns
-from forecast.panel.building import build_panel
-from forecast.panel.detection import describe, infer_schema
-from forecast.panel.panel import Panel
+from forecast.jobs.sinks import check_sink, reserved_columns
+from forecast.jobs.sources import read_future, read_source, table_settings, text_settings
+from forecast.panel.detection import describe
+from forecast.panel.reading import Reading, read, read_as
 from forecast.panel.schema import Schema
-from forecast.settings import TableSettings
-from forecast.tables.files import load_future, load_table, settings_as_at_fit
-from forecast.tables.reading import table_from_frame
-from forecast.tables.table import Table
 
 
 def check_job(pipeline: Pipeline) -> list[str]:
-    """Read the source as a run would, and look whether the store and the sink can be written.
+    """Read the source as a run would, and check that the store and the sink can be written.
 
     Returns
     -------
-    What was found, as lines.
+    What was read and checked, as lines.
 
     Raises
     ------
@@ -40,54 +33,21 @@ def check_job(pipeline: Pipeline) -> list[str]:
 
 
 def _checked(pipeline: Pipeline) -> list[str]:
-    table, schema, panel = _source(pipeline)
-    lines = [f"source   {table.name}: {len(table.frame):,} rows", *describe(schema, panel)]
-    sink = pipeline.sink
-    there = check_sink(pipeline, schema, table)
-    _check_folder(Path(pipeline.store), pipeline.store)
-    if sink.path is not None:
-        _check_file(sink.path)
-        lines.append(f"sink     {sink.path} can be written")
-    if sink.url is not None and sink.table is not None:
-        lines.append(f"sink     table {sink.table} {'takes the forecasts' if there else 'will be created'}")
-    return lines
+    reading = _read(pipeline)
+    table = reading.dated.table
+    lines = [f"source   {table.name}: {len(table):,} rows", *describe(reading.schema, reading.panel)]
+    sinks = check_sink(pipeline, reading.schema, table)
+    check_folder(Path(pipeline.store), pipeline.store)
+    return [*lines, *(f"sink     {line}" for line in sinks)]
 
 
-def _source(pipeline: Pipeline) -> tuple[Table, Schema, Panel]:
-    """The source, and how a run would read it: as the live version does, unless the file says otherwise."""
-    source, defaults = pipeline.source, dict[str, Any]()
-    live, reading = None, source.text()
+def _read(pipeline: Pipeline) -> Reading:
+    """The source, as a run would read it: as the live version does, unless the file says otherwise."""
     store = Store(pipeline.store)
-    if not store.empty:
-        live = Schema.model_validate(store.load()[0].config["table"])
-        reading = settings_as_at_fit(live.reading, reading.model_dump(exclude_defaults=True))
-    if source.url is not None and source.sql is not None:
-        table = table_from_frame(databases.read_query(source.url, source.sql), "the query of [source]")
-    else:
-        table, defaults = load_table(source.path or "", reading)
-    given = pipeline.table.model_copy(update=defaults)
-    if live is not None:
-        given = TableSettings.check({**live.knobs(), **given.model_dump(exclude_unset=True)})
-    schema = infer_schema(table, given, reserved_columns(pipeline))
-    horizon = pipeline.train.horizon or default_horizon(schema.calendar, schema.season)
-    future = None if source.future is None else load_future(source.future, reading)
-    return table, schema, build_panel(table, schema, ahead=horizon, future=future)
-
-
-def _check_file(path: str) -> None:
-    """Refuse a file that cannot be written or replaced."""
-    target = Path(os.path.realpath(path))
-    if target.is_dir():
-        raise CannotCreate("is a folder; name a file in it", place=path)
-    if target.exists() and not os.access(target, os.W_OK):
-        raise CannotCreate("may not be written", place=path)
-    _check_folder(target.parent, path)
-
-
-def _check_folder(folder: Path, path: str) -> None:
-    """Refuse a folder that is none, cannot be made, or may not be written."""
-    nearest = next(one for one in (folder, *folder.parents) if os.path.lexists(one))
-    if not nearest.is_dir():
-        raise CannotCreate(f"{nearest} is a file where a folder is needed", place=path)
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise CannotCreate(f"the folder {nearest} may not be written", place=path)
+    fitted = None if store.empty else Schema.model_validate(store.load()[0].config["table"])
+    text = text_settings(pipeline, fitted)
+    table, defaults = read_source(pipeline, text)
+    settings = table_settings(pipeline, fitted, defaults)
+    reading = read(table, settings, horizon=pipeline.train.horizon, reserved=reserved_columns(pipeline))
+    future = read_future(pipeline, text)
+    return reading if future is None else read_as(reading, reading.schema, horizon=reading.panel.ahead, future=future)

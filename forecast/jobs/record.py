@@ -1,4 +1,4 @@
-"""What a run leaves in writing: one JSON object, in run.json and as a line of the ledger."""
+"""The record of a run: one JSON object, in run.json and in the ledger."""
 
 import hashlib
 import logging
@@ -21,20 +21,19 @@ class Record(BaseModel):
 
     Attributes
     ----------
-    id : job and instant; running the job again at that instant replaces the record
+    id : job and time; another run of the job as of that time replaces the record
     as_of, started, finished : UTC
-    exit_code, error : as the command ended
-    input : name, rows, sha256 of the file or of what the query gave
-    data_end : end of the newest observed period, on the clock of the table; data_age in seconds at `as_of`
-    version, hash : of the artifact that forecast; train_end, the newest time that it was fitted to
-    fit : whether it was fitted in this run, why, and whether it was promoted
-    settled : whether version and intervals are those of a run as of this instant that ended well: a repeated one takes
-        them as they are
+    exit_code, error : result of the command
+    input : name, number of rows, sha256 of the file or of the rows of the query
+    data_end : end of the newest observed period, on the clock of the table; data_age is its age at `as_of`, in seconds
+    version, hash : of the version that forecast; train_end, the newest time that it was fitted to
+    fit : if this run fitted: the reason, and whether the version was promoted
+    settled : whether a run as of this time has succeeded; repeated runs use its version and intervals
     counts : series and rows of the forecast, series skipped
-    intervals : factors by which the 80 and 95 % intervals were moved
-    drift : what the comparison with the fit gave
+    intervals : factors by which the 80 and 95 % intervals were widened or narrowed
+    drift : results of the comparison with the data of the fit
     output : file and table written, and the sha256 of the file
-    limits : of the age of the data
+    limits : limits for the age of the data
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -68,12 +67,12 @@ class Record(BaseModel):
 
 
 def new_record(job: str, as_of: str, started: str) -> Record:
-    """A record that is to be filled in."""
+    """An empty record."""
     return Record(id=f"{job}/{as_of}", job=job, as_of=as_of, started=started, packages=installed())
 
 
 def sha256_of_file(path: str) -> str | None:
-    """The sha256 of an ordinary file; None of anything else."""
+    """The sha256 of an ordinary file; None for anything else."""
     if not Path(path).is_file():
         return None
     with open(path, "rb") as file:
@@ -81,7 +80,7 @@ def sha256_of_file(path: str) -> str | None:
 
 
 def sha256_of_frame(frame: pd.DataFrame) -> str:
-    """A sha256 of the values and names of a frame."""
+    """A sha256 of the values and column names of a frame."""
     digest = hashlib.sha256("\n".join(map(str, frame.columns)).encode())
     digest.update(pd.util.hash_pandas_object(frame, index=False).to_numpy().tobytes())
     return digest.hexdigest()
@@ -90,13 +89,13 @@ def sha256_of_frame(frame: pd.DataFrame) -> str:
 def written_later(
     runs: Iterable[tuple[str, int, dict[str, Any]]], as_of: str, output: Mapping[str, str | None]
 ) -> str | None:
-    """The instant of the newest run that is later than another and has written the same file or table.
+    """The time of the newest run after `as_of` that has written the same file or table.
 
     Parameters
     ----------
-    runs : of the ledger, newest first
-    as_of : the instant of the other run
-    output : the path and the table that it writes, as records show them
+    runs : runs of the ledger, newest first
+    as_of : time of the run that will write
+    output : the file and the table that it will write, as records show them
     """
     for at, _, record in runs:
         written = record.get("output") or {}
@@ -108,21 +107,16 @@ def written_later(
 
 @contextmanager
 def warnings_into(texts: list[str]) -> Iterator[None]:
-    """Collect the warnings of the block, each once; a warning that comes again is not said again either."""
+    """Collect the warnings of the block."""
 
-    class Once(logging.Filter):
-        def filter(self, record: logging.LogRecord) -> bool:
-            if record.levelno < logging.WARNING:
-                return True
-            text = message_of(record, as_flag)
-            new = text not in texts
-            if new:
-                texts.append(text)
-            return new
+    def collect(record: logging.LogRecord) -> bool:
+        if record.levelno >= logging.WARNING:
+            texts.append(message_of(record, as_flag))
+        return True
 
-    logger, once = logging.getLogger("forecast"), Once()
-    logger.addFilter(once)
+    logger = logging.getLogger("forecast")
+    logger.addFilter(collect)
     try:
         yield
     finally:
-        logger.removeFilter(once)
+        logger.removeFilter(collect)

@@ -4,49 +4,60 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
+from forecast.engine import fit_reading
+from forecast.ensemble.names import check_names
 from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unavailable, UsageError, as_flag, told
-from forecast.forecaster import Forecaster, Forecasts
-from forecast.inference.fitted import to_contents
+from forecast.inference.contents import to_contents
+from forecast.inference.fitted import Fitted
+from forecast.inference.forecasting import Forecasts, forecast_table
+from forecast.inference.quantiles import Engine
+from forecast.inference.summary import describe_fit
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
 from forecast.jobs.apart import check_apart
 from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, silent, without_forecast
+from forecast.jobs.gate import Live, judge
 from forecast.jobs.hiding import Hidden
 from forecast.jobs.instant import as_text, parse_as_of, until
 from forecast.jobs.keys import key_of, move_old_rows
 from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file, runs_folder
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
-from forecast.jobs.pipeline import Pipeline, SinkSettings, files_read, in_keys
+from forecast.jobs.pipeline import Pipeline, files_read, in_keys
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
-from forecast.jobs.refit import Live, entry, judge, reading_settings, reason_to_fit, serving, table_settings
-from forecast.jobs.sink import check_sink, explained, reserved_columns, write_sink
-from forecast.panel.building import build_panel, calendar_of, format_positions
-from forecast.panel.detection import infer_schema
+from forecast.jobs.refit import FIRST_FIT, changed_since_fit, check_frequency, entry, reason_to_fit, serving
+from forecast.jobs.sinks import SinkSettings, check_sink, explained, places, reserved_columns, write_sink
+from forecast.jobs.sources import digest_source, read_future, read_source, table_settings, text_settings
+from forecast.panel.building import calendar_of, position_texts
+from forecast.panel.dated import DatedTable, dated_table
+from forecast.panel.detection import check_schema, infer_schema
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
+from forecast.panel.reading import Reading, Source, check_to_fit, describe_reading, read
 from forecast.panel.schema import Schema
+from forecast.panel.windows import series_index
 from forecast.settings import TableSettings
-from forecast.tables.files import check_output, load_future, load_table
-from forecast.tables.reading import table_from_frame
+from forecast.tables.files import check_output
 from forecast.tables.table import Table
-from forecast.training.inputs import numbers_in
-from forecast.training.loop import Progress
+from forecast.training.context import Progress
 
 log = logging.getLogger("forecast")
 
-LOST = 10  # series without a forecast that a message names
+OnStep = Callable[[Progress], None] | None
+
+NAMED_SERIES = 10  # series without a forecast that a message names
+MAX_RECORDED = 100  # series without a forecast that the record names
+RECORDED_DAYS = 7  # of scores
 
 
 def run_job(
@@ -96,10 +107,10 @@ def run_job(
             record = new_record(pipeline.hidden(name), as_text(instant), as_text(datetime.now(UTC)))
             record.pipeline_sha256 = sha256_of_file(pipeline.file)
             with _recorded(record, ledger, pipeline):
-                run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
-                run.begin(later_matters=output is None)
+                run = _Run(pipeline, instant, record, store, writer, ledger)
+                _begin(run, later_matters=output is None)
                 try:
-                    run.go()
+                    _read_fit_forecast_write(run, resume, on_step)
                 except (BadData, UsageError, StaleData, Unavailable) as error:
                     raise type(error)(in_keys(error.told(as_flag))) from error
     return record
@@ -156,215 +167,247 @@ def _write(record: Record, pipeline: Pipeline) -> None:
     replace_file(path, (record.model_dump_json(indent=2) + "\n").encode())
 
 
+@dataclass
 class _Run:
-    """The stages of a run, in their order, and what they hand on."""
+    """A run of a job: what it reads and writes, and what its stages hand on.
 
-    def __init__(
-        self,
-        pipeline: Pipeline,
-        instant: datetime,
-        record: Record,
-        store: Store,
-        writer: Writer,
-        ledger: Ledger,
-        resume: bool,
-        on_step: Callable[[Progress], None] | None,
-    ) -> None:
-        self.pipeline, self.instant, self.record = pipeline, instant, record
-        self.store, self.writer, self.ledger = store, writer, ledger
-        self.resume, self.on_step = resume, on_step
-        self.matched: Matched | None = None
-        self.reading = pipeline.source.text()
-        self.behind: list[tuple[str, ...]] = []
-        self.begun = time.monotonic()
+    Attributes
+    ----------
+    matched : earlier forecasts beside the values that have come since
+    behind : series whose values stay away
+    began : `time.monotonic()` at which it began
+    """
 
-    def begin(self, later_matters: bool) -> None:
-        """Write down that the run has begun, so that a kill leaves a trace, and make room for what it writes.
+    pipeline: Pipeline
+    instant: datetime
+    record: Record
+    store: Store
+    writer: Writer
+    ledger: Ledger
+    matched: Matched | None = None
+    behind: list[tuple[str, ...]] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
 
-        Parameters
-        ----------
-        later_matters : warn where a run of a later instant has written the output
-        """
-        record, sink, ledger = self.record, self.pipeline.sink, self.ledger
-        if self.pipeline.ledger == "sink" and not self.store.empty:
-            versions = {one.id for one in self.store.versions()}
-            move_old_rows(ledger.open, self.pipeline.name or "job", ledger.key, versions)
-        before = [past for at, _, past in self.ledger.runs(1, record.as_of) if at == record.as_of]
-        if before and before[0]["settled"]:
-            record.settled, record.version = True, before[0]["version"]
-            record.intervals = tuple(before[0]["intervals"])
-        begun = record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"})
-        hidden = self.pipeline.hidden
-        output = {name: place and hidden(place) for name, place in (("path", sink.path), ("table", sink.table))}
-        later = written_later(self.ledger.runs(NEWEST), record.as_of, output) if later_matters else None
-        self.ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
-        if later is not None:
-            log.warning(
-                "the run as of %s has written the output before, and this one, as of %s, replaces it by an older "
-                "forecast; --output FILE writes elsewhere",
-                later,
-                record.as_of,
-            )
-        if sink.path is not None:
-            make_directory(Path(sink.path).parent)
-        if sink.url is not None:
-            with databases.connect(sink.url):
-                pass  # refused here, not after an hour of training
 
-    def go(self) -> None:
-        """Run them."""
-        record, instant = self.record, self.instant
-        live = serving(self.store, self.ledger, instant, self.pipeline.train.device)
-        reason = reason_to_fit(self.pipeline, live, self.ledger, instant)
-        self.reading = reading_settings(self.pipeline, live, self.ledger)
-        table, defaults = self._read()
-        if live is not None and reason is None:
-            check_sink(self.pipeline, live.forecaster.schema_, table)
-            table = until(table, live.forecaster.schema_, instant, self._whole())
-            self._recall_fit()
-        else:
-            settings = table_settings(self.pipeline, live, self.ledger, table, defaults)
-            schema = infer_schema(table, settings, reserved_columns(self.pipeline))
-            check_sink(self.pipeline, schema, table)
-            table = until(table, schema, instant, self._whole())
-            self._check_age_first(table, schema)
-            live = self._fit(table, live, reason or "there is no version", settings)
-        found = self._forecast(table, live)
-        record.output |= write_sink(self.pipeline, found, live.forecaster.schema_, live.version)
-        record.counts = {"series": len(found.series), "rows": len(found.frame), "skipped": len(found.skipped)}
-        required = self.pipeline.checks.require_all
-        lost = without_forecast(found.skipped, required)
-        if required:
-            lost += [one for one in self.behind if one not in lost]
-        record.skipped = {"/".join(one): word for one, word in list(found.skipped.items())[:100]}
-        if lost:
-            log.warning("%d series got no forecast, or one from old values: %s", len(lost), series_names(lost, LOST))
-        record.exit_code, record.settled = 3 if lost else 0, True
-        self._append(found, live)
+def _begin(run: _Run, later_matters: bool) -> None:
+    """Write down that the run has begun, so that a kill leaves a trace.
 
-    def _read(self) -> tuple[Table, dict[str, Any]]:
-        source, defaults = self.pipeline.source, dict[str, Any]()
-        if source.url is not None and source.sql is not None:
-            table = table_from_frame(databases.read_query(source.url, source.sql), "the query of [source]")
-            digest = None
-        else:
-            path = source.path or ""
-            digest = sha256_of_file(path)
-            table, defaults = load_table(path, self.reading)
-        digest = digest or sha256_of_frame(table.frame)
-        self.record.input = {"name": self.pipeline.hidden(table.name), "rows": len(table.frame), "sha256": digest}
-        return table, defaults
-
-    def _future(self) -> Table | None:
-        source = self.pipeline.source
-        return None if source.future is None else load_future(source.future, self.reading)
-
-    def _whole(self) -> bool:
-        """Whether a value counts only when its period is over."""
-        return self.pipeline.source.unfinished == "leave out"
-
-    def _check_age_first(self, table: Table, schema: Schema) -> None:
-        """Refuse stale data before a fit, where a limit is set."""
-        if self.pipeline.checks.error_after is not None:
-            self._check_age(build_panel(table, schema, ahead=0), schema, table.name)
-
-    def _check_age(self, panel: Panel, schema: Schema, name: str) -> None:
-        record, limits = self.record, self.pipeline.checks
-        record.data_age = age(panel, schema, self.instant)
-        newest = (panel.origins - panel.silent()).max(keepdims=True)
-        record.data_end = str(format_positions(schema, calendar_of(schema), newest)[0])
-        record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
-        check_age(record.data_age, limits, name)
-
-    def _fit(self, table: Table, live: Live | None, reason: str, settings: TableSettings) -> Live:
-        """Fit, save, and promote what may go live."""
-        pipeline, record = self.pipeline, self.record
-        log.info("fit      %s", reason)
-        forecaster = Forecaster(**pipeline.train.model_dump(), **settings.model_dump())
-        checkpoints = self.writer.checkpoints(self.resume)
-        forecaster.fit(
-            table,
-            on_read=_say_lines,
-            on_step=self.on_step,
-            checkpoints=checkpoints,
-            start=None if live is None else live.forecaster,
-        )
-        promoted, verdict = judge(forecaster, live, table, pipeline.checks.require_all)
-        verdict = pipeline.hidden(verdict)
-        newest = self.store.empty if live is None else live.version == self.store.current()
-        version = self.writer.save(
-            to_contents(forecaster.fitted_), pipeline.keep, self.instant, promote=promoted and newest, reuse=True
-        )
-        self.ledger.add_fit(entry(pipeline, self.instant, version.id, promoted, verdict))
-        checkpoints.discard()
-        if live is not None:
-            gone = sorted(set(live.forecaster.fitted_.history.ids) - set(forecaster.fitted_.history.ids))
-            if gone:
-                names = series_names(gone)
-                log.warning("%d series of %s are not in the table any more (%s)", len(gone), live.version, names)
-        record.fit = {"why": pipeline.hidden(reason), "version": version.id, "promoted": promoted, "verdict": verdict}
-        _say_lines(forecaster.describe())
-        if promoted or live is None:
-            log.info("gate     %s passes: %s", version.id, verdict)
-            return Live(version.id, version.hash, forecaster)
-        log.warning("%s does not go live: %s; %s still forecasts", version.id, verdict, live.version)
-        return live
-
-    def _recall_fit(self) -> None:
-        """Take into the record the fit that an earlier run at this instant made."""
-        at = self.record.as_of
-        for fit in self.ledger.fits(at):
-            if fit.as_of == at:
-                told = {"version": fit.version, "promoted": fit.promoted, "verdict": fit.reason}
-                self.record.fit = {"why": "fitted by an earlier run as of this instant", **told}
-
-    def _forecast(self, table: Table, live: Live) -> Forecasts:
-        pipeline, forecaster = self.pipeline, live.forecaster
-        config, record = forecaster.fitted_.config, self.record
-        record.version, record.hash, record.train_end = live.version, live.hash, config.train_end
-        chosen = pipeline.table.model_dump(include={"strict", "on_duplicate", "date_format"}, exclude_unset=True)
-        forecaster.set_params(**chosen)
-        return forecaster.forecast(
-            table,
-            future=self._future(),
-            output=explained(pipeline),
-            on_panel=lambda panel: self._look(panel, table.name, live),
+    Parameters
+    ----------
+    later_matters : warn where a run of a later instant has written the output
+    """
+    record, ledger = run.record, run.ledger
+    if run.pipeline.ledger == "sink" and not run.store.empty:
+        versions = {version.id for version in run.store.versions()}
+        move_old_rows(ledger.open, run.pipeline.name or "job", ledger.key, versions)
+    before = [past for at, _, past in ledger.runs(1, record.as_of) if at == record.as_of]
+    if before and before[0]["settled"]:
+        record.settled, record.version = True, before[0]["version"]
+        record.intervals = tuple(before[0]["intervals"])
+    begun = record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"})
+    later = written_later(ledger.runs(NEWEST), record.as_of, places(run.pipeline)) if later_matters else None
+    ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
+    if later is not None:
+        log.warning(
+            "the run as of %s has written the output before, and this one, as of %s, replaces it by an older "
+            "forecast; --output FILE writes elsewhere",
+            later,
+            record.as_of,
         )
 
-    def _look(self, panel: Panel, name: str, live: Live) -> NDArray[np.float64]:
-        """Check what is to be forecast from, and say by how much its intervals are to change."""
-        config, record, limits = live.forecaster.fitted_.config, self.record, self.pipeline.checks
-        schema = config.table
-        self._check_age(panel, schema, name)
-        if self.pipeline.source.unfinished == "warn":
-            check_unfinished(panel, schema, self.instant, name)
-        self.behind = silent(panel, schema, limits, name)
-        season = schema.season[0] if schema.season else 1
-        record.drift = check_drift(panel, live.forecaster.fitted_.history, season, name)
-        before = record.as_of
-        self.matched = match(self.ledger.forecasts(before, NEWEST), panel, schema)
-        used = {at: tuple(past["intervals"]) for at, _, past in self.ledger.runs(NEWEST + 1, before) if at < before}
-        if not record.settled:  # else as they were: runs of earlier instants may have been made up for since
-            record.intervals = interval_factors(self.matched, used)
-        return factors_by_level(record.intervals, config.levels)
 
-    def _append(self, found: Forecasts, live: Live) -> None:
-        fitted, record = live.forecaster.fitted_, self.record
-        units = np.concatenate([[np.nan], fitted.seasonal_error])
-        numbers = numbers_in(fitted.history.ids, found.panel.ids)[found.series]
-        factors = factors_by_level(record.intervals, fitted.config.levels)
-        middle = found.quantiles[..., fitted.config.levels.index(0.5), None]
-        written = middle + (found.quantiles - middle) * factors
-        # the lower ends stay free, else an interval that has grown down to its bound could never shrink again
-        upper = slice(fitted.config.levels.index(0.5), None)
-        written[..., upper] = np.maximum(written[..., upper], found.floor[:, None, None])
-        kept = to_keep(
-            found.panel, fitted.config.table, found.series, written, fitted.config.levels, units[numbers], record.as_of
-        )
-        scores = [] if self.matched is None else by_day(self.matched)
-        record.scores = [vars(one) for one in scores[-7:]]
-        _finish(record, self.begun)
-        self.ledger.add_run(record.as_of, record.exit_code, record.model_dump_json(), kept, scores)
+def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
+    """Read, check, fit when due, forecast, write, record."""
+    pipeline, ledger = run.pipeline, run.ledger
+    live = serving(run.store, ledger, run.instant, pipeline.train.device)
+    refit = reason_to_fit(pipeline, live, ledger, run.instant)
+    fitted = None if live is None else live.fitted.config.table
+    text = text_settings(pipeline, None if changed_since_fit(pipeline, ledger) else fitted)
+    table, defaults = read_source(pipeline, text)
+    _record_input(run, table)
+    source: Source
+    if live is None or refit is not None:
+        refit = refit or FIRST_FIT
+        began = time.monotonic()
+        settings = table_settings(pipeline, None if refit.anew else fitted, defaults)
+        source = _read_to_fit(run, table, settings, None if refit.anew else live)
+        live = _fit(run, source, live, refit.reason, began, resume, on_step)
+    else:
+        source = _read_to_forecast(run, table, live.fitted.config.table)
+        _recall_fit(run)
+    forecasts = _forecast(run, source, live, read_future(pipeline, text))
+    run.record.output |= write_sink(pipeline, forecasts, live.fitted.config.table, live.version)
+    _count(run, forecasts)
+    _append(run, forecasts, live)
+
+
+def _record_input(run: _Run, table: Table) -> None:
+    """Record what the run read."""
+    digest = digest_source(run.pipeline) or sha256_of_frame(table.frame)
+    run.record.input = {"name": run.pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
+
+
+def _known_then(run: _Run, dated: DatedTable, schema: Schema) -> DatedTable:
+    """The table as it could be known at the instant of the run."""
+    return until(dated, schema, run.instant, whole=run.pipeline.source.unfinished == "leave out")
+
+
+def _read_to_fit(run: _Run, table: Table, settings: TableSettings, as_before: Live | None) -> Reading:
+    """Read the table for a new fit, and refuse what the sink cannot take and data that are too old.
+
+    Parameters
+    ----------
+    as_before : the live version, if the new fit reads its table as that one did
+    """
+    pipeline, train = run.pipeline, run.pipeline.train
+    if as_before is not None:
+        check_schema(as_before.fitted.config.table, table)
+    dated = dated_table(table, settings)
+    schema, dated = infer_schema(dated, settings, reserved_columns(pipeline))
+    if as_before is not None:
+        check_frequency(schema, as_before, table.name)
+    check_sink(pipeline, schema, table)
+    known_then = _known_then(run, dated, schema)
+    reading = read(known_then, settings, horizon=train.horizon, lookback=train.lookback)
+    if pipeline.checks.error_after is not None:
+        _check_age(run, reading.panel, reading.schema, table.name)
+    return reading
+
+
+def _read_to_forecast(run: _Run, table: Table, schema: Schema) -> DatedTable:
+    """Date the table for a forecast by the live version, and refuse what the sink cannot take."""
+    check_sink(run.pipeline, schema, table)
+    check_schema(schema, table)
+    return _known_then(run, dated_table(table, schema), schema)
+
+
+def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
+    """Record the age of the data, and refuse data that are too old."""
+    record, limits = run.record, run.pipeline.checks
+    record.data_age = age(panel, schema, run.instant)
+    newest = (panel.origins - panel.trailing_gap()).max(keepdims=True)
+    record.data_end = position_texts(schema, calendar_of(schema), newest)[0]
+    record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
+    check_age(record.data_age, limits, name)
+
+
+def _fit(
+    run: _Run, reading: Reading, live: Live | None, reason: str, began: float, resume: bool, on_step: OnStep
+) -> Live:
+    """Fit, save, and promote what may go live; the version that forecasts tonight.
+
+    Parameters
+    ----------
+    began : `time.monotonic()` from which the budget counts
+    resume : go on with a fit that was stopped
+    """
+    pipeline, record, train = run.pipeline, run.record, run.pipeline.train
+    log.info("fit      %s", reason)
+    check_names(train)
+    check_to_fit(reading)
+    _say_lines(describe_reading(reading))
+    checkpoints = run.writer.checkpoints(resume)
+    fitted = fit_reading(reading, train, began, on_step, checkpoints, None if live is None else live.fitted)
+    promoted, verdict = judge(fitted, live, reading, pipeline.checks.require_all)
+    verdict = pipeline.hidden(verdict)
+    newest = run.store.empty if live is None else live.version == run.store.current()
+    contents = to_contents(fitted)
+    version = run.writer.save(contents, pipeline.keep, run.instant, promote=promoted and newest, reuse=True)
+    run.ledger.add_fit(entry(pipeline, run.instant, version.id, promoted, verdict))
+    checkpoints.discard()
+    if live is not None:
+        _say_missing(live, fitted)
+    record.fit = {"why": pipeline.hidden(reason), "version": version.id, "promoted": promoted, "verdict": verdict}
+    _say_lines(describe_fit(fitted))
+    if promoted or live is None:
+        log.info("gate     %s passes: %s", version.id, verdict)
+        return Live(version.id, version.hash, Engine(fitted, train.device))
+    log.warning("%s does not go live: %s; %s still forecasts", version.id, verdict, live.version)
+    return live
+
+
+def _say_missing(live: Live, fitted: Fitted) -> None:
+    """Warn of series of the live version that a new fit does not have."""
+    missing = sorted(set(live.fitted.history.ids) - set(fitted.history.ids))
+    if missing:
+        names = series_names(missing)
+        log.warning("%d series of %s are not in the table any more (%s)", len(missing), live.version, names)
+
+
+def _recall_fit(run: _Run) -> None:
+    """Record the fit that an earlier run at this instant made."""
+    at = run.record.as_of
+    for fit in run.ledger.fits(at):
+        if fit.as_of == at:
+            facts = {"version": fit.version, "promoted": fit.promoted, "verdict": fit.reason}
+            run.record.fit = {"why": "fitted by an earlier run as of this instant", **facts}
+
+
+def _forecast(run: _Run, source: Source, live: Live, future: Table | None) -> Forecasts:
+    """Forecast by a version, after the checks of tonight's table."""
+    pipeline, config, record = run.pipeline, live.fitted.config, run.record
+    record.version, record.hash, record.train_end = live.version, live.hash, config.train_end
+    chosen = pipeline.table.model_dump(include={"strict", "on_duplicate", "date_format"}, exclude_unset=True)
+    return forecast_table(
+        live.engine,
+        source,
+        schema=config.table.model_copy(update=chosen),
+        future=future,
+        output=explained(pipeline),
+        on_panel=lambda panel: _check(run, panel, source.name, live),
+    )
+
+
+def _check(run: _Run, panel: Panel, name: str, live: Live) -> NDArray[np.float64]:
+    """Check what is to be forecast from, and say by how much its intervals change."""
+    config, record, limits = live.fitted.config, run.record, run.pipeline.checks
+    schema = config.table
+    _check_age(run, panel, schema, name)
+    if run.pipeline.source.unfinished == "warn":
+        check_unfinished(panel, schema, run.instant, name)
+    run.behind = silent(panel, schema, limits, name)
+    season = schema.season[0] if schema.season else 1
+    record.drift = check_drift(panel, live.fitted.history, season, name)
+    before = record.as_of
+    run.matched = match(run.ledger.forecasts(before, NEWEST), panel, schema)
+    used = {at: tuple(past["intervals"]) for at, _, past in run.ledger.runs(NEWEST + 1, before) if at < before}
+    if not record.settled:  # else as they were: runs of earlier instants may have been made up for since
+        record.intervals = interval_factors(run.matched, used)
+    return factors_by_level(record.intervals, config.levels)
+
+
+def _count(run: _Run, forecasts: Forecasts) -> None:
+    """Record how many series were forecast, and which were not."""
+    record, required = run.record, run.pipeline.checks.require_all
+    skipped = forecasts.skipped
+    record.counts = {"series": len(forecasts.series), "rows": forecasts.rows, "skipped": len(skipped)}
+    lost = without_forecast(skipped, required)
+    if required:
+        lost += [series for series in run.behind if series not in lost]
+    record.skipped = {"/".join(series): word for series, word in list(skipped.items())[:MAX_RECORDED]}
+    if lost:
+        names = series_names(lost, NAMED_SERIES)
+        log.warning("%d series got no forecast, or one from old values: %s", len(lost), names)
+    record.exit_code, record.settled = 3 if lost else 0, True
+
+
+def _append(run: _Run, forecasts: Forecasts, live: Live) -> None:
+    """Append the run to the ledger, with its forecasts and the scores of earlier ones."""
+    fitted, record = live.fitted, run.record
+    levels = fitted.config.levels
+    units = np.concatenate([[np.nan], fitted.seasonal_error])
+    unit = units[series_index(fitted.history.ids, forecasts.panel.ids)[forecasts.series]]
+    factors = factors_by_level(record.intervals, levels)
+    median = levels.index(0.5)
+    middle = forecasts.quantiles[..., median, None]
+    written = middle + (forecasts.quantiles - middle) * factors
+    # the lower ends stay free, else an interval that has grown down to its bound could never shrink again
+    written[..., median:] = np.maximum(written[..., median:], forecasts.floor[:, None, None])
+    kept = to_keep(forecasts.panel, fitted.config.table, forecasts.series, written, levels, unit, record.as_of)
+    scores = [] if run.matched is None else by_day(run.matched)
+    record.scores = [vars(score) for score in scores[-RECORDED_DAYS:]]
+    _finish(record, run.began)
+    run.ledger.add_run(record.as_of, record.exit_code, record.model_dump_json(), kept, scores)
 
 
 def _say_lines(lines: list[str]) -> None:

@@ -16,14 +16,14 @@ ROWS, MANY_ROWS = 2048, 1 << 18  # paths that are rolled together: on a CPU as m
 
 
 class SamplingKnobs(StackKnobs):
-    """The knobs of the LSTM, and what it says and how it is asked."""
+    """The knobs of the LSTM, and the likelihood that it gives and how it is sampled."""
 
     likelihood: LikelihoodName = Field("student-t", description="how values scatter; negative-binomial is for counts")
     paths: int = Field(100, ge=1, le=10_000, description="sampled paths of a forecast")
 
 
 class Network(RecurrentModel):
-    """An LSTM reads the value before each step and what is known of the step, and says how the step's value scatters.
+    """An LSTM reads the value before each step and the step's known covariates, and outputs the step's distribution.
 
     It is trained by teacher forcing on the steps of the past and of the horizon, whatever the setting `loss` says.
     `quantiles` are those of sampled paths; `outputs`, which must be quick, follow the path of the means, so that their
@@ -59,20 +59,21 @@ class Network(RecurrentModel):
         mask = torch.cat([batch.mask, batch.target_mask], 1)
         steps = torch.cat([_before(values, mask), self._steps(batch, lags)], -1)
         states, _ = self.encoder(steps)
-        told = self._tell(states, steps, lags, batch)
-        density, share = told.log_density(values), mask * batch.weight[:, None]
+        likelihood = self._likelihood(states, steps, lags, batch)
+        density, share = likelihood.log_density(values), mask * batch.weight[:, None]
         past, ahead = (
             -(density[:, part] * share[:, part]).sum() / share[:, part].sum().clamp(min=torch.finfo(share.dtype).tiny)
             for part in (slice(self.shape.lookback), slice(self.shape.lookback, None))
         )
-        return 0.5 * (past + ahead) if self.training else ahead
+        loss: Tensor = 0.5 * (past + ahead) if self.training else ahead
+        return loss
 
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles of each step given the means of the steps before, in scaled units, [batch, horizon, levels]."""
         deviates = torch.special.ndtri(self.levels)
 
-        def follow(step: int, told: Likelihood) -> tuple[Tensor, Tensor]:
-            return told.mean(), told.at(deviates)
+        def follow(step: int, likelihood: Likelihood) -> tuple[Tensor, Tensor]:
+            return likelihood.mean(), likelihood.at(deviates)
 
         return self._roll(batch, 1, follow)
 
@@ -99,8 +100,8 @@ class Network(RecurrentModel):
         within = torch.rand(size, generator=generator, device=device)
         shares = ((order + within) / paths).clamp(1e-6, 1 - 1e-6)
 
-        def draw(step: int, told: Likelihood) -> tuple[Tensor, Tensor]:
-            values = told.draw(shares[step, :, None, :])  # [batch, paths]
+        def draw(step: int, likelihood: Likelihood) -> tuple[Tensor, Tensor]:
+            values = likelihood.draw(shares[step, :, None, :])  # [batch, paths]
             return values, _sample_quantiles(values, levels)
 
         most = ROWS if device.type == "cpu" else MANY_ROWS
@@ -112,8 +113,8 @@ class Network(RecurrentModel):
 
         Parameters
         ----------
-        take : (step, likelihood of [batch, paths]) -> values that the next step is told, [batch, paths], and what is
-            kept, [batch, levels]
+        take : (step, likelihood of [batch, paths]) -> values that the next step reads, [batch, paths], and quantiles of
+            this step, [batch, levels]
 
         Returns
         -------
@@ -128,18 +129,18 @@ class Network(RecurrentModel):
         hidden, cell = (part.repeat_interleave(paths, 1) for part in state)  # [layers, batch * paths, hidden]
         value = batch.past[:, -1:].expand(-1, paths)
         mask = batch.mask[:, -1:].expand(-1, paths)
-        kept = []
+        horizon = []
         for step in range(self.shape.horizon):
             known = steps[:, None, lookback + step].expand(-1, paths, -1)
             now = torch.cat([value[..., None], mask[..., None], known], -1)  # [batch, paths, inputs]
             states, (hidden, cell) = self.encoder(now.view(rows * paths, 1, -1), (hidden, cell))
             here = lags[:, lookback + step, None]  # [batch, 1, seasons]
-            value, quantiles = take(step, self._tell(states.view(rows, paths, -1), now, here, batch))
+            value, quantiles = take(step, self._likelihood(states.view(rows, paths, -1), now, here, batch))
             mask = torch.ones_like(mask)
-            kept.append(quantiles)
-        return torch.stack(kept, 1)
+            horizon.append(quantiles)
+        return torch.stack(horizon, 1)
 
-    def _tell(self, states: Tensor, steps: Tensor, lags: Tensor, batch: Batch) -> Likelihood:
+    def _likelihood(self, states: Tensor, steps: Tensor, lags: Tensor, batch: Batch) -> Likelihood:
         raw = self.head(self.drop(states))
         center = raw[..., 0] + self.direct(steps)[..., 0] + lags @ self.gate
         location, scale = batch.location.to(center.dtype), batch.scale.to(center.dtype)
@@ -155,9 +156,9 @@ class Network(RecurrentModel):
         back = torch.cat([back, back.new_tensor([self.shape.seasons[at] for at in self.shape.far])])
         place = torch.arange(self.shape.lookback, device=back.device)[:, None] - back  # [lookback, lags]
         there = (place >= 0) & batch.mask.bool()[:, place.clamp(min=0)]
-        found = batch.past[:, place.clamp(min=0)] * there
-        mean = found.sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)
-        return torch.cat([torch.where(there, found, mean), self._earlier(batch).transpose(1, 2)], 1)
+        earlier = batch.past[:, place.clamp(min=0)] * there
+        mean = earlier.sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)
+        return torch.cat([torch.where(there, earlier, mean), self._earlier(batch).transpose(1, 2)], 1)
 
     def _steps(self, batch: Batch, lags: Tensor) -> Tensor:
         """What is known at each step but the value before it, [batch, lookback + horizon, ...].
@@ -179,7 +180,7 @@ def _before(values: Tensor, mask: Tensor) -> Tensor:
 
 
 def _sample_quantiles(values: Tensor, levels: tuple[float, ...]) -> Tensor:
-    """Quantiles of evenly spread samples, [batch, paths] -> [batch, levels]; the i-th of n stands for (i - 0.5) / n."""
+    """Quantiles of evenly spread samples, [batch, paths] -> [batch, levels]; the i-th of n has level (i - 0.5) / n."""
     ranked, count = values.sort(-1).values, values.shape[-1]
     place = (torch.tensor(levels, device=values.device) * count - 0.5).clamp(0, count - 1)
     low = place.long()

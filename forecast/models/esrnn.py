@@ -24,14 +24,14 @@ class SmoothingKnobs(DilationKnobs):
 
 
 class Network(RecurrentModel):
-    """The smoothed level and season continued, and a correction by a dilated LSTM that sees what they leave.
+    """The smoothed level and season continued, and a correction by a dilated LSTM that sees the remainder.
 
     All is additive, in the window's scaled units; the logarithm as transform makes it multiplicative. The coefficients
     of a series are those that all share moved by its own: a series that was not there at fit has the shared ones. The
     seasonal skip of the base class stays, as a blend: its gates take their share from the smoothing's forecast.
 
-    A window starts anywhere in a cycle, so that seasonal offsets kept by series would not know their phase: they start
-    from the window's own profile, and what is kept by series is how much of it.
+    A window starts anywhere in a cycle, so that seasonal offsets of each series would not know their phase: they start
+    from the window's own profile, and each series has its share of it.
     """
 
     Knobs = SmoothingKnobs

@@ -11,7 +11,7 @@ from forecast.panel.windows import Batch
 
 
 class Network(RecurrentModel):
-    """The map reads one number a step, a mixture of the value and its covariates; so no covariate is learned by heart.
+    """The map reads one number a step, a mixture of the value and its covariates; so that it overfits no covariate.
 
     Intervals are as wide for all windows, in scaled units.
     """
@@ -30,5 +30,5 @@ class Network(RecurrentModel):
         point = self.map(steps) + batch.future_covariates @ self.known  # [batch, horizon]
         away = self.away.expand(len(point), -1, -1)
         gates = point.new_zeros(*point.shape, len(self.gates))
-        own = (point / self._seasonal_error(batch))[..., None]  # in the units that the base class gives it
-        return torch.cat([own, away, gates], -1)  # [batch, horizon, outputs]
+        scaled = (point / self._seasonal_error(batch))[..., None]  # in the units that the base class gives it
+        return torch.cat([scaled, away, gates], -1)  # [batch, horizon, outputs]

@@ -50,7 +50,7 @@ class Network(RecurrentModel):
 
 
 class Block(nn.Module):
-    """A minimal GRU and a perceptron, each added to what it reads the norm of."""
+    """A minimal GRU and a perceptron, each added to its normalised input."""
 
     def __init__(self, size: int, dropout: float) -> None:
         super().__init__()

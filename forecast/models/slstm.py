@@ -48,8 +48,8 @@ class Cell(nn.Module):
     def __init__(self, size: int, heads: int) -> None:
         super().__init__()
         self.from_input = nn.Linear(size, 4 * size)
-        own = size // heads
-        self.from_output = nn.Parameter(torch.empty(heads, own, 4 * own).uniform_(-(own**-0.5), own**-0.5))
+        width = size // heads
+        self.from_output = nn.Parameter(torch.empty(heads, width, 4 * width).uniform_(-(width**-0.5), width**-0.5))
 
     def start(self, rows: int) -> State:
         """The state before the first step: nothing held."""
@@ -59,14 +59,14 @@ class Cell(nn.Module):
 
     def forward(self, driven: Tensor, state: State) -> State:
         """One step, from `from_input` of its input, [batch, 4 * size], and the state before it."""
-        heads, own, _ = self.from_output.shape
-        split = state.output.view(-1, heads, own).transpose(0, 1)
-        fed = torch.bmm(split, self.from_output).view(heads, -1, 4, own)  # [heads, batch, gates, own]
-        gates = driven.view(-1, 4, heads * own) + fed.permute(1, 2, 0, 3).flatten(2)
+        heads, width, _ = self.from_output.shape
+        split = state.output.view(-1, heads, width).transpose(0, 1)
+        fed = torch.bmm(split, self.from_output).view(heads, -1, 4, width)  # [heads, batch, gates, width]
+        gates = driven.view(-1, 4, heads * width) + fed.permute(1, 2, 0, 3).flatten(2)
         content, enter, forget, leave = gates.unbind(1)
-        kept = forget + state.stabiliser
-        stabiliser = torch.maximum(kept, enter)
-        enter, forget = torch.exp(enter - stabiliser), torch.exp(kept - stabiliser)
+        carried = forget + state.stabiliser
+        stabiliser = torch.maximum(carried, enter)
+        enter, forget = torch.exp(enter - stabiliser), torch.exp(carried - stabiliser)
         held = forget * state.content + enter * torch.tanh(content)
         normaliser = forget * state.normaliser + enter
         return State(torch.sigmoid(leave) * held / normaliser, held, normaliser, stabiliser)

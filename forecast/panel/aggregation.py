@@ -1,34 +1,35 @@
-"""Bring the rows of a finer table to the periods of a coarser grid."""
+"""Sum or average the rows of a finer table over the periods of a coarser grid."""
 
 import logging
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.frequency import infer_calendar
-from forecast.calendar.zones import distinct
 from forecast.errors import BadData, Setting, Unavailable, Words
-from forecast.panel.observations import Rows, combine
-from forecast.panel.panel import Flags, Integers
+from forecast.panel.observations import Rows
+from forecast.panel.panel import Flags
 from forecast.panel.schema import Schema
+from forecast.tables.distinct import distinct
 from forecast.tables.table import Table
 
 logger = logging.getLogger("forecast")
 
-MOST_STEPS = 10_000_000  # of a finer grid that are counted
-MOST_ROWS = 100_000_000  # with the zeros that absent rows stand for
+MAX_STEPS = 10_000_000  # of a finer grid, to count the values that a period should have
+MAX_ROWS = 100_000_000  # zeros of absent rows included
 
 
-def aggregated(table: Table, seen: Rows, blank: Rows, schema: Schema, calendar: Calendar) -> Rows:
-    """Values by series and period: their sum, mean or last one.
+def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema, calendar: Calendar) -> Rows:
+    """Values by series and period: sum, mean or last value.
 
     A period at the end of the table that is not complete is left out, and for a sum one at its start too. Blank values
-    count nowhere. Where absent rows are zeros, they are zeros before the periods are made, if the rows lie on a regular
-    grid. Where they are unknown, a sum is that of the rows that are there, with a warning.
+    never count. Absent rows that mean zero become zeros before the periods are formed, if the rows lie on a regular
+    grid. Where absent rows are unknown, a sum is that of the present rows, with a warning.
 
     Parameters
     ----------
-    seen, blank : rows with a value, one for each series and time, and rows without
+    observed, blank : rows with a value, one for each series and time, and rows without
     calendar : of the periods
 
     Returns
@@ -43,36 +44,33 @@ def aggregated(table: Table, seen: Rows, blank: Rows, schema: Schema, calendar: 
         If the zeros would not fit in memory.
     """
     zero, name = schema.missing == "zero", schema.calendar.name
-    fine = _finer_grid(table, seen, schema)
-    low, high = _whole_periods(table, seen, fine, schema, calendar)
-    rows = _with_zeros(table, seen, blank, fine) if fine is not None and zero and schema.aggregate != "sum" else seen
+    fine = _finer_grid(table, observed, schema)
+    low, high = _whole_periods(table, observed, fine, schema, calendar)
+    rows = observed
+    if fine is not None and zero and schema.aggregate != "sum":
+        rows = _with_zeros(table, observed, blank, fine)
     positions = calendar.positions(rows.instants)
     whole = np.flatnonzero((positions >= low) & (positions <= high))
     if not len(whole):
         problem = Words("no period of ", Setting("freq", name), " is complete")
         raise BadData(problem, place=table.name, cure=Words("pass a finer ", Setting("freq")))
     whole = whole[np.argsort(rows.instants[whole], kind="stable")]
-    keys, places = keys_of(rows.series[whole], positions[whole])
-    found, values = combine(keys, rows.values[whole], schema.aggregate or "sum")
-    result = Rows(found // len(places), places[found % len(places)], values)
+    series, positions = rows.series[whole], positions[whole]
+    result = Rows(series, positions, rows.values[whole]).combined(schema.aggregate or "sum")
     if schema.aggregate == "sum":
-        counts = np.bincount(np.searchsorted(found, keys))
-        partial = _with_blanks(result, blank, calendar) if zero else _short(result, counts, seen, fine, calendar)
+        counts = Rows(series, positions, np.ones(len(series))).combined("sum").values
+        partial = _incomplete(result, counts, observed, fine, calendar)
+        if zero:
+            partial = _with_blanks(result, blank, calendar)
         if partial.any():
             logger.warning(
                 "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0.",
                 table.name,
                 partial.sum(),
-                len(found),
+                len(partial),
                 name,
             )
     return result
-
-
-def keys_of(series: Integers, times: Integers) -> tuple[Integers, Integers]:
-    """One number for each series and time, ascending by both, and the different times that it counts."""
-    unique = distinct(times)
-    return series * len(unique) + np.searchsorted(unique, times), unique
 
 
 def _finer_grid(table: Table, rows: Rows, schema: Schema) -> Calendar | None:
@@ -117,7 +115,7 @@ def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
     first = np.full(int(series.max()) + 1, last + 1)
     np.minimum.at(first, series, taken)
     lengths = last + 1 - first
-    if int(lengths.sum()) > MOST_ROWS:
+    if int(lengths.sum()) > MAX_ROWS:
         raise Unavailable(
             f"with a zero for each absent row it has {int(lengths.sum()):,} rows, more than fit in memory",
             place=table.name,
@@ -143,12 +141,14 @@ def _with_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
     return np.isin(sums.series * len(places) + np.searchsorted(places, sums.instants), keys)
 
 
-def _short(sums: Rows, counts: Integers, seen: Rows, fine: Calendar | None, calendar: Calendar) -> Flags:
+def _incomplete(
+    sums: Rows, counts: NDArray[np.float64], observed: Rows, fine: Calendar | None, calendar: Calendar
+) -> Flags:
     """[sums], whether they are over fewer values, `counts`, than their period has steps of the finer grid."""
     if fine is None:
         return np.zeros(len(counts), bool)
-    low, high = fine.positions(distinct(seen.instants)[[0, -1]])
-    if high - low >= MOST_STEPS:
+    low, high = fine.positions(distinct(observed.instants)[[0, -1]])
+    if high - low >= MAX_STEPS:
         return np.zeros(len(counts), bool)
     steps = calendar.positions(fine.times(np.arange(low, high + 1)))
     return np.asarray(counts < np.bincount(steps - steps[0])[sums.instants - steps[0]])

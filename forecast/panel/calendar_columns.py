@@ -6,13 +6,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.calendar.times import ParsedTimes
+from forecast.calendar.parsing import ParsedTimes
 from forecast.calendar.zones import DAY, Integers, wall_clock
-from forecast.panel.observations import as_text
-from forecast.tables.numbers import is_whole
+from forecast.tables.numbers import counted_values
 from forecast.tables.table import Table
 
-FEWEST = 10  # rows from which on numbers that equal the calendar's are no chance
+MIN_ROWS = 10  # from which on equality with the calendar is no chance
 ROW_NUMBER = "row number"
 IN_FULL = "year in full"
 
@@ -29,11 +28,11 @@ NAMES: dict[str, str] = {
     "minute": "minute min",
     ROW_NUMBER: "index idx id no nr num number row rownum rowid obs observation record rec t trend step counter seq",
 }
-"""What columns of each kind are called, whole or in a part of the name."""
+"""Names of columns of each kind, whole or as a part of the name."""
 
 
 def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> dict[str, str]:
-    """Columns of numbers that hold what the time of their row says already, or the number of the row.
+    """Columns of numbers that repeat the calendar of their row's time, or number the rows.
 
     Cells decide: each equals the year (or the year less a constant), quarter, month, week, day, day of the year, day of
     the week in some numbering, hour or minute of its time. So does a series that follows the calendar exactly; so the
@@ -46,26 +45,25 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
 
     Returns
     -------
-    What each of them holds; empty where no other column is left.
+    By column what it holds; empty where no other column would be left.
     """
-    count = len(table.frame)
-    if count < FEWEST:
+    if len(table) < MIN_ROWS:
         return {}
     wall = None if times.format.kind == "integer" else wall_clock(times.instants, times.format.zone)
-    first = str(table.frame.columns[0])
-    found: dict[str, str] = {}
+    first = table.names[0]
+    held: dict[str, str] = {}
     for column in columns:
         kinds = _kinds_named(column) | ({ROW_NUMBER} if column == first else set())
-        in_full = wall is not None and re.fullmatch(r"[12]\d{3}(\.0*)?", str(table.frame[column].iloc[0]).strip())
+        in_full = wall is not None and re.fullmatch(r"[12]\d{3}(\.0*)?", table.first(column))
         kinds |= {IN_FULL} if in_full else set()
-        values = _whole(table, column) if kinds else None
+        values = counted_values(table, column, 9) if kinds else None
         if values is None:
             continue
         if ROW_NUMBER in kinds and values[0] in (0, 1) and (np.diff(values) == 1).all():
-            found[column] = ROW_NUMBER
+            held[column] = ROW_NUMBER
         elif wall is not None and (kind := _kind(values, kinds, wall)):
-            found[column] = kind
-    return found if len(found) < len(columns) else {}
+            held[column] = kind
+    return held if len(held) < len(columns) else {}
 
 
 def _kinds_named(column: str) -> set[str]:
@@ -73,21 +71,6 @@ def _kinds_named(column: str) -> set[str]:
     lower = column.strip().lower()
     words = {lower, re.sub(r"[\W_]+", "", lower), *re.split(r"[\W_\d]+", lower)}
     return {kind for kind, names in NAMES.items() if words & set(names.split())}
-
-
-def _whole(table: Table, column: str) -> Integers | None:
-    """The whole numbers of a column; None where a cell holds none."""
-    if not is_whole(table, column) and not _is_whole_float(table, column):
-        return None
-    cells = as_text(table, column).str.strip()
-    if not bool(cells.str.fullmatch("[0-9]{1,9}").all()):
-        return None
-    return np.asarray(cells.astype("int64"), np.int64)
-
-
-def _is_whole_float(table: Table, column: str) -> bool:
-    values = table.frame[column]
-    return bool(values.dtype.kind == "f" and values.notna().all() and (values % 1 == 0).all())
 
 
 def _kind(values: Integers, kinds: set[str], wall: Integers) -> str | None:

@@ -4,17 +4,17 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.times import parse_times
+from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.errors import BadData, Setting, Words, did_you_mean
 from forecast.panel.categories import category_codes
 from forecast.panel.naming import series_name
 from forecast.panel.observations import Observations, id_codes
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema
+from forecast.tables.distinct import repeats
 from forecast.tables.numbers import parse_numbers
 from forecast.tables.table import Table
 
@@ -45,8 +45,13 @@ def covariates(
     columns: tuple[str, ...],
     *,
     future: bool = False,
+    times: ParsedTimes | None = None,
 ) -> Covariates:
     """Read covariate columns, from the table of `cells` or from a table of the future.
+
+    Parameters
+    ----------
+    times : of a table of the future, where they were parsed before
 
     Raises
     ------
@@ -62,9 +67,9 @@ def covariates(
     else:
         refuse_missing(table, (*schema.time, *columns))
         values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
-        shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.frame.columns)
+        shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.names)
         codes = id_codes(table, () if shared else schema.ids)[1]
-        instants = parse_times(table, schema.time, schema, codes).instants
+        instants = (times or parse_times(table, schema.time, schema.time_settings, codes)).instants
         series = None if shared else _known_series(table, schema, cells)
         _refuse_contradictions(table, schema, series, instants, values)
         if series is not None:
@@ -77,54 +82,53 @@ def covariates(
         place = table.place(int(np.argmin(on_grid)), schema.time)
         raise BadData(f"{place}: the time does not lie on the grid {schema.calendar.name}; correct it")
     if series is None:
-        # the last of several rows holds, as for rows of one series
+        # of several rows the last one holds, as within one series
         positions, last = np.unique(positions[::-1], return_index=True)
         values = values[::-1][last]
     return Covariates(series, positions, values)
 
 
 def place_values(
-    found: list[Covariates],
+    sources: list[Covariates],
     columns: int,
     offsets: Integers,
     starts: Integers,
     sizes: Integers,
     lengths: Integers | None = None,
 ) -> NDArray[np.float64]:
-    """Covariates by slot [slots, columns]; after `lengths` slots of a series, where given, none."""
+    """Covariates by slot [slots, columns], of the last source with a value; none after `lengths` slots."""
     result = np.full((int(offsets[-1]), columns), np.nan)
     if not columns:
         return result
-    for part in found:
+    for source in sources:
         usable = sizes if lengths is None else lengths
-        if part.series is None:
+        if source.series is None:
             positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)  # [slots]
-            rank = np.minimum(np.searchsorted(part.positions, positions), len(part.positions) - 1)
-            inside = (part.positions[rank] == positions) & (positions < np.repeat(starts + usable, sizes))
-            values = np.where(inside[:, None], part.values[rank], np.nan)
+            rank = np.minimum(np.searchsorted(source.positions, positions), len(source.positions) - 1)
+            inside = (source.positions[rank] == positions) & (positions < np.repeat(starts + usable, sizes))
+            values = np.where(inside[:, None], source.values[rank], np.nan)
             result = np.where(np.isnan(values), result, values)
             continue
-        step = part.positions - starts[part.series]
-        inside = (step >= 0) & (step < usable[part.series])
-        slot = (offsets[part.series] + step)[inside]
+        step = source.positions - starts[source.series]
+        inside = (step >= 0) & (step < usable[source.series])
+        slot = (offsets[source.series] + step)[inside]
         for column in range(columns):
-            given = ~np.isnan(part.values[inside, column])
-            result[slot[given], column] = part.values[inside, column][given]
+            given = ~np.isnan(source.values[inside, column])
+            result[slot[given], column] = source.values[inside, column][given]
     return result
 
 
 def _refuse_contradictions(
     table: Table, schema: Schema, series: Integers | None, instants: Integers, values: NDArray[np.float64]
 ) -> None:
-    """Refuse rows of the future that say different things of one series and time."""
-    keys = pd.DataFrame({"series": 0 if series is None else series, "instant": instants})
-    repeated = keys.duplicated(keep="first")
+    """Refuse rows of the future with different values for one series and time."""
+    keys = (instants,) if series is None else (series, instants)
+    repeated = repeats(*keys)
     if schema.on_duplicate != "error" or schema.aggregate is not None or not repeated.any():
         return
-    said = keys.assign(**{str(place): column for place, column in enumerate(values.T)})
-    other = repeated & ~said.duplicated(keep="first")
-    if other.any():
-        place = table.place(int(np.argmax(other)), schema.time)
+    different = repeated & ~repeats(*keys, *values.T)
+    if different.any():
+        place = table.place(int(np.argmax(different)), schema.time)
         raise BadData(
             "an earlier row has other values for this series and time",
             place=place,
@@ -133,19 +137,13 @@ def _refuse_contradictions(
 
 
 def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[np.float64]:
-    """Columns that are fixed for each series: [series, columns].
-
-    Raises
-    ------
-    BadData
-        If a column has two values in one series.
-    """
+    """Columns that are fixed for each series: [series, columns]."""
     result = np.full((len(cells.ids), len(schema.static)), np.nan)
-    for place, column in enumerate(schema.static):
+    for index, column in enumerate(schema.static):
         values = column_values(table, column, schema)
         rows = np.flatnonzero(~np.isnan(values))
-        result[cells.series[rows[::-1]], place] = values[rows[::-1]]  # the first one of a series stays
-        wrong = rows[values[rows] != result[cells.series[rows], place]]
+        result[cells.series[rows[::-1]], index] = values[rows[::-1]]  # the first value of a series stays
+        wrong = rows[values[rows] != result[cells.series[rows], index]]
         if len(wrong):
             name = series_name(cells.ids[int(cells.series[wrong[0]])])
             raise BadData(
@@ -157,7 +155,7 @@ def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[
 
 
 def column_values(table: Table, column: str, schema: Schema) -> NDArray[np.float64]:
-    """[rows], numbers, or codes where the schema has categories: 1 + the place there, 0 for others, NaN where blank."""
+    """[rows], numbers, or codes where the schema has categories: 1 + position, 0 for others, NaN where blank."""
     categories = schema.categories.get(column)
     if categories is None:
         otherwise = Words("; if the column holds categories, fit with ", Setting("categorical", column))
@@ -166,31 +164,25 @@ def column_values(table: Table, column: str, schema: Schema) -> NDArray[np.float
 
 
 def refuse_missing(table: Table, columns: tuple[str, ...]) -> None:
-    """Refuse a table that lacks columns that are named.
-
-    Raises
-    ------
-    BadData
-        With the columns that are missing and those found.
-    """
-    missing = [column for column in columns if column not in table.frame.columns]
+    """Refuse a table that lacks columns that are named."""
+    missing = [column for column in columns if column not in table.names]
     if missing:
         named = ", ".join(f"'{column}'" for column in missing)
-        there = [str(column) for column in table.frame.columns]
+        there = table.names
         hint = did_you_mean(missing[0], there) if len(missing) == 1 else ""
         alone = table.text and len(there) == 1
         delimiter = Words("; pass ", Setting("delimiter"), " if there are several") if alone else ""
-        found = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(there[:20])}"
-        raise BadData(Words(found, delimiter, hint), place=table.name)
+        problem = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(there[:20])}"
+        raise BadData(Words(problem, delimiter, hint), place=table.name)
 
 
 def _known_series(table: Table, schema: Schema, cells: Observations) -> Integers:
     """[rows], index into the ids of the panel, -1 for a series that it lacks."""
     ids, codes = id_codes(table, schema.ids)
-    place = {one: index for index, one in enumerate(cells.ids)}
-    found = np.array([place.get(one, -1) for one in ids], np.int64)
-    if (found < 0).any():
+    index = {parts: position for position, parts in enumerate(cells.ids)}
+    series = np.array([index.get(parts, -1) for parts in ids], np.int64)
+    if (series < 0).any():
         logger.warning(
-            "%s: %d series are not in the table to forecast; their rows are left out.", table.name, (found < 0).sum()
+            "%s: %d series are not in the table to forecast; their rows are left out.", table.name, (series < 0).sum()
         )
-    return found[codes]
+    return series[codes]

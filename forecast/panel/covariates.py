@@ -1,4 +1,4 @@
-"""Covariates made ready for a network: numbers standardised by what fit saw, categories as codes, no blanks."""
+"""Make covariates ready for a network: numbers standardised, categories as codes, no blanks."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from forecast.panel.panel import Floats, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.panel.windows import Columns
 
-NOISE = 1e-12  # a deviation below this share of the mean is rounding
+NOISE = 1e-12  # a deviation below this share of the mean is rounding error
 
 
 class Statistics(BaseModel):
@@ -77,7 +77,7 @@ def _split(
     mean, deviation = np.array(statistics, np.float64).reshape(-1, 2).T
     numbers = (values[:, ~coded] - mean[~coded]) / deviation[~coded]
     codes = np.nan_to_num(values[:, coded]).astype(np.int64)
-    # far outside of what fit saw, a number would throw the network anywhere
+    # a network extrapolates wildly from numbers far outside the range of the fit
     return np.clip(np.nan_to_num(numbers), -10, 10).astype(np.float32), codes
 
 

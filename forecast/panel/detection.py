@@ -1,67 +1,72 @@
 """Infer how a table becomes series on a calendar."""
 
-import logging
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from forecast.calendar.frequency import infer_calendar, parse_frequency
-from forecast.calendar.spec import CalendarSpec, TimeFormat
-from forecast.calendar.times import ParsedTimes, looks_like_times, parse_times
+from forecast.calendar.frequency import infer_calendar
+from forecast.calendar.parsing import ParsedTimes, parse_times
+from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.calendar_columns import calendar_columns
 from forecast.panel.categories import categories_of
 from forecast.panel.columns import refuse_missing
-from forecast.panel.grid import fill
-from forecast.panel.observations import id_codes, observe
+from forecast.panel.dated import DatedTable
+from forecast.panel.observations import id_codes
 from forecast.panel.panel import Panel
 from forecast.panel.roles import id_columns, no_numbers, target_column
 from forecast.panel.schema import Schema
-from forecast.panel.season import SERIES, SLOTS, shown_seasons
-from forecast.panel.time_column import resolve_names, time_columns
 from forecast.settings import TableSettings
-from forecast.tables.files import flags_of
+from forecast.tables.files import reading_flags
 from forecast.tables.numbers import is_blank, numeric_columns
 from forecast.tables.table import Table
 from forecast.tables.writing import refuse_clash
 
-logger = logging.getLogger("forecast")
+LISTED_COLUMNS = 10  # columns that a line names
+FIRST_CATEGORIES = 5  # categories that a line names
 
-NAMED = 10  # columns that are named
+ROWS_SETTINGS = ("categorical", "on_duplicate", "max_missing", "missing", "freq", "strict")
+"""Settings that a schema takes as they are."""
+
+TIMED_SETTINGS = ("known", "past", "static", "holidays", "aggregate", "date_format", "timezone", "dst")
+"""Those that it takes too where the table has times."""
 
 
-def infer_schema(table: Table, settings: TableSettings, reserved: Sequence[str] = ("forecast",)) -> Schema:
-    """Infer how a table becomes series: layout, time, ids, target, calendar, season.
+def infer_schema(
+    dated: DatedTable, settings: TableSettings, reserved: Sequence[str] = ("forecast",)
+) -> tuple[Schema, DatedTable]:
+    """Infer how a table becomes series: layout, ids, target, calendar. Only seasons that are given are in the schema.
 
     Parameters
     ----------
-    table : the table
+    dated : the table, dated by the same settings
     settings : what the user said; it wins over what the table looks like
     reserved : columns that the output has beside ids and times
+
+    Returns
+    -------
+    The schema, and the table; its times are parsed again if clock changes leave open which series they belong to.
 
     Raises
     ------
     BadData
-        If a column that is named is missing, times cannot be read, or rows repeat a series and time.
+        If a named column is missing, or rows repeat a series and time.
     UsageError
         If settings contradict each other, the target of a long table is open, or an id or time column has the name of
         a column of the output.
     """
-    settings = settings.model_copy(update={"time": resolve_names(table, settings.time)})
-    _refuse_contradictions(table, settings)
-    with _unsaid():  # building the panel says the same repairs
-        if settings.layout == "rows" or (settings.layout is None and not settings.time and _looks_like_rows(table)):
-            schema = _rows_schema(table, settings)
-        else:
-            time = settings.time or time_columns(table, settings)
-            schema = _timed_schema(table, settings, time, parse_times(table, time, settings))
-        refuse_clash(schema, reserved)
-        season = tuple(sorted(set(settings.season))) or _season(table, schema)
-    given = {"categorical": settings.categorical, "reading": table.reading}
-    return schema.model_copy(update={"season": season, **given})
+    table = dated.table
+    if dated.times is None:
+        schema, names = _rows_schema(table, settings), set(ROWS_SETTINGS)
+    else:
+        schema, times = _timed_schema(table, settings, dated.time, dated.times)
+        dated, names = replace(dated, times=times), {*ROWS_SETTINGS, *TIMED_SETTINGS}
+    refuse_clash(schema.keys, reserved)
+    given = {name: getattr(settings, name) for name in names}
+    season = tuple(sorted(set(settings.season)))
+    return schema.model_copy(update={**given, "season": season, "reading": table.reading}), dated
 
 
 def check_schema(schema: Schema, table: Table) -> None:
@@ -83,7 +88,7 @@ def check_schema(schema: Schema, table: Table) -> None:
 
 
 def describe(schema: Schema, panel: Panel) -> list[str]:
-    """Say what was read and inferred, a line for each thing."""
+    """What was read and inferred, a line for each thing."""
     calendar = calendar_of(schema)
     count, steps = len(panel), int(panel.observed.sum())
     ids = "" if schema.layout == "wide" or not schema.ids else f" (ids: {', '.join(schema.ids)})"
@@ -97,8 +102,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
     if schema.layout == "rows":
         lines.append(f"time     step, {int(panel.lengths.min())} to {int(panel.lengths.max())} for a series")
     else:
-        ends = format_positions(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
-        first, last = (str(time).removesuffix(" 00:00:00") for time in ends)
+        ends = position_texts(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
+        first, last = (text.removesuffix(" 00:00:00") for text in ends)
         lines.append(f"time     {', '.join(schema.time)}: {first} to {last}, every {schema.calendar.name}{zone}")
     lines.append(f"season   {', '.join(str(length) for length in schema.season) or 'none'}")
     for word, columns in (("known", schema.known), ("past", schema.past), ("static", schema.static)):
@@ -107,18 +112,19 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
             lines.append(f"{word:<8} {', '.join(_shown(column, schema) for column in columns)}{ahead}")
     if schema.holidays:
         lines.append(f"holidays {schema.holidays}")
-    if flags := flags_of(schema.reading):
+    if flags := reading_flags(schema.reading):
         lines.append(f"reading  {flags}")
     if schema.ignored:
-        said = [f"{name} ({kind})" if (kind := schema.calendar_columns.get(name)) else name for name in schema.ignored]
+        names = [f"{name} ({kind})" if (kind := schema.calendar_columns.get(name)) else name for name in schema.ignored]
         hint = "; known, past or static columns help a forecast" if schema.layout == "long" else ""
-        lines.append(f"left out {_listed(said)}{hint}")
+        lines.append(f"left out {_listed(names)}{hint}")
     return lines
 
 
 def _listed(names: list[str]) -> str:
-    """The first ten names, and how many more there are."""
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - LISTED_COLUMNS:,} more" if len(names) > LISTED_COLUMNS else ""
+    return ", ".join(names[:LISTED_COLUMNS]) + more
 
 
 def _shown(column: str, schema: Schema) -> str:
@@ -126,58 +132,8 @@ def _shown(column: str, schema: Schema) -> str:
     names = schema.categories.get(column)
     if names is None:
         return column
-    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return f"{column} (categories {', '.join(names[:5])}{more})"
-
-
-@contextmanager
-def _unsaid() -> Iterator[None]:
-    """Keep the warnings of a first look to itself."""
-
-    def drop(record: logging.LogRecord) -> bool:
-        return False
-
-    logger.addFilter(drop)
-    try:
-        yield
-    finally:
-        logger.removeFilter(drop)
-
-
-def _refuse_contradictions(table: Table, settings: TableSettings) -> None:
-    """Refuse missing columns, columns with two roles, and flags that do not go together."""
-    roles = {
-        "time": settings.time,
-        **{name: getattr(settings, name) for name in ("id", "target", "known", "past", "static")},
-    }
-    refuse_missing(table, (*(column for columns in roles.values() for column in columns), *settings.categorical))
-    seen: dict[str, str] = {}
-    for role, columns in roles.items():
-        for column in columns:
-            if column in seen:
-                both = Words(Setting(seen[column]), " and by ", Setting(role))
-                raise UsageError(Words(f"column '{column}' is named by ", both), cure="name it once")
-            seen[column] = role
-    for column in settings.categorical:
-        if seen.get(column) not in ("known", "past", "static"):
-            roles_of = (Setting("known"), ", ", Setting("past"), " or ", Setting("static"))
-            problem = Words("name the column with ", *roles_of, ", too")
-            raise UsageError(problem, setting=Setting("categorical", column))
-    if settings.freq is not None:
-        parse_frequency(settings.freq)
-    if settings.aggregate and not settings.freq:
-        setting = Setting("aggregate", settings.aggregate)
-        raise UsageError(Words("pass the ", Setting("freq"), " to bring the table to"), setting=setting)
-
-
-def _looks_like_rows(table: Table) -> bool:
-    """Whether each row is surely a series: ids, then columns that are only numbered, and no time column."""
-    columns = [str(column) for column in table.frame.columns]
-    # under row numbers a 0, 1, 2 is a series, as pandas names the columns of an array
-    numbered = r"[Vv]?\d+" if columns[0] != table.numbering else r"[Vv]\d+"
-    if len(columns) < 3 or not all(re.fullmatch(numbered, column) for column in columns[1:]):
-        return False
-    return columns[0] == table.numbering or not looks_like_times(table, columns[0])
+    more = f" and {len(names) - FIRST_CATEGORIES} more" if len(names) > FIRST_CATEGORIES else ""
+    return f"{column} (categories {', '.join(names[:FIRST_CATEGORIES])}{more})"
 
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
@@ -190,7 +146,7 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
         raise UsageError(Words(rows, " has only steps"), setting=Setting("freq", settings.freq))
     if settings.missing == "zero":
         raise UsageError(Words(rows, " has no absent rows"), setting=Setting("missing", "zero"))
-    columns = [str(column) for column in table.frame.columns]
+    columns = table.names
     if len(columns) < 2:
         problem = Words(Setting("layout", "rows"), " needs an id column and a column for each step")
         raise BadData(problem, place=table.name)
@@ -200,19 +156,16 @@ def _rows_schema(table: Table, settings: TableSettings) -> Schema:
         ids=(columns[0],),
         calendar=CalendarSpec(kind="steps"),
         time_format=TimeFormat(kind="integer"),
-        on_duplicate=settings.on_duplicate,
-        max_missing=settings.max_missing,
-        missing=settings.missing,
-        freq=settings.freq,
-        strict=settings.strict,
     )
 
 
-def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], times: ParsedTimes) -> Schema:
-    """The schema of a long or wide table."""
+def _timed_schema(
+    table: Table, settings: TableSettings, time: tuple[str, ...], times: ParsedTimes
+) -> tuple[Schema, ParsedTimes]:
+    """The schema of a long or wide table, and its times, parsed by series where they depend on them."""
     covariates = (*settings.known, *settings.past, *settings.static)
     own = {*time, table.numbering, *covariates}
-    others = [str(column) for column in table.frame.columns if column not in own]
+    others = [column for column in table.names if column not in own]
     numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
     if not numeric and not settings.target:
         raise no_numbers(table, others)
@@ -234,8 +187,8 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
         series = settings.target or _series(table, others, numeric, of_calendar)
         all_columns, ids = not settings.target, ("series",)
         codes = np.zeros(len(times.instants), np.int64)
-    if times.open is not None:
-        times = parse_times(table, time, settings, codes)
+    if times.doubtful:
+        times = parse_times(table, time, TimeSettings.at_fit(settings), codes)
     used = {*ids, target, *series}
     calendar = infer_calendar(
         times.instants,
@@ -246,7 +199,7 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
         name=table.name,
         place=lambda instant: table.place(int(np.argmax(times.instants == instant)), time),
     )
-    return Schema(
+    schema = Schema(
         layout="long" if layout == "long" else "wide",
         time=time,
         ids=ids,
@@ -255,23 +208,11 @@ def _timed_schema(table: Table, settings: TableSettings, time: tuple[str, ...], 
         all_columns=all_columns,
         calendar=calendar,
         time_format=times.format,
-        known=settings.known,
-        past=settings.past,
-        static=settings.static,
         categories=categories_of(table, covariates, settings.categorical),
-        holidays=settings.holidays,
-        ignored=tuple(str(c) for c in table.frame.columns if c not in {*used, *time, *covariates}),
+        ignored=tuple(c for c in table.names if c not in {*used, *time, *covariates}),
         calendar_columns=of_calendar,
-        aggregate=settings.aggregate,
-        date_format=settings.date_format,
-        timezone=settings.timezone,
-        dst=settings.dst,
-        on_duplicate=settings.on_duplicate,
-        max_missing=settings.max_missing,
-        missing=settings.missing,
-        freq=settings.freq,
-        strict=settings.strict,
     )
+    return schema, times
 
 
 def _series(table: Table, others: list[str], numeric: list[str], left_out: dict[str, str]) -> tuple[str, ...]:
@@ -279,11 +220,3 @@ def _series(table: Table, others: list[str], numeric: list[str], left_out: dict[
     taken = set(numeric) - left_out.keys()
     taken |= {column for column in others if column not in {*numeric, *taken} and is_blank(table, column)}
     return tuple(column for column in others if column in taken)
-
-
-def _season(table: Table, schema: Schema) -> tuple[int, ...]:
-    """The seasons that the data show, looked for in the first series."""
-    grid = fill(table, observe(table, schema), schema, calendar_of(schema))
-    return shown_seasons(
-        schema.calendar, [grid.recent(int(one), SLOTS) for one in np.flatnonzero(grid.counts[:SERIES])]
-    )

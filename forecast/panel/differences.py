@@ -1,4 +1,4 @@
-"""Say in words how one schema reads a table in another way than an earlier one."""
+"""Describe how a schema reads a table differently from an earlier one."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ SHOWN = {
     "ids": "id",
     "all_columns": "all columns",
     "ignored": "left out",
-}  # what users call these fields
+}  # names that users know
 
 
 def schema_differences(before: Schema, now: Schema) -> list[str]:
     """What differs, field by field: ``season 4, was 12``."""
-    found = []
+    differences = []
     for field in Schema.model_fields:
         old, new = getattr(before, field), getattr(now, field)
         if old == new:
@@ -24,16 +24,18 @@ def schema_differences(before: Schema, now: Schema) -> list[str]:
         if field == "calendar":
             # the same step may start on another grid
             same = old.name == new.name
-            found.append(f"{name} {new.name}, but on another grid" if same else f"{name} {new.name}, was {old.name}")
+            differences.append(
+                f"{name} {new.name}, but on another grid" if same else f"{name} {new.name}, was {old.name}"
+            )
         elif field == "time_format":
-            found.append(f"{name} {_parts(new.model_dump(), old.model_dump())}")
+            differences.append(f"{name} {_parts(new.model_dump(), old.model_dump())}")
         elif field == "categories":
-            found.append(f"categories of {_some(sorted(k for k in {**old, **new} if old.get(k) != new.get(k)))}")
+            differences.append(f"categories of {_some(sorted(k for k in {**old, **new} if old.get(k) != new.get(k)))}")
         elif isinstance(old, tuple) and len(old) + len(new) > NAMED:
-            found.append(f"{name} {_changed(old, new)}")
+            differences.append(f"{name} {_changed(old, new)}")
         else:
-            found.append(f"{name} {_text(new)}, was {_text(old)}")
-    return found
+            differences.append(f"{name} {_text(new)}, was {_text(old)}")
+    return differences
 
 
 def _parts(new: dict[str, Any], old: dict[str, Any]) -> str:
@@ -43,7 +45,7 @@ def _parts(new: dict[str, Any], old: dict[str, Any]) -> str:
 
 def _changed(old: tuple[Any, ...], new: tuple[Any, ...]) -> str:
     """The names of a long list that came and went."""
-    came, went = [one for one in new if one not in old], [one for one in old if one not in new]
+    came, went = [name for name in new if name not in old], [name for name in old if name not in new]
     parts = [f"{word} {_some(names)}" for word, names in (("with", came), ("without", went)) if names]
     return " and ".join(parts) or "in another order"
 

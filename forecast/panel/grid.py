@@ -1,4 +1,4 @@
-"""Bring observed values to a grid: one for each series and position."""
+"""Place observed values on a grid: one for each series and position."""
 
 import logging
 from dataclasses import dataclass
@@ -7,21 +7,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.formatting import parse_instant
-from forecast.calendar.frequency import show
-from forecast.calendar.zones import distinct
+from forecast.calendar.formatting import format_instant
+from forecast.calendar.parsing import parse_instant
 from forecast.errors import BadData, Setting, UsageError
-from forecast.panel.aggregation import aggregated, keys_of
+from forecast.panel.aggregation import aggregated
 from forecast.panel.naming import series_name
-from forecast.panel.observations import Observations, Rows, combine
+from forecast.panel.observations import Observations, Rows
 from forecast.panel.panel import Flags, Integers
 from forecast.panel.schema import Schema
 from forecast.tables.cells import LARGEST
+from forecast.tables.distinct import distinct
 from forecast.tables.table import Table
 
 logger = logging.getLogger("forecast")
 
-OTHERS, FAR = 4, 10  # a time is lonely where it is this many times the span of this many others away from them
+MIN_TIMES, FAR = 4, 10  # of more times than these, one is an outlier if it is so many spans of the others away
+MIN_ABSENT = 0.5  # share of absent rows from which on a table of counts looks sparse
+MAX_ZEROS = 0.1  # a table with more zeros than this has no reason to leave others out
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,9 @@ class Grid:
     zeros: Flags
 
     def recent(self, series: int, most: int) -> NDArray[np.float64]:
-        """The newest values of a series, at most `most`, up to the last one that is known; NaN where missing."""
-        own = slice(*(self.counts[: series + 1].sum() - [self.counts[series], 0]))
-        positions, values = self.positions[own], self.values[own]
+        """The newest values of a series, at most `most`, up to the last known one; NaN where missing."""
+        slots = slice(*(self.counts[: series + 1].sum() - [self.counts[series], 0]))
+        positions, values = self.positions[slots], self.values[slots]
         blank = self.blank_positions[self.blank_series == series]
         end = self.origins[series] if self.zeros[series] else positions[-1] if len(positions) else -1
         first = int(max(self.first[series], end - most + 1))
@@ -62,7 +64,7 @@ class Grid:
 
 
 def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, origin: str | None = None) -> Grid:
-    """Bring observed values to the grid: one for each series and position.
+    """Place observed values on the grid: one for each series and position.
 
     Raises
     ------
@@ -79,19 +81,16 @@ def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, 
     if origin is not None:
         last = _cut_at(table, cells, use, schema, origin)
         rows, use = rows.select(cells.instants <= last), use[cells.instants <= last]
-    seen, blank = rows.select(use), rows.select(~use)
+    observed, blank = rows.select(use), rows.select(~use)
     if schema.on_duplicate != "error":
-        keys, times = keys_of(seen.series, seen.instants)
-        keys, values = combine(keys, seen.values, schema.on_duplicate)
-        seen = Rows(keys // len(times), times[keys % len(times)], values)
-    positions = calendar.positions(seen.instants)
-    _refuse_outlier(table, cells, seen.instants, positions, schema)
+        observed = observed.combined(schema.on_duplicate)
+    positions = calendar.positions(observed.instants)
+    _refuse_outlier(table, cells, observed.instants, positions, schema)
+    placed = Rows(observed.series, positions, observed.values)
     if schema.aggregate is not None:
-        seen = aggregated(table, seen, blank, schema, calendar)
-        positions = seen.instants
-    keys, places = keys_of(seen.series, positions)
-    keys, values = combine(keys, seen.values, "first")
-    series, positions = keys // len(places), places[keys % len(places)]
+        placed = aggregated(table, observed, blank, schema, calendar)
+    placed = placed.combined("first")
+    series, positions, values = placed.series, placed.instants, placed.values
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)
@@ -124,15 +123,15 @@ def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, 
 
 
 def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origin: str) -> int:
-    """The instant after which nothing is used."""
+    """The instant of the origin: later rows are not used."""
     last = parse_instant(origin, schema.time_format)
     newest = int(cells.instants[use].max())
     if not (use & (cells.instants <= last)).any():
-        first = show(int(cells.instants.min()), schema.time_format)
+        first = format_instant(int(cells.instants.min()), schema.time_format)
         problem = f"lies before all values of {table.name}, which start at {first}"
         raise UsageError(problem, setting=Setting("origin", origin))
     if last > newest:
-        end = show(newest, schema.time_format)
+        end = format_instant(newest, schema.time_format)
         setting = Setting("origin", origin)
         logger.warning("%s: ends at %s, before %s; forecasts start after its end", table.name, end, setting)
     return min(last, newest)
@@ -141,16 +140,17 @@ def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origi
 def _refuse_outlier(table: Table, cells: Observations, instants: Integers, positions: Integers, schema: Schema) -> None:
     """Refuse a time that lies far from all the others: 9999-12-31 would end all series long before the origin."""
     unique = distinct(positions)
-    if len(unique) <= OTHERS or schema.layout == "rows":
+    if len(unique) <= MIN_TIMES or schema.layout == "rows":
         return
     ends = [(unique[1] - unique[0], unique[-1] - unique[1], unique[0])] if schema.layout == "wide" else []
-    for gap, span, lonely in (*ends, (unique[-1] - unique[-2], unique[-2] - unique[0], unique[-1])):
+    for gap, span, outlier in (*ends, (unique[-1] - unique[-2], unique[-2] - unique[0], unique[-1])):
         if gap > FAR * max(span, FAR):
-            instant = int(instants[np.argmax(positions == lonely)])
+            instant = int(instants[np.argmax(positions == outlier)])
             place = table.place(int(np.argmax(cells.row_instants == instant)), schema.time)
+            shown = format_instant(instant, schema.time_format)
             raise BadData(
-                f"{place}: {show(instant, schema.time_format)} lies {gap:,} steps from all other times, which span "
-                f"{span:,}; correct it, or remove the row"
+                f"{place}: {shown} lies {gap:,} steps from all other times, which span {span:,}; correct it, or remove "
+                "the row"
             )
 
 
@@ -161,7 +161,43 @@ def _refuse_overflow(
     if len(times):
         first = int(np.argmax(np.abs(values) > LARGEST))
         name = series_name(cells.ids[int(series[first])])
+        shown = format_instant(int(times[0]), schema.time_format)
         raise BadData(
-            f"{table.name}: the sum of the rows of {name or 'the series'} at {show(int(times[0]), schema.time_format)} "
-            f"is too large ({values[first]:.1e}); numbers up to {LARGEST:.0e} can be forecast: use a larger unit"
+            f"{table.name}: the sum of the rows of {name or 'the series'} at {shown} is too large "
+            f"({values[first]:.1e}); numbers up to {LARGEST:.0e} can be forecast: use a larger unit"
         )
+
+
+def warn_sparse(name: str, grid: Grid, schema: Schema) -> None:
+    """Warn where counts are mostly absent and absent rows are unknown; name the setting that makes them zeros.
+
+    Parameters
+    ----------
+    name : of the table
+    """
+    if schema.missing == "zero" or schema.layout == "rows":
+        return
+    share = _absent_share(grid)
+    counts = (grid.values >= 0).all() and (grid.values == np.floor(grid.values)).all()
+    if share > MIN_ABSENT and counts and (grid.values == 0).mean() < MAX_ZEROS:
+        logger.warning(
+            "%s: it looks like a table of counts that leaves out what is zero: whole numbers, and %.0f %% of the rows "
+            "are absent. They are read as unknown; pass %s if they mean zero",
+            name,
+            np.floor(100 * share),
+            Setting("missing", "zero"),
+        )
+
+
+def _absent_share(grid: Grid) -> float:
+    """The share of steps without a row, between the first and the last value of each series."""
+    present = np.flatnonzero(grid.counts)
+    ends = np.cumsum(grid.counts)[present]
+    first, last = grid.positions[ends - grid.counts[present]], grid.positions[ends - 1]
+    steps = int((last - first + 1).sum())
+    low, high = np.full(len(grid.counts), 1), np.zeros(len(grid.counts), np.int64)
+    low[present], high[present] = first, last
+    series, positions = grid.blank_series, grid.blank_positions
+    inside = (positions >= low[series]) & (positions <= high[series])
+    blank = np.unique(np.stack([series[inside], positions[inside]]), axis=1).shape[1]
+    return float(max(0, steps - len(grid.positions) - blank) / max(steps, 1))

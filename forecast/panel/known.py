@@ -1,4 +1,4 @@
-"""Values that are known in advance: whether the horizon has them, and how many are blank."""
+"""Columns known in advance: check that the horizon has their values, and count the blank ones."""
 
 import logging
 
@@ -6,43 +6,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
-from forecast.panel.building import calendar_of, format_positions
+from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_name
 from forecast.panel.panel import SKIPPED, Panel
 from forecast.panel.schema import Schema
 
 log = logging.getLogger("forecast")
 
-NAMED = 3
+NAMED_TIMES = 3  # times that a message names
 
 
 def require_known(
     panel: Panel, schema: Schema, horizon: int, name: str = "the table", with_future: bool = False
 ) -> None:
-    """Refuse a panel that lacks values known in advance for the horizon of a series that gets a forecast.
+    """Refuse a panel without the values known in advance for the horizon of a series that gets a forecast.
 
     Parameters
     ----------
-    name : of the table that should have them
-    with_future : whether that is a table of the future
+    name : of the table that should have the values
+    with_future : whether it is a table of the future
 
     Raises
     ------
     BadData
-        With the column, the first series and the first times at which values are missing, and their number.
+        With the column, the first series and times without values, and their number.
     """
     blank = _blank_ahead(panel, schema, horizon)
     if not blank.any():
         return
     series, _, column = (int(place[0]) for place in np.nonzero(blank))
     steps = np.flatnonzero(blank[series, :, column])
-    times = format_positions(schema, calendar_of(schema), panel.origins[series] + 1 + steps[:NAMED])
+    dots = ", ..." if len(steps) > NAMED_TIMES else ""
+    times = position_texts(schema, calendar_of(schema), panel.origins[series] + 1 + steps[:NAMED_TIMES])
     of_series = f" of series '{series_name(panel.ids[series])}'" if any(panel.ids[series]) else ""
     more = blank.sum() > len(steps)
     in_all = f" (in all {blank.sum():,} such values, of {blank.any((1, 2)).sum():,} series)" if more else ""
     raise BadData(
         f"column '{schema.known[column]}' is known in advance, but has no value for {len(steps)} of the "
-        f"{horizon} steps{of_series}: {', '.join(map(str, times))}{', ...' if len(steps) > NAMED else ''}{in_all}",
+        f"{horizon} steps{of_series}: {', '.join(times)}{dots}{in_all}",
         place=name,
         cure="fill in blank cells, or add the rows"
         if with_future
@@ -51,7 +52,7 @@ def require_known(
 
 
 def say_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
-    """Warn of values that are blank in the horizon, where a forecast is made all the same."""
+    """Warn of values that are blank in the horizon, where the forecast goes on without them."""
     blank = _blank_ahead(panel, schema, horizon)
     if blank.any():
         log.warning(
@@ -63,7 +64,7 @@ def say_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> No
 
 
 def say_blank(panel: Panel, schema: Schema, name: str) -> None:
-    """Warn of cells that are blank beside an observed value, in columns that are known in advance."""
+    """Warn of blank cells beside observed values, in columns known in advance."""
     if not schema.known:
         return
     blank = np.isnan(panel.known[panel.observed])  # [observed, known]
@@ -79,7 +80,7 @@ def say_blank(panel: Panel, schema: Schema, name: str) -> None:
 
 
 def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> NDArray[np.bool_]:
-    """[series, horizon, known], whether a value is missing for a series that gets a forecast."""
+    """[series, horizon, known], whether a series that gets a forecast lacks a value."""
     last = panel.offsets[1:] - panel.ahead
     blank = np.isnan(panel.known[last[:, None] + np.arange(horizon if schema.known else 0)])
     if panel.status:

@@ -1,6 +1,10 @@
-"""Name series in messages: the ids of one joined by /, and the first of many."""
+"""Name series: in messages by their ids joined by /, in outputs by a column for each part of the id."""
 
 from collections.abc import Sequence
+
+import numpy as np
+
+from forecast.tables.frames import Column
 
 NAMED = 5  # series that a message names
 LONGEST = 200  # letters of a name that a message shows
@@ -15,3 +19,17 @@ def series_name(ids: tuple[str, ...]) -> str:
 def series_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> str:
     """The first of several series: FLORAL/292, FLORAL/356, ..."""
     return ", ".join(map(series_name, series[:most])) + (", ..." if len(series) > most else "")
+
+
+def repeated_ids(ids: Sequence[tuple[str, ...]], names: tuple[str, ...], steps: int) -> dict[str, Column]:
+    """The id columns of an output with some rows for each series, by name: [series * steps].
+
+    Parameters
+    ----------
+    ids : of each series, in the order of the rows
+    names : of the id columns
+    """
+    return {
+        name: Column(np.repeat(np.array([parts[index] for parts in ids], object), steps))
+        for index, name in enumerate(names)
+    }

@@ -34,9 +34,9 @@ class Panel:
     past : [slots, past columns], NaN where blank; NaN in the future slots
     static : [series, static columns], NaN where blank
     status : one word per series: ok, constant, short; or ended, missing: no forecast
-    spread : [slots], of the transformed values, kept where the panel is only the tail of what was read; see
-        `own_spread`
-    lowest : [series], smallest value that was seen elsewhere too: by the fit, or before the tail of what was read
+    spread : [slots], of the transformed values, given where the panel is only a tail of the series; see
+        `expanding_std`
+    lowest : [series], lowest value seen elsewhere: by the fit, or before the tail
     """
 
     ids: tuple[tuple[str, ...], ...]
@@ -70,26 +70,24 @@ class Panel:
         """The past slots of one series in the flat arrays."""
         return slice(int(self.offsets[series]), int(self.offsets[series + 1]) - self.ahead)
 
-    def silent(self) -> Integers:
+    def trailing_gap(self) -> Integers:
         """[series], past slots after the last observed value of each series; all of them where there is none."""
         sizes = np.diff(self.offsets)
         rank = np.where(self.observed, np.arange(len(self.observed)) - np.repeat(self.offsets[:-1], sizes), -1)
         return self.lengths - 1 - np.maximum.reduceat(rank, self.offsets[:-1])
 
-    def smallest(self) -> Numbers:
-        """[series], the smallest value of the whole past of each series; infinite where none was observed."""
+    def lowest_seen(self) -> Numbers:
+        """[series], the lowest value of the whole past of each series; infinite where none was observed."""
         seen = np.minimum.reduceat(np.where(self.observed, self.values, np.inf), self.offsets[:-1])
         return seen if self.lowest is None else np.minimum(seen, self.lowest)
 
     def floor(self) -> Numbers:
-        """[series], what a forecast cannot be below: 0 where no value of the past is below 0, else minus infinity."""
-        return np.where(self.smallest() >= 0, 0.0, -np.inf)
+        """[series], lower bound of forecasts: 0 where no value of the past is below 0, else minus infinity."""
+        return np.where(self.lowest_seen() >= 0, 0.0, -np.inf)
 
     def select(self, series: Integers) -> "Panel":
         """The panel of some of the series, given as ascending indices."""
-        sizes = np.diff(self.offsets)[series]
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        take = np.repeat(self.offsets[series] - offsets[:-1], sizes) + np.arange(offsets[-1])
+        offsets, take = _runs(self.offsets[series], np.diff(self.offsets)[series])
         rank = np.full(len(self), -1, np.int64)
         rank[series] = np.arange(len(series))
         order = rank[self.order]
@@ -113,9 +111,7 @@ class Panel:
         """The last `steps` past slots of every series, and its future slots."""
         lengths = np.minimum(self.lengths, steps)
         cut = self.lengths - lengths
-        sizes = lengths + self.ahead
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        take = np.repeat(self.offsets[:-1] + cut - offsets[:-1], sizes) + np.arange(offsets[-1])
+        offsets, take = _runs(self.offsets[:-1] + cut, lengths + self.ahead)
         return replace(
             self,
             offsets=offsets,
@@ -124,12 +120,12 @@ class Panel:
             observed=self.observed[take],
             known=self.known[take],
             past=self.past[take],
-            spread=self.own_spread()[take],
-            lowest=self.smallest(),
+            spread=self.expanding_std()[take],
+            lowest=self.lowest_seen(),
         )
 
     def until(self, origin: int | Integers) -> "Panel":
-        """The panel as it stood at an earlier origin: what came later is gone, but for columns known in advance.
+        """The panel as it stood at an earlier origin, without later values; columns known in advance stay.
 
         Parameters
         ----------
@@ -140,12 +136,9 @@ class Panel:
         begun = self.select(np.flatnonzero(lengths > 0))
         lengths = lengths[lengths > 0]
         sizes = lengths + self.ahead
-        offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        start = np.repeat(begun.offsets[:-1], sizes)
-        place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
-        over = place >= np.repeat(lengths, sizes)
-        take = start + place
-        newest = start + np.minimum(place, np.repeat(lengths, sizes) - 1)
+        offsets, take = _runs(begun.offsets[:-1], sizes)
+        newest = np.repeat(begun.offsets[:-1] + lengths - 1, sizes)
+        over = take > newest
         return replace(
             begun,
             offsets=offsets,
@@ -153,10 +146,10 @@ class Panel:
             observed=begun.observed[take] & ~over,
             known=begun.known[take],
             past=np.where(over[:, None], np.nan, begun.past[take]),
-            spread=None if begun.spread is None else begun.spread[newest],
+            spread=None if begun.spread is None else begun.spread[np.minimum(take, newest)],
         )
 
-    def own_spread(self) -> Floats:
+    def expanding_std(self) -> Floats:
         """[slots], standard deviation of the series' observed values up to and with each slot: its past only."""
         if self.spread is not None:
             return self.spread
@@ -183,23 +176,29 @@ class Panel:
         return spread
 
 
+def _runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
+    """Offsets of runs of slots end to end, [runs + 1], and the slots themselves, given by first slot and size."""
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    return offsets, np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
+
+
 def stacked(panels: list[Panel]) -> Panel:
     """Panels of the same columns and future as one, series after series; the same id may then come several times."""
     first = panels[0]
     if len(panels) == 1:
         return first
-    ends = np.cumsum([one.offsets[-1] for one in panels])
-    counts = np.cumsum([len(one) for one in panels])
+    ends = np.cumsum([panel.offsets[-1] for panel in panels])
+    counts = np.cumsum([len(panel) for panel in panels])
 
     def joined(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(one, name) for one in panels])
+        return np.concatenate([getattr(panel, name) for panel in panels])
 
     return replace(
         first,
-        ids=tuple(name for one in panels for name in one.ids),
-        order=np.concatenate([one.order + end - len(one) for one, end in zip(panels, counts, strict=True)]),
+        ids=tuple(name for panel in panels for name in panel.ids),
+        order=np.concatenate([panel.order + end - len(panel) for panel, end in zip(panels, counts, strict=True)]),
         offsets=np.concatenate(
-            [[0], *(one.offsets[1:] + end - one.offsets[-1] for one, end in zip(panels, ends, strict=True))]
+            [[0], *(panel.offsets[1:] + end - panel.offsets[-1] for panel, end in zip(panels, ends, strict=True))]
         ).astype(np.int64),
         starts=joined("starts"),
         values=joined("values"),
@@ -207,7 +206,7 @@ def stacked(panels: list[Panel]) -> Panel:
         known=joined("known"),
         past=joined("past"),
         static=joined("static"),
-        status=tuple(word for one in panels for word in one.status),
+        status=tuple(word for panel in panels for word in panel.status),
         spread=None if first.spread is None else joined("spread"),
         lowest=None if first.lowest is None else joined("lowest"),
     )

@@ -1,24 +1,48 @@
-"""Scale each window by its own past; transforms of the target; statistics of the covariates."""
+"""Scale each window by its own past, in numpy and torch alike."""
 
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-import torch
-from torch import Tensor
+from array_api_compat import array_namespace
+from array_api_compat import device as device_of
 
-ScalingName = Literal["standard", "robust", "mean", "last", "none"]
+from forecast.settings import ScalingName
+
+Array = Any  # of numpy or of torch
 
 FLAT = 1e-3  # a window that moves less than this share of its series' own past counts as flat
+NORMAL_RANGE = 1.349  # between the quartiles of a normal distribution of deviation 1
 
 
-def scale_windows(values: Tensor, mask: Tensor, spread: Tensor, scaling: ScalingName) -> tuple[Tensor, Tensor, Tensor]:
+@dataclass(frozen=True)
+class Past:
+    """The observed past of windows, and what scalings are made of.
+
+    Attributes
+    ----------
+    values, mask : [batch, lookback]
+    mean, deviation : [batch, 1], of the observed values
+    level : [batch, 1], mean absolute value
+    zero : [batch, 1]
+    """
+
+    values: Array
+    mask: Array
+    mean: Array
+    deviation: Array
+    level: Array
+    zero: Array
+
+
+def scale_windows(values: Array, mask: Array, spread: Array, scaling: ScalingName) -> tuple[Array, Array, Array]:
     """Location, scale and loss weight of windows, from the observed values of each window's past only.
 
     Parameters
     ----------
     values, mask : [batch, lookback]
     spread : [batch], standard deviation of each series' own past up to the window's end: the scale of a flat window
-    scaling : standard (mean, deviation), robust (median, interquartile range), mean (0, mean absolute value),
-        last (last value, deviation), none
+    scaling : a name of `SCALINGS`
 
     Returns
     -------
@@ -26,34 +50,46 @@ def scale_windows(values: Tensor, mask: Tensor, spread: Tensor, scaling: Scaling
     weight : [batch], scale relative to the level: the loss then counts errors relative to the level, as sMAPE does;
         0 for a window without variation, which teaches nothing
     """
-    count = mask.sum(1, keepdim=True).clamp(min=1)
-    held = torch.where(mask, values, 0.0)
-    mean = held.sum(1, keepdim=True) / count
-    level = held.abs().sum(1, keepdim=True) / count
-    deviation = torch.where(mask, (values - mean).square(), 0.0).sum(1, keepdim=True).div(count).sqrt()
-    if scaling == "none":
-        location, scale = torch.zeros_like(mean), torch.ones_like(mean)
-    elif scaling == "mean":
-        location, scale = torch.zeros_like(mean), level
-    elif scaling == "last":
-        location, scale = _last(values, mask), deviation
-    elif scaling == "robust":
-        blank = torch.where(mask, values, torch.nan)
-        low, location, high = blank.nanquantile(blank.new_tensor([0.25, 0.5, 0.75]), dim=1, keepdim=True).nan_to_num()
-        scale = torch.maximum((high - low) / 1.349, 0.1 * deviation)  # 1.349: the range of a unit normal
-    else:
-        location, scale = mean, deviation
-    own = spread[:, None].to(values.dtype)
-    flat = deviation <= FLAT * own
-    scale = torch.where(flat & (scale <= FLAT * own), own, scale)
-    still = (own <= 0) | (scale <= 0) | ~mask.any(1, keepdim=True)
-    location, scale = torch.where(still, mean, location), torch.where(still, 1.0, scale)
-    moved = torch.where(flat, own, deviation)
-    weight = moved / (level + moved).clamp(min=torch.finfo(level.dtype).tiny)
-    return location, scale, torch.where(still, 0.0, weight)[:, 0]
+    xp, kind = array_namespace(values), values.dtype
+    count = xp.astype(xp.clip(xp.sum(mask, axis=1, keepdims=True), min=1), kind)
+    observed = xp.where(mask, values, 0.0)
+    mean = xp.sum(observed, axis=1, keepdims=True) / count
+    level = xp.sum(xp.abs(observed), axis=1, keepdims=True) / count
+    squares = xp.where(mask, xp.square(values - mean), 0.0)
+    deviation = xp.sqrt(xp.sum(squares, axis=1, keepdims=True) / count)
+    location, scale = SCALINGS[scaling](Past(values, mask, mean, deviation, level, xp.zeros_like(mean)))
+    expanding = xp.astype(spread[:, None], kind)
+    flat = deviation <= FLAT * expanding
+    scale = xp.where(flat & (scale <= FLAT * expanding), expanding, scale)
+    still = (expanding <= 0) | (scale <= 0) | ~xp.any(mask, axis=1, keepdims=True)
+    location, scale = xp.where(still, mean, location), xp.where(still, 1.0, scale)
+    moved = xp.where(flat, expanding, deviation)
+    weight = moved / xp.clip(level + moved, min=xp.finfo(kind).smallest_normal)
+    return location, scale, xp.where(still, 0.0, weight)[:, 0]
 
 
-def _last(values: Tensor, mask: Tensor) -> Tensor:
-    steps = torch.arange(1, values.shape[1] + 1, device=values.device)
-    newest = (mask * steps).argmax(1, keepdim=True)
-    return torch.where(mask.any(1, keepdim=True), values.gather(1, newest), 0.0)
+def _last(past: Past) -> tuple[Array, Array]:
+    xp = array_namespace(past.values)
+    steps = xp.arange(1, past.values.shape[1] + 1, device=device_of(past.values))
+    newest = xp.argmax(xp.where(past.mask, steps, 0), axis=1, keepdims=True)
+    last = xp.take_along_axis(past.values, newest, axis=1)
+    return xp.where(xp.any(past.mask, axis=1, keepdims=True), last, 0.0), past.deviation
+
+
+def _robust(past: Past) -> tuple[Array, Array]:
+    xp = array_namespace(past.values)
+    absent = xp.where(xp.any(past.mask, axis=1, keepdims=True), xp.nan, 0.0)
+    observed = xp.where(past.mask, past.values, xp.astype(absent, past.values.dtype))
+    shares = xp.asarray([0.25, 0.5, 0.75], dtype=past.values.dtype, device=device_of(past.values))
+    low, median, high = xp.nanquantile(observed, shares, axis=1, keepdims=True)
+    return median, xp.maximum((high - low) / NORMAL_RANGE, 0.1 * past.deviation)
+
+
+SCALINGS: dict[ScalingName, Callable[[Past], tuple[Array, Array]]] = {
+    "standard": lambda past: (past.mean, past.deviation),
+    "robust": _robust,  # median and interquartile range
+    "mean": lambda past: (past.zero, past.level),
+    "last": _last,  # newest value and deviation
+    "none": lambda past: (past.zero, past.zero + 1.0),
+}
+"""Location and scale of windows by name, [batch, 1] each."""

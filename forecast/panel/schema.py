@@ -1,11 +1,11 @@
 """What was read and inferred: written down once, at fit, and checked at every predict."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
 
-from forecast.calendar.spec import CalendarSpec, TimeFormat
-from forecast.settings import TableSettings, TextSettings
+from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
+from forecast.settings import Aggregate, ClockChange, Layout, MissingRows, OnDuplicate, TableSettings, TextSettings
 
 Names = tuple[str, ...]
 
@@ -26,7 +26,7 @@ class Schema(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    layout: Literal["long", "wide", "rows"]
+    layout: Layout
     time: Annotated[Names, BeforeValidator(_as_tuple)] = Field(
         min_length=1, description="names of the time columns; 'step' in a rows table"
     )
@@ -47,13 +47,13 @@ class Schema(BaseModel):
     holidays: str | None = None
     ignored: Names = Field((), description="columns left out")
     calendar_columns: dict[str, str] = Field({}, description="those of them that only repeat the time, and what of it")
-    aggregate: Literal["sum", "mean", "last"] | None = None
+    aggregate: Aggregate | None = None
     date_format: str | None = None
     timezone: str | None = None
-    dst: Literal["earlier", "later", "error"] = "error"
-    on_duplicate: Literal["error", "first", "last", "mean", "sum"] = "error"
+    dst: ClockChange = "error"
+    on_duplicate: OnDuplicate = "error"
     max_missing: float = 0.5
-    missing: Literal["zero", "unknown"] = "unknown"
+    missing: MissingRows = "unknown"
     freq: str | None = Field(None, description="as it was given; None where the times alone say it")
     strict: bool = False
     reading: TextSettings = Field(TextSettings(), description="the settings with which fit read its file")
@@ -62,6 +62,23 @@ class Schema(BaseModel):
     def _plain_time(self, time: Names) -> "str | Names":
         """One name is stored as it always was."""
         return time[0] if len(time) == 1 else time
+
+    @property
+    def keys(self) -> Names:
+        """The id and time columns of a table of forecasts."""
+        return (*self.ids, *self.time)
+
+    @property
+    def time_settings(self) -> TimeSettings:
+        """How times are read after the fit: as the fit read them."""
+        return TimeSettings(
+            date_format=self.date_format,
+            timezone=self.timezone,
+            dst=self.dst,
+            steps=self.time_format.kind == "integer",
+            fractions=self.aggregate is not None,
+            fitted=self.time_format,
+        )
 
     def knobs(self) -> dict[str, Any]:
         """Table settings that read a table as this schema says."""

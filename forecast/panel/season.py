@@ -1,4 +1,4 @@
-"""Say which seasons the data confirm."""
+"""Find the seasons of a panel: usual ones that the data confirm, and other periods that repeat."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -12,30 +12,33 @@ from forecast.panel.panel import Panel
 
 Numbers = NDArray[np.float64]
 
-LEAST = 0.1  # weaker repetition is no help to a forecast
-LONG = 100  # a slow wander looks like a season so long, unless it comes three times
-CHANCE, SURE = 1.645, 3.0  # standard errors by which all series together, and one alone, must show a season
-ALIKE = 0.95  # a period that is not usual for the frequency must repeat so well; none of 4,400 random walks does
-BETTER = 0.1  # share of what differs a known season apart that may differ such a period apart
-COMMON, OTHERS = 0.1, 3  # share of the series that must show such a period, and periods of that kind at most
+# tuned on the development sets and 4,400 random walks
+MIN_CORRELATION = 0.1  # weaker repetition does not help a forecast
+LONG_SEASON = 100  # a slow wander looks like a season of so many steps, unless it comes three times
+ERRORS_TOGETHER, ERRORS_ALONE = 1.645, 3.0  # standard errors to exceed: all series together, one series alone
+MIN_LIKENESS = 0.95  # of a period that is not usual for the frequency; no random walk has it
+MAX_REMAINDER = 0.1  # of what differs a known season apart, what may differ such a period apart
+MIN_SHARE, MAX_PERIODS = 0.1, 3  # share of the series that must show such a period, and the number of such periods
 ROUNDING = 1e-9  # of a likeness, which is 1 for an exact repeat
-FLAT = 1e-14  # share of the size of values: what varies by less is constant
-SHORTEST_PART = 32  # steps; of what is no longer no newest part is looked at by itself
-SERIES, SLOTS = 200, 20_000  # as much of the data as is looked at
+FLAT = 1e-14  # relative to the size of values: a smaller variation is none
+MIN_HALVED = 32  # steps: longer series are also searched in their newest half
+MAX_SERIES, MAX_STEPS = 200, 20_000  # that are searched
 
 
-def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers], errors: float = CHANCE) -> tuple[int, ...]:
-    """Keep the season lengths at which the data repeat themselves.
+def confirm_seasons(
+    candidates: tuple[int, ...], series: Sequence[Numbers], errors: float = ERRORS_TOGETHER
+) -> tuple[int, ...]:
+    """The season lengths at which the data repeat themselves.
 
-    From each series a moving average over one season is taken away, and the mean of every phase of the shorter seasons
-    that were confirmed; what is left must be correlated with itself one season earlier: over all series together by
-    more than chance (95 % one-sided), by more than 0.1, and by more than half-way there.
+    A moving average over one season is subtracted from each series, and the phase means of the shorter confirmed
+    seasons. The rest must correlate with itself one season earlier: over all series together by more than chance (95 %
+    one-sided), by more than 0.1, and by more than at half a season.
 
     Parameters
     ----------
     candidates : season lengths in steps, shortest first
     series : arrays of values in steps of the grid, NaN where missing
-    errors : standard errors that are more than chance
+    errors : standard errors that the correlation must exceed
 
     Returns
     -------
@@ -49,7 +52,7 @@ def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers], erro
         lags = np.array([length, length // 2, 3 * length // 4, *nearby])
         products, pairs = np.zeros(len(lags)), np.zeros(len(lags))
         for values in series:
-            if len(values) < (3 if length >= LONG else 2) * length:
+            if len(values) < (3 if length >= LONG_SEASON else 2) * length:
                 continue
             rest = _without_trend(values, length)
             for shorter in confirmed:
@@ -62,15 +65,15 @@ def confirm_seasons(candidates: tuple[int, ...], series: Sequence[Numbers], erro
             pairs += [np.count_nonzero(known[lag:] & known[:-lag]) for lag in lags]
         correlations = products / np.maximum(pairs, 1)
         spread = np.sqrt((1 + 2 * step * float((correlations[3:] ** 2).sum())) / max(pairs[0], 1))
-        if pairs[0] >= length and correlations[0] > max(LEAST, errors * spread, correlations[1:3].min()):
+        if pairs[0] >= length and correlations[0] > max(MIN_CORRELATION, errors * spread, correlations[1:3].min()):
             confirmed += (length,)
     return confirmed
 
 
 def panel_seasons(panel: Panel, spec: CalendarSpec) -> tuple[int, ...]:
-    """The seasons that the past of a panel shows, looked for in the first series; see `shown_seasons`."""
-    slots = [panel.slots(series) for series in range(min(SERIES, len(panel)))]
-    dense = [np.where(panel.observed[own], panel.values[own], np.nan)[-SLOTS:] for own in slots]
+    """The seasons that the past of the first series of a panel shows; see `shown_seasons`."""
+    slots = [panel.slots(series) for series in range(min(MAX_SERIES, len(panel)))]
+    dense = [np.where(panel.observed[steps], panel.values[steps], np.nan)[-MAX_STEPS:] for steps in slots]
     return shown_seasons(spec, dense)
 
 
@@ -87,35 +90,35 @@ def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> tuple[int, .
     """
     usual = season_candidates(spec)
     together = confirm_seasons(usual, series)
-    own = Counter(length for values in series for length in confirm_seasons(usual, [values], SURE))
-    confirmed = tuple(length for length in usual if length in together or own[length] >= COMMON * len(series) > 0)
-    periods = Counter(repeats_after(values, confirmed) for values in series)
-    shown = [period for period, count in periods.items() if period > 1 and count >= COMMON * len(series)]
-    return tuple(sorted({*confirmed, *sorted(shown)[:OTHERS]}))
+    alone = Counter(length for values in series for length in confirm_seasons(usual, [values], ERRORS_ALONE))
+    confirmed = tuple(length for length in usual if length in together or alone[length] >= MIN_SHARE * len(series) > 0)
+    periods = Counter(repeat_period(values, confirmed) for values in series)
+    shown = [period for period, count in periods.items() if period > 1 and count >= MIN_SHARE * len(series)]
+    return tuple(sorted({*confirmed, *sorted(shown)[:MAX_PERIODS]}))
 
 
-def repeats_after(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
+def repeat_period(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
     """The shortest number of steps after which a series repeats itself almost exactly, 1 where there is none.
 
-    The series must hold two such periods. Differences of values a period apart may share a trend. They may vary by a
-    twentieth of what differences of unrelated values vary by, and by a tenth of what those of the known seasons do.
-    Where the whole series shows none, as its level moved, its newest half, quarter and so on may: they must hold four
-    periods, and repeat exactly.
+    The series must hold two such periods. Differences of values a period apart may share a trend. Their variance may
+    be a twentieth of that of unrelated values, and a tenth of that of the known seasons. Where the whole series shows
+    none, as its level moved, its newest half, quarter and so on are searched: they must hold four periods, and repeat
+    exactly.
 
     Parameters
     ----------
     values : [steps], NaN where missing
     seasons : season lengths that are known already
     """
-    period = _repeats_after(values, seasons, ALIKE, 2)
-    while period == 1 and len(values) > SHORTEST_PART:
+    period = _repeat_period(values, seasons, MIN_LIKENESS, 2)
+    while period == 1 and len(values) > MIN_HALVED:
         values = values[len(values) // 2 :]
-        period = _repeats_after(values, seasons, 1 - ROUNDING, 4)
+        period = _repeat_period(values, seasons, 1 - ROUNDING, 4)
     return period
 
 
-def _repeats_after(values: Numbers, seasons: tuple[int, ...], least: float, periods: int) -> int:
-    """As `repeats_after`, of all values, which must hold some periods that are alike by at least a number."""
+def _repeat_period(values: Numbers, seasons: tuple[int, ...], least: float, periods: int) -> int:
+    """As `repeat_period`, for all values: they must hold so many periods, with at least this likeness."""
     known = np.isfinite(values)
     if known.sum() < 4:
         return 1
@@ -137,13 +140,13 @@ def _repeats_after(values: Numbers, seasons: tuple[int, ...], least: float, peri
         return 1
     alike = 1 - (squares / pairs - (total / pairs) ** 2) / (2 * spread)  # 1 for an exact repeat, 0 for none
     inside = alike[:longest]
-    after = np.minimum.accumulate(inside) < 0  # a slow wander is like itself nearby
+    after = np.minimum.accumulate(inside) < 0  # a slow wander resembles itself nearby
     peak = (inside >= np.concatenate([[-np.inf], inside[:-1]])) & (inside >= alike[1 : longest + 1] - ROUNDING)
     enough = pairs[:longest] >= np.maximum((periods - 1) * np.arange(1, longest + 1), 2)
     known_seasons = [inside[season - 1] for season in seasons if season <= longest]
-    least = max([least, *(1 - BETTER * (1 - own) + ROUNDING for own in known_seasons)])
-    found = np.flatnonzero(after & peak & enough & (inside >= least))
-    return int(found[0]) + 1 if len(found) else 1
+    least = max([least, *(1 - MAX_REMAINDER * (1 - likeness) + ROUNDING for likeness in known_seasons)])
+    lengths = np.flatnonzero(after & peak & enough & (inside >= least))
+    return int(lengths[0]) + 1 if len(lengths) else 1
 
 
 def _without_line(values: Numbers) -> Numbers:
@@ -151,21 +154,21 @@ def _without_line(values: Numbers) -> Numbers:
     known = np.isfinite(values)
     if known.sum() < 2:
         return values
-    place = np.arange(len(values))
-    middle, centre = place[known].mean(), values[known].mean()
-    slope = ((place - middle) * (values - centre))[known].sum() / ((place - middle)[known] ** 2).sum()
-    rest: Numbers = values - centre - slope * (place - middle)
+    step = np.arange(len(values))
+    middle, centre = step[known].mean(), values[known].mean()
+    slope = ((step - middle) * (values - centre))[known].sum() / ((step - middle)[known] ** 2).sum()
+    rest: Numbers = values - centre - slope * (step - middle)
     return rest
 
 
 def _without_trend(values: Numbers, length: int) -> Numbers:
     """Values less their straight line, then less their moving average over one season."""
     known = np.isfinite(values)
-    place = np.arange(len(values))
+    step = np.arange(len(values))
     values = _without_line(values)  # first the line, as the average is lopsided at both ends
     sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
     counts = np.concatenate([[0], np.cumsum(known)])
-    low = np.clip(place - length // 2, 0, len(values) - length)
+    low = np.clip(step - length // 2, 0, len(values) - length)
     level = (sums[low + length] - sums[low]) / np.maximum(counts[low + length] - counts[low], 1)
     rest: Numbers = values - level
     return rest

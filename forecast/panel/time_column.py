@@ -1,15 +1,16 @@
-"""Find the column, or the columns together, that hold the times of a table."""
+"""Find the column that holds the times of a table, or the columns that hold them together."""
 
-import pandas as pd
+import numpy as np
 
-from forecast.calendar.epochs import WHOLE
+from forecast.calendar.inference import TIME_NAMES, looks_like_times, resembles_times
+from forecast.calendar.number_formats import WHOLE
 from forecast.calendar.patterns import guesses, has_clock
-from forecast.calendar.split_times import PART_NAMES, is_parts, part_named
-from forecast.calendar.times import TIME_NAMES, looks_like_times, resembles_times
+from forecast.calendar.split_columns import PART_NAMES, is_parts, part_named
+from forecast.calendar.zones import DAY, Flags
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.panel.observations import as_text
-from forecast.panel.roles import TARGET_NAMES
+from forecast.panel.roles import TARGET_NAMES, groups_rows
 from forecast.settings import TableSettings
+from forecast.tables.distinct import repeats
 from forecast.tables.numbers import is_whole, numeric_columns
 from forecast.tables.table import Table
 
@@ -29,8 +30,8 @@ FINER: dict[str, Names] = {
 def time_columns(table: Table, settings: TableSettings) -> Names:
     """The column that parses as times all the way down, with the columns that hold finer parts of the time.
 
-    Columns join where one alone says the same time in several rows of a series, and their names and cells say which
-    parts of a time they hold: year and month, year and quarter, year, month and day, date and hour.
+    Columns join where one alone repeats times within a series, and where names and cells show which parts of a time
+    they hold: year and month, year and quarter, year, month and day, date and hour.
 
     Raises
     ------
@@ -40,29 +41,29 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
         If several do.
     """
     named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
-    columns = [str(column) for column in table.frame.columns if column not in named]
-    found = [column for column in columns if column != table.numbering and looks_like_times(table, column)]
+    columns = [column for column in table.names if column not in named]
+    candidates = [column for column in columns if column != table.numbering and looks_like_times(table, column)]
     parts = {column: part for column in columns if (part := part_named(table, column))}
     years = [column for column in columns if parts.get(column) == "year"]
-    if coarse := [column for column in found if parts.get(column) in (None, "year")]:
-        found = coarse  # hours and weeks that are only numbered are parts of these
+    if coarse := [column for column in candidates if parts.get(column) in (None, "year")]:
+        candidates = coarse  # hours and weeks that are only numbered are parts of these
     elif years and any(part in FINER["year"] for part in parts.values()):
-        found = years[:1]
-    if years and (dated := [c for c in found if c not in parts and not WHOLE.fullmatch(_first(table, c))]):
-        found = dated  # the year stands in them
-    by_name = sorted((c for c in found if c.lower() in TIME_NAMES), key=lambda c: TIME_NAMES.index(c.lower()))
-    if len(found) == 1 or by_name:
-        return _with_finer(table, by_name[0] if by_name else found[0], columns, parts)
-    if found:
+        candidates = years[:1]
+    if years and (dated := [c for c in candidates if c not in parts and not WHOLE.fullmatch(table.first(c))]):
+        candidates = dated  # these have a year
+    by_name = sorted((c for c in candidates if c.lower() in TIME_NAMES), key=lambda c: TIME_NAMES.index(c.lower()))
+    if len(candidates) == 1 or by_name:
+        return _with_finer(table, (by_name or candidates)[0], columns, parts)
+    if candidates:
         cure = Words("name the one to use with ", Setting("time"))
-        raise UsageError(f"columns {', '.join(found)} all hold times", place=table.name, cure=cure)
+        raise UsageError(f"columns {', '.join(candidates)} all hold times", place=table.name, cure=cure)
     nearly = [c for c in columns if c != table.numbering and resembles_times(table, c)]
     if nearly or table.numbering in columns:
         return (nearly[0] if nearly else str(table.numbering),)
     if table.text and len(columns) == 1:
         cure = Words("a table needs a column of times too; pass ", Setting("delimiter"), " if there are several")
         raise BadData(f"all lines have one column, '{columns[0]}'", place=table.name, cure=cure)
-    numbers = [column for column in columns if looks_like_times(table, column, told=True)]
+    numbers = [column for column in columns if looks_like_times(table, column, named=True)]
     hint = f" ({numbers[0]} can hold numbers that are times)" if numbers else ""
     raise BadData(
         f"no column holds times (columns: {', '.join(columns[:20])})",
@@ -74,7 +75,7 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
 
 
 def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, str]) -> Names:
-    """A column of the time with those that hold the finer parts, where they are needed to tell rows apart."""
+    """A time column with the columns that hold finer parts, where rows need them to differ."""
     others = [column for column in columns if column != time]
     level = parts.get(time) or ("day" if _has_no_clock(table, time) else None)
     if level not in FINER or not any(parts.get(column) in FINER[level] for column in others):
@@ -93,23 +94,18 @@ def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, st
 
 def _has_no_clock(table: Table, column: str) -> bool:
     """Whether a column holds dates without a time of day."""
-    values = table.frame[column]
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        stamps = pd.DatetimeIndex(values)
-        return bool((stamps == stamps.normalize()).all())
-    return not any(has_clock(guess) for guess in guesses(_first(table, column)))
-
-
-def _first(table: Table, column: str) -> str:
-    return str(table.frame[column].iloc[0]).strip()
+    if table.kind(column) == "datetime":
+        times = table.times(column)
+        return not times.fractions and not (times.wall % DAY).any()
+    return not any(has_clock(guess) for guess in guesses(table.first(column)))
 
 
 def _keys(table: Table, columns: list[str], whole: bool) -> list[Names]:
-    """Columns that can name series: all those of text, and with `whole` each one of whole numbers beside them.
+    """Columns that can name series: all text columns, and with `whole` also each whole-number column beside them.
 
-    Most values of each come in several rows.
+    Most values of each have several rows.
     """
-    grouping = [column for column in columns if 2 * len(pd.unique(as_text(table, column))) <= len(table.frame)]
+    grouping = [column for column in columns if groups_rows(table, column)]
     numeric = dict(zip(grouping, numeric_columns(table, grouping), strict=True))
     texts = tuple(column for column in grouping if not numeric[column])
     return [texts, *((*texts, column) for column in grouping if whole and numeric[column] and is_whole(table, column))]
@@ -117,17 +113,22 @@ def _keys(table: Table, columns: list[str], whole: bool) -> list[Names]:
 
 def _repeated(table: Table, columns: Names) -> bool:
     """Whether rows have the same in all of these columns."""
-    return bool(table.frame[list(columns)].duplicated().any())
+    return bool(_repeats(table, columns).any())
+
+
+def _repeats(table: Table, columns: Names) -> Flags:
+    """[rows], whether an earlier row has the same in all of these columns."""
+    return repeats(np.zeros(len(table)), *(table.distinct(column)[0] for column in columns))
 
 
 def _tells_more(table: Table, joined: Names, time: str) -> bool:
-    """Whether columns together say more times than the first one alone."""
-    return len(joined) > 1 and len(table.frame[list(joined)].drop_duplicates()) > table.frame[time].nunique()
+    """Whether columns together hold more different times than the first one alone."""
+    return len(joined) > 1 and int((~_repeats(table, joined)).sum()) > len(table.distinct(time)[1])
 
 
 def resolve_names(table: Table, names: Names) -> Names:
-    """The columns that are named as times: one whose own name has commas is given as several."""
-    there = {str(column) for column in table.frame.columns}
+    """The time columns that the user named; a column with commas in its name arrives in several pieces."""
+    there = set(table.names)
     if len(names) > 1 and not set(names) <= there:
         for joint in (", ", ","):
             if joint.join(names) in there:

@@ -1,15 +1,13 @@
 """Transforms of the target, the same for all series of a panel, fitted once and undone exactly."""
 
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import Setting, UsageError, Words
 from forecast.panel.panel import Numbers, Panel
-
-TransformName = Literal["none", "log", "power"]
+from forecast.settings import TransformName
 
 LEAST_SIGNED_POWER = 0.2  # towards 0 the signed power tears negative and positive values apart
 
@@ -67,7 +65,7 @@ def apply_power(values: Numbers, observed: NDArray[np.bool_], power: float) -> N
 def transformed(panel: Panel, power: float) -> Panel:
     """A panel whose values are transformed, with their own spread; raises as `apply_power` does."""
     moved = replace(panel, values=apply_power(panel.values, panel.observed, power))
-    return replace(moved, spread=moved.own_spread())
+    return replace(moved, spread=moved.expanding_std())
 
 
 def undo_power(values: NDArray[np.float64], power: float) -> NDArray[np.float64]:

@@ -1,20 +1,31 @@
 """Cut a panel into past and future windows: a window is an index, a batch one gather."""
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, fields, replace
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-import torch
-from torch import Tensor
+from array_api_compat import array_namespace
+from array_api_compat import device as device_of
+from numpy.typing import NDArray
 
-from forecast.panel.panel import Floats, Integers, Numbers, Panel
-from forecast.panel.scaling import ScalingName, scale_windows
+from forecast.panel.panel import Floats, Integers, Panel
+from forecast.panel.scaling import Array, scale_windows
+from forecast.settings import ScalingName
+
+NETWORK_BATCH = 128  # windows that go through a network at once when it forecasts
+
+WindowIndex = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Windows, each as a series and the position that its past ends before, [windows] twice."""
+
+ToArray = Callable[[NDArray[Any]], Array]
+"""Copies an array of numpy to where windows are gathered."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a network sees, in scaled units, and what it is trained on.
+    """The inputs of a network, in scaled units, and its targets; arrays of numpy or of torch.
 
     Attributes
     ----------
@@ -22,7 +33,7 @@ class Batch:
     past_covariates : [batch, lookback, past features]
     future_covariates : [batch, horizon, future features]
     static : [batch, static features]
-    series : [batch], number of each window's series among those of the fit, from 1; 0 for one that was not there
+    series : [batch], series index of each window, see `series_index`
     past_codes, future_codes, static_codes : the categorical columns, as codes with 0 = unknown
     seasonal : [batch, horizon, seasons], the value one season (or the fewest whole seasons) before each step, 0 where
         missing
@@ -31,41 +42,45 @@ class Batch:
     location, scale : [batch, 1], float64 as the values are; value = location + scale * scaled value
     """
 
-    past: Tensor
-    mask: Tensor
-    past_covariates: Tensor
-    future_covariates: Tensor
-    static: Tensor
-    series: Tensor
-    past_codes: Tensor
-    future_codes: Tensor
-    static_codes: Tensor
-    seasonal: Tensor
-    target: Tensor
-    target_mask: Tensor
-    weight: Tensor
-    location: Tensor
-    scale: Tensor
+    past: Array
+    mask: Array
+    past_covariates: Array
+    future_covariates: Array
+    static: Array
+    series: Array
+    past_codes: Array
+    future_codes: Array
+    static_codes: Array
+    seasonal: Array
+    target: Array
+    target_mask: Array
+    weight: Array
+    location: Array
+    scale: Array
 
     def __len__(self) -> int:
         return len(self.past)
 
-    def unscaled(self, scaled: Tensor) -> Tensor:
-        """Quantiles in the unit of the values, [batch, horizon, levels]; what never moved is forecast not to move."""
-        moved = torch.where((self.weight > 0)[:, None, None], scaled, 0.0).double()
+    def unscaled(self, scaled: Array) -> Array:
+        """Quantiles in the unit of the values, [batch, horizon, levels]; a flat window is forecast flat."""
+        xp = array_namespace(scaled)
+        moved = xp.astype(xp.where((self.weight > 0)[:, None, None], scaled, 0.0), xp.float64)
         return self.location[..., None] + self.scale[..., None] * moved
 
     def padded(self, size: int) -> Self:
         """Repeat the last window up to `size`: kernels may round differently for other batch sizes."""
-        short = size - len(self)
-        if short <= 0:
+        missing = size - len(self)
+        if missing <= 0:
             return self
-        grown = {
-            f.name: torch.cat([t, t[-1:].expand(short, *t.shape[1:])])
-            for f in fields(self)
-            if (t := getattr(self, f.name)) is not None
-        }
-        return replace(self, **grown)
+        xp = array_namespace(self.past)
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(
+            self,
+            **{
+                name: xp.concat([array, xp.broadcast_to(array[-1:], (missing, *array.shape[1:]))])
+                for name, array in arrays.items()
+            },
+        )
 
     def split(self, size: int) -> list[Self]:
         """The windows in groups of `size`, fewer in the last one."""
@@ -98,10 +113,10 @@ class Columns:
 
 
 class Windows:
-    """All windows of a panel, on one device.
+    """All windows of a panel.
 
     A window is a pair (series, position): its past ends before slot `position` of the series, its future starts
-    there. Nothing is cut until `batch` gathers it.
+    there. Nothing is cut until `batch` gathers it, in numpy, or in the arrays that `to` copies to.
 
     Parameters
     ----------
@@ -110,8 +125,7 @@ class Windows:
     lookback, horizon : steps
     lags : season lengths whose lagged values the network sees
     scaling : how each window is scaled by its own past
-    numbers : [series], the number of each series among those of the fit, from 1; 0 for one that was not there
-    device : where the arrays lie
+    series_index : [series], see `series_index`
     """
 
     def __init__(
@@ -122,40 +136,42 @@ class Windows:
         horizon: int,
         lags: tuple[int, ...],
         scaling: ScalingName,
-        numbers: Integers,
-        device: torch.device,
+        series_index: Integers,
     ) -> None:
-        def send(array: Floats | Numbers | Integers) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
-
-        self.lookback, self.horizon, self.scaling, self.device = lookback, horizon, scaling, device
-        self.values, self.observed = send(panel.values), torch.from_numpy(panel.observed).to(device)
-        self.spread = send(panel.own_spread())
-        self.offsets, self.lengths = send(panel.offsets[:-1]), send(panel.lengths)
-        self.known, self.known_codes = send(columns.known), send(columns.known_codes)
-        self.past, self.past_codes = send(columns.past), send(columns.past_codes)
-        self.static, self.static_codes = send(columns.static), send(columns.static_codes)
-        self.numbers = send(numbers)
-        self.calendar, self.grid = send(columns.calendar), send(panel.starts - columns.first)
-        self.back = torch.arange(-lookback, 0, device=device)
-        self.steps = torch.arange(horizon, device=device)
+        self.lookback, self.horizon, self.scaling = lookback, horizon, scaling
+        self.values, self.observed, self.spread = panel.values, panel.observed, panel.expanding_std()
+        self.offsets, self.lengths = panel.offsets[:-1], panel.lengths
+        self.known, self.known_codes = columns.known, columns.known_codes
+        self.past, self.past_codes = columns.past, columns.past_codes
+        self.static, self.static_codes = columns.static, columns.static_codes
+        self.series_index = series_index
+        self.calendar, self.grid = columns.calendar, panel.starts - columns.first
+        self.steps = np.arange(horizon)
         # a step h beyond one season looks back as many whole seasons as bring it before the origin
-        self.seasonal = [self.steps - lag * (self.steps // lag + 1) for lag in lags]
+        back = [self.steps - lag * (self.steps // lag + 1) for lag in lags]
+        self.seasonal = np.stack(back) if back else np.zeros((0, horizon), np.int64)
 
-    def cut(self, lookback: int, scaling: ScalingName) -> "Windows":
+    def to(self, to_array: ToArray) -> Self:
+        """The same windows, gathered where `to_array` copies the arrays."""
+        other = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                setattr(other, name, to_array(value))
+        return other
+
+    def cut(self, lookback: int, scaling: ScalingName) -> Self:
         """The windows of the same arrays with another lookback and scaling; nothing is copied."""
         other = copy(self)
         other.lookback, other.scaling = lookback, scaling
-        other.back = torch.arange(-lookback, 0, device=self.device)
         return other
 
-    def scales(self, series: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def scales(self, series: Array, position: Array) -> tuple[Array, Array, Array]:
         """Location and scale, [batch, 1], and loss weight, [batch], of windows; see `scale_windows`."""
         _, _, slot, inside = self._past(series, position)
-        spread = self.spread[(self.offsets[series] + position - 1).clamp(min=0)]
-        return scale_windows(self.values[slot], inside & self.observed[slot], spread, self.scaling)
+        newest = array_namespace(position).clip(self.offsets[series] + position - 1, min=0)
+        return scale_windows(self.values[slot], inside & self.observed[slot], self.spread[newest], self.scaling)
 
-    def batch(self, series: Tensor, position: Tensor, limit: Tensor | None = None) -> Batch:
+    def batch(self, series: Array, position: Array, limit: Array | None = None) -> Batch:
         """Gather windows.
 
         Parameters
@@ -163,6 +179,7 @@ class Windows:
         series, position : [batch]
         limit : [batch], slots from here on are no targets; default the origin of each series
         """
+        xp = array_namespace(self.values)
         limit = self.lengths[series] if limit is None else limit
         base, place, slot, inside = self._past(series, position)
         mask = inside & self.observed[slot]
@@ -171,39 +188,53 @@ class Windows:
         ahead = position[:, None] + self.steps  # [batch, horizon]
         ahead_slot = base + ahead
         target_mask = self.observed[ahead_slot] & (ahead < limit[:, None])
-        seasonal = [self._lagged(base, position[:, None] + lag, location, scale) for lag in self.seasonal]
+        seasonal = [self._lagged(base, position[:, None] + back, location, scale) for back in self.seasonal]
+        empty = xp.zeros((*ahead.shape, 0), dtype=past.dtype, device=device_of(past))
         grid = self.grid[series][:, None]
-        rows = len(self.calendar)
-        past_calendar = self.calendar[(grid + place).clamp(0, rows - 1)]
-        future_calendar = self.calendar[(grid + ahead).clamp(0, rows - 1)]
+        last = len(self.calendar) - 1
+        past_calendar = self.calendar[xp.clip(grid + place, 0, last)]
+        future_calendar = self.calendar[xp.clip(grid + ahead, 0, last)]
         present = inside[..., None]
         return Batch(
             past=past,
-            mask=mask.to(past.dtype),
-            past_covariates=torch.cat([past_calendar, self.known[slot], self.past[slot]], -1) * present,
-            future_covariates=torch.cat([future_calendar, self.known[ahead_slot]], -1),
+            mask=xp.astype(mask, past.dtype),
+            past_covariates=xp.concat([past_calendar, self.known[slot], self.past[slot]], axis=-1) * present,
+            future_covariates=xp.concat([future_calendar, self.known[ahead_slot]], axis=-1),
             static=self.static[series],
-            series=self.numbers[series],
-            past_codes=torch.cat([self.known_codes[slot], self.past_codes[slot]], -1) * present,
+            series=self.series_index[series],
+            past_codes=xp.concat([self.known_codes[slot], self.past_codes[slot]], axis=-1) * present,
             future_codes=self.known_codes[ahead_slot],
             static_codes=self.static_codes[series],
-            seasonal=torch.stack(seasonal, -1) if seasonal else past.new_zeros(len(series), self.horizon, 0),
+            seasonal=xp.stack(seasonal, axis=-1) if seasonal else empty,
             target=self._scaled(ahead_slot, target_mask, location, scale),
-            target_mask=target_mask.to(past.dtype),
-            weight=weight.to(past.dtype),
+            target_mask=xp.astype(target_mask, past.dtype),
+            weight=xp.astype(weight, past.dtype),
             location=location,
             scale=scale,
         )
 
-    def _past(self, series: Tensor, position: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _past(self, series: Array, position: Array) -> tuple[Array, Array, Array, Array]:
+        """First slot of each series, place of each step in it, its slot, and whether it lies in the series."""
+        xp = array_namespace(position)
         base = self.offsets[series][:, None]
-        place = position[:, None] + self.back  # [batch, lookback]
-        return base, place, base + place.clamp(min=0), place >= 0
+        back = xp.arange(-self.lookback, 0, device=device_of(position))
+        place = position[:, None] + back  # [batch, lookback]
+        return base, place, base + xp.clip(place, min=0), place >= 0
 
-    def _lagged(self, base: Tensor, place: Tensor, location: Tensor, scale: Tensor) -> Tensor:
-        slot = base + place.clamp(min=0)
+    def _lagged(self, base: Array, place: Array, location: Array, scale: Array) -> Array:
+        slot = base + array_namespace(place).clip(place, min=0)
         return self._scaled(slot, (place >= 0) & self.observed[slot], location, scale)  # [batch, horizon]
 
-    def _scaled(self, slot: Tensor, there: Tensor, location: Tensor, scale: Tensor) -> Tensor:
+    def _scaled(self, slot: Array, there: Array, location: Array, scale: Array) -> Array:
         """Values in units of their window, 0 where they are missing; float32 only after the location is subtracted."""
-        return torch.where(there, (self.values[slot] - location) / scale, 0.0).float()
+        xp = array_namespace(location)
+        return xp.astype(xp.where(there, (self.values[slot] - location) / scale, 0.0), xp.float32)
+
+
+Ids = tuple[tuple[str, ...], ...]
+
+
+def series_index(fitted: Ids, ids: Ids) -> Integers:
+    """The place of each of `ids` among the series of the fit, counted from 1; 0 for a series that was not there."""
+    rank = {names: place for place, names in enumerate(fitted, start=1)}
+    return np.array([rank.get(names, 0) for names in ids], np.int64)

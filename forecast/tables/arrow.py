@@ -1,4 +1,4 @@
-"""Turn Parquet, a file or a folder, and other columns of Arrow into a frame whose columns keep their types."""
+"""Read Parquet, a file or a folder, and other Arrow columns into a frame whose columns keep their types."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -45,15 +45,15 @@ def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_parquet(path)]
     if not files:
         raise NoInput(f"{folder} is a folder without Parquet files; give a file, or a folder that holds some")
-    found = [_metadata(path, name) for path in files]
-    require_memory(_size_in_memory(found), name)
-    schemas = [one.schema.to_arrow_schema() for one in found]
+    metadata = [_metadata(path, name) for path in files]
+    require_memory(_size_in_memory(metadata), name)
+    schemas = [part.schema.to_arrow_schema() for part in metadata]
     keys = [[part.split("=")[0] for part in path.relative_to(folder).parts[:-1] if "=" in part] for path in files]
     for path, parts, schema in zip(files, keys, schemas, strict=True):
         if sorted(schema.names) != sorted(schemas[0].names) or parts != keys[0]:
             odd = sorted(set(schema.names) ^ set(schemas[0].names)) or parts
             raise BadData(f"{name}: {path.name} and {files[0].name} differ in columns {listed(odd)}; give one table")
-    # text, so that an id 007 in a folder's name stays one
+    # text, so that an id 007 in a folder's name keeps its zeros
     hive = pyarrow.dataset.HivePartitioning(pa.schema([(key, pa.string()) for key in keys[0]]))
 
     def scan() -> Any:
@@ -69,17 +69,17 @@ def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
 
 
 def _metadata(path: Path, name: str) -> Any:
-    """What a file says of itself."""
+    """The metadata of a Parquet file."""
     try:
         return pyarrow.parquet.read_metadata(path)
     except (pa.ArrowException, OSError) as error:
         raise BadData(f"{name}: {path.name} cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from None
 
 
-def _size_in_memory(found: list[Any]) -> int:
-    """Bytes at the peak of reading tables with these metadata, however small they are packed."""
-    cells = sum(one.num_rows * one.num_columns for one in found)
-    stored = sum(one.row_group(i).total_byte_size for one in found for i in range(one.num_row_groups))
+def _size_in_memory(metadata: list[Any]) -> int:
+    """Bytes at the peak of reading files with these metadata, however well they are compressed."""
+    cells = sum(part.num_rows * part.num_columns for part in metadata)
+    stored = sum(part.row_group(i).total_byte_size for part in metadata for i in range(part.num_row_groups))
     return MEMORY_FACTOR * max(int(cells) * CELL, int(stored))
 
 
@@ -94,7 +94,7 @@ def _from_arrow(open_source: Callable[[], Any], name: str) -> pd.DataFrame:
         columns = source.read() if isinstance(source, pyarrow.parquet.ParquetFile) else source.to_table()
         return arrow_frame(columns)
     except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        # the last three come of what pandas has noted in the file
+        # the last three come from metadata that pandas wrote into the file
         raise BadData(f"{name} cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from None
 
 
@@ -114,7 +114,7 @@ def _sparing_types(columns: pa.Table) -> dict[Any, Any]:
 
 
 def text_type() -> Any:
-    """Text in Arrow's memory, compared as NumPy does: what pandas 3 calls str, and pandas 2.2 pyarrow_numpy."""
+    """The type of text in Arrow's memory with NaN for missing: str of pandas 3, pyarrow_numpy of pandas 2.2."""
     string: Any = pd.StringDtype
     try:
         return string("pyarrow", na_value=np.nan)

@@ -1,4 +1,4 @@
-"""Take columns of any type as cells of text, and tell numbers, blanks and words for missing apart."""
+"""Read columns as cells of text, and sort the cells: numbers, blanks, words for missing, anything else."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.tables.notation import MEANT, Decimal, number_pattern, separator_pattern
+from forecast.settings import DecimalMark
+from forecast.tables.notation import MEANT, number_pattern, separator_pattern
 from forecast.tables.table import Table
 
-Column: TypeAlias = "pd.Series[Any]"
+Series: TypeAlias = "pd.Series[Any]"
 
 MISSING = (
     "-",
@@ -36,7 +37,7 @@ CELLS_AT_ONCE = 1 << 23
 
 @dataclass(frozen=True)
 class Cells:
-    """What cells hold: a value, nothing, a word for missing, or something bad; `meant`: bad, but meant as a number."""
+    """What cells hold: a value, nothing, a word for missing, or something bad; `meant`: bad, but like a number."""
 
     text: pa.Array
     values: NDArray[np.float64]
@@ -46,8 +47,8 @@ class Cells:
     meant: NDArray[np.bool_]
 
 
-def read_cells(cells: pa.Array, decimal: Decimal, thousands: str | None) -> Cells:
-    """Tell what each cell of text holds, written with these marks."""
+def read_cells(cells: pa.Array, decimal: DecimalMark, thousands: str | None) -> Cells:
+    """Sort cells of text, whose numbers are written with these marks."""
     blank = pc.equal(cells, "")
     none = np.zeros(len(cells), np.bool_)
     if decimal == "." and thousands is None:
@@ -57,7 +58,7 @@ def read_cells(cells: pa.Array, decimal: Decimal, thousands: str | None) -> Cell
             pass
         else:
             blanks = flags_of(blank)
-            # text such as nan and inf casts as well: it is left to the exact way
+            # nan and inf cast as well: the exact way below handles them
             if (blanks | (np.abs(numbers) <= LARGEST)).all():
                 return Cells(cells, numbers, blanks, none, none, none)
     cells = trimmed(cells)
@@ -74,28 +75,38 @@ def read_cells(cells: pa.Array, decimal: Decimal, thousands: str | None) -> Cell
     return Cells(cells, numbers, blanks, words, bad, meant)
 
 
-def column_groups(table: Table, columns: Sequence[str]) -> Iterator[tuple[list[str], list[Column], int]]:
-    """Runs of text columns that are read together, and typed columns one by one, each with its first position."""
-    size = max(1, CELLS_AT_ONCE // max(1, len(table.frame)))
+def column_groups(table: Table, columns: Sequence[str]) -> Iterator[tuple[list[str], list[Series], int]]:
+    """Groups of text columns to read at once, and single typed columns, each with its first position."""
+    size = max(1, CELLS_AT_ONCE // max(1, len(table)))
     names: list[str] = []
-    series: list[Column] = []
+    series: list[Series] = []
     for position, name in enumerate(columns):
-        one = table.frame[name]
-        if series and (len(series) == size or not (is_text(one) and is_text(series[0]))):
+        values = table.frame[name]
+        if series and (len(series) == size or not (is_text(values) and is_text(series[0]))):
             yield names, series, position - len(series)
             names, series = [], []
         names.append(name)
-        series.append(one)
+        series.append(values)
     if series:
         yield names, series, len(columns) - len(series)
 
 
-def kind_of(series: Column) -> Any:
+def holds_text(table: Table, column: str) -> bool:
+    """Whether a column holds text, or objects whose written form counts."""
+    return is_text(table.frame[column])
+
+
+def text_cells(table: Table, column: str) -> Cells:
+    """What the cells of a column of text hold."""
+    return read_cells(cells_of([table.frame[column]]), table.decimal, table.thousands)
+
+
+def kind_of(series: Series) -> Any:
     """The type of the values, of a categorical too."""
     return series.dtype.categories.dtype if isinstance(series.dtype, pd.CategoricalDtype) else series.dtype
 
 
-def is_text(series: Column) -> bool:
+def is_text(series: Series) -> bool:
     """Text, or objects of any kind (strings, Decimal, a mixture), whose written form counts."""
     kind = kind_of(series)
     if isinstance(kind, pd.StringDtype):  # the usual case, and the fast one
@@ -103,19 +114,19 @@ def is_text(series: Column) -> bool:
     return bool(pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind))
 
 
-def cells_of(series: Sequence[Column]) -> pa.Array:
+def cells_of(series: Sequence[Series]) -> pa.Array:
     """The columns end to end as one array of text, '' where a value is missing."""
     arrays: list[pa.Array] = []
-    for one in series:
-        if isinstance(one.dtype, pd.StringDtype):
-            array = pa.array(one, from_pandas=True)
+    for values in series:
+        if isinstance(values.dtype, pd.StringDtype):
+            array = pa.array(values, from_pandas=True)
         else:
-            missing = one.isna()
-            array = pa.array(["" if gone else str(x) for x, gone in zip(one, missing, strict=True)], pa.large_string())
+            cells = ["" if blank else str(x) for x, blank in zip(values, values.isna(), strict=True)]
+            array = pa.array(cells, pa.large_string())
         chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
         arrays += [chunk if chunk.type == pa.large_string() else chunk.cast(pa.large_string()) for chunk in chunks]
-    cells = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays or [pa.array([], pa.large_string())])
-    return pc.fill_null(cells, "") if cells.null_count else cells
+    joined = arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays or [pa.array([], pa.large_string())])
+    return pc.fill_null(joined, "") if joined.null_count else joined
 
 
 def trimmed(cells: pa.Array) -> pa.Array:

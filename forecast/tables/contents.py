@@ -1,10 +1,12 @@
-"""Tell content that is no table at all, so that the error says what it is."""
+"""Refuse content that is no table, with an error that names what it is, early enough not to unpack all of it."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from forecast.errors import BadData, ForecastError
+from forecast.errors import BadData, ForecastError, Setting, Words
+from forecast.tables.arrow import PARQUET
+from forecast.tables.encoding import UTF16_MARKS, line_at, utf16_guess
 
 STARTS = {
     b"BZh": "a bzip2 archive; unpack it",
@@ -24,10 +26,11 @@ TEXTS = (
     (re.compile(rb'(\[\s*)?\{\s*("|\})'), "JSON; write the table as CSV or Parquet"),
 )
 TAR_MARK = slice(257, 262)
+PROBE_SIZE = 1 << 26  # bytes that surely hold the end of a first line
 
 
-def foreign(data: bytes) -> str | None:
-    """What content is, and how to mend it, where it is surely no delimited text and no Parquet; else None."""
+def foreign_kind(data: bytes) -> str | None:
+    """What content is and how to mend it, where it is surely neither delimited text nor Parquet; else None."""
     for start, kind in STARTS.items():
         if data.startswith(start):
             return kind
@@ -37,9 +40,44 @@ def foreign(data: bytes) -> str | None:
     return next((kind for pattern, kind in TEXTS if pattern.match(text)), None)
 
 
+def refuse_beginning(data: bytes, name: str, encoded: bool) -> None:
+    """Refuse content that begins with a NUL byte in text, blanks only, or a line without end.
+
+    Parameters
+    ----------
+    data : the first `PROBE_SIZE` bytes
+    name : what messages call the table
+    encoded : whether the user gave an encoding
+    """
+    if encoded or data.startswith((PARQUET, *UTF16_MARKS)):
+        return
+    refuse_nul(data, name)
+    size = f"{len(data) >> 20} MiB"
+    if data.isspace():
+        raise BadData(f"{name} begins with {size} of blanks; is this a table at all?")
+    if b"\n" not in data and b"\r" not in data:
+        raise BadData(f"{name} line 1 is longer than {size}; is this a table at all?")
+
+
+def refuse_nul(data: bytes, name: str) -> None:
+    """Refuse text with a NUL byte, and name its likely cause."""
+    position = data.find(b"\0")
+    if position >= 0:
+        raise BadData(Words(f"{name} line {line_at(data, position)} ", _nul_cause(data, position)))
+
+
+def _nul_cause(data: bytes, position: int) -> str | Words:
+    if guess := utf16_guess(data):
+        return Words("holds a NUL byte; pass ", Setting("encoding", guess))
+    if not data[position:].strip(b"\0\r\n"):
+        return "and all that follows are NUL bytes: was the writer cut off? copy the file again"
+    letter = position - data.rfind(b"\n", 0, position)
+    return f"holds a NUL byte (character {letter}); remove it, if this is text at all"
+
+
 @contextmanager
 def undamaged(name: str) -> Iterator[None]:
-    """Say that an archive is damaged where reading it fails: libraries raise errors of many kinds for that."""
+    """Report an archive as damaged where reading it fails: libraries raise errors of many kinds for that."""
     try:
         yield
     except (ForecastError, MemoryError):
@@ -47,7 +85,7 @@ def undamaged(name: str) -> Iterator[None]:
     except Exception as error:
         raise _damaged(name, error) from None
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # of a library in Rust, which has no better name for it
+        if type(error).__name__ != "PanicException":  # raised by libraries in Rust
             raise
         raise _damaged(name, error) from None
 

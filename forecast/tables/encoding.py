@@ -1,4 +1,4 @@
-"""Turn the bytes of a text into UTF-8, and say in which line and encoding they may be where they are not."""
+"""Decode the bytes of a text to UTF-8; errors name the line and the likely encoding."""
 
 import codecs
 import logging
@@ -16,7 +16,7 @@ log = logging.getLogger("forecast")
 
 
 def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
-    """The text in UTF-8, without a mark in front; `encoding` is what it has, None where it is to be told by a mark."""
+    """The text in UTF-8, without a byte order mark; `encoding` None stands for UTF-8, or what the mark says."""
     marked = None
     if encoding is None and data.startswith(UTF16_MARKS):
         marked = "utf-32" if data.startswith(b"\xff\xfe\0\0") else "utf-16"
@@ -35,7 +35,7 @@ def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
 
 
 def _is_utf8(data: bytes) -> bool:
-    """Whether all of a text is UTF-8; looked at in parts, since the whole as a string takes as much memory again."""
+    """Whether all of a text is UTF-8; decoded in parts, since the whole string would take as much memory again."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(data), PART):
@@ -49,7 +49,7 @@ def _is_utf8(data: bytes) -> bool:
 def _not_that_text(
     data: bytes, name: str, encoding: str | None, marked: str | None, error: UnicodeError
 ) -> str | Words:
-    """Say in which line the text has another encoding, and which it may be."""
+    """The error for a text in another encoding: the line, and which encoding it may be."""
     start, reason = (error.start, error.reason) if isinstance(error, UnicodeDecodeError) else (0, "")
     where = f"{name} line {line_at(data, start)}"
     cut = "end of data" in reason or "truncated" in reason

@@ -1,4 +1,4 @@
-"""Tables from where a user names them, and frames to files."""
+"""Load tables from the sources that users name, and write frames to files."""
 
 from typing import Any
 
@@ -17,16 +17,11 @@ SYNTHETIC = "synth:"
 
 
 def load_table(source: str, settings: TextSettings) -> tuple[Table, dict[str, Any]]:
-    """A table, and the table settings that come with it: those of a synthetic series, else none.
+    """Load a table, and the table settings that come with it: those of a synthetic series, else none.
 
     Parameters
     ----------
     source : a file, a folder of Parquet files, - for standard input, or synth:KIND
-
-    Raises
-    ------
-    NoInput, BadData, UsageError
-        As `read_table` does.
     """
     if not source.startswith(SYNTHETIC):
         return read_table(source, settings), {}
@@ -35,13 +30,7 @@ def load_table(source: str, settings: TextSettings) -> tuple[Table, dict[str, An
 
 
 def load_future(source: str, settings: TextSettings) -> Table:
-    """A table of what is known in advance, read as the main table is; its sheet may have another name.
-
-    Raises
-    ------
-    NoInput, BadData, UsageError
-        As `read_table` does.
-    """
+    """Load a table of values known in advance, read as the main table; its sheet may have another name."""
     try:
         return load_table(source, settings)[0]
     except UnknownSheet:
@@ -49,46 +38,34 @@ def load_future(source: str, settings: TextSettings) -> Table:
 
 
 def settings_as_at_fit(stored: TextSettings, given: dict[str, Any]) -> TextSettings:
-    """How a file is read: as the settings given now say, and as fit read its own file where they say nothing.
+    """The settings for reading a file: those given now, else those of the fit.
 
     Parameters
     ----------
     stored : the settings of the fit
     given : settings by name
     """
-    kept = stored.model_dump(exclude_defaults=True)
+    fitted = stored.model_dump(exclude_defaults=True)
     for mark, other in (("decimal", "thousands"), ("thousands", "decimal")):
-        if given.get(mark) is not None and given[mark] == kept.get(other):
-            del kept[other]  # one mark cannot mean both
-    return TextSettings.check({**kept, **{name: value for name, value in given.items() if value is not None}})
+        if given.get(mark) is not None and given[mark] == fitted.get(other):
+            del fitted[other]  # one mark cannot mean both
+    return TextSettings.check({**fitted, **{name: value for name, value in given.items() if value is not None}})
 
 
-def flags_of(settings: TextSettings) -> str:
+def reading_flags(settings: TextSettings) -> str:
     """The settings of reading as flags of the command line."""
     given = settings.model_dump(exclude_defaults=True)
     return " ".join(as_flag(Setting(name, value)) for name, value in given.items())
 
 
 def check_output(output: str) -> None:
-    """Refuse a file that forecasts are not written as.
-
-    Raises
-    ------
-    CannotCreate
-        If its suffix names another format.
-    """
+    """Refuse an output file of another format."""
     if output.lower().endswith((".gz", ".zip", ".xlsx", ".ods")):
         problem = "forecasts are written as .csv or .parquet"
         raise CannotCreate(problem, setting=Setting("output", output), cure="name such a file")
 
 
 def write_frame(frame: pd.DataFrame, output: str) -> None:
-    """A frame to a file, CSV or Parquet by its suffix, which is replaced all at once.
-
-    Raises
-    ------
-    CannotCreate, StorageFailure
-        If it cannot be written; what was there stays.
-    """
+    """Write a frame to a file, CSV or Parquet by its suffix; the file is replaced at once, or stays as it was."""
     check_output(output)
     replace_file(output, parquet_bytes(frame) if output.lower().endswith((".parquet", ".pq")) else csv_bytes(frame))

@@ -1,10 +1,12 @@
-"""Check and mend the names of a table's columns, and say which are wrong."""
+"""Clean the edges of a table: names of columns, columns without a name or value, rows without a value."""
 
 import logging
 import re
 from collections import Counter
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.errors import BadData
 
@@ -14,7 +16,7 @@ log = logging.getLogger("forecast")
 
 
 def without_right_edge(header: list[str], frame: pd.DataFrame, name: str) -> tuple[list[str], pd.DataFrame]:
-    """Leave out columns at the right edge that have neither a name nor a value, as spreadsheets append them."""
+    """Drop columns at the right edge that have neither a name nor a value, as spreadsheets append them."""
     width = len(header)
     while width > 1 and not header[width - 1].strip() and bool((frame[width - 1] == "").all()):
         width -= 1
@@ -28,8 +30,25 @@ def without_right_edge(header: list[str], frame: pd.DataFrame, name: str) -> tup
     return header[:width], frame[list(range(width))]
 
 
+def without_blank_rows(
+    frame: pd.DataFrame, lines: NDArray[np.int64], name: str
+) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+    """Drop rows that have no value at all, as spreadsheets append them, but for the gaps of a single column."""
+    blank = np.ones(len(frame), np.bool_)
+    for column in frame.columns:
+        blank &= (frame[column].isna() | (frame[column] == "")).to_numpy(bool)
+        if not blank.any():
+            return frame, lines
+    if blank.all():
+        raise BadData(f"{name} has a header, and no row with a value in it")
+    if len(frame.columns) == 1:
+        return frame, lines
+    log.warning("%s: %d rows without any value were left out", name, blank.sum())
+    return frame[~blank].reset_index(drop=True), lines[~blank]
+
+
 def column_names(header: list[str], name: str, where: str) -> list[str]:
-    """Check and trim the names of the columns; only the first may be blank.
+    """Check and trim the names of columns; only the first may be blank.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Refuse a table before it fills the memory: an estimate first, then the work."""
+"""Estimate the memory that reading a table takes, and refuse it before it runs out."""
 
 import re
 from contextlib import suppress
@@ -14,12 +14,7 @@ def require_memory(needed: int, name: str, free: int | None = None) -> None:
     ----------
     needed : bytes at the peak of reading
     name : what messages call the table
-    free : bytes that can be had, where they were asked for before
-
-    Raises
-    ------
-    Unavailable
-        With both figures and what to do.
+    free : free bytes, where the caller has asked before
     """
     free = free_memory() if free is None else free
     if needed > free:
@@ -30,11 +25,11 @@ def require_memory(needed: int, name: str, free: int | None = None) -> None:
 
 
 def free_memory() -> int:
-    """Bytes that can be had: what the system says is available, within the limit of the container."""
-    free = 1 << 33  # where the system does not say
+    """Free bytes: the available memory of the system, within the limit of the container."""
+    free = 1 << 33  # for systems without these files
     with suppress(OSError):
-        if found := re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(encoding="ascii")):
-            free = int(found[1]) * 1024
+        if available := re.search(r"MemAvailable:\s+(\d+)", Path("/proc/meminfo").read_text(encoding="ascii")):
+            free = int(available[1]) * 1024
         limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
         if limit.isdigit():
             free = min(free, int(limit) - int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii")))

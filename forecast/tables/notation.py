@@ -1,26 +1,24 @@
-"""The ways in which numbers are written, and the flag under which a cell would be one."""
+"""Notations of numbers, and the settings under which a cell would be a number."""
 
 import re
 from itertools import product
-from typing import Literal
 
 from forecast.errors import Setting, Words
+from forecast.settings import DecimalMark
 from forecast.tables.table import Table
-
-Decimal = Literal[".", ","]
 
 SEPARATORS = (",", ".", " ", "'", "_")
 SPACES = "[ \u00a0\u202f]"  # spreadsheets group thousands by any of these
 
 
 def advice(text: str, alike: list[str], table: Table, others_marked: bool = False) -> str | Words:
-    """The settings under which the cell is a number, all cells of its kind too if possible; else what to write.
+    """Advise which settings make the cell a number, and if possible all cells like it; else how to write it.
 
     Parameters
     ----------
-    text : a cell that is no number as the table writes them
-    alike : others that are meant as numbers and are none
-    others_marked : whether good numbers beside it have the table's decimal mark, so that another one cannot be right
+    text : a cell that is no number in the table's notation
+    alike : other such cells that look like numbers
+    others_marked : whether good numbers in the column have the table's decimal mark, so that another cannot be right
     """
     ways = [way for way in _notations(table.decimal) if way[0] == table.decimal or not others_marked]
     for cells in ([text, *alike], [text]):
@@ -37,9 +35,9 @@ def advice(text: str, alike: list[str], table: Table, others_marked: bool = Fals
     return next((mend for pattern, mend in MENDS if pattern.search(text)), "mend it or leave it blank")
 
 
-def _notations(decimal: Decimal) -> list[tuple[Decimal, str | None]]:
-    """Ways to write numbers, those nearest to the table's own first."""
-    other: Decimal = "," if decimal == "." else "."
+def _notations(decimal: DecimalMark) -> list[tuple[DecimalMark, str | None]]:
+    """Notations as (decimal mark, separator), those nearest to the table's first."""
+    other: DecimalMark = "," if decimal == "." else "."
     grouped: list[str | None] = list(SEPARATORS)
     ways = [*product([decimal], grouped), (other, None), *product([other], grouped)]
     return [(mark, thousands) for mark, thousands in ways if mark != thousands]

@@ -1,6 +1,7 @@
-"""Turn cells into numbers, and say exactly which cell is none and which flag would mend it."""
+"""Parse cells as numbers; errors name the cell that is no number and the setting that would mend it."""
 
 import logging
+import re
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -11,10 +12,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
+from forecast.settings import DecimalMark
 from forecast.tables.cells import (
     LARGEST,
     Cells,
-    Column,
+    Series,
     cells_of,
     column_groups,
     flags_of,
@@ -24,7 +26,7 @@ from forecast.tables.cells import (
     read_cells,
     trimmed,
 )
-from forecast.tables.notation import Decimal, advice, number_pattern
+from forecast.tables.notation import advice, number_pattern
 from forecast.tables.table import Table
 
 NEARLY_ALL = 0.9
@@ -33,13 +35,13 @@ log = logging.getLogger("forecast")
 
 
 def parse_numbers(table: Table, column: str, otherwise: str | Words = "") -> NDArray[np.float64]:
-    """Read one column as numbers.
+    """Parse one column as numbers.
 
     Parameters
     ----------
     table : the table
     column : name of one of its columns
-    otherwise : what else to do where a cell is no number, for the message
+    otherwise : another cure for a cell that is no number, for the message
 
     Returns
     -------
@@ -55,13 +57,13 @@ def parse_numbers(table: Table, column: str, otherwise: str | Words = "") -> NDA
 
 
 def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words = "") -> NDArray[np.float64]:
-    """Read several columns as numbers at once: for wide tables, where a call per column would cost too much.
+    """Parse several columns as numbers at once: for wide tables, where a call per column would cost too much.
 
     Returns
     -------
     [rows, columns], otherwise as `parse_numbers`; there is one warning for all the columns.
     """
-    numbers = np.empty((len(table.frame), len(columns)))
+    numbers = np.empty((len(table), len(columns)))
     words = 0
     touched: list[str] = []
     for names, series, start in column_groups(table, columns):
@@ -73,9 +75,9 @@ def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words =
         if cells.bad.any():
             _refuse(table, names, cells, otherwise)
         part[:] = cells.values.reshape(len(names), -1).T
-        found = cells.word.reshape(len(names), -1).sum(axis=1)
-        words += int(found.sum())
-        touched += [names[position] for position in np.flatnonzero(found)]
+        by_column = cells.word.reshape(len(names), -1).sum(axis=1)
+        words += int(by_column.sum())
+        touched += [names[position] for position in np.flatnonzero(by_column)]
     if words:
         where = f"column '{touched[0]}'" + (f" and {len(touched) - 1} more" if len(touched) > 1 else "")
         log.warning("%s: words such as n/a or - are read as missing: %d in %s", table.name, words, where)
@@ -84,12 +86,12 @@ def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words =
 
 
 def looks_numeric(table: Table, column: str) -> bool:
-    """Whether a column is meant as numbers.
+    """Whether a column looks like numbers.
 
     True where all cells that are not missing are numbers, or nearly all (nine in ten, or all but one): the few others
-    are typing errors, which `parse_numbers` must point at. Not so where all numbers are the same one and several
-    cells are none: these are codes, such as 0, a, b. Cells in a foreign notation (``1,204``, ``5%``, ``0x10``) count as
-    meant. False for text, times and booleans, and for a column without any value (`is_blank`).
+    are typing errors, which `parse_numbers` reports. Not so where all numbers are equal and several cells are no
+    numbers: these are codes, such as 0, a, b. Cells in a foreign notation (``1,204``, ``5%``, ``0x10``) count as
+    numbers. False for text, times and booleans, and for a column without any value (`is_blank`).
     """
     return numeric_columns(table, [column])[0]
 
@@ -99,21 +101,20 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[bool]:
     answers: list[bool] = []
     for names, series, _ in column_groups(table, columns):
         if not is_text(series[0]):
-            kind = kind_of(series[0])
-            numeric = pd.api.types.is_numeric_dtype(kind) and not pd.api.types.is_bool_dtype(kind)
-            answers.append(bool(numeric and series[0].notna().any()))
+            numeric = table.kind(names[0]) in ("whole", "number")
+            answers.append(numeric and bool(series[0].notna().any()))
             continue
         cells = read_cells(cells_of(series), table.decimal, table.thousands)
         shape = (len(names), -1)
         missing = (cells.blank | cells.word).reshape(shape).sum(axis=1)
         wrong = (cells.bad & ~cells.meant).reshape(shape).sum(axis=1)
-        present = len(table.frame) - missing
+        present = len(table) - missing
         few = np.maximum(1, (1 - NEARLY_ALL) * present)
         numeric = (present > 0) & (wrong <= few) & (2 * wrong < present)
-        for place in np.flatnonzero(numeric & (wrong > 1)):
-            own = slice(place * len(table.frame), (place + 1) * len(table.frame))
-            values, meant = cells.values[own], cells.meant[own]
-            numeric[place] = bool(meant.any()) or len(np.unique(values[~np.isnan(values)])) > 1
+        for column in np.flatnonzero(numeric & (wrong > 1)):
+            rows = slice(column * len(table), (column + 1) * len(table))
+            values, meant = cells.values[rows], cells.meant[rows]
+            numeric[column] = bool(meant.any()) or len(np.unique(values[~np.isnan(values)])) > 1
         answers += numeric.tolist()
     return answers
 
@@ -139,7 +140,7 @@ def is_whole(table: Table, column: str) -> bool:
     """Whether every value that is there is a whole number, written without a decimal mark; False for a blank column."""
     series = table.frame[column]
     if not is_text(series):
-        return bool(pd.api.types.is_integer_dtype(kind_of(series)) and series.notna().any())
+        return table.kind(column) == "whole" and bool(series.notna().any())
     cells = trimmed(cells_of([series]))
     present = cells.filter(pc.invert(pc.or_(pc.equal(cells, ""), is_word(cells))))
     return len(present) > 0 and bool(pc.all(pc.match_substring_regex(present, r"^[+-]?[0-9]+$")).as_py())
@@ -153,16 +154,20 @@ def has_leading_zeros(table: Table, column: str) -> bool:
     return bool(pc.any(pc.match_substring_regex(trimmed(cells_of([series])), "^0[0-9]+$"), min_count=0).as_py())
 
 
-def infer_decimal(table: Table, delimiter: str) -> Decimal:
-    """Read the decimal mark off all the number columns of a text table.
+def counted_values(table: Table, column: str, digits: int) -> NDArray[np.int64] | None:
+    """[rows], whole numbers without a sign; None where a cell is blank, or anything else."""
+    codes, texts = table.distinct(column)
+    texts = [text.strip() for text in texts]
+    if not all(re.fullmatch(f"[0-9]{{1,{digits}}}", text) for text in texts):
+        return None
+    return np.array([int(text) for text in texts], np.int64)[codes]
 
-    A comma is one if every number with a mark has it (said as a warning). Under the delimiter ``,`` it never is: such
-    cells were quoted, and are refused by `parse_numbers` with the flag to pass.
 
-    Raises
-    ------
-    BadData
-        If both marks occur, or if the comma may as well separate thousands.
+def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
+    """Infer the decimal mark from all the number columns of a text table.
+
+    A comma is a decimal mark if every number with a mark has it (with a warning). Under the delimiter ``,`` it never
+    is: such cells were quoted, and `parse_numbers` refuses them with the flag to pass.
     """
     if delimiter == "," or table.thousands == ",":
         return "."
@@ -171,7 +176,7 @@ def infer_decimal(table: Table, delimiter: str) -> Decimal:
     commas = 0
     dot = comma = ""
     all_grouped = all_marked = True
-    for names, series, _ in column_groups(table, [str(name) for name in table.frame.columns]):
+    for names, series, _ in column_groups(table, table.names):
         if not is_text(series[0]):
             continue
         cells = trimmed(cells_of(series))
@@ -184,11 +189,11 @@ def infer_decimal(table: Table, delimiter: str) -> Decimal:
         with_comma, with_dot = number & ~with_dot, number & ~with_comma
         dot = dot or _first_place(table, names, with_dot)
         comma = comma or _first_place(table, names, with_comma)
-        if found := int(with_comma.sum()):
-            commas += found
+        if count := int(with_comma.sum()):
+            commas += count
             marked = cells.filter(pa.array(with_comma.ravel()))
             all_grouped &= bool(pc.all(pc.match_substring_regex(marked, r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$")).as_py())
-            all_marked &= found == int(number[with_comma.any(axis=1)].sum())
+            all_marked &= count == int(number[with_comma.any(axis=1)].sum())
     if not commas:
         return "."
     if dot:
@@ -213,7 +218,7 @@ def _first_place(table: Table, names: Sequence[str], flags: NDArray[np.bool_]) -
     return table.place(row, names[column])
 
 
-def _typed_numbers(table: Table, column: str, series: Column) -> NDArray[np.float64]:
+def _typed_numbers(table: Table, column: str, series: Series) -> NDArray[np.float64]:
     kind = kind_of(series)
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
@@ -230,18 +235,18 @@ def _typed_numbers(table: Table, column: str, series: Column) -> NDArray[np.floa
 
 
 def _refuse(table: Table, names: Sequence[str], cells: Cells, otherwise: str | Words) -> NoReturn:
-    """Say which is the first bad cell, what is wrong with it, how to mend it, and how many more there are."""
+    """Raise the error for the first bad cell, with its place, its fault, a cure and the number of others."""
     first = int(cells.bad.argmax())
-    column, row = divmod(first, len(table.frame))
+    column, row = divmod(first, len(table))
     bad = cells.bad.copy()
-    bad[: column * len(table.frame)] = bad[(column + 1) * len(table.frame) :] = False
+    bad[: column * len(table)] = bad[(column + 1) * len(table) :] = False
     text = cells.text[first].as_py()
     if cells.values[first] == cells.values[first]:
         reason = Words(_too_large(text))
     else:
         alike = pc.unique(cells.text.filter(pa.array(bad & cells.meant))).to_pylist()[:1000]
-        own = slice(column * len(table.frame), (column + 1) * len(table.frame))
-        good = cells.text[own].filter(pa.array(~(cells.bad | cells.blank | cells.word)[own]))
+        rows = slice(column * len(table), (column + 1) * len(table))
+        good = cells.text[rows].filter(pa.array(~(cells.bad | cells.blank | cells.word)[rows]))
         marked = bool(pc.any(pc.match_substring(good, table.decimal), min_count=0).as_py())
         mend = advice(text, alike, table, marked)
         reason = Words(f"'{text}' is not a number; ", mend, "" if cells.meant[first] else otherwise)

@@ -16,33 +16,30 @@ from typing import IO, Any
 import pandas as pd
 
 from forecast.errors import BadData, NoInput, StorageFailure, UsageError
-from forecast.panel.numbering import settle_numbering
-from forecast.panel.unfolding import unfold
 from forecast.settings import TextSettings
 from forecast.tables.arrow import PARQUET, parquet_folder_frame, parquet_frame
-from forecast.tables.contents import foreign, undamaged
+from forecast.tables.contents import PROBE_SIZE, foreign_kind, refuse_beginning, undamaged
 from forecast.tables.headers import duplicates, listed
 from forecast.tables.memory import free_memory, require_memory
-from forecast.tables.probing import ENOUGH, refuse_by_beginning
 from forecast.tables.spreadsheet import is_workbook, workbook_table
 from forecast.tables.table import Table
 from forecast.tables.text import check_settings, text_table
 
 GZIP, ZIP = b"\x1f\x8b", (b"PK\x03\x04", b"PK\x05\x06")
 MEMORY_FACTOR = 6  # peak of reading a text table, in multiples of its size: bytes, check, columns, frame
-CHUNK = 1 << 22
+READ_SIZE = 1 << 22  # bytes read at once
 
 log = logging.getLogger("forecast")
 
 
 def read_table(source: str, settings: TextSettings) -> Table:
-    """Read a table; its content, not its name, says what it is: CSV, gzip, zip with one member, Parquet or a workbook.
+    """Read a table; its content, not its name, decides: CSV, gzip, zip with one member, Parquet or a workbook.
 
     Parameters
     ----------
     source : path of a file, of a folder of Parquet files, or ``-`` for standard input
-    settings : encoding, delimiter, decimal mark and thousands separator of text, sheet of a workbook; what is None is
-        read off the content
+    settings : encoding, delimiter, decimal mark and thousands separator of text, sheet of a workbook; None: inferred
+        from the content
 
     Returns
     -------
@@ -116,7 +113,7 @@ def table_from_frame(frame: "pd.DataFrame | pd.Series[Any]", name: str = "DataFr
     flat = frame.reset_index(drop=True)
     flat.columns = pd.Index(columns)
     indexes = {level: pd.Series(values).reset_index(drop=True) for level, values in levels.items()}
-    return unfold(settle_numbering(Table(name, pd.concat([pd.DataFrame(indexes), flat], axis=1) if indexes else flat)))
+    return Table(name, pd.concat([pd.DataFrame(indexes), flat], axis=1) if indexes else flat)
 
 
 def _index_columns(index: pd.Index) -> "dict[str, pd.Index]":
@@ -138,7 +135,7 @@ def _index_columns(index: pd.Index) -> "dict[str, pd.Index]":
 
 
 def _read_file(file: IO[bytes], path: Path, settings: TextSettings) -> Table:
-    """Read an open file, and make sure that nobody wrote to it meanwhile: its last line may be cut in a number."""
+    """Read an open file, and check that nobody wrote to it meanwhile: its last line may be cut within a number."""
     before = os.fstat(file.fileno())
     require_memory(MEMORY_FACTOR * before.st_size, path.name)
     data = _read_limited(file.read, path.name, settings)
@@ -146,10 +143,10 @@ def _read_file(file: IO[bytes], path: Path, settings: TextSettings) -> Table:
     try:
         after = path.stat()
     except OSError:
-        after = before  # removed since: what was read is whole
+        after = before  # removed since, so what was read is whole
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         replaced = before.st_ino != after.st_ino
-        # archives and Parquet prove themselves that they are whole
+        # archives and Parquet show by themselves whether they are whole
         if not (replaced or data.endswith((b"\n", b"\r", b"\n\0")) or data.startswith((GZIP, *ZIP, PARQUET))):
             raise BadData(f"{path.name} changed while it was read, its last line may be cut; read it when it is whole")
         log.warning("%s: changed while it was read; what had come up to then is used", path.name)
@@ -157,22 +154,22 @@ def _read_file(file: IO[bytes], path: Path, settings: TextSettings) -> Table:
 
 
 def _read_limited(read: Callable[[int], bytes], name: str, settings: TextSettings, packed: bool = False) -> bytes:
-    """Read a stream to its end, but never more than fits into memory as a table, nor on where no table begins."""
+    """Read a stream to its end, unless it would not fit into memory as a table or does not begin as one."""
     free = free_memory()
-    held = io.BytesIO()  # which gives its bytes away without a copy
+    buffer = io.BytesIO()  # its value is no copy
     probed = False
     try:
-        while piece := read(CHUNK):
-            held.write(piece)
-            require_memory(MEMORY_FACTOR * held.tell(), name, free)
-            if not probed and held.tell() >= ENOUGH:
+        while piece := read(READ_SIZE):
+            buffer.write(piece)
+            require_memory(MEMORY_FACTOR * buffer.tell(), name, free)
+            if not probed and buffer.tell() >= PROBE_SIZE:
                 probed = True
-                refuse_by_beginning(held.getvalue(), name, settings.encoding is not None)
+                refuse_beginning(buffer.getvalue(), name, settings.encoding is not None)
     except (EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if packed:
             raise BadData(f"{name} is cut, damaged or encrypted ({error}); copy it again or unpack it") from None
         raise StorageFailure(f"{name} cannot be read to its end: {error}") from None
-    return held.getvalue()
+    return buffer.getvalue()
 
 
 def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
@@ -181,7 +178,7 @@ def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
     data = _unpacked(data, name, settings)
     if data.startswith((GZIP, *ZIP)):
         raise BadData(f"{name} is an archive that holds another archive; unpack it")
-    if kind := foreign(data):
+    if kind := foreign_kind(data):
         raise BadData(f"{name} is {kind}")
     if data.startswith(PARQUET):
         return table_from_frame(parquet_frame(data, name), name)

@@ -1,4 +1,4 @@
-"""Cut a delimited text into its header and columns, and say in which line a record is wrong."""
+"""Cut a delimited text into its header and columns; errors name the line of a bad record."""
 
 import csv
 import io
@@ -18,9 +18,14 @@ from forecast.tables.encoding import SAMPLE, line_at
 from forecast.tables.headers import delimiter_name
 from forecast.tables.memory import require_memory
 
-DELIMITERS = ("\t", ";", "|", ",")  # where two fit equally well, the first does: a decimal comma looks like a delimiter
-BLOCK = 1 << 22
-MOST_COLUMNS = 1_000_000
+DELIMITERS = (
+    "\t",
+    ";",
+    "|",
+    ",",
+)  # the first of equally good ones: a decimal comma looks like a delimiter
+BLOCK_SIZE = 1 << 22
+MAX_COLUMNS = 1_000_000
 COPIES, CELL = 4, 24  # bytes at the peak, for each byte of a text and beside that for each cell
 
 log = logging.getLogger("forecast")
@@ -35,7 +40,7 @@ def sniffed_delimiter(data: bytes, name: str) -> str:
     best, delimiter = (False, 0.0, 1), ","
     for candidate in DELIMITERS:
         widths: list[int] = []
-        with suppress(csv.Error):  # a quote that is never closed: said when the whole is read
+        with suppress(csv.Error):  # a quote that is never closed: reported when the whole is read
             widths.extend(len(row) for row in csv.reader(lines[:100], delimiter=candidate) if row)
         if not widths:
             continue
@@ -50,19 +55,11 @@ def sniffed_delimiter(data: bytes, name: str) -> str:
 
 
 def require_room(data: bytes, delimiter: str, name: str) -> None:
-    """Refuse a text whose rows and columns would not fit into memory, before they are cut.
-
-    Raises
-    ------
-    BadData
-        If its first line has more columns than any table.
-    Unavailable
-        If there is too little memory.
-    """
+    """Refuse a text whose rows and columns would not fit into memory, before cutting it."""
     start = len(data) - len(data.lstrip(b"\r\n")) if data[:1] in (b"\r", b"\n") else 0
     end = data.find(b"\n", start)
     columns = data.count(delimiter.encode(), start, len(data) if end < 0 else end) + 1
-    if columns > MOST_COLUMNS:
+    if columns > MAX_COLUMNS:
         raise BadData(f"{name} line {line_at(data, start)} has {columns:,} columns; is this a table at all?")
     cells = data.count(delimiter.encode()) + data.count(b"\n")
     require_memory(COPIES * len(data) + CELL * cells, name)
@@ -109,7 +106,7 @@ def _by_arrow(data: bytes, delimiter: str) -> pa.Table | None:
     try:
         width = len(next(row for row in csv.reader(_text_lines(data), delimiter=delimiter) if row))
         # some hundred rows a block also where a row is long: a block costs time by the column
-        block = min(max(BLOCK, 500 * data.find(b"\n")), 1 << 30)
+        block = min(max(BLOCK_SIZE, 500 * data.find(b"\n")), 1 << 30)
         names = [str(position) for position in range(width)]
         return pyarrow.csv.read_csv(
             pa.BufferReader(data),
@@ -128,7 +125,7 @@ def _text_lines(data: bytes) -> io.TextIOWrapper:
 
 
 def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[list[str]], NDArray[np.int64]]:
-    """The slow and exact way: either the records, or the line of the first one that is wrong."""
+    """The slow and exact way: the records, or an error with the line of the first bad one."""
     reader = csv.reader(_text_lines(data), delimiter=delimiter, strict=True)
     rows: list[list[str]] = []
     lines: list[int] = []

@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 
 from forecast.errors import BadData, Setting, Unavailable, UsageError
-from forecast.panel.numbering import settle_numbering
 from forecast.settings import TextSettings
 from forecast.tables.arrow import text_type
-from forecast.tables.cells import Column
+from forecast.tables.cells import Series
 from forecast.tables.contents import undamaged
-from forecast.tables.headers import column_names, listed, without_right_edge
+from forecast.tables.headers import column_names, listed, without_blank_rows, without_right_edge
 from forecast.tables.memory import require_memory
 from forecast.tables.numbers import infer_decimal
 from forecast.tables.table import Table
@@ -72,8 +71,8 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
             "spreadsheet program and save it, or export the sheet as CSV"
         )
     with undamaged(name), calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
-        found = workbook.get_sheet_by_name(chosen)
-        rows, (top, left) = found.to_python(), found.start
+        content = workbook.get_sheet_by_name(chosen)
+        rows, (top, left) = content.to_python(), content.start
     for (row, column), value in sheet.errors.items():
         rows[row - top][column - left] = value
     return _table(rows, sheet, top, left, where, settings)
@@ -95,7 +94,7 @@ def _choose(sheets: dict[str, Sheet], wanted: str | None, name: str) -> str:
     names = list(sheets)
     if not names:
         raise BadData(f"{name} is a workbook without a sheet; export the table as CSV")
-    shown = ", ".join(f"'{one}'" for one in names)
+    shown = ", ".join(f"'{sheet}'" for sheet in names)
     if wanted is not None:
         if wanted in names:
             return wanted
@@ -103,30 +102,30 @@ def _choose(sheets: dict[str, Sheet], wanted: str | None, name: str) -> str:
             return names[int(wanted) - 1]
         problem = f"{name} has no such sheet; its sheets are {shown}"
         raise UnknownSheet(problem, setting=Setting("sheet", wanted))
-    filled = [one for one in names if sheets[one].filled and not sheets[one].hidden]
+    filled = [sheet for sheet in names if sheets[sheet].filled and not sheets[sheet].hidden]
     if not filled:
         raise BadData(f"{name} is empty; a table needs a header and rows (sheets: {shown})")
-    chosen = next((one for one in filled if sheets[one].width > 1), filled[0])  # a single column is a sheet of notes
+    chosen = next((sheet for sheet in filled if sheets[sheet].width > 1), filled[0])  # one column: a sheet of notes
     if len(filled) > 1:
-        others = [one for one in filled if one != chosen]
+        others = [sheet for sheet in filled if sheet != chosen]
         log.warning("%s: read sheet '%s'; pass %s to read %s", name, chosen, Setting("sheet"), listed(others))
     return chosen
 
 
 def _table(rows: Rows, sheet: Sheet, top: int, left: int, name: str, settings: TextSettings) -> Table:
-    """The cells of a sheet as a table; `top` and `left` are the place of the first one."""
+    """The cells of a sheet as a table; `top` and `left` are the position of the first cell."""
     mark = settings.decimal or ("," if settings.thousands == "." else ".")
     header = [_text(cell, mark) for cell in rows[0]]
     where = f"{name} row {top + 1}"
     _refuse_title(header, rows, top, name)
     _settle_merged(rows, sheet.merged, top, left, name)
     body = rows[1:]
-    frame = pd.DataFrame({place: _column([row[place] for row in body], mark) for place in range(len(header))})
+    frame = pd.DataFrame({index: _column([row[index] for row in body], mark) for index in range(len(header))})
     header, frame = without_right_edge(header, frame, name)
-    for place, title in enumerate(header[1:], 1):
+    for index, title in enumerate(header[1:], 1):
         if not title.strip():
             raise BadData(
-                f"{where}: column {letters_of(left + place)} has no name; give it one, or remove the row if it "
+                f"{where}: column {letters_of(left + index)} has no name; give it one, or remove the row if it "
                 "is a title"
             )
     names = column_names(header, name, where)
@@ -136,16 +135,9 @@ def _table(rows: Rows, sheet: Sheet, top: int, left: int, name: str, settings: T
     for row, cells in zip(lines, body, strict=True):
         if cells[0] == rows[0][0] and [_text(cell, mark) for cell in cells[: len(names)]] == header:
             raise BadData(f"{name} row {row} repeats the header: were sheets joined? remove the row")
-    blank = np.logical_and.reduce([(frame[place].isna() | (frame[place] == "")).to_numpy(bool) for place in frame])
-    if blank.all():
-        raise BadData(f"{name} has a header, and no row with a value in it")
-    if blank.any() and len(names) > 1:
-        log.warning("%s: %d rows without any value were left out", name, blank.sum())
-        frame, lines = frame[~blank].reset_index(drop=True), lines[~blank]
+    frame, lines = without_blank_rows(frame, lines, name)
     frame.columns = pd.Index(names)
-    table = settle_numbering(
-        Table(name, frame, lines=lines, decimal=settings.decimal or ".", thousands=settings.thousands)
-    )
+    table = Table(name, frame, lines=lines, decimal=settings.decimal or ".", thousands=settings.thousands)
     return table if settings.decimal else replace(table, decimal=infer_decimal(table, ""))
 
 
@@ -181,7 +173,7 @@ def _settle_merged(rows: Rows, merged: Sequence[Span], top: int, left: int, name
         log.warning("%s: cells that are merged down count for each of their rows (%d times)", name, filled)
 
 
-def _column(cells: list[Any], mark: str) -> Column:
+def _column(cells: list[Any], mark: str) -> Series:
     """A column of dates or of numbers where all its cells are, else of text."""
     kinds = {type(cell) for cell in cells if cell != ""}
     if kinds and kinds <= {date, datetime}:
@@ -192,7 +184,7 @@ def _column(cells: list[Any], mark: str) -> Column:
         if not whole:
             return pd.Series(numbers)
         return pd.Series([None if cell == "" else int(cell) for cell in cells], dtype="Int64")
-    text: Column = pd.Series([_text(cell, mark) for cell in cells], dtype=text_type())
+    text: Series = pd.Series([_text(cell, mark) for cell in cells], dtype=text_type())
     return text
 
 

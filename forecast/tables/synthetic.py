@@ -76,7 +76,7 @@ def _noise(generator: np.random.Generator, length: int) -> Array:
 def _toy(generator: np.random.Generator, length: int) -> Array:
     inputs = generator.standard_normal((TOY_STEPS + length, len(TOY_COLUMNS)))
     sums = np.convolve(inputs.mean(axis=1), np.ones(TOY_STEPS), mode="valid")  # [length + 1], of 10 rows each
-    # published one step late: the value stands beside the inputs that follow the ten it is made of
+    # published one step late: each value stands beside the inputs after the ten that it sums
     return np.column_stack([inputs[TOY_STEPS:], sums[:length]])
 
 
@@ -167,11 +167,6 @@ def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
     Returns
     -------
     Values by the names of `TableSettings`: ``{"past": ("x1", ..., "x5")}`` for ``toy``, nothing for the others.
-
-    Raises
-    ------
-    UsageError
-        If the kind is unknown (with the nearest known one).
     """
     covariates = _kind(kind).covariates
     return {"past": covariates} if covariates else {}

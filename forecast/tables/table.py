@@ -1,13 +1,44 @@
-"""A table as it was read: columns by name, and where each row stood, so that an error can point at it."""
+"""A table as it was read: columns by name, what each holds, and where each row stood, so that an error can name it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.settings import TextSettings
+from forecast.settings import DecimalMark, TextSettings
+
+Flags = NDArray[np.bool_]
+Integers = NDArray[np.int64]
+Kind = Literal["text", "whole", "number", "boolean", "datetime", "date", "period", "other"]
+
+SAMPLE = 50  # cells that tell whether objects are dates
+
+
+@dataclass(frozen=True)
+class TypedTimes:
+    """What a column of datetimes, dates or periods holds.
+
+    Attributes
+    ----------
+    instants : [rows], seconds since 1970-01-01, of UTC where the column has a zone; of a period its start
+    wall : [rows], the same by the written clock
+    fractions : whether a time lies between two seconds
+    unit : resolution of the column
+    zone : IANA name of the zone, where it has one
+    offset : seconds east of UTC of the first row, None where the column has no zone
+    period : frequency of a column of periods, as pandas names it
+    """
+
+    instants: Integers
+    wall: Integers
+    fractions: bool = False
+    unit: str = "s"
+    zone: str | None = None
+    offset: int | None = None
+    period: str | None = None
 
 
 @dataclass(frozen=True)
@@ -30,22 +61,152 @@ class Table:
     name: str
     frame: pd.DataFrame
     text: bool = False
-    lines: NDArray[np.int64] | None = None
-    decimal: Literal[".", ","] = "."
+    lines: Integers | None = None
+    decimal: DecimalMark = "."
     thousands: str | None = None
     numbering: str | None = None
     reading: TextSettings = field(default_factory=TextSettings)
     sources: "dict[str, NDArray[np.object_]] | None" = None
 
-    def with_frame(self, frame: pd.DataFrame, numbering: str | None = None) -> "Table":
-        """The table with other columns, and the same rows."""
-        return replace(self, frame=frame, numbering=numbering)
+    def __len__(self) -> int:
+        return len(self.frame)
 
-    def rows(self, chosen: NDArray[np.bool_]) -> "Table":
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return [str(name) for name in self.frame.columns]
+
+    def kind(self, column: str) -> Kind:
+        """What a column holds; a categorical column counts as its categories."""
+        values = plain(self.frame[column])
+        dtype: Any = values.dtype
+        if isinstance(dtype, pd.StringDtype):  # the usual case, and the fast one
+            return "text"
+        if isinstance(dtype, pd.PeriodDtype):
+            return "period"
+        if pd.api.types.is_bool_dtype(dtype):
+            return "boolean"
+        if pd.api.types.is_integer_dtype(dtype):
+            return "whole"
+        if pd.api.types.is_numeric_dtype(dtype):
+            return "number"
+        if pd.api.types.is_datetime64_any_dtype(dtype):
+            return "datetime"
+        if pd.api.types.is_string_dtype(dtype) and (values.empty or isinstance(values.iloc[0], str)):
+            return "text"
+        return "date" if all(hasattr(value, "year") for value in values.iloc[:SAMPLE]) else "other"
+
+    def is_categorical(self, column: str) -> bool:
+        """Whether a column has the categorical type of pandas."""
+        return isinstance(self.frame[column].dtype, pd.CategoricalDtype)
+
+    def first(self, column: str) -> str:
+        """The first cell as text, without blanks around it."""
+        return str(self.frame[column].iloc[0]).strip()
+
+    def missing(self, column: str) -> Flags:
+        """[rows], which cells are missing; a blank text is not."""
+        return np.asarray(self.frame[column].isna(), bool)
+
+    def cells(self, column: str, rows: int | None = None) -> tuple[Integers, list[str]]:
+        """Codes [rows] and the different cells as they are written, without blanks around them; '' where missing.
+
+        `rows` cuts the column after so many of them.
+        """
+        codes, unique = pd.factorize(plain(self.frame[column].iloc[:rows]), use_na_sentinel=False)
+        written = np.asarray(unique, object).tolist()
+        return np.asarray(codes, np.int64), ["" if pd.isna(value) else str(value).strip() for value in written]
+
+    def distinct(self, column: str) -> tuple[Integers, list[str]]:
+        """Codes [rows] and the different `texts` of a column, in the order in which they come first."""
+        codes, unique = pd.factorize(self._as_text(column))
+        return np.asarray(codes, np.int64), [str(text) for text in unique]
+
+    def texts(self, column: str) -> NDArray[np.object_]:
+        """[rows], the cells as text: just as written, whole numbers without a decimal mark, '' where missing."""
+        return np.asarray(self._as_text(column), object)
+
+    def _as_text(self, column: str) -> "pd.Series[str]":
+        values = self.frame[column]
+        if self.text:
+            return values
+        if isinstance(values.dtype, pd.CategoricalDtype):
+            values = values.astype(float if pd.api.types.is_float_dtype(values.cat.categories.dtype) else object)
+        if pd.api.types.is_float_dtype(values.dtype) and bool((values.dropna() % 1 == 0).all()):
+            values = values.astype("Int64")
+        return values.astype(object).where(values.notna(), "").map(_written)
+
+    def times(self, column: str) -> TypedTimes:
+        """The times of a column that is neither text nor numbers; none may be missing.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If it holds no times.
+        """
+        values = plain(self.frame[column])
+        if isinstance(values.dtype, pd.PeriodDtype):
+            frequency = str(values.dtype).removeprefix("period[").removesuffix("]")
+            starts = _seconds(pd.PeriodIndex(values).to_timestamp(how="start"))
+            return TypedTimes(starts, starts, period=frequency)
+        index = pd.DatetimeIndex(values)
+        instants = _seconds(index)
+        fractions = bool((index.as_unit("s").as_unit(index.unit) != index).any())
+        if index.tz is None:
+            return TypedTimes(instants, instants, fractions, index.unit)
+        zone = getattr(index.tz, "key", None) or getattr(index.tz, "zone", None)
+        offset = index[0].utcoffset()
+        return TypedTimes(
+            instants=instants,
+            wall=_seconds(index.tz_localize(None)),
+            fractions=fractions,
+            unit=index.unit,
+            zone=str(zone) if zone else None,
+            offset=int(offset.total_seconds()) if offset else 0,
+        )
+
+    def rows(self, chosen: Flags) -> "Table":
         """The table with those of its rows that are `chosen` [rows]."""
         lines = None if self.lines is None else self.lines[chosen]
         sources = None if self.sources is None else {name: where[chosen] for name, where in self.sources.items()}
         return replace(self, frame=self.frame.loc[chosen].reset_index(drop=True), lines=lines, sources=sources)
+
+    def without(self, column: str) -> "Table":
+        """The table without a column."""
+        return replace(self, frame=self.frame.drop(columns=column), numbering=None)
+
+    def renamed(self, column: str, name: str, numbering: bool) -> "Table":
+        """The table with another name for a column, which may be the one that numbers the rows."""
+        return replace(self, frame=self.frame.rename(columns={column: name}), numbering=name if numbering else None)
+
+    def stacked(
+        self,
+        columns: Sequence[str],
+        order: Integers,
+        ids: Sequence[str],
+        times: tuple[str, list[str], str],
+        value: str,
+    ) -> "Table":
+        """The table with several columns put end to end as one, and a row for each of their cells.
+
+        Parameters
+        ----------
+        order : [cells], the position of each new row's cell in the stack
+        ids : columns that stay, repeated
+        times : name of a new column, its texts [cells], and the column of this table that they come from
+        value : name of the new column of cells
+        """
+        rows, columns_of = order % len(self), order // len(self)
+        time, texts, source = times
+        cells = pd.concat([self.frame[name] for name in columns], ignore_index=True).take(order)
+        stay = {name: self.frame[name].take(rows).reset_index(drop=True) for name in ids}
+        new = {time: pd.Series(texts, dtype="str" if self.text else object), value: cells.reset_index(drop=True)}
+        return replace(
+            self,
+            frame=pd.DataFrame({**stay, **new}),
+            lines=None if self.lines is None else self.lines[rows],
+            sources={time: np.full(len(order), source, object), value: np.array(columns, object)[columns_of]},
+        )
 
     def line(self, row: int) -> str:
         """Say where a row stands: ``line 812`` of a text, ``row 812`` of a sheet, ``row 811`` of a frame."""
@@ -64,3 +225,17 @@ class Table:
     def value(self, row: int, columns: tuple[str, ...]) -> str:
         """What a row holds in some columns, as text."""
         return " ".join(str(self.frame[column].iloc[row]) for column in columns)
+
+
+def plain(values: "pd.Series[Any]") -> "pd.Series[Any]":
+    """A column as it is, a categorical one with the type of its categories."""
+    return values.astype(values.cat.categories.dtype) if isinstance(values.dtype, pd.CategoricalDtype) else values
+
+
+def _seconds(index: pd.DatetimeIndex) -> Integers:
+    return np.asarray(index.as_unit("s").asi8, np.int64)
+
+
+def _written(value: object) -> str:
+    """A value as text; a whole number among texts has no decimal mark either."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

@@ -1,4 +1,4 @@
-"""Read delimited text as a table of text: encoding, delimiter, header, rows and decimal mark are told by it."""
+"""Read delimited text as a table of text; encoding, delimiter, header and decimal mark are inferred from it."""
 
 import logging
 import re
@@ -10,27 +10,25 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.panel.numbering import settle_numbering
-from forecast.panel.unfolding import unfold
 from forecast.settings import TextSettings
 from forecast.tables.cells import cells_of, flags_of
+from forecast.tables.contents import refuse_nul
 from forecast.tables.encoding import to_utf8
-from forecast.tables.headers import column_names, without_right_edge
+from forecast.tables.headers import column_names, without_blank_rows, without_right_edge
 from forecast.tables.numbers import infer_decimal
-from forecast.tables.probing import refuse_nul
 from forecast.tables.records import cut_columns, require_room, sniffed_delimiter
 from forecast.tables.table import Table
 
 DELIMITER_NAMES = {"\\t": "\t", "tab": "\t"}
-TOLD_DELIMITER = re.compile(rb'"?sep=([\t -~])"?\r?\n')  # as spreadsheets write it before the header
+DELIMITER_LINE = re.compile(rb'"?sep=([\t -~])"?\r?\n')  # as spreadsheets write it before the header
 AROUND = "\ufeff \t"  # marks and blanks around a cell of a header that joined files repeat
-FEW = 3  # rows from which the usual length of a cell is known
+MIN_ROWS = 3  # from which on the usual length of a cell is known
 
 log = logging.getLogger("forecast")
 
 
 def check_settings(settings: TextSettings) -> None:
-    """Refuse a delimiter that is no single character, and one mark for both decimals and thousands."""
+    """Refuse a delimiter that is no single character, and the same mark for decimals and thousands."""
     delimiter = _delimiter(settings)
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
         raise UsageError("give one character, such as , ; | or tab", setting=Setting("delimiter", settings.delimiter))
@@ -45,10 +43,10 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     refuse_nul(data, name)
     if not data or data.isspace():
         raise BadData(f"{name} is empty; a table needs a header and rows")
-    told = TOLD_DELIMITER.match(data)
-    if told:
-        data = b"\n" * told[0].count(b"\n") + data[told.end() :]  # a blank line in its place, so that lines count on
-    delimiter = _delimiter(settings) or (told[1].decode() if told else sniffed_delimiter(data, name))
+    line = DELIMITER_LINE.match(data)
+    if line:
+        data = b"\n" * line[0].count(b"\n") + data[line.end() :]  # blank lines in its place, for the line numbers
+    delimiter = _delimiter(settings) or (line[1].decode() if line else sniffed_delimiter(data, name))
     require_room(data, delimiter, name)
     header, frame, lines = cut_columns(data, delimiter, name)
     header, frame = without_right_edge(header, frame, name)
@@ -59,24 +57,24 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     for row in np.flatnonzero(flags_of(pc.equal(pc.utf8_trim(cells_of([frame[0]]), AROUND), names[0]))):
         if [cell.strip(AROUND) for cell in frame.iloc[row]] == names:
             raise BadData(f"{name} line {lines[row]} repeats the header: were files joined? remove the line")
-    frame, lines = _without_blank_rows(frame, lines, name)
+    frame, lines = without_blank_rows(frame, lines, name)
     frame.columns = pd.Index(names)
     if not data.endswith((b"\n", b"\r")):
-        _say_cut(frame, lines, name)
-    table = settle_numbering(Table(name, frame, True, lines, settings.decimal or ".", settings.thousands))
-    return unfold(table if settings.decimal else replace(table, decimal=infer_decimal(table, delimiter)))
+        _warn_cut(frame, lines, name)
+    table = Table(name, frame, True, lines, settings.decimal or ".", settings.thousands)
+    return table if settings.decimal else replace(table, decimal=infer_decimal(table, delimiter))
 
 
 def _delimiter(settings: TextSettings) -> str | None:
     return DELIMITER_NAMES.get(settings.delimiter, settings.delimiter) if settings.delimiter is not None else None
 
 
-def _say_cut(frame: pd.DataFrame, lines: NDArray[np.int64], name: str) -> None:
+def _warn_cut(frame: pd.DataFrame, lines: NDArray[np.int64], name: str) -> None:
     """Warn of a last cell without a line end that is shorter than all above it: 12 where 123 was being written."""
     column = frame.columns[-1]
     cells = cells_of([frame[column]])
     last, lengths = cells[-1].as_py(), pc.utf8_length(cells.filter(pc.not_equal(cells, "")))
-    if last and len(lengths) > FEW and len(last) < pc.min(lengths[:-1]).as_py():
+    if last and len(lengths) > MIN_ROWS and len(last) < pc.min(lengths[:-1]).as_py():
         log.warning(
             "%s line %d has no line end, and its '%s' is shorter than all others of column '%s': is the file cut?",
             name,
@@ -84,20 +82,3 @@ def _say_cut(frame: pd.DataFrame, lines: NDArray[np.int64], name: str) -> None:
             last,
             column,
         )
-
-
-def _without_blank_rows(
-    frame: pd.DataFrame, lines: NDArray[np.int64], name: str
-) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """Leave out rows that are nothing but delimiters, as spreadsheets append them."""
-    blank = np.ones(len(frame), np.bool_)
-    for column in frame.columns:
-        blank &= (frame[column] == "").to_numpy(bool)
-        if not blank.any():
-            return frame, lines
-    if blank.all():
-        raise BadData(f"{name} has a header, and no row with a value in it")
-    if len(frame.columns) == 1:
-        return frame, lines
-    log.warning("%s: %d rows without any value were left out", name, blank.sum())
-    return frame[~blank].reset_index(drop=True), lines[~blank]

@@ -1,4 +1,4 @@
-"""Survey the archive of a workbook before it is read: its sheets, how large they are, and what reading would lose."""
+"""Survey the archive of a workbook before it is read: its sheets, their sizes, and what reading would lose."""
 
 import re
 import zipfile
@@ -14,9 +14,9 @@ from forecast.tables.memory import free_memory, require_memory
 
 EXCEL, OPEN_DOCUMENT = "xlsx", "ods"
 MIMETYPE = "application/vnd.oasis.opendocument.spreadsheet"
-CHUNK = 1 << 20
+READ_SIZE = 1 << 20  # bytes unpacked at once
 CELL, LETTER = 250, 8  # bytes of a cell and of a letter in memory, at the peak of reading
-MOST_ROWS, MOST_COLUMNS = 1 << 21, 1 << 15  # twice what the programs can hold
+MAX_ROWS, MAX_COLUMNS = 1 << 21, 1 << 15  # twice as many as spreadsheet programs allow
 
 Span = tuple[int, int, int, int]  # first row, first column, last row, last column
 
@@ -49,7 +49,7 @@ class Sheet:
             self.height = row + rows
         if column + columns > self.width:
             self.width = column + columns
-        if self.height > MOST_ROWS or self.width > MOST_COLUMNS:
+        if self.height > MAX_ROWS or self.width > MAX_COLUMNS:
             raise ValueError("it has more rows or columns than a sheet can have")
         self.filled += rows * columns
         self.letters += letters * rows * columns
@@ -67,13 +67,7 @@ class _Reader(Protocol):
 
 
 def workbook_kind(archive: zipfile.ZipFile, name: str) -> str | None:
-    """Whether an archive is a workbook, told by its content; None where it is another archive.
-
-    Raises
-    ------
-    BadData
-        If it is an office document of another kind.
-    """
+    """The kind of workbook that an archive is, by its content; None where it is none."""
     members = {member.filename for member in archive.infolist()}
     if "xl/workbook.xml" in members:
         return EXCEL
@@ -127,7 +121,7 @@ def _position(reference: str) -> tuple[int, int]:
     return int(reference[len(letters) :]) - 1, _column(letters)
 
 
-@lru_cache(maxsize=MOST_COLUMNS)
+@lru_cache(maxsize=MAX_COLUMNS)
 def _column(letters: str) -> int:
     """The number, from 0, of a column."""
     if not re.fullmatch("[A-Z]{1,3}", letters):
@@ -152,7 +146,7 @@ class _Parts:
         self.seen.add(part)
         parser = _parser(reader) if reader is not None else None
         with self.archive.open(part) as file:
-            while piece := file.read(CHUNK):
+            while piece := file.read(READ_SIZE):
                 self.size += len(piece)
                 require_memory(self.size, self.name, self.free)
                 if parser is not None:
@@ -191,9 +185,9 @@ def _excel_sheets(parts: _Parts) -> dict[str, Sheet]:
     for part, reader in (("xl/_rels/workbook.xml.rels", links), ("xl/sharedStrings.xml", strings)):
         if part.casefold() in there:
             parts.read(there[part.casefold()], reader)
-    targets = {link.get("Id", ""): link.get("Target", "") for link in links.found}
+    targets = {link.get("Id", ""): link.get("Target", "") for link in links.elements}
     sheets: dict[str, Sheet] = {}
-    for attributes in listed.found:
+    for attributes in listed.elements:
         number = next((value for key, value in attributes.items() if key.endswith(":id")), "")
         target = targets.get(number, "")
         part = target[1:] if target.startswith("/") else str(PurePosixPath("xl") / target)
@@ -207,11 +201,11 @@ class _Elements:
     """Collects the attributes of all elements of one name."""
 
     def __init__(self, tag: str) -> None:
-        self.tag, self.found = tag, list[dict[str, str]]()
+        self.tag, self.elements = tag, list[dict[str, str]]()
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         if tag == self.tag:
-            self.found.append(attributes)
+            self.elements.append(attributes)
 
     def text(self, letters: str) -> None: ...
 
@@ -290,16 +284,16 @@ class _OpenDocument:
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         if tag not in ("table", "table-row", "table-cell", "covered-table-cell"):
             return
-        own = {key.rpartition(":")[2]: value for key, value in attributes.items()}
+        local = {key.rpartition(":")[2]: value for key, value in attributes.items()}
         if tag == "table":
-            self.sheets[own.get("name", "")] = Sheet()
+            self.sheets[local.get("name", "")] = Sheet()
             self.row = self.rows = 0
         elif tag == "table-row":
-            self.row, self.rows, self.column = self.row + self.rows, _count(own, "number-rows-repeated"), 0
+            self.row, self.rows, self.column = self.row + self.rows, _count(local, "number-rows-repeated"), 0
         else:
-            self.columns = _count(own, "number-columns-repeated")
-            self.span = _count(own, "number-rows-spanned"), _count(own, "number-columns-spanned")
-            self.valued, self.value = "value-type" in own, ""
+            self.columns = _count(local, "number-columns-repeated")
+            self.span = _count(local, "number-rows-spanned"), _count(local, "number-columns-spanned")
+            self.valued, self.value = "value-type" in local, ""
             self.error = attributes.get("calcext:value-type") == "error"
 
     def text(self, letters: str) -> None:
@@ -311,7 +305,7 @@ class _OpenDocument:
         sheet = self.sheets[next(reversed(self.sheets))]
         if self.valued:
             sheet.fill(self.row, self.column, len(self.value), self.rows, self.columns)
-            if self.error and len(sheet.errors) + self.rows * self.columns <= MOST_ROWS:
+            if self.error and len(sheet.errors) + self.rows * self.columns <= MAX_ROWS:
                 places = product(range(self.rows), range(self.columns))
                 sheet.errors |= {(self.row + i, self.column + j): self.value.strip() for i, j in places}
         if self.span != (1, 1):

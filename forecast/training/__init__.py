@@ -1,1 +1,1 @@
-"""The plan, the loop, the devices and the ensemble."""
+"""Train networks: plan, rounds of candidates, loop, checkpoints, devices."""

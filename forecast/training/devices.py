@@ -1,12 +1,17 @@
-"""Where a network runs, and with how many threads."""
+"""Where a network runs, with how many threads, and what happens when it runs out of memory."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from forecast.errors import Setting, Unavailable, Words
+from forecast.panel.windows import ToArray
 
 log = logging.getLogger("forecast")
 
@@ -17,15 +22,15 @@ def pick_device(name: str) -> torch.device:
     Raises
     ------
     Unavailable
-        If the device was asked for by name and is not there.
+        If the device was requested by name and does not exist.
     """
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        device = next(torch.device(kind) for kind in ("cuda", "mps", "cpu") if there[kind])
+        device = next(torch.device(kind) for kind in ("cuda", "mps", "cpu") if available[kind])
         return device if _works(device) else torch.device("cpu")
-    if not there[name]:
+    if not available[name]:
         cure = Words("pass ", Setting("device", "cpu"), " or ", Setting("device", "auto"))
-        raise Unavailable(f"device '{name}' is not to be had on this machine", cure=cure)
+        raise Unavailable(f"device '{name}' is not available on this machine", cure=cure)
     return torch.device(name)
 
 
@@ -36,6 +41,15 @@ def _works(device: torch.device) -> bool:
         log.warning("device '%s' does not answer (%s); the CPU is used", device.type, str(error).split("\n")[0])
         return False
     return True
+
+
+def on_device(device: torch.device) -> ToArray:
+    """The function that copies an array of numpy to a device."""
+    return partial(_to_tensor, device)
+
+
+def _to_tensor(device: torch.device, array: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 
 @contextmanager
@@ -52,20 +66,20 @@ def threads(count: int) -> Iterator[None]:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out."""
+    """Whether an exception means that memory ran out, whichever library raised it."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "alloc" in str(error) and "memory" in str(error)
 
 
 @contextmanager
-def memory() -> Iterator[None]:
-    """Say that memory ran out, whichever library met its end.
+def report_out_of_memory() -> Iterator[None]:
+    """Turn an out-of-memory exception of any library into `Unavailable`.
 
     Raises
     ------
     Unavailable
-        Then.
+        If memory runs out.
     """
     try:
         yield

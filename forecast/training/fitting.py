@@ -1,57 +1,30 @@
-"""Fit networks to the windows of a panel: with which plan, and what to do where time or memory runs out."""
+"""Fit networks to the windows of a panel: with which plan, and what to do when memory runs out."""
 
 import logging
-import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
-from torch import Tensor
 
 from forecast.errors import Setting, Unavailable, Words
-from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.panel.windows import Batch
+from forecast.models.shared.building import build, network_shape
+from forecast.models.shared.model import Shape
+from forecast.panel.inputs import Inputs
+from forecast.panel.windows import Batch, WindowIndex, Windows
 from forecast.settings import TrainSettings
-from forecast.training.devices import out_of_memory
-from forecast.training.holding import Spans, batches_of, sampler
-from forecast.training.inputs import Inputs
-from forecast.training.loop import Draw, Progress, Trained
-from forecast.training.members import Places, build, train_members
-from forecast.training.optimizer import AdamW
-from forecast.training.plan import (
-    Candidate,
-    Member,
-    default_batch_size,
-    enough_steps,
-    estimate_step,
-    plan_member,
-)
-from forecast.training.states import Keeper
+from forecast.training.context import TrainingContext
+from forecast.training.cost import Probe, default_batch_size, estimate_step
+from forecast.training.devices import on_device, out_of_memory, pick_device
+from forecast.training.loop import Trained
+from forecast.training.members import train_members
+from forecast.training.plan import Candidate, Member, enough_steps, plan_member
+from forecast.training.sampling import Draw, sampler, validation_batches
+from forecast.training.split import Split, validation_windows
 
 log = logging.getLogger("forecast")
 
-USED = 0.92  # share of a budget that training steps may take; the rest: validation, and a machine that is busy
-
-PROBED = 3  # steps of a probe at a time; the first one pays for what is set up once
-
-
-@dataclass(frozen=True)
-class Start:
-    """Networks that a fit goes on from.
-
-    Attributes
-    ----------
-    candidates : what each of them is
-    weights : of each
-    warm : fits before, each of which the next went on from
-    hash : of the artifact that they come from
-    """
-
-    candidates: list[Candidate]
-    weights: list[dict[str, Tensor]]
-    warm: int
-    hash: str
+STEPS_SHARE = 0.92  # of a budget; the rest is for validation, and for a machine that is busy
+PROBE_BATCH = 32  # windows of the batch that an estimate counts with
 
 
 @dataclass(frozen=True)
@@ -61,23 +34,46 @@ class Fitter:
     Attributes
     ----------
     inputs : the panel made ready
-    spans : which windows train
-    places : which are held out
+    split : which windows train
+    index : the validation windows
     settings : of training
+    device : where networks train
+    windows : of tensors on that device
     """
 
     inputs: Inputs
-    spans: Spans
-    places: Places
+    split: Split
+    index: WindowIndex
     settings: TrainSettings
-    _probes: dict[tuple[str, int], "_Probe"] = field(default_factory=dict)  # by candidate and windows a step
+    device: torch.device
+    windows: Windows
+    _probes: dict[tuple[str, int], Probe] = field(default_factory=dict)  # by candidate and windows a step
 
-    def make(self, candidate: Candidate) -> tuple[Shape, Draw, list[Batch]]:
-        """What a network of this candidate is built for, drawn from and held against."""
-        windows = self.inputs.windows(candidate)
-        return self.inputs.shape(candidate), sampler(windows, self.spans), batches_of(windows, self.places)
+    @classmethod
+    def of(cls, inputs: Inputs, split: Split, settings: TrainSettings) -> "Fitter":
+        """The fitter for a panel, on the device that the settings name."""
+        device = pick_device(settings.device)
+        return cls(inputs, split, validation_windows(split), settings, device, inputs.arrays.to(on_device(device)))
 
-    def lay_out(
+    def shape(self, candidate: Candidate) -> Shape:
+        """What a network of this candidate is built for."""
+        inputs = self.inputs
+        return network_shape(
+            inputs.schema,
+            inputs.horizon,
+            candidate.lookback,
+            inputs.lags,
+            inputs.levels,
+            inputs.series,
+            self.settings.loss,
+        )
+
+    def make_data(self, candidate: Candidate) -> tuple[Shape, Draw, list[Batch]]:
+        """The shape that a network of this candidate is built for, its training batches and validation batches."""
+        windows = self.windows.cut(candidate.lookback, candidate.scaling)
+        return self.shape(candidate), sampler(windows, self.split), validation_batches(windows, self.index)
+
+    def plan(
         self,
         candidates: list[Candidate],
         seconds: Sequence[float],
@@ -90,13 +86,13 @@ class Fitter:
 
         Parameters
         ----------
-        seconds : for each of them at the most
+        seconds : upper bound for each of them
         measure : whether to time a step; by default its cost is estimated
-        steps : of each, wanted by the user
-        warm : fits before, each of which the next went on from
+        steps : of each, as set by the user
+        warm : earlier fits that they continue
         """
-        count = int(self.spans.count(False).sum())
-        refit = len(self.places[0]) > 0
+        count = int(self.split.count(False).sum())
+        refit = len(self.index[0]) > 0
         members = []
         for candidate, most in zip(candidates, seconds, strict=True):
             size, step = self._cost(candidate, most, measure and steps is None)
@@ -107,7 +103,7 @@ class Fitter:
                     step,
                     refit=refit,
                     batch_size=size,
-                    seconds=USED * most if measure else most,
+                    seconds=STEPS_SHARE * most if measure else most,
                     steps=steps,
                     warm=warm,
                 )
@@ -117,57 +113,25 @@ class Fitter:
     def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
         """Seconds that enough steps of a candidate take on one core, measured once or estimated."""
         size, step = self._cost(candidate, seconds, measure)
-        return step * enough_steps(int(self.spans.count(False).sum()), size)
+        return step * enough_steps(int(self.split.count(False).sum()), size)
 
     def measure_again(self) -> None:
-        """Measure once more what was measured; the fastest counts, for what else the machine did is no cost of ours."""
+        """Repeat all measurements; the fastest step counts."""
         for probe in self._probes.values():
             probe.run()
 
-    def train(
-        self,
-        members: list[Member],
-        *,
-        first: int = 0,
-        jobs: int = 1,
-        deadline: float | None = None,
-        on_step: Callable[[Progress], None] | None = None,
-        keep: Keeper | None = None,
-        start: list[dict[str, Tensor]] | None = None,
-        seconds: Sequence[float] | None = None,
-    ) -> tuple[list[Member], list[Trained]]:
-        """Train networks; the members that come back repeat it.
-
-        Parameters
-        ----------
-        first : number of the first member in the whole plan: seeds go by it
-        jobs : trained side by side
-        deadline : `time.monotonic()` at which training must be over
-        keep : where each network keeps its state
-        start : weights that each network goes on from
-        seconds : that each is thought to take
+    def train(self, members: list[Member], context: TrainingContext) -> tuple[list[Member], list[Trained]]:
+        """Train networks; the members that are returned repeat it.
 
         Raises
         ------
         Unavailable
             If memory runs out even with the smallest batch.
         """
-        make = replace(self, _probes={}).make  # what other processes are sent holds no networks that were measured
+        make_data = replace(self, _probes={}).make_data  # networks that were measured are not sent to other processes
         while True:
             try:
-                trained = train_members(
-                    members,
-                    make,
-                    self.settings,
-                    self.inputs.device,
-                    first=first,
-                    jobs=jobs,
-                    deadline=deadline,
-                    on_step=on_step,
-                    keep=keep,
-                    start=start,
-                    seconds=seconds,
-                )
+                trained = train_members(members, make_data, self.settings, self.device, context)
                 break
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
@@ -176,45 +140,28 @@ class Fitter:
                 if largest == 1:
                     cure = Words("pass a smaller ", Setting("lookback"))
                     raise Unavailable("out of memory at one window a step", cure=cure) from None
-                members = [one.model_copy(update={"batch_size": max(1, one.batch_size // 2)}) for one in members]
+                halved = [max(1, member.batch_size // 2) for member in members]
+                members = [
+                    member.model_copy(update={"batch_size": size}) for member, size in zip(members, halved, strict=True)
+                ]
                 log.warning("out of memory; training starts again with %d windows a step", largest // 2)
-        return [one.model_copy(update={"cut": made.cut}) for one, made in zip(members, trained, strict=True)], trained
+        cuts = [result.cut for result in trained]
+        return [member.model_copy(update={"cut": cut}) for member, cut in zip(members, cuts, strict=True)], trained
 
     def _cost(self, candidate: Candidate, seconds: float, measure: bool) -> tuple[int, float]:
         """Windows a step, and seconds a step on one core."""
-        shape, draw, _ = self.make(candidate)
-        network = build(candidate, shape).to(self.inputs.device)
-        probe = draw(torch.Generator().manual_seed(self.settings.seed), 32, False)
+        shape, draw, _ = self.make_data(candidate)
+        network = build(candidate, shape).to(self.device)
+        batch = draw(torch.Generator().manual_seed(self.settings.seed), PROBE_BATCH, False)
 
         def estimate(size: int) -> float:
-            return estimate_step(network, probe, size)
+            return estimate_step(network, batch, size)
 
-        count = int(self.spans.count(False).sum())
+        count = int(self.split.count(False).sum())
         size = self.settings.batch_size or default_batch_size(count, estimate, seconds)
         if not measure:
             return size, estimate(size)
         if (candidate.key, size) not in self._probes:
-            self._probes[candidate.key, size] = _Probe(network, draw, size, self.settings.seed)
+            self._probes[candidate.key, size] = Probe(network, draw, size, self.settings.seed)
             self._probes[candidate.key, size].run()
         return size, self._probes[candidate.key, size].seconds
-
-
-class _Probe:
-    """A network that is trained for nothing, to see how long a step takes."""
-
-    def __init__(self, network: RecurrentModel, draw: Draw, size: int, seed: int) -> None:
-        self.network, self.draw, self.size = network.train(), draw, size
-        self.optimizer = AdamW(network.parameters(), 0.0)
-        self.generator = torch.Generator().manual_seed(seed)
-        self.seconds = math.inf  # of the fastest step
-
-    def run(self) -> None:
-        """Take a few steps."""
-        for _ in range(PROBED):
-            start = time.monotonic()
-            loss = self.network.loss(self.draw(self.generator, self.size, False))
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step(1e-4)
-            self.optimizer.zero_grad()
-            loss.item()
-            self.seconds = min(self.seconds, time.monotonic() - start)

@@ -1,43 +1,31 @@
-"""The training loop: draw, step, validate, keep the best, refit on all data; it can be stopped between two steps."""
+"""The training loop: draw, step, validate, keep the best weights, refit on all data; it can stop between two steps."""
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor
 
 from forecast.errors import Setting, Words
+from forecast.models.shared.building import to_arrays
 from forecast.models.shared.model import RecurrentModel
 from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
+from forecast.training.checkpoint import Checkpoint, CheckpointTimer, layout_of
+from forecast.training.context import Progress, TrainingContext, Weights
 from forecast.training.plan import Member
-from forecast.training.run import Run, diverged
-from forecast.training.states import Keeper, State, Watch, form, from_arrays, to_arrays
+from forecast.training.sampling import Draw
+from forecast.training.state import TrainingState, diverged, prefixed, unprefixed
 from forecast.training.stopping import Deferred
 
 log = logging.getLogger("forecast")
 
-Draw = Callable[[torch.Generator, int, bool], Batch]
-"""(generator, windows, whether held-out values may be targets) -> a training batch"""
 
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a fit stands; `loss` is that of the last training batch."""
-
-    member: int
-    step: int
-    steps: int
-    loss: float
-    validation: float | None
-
-
-class Ended(BaseModel):
-    """The numbers among what a trained member is."""
+class _Numbers(BaseModel):
+    """The numbers of a trained member, under the names that a checkpoint has for them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -54,48 +42,48 @@ class Trained:
     Attributes
     ----------
     weights : by name
-    base : those that never saw what was held out, from which a later fit can go on
-    validation : best held-out loss
-    held_out : [windows, horizon, levels], quantiles of the held-out windows by weights that never saw them, in the
-        unit of the windows' values
+    base : those before held-out values became targets, from which a later fit can continue
+    validation : best loss on held-out values
+    held_out : [windows, horizon, levels], quantiles of the held-out windows by the base weights, in the unit of the
+        windows' values
     cut : the step at which a deadline cut it
     steps : taken
     """
 
-    weights: dict[str, Tensor]
-    base: dict[str, Tensor]
+    weights: Weights
+    base: Weights
     validation: float | None
-    held_out: Tensor
+    held_out: NDArray[np.float64]
     cut: int | None
     steps: int
 
-    def state(self, member: Member) -> State:
-        """All of it, as it is kept."""
-        facts = Ended(ended=member, validation=self.validation, cut=self.cut, steps=self.steps)
-        weights, base = to_arrays("weights", self.weights), to_arrays("base", self.base)
-        return State(facts.model_dump(mode="json"), {**weights, **base, "held_out": self.held_out.numpy()})
+    def checkpoint(self, member: Member) -> Checkpoint:
+        """All of it."""
+        numbers = _Numbers(ended=member, validation=self.validation, cut=self.cut, steps=self.steps)
+        weights, base = prefixed("weights", self.weights), prefixed("base", self.base)
+        return Checkpoint(numbers.model_dump(mode="json"), {**weights, **base, "held_out": self.held_out})
 
     @classmethod
-    def of(cls, state: State, member: Member, network: RecurrentModel, windows: int) -> Self | None:
-        """What `state` gave; None where it belongs to another member.
+    def of(cls, checkpoint: Checkpoint, member: Member, network: RecurrentModel, windows: int) -> Self | None:
+        """The trained member of a checkpoint; None where it is of another member.
 
         Parameters
         ----------
         windows : held out
         """
         try:
-            facts = Ended.model_validate(state.facts)
+            numbers = _Numbers.model_validate(checkpoint.facts)
         except ValidationError:
             return None
-        arrays, own = form(state.arrays), network.state_dict()
-        held_out = arrays.pop("held_out", ((), None))[0]
+        layout, initial = layout_of(checkpoint.arrays), to_arrays(network.state_dict())
+        held_out = layout.pop("held_out", ((), None))[0]
         shape = (windows, network.shape.horizon, len(network.shape.levels))
-        alike = arrays == form({**to_arrays("weights", own), **to_arrays("base", own)})
-        if facts.ended != member or not alike or held_out != shape:
+        alike = layout == layout_of({**prefixed("weights", initial), **prefixed("base", initial)})
+        if numbers.ended != member or not alike or held_out != shape:
             return None
-        weights, base = from_arrays("weights", state.arrays), from_arrays("base", state.arrays)
-        quantiles = torch.from_numpy(state.arrays["held_out"]).clone()
-        return cls(weights, base, facts.validation, quantiles, facts.cut, facts.steps)
+        arrays: dict[str, NDArray[Any]] = checkpoint.arrays
+        weights, base = unprefixed("weights", arrays), unprefixed("base", arrays)
+        return cls(weights, base, numbers.validation, arrays["held_out"], numbers.cut, numbers.steps)
 
 
 def train(
@@ -104,89 +92,96 @@ def train(
     validation: list[Batch],
     settings: TrainSettings,
     member: Member,
-    *,
     number: int = 0,
-    deadline: float | None = None,
-    on_step: Callable[[Progress], None] | None = None,
-    keep: Keeper | None = None,
+    context: TrainingContext | None = None,
 ) -> Trained:
     """Train one network, in place.
 
-    Until the last `member.refit_steps` steps the held-out values are no targets and the best weights on them are kept;
-    then training goes on from those with all values, at the end of the same learning rate schedule.
+    Until the last `member.refit_steps` steps, held-out values are no targets and the best weights on them are
+    remembered; then training continues from those with all values, at the end of the same learning rate schedule.
 
-    A member that goes on from another fit is given its network as that one left it; the weights that it brings are
-    the first that are held against what is held out.
+    A member that continues another fit brings its weights in `network`; they are validated first.
 
-    SIGINT and SIGTERM act between two steps, after the state was kept; a second one acts at once.
+    SIGINT and SIGTERM act between two steps, after a checkpoint was written; a second one acts at once.
 
     Parameters
     ----------
     validation : held-out batches, may be empty
     number : of the member, for its seed and for the progress
-    deadline : `time.monotonic()` at which training is cut; where it was cut is returned, so that a plan repeats it
-    keep : where the state is kept every few seconds, at a stop and at the end, and taken up from
+    context : `start`, `jobs`, `first` and `seconds` do not matter here; where the deadline cut training is returned,
+        so that a plan repeats it
 
     Raises
     ------
     BadData
         If the loss is not a number even at a fraction of the learning rate.
     """
-    run, name, windows = Run(network, settings, member, number), f"member-{number}", sum(map(len, validation))
+    context = context or TrainingContext()
+    state, name = TrainingState(network, settings, member, number), f"member-{number}"
+    store, deadline = context.checkpoints, context.deadline
     with Deferred() as signals:
-        found = keep.read(name) if keep is not None else None
-        if found is not None:
-            trained = Trained.of(found, member, network, windows)
-            if trained is not None:
-                return trained
-            if run.go_on(found, windows):
-                log.info("network %d goes on from step %d of %d", number + 1, run.step, member.steps)
-            else:
-                log.warning("what was kept of network %d belongs to another plan; its training starts anew", number + 1)
-        watch = Watch()
+        finished = _resume(state, number, name, context, sum(map(len, validation)))
+        if finished is not None:
+            return finished
+        timer = CheckpointTimer()
         cut = None
-        while run.step < member.steps:
-            if keep is not None and (signals.came is not None or watch.due()):
-                watch.write(keep, name, run.state)
+        while state.step < member.steps:
+            if store is not None and (signals.came is not None or timer.due()):
+                timer.write(store, name, state.checkpoint)
             if signals.came is not None:
-                kept = "" if keep is None else Words("; ", Setting("resume", True), " goes on from what is kept")
-                log.info("training stops at step %d of network %d%s", run.step, number + 1, kept)
+                resume = "" if store is None else Words("; ", Setting("resume", True), " goes on from there")
+                log.info("training stops at step %d of network %d%s", state.step, number + 1, resume)
                 signals.deliver()
-            if run.done > 0 and (run.done == member.cut or (deadline is not None and time.monotonic() > deadline)):
-                cut = run.done
+            if state.done > 0 and (state.done == member.cut or (deadline is not None and time.monotonic() > deadline)):
+                cut = state.done
                 break
-            loss = _step(run, draw, validation)
-            if on_step is not None:
-                on_step(Progress(number, run.step, member.steps, loss, run.best))
-        trained = _end(run, validation, cut)
-        if keep is not None:
-            keep.write(name, trained.state(member))
+            loss = _step(state, draw, validation)
+            if context.on_step is not None:
+                context.on_step(Progress(number, state.step, member.steps, loss, state.best))
+        trained = _end(state, validation, cut)
+        if store is not None:
+            store.write(name, trained.checkpoint(member))
     return trained
 
 
-def _step(run: Run, draw: Draw, validation: list[Batch]) -> float:
-    """One step, and what comes before and after it where the schedule says so."""
-    member, refit_from = run.member, run.refit_from
-    if member.warm and run.done == 0 and validation:
-        run.validate(validation)
-    if run.step == refit_from and validation:
-        run.restore_best(validation)
-    loss = run.take(draw(run.generator, member.batch_size, run.step >= refit_from or not validation))
-    if validation and run.step < refit_from and (run.step % member.validate_every == 0 or run.step == refit_from - 1):
-        run.stale = 0 if run.validate(validation) else run.stale + 1
-        if run.stale >= run.settings.patience:
-            run.step = refit_from
+def _resume(state: TrainingState, number: int, name: str, context: TrainingContext, windows: int) -> Trained | None:
+    """Continue from a checkpoint where there is one; returns the trained member where it was finished already."""
+    checkpoint = context.checkpoints.read(name) if context.checkpoints is not None else None
+    if checkpoint is None:
+        return None
+    trained = Trained.of(checkpoint, state.member, state.network, windows)
+    if trained is None:
+        if state.resume(checkpoint, windows):
+            log.info("network %d goes on from step %d of %d", number + 1, state.step, state.member.steps)
+        else:
+            log.warning("the checkpoint of network %d belongs to another plan; its training starts anew", number + 1)
+    return trained
+
+
+def _step(state: TrainingState, draw: Draw, validation: list[Batch]) -> float:
+    """One step, with the validation or the return to the best weights that is due around it."""
+    member, refit_from = state.member, state.refit_from
+    if member.warm and state.done == 0 and validation:
+        state.validate(validation)
+    if state.step == refit_from and validation:
+        state.restore_best(validation)
+    loss = state.take(draw(state.generator, member.batch_size, state.step >= refit_from or not validation))
+    due = state.step % member.validate_every == 0 or state.step == refit_from - 1
+    if validation and state.step < refit_from and due:
+        state.stale = 0 if state.validate(validation) else state.stale + 1
+        if state.stale >= state.settings.patience:
+            state.step = refit_from
     return loss
 
 
-def _end(run: Run, validation: list[Batch], cut: int | None) -> Trained:
-    network = run.network
-    if validation and run.step <= run.refit_from:
-        run.validate(validation)
-        run.restore_best(validation)
+def _end(state: TrainingState, validation: list[Batch], cut: int | None) -> Trained:
+    network = state.network
+    if validation and state.step <= state.refit_from:
+        state.validate(validation)
+        state.restore_best(validation)
     if not all(bool(p.isfinite().all()) for p in network.parameters()):
         raise diverged()
     network.eval()
-    weights = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
-    base = {name: value.detach().cpu().clone() for name, value in run.kept.items()} if validation else weights
-    return Trained(weights, base, run.best, run.held_out, cut, run.done)
+    weights = {name: array.copy() for name, array in to_arrays(network.state_dict()).items()}
+    base = {name: array.copy() for name, array in to_arrays(state.best_weights).items()} if validation else weights
+    return Trained(weights, base, state.best, state.held_out.numpy(), cut, state.done)

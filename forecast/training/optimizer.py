@@ -22,25 +22,25 @@ class AdamW:
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
-        self.parameters = [one for one in parameters if one.requires_grad]
+        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
         self.decay, self.steps = decay, 0
-        self.first = [torch.zeros_like(one) for one in self.parameters]
-        self.second = [torch.zeros_like(one) for one in self.parameters]
+        self.first = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.second = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
-        for one in self.parameters:
-            one.grad = None
+        for parameter in self.parameters:
+            parameter.grad = None
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
         """Move the parameters along their gradients."""
         self.steps += 1
-        used = [i for i, one in enumerate(self.parameters) if one.grad is not None]
+        used = [i for i, parameter in enumerate(self.parameters) if parameter.grad is not None]
         parameters: list[torch.Tensor] = [self.parameters[i] for i in used]
         first: list[torch.Tensor] = [self.first[i] for i in used]
         second: list[torch.Tensor] = [self.second[i] for i in used]
-        gradients = [one.grad for one in parameters if one.grad is not None]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if self.decay:
             torch._foreach_mul_(parameters, 1 - rate * self.decay)
         torch._foreach_lerp_(first, gradients, 1 - BETAS[0])
@@ -55,7 +55,7 @@ class AdamW:
 @torch.no_grad()
 def clip_norm(parameters: list[nn.Parameter], most: float) -> torch.Tensor:
     """Scale the gradients down to a common norm of at most `most`; the norm that they had is returned."""
-    gradients = [one.grad for one in parameters if one.grad is not None]
+    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(gradients))))
     torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
     return norm

@@ -5,23 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forecast.artifacts import files
-from forecast.artifacts.resume import KEEP, Checkpoints, data_key, plan_key
+from forecast.artifacts.resume import KEEP, Checkpoints
 from forecast.artifacts.store import RESUME, Store
 from forecast.durable import TEMPORARY
-from forecast.panel.building import build_panel
-from forecast.panel.detection import infer_schema
-from forecast.settings import TableSettings, TrainSettings
-from forecast.tables.reading import table_from_frame
-from forecast.tables.synthetic import synthesize
-from forecast.training.plan import Member, Plan
-from forecast.training.states import State
+from forecast.training.checkpoint import Checkpoint
 
-STATE = State(
+STATE = Checkpoint(
     {"step": 3, "best": 0.1, "name": "ä", "none": None},
     {"weights": np.array([[1.5, -0.0], [np.inf, np.nan]], np.float32), "none": np.zeros((0, 3)), "one": np.int64([7])},
 )
@@ -37,7 +30,7 @@ def written(root: Path, data: str = DATA, plan: str = PLAN) -> Path:
     return file
 
 
-def read(root: Path, data: str = DATA, plan: str = PLAN) -> State | None:
+def read(root: Path, data: str = DATA, plan: str = PLAN) -> Checkpoint | None:
     checkpoint = Checkpoints(root, resume=True).open(data, plan)
     return None if checkpoint is None else checkpoint.read("member-0")
 
@@ -154,32 +147,3 @@ def test_it_is_said_what_a_fit_goes_on_from(
     caplog.clear()
     read(tmp_path, data or DATA, plan)
     assert said in caplog.text
-
-
-def test_keys_follow_all_that_decides_a_fit_and_nothing_else() -> None:
-    frame = synthesize("seasonal", series=2, length=60)
-    schema = infer_schema(table_from_frame(frame, "t"), TableSettings())
-
-    def data(changed: dict[str, object]) -> str:
-        frame_of = frame.copy()
-        for column, value in changed.items():
-            frame_of.loc[7, column] = value
-        return data_key(build_panel(table_from_frame(frame_of, "t"), schema, ahead=5), schema)
-
-    assert data({}) == data({})
-    assert data({"value": frame["value"][7] + 0.25}) != data({})
-    other = schema.model_copy(update={"season": (3,)})
-    assert data_key(build_panel(table_from_frame(frame, "t"), other, ahead=5), other) != data({})
-    member = Member(model="gru", lookback=4, batch_size=8, steps=5, refit_steps=0, validate_every=10)
-    cpu = torch.device("cpu")
-    keys = [
-        plan_key(TrainSettings(), None, cpu),
-        plan_key(TrainSettings(seed=1), None, cpu),
-        plan_key(TrainSettings(steps=7), None, cpu),
-        plan_key(TrainSettings(budget=7), None, cpu),
-        plan_key(TrainSettings(params={"hidden_size": 4}), None, cpu),
-        plan_key(TrainSettings(), Plan(members=(member,)), cpu),
-        plan_key(TrainSettings(), None, torch.device("cuda")),
-    ]
-    assert len(set(keys)) == len(keys)
-    assert plan_key(TrainSettings(jobs=2, device="cpu", plan="elsewhere"), None, cpu) == keys[0]

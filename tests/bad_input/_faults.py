@@ -81,15 +81,15 @@ def stumbles(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def on_step(patch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
     """Let something happen before each step of training."""
-    from forecast.training.run import Run
+    from forecast.training.state import TrainingState
 
-    take = Run.take
+    take = TrainingState.take
 
-    def acting(self: Run, batch: object) -> float:
+    def acting(self: TrainingState, batch: object) -> float:
         act()
         return take(self, batch)  # type: ignore[arg-type]
 
-    patch.setattr(Run, "take", acting)
+    patch.setattr(TrainingState, "take", acting)
 
 
 def nan_at(patch: pytest.MonkeyPatch, wrong: Callable[[int], bool]) -> None:

@@ -52,7 +52,7 @@ def another_job(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @scene
 def owner_damaged(folder: Path, patch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The file that says whose the store is was cut."""
+    """The file that names the owner of the store was cut."""
     (folder / STORE / "OWNER").write_text('{"id": "000000000000", "sto')
     yield
 

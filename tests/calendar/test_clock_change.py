@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.calendar.times import parse_times
+from forecast.calendar.parsing import parse_times
+from forecast.calendar.spec import TimeSettings
 from forecast.errors import BadData
-from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
 CHANGES = {
@@ -27,7 +27,7 @@ def readings(zone: str, minutes: int, steps: int, before: int) -> tuple[list[str
 
 def read(texts: list[str], zone: str, series: np.ndarray | None = None) -> np.ndarray:
     table = table_from_frame(pd.DataFrame({"time": texts, "y": 1.0}))
-    times = parse_times(table, "time", TableSettings.check({"timezone": zone}), series)
+    times = parse_times(table, "time", TimeSettings(timezone=zone), series)
     assert times.open is None
     return times.instants
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
+from forecast.engine import Callbacks
 from forecast.errors import BadData, UsageError
 
 Run = Callable[..., Any]
@@ -107,7 +108,7 @@ def test_python_refuses_an_unknown_name_before_a_fit(panel_frame: pd.DataFrame) 
     fits = []
     with pytest.raises(UsageError, match="did you mean 'theta'"):
         Forecaster(model="linear", steps=2).backtest(
-            panel_frame[["shop", "day", "units"]], models=("linear", "thta"), on_step=fits.append
+            panel_frame[["shop", "day", "units"]], models=("linear", "thta"), callbacks=Callbacks(on_step=fits.append)
         )
     assert not fits
 

@@ -49,7 +49,7 @@ def test_every_flag_with_its_default_value_is_refused_where_it_would_be_refused(
         words = [flag if default else f"--no-{flag[2:]}"] if isinstance(default, bool) else [flag, value]
         refused = forecast("backtest", passengers, "--artifact", store, *words)
         assert refused.code == 2, (name, refused.err)
-        assert f"{flag}: --artifact judges" in refused.err
+        assert f"{flag}: --artifact tests" in refused.err
 
 
 def test_a_knob_with_its_default_value_counts_for_a_loaded_forecaster(tmp_path: Path) -> None:

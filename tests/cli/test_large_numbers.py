@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.panel.building import build_panel
-from forecast.panel.detection import infer_schema
+from forecast.panel.reading import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
@@ -86,8 +85,8 @@ def test_a_covariate_of_large_numbers_keeps_what_it_says() -> None:
     days = pd.date_range("2024-01-01", periods=60, freq="D").strftime("%Y-%m-%d")
     frame = pd.DataFrame({"day": days, "y": np.arange(60.0), "meter": 1e9 + np.arange(60) % 7})
     table = table_from_frame(frame)
-    schema = infer_schema(table, TableSettings(target="y", past="meter"))
-    panel = build_panel(table, schema, ahead=3)
+    schema = read(table, TableSettings(target="y", past="meter")).schema
+    panel = read_as(table, schema, horizon=3).panel
     assert panel.past[:60, 0].tolist() == frame["meter"].tolist()
     from forecast.panel.building import calendar_of
     from forecast.panel.covariates import fit_statistics, make_columns
@@ -98,8 +97,6 @@ def test_a_covariate_of_large_numbers_keeps_what_it_says() -> None:
 
 
 def test_windows_are_single_precision_after_their_location_is_taken_away() -> None:
-    import torch
-
     from forecast.panel.panel import Panel
     from forecast.panel.windows import Columns, Windows
 
@@ -119,11 +116,11 @@ def test_windows_are_single_precision_after_their_location_is_taken_away() -> No
     )
     empty, codes = np.zeros((30, 0), np.float32), np.zeros((30, 0), np.int64)
     columns = Columns(empty, empty, empty[:1], codes, codes, codes[:1], empty[:1], 0)
-    windows = Windows(panel, columns, 9, 3, (3,), "standard", np.ones(1, np.int64), torch.device("cpu"))
-    batch = windows.batch(torch.tensor([0]), torch.tensor([18]))
-    assert batch.past.dtype == batch.target.dtype == batch.seasonal.dtype == batch.weight.dtype == torch.float32
+    windows = Windows(panel, columns, 9, 3, (3,), "standard", np.ones(1, np.int64))
+    batch = windows.batch(np.array([0]), np.array([18]))
+    assert batch.past.dtype == batch.target.dtype == batch.seasonal.dtype == batch.weight.dtype == np.float32
     back = batch.unscaled(batch.target[..., None])
-    np.testing.assert_allclose(back.numpy().ravel(), values[18:21], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(back.ravel(), values[18:21], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("transform", ["log", "power"])

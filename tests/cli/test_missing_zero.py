@@ -9,8 +9,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.panel.building import build_panel
-from forecast.panel.detection import infer_schema
+from forecast.panel.reading import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
@@ -35,7 +34,7 @@ def sales(path: Path | None = None, days: int = 140) -> pd.DataFrame:
 
 def panel_of(frame: pd.DataFrame, origin: str | None = None, **flags: object):
     table = table_from_frame(frame, "sales.csv")
-    return build_panel(table, infer_schema(table, TableSettings(missing="zero", **flags)), ahead=2, origin=origin)
+    return read_as(table, read(table, TableSettings(missing="zero", **flags)).schema, horizon=2, origin=origin).panel
 
 
 def past(panel, series: int = 0) -> list[float | None]:
@@ -135,8 +134,8 @@ def test_aggregation_follows_the_flag(how: str, zero: list[float], unknown: list
     frame = pd.DataFrame([(f"2024-01-0{day + 1} {hour:02}:00", sold) for day, hour, sold in hours], columns=["t", "y"])
     assert past(panel_of(frame, freq="D", aggregate=how)) == pytest.approx(zero)
     table = table_from_frame(frame)
-    schema = infer_schema(table, TableSettings(freq="D", aggregate=how))
-    assert past(build_panel(table, schema, ahead=2)) == unknown
+    schema = read(table, TableSettings(freq="D", aggregate=how)).schema
+    assert past(read_as(table, schema, horizon=2).panel) == unknown
 
 
 def test_sums_of_days_without_rows_lack_nothing_but_those_with_blank_cells_do(caplog: pytest.LogCaptureFixture) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forecast.ensemble import auto
-from forecast.training.run import Run
+from forecast.training import halving
+from forecast.training.state import TrainingState
 
 Command = Callable[..., "object"]
 SMALL = ("--horizon", 6, "--lookback", 12, "-p", "hidden_size=4")
@@ -21,9 +21,9 @@ THREE = ("--model", "gru", "--steps", 30, "--members", 3, "--jobs", 1, *SMALL, "
 @contextmanager
 def signal_at(step: int, number: int = signal.SIGTERM) -> Iterator[None]:
     """Send a signal in the middle of a training step, counted over all networks."""
-    taken, real = 0, Run.take
+    taken, real = 0, TrainingState.take
 
-    def take(self: Run, batch: object) -> float:
+    def take(self: TrainingState, batch: object) -> float:
         nonlocal taken
         taken += 1
         if taken == step:
@@ -31,7 +31,7 @@ def signal_at(step: int, number: int = signal.SIGTERM) -> Iterator[None]:
         return real(self, batch)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "take", take)
+        patch.setattr(TrainingState, "take", take)
         yield
 
 
@@ -79,7 +79,7 @@ def test_a_signal_passes_by_who_catches_every_exception(
         with suppress(Exception):
             signal.raise_signal(signal.SIGTERM)
 
-    monkeypatch.setattr("forecast.forecaster.infer_schema", careless)
+    monkeypatch.setattr("forecast.panel.reading.infer_schema", careless)
     assert forecast("fit", passengers, "--artifact", tmp_path / "s").code == 143
 
 
@@ -98,7 +98,7 @@ def test_a_signal_within_a_finaliser_is_not_lost(
         time.sleep(5)
         pytest.fail("the signal was lost")
 
-    monkeypatch.setattr("forecast.forecaster.infer_schema", waiting)
+    monkeypatch.setattr("forecast.panel.reading.infer_schema", waiting)
     assert forecast("fit", passengers, "--artifact", tmp_path / "s").code == 143
 
 
@@ -108,8 +108,8 @@ def test_a_resumed_fit_trains_only_what_was_left(forecast: Command, passengers: 
         forecast(*fit)
     taken = []
     with pytest.MonkeyPatch.context() as patch:
-        real = Run.take
-        patch.setattr(Run, "take", lambda run, batch: taken.append(1) or real(run, batch))
+        real = TrainingState.take
+        patch.setattr(TrainingState, "take", lambda run, batch: taken.append(1) or real(run, batch))
         assert forecast(*fit, "--resume").code == 0
     assert len(taken) == 90 - 45
 
@@ -121,8 +121,8 @@ def test_rounds_go_on_as_they_were_begun(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(auto, "MOST", 6)
-    monkeypatch.setattr("forecast.training.plan.LEAST", 20)
+    monkeypatch.setattr(halving, "MAX_NETWORKS", 6)
+    monkeypatch.setattr("forecast.training.plan.MIN_STEPS", 20)
     fit = ("fit", passengers, *SMALL)
     assert forecast(*fit, "--artifact", tmp_path / "whole").code == 0
     members = json.loads(forecast("inspect", "--artifact", tmp_path / "whole", "--json").out)["plan"]["members"]
@@ -149,7 +149,7 @@ def test_what_a_budget_measured_is_not_measured_again(
     (folder,) = (store / ".resume").iterdir()
     planned = json.loads((folder / "plan").read_bytes().split(b"\n", 1)[1].split(b"\n}\n")[0] + b"}")
     monkeypatch.setattr("forecast.training.fitting.Fitter.cost", None)  # whatever measures fails
-    monkeypatch.setattr("forecast.ensemble.auto.MOST", 0)  # and there is no round after the first
+    monkeypatch.setattr("forecast.training.halving.MAX_NETWORKS", 0)  # and there is no round after the first
     resumed = forecast(*fit, "--artifact", store, "--resume")
     assert resumed.code == 0, resumed.err
     monkeypatch.undo()

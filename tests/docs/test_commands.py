@@ -27,7 +27,10 @@ from tests.docs._shrinking import NOT_RUN, UnknownCommand, reason, short, short_
 from tests.docs._standins import python_names, write_all, write_missing
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("README.md", "pipelines/README.md", "benchmarks/README.md", "data/README.md")
+PAGES = (
+    *("README.md", "pipelines/README.md", "benchmarks/README.md", "data/README.md"),
+    *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))),
+)
 # blocks that are neither commands nor examples to be run, by how they begin
 SHOWN = ("table -> panel", "forecast/\n", '{"id": ')
 

@@ -13,8 +13,7 @@ from forecast.evaluation import backtest as evaluation
 from forecast.evaluation.backtest import Fold
 from forecast.evaluation.baseline_models import Fit, Predict, baseline_fit
 from forecast.evaluation.origins import choose_origins, cut
-from forecast.panel.building import build_panel
-from forecast.panel.detection import infer_schema
+from forecast.panel import reading
 from forecast.panel.panel import Panel, stacked
 from forecast.panel.schema import Schema
 from forecast.results import Backtest, backtest_frames
@@ -38,8 +37,8 @@ def read(panel_frame: pd.DataFrame) -> tuple[Panel, Schema]:
     """Four shops of 80 days, the last of which opens late, with five future slots."""
     late = (panel_frame["shop"] == "s004") & (panel_frame["day"] < "2024-03-05")
     table = table_from_frame(panel_frame[~late])
-    schema = infer_schema(table, TableSettings(**ROLES, season=(7,)))
-    return build_panel(table, schema, ahead=5), schema
+    schema = reading.read(table, TableSettings(**ROLES, season=(7,))).schema
+    return reading.read_as(table, schema, horizon=5).panel, schema
 
 
 def backtest(
@@ -51,7 +50,9 @@ def backtest(
     **knobs: Any,
 ) -> Backtest:
     """A backtest as the user gets it."""
-    return backtest_frames(evaluation.backtest(panel, schema, models, origins, levels, **knobs), panel, schema, origins)
+    return backtest_frames(
+        *evaluation.backtest(panel, schema, models, origins, levels, **knobs), panel, schema, origins
+    )
 
 
 def mean_fit(past: Panel) -> Predict:
@@ -91,7 +92,7 @@ def test_panels_stack_to_one_with_the_same_series(read: tuple[Panel, Schema]) ->
     last = both.select(np.arange(3, len(both)))
     for name in ("offsets", "starts", "values", "observed", "known", "past", "static"):
         np.testing.assert_array_equal(getattr(last, name), getattr(parts[1], name))
-    np.testing.assert_array_equal(both.own_spread()[: len(parts[0].values)], parts[0].own_spread())
+    np.testing.assert_array_equal(both.expanding_std()[: len(parts[0].values)], parts[0].expanding_std())
 
 
 def test_origins_step_back_from_a_horizon_before_the_end(read: tuple[Panel, Schema]) -> None:
@@ -196,8 +197,8 @@ def test_a_baseline_has_intervals_from_its_own_past_errors() -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"time": pd.date_range("2020-01-01", periods=600), "value": rng.normal(size=600)})
     table = table_from_frame(frame)
-    schema = infer_schema(table, TableSettings())
-    panel = build_panel(table, schema, ahead=4)
+    schema = reading.read(table, TableSettings()).schema
+    panel = reading.read_as(table, schema, horizon=4).panel
     found = backtest(
         panel, schema, {"mean": baseline_fit("mean", 1, LEVELS)}, choose_origins(panel, 50, None, "t"), LEVELS
     )

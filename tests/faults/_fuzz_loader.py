@@ -15,7 +15,7 @@ from forecast.artifacts.format import MANIFEST, decode
 from forecast.artifacts.manifest import dump_manifest, load_manifest
 from forecast.artifacts.store import Store
 from forecast.errors import ForecastError
-from forecast.inference.fitted import from_contents
+from forecast.inference.contents import from_contents
 from tests.faults._choices import Choices
 from tests.faults._stores import (
     NAMES,

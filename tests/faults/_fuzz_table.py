@@ -8,11 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from forecast.calendar.calendar import default_horizon
 from forecast.errors import ForecastError
-from forecast.panel.building import build_panel, judge
-from forecast.panel.detection import describe, infer_schema
-from forecast.panel.spans import choose_lags, choose_lookback
+from forecast.panel.reading import check_to_fit, describe_reading, read
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table
 from tests.faults._choices import Choices
@@ -63,12 +60,9 @@ def one(data: bytes, place: Path) -> None:
 def panel_of(path: str, text: TextSettings, settings: TableSettings) -> None:
     """All that fit does with a file before it trains."""
     table = read_table(path, text)
-    schema = infer_schema(table, settings)
-    horizon = default_horizon(schema.calendar, schema.season)
-    panel = build_panel(table, schema, ahead=horizon)
-    lags = choose_lags(panel, schema.season)
-    panel = judge(panel, schema, choose_lookback(horizon, lags, int(panel.lengths.max())), table.name)
-    describe(schema, panel)
+    reading = read(table, settings)
+    check_to_fit(reading)
+    describe_reading(reading)
 
 
 def seeds() -> list[bytes]:

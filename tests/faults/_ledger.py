@@ -6,7 +6,7 @@ import numpy as np
 
 from forecast.errors import NoInput
 from forecast.jobs import ledger as module
-from forecast.jobs.ledger import FILE, DayScore, Kept, Ledger, open_file, runs_folder
+from forecast.jobs.ledger import FILE, DayScore, Ledger, StoredForecasts, open_file, runs_folder
 
 SERIES = 20
 VAGUE = {"pread64": (76,), "openat": (73,), "newfstatat": (73,), "access": (73,), "fcntl": (75,)}
@@ -24,7 +24,7 @@ def ledger_at(place: Path, create: bool = True) -> Ledger:
 def add_run(place: Path, number: int, horizon: int) -> None:
     """Add a run in one transaction: its record, its forecasts and its scores."""
     rows = SERIES * horizon
-    kept = Kept(
+    kept = StoredForecasts(
         as_of=np.full(rows, instant(number)),
         series=np.repeat([f"s{one:02}" for one in range(SERIES)], horizon),
         step=np.tile(np.arange(1, horizon + 1), SERIES),

@@ -16,7 +16,7 @@ import pandas as pd
 
 from forecast import Forecaster
 from forecast.artifacts.format import FORMAT, combined_hash, encode
-from forecast.inference.fitted import to_contents
+from forecast.inference.contents import to_contents
 from forecast.tables.synthetic import synthesize
 
 VERSION = "v-20300101T000000.000000Z-0123abcd"

@@ -71,7 +71,7 @@ class Writing:
     def fit(self) -> None:
         """Fit another forecaster, save it, and let the store churn."""
         from forecast.forecaster import Forecaster
-        from forecast.inference.fitted import to_contents
+        from forecast.inference.contents import to_contents
 
         seed = len(self.saved)
         small = {"hidden_size": 4}

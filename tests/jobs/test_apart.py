@@ -23,9 +23,9 @@ def _kept(folder: Path) -> dict[Path, bytes]:
         ("sales.csv", "is the table of [source] path"),
         ("link.csv", "is the table of [source] path"),
         ("job.toml", "is the pipeline file"),
-        ("store/CURRENT", "has the place of a file of the store"),
-        ("store/v-1/out.csv", "has the place of a file of the store"),
-        ("store.runs/ledger.db", "has the place of a file of the store"),
+        ("store/CURRENT", "would replace a file of the store"),
+        ("store/v-1/out.csv", "would replace a file of the store"),
+        ("store.runs/ledger.db", "would replace a file of the store"),
     ],
 )
 def test_a_sink_that_is_read_is_refused_and_kept(job: Job, forecast: Run, at: At, sink: str, said: str) -> None:
@@ -85,4 +85,4 @@ def test_forecasts_do_not_join_the_folder_that_is_read(forecast: Run, tmp_path: 
     assert forecast("fit", folder, "--model", "last", "--horizon", 2, "--artifact", store).code == 0
     ran = forecast("predict", folder, "--artifact", store, "--output", folder / "b.parquet")
     assert ran.code == 2
-    assert "lies in the folder of the table that is read" in ran.err
+    assert "is in the folder of the table that is read" in ran.err

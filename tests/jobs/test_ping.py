@@ -100,7 +100,7 @@ ANSWERS = [_not_http, _headers, _binary, _long_line, _redirect_to_nowhere, _redi
 def test_an_answer_of_a_health_check_never_changes_a_run(
     job: Job, forecast: Run, at: At, monkeypatch: pytest.MonkeyPatch, answer: Answer
 ) -> None:
-    monkeypatch.setattr(pings, "SECONDS", 0.4)
+    monkeypatch.setattr(pings, "TIMEOUT", 0.4)
     with serving(answer) as (port, heard):
         job.write(top=f'ping = "http://127.0.0.1:{port}/{TOKEN}"')
         begun = time.monotonic()
@@ -111,8 +111,8 @@ def test_an_answer_of_a_health_check_never_changes_a_run(
     assert job.record()["exit_code"] == 0
     assert seconds < 10, "two pings of .4 seconds"
     assert f"POST /{TOKEN}/start ".encode() in heard[0]
-    assert "the ping of start did not get through" in ran.err
-    assert "the ping of success did not get through" in ran.err
+    assert "the health-check call for start failed" in ran.err
+    assert "the health-check call for success failed" in ran.err
     said = ran.err + ran.out + str(job.record())
     assert TOKEN not in said
     assert "127.0.0.1" not in said
@@ -121,7 +121,7 @@ def test_an_answer_of_a_health_check_never_changes_a_run(
 def test_a_failing_run_keeps_its_exit_code_beside_a_failing_health_check(
     job: Job, forecast: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pings, "SECONDS", 0.4)
+    monkeypatch.setattr(pings, "TIMEOUT", 0.4)
     (job.folder / "sales.csv").unlink()
     with serving(_not_http) as (port, heard):
         job.write(top=f'ping = "http://127.0.0.1:{port}/{TOKEN}"')

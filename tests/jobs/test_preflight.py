@@ -53,7 +53,7 @@ def test_a_job_that_has_run_passes(job: Job, forecast: Run, at: Callable[[int], 
         (('path = "out.csv"', 'path = "."'), 73, "is a folder; name a file in it"),
         (('store = "store"', 'store = "sales.csv/store"'), 73, "sales.csv is a file where a folder is needed"),
         (('path = "out.csv"', 'url = "sqlite:///sales.csv"\ntable = "f"'), 74, "sink.url: file is not a database"),
-        (('path = "out.csv"', 'url = "sqlite:///sales.csv/f.db"\ntable = "f"'), 73, "f.db cannot be created"),
+        (('path = "out.csv"', 'url = "sqlite:///sales.csv/f.db"\ntable = "f"'), 73, "f.db: cannot be created"),
         (('path = "out.csv"', 'url = "postgresql://x:y@127.0.0.1:1/z"\ntable = "f"'), 69, "sink.url"),
     ],
 )

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from forecast import Forecaster
+from forecast.models.shared.building import build
 from forecast.models.shared.likelihoods import (
     LIKELIHOODS,
     Gaussian,
@@ -22,7 +23,6 @@ from forecast.models.shared.likelihoods import (
 from forecast.models.shared.model import Shape
 from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
-from forecast.training.members import build
 
 LEVELS = (0.1, 0.5, 0.9)
 SHAPE = Shape(lookback=12, horizon=5, seasons=(4,), levels=LEVELS)

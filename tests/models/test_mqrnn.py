@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from forecast.models.shared.building import build
 from forecast.models.shared.model import Shape
 from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
-from forecast.training.members import build
 
 SHAPE = Shape(
     lookback=20, horizon=6, past=3, future=2, past_categories=(3, 4), future_categories=(3,), seasons=(4, 12),

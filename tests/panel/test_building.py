@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 from forecast.errors import BadData, Unavailable, UsageError
 from forecast.panel import building
-from forecast.panel.building import add_future, build_panel, calendar_of, format_positions, judge
-from forecast.panel.detection import infer_schema
+from forecast.panel.building import calendar_of, format_positions, with_future
 from forecast.panel.known import require_known
 from forecast.panel.panel import Panel
+from forecast.panel.reading import read, read_as
 from forecast.panel.schema import Schema
+from forecast.panel.status import say_status, with_status
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Table
@@ -39,8 +40,8 @@ def said(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 
 def built(table: Table, ahead: int = 0, **settings: Any) -> tuple[Schema, Panel]:
-    schema = infer_schema(table, TableSettings.check(settings))
-    return schema, build_panel(table, schema, ahead=ahead)
+    schema = read(table, TableSettings.check(settings)).schema
+    return schema, read_as(table, schema, horizon=ahead).panel
 
 
 def build_from(frame: pd.DataFrame, ids: tuple[str, ...]) -> Panel:
@@ -141,23 +142,23 @@ class TestOrigin:
     def test_origin_cuts_what_is_later(self, csv):
         table = csv(lines("date,a,b", *days(["1,5", "2,6", "3,7", "4,8"])))
         schema, _ = built(table)
-        panel = build_panel(table, schema, ahead=1, origin="2024-01-02")
+        panel = read_as(table, schema, horizon=1, origin="2024-01-02").panel
         assert (past(panel, 0), past(panel, 1)) == ([1, 2], [5, 6])
 
     def test_series_that_starts_after_the_origin_is_missing(self, csv):
         table = csv(lines("date,a,b", *days(["1,", "2,", "3,7", "4,8"])))
         schema, _ = built(table)
-        assert build_panel(table, schema, ahead=1, origin="2024-01-02").status == ("ok", "missing")
+        assert read_as(table, schema, horizon=1, origin="2024-01-02").panel.status == ("ok", "missing")
 
     def test_origin_before_all_values_is_a_usage_error(self, csv):
         table = csv(lines("date,y", *days(["1", "2", "3"])))
         schema, _ = built(table)
         with pytest.raises(UsageError, match=r"origin='2023-12-31': lies before all values.*start at 2024-01-01"):
-            build_panel(table, schema, ahead=1, origin="2023-12-31")
+            read_as(table, schema, horizon=1, origin="2023-12-31")
 
     def test_times_of_the_future_go_on_from_the_origin(self, csv):
         schema, panel = built(csv(lines("date,y", *days(["1", "2", "3"], start="2024-02-27"))))
-        times = format_positions(schema, calendar_of(schema), panel.origins[0] + 1 + np.arange(3))
+        times = format_positions(schema, calendar_of(schema), panel.origins[0] + 1 + np.arange(3)).index()
         assert list(times) == ["2024-03-01", "2024-03-02", "2024-03-03"]
 
 
@@ -210,20 +211,20 @@ class TestDuplicates:
         with pytest.raises(
             BadData, match=r"line 30, column 'date': 2024-01-14 comes twice for b, first in line 29 \(1 row like"
         ):
-            build_panel(csv(lines("date,shop,y", *rows, rows[-1])), schema, ahead=0)
+            read_as(csv(lines("date,shop,y", *rows, rows[-1])), schema, horizon=0)
 
 
 class TestStatus:
     def test_constant_series_is_marked_and_said(self, csv, said):
         schema, panel = built(csv(lines("date,a,b", *days(["1,5", "2,5", "3,5"]))))
         assert panel.status == ("ok", "constant")
-        judge(panel, schema, 1, "sales.csv")
+        say_status(with_status(panel, schema, 1), schema, "sales.csv")
         assert "sales.csv: 1 series have only one value: b" in said.text
 
     def test_series_without_values_is_missing_and_named(self, csv, said):
         schema, panel = built(csv(lines("date,a,b", *days(["1,", "2,", "3,"]))))
         assert panel.status == ("ok", "missing")
-        judge(panel, schema, 1, "sales.csv")
+        say_status(with_status(panel, schema, 1), schema, "sales.csv")
         assert "1 series miss more than 50% of their values (max_missing=) and get no forecast: b" in said.text
 
     def test_share_of_missing_values_counts_against_max_missing(self, csv):
@@ -234,7 +235,7 @@ class TestStatus:
     def test_no_series_left_is_refused(self, csv):
         schema, panel = built(csv(lines("date,a", *days(["1", "", "", "", "1"]))))
         with pytest.raises(BadData, match="no series is left to forecast"):
-            judge(panel, schema, 1, "sales.csv")
+            say_status(with_status(panel, schema, 1), schema, "sales.csv")
 
     def test_table_without_any_value_is_refused(self, csv):
         with pytest.raises(BadData, match=r"no column of numbers to forecast|no series has a value"):
@@ -243,14 +244,15 @@ class TestStatus:
     def test_series_that_ended_before_a_lookback_gets_no_forecast(self, csv, said):
         rows = [f"{i % 5},{i % 3 if i < 10 else ''},{i % 3 if i > 17 else ''}" for i in range(20)]
         schema, panel = built(csv(lines("date,a,b,c", *days(rows))))
-        judged = judge(panel, schema, 5, "sales.csv")
+        judged = with_status(panel, schema, 5)
+        say_status(judged, schema, "sales.csv")
         assert judged.status == ("ok", "ended", "short")
         assert "1 series ended more than a lookback before the last time and get no forecast: b" in said.text
-        assert judge(panel, schema, 10, "sales.csv").status[1] == "ok"
+        assert with_status(panel, schema, 10).status[1] == "ok"
 
     def test_huge_grid_is_refused_before_memory_is_taken(self, csv, monkeypatch):
-        monkeypatch.setattr(building, "LARGEST", 10)
-        with pytest.raises(Unavailable, match=r"1 series on the grid D .* need 8 steps.*freq= with aggregate="):
+        monkeypatch.setattr(building, "MAX_CELLS", 10)
+        with pytest.raises(Unavailable, match=r"1 series on the grid D .* need 22 steps.*freq= with aggregate="):
             built(csv(lines("date,y", *days(list("12345678")))))
 
 
@@ -279,32 +281,30 @@ class TestKnown:
 
     def test_future_table_holds_for_all_series_without_ids(self, csv):
         table = csv(lines("date,a,b,promo", *days(["1,2,0", "2,1,1", "3,4,0"])))
-        schema = infer_schema(table, TableSettings(known=("promo",)))
+        schema = read(table, TableSettings(known=("promo",))).schema
         future = csv(lines("promo,date", "1,2024-01-04", "0,2024-01-05"), "future.csv")
-        panel = build_panel(table, schema, ahead=2, future=future)
+        panel = read_as(table, schema, horizon=2, future=future).panel
         assert panel.known[:, 0].tolist() == [0, 1, 0, 1, 0] * 2
-        assert same(add_future(build_panel(table, schema, ahead=2), future, schema), panel)
+        assert same(with_future(read_as(table, schema, horizon=2).panel, future, schema), panel)
 
     def test_future_table_of_a_long_table_is_read_by_id(self, csv, said):
         table = csv(lines("date,shop,y,price", *(f"2024-01-{d:02d},{s},{d},1" for d in range(1, 15) for s in "ab")))
-        schema = infer_schema(table, TableSettings(known=("price",)))
+        schema = read(table, TableSettings(known=("price",))).schema
         future = csv(lines("shop,date,price", "b,2024-01-15,8", "a,2024-01-15,7", "c,2024-01-15,9"), "future.csv")
-        panel = build_panel(table, schema, ahead=1, future=future)
+        panel = read_as(table, schema, horizon=1, future=future).panel
         assert panel.known[[14, 29], 0].tolist() == [7, 8]
         assert "future.csv: 1 series are not in the table to forecast" in said.text
 
     def test_future_table_without_a_known_column_is_refused(self, csv):
         table = csv(lines("date,y,promo", *days(["1,0", "2,1", "3,0"])))
-        schema = infer_schema(table, TableSettings(known=("promo",)))
+        schema = read(table, TableSettings(known=("promo",))).schema
         with pytest.raises(BadData, match=r"future\.csv: no column 'promo'"):
-            build_panel(
-                table, schema, ahead=1, future=csv(lines("date,x", "2024-01-04,1", "2024-01-05,1"), "future.csv")
-            )
+            read_as(table, schema, horizon=1, future=csv(lines("date,x", "2024-01-04,1", "2024-01-05,1"), "future.csv"))
 
     def test_values_after_a_given_origin_are_known_and_not_observed(self, csv):
         table = csv(lines("date,y,promo", *days(["1,0", "2,1", "3,5", "4,6"])))
-        schema = infer_schema(table, TableSettings(known=("promo",)))
-        panel = build_panel(table, schema, ahead=2, origin="2024-01-02")
+        schema = read(table, TableSettings(known=("promo",))).schema
+        panel = read_as(table, schema, horizon=2, origin="2024-01-02").panel
         assert panel.known[:, 0].tolist() == [0, 1, 5, 6]
         assert panel.observed.tolist() == [True, True, False, False]
 
@@ -318,7 +318,7 @@ class TestKnown:
         schema, panel = built(csv(lines("date,y,sky", *days(["1,sun", "2,rain", "3,sun"]))), known=("sky",))
         assert panel.known[:, 0].tolist() == [2, 1, 2]
         tonight = csv(lines("date,y,sky", *days(["1,sun", "2,snow", "3,"])))
-        np.testing.assert_array_equal(build_panel(tonight, schema, ahead=0).known[:, 0], [2, 0, np.nan])
+        np.testing.assert_array_equal(read_as(tonight, schema, horizon=0).panel.known[:, 0], [2, 0, np.nan])
 
     def test_static_values_are_kept_by_series(self, csv):
         rows = [f"2024-01-{d:02d},{s},{d},{size}" for d in range(1, 15) for s, size in (("a", 30), ("b", 80))]
@@ -341,7 +341,7 @@ class TestAggregation:
         schema, panel = built(table, freq="D", aggregate=how)
         assert past(panel) == values
         assert "the last period of D is not complete; it is left out" in said.text
-        assert list(format_positions(schema, calendar_of(schema), panel.origins + 1)) == ["2024-01-03 00:00"]
+        assert list(format_positions(schema, calendar_of(schema), panel.origins + 1).index()) == ["2024-01-03 00:00"]
 
     def test_sums_that_lack_values_are_counted(self, csv, said):
         rows = [f"{t:%Y-%m-%d %H:%M},1,{'' if t.hour == 5 and t.day == 2 else 1}" for t in hours(72)]
@@ -353,7 +353,7 @@ class TestAggregation:
         table = csv(lines("date,a,b", *days(["1,2"] * (31 + 29))))
         schema, panel = built(table, freq="MS", aggregate="sum")
         assert (past(panel, 0), past(panel, 1)) == ([31, 29], [62, 58])
-        assert list(format_positions(schema, calendar_of(schema), panel.origins[:1] + 1)) == ["2024-03-01"]
+        assert list(format_positions(schema, calendar_of(schema), panel.origins[:1] + 1).index()) == ["2024-03-01"]
 
     def test_covariates_have_the_last_value_of_a_period_in_any_order_of_rows(self, csv):
         rows = [f"{t:%Y-%m-%d %H:%M},{t.hour % 7},{t.hour}" for t in pd.date_range("2024-01-01", periods=96, freq="6h")]
@@ -379,7 +379,7 @@ class TestClockChange:
             table = csv(lines("time,y", *(f"{t.isoformat()},{i % 5}" for i, t in enumerate(index))))
             schema, panel = built(table, timezone="Europe/Berlin")
             assert panel.observed.all()
-            written = format_positions(schema, calendar_of(schema), panel.starts[0] + np.arange(count))
+            written = format_positions(schema, calendar_of(schema), panel.starts[0] + np.arange(count)).index()
             assert list(written) == [t.isoformat() for t in index]
         assert said.text == ""
 
@@ -387,7 +387,7 @@ class TestClockChange:
         index = pd.date_range("2024-03-30", periods=24, freq="h", tz="Europe/Berlin")
         table = csv(lines("time,y", *(f"{t.isoformat()},{i % 5}" for i, t in enumerate(index))))
         schema, panel = built(table, timezone="Europe/Berlin")
-        written = list(format_positions(schema, calendar_of(schema), panel.origins[0] + 1 + np.arange(4)))
+        written = list(format_positions(schema, calendar_of(schema), panel.origins[0] + 1 + np.arange(4)).index())
         assert written[1:] == ["2024-03-31T01:00:00+01:00", "2024-03-31T03:00:00+02:00", "2024-03-31T04:00:00+02:00"]
 
 
@@ -398,17 +398,17 @@ class TestRows:
         schema, panel = built(csv(self.TEXT), ahead=1)
         assert panel.ids == (("a",), ("b",))
         assert (past(panel, 0), past(panel, 1)) == ([5, None, 7, 8], [1, 2, 3])
-        assert format_positions(schema, calendar_of(schema), panel.origins + 1).tolist() == [5, 4]
+        assert format_positions(schema, calendar_of(schema), panel.origins + 1).index().tolist() == [5, 4]
 
     def test_more_steps_at_predict_are_accepted(self, csv):
         schema, _ = built(csv(self.TEXT))
-        panel = build_panel(csv(lines("id,V1,V2,V3,V4,V5,V6", "b,1,2,3,4,5,6")), schema, ahead=0)
+        panel = read_as(csv(lines("id,V1,V2,V3,V4,V5,V6", "b,1,2,3,4,5,6")), schema, horizon=0).panel
         assert past(panel) == [1, 2, 3, 4, 5, 6]
 
     def test_an_id_that_comes_twice_is_refused_with_its_line(self, csv):
         schema, _ = built(csv(self.TEXT))
         with pytest.raises(BadData, match="line 3, column 'id': id 'b' comes twice"):
-            build_panel(csv(lines("id,V1,V2", "b,1,2", "b,3,4")), schema, ahead=0)
+            read_as(csv(lines("id,V1,V2", "b,1,2", "b,3,4")), schema, horizon=0)
 
 
 class TestAnotherTableAtPredict:
@@ -416,48 +416,48 @@ class TestAnotherTableAtPredict:
         days_schema, _ = built(csv(lines("date,y", *days(["1", "2", "3", "5"] * 10))))
         weekly = csv(lines("date,y", *days(["1", "2", "3", "5"] * 5, freq="7D")))
         with pytest.raises(BadData, match=r"coarser than that \(its frequency looks like W-MON\)"):
-            build_panel(weekly, days_schema, ahead=0)
+            read_as(weekly, days_schema, horizon=0)
         weekly_schema, _ = built(weekly)
         with pytest.raises(BadData, match=r"2024-01-02 does not lie on the grid W-MON.*looks like D"):
-            build_panel(csv(lines("date,y", *days(["1", "2", "3", "5"] * 10))), weekly_schema, ahead=0)
+            read_as(csv(lines("date,y", *days(["1", "2", "3", "5"] * 10))), weekly_schema, horizon=0)
 
     def test_time_of_day_that_fit_did_not_have_is_quoted(self, csv):
         schema, _ = built(csv(lines("date,y", *days(["1", "2", "3"]))))
         with pytest.raises(
             BadData, match="line 3, column 'date': 2024-01-02 12:00 does not lie on the grid D, nor do 0"
         ):
-            build_panel(csv(lines("date,y", "2024-01-01 00:00,1", "2024-01-02 12:00,2")), schema, ahead=0)
+            read_as(csv(lines("date,y", "2024-01-01 00:00,1", "2024-01-02 12:00,2")), schema, horizon=0)
 
     def test_new_series_of_a_wide_table_are_taken_if_fit_took_all(self, csv):
         schema, _ = built(csv(lines("date,a,b", *days(["1,2", "2,1", "3,4"]))))
-        panel = build_panel(csv(lines("date,c,a", *days(["1,2", "2,1", "3,4"]))), schema, ahead=0)
+        panel = read_as(csv(lines("date,c,a", *days(["1,2", "2,1", "3,4"]))), schema, horizon=0).panel
         assert panel.ids == (("a",), ("c",))
 
     def test_new_columns_are_left_alone_if_fit_took_some(self, csv):
         schema, _ = built(csv(lines("date,a,b", *days(["1,2", "2,1", "3,4"]))), target=("a",))
-        panel = build_panel(csv(lines("date,c,a", *days(["1,2", "2,1", "3,4"]))), schema, ahead=0)
+        panel = read_as(csv(lines("date,c,a", *days(["1,2", "2,1", "3,4"]))), schema, horizon=0).panel
         assert panel.ids == (("a",),)
 
     def test_column_order_does_not_matter(self, csv):
         rows = [(f"2024-01-{d:02d}", s, str(d)) for d in range(1, 15) for s in "ab"]
         schema, panel = built(csv(lines("date,shop,y", *(",".join(row) for row in rows))))
         turned = csv(lines("y,shop,date", *(",".join(reversed(row)) for row in rows)))
-        assert same(build_panel(turned, schema, ahead=0), panel)
+        assert same(read_as(turned, schema, horizon=0).panel, panel)
 
     def test_dates_of_another_format_are_read_as_the_same_days(self, csv):
         schema, panel = built(csv(lines("date,y", *days(["1", "2", "3"]))))
         slashed = csv(lines("date,y", "2024/01/01,1", "2024/01/02,2", "2024/01/03,3"))
-        assert same(build_panel(slashed, schema, ahead=0), panel)
+        assert same(read_as(slashed, schema, horizon=0).panel, panel)
 
     def test_times_with_a_zone_against_times_without_are_refused(self, csv):
         hours = [f"{t:%Y-%m-%dT%H:%M}" for t in pd.date_range("2024-01-01", periods=30, freq="h")]
         schema, _ = built(csv(lines("time,y", *(f"{t},{i % 4}" for i, t in enumerate(hours)))))
         with pytest.raises(BadData, match="of zone UTC; at fit they were without a zone"):
-            build_panel(csv(lines("time,y", *(f"{t}Z,{i % 4}" for i, t in enumerate(hours)))), schema, ahead=0)
+            read_as(csv(lines("time,y", *(f"{t}Z,{i % 4}" for i, t in enumerate(hours)))), schema, horizon=0)
 
     def test_one_new_day_is_enough(self, csv):
         schema, _ = built(csv(lines("date,y", *days(["1", "2", "3"]))))
-        assert past(build_panel(csv(lines("date,y", "2024-02-01,5")), schema, ahead=0)) == [5]
+        assert past(read_as(csv(lines("date,y", "2024-02-01,5")), schema, horizon=0).panel) == [5]
 
 
 NAMES = st.lists(
@@ -485,10 +485,10 @@ def test_wide_long_and_any_order_of_rows_give_the_same_panel(frame, random):
     shuffled = long.sample(frac=1, random_state=random.randrange(2**32))
     panels, calendars = [], []
     for layout, table in (("wide", frame), ("wide", frame.iloc[::-1]), ("long", long), ("long", shuffled)):
-        schema = infer_schema(
+        schema = read(
             table_from_frame(table), TableSettings(layout=layout, id=("shop",) if layout == "long" else ())
-        )
-        panels.append(build_panel(table_from_frame(table), schema, ahead=3))
+        ).schema
+        panels.append(read_as(table_from_frame(table), schema, horizon=3).panel)
         calendars.append(schema.calendar)
     assert all(same(panel, panels[0], order=False) for panel in panels[1:])
     assert all(calendar == calendars[0] for calendar in calendars[1:])

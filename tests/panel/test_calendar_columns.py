@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.panel.detection import infer_schema
+from forecast.panel.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
@@ -23,7 +23,7 @@ def daily(**columns: Any) -> pd.DataFrame:
 
 
 def left_out(frame: pd.DataFrame, **settings: Any) -> dict[str, str]:
-    return infer_schema(table_from_frame(frame), TableSettings.check(settings)).calendar_columns
+    return read(table_from_frame(frame), TableSettings.check(settings)).schema.calendar_columns
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from forecast.errors import BadData, UsageError
-from forecast.panel.building import build_panel
-from forecast.panel.detection import check_schema, describe, infer_schema
+from forecast.panel.detection import check_schema, describe
+from forecast.panel.reading import read, read_as
 from forecast.panel.schema import Schema
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
@@ -28,7 +28,7 @@ def csv(tmp_path: Path) -> Any:
 
 
 def inferred(table: Table, **settings: Any) -> Schema:
-    return infer_schema(table, TableSettings.check(settings))
+    return read(table, TableSettings.check(settings)).schema
 
 
 def dates(count: int, freq: str = "D") -> list[str]:
@@ -58,7 +58,7 @@ class TestLayout:
         for table in (csv(frame), table_from_frame(frame)):
             assert inferred(table).series == ("y",)
             assert inferred(table).ignored == ("shop",)
-            panel = build_panel(table, inferred(table, id="shop"), ahead=1)
+            panel = read_as(table, inferred(table, id="shop"), horizon=1).panel
             assert panel.ids == ((word,),)
 
     def test_only_the_columns_needed_tell_series_apart(self, csv):
@@ -217,7 +217,7 @@ class TestDuplicates:
         )
         with pytest.raises(BadData, match=said):
             inferred(table)
-        assert inferred(table, layout="wide").series == ("y",)
+        assert inferred(table, layout="wide", on_duplicate="first").series == ("y",)
 
     @pytest.mark.parametrize("aggregate", ["mean", "sum", "last"])
     def test_aggregation_takes_all_rows_of_a_step_those_of_one_time_too(self, csv, aggregate):
@@ -228,7 +228,7 @@ class TestDuplicates:
         assert (schema.layout, schema.series) == ("wide", ("celsius",))
         by_hour = values.reshape(16, 6)
         expected = by_hour[:, -1] if aggregate == "last" else getattr(np, aggregate)(by_hour, axis=1)
-        panel = build_panel(table, schema, ahead=0)
+        panel = read_as(table, schema, horizon=0).panel
         assert panel.values[panel.observed] == pytest.approx(expected)
 
     def test_a_guessed_id_holds_under_aggregation(self, csv):
@@ -329,7 +329,7 @@ class TestPredict:
 def test_what_was_inferred_is_said_in_a_short_block(csv):
     table = csv(long_frame(shop=["a", "b"]).assign(note="x", price=1.5))
     schema = inferred(table, known=("price",))
-    lines = describe(schema, build_panel(table, schema, ahead=0))
+    lines = describe(schema, read_as(table, schema, horizon=0).panel)
     assert lines == [
         "layout   long: 2 series (ids: shop), 60 values",
         "target   y",
@@ -343,8 +343,5 @@ def test_what_was_inferred_is_said_in_a_short_block(csv):
 def test_repairs_are_not_said_twice(csv, caplog):
     caplog.set_level(logging.WARNING, "forecast")
     frame = long_frame(shop=["a", "b"]).assign(y=lambda f: f.y.astype(str).where(f.index != 3, "n/a"))
-    table = csv(frame)
-    schema = inferred(table)
-    assert caplog.text == ""
-    build_panel(table, schema, ahead=0)
+    read(csv(frame), TableSettings())
     assert caplog.text.count("n/a") == 1

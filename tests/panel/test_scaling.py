@@ -9,11 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from forecast import Forecaster
-from forecast.panel.building import build_panel
-from forecast.panel.detection import infer_schema
+from forecast.panel.lookback import choose_lags, choose_lookback
 from forecast.panel.panel import Panel
+from forecast.panel.reading import read, read_as
 from forecast.panel.scaling import scale_windows
-from forecast.panel.spans import choose_lags, choose_lookback
 from forecast.panel.transforms import apply_power, fit_power, undo_power
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
@@ -25,20 +24,22 @@ finite = st.floats(-1e6, 1e6, width=32)
 
 def panel_of(frame: pd.DataFrame, ahead: int = 5) -> Panel:
     table = table_from_frame(frame)
-    return build_panel(table, infer_schema(table, TableSettings()), ahead=ahead)
+    return read_as(table, read(table, TableSettings()).schema, horizon=ahead).panel
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
 @given(values=arrays(np.float32, (3, 12), elements=finite), seen=arrays(np.bool_, (3, 12)))
 def test_a_scale_is_positive_and_undone_exactly_enough(scaling: str, values: np.ndarray, seen: np.ndarray) -> None:
-    past, mask = torch.from_numpy(values), torch.from_numpy(seen)
-    spread = torch.from_numpy(np.abs(values).max(1))
-    location, scale, weight = scale_windows(past, mask, spread, scaling)
+    past, spread = values.astype(np.float64), np.abs(values).max(1)
+    location, scale, weight = scale_windows(past, seen, spread, scaling)
     assert (scale > 0).all()
-    assert torch.isfinite(location).all()
+    assert np.isfinite(location).all()
     assert ((weight >= 0) & (weight <= 1)).all()
     back = location + scale * ((past - location) / scale)
-    assert torch.allclose(back, past, rtol=1e-4, atol=1e-1)
+    np.testing.assert_allclose(back, past, rtol=1e-9, atol=1e-6)
+    arrays = scale_windows(*map(torch.from_numpy, (past, seen, spread)), scaling)
+    for ours, other in zip((location, scale, weight), arrays, strict=True):
+        np.testing.assert_allclose(other.numpy(), ours, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
@@ -61,7 +62,7 @@ def test_a_flat_window_of_a_series_that_moved_takes_the_scale_of_its_past() -> N
 
 
 @given(st.lists(st.lists(st.floats(-1e5, 1e5, width=32), min_size=2, max_size=30), min_size=1, max_size=5))
-def test_own_spread_is_the_deviation_of_the_past_alone(series: list[list[float]]) -> None:
+def test_expanding_std_is_the_deviation_of_the_past_alone(series: list[list[float]]) -> None:
     offsets = np.concatenate([[0], np.cumsum([len(one) for one in series])]).astype(np.int64)
     values = np.concatenate(series).astype(np.float64)
     none = np.zeros((len(values), 0))
@@ -77,7 +78,7 @@ def test_own_spread_is_the_deviation_of_the_past_alone(series: list[list[float]]
         past=none,
         static=np.zeros((len(series), 0)),
     )
-    spread = panel.own_spread()
+    spread = panel.expanding_std()
     for i, one in enumerate(series):
         own = np.array(one)
         expected = [own[: k + 1].std() for k in range(len(own))]

@@ -6,7 +6,7 @@ import pytest
 
 from forecast import Forecaster
 from forecast.calendar.spec import CalendarSpec
-from forecast.panel.season import repeats_after, shown_seasons
+from forecast.panel.season import repeat_period, shown_seasons
 
 DAILY = CalendarSpec(kind="seconds", every=86_400, anchor=0, name="D")
 HOURLY = CalendarSpec(kind="seconds", every=3_600, anchor=0, name="h")
@@ -44,10 +44,10 @@ def test_a_slow_wave_is_no_week(season: float) -> None:
 def test_an_exact_period_is_found_through_gaps_and_trend(period: int, trend: float) -> None:
     draw = np.random.default_rng(period)
     values = draw.normal(size=period)[DAY % period] + trend * DAY
-    assert repeats_after(values) == period
+    assert repeat_period(values) == period
     if period < 100:
         values[draw.random(300) < 0.1] = np.nan
-        assert repeats_after(values) == period
+        assert repeat_period(values) == period
 
 
 @pytest.mark.parametrize("at", [60, 150])
@@ -55,7 +55,7 @@ def test_an_exact_period_is_found_through_gaps_and_trend(period: int, trend: flo
 def test_an_exact_period_is_found_after_the_level_has_moved(period: int, at: int) -> None:
     step = np.arange(320)
     values = np.random.default_rng(3).integers(0, 100, period)[step % period] + np.where(step > at, 500.0, 0.0)
-    assert repeats_after(values[:300]) == period
+    assert repeat_period(values[:300]) == period
     frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=320), "y": values})
     found = Forecaster(horizon=20, steps=20).fit(frame[:300]).predict()["forecast"]
     np.testing.assert_allclose(found, values[300:], atol=1)
@@ -63,10 +63,10 @@ def test_an_exact_period_is_found_after_the_level_has_moved(period: int, at: int
 
 def test_walks_and_noise_have_no_period() -> None:
     draw = np.random.default_rng(3)
-    assert {repeats_after(walk) for walk in walks(200)} == {1}
-    assert {repeats_after(draw.normal(size=300)) for _ in range(200)} == {1}
-    assert repeats_after(np.ones(50)) == 1
-    assert repeats_after(DAY.astype(float)) == 1
+    assert {repeat_period(walk) for walk in walks(200)} == {1}
+    assert {repeat_period(draw.normal(size=300)) for _ in range(200)} == {1}
+    assert repeat_period(np.ones(50)) == 1
+    assert repeat_period(DAY.astype(float)) == 1
 
 
 def test_multiples_of_a_season_are_no_seasons_and_a_week_of_days_is() -> None:
@@ -78,5 +78,5 @@ def test_multiples_of_a_season_are_no_seasons_and_a_week_of_days_is() -> None:
 
 
 def test_a_small_pattern_on_a_large_level_is_found() -> None:
-    assert repeats_after(1e13 + DAY % 7) == 7
+    assert repeat_period(1e13 + DAY % 7) == 7
     assert shown_seasons(DAILY, [1e13 + DAY % 7]) == (7,)

@@ -153,14 +153,6 @@ def test_rows_of_delimiters_only_are_left_out_and_said(read, caplog):
         read("date,y\n,\n")
 
 
-@pytest.mark.parametrize(
-    ("content", "name"), [(",y\n2024-01-01,1\n", "time"), (",y\n0,1\n1,2\n", "index"), (",a,b\nx,1,2\n", "index")]
-)
-def test_other_unnamed_first_columns_are_kept_and_named(read, caplog, content, name):
-    assert read(content).frame.columns[0] == name
-    assert f"called '{name}'" in caplog.text
-
-
 def test_missing_or_unreadable_paths_are_no_input(tmp_path):
     with pytest.raises(NoInput, match=r"nowhere.csv does not exist"):
         read_table(str(tmp_path / "nowhere.csv"), TextSettings())

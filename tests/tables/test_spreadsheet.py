@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from forecast.errors import BadData, Unavailable, UsageError
-from forecast.panel.detection import infer_schema
+from forecast.panel import reading
+from forecast.panel.tidying import tidied
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables import memory, workbook
 from forecast.tables.numbers import parse_numbers
@@ -60,7 +61,7 @@ def test_hours_are_whole_although_a_sheet_stores_fractions_of_days(read: Any, ma
     hours = [datetime(2024, 1, 1) + timedelta(hours=i) for i in range(100)]
     table = read(make(Sales=[["at", "y"], *([hour, i] for i, hour in enumerate(hours))]))
     assert table.frame["at"].tolist() == [pd.Timestamp(hour) for hour in hours]
-    assert infer_schema(table, TableSettings()).calendar.name == "h"
+    assert reading.read(table, TableSettings()).schema.calendar.name == "h"
 
 
 def test_times_of_day_and_spans_are_text(read: Any) -> None:
@@ -180,14 +181,15 @@ def test_numbers_that_are_text_follow_the_flags(read: Any, make: Make) -> None:
 
 
 def test_years_in_numbers_are_times(read: Any) -> None:
-    schema = infer_schema(read(xlsx(Sales=[["year", "y"], *([1990 + i, i % 3] for i in range(30))])), TableSettings())
+    table = read(xlsx(Sales=[["year", "y"], *([1990 + i, i % 3] for i in range(30))]))
+    schema = reading.read(table, TableSettings()).schema
     assert (schema.time, schema.calendar.name) == (("year",), "YS")
 
 
 def test_an_unnamed_index_of_pandas_is_left_out(read: Any, tmp_path: Path) -> None:
     frame = pd.DataFrame({"day": pd.to_datetime(DAYS), "units": 1.5})
     frame.to_excel(tmp_path / "book.xlsx", engine="xlsxwriter")
-    table = read_table(str(tmp_path / "book.xlsx"), TextSettings())
+    table = tidied(read_table(str(tmp_path / "book.xlsx"), TextSettings()))
     pd.testing.assert_frame_equal(table.frame, frame.astype({"day": "datetime64[s]"}))
 
 

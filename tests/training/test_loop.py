@@ -11,14 +11,15 @@ import torch
 
 from forecast import Forecaster
 from forecast.errors import BadData, Unavailable
+from forecast.models.shared.building import build
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
-from forecast.training.holding import choose_spans
-from forecast.training.loop import Progress, train
-from forecast.training.members import build
+from forecast.training.context import Progress, TrainingContext
+from forecast.training.loop import train
 from forecast.training.plan import Candidate, Member, plan_member
-from forecast.training.run import rate_at
+from forecast.training.split import split_windows
+from forecast.training.state import rate_at
 
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
 SETTINGS = TrainSettings(model="gru", params={"hidden_size": 4})
@@ -65,7 +66,7 @@ def test_the_best_held_out_weights_are_returned() -> None:
     held = batch(64, seed=-1, scale=-1.0)  # the opposite of what is trained: every step makes it worse
     network = build(SETTINGS, SHAPE)
     seen: list[Progress] = []
-    trained = train(network, draw, [held], SETTINGS, plan(400), on_step=seen.append)
+    trained = train(network, draw, [held], SETTINGS, plan(400), context=TrainingContext(on_step=seen.append))
     assert trained.steps < 400, "training must stop early"
     assert trained.validation == pytest.approx(held_out_loss(network, held), rel=1e-6)
     assert trained.validation == min(at.validation for at in seen[5:] if at.validation is not None)
@@ -168,12 +169,12 @@ def test_a_budget_bounds_the_fit() -> None:
 
 @pytest.mark.parametrize("length", [2, 3, 9, 30, 400, 20_000])
 def test_training_windows_end_before_what_is_held_out(length: int) -> None:
-    spans = choose_spans(np.array([length]), lookback=24, horizon=12, season=6)
-    assert 1 <= int(spans.train_end[0]) <= length
-    last = int(spans.last(False)[0])
-    assert last < int(spans.train_end[0])
+    split = split_windows(np.array([length]), lookback=24, horizon=12, season=6)
+    assert 1 <= int(split.train_end[0]) <= length
+    last = int(split.last(False)[0])
+    assert last < int(split.train_end[0])
     if length >= 100:
-        assert spans.held.all()
-        assert last + 12 <= int(spans.train_end[0])
-        assert length - int(spans.train_end[0]) >= 12
-    assert spans.count(True)[0] >= 1
+        assert split.held_out.all()
+        assert last + 12 <= int(split.train_end[0])
+        assert length - int(split.train_end[0]) >= 12
+    assert split.count(True)[0] >= 1

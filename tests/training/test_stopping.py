@@ -7,20 +7,22 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from forecast.models.shared.building import build
 from forecast.models.shared.model import Shape
 from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
-from forecast.training import states
-from forecast.training.loop import Progress, Trained, train
-from forecast.training.members import build
+from forecast.training import checkpoint
+from forecast.training.checkpoint import Checkpoint
+from forecast.training.context import Progress, TrainingContext
+from forecast.training.loop import Trained, train
 from forecast.training.plan import Member
-from forecast.training.run import Run
-from forecast.training.states import State
+from forecast.training.state import TrainingState
 from forecast.training.stopping import Deferred
 
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
@@ -29,14 +31,14 @@ SETTINGS = TrainSettings(**KNOBS, patience=2)
 MEMBER = Member(lookback=6, batch_size=8, steps=40, refit_steps=8, validate_every=5, **KNOBS)
 
 
-class Memory(dict[str, State]):
+class Memory(dict[str, Checkpoint]):
     """Keeps states in memory, as they were: training goes on in the same arrays."""
 
-    def read(self, name: str) -> State | None:
+    def read(self, name: str) -> Checkpoint | None:
         return self.get(name)
 
-    def write(self, name: str, state: State) -> None:
-        self[name] = State(state.facts, {key: array.copy() for key, array in state.arrays.items()})
+    def write(self, name: str, state: Checkpoint) -> None:
+        self[name] = Checkpoint(state.facts, {key: array.copy() for key, array in state.arrays.items()})
 
 
 def batch(rows: int, seed: int) -> Batch:
@@ -77,13 +79,13 @@ def fit(keep: Memory | None = None, stop: int | None = None, member: Member = ME
     with torch.random.fork_rng():
         torch.manual_seed(0)
         held_out = [batch(16, -1), batch(5, -2)]
-        more = {"on_step": count, "keep": keep, **more}
-        return train(build(MEMBER, SHAPE), draw, held_out, SETTINGS, member, **more)
+        context = TrainingContext(**{"on_step": count, "checkpoints": keep, **more})
+        return train(build(MEMBER, SHAPE), draw, held_out, SETTINGS, member, context=context)
 
 
 def assert_same(one: Trained, other: Trained) -> None:
-    assert all(torch.equal(value, other.weights[name]) for name, value in one.weights.items())
-    assert torch.equal(one.held_out, other.held_out)
+    assert all(np.array_equal(value, other.weights[name]) for name, value in one.weights.items())
+    assert np.array_equal(one.held_out, other.held_out)
     assert one.held_out.dtype == other.held_out.dtype
     assert (one.validation, one.cut, one.steps) == (other.validation, other.cut, other.steps)
 
@@ -123,8 +125,8 @@ def test_a_stop_in_the_refit_keeps_what_was_held_out(whole: Trained) -> None:
 
 
 def test_states_are_kept_while_training_goes_on(whole: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(states, "EVERY", 0.0)
-    monkeypatch.setattr(states, "SHARE", 1e9)
+    monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
+    monkeypatch.setattr(checkpoint, "WRITING_SHARE", 1e9)
     keep = Memory()
 
     def killed(at: Progress) -> None:
@@ -165,13 +167,13 @@ def test_what_was_kept_in_another_form_is_not_used() -> None:
         fit(keep, stop=36)
     network = build(MEMBER, SHAPE)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    run, state = Run(network, SETTINGS, MEMBER, 0), keep["member-0"]
+    run, state = TrainingState(network, SETTINGS, MEMBER, 0), keep["member-0"]
     for broken in broken_states(state):
-        assert not run.go_on(broken, 21)
-    assert not run.go_on(state, 20), "another number of windows is held out"
+        assert not run.resume(broken, 21)
+    assert not run.resume(state, 20), "another number of windows is held out"
     assert (run.step, run.best) == (0, None)
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    assert run.go_on(state, 21)
+    assert run.resume(state, 21)
     fit(keep)
     ended = keep["member-0"]
     for broken in broken_states(ended):
@@ -179,7 +181,7 @@ def test_what_was_kept_in_another_form_is_not_used() -> None:
     assert Trained.of(ended, MEMBER, network, 20) is None
 
 
-def broken_states(state: State) -> Iterator[State]:
+def broken_states(state: Checkpoint) -> Iterator[Checkpoint]:
     """The state with one thing gone or of another form."""
     for name, array in state.arrays.items():
         less = {key: one for key, one in state.arrays.items() if key != name}

@@ -83,7 +83,7 @@ def _smoothed_with_trend(values: Values, trend: Values, start: Counts) -> tuple[
 class _Smoothing:
     """Simple exponential smoothing of one or two lines with every coefficient of `SMOOTHING`, from zero.
 
-    Another first level adds to each error in proportion, so that sums of products say what the best one is.
+    Another first level adds to each error in proportion, so that sums of products give the best one.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Tables in databases: a query as source, an upsert as sink, transactions for the ledger."""
+"""Databases: read a query, upsert rows into a table, open transactions for the ledger."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,28 +18,18 @@ def read_query(url: str, sql: str) -> "pd.DataFrame":
     Parameters
     ----------
     url : URL of any database that SQLAlchemy has a driver for; PostgreSQL is always read through psycopg
-    sql : one SELECT, sent as it is: no placeholder is looked for in it. Its transaction is read-only
+    sql : one SELECT, sent as it is, without placeholders. Its transaction is read-only
 
     Returns
     -------
-    One column for each of the query. Dates and times are datetimes, aware ones in the zone of the database's session.
-    Decimals are numbers: whole ones where none has a decimal place, text where they are also too long for 64 bits.
-    Text stays text, NULL is a missing value, and what no table has (UUID, JSON, times of day) is text.
+    A frame with the columns of the query. Dates and times are datetimes, aware ones in the zone of the database's
+    session. Decimals are numbers: integers if none has a decimal place, and text if such integers exceed 64 bits. Text
+    stays text, NULL is a missing value, and other types (UUID, JSON, times of day) become text.
 
     Raises
     ------
-    UsageError
-        If the URL cannot be read, its dialect is not known, or the query is wrong or no SELECT.
-    NoInput
-        If the file of an SQLite database or a table is not there, or may not be read.
-    BadData
-        If a column holds binary data, or the database cannot compute or deliver a value.
-    Unavailable
-        If the extra ``db`` or a driver is not installed, or the server is not there, goes or refuses the password.
-    Busy
-        If another process holds a lock for too long.
-    StorageFailure
-        If the disk of the database fails.
+    ForecastError
+        Of the class that `failures.py` lists for a source; BadData for binary data; Unavailable without extra ``db``.
     """
     _require_extra("source")
     from forecast.jobs.databases.queries import read
@@ -48,17 +38,17 @@ def read_query(url: str, sql: str) -> "pd.DataFrame":
 
 
 def upsert(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -> int:
-    """Insert the rows of a frame into the table of a job's sink, or update those whose keys are there already.
+    """Insert the rows of a frame into the table of a job's sink; update rows whose keys exist.
 
-    All in one transaction: a second run with the same frame changes nothing, a killed one leaves the table as it was.
+    All in one transaction: a second run with the same frame changes nothing, a killed run leaves the table unchanged.
 
     Parameters
     ----------
-    url : URL of an SQLite or PostgreSQL database; the file of an SQLite database is created where there is none
-    table : ``table`` or ``schema.table``; both are created where they are missing, with `keys` as primary key
-    frame : its columns; missing values become NULL. SQLite gets times as text in ISO 8601, those with a zone in UTC
-    keys : columns that tell rows apart, without missing values; a table that is there needs them as its primary key or
-        under a unique index
+    url : URL of an SQLite or PostgreSQL database; a missing file of an SQLite database is created
+    table : ``table`` or ``schema.table``; both are created if they are missing, with `keys` as primary key
+    frame : its columns; missing values become NULL. SQLite gets times as text in ISO 8601, aware ones in UTC
+    keys : columns that identify rows, without missing values; an existing table needs a primary key or unique index
+        over them
 
     Returns
     -------
@@ -67,14 +57,11 @@ def upsert(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -> 
     Raises
     ------
     UsageError
-        If the URL cannot be read or is of another database, a name cannot be used, a key is no column, or the table
-        lacks columns or a unique index over the keys.
+        If the database is of another kind, a name cannot be used, or the table lacks columns or an index over the keys.
     BadData
-        If a key is missing or comes twice, a column of the table has another type, or the database refuses a value.
-    CannotCreate
-        If the file, schema or table cannot be created or written.
-    Unavailable, Busy, StorageFailure
-        As `read_query`.
+        If a key is missing or repeated, or a value or its type does not fit.
+    ForecastError
+        Otherwise of the class that `failures.py` lists for a sink; Unavailable without the extra ``db``.
     """
     _require_extra("sink")
     from forecast.jobs.databases.upserts import write
@@ -83,23 +70,23 @@ def upsert(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -> 
 
 
 def rehearse(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -> bool:
-    """Refuse what an `upsert` of rows like those of a frame would fail by; nothing is written, and no table made.
+    """Check that an `upsert` of rows like those of a frame would succeed; write nothing, and create no table.
 
     Parameters
     ----------
     url, table, keys : as for `upsert`
-    frame : rows of the same columns and types, whose texts are those to come
+    frame : rows with the same columns, types and ids
 
     Returns
     -------
-    Whether the table is there already.
+    Whether the table exists.
 
     Raises
     ------
     UsageError
-        If the database refuses a name, all of which are named, or the table there does not fit.
-    CannotCreate, Unavailable, Busy, StorageFailure
-        As `upsert`.
+        If the database refuses names, all of which are listed, or the existing table does not fit.
+    ForecastError
+        Otherwise as `upsert`.
     """
     _require_extra("sink")
     from forecast.jobs.databases.rehearsal import rehearse as rehearse_now
@@ -109,9 +96,9 @@ def rehearse(url: str, table: str, frame: "pd.DataFrame", keys: Sequence[str]) -
 
 @contextmanager
 def connect(url: str) -> "Iterator[Transaction]":
-    """Open a transaction in the database of a job's sink, which no other of its kind can enter meanwhile.
+    """Open a transaction in the database of a job's sink, and exclude other transactions of this kind.
 
-    It is committed at the end of the ``with``, and rolled back if an exception ends it.
+    It is committed at the end of the ``with`` block, and rolled back if an exception ends the block.
 
     Parameters
     ----------
@@ -119,8 +106,8 @@ def connect(url: str) -> "Iterator[Transaction]":
 
     Raises
     ------
-    UsageError, BadData, CannotCreate, Unavailable, Busy, StorageFailure
-        As `upsert`, also from within the ``with``.
+    ForecastError
+        As `upsert`, also from within the block.
     """
     _require_extra("sink")
     from forecast.jobs.databases.opening import Transaction, exclude_others, transaction

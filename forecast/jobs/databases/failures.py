@@ -1,4 +1,4 @@
-"""Turn what a database or its driver says into one of our errors, without its secrets."""
+"""Turn errors of databases and drivers into ours, without secrets."""
 
 import re
 from collections.abc import Iterator
@@ -12,24 +12,24 @@ Role = Literal["source", "sink"]
 
 
 class Situation(NamedTuple):
-    """What can go wrong: the error if the source does, the error if the sink does, and how to mend it."""
+    """A kind of failure: the error for a source, the error for a sink, and the remedy."""
 
     source: type[ForecastError]
     sink: type[ForecastError]
-    mend: str
+    remedy: str
 
 
 AWAY = Situation(Unavailable, Unavailable, "check that the server runs, and host, port, user, password and database")
 MEMORY = Situation(Unavailable, Unavailable, "give the database more memory, or read and write less at once")
-DENIED = Situation(NoInput, CannotCreate, "check what the user may do there, and the permissions of files")
+DENIED = Situation(NoInput, CannotCreate, "check the permissions of the user, and those of files")
 MISSING = Situation(NoInput, CannotCreate, "check the name, or create it")
 WRONG = Situation(UsageError, UsageError, "correct the job, or the database")
 DATA = Situation(BadData, BadData, "correct the data, or a type in the database")
 DAMAGED = Situation(BadData, StorageFailure, "check that it is the right file; restore it if it is damaged")
 STORAGE = Situation(StorageFailure, StorageFailure, "check the disk and its free space, then run again")
-BUSY = Situation(Busy, Busy, "another process is at work there; run again later")
+BUSY = Situation(Busy, Busy, "another process is writing; run again later")
 
-# by the beginning of the SQLSTATE, the longest that fits
+# by the beginning of the SQLSTATE; the longest match counts
 SQLSTATES = {
     "08": AWAY, "28": AWAY, "3D": AWAY, "57": AWAY, "53300": AWAY, "53": MEMORY, "53100": STORAGE, "58": STORAGE,
     "XX": STORAGE, "40": BUSY, "55P03": BUSY, "55006": BUSY, "25006": DENIED, "42501": DENIED, "42P01": MISSING,
@@ -40,34 +40,34 @@ SQLITE_CODES = {
     3: DENIED, 5: BUSY, 6: BUSY, 7: MEMORY, 8: DENIED, 10: STORAGE, 11: DAMAGED, 13: STORAGE, 14: DENIED, 15: BUSY,
     18: DATA, 19: DATA, 20: DATA, 22: STORAGE, 23: DENIED, 26: DAMAGED,
 }  # fmt: skip
-# by the classes that every driver has (PEP 249)
+# by the exception classes of every driver (PEP 249)
 CLASSES = {
     "DataError": DATA, "IntegrityError": DATA, "InternalError": STORAGE, "OperationalError": AWAY,
     "InterfaceError": AWAY, "ProgrammingError": WRONG, "NotSupportedError": WRONG, "DatabaseError": AWAY,
 }  # fmt: skip
-LONGEST = 300  # characters of what a database says
+MAX_LENGTH = 300  # characters of a database's message
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where an error belongs: the key of the job that says what is done, and what no message may hold."""
+    """Where an error occurred: role, key of the job, and secrets that no message may show."""
 
     role: Role
     work: str
     secrets: tuple[str, ...]
 
-    def error(self, situation: Situation, said: str) -> ForecastError:
-        """The error for a situation; `said` is what the database says about it."""
+    def error(self, situation: Situation, message: str) -> ForecastError:
+        """The error for a situation and the message of the database."""
         for secret in sorted(self.secrets, key=len, reverse=True):
-            said = said.replace(secret, "***")
+            message = message.replace(secret, "***")
         kind = situation.source if self.role == "source" else situation.sink
         key = self.work if situation in (MISSING, WRONG, DATA) else f"{self.role}.url"
-        return kind(f"{key}: {said[:LONGEST].rstrip(' .:;')}; {situation.mend}")
+        return kind(f"{key}: {message[:MAX_LENGTH].rstrip(' .:;')}; {situation.remedy}")
 
 
 @contextmanager
 def translated(place: Place) -> Iterator[None]:
-    """Raise errors of databases as ours; all others pass."""
+    """Raise errors of databases as ours; other errors pass unchanged."""
     try:
         yield
     except Exception as error:
@@ -75,11 +75,11 @@ def translated(place: Place) -> Iterator[None]:
         situation = _situation(cause)
         if situation is None:
             raise
-        raise place.error(situation, _said(cause)) from None  # what it came from may hold rows and the URL
+        raise place.error(situation, _message(cause)) from None  # the cause may contain rows and the URL
 
 
 def _situation(error: BaseException) -> Situation | None:
-    """What an error of a database means; None for any other error."""
+    """The situation of an error of a database; None for other errors."""
     names = [kind.__name__ for kind in type(error).__mro__]
     state, code = getattr(error, "sqlstate", None), getattr(error, "sqlite_errorcode", None)
     if isinstance(state, str):
@@ -89,12 +89,12 @@ def _situation(error: BaseException) -> Situation | None:
         return MISSING if str(error).startswith("no such table") else SQLITE_CODES.get(code & 0xFF, WRONG)
     if "UnicodeError" in names or str(error).startswith("Could not decode"):
         return DATA
-    found = [CLASSES[name] for name in names if name in CLASSES]
-    return found[0] if found else WRONG if "SQLAlchemyError" in names else None
+    situations = [CLASSES[name] for name in names if name in CLASSES]
+    return situations[0] if situations else WRONG if "SQLAlchemyError" in names else None
 
 
-def _said(error: BaseException) -> str:
-    """The first line of what is said, after the row and column that were being sent."""
+def _message(error: BaseException) -> str:
+    """The first line of an error's message, after the row and column that were being sent."""
     context = getattr(getattr(error, "diag", None), "context", None) or ""
     sent = re.match(r"COPY \w+, line (\d+), column (.*?)(?:: |$)", context)
     first = str(error).strip().partition("\n")[0]

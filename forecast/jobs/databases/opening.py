@@ -1,4 +1,4 @@
-"""Open a database by its URL, for one transaction."""
+"""Open a transaction in the database of a URL."""
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,26 +13,27 @@ from forecast.errors import NoInput, Unavailable, UsageError, did_you_mean
 from forecast.jobs.databases.failures import Place, Role, translated
 
 LOCK_PATIENCE = 60  # seconds to wait for another process that writes
-LOCK = 0x666F7265  # the lock of this application in a PostgreSQL database, any number that others do not take
+LOCK = 0x666F7265  # number of this application's advisory lock in PostgreSQL
+BATCH_ROWS = 50_000  # rows that are fetched or sent at once
 POSTGRESQL_OPTIONS = {
     "application_name": "forecast",
     "connect_timeout": 10,
-    # a server that is gone without a word is noticed within two minutes, not hours
+    # a lost server is noticed within two minutes, not hours
     "keepalives_idle": 60,
     "keepalives_interval": 10,
     "keepalives_count": 6,
-    # a pool between here and the server may send each statement to another of its sessions
+    # a connection pool in between may send each statement to another session
     "prepare_threshold": None,
 }
-WORK: dict[Role, str] = {"source": "source.sql", "sink": "sink.table"}  # what is done there, as keys of a job
-# whatever driver a URL names: another one takes other options, and may have no COPY or be asynchronous
+WORK: dict[Role, str] = {"source": "source.sql", "sink": "sink.table"}  # the keys of a job that messages name
+# used whatever driver a URL names: others take other options, and may lack COPY or be asynchronous
 DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 SQLITE_OPTIONS = {"timeout"}
 SECRET_OPTIONS = ("pass", "secret", "token", "key", "odbc")
 
 
 class Transaction:
-    """A transaction that takes plain SQL."""
+    """A transaction that runs plain SQL."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -40,30 +41,30 @@ class Transaction:
     def execute(
         self, sql: str, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]] = ()
     ) -> list[tuple[Any, ...]]:
-        """Run a statement and return its rows, none for a statement that has none.
+        """Run a statement and return its rows, if any.
 
         Parameters
         ----------
         sql : one statement with parameters as ``:name``
-        parameters : their values, or a sequence of such, for each of which the statement is run
+        parameters : their values; for a sequence of such the statement is run once for each
         """
-        values = parameters if isinstance(parameters, Mapping) else [dict(one) for one in parameters]
+        values = parameters if isinstance(parameters, Mapping) else [dict(row) for row in parameters]
         result = self._connection.execute(sa.text(sql), values or None)
         return [tuple(row) for row in result] if result.returns_rows else []
 
 
 @contextmanager
 def transaction(url: str, role: Role, rehearsal: bool = False) -> Iterator[sa.Connection]:
-    """Open a database: committed at the end, rolled back if an exception ends it, read-only for a source.
+    """Open a transaction: committed at the end, rolled back if an exception ends it, read-only for a source.
 
     Parameters
     ----------
-    rehearsal : roll back in any case: a commit would change an SQLite file even where nothing of it stays
+    rehearsal : always roll back, as even a commit without changes would write to an SQLite file
 
     Raises
     ------
     ForecastError
-        Of the kind that fits, in place of every error of the database, also of those inside the ``with``.
+        In place of every error of the database, also of errors inside the ``with`` block.
     """
     parsed = _parsed(url, role)
     secrets = _secrets(parsed)
@@ -85,23 +86,23 @@ def transaction(url: str, role: Role, rehearsal: bool = False) -> Iterator[sa.Co
 
 
 def run(connection: sa.Connection, sql: str) -> None:
-    """Run a statement as it is written: a colon or a percent sign in it is no placeholder."""
+    """Run a statement as it is: colons and percent signs are not placeholders."""
     connection.exec_driver_sql(sql, execution_options={"no_parameters": True})
 
 
 def exclude_others(connection: sa.Connection) -> None:
-    """Wait until no other transaction of this application may create a table; in SQLite there is no other anyway."""
+    """Wait until no other transaction of this application can create a table; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         run(connection, f"SELECT pg_advisory_xact_lock({LOCK})")
 
 
 def dialect_of(url: str, role: Role) -> str:
-    """The name of the database that a URL is of: ``sqlite``, ``postgresql``."""
+    """The kind of database that a URL names: ``sqlite``, ``postgresql``."""
     return _parsed(url, role).get_backend_name()
 
 
 def missing_file(url: str) -> Path | None:
-    """The file of the SQLite database of a sink, where it is not there yet."""
+    """The file of the SQLite database of a sink if it does not exist yet, else None."""
     parsed = _parsed(url, "sink")
     if parsed.get_backend_name() != "sqlite":
         return None
@@ -110,7 +111,7 @@ def missing_file(url: str) -> Path | None:
 
 
 def _parsed(url: str, role: Role) -> sa.URL:
-    """Read a URL; no message shows any of it but the scheme, as a wrong one may have its password anywhere."""
+    """Parse a URL; messages show its scheme only, as the password of a wrong URL may be anywhere."""
     scheme, separator, rest = url.strip().partition("://")
     if not separator:
         raise UsageError(
@@ -130,7 +131,7 @@ def _parsed(url: str, role: Role) -> sa.URL:
         parsed.get_dialect()
     except sa.exc.NoSuchModuleError:
         hint = did_you_mean(dialect, ["postgresql", "sqlite", "mysql", "mariadb", "oracle", "mssql"])
-        raise UsageError(f"{role}.url: '{scheme}' is no database that SQLAlchemy knows{hint}") from None
+        raise UsageError(f"{role}.url: SQLAlchemy does not know the database '{scheme}'{hint}") from None
     except (sa.exc.ArgumentError, ValueError):
         raise unclear from None
     return parsed
@@ -156,33 +157,33 @@ def _engine(url: sa.URL, role: Role) -> sa.Engine:
     try:
         engine = sa.create_engine(url, poolclass=sa.NullPool, hide_parameters=True, connect_args=arguments)
     except ImportError as error:
-        mend = "pip install 'forecast[db]'" if dialect == "postgresql" else f"install a driver for {dialect}"
-        raise Unavailable(f"{role}.url: {error.name or 'the driver'} cannot be imported; {mend}") from None
+        remedy = "pip install 'forecast[db]'" if dialect == "postgresql" else f"install a driver for {dialect}"
+        raise Unavailable(f"{role}.url: {error.name or 'the driver'} cannot be imported; {remedy}") from None
     if dialect == "sqlite":
         _take_over_transactions(engine, role)
     return engine
 
 
 def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
-    """The URL of a file that is created only where that is meant."""
+    """The URL of an SQLite file; only a sink may create the file."""
     path = url.database or ""
     if path in ("", ":memory:") or path.startswith("file:") or url.host or url.username:
         raise UsageError(f"{role}.url must name the file of an SQLite database: sqlite:///path")
     if not url.query.keys() <= SQLITE_OPTIONS:  # the driver would ignore them, with warnings; they may be secrets
         raise UsageError(
-            f"{role}.url: SQLite has no passwords, and of what may follow the path only ?timeout=SECONDS is of use; "
-            "remove the rest"
+            f"{role}.url: SQLite has no passwords, and of the options after the path only ?timeout=SECONDS works; "
+            "remove the others"
         )
     if role == "sink":
         return url
     if not Path(path).exists():
         raise NoInput(f"{role}.url: {path} does not exist; correct the path, or create the database")
-    # not mode=ro: what a killed writer left half-done has to be rolled back before reading
+    # not mode=ro: the unfinished transaction of a killed writer must be rolled back before reading
     return url.set(database=f"file:{quote(path)}").update_query_dict({"mode": "rw", "uri": "true"})
 
 
 def _take_over_transactions(engine: sa.Engine, role: Role) -> None:
-    """Begin transactions ourselves: Python's driver does so only before a row is changed, too late for CREATE TABLE."""
+    """Begin transactions explicitly: Python's driver begins them when a row changes, too late for CREATE TABLE."""
     if role == "source":
 
         @sa.event.listens_for(engine, "connect")
@@ -196,5 +197,5 @@ def _take_over_transactions(engine: sa.Engine, role: Role) -> None:
 
 
 def _stay_in_this_file(action: int, *_: object) -> int:
-    """Refuse to attach another file, which would create it; VACUUM INTO attaches one too."""
+    """Refuse to attach another file, as ATTACH and VACUUM INTO would create it."""
     return sqlite3.SQLITE_DENY if action == sqlite3.SQLITE_ATTACH else sqlite3.SQLITE_OK

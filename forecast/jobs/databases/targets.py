@@ -15,12 +15,12 @@ from forecast.errors import BadData, UsageError, did_you_mean
 from forecast.jobs.databases.opening import exclude_others, run
 
 Kind = Literal["text", "whole", "number", "flag", "date", "time", "instant", "other"]
-LONGEST_NAME = 63  # bytes; PostgreSQL cuts longer ones without an error
+MAX_NAME_BYTES = 63  # bytes; PostgreSQL cuts longer ones without an error
 CREATED: dict[Kind, str] = {
     "text": "TEXT", "whole": "BIGINT", "number": "DOUBLE PRECISION", "flag": "BOOLEAN", "date": "DATE",
     "time": "TIMESTAMP", "instant": "TIMESTAMP WITH TIME ZONE",
 }  # fmt: skip
-SAID: dict[Kind, str] = {
+KIND_WORDS: dict[Kind, str] = {
     "text": "text", "whole": "whole numbers", "number": "numbers", "flag": "booleans", "date": "dates",
     "time": "times without a zone", "instant": "times with a zone", "other": "values of another type",
 }  # fmt: skip
@@ -28,7 +28,7 @@ PYTHON_KINDS: dict[type, Kind] = {
     str: "text", UUID: "text", int: "whole", float: "number", Decimal: "number", bool: "flag", date: "date",
     datetime: "time",
 }  # fmt: skip
-# kinds of values, and of columns there that take them without loss
+# kinds of values, and kinds of columns that store them without loss
 FITTING = {("whole", "number"), ("date", "time"), ("text", "other")}
 FITTING_SQLITE = {(here, there) for here in ("date", "time", "instant") for there in ("time", "text", "other")}
 WHOLE = r"^(0|-?[1-9][0-9]*)$"
@@ -40,7 +40,7 @@ class Target:
 
     Attributes
     ----------
-    schema : None is the one that the database takes by default
+    schema : None for the default schema of the database
     name : name of the table
     """
 
@@ -59,7 +59,7 @@ class Target:
 
 
 def quoted(name: str) -> str:
-    """A name as SQL, whatever it holds."""
+    """A name as SQL, with any characters."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -80,19 +80,26 @@ def target_of(table: str, dialect: str) -> Target:
 
 
 def check_name(name: str, place: str, dialect: str) -> None:
-    """Refuse what cannot be the name of a table or column."""
+    """Refuse a text that cannot be the name of a table or column."""
+    if problem := problem_of(name, dialect):
+        raise UsageError(f"{place}: {problem}; choose another name")
+
+
+def problem_of(name: str, dialect: str) -> str | None:
+    """Why a text cannot be the name of a table or column; None if it can."""
     try:
         length = len(name.encode())
     except UnicodeEncodeError:
         length = 0
     if not length or "\0" in name:
-        raise UsageError(f"{place}: {name!r} cannot be a name in a database; name it otherwise")
-    if dialect == "postgresql" and length > LONGEST_NAME:
-        raise UsageError(f"{place}: '{name}' has {length} bytes, PostgreSQL takes {LONGEST_NAME}; name it shorter")
+        return f"{name!r} is not a name in a database"
+    if dialect == "postgresql" and length > MAX_NAME_BYTES:
+        return f"'{name}' has {length} bytes, and PostgreSQL takes {MAX_NAME_BYTES}"
+    return None
 
 
 def kind_of(array: pa.DataType) -> Kind:
-    """What kind of values a column of Arrow holds."""
+    """The kind of values in a column of Arrow."""
     tests: list[tuple[Callable[[pa.DataType], bool], Kind]] = [
         (pa.types.is_boolean, "flag"),
         (pa.types.is_integer, "whole"),
@@ -108,7 +115,7 @@ def kind_of(array: pa.DataType) -> Kind:
 
 
 def prepare(connection: sa.Connection, target: Target, columns: pa.Table, keys: Sequence[str]) -> pa.Table:
-    """Create the table where there is none, else check that the columns fit; return them as the table takes them.
+    """Create a missing table, or check that the columns fit an existing one; return the columns in its types.
 
     Raises
     ------
@@ -119,22 +126,22 @@ def prepare(connection: sa.Connection, target: Target, columns: pa.Table, keys: 
     """
     if not sa.inspect(connection).has_table(target.name, schema=target.schema):
         exclude_others(connection)
-    inspector = sa.inspect(connection)  # a new one, as others may have created it meanwhile
+    inspector = sa.inspect(connection)  # a new one, as another process may have created the table meanwhile
     if not inspector.has_table(target.name, schema=target.schema):
         _create(connection, target, columns, keys)
         return columns
-    found = {
+    kinds = {
         column["name"]: _existing_kind(column["type"]) for column in inspector.get_columns(target.name, target.schema)
     }
-    lacking = [name for name in columns.column_names if name not in found]
+    lacking = [name for name in columns.column_names if name not in kinds]
     if lacking:
-        hint = did_you_mean(lacking[0], list(found))
+        hint = did_you_mean(lacking[0], list(kinds))
         raise UsageError(
             f"{target.place} lacks columns, add them or write to another table: {', '.join(lacking)}{hint}"
         )
     _check_unique(inspector, target, keys)
     fitted = [
-        _fitted(column, found[name], f"{target.place}, column '{name}'", connection.dialect.name)
+        _fitted(column, kinds[name], f"{target.place}, column '{name}'", connection.dialect.name)
         for name, column in zip(columns.column_names, columns.columns, strict=True)
     ]
     return pa.table(fitted, names=columns.column_names)
@@ -144,7 +151,7 @@ def _create(connection: sa.Connection, target: Target, columns: pa.Table, keys: 
     lines = []
     for field in columns.schema:
         kind = kind_of(field.type)
-        # SQLAlchemy and others know no SQLite type of the longer name; the text says the offset
+        # SQLite has no type with a zone that SQLAlchemy and others know; the text contains the offset
         kind = "time" if kind == "instant" and connection.dialect.name == "sqlite" else kind
         lines.append(f"{quoted(field.name)} {CREATED[kind]}{' NOT NULL' if field.name in keys else ''}")
     lines.append(f"PRIMARY KEY ({', '.join(map(quoted, keys))})")
@@ -167,7 +174,7 @@ def _existing_kind(declared: Any) -> Kind:
 
 def _check_unique(inspector: sa.Inspector, target: Target, keys: Sequence[str]) -> None:
     where = (target.name, target.schema)
-    indexes = inspector.get_indexes(*where, include_auto_indexes=True)  # SQLite makes one for each constraint
+    indexes = inspector.get_indexes(*where, include_auto_indexes=True)  # SQLite creates one for each constraint
     unique = [inspector.get_pk_constraint(*where)["constrained_columns"]]
     unique += [index["column_names"] for index in indexes if index["unique"]]  # type: ignore[misc]
     if not any(set(columns) == set(keys) for columns in unique):
@@ -178,7 +185,7 @@ def _check_unique(inspector: sa.Inspector, target: Target, keys: Sequence[str]) 
 
 
 def _fitted(column: pa.ChunkedArray, there: Kind, place: str, dialect: str) -> pa.ChunkedArray:
-    """A column as the one that is there takes it, without loss."""
+    """A column in the type of the existing one, without loss."""
     here = kind_of(column.type)
     if column.null_count == len(column):
         return column
@@ -191,5 +198,6 @@ def _fitted(column: pa.ChunkedArray, there: Kind, place: str, dialect: str) -> p
     if (here, there) == ("text", "whole") and pc.all(pc.match_substring_regex(column, WHOLE), min_count=0).as_py():
         return column  # ids
     raise BadData(
-        f"{place} is of {SAID[there]}, the forecasts have {SAID[here]}; change its type, or write to another table"
+        f"{place} is of {KIND_WORDS[there]}, the forecasts have {KIND_WORDS[here]}; change its type, or "
+        "write to another table"
     )

@@ -1,1 +1,1 @@
-"""What the models share: the base class and the parts they are put together from."""
+"""The base class of all models, how they are built, and the parts that several share."""

@@ -16,7 +16,7 @@ Dilations = Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(
 
 
 def _listed(given: Any) -> Any:
-    """A command line brings one number, or several with commas between them."""
+    """The command line passes one number, or several separated by commas."""
     if isinstance(given, str):
         return tuple(part for part in given.split(",") if part.strip())
     return (given,) if isinstance(given, int) else given
@@ -47,7 +47,7 @@ def default_dilations(shape: Shape) -> tuple[int, ...]:
 def dilated(layer: nn.Module, steps: Tensor, dilation: int) -> Tensor:
     """Run an LSTM whose state at a step comes from `dilation` steps before (Chang et al. 2017).
 
-    Each of the `dilation` interleaved sequences is a row of its own in a larger batch, so that one fused call, a
+    Each of the `dilation` interleaved sequences is a row of a larger batch, so that one fused call, a
     `dilation`-th as long, computes them all.
 
     Parameters

@@ -1,4 +1,4 @@
-"""How values scatter about what a network says: density, mean, quantiles, and draws from uniform numbers."""
+"""Distributions about the output of a network: density, mean, quantiles, and draws from uniform numbers."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal, Protocol, Self
@@ -11,7 +11,7 @@ LikelihoodName = Literal["student-t", "gaussian", "negative-binomial"]
 
 FLOOR = 1e-2  # least scale, in scaled units: a value that repeats exactly would have a density without bound
 TRIES = 4  # candidates for a gamma variate; the chance that none of them will do is below 1e-5
-FEW, TERMS = 20.0, 60  # up to a rate of FEW the Poisson distribution is summed, over TERMS counts
+SMALL_RATE, TERMS = 20.0, 60  # up to this rate the Poisson distribution is summed, over TERMS counts
 
 
 class Likelihood(Protocol):
@@ -167,7 +167,7 @@ def gamma_draws(shape: Tensor, shares: Tensor) -> Tensor:
     shape : [...], above 0
     shares : [2 * TRIES + 1, ...], between 0 and 1
     """
-    # of one more than the shape, where nearly every candidate will do; the last number brings it down again
+    # drawn for the shape plus one, where nearly every candidate fits; the last number corrects for that
     base = shape + 2 / 3
     normal: Tensor = torch.special.ndtri(shares[:TRIES])
     cube = (1 + normal / (3 * base.sqrt())).clamp(min=1e-3) ** 3  # [tries, ...]
@@ -180,9 +180,9 @@ def gamma_draws(shape: Tensor, shares: Tensor) -> Tensor:
 def poisson_quantile(rate: Tensor, share: Tensor) -> Tensor:
     """The least count that a Poisson variate exceeds with at most a chance of ``1 - share``.
 
-    Exact up to a rate of `FEW`, by the expansion of Cornish and Fisher (1938) above, where it is one off at most.
+    Exact up to `SMALL_RATE`; above by the expansion of Cornish and Fisher (1938), where it is one off at most.
     """
-    low = rate.clamp(max=FEW)
+    low = rate.clamp(max=SMALL_RATE)
     term = torch.exp(-low)
     reached, count = term, torch.zeros_like(low * share)
     for number in range(1, TERMS):
@@ -191,7 +191,7 @@ def poisson_quantile(rate: Tensor, share: Tensor) -> Tensor:
         reached = reached + term
     deviate, root = torch.special.ndtri(share), rate.sqrt()
     high = rate + root * deviate + (deviate.square() - 1) / 6 + (deviate - deviate**3) / (72 * root.clamp(min=1))
-    return torch.where(rate <= FEW, count, high.round().clamp(min=0))
+    return torch.where(rate <= SMALL_RATE, count, high.round().clamp(min=0))
 
 
 LIKELIHOODS: dict[str, type[Likelihood]] = {

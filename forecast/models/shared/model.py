@@ -1,30 +1,29 @@
 """The base of every model: embeds categories, adds the seasonal skip, keeps quantiles in order."""
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional
 
+from forecast.models.shared.losses import POINT_LOSSES
 from forecast.panel.windows import Batch
-from forecast.settings import Knobs
-
-LossName = Literal["quantile", "mae", "mse", "huber"]
+from forecast.settings import Knobs, LossName
 
 REPEATS = 14  # with days for seasons, two weeks
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network must know of the data.
+    """The sizes that a network is built for.
 
     Attributes
     ----------
     lookback, horizon : steps
     past, future, static : numbers of numeric columns
     past_categories, future_categories, static_categories : number of codes of each categorical column
-    series : series of the fit; their numbers in a batch run from 1, and 0 is a series that was not there
+    series : number of series of the fit; their index in a batch runs from 1, and 0 is an unseen series
     seasons : season lengths whose lagged values come in the batch
     levels : quantile levels of the outputs, ascending, 0.5 among them
     loss : how the point forecast is trained
@@ -45,7 +44,7 @@ class Shape:
 
     @property
     def repeats(self) -> int:
-        """Newest whole seasons, of the shortest kind, of the past that a forecast may be put together from."""
+        """Number of newest whole seasons, of the shortest kind, whose values a forecast may combine."""
         return min(REPEATS, self.lookback // self.seasons[0]) if self.seasons else 0
 
     @property
@@ -55,11 +54,11 @@ class Shape:
 
     @property
     def outputs(self) -> int:
-        """Numbers a network puts out for each step of the horizon: one a level, one a repeat, one a far season."""
+        """Outputs of a network for each step of the horizon: one a level, one a repeat, one a far season."""
         return len(self.levels) + self.repeats + len(self.far)
 
     def embedded(self) -> "Shape":
-        """The shape as a network sees it, categories turned into numbers."""
+        """The shape as a network sees it, categories embedded."""
         return replace(
             self,
             past=self.past + sum(map(embedding_size, self.past_categories)),
@@ -69,7 +68,7 @@ class Shape:
 
 
 def embedding_size(codes: int) -> int:
-    """Numbers that stand for one of `codes` categories."""
+    """Size of the embedding of `codes` categories."""
     return min(8, (codes + 2) // 2)
 
 
@@ -78,8 +77,8 @@ class RecurrentModel(nn.Module):
 
     A subclass names its `Knobs`, builds its layers for ``self.shape`` (categories already embedded), and turns an
     embedded batch into raw outputs [batch, horizon, ``shape.outputs``] in `forward`: the first is the point forecast,
-    as many as there are other levels are steps away from it, and the last say by how much more than elsewhere each
-    value of `_earlier` counts at that step of that window. The former are in units of the window's seasonal error.
+    one for each other level is a step away from it, and the last are added to the weights of the values of `_earlier`
+    at that step of that window. The former are in units of the window's seasonal error.
     """
 
     Knobs: ClassVar[type[Knobs]] = Knobs
@@ -118,7 +117,7 @@ class RecurrentModel(nn.Module):
         return torch.cat([below, point, above], 1).transpose(1, 2)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean loss of a batch, weighted by window; a model with a likelihood of its own overrides it."""
+        """Mean loss of a batch, weighted by window; a model with its own likelihood overrides it."""
         return self._mean_loss(self.outputs(batch), batch)
 
     def _mean_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
@@ -128,9 +127,10 @@ class RecurrentModel(nn.Module):
             outer = (each.sum(-1) - each[..., self.middle]) / (quantiles.shape[-1] - 1)
         else:
             outer = torch.zeros_like(each[..., 0])
-        point = self._point_loss(error[..., self.middle])
+        point = POINT_LOSSES[self.shape.loss](error[..., self.middle])
         share = batch.target_mask * batch.weight[:, None]
-        return ((point + outer) * share).sum() / share.sum().clamp(min=torch.finfo(share.dtype).tiny)
+        loss: Tensor = ((point + outer) * share).sum() / share.sum().clamp(min=torch.finfo(share.dtype).tiny)
+        return loss
 
     def quantiles(self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None) -> Tensor:
         """Quantiles at `levels` in scaled units, [batch, horizon, levels]; a model that samples paths overrides it."""
@@ -143,7 +143,7 @@ class RecurrentModel(nn.Module):
         -------
         [batch, repeats + far seasons, horizon]
         """
-        far = batch.seasonal[..., list(self.shape.far)].transpose(1, 2)
+        far: Tensor = batch.seasonal[..., list(self.shape.far)].transpose(1, 2)
         if not self.shape.seasons:
             return far
         season, repeats, horizon = self.shape.seasons[0], self.shape.repeats, self.shape.horizon
@@ -159,16 +159,9 @@ class RecurrentModel(nn.Module):
         if not self.shape.seasons:
             return torch.ones_like(batch.past[:, :1])
         season = self.shape.seasons[0]
-        both = batch.mask[:, season:] * batch.mask[:, :-season]
-        apart = (batch.past[:, season:] - batch.past[:, :-season]).abs() * both
+        both: Tensor = batch.mask[:, season:] * batch.mask[:, :-season]
+        apart: Tensor = (batch.past[:, season:] - batch.past[:, :-season]).abs() * both
         return (apart.sum(1, keepdim=True) + 1) / (both.sum(1, keepdim=True) + 1)
-
-    def _point_loss(self, error: Tensor) -> Tensor:
-        if self.shape.loss == "mse":
-            return error.square()
-        if self.shape.loss == "huber":
-            return functional.huber_loss(error, torch.zeros_like(error), reduction="none")
-        return error.abs()
 
     def _known_past(self, batch: Batch) -> Tensor:
         """Of the past what `future_covariates` holds of the horizon, [batch, lookback, future]; after `_embed`."""

@@ -1,4 +1,4 @@
-"""Parts that several models are put together from: knobs, inputs, encoder, decoder."""
+"""Parts that several models share: knobs, inputs, encoder, decoder."""
 
 import math
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class SegmentKnobs(Knobs):
 
 
 def input_size(shape: Shape) -> int:
-    """Numbers a step of the past brings: value, mask, covariates, static columns."""
+    """Inputs of an encoder at each step of the past: value, mask, covariates, static columns."""
     return 2 + shape.past + shape.static
 
 
@@ -93,7 +93,7 @@ def future_segments(steps: Tensor, segment: int) -> Tensor:
 
 
 def joined_segments(outputs: Tensor, horizon: int) -> Tensor:
-    """Join what each segment of the horizon puts out, [batch, segments, outputs, segment] -> [batch, horizon, outputs].
+    """Join the outputs of the future segments, [batch, segments, outputs, segment] -> [batch, horizon, outputs].
 
     The time axis stays innermost in memory: what follows takes the outputs apart, and runs twice as fast so.
     """
@@ -101,7 +101,7 @@ def joined_segments(outputs: Tensor, horizon: int) -> Tensor:
 
 
 class StepDecoder(nn.Module):
-    """From one state to all horizon steps at once: a context per step, joined with what is known of that step."""
+    """From one state to all horizon steps at once: a context per step, joined with that step's known covariates."""
 
     def __init__(self, size: int, shape: Shape, dropout: float, context: int = 16) -> None:
         super().__init__()

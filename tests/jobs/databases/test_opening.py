@@ -246,7 +246,7 @@ def test_password_in_a_message_of_the_server_is_hidden(server):
 
 
 def test_dialect_that_nearly_is_one_is_guessed():
-    with pytest.raises(UsageError, match="'postgre' is no database that SQLAlchemy knows; did you mean 'postgresql'"):
+    with pytest.raises(UsageError, match="SQLAlchemy does not know the database 'postgre'; did you mean 'postgresql'"):
         read_query("postgre://host/db", "SELECT 1")
 
 

@@ -43,7 +43,7 @@ def test_what_was_written_is_read_back(url, forecasts):
 
 
 def test_more_rows_than_are_sent_at_once_all_arrive_in_their_columns(url, monkeypatch, forecasts, rows):
-    monkeypatch.setattr(upserts, "CHUNK", 7)
+    monkeypatch.setattr(upserts, "BATCH_ROWS", 7)
     frame = forecasts(100)
     assert upsert(url, "f", frame, KEYS) == 100
     found = rows(url, "SELECT forecast, lo_80 FROM f ORDER BY day")
@@ -128,7 +128,7 @@ def test_frame_of_keys_only_and_frame_without_rows(url, forecasts, rows):
 
 def test_key_that_comes_twice_is_said_with_its_row_and_nothing_is_written(url, forecasts, rows):
     frame = pd.concat([forecasts(), forecasts().iloc[:1]])
-    with pytest.raises(BadData, match=r"sink\.table f: row 5 has the keys of a row before it \(store 000, day 2024"):
+    with pytest.raises(BadData, match=r"sink\.table f: row 5 has the keys of an earlier row \(store 000, day 2024"):
         upsert(url, "f", frame, KEYS)
     with pytest.raises(ForecastError, match=r"sink\.table: (relation \"f\" does not exist|no such table: f)"):
         rows(url, "SELECT * FROM f")
@@ -226,7 +226,7 @@ def stop_in_the_middle_of(name):
     setattr(upserts, name, pieces)
 
 url, stage = sys.argv[1:]
-upserts.CHUNK = 100
+upserts.BATCH_ROWS = 100
 sqlite = url.startswith("sqlite")
 if stage == "half":
     stop_at_call("_sqlite_values", 11) if sqlite else stop_in_the_middle_of("_csv")

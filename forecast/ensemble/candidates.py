@@ -1,0 +1,74 @@
+"""Which networks and baselines a fit compares, the best bets first."""
+
+from forecast.ensemble.names import AUTO, FIRST, is_baseline
+from forecast.errors import Setting, UsageError, Words
+from forecast.panel.lookback import MAX_SEASONS
+from forecast.settings import ScalingName, TrainSettings
+from forecast.training.plan import Candidate, Plan
+
+CANDIDATES: tuple[tuple[str, ScalingName, int], ...] = (
+    (FIRST, "standard", 1),
+    (FIRST, "last", 1),
+    (FIRST, "standard", 2),
+    ("slstm", "standard", 1),
+    ("mingru", "standard", 1),
+    ("linear", "last", 1),
+    ("esrnn", "standard", 1),
+    ("segrnn", "last", 2),
+    ("linear", "last", 2),
+    ("mingru", "standard", 2),
+    ("slstm", "standard", 2),
+    ("esrnn", "standard", 2),
+)
+"""What auto tries, the best bet first: model, scaling, and how many times the default lookback it reads."""
+
+
+def compared_with(settings: TrainSettings) -> tuple[str, ...]:
+    """The baselines that networks are compared with; a baseline that is the model stands alone."""
+    if is_baseline(settings.model):
+        return (settings.model,)
+    return settings.baselines if settings.guard else ()
+
+
+def candidates_for(settings: TrainSettings, lookback: int, longest: int, season: int) -> list[Candidate]:
+    """The networks that are worth a try, the best bet first; where a model is named, only that one.
+
+    Parameters
+    ----------
+    lookback : steps
+    longest : steps of the past that a lookback may have
+    season : steps of the shortest season, 1 for none
+    """
+    listed: tuple[tuple[str, ScalingName, int], ...] = CANDIDATES
+    if settings.model != AUTO:
+        listed = ((settings.model, "standard", 1),)
+    wider = min(2 * lookback, MAX_SEASONS * season)
+    if settings.lookback is not None or settings.steps is not None or not lookback < wider <= longest:
+        wider = lookback
+    candidates = [
+        Candidate(
+            model=model,
+            params=settings.params or {},
+            scaling=settings.scaling or scaling,
+            lookback=lookback if times == 1 else wider,
+        )
+        for model, scaling, times in listed
+    ]
+    if settings.params or settings.steps:
+        network, scaling = FIRST if settings.model == AUTO else settings.model, candidates[0].scaling
+        candidates = [each for each in candidates if each.model == network and each.scaling == scaling]
+    return list({candidate.key: candidate for candidate in candidates}.values())
+
+
+def check_plan(plan: Plan, settings: TrainSettings) -> None:
+    """Refuse a plan that trains other networks than the settings name.
+
+    Raises
+    ------
+    UsageError
+        If it does.
+    """
+    if settings.model != AUTO and any(member.model != settings.model for member in plan.members):
+        models = ", ".join(sorted({member.model for member in plan.members}))
+        cure = Words("leave ", Setting("model"), " out")
+        raise UsageError(f"the plan trains {models}", setting=Setting("model", settings.model), cure=cure)

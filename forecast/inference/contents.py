@@ -1,0 +1,158 @@
+"""Turn a fitted forecaster into the contents of a version, and back; contents are checked before they are used."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from forecast.artifacts.format import Arrays, Contents
+from forecast.artifacts.plain import load_json
+from forecast.artifacts.store import Store
+from forecast.errors import ArtifactRefused, ForecastError, NoInput, Setting, Unavailable, UsageError
+from forecast.inference.checks import (
+    check_config,
+    check_settings,
+    read_by_series,
+    read_ensemble,
+    read_history,
+    read_statistics,
+)
+from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
+from forecast.settings import TrainSettings
+from forecast.training.plan import Plan
+
+
+def to_contents(fitted: Fitted) -> Contents:
+    """The contents of a version of the fitted forecaster."""
+    panel, ensemble, base = fitted.history, fitted.ensemble, fitted.base
+    history: Arrays = {
+        "order": panel.order,
+        "offsets": panel.offsets,
+        "starts": panel.starts,
+        "values": panel.values,
+        "observed": panel.observed,
+        "known": panel.known,
+        "past": panel.past,
+        "static": panel.static,
+        "spread": panel.expanding_std(),
+        "lowest": panel.lowest_seen(),
+        "ids": np.frombuffer(json.dumps([panel.ids, panel.status], ensure_ascii=False).encode(), np.uint8).copy(),
+    }
+    return Contents(
+        config=fitted.config.model_dump(mode="json", by_alias=True),
+        weights=_joined(fitted.weights),
+        scaler={
+            "statistics": fitted.statistics.model_dump(mode="json"),
+            "level": fitted.level.tolist(),
+            "seasonal_error": [value if np.isfinite(value) else None for value in fitted.seasonal_error.tolist()],
+        },
+        history=history,
+        calibration={
+            "shares": ensemble.weights,
+            "errors": ensemble.errors,
+            "margins": ensemble.calibration.margins,
+            "joint": ensemble.calibration.joint,
+            "coverage": ensemble.calibration.coverage,
+            "windows": np.array([ensemble.calibration.windows], np.int64),
+        },
+        base=None if base is None else {"until": base.until, **_joined(base.weights)},
+        run=fitted.run,
+    )
+
+
+def from_contents(contents: Contents) -> Fitted:
+    """The fitted forecaster of a version.
+
+    Raises
+    ------
+    ArtifactRefused
+        If a part does not have the names, types, sizes or bounds that it must have.
+    """
+    try:
+        return _read(contents)
+    except MemoryError:  # no fault of the artifact
+        raise
+    except ForecastError as error:
+        if isinstance(error, ArtifactRefused | Unavailable):
+            raise
+        reason = str(error)
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+    reason = " ".join(reason.split("\n")[0].split())[:200]
+    raise ArtifactRefused(f"the artifact does not hold a forecaster as it must: {reason}; fit it again")
+
+
+def _read(contents: Contents) -> Fitted:
+    config = Config.model_validate(contents.config)
+    check_config(config)
+    check_settings(TrainSettings.check(config.settings))
+    if config.settings.keys() & RUN_ONLY or contents.scaler.keys() != {"statistics", "level", "seasonal_error"}:
+        raise ValueError("it holds other settings or statistics than it must")
+    history = read_history(contents.history, config)
+    return Fitted(
+        config=config,
+        statistics=read_statistics(contents.scaler["statistics"], config),
+        level=read_by_series(contents.scaler["level"], len(history)),
+        seasonal_error=read_by_series(contents.scaler["seasonal_error"], len(history)),
+        ensemble=read_ensemble(contents.calibration or {}, config, len(history)),
+        history=history,
+        weights=_parted(contents.weights, config),
+        base=None if contents.base is None else _read_base(contents.base, contents.weights, config, len(history)),
+        run=TrainSettings.check(contents.run).model_dump(include=RESTORED, exclude_defaults=True),
+    )
+
+
+def _joined(members: list[dict[str, NDArray[np.float32]]]) -> Arrays:
+    """The weights of all members in one dictionary, each name with the member's number before it."""
+    return {f"{i}/{name}": array for i, member in enumerate(members) for name, array in member.items()}
+
+
+def _parted(arrays: Arrays, config: Config) -> list[dict[str, NDArray[np.float32]]]:
+    """The weights of each member, from the dictionary that `_joined` makes."""
+    weights: dict[str, dict[str, NDArray[np.float32]]]
+    weights = {str(number): {} for number in range(sum(map(len, config.members())))}
+    for key, array in arrays.items():
+        member, _, name = key.partition("/")
+        if member not in weights:
+            raise ValueError(f"there is no network for the weights '{key[:80]}'")
+        weights[member][name] = array
+    return list(weights.values())
+
+
+def _read_base(arrays: Arrays, weights: Arrays, config: Config, count: int) -> Base:
+    until = arrays["until"]
+    if until.shape != (count,) or until.dtype != np.int64:
+        raise ValueError("the base must say of each series how far it has seen it")
+    bases = {name: array for name, array in arrays.items() if name != "until"}
+    if {name: array.shape for name, array in bases.items()} != {name: array.shape for name, array in weights.items()}:
+        raise ValueError("the base must have the weights of the networks")
+    if any(array.dtype != np.float32 or not np.isfinite(array).all() for array in bases.values()):
+        raise ValueError("the weights of the base must be finite numbers")
+    return Base(_parted(bases, config), until)
+
+
+def read_plan(path: str) -> Plan:
+    """The plan in a file: a plan, or a version's config.json; or that of the live version in a store.
+
+    Raises
+    ------
+    NoInput
+        If there is no such file.
+    UsageError
+        If it holds no plan.
+    """
+    place, setting = Path(path), Setting("plan", path)
+    try:
+        if place.is_dir():
+            return from_contents(Store(place).load()[0]).config.plan
+        given = load_json(place.read_bytes())
+    except OSError as error:
+        raise NoInput((error.strerror or "cannot be read").lower(), setting=setting) from None
+    except ValueError as error:
+        raise UsageError(f"not JSON: {error}", setting=setting) from None
+    try:
+        return Plan.model_validate(given.get("plan", given))
+    except ValidationError as error:
+        raise UsageError(f"holds no plan: {str(error.errors()[0]['msg']).lower()}", setting=setting) from None

@@ -1,0 +1,216 @@
+"""Forecast a table by a fitted forecaster: read it as the fit did, check it, and write what comes next."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.ensemble.calibration import widened
+from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
+from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
+from forecast.inference.fitted import Fitted
+from forecast.panel.building import calendar_of, time_columns_at, with_future
+from forecast.panel.comparing import check_levels, compare_ids, say_seen, say_short
+from forecast.panel.known import require_known
+from forecast.panel.naming import repeated_ids
+from forecast.panel.panel import SKIPPED, Panel
+from forecast.panel.reading import Reading, Source, read_as
+from forecast.panel.schema import Schema
+from forecast.panel.windows import series_index
+from forecast.settings import OutputSettings
+from forecast.tables.frames import Column
+from forecast.tables.table import Table
+from forecast.tables.writing import interval_columns, output_columns, refuse_clash
+
+Values = NDArray[np.float64]
+Series = NDArray[np.int64]
+Columns = dict[str, Column | NDArray[Any]]
+
+
+class Engine(Protocol):
+    """A fitted forecaster whose networks are ready to run."""
+
+    fitted: Fitted
+
+    def quantiles(self, panel: Panel, series: Series, position: Series | None = None, joint: bool = False) -> Values:
+        """Quantiles of what comes after windows, [windows, horizon, levels], in the target's own unit."""
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """A table of forecasts, and what it was made from.
+
+    Attributes
+    ----------
+    columns : by name, as `Forecaster.predict` returns them
+    skipped : series that get no forecast, with the reason: ``{("store 7",): "missing"}``
+    panel : what was forecast from
+    series : [series], those of the panel that get a forecast, in the order of the rows
+    quantiles : [series, horizon, levels], before any factor and bound
+    floor : [series], lower bound of all numbers of the columns
+    """
+
+    columns: Columns
+    skipped: dict[tuple[str, ...], str]
+    panel: Panel
+    series: Series
+    quantiles: Values
+    floor: Values
+
+    @property
+    def rows(self) -> int:
+        """The rows of each column."""
+        return int(np.prod(self.quantiles.shape[:2]))
+
+
+def forecast_table(
+    engine: Engine,
+    source: Source | None = None,
+    *,
+    schema: Schema | None = None,
+    future: Table | None = None,
+    origin: str | None = None,
+    horizon: int | None = None,
+    output: OutputSettings | None = None,
+    on_panel: Callable[[Panel], Values | None] | None = None,
+) -> Forecasts:
+    """Forecast what comes after the series of a table, or after those that the fit saw.
+
+    Parameters
+    ----------
+    source : the table; default the series of the fit
+    schema : how to read it; default as the fit did
+    future : rows of the columns known in advance
+    origin : forecast from this time of the table: later values are not used
+    horizon : fewer steps than at fit
+    output : what the table of forecasts holds
+    on_panel : gets the panel before it is forecast; may return factors [levels] by which the distance of each quantile
+        from the median grows, or raise to stop
+
+    Raises
+    ------
+    UsageError, BadData
+        If the table cannot be used, or values known in advance are missing for the horizon.
+    """
+    fitted, output = engine.fitted, output or OutputSettings()
+    config, history = fitted.config, fitted.history
+    refuse_clash(config.table.keys, output_columns(output))
+    horizon = _checked_horizon(horizon, config.horizon)
+    if source is None:
+        panel = _continued(fitted, future, origin)
+    else:
+        panel = reading_to_forecast(fitted, source, schema, future, origin).panel
+    with_known = source if future is None else future
+    name = "the saved table" if with_known is None else with_known.name
+    require_known(panel, config.table, horizon, name, with_future=future is not None)
+    if source is not None:
+        say_seen(panel, history, config.table, horizon, source.name)
+        say_short(panel, history, config.lookback, source.name)
+    factors = None if on_panel is None else on_panel(panel)
+    series = panel.order[~np.isin(np.array(panel.status)[panel.order], SKIPPED)]
+    quantiles = engine.quantiles(panel, series, joint=output.joint)[:, :horizon]
+    if not np.isfinite(quantiles).all():
+        kind = ArtifactRefused if source is None else BadData
+        raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
+    floor = panel.floor()[series]
+    shown = quantiles if factors is None else widened(quantiles, factors)
+    columns = _output_columns(fitted, panel, series, _bounded(shown, config.levels, output, floor), output)
+    lower = floor if output.min is None else np.full(len(series), output.min)
+    return Forecasts(columns, _skipped(panel, history), panel, series, quantiles, lower)
+
+
+def reading_to_forecast(
+    fitted: Fitted,
+    source: Source,
+    schema: Schema | None = None,
+    future: Table | None = None,
+    origin: str | None = None,
+) -> Reading:
+    """A table, read as the fit read its own and compared with the series of the fit.
+
+    Raises
+    ------
+    BadData
+        If the table cannot be read so; or if the schema is strict and a level moved tenfold.
+    """
+    config, history = fitted.config, fitted.history
+    schema = schema or config.table
+    reading = read_as(source, schema, horizon=config.horizon, lookback=config.lookback, future=future, origin=origin)
+    lowest = np.concatenate([[np.inf], history.lowest_seen()])[series_index(history.ids, reading.panel.ids)]
+    panel = compare_ids(replace(reading.panel, lowest=lowest), history.ids, source.name)
+    check_levels(panel, history.ids, fitted.level, config.lookback, source.name, schema.strict)
+    return replace(reading, panel=panel)
+
+
+def columns_at(
+    panel: Panel, schema: Schema, series: Series, steps: Series, numbers: Mapping[str, NDArray[Any]]
+) -> Columns:
+    """A row per series and step: id columns, the time columns as the input wrote them, numbers.
+
+    Parameters
+    ----------
+    series : [series], indices into the panel, in the order of the rows
+    steps : [steps], how many steps each lies after the origin of its series; 0 and less for the past
+    numbers : by name, each [series, steps]
+    """
+    positions = panel.origins[series][:, None] + steps
+    refuse_clash(schema.keys, list(numbers))
+    return {
+        **repeated_ids([panel.ids[i] for i in series], schema.ids, len(steps)),
+        **time_columns_at(schema, calendar_of(schema), positions.ravel()),
+        **{name: values.ravel() for name, values in numbers.items()},
+    }
+
+
+def _checked_horizon(horizon: int | None, fitted: int) -> int:
+    """The steps to forecast, at most those of the fit."""
+    if horizon is None:
+        return fitted
+    asked = Setting("horizon", horizon)
+    if horizon < 1:
+        raise UsageError("at least 1 step", setting=asked)
+    if horizon > fitted:
+        raise UsageError(
+            f"this forecaster was fitted for {fitted}", setting=asked, cure=Words("fit again with ", asked)
+        )
+    return horizon
+
+
+def _continued(fitted: Fitted, future: Table | None, origin: str | None) -> Panel:
+    """The series of the fit."""
+    if origin is not None:
+        problem = "needs a table: the artifact keeps only what a forecast from its own end needs"
+        raise UsageError(problem, setting=Setting("origin", origin))
+    return fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
+
+
+def _bounded(quantiles: Values, levels: tuple[float, ...], output: OutputSettings, floor: Values) -> Values:
+    """The numbers of the output, [series, horizon, columns], within their bounds."""
+    free = free_numbers(quantiles, levels, output)
+    cure = Words("; ", Setting("min", float("-inf")), " turns this off")
+    say_raised(int(raised(free, output, floor).sum()), len(floor), cure)
+    return bounded(free, output, floor)
+
+
+def _output_columns(fitted: Fitted, panel: Panel, series: Series, numbers: Values, output: OutputSettings) -> Columns:
+    """The columns that the user gets, by name."""
+    schema, horizon = fitted.config.table, numbers.shape[1]
+    names = ["forecast", *interval_columns(output.levels)]
+    if output.integer and np.abs(numbers).max(initial=0) < 2**63:
+        numbers = numbers.astype(np.int64)
+    by_name = dict(zip(names, np.moveaxis(numbers, 2, 0), strict=True))
+    columns = columns_at(panel, schema, series, np.arange(1, horizon + 1), by_name)
+    if output.explain:
+        index = series_index(fitted.history.ids, panel.ids)[series]
+        columns["model"] = np.repeat(np.array(fitted.ensemble.names(index), object), horizon)
+        columns["status"] = np.repeat(np.array(panel.status, object)[series], horizon)
+    return columns
+
+
+def _skipped(panel: Panel, history: Panel) -> dict[tuple[str, ...], str]:
+    """Series without a forecast, and why."""
+    skipped = {one: word for one, word in zip(panel.ids, panel.status, strict=True) if word in SKIPPED}
+    missing = sorted(set(history.ids) - set(panel.ids))
+    return skipped | dict.fromkeys(missing, "gone")

@@ -1,0 +1,168 @@
+"""Forecast a panel chunk by chunk: networks, median of members, ensemble, calibration, the transform undone."""
+
+import importlib
+from contextlib import AbstractContextManager
+from typing import Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import Setting, UsageError, Words
+from forecast.inference.fitted import Fitted
+from forecast.panel.inputs import Inputs
+from forecast.panel.panel import Panel
+from forecast.panel.scaling import Array
+from forecast.panel.transforms import undo_power
+from forecast.panel.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
+
+Numbers = NDArray[np.float64]
+
+WINDOWS_AT_ONCE = 8192
+
+
+class Backend(Protocol):
+    """Runs the networks of a fitted forecaster; one file of this folder, with a class `Networks`.
+
+    Attributes
+    ----------
+    to_array : copies arrays of numpy to where batches are gathered
+    """
+
+    to_array: ToArray
+
+    def __init__(self, fitted: Fitted, device: str) -> None:
+        """Load the networks onto a device, by its name in the settings."""
+
+    def running(self) -> AbstractContextManager[None]:
+        """The block in which networks run; out of memory there raises `Unavailable`."""
+
+    def quantiles(self, group: int, member: int, batch: Batch) -> Array:
+        """Quantiles of one network in scaled units, [batch, horizon, levels]."""
+
+    def attention(self, group: int, batch: Batch) -> Array | None:
+        """The weight of each step of the past, [batch, lookback]; None where the network has no attention."""
+
+    def to_numpy(self, array: Array) -> Numbers:
+        """An array of this backend as one of numpy."""
+
+
+def load_backend(name: str, fitted: Fitted, device: str) -> Backend:
+    """The networks of a fitted forecaster in the backend of the file with this name."""
+    module = importlib.import_module(f"forecast.inference.{name}")
+    return cast(Backend, module.Networks(fitted, device))
+
+
+class Engine:
+    """A fitted forecaster whose networks are loaded and ready to run.
+
+    Parameters
+    ----------
+    fitted : the forecaster as plain arrays
+    device : where the networks run, by its name in the settings
+    backend : which file of this folder runs them
+    """
+
+    def __init__(self, fitted: Fitted, device: str, backend: str = "torch") -> None:
+        self.fitted = fitted
+        self.backend = load_backend(backend, fitted, device)
+
+    def quantiles(
+        self,
+        panel: Panel,
+        series: NDArray[np.int64],
+        position: NDArray[np.int64] | None = None,
+        joint: bool = False,
+    ) -> Numbers:
+        """Quantiles of the values after windows, [windows, horizon, levels], in the target's own unit.
+
+        Parameters
+        ----------
+        panel : of any series, values as they were read
+        series, position : [windows], each a series and the slot before which its past ends; default the newest
+        joint : widen the intervals so that they hold whole paths
+
+        Raises
+        ------
+        Unavailable
+            If memory runs out.
+        """
+        inputs, config = self._inputs(panel), self.fitted.config
+        ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
+        series = np.ascontiguousarray(series)
+        with self.backend.running():
+            windows = inputs.arrays.to(self.backend.to_array)
+        parts = [np.zeros((0, config.horizon, len(config.levels)))]
+        for start in range(0, len(series), WINDOWS_AT_ONCE):
+            index = series[start : start + WINDOWS_AT_ONCE], ends[start : start + WINDOWS_AT_ONCE]
+            with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
+                with self.backend.running():
+                    networks = self._networks(windows, index)
+                mixed = self.fitted.ensemble.quantiles(inputs, index, inputs.series_index[index[0]], networks, joint)
+                parts.append(undo_power(mixed, config.power))
+        return np.concatenate(parts)
+
+    def after(self, panel: Panel) -> Numbers:
+        """Quantiles of what comes after each series of a panel, [series, horizon, levels]."""
+        return self.quantiles(panel, np.arange(len(panel)))
+
+    def attention(self, panel: Panel, series: NDArray[np.int64]) -> Numbers:
+        """The weight of each step of the newest past of each of `series`, [series, lookback].
+
+        Raises
+        ------
+        UsageError
+            If no network has attention.
+        """
+        windows = self._inputs(panel).arrays.to(self.backend.to_array)
+        for group, members in enumerate(self.fitted.config.members()):
+            cut = windows.cut(members[0].lookback, members[0].scaling)
+            index = self.backend.to_array(np.ascontiguousarray(series))
+            weights = self.backend.attention(group, cut.batch(index, cut.lengths[index]))
+            if weights is not None:
+                return self.backend.to_numpy(weights)
+        raise UsageError(
+            "no network with attention forecasts here",
+            cure=Words("fit with ", Setting("model", "attention-lstm"), " and ", Setting("guard", False)),
+        )
+
+    def _networks(self, windows: Windows, index: WindowIndex) -> list[Numbers]:
+        """The median over the members of each group of networks, in the unit of the panel's values."""
+        medians = []
+        for group, members in enumerate(self.fitted.config.members()):
+            cut = windows.cut(members[0].lookback, members[0].scaling)
+            medians.append(
+                median_of_members([self._member(cut, index, group, member) for member in range(len(members))])
+            )
+        return medians
+
+    def _member(self, windows: Windows, index: WindowIndex, group: int, member: int) -> Numbers:
+        """Quantiles of one network, in batches of one size, filled up where need be.
+
+        A forecast then does not depend, even in its last bit, on the other windows.
+        """
+        series, position = (self.backend.to_array(part) for part in index)
+        parts = [np.zeros((0, self.fitted.config.horizon, len(self.fitted.config.levels)))]
+        for start in range(0, len(series), NETWORK_BATCH):
+            batch = windows.batch(series[start : start + NETWORK_BATCH], position[start : start + NETWORK_BATCH])
+            padded = batch.padded(NETWORK_BATCH)
+            quantiles = padded.unscaled(self.backend.quantiles(group, member, padded))
+            parts.append(self.backend.to_numpy(quantiles[: len(batch)]))
+        return np.concatenate(parts)
+
+    def _inputs(self, panel: Panel) -> Inputs:
+        config = self.fitted.config
+        return Inputs.of(
+            panel,
+            config.table,
+            self.fitted.statistics,
+            power=config.power,
+            lags=config.lags,
+            levels=config.levels,
+            ids=self.fitted.history.ids,
+            horizon=config.horizon,
+        )
+
+
+def median_of_members(members: list[Numbers]) -> Numbers:
+    """The median over members of each quantile; it keeps them in order."""
+    return members[0] if len(members) == 1 else np.median(np.stack(members), axis=0)

@@ -1,0 +1,60 @@
+"""The backend that runs networks in torch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Generator, Tensor
+
+from forecast.inference.fitted import Fitted
+from forecast.models.shared.building import network_shape, rebuild
+from forecast.models.shared.model import RecurrentModel
+from forecast.panel.windows import Batch
+from forecast.training.devices import on_device, pick_device, report_out_of_memory, threads
+
+
+class Networks:
+    """The networks of a fitted forecaster, rebuilt on a device.
+
+    Attributes
+    ----------
+    groups : the members of each group of networks that has a weight in the forecast
+    """
+
+    def __init__(self, fitted: Fitted, device: str) -> None:
+        self.device, self.seed = pick_device(device), fitted.settings().seed
+        self.to_array = on_device(self.device)
+        self.groups: list[list[RecurrentModel]] = []
+        config, weights, loss = fitted.config, iter(fitted.weights), fitted.settings().loss
+        for members in config.members():
+            lookback, series = members[0].lookback, len(fitted.history)
+            shape = network_shape(config.table, config.horizon, lookback, config.lags, config.levels, series, loss)
+            self.groups.append([rebuild(member, shape, next(weights), self.device) for member in members])
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Run with one thread, and report where memory runs out."""
+        with threads(1), report_out_of_memory():
+            yield
+
+    def quantiles(self, group: int, member: int, batch: Batch) -> Tensor:
+        """Quantiles of one network in scaled units, [batch, horizon, levels]."""
+        network = self.groups[group][member]
+        generator = Generator(device=self.device).manual_seed(self.seed)  # for models that sample paths
+        with torch.no_grad():
+            return network.quantiles(batch, network.shape.levels, generator)
+
+    def attention(self, group: int, batch: Batch) -> Tensor | None:
+        """The weight of each step of the past, [batch, lookback]; None where the network has no attention."""
+        weigh = getattr(self.groups[group][0], "attention", None)
+        if weigh is None:
+            return None
+        with torch.no_grad():
+            weights: Tensor = weigh(batch)
+        return weights
+
+    def to_numpy(self, array: Tensor) -> NDArray[np.float64]:
+        """A tensor as an array of numpy."""
+        return array.cpu().double().numpy()

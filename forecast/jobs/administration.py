@@ -1,0 +1,249 @@
+"""Administer a store: list its versions, choose the live one, report the status of its jobs."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from forecast.artifacts.nearby import nearby
+from forecast.artifacts.store import LOCK, Store
+from forecast.errors import NoInput, UsageError
+from forecast.jobs.checks import aged, shown
+from forecast.jobs.ledger import FILE, KILLED, DayScore, Ledger, open_file, runs_folder
+from forecast.lock import is_held
+from forecast.settings import STORE, seconds_of
+
+ROLLED_BACK, BY_HAND = "rolled back", "promoted by hand"
+MISSED_RUNS, MIN_INTERVAL = 3, 600.0  # missed runs that are reported, and seconds between two runs that make a schedule
+SHOWN_DAYS = 14  # scored days that a status shows
+
+FINE, PARTIAL, STALE = 0, 3, 4  # exit codes of `forecast status`
+
+
+def versions_of(artifact: str, own: Ledger | None = None) -> list[dict[str, Any]]:
+    """List the versions of a store, oldest first: id, hash, time, whether it is live, and the notes of its jobs.
+
+    Parameters
+    ----------
+    own : a ledger that is not beside the store
+
+    Raises
+    ------
+    NoInput
+        If there is no store.
+    ArtifactRefused
+        If it is damaged.
+    """
+    store = Store(artifact)
+    live = store.current()
+    notes = {}
+    for ledger in _ledgers(artifact, own):
+        for fit in ledger.fits("9"):
+            reason = "; ".join(_verdict_and_hand(fit.reason))
+            notes[fit.version] = f"{ledger.job}: {'' if fit.promoted else 'not live: '}{reason}"
+    return [
+        {
+            "version": version.id,
+            "hash": version.hash,
+            "created": version.created.isoformat(),
+            "live": version.id == live,
+            "note": notes.get(version.id, ""),
+        }
+        for version in store.versions()
+    ]
+
+
+def promote(artifact: str, version: str, wait: float = STORE.wait, own: Ledger | None = None) -> str:
+    """Make a version the live one, and record that in the ledger.
+
+    Parameters
+    ----------
+    version : its id, or the beginning of the id or of the hash
+    own : a ledger that is not beside the store
+
+    Returns
+    -------
+    The id.
+
+    Raises
+    ------
+    NoInput, UsageError, ArtifactRefused, Busy
+        As the store does.
+    """
+    store = Store(artifact)
+    version = _whole_id(store, version)  # before the lock, which would create a missing folder
+    with store.lock(wait) as writer:
+        writer.promote(version)
+        for ledger in _ledgers(artifact, own):
+            _mark(ledger, version, True, BY_HAND)
+    return version
+
+
+def _whole_id(store: Store, short: str) -> str:
+    """The id that begins with a text, or whose hash does."""
+    versions = store.versions()
+    ids = [
+        version.id for version in versions if short and short in (version.id[: len(short)], version.hash[: len(short)])
+    ]
+    if len(ids) > 1 and short not in ids:
+        raise UsageError(f"{short} may mean {len(ids)} versions: {', '.join(ids[:3])}; give more of the id")
+    if not ids:
+        store.check_id(short)
+        return store.load(short)[1].id  # raises: there is no such version
+    return short if short in ids else ids[0]
+
+
+def _verdict_and_hand(reason: str) -> list[str]:
+    """The reason why a fit went live or not, and the last change by hand, if any."""
+    notes = reason.split("; ")
+    verdict = [note for note in notes if note not in (BY_HAND, ROLLED_BACK)]
+    return ["; ".join(verdict)] * bool(verdict) + [note for note in notes[-1:] if note not in verdict]
+
+
+def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
+    """Record a change by hand in a ledger; it replaces an earlier change by hand."""
+    for reason in {fit.reason for fit in ledger.fits("9") if fit.version == version}:
+        ledger.mark(version, promoted, "; ".join([*_verdict_and_hand(reason)[:1], done]))
+
+
+def rollback(artifact: str, wait: float = STORE.wait, own: Ledger | None = None) -> tuple[str, str]:
+    """Make the version before the live one live; versions that the gate refused are skipped.
+
+    Parameters
+    ----------
+    own : a ledger that is not beside the store
+
+    Returns
+    -------
+    The version that was live, and the one that is now.
+
+    Raises
+    ------
+    NoInput
+        If there is none before it.
+    """
+    store = Store(artifact)
+    store.current()
+    with store.lock(wait) as writer:
+        live = store.current()
+        ledgers = _ledgers(artifact, own)
+        refused = {fit.version for ledger in ledgers for fit in ledger.fits("9") if not fit.promoted}
+        older = [version.id for version in store.versions() if version.id < live and version.id not in refused]
+        if not older:
+            raise NoInput(f"{artifact}: there is no version before {live} to go back to")
+        writer.promote(older[-1])
+        for ledger in ledgers:
+            _mark(ledger, live, False, ROLLED_BACK)
+    return live, older[-1]
+
+
+@dataclass(frozen=True)
+class Status:
+    """The status of a job.
+
+    Attributes
+    ----------
+    job : its name
+    code : 0 all is well, 3 the newest run failed or was partial, 4 the data are stale
+    said : the reason, in words
+    live : the live version
+    data_end, data_age : end of the data in the newest run that read some, and their age now, in seconds
+    runs : newest first: as_of, exit_code, version, seconds, error
+    days : scores, newest day first
+    """
+
+    job: str
+    code: int
+    said: str
+    live: str | None
+    data_end: str | None
+    data_age: float | None
+    runs: list[dict[str, Any]]
+    days: list[DayScore]
+
+    def as_json(self) -> dict[str, Any]:
+        """The status as plain values."""
+        return asdict(self)
+
+
+def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Status:
+    """The status of a job, from its ledger.
+
+    Parameters
+    ----------
+    runs : number of runs to report
+
+    Raises
+    ------
+    NoInput
+        If the job has never run.
+    """
+    newest_runs = ledger.runs(runs + 1)
+    if newest_runs and newest_runs[0][1] == KILLED and is_held(Path(store) / LOCK):
+        newest_runs = newest_runs[1:]  # it has not ended yet
+    newest_runs = newest_runs[:runs]
+    if not newest_runs:
+        raise NoInput(f"job '{ledger.job}' has not run yet; run `forecast run JOB.toml`")
+    _, code, newest = newest_runs[0]
+    read = next((record for _, _, record in newest_runs if record.get("data_age") is not None), {})
+    age = read.get("data_age")
+    if age is not None:
+        age += (now - datetime.fromisoformat(read["as_of"])).total_seconds()
+    stale = code == STALE or _reached(age, read, "error_after")
+    problems = [newest.get("error") or "some series were left out"] if code not in (FINE, STALE) else []
+    problems += [f"the data are {'stale' if age is None else aged(age)}"] if stale else []
+    problems += [] if stale else _late(newest_runs, now)
+    verdict = STALE if stale else PARTIAL if problems else FINE
+    warnings = newest.get("warnings", [])
+    well = "all is well" + (f", with {len(warnings)} warning(s): {warnings[0]}" if warnings else "")
+    names = ("as_of", "exit_code", "version", "seconds", "error", "fit", "warnings", "intervals", "skipped")
+    live = None if Store(store).empty else Store(store).current()
+    shown_runs = [{name: record.get(name) for name in names} for _, _, record in newest_runs]
+    days = ledger.days(SHOWN_DAYS)
+    return Status(ledger.job, verdict, "; ".join(problems) or well, live, read.get("data_end"), age, shown_runs, days)
+
+
+def _reached(age: float | None, record: dict[str, Any], name: str) -> bool:
+    limit = record.get("limits", {}).get(name)
+    return age is not None and limit is not None and age >= seconds_of(limit)
+
+
+def _late(runs: list[tuple[str, int, dict[str, Any]]], now: datetime) -> list[str]:
+    """The problem, if any, that runs came at regular intervals and now are missing."""
+    starts = [datetime.fromisoformat(record["started"]) for _, _, record in runs]
+    intervals = sorted((later - earlier).total_seconds() for later, earlier in pairwise(starts))
+    if len(intervals) < MISSED_RUNS:
+        return []
+    usual, elapsed = intervals[len(intervals) // 2], (now - max(starts)).total_seconds()
+    if usual < MIN_INTERVAL or elapsed <= MISSED_RUNS * usual:
+        return []
+    return [f"no run for {shown(elapsed)}; before, there was one every {shown(usual)}"]
+
+
+def ledgers_of(artifact: str) -> list[Ledger]:
+    """The ledgers of all jobs that ran with a store.
+
+    Raises
+    ------
+    NoInput
+        If there are none.
+    """
+    ledgers = _ledgers(artifact)
+    if not ledgers:
+        near = nearby(Path(artifact)) if Store(artifact).empty else ""
+        raise NoInput(
+            f"{runs_folder(artifact)}: no job has run with this store; name a pipeline file, or a store with "
+            f"--artifact{near}"
+        )
+    return ledgers
+
+
+def _ledgers(artifact: str, own: Ledger | None = None) -> list[Ledger]:
+    path = runs_folder(str(Path(artifact))) / FILE
+    elsewhere = [] if own is None else [own]
+    if not path.exists():
+        return elsewhere
+    connect = partial(open_file, path)
+    return [*(Ledger(job, connect) for job in Ledger("", connect).jobs()), *elsewhere]

@@ -1,0 +1,140 @@
+"""Kinds of sources and sinks: what a file of each holds, how it is found, and which ones a job names."""
+
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol, TypeVar, cast
+
+from pydantic import Field, create_model
+
+from forecast.errors import UsageError
+from forecast.panel.schema import Schema
+from forecast.settings import Knobs, OutputSettings, TextSettings
+from forecast.tables.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecast.inference.forecasting import Forecasts
+
+DATABASE = "the URL of a database"  # marks a key: the path of an SQLite file in it starts at the pipeline file's folder
+DatabaseUrl = Annotated[str, DATABASE]
+
+
+class Source(Protocol):
+    """What a file in `sources/` holds.
+
+    Attributes
+    ----------
+    Settings : its keys in [source]; a job that gives one of them reads from there
+    """
+
+    Settings: type[Knobs]
+
+    def digest(self, source: Any) -> str | None:
+        """The sha256 of the bytes that `read` is going to read; None where it has to be that of the table."""
+
+    def read(self, source: Any, text: TextSettings) -> tuple[Table, dict[str, Any]]:
+        """Read the table, and the table settings that come with it, if any."""
+
+
+class SinkKeys(Knobs):
+    """Base of the keys of a sink.
+
+    Attributes
+    ----------
+    columns : columns that the sink adds to ids, time and numbers
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True)
+class Results:
+    """The forecasts of a run.
+
+    Attributes
+    ----------
+    frame : the table of forecasts, as [output] asks for it
+    forecasts : what it was made from, with the columns model and status where a sink adds columns
+    schema : of the version that forecast
+    version : its id
+    output : settings of [output]
+    """
+
+    frame: "pd.DataFrame"
+    forecasts: "Forecasts"
+    schema: Schema
+    version: str
+    output: OutputSettings
+
+
+class Sink(Protocol):
+    """What a file in `sinks/` holds.
+
+    Attributes
+    ----------
+    Settings : its keys in [sink]; a job that gives one of them writes there
+    """
+
+    Settings: type[SinkKeys]
+
+    def check(self, sink: Any, schema: Schema, table: Table, output: OutputSettings) -> str:
+        """Refuse what `write` would fail by, before any work; write nothing. Returns the finding, in words.
+
+        `schema` and `table` are those of the input, `output` the settings of [output].
+        """
+
+    def write(self, sink: Any, results: Results) -> dict[str, Any]:
+        """Write all rows or none. Returns what the record says beside the keys, such as the number of rows."""
+
+
+Kind = TypeVar("Kind", Source, Sink)
+
+
+def kinds_in(package: str, folder: str) -> list[Any]:
+    """The modules of a package in the order of their names, found by listing its folder."""
+    names = sorted(file.stem for file in Path(folder).glob("[!_]*.py"))
+    return [importlib.import_module(f"{package}.{name}") for name in names]
+
+
+def joined_keys(kinds: list[Any]) -> type[Knobs]:
+    """One group with the keys of all kinds, none of which has to be given."""
+    fields: dict[str, Any] = {}
+    for kind in kinds:
+        for name, field in kind.Settings.model_fields.items():
+            annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+            fields[name] = (annotation | None, Field(None, description=field.description, repr=field.repr))
+    return cast("type[Knobs]", create_model("Keys", __base__=Knobs, **dict(sorted(fields.items()))))
+
+
+def named_kinds(settings: Knobs, kinds: list[Kind]) -> list[tuple[Kind, Any]]:
+    """The kinds of which a job gives a key, each with its own settings.
+
+    Raises
+    ------
+    UsageError
+        If there is none, or one lacks keys.
+    """
+    found = []
+    for kind in kinds:
+        fields = kind.Settings.model_fields
+        given = {name: value for name in fields if (value := getattr(settings, name)) is not None}
+        required = [name for name, field in fields.items() if field.is_required()]
+        if given and not given.keys() >= set(required):
+            raise UsageError(f"{' and '.join(required)} go together")
+        if given:
+            found.append((kind, kind.Settings.check(given)))
+    return found
+
+
+def ways(kinds: list[Any]) -> str:
+    """The keys that each kind needs, for messages: path, or url and table."""
+    needed = [[name for name, field in kind.Settings.model_fields.items() if field.is_required()] for kind in kinds]
+    return ", or ".join(sorted(" and ".join(names) for names in needed))
+
+
+def shown_keys(settings: Knobs) -> dict[str, str]:
+    """The keys of a source or sink that are given, without secrets."""
+    fields = type(settings).model_fields.items()
+    return {name: str(value) for name, field in fields if field.repr and (value := getattr(settings, name)) is not None}

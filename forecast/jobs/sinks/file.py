@@ -1,0 +1,49 @@
+"""A file of forecasts, replaced all at once."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from forecast.durable import check_folder, make_directory
+from forecast.errors import CannotCreate
+from forecast.jobs.kinds import Results, SinkKeys
+from forecast.jobs.record import sha256_of_file
+from forecast.panel.schema import Schema
+from forecast.settings import FilePath, OutputSettings
+from forecast.tables.files import check_output, write_frame
+from forecast.tables.table import Table
+from forecast.tables.writing import guard_formulas
+
+
+def _with_known_suffix(path: str) -> str:
+    check_output(path)
+    return path
+
+
+class Settings(SinkKeys):
+    """Keys of [sink] for a file."""
+
+    path: Annotated[FilePath, AfterValidator(_with_known_suffix)] = Field(
+        description="a .csv or .parquet file, replaced all at once"
+    )
+
+
+def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings) -> str:
+    """Refuse a file that cannot be written or replaced."""
+    target = Path(os.path.realpath(sink.path))
+    if target.is_dir():
+        raise CannotCreate("is a folder; name a file in it", place=sink.path)
+    if target.exists() and not os.access(target, os.W_OK):
+        raise CannotCreate("may not be written", place=sink.path)
+    check_folder(target.parent, sink.path)
+    return f"{sink.path} can be written"
+
+
+def write(sink: Settings, results: Results) -> dict[str, Any]:
+    """Replace the file, and make its folder where it is missing."""
+    frame = guard_formulas(results.frame, results.schema.ids) if results.output.excel_safe else results.frame
+    make_directory(Path(sink.path).parent)
+    write_frame(frame, sink.path)
+    return {"sha256": sha256_of_file(sink.path)}

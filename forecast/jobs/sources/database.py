@@ -1,0 +1,29 @@
+"""The rows of a query to a database."""
+
+from typing import Any
+
+from pydantic import Field
+
+from forecast.jobs import databases
+from forecast.jobs.kinds import DatabaseUrl
+from forecast.settings import Knobs, TextSettings
+from forecast.tables.reading import table_from_frame
+from forecast.tables.table import Table
+
+
+class Settings(Knobs):
+    """Keys of [source] for a database."""
+
+    url: DatabaseUrl = Field(
+        repr=False, description="a database, as SQLAlchemy writes it: postgresql+psycopg://host/name"
+    )
+    sql: str = Field(description="the query whose rows are the table; needs url")
+
+
+def digest(source: Settings) -> None:
+    """None: only the rows can be compared."""
+
+
+def read(source: Settings, text: TextSettings) -> tuple[Table, dict[str, Any]]:
+    """Run the query; see `databases.read_query`."""
+    return table_from_frame(databases.read_query(source.url, source.sql), "the query of [source]"), {}

@@ -1,0 +1,66 @@
+"""Turn plain columns into what pandas users get: indexes and frames, with the types that the input had."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import tzinfo
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Unit = Literal["s", "ms", "us", "ns"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of an output.
+
+    Attributes
+    ----------
+    values : [rows], text (objects), numbers, or datetime64[s]
+    unit : resolution that datetimes get
+    zone : in which datetimes of UTC are shown; None where they have none
+    period : frequency of periods, named as pandas does, of which the datetimes are starts
+    """
+
+    values: NDArray[Any]
+    unit: Unit = "s"
+    zone: tzinfo | None = None
+    period: str | None = None
+
+    def index(self) -> "pd.Index[Any]":
+        """The column as pandas holds it."""
+        if self.values.dtype.kind != "M":
+            index: pd.Index[Any] = pd.Index(self.values.tolist() if self.values.dtype.kind == "O" else self.values)
+            return index
+        times = pd.DatetimeIndex(self.values)
+        if self.period is not None:
+            return pd.PeriodIndex(times, freq=self.period)
+        times = times.as_unit(self.unit)
+        return times if self.zone is None else times.tz_localize("UTC").tz_convert(self.zone)
+
+    def texts(self) -> list[str]:
+        """Each value as pandas writes it."""
+        return [str(value) for value in self.index()]
+
+
+def frame_of(columns: Mapping[str, Column | NDArray[Any]]) -> pd.DataFrame:
+    """Columns by name as a frame."""
+    return pd.DataFrame(
+        {name: column.index() if isinstance(column, Column) else column for name, column in columns.items()}
+    )
+
+
+def forecast_frame(
+    keys: Mapping[str, Column | NDArray[Any]], numbers: NDArray[np.float64], columns: list[str]
+) -> pd.DataFrame:
+    """A row per series and step: id columns, time, numbers.
+
+    Parameters
+    ----------
+    keys : id and time columns by name, each [series * horizon]
+    numbers : [series, horizon, columns]
+    columns : their names
+    """
+    return frame_of({**keys, **{name: numbers[:, :, index].ravel() for index, name in enumerate(columns)}})

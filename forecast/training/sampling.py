@@ -1,0 +1,52 @@
+"""Gather the batches that a network trains on, drawn at random, and those that validate it."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from forecast.panel.windows import Batch, WindowIndex, Windows
+from forecast.training.split import Split
+
+VALIDATION_BATCH = 256  # windows
+
+Draw = Callable[[torch.Generator, int, bool], Batch]
+"""(generator, windows, whether held-out values may be targets) -> a training batch"""
+
+
+def sampler(windows: Windows, split: Split) -> Draw:
+    """Draw windows: first a series, each as likely as another, then a position in it.
+
+    Parameters
+    ----------
+    windows : of tensors
+    """
+    device = windows.values.device
+
+    def table(everything: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        count = split.count(everything)
+        low = np.minimum(split.first, split.last(everything))
+        end = split.end if everything else split.train_end
+        columns = np.flatnonzero(count), np.maximum(low, 1), count, end
+        a, b, c, d = (torch.from_numpy(np.ascontiguousarray(column)) for column in columns)
+        return a, b, c, d
+
+    tables = {everything: table(everything) for everything in (False, True)}
+
+    def draw(generator: torch.Generator, size: int, everything: bool) -> Batch:
+        usable, low, count, end = tables[everything]
+        series = usable[torch.randint(len(usable), (size,), generator=generator)]
+        share = torch.rand(size, generator=generator, dtype=torch.float64)
+        position = low[series] + (share * count[series]).long()
+        position = torch.minimum(position, low[series] + count[series] - 1)
+        return windows.batch(series.to(device), position.to(device), end[series].to(device))
+
+    return draw
+
+
+def validation_batches(windows: Windows, index: WindowIndex) -> list[Batch]:
+    """The windows of an index, gathered in batches."""
+    series, position = (torch.from_numpy(part).to(windows.values.device) for part in index)
+    size = VALIDATION_BATCH
+    return [windows.batch(series[at : at + size], position[at : at + size]) for at in range(0, len(series), size)]

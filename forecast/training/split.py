@@ -1,0 +1,83 @@
+"""Split the windows of a panel by time: which of them train, and which validate."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.panel.windows import WindowIndex
+
+VALIDATION_WINDOWS, ORIGINS = 1024, 128  # validation windows of all series, and of each
+HELD_OUT_SHARE = 10  # a long series holds out a tenth of its past, a short one a horizon
+HORIZONS, ENOUGH_HORIZONS = 10, 20  # a series holds out 10 horizons at most, or so many that all series hold out 20
+FEW_SERIES = 20  # fewer series than this hold out more of each, up to a quarter
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which positions of each series train and which validate.
+
+    Attributes
+    ----------
+    first : [series], lowest position a window is drawn at
+    train_end : [series], past slots that are not held out
+    end : [series], past slots
+    horizon : steps
+    """
+
+    first: NDArray[np.int64]
+    train_end: NDArray[np.int64]
+    end: NDArray[np.int64]
+    horizon: int
+
+    @property
+    def held_out(self) -> NDArray[np.bool_]:
+        """[series], whether values are held out."""
+        return self.train_end < self.end
+
+    def last(self, everything: bool) -> NDArray[np.int64]:
+        """[series], highest position: a whole horizon before the end, or less where the series is short."""
+        end = self.end if everything else self.train_end
+        return np.maximum(end - self.horizon, np.minimum(end - 1, (end + 1) // 2))
+
+    def count(self, everything: bool) -> NDArray[np.int64]:
+        """[series], windows that can be drawn."""
+        return np.maximum(self.last(everything) - np.minimum(self.first, self.last(everything)) + 1, 0) * (
+            self.last(everything) >= 1
+        )
+
+
+def split_windows(lengths: NDArray[np.int64], lookback: int, horizon: int, season: int) -> Split:
+    """Hold out the newest values of each series that is long enough.
+
+    Parameters
+    ----------
+    lengths : [series], past slots
+    season : the shortest one, 1 where there is none
+    """
+    most = horizon * max(HORIZONS, -(-ENOUGH_HORIZONS // max(len(lengths), 1)))
+    wanted = np.maximum(horizon, np.minimum(lengths // HELD_OUT_SHARE, most))
+    if len(lengths) < FEW_SERIES:
+        wanted = np.maximum(wanted, np.minimum(lengths // 4, most))
+    long_enough = lengths - wanted >= horizon + max(season, min(lookback, 8))
+    return Split(
+        first=np.full(len(lengths), max(1, min(lookback // 2, max(season, 8)))),
+        train_end=np.where(long_enough, lengths - wanted, lengths),
+        end=lengths,
+        horizon=horizon,
+    )
+
+
+def validation_windows(split: Split) -> WindowIndex:
+    """Windows whose origins are spread evenly over what each series holds out, the newest always among them."""
+    series = np.flatnonzero(split.held_out)
+    if not len(series):
+        return series, series
+    if len(series) > VALIDATION_WINDOWS:
+        series = series[np.linspace(0, len(series) - 1, VALIDATION_WINDOWS).astype(np.int64)]
+    origins = int(np.clip(VALIDATION_WINDOWS // len(series), 1, ORIGINS))
+    newest, oldest = split.end[series] - split.horizon, split.train_end[series]
+    steps = np.linspace(0, 1, origins) if origins > 1 else np.zeros(1)
+    position = newest[:, None] - np.round(steps * (newest - oldest)[:, None]).astype(np.int64)  # [series, origins]
+    pairs = np.unique(np.stack([np.repeat(series, origins), position.ravel()], 1), axis=0)
+    return np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])

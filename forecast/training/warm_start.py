@@ -1,0 +1,29 @@
+"""Carry the weights of an earlier fit over to networks for other series."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from forecast.models.shared.building import build, to_arrays
+from forecast.models.shared.model import Shape
+from forecast.panel.panel import Integers
+from forecast.training.checkpoint import layout_of
+from forecast.training.context import Weights
+from forecast.training.plan import Candidate
+
+
+def carry_weights(candidate: Candidate, shape: Shape, weights: Weights, earlier: Integers) -> Weights | None:
+    """The weights as a network of this shape has them; None where they do not fit.
+
+    Parameters
+    ----------
+    earlier : [series], the series index that each series had in the earlier fit: weights of a series move with it
+    """
+    expected = to_arrays(build(candidate, shape).state_dict())
+    more = to_arrays(build(candidate, replace(shape, series=shape.series + 1)).state_dict())
+    rows = np.concatenate([[0], earlier])
+    carried = {
+        name: array[rows] if name in expected and expected[name].shape != more[name].shape else array
+        for name, array in weights.items()
+    }
+    return carried if layout_of(carried) == layout_of(expected) else None

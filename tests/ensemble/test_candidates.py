@@ -1,0 +1,44 @@
+"""What auto tries: few candidates, the best bet first, and only what is named where something is."""
+
+import pytest
+
+from forecast import Forecaster
+from forecast.ensemble.candidates import candidates_for
+from forecast.errors import UsageError
+from forecast.settings import TrainSettings
+from forecast.tables.synthetic import synthesize
+
+
+def kinds(settings: TrainSettings, lookback: int = 24, longest: int = 100, season: int = 12) -> list:
+    found = candidates_for(settings, lookback, longest, season)
+    return [(one.model, one.scaling, one.lookback) for one in found]
+
+
+def test_long_series_are_given_a_longer_past_too() -> None:
+    found = kinds(TrainSettings())
+    assert found[:3] == [("segrnn", "standard", 24), ("segrnn", "last", 24), ("segrnn", "standard", 48)]
+    assert ("linear", "last", 24) in found
+    assert ("segrnn", "last", 48) in found
+    assert len(set(found)) == len(found)
+
+
+def test_short_series_are_given_no_longer_past() -> None:
+    assert {steps for _, _, steps in kinds(TrainSettings(), longest=40)} == {24}
+
+
+@pytest.mark.parametrize(
+    "settings", [{"model": "gru"}, {"steps": 10}, {"params": {"hidden_size": 8}}, {"model": "gru", "lookback": 24}]
+)
+def test_what_is_named_is_not_searched(settings: dict[str, object]) -> None:
+    found = kinds(TrainSettings(**settings))
+    assert {model for model, _, _ in found} == {settings.get("model", "segrnn")}
+    assert {scaling for _, scaling, _ in found} == {"standard"}
+
+
+def test_a_scaling_that_is_asked_for_is_the_only_one() -> None:
+    assert {scaling for _, scaling, _ in kinds(TrainSettings(scaling="robust"))} == {"robust"}
+
+
+def test_an_unknown_model_is_answered_with_the_nearest_baseline_too() -> None:
+    with pytest.raises(UsageError, match="unknown model 'thetta'; did you mean 'theta'"):
+        Forecaster(model="thetta").fit(synthesize("seasonal", length=80))

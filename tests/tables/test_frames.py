@@ -1,0 +1,39 @@
+"""Columns become what pandas users expect, with the types of the input."""
+
+from datetime import timedelta, timezone
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast.tables.frames import Column, forecast_frame
+
+TIMES = np.array(["2024-01-01T00", "2024-01-02T00"], "datetime64[s]")
+EAST = timezone(timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("column", "index", "texts"),
+    [
+        (Column(np.array(["a", "b"], object)), pd.Index(["a", "b"]), ["a", "b"]),
+        (Column(np.array([1, 2])), pd.Index([1, 2]), ["1", "2"]),
+        (Column(TIMES, "ns"), pd.DatetimeIndex(TIMES).as_unit("ns"), ["2024-01-01 00:00:00", "2024-01-02 00:00:00"]),
+        (
+            Column(TIMES, zone=EAST),
+            pd.DatetimeIndex(TIMES).tz_localize("UTC").tz_convert(EAST),
+            ["2024-01-01 01:00:00+01:00", "2024-01-02 01:00:00+01:00"],
+        ),
+        (Column(TIMES, period="D"), pd.PeriodIndex(TIMES, freq="D"), ["2024-01-01", "2024-01-02"]),
+    ],
+)
+def test_a_column_has_the_type_of_the_input(column: Column, index: "pd.Index[Any]", texts: list[str]) -> None:
+    pd.testing.assert_index_equal(column.index(), index)
+    assert column.texts() == texts
+
+
+def test_a_forecast_has_a_row_for_each_series_and_step() -> None:
+    keys = {"id": Column(np.array(["a", "a"], object)), "step": Column(np.array([1, 2]))}
+    frame = forecast_frame(keys, np.arange(4.0).reshape(1, 2, 2), ["forecast", "lo_80"])
+    assert list(frame.columns) == ["id", "step", "forecast", "lo_80"]
+    assert frame.to_numpy().tolist() == [["a", 1, 0.0, 1.0], ["a", 2, 2.0, 3.0]]

@@ -1,0 +1,73 @@
+"""A table says what its columns hold, whatever types they came with."""
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast.tables.table import Table
+
+DAYS = pd.date_range("2024-01-01", periods=3)
+KINDS = {
+    "text": ["a", "b", None],
+    "whole": pd.array([1, None, 3], "Int64"),
+    "number": [1.5, np.nan, 2.0],
+    "boolean": [True, False, True],
+    "datetime": DAYS,
+    "date": [date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3)],
+    "period": DAYS.to_period("D"),
+    "other": pd.to_timedelta([1, 2, 3], "D"),
+}
+
+
+def one(values: object) -> Table:
+    return Table("sales", pd.DataFrame({"x": values}))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_column_has_a_kind_as_a_category_too(kind: str) -> None:
+    assert one(KINDS[kind]).kind("x") == kind
+    categorical = one(pd.Categorical(pd.Series(KINDS[kind])))
+    assert categorical.kind("x") == kind
+    assert categorical.is_categorical("x")
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([1.0, np.nan, 20.0], ["1", "", "20"]),
+        ([1.5, 2.0, np.nan], ["1.5", "2", ""]),
+        (["007", " a", None], ["007", " a", ""]),
+        ([1, "z", 2.0], ["1", "z", "2"]),
+        (pd.Categorical([3.0, 1.0, None]), ["3", "1", ""]),
+    ],
+)
+def test_cells_as_text_have_no_decimal_mark_where_they_are_whole(values: object, texts: list[str]) -> None:
+    table = one(values)
+    assert table.texts("x").tolist() == texts
+    codes, different = table.distinct("x")
+    assert [different[code] for code in codes] == texts
+
+
+def test_cells_as_they_are_written_keep_their_decimal_mark() -> None:
+    codes, texts = one([1960.0, 1960.25, np.nan]).cells("x")
+    assert [texts[code] for code in codes] == ["1960.0", "1960.25", ""]
+    assert one(["a ", "b", "a "]).cells("x", rows=1)[1] == ["a"]
+
+
+def test_datetimes_are_instants_and_clock_readings() -> None:
+    times = one(DAYS.tz_localize("Europe/Berlin")).times("x")
+    assert (times.zone, times.offset, times.fractions) == ("Europe/Berlin", 3600, False)
+    assert (times.wall - times.instants).tolist() == [3600] * 3
+    assert one(DAYS + pd.Timedelta("1ms")).times("x").fractions
+    assert one(DAYS.to_period("M")).times("x").period == "M"
+    with pytest.raises(TypeError):
+        one(KINDS["other"]).times("x")
+
+
+def test_columns_in_a_stack_remember_where_each_cell_stood() -> None:
+    table = Table("sales.csv", pd.DataFrame({"id": ["n"], "a": ["1"], "b": ["2"]}), True, np.array([7]))
+    stacked = table.stacked(["a", "b"], np.array([1, 0]), ["id"], ("month", ["2024-02", "2024-01"], "id"), "value")
+    assert stacked.frame.to_numpy().tolist() == [["n", "2024-02", "2"], ["n", "2024-01", "1"]]
+    assert stacked.place(0, "value") == "sales.csv line 7, column 'b'"
