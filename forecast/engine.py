@@ -282,7 +282,6 @@ def _choose(ready: _Prepared, baselines: BaselineForecasts, plan: Plan, trained:
     groups = [
         Group(
             plan.members[members[0]].model,
-            len(members),
             median_of_members([trained[number].held_out for number in members]),
         )
         for members in plan.groups()

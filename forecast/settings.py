@@ -234,7 +234,7 @@ class TrainSettings(Knobs):
     )
     guard: bool = Field(
         True,
-        description="use a baseline, or a blend, where networks are not clearly better on held-out values",
+        description="give baselines a share where their errors on held-out values justify it",
     )
     metric: Metric = Field("mase", description="error measure by which models are compared")
     warm_start: bool = Field(

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, baseline_labelled, baseline_points
 from forecast.ensemble.calibration import Calibration, calibrate, moved_by, widened
-from forecast.ensemble.guard import choose
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
+from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
 from forecast.panel.inputs import Inputs
 from forecast.panel.windows import WindowIndex
 
@@ -88,49 +88,57 @@ class Group:
     Attributes
     ----------
     model : its name
-    members : number of networks
     quantiles : their median on the validation windows, [windows, horizon, levels]
     """
 
     model: str
-    members: int
     quantiles: Numbers
 
 
 def choose_ensemble(
     inputs: Inputs, validation: ValidationSet, networks: list[Group], baselines: BaselineForecasts
 ) -> Ensemble:
-    """Compare networks with baselines on the validation windows, choose weights, and calibrate the result."""
+    """Weigh networks and baselines by their losses, and calibrate on windows that did not choose."""
     levels, windows, count = inputs.levels, validation.windows, len(networks)
-    scale = validation.scale
-    spread = scale[:, None, None] * baselines.errors[:, None]  # [baselines, windows, horizon, levels]
+    spread = validation.scale[:, None, None] * baselines.errors[:, None]  # [baselines, windows, horizon, levels]
     quantiles = np.concatenate([*(group.quantiles[None] for group in networks), baselines.points[..., None] + spread])
     medians = quantiles[..., levels.index(0.5)]
     numbers = inputs.series_index[windows[0]]
-    weights, scores = choose(
-        [group.members for group in networks],
-        len(baselines.baselines),
-        lambda weight: validation.losses(np.tensordot(weight, medians, 1)),
-        np.stack([numbers - 1, _horizon_blocks(windows, inputs.horizon)], 1),
-        inputs.series,
-        lambda weight: baselines.past.mean_loss(np.tensordot(weight[count:], baselines.past_points, 1)),
-    )
-    mixed = np.einsum("wc,cwhl->whl", weights[numbers], quantiles)
+    losses = _losses(inputs, validation, medians)
+    # in the older half of a short series baselines know much less of it than they do now
+    past = _losses(inputs, baselines.past, baselines.past_points).newer_half()
+    weights = choose_weights(losses, past, count, inputs.series)
+    points = np.einsum("wc,cwh->wh", weights[numbers], medians)
+    unseen = np.zeros(quantiles.shape[1:])  # quantiles of each window, with weights from others
+    for part, part_weights in cross_fitted_weights(losses, past, count, inputs.series):
+        unseen[part] = np.einsum("wc,cwhl->whl", part_weights[numbers[part]], quantiles[:, part])
     labels = [*(group.model for group in networks), *(baseline.label for baseline in baselines.baselines)]
+    candidates = _by_name(labels, count, medians, weights[0])
     used: NDArray[np.bool_] = np.asarray(weights.any(0))
     errors = np.concatenate([np.zeros((count, *baselines.errors.shape[1:])), baselines.errors])
-    single = len(inputs.panel) == 1
-    points = mixed[..., levels.index(0.5)]
     return Ensemble(
         components=tuple(np.array(labels)[used].tolist()),
         networks=tuple(np.flatnonzero(used[:count]).tolist()),
         weights=weights[:, used].astype(np.float32),
         errors=errors[used].astype(np.float32),
-        calibration=calibrate(mixed, validation.actual, validation.observed, scale, levels, adaptive=single),
+        calibration=calibrate(
+            unseen, validation.actual, validation.observed, validation.scale, levels, adaptive=len(inputs.panel) == 1
+        ),
         lookback=validation.lookback,
         context_length=baselines.context,
-        scores=_scores(count, labels, scores),
+        scores=_scores(validation, losses.usable, {**candidates, CHOSEN: points}),
         validation=ValidationForecasts.of(validation, inputs, points) if len(validation) else None,
+    )
+
+
+def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:
+    """What point forecasts [candidates, windows, horizon] lost."""
+    windows = validation.windows
+    values = [validation.losses(candidate) for candidate in points]
+    return Losses(
+        np.stack(values) if values else np.zeros((0, len(validation))),
+        inputs.series_index[windows[0]] - 1,
+        _horizon_blocks(windows, inputs.horizon),
     )
 
 
@@ -144,14 +152,22 @@ def _horizon_blocks(windows: WindowIndex, horizon: int) -> NDArray[np.int64]:
     oldest, newest = position[starts], position[starts + counts - 1]
     parts = 1 + np.repeat((newest - oldest) // horizon, counts)
     share = (position - np.repeat(oldest, counts)) / np.repeat(newest - oldest + 1, counts)
-    return np.asarray((share * parts).astype(np.int64) - parts)  # counted backwards from the newest, -1
+    return np.asarray(parts - 1 - (share * parts).astype(np.int64))  # counted backwards from the newest, 0
 
 
-def _scores(count: int, labels: list[str], scores: Numbers) -> dict[str, float]:
-    """The mean losses by name; several groups of networks come one by one and together."""
-    if not np.isfinite(scores).all():
+def _scores(validation: ValidationSet, usable: NDArray[np.bool_], points: dict[str, Numbers]) -> dict[str, float]:
+    """The mean loss of each of some point forecasts [windows, horizon] on the usable windows, by name."""
+    if not usable.any():
         return {}
+    means = {name: float(validation.losses(forecast)[usable].mean()) for name, forecast in points.items()}
+    return {name: mean for name, mean in means.items() if np.isfinite(mean)}
+
+
+def _by_name(labels: list[str], count: int, medians: Numbers, weights: Numbers) -> dict[str, Numbers]:
+    """Point forecasts of each candidate, and of several groups of networks together as well."""
     networks = [f"{label} {place}" if count > 1 else label for place, label in enumerate(labels[:count], start=1)]
-    named = dict(zip([*networks, *labels[count:]], scores.tolist(), strict=False))
-    together = {NETWORKS: float(scores[-2])} if count > 1 else {}
-    return {**named, **together, CHOSEN: float(scores[-1])}
+    named = dict(zip([*networks, *labels[count:]], medians, strict=True))
+    if count > 1:
+        shares = weights[:count] if weights[:count].any() else np.ones(count)
+        named[NETWORKS] = np.tensordot(shares / shares.sum(), medians[:count], 1)
+    return named
