@@ -319,7 +319,7 @@ class Writer:
             try:
                 return ids, self._store._pointer(store)[0]
             except ArtifactRefused as error:
-                log.warning("the pointer is replaced, since it is of no use: %s", error)
+                log.warning("the file that names the live version is replaced, since it cannot be read: %s", error)
                 return ids, None
 
     def _same(self, digest: str) -> VersionInfo | None:

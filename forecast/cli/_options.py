@@ -91,7 +91,11 @@ def grouped(name: str, kind: type[Any], *options: Decorator) -> Decorator:
 def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     flag = f"--{name.replace('_', '-')}"
     default = field.get_default(call_default_factory=True)
-    shown = "" if default in (None, (), False, PydanticUndefined) or default == {} else f"  [default: {_text(default)}]"
+    shown = (
+        ""
+        if default is None or default is False or default in ((), {}, PydanticUndefined)
+        else f"  [default: {_text(default)}]"
+    )
     help_text = (field.description or "") + shown
     kinds = [kind for kind in _alternatives(field.annotation) if kind is not type(None)]
     kind = kinds[0]

@@ -129,7 +129,7 @@ def say_few_scores(windows: int, held: int, interval: float) -> None:
         )
     elif 0 < windows < needed:
         log.warning(
-            "intervals are calibrated on %d held-out windows; those of %g %% want %d or more, and may be too narrow",
+            "intervals are calibrated on %d held-out windows; those of %g %% need %d or more, and may be too narrow",
             windows,
             interval,
             needed,

@@ -16,7 +16,7 @@ def verdict(scores: dict[str, float], forecasting: int) -> str:
     if not scores:
         return "no values could be held out to compare candidates on"
     candidates = len(scores.keys() - {CHOSEN, NETWORKS})
-    counted = f"{forecasting} of {candidates} candidates forecast{'s' * (forecasting == 1)}"
+    counted = f"{forecasting} of {candidates} candidates {'is' if forecasting == 1 else 'are'} used"
     return f"{_compared(scores[CHOSEN], scores.get(NAIVE))}; {counted}"
 
 

@@ -54,7 +54,7 @@ def choose_origins(panel: Panel, windows: int | None, step: int | None, name: st
     if longest < first + horizon:
         largest = max((longest - 2) // 2, 0)
         raise BadData(
-            f"the longest series has {longest} steps, and a backtest with a horizon of {horizon} wants at least "
+            f"the longest series has {longest} steps, and a backtest with a horizon of {horizon} needs at least "
             f"{first + horizon}: {first} to fit, {horizon} to judge",
             place=name,
             cure=Words(

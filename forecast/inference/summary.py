@@ -15,12 +15,19 @@ def models_of(fitted: Fitted) -> list[str]:
 
 def describe_fit(fitted: Fitted) -> list[str]:
     """What forecasts, and how it compares with seasonal naive on held-out values, as lines."""
-    counts, series = Counter(models_of(fitted)), len(fitted.history)
-    names = [name if count == series else f"{name} for {count:,} series" for name, count in counts.most_common()]
+    counts, series = Counter(map(_counted, models_of(fitted))).most_common(), len(fitted.history)
+    name, count = counts[0]
+    if len(counts) > 1:
+        name = f"{name} for {count:,} of {series:,} series, {len(counts) - 1} other mixtures for the rest"
     sentence = verdict(fitted.config.scores, len(fitted.config.components))
-    return [f"model    {', '.join(names)}", f"guard    {sentence}"]
+    return [f"model    {name}", f"guard    {sentence}"]
 
 
 def ranking_of(fitted: Fitted) -> list[str]:
     """The mean losses of all candidates on held-out values, the best first, as lines of a table."""
     return ranking(fitted.config.scores, fitted.settings().metric)
+
+
+def _counted(model: str) -> str:
+    """A mixture with repeated networks counted: 2 segrnn + theta for segrnn+segrnn+theta."""
+    return " + ".join(f"{count} {name}" if count > 1 else name for name, count in Counter(model.split("+")).items())

@@ -35,14 +35,14 @@ def check_unfinished(panel: Panel, schema: Schema, instant: datetime, name: str)
     old = age(panel, schema, instant)
     if old is not None and old < 0:
         log.warning(
-            "%s: the newest period is not over at the instant of the run, for another %s; if its value is not whole "
-            'yet, say unfinished = "leave out" in [source], else unfinished = "keep"',
+            "%s: the newest period ends %s after the time of the run; if its value is incomplete, set "
+            'unfinished = "leave out" in [source], else unfinished = "keep"',
             name,
             shown(-old),
         )
 
 
-def silent(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> list[tuple[str, ...]]:
+def lagging(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> list[tuple[str, ...]]:
     """Warn of series without values for a while, where others have newer ones.
 
     Returns
@@ -62,7 +62,7 @@ def silent(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> li
     ids = [panel.ids[i] for i in np.flatnonzero(behind & ~ended)]
     if ids:
         names = series_names(ids)
-        log.warning("%s: %d series have had no value for a while, others have (%s)", name, len(ids), names)
+        log.warning("%s: %d series have no recent value, while others do: %s", name, len(ids), names)
     return ids
 
 

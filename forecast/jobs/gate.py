@@ -21,7 +21,7 @@ Id = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Live:
+class ServingVersion:
     """A version, and the forecaster that it holds."""
 
     version: str
@@ -34,7 +34,7 @@ class Live:
         return self.engine.fitted
 
 
-def judge(new: Fitted, live: Live | None, reading: Reading, require_all: bool) -> tuple[bool, str]:
+def judge(new: Fitted, live: ServingVersion | None, reading: Reading, require_all: bool) -> tuple[bool, str]:
     """Whether a new fit may go live: it is no worse than the live version and the baselines on the newest origins.
 
     Parameters

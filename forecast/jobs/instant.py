@@ -79,8 +79,8 @@ def until(dated: DatedTable, schema: Schema, instant: datetime, whole: bool = Fa
     if not late.any():
         return dated
     if late.all():
-        why = "lies after" if after.all() else "is of a period that is not over at"
-        raise BadData(f"{table.name}: every row {why} {as_text(instant)}, the instant that the run stands at")
+        why = "lies after" if after.all() else "belongs to a period that is not over at"
+        raise BadData(f"{table.name}: every row {why} {as_text(instant)}, the time of the run")
     if (late & ~after).any():
         log.info(
             '%s: %d rows of a period that is not over at %s are left out; unfinished = "keep" in [source] reads them',

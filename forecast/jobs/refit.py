@@ -10,7 +10,7 @@ from forecast.errors import BadData
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import load_engine
 from forecast.jobs.agreement import refuse_other_settings, settings_changed, settings_digest
-from forecast.jobs.gate import Live
+from forecast.jobs.gate import ServingVersion
 from forecast.jobs.instant import as_text, on_clock
 from forecast.jobs.ledger import DayScore, FitEntry, Ledger
 from forecast.jobs.pipeline import Pipeline, refit_days
@@ -42,7 +42,7 @@ class Refit:
 FIRST_FIT = Refit("there is no version yet", anew=True)
 
 
-def serving(store: Store, ledger: Ledger, instant: datetime, device: str = "auto") -> Live | None:
+def serving(store: Store, ledger: Ledger, instant: datetime, device: str = "auto") -> ServingVersion | None:
     """The version that forecasts as of an instant.
 
     It is the version that an earlier run at that instant took, else the live one, else the newest promoted one; none
@@ -70,13 +70,13 @@ def serving(store: Store, ledger: Ledger, instant: datetime, device: str = "auto
     newest = [version for version in reversed(versions) if version not in refused]
     for version in [*taken, store.current(), *newest]:
         if version in versions:
-            live = Live(version, versions[version].hash, load_engine(str(store.path), version, device))
+            live = ServingVersion(version, versions[version].hash, load_engine(str(store.path), version, device))
             if not _sees_later(live.fitted, instant):
                 return live
     return None
 
 
-def reason_to_fit(pipeline: Pipeline, live: Live | None, ledger: Ledger, instant: datetime) -> Refit | None:
+def reason_to_fit(pipeline: Pipeline, live: ServingVersion | None, ledger: Ledger, instant: datetime) -> Refit | None:
     """Why a job fits anew at an instant; None where it does not.
 
     Raises
@@ -112,7 +112,7 @@ def changed_since_fit(pipeline: Pipeline, ledger: Ledger) -> bool:
     return bool(fits) and fits[-1].settings != settings_digest(pipeline)
 
 
-def check_frequency(schema: Schema, live: Live, name: str) -> None:
+def check_frequency(schema: Schema, live: ServingVersion, name: str) -> None:
     """Refuse a table whose frequency is not that of the live version.
 
     Parameters
@@ -124,7 +124,7 @@ def check_frequency(schema: Schema, live: Live, name: str) -> None:
     if frequency != before:
         raise BadData(
             f"{name}: its frequency is {frequency}, and that of {live.version} is {before}; bring the "
-            "source back to it, or say --freq, as freq in [table], to have a version of the new one"
+            "source back to it, or set freq in [table] to fit at the new frequency"
         )
 
 

@@ -24,8 +24,8 @@ from forecast.inference.summary import describe_fit
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
 from forecast.jobs.apart import check_apart
-from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, silent, without_forecast
-from forecast.jobs.gate import Live, judge
+from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, lagging, without_forecast
+from forecast.jobs.gate import ServingVersion, judge
 from forecast.jobs.hiding import Hidden
 from forecast.jobs.instant import as_text, parse_as_of, until
 from forecast.jobs.keys import key_of, move_old_rows
@@ -76,7 +76,7 @@ def run_job(
 
     Parameters
     ----------
-    as_of : the instant that the run stands at; default that of the pipeline, else now
+    as_of : the time of the run; default that of the pipeline, else now
     output : a file to write in the place of the pipeline's, whose database is left alone then
     resume : go on with a fit that was stopped
     take_over : take the store from the job that it belongs to
@@ -174,7 +174,7 @@ class _Run:
     Attributes
     ----------
     matched : earlier forecasts beside the values that have come since
-    behind : series whose values stay away
+    lagging : series without a recent value
     began : `time.monotonic()` at which it began
     """
 
@@ -185,7 +185,7 @@ class _Run:
     writer: Writer
     ledger: Ledger
     matched: Matched | None = None
-    behind: list[tuple[str, ...]] = field(default_factory=list)
+    lagging: list[tuple[str, ...]] = field(default_factory=list)
     began: float = field(default_factory=time.monotonic)
 
 
@@ -209,7 +209,7 @@ def _begin(run: _Run, later_matters: bool) -> None:
     ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
     if later is not None:
         log.warning(
-            "the run as of %s has written the output before, and this one, as of %s, replaces it by an older "
+            "the run as of %s already wrote the output, and this one, as of %s, replaces it with an older "
             "forecast; --output FILE writes elsewhere",
             later,
             record.as_of,
@@ -252,7 +252,7 @@ def _known_then(run: _Run, dated: DatedTable, schema: Schema) -> DatedTable:
     return until(dated, schema, run.instant, whole=run.pipeline.source.unfinished == "leave out")
 
 
-def _read_to_fit(run: _Run, table: Table, settings: TableSettings, as_before: Live | None) -> Reading:
+def _read_to_fit(run: _Run, table: Table, settings: TableSettings, as_before: ServingVersion | None) -> Reading:
     """Read the table for a new fit, and refuse what the sink cannot take and data that are too old.
 
     Parameters
@@ -292,8 +292,8 @@ def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
 
 
 def _fit(
-    run: _Run, reading: Reading, live: Live | None, reason: str, began: float, resume: bool, on_step: OnStep
-) -> Live:
+    run: _Run, reading: Reading, live: ServingVersion | None, reason: str, began: float, resume: bool, on_step: OnStep
+) -> ServingVersion:
     """Fit, save, and promote what may go live; the version that forecasts tonight.
 
     Parameters
@@ -321,12 +321,12 @@ def _fit(
     _say_lines(describe_fit(fitted))
     if promoted or live is None:
         log.info("gate     %s passes: %s", version.id, verdict)
-        return Live(version.id, version.hash, Engine(fitted, train.device))
+        return ServingVersion(version.id, version.hash, Engine(fitted, train.device))
     log.warning("%s does not go live: %s; %s still forecasts", version.id, verdict, live.version)
     return live
 
 
-def _say_missing(live: Live, fitted: Fitted) -> None:
+def _say_missing(live: ServingVersion, fitted: Fitted) -> None:
     """Warn of series of the live version that a new fit does not have."""
     missing = sorted(set(live.fitted.history.ids) - set(fitted.history.ids))
     if missing:
@@ -343,7 +343,7 @@ def _recall_fit(run: _Run) -> None:
             run.record.fit = {"why": "fitted by an earlier run as of this instant", **facts}
 
 
-def _forecast(run: _Run, source: Source, live: Live, future: Table | None) -> Forecasts:
+def _forecast(run: _Run, source: Source, live: ServingVersion, future: Table | None) -> Forecasts:
     """Forecast by a version, after the checks of tonight's table."""
     pipeline, config, record = run.pipeline, live.fitted.config, run.record
     record.version, record.hash, record.train_end = live.version, live.hash, config.train_end
@@ -358,14 +358,14 @@ def _forecast(run: _Run, source: Source, live: Live, future: Table | None) -> Fo
     )
 
 
-def _check(run: _Run, panel: Panel, name: str, live: Live) -> NDArray[np.float64]:
+def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> NDArray[np.float64]:
     """Check what is to be forecast from, and say by how much its intervals change."""
     config, record, limits = live.fitted.config, run.record, run.pipeline.checks
     schema = config.table
     _check_age(run, panel, schema, name)
     if run.pipeline.source.unfinished == "warn":
         check_unfinished(panel, schema, run.instant, name)
-    run.behind = silent(panel, schema, limits, name)
+    run.lagging = lagging(panel, schema, limits, name)
     season = schema.season[0] if schema.season else 1
     record.drift = check_drift(panel, live.fitted.history, season, name)
     before = record.as_of
@@ -383,7 +383,7 @@ def _count(run: _Run, forecasts: Forecasts) -> None:
     record.counts = {"series": len(forecasts.series), "rows": forecasts.rows, "skipped": len(skipped)}
     lost = without_forecast(skipped, required)
     if required:
-        lost += [series for series in run.behind if series not in lost]
+        lost += [series for series in run.lagging if series not in lost]
     record.skipped = {"/".join(series): word for series, word in list(skipped.items())[:MAX_RECORDED]}
     if lost:
         names = series_names(lost, NAMED_SERIES)
@@ -391,7 +391,7 @@ def _count(run: _Run, forecasts: Forecasts) -> None:
     record.exit_code, record.settled = 3 if lost else 0, True
 
 
-def _append(run: _Run, forecasts: Forecasts, live: Live) -> None:
+def _append(run: _Run, forecasts: Forecasts, live: ServingVersion) -> None:
     """Append the run to the ledger, with its forecasts and the scores of earlier ones."""
     fitted, record = live.fitted, run.record
     levels = fitted.config.levels

@@ -9,12 +9,12 @@ from forecast.ensemble.summary import ranking, verdict
 @pytest.mark.parametrize(
     ("chosen", "naive", "sentence"),
     [
-        (0.61, 1.0, "error 39 % below seasonal naive on held-out values; 1 of 3 candidates forecasts"),
-        (1.2, 1.0, "error 20 % above seasonal naive on held-out values; 1 of 3 candidates forecasts"),
-        (1.001, 1.0, "error the same as seasonal naive on held-out values; 1 of 3 candidates forecasts"),
-        (1e-9, 1.0, "error over 99 % below seasonal naive on held-out values; 1 of 3 candidates forecasts"),
-        (0.2, 0.0, "mean error 0.2 on held-out values, where seasonal naive is exact; 1 of 3 candidates forecasts"),
-        (0.2, None, "mean error 0.2 on held-out values; 1 of 2 candidates forecasts"),
+        (0.61, 1.0, "error 39 % below seasonal naive on held-out values; 1 of 3 candidates is used"),
+        (1.2, 1.0, "error 20 % above seasonal naive on held-out values; 1 of 3 candidates is used"),
+        (1.001, 1.0, "error the same as seasonal naive on held-out values; 1 of 3 candidates is used"),
+        (1e-9, 1.0, "error over 99 % below seasonal naive on held-out values; 1 of 3 candidates is used"),
+        (0.2, 0.0, "mean error 0.2 on held-out values, where seasonal naive is exact; 1 of 3 candidates is used"),
+        (0.2, None, "mean error 0.2 on held-out values; 1 of 2 candidates is used"),
     ],
 )
 def test_the_choice_is_compared_with_seasonal_naive_in_one_sentence(

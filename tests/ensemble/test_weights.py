@@ -205,7 +205,7 @@ def test_what_only_a_network_can_know_gets_the_network(forecast: Run, tmp_path: 
     assert "model    segrnn\n" in fitted.err
     sentence = next(line for line in fitted.err.splitlines() if line.startswith("guard"))
     found = re.fullmatch(
-        r"guard    error (\d+) % below seasonal naive on held-out values; 1 of 11 candidates forecasts", sentence
+        r"guard    error (\d+) % below seasonal naive on held-out values; 1 of 11 candidates is used", sentence
     )
     assert found is not None
     assert 50 <= int(found[1]) < 100

@@ -111,7 +111,7 @@ def test_fewer_origins_are_said_and_none_is_refused(
     assert "sales.csv: 4 origins instead of 8" in caplog.text
     assert len(choose_origins(panel, 100, None, "sales.csv")) == 14
     short = panel.until(int(panel.starts[0]) + 10)
-    with pytest.raises(BadData, match=r"has 11 steps, .* horizon of 5 wants at least 12: 7 to fit, 5 to judge"):
+    with pytest.raises(BadData, match=r"has 11 steps, .* horizon of 5 needs at least 12: 7 to fit, 5 to judge"):
         choose_origins(short, None, None, "sales.csv")
 
 

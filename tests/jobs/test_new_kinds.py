@@ -116,7 +116,7 @@ def test_a_new_file_is_a_source_everywhere(job: Job, run: Callable[..., str]) ->
     job.file.write_text(text.replace('path = "sales.csv"', 'record = "sales.jsonl"'))
     assert "unknown key 'record'; did you mean 'records' in [source]?" in run(*COMMAND, "job.toml", code=2)
     job.file.write_text(text.replace('path = "sales.csv"', 'path = "sales.csv"\nrecords = "sales.jsonl"'))
-    assert "[source] give it path, or records, or url and sql, exactly one" in run(*COMMAND, "job.toml", code=2)
+    assert "[source] give either path, or records, or url and sql" in run(*COMMAND, "job.toml", code=2)
     job.file.write_text(text.replace('path = "sales.csv"', 'records = "sales.jsonl"'))
     assert f"reads {job.folder}/sales.jsonl" in run(*COMMAND, "job.toml", "--check")
     run(*COMMAND, "job.toml")

@@ -28,7 +28,7 @@ SHIPPED = Path(__file__).parents[2] / "pipelines"
         ("ping = 'htp:/x'", {}, "job.toml: ping: it is an address"),
         ("", {"checks": "warn_after = '3d'\nerror_after = '2d'"}, "lies beyond error_after"),
         ("", {"sink": "table = 'f'"}, "url and table go together"),
-        ("", {"source": "sql = 'SELECT 1'"}, "exactly one of these"),
+        ("", {"source": "sql = 'SELECT 1'"}, "give either path, or url and sql"),
         ("ping = '${NO_SUCH_VARIABLE}'", {}, "ping: the environment variable NO_SUCH_VARIABLE is not set"),
         ("", {"checks": "warn_after = '3 moons'"}, "[checks] warn_after='3 moons': a duration is written as"),
         ("ledger = 'sink'", {}, 'ledger = "sink" needs'),

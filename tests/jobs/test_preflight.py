@@ -107,7 +107,7 @@ def test_a_check_shows_no_secret(
     assert "table ${SINK_TABLE} will be created" in ran.err
     assert forecast("run", job.file, "--as-of", at(152)).code == 0
     again = forecast("run", job.file, "--as-of", at(150))
-    assert "has written the output before" in again.err
+    assert "already wrote the output" in again.err
     for text in (ran.err, again.err):
         assert "quarterly_secrets" not in text
 
@@ -126,7 +126,7 @@ def test_a_postgresql_table_is_looked_at_and_left_alone(job: Job, forecast: Run,
 
 
 def test_only_a_run_that_wrote_is_said_to_have_written_later(job: Job, forecast: Run, at: Callable[[int], str]) -> None:
-    said = "has written the output before"
+    said = "already wrote the output"
     good = job.file.read_text()
     job.file.write_text(good.replace("sales.csv", "nowhere.csv"))
     assert forecast("run", job.file, "--as-of", at(160)).code == 66

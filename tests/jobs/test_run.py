@@ -326,7 +326,7 @@ def test_a_branch_that_stays_away_is_never_forgotten(job: Job, forecast: Run, at
     frame[(frame["shop"] == "north") | (frame["day"] < "2024-06-10")].to_csv(job.folder / "sales.csv", index=False)
     ran = forecast("run", job.file, "--as-of", at(169))
     assert ran.code == 3
-    assert "have had no value for a while, others have (south)" in ran.err
+    assert "have no recent value, while others do (south)" in ran.err
 
 
 def test_a_value_of_a_day_that_is_not_over_is_left_out_unless_the_file_says_otherwise(
@@ -365,7 +365,7 @@ def test_a_table_of_one_unfinished_day_is_refused_with_the_reason(job: Job, fore
     job.write(table='freq = "D"\nid = "shop"')
     ran = forecast("run", job.file, "--as-of", "2024-05-31T12:00:00+00:00")
     assert ran.code == 65
-    assert "every row is of a period that is not over at 2024-05-31T12:00:00Z" in ran.err
+    assert "every row belongs to a period that is not over at 2024-05-31T12:00:00Z" in ran.err
 
 
 def test_a_repeated_night_is_as_it_was_whatever_was_made_up_for_since(job: Job, forecast: Run, at: At) -> None:
@@ -375,7 +375,7 @@ def test_a_repeated_night_is_as_it_was_whatever_was_made_up_for_since(job: Job, 
     assert job.record()["intervals"] != [1.0, 1.0]
     for day in (153, 155, 157):
         ran = forecast("run", job.file, "--as-of", at(day))
-        assert "replaces it by an older forecast" in ran.err
+        assert "replaces it with an older forecast" in ran.err
     other = job.folder / "other.csv"
     ran = forecast("run", job.file, "--as-of", at(164), "--output", other)
     assert ran.code == 0, ran.err

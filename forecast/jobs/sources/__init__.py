@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from forecast.jobs.pipeline import Pipeline
 
 KINDS: list[Source] = kinds_in(__name__, __path__[0])
-USE = f"give it {ways(KINDS)}"
+USE = f"give either {ways(KINDS)}"
 _Keys = joined_keys(KINDS)
 
 
@@ -43,7 +43,7 @@ def source_of(settings: SourceSettings) -> tuple[Source, Any]:
     """
     named = [kind for kind in KINDS if any(getattr(settings, key) is not None for key in kind.Settings.model_fields)]
     if len(named) != 1:
-        raise UsageError(f"{USE}, exactly one of these")
+        raise UsageError(USE)
     return named_kinds(settings, named)[0]
 
 
