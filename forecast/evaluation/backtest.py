@@ -45,6 +45,25 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class BacktestResult:
+    """The measures of a backtest, and each forecast beside its value.
+
+    Attributes
+    ----------
+    panel, schema : the series that were forecast, and how they were read
+    origins : [origins, series], grid positions
+    missing : ids of series that were left out
+    """
+
+    measures: Measures
+    rows: ForecastRows
+    panel: Panel
+    schema: Schema
+    origins: Integers
+    missing: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
 class _Result:
     """Forecasts of one model at some origins, [windows, horizon, levels], the seconds they took, and log messages."""
 
@@ -56,19 +75,12 @@ class _Result:
 
 @dataclass
 class _Collected:
-    """Forecasts of all models, filled fold by fold.
+    """Forecasts of all models and the seconds they took, by model, filled fold by fold."""
 
-    Attributes
-    ----------
-    numbers : by model, [series, origins, horizon, 1 + 2 * intervals]
-    fit_seconds, predict_seconds : by model
-    raised : [series], whether the bound at 0 raised a forecast
-    """
-
-    numbers: dict[str, Values]
+    numbers: dict[str, Values]  # [series, origins, horizon, 1 + 2 * intervals]
     fit_seconds: dict[str, float]
     predict_seconds: dict[str, float]
-    raised: NDArray[np.bool_]
+    raised: NDArray[np.bool_]  # [series], whether the bound at 0 raised a forecast
     logged: set[tuple[str, Message]] = field(default_factory=set)
 
     def add(
@@ -97,7 +109,7 @@ def backtest(
     refit: bool = False,
     jobs: int = 1,
     on_fold: Callable[[Fold], None] | None = None,
-) -> tuple[Measures, ForecastRows]:
+) -> BacktestResult:
     """Forecast from rolling origins, and measure against what came; seasonal naive is always among the models.
 
     A model is fitted on, and forecasts from, panels that end at the origin: nothing later can reach it. The unit of
@@ -117,9 +129,10 @@ def backtest(
 
     Returns
     -------
-    The measures, seconds of fits and of forecasts among those overall; and each forecast beside its value.
+    BacktestResult
+        Seconds of fits and of forecasts are among the measures overall.
     """
-    season = schema.season[0] if schema.season else 1
+    season = schema.shortest_season
     models = {REFERENCE: baseline_fit(REFERENCE, season, levels), **models}
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]
     tasks = [(name, fold) for name in models for fold in folds]
@@ -146,7 +159,8 @@ def backtest(
     evaluation = Evaluation(panel, schema, actual, collected.numbers, OUTPUT.levels, scale, squared)
     measures = measure_tables(evaluation)
     seconds = {name: np.array(list(getattr(collected, name).values())) for name in ("fit_seconds", "predict_seconds")}
-    return replace(measures, overall={**measures.overall, **seconds}), forecast_rows(evaluation, origins)
+    measures = replace(measures, overall={**measures.overall, **seconds})
+    return BacktestResult(measures, forecast_rows(evaluation, origins), panel, schema, origins)
 
 
 def _run_fold(panel: Panel, fit: Fit, origins: Integers) -> _Result:

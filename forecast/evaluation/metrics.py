@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.evaluation.quantiles import interval_levels
 from forecast.settings import Metric
 
 Values = NDArray[np.float64]
@@ -212,7 +213,7 @@ class Outcome:
     @property
     def levels(self) -> tuple[float, ...]:
         """Quantile levels of the numbers."""
-        return (0.5, *(side for each in self.intervals for side in ((1 - each / 100) / 2, (1 + each / 100) / 2)))
+        return (0.5, *(level for each in self.intervals for level in interval_levels(each)))
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,9 @@ from forecast.panel.building import calendar_of, time_columns_at, with_future
 from forecast.panel.comparing import check_levels, compare_ids, say_seen, say_short
 from forecast.panel.known import require_known
 from forecast.panel.naming import repeated_ids
-from forecast.panel.panel import SKIPPED, Panel
+from forecast.panel.panel import SKIPPED, Panel, series_index
 from forecast.panel.reading import Reading, Source, read_as
 from forecast.panel.schema import Schema
-from forecast.panel.windows import series_index
 from forecast.settings import OutputSettings
 from forecast.tables.frames import Column
 from forecast.tables.table import Table
@@ -121,7 +120,7 @@ def forecast_table(
         say_seen(panel, history, config.table, horizon, source.name)
         say_short(panel, history, config.lookback, source.name)
     factors = None if on_panel is None else on_panel(panel)
-    series = panel.order[~np.isin(np.array(panel.status)[panel.order], SKIPPED)]
+    series = panel.order[~panel.skipped[panel.order]]
     quantiles = engine.quantiles(panel, series, joint=output.joint)[:, :horizon]
     if not np.isfinite(quantiles).all():
         kind = ArtifactRefused if source is None else BadData
@@ -223,6 +222,6 @@ def _output_columns(fitted: Fitted, panel: Panel, series: Series, numbers: Value
 
 def _skipped(panel: Panel, history: Panel) -> dict[tuple[str, ...], str]:
     """Series without a forecast, and why."""
-    skipped = {one: word for one, word in zip(panel.ids, panel.status, strict=True) if word in SKIPPED}
+    skipped = {ids: word for ids, word in zip(panel.ids, panel.status, strict=True) if word in SKIPPED}
     missing = sorted(set(history.ids) - set(panel.ids))
     return skipped | dict.fromkeys(missing, "gone")

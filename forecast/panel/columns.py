@@ -12,7 +12,7 @@ from forecast.errors import BadData, Setting, Words, did_you_mean
 from forecast.panel.categories import category_codes
 from forecast.panel.naming import series_name
 from forecast.panel.observations import Observations, id_codes
-from forecast.panel.panel import Integers
+from forecast.panel.panel import Integers, series_index
 from forecast.panel.schema import Schema
 from forecast.tables.distinct import repeats
 from forecast.tables.numbers import parse_numbers
@@ -163,24 +163,23 @@ def column_values(table: Table, column: str, schema: Schema) -> NDArray[np.float
     return category_codes(table, column, categories)
 
 
-def refuse_missing(table: Table, columns: tuple[str, ...]) -> None:
+def refuse_missing(table: Table, needed: tuple[str, ...]) -> None:
     """Refuse a table that lacks columns that are named."""
-    missing = [column for column in columns if column not in table.names]
+    missing = [column for column in needed if column not in table.names]
     if missing:
         named = ", ".join(f"'{column}'" for column in missing)
-        there = table.names
-        hint = did_you_mean(missing[0], there) if len(missing) == 1 else ""
-        alone = table.text and len(there) == 1
+        columns = table.names
+        hint = did_you_mean(missing[0], columns) if len(missing) == 1 else ""
+        alone = table.text and len(columns) == 1
         delimiter = Words("; pass ", Setting("delimiter"), " if there are several") if alone else ""
-        problem = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(there[:20])}"
+        problem = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(columns[:20])}"
         raise BadData(Words(problem, delimiter, hint), place=table.name)
 
 
 def _known_series(table: Table, schema: Schema, cells: Observations) -> Integers:
     """[rows], index into the ids of the panel, -1 for a series that it lacks."""
     ids, codes = id_codes(table, schema.ids)
-    index = {parts: position for position, parts in enumerate(cells.ids)}
-    series = np.array([index.get(parts, -1) for parts in ids], np.int64)
+    series = series_index(cells.ids, ids) - 1
     if (series < 0).any():
         logger.warning(
             "%s: %d series are not in the table to forecast; their rows are left out.", table.name, (series < 0).sum()

@@ -164,8 +164,8 @@ def _timed_schema(
 ) -> tuple[Schema, ParsedTimes]:
     """The schema of a long or wide table, and its times, parsed by series where they depend on them."""
     covariates = (*settings.known, *settings.past, *settings.static)
-    own = {*time, table.numbering, *covariates}
-    others = [column for column in table.names if column not in own]
+    named = {*time, table.numbering, *covariates}
+    others = [column for column in table.names if column not in named]
     numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
     if not numeric and not settings.target:
         raise no_numbers(table, others)

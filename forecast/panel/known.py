@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, Setting, Words
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_name
-from forecast.panel.panel import SKIPPED, Panel
+from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 
 log = logging.getLogger("forecast")
@@ -84,5 +84,5 @@ def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> NDArray[np.bool_
     last = panel.offsets[1:] - panel.ahead
     blank = np.isnan(panel.known[last[:, None] + np.arange(horizon if schema.known else 0)])
     if panel.status:
-        blank[np.isin(panel.status, SKIPPED)] = False
+        blank[panel.skipped] = False
     return np.asarray(blank)

@@ -183,8 +183,8 @@ def _same_panel(reading: Reading, schema: Schema, horizon: int) -> bool:
     return horizon == reading.panel.ahead and not _differ(reading.schema, schema, COVARIATE_FIELDS)
 
 
-def _differ(one: Schema, other: Schema, fields: tuple[str, ...]) -> bool:
-    return any(getattr(one, field) != getattr(other, field) for field in fields)
+def _differ(schema: Schema, other: Schema, fields: tuple[str, ...]) -> bool:
+    return any(getattr(schema, field) != getattr(other, field) for field in fields)
 
 
 def _seasons(schema: Schema, grid: Grid) -> tuple[int, ...]:

@@ -69,6 +69,11 @@ class Schema(BaseModel):
         return (*self.ids, *self.time)
 
     @property
+    def shortest_season(self) -> int:
+        """Steps; 1 without a season."""
+        return self.season[0] if self.season else 1
+
+    @property
     def time_settings(self) -> TimeSettings:
         """How times are read after the fit: as the fit read them."""
         return TimeSettings(

@@ -6,7 +6,7 @@ import math
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor
+from torch import Tensor, nn
 
 from forecast.errors import BadData, Setting, Words
 from forecast.models.shared.building import to_arrays, to_tensors
@@ -15,7 +15,7 @@ from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.training.checkpoint import Checkpoint, layout_of
 from forecast.training.context import Weights
-from forecast.training.optimizer import AdamW, clip_norm
+from forecast.training.optimizer import AdamW
 from forecast.training.plan import Member
 
 log = logging.getLogger("forecast")
@@ -68,7 +68,7 @@ class TrainingState:
         self.optimizer.zero_grad()
         loss = self.network.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = clip_norm(self.optimizer.parameters, self.settings.clip)
+        norm = nn.utils.clip_grad_norm_(self.optimizer.parameters, self.settings.clip)
         at, value = self.step, float(loss.detach())
         self.step, self.done = self.step + 1, self.done + 1
         if not bool(torch.isfinite(norm + loss)):
