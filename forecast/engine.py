@@ -77,23 +77,15 @@ NO_CALLBACKS = Callbacks()
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A panel that is ready for training, and the choices for it.
-
-    Attributes
-    ----------
-    used : [used series], the series that get a forecast
-    lookback : steps
-    context : steps that baselines look back
-    power : exponent of the target's transform
-    """
+    """A panel that is ready for training, and the choices for it."""
 
     fitter: Fitter
     validation: ValidationSet
     statistics: Statistics
-    used: NDArray[np.int64]
+    used: NDArray[np.int64]  # the series that get a forecast
     lookback: int
-    context: int
-    power: float
+    context: int  # steps that baselines look back
+    power: float  # exponent of the target's transform
 
 
 def deadline_of(settings: TrainSettings, started: float) -> float | None:

@@ -51,12 +51,10 @@ class Backtest:
 
 @dataclass(frozen=True)
 class Scores:
-    """How good forecasts were; the columns are those of a backtest.
+    """How good forecasts were; `overall`, `by_series`, `by_step` and `season` are as in a `Backtest`.
 
     Attributes
     ----------
-    overall, by_series, by_step : measures of the forecasts, ``skill`` against seasonal naive first
-    season : steps back of seasonal naive, and of the unit of `mase`
     values : forecasts for which a value came
     missing : ids of forecasts for which there is none
     """

@@ -3,7 +3,8 @@
 All take arrays whose first axis is the series, such as [series, origins, horizon], and the axes to average over: all by
 default, ``(1, 2)`` gives a number for each series, ``(0, 1)`` one for each step of the horizon. An actual value that is
 NaN does not count; a forecast that is NaN where there is an actual value makes the measure NaN. Where nothing counts,
-or the divisor is zero, the measure is NaN.
+or the divisor is zero, the measure is NaN. Scales, [series], come from `error_units`, squared ones with ``power=2``; a
+series without a scale (NaN or 0) does not count.
 """
 
 from collections.abc import Callable
@@ -28,11 +29,7 @@ def error_units(
 
     That error is zero for a series that repeats itself exactly, and does not exist for one that is shorter than a
     season. Then the unit is the in-sample error of repeating the last value, and for a constant series its mean
-    absolute value.
-
-    Parameters
-    ----------
-    values, observed, offsets, season, power : as for `seasonal_errors`
+    absolute value. The parameters are those of `seasonal_errors`.
 
     Returns
     -------
@@ -94,25 +91,13 @@ def rmse(actual: Values, forecast: Values, axis: Axes = None) -> Values:
 
 
 def mase(actual: Values, forecast: Values, scale: Values, axis: Axes = None) -> Values:
-    """Mean absolute scaled error (Hyndman and Koehler 2006): 1 is as far off as repeating a season was in-sample.
-
-    Parameters
-    ----------
-    actual, forecast : [series, ..., horizon]
-    scale : [series], from `error_units`; a series without one (NaN or 0) does not count
-    """
+    """Mean absolute scaled error (Hyndman and Koehler 2006): 1 is as far off as repeating a season was in-sample."""
     unit = _unit(scale, actual)
     return _mean(np.abs(actual - forecast) / unit, actual / unit, axis)
 
 
 def rmsse(actual: Values, forecast: Values, squared_scale: Values, axis: Axes = None) -> Values:
-    """Root mean squared scaled error (Hyndman and Koehler 2006; the measure of the M5 competition, 2022).
-
-    Parameters
-    ----------
-    actual, forecast : [series, ..., horizon]
-    squared_scale : [series], from `error_units` with `power=2`; a series without one does not count
-    """
+    """Root mean squared scaled error (Hyndman and Koehler 2006; the measure of the M5 competition, 2022)."""
     unit = _unit(squared_scale, actual)
     return np.sqrt(_mean(np.square(actual - forecast) / unit, actual / unit, axis))
 
@@ -138,13 +123,7 @@ def weighted_quantile_loss(actual: Values, quantiles: Values, levels: tuple[floa
     """Mean over the levels of twice the quantile loss over the sum of absolute values (Park et al. 2022).
 
     With many levels it comes near to the continuous ranked probability score (Gneiting and Raftery 2007), in the same
-    unit as `wape`.
-
-    Parameters
-    ----------
-    actual : [series, ..., horizon]
-    quantiles : [series, ..., horizon, levels]
-    levels : between 0 and 1
+    unit as `wape`. `quantiles` have the shape of `actual`, and the levels as a last axis.
     """
     total = sum(
         _sum(2 * np.maximum(level * error, (level - 1) * error), actual, axis)
@@ -160,13 +139,7 @@ def coverage(actual: Values, lower: Values, upper: Values, axis: Axes = None) ->
 
 
 def width(actual: Values, lower: Values, upper: Values, scale: Values | None = None, axis: Axes = None) -> Values:
-    """Mean width of intervals: in the unit of the target, or in that of MASE where a scale is given.
-
-    Parameters
-    ----------
-    actual, lower, upper : [series, ..., horizon]; widths count where there is an actual value
-    scale : [series], from `error_units`
-    """
+    """Mean width of intervals: in the unit of the target, or in that of MASE where a scale is given."""
     unit = np.ones(1) if scale is None else _unit(scale, actual)
     return _mean((upper - lower) / unit, actual / unit, axis)
 
@@ -174,13 +147,8 @@ def width(actual: Values, lower: Values, upper: Values, scale: Values | None = N
 def msis(actual: Values, lower: Values, upper: Values, level: float, scale: Values, axis: Axes = None) -> Values:
     """Mean scaled interval score (Gneiting and Raftery 2007; scaled as in the M4 competition, 2020).
 
-    The width of the interval, and 2 / (1 - level) times as much as a value lies beyond it, in the unit of MASE.
-
-    Parameters
-    ----------
-    actual, lower, upper : [series, ..., horizon]
-    level : share of the values that the interval is to hold, such as 0.95
-    scale : [series], from `error_units`; a series without one does not count
+    The width of the interval, which is to hold a share `level` of the values, and 2 / (1 - level) times as much as a
+    value lies beyond it, in the unit of MASE.
     """
     unit = _unit(scale, actual)
     beyond = np.maximum(lower - actual, 0) + np.maximum(actual - upper, 0)
@@ -196,7 +164,7 @@ class Outcome:
     actual : [series, ..., horizon], NaN where missing
     numbers : [series, ..., horizon, 1 + 2 * intervals], the point, then both ends of each interval
     intervals : in percent
-    scale, squared_scale : [series], from `error_units`
+    scale, squared_scale : [series]
     """
 
     actual: Values

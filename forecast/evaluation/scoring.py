@@ -42,23 +42,14 @@ class ScoreResult:
 
 @dataclass(frozen=True)
 class _Forecasts:
-    """The forecasts of a table, on the grid of the actual values.
-
-    Attributes
-    ----------
-    ids : [series]
-    first : [series], grid position of the first forecast
-    series, step : [rows], which series, and how many steps after its first forecast
-    numbers : [rows, 1 + 2 * intervals]
-    intervals : in percent
-    """
+    """The forecasts of a table, on the grid of the actual values."""
 
     ids: Ids
-    first: Integers
-    series: Integers
-    step: Integers
-    numbers: Values
-    intervals: tuple[float, ...]
+    first: Integers  # [series], grid position of the first forecast
+    series: Integers  # [rows]
+    step: Integers  # [rows], steps after the first forecast of the series
+    numbers: Values  # [rows, 1 + 2 * intervals]
+    intervals: tuple[float, ...]  # in percent
 
     @property
     def horizon(self) -> int:

@@ -158,7 +158,6 @@ def read_ensemble(arrays: Arrays, config: Config, count: int) -> Ensemble:
 def read_history(arrays: Arrays, config: Config) -> Panel:
     """The tail of each series."""
     ids, status = _read_ids(arrays["ids"], len(config.table.ids))
-    offsets = arrays["offsets"]
     _check_shapes(arrays, config, len(ids))
     if sorted(arrays["order"].tolist()) != list(range(len(ids))):
         raise ValueError("history order must name each series once")
@@ -172,21 +171,8 @@ def read_history(arrays: Arrays, config: Config) -> Panel:
     for part, names in (("known", config.table.known), ("past", config.table.past), ("static", config.table.static)):
         for at, name in enumerate(names):
             _check_covariate(arrays[part][:, at], config.table.categories.get(name), name)
-    panel = Panel(
-        ids=ids,
-        ahead=config.horizon,
-        status=status,
-        offsets=offsets,
-        order=arrays["order"],
-        starts=arrays["starts"],
-        values=arrays["values"],
-        observed=arrays["observed"],
-        known=arrays["known"],
-        past=arrays["past"],
-        static=arrays["static"],
-        spread=arrays["spread"],
-        lowest=arrays["lowest"],
-    )
+    by_name: dict[str, Any] = {name: array for name, array in arrays.items() if name != "ids"}
+    panel = Panel(ids=ids, ahead=config.horizon, status=status, **by_name)
     _check_spans(panel, config)
     _check_times(panel, config)
     return panel

@@ -33,7 +33,7 @@ Columns = dict[str, Column | NDArray[Any]]
 
 @dataclass(frozen=True)
 class Forecasts:
-    """A table of forecasts, and what it was made from.
+    """A table of forecasts, and what it was forecast from.
 
     Attributes
     ----------
@@ -59,15 +59,7 @@ class Forecasts:
 
 
 def load_engine(store: str, version: str | None = None, device: str = "auto") -> Engine:
-    """The forecaster of the live version of a store, or of another version, ready to forecast.
-
-    Raises
-    ------
-    NoInput
-        If there is none.
-    ArtifactRefused
-        If it is damaged, unsafe or too new.
-    """
+    """The forecaster of the live version of a store, or of another version, ready to forecast."""
     contents, info = Store(store).load(version)
     try:
         return Engine(from_contents(contents), device)
@@ -133,19 +125,9 @@ def forecast_table(
 
 
 def reading_to_forecast(
-    fitted: Fitted,
-    source: Source,
-    schema: Schema | None = None,
-    future: Table | None = None,
-    origin: str | None = None,
+    fitted: Fitted, source: Source, schema: Schema | None = None, future: Table | None = None, origin: str | None = None
 ) -> Reading:
-    """A table, read as the fit read its own and compared with the series of the fit.
-
-    Raises
-    ------
-    BadData
-        If the table cannot be read so; or if the schema is strict and a level moved tenfold.
-    """
+    """A table, read as the fit read its own and compared with the series of the fit."""
     config, history = fitted.config, fitted.history
     schema = schema or config.table
     reading = read_as(source, schema, horizon=config.horizon, lookback=config.lookback, future=future, origin=origin)

@@ -67,11 +67,7 @@ class Engine:
         self.backend = load_backend(backend, fitted, device)
 
     def quantiles(
-        self,
-        panel: Panel,
-        series: NDArray[np.int64],
-        position: NDArray[np.int64] | None = None,
-        joint: bool = False,
+        self, panel: Panel, series: NDArray[np.int64], position: NDArray[np.int64] | None = None, joint: bool = False
     ) -> Numbers:
         """Quantiles of the values after windows, [windows, horizon, levels], in the target's own unit.
 

@@ -109,16 +109,10 @@ class Network(RecurrentModel):
         return torch.cat([self._roll(part, paths, draw) for part in batch.split(group)])
 
     def _roll(self, batch: Batch, paths: int, take: Callable[[int, Likelihood], tuple[Tensor, Tensor]]) -> Tensor:
-        """Go through the horizon step by step.
+        """Go through the horizon step by step; returns the quantiles, [batch, horizon, levels].
 
-        Parameters
-        ----------
-        take : (step, likelihood of [batch, paths]) -> values that the next step reads, [batch, paths], and quantiles of
-            this step, [batch, levels]
-
-        Returns
-        -------
-        [batch, horizon, levels]
+        `take` : (step, likelihood of [batch, paths]) -> values that the next step reads, [batch, paths], and quantiles
+        of this step, [batch, levels].
         """
         batch = self._embed(batch)
         rows, lookback = batch.past.shape

@@ -42,8 +42,6 @@ def build_panel(table: Table, schema: Schema, cells: Observations, grid: Grid, h
 
     Raises
     ------
-    BadData
-        If a covariate cannot be read.
     Unavailable
         If the panel would not fit in memory.
     """
@@ -84,11 +82,6 @@ def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes 
     Parameters
     ----------
     times : of the rows of `future`, where they were parsed before
-
-    Raises
-    ------
-    BadData
-        If a column is missing, or a value cannot be read.
     """
     future = tidied(future)
     none = np.zeros(0, np.int64)
@@ -125,13 +118,7 @@ def time_columns_at(schema: Schema, calendar: Calendar, positions: Integers) -> 
 
 
 def check_rows(table: Table, cells: Observations, schema: Schema) -> None:
-    """Check that times lie on the grid and that no series has two rows of one time; warn of rows out of order.
-
-    Raises
-    ------
-    BadData
-        With the first such row.
-    """
+    """Refuse times that lie off the grid or come twice in a series; warn of rows out of order."""
     if schema.layout != "rows":
         _check_order(table, cells, schema)
         if schema.aggregate is None:

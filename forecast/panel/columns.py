@@ -52,11 +52,6 @@ def covariates(
     Parameters
     ----------
     times : of a table of the future, where they were parsed before
-
-    Raises
-    ------
-    BadData
-        If a column or a value cannot be read.
     """
     if not columns:
         return Covariates(None, np.zeros(1, np.int64), np.zeros((1, 0)))

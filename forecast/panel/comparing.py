@@ -65,11 +65,6 @@ def check_levels(panel: Panel, ids: Ids, level: Values, lookback: int, name: str
     ----------
     ids, level : [series], those of the fit and their mean level over its last lookback
     name : of the table
-
-    Raises
-    ------
-    BadData
-        If `strict` and a level moved.
     """
     now = mean_level(panel.tail(lookback))
     then = np.concatenate([[0.0], level])[series_index(ids, panel.ids)]

@@ -25,11 +25,6 @@ def require_known(
     ----------
     name : of the table that should have the values
     with_future : whether it is a table of the future
-
-    Raises
-    ------
-    BadData
-        With the column, the first series and times without values, and their number.
     """
     blank = _blank_ahead(panel, schema, horizon)
     if not blank.any():

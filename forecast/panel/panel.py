@@ -14,6 +14,9 @@ Flags = NDArray[np.bool_]
 Ids = tuple[tuple[str, ...], ...]
 """A tuple of strings for each series."""
 
+ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "static")
+"""The arrays that every panel has."""
+
 SKIPPED = ("ended", "missing")  # the statuses of series that get no forecast
 
 

@@ -11,7 +11,7 @@ Names = tuple[str, ...]
 
 
 def _as_tuple(given: object) -> object:
-    """One name stands for a tuple of one."""
+    """Accept a single name for a tuple of names."""
     return (given,) if isinstance(given, str) else given
 
 

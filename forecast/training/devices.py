@@ -74,13 +74,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def report_out_of_memory() -> Iterator[None]:
-    """Turn an out-of-memory exception of any library into `Unavailable`.
-
-    Raises
-    ------
-    Unavailable
-        If memory runs out.
-    """
+    """Turn an out-of-memory exception of any library into `Unavailable`."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
