@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, context_length
@@ -31,7 +30,7 @@ from forecast.panel.comparing import mean_level, say_seen_origins
 from forecast.panel.covariates import Statistics, fit_statistics
 from forecast.panel.inputs import Inputs
 from forecast.panel.lookback import lags_and_lookback, most_lookback
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Integers, Panel
 from forecast.panel.reading import Reading
 from forecast.panel.schema import Schema
 from forecast.panel.season import panel_seasons
@@ -82,7 +81,7 @@ class _Prepared:
     fitter: Fitter
     validation: ValidationSet
     statistics: Statistics
-    used: NDArray[np.int64]  # the series that get a forecast
+    used: Integers  # the series that get a forecast
     lookback: int
     context: int  # steps that baselines look back
     power: float  # exponent of the target's transform

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
 
 from forecast.errors import Message, message_in
 from forecast.evaluation.baseline_models import Fit, baseline_fit
@@ -23,13 +22,11 @@ from forecast.evaluation.measures import (
 )
 from forecast.evaluation.origins import Cut, cut
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
-from forecast.panel.panel import Integers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
 
 log = logging.getLogger("forecast")
-
-Values = NDArray[np.float64]
 
 OUTPUT = OutputSettings()  # the intervals whose coverage and width are measured
 MAX_SLOTS = 50_000_000  # of panels at all their origins that one call of a model gets
@@ -67,7 +64,7 @@ class BacktestResult:
 class _Result:
     """Forecasts of one model at some origins, [windows, horizon, levels], the seconds they took, and log messages."""
 
-    quantiles: Values
+    quantiles: Numbers
     fit_seconds: float
     predict_seconds: float
     messages: list[tuple[int, Message]]
@@ -77,15 +74,13 @@ class _Result:
 class _Collected:
     """Forecasts of all models and the seconds they took, by model, filled fold by fold."""
 
-    numbers: dict[str, Values]  # [series, origins, horizon, 1 + 2 * intervals]
+    numbers: dict[str, Numbers]  # [series, origins, horizon, 1 + 2 * intervals]
     fit_seconds: dict[str, float]
     predict_seconds: dict[str, float]
-    raised: NDArray[np.bool_]  # [series], whether the bound at 0 raised a forecast
+    raised: Flags  # [series], whether the bound at 0 raised a forecast
     logged: set[tuple[str, Message]] = field(default_factory=set)
 
-    def add(
-        self, model: str, rows: NDArray[np.bool_], windows: Cut, result: _Result, levels: tuple[float, ...]
-    ) -> None:
+    def add(self, model: str, rows: Flags, windows: Cut, result: _Result, levels: tuple[float, ...]) -> None:
         """Add a fold's forecasts of some windows, and log its messages, each once a model."""
         series, origin, floor = windows.series[rows], windows.origin[rows], windows.panel.floor()[rows]
         free = free_numbers(result.quantiles, levels, OUTPUT)

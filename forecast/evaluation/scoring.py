@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.baseline_models import baseline_fit
@@ -13,7 +12,7 @@ from forecast.evaluation.measures import REFERENCE, Columns, Evaluation, Measure
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_names
 from forecast.panel.observations import observe
-from forecast.panel.panel import Ids, Integers, Panel, series_index
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.reading import Reading, read, read_as
 from forecast.panel.schema import Schema
 from forecast.panel.time_column import heading_times
@@ -24,8 +23,6 @@ from forecast.tables.table import Table
 from forecast.tables.writing import interval_columns
 
 log = logging.getLogger("forecast")
-
-Values = NDArray[np.float64]
 
 POINT = "forecast"
 
@@ -48,7 +45,7 @@ class _Forecasts:
     first: Integers  # [series], grid position of the first forecast
     series: Integers  # [rows]
     step: Integers  # [rows], steps after the first forecast of the series
-    numbers: Values  # [rows, 1 + 2 * intervals]
+    numbers: Numbers  # [rows, 1 + 2 * intervals]
     intervals: tuple[float, ...]  # in percent
 
     @property

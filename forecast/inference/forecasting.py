@@ -18,7 +18,7 @@ from forecast.panel.building import calendar_of, time_columns_at, with_future
 from forecast.panel.comparing import check_levels, compare_ids, say_seen, say_short
 from forecast.panel.known import require_known
 from forecast.panel.naming import repeated_ids
-from forecast.panel.panel import SKIPPED, Panel, series_index
+from forecast.panel.panel import SKIPPED, Integers, Numbers, Panel, series_index
 from forecast.panel.reading import Reading, Source, read_as
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
@@ -26,8 +26,6 @@ from forecast.tables.frames import Column
 from forecast.tables.table import Table
 from forecast.tables.writing import interval_columns, output_columns, refuse_clash
 
-Values = NDArray[np.float64]
-Series = NDArray[np.int64]
 Columns = dict[str, Column | NDArray[Any]]
 
 
@@ -48,9 +46,9 @@ class Forecasts:
     columns: Columns
     skipped: dict[tuple[str, ...], str]
     panel: Panel
-    series: Series
-    quantiles: Values
-    floor: Values
+    series: Integers
+    quantiles: Numbers
+    floor: Numbers
 
     @property
     def rows(self) -> int:
@@ -77,7 +75,7 @@ def forecast_table(
     origin: str | None = None,
     horizon: int | None = None,
     output: OutputSettings | None = None,
-    on_panel: Callable[[Panel], Values | None] | None = None,
+    on_panel: Callable[[Panel], Numbers | None] | None = None,
 ) -> Forecasts:
     """Forecast what comes after the series of a table, or after those that the fit saw.
 
@@ -138,7 +136,7 @@ def reading_to_forecast(
 
 
 def columns_at(
-    panel: Panel, schema: Schema, series: Series, steps: Series, numbers: Mapping[str, NDArray[Any]]
+    panel: Panel, schema: Schema, series: Integers, steps: Integers, numbers: Mapping[str, NDArray[Any]]
 ) -> Columns:
     """A row per series and step: id columns, the time columns as the input wrote them, numbers.
 
@@ -179,7 +177,7 @@ def _continued(fitted: Fitted, future: Table | None, origin: str | None) -> Pane
     return fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
 
 
-def _bounded(quantiles: Values, levels: tuple[float, ...], output: OutputSettings, floor: Values) -> Values:
+def _bounded(quantiles: Numbers, levels: tuple[float, ...], output: OutputSettings, floor: Numbers) -> Numbers:
     """The numbers of the output, [series, horizon, columns], within their bounds."""
     free = free_numbers(quantiles, levels, output)
     cure = Words("; ", Setting("min", float("-inf")), " turns this off")
@@ -187,7 +185,9 @@ def _bounded(quantiles: Values, levels: tuple[float, ...], output: OutputSetting
     return bounded(free, output, floor)
 
 
-def _output_columns(fitted: Fitted, panel: Panel, series: Series, numbers: Values, output: OutputSettings) -> Columns:
+def _output_columns(
+    fitted: Fitted, panel: Panel, series: Integers, numbers: Numbers, output: OutputSettings
+) -> Columns:
     """The columns that the user gets, by name."""
     schema, horizon = fitted.config.table, numbers.shape[1]
     names = ["forecast", *interval_columns(output.levels)]

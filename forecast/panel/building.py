@@ -60,8 +60,8 @@ def build_panel(table: Table, schema: Schema, cells: Observations, grid: Grid, h
     slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
     values, observed = np.zeros(offsets[-1]), _zeros_at(grid, offsets, sizes, lengths)
     values[slot], observed[slot] = grid.values + 0.0, True  # turns -0.0 into 0.0
-    known = [covariates(table, schema, cells, calendar, schema.known)]
-    past = [covariates(table, schema, cells, calendar, schema.past)]
+    known = covariates(table, schema, cells, calendar, schema.known)
+    past = covariates(table, schema, cells, calendar, schema.past)
     return Panel(
         ids=cells.ids,
         order=cells.order,
@@ -87,7 +87,7 @@ def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes 
     none = np.zeros(0, np.int64)
     cells = Observations(panel.ids, panel.order, none, none, np.zeros(0), none, none)
     rows = covariates(future, schema, cells, calendar_of(schema), schema.known, future=True, times=times)
-    given = place_values([rows], len(schema.known), panel.offsets, panel.starts, np.diff(panel.offsets))
+    given = place_values(rows, len(schema.known), panel.offsets, panel.starts, np.diff(panel.offsets))
     return replace(panel, known=np.where(np.isnan(given), panel.known, given))
 
 

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_name, series_names
-from forecast.panel.panel import Ids, Panel, series_index
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
 
 log = logging.getLogger("forecast")
@@ -25,10 +24,9 @@ SMALL_CHANGES: dict[str, Callable[[str], str]] = {
 """Changes that ids suffer on their way through other programs, and what makes both forms equal."""
 
 Id = tuple[str, ...]
-Values = NDArray[np.float64]
 
 
-def mean_level(panel: Panel) -> Values:
+def mean_level(panel: Panel) -> Numbers:
     """[series], mean absolute observed value of each series, 0 where there is none."""
     total = np.add.reduceat(np.abs(panel.values) * panel.observed, panel.offsets[:-1])
     return np.asarray(total / np.maximum(np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64), 1))
@@ -58,7 +56,7 @@ def compare_ids(panel: Panel, ids: Ids, name: str) -> Panel:
     return replace(panel, status=tuple("new" if not index and word == "ok" else word for index, word in seen))
 
 
-def check_levels(panel: Panel, ids: Ids, level: Values, lookback: int, name: str, strict: bool) -> None:
+def check_levels(panel: Panel, ids: Ids, level: Numbers, lookback: int, name: str, strict: bool) -> None:
     """Warn of series whose level moved more than tenfold since the fit, or refuse them if `strict`.
 
     Parameters
@@ -98,7 +96,7 @@ def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: st
         )
 
 
-def say_seen_origins(panel: Panel, fitted: Panel, origins: NDArray[np.int64], end: str) -> None:
+def say_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> None:
     """Warn of origins of a backtest, [origins, series], that lie before the end of the fit."""
     seen = int((origins < _ends(panel, fitted)).any(1).sum())
     if seen:
@@ -126,7 +124,7 @@ def say_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
         )
 
 
-def values_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False) -> tuple[Values, int]:
+def values_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False) -> tuple[Numbers, int]:
     """The values that came after the series of a fit.
 
     Parameters
@@ -154,7 +152,7 @@ def values_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False) 
     return actual, others
 
 
-def _ends(panel: Panel, fitted: Panel) -> Values:
+def _ends(panel: Panel, fitted: Panel) -> Numbers:
     """[series], grid position at which each series of a panel ended at fit; minus infinity for a new series."""
     return np.concatenate([[-np.inf], fitted.origins])[series_index(fitted.ids, panel.ids)]
 

@@ -2,10 +2,19 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
+from pydantic import BeforeValidator, Field, field_serializer
 
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
-from forecast.settings import Aggregate, ClockChange, Layout, MissingRows, OnDuplicate, TableSettings, TextSettings
+from forecast.settings import (
+    Aggregate,
+    ClockChange,
+    Layout,
+    MissingRows,
+    OnDuplicate,
+    Stored,
+    TableSettings,
+    TextSettings,
+)
 
 Names = tuple[str, ...]
 
@@ -15,7 +24,7 @@ def _as_tuple(given: object) -> object:
     return (given,) if isinstance(given, str) else given
 
 
-class Schema(BaseModel):
+class Schema(Stored):
     """How one kind of table becomes a panel.
 
     `ids` names the id columns of the output: the user's own in a long table, the first column in a `rows` table,
@@ -23,8 +32,6 @@ class Schema(BaseModel):
     panel holds them; a name that is a key of `categories` holds codes: 1 + its position there, 0 for a value not
     among them.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: Layout
     time: Annotated[Names, BeforeValidator(_as_tuple)] = Field(
@@ -42,7 +49,7 @@ class Schema(BaseModel):
     known: Names = ()
     past: Names = ()
     static: Names = ()
-    categories: dict[str, Names] = {}
+    categories: dict[str, Names] = Field({})
     categorical: Names = Field((), description="covariates that the user said are categories")
     holidays: str | None = None
     ignored: Names = Field((), description="columns left out")

@@ -16,7 +16,7 @@ from forecast.settings import ScalingName
 
 NETWORK_BATCH = 128  # windows that go through a network at once when it forecasts
 
-WindowIndex = tuple[NDArray[np.int64], NDArray[np.int64]]
+WindowIndex = tuple[Integers, Integers]
 """Windows, each as a series and the position that its past ends before, [windows] twice."""
 
 ToArray = Callable[[NDArray[Any]], Array]
