@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, context_length
@@ -16,9 +15,9 @@ from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
 from forecast.ensemble.names import AUTO, check_model, is_baseline
 from forecast.ensemble.validation import ValidationSet
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.evaluation.backtest import Fold, backtest
+from forecast.evaluation.backtest import BacktestResult, Fold, backtest
 from forecast.evaluation.baseline_models import Fit, Predict
-from forecast.evaluation.measures import REFERENCE, ForecastRows, Measures
+from forecast.evaluation.measures import REFERENCE
 from forecast.evaluation.metrics import error_units
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
@@ -31,7 +30,7 @@ from forecast.panel.comparing import mean_level, say_seen_origins
 from forecast.panel.covariates import Statistics, fit_statistics
 from forecast.panel.inputs import Inputs
 from forecast.panel.lookback import lags_and_lookback, most_lookback
-from forecast.panel.panel import SKIPPED, Panel
+from forecast.panel.panel import Integers, Panel
 from forecast.panel.reading import Reading
 from forecast.panel.schema import Schema
 from forecast.panel.season import panel_seasons
@@ -77,46 +76,23 @@ NO_CALLBACKS = Callbacks()
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A panel made ready for training, and the choices made for it.
-
-    Attributes
-    ----------
-    used : [used series], the series that get a forecast
-    lookback : steps
-    context : steps that baselines look back
-    power : exponent of the target's transform
-    """
+    """A panel that is ready for training, and the choices for it."""
 
     fitter: Fitter
     validation: ValidationSet
     statistics: Statistics
-    used: NDArray[np.int64]
+    used: Integers  # the series that get a forecast
     lookback: int
-    context: int
-    power: float
+    context: int  # steps that baselines look back
+    power: float  # exponent of the target's transform
 
 
-def fit_reading(
-    reading: Reading,
-    settings: TrainSettings,
-    started: float,
-    on_step: OnStep | None = None,
-    checkpoints: Checkpoints | None = None,
-    earlier: Fitted | None = None,
-) -> Fitted:
-    """Fit to a table that was read; raises as `fit_panel` does.
-
-    Parameters
-    ----------
-    started : `time.monotonic()` from which the budget counts
-    on_step, checkpoints, earlier : as in `fit_panel`; `earlier` counts only under the setting `warm_start`
-    """
-    deadline = None if settings.budget is None else started + settings.budget - RESERVE
-    start = earlier if settings.warm_start else None
-    with threads(1):
-        return fit_panel(reading.panel, reading.schema, settings, reading.name, deadline, on_step, checkpoints, start)
+def deadline_of(settings: TrainSettings, started: float) -> float | None:
+    """When training must be over, if the budget counts from `started`; both as `time.monotonic()` has it."""
+    return None if settings.budget is None else started + settings.budget - RESERVE
 
 
+@threads(1)
 def fit_panel(
     panel: Panel,
     schema: Schema,
@@ -135,10 +111,10 @@ def fit_panel(
     schema : how the table was read
     settings : of training
     name : of the table, for messages
-    deadline : `time.monotonic()` at which training must be over
+    deadline : `time.monotonic()` at which training must be over, see `deadline_of`
     on_step : receives the progress after each training step
     checkpoints : where training writes what it can resume from; by default nowhere
-    earlier : a fit whose networks this one continues, where they fit; by default it starts from scratch
+    earlier : a fit whose networks this one continues under the setting `warm_start`, where they fit
 
     Raises
     ------
@@ -148,7 +124,8 @@ def fit_panel(
         If the plan continues other networks than those of `earlier`.
     """
     plan = read_plan(settings.plan) if settings.plan else None
-    if is_baseline(settings.model) or (plan is not None and plan.started_from is None):
+    from_scratch = not settings.warm_start or (plan is not None and plan.started_from is None)
+    if from_scratch or is_baseline(settings.model):
         earlier = None
     ready, start = _prepare_from(earlier, panel, schema, settings, name)
     started_from = None if start is None else start.hash
@@ -207,7 +184,7 @@ def _train(
 def _prepare_from(
     earlier: Fitted | None, panel: Panel, schema: Schema, settings: TrainSettings, name: str
 ) -> tuple[_Prepared, WarmStart | None]:
-    """A panel made ready, and the networks of an earlier fit that training continues, where they fit."""
+    """A panel that is ready, and the networks of an earlier fit that training continues, where they fit."""
     ready = _prepare(panel, schema, settings, name, earlier)
     start = None if earlier is None else start_of(earlier, ready.fitter, schema, panel.ids)
     if isinstance(start, str):
@@ -221,11 +198,7 @@ def _require_windows(ready: _Prepared, name: str) -> None:
     longest, horizon = int(ready.fitter.inputs.panel.lengths.max()), ready.fitter.inputs.horizon
     if longest < horizon + 2:
         shorter = (Setting("horizon", longest - 2), " or less, or ") if longest > 2 else ()
-        raise BadData(
-            f"the longest series has {longest} values, too few to learn a horizon of {horizon} from",
-            place=name,
-            cure=Words("pass ", *shorter, Setting("model", "auto")),
-        )
+        raise _too_short(longest, horizon, name, Words("pass ", *shorter, Setting("model", "auto")))
 
 
 def _require_values(longest: int, horizon: int, name: str) -> None:
@@ -236,11 +209,12 @@ def _require_values(longest: int, horizon: int, name: str) -> None:
         cure = Words("pass ", Setting("horizon", longest), " or less")
     else:
         cure = Words("whatever the ", Setting("horizon"), f", at least {MIN_VALUES} are needed")
-    raise BadData(
-        f"the longest series has {longest} values, too few to learn a horizon of {horizon} from",
-        place=name,
-        cure=cure,
-    )
+    raise _too_short(longest, horizon, name, cure)
+
+
+def _too_short(longest: int, horizon: int, name: str, cure: Words) -> BadData:
+    problem = f"the longest series has {longest} values, too few to learn a horizon of {horizon} from"
+    return BadData(problem, place=name, cure=cure)
 
 
 def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> _Prepared:
@@ -255,22 +229,14 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
             setting=Setting("lookback", lookback),
             cure=Words("pass ", Setting("lookback", most_lookback(longest)), " or less"),
         )
-    used = np.flatnonzero(~np.isin(panel.status, SKIPPED))
+    used = np.flatnonzero(~panel.skipped)
     selected = panel.select(used)
     _require_values(int(selected.lengths.max()), horizon, name)
-    season = schema.season[0] if schema.season else 1
     split = split_windows(selected.lengths, lookback, horizon, lags[0] if lags else 1)
-    power = fit_power(settings.transform, selected, season) if earlier is None else earlier.config.power
+    power = fit_power(settings.transform, selected, schema.shortest_season) if earlier is None else earlier.config.power
     statistics = fit_statistics(selected, schema, split.train_end)
     inputs = Inputs.of(
-        selected,
-        schema,
-        statistics,
-        power=power,
-        lags=lags,
-        levels=LEVELS,
-        ids=panel.ids,
-        horizon=horizon,
+        selected, schema, statistics, power=power, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
     )
     fitter = Fitter.of(inputs, split, settings)
     validation = ValidationSet.of(inputs, fitter.index, lookback, power, settings.metric)
@@ -279,13 +245,10 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
 
 def _choose(ready: _Prepared, baselines: BaselineForecasts, plan: Plan, trained: list[Trained]) -> Ensemble:
     """Compare networks and baselines, weigh and calibrate them."""
-    groups = [
-        Group(
-            plan.members[members[0]].model,
-            median_of_members([trained[number].held_out for number in members]),
-        )
-        for members in plan.groups()
-    ]
+    groups = []
+    for members in plan.groups():
+        quantiles = median_of_members([trained[number].held_out for number in members])
+        groups.append(Group(plan.members[members[0]].model, quantiles))
     ensemble = choose_ensemble(ready.fitter.inputs, ready.validation, groups, baselines)
     say_few_scores(ensemble.calibration.windows, len(ready.validation), REPORTED_LEVEL)
     return ensemble
@@ -327,9 +290,7 @@ def _collect(
         ),
         statistics=ready.statistics,
         level=mean_level(panel.tail(lookback + max(lags, default=0))),
-        seasonal_error=error_units(
-            panel.values, panel.observed, panel.offsets, schema.season[0] if schema.season else 1
-        ),
+        seasonal_error=error_units(panel.values, panel.observed, panel.offsets, schema.shortest_season),
         ensemble=ensemble,
         history=replace(panel, spread=spread).tail(max(ensemble.context_length, lookback, *pasts)),
         weights=[trained[number].weights for number in forecasting],
@@ -354,33 +315,11 @@ class _Fold:
         deadline = None if settings.budget is None else time.monotonic() + settings.budget
         _, lookback = lags_and_lookback(past, schema.season, settings.lookback)
         past = with_status(past, schema, lookback)
-        if np.isin(past.status, SKIPPED).all():
+        if past.skipped.all():
             problem = "at the oldest origin no series is left to forecast"
             raise BadData(problem, place=self.name, cure=Words("pass fewer ", Setting("windows")))
-        earlier = self.fitted if settings.warm_start else None
-        with threads(1):
-            self.fitted = fit_panel(past, schema, settings, self.name, deadline, self.on_step, earlier=earlier)
+        self.fitted = fit_panel(past, schema, settings, self.name, deadline, self.on_step, earlier=self.fitted)
         return Engine(self.fitted, settings.device).after
-
-
-@dataclass(frozen=True)
-class ReadingBacktest:
-    """A backtest of a table that was read.
-
-    Attributes
-    ----------
-    measures, rows : measures and forecasts as plain columns
-    panel, schema : the series that were forecast, and how they were read
-    origins : [origins, series], grid positions
-    missing : ids of series that were left out
-    """
-
-    measures: Measures
-    rows: ForecastRows
-    panel: Panel
-    schema: Schema
-    origins: NDArray[np.int64]
-    missing: tuple[tuple[str, ...], ...]
 
 
 def backtest_reading(
@@ -393,7 +332,7 @@ def backtest_reading(
     season_given: bool = False,
     jobs: int = 1,
     callbacks: Callbacks = NO_CALLBACKS,
-) -> ReadingBacktest:
+) -> BacktestResult:
     """Forecast from rolling origins in the past of a table, and measure against what came.
 
     Each fit sees what lies before its origin and nothing else, the season that is inferred included.
@@ -426,5 +365,5 @@ def backtest_reading(
         if name not in fits and name != REFERENCE:
             knobs = settings.model_copy(update={"model": name, "jobs": settings.jobs if jobs == 1 else 1})
             fits[name] = _Fold(knobs, schema, reading.name, on_step)
-    measures, rows = backtest(panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold)
-    return ReadingBacktest(measures, rows, panel, schema, origins, missing_ids)
+    result = backtest(panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold)
+    return replace(result, missing=missing_ids)

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.baselines import default_baselines
-from forecast.engine import NO_CALLBACKS, Callbacks, backtest_reading, fit_reading
+from forecast.engine import NO_CALLBACKS, Callbacks, backtest_reading, deadline_of, fit_panel
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
 from forecast.evaluation.backtest import OUTPUT
@@ -20,12 +20,9 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import columns_at, forecast_table, load_engine, reading_to_forecast
 from forecast.inference.quantiles import Engine
 from forecast.inference.summary import describe_fit, models_of
-from forecast.panel.building import (
-    with_future,
-)
+from forecast.panel.building import with_future
 from forecast.panel.comparing import values_after
 from forecast.panel.known import say_blank_ahead
-from forecast.panel.panel import SKIPPED
 from forecast.panel.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.panel.schema import Schema
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
@@ -167,11 +164,12 @@ class Forecaster(NestedParams, BaseEstimator):
         BadData
             If the table cannot be used; the message says where and how to mend it.
         """
-        started = time.monotonic() if started is None else started
         settings = self._settings()[0]
+        deadline = deadline_of(settings, time.monotonic() if started is None else started)
         reading = self._read(_table(X), callbacks)
         earlier = getattr(start or self, "fitted_", None)
-        self.fitted_ = fit_reading(reading, settings, started, callbacks.on_step, checkpoints, earlier)
+        panel, schema, name = reading.panel, reading.schema, reading.name
+        self.fitted_ = fit_panel(panel, schema, settings, name, deadline, callbacks.on_step, checkpoints, earlier)
         self._set_engine(Engine(self.fitted_, settings.device))
         return self
 
@@ -246,7 +244,7 @@ class Forecaster(NestedParams, BaseEstimator):
                 f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}",
                 cure="score rows that come later than those of the fit",
             )
-        series = np.flatnonzero(~np.isin(history.status, SKIPPED))
+        series = np.flatnonzero(~history.skipped)
         if schema.known:
             history = with_future(history, later.dated.table, schema, later.dated.times_by(schema))
         say_blank_ahead(history, schema, config.horizon, later.name)
@@ -301,7 +299,7 @@ class Forecaster(NestedParams, BaseEstimator):
         else:
             reading = self._read(_table(X), callbacks)
         refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
-        backtest = backtest_reading(
+        result = backtest_reading(
             reading,
             settings,
             rolling,
@@ -311,9 +309,7 @@ class Forecaster(NestedParams, BaseEstimator):
             jobs=jobs or settings.jobs or 1,
             callbacks=callbacks,
         )
-        return backtest_frames(
-            backtest.measures, backtest.rows, backtest.panel, backtest.schema, backtest.origins, backtest.missing
-        )
+        return backtest_frames(result)
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
         """The weight that an attention model gives to each step of the past, a row per series and step.
@@ -325,7 +321,7 @@ class Forecaster(NestedParams, BaseEstimator):
         """
         fitted = self._check_fitted()
         panel = fitted.history if X is None else reading_to_forecast(fitted, _table(X), self._schema()).panel
-        series = panel.order[~np.isin(np.array(panel.status)[panel.order], SKIPPED)]
+        series = panel.order[~panel.skipped[panel.order]]
         weights = self.engine_.attention(panel, series)
         steps = np.arange(1 - weights.shape[1], 1)
         return frame_of(columns_at(panel, self.schema_, series, steps, {"weight": weights}))

@@ -44,15 +44,12 @@ class NestedParams:
 def refuse_other_rows(others: int, horizon: int) -> None:
     """Stop a cross-validation of scikit-learn if test rows do not come after those of the fit.
 
+    Outside a cross-validation a table may hold the past too.
+
     Parameters
     ----------
     others : number of such test rows
     horizon : of the forecaster
-
-    Raises
-    ------
-    WrongSplit
-        If there are any; outside a cross-validation a table may hold the past too.
     """
     frame = sys._getframe() if others else None
     while frame is not None:

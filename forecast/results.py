@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 
 from forecast.evaluation import scoring
+from forecast.evaluation.backtest import BacktestResult
 from forecast.evaluation.measures import ForecastRows, Measures
 from forecast.evaluation.metrics import measure_names
 from forecast.panel.building import calendar_of, format_positions, position_texts, time_columns_at
-from forecast.panel.panel import Integers, Panel
+from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.panel.tidying import tidied
 from forecast.settings import TableSettings
@@ -50,12 +51,10 @@ class Backtest:
 
 @dataclass(frozen=True)
 class Scores:
-    """How good forecasts were; the columns are those of a backtest.
+    """How good forecasts were; `overall`, `by_series`, `by_step` and `season` are as in a `Backtest`.
 
     Attributes
     ----------
-    overall, by_series, by_step : measures of the forecasts, ``skill`` against seasonal naive first
-    season : steps back of seasonal naive, and of the unit of `mase`
     values : forecasts for which a value came
     missing : ids of forecasts for which there is none
     """
@@ -91,25 +90,13 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
     return Scores(*_measure_frames(result.measures), result.season, result.values, result.missing)
 
 
-def backtest_frames(
-    measures: Measures,
-    rows: ForecastRows,
-    panel: Panel,
-    schema: Schema,
-    origins: Integers,
-    missing: tuple[tuple[str, ...], ...] = (),
-) -> Backtest:
-    """The result of a backtest as frames, times written as the table had them.
-
-    Parameters
-    ----------
-    panel, schema, origins : those of the backtest
-    missing : ids of series that were left out
-    """
-    season = schema.season[0] if schema.season else 1
-    longest = origins[:, int(np.argmax(panel.lengths))]
+def backtest_frames(result: BacktestResult) -> Backtest:
+    """The result of a backtest as frames, times written as the table had them."""
+    panel, schema = result.panel, result.schema
+    longest = result.origins[:, int(np.argmax(panel.lengths))]
     times = tuple(position_texts(schema, calendar_of(schema), longest))
-    return Backtest(*_measure_frames(measures), _forecasts_frame(rows, panel, schema), season, times, missing)
+    forecasts = _forecasts_frame(result.rows, panel, schema)
+    return Backtest(*_measure_frames(result.measures), forecasts, schema.shortest_season, times, missing=result.missing)
 
 
 def result_columns(intervals: tuple[float, ...]) -> list[str]:

@@ -71,13 +71,19 @@ def seconds_of(duration: str) -> float:
     return float(parts[1]) * _SECONDS[parts[2]]
 
 
-class Knobs(BaseModel):
+class Stored(BaseModel):
+    """Frozen values that are stored as JSON; unknown names, and numbers that are not finite, are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Knobs(Stored):
     """A frozen group of settings; a wrong name or value raises a `UsageError` that says how to correct it.
 
     A field with ``repr=False`` holds a secret: no message shows its value.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False)
+    model_config = ConfigDict(validate_default=True)
 
     @classmethod
     def check(

@@ -71,7 +71,7 @@ def format_instant(instant: int, time_format: TimeFormat) -> str:
 def _texts(instants: Integers, pattern: str, zone: str | None, whole: str | None = None) -> NDArray[np.object_]:
     """[n], instants written by a pattern, on the clock that the pattern `whole` of the whole time shows."""
     unique, codes = np.unique(instants, return_inverse=True)
-    wall = patterns.shown_clock(unique, whole or pattern, zone)
+    wall = unique if patterns.is_utc(whole or pattern) else wall_clock(unique, zone)
     if len(wall) and wall[-1] > LAST:
         raise BadData(
             "the times of the forecasts lie after the year 9999; correct the last times of the table, or forecast "

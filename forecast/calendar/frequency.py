@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.calendar import patterns
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.clock_grid import infer_clock_grid
 from forecast.calendar.formatting import format_instant
@@ -18,8 +19,8 @@ from forecast.tables.distinct import distinct
 
 SECONDS = {"s": 1, "min": MINUTE, "t": MINUTE, "h": HOUR, "d": DAY, "w": WEEK}
 MONTHS = {"m": 1, "q": 3, "y": 12, "a": 12}
-WEEKDAYS = ("MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN")
-MONTH_NAMES = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+WEEKDAYS = tuple(name[:3].upper() for name in patterns.WEEKDAYS)
+MONTH_NAMES = tuple(name.upper() for name in patterns.ABBREVIATIONS)
 ALIAS = re.compile(
     r"(?P<count>\d{0,9})\s*(?P<unit>[A-Za-z]*?)(?P<side>(?<=[MQYAmqya])[SsEe])?(-(?P<anchor>[A-Za-z]{3}))?"
 )
@@ -122,10 +123,9 @@ def infer_calendar(
         raise BadData(problem, place=name, cure=Words("pass ", Setting("freq")))
     if time_format.kind == "integer":
         step = _step(instants, series)
-        if step is None:
-            raise _irregular(name, unique, time_format, place)
-        return CalendarSpec(kind="steps", every=step, anchor=int(unique[0]) % step, name=str(step))
-    inferred = _inferred_grid(instants, series, unique, time_format)
+        inferred = None if step is None else _of_steps(step, int(unique[0]) % step)
+    else:
+        inferred = _inferred_grid(instants, series, unique, time_format)
     if inferred is None:
         raise _irregular(name, unique, time_format, place)
     return inferred
@@ -162,16 +162,21 @@ def _inferred_grid(
 
 def _monthly(days: Integers, offset: int) -> CalendarSpec | None:
     """A grid of months, if all days are the same day of their month, or the last one."""
-    dates = days.astype("datetime64[D]")
-    months = dates.astype("datetime64[M]")
-    day = (dates - months.astype("datetime64[D]")).astype(np.int64) + 1
-    index = months.astype(np.int64)
-    at_end = bool((((months + 1).astype("datetime64[D]") - dates).astype(np.int64) == 1).all())
+    index, day, at_end = _in_months(days)
     if not at_end and not (_same(day) and day[0] <= 28):
         return None
     steps = np.diff(index)
     every = int(np.gcd.reduce(steps)) if len(steps) else 1
     return _of_months(every, int(index[0]) % every, -1 if at_end else int(day[0]), offset)
+
+
+def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
+    """[days], months since 1970-01 and days of the month; and whether each is the last day of its month."""
+    dates = days.astype("datetime64[D]")
+    months = dates.astype("datetime64[M]")
+    day = (dates - months.astype("datetime64[D]")).astype(np.int64) + 1
+    at_end = ((months + 1).astype("datetime64[D]") - dates).astype(np.int64) == 1
+    return months.astype(np.int64), day, bool(at_end.all())
 
 
 def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:
@@ -209,7 +214,7 @@ def _given_grid(unique: Integers, given: Frequency, time_format: TimeFormat, coa
         wanted = "a number, as the times are steps" if time_format.kind == "integer" else "a frequency such as D or h"
         raise UsageError(f"pass {wanted}", setting=Setting("freq", freq))
     if given.kind == "steps":
-        return CalendarSpec(kind="steps", every=given.every, anchor=int(unique[0]) % given.every, name=str(given.every))
+        return _of_steps(given.every, int(unique[0]) % given.every)
     days, clock = np.divmod(wall_clock(unique, time_format.zone), DAY)
     offset = 0 if coarser else int(np.bincount(clock).argmax())
     if given.kind == "weekdays":
@@ -229,24 +234,25 @@ def _given_months(
     days: Integers, offset: int, given: Frequency, time_format: TimeFormat, coarser: bool
 ) -> CalendarSpec:
     """A grid of months, at the days of the month that the data have."""
-    dates = days.astype("datetime64[D]")
-    months = dates.astype("datetime64[M]")
-    first = int((dates[0] - months[0].astype("datetime64[D]")).astype(np.int64)) + 1
+    index, days_of_month, at_end = _in_months(days)
     if coarser:
         day = -1 if given.end else 1
     elif time_format.kind == "period" or (time_format.pattern and "%d" not in time_format.pattern.replace("-", "")):
-        day = 1  # a month without a day stands for its first one
+        day = 1  # a month without a day means its first day
     elif given.end is None:
-        at_end = bool((((months + 1).astype("datetime64[D]") - dates).astype(np.int64) == 1).all())
-        day = -1 if at_end else min(first, 28)
+        day = -1 if at_end else min(int(days_of_month[0]), 28)
     else:
         day = -1 if given.end else 1
-    anchor = int(months[0].astype(np.int64)) % given.every
+    anchor = int(index[0]) % given.every
     if given.anchor is not None:
         anchor = given.anchor % given.every
     elif coarser:
         anchor = given.every - 1 if day < 0 else 0
     return _of_months(given.every, anchor, day, offset)
+
+
+def _of_steps(every: int, anchor: int) -> CalendarSpec:
+    return CalendarSpec(kind="steps", every=every, anchor=anchor, name=str(every))
 
 
 def _of_seconds(every: int, anchor: int) -> CalendarSpec:

@@ -89,8 +89,8 @@ def parse_times(
     return parsed
 
 
-def parse_instant(text: str, time_format: TimeFormat, name: str = "origin") -> int:
-    """Parse one time that is given as an argument, on the clock of the table; a date is its midnight.
+def parse_instant(text: str, time_format: TimeFormat) -> int:
+    """Parse a time that is given as the setting `origin`, on the clock of the table; a date is its midnight.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def parse_instant(text: str, time_format: TimeFormat, name: str = "origin") -> i
         return int(parse_decimal_years([text], time_format.years)[0])
     if kind == "integer" or (kind == "epoch" and time_format.unit and WHOLE.fullmatch(text)):
         if not WHOLE.fullmatch(text):
-            raise UsageError("not a whole number, as the times of the table are", setting=Setting(name, text))
+            raise UsageError("not a whole number, as the times of the table are", setting=Setting("origin", text))
         return int(text.partition(".")[0]) // (1 if kind == "integer" else UNITS[time_format.unit or "s"])
     if kind == "days" and WHOLE.fullmatch(text):
         text = str(np.datetime64(int(text.partition(".")[0]) - EPOCH_DAY, "D"))
@@ -122,7 +122,7 @@ def parse_instant(text: str, time_format: TimeFormat, name: str = "origin") -> i
     if len(instants) != 1:
         reason = "can mean two times" if instants else "not a time"
         cure = "write it as 2024-01-31 or 2024-01-31T13:00:00"
-        raise UsageError(reason, setting=Setting(name, text), cure=cure)
+        raise UsageError(reason, setting=Setting("origin", text), cure=cure)
     return instants.pop()
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.calendar.zones import DAY, EPOCH, Flags, Integers, wall_clock
+from forecast.calendar.zones import DAY, EPOCH, Flags, Integers
 from forecast.errors import Setting, UsageError
 
 # Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits; %:z +02:00; %-z +02;
@@ -216,7 +216,7 @@ def parse(texts: "pa.StringArray", pattern: str) -> ParsedTexts:
 
 
 class _Groups:
-    """The texts that a pattern's directives stand for, read as words or as numbers."""
+    """What a pattern's directives match in the texts, as words or as numbers."""
 
     def __init__(self, texts: "pa.StringArray", pattern: str) -> None:
         self._table = pc.extract_regex(texts, f"^{expression(pattern)}$")
@@ -338,14 +338,9 @@ def _as_written(pattern: str, groups: _Groups) -> str:
 
 
 def _shortest(code: str, groups: _Groups) -> int:
-    """Fewest digits that a directive stands for."""
+    """Fewest digits of a directive in these texts."""
     lengths = pc.if_else(pa.array(groups.matched), pc.utf8_length(groups.words(code)), 9)
     return int(pc.min(lengths).as_py())
-
-
-def shown_clock(instants: Integers, pattern: str | None, zone: str | None) -> Integers:
-    """Seconds since 1970-01-01 as a pattern shows instants: on the clock of `zone`, unless the pattern says UTC."""
-    return instants if pattern is not None and is_utc(pattern) else wall_clock(instants, zone)
 
 
 def write(wall: Integers, instants: Integers, pattern: str) -> list[str]:

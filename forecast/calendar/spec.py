@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from forecast.settings import ClockChange, TableSettings
+from forecast.settings import ClockChange, Stored, TableSettings
 
 
-class CalendarSpec(BaseModel):
+class CalendarSpec(Stored):
     """A grid of times; `Calendar` does its arithmetic."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["steps", "seconds", "months", "weekdays"]
     every: int = Field(1, ge=1, description="grid step, in steps, seconds or months; 1 for weekdays")
@@ -33,10 +31,8 @@ class CalendarSpec(BaseModel):
     name: str = Field("1", description="what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1")
 
 
-class DecimalYears(BaseModel):
+class DecimalYears(Stored):
     """How decimal years are written."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     per_year: Literal[2, 4, 12]
     middle: bool = Field(False, description="a number names the middle of its period, not its start")
@@ -47,14 +43,12 @@ class DecimalYears(BaseModel):
     number: bool = Field(description="the column holds numbers, not text")
 
 
-class TimeFormat(BaseModel):
+class TimeFormat(Stored):
     """How the time column is written, so that forecasts are written the same way.
 
     Times in several columns have the kind text; `pattern` then writes one as a whole, for messages and labels, and
     `parts` and `kinds` say how each column is written.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["text", "datetime", "integer", "epoch", "days", "period", "years"] = Field(
         "text", description="days: day numbers of a spreadsheet; years: decimal years such as 1960.25"

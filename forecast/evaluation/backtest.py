@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
 
 from forecast.errors import Message, message_in
 from forecast.evaluation.baseline_models import Fit, baseline_fit
@@ -23,13 +22,11 @@ from forecast.evaluation.measures import (
 )
 from forecast.evaluation.origins import Cut, cut
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
-from forecast.panel.panel import Integers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
 
 log = logging.getLogger("forecast")
-
-Values = NDArray[np.float64]
 
 OUTPUT = OutputSettings()  # the intervals whose coverage and width are measured
 MAX_SLOTS = 50_000_000  # of panels at all their origins that one call of a model gets
@@ -45,10 +42,29 @@ class Fold:
 
 
 @dataclass(frozen=True)
+class BacktestResult:
+    """The measures of a backtest, and each forecast beside its value.
+
+    Attributes
+    ----------
+    panel, schema : the series that were forecast, and how they were read
+    origins : [origins, series], grid positions
+    missing : ids of series that were left out
+    """
+
+    measures: Measures
+    rows: ForecastRows
+    panel: Panel
+    schema: Schema
+    origins: Integers
+    missing: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
 class _Result:
     """Forecasts of one model at some origins, [windows, horizon, levels], the seconds they took, and log messages."""
 
-    quantiles: Values
+    quantiles: Numbers
     fit_seconds: float
     predict_seconds: float
     messages: list[tuple[int, Message]]
@@ -56,24 +72,15 @@ class _Result:
 
 @dataclass
 class _Collected:
-    """Forecasts of all models, filled fold by fold.
+    """Forecasts of all models and the seconds they took, by model, filled fold by fold."""
 
-    Attributes
-    ----------
-    numbers : by model, [series, origins, horizon, 1 + 2 * intervals]
-    fit_seconds, predict_seconds : by model
-    raised : [series], whether the bound at 0 raised a forecast
-    """
-
-    numbers: dict[str, Values]
+    numbers: dict[str, Numbers]  # [series, origins, horizon, 1 + 2 * intervals]
     fit_seconds: dict[str, float]
     predict_seconds: dict[str, float]
-    raised: NDArray[np.bool_]
+    raised: Flags  # [series], whether the bound at 0 raised a forecast
     logged: set[tuple[str, Message]] = field(default_factory=set)
 
-    def add(
-        self, model: str, rows: NDArray[np.bool_], windows: Cut, result: _Result, levels: tuple[float, ...]
-    ) -> None:
+    def add(self, model: str, rows: Flags, windows: Cut, result: _Result, levels: tuple[float, ...]) -> None:
         """Add a fold's forecasts of some windows, and log its messages, each once a model."""
         series, origin, floor = windows.series[rows], windows.origin[rows], windows.panel.floor()[rows]
         free = free_numbers(result.quantiles, levels, OUTPUT)
@@ -97,7 +104,7 @@ def backtest(
     refit: bool = False,
     jobs: int = 1,
     on_fold: Callable[[Fold], None] | None = None,
-) -> tuple[Measures, ForecastRows]:
+) -> BacktestResult:
     """Forecast from rolling origins, and measure against what came; seasonal naive is always among the models.
 
     A model is fitted on, and forecasts from, panels that end at the origin: nothing later can reach it. The unit of
@@ -117,9 +124,10 @@ def backtest(
 
     Returns
     -------
-    The measures, seconds of fits and of forecasts among those overall; and each forecast beside its value.
+    BacktestResult
+        Seconds of fits and of forecasts are among the measures overall.
     """
-    season = schema.season[0] if schema.season else 1
+    season = schema.shortest_season
     models = {REFERENCE: baseline_fit(REFERENCE, season, levels), **models}
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]
     tasks = [(name, fold) for name in models for fold in folds]
@@ -146,7 +154,8 @@ def backtest(
     evaluation = Evaluation(panel, schema, actual, collected.numbers, OUTPUT.levels, scale, squared)
     measures = measure_tables(evaluation)
     seconds = {name: np.array(list(getattr(collected, name).values())) for name in ("fit_seconds", "predict_seconds")}
-    return replace(measures, overall={**measures.overall, **seconds}), forecast_rows(evaluation, origins)
+    measures = replace(measures, overall={**measures.overall, **seconds})
+    return BacktestResult(measures, forecast_rows(evaluation, origins), panel, schema, origins)
 
 
 def _run_fold(panel: Panel, fit: Fit, origins: Integers) -> _Result:

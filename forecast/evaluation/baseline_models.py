@@ -4,16 +4,13 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.baselines.shared.windows import forecast_baseline
 from forecast.evaluation.origins import cut
 from forecast.evaluation.quantiles import error_quantiles
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Flags, Numbers, Panel
 
-Values = NDArray[np.float64]
-
-Predict = Callable[[Panel], Values]
+Predict = Callable[[Panel], Numbers]
 """Quantiles of what comes after the end of each series, [series, horizon, levels], ascending along the last axis."""
 
 Fit = Callable[[Panel], Predict]
@@ -52,12 +49,12 @@ def _fit(name: str, season: int, levels: tuple[float, ...], past: Panel) -> Pred
     return partial(_predict, name, season, errors)
 
 
-def _predict(name: str, season: int, errors: Values, panel: Panel) -> Values:
+def _predict(name: str, season: int, errors: Numbers, panel: Panel) -> Numbers:
     point, unit = _points(name, season, panel)
     return point[..., None] + unit[:, None, None] * errors
 
 
-def _points(name: str, season: int, panel: Panel) -> tuple[Values, Values]:
+def _points(name: str, season: int, panel: Panel) -> tuple[Numbers, Numbers]:
     """Point forecasts [series, horizon], and the unit of errors [series], 0 where the past has none."""
     span = int(panel.lengths.max())
     rows = max(1, MAX_CELLS // span)
@@ -72,14 +69,14 @@ def _points(name: str, season: int, panel: Panel) -> tuple[Values, Values]:
     return np.concatenate(points), np.concatenate(units)
 
 
-def _mean_change(values: Values, observed: NDArray[np.bool_], lag: int) -> Values:
+def _mean_change(values: Numbers, observed: Flags, lag: int) -> Numbers:
     """Mean absolute difference of values `lag` apart, [series]; 0 where there are none."""
     both = observed[:, lag:] & observed[:, :-lag]
     changes = np.where(both, np.abs(values[:, lag:] - values[:, :-lag]), 0.0)
     return np.asarray(changes.sum(1) / np.maximum(both.sum(1), 1))
 
 
-def _side_by_side(panel: Panel, part: slice, span: int) -> tuple[Values, NDArray[np.bool_]]:
+def _side_by_side(panel: Panel, part: slice, span: int) -> tuple[Numbers, Flags]:
     """The pasts of some series, [series, span], padded on the left."""
     ends, lengths = panel.offsets[1:][part] - panel.ahead, panel.lengths[part]
     back = np.arange(-span, 0)

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.evaluation.metrics import Axes, Outcome, error_units, measures, skill
-from forecast.panel.panel import Integers, Panel
+from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 
-Values = NDArray[np.float64]
 Columns = dict[str, NDArray[Any]]  # a table: arrays of one length by name
 
 REFERENCE = "seasonal-naive"
@@ -32,11 +31,11 @@ class Evaluation:
 
     panel: Panel
     schema: Schema
-    actual: Values
-    numbers: dict[str, Values]
+    actual: Numbers
+    numbers: dict[str, Numbers]
     intervals: tuple[float, ...]
-    scale: Values
-    squared_scale: Values
+    scale: Numbers
+    squared_scale: Numbers
 
 
 @dataclass(frozen=True)
@@ -71,12 +70,12 @@ class ForecastRows:
     series: Integers
     origin: Integers
     position: Integers
-    actual: Values
-    numbers: dict[str, Values]
+    actual: Numbers
+    numbers: dict[str, Numbers]
     intervals: tuple[float, ...]
 
 
-def in_sample_errors(panel: Panel, origin: Integers, season: int) -> tuple[Values, Values]:
+def in_sample_errors(panel: Panel, origin: Integers, season: int) -> tuple[Numbers, Numbers]:
     """Units of MASE and RMSSE from the values up to an origin: mean absolute and squared error of seasonal naive.
 
     Parameters

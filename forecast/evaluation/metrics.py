@@ -3,35 +3,30 @@
 All take arrays whose first axis is the series, such as [series, origins, horizon], and the axes to average over: all by
 default, ``(1, 2)`` gives a number for each series, ``(0, 1)`` one for each step of the horizon. An actual value that is
 NaN does not count; a forecast that is NaN where there is an actual value makes the measure NaN. Where nothing counts,
-or the divisor is zero, the measure is NaN.
+or the divisor is zero, the measure is NaN. Scales, [series], come from `error_units`, squared ones with ``power=2``; a
+series without a scale (NaN or 0) does not count.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from forecast.evaluation.quantiles import interval_levels
+from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.settings import Metric
 
-Values = NDArray[np.float64]
 Axes = int | tuple[int, ...] | None
 
 ROUNDING = 1e-9  # an in-sample error below this share of the series' mean deviation is rounding
 
 
-def error_units(
-    values: Values, observed: NDArray[np.bool_], offsets: NDArray[np.int64], season: int, power: int = 1
-) -> Values:
+def error_units(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
     """Unit of scaled errors of each series: the in-sample error of the seasonal naive forecast.
 
     That error is zero for a series that repeats itself exactly, and does not exist for one that is shorter than a
     season. Then the unit is the in-sample error of repeating the last value, and for a constant series its mean
-    absolute value.
-
-    Parameters
-    ----------
-    values, observed, offsets, season, power : as for `seasonal_errors`
+    absolute value. The parameters are those of `seasonal_errors`.
 
     Returns
     -------
@@ -40,7 +35,7 @@ def error_units(
     sizes = np.diff(offsets)
     count = np.maximum(_totals(observed.astype(np.float64), offsets), 1.0)
 
-    def mean(numbers: Values) -> Values:
+    def mean(numbers: Numbers) -> Numbers:
         return _totals(np.where(observed, numbers, 0.0), offsets) / count
 
     deviation = mean(np.abs(values - np.repeat(mean(values), sizes)) ** power)
@@ -50,15 +45,13 @@ def error_units(
     return np.where(unit > 0, unit, np.nan)
 
 
-def _totals(numbers: Values, offsets: NDArray[np.int64]) -> Values:
+def _totals(numbers: Numbers, offsets: Integers) -> Numbers:
     """The sum of the slots of each series, [series]."""
     series = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     return np.asarray(np.bincount(series, numbers, minlength=len(offsets) - 1), np.float64)
 
 
-def seasonal_errors(
-    values: Values, observed: NDArray[np.bool_], offsets: NDArray[np.int64], season: int, power: int = 1
-) -> Values:
+def seasonal_errors(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
     """In-sample mean absolute error of repeating the value one season back.
 
     Parameters
@@ -82,41 +75,29 @@ def seasonal_errors(
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
-def mae(actual: Values, forecast: Values, axis: Axes = None) -> Values:
+def mae(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
     """Mean absolute error, in the unit of the target."""
     return _mean(np.abs(actual - forecast), actual, axis)
 
 
-def rmse(actual: Values, forecast: Values, axis: Axes = None) -> Values:
+def rmse(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
     """Root of the mean squared error, in the unit of the target."""
     return np.sqrt(_mean(np.square(actual - forecast), actual, axis))
 
 
-def mase(actual: Values, forecast: Values, scale: Values, axis: Axes = None) -> Values:
-    """Mean absolute scaled error (Hyndman and Koehler 2006): 1 is as far off as repeating a season was in-sample.
-
-    Parameters
-    ----------
-    actual, forecast : [series, ..., horizon]
-    scale : [series], from `error_units`; a series without one (NaN or 0) does not count
-    """
+def mase(actual: Numbers, forecast: Numbers, scale: Numbers, axis: Axes = None) -> Numbers:
+    """Mean absolute scaled error (Hyndman and Koehler 2006): 1 is as far off as repeating a season was in-sample."""
     unit = _unit(scale, actual)
     return _mean(np.abs(actual - forecast) / unit, actual / unit, axis)
 
 
-def rmsse(actual: Values, forecast: Values, squared_scale: Values, axis: Axes = None) -> Values:
-    """Root mean squared scaled error (Hyndman and Koehler 2006; the measure of the M5 competition, 2022).
-
-    Parameters
-    ----------
-    actual, forecast : [series, ..., horizon]
-    squared_scale : [series], from `error_units` with `power=2`; a series without one does not count
-    """
+def rmsse(actual: Numbers, forecast: Numbers, squared_scale: Numbers, axis: Axes = None) -> Numbers:
+    """Root mean squared scaled error (Hyndman and Koehler 2006; the measure of the M5 competition, 2022)."""
     unit = _unit(squared_scale, actual)
     return np.sqrt(_mean(np.square(actual - forecast) / unit, actual / unit, axis))
 
 
-def smape(actual: Values, forecast: Values, axis: Axes = None) -> Values:
+def smape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
     """Symmetric mean absolute percentage error, 0 to 200, as the M4 competition took it (Makridakis et al. 2020).
 
     A value that is zero and forecast to be zero has no error.
@@ -125,7 +106,7 @@ def smape(actual: Values, forecast: Values, axis: Axes = None) -> Values:
     return 200 * _mean(_divided(np.abs(actual - forecast), np.where(size == 0, 1.0, size)), actual, axis)
 
 
-def wape(actual: Values, forecast: Values, axis: Axes = None) -> Values:
+def wape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
     """Weighted absolute percentage error: sum of absolute errors over sum of absolute values (Kolassa, Schuetz 2007).
 
     A share, not a percentage.
@@ -133,17 +114,13 @@ def wape(actual: Values, forecast: Values, axis: Axes = None) -> Values:
     return _divided(_sum(np.abs(actual - forecast), actual, axis), _sum(np.abs(actual), actual, axis))
 
 
-def weighted_quantile_loss(actual: Values, quantiles: Values, levels: tuple[float, ...], axis: Axes = None) -> Values:
+def weighted_quantile_loss(
+    actual: Numbers, quantiles: Numbers, levels: tuple[float, ...], axis: Axes = None
+) -> Numbers:
     """Mean over the levels of twice the quantile loss over the sum of absolute values (Park et al. 2022).
 
     With many levels it comes near to the continuous ranked probability score (Gneiting and Raftery 2007), in the same
-    unit as `wape`.
-
-    Parameters
-    ----------
-    actual : [series, ..., horizon]
-    quantiles : [series, ..., horizon, levels]
-    levels : between 0 and 1
+    unit as `wape`. `quantiles` have the shape of `actual`, and the levels as a last axis.
     """
     total = sum(
         _sum(2 * np.maximum(level * error, (level - 1) * error), actual, axis)
@@ -152,34 +129,23 @@ def weighted_quantile_loss(actual: Values, quantiles: Values, levels: tuple[floa
     return _divided(np.asarray(total) / len(levels), _sum(np.abs(actual), actual, axis))
 
 
-def coverage(actual: Values, lower: Values, upper: Values, axis: Axes = None) -> Values:
+def coverage(actual: Numbers, lower: Numbers, upper: Numbers, axis: Axes = None) -> Numbers:
     """Share of the values that lie in their interval, its ends included (Christoffersen 1998)."""
     inside = np.where(np.isnan(lower + upper), np.nan, (actual >= lower) & (actual <= upper))
     return _mean(inside, actual, axis)
 
 
-def width(actual: Values, lower: Values, upper: Values, scale: Values | None = None, axis: Axes = None) -> Values:
-    """Mean width of intervals: in the unit of the target, or in that of MASE where a scale is given.
-
-    Parameters
-    ----------
-    actual, lower, upper : [series, ..., horizon]; widths count where there is an actual value
-    scale : [series], from `error_units`
-    """
+def width(actual: Numbers, lower: Numbers, upper: Numbers, scale: Numbers | None = None, axis: Axes = None) -> Numbers:
+    """Mean width of intervals: in the unit of the target, or in that of MASE where a scale is given."""
     unit = np.ones(1) if scale is None else _unit(scale, actual)
     return _mean((upper - lower) / unit, actual / unit, axis)
 
 
-def msis(actual: Values, lower: Values, upper: Values, level: float, scale: Values, axis: Axes = None) -> Values:
+def msis(actual: Numbers, lower: Numbers, upper: Numbers, level: float, scale: Numbers, axis: Axes = None) -> Numbers:
     """Mean scaled interval score (Gneiting and Raftery 2007; scaled as in the M4 competition, 2020).
 
-    The width of the interval, and 2 / (1 - level) times as much as a value lies beyond it, in the unit of MASE.
-
-    Parameters
-    ----------
-    actual, lower, upper : [series, ..., horizon]
-    level : share of the values that the interval is to hold, such as 0.95
-    scale : [series], from `error_units`; a series without one does not count
+    The width of the interval, which is to hold a share `level` of the values, and 2 / (1 - level) times as much as a
+    value lies beyond it, in the unit of MASE.
     """
     unit = _unit(scale, actual)
     beyond = np.maximum(lower - actual, 0) + np.maximum(actual - upper, 0)
@@ -195,24 +161,24 @@ class Outcome:
     actual : [series, ..., horizon], NaN where missing
     numbers : [series, ..., horizon, 1 + 2 * intervals], the point, then both ends of each interval
     intervals : in percent
-    scale, squared_scale : [series], from `error_units`
+    scale, squared_scale : [series]
     """
 
-    actual: Values
-    numbers: Values
+    actual: Numbers
+    numbers: Numbers
     intervals: tuple[float, ...]
-    scale: Values
-    squared_scale: Values
+    scale: Numbers
+    squared_scale: Numbers
 
     @property
-    def point(self) -> Values:
+    def point(self) -> Numbers:
         """[series, ..., horizon]."""
         return self.numbers[..., 0]
 
     @property
     def levels(self) -> tuple[float, ...]:
         """Quantile levels of the numbers."""
-        return (0.5, *(side for each in self.intervals for side in ((1 - each / 100) / 2, (1 + each / 100) / 2)))
+        return (0.5, *(level for each in self.intervals for level in interval_levels(each)))
 
 
 @dataclass(frozen=True)
@@ -226,7 +192,7 @@ class Measure:
     in_terminal : a terminal of 80 columns shows it too
     """
 
-    function: Callable[[Outcome, Axes], Values]
+    function: Callable[[Outcome, Axes], Numbers]
     unit_power: int = 1
     in_terminal: bool = False
 
@@ -248,7 +214,7 @@ A measure of points becomes a choice of the setting `metric` by its name in `for
 """
 
 
-def window_losses(metric: Metric, actual: Values, forecast: Values, unit: Values) -> Values:
+def window_losses(metric: Metric, actual: Numbers, forecast: Numbers, unit: Numbers) -> Numbers:
     """The loss of each window by one measure, [windows], NaN where nothing was observed or there is no unit.
 
     Parameters
@@ -260,7 +226,7 @@ def window_losses(metric: Metric, actual: Values, forecast: Values, unit: Values
     return MEASURES[metric].function(Outcome(actual, forecast[..., None], (), unit, unit), 1)
 
 
-def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Values]:
+def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
     """All measures by name, in the order in which tables show them; those of intervals come last.
 
     Widths are in units of `scale`; `msis` is that of the 95 % interval, or of the widest one where that is missing.
@@ -286,27 +252,27 @@ def measure_names(intervals: tuple[float, ...]) -> list[str]:
     return [*MEASURES, *of_intervals, *(["msis"] if intervals else [])]
 
 
-def skill(error: Values, reference: Values) -> Values:
+def skill(error: Numbers, reference: Numbers) -> Numbers:
     """Error reduction against a reference: 1 is perfect, 0 as good, below 0 worse."""
     return 1 - _divided(error, reference)
 
 
-def _unit(scale: Values, like: Values) -> Values:
+def _unit(scale: Numbers, like: Numbers) -> Numbers:
     """A scale of each series in the shape of an array whose first axis is the series, NaN where it is none."""
     usable = np.isfinite(scale) & (scale > 0)
     return np.where(usable, scale, np.nan).reshape(-1, *[1] * (like.ndim - 1))
 
 
-def _mean(errors: Values, counted: Values, axis: Axes) -> Values:
+def _mean(errors: Numbers, counted: Numbers, axis: Axes) -> Numbers:
     """Mean of the errors where `counted` is a number."""
     return _divided(_sum(errors, counted, axis), np.asarray(np.isfinite(counted).sum(axis), np.float64))
 
 
-def _sum(errors: Values, counted: Values, axis: Axes) -> Values:
+def _sum(errors: Numbers, counted: Numbers, axis: Axes) -> Numbers:
     return np.asarray(np.where(np.isfinite(counted), errors, 0.0).sum(axis))
 
 
-def _divided(above: Values, below: Values) -> Values:
+def _divided(above: Numbers, below: Numbers) -> Numbers:
     """A quotient, NaN where the divisor is zero."""
     nothing = np.full(np.shape(above), np.nan)
     return np.asarray(np.divide(above, below, out=nothing, where=np.asarray(below) != 0))

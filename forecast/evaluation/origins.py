@@ -4,10 +4,9 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
-from forecast.panel.panel import Integers, Panel, stacked
+from forecast.panel.panel import Integers, Numbers, Panel, stacked
 
 log = logging.getLogger("forecast")
 
@@ -28,7 +27,7 @@ class Cut:
     panel: Panel
     series: Integers
     origin: Integers
-    actual: NDArray[np.float64]
+    actual: Numbers
 
 
 def choose_origins(panel: Panel, windows: int | None, step: int | None, name: str, fixed: bool = False) -> Integers:

@@ -4,8 +4,8 @@ import logging
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
+from forecast.panel.panel import Flags, Numbers
 from forecast.settings import OutputSettings
 
 log = logging.getLogger("forecast")
@@ -21,7 +21,7 @@ def interval_levels(level: float) -> tuple[float, float]:
     return (1 - level / 100) / 2, (1 + level / 100) / 2
 
 
-def at_levels(quantiles: NDArray[np.float64], have: tuple[float, ...], want: tuple[float, ...]) -> NDArray[np.float64]:
+def at_levels(quantiles: Numbers, have: tuple[float, ...], want: tuple[float, ...]) -> Numbers:
     """Quantiles at other levels, linear between neighbours on the scale of normal deviates, flat beyond the last.
 
     Parameters
@@ -48,12 +48,12 @@ def at_levels(quantiles: NDArray[np.float64], have: tuple[float, ...], want: tup
 
 
 def error_quantiles(
-    points: NDArray[np.float64],
-    actual: NDArray[np.float64],
-    observed: NDArray[np.bool_],
-    scale: NDArray[np.float64],
+    points: Numbers,
+    actual: Numbers,
+    observed: Flags,
+    scale: Numbers,
     levels: tuple[float, ...],
-) -> NDArray[np.float64]:
+) -> Numbers:
     """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels]; its median stays where it is.
 
     A step's errors are pooled with those of its neighbours, a tenth of the horizon to each side. Of a long horizon
@@ -82,7 +82,7 @@ def error_quantiles(
     return table
 
 
-def mean_of(quantiles: NDArray[np.float64], levels: tuple[float, ...]) -> NDArray[np.float64]:
+def mean_of(quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
     """Mean of the distribution whose quantile function runs straight between `levels`, flat beyond them, [...]."""
     edges = np.array([0.0, *levels, 1.0])
     widths = (edges[2:] - edges[:-2]) / 2
@@ -91,7 +91,7 @@ def mean_of(quantiles: NDArray[np.float64], levels: tuple[float, ...]) -> NDArra
     return np.asarray(quantiles @ widths)
 
 
-def rounded(values: NDArray[np.float64], digits: int = 7, decimals: int = 4) -> NDArray[np.float64]:
+def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
     """Round to significant digits, those of float32, or to decimals, whichever is finer; the order stays.
 
     Large numbers keep their decimals: a count or an amount of money that a forecast repeats comes out as it was read.
@@ -104,9 +104,7 @@ def rounded(values: NDArray[np.float64], digits: int = 7, decimals: int = 4) -> 
     return np.asarray(np.where(np.abs(values) < WHOLE / 10.0**decimals, short, values) + 0.0)
 
 
-def free_numbers(
-    quantiles: NDArray[np.float64], have: tuple[float, ...], output: OutputSettings
-) -> NDArray[np.float64]:
+def free_numbers(quantiles: Numbers, have: tuple[float, ...], output: OutputSettings) -> Numbers:
     """The point and the ends of its intervals, [series, horizon, 1 + 2 * levels], before any bound."""
     want = tuple(level for interval in output.levels for level in interval_levels(interval))
     point = mean_of(quantiles, have) if output.point == "mean" else quantiles[..., have.index(0.5)]
@@ -116,16 +114,14 @@ def free_numbers(
     return np.concatenate([point[..., None], bounds], -1)
 
 
-def bounded(
-    numbers: NDArray[np.float64], output: OutputSettings, floor: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
+def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = None) -> Numbers:
     """Numbers within the bounds of the output, rounded; their order stays, so that intervals stay nested."""
     lower = output.min if output.min is not None or floor is None else floor[:, None, None]
     numbers = np.clip(numbers, lower, output.max)
     return np.round(numbers) + 0.0 if output.integer else rounded(numbers)
 
 
-def raised(numbers: NDArray[np.float64], output: OutputSettings, floor: NDArray[np.float64]) -> NDArray[np.bool_]:
+def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
     """[series], whether `floor` raises a number of a series."""
     return np.asarray((numbers < floor[:, None, None]).any((1, 2)) & (output.min is None))
 

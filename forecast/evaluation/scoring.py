@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.baseline_models import baseline_fit
 from forecast.evaluation.measures import REFERENCE, Columns, Evaluation, Measures, in_sample_errors, measure_tables
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_names
-from forecast.panel.observations import Ids, observe
-from forecast.panel.panel import Integers, Panel
+from forecast.panel.observations import observe
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.reading import Reading, read, read_as
 from forecast.panel.schema import Schema
 from forecast.panel.time_column import heading_times
@@ -25,22 +24,12 @@ from forecast.tables.writing import interval_columns
 
 log = logging.getLogger("forecast")
 
-Values = NDArray[np.float64]
-
 POINT = "forecast"
 
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """How good forecasts were.
-
-    Attributes
-    ----------
-    measures : of the forecasts
-    season : steps back of seasonal naive, and of the unit of `mase`
-    values : forecasts for which a value came
-    missing : ids of forecasts for which there is none
-    """
+    """How good forecasts were; `forecast.results.Scores` holds the same as frames."""
 
     measures: Measures
     season: int
@@ -50,23 +39,14 @@ class ScoreResult:
 
 @dataclass(frozen=True)
 class _Forecasts:
-    """The forecasts of a table, on the grid of the actual values.
-
-    Attributes
-    ----------
-    ids : [series]
-    first : [series], grid position of the first forecast
-    series, step : [rows], which series, and how many steps after its first forecast
-    numbers : [rows, 1 + 2 * intervals]
-    intervals : in percent
-    """
+    """The forecasts of a table, on the grid of the actual values."""
 
     ids: Ids
-    first: Integers
-    series: Integers
-    step: Integers
-    numbers: Values
-    intervals: tuple[float, ...]
+    first: Integers  # [series], grid position of the first forecast
+    series: Integers  # [rows]
+    step: Integers  # [rows], steps after the first forecast of the series
+    numbers: Numbers  # [rows, 1 + 2 * intervals]
+    intervals: tuple[float, ...]  # in percent
 
     @property
     def horizon(self) -> int:
@@ -97,7 +77,7 @@ def score(forecasts: Table, actual: Table, settings: TableSettings | None = None
         log.warning(
             "%s: %d of %d forecasts have no value in %s yet", forecasts.name, left, len(given.step), actual.name
         )
-    season = _season(schema)
+    season = schema.shortest_season
     if not np.isfinite(evaluation.scale).any():
         log.warning(
             "%s: before the first forecast there are no two values a season (%d) apart; skill, mase, rmsse, widths and "
@@ -176,8 +156,7 @@ def _on_grid(forecasts: Table, actual: str, schema: Schema, intervals: tuple[flo
 
 def _evaluate(panel: Panel, schema: Schema, given: _Forecasts) -> Evaluation:
     """Forecasts beside values, seasonal naive among them."""
-    season, place = _season(schema), {each: i for i, each in enumerate(given.ids)}
-    rank = np.array([place.get(each, -1) for each in panel.ids], np.int64)
+    season, rank = schema.shortest_season, series_index(given.ids, panel.ids) - 1
     panel, rank = panel.select(np.flatnonzero(rank >= 0)), rank[rank >= 0]
     numbers = np.full((len(given.ids), 1, given.horizon, given.numbers.shape[-1]), np.nan)
     numbers[given.series, 0, given.step] = given.numbers
@@ -194,10 +173,6 @@ def _evaluate(panel: Panel, schema: Schema, given: _Forecasts) -> Evaluation:
         naive[begun, 0] = baseline_fit(REFERENCE, season, (0.5,))(past)(past)
     scale, squared = in_sample_errors(panel, origin, season)
     return Evaluation(panel, schema, actual, {REFERENCE: naive, POINT: numbers}, given.intervals, scale, squared)
-
-
-def _season(schema: Schema) -> int:
-    return schema.season[0] if schema.season else 1
 
 
 def _without_reference(columns: Columns) -> Columns:

@@ -19,7 +19,7 @@ from forecast.models import model_knobs, model_names
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.covariates import Statistics
 from forecast.panel.lookback import most_lookback
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import TrainSettings
 from forecast.tables.cells import LARGEST
@@ -29,8 +29,6 @@ FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_5
 """How far from its anchor a grid may reach: to about the year 10,000."""
 MAX_TEXT = 200
 NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
-
-Integers = NDArray[np.int64]
 
 
 def check_config(config: Config) -> None:
@@ -113,7 +111,7 @@ def read_statistics(value: Any, config: Config) -> Statistics:
     return statistics
 
 
-def read_by_series(values: Any, count: int) -> NDArray[np.float64]:
+def read_by_series(values: Any, count: int) -> Numbers:
     """One number, not below 0, for each series; NaN for None."""
     if type(values) is not list or len(values) != count or any(type(v) not in (float, int, type(None)) for v in values):
         raise ValueError("levels and seasonal errors must be one number for each series")
@@ -158,7 +156,6 @@ def read_ensemble(arrays: Arrays, config: Config, count: int) -> Ensemble:
 def read_history(arrays: Arrays, config: Config) -> Panel:
     """The tail of each series."""
     ids, status = _read_ids(arrays["ids"], len(config.table.ids))
-    offsets = arrays["offsets"]
     _check_shapes(arrays, config, len(ids))
     if sorted(arrays["order"].tolist()) != list(range(len(ids))):
         raise ValueError("history order must name each series once")
@@ -172,21 +169,8 @@ def read_history(arrays: Arrays, config: Config) -> Panel:
     for part, names in (("known", config.table.known), ("past", config.table.past), ("static", config.table.static)):
         for at, name in enumerate(names):
             _check_covariate(arrays[part][:, at], config.table.categories.get(name), name)
-    panel = Panel(
-        ids=ids,
-        ahead=config.horizon,
-        status=status,
-        offsets=offsets,
-        order=arrays["order"],
-        starts=arrays["starts"],
-        values=arrays["values"],
-        observed=arrays["observed"],
-        known=arrays["known"],
-        past=arrays["past"],
-        static=arrays["static"],
-        spread=arrays["spread"],
-        lowest=arrays["lowest"],
-    )
+    by_name: dict[str, Any] = {name: array for name, array in arrays.items() if name != "ids"}
+    panel = Panel(ids=ids, ahead=config.horizon, status=status, **by_name)
     _check_spans(panel, config)
     _check_times(panel, config)
     return panel
@@ -233,7 +217,7 @@ def _check_shapes(arrays: Arrays, config: Config, count: int) -> None:
             raise ValueError(f"history '{name}' is {arrays[name].dtype} of shape {arrays[name].shape}, not of {shape}")
 
 
-def _check_covariate(values: NDArray[np.float64], categories: tuple[str, ...] | None, name: str) -> None:
+def _check_covariate(values: Numbers, categories: tuple[str, ...] | None, name: str) -> None:
     if (np.abs(values) > LARGEST).any():
         raise ValueError(f"history of column '{name[:80]}' holds infinity, or numbers above {LARGEST:.0e}")
     if categories is not None:

@@ -20,6 +20,7 @@ from forecast.inference.checks import (
     read_statistics,
 )
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
+from forecast.panel.panel import ARRAYS
 from forecast.settings import TrainSettings
 from forecast.training.plan import Plan
 
@@ -28,14 +29,7 @@ def to_contents(fitted: Fitted) -> Contents:
     """The contents of a version of the fitted forecaster."""
     panel, ensemble, base = fitted.history, fitted.ensemble, fitted.base
     history: Arrays = {
-        "order": panel.order,
-        "offsets": panel.offsets,
-        "starts": panel.starts,
-        "values": panel.values,
-        "observed": panel.observed,
-        "known": panel.known,
-        "past": panel.past,
-        "static": panel.static,
+        **{name: getattr(panel, name) for name in ARRAYS},
         "spread": panel.expanding_std(),
         "lowest": panel.lowest_seen(),
         "ids": np.frombuffer(json.dumps([panel.ids, panel.status], ensure_ascii=False).encode(), np.uint8).copy(),

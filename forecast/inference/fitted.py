@@ -5,13 +5,13 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from forecast.ensemble.ensemble import Ensemble
 from forecast.panel.covariates import Statistics
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.settings import TrainSettings
+from forecast.settings import Stored, TrainSettings
 from forecast.training.plan import Member, Plan
 
 RUN_ONLY = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device", "warm_start"}
@@ -23,10 +23,10 @@ RESTORED = RUN_ONLY - {"plan", "device"}
 Steps = Annotated[int, Field(ge=1, le=100_000)]
 
 
-class Config(BaseModel):
+class Config(Stored):
     """Everything inferred and chosen at fit."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True)
 
     table: Schema
     settings: dict[str, Any] = Field(description="settings of training, those of RUN_ONLY left out")

@@ -18,23 +18,20 @@ from forecast.panel.building import calendar_of, time_columns_at, with_future
 from forecast.panel.comparing import check_levels, compare_ids, say_seen, say_short
 from forecast.panel.known import require_known
 from forecast.panel.naming import repeated_ids
-from forecast.panel.panel import SKIPPED, Panel
+from forecast.panel.panel import SKIPPED, Integers, Numbers, Panel, series_index
 from forecast.panel.reading import Reading, Source, read_as
 from forecast.panel.schema import Schema
-from forecast.panel.windows import series_index
 from forecast.settings import OutputSettings
 from forecast.tables.frames import Column
 from forecast.tables.table import Table
 from forecast.tables.writing import interval_columns, output_columns, refuse_clash
 
-Values = NDArray[np.float64]
-Series = NDArray[np.int64]
 Columns = dict[str, Column | NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Forecasts:
-    """A table of forecasts, and what it was made from.
+    """A table of forecasts, and what it was forecast from.
 
     Attributes
     ----------
@@ -49,9 +46,9 @@ class Forecasts:
     columns: Columns
     skipped: dict[tuple[str, ...], str]
     panel: Panel
-    series: Series
-    quantiles: Values
-    floor: Values
+    series: Integers
+    quantiles: Numbers
+    floor: Numbers
 
     @property
     def rows(self) -> int:
@@ -60,15 +57,7 @@ class Forecasts:
 
 
 def load_engine(store: str, version: str | None = None, device: str = "auto") -> Engine:
-    """The forecaster of the live version of a store, or of another version, ready to forecast.
-
-    Raises
-    ------
-    NoInput
-        If there is none.
-    ArtifactRefused
-        If it is damaged, unsafe or too new.
-    """
+    """The forecaster of the live version of a store, or of another version, ready to forecast."""
     contents, info = Store(store).load(version)
     try:
         return Engine(from_contents(contents), device)
@@ -86,7 +75,7 @@ def forecast_table(
     origin: str | None = None,
     horizon: int | None = None,
     output: OutputSettings | None = None,
-    on_panel: Callable[[Panel], Values | None] | None = None,
+    on_panel: Callable[[Panel], Numbers | None] | None = None,
 ) -> Forecasts:
     """Forecast what comes after the series of a table, or after those that the fit saw.
 
@@ -121,7 +110,7 @@ def forecast_table(
         say_seen(panel, history, config.table, horizon, source.name)
         say_short(panel, history, config.lookback, source.name)
     factors = None if on_panel is None else on_panel(panel)
-    series = panel.order[~np.isin(np.array(panel.status)[panel.order], SKIPPED)]
+    series = panel.order[~panel.skipped[panel.order]]
     quantiles = engine.quantiles(panel, series, joint=output.joint)[:, :horizon]
     if not np.isfinite(quantiles).all():
         kind = ArtifactRefused if source is None else BadData
@@ -134,19 +123,9 @@ def forecast_table(
 
 
 def reading_to_forecast(
-    fitted: Fitted,
-    source: Source,
-    schema: Schema | None = None,
-    future: Table | None = None,
-    origin: str | None = None,
+    fitted: Fitted, source: Source, schema: Schema | None = None, future: Table | None = None, origin: str | None = None
 ) -> Reading:
-    """A table, read as the fit read its own and compared with the series of the fit.
-
-    Raises
-    ------
-    BadData
-        If the table cannot be read so; or if the schema is strict and a level moved tenfold.
-    """
+    """A table, read as the fit read its own and compared with the series of the fit."""
     config, history = fitted.config, fitted.history
     schema = schema or config.table
     reading = read_as(source, schema, horizon=config.horizon, lookback=config.lookback, future=future, origin=origin)
@@ -157,7 +136,7 @@ def reading_to_forecast(
 
 
 def columns_at(
-    panel: Panel, schema: Schema, series: Series, steps: Series, numbers: Mapping[str, NDArray[Any]]
+    panel: Panel, schema: Schema, series: Integers, steps: Integers, numbers: Mapping[str, NDArray[Any]]
 ) -> Columns:
     """A row per series and step: id columns, the time columns as the input wrote them, numbers.
 
@@ -198,7 +177,7 @@ def _continued(fitted: Fitted, future: Table | None, origin: str | None) -> Pane
     return fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
 
 
-def _bounded(quantiles: Values, levels: tuple[float, ...], output: OutputSettings, floor: Values) -> Values:
+def _bounded(quantiles: Numbers, levels: tuple[float, ...], output: OutputSettings, floor: Numbers) -> Numbers:
     """The numbers of the output, [series, horizon, columns], within their bounds."""
     free = free_numbers(quantiles, levels, output)
     cure = Words("; ", Setting("min", float("-inf")), " turns this off")
@@ -206,7 +185,9 @@ def _bounded(quantiles: Values, levels: tuple[float, ...], output: OutputSetting
     return bounded(free, output, floor)
 
 
-def _output_columns(fitted: Fitted, panel: Panel, series: Series, numbers: Values, output: OutputSettings) -> Columns:
+def _output_columns(
+    fitted: Fitted, panel: Panel, series: Integers, numbers: Numbers, output: OutputSettings
+) -> Columns:
     """The columns that the user gets, by name."""
     schema, horizon = fitted.config.table, numbers.shape[1]
     names = ["forecast", *interval_columns(output.levels)]
@@ -223,6 +204,6 @@ def _output_columns(fitted: Fitted, panel: Panel, series: Series, numbers: Value
 
 def _skipped(panel: Panel, history: Panel) -> dict[tuple[str, ...], str]:
     """Series without a forecast, and why."""
-    skipped = {one: word for one, word in zip(panel.ids, panel.status, strict=True) if word in SKIPPED}
+    skipped = {ids: word for ids, word in zip(panel.ids, panel.status, strict=True) if word in SKIPPED}
     missing = sorted(set(history.ids) - set(panel.ids))
     return skipped | dict.fromkeys(missing, "gone")

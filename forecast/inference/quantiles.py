@@ -2,20 +2,17 @@
 
 import importlib
 from contextlib import AbstractContextManager
-from typing import Protocol, cast
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.errors import Setting, UsageError, Words
 from forecast.inference.fitted import Fitted
 from forecast.panel.inputs import Inputs
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.scaling import Array
 from forecast.panel.transforms import undo_power
 from forecast.panel.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
-
-Numbers = NDArray[np.float64]
 
 WINDOWS_AT_ONCE = 8192
 
@@ -43,13 +40,7 @@ class Backend(Protocol):
         """The weight of each step of the past, [batch, lookback]; None where the network has no attention."""
 
     def to_numpy(self, array: Array) -> Numbers:
-        """An array of this backend as one of numpy."""
-
-
-def load_backend(name: str, fitted: Fitted, device: str) -> Backend:
-    """The networks of a fitted forecaster in the backend of the file with this name."""
-    module = importlib.import_module(f"forecast.inference.{name}")
-    return cast(Backend, module.Networks(fitted, device))
+        """An array of this backend as an array of numpy."""
 
 
 class Engine:
@@ -64,14 +55,11 @@ class Engine:
 
     def __init__(self, fitted: Fitted, device: str, backend: str = "torch") -> None:
         self.fitted = fitted
-        self.backend = load_backend(backend, fitted, device)
+        module = importlib.import_module(f"forecast.inference.{backend}")
+        self.backend: Backend = module.Networks(fitted, device)
 
     def quantiles(
-        self,
-        panel: Panel,
-        series: NDArray[np.int64],
-        position: NDArray[np.int64] | None = None,
-        joint: bool = False,
+        self, panel: Panel, series: Integers, position: Integers | None = None, joint: bool = False
     ) -> Numbers:
         """Quantiles of the values after windows, [windows, horizon, levels], in the target's own unit.
 
@@ -105,7 +93,7 @@ class Engine:
         """Quantiles of what comes after each series of a panel, [series, horizon, levels]."""
         return self.quantiles(panel, np.arange(len(panel)))
 
-    def attention(self, panel: Panel, series: NDArray[np.int64]) -> Numbers:
+    def attention(self, panel: Panel, series: Integers) -> Numbers:
         """The weight of each step of the newest past of each of `series`, [series, lookback].
 
         Raises

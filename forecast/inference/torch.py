@@ -16,7 +16,7 @@ from forecast.training.devices import on_device, pick_device, report_out_of_memo
 
 
 class Networks:
-    """The networks of a fitted forecaster, rebuilt on a device.
+    """The networks of a fitted forecaster, rebuilt on a device; the methods are those of `Backend`.
 
     Attributes
     ----------
@@ -40,14 +40,12 @@ class Networks:
             yield
 
     def quantiles(self, group: int, member: int, batch: Batch) -> Tensor:
-        """Quantiles of one network in scaled units, [batch, horizon, levels]."""
         network = self.groups[group][member]
         generator = Generator(device=self.device).manual_seed(self.seed)  # for models that sample paths
         with torch.no_grad():
             return network.quantiles(batch, network.shape.levels, generator)
 
     def attention(self, group: int, batch: Batch) -> Tensor | None:
-        """The weight of each step of the past, [batch, lookback]; None where the network has no attention."""
         weigh = getattr(self.groups[group][0], "attention", None)
         if weigh is None:
             return None
@@ -56,5 +54,4 @@ class Networks:
         return weights
 
     def to_numpy(self, array: Tensor) -> NDArray[np.float64]:
-        """A tensor as an array of numpy."""
         return array.cpu().double().numpy()

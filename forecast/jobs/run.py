@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
-from forecast.engine import fit_reading
+from forecast.engine import deadline_of, fit_panel
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unavailable, UsageError, as_flag, told
 from forecast.inference.contents import to_contents
@@ -42,10 +42,9 @@ from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.dated import DatedTable, dated_table
 from forecast.panel.detection import check_schema, infer_schema
 from forecast.panel.naming import series_names
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Panel, series_index
 from forecast.panel.reading import Reading, Source, check_to_fit, describe_reading, read
 from forecast.panel.schema import Schema
-from forecast.panel.windows import series_index
 from forecast.settings import TableSettings
 from forecast.tables.files import check_output
 from forecast.tables.table import Table
@@ -307,7 +306,9 @@ def _fit(
     check_to_fit(reading)
     _say_lines(describe_reading(reading))
     checkpoints = run.writer.checkpoints(resume)
-    fitted = fit_reading(reading, train, began, on_step, checkpoints, None if live is None else live.fitted)
+    panel, schema, deadline = reading.panel, reading.schema, deadline_of(train, began)
+    earlier = None if live is None else live.fitted
+    fitted = fit_panel(panel, schema, train, reading.name, deadline, on_step, checkpoints, earlier)
     promoted, verdict = judge(fitted, live, reading, pipeline.checks.require_all)
     verdict = pipeline.hidden(verdict)
     newest = run.store.empty if live is None else live.version == run.store.current()
@@ -366,7 +367,7 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> NDArray[
     if run.pipeline.source.unfinished == "warn":
         check_unfinished(panel, schema, run.instant, name)
     run.lagging = lagging(panel, schema, limits, name)
-    season = schema.season[0] if schema.season else 1
+    season = schema.shortest_season
     record.drift = check_drift(panel, live.fitted.history, season, name)
     before = record.as_of
     run.matched = match(run.ledger.forecasts(before, NEWEST), panel, schema)

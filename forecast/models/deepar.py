@@ -109,16 +109,10 @@ class Network(RecurrentModel):
         return torch.cat([self._roll(part, paths, draw) for part in batch.split(group)])
 
     def _roll(self, batch: Batch, paths: int, take: Callable[[int, Likelihood], tuple[Tensor, Tensor]]) -> Tensor:
-        """Go through the horizon step by step.
+        """Go through the horizon step by step; returns the quantiles, [batch, horizon, levels].
 
-        Parameters
-        ----------
-        take : (step, likelihood of [batch, paths]) -> values that the next step reads, [batch, paths], and quantiles of
-            this step, [batch, levels]
-
-        Returns
-        -------
-        [batch, horizon, levels]
+        `take` : (step, likelihood of [batch, paths]) -> values that the next step reads, [batch, paths], and quantiles
+        of this step, [batch, levels].
         """
         batch = self._embed(batch)
         rows, lookback = batch.past.shape
@@ -155,10 +149,10 @@ class Network(RecurrentModel):
         back = season * torch.arange(self.shape.repeats, 0, -1, device=batch.past.device)
         back = torch.cat([back, back.new_tensor([self.shape.seasons[at] for at in self.shape.far])])
         place = torch.arange(self.shape.lookback, device=back.device)[:, None] - back  # [lookback, lags]
-        there = (place >= 0) & batch.mask.bool()[:, place.clamp(min=0)]
-        earlier = batch.past[:, place.clamp(min=0)] * there
-        mean = earlier.sum(-1, keepdim=True) / there.sum(-1, keepdim=True).clamp(min=1)
-        return torch.cat([torch.where(there, earlier, mean), self._earlier(batch).transpose(1, 2)], 1)
+        present = (place >= 0) & batch.mask.bool()[:, place.clamp(min=0)]
+        earlier = batch.past[:, place.clamp(min=0)] * present
+        mean = earlier.sum(-1, keepdim=True) / present.sum(-1, keepdim=True).clamp(min=1)
+        return torch.cat([torch.where(present, earlier, mean), self._earlier(batch).transpose(1, 2)], 1)
 
     def _steps(self, batch: Batch, lags: Tensor) -> Tensor:
         """What is known at each step but the value before it, [batch, lookback + horizon, ...].

@@ -133,6 +133,6 @@ class ForkDecoder(nn.Module):
         states = self.drop(states)
         seen = states if self.summary is None else torch.cat([states, self.summary(known).flatten(1)], -1)
         contexts = self.contexts(torch.relu(self.meet(seen))).unflatten(-1, (self.horizon + 1, self.context))
-        whole = contexts[:, :1].expand(-1, self.horizon, -1)
-        raw: Tensor = self.out(torch.relu(self.local(torch.cat([contexts[:, 1:], whole, known], -1))))
+        common = contexts[:, :1].expand(-1, self.horizon, -1)
+        raw: Tensor = self.out(torch.relu(self.local(torch.cat([contexts[:, 1:], common, known], -1))))
         return torch.cat([raw[..., :1] + self.direct(states)[..., None], raw[..., 1:]], -1)

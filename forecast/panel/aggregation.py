@@ -3,13 +3,12 @@
 import logging
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.frequency import infer_calendar
 from forecast.errors import BadData, Setting, Unavailable, Words
 from forecast.panel.observations import Rows
-from forecast.panel.panel import Flags
+from forecast.panel.panel import Flags, Numbers
 from forecast.panel.schema import Schema
 from forecast.tables.distinct import distinct
 from forecast.tables.table import Table
@@ -141,9 +140,7 @@ def _with_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
     return np.isin(sums.series * len(places) + np.searchsorted(places, sums.instants), keys)
 
 
-def _incomplete(
-    sums: Rows, counts: NDArray[np.float64], observed: Rows, fine: Calendar | None, calendar: Calendar
-) -> Flags:
+def _incomplete(sums: Rows, counts: Numbers, observed: Rows, fine: Calendar | None, calendar: Calendar) -> Flags:
     """[sums], whether they are over fewer values, `counts`, than their period has steps of the finer grid."""
     if fine is None:
         return np.zeros(len(counts), bool)

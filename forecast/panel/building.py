@@ -42,8 +42,6 @@ def build_panel(table: Table, schema: Schema, cells: Observations, grid: Grid, h
 
     Raises
     ------
-    BadData
-        If a covariate cannot be read.
     Unavailable
         If the panel would not fit in memory.
     """
@@ -62,8 +60,8 @@ def build_panel(table: Table, schema: Schema, cells: Observations, grid: Grid, h
     slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
     values, observed = np.zeros(offsets[-1]), _zeros_at(grid, offsets, sizes, lengths)
     values[slot], observed[slot] = grid.values + 0.0, True  # turns -0.0 into 0.0
-    known = [covariates(table, schema, cells, calendar, schema.known)]
-    past = [covariates(table, schema, cells, calendar, schema.past)]
+    known = covariates(table, schema, cells, calendar, schema.known)
+    past = covariates(table, schema, cells, calendar, schema.past)
     return Panel(
         ids=cells.ids,
         order=cells.order,
@@ -84,17 +82,12 @@ def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes 
     Parameters
     ----------
     times : of the rows of `future`, where they were parsed before
-
-    Raises
-    ------
-    BadData
-        If a column is missing, or a value cannot be read.
     """
     future = tidied(future)
     none = np.zeros(0, np.int64)
     cells = Observations(panel.ids, panel.order, none, none, np.zeros(0), none, none)
     rows = covariates(future, schema, cells, calendar_of(schema), schema.known, future=True, times=times)
-    given = place_values([rows], len(schema.known), panel.offsets, panel.starts, np.diff(panel.offsets))
+    given = place_values(rows, len(schema.known), panel.offsets, panel.starts, np.diff(panel.offsets))
     return replace(panel, known=np.where(np.isnan(given), panel.known, given))
 
 
@@ -125,13 +118,7 @@ def time_columns_at(schema: Schema, calendar: Calendar, positions: Integers) -> 
 
 
 def check_rows(table: Table, cells: Observations, schema: Schema) -> None:
-    """Check that times lie on the grid and that no series has two rows of one time; warn of rows out of order.
-
-    Raises
-    ------
-    BadData
-        With the first such row.
-    """
+    """Refuse times that lie off the grid or come twice in a series; warn of rows out of order."""
     if schema.layout != "rows":
         _check_order(table, cells, schema)
         if schema.aggregate is None:

@@ -4,7 +4,6 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.parsing import ParsedTimes, parse_times
@@ -12,7 +11,7 @@ from forecast.errors import BadData, Setting, Words, did_you_mean
 from forecast.panel.categories import category_codes
 from forecast.panel.naming import series_name
 from forecast.panel.observations import Observations, id_codes
-from forecast.panel.panel import Integers
+from forecast.panel.panel import Integers, Numbers, series_index
 from forecast.panel.schema import Schema
 from forecast.tables.distinct import repeats
 from forecast.tables.numbers import parse_numbers
@@ -34,7 +33,7 @@ class Covariates:
 
     series: Integers | None
     positions: Integers
-    values: NDArray[np.float64]
+    values: Numbers
 
 
 def covariates(
@@ -52,21 +51,16 @@ def covariates(
     Parameters
     ----------
     times : of a table of the future, where they were parsed before
-
-    Raises
-    ------
-    BadData
-        If a column or a value cannot be read.
     """
     if not columns:
         return Covariates(None, np.zeros(1, np.int64), np.zeros((1, 0)))
+    if future:
+        refuse_missing(table, (*schema.time, *columns))
+    values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
     if not future:
         series = cells.series if schema.layout == "long" and any(schema.ids) else None
         instants = cells.row_instants
-        values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
     else:
-        refuse_missing(table, (*schema.time, *columns))
-        values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
         shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.names)
         codes = id_codes(table, () if shared else schema.ids)[1]
         instants = (times or parse_times(table, schema.time, schema.time_settings, codes)).instants
@@ -89,37 +83,34 @@ def covariates(
 
 
 def place_values(
-    sources: list[Covariates],
+    source: Covariates,
     columns: int,
     offsets: Integers,
     starts: Integers,
     sizes: Integers,
     lengths: Integers | None = None,
-) -> NDArray[np.float64]:
-    """Covariates by slot [slots, columns], of the last source with a value; none after `lengths` slots."""
+) -> Numbers:
+    """Covariates by slot [slots, columns]; none after `lengths` slots."""
     result = np.full((int(offsets[-1]), columns), np.nan)
     if not columns:
         return result
-    for source in sources:
-        usable = sizes if lengths is None else lengths
-        if source.series is None:
-            positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)  # [slots]
-            rank = np.minimum(np.searchsorted(source.positions, positions), len(source.positions) - 1)
-            inside = (source.positions[rank] == positions) & (positions < np.repeat(starts + usable, sizes))
-            values = np.where(inside[:, None], source.values[rank], np.nan)
-            result = np.where(np.isnan(values), result, values)
-            continue
-        step = source.positions - starts[source.series]
-        inside = (step >= 0) & (step < usable[source.series])
-        slot = (offsets[source.series] + step)[inside]
-        for column in range(columns):
-            given = ~np.isnan(source.values[inside, column])
-            result[slot[given], column] = source.values[inside, column][given]
+    usable = sizes if lengths is None else lengths
+    if source.series is None:
+        positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)  # [slots]
+        rank = np.minimum(np.searchsorted(source.positions, positions), len(source.positions) - 1)
+        inside = (source.positions[rank] == positions) & (positions < np.repeat(starts + usable, sizes))
+        return np.where(inside[:, None], source.values[rank], np.nan)
+    step = source.positions - starts[source.series]
+    inside = (step >= 0) & (step < usable[source.series])
+    slot = (offsets[source.series] + step)[inside]
+    for column in range(columns):
+        given = ~np.isnan(source.values[inside, column])
+        result[slot[given], column] = source.values[inside, column][given]
     return result
 
 
 def _refuse_contradictions(
-    table: Table, schema: Schema, series: Integers | None, instants: Integers, values: NDArray[np.float64]
+    table: Table, schema: Schema, series: Integers | None, instants: Integers, values: Numbers
 ) -> None:
     """Refuse rows of the future with different values for one series and time."""
     keys = (instants,) if series is None else (series, instants)
@@ -136,7 +127,7 @@ def _refuse_contradictions(
         )
 
 
-def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[np.float64]:
+def static_values(table: Table, schema: Schema, cells: Observations) -> Numbers:
     """Columns that are fixed for each series: [series, columns]."""
     result = np.full((len(cells.ids), len(schema.static)), np.nan)
     for index, column in enumerate(schema.static):
@@ -154,7 +145,7 @@ def static_values(table: Table, schema: Schema, cells: Observations) -> NDArray[
     return result
 
 
-def column_values(table: Table, column: str, schema: Schema) -> NDArray[np.float64]:
+def column_values(table: Table, column: str, schema: Schema) -> Numbers:
     """[rows], numbers, or codes where the schema has categories: 1 + position, 0 for others, NaN where blank."""
     categories = schema.categories.get(column)
     if categories is None:
@@ -163,24 +154,23 @@ def column_values(table: Table, column: str, schema: Schema) -> NDArray[np.float
     return category_codes(table, column, categories)
 
 
-def refuse_missing(table: Table, columns: tuple[str, ...]) -> None:
+def refuse_missing(table: Table, needed: tuple[str, ...]) -> None:
     """Refuse a table that lacks columns that are named."""
-    missing = [column for column in columns if column not in table.names]
+    missing = [column for column in needed if column not in table.names]
     if missing:
         named = ", ".join(f"'{column}'" for column in missing)
-        there = table.names
-        hint = did_you_mean(missing[0], there) if len(missing) == 1 else ""
-        alone = table.text and len(there) == 1
+        columns = table.names
+        hint = did_you_mean(missing[0], columns) if len(missing) == 1 else ""
+        alone = table.text and len(columns) == 1
         delimiter = Words("; pass ", Setting("delimiter"), " if there are several") if alone else ""
-        problem = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(there[:20])}"
+        problem = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(columns[:20])}"
         raise BadData(Words(problem, delimiter, hint), place=table.name)
 
 
 def _known_series(table: Table, schema: Schema, cells: Observations) -> Integers:
     """[rows], index into the ids of the panel, -1 for a series that it lacks."""
     ids, codes = id_codes(table, schema.ids)
-    index = {parts: position for position, parts in enumerate(cells.ids)}
-    series = np.array([index.get(parts, -1) for parts in ids], np.int64)
+    series = series_index(cells.ids, ids) - 1
     if (series < 0).any():
         logger.warning(
             "%s: %d series are not in the table to forecast; their rows are left out.", table.name, (series < 0).sum()

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_name, series_names
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
 
 log = logging.getLogger("forecast")
@@ -25,16 +24,15 @@ SMALL_CHANGES: dict[str, Callable[[str], str]] = {
 """Changes that ids suffer on their way through other programs, and what makes both forms equal."""
 
 Id = tuple[str, ...]
-Values = NDArray[np.float64]
 
 
-def mean_level(panel: Panel) -> Values:
+def mean_level(panel: Panel) -> Numbers:
     """[series], mean absolute observed value of each series, 0 where there is none."""
     total = np.add.reduceat(np.abs(panel.values) * panel.observed, panel.offsets[:-1])
     return np.asarray(total / np.maximum(np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64), 1))
 
 
-def compare_ids(panel: Panel, ids: tuple[Id, ...], name: str) -> Panel:
+def compare_ids(panel: Panel, ids: Ids, name: str) -> Panel:
     """Warn of ids that are new or missing since the fit, and give new series their status.
 
     Parameters
@@ -42,9 +40,8 @@ def compare_ids(panel: Panel, ids: tuple[Id, ...], name: str) -> Panel:
     ids : of the fit
     name : of the table
     """
-    fitted, now = set(ids), set(panel.ids)
-    new = [one for one in panel.ids if one not in fitted]
-    missing = sorted(fitted - now)
+    fitted = set(ids)
+    new, missing = [names for names in panel.ids if names not in fitted], sorted(fitted - set(panel.ids))
     if new:
         names = series_names(new, NAMED_SERIES)
         log.warning("%s: %d series were not seen at fit (%s); they are forecast all the same", name, len(new), names)
@@ -55,26 +52,20 @@ def compare_ids(panel: Panel, ids: tuple[Id, ...], name: str) -> Panel:
             "%s: %d series of the fit are not here (%s); they get no forecast%s", name, len(missing), names, none
         )
     _say_small_changes(new, missing, name)
-    words = zip(panel.ids, panel.status, strict=True)
-    return replace(panel, status=tuple("new" if one not in fitted and word == "ok" else word for one, word in words))
+    seen = zip(series_index(ids, panel.ids), panel.status, strict=True)
+    return replace(panel, status=tuple("new" if not index and word == "ok" else word for index, word in seen))
 
 
-def check_levels(panel: Panel, ids: tuple[Id, ...], level: Values, lookback: int, name: str, strict: bool) -> None:
+def check_levels(panel: Panel, ids: Ids, level: Numbers, lookback: int, name: str, strict: bool) -> None:
     """Warn of series whose level moved more than tenfold since the fit, or refuse them if `strict`.
 
     Parameters
     ----------
     ids, level : [series], those of the fit and their mean level over its last lookback
     name : of the table
-
-    Raises
-    ------
-    BadData
-        If `strict` and a level moved.
     """
-    rank = {one: i for i, one in enumerate(ids)}
     now = mean_level(panel.tail(lookback))
-    then = np.array([level[rank[one]] if one in rank else 0.0 for one in panel.ids])
+    then = np.concatenate([[0.0], level])[series_index(ids, panel.ids)]
     both = (now > 0) & (then > 0)
     ratio = np.divide(now, then, out=np.ones_like(now), where=both)
     moved = [panel.ids[i] for i in np.flatnonzero((ratio > MAX_RATIO) | (ratio < 1 / MAX_RATIO))]
@@ -105,7 +96,7 @@ def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: st
         )
 
 
-def say_seen_origins(panel: Panel, fitted: Panel, origins: NDArray[np.int64], end: str) -> None:
+def say_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> None:
     """Warn of origins of a backtest, [origins, series], that lie before the end of the fit."""
     seen = int((origins < _ends(panel, fitted)).any(1).sum())
     if seen:
@@ -119,8 +110,7 @@ def say_seen_origins(panel: Panel, fitted: Panel, origins: NDArray[np.int64], en
 
 def say_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
     """Warn of series whose past is shorter than a forecast looks back, unless the fit saw no more of them."""
-    seen = dict(zip(fitted.ids, fitted.lengths.tolist(), strict=True))
-    before = np.array([seen.get(one, lookback) for one in panel.ids], np.int64)
+    before = np.concatenate([[lookback], fitted.lengths])[series_index(fitted.ids, panel.ids)]
     short = np.flatnonzero(panel.lengths < np.minimum(before, lookback))
     if len(short):
         named = [f"{series_name(panel.ids[i])} {panel.lengths[i]:,}".strip() for i in short[:NAMED_SERIES]]
@@ -134,7 +124,7 @@ def say_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
         )
 
 
-def values_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False) -> tuple[Values, int]:
+def values_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False) -> tuple[Numbers, int]:
     """The values that came after the series of a fit.
 
     Parameters
@@ -150,29 +140,27 @@ def values_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False) 
     actual, others = np.full((len(fitted), horizon), np.nan), 0
     if zero:  # the series have begun, whatever their first row in the table is
         actual[np.arange(horizon) < (later.origins.max() - fitted.origins)[:, None]] = 0.0
-    rank = {one: i for i, one in enumerate(fitted.ids)}
-    for i, one in enumerate(later.ids):
+    for i, rank in enumerate(series_index(fitted.ids, later.ids) - 1):
         slots = later.slots(i)
         observed = later.observed[slots]
-        end = fitted.origins[rank[one]] if one in rank else later.origins[i]
+        end = fitted.origins[rank] if rank >= 0 else later.origins[i]
         step = later.starts[i] + np.arange(slots.stop - slots.start) - end - 1
         others += int((observed & (step < 0)).sum())
         used = observed & (step >= 0) & (step < horizon)
         if used.any():
-            actual[rank[one], step[used]] = later.values[slots][used]
+            actual[rank, step[used]] = later.values[slots][used]
     return actual, others
 
 
-def _ends(panel: Panel, fitted: Panel) -> Values:
+def _ends(panel: Panel, fitted: Panel) -> Numbers:
     """[series], grid position at which each series of a panel ended at fit; minus infinity for a new series."""
-    ends = dict(zip(fitted.ids, fitted.origins.tolist(), strict=True))
-    return np.array([ends.get(one, -np.inf) for one in panel.ids])
+    return np.concatenate([[-np.inf], fitted.origins])[series_index(fitted.ids, panel.ids)]
 
 
 def _say_small_changes(new: list[Id], missing: list[Id], name: str) -> None:
     """Warn of new ids that equal missing ones but for a small change."""
     for change, plain in SMALL_CHANGES.items():
-        plain_missing = {tuple(map(plain, one)) for one in missing}
-        if any(tuple(map(plain, one)) in plain_missing for one in new):
+        plain_missing = {tuple(map(plain, names)) for names in missing}
+        if any(tuple(map(plain, names)) in plain_missing for names in new):
             log.warning("%s: some new ids are ids of the fit %s; did they change on the way?", name, change)
             return

@@ -1,28 +1,25 @@
 """Make covariates ready for a network: numbers standardised, categories as codes, no blanks."""
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
 
 from forecast.calendar.calendar import Calendar
-from forecast.panel.panel import Floats, Numbers, Panel
+from forecast.panel.panel import Floats, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 from forecast.panel.windows import Columns
+from forecast.settings import Stored
 
 NOISE = 1e-12  # a deviation below this share of the mean is rounding error
 
 
-class Statistics(BaseModel):
+class Statistics(Stored):
     """Mean and deviation of each numeric covariate, in the order of the panel's columns; codes have (0, 1)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     known: tuple[tuple[float, float], ...] = ()
     past: tuple[tuple[float, float], ...] = ()
     static: tuple[tuple[float, float], ...] = ()
 
 
-def fit_statistics(panel: Panel, schema: Schema, before: NDArray[np.int64]) -> Statistics:
+def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics:
     """Statistics over the slots of each series before `before` [series]: nothing held out, nothing of the future."""
     sizes = np.diff(panel.offsets)
     place = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], sizes)
@@ -72,7 +69,7 @@ def numeric_count(names: tuple[str, ...], schema: Schema) -> int:
 
 def _split(
     values: Numbers, names: tuple[str, ...], schema: Schema, statistics: tuple[tuple[float, float], ...]
-) -> tuple[Floats, NDArray[np.int64]]:
+) -> tuple[Floats, Integers]:
     coded = np.array([name in schema.categories for name in names], dtype=bool)
     mean, deviation = np.array(statistics, np.float64).reshape(-1, 2).T
     numbers = (values[:, ~coded] - mean[~coded]) / deviation[~coded]

@@ -42,20 +42,12 @@ def infer_schema(
     Parameters
     ----------
     dated : the table, dated by the same settings
-    settings : what the user said; it wins over what the table looks like
+    settings : of the user; they win over what the table looks like
     reserved : columns that the output has beside ids and times
 
     Returns
     -------
     The schema, and the table; its times are parsed again if clock changes leave open which series they belong to.
-
-    Raises
-    ------
-    BadData
-        If a named column is missing, or rows repeat a series and time.
-    UsageError
-        If settings contradict each other, the target of a long table is open, or an id or time column has the name of
-        a column of the output.
     """
     table = dated.table
     if dated.times is None:
@@ -70,13 +62,7 @@ def infer_schema(
 
 
 def check_schema(schema: Schema, table: Table) -> None:
-    """Check that a table has the columns that were used at fit, in any order.
-
-    Raises
-    ------
-    BadData
-        If one is missing, with those found.
-    """
+    """Refuse a table that lacks a column that was used at fit; their order is free."""
     if schema.layout == "rows":
         return
     needed = [*schema.time, *schema.known, *schema.past, *schema.static]
@@ -164,8 +150,8 @@ def _timed_schema(
 ) -> tuple[Schema, ParsedTimes]:
     """The schema of a long or wide table, and its times, parsed by series where they depend on them."""
     covariates = (*settings.known, *settings.past, *settings.static)
-    own = {*time, table.numbering, *covariates}
-    others = [column for column in table.names if column not in own]
+    named = {*time, table.numbering, *covariates}
+    others = [column for column in table.names if column not in named]
     numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
     if not numeric and not settings.target:
         raise no_numbers(table, others)

@@ -5,12 +5,7 @@ from typing import Any
 from forecast.panel.schema import Schema
 
 NAMED = 5  # columns that a message names
-SHOWN = {
-    "calendar": "freq",
-    "ids": "id",
-    "all_columns": "all columns",
-    "ignored": "left out",
-}  # names that users know
+SHOWN = {"calendar": "freq", "ids": "id", "all_columns": "all columns", "ignored": "left out"}  # names that users know
 
 
 def schema_differences(before: Schema, now: Schema) -> list[str]:

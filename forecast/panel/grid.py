@@ -4,7 +4,6 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.formatting import format_instant
@@ -13,7 +12,7 @@ from forecast.errors import BadData, Setting, UsageError
 from forecast.panel.aggregation import aggregated
 from forecast.panel.naming import series_name
 from forecast.panel.observations import Observations, Rows
-from forecast.panel.panel import Flags, Integers
+from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.panel.schema import Schema
 from forecast.tables.cells import LARGEST
 from forecast.tables.distinct import distinct
@@ -42,7 +41,7 @@ class Grid:
 
     series: Integers
     positions: Integers
-    values: NDArray[np.float64]
+    values: Numbers
     blank_series: Integers
     blank_positions: Integers
     first: Integers
@@ -50,7 +49,7 @@ class Grid:
     counts: Integers
     zeros: Flags
 
-    def recent(self, series: int, most: int) -> NDArray[np.float64]:
+    def recent(self, series: int, most: int) -> Numbers:
         """The newest values of a series, at most `most`, up to the last known one; NaN where missing."""
         slots = slice(*(self.counts[: series + 1].sum() - [self.counts[series], 0]))
         positions, values = self.positions[slots], self.values[slots]
@@ -155,7 +154,7 @@ def _refuse_outlier(table: Table, cells: Observations, instants: Integers, posit
 
 
 def _refuse_overflow(
-    table: Table, cells: Observations, series: Integers, times: Integers, values: NDArray[np.float64], schema: Schema
+    table: Table, cells: Observations, series: Integers, times: Integers, values: Numbers, schema: Schema
 ) -> None:
     """Refuse sums that are too large; `times` are those of the values that are."""
     if len(times):

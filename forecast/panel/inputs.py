@@ -5,10 +5,10 @@ from typing import Self
 
 from forecast.panel.building import calendar_of
 from forecast.panel.covariates import Statistics, make_columns
-from forecast.panel.panel import Integers, Panel
+from forecast.panel.panel import Ids, Integers, Panel, series_index
 from forecast.panel.schema import Schema
 from forecast.panel.transforms import transformed
-from forecast.panel.windows import Ids, Windows, series_index
+from forecast.panel.windows import Windows
 from forecast.settings import ScalingName
 
 

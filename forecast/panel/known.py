@@ -3,12 +3,11 @@
 import logging
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_name
-from forecast.panel.panel import SKIPPED, Panel
+from forecast.panel.panel import Flags, Panel
 from forecast.panel.schema import Schema
 
 log = logging.getLogger("forecast")
@@ -25,11 +24,6 @@ def require_known(
     ----------
     name : of the table that should have the values
     with_future : whether it is a table of the future
-
-    Raises
-    ------
-    BadData
-        With the column, the first series and times without values, and their number.
     """
     blank = _blank_ahead(panel, schema, horizon)
     if not blank.any():
@@ -79,10 +73,10 @@ def say_blank(panel: Panel, schema: Schema, name: str) -> None:
         )
 
 
-def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> NDArray[np.bool_]:
+def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:
     """[series, horizon, known], whether a series that gets a forecast lacks a value."""
     last = panel.offsets[1:] - panel.ahead
     blank = np.isnan(panel.known[last[:, None] + np.arange(horizon if schema.known else 0)])
     if panel.status:
-        blank[np.isin(panel.status, SKIPPED)] = False
+        blank[panel.skipped] = False
     return np.asarray(blank)

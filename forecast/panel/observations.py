@@ -4,21 +4,18 @@ import logging
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.zones import Flags, Integers
 from forecast.errors import BadData
 from forecast.panel.naming import series_name, series_names
+from forecast.panel.panel import Ids, Numbers
 from forecast.panel.schema import Schema
 from forecast.tables.distinct import distinct, encoded, repeats
 from forecast.tables.numbers import is_blank, numeric_columns, parse_columns, parse_numbers
 from forecast.tables.table import Table
 
 logger = logging.getLogger("forecast")
-
-Numbers = NDArray[np.float64]
-Ids = tuple[tuple[str, ...], ...]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,12 @@ Numbers = NDArray[np.float64]
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
+Ids = tuple[tuple[str, ...], ...]
+"""A tuple of strings for each series."""
+
+ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "static")
+"""The arrays that every panel has."""
+
 SKIPPED = ("ended", "missing")  # the statuses of series that get no forecast
 
 
@@ -39,7 +45,7 @@ class Panel:
     lowest : [series], lowest value seen elsewhere: by the fit, or before the tail
     """
 
-    ids: tuple[tuple[str, ...], ...]
+    ids: Ids
     order: Integers
     offsets: Integers
     starts: Integers
@@ -65,6 +71,11 @@ class Panel:
     def origins(self) -> Integers:
         """[series], grid position of the last past slot of each series."""
         return self.starts + self.lengths - 1
+
+    @property
+    def skipped(self) -> Flags:
+        """[series], whether each gets no forecast."""
+        return np.isin(self.status, SKIPPED)
 
     def slots(self, series: int) -> slice:
         """The past slots of one series in the flat arrays."""
@@ -176,6 +187,12 @@ class Panel:
         return spread
 
 
+def series_index(fitted: Ids, ids: Ids) -> Integers:
+    """The place of each of `ids` among the series of the fit, counted from 1; 0 for a series that was not there."""
+    rank = {names: place for place, names in enumerate(fitted, start=1)}
+    return np.array([rank.get(names, 0) for names in ids], np.int64)
+
+
 def _runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
     """Offsets of runs of slots end to end, [runs + 1], and the slots themselves, given by first slot and size."""
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
@@ -190,7 +207,7 @@ def stacked(panels: list[Panel]) -> Panel:
     ends = np.cumsum([panel.offsets[-1] for panel in panels])
     counts = np.cumsum([len(panel) for panel in panels])
 
-    def joined(name: str) -> NDArray[Any]:
+    def joined(name: str) -> Any:
         return np.concatenate([getattr(panel, name) for panel in panels])
 
     return replace(
@@ -200,12 +217,7 @@ def stacked(panels: list[Panel]) -> Panel:
         offsets=np.concatenate(
             [[0], *(panel.offsets[1:] + end - panel.offsets[-1] for panel, end in zip(panels, ends, strict=True))]
         ).astype(np.int64),
-        starts=joined("starts"),
-        values=joined("values"),
-        observed=joined("observed"),
-        known=joined("known"),
-        past=joined("past"),
-        static=joined("static"),
+        **{name: joined(name) for name in ("starts", "values", "observed", "known", "past", "static")},
         status=tuple(word for panel in panels for word in panel.status),
         spread=None if first.spread is None else joined("spread"),
         lowest=None if first.lowest is None else joined("lowest"),

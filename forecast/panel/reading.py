@@ -72,7 +72,7 @@ def read(
 
     Parameters
     ----------
-    settings : what the user said; it wins over what the table looks like
+    settings : of the user; they win over what the table looks like
     horizon : slots to forecast; default what the frequency suggests
     lookback : steps that a forecast looks back; default by horizon and season
     reserved : columns that the output has beside ids and times
@@ -144,13 +144,7 @@ def read_as(
 
 
 def check_to_fit(reading: Reading) -> None:
-    """Warn of what a fit cannot use, and refuse a table from which nothing can be forecast.
-
-    Raises
-    ------
-    BadData
-        If no series is left to forecast, or the times to forecast cannot be written as the table writes its own.
-    """
+    """Warn of what a fit cannot use, and refuse a table without a series to forecast, or whose times run out."""
     panel, schema = reading.panel, reading.schema
     say_status(panel, schema, reading.name)
     time_columns_at(schema, calendar_of(schema), panel.origins.max(keepdims=True) + panel.ahead)
@@ -183,8 +177,8 @@ def _same_panel(reading: Reading, schema: Schema, horizon: int) -> bool:
     return horizon == reading.panel.ahead and not _differ(reading.schema, schema, COVARIATE_FIELDS)
 
 
-def _differ(one: Schema, other: Schema, fields: tuple[str, ...]) -> bool:
-    return any(getattr(one, field) != getattr(other, field) for field in fields)
+def _differ(schema: Schema, other: Schema, fields: tuple[str, ...]) -> bool:
+    return any(getattr(schema, field) != getattr(other, field) for field in fields)
 
 
 def _seasons(schema: Schema, grid: Grid) -> tuple[int, ...]:

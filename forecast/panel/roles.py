@@ -91,13 +91,8 @@ def _open_ids(
     times: ParsedTimes,
     guess: tuple[tuple[str, ...], list[str], list[str]],
 ) -> BadData:
-    """The error for rows that repeat a time with no ids to tell them apart.
-
-    Parameters
-    ----------
-    guess : ids that nearly fit, other columns that could be ids, and parts of times
-    """
-    nearly, others, parts = guess
+    """The error for rows that repeat a time with no ids to tell them apart."""
+    nearly, others, parts = guess  # ids that nearly fit, other columns that could be ids, and parts of times
     instants = times.instants
     names, codes = id_codes(table, nearly)
     twice = repeats(codes, instants)
@@ -117,13 +112,7 @@ def _open_ids(
         f"({rows_of(int(twice.sum()))} like that)",
         place=table.place(row, time),
         cure=Words(
-            guessed,
-            *joined,
-            "pass ",
-            Setting("id"),
-            f" with the columns that tell series apart{also}",
-            *none,
-            *reduce,
+            guessed, *joined, "pass ", Setting("id"), f" with the columns that tell series apart{also}", *none, *reduce
         ),
     )
 

@@ -2,20 +2,29 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_serializer
+from pydantic import BeforeValidator, Field, field_serializer
 
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
-from forecast.settings import Aggregate, ClockChange, Layout, MissingRows, OnDuplicate, TableSettings, TextSettings
+from forecast.settings import (
+    Aggregate,
+    ClockChange,
+    Layout,
+    MissingRows,
+    OnDuplicate,
+    Stored,
+    TableSettings,
+    TextSettings,
+)
 
 Names = tuple[str, ...]
 
 
 def _as_tuple(given: object) -> object:
-    """One name stands for a tuple of one."""
+    """Accept a single name for a tuple of names."""
     return (given,) if isinstance(given, str) else given
 
 
-class Schema(BaseModel):
+class Schema(Stored):
     """How one kind of table becomes a panel.
 
     `ids` names the id columns of the output: the user's own in a long table, the first column in a `rows` table,
@@ -23,8 +32,6 @@ class Schema(BaseModel):
     panel holds them; a name that is a key of `categories` holds codes: 1 + its position there, 0 for a value not
     among them.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     layout: Layout
     time: Annotated[Names, BeforeValidator(_as_tuple)] = Field(
@@ -42,7 +49,7 @@ class Schema(BaseModel):
     known: Names = ()
     past: Names = ()
     static: Names = ()
-    categories: dict[str, Names] = {}
+    categories: dict[str, Names] = Field({})
     categorical: Names = Field((), description="covariates that the user said are categories")
     holidays: str | None = None
     ignored: Names = Field((), description="columns left out")
@@ -67,6 +74,11 @@ class Schema(BaseModel):
     def keys(self) -> Names:
         """The id and time columns of a table of forecasts."""
         return (*self.ids, *self.time)
+
+    @property
+    def shortest_season(self) -> int:
+        """Steps; 1 without a season."""
+        return self.season[0] if self.season else 1
 
     @property
     def time_settings(self) -> TimeSettings:

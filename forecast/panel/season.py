@@ -4,13 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
-from forecast.panel.panel import Panel
-
-Numbers = NDArray[np.float64]
+from forecast.panel.panel import Numbers, Panel
 
 # tuned on the development sets and 4,400 random walks
 MIN_CORRELATION = 0.1  # weaker repetition does not help a forecast

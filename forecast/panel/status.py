@@ -43,17 +43,12 @@ def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
 
 
 def say_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = ()) -> None:
-    """Warn of series that are constant or get no forecast.
+    """Warn of series that are constant or get no forecast, and refuse a panel where none is left to forecast.
 
     Parameters
     ----------
     name : of the table
     before : the statuses that were reported already
-
-    Raises
-    ------
-    BadData
-        If no series is left to forecast.
     """
     words: NDArray[np.object_] = np.array(panel.status, object)
     new = np.array([word != earlier for word, earlier in zip(words, before or [None] * len(words), strict=True)], bool)

@@ -82,7 +82,7 @@ def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, st
         return (time,)
     keys = _keys(table, [column for column in others if column not in {*parts, *TARGET_NAMES}], level == "day")
     joined: Names = (time,)
-    while level in FINER and all(_repeated(table, (*key, *joined)) for key in keys):
+    while level in FINER and all(_repeats(table, (*key, *joined)).any() for key in keys):
         allowed = FINER[level]
         finer = [column for part in allowed for column in others if parts.get(column) == part and column not in joined]
         if not finer:
@@ -111,11 +111,6 @@ def _keys(table: Table, columns: list[str], whole: bool) -> list[Names]:
     return [texts, *((*texts, column) for column in grouping if whole and numeric[column] and is_whole(table, column))]
 
 
-def _repeated(table: Table, columns: Names) -> bool:
-    """Whether rows have the same in all of these columns."""
-    return bool(_repeats(table, columns).any())
-
-
 def _repeats(table: Table, columns: Names) -> Flags:
     """[rows], whether an earlier row has the same in all of these columns."""
     return repeats(np.zeros(len(table)), *(table.distinct(column)[0] for column in columns))
@@ -128,10 +123,10 @@ def _tells_more(table: Table, joined: Names, time: str) -> bool:
 
 def resolve_names(table: Table, names: Names) -> Names:
     """The time columns that the user named; a column with commas in its name arrives in several pieces."""
-    there = set(table.names)
-    if len(names) > 1 and not set(names) <= there:
+    columns = set(table.names)
+    if len(names) > 1 and not set(names) <= columns:
         for joint in (", ", ","):
-            if joint.join(names) in there:
+            if joint.join(names) in columns:
                 return (joint.join(names),)
     return names
 

@@ -3,10 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.errors import Setting, UsageError, Words
-from forecast.panel.panel import Numbers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.settings import TransformName
 
 LEAST_SIGNED_POWER = 0.2  # towards 0 the signed power tears negative and positive values apart
@@ -42,7 +41,7 @@ def fit_power(name: TransformName, panel: Panel, season: int) -> float:
     return float(powers[np.argmin([_unevenness(means, deviations, series, power) for power in powers])])
 
 
-def apply_power(values: Numbers, observed: NDArray[np.bool_], power: float) -> Numbers:
+def apply_power(values: Numbers, observed: Flags, power: float) -> Numbers:
     """Transform observed values, ``sign(x) |x|^power / power`` or the logarithm; the others become 0.
 
     Raises
@@ -68,7 +67,7 @@ def transformed(panel: Panel, power: float) -> Panel:
     return replace(moved, spread=moved.expanding_std())
 
 
-def undo_power(values: NDArray[np.float64], power: float) -> NDArray[np.float64]:
+def undo_power(values: Numbers, power: float) -> Numbers:
     """The inverse of `apply_power`; monotone, so that quantiles stay quantiles."""
     if power == 1.0:
         return values
@@ -77,7 +76,7 @@ def undo_power(values: NDArray[np.float64], power: float) -> NDArray[np.float64]
     return np.asarray(np.sign(values) * np.abs(values * power) ** (1 / power))
 
 
-def _blocks(panel: Panel, size: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+def _blocks(panel: Panel, size: int) -> tuple[Numbers, Numbers, Integers]:
     """Mean absolute value and deviation of each whole block of `size` observed values, and its series."""
     values = panel.values[panel.observed]
     counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
@@ -90,9 +89,7 @@ def _blocks(panel: Panel, size: int) -> tuple[NDArray[np.float64], NDArray[np.fl
     return means[used], deviations[used], np.repeat(np.arange(len(panel)), counts // size)[used]
 
 
-def _unevenness(
-    means: NDArray[np.float64], deviations: NDArray[np.float64], series: NDArray[np.int64], power: float
-) -> float:
+def _unevenness(means: Numbers, deviations: Numbers, series: Integers, power: float) -> float:
     """Coefficient of variation, over the blocks of a series, of the deviation that the transform leaves; averaged."""
     ratio = deviations / means ** (1 - power)
     count = np.maximum(np.bincount(series), 1)

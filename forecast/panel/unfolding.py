@@ -21,7 +21,7 @@ log = logging.getLogger("forecast")
 
 
 def unfold(table: Table) -> Table:
-    """Make one column of times and one of values out of a table of years by months or quarters.
+    """Bring a table of years by months or quarters to a column of times and a column of values.
 
     Columns of text beside them stay, as ids; sums and other numbers of a year are left out with a warning.
     """
@@ -112,21 +112,13 @@ def _time(year: str, number: int, word: str) -> str:
 def _stacked(
     table: Table,
     columns: list[str],
-    order: NDArray[np.int64],
+    order: NDArray[np.int64],  # [cells], the position of each row's value in the columns put end to end
     ids: list[str],
-    times: tuple[list[str], str],
+    times: tuple[list[str], str],  # [cells], and the column that they come from
     word: str,
-    shown: tuple[list[str], list[str]],
+    shown: tuple[list[str], list[str]],  # all months or quarters as the table names them, and columns left out
 ) -> Table:
-    """The table with ids, a time and a value in each row, and a warning that says so.
-
-    Parameters
-    ----------
-    order : [cells], the position of each row's value in the columns put end to end
-    times : texts [cells], and the column that they come from
-    word : month or quarter
-    shown : for the warning: all months or quarters as the table names them, and columns that are left out
-    """
+    """The table with ids, a time and a value in each row, and a warning that says so; `word` is month or quarter."""
     time = next(name for name in (word, "time", "period", "date_") if name not in ids)
     value = next(name for name in ("value", "y", "target", "value_") if name not in ids)
     headers, dropped = shown

@@ -16,7 +16,7 @@ from forecast.settings import ScalingName
 
 NETWORK_BATCH = 128  # windows that go through a network at once when it forecasts
 
-WindowIndex = tuple[NDArray[np.int64], NDArray[np.int64]]
+WindowIndex = tuple[Integers, Integers]
 """Windows, each as a series and the position that its past ends before, [windows] twice."""
 
 ToArray = Callable[[NDArray[Any]], Array]
@@ -225,16 +225,7 @@ class Windows:
         slot = base + array_namespace(place).clip(place, min=0)
         return self._scaled(slot, (place >= 0) & self.observed[slot], location, scale)  # [batch, horizon]
 
-    def _scaled(self, slot: Array, there: Array, location: Array, scale: Array) -> Array:
+    def _scaled(self, slot: Array, present: Array, location: Array, scale: Array) -> Array:
         """Values in units of their window, 0 where they are missing; float32 only after the location is subtracted."""
         xp = array_namespace(location)
-        return xp.astype(xp.where(there, (self.values[slot] - location) / scale, 0.0), xp.float32)
-
-
-Ids = tuple[tuple[str, ...], ...]
-
-
-def series_index(fitted: Ids, ids: Ids) -> Integers:
-    """The place of each of `ids` among the series of the fit, counted from 1; 0 for a series that was not there."""
-    rank = {names: place for place, names in enumerate(fitted, start=1)}
-    return np.array([rank.get(names, 0) for names in ids], np.int64)
+        return xp.astype(xp.where(present, (self.values[slot] - location) / scale, 0.0), xp.float32)

@@ -3,12 +3,9 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from forecast.errors import Setting, Unavailable, Words
 from forecast.panel.windows import ToArray
@@ -45,11 +42,7 @@ def _works(device: torch.device) -> bool:
 
 def on_device(device: torch.device) -> ToArray:
     """The function that copies an array of numpy to a device."""
-    return partial(_to_tensor, device)
-
-
-def _to_tensor(device: torch.device, array: NDArray[Any]) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    return lambda array: torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 
 @contextmanager
@@ -74,13 +67,7 @@ def out_of_memory(error: BaseException) -> bool:
 
 @contextmanager
 def report_out_of_memory() -> Iterator[None]:
-    """Turn an out-of-memory exception of any library into `Unavailable`.
-
-    Raises
-    ------
-    Unavailable
-        If memory runs out.
-    """
+    """Turn an out-of-memory exception of any library into `Unavailable`."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:

@@ -8,8 +8,9 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
+from forecast.settings import Stored
 from forecast.training.checkpoint import Checkpoint
 from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.fitting import Fitter
@@ -66,10 +67,8 @@ def train_networks(
     return Plan(members=tuple(rounds.members), started_from=started_from), rounds.trained
 
 
-class _Decided(BaseModel):
+class _Decided(Stored):
     """The decisions so far: a resumed fit repeats them, and does not measure again."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     rounds: tuple[tuple[Member, ...], ...] = Field(description="networks of each round; an empty round ends training")
     costs: dict[str, float] = Field(description="seconds of each candidate")

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import torch
 
-from forecast.panel.panel import Panel
+from forecast.panel.panel import ARRAYS, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import TrainSettings
 from forecast.training.plan import Plan
@@ -19,7 +19,7 @@ def data_key(panel: Panel, schema: Schema) -> str:
     """The sha256 of all that a fit sees of the data, in hexadecimal."""
     digest = hashlib.sha256(schema.model_dump_json().encode())
     digest.update(json.dumps([panel.ids, panel.status, panel.ahead]).encode())
-    for name in ("order", "offsets", "starts", "values", "observed", "known", "past", "static"):
+    for name in ARRAYS:
         array = getattr(panel, name)
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(np.ascontiguousarray(array).tobytes())

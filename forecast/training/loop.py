@@ -7,13 +7,13 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from forecast.errors import Setting, Words
 from forecast.models.shared.building import to_arrays
 from forecast.models.shared.model import RecurrentModel
 from forecast.panel.windows import Batch
-from forecast.settings import TrainSettings
+from forecast.settings import Stored, TrainSettings
 from forecast.training.checkpoint import Checkpoint, CheckpointTimer, layout_of
 from forecast.training.context import Progress, TrainingContext, Weights
 from forecast.training.plan import Member
@@ -24,10 +24,8 @@ from forecast.training.stopping import Deferred
 log = logging.getLogger("forecast")
 
 
-class _Numbers(BaseModel):
+class _Numbers(Stored):
     """The numbers of a trained member, under the names that a checkpoint has for them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     ended: Member
     validation: float | None

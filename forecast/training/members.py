@@ -60,15 +60,10 @@ def train_members(
 
 @dataclass(frozen=True)
 class _Worker:
-    """Trains some of the members one after another.
-
-    Attributes
-    ----------
-    costs : of all members, in any unit
-    """
+    """Trains some of the members one after another."""
 
     members: list[Member]
-    costs: list[float]
+    costs: list[float]  # of all members, in any unit
     make_data: MakeData
     settings: TrainSettings
     device: torch.device

@@ -50,12 +50,3 @@ class AdamW:
         torch._foreach_div_(size, math.sqrt(1 - BETAS[1] ** self.steps))
         torch._foreach_add_(size, EPSILON)
         torch._foreach_addcdiv_(parameters, first, size, -rate / (1 - BETAS[0] ** self.steps))
-
-
-@torch.no_grad()
-def clip_norm(parameters: list[nn.Parameter], most: float) -> torch.Tensor:
-    """Scale the gradients down to a common norm of at most `most`; the norm that they had is returned."""
-    gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    norm: torch.Tensor = torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(gradients))))
-    torch._foreach_mul_(gradients, (most / (norm + 1e-6)).clamp(max=1.0))
-    return norm

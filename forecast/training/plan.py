@@ -4,9 +4,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from forecast.settings import ScalingName
+from forecast.settings import ScalingName, Stored
 
 MAX_MEMBERS = 128  # of a plan
 
@@ -16,10 +16,8 @@ REFIT_SHARE = 0.2  # of the steps, which train on all data, the newest values in
 WARM_SHARE = 0.25  # of the steps of a fit from scratch that are enough for one that continues another
 
 
-class Candidate(BaseModel):
+class Candidate(Stored):
     """A network that may be trained, and how the windows it reads are cut and scaled."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = Field(description="name of the model")
     params: dict[str, Any] = Field(default_factory=dict, description="the model's own knobs")
@@ -48,10 +46,8 @@ class Member(Candidate):
         return Candidate(**self.model_dump(include=set(Candidate.model_fields)))
 
 
-class Plan(BaseModel):
+class Plan(Stored):
     """Everything that decides a fit beside data, settings and seed."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     members: tuple[Member, ...] = Field(
         max_length=MAX_MEMBERS, description="the networks, whose median is the forecast"

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from forecast.panel.panel import Flags, Integers
 from forecast.panel.windows import WindowIndex
 
 VALIDATION_WINDOWS, ORIGINS = 1024, 128  # validation windows of all series, and of each
@@ -25,29 +25,29 @@ class Split:
     horizon : steps
     """
 
-    first: NDArray[np.int64]
-    train_end: NDArray[np.int64]
-    end: NDArray[np.int64]
+    first: Integers
+    train_end: Integers
+    end: Integers
     horizon: int
 
     @property
-    def held_out(self) -> NDArray[np.bool_]:
+    def held_out(self) -> Flags:
         """[series], whether values are held out."""
         return self.train_end < self.end
 
-    def last(self, everything: bool) -> NDArray[np.int64]:
+    def last(self, everything: bool) -> Integers:
         """[series], highest position: a whole horizon before the end, or less where the series is short."""
         end = self.end if everything else self.train_end
         return np.maximum(end - self.horizon, np.minimum(end - 1, (end + 1) // 2))
 
-    def count(self, everything: bool) -> NDArray[np.int64]:
+    def count(self, everything: bool) -> Integers:
         """[series], windows that can be drawn."""
         return np.maximum(self.last(everything) - np.minimum(self.first, self.last(everything)) + 1, 0) * (
             self.last(everything) >= 1
         )
 
 
-def split_windows(lengths: NDArray[np.int64], lookback: int, horizon: int, season: int) -> Split:
+def split_windows(lengths: Integers, lookback: int, horizon: int, season: int) -> Split:
     """Hold out the newest values of each series that is long enough.
 
     Parameters

@@ -5,17 +5,17 @@ import logging
 import math
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from torch import Tensor
+from pydantic import Field, ValidationError
+from torch import Tensor, nn
 
 from forecast.errors import BadData, Setting, Words
 from forecast.models.shared.building import to_arrays, to_tensors
 from forecast.models.shared.model import RecurrentModel
 from forecast.panel.windows import Batch
-from forecast.settings import TrainSettings
+from forecast.settings import Stored, TrainSettings
 from forecast.training.checkpoint import Checkpoint, layout_of
 from forecast.training.context import Weights
-from forecast.training.optimizer import AdamW, clip_norm
+from forecast.training.optimizer import AdamW
 from forecast.training.plan import Member
 
 log = logging.getLogger("forecast")
@@ -24,10 +24,8 @@ WARM_RATE = 0.5  # share of the learning rate for a network that has been traine
 RETRIES = 4  # times that training continues from the best weights, with half the rate, after it diverged
 
 
-class _Numbers(BaseModel):
+class _Numbers(Stored):
     """The numbers of a training state, under the names that a checkpoint has for them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     member: Member
     step: int = Field(ge=0, description="of the schedule, the next to be taken")
@@ -68,7 +66,7 @@ class TrainingState:
         self.optimizer.zero_grad()
         loss = self.network.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = clip_norm(self.optimizer.parameters, self.settings.clip)
+        norm = nn.utils.clip_grad_norm_(self.optimizer.parameters, self.settings.clip)
         at, value = self.step, float(loss.detach())
         self.step, self.done = self.step + 1, self.done + 1
         if not bool(torch.isfinite(norm + loss)):

@@ -50,9 +50,7 @@ def backtest(
     **knobs: Any,
 ) -> Backtest:
     """A backtest as the user gets it."""
-    return backtest_frames(
-        *evaluation.backtest(panel, schema, models, origins, levels, **knobs), panel, schema, origins
-    )
+    return backtest_frames(evaluation.backtest(panel, schema, models, origins, levels, **knobs))
 
 
 def mean_fit(past: Panel) -> Predict:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from forecast.training.optimizer import AdamW, clip_norm
+from forecast.training.optimizer import AdamW
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.1])
@@ -15,9 +15,6 @@ def test_it_moves_as_torch_does(decay: float) -> None:
     for step in range(20):
         for parameters in (ours, theirs):
             sum(((p * (1 + step)).sin() ** 2).sum() for p in parameters).backward()
-        assert float(clip_norm(ours, 1.0)) == pytest.approx(
-            float(torch.nn.utils.clip_grad_norm_(theirs, 1.0)), rel=1e-5
-        )
         mine.step(0.01)
         reference.step()
         mine.zero_grad()

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast.models.shared.model import Shape
-from forecast.models.shared.parts import StackKnobs, past_segments
+from forecast.models.shared.parts import StackKnobs, past_segments, recurrent
 
 DENSE = 64  # steps of a past that is read value by value
 Dilations = Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(min_length=1, max_length=16)]
@@ -87,13 +87,7 @@ class DilatedStack(nn.Module):
         self.dilations = dilations
         self.strides = list(accumulate(reversed(dilations), math.gcd))[::-1]  # steps between those that count
         self.blocks = nn.ModuleList(
-            nn.LSTM(
-                size * self.strides[0] if place == 0 else knobs.hidden_size,
-                knobs.hidden_size,
-                num_layers=knobs.layers,
-                dropout=knobs.dropout if knobs.layers > 1 else 0.0,
-                batch_first=True,
-            )
+            recurrent("LSTM", knobs.hidden_size if place else size * self.strides[0], knobs)
             for place in range(len(dilations))
         )
         self.drop = nn.Dropout(knobs.dropout)

@@ -137,12 +137,7 @@ class RecurrentModel(nn.Module):
         return self.outputs(batch)
 
     def _earlier(self, batch: Batch) -> Tensor:
-        """Values of the past at the same place in the season, oldest first, then those of far seasons.
-
-        Returns
-        -------
-        [batch, repeats + far seasons, horizon]
-        """
+        """Values at the same place in the season, oldest first, then far seasons, [batch, repeats + far, horizon]."""
         far: Tensor = batch.seasonal[..., list(self.shape.far)].transpose(1, 2)
         if not self.shape.seasons:
             return far
