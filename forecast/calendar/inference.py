@@ -101,10 +101,12 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     if not guesses:
         raise BadData(Words(f"'{first}' ", _unknown(first)), place=cells.place())
     matched = {guess: patterns.matches(array, guess) for guess in guesses}
-    whole = {guess for guess, fits in matched.items() if fits.all()}
+    complete = {guess for guess, fits in matched.items() if fits.all()}
     # a pattern with a fraction fits times without any too
     fitting = [
-        patterns.parse(array, g) for g in matched if g in whole and not ("%f" in g and g.replace(".%f", "") in whole)
+        patterns.parse(array, g)
+        for g in matched
+        if g in complete and not ("%f" in g and g.replace(".%f", "") in complete)
     ]
     if not fitting:
         closest = max(matched.values(), key=lambda fits: int(fits.sum()))
@@ -148,12 +150,12 @@ def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:
 
 def _mismatch(text: str, first: str) -> str | Words:
     """Say how a text differs from the first one of its column."""
-    here, there = patterns.guesses(text), patterns.guesses(first)
-    if here and patterns.has_zone(here[0]) != patterns.has_zone(there[0]):
+    guesses, of_first = patterns.guesses(text), patterns.guesses(first)
+    if guesses and patterns.has_zone(guesses[0]) != patterns.has_zone(of_first[0]):
         return f"'{text}' and '{first}' mix times with and without a zone; write all of them the same way"
     if CLOCK_ONLY.fullmatch(text):
         return f"'{text}' is a time of day without a date; add the date"
-    if not here and not re.search(r"\d", text):
+    if not guesses and not re.search(r"\d", text):
         return f"'{text}' is not a time, as '{first}' is; correct it, or remove the line if it is a total or a note"
     mend = "write all times the same way, or pass "
     return Words(f"'{text}' is not written as '{first}' is; ", mend, Setting("date_format"))

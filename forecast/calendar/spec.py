@@ -1,4 +1,4 @@
-"""What a grid of times is, and how times are written: stored with a fit, checked at every predict."""
+"""The grid of times, and the format of the time column: stored with a fit, checked at every predict."""
 
 from dataclasses import dataclass
 from typing import Literal

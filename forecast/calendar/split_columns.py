@@ -141,12 +141,12 @@ def is_parts(table: Table, columns: Names) -> bool:
 
 def whole_pattern(forms: Names) -> str:
     """The pattern that writes a time of several columns in one text, as near to ISO 8601 as it can be."""
-    whole = " ".join(forms)
+    joined = " ".join(forms)
     dates = [form for form in forms if len(codes_of(form) & DATE_CODES) > 1]
     clocks = [form for form in forms if form not in dates and len(codes_of(form)) > 1]
-    if clocks or patterns.has_zone(whole):
-        return whole
-    codes = codes_of(whole)
+    if clocks or patterns.has_zone(joined):
+        return joined
+    codes = codes_of(joined)
     known = [("q", "%YQ%q"), ("V", "%G-W%V"), ("j", "%Y-%j"), ("d", "%Y-%m-%d"), ("m", "%Y-%m"), ("b", "%Y-%m"),
              ("B", "%Y-%m")]  # fmt: skip
     date = dates[0] if dates else next(form for code, form in known if code in codes)

@@ -48,11 +48,7 @@ def at_levels(quantiles: Numbers, have: tuple[float, ...], want: tuple[float, ..
 
 
 def error_quantiles(
-    points: Numbers,
-    actual: Numbers,
-    observed: Flags,
-    scale: Numbers,
-    levels: tuple[float, ...],
+    points: Numbers, actual: Numbers, observed: Flags, scale: Numbers, levels: tuple[float, ...]
 ) -> Numbers:
     """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels]; its median stays where it is.
 

@@ -80,7 +80,7 @@ class Network(RecurrentModel):
     def quantiles(self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None) -> Tensor:
         """Quantiles of sampled paths.
 
-        All windows are given the same random numbers: a forecast then does not depend on which others are made with it.
+        All windows get the same random numbers: a forecast then does not depend on the windows beside it.
         The numbers of a step are spread evenly over the paths (Latin hypercube), so that few paths go far.
 
         Parameters

@@ -49,13 +49,13 @@ def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema, calend
     if fine is not None and zero and schema.aggregate != "sum":
         rows = _with_zeros(table, observed, blank, fine)
     positions = calendar.positions(rows.instants)
-    whole = np.flatnonzero((positions >= low) & (positions <= high))
-    if not len(whole):
+    complete = np.flatnonzero((positions >= low) & (positions <= high))
+    if not len(complete):
         problem = Words("no period of ", Setting("freq", name), " is complete")
         raise BadData(problem, place=table.name, cure=Words("pass a finer ", Setting("freq")))
-    whole = whole[np.argsort(rows.instants[whole], kind="stable")]
-    series, positions = rows.series[whole], positions[whole]
-    result = Rows(series, positions, rows.values[whole]).combined(schema.aggregate or "sum")
+    complete = complete[np.argsort(rows.instants[complete], kind="stable")]
+    series, positions = rows.series[complete], positions[complete]
+    result = Rows(series, positions, rows.values[complete]).combined(schema.aggregate or "sum")
     if schema.aggregate == "sum":
         counts = Rows(series, positions, np.ones(len(series))).combined("sum").values
         partial = _incomplete(result, counts, observed, fine, calendar)

@@ -52,12 +52,12 @@ def id_columns(
     others = [column for column in others if column not in {*parts, *settings.target}]
     texts = [c for c in others if c not in numeric and any(table.distinct(c)[1])]
     texts += [c for c in others if c in numeric and has_leading_zeros(table, c)]
-    whole = [c for c in others if c in numeric and c not in texts and is_whole(table, c)]
-    whole = [column for column in whole if column.lower() not in TARGET_NAMES]
-    whole.sort(key=lambda column: len(table.distinct(column)[1]))
+    counted = [c for c in others if c in numeric and c not in texts and is_whole(table, c)]
+    counted = [column for column in counted if column.lower() not in TARGET_NAMES]
+    counted.sort(key=lambda column: len(table.distinct(column)[1]))
     nearly: tuple[str, ...] = ()
     last_target = set(numeric) if not settings.target else {""}  # the ids must leave one number column as target
-    for candidates in (texts, texts + whole):
+    for candidates in (texts, texts + counted):
         for size in range(1, MAX_IDS + 1):
             for ids in combinations(candidates, size):
                 if (candidates is not texts and not set(ids) - set(texts)) or last_target <= set(ids):
@@ -75,7 +75,7 @@ def id_columns(
         if settings.layout != "long" and not any(groups_rows(table, column) for column in texts):
             return ()
     raise _open_ids(
-        table, settings, time, times, (nearly, [column for column in texts + whole if column not in nearly], parts)
+        table, settings, time, times, (nearly, [column for column in texts + counted if column not in nearly], parts)
     )
 
 

@@ -1,4 +1,4 @@
-"""What was read and inferred: written down once, at fit, and checked at every predict."""
+"""The schema: how a table becomes a panel, inferred at fit and checked at every predict."""
 
 from typing import Annotated, Any
 

@@ -82,8 +82,8 @@ def _blocks(panel: Panel, size: int) -> tuple[Numbers, Numbers, Integers]:
     counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
     first = np.cumsum(counts) - counts
     rank = np.arange(len(values)) - np.repeat(first, counts)
-    whole = rank < np.repeat(counts // size * size, counts)
-    blocks = values[whole].reshape(-1, size)
+    complete = rank < np.repeat(counts // size * size, counts)
+    blocks = values[complete].reshape(-1, size)
     means, deviations = np.abs(blocks).mean(1), blocks.std(1)
     used = (means > 0) & (deviations > 0)
     return means[used], deviations[used], np.repeat(np.arange(len(panel)), counts // size)[used]

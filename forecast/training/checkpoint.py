@@ -1,4 +1,4 @@
-"""What training writes so that a stopped fit can resume; a store that the caller hands in keeps it."""
+"""Checkpoints of training, from which a stopped fit resumes; the caller hands in the store for them."""
 
 import time
 from collections.abc import Callable

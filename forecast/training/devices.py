@@ -3,9 +3,12 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from forecast.errors import Setting, Unavailable, Words
 from forecast.panel.windows import ToArray
@@ -41,8 +44,12 @@ def _works(device: torch.device) -> bool:
 
 
 def on_device(device: torch.device) -> ToArray:
-    """The function that copies an array of numpy to a device."""
-    return lambda array: torch.from_numpy(np.ascontiguousarray(array)).to(device)
+    """The function that copies an array of numpy to a device; it can be pickled, as a fitted forecaster is."""
+    return partial(_to_tensor, device)
+
+
+def _to_tensor(device: torch.device, array: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(device)
 
 
 @contextmanager

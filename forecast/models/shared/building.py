@@ -17,7 +17,7 @@ from forecast.settings import LossName
 
 
 class Named(Protocol):
-    """What says which network to build."""
+    """The name of a model, and its knobs."""
 
     @property
     def model(self) -> str: ...
