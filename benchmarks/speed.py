@@ -40,7 +40,7 @@ def measure_pairs(pairs: int) -> Pairs:
     between two of our steps would fall into one pair, which the median does not see.
     """
     frame = synthesize("seasonal", series=20, length=1000, seed=0)
-    step = _plain_step(_fit(frame, 1, None).engine_.backend.groups[0][0])
+    step = _plain_step(_fit(frame, 1, None).predictor_.backend.groups[0][0])
     ours: list[float] = []
     plain: list[float] = []
     last: float | None = None

@@ -23,7 +23,7 @@ from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
 from forecast.inference.contents import read_plan
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
-from forecast.inference.quantiles import Engine, median_of_members
+from forecast.inference.predictor import Predictor, median_of_members
 from forecast.inference.warm_start import start_of
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.comparing import mean_level, say_seen_origins
@@ -151,7 +151,7 @@ def _check_start(plan: Plan | None, started_from: str | None, settings: TrainSet
     """Refuse a plan that continues other networks."""
     if plan is not None and plan.started_from != started_from:
         raise UsageError(
-            f"it goes on from the artifact {plan.started_from}",
+            f"the plan continues the networks of another artifact, {str(plan.started_from)[:12]}",
             setting=Setting("plan", settings.plan),
             cure=Words("pass ", Setting("warm_start", True), ", and make that version the live one"),
         )
@@ -208,7 +208,7 @@ def _require_values(longest: int, horizon: int, name: str) -> None:
     if longest >= MIN_VALUES:
         cure = Words("pass ", Setting("horizon", longest), " or less")
     else:
-        cure = Words("whatever the ", Setting("horizon"), f", at least {MIN_VALUES} are needed")
+        cure = Words("every ", Setting("horizon"), f" needs at least {MIN_VALUES} values")
     raise _too_short(longest, horizon, name, cure)
 
 
@@ -225,7 +225,7 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
         lookback = earlier.config.lookback
     if lookback > most_lookback(longest):
         raise UsageError(
-            f"the longest series of {name} has only {longest} steps",
+            f"it is far longer than the longest series of {name}, which has {longest} steps",
             setting=Setting("lookback", lookback),
             cure=Words("pass ", Setting("lookback", most_lookback(longest)), " or less"),
         )
@@ -293,7 +293,7 @@ def _collect(
         seasonal_error=error_units(panel.values, panel.observed, panel.offsets, schema.shortest_season),
         ensemble=ensemble,
         history=replace(panel, spread=spread).tail(max(ensemble.context_length, lookback, *pasts)),
-        weights=[trained[number].weights for number in forecasting],
+        network_weights=[trained[number].weights for number in forecasting],
         base=Base([trained[number].base for number in forecasting], until),
         run=settings.model_dump(include=RESTORED, exclude_defaults=True),
     )
@@ -319,7 +319,7 @@ class _Fold:
             problem = "at the oldest origin no series is left to forecast"
             raise BadData(problem, place=self.name, cure=Words("pass fewer ", Setting("windows")))
         self.fitted = fit_panel(past, schema, settings, self.name, deadline, self.on_step, earlier=self.fitted)
-        return Engine(self.fitted, settings.device).after
+        return Predictor(self.fitted, settings.device).after
 
 
 def backtest_reading(
@@ -328,7 +328,7 @@ def backtest_reading(
     rolling: BacktestSettings,
     models: tuple[str, ...] = (),
     *,
-    engine: Engine | None = None,
+    predictor: Predictor | None = None,
     season_given: bool = False,
     jobs: int = 1,
     callbacks: Callbacks = NO_CALLBACKS,
@@ -339,8 +339,8 @@ def backtest_reading(
 
     Parameters
     ----------
-    models : names of models and baselines; default that of `settings`, or what `engine` was fitted as
-    engine : a fitted forecaster that forecasts as it is, without a fit
+    models : names of models and baselines; default that of `settings`, or what `predictor` was fitted as
+    predictor : a fitted forecaster that forecasts as it is, without a fit
     season_given : whether the season of the reading was given and not inferred
     jobs : fits side by side
     """
@@ -349,15 +349,15 @@ def backtest_reading(
     missing = np.array(panel.status) == "missing"
     missing_ids = tuple(panel.ids[i] for i in np.flatnonzero(missing))
     panel = panel.select(np.flatnonzero(~missing))
-    origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, engine is not None)
+    origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, predictor is not None)
     model, fits = settings.model, dict[str, Fit]()
-    if engine is not None:
-        say_seen_origins(panel, engine.fitted.history, origins, engine.fitted.config.train_end)
-        model, levels, after = engine.fitted.settings().model, engine.fitted.config.levels, engine.after
+    if predictor is not None:
+        say_seen_origins(panel, predictor.fitted.history, origins, predictor.fitted.config.train_end)
+        model, levels, after = predictor.fitted.settings().model, predictor.fitted.config.levels, predictor.after
         fits[model] = lambda past: after
     elif not season_given:
         schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
-    refit = rolling.refit and engine is None
+    refit = rolling.refit and predictor is None
     if rolling.refit and settings.warm_start:
         jobs = 1  # each fit goes on from the one before it
     on_step = callbacks.on_step if jobs == 1 else None  # it stays in this process

@@ -17,8 +17,8 @@ from forecast.evaluation.backtest import OUTPUT
 from forecast.evaluation.metrics import mase
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import columns_at, forecast_table, load_engine, reading_to_forecast
-from forecast.inference.quantiles import Engine
+from forecast.inference.forecasting import columns_at, forecast_table, load_predictor, reading_to_forecast
+from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit, models_of
 from forecast.panel.building import with_future
 from forecast.panel.comparing import values_after
@@ -170,7 +170,7 @@ class Forecaster(NestedParams, BaseEstimator):
         earlier = getattr(start or self, "fitted_", None)
         panel, schema, name = reading.panel, reading.schema, reading.name
         self.fitted_ = fit_panel(panel, schema, settings, name, deadline, callbacks.on_step, checkpoints, earlier)
-        self._set_engine(Engine(self.fitted_, settings.device))
+        self._set_predictor(Predictor(self.fitted_, settings.device))
         return self
 
     def predict(
@@ -209,7 +209,7 @@ class Forecaster(NestedParams, BaseEstimator):
         """
         self._check_fitted()
         forecasts = forecast_table(
-            self.engine_,
+            self.predictor_,
             None if X is None else _table(X),
             schema=self._schema(),
             future=None if future is None else _table(future),
@@ -248,7 +248,7 @@ class Forecaster(NestedParams, BaseEstimator):
         if schema.known:
             history = with_future(history, later.dated.table, schema, later.dated.times_by(schema))
         say_blank_ahead(history, schema, config.horizon, later.name)
-        quantiles = self.engine_.quantiles(history, series)
+        quantiles = self.predictor_.quantiles(history, series)
         point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
         return -float(mase(actual[series], point, fitted.seasonal_error[series]))
 
@@ -304,7 +304,7 @@ class Forecaster(NestedParams, BaseEstimator):
             settings,
             rolling,
             models,
-            engine=self.engine_ if frozen else None,
+            predictor=self.predictor_ if frozen else None,
             season_given=bool(table_settings.season),
             jobs=jobs or settings.jobs or 1,
             callbacks=callbacks,
@@ -322,7 +322,7 @@ class Forecaster(NestedParams, BaseEstimator):
         fitted = self._check_fitted()
         panel = fitted.history if X is None else reading_to_forecast(fitted, _table(X), self._schema()).panel
         series = panel.order[~panel.skipped[panel.order]]
-        weights = self.engine_.attention(panel, series)
+        weights = self.predictor_.attention(panel, series)
         steps = np.arange(1 - weights.shape[1], 1)
         return frame_of(columns_at(panel, self.schema_, series, steps, {"weight": weights}))
 
@@ -354,12 +354,12 @@ class Forecaster(NestedParams, BaseEstimator):
         ArtifactRefused
             If it is damaged, unsafe or too new.
         """
-        engine = load_engine(store, version, device)
-        fitted = engine.fitted
+        predictor = load_predictor(store, version, device)
+        fitted = predictor.fitted
         knobs = {**fitted.settings().model_dump(), **fitted.run, "device": device}
         forecaster = cls(**knobs).set_params(**fitted.config.table.knobs())
         forecaster.fitted_ = fitted
-        forecaster._set_engine(engine)
+        forecaster._set_predictor(predictor)
         return forecaster
 
     def describe(self) -> list[str]:
@@ -393,8 +393,12 @@ class Forecaster(NestedParams, BaseEstimator):
         knobs = {name: getattr(self, name) for name in ("on_duplicate", "date_format", "strict")}
         return self.schema_.model_copy(update=knobs)
 
-    def _set_engine(self, engine: Engine) -> None:
-        self.schema_, self.plan_, self.engine_ = engine.fitted.config.table, engine.fitted.config.plan, engine
+    def _set_predictor(self, predictor: Predictor) -> None:
+        self.schema_, self.plan_, self.predictor_ = (
+            predictor.fitted.config.table,
+            predictor.fitted.config.plan,
+            predictor,
+        )
 
     def _check_fitted(self) -> Fitted:
         if not hasattr(self, "fitted_"):

@@ -304,7 +304,7 @@ def test_another_schema_than_before_is_said(forecast: Run, passengers: Path, tmp
     forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK)
     again = forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK, "--season", 4)
     assert again.code == 0
-    assert "warning: this version reads tables in another way than the one before it: season 4, was 12\n" in again.err
+    assert "warning: this version reads tables differently from the one before it: season 4, was 12\n" in again.err
     assert "another way" not in forecast("fit", passengers, "--artifact", tmp_path / "s", *QUICK, "--season", 4).err
 
 

@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from forecast import Forecaster, RollingOrigin
 from forecast.errors import ArtifactRefused, BadData, Unavailable, UsageError
-from forecast.inference.forecasting import forecast_table, load_engine
+from forecast.inference.forecasting import forecast_table, load_predictor
 from forecast.models import model_knobs, model_names
 from forecast.settings import OutputSettings, TableSettings, TrainSettings
 from forecast.tables.frames import frame_of
@@ -37,7 +37,9 @@ def test_unknown_knobs_are_answered_with_the_nearest() -> None:
         Forecaster(horizon=0).fit(frame)
     with pytest.raises(UsageError, match="season"):
         Forecaster(season=(10**9,)).fit(frame)
-    with pytest.raises(UsageError, match="lookback=9999: the longest series of DataFrame has only 40 steps"):
+    with pytest.raises(
+        UsageError, match="lookback=9999: it is far longer than the longest series of DataFrame, which has 40 steps"
+    ):
         Forecaster(lookback=9999).fit(frame)
     with pytest.raises(ValueError, match="horizont"):
         Forecaster().set_params(horizont=3)
@@ -281,7 +283,7 @@ def test_memory_that_runs_out_in_predict_is_said(
         raise error
 
     forecaster = Forecaster.load(str(store))
-    monkeypatch.setattr("forecast.inference.quantiles.Engine._member", ask_too_much)
+    monkeypatch.setattr("forecast.inference.predictor.Predictor._member", ask_too_much)
     with pytest.raises(Unavailable, match="out of memory; forecast fewer series at once"):
         forecaster.predict()
 
@@ -297,7 +299,7 @@ def test_a_short_memory_is_no_fault_of_the_artifact(store: Path, monkeypatch: py
 
 def test_forecasts_that_are_not_finite_are_refused(store: Path, passengers: Path) -> None:
     forecaster = Forecaster.load(str(store))
-    for parameter in forecaster.engine_.backend.groups[0][0].parameters():
+    for parameter in forecaster.predictor_.backend.groups[0][0].parameters():
         parameter.data.fill_(3e38)
     with pytest.raises(ArtifactRefused, match="not finite"):
         forecaster.predict()
@@ -323,5 +325,5 @@ def test_whole_numbers_too_large_for_an_integer_are_put_out_all_the_same(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("forecast.inference.forecasting.bounded", lambda numbers, output, floor: numbers * 0 + 1e25)
-    found = frame_of(forecast_table(load_engine(str(store)), output=OutputSettings(integer=True)).columns)
+    found = frame_of(forecast_table(load_predictor(str(store)), output=OutputSettings(integer=True)).columns)
     assert set(found["forecast"]) == {1e25}

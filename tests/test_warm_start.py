@@ -93,7 +93,7 @@ def test_it_never_starts_from_weights_that_saw_what_is_held_out(live: Forecaster
         patch.setattr(TrainingState, "__init__", watched)
         fitted(table(107), live)
     assert live.fitted_.base is not None
-    for weights, base, final in zip(begun, live.fitted_.base.weights, live.fitted_.weights, strict=True):
+    for weights, base, final in zip(begun, live.fitted_.base.weights, live.fitted_.network_weights, strict=True):
         assert all(np.array_equal(value.numpy(), base[name]) for name, value in weights.items())
         assert any(not np.array_equal(base[name], final[name]) for name in base)
 
@@ -123,7 +123,7 @@ def test_what_it_brings_is_never_made_worse_by_training(live: Forecaster) -> Non
         ({"model": "lstm"}, "another model"),
         ({"loss": "mae"}, "another loss"),
         ({"members": 3}, "it has 2 networks, not 3"),
-        ({"season": (5,)}, "reads tables in another way"),
+        ({"season": (5,)}, "reads tables differently"),
     ],
 )
 def test_where_it_does_not_fit_it_starts_cold_and_says_so(
@@ -178,7 +178,7 @@ def test_a_plan_that_went_on_is_repeated_from_the_same_start_only(live: Forecast
     pd.testing.assert_frame_equal(again.predict(), warm.predict(), check_exact=True)
     with pytest.raises(UsageError, match="pass warm_start=True"):
         fitted(table(107), plan=str(file))
-    with pytest.raises(UsageError, match="goes on from the artifact"):
+    with pytest.raises(UsageError, match="continues the networks of another artifact"):
         fitted(table(107), warm, plan=str(file))
     file.write_text(live.plan_.model_dump_json())
     assert fitted(table(107), live, plan=str(file)).plan_ == live.plan_

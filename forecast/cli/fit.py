@@ -57,7 +57,7 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
         checkpoints.discard()
     changes = [] if before is None else schema_differences(before, forecaster.schema_)
     if changes:
-        say(f"this version reads tables in another way than the one before it: {'; '.join(changes)}", "warning")
+        say(f"this version reads tables differently from the one before it: {'; '.join(changes)}", "warning")
     say_lines(forecaster.describe())
     say(f"saved    {artifact}/{version.id}")
     return 3 if "missing" in forecaster.fitted_.history.status else 0

@@ -49,7 +49,7 @@ def command(
     Nothing is trained, and nothing in the store changes.
     """
     shape, checks = given.of(OutputSettings), given.of(CheckSettings)
-    from forecast.inference.forecasting import forecast_table, load_engine
+    from forecast.inference.forecasting import forecast_table, load_predictor
     from forecast.inference.summary import ranking_of
     from forecast.jobs.apart import check_apart
     from forecast.jobs.checks import age, check_age, without_forecast
@@ -62,9 +62,9 @@ def command(
     instant = parse_as_of(as_of)
     given.of(TextSettings)  # refused before any work
     check_apart(output, {"the table that is read": data, "the table of --future": future}, saved.artifact)
-    engine = load_engine(saved.artifact, saved.version, given.of(TrainSettings).device)
+    predictor = load_predictor(saved.artifact, saved.version, given.of(TrainSettings).device)
     changed = {"strict", "on_duplicate", "date_format"} & set(given.values)
-    schema = engine.fitted.config.table.model_copy(update=given.of(TableSettings).model_dump(include=changed))
+    schema = predictor.fitted.config.table.model_copy(update=given.of(TableSettings).model_dump(include=changed))
     text = given.reading(schema.reading)
     table = None if data is None else load(data, text)[0]
     later = None if future is None else tidied(load_future(future, text))
@@ -73,7 +73,7 @@ def command(
         check_age(age(panel, schema, instant), checks, data or saved.artifact)
 
     forecasts = forecast_table(
-        engine,
+        predictor,
         table,
         schema=schema,
         future=later,
@@ -85,7 +85,7 @@ def command(
     frame = frame_of(forecasts.columns)
     write(guard_formulas(frame, schema.ids) if shape.excel_safe else frame, output)
     if shape.explain:
-        say_lines(ranking_of(engine.fitted))
+        say_lines(ranking_of(predictor.fitted))
     lost = without_forecast(forecasts.skipped, checks.require_all)
     if lost:
         from forecast.panel.naming import series_names

@@ -44,9 +44,9 @@ class Ensemble:
     scores: dict[str, float]
     validation: ValidationForecasts | None = None
 
-    def names(self, numbers: NDArray[np.int64]) -> list[str]:
-        """The components that forecast series, given by their numbers at fit from 1; 0 is a series without one."""
-        rows, index = np.unique(self.weights[numbers], axis=0, return_inverse=True)
+    def names(self, series_index: NDArray[np.int64]) -> list[str]:
+        """The components that forecast series, given by their numbers from 1; 0 is a series that was not in the fit."""
+        rows, index = np.unique(self.weights[series_index], axis=0, return_inverse=True)
         words = ["+".join(name for name, part in zip(self.components, row, strict=True) if part > 0) for row in rows]
         return [words[i] for i in index.ravel()]
 
@@ -54,7 +54,7 @@ class Ensemble:
         self,
         inputs: Inputs,
         windows: WindowIndex,
-        numbers: NDArray[np.int64],
+        series_index: NDArray[np.int64],
         networks: list[Numbers],
         joint: bool = False,
     ) -> Numbers:
@@ -62,11 +62,11 @@ class Ensemble:
 
         Parameters
         ----------
-        numbers : [windows], of each window's series
+        series_index : [windows], of each window's series, as `names` takes it
         networks : [windows, horizon, levels] of each network among the components
         joint : widen the intervals so that they hold whole paths
         """
-        weights = self.weights[numbers].astype(np.float64)
+        weights = self.weights[series_index].astype(np.float64)
         scale = window_scale(inputs, windows, self.lookback)[:, None, None]
         mixed = np.zeros((len(scale), inputs.horizon, len(inputs.levels)))
         for place, label in enumerate(self.components):
@@ -103,15 +103,15 @@ def choose_ensemble(
     spread = validation.scale[:, None, None] * baselines.errors[:, None]  # [baselines, windows, horizon, levels]
     quantiles = np.concatenate([*(group.quantiles[None] for group in networks), baselines.points[..., None] + spread])
     medians = quantiles[..., levels.index(0.5)]
-    numbers = inputs.series_index[windows[0]]
+    series_index = inputs.series_index[windows[0]]
     losses = _losses(inputs, validation, medians)
     # in the older half of a short series baselines know much less of it than they do now
     past = _losses(inputs, baselines.past, baselines.past_points).newer_half()
     weights = choose_weights(losses, past, count, inputs.series)
-    points = np.einsum("wc,cwh->wh", weights[numbers], medians)
+    points = np.einsum("wc,cwh->wh", weights[series_index], medians)
     unseen = np.zeros(quantiles.shape[1:])  # quantiles of each window, with weights from others
     for part, part_weights in cross_fitted_weights(losses, past, count, inputs.series):
-        unseen[part] = np.einsum("wc,cwhl->whl", part_weights[numbers[part]], quantiles[:, part])
+        unseen[part] = np.einsum("wc,cwhl->whl", part_weights[series_index[part]], quantiles[:, part])
     labels = [*(group.model for group in networks), *(baseline.label for baseline in baselines.baselines)]
     candidates = _by_name(labels, count, medians, weights[0])
     used: NDArray[np.bool_] = np.asarray(weights.any(0))

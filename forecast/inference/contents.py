@@ -36,7 +36,7 @@ def to_contents(fitted: Fitted) -> Contents:
     }
     return Contents(
         config=fitted.config.model_dump(mode="json", by_alias=True),
-        weights=_joined(fitted.weights),
+        weights=_joined(fitted.network_weights),
         scaler={
             "statistics": fitted.statistics.model_dump(mode="json"),
             "level": fitted.level.tolist(),
@@ -75,7 +75,7 @@ def from_contents(contents: Contents) -> Fitted:
     except Exception as error:
         reason = str(error) or type(error).__name__
     reason = " ".join(reason.split("\n")[0].split())[:200]
-    raise ArtifactRefused(f"the artifact does not hold a forecaster as it must: {reason}; fit it again")
+    raise ArtifactRefused(f"the artifact does not hold a valid forecaster: {reason}; fit it again")
 
 
 def _read(contents: Contents) -> Fitted:
@@ -83,7 +83,7 @@ def _read(contents: Contents) -> Fitted:
     check_config(config)
     check_settings(TrainSettings.check(config.settings))
     if config.settings.keys() & RUN_ONLY or contents.scaler.keys() != {"statistics", "level", "seasonal_error"}:
-        raise ValueError("it holds other settings or statistics than it must")
+        raise ValueError("it holds unknown settings or statistics")
     history = read_history(contents.history, config)
     return Fitted(
         config=config,
@@ -92,7 +92,7 @@ def _read(contents: Contents) -> Fitted:
         seasonal_error=read_by_series(contents.scaler["seasonal_error"], len(history)),
         ensemble=read_ensemble(contents.calibration or {}, config, len(history)),
         history=history,
-        weights=_parted(contents.weights, config),
+        network_weights=_parted(contents.weights, config),
         base=None if contents.base is None else _read_base(contents.base, contents.weights, config, len(history)),
         run=TrainSettings.check(contents.run).model_dump(include=RESTORED, exclude_defaults=True),
     )
@@ -118,7 +118,7 @@ def _parted(arrays: Arrays, config: Config) -> list[dict[str, NDArray[np.float32
 def _read_base(arrays: Arrays, weights: Arrays, config: Config, count: int) -> Base:
     until = arrays["until"]
     if until.shape != (count,) or until.dtype != np.int64:
-        raise ValueError("the base must say of each series how far it has seen it")
+        raise ValueError("the base must name the end of its past for each series")
     bases = {name: array for name, array in arrays.items() if name != "until"}
     if {name: array.shape for name, array in bases.items()} != {name: array.shape for name, array in weights.items()}:
         raise ValueError("the base must have the weights of the networks")

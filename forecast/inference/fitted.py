@@ -80,7 +80,7 @@ class Fitted:
     seasonal_error : [series], in-sample error of the seasonal naive forecast, the unit of MASE; NaN where there is none
     ensemble : weights of networks and baselines, and their calibration
     history : the tail of each series, enough for a forecast
-    weights : one dictionary for each member of the networks that have a weight in the forecast, group by group
+    network_weights : one dictionary for each member of the networks that have a weight in the forecast, group by group
     base : None in an artifact that was written without
     run : those of the settings RESTORED that are not the defaults
     """
@@ -91,7 +91,7 @@ class Fitted:
     seasonal_error: NDArray[np.float64]
     ensemble: Ensemble
     history: Panel
-    weights: list[dict[str, NDArray[np.float32]]]
+    network_weights: list[dict[str, NDArray[np.float32]]]
     base: Base | None = None
     run: dict[str, Any] = field(default_factory=dict)
 

@@ -13,7 +13,7 @@ from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
 from forecast.inference.contents import from_contents
 from forecast.inference.fitted import Fitted
-from forecast.inference.quantiles import Engine
+from forecast.inference.predictor import Predictor
 from forecast.panel.building import calendar_of, time_columns_at, with_future
 from forecast.panel.comparing import check_levels, compare_ids, say_seen, say_short
 from forecast.panel.known import require_known
@@ -56,18 +56,18 @@ class Forecasts:
         return int(np.prod(self.quantiles.shape[:2]))
 
 
-def load_engine(store: str, version: str | None = None, device: str = "auto") -> Engine:
+def load_predictor(store: str, version: str | None = None, device: str = "auto") -> Predictor:
     """The forecaster of the live version of a store, or of another version, ready to forecast."""
     contents, info = Store(store).load(version)
     try:
-        return Engine(from_contents(contents), device)
+        return Predictor(from_contents(contents), device)
     except (ArtifactRefused, UsageError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
         raise ArtifactRefused(f"{store}/{info.id}: {reason}") from None
 
 
 def forecast_table(
-    engine: Engine,
+    predictor: Predictor,
     source: Source | None = None,
     *,
     schema: Schema | None = None,
@@ -95,7 +95,7 @@ def forecast_table(
     UsageError, BadData
         If the table cannot be used, or values known in advance are missing for the horizon.
     """
-    fitted, output = engine.fitted, output or OutputSettings()
+    fitted, output = predictor.fitted, output or OutputSettings()
     config, history = fitted.config, fitted.history
     refuse_clash(config.table.keys, output_columns(output))
     horizon = _checked_horizon(horizon, config.horizon)
@@ -111,7 +111,7 @@ def forecast_table(
         say_short(panel, history, config.lookback, source.name)
     factors = None if on_panel is None else on_panel(panel)
     series = panel.order[~panel.skipped[panel.order]]
-    quantiles = engine.quantiles(panel, series, joint=output.joint)[:, :horizon]
+    quantiles = predictor.quantiles(panel, series, joint=output.joint)[:, :horizon]
     if not np.isfinite(quantiles).all():
         kind = ArtifactRefused if source is None else BadData
         raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")

@@ -27,7 +27,7 @@ class Networks:
         self.device, self.seed = pick_device(device), fitted.settings().seed
         self.to_array = on_device(self.device)
         self.groups: list[list[RecurrentModel]] = []
-        config, weights, loss = fitted.config, iter(fitted.weights), fitted.settings().loss
+        config, weights, loss = fitted.config, iter(fitted.network_weights), fitted.settings().loss
         for members in config.members():
             lookback, series = members[0].lookback, len(fitted.history)
             shape = network_shape(config.table, config.horizon, lookback, config.lags, config.levels, series, loss)

@@ -53,7 +53,7 @@ def _misfit(fitted: Fitted, fitter: Fitter, schema: Schema, candidates: list[Can
     if not candidates:
         return "no network has a share in its forecasts"
     if config.table.model_dump(exclude=FREE) != schema.model_dump(exclude=FREE) or config.lags != fitter.inputs.lags:
-        return "it reads tables in another way, or sees other seasons"
+        return "it reads tables differently, or sees other seasons"
     if config.horizon != fitter.inputs.horizon:
         return f"its horizon is {config.horizon}, not {fitter.inputs.horizon}"
     if settings.lookback not in (None, config.lookback):

@@ -158,7 +158,7 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
     drift["statistic"] = float(test.statistic)
     if test.statistic > MIN_DRIFT and test.pvalue < MAX_P_VALUE:
         log.warning(
-            "%s: the %d values since the fit change in another way than those before (Kolmogorov-Smirnov statistic "
+            "%s: the %d values since the fit change differently from those before (Kolmogorov-Smirnov statistic "
             "%.2f); has the source changed? Fit again if it has",
             name,
             len(new),

@@ -9,7 +9,7 @@ from forecast.ensemble.ensemble import CHOSEN
 from forecast.ensemble.names import is_baseline
 from forecast.errors import ForecastError, as_flag
 from forecast.inference.fitted import Fitted
-from forecast.inference.quantiles import Engine
+from forecast.inference.predictor import Predictor
 from forecast.panel.comparing import check_levels
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
@@ -26,12 +26,12 @@ class ServingVersion:
 
     version: str
     hash: str
-    engine: Engine
+    predictor: Predictor
 
     @property
     def fitted(self) -> Fitted:
         """What the version holds."""
-        return self.engine.fitted
+        return self.predictor.fitted
 
 
 def judge(new: Fitted, live: ServingVersion | None, reading: Reading, require_all: bool) -> tuple[bool, str]:
@@ -55,7 +55,7 @@ def judge(new: Fitted, live: ServingVersion | None, reading: Reading, require_al
     if missing and require_all:
         return False, f"{len(missing)} series of {live.version} are not in it ({series_names(missing)})"
     try:
-        losses = compared_losses(new, live.engine, reading)
+        losses = compared_losses(new, live.predictor, reading)
     except ForecastError as error:
         return True, f"{live.version} cannot read this table ({error.told(as_flag)})"
     if losses is None:
@@ -66,7 +66,7 @@ def judge(new: Fitted, live: ServingVersion | None, reading: Reading, require_al
     return ours <= theirs * TOLERANCE, words
 
 
-def compared_losses(new: Fitted, old: Engine, reading: Reading) -> tuple[float, float] | None:
+def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[float, float] | None:
     """Mean loss of a new fit and of an older one on what the new one held out and the older one never saw.
 
     Both are measured by the metric of the new fit, on the steps after the end of the older fit.

@@ -8,7 +8,7 @@ from forecast.artifacts.store import Store
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import BadData
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import load_engine
+from forecast.inference.forecasting import load_predictor
 from forecast.jobs.agreement import refuse_other_settings, settings_changed, settings_digest
 from forecast.jobs.gate import ServingVersion
 from forecast.jobs.instant import as_text, on_clock
@@ -70,7 +70,7 @@ def serving(store: Store, ledger: Ledger, instant: datetime, device: str = "auto
     newest = [version for version in reversed(versions) if version not in refused]
     for version in [*taken, store.current(), *newest]:
         if version in versions:
-            live = ServingVersion(version, versions[version].hash, load_engine(str(store.path), version, device))
+            live = ServingVersion(version, versions[version].hash, load_predictor(str(store.path), version, device))
             if not _sees_later(live.fitted, instant):
                 return live
     return None

@@ -19,7 +19,7 @@ from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unav
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, forecast_table
-from forecast.inference.quantiles import Engine
+from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
@@ -322,7 +322,7 @@ def _fit(
     _say_lines(describe_fit(fitted))
     if promoted or live is None:
         log.info("gate     %s passes: %s", version.id, verdict)
-        return ServingVersion(version.id, version.hash, Engine(fitted, train.device))
+        return ServingVersion(version.id, version.hash, Predictor(fitted, train.device))
     log.warning("%s does not go live: %s; %s still forecasts", version.id, verdict, live.version)
     return live
 
@@ -350,7 +350,7 @@ def _forecast(run: _Run, source: Source, live: ServingVersion, future: Table | N
     record.version, record.hash, record.train_end = live.version, live.hash, config.train_end
     chosen = pipeline.table.model_dump(include={"strict", "on_duplicate", "date_format"}, exclude_unset=True)
     return forecast_table(
-        live.engine,
+        live.predictor,
         source,
         schema=config.table.model_copy(update=chosen),
         future=future,

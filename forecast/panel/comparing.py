@@ -44,7 +44,7 @@ def compare_ids(panel: Panel, ids: Ids, name: str) -> Panel:
     new, missing = [names for names in panel.ids if names not in fitted], sorted(fitted - set(panel.ids))
     if new:
         names = series_names(new, NAMED_SERIES)
-        log.warning("%s: %d series were not seen at fit (%s); they are forecast all the same", name, len(new), names)
+        log.warning("%s: %d series were not seen at fit (%s); they are forecast anyway", name, len(new), names)
     if missing:
         none = "; none of the fit is left: is this the right table?" if len(missing) == len(fitted) else ""
         names = series_names(missing, NAMED_SERIES)
@@ -162,5 +162,5 @@ def _say_small_changes(new: list[Id], missing: list[Id], name: str) -> None:
     for change, plain in SMALL_CHANGES.items():
         plain_missing = {tuple(map(plain, names)) for names in missing}
         if any(tuple(map(plain, names)) in plain_missing for names in new):
-            log.warning("%s: some new ids are ids of the fit %s; did they change on the way?", name, change)
+            log.warning("%s: some new ids are ids of the fit %s; did an export change them?", name, change)
             return

@@ -55,14 +55,14 @@ def say_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] 
     limit = f"{schema.max_missing:.0%}"
     missing = Words(f"miss more than {limit} of their values (", Setting("max_missing"), ") and get no forecast")
     for word, meaning in (
-        ("constant", "have only one value"),
+        ("constant", "never change"),
         ("ended", "ended more than a lookback before the last time and get no forecast"),
         ("missing", missing),
     ):
         series = np.flatnonzero((words == word) & new)
         if len(series):
             names = series_names([panel.ids[i] for i in series], NAMED_SERIES)
-            logger.warning("%s: %d series %s: %s", name, len(series), meaning, names or "the only one")
+            logger.warning("%s: %d series %s: %s", name, len(series), meaning, names or "the whole table")
     if np.isin(words, SKIPPED).all():
         raise BadData(
             f"no series is left to forecast: each misses more than {limit} of its values or ended long ago",

@@ -38,7 +38,7 @@ class TrainingContext:
     checkpoints : where each network writes its state, and where it resumes from; other processes write there too
     jobs : networks trained side by side
     first : number of the first network in the whole plan: seeds depend on it
-    start : weights that each network starts from; by default they are drawn
+    start_weights : weights that each network starts from; by default they are drawn
     seconds : expected training time of each network; by default all take the same
     """
 
@@ -47,7 +47,7 @@ class TrainingContext:
     checkpoints: CheckpointStore | None = None
     jobs: int = 1
     first: int = 0
-    start: list[Weights] | None = None
+    start_weights: list[Weights] | None = None
     seconds: Sequence[float] | None = None
 
 

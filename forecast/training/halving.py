@@ -53,7 +53,7 @@ def train_networks(
     start : networks of an earlier fit to continue, each once
     """
     settings = fitter.settings
-    rounds = _Rounds(fitter, loss, replace(context, start=None if start is None else start.weights))
+    rounds = _Rounds(fitter, loss, replace(context, start_weights=None if start is None else start.weights))
     rounds.resume()
     if plan is not None:
         rounds.once(lambda: list(plan.members))

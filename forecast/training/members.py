@@ -82,8 +82,8 @@ class _Worker:
         member, place = self.members[number], self.context.first + number
         shape, draw, validation = self.make_data(member)
         network = build(member, shape, self.settings.seed + 104_729 * place).to(self.device)
-        if self.context.start is not None:
-            network.load_state_dict(to_tensors(self.context.start[number]))
+        if self.context.start_weights is not None:
+            network.load_state_dict(to_tensors(self.context.start_weights[number]))
         with threads(1), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(member_seed(self.settings, member) + place)  # dropout draws from the global generator
             context = replace(self.context, deadline=deadline)

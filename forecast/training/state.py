@@ -183,10 +183,10 @@ def member_seed(settings: TrainSettings, member: Member) -> int:
 
 def rate_at(step: int, steps: int) -> float:
     """Share of the peak learning rate at a step: linear warm-up, then a cosine to zero."""
-    warm = min(100, max(1, steps // 10))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    warmup = min(100, max(1, steps // 10))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
 
 
 def diverged() -> BadData:

@@ -75,7 +75,7 @@ def test_fit_adds_a_version_beside_the_old_ones_and_they_can_be_gone_back_to(for
         "fit", WRITTEN / "input.csv", "--artifact", store, "--id", "shop", "--known", "promo", "--model", "last"
     )
     assert fitted.code == 0
-    assert "in another way" not in fitted.err
+    assert "differently" not in fitted.err
     now = versions_in(store)
     assert now[:2] == old
     assert len(now) == 3

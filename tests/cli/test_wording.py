@@ -50,5 +50,5 @@ def test_ids_of_several_columns_are_shown_as_one_series(forecast: Run, tmp_path:
     ]
     pd.DataFrame(rows, columns=["group", "item", "day", "units"]).to_csv(tmp_path / "sales.csv", index=False)
     told = forecast("fit", tmp_path / "sales.csv", "--artifact", tmp_path / "s", "--id", "group,item", *NAIVE).err
-    assert "2 series have only one value: FLORAL/7, WOOD/7\n" in told
+    assert "2 series never change: FLORAL/7, WOOD/7\n" in told
     assert "get no forecast: FLORAL/356, WOOD/356\n" in told

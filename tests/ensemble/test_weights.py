@@ -184,7 +184,7 @@ def test_where_nothing_can_be_learned_no_candidate_is_far_from_the_best() -> Non
 def test_networks_that_are_worse_have_no_share(kind: str) -> None:
     model = Forecaster(**QUICK).fit(panel(kind))
     assert not any("segrnn" in name for name in model.models())
-    assert model.engine_.backend.groups == []
+    assert model.predictor_.backend.groups == []
 
 
 def test_what_only_a_network_can_know_gets_the_network(forecast: Run, tmp_path: Path) -> None:

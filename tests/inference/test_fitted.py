@@ -8,7 +8,7 @@ import pytest
 
 @pytest.mark.parametrize(
     "module",
-    ["inference.fitted", "inference.contents", "inference.quantiles", "artifacts.resume", "ensemble.candidates"],
+    ["inference.fitted", "inference.contents", "inference.predictor", "artifacts.resume", "ensemble.candidates"],
 )
 def test_what_surrounds_the_networks_imports_no_torch(module: str) -> None:
     code = f"import sys, forecast.{module}; sys.exit('torch' in sys.modules)"

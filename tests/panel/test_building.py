@@ -219,7 +219,7 @@ class TestStatus:
         schema, panel = built(csv(lines("date,a,b", *days(["1,5", "2,5", "3,5"]))))
         assert panel.status == ("ok", "constant")
         say_status(with_status(panel, schema, 1), schema, "sales.csv")
-        assert "sales.csv: 1 series have only one value: b" in said.text
+        assert "sales.csv: 1 series never change: b" in said.text
 
     def test_series_without_values_is_missing_and_named(self, csv, said):
         schema, panel = built(csv(lines("date,a,b", *days(["1,", "2,", "3,"]))))

@@ -45,11 +45,11 @@ import sys
 import numpy as np
 from forecast.artifacts.store import Store
 from forecast.inference.contents import from_contents
-from forecast.inference.quantiles import Engine
+from forecast.inference.predictor import Predictor
 
 fitted = from_contents(Store("store").load()[0])
 history = fitted.history
-quantiles = Engine(fitted, "cpu", backend="repeated").quantiles(history, np.arange(len(history)))
+quantiles = Predictor(fitted, "cpu", backend="repeated").quantiles(history, np.arange(len(history)))
 np.save("medians.npy", quantiles[..., fitted.config.levels.index(0.5)])
 np.save("newest.npy", [history.values[history.slots(series)][-1] for series in range(len(history))])
 assert "torch" not in sys.modules

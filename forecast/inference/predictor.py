@@ -43,7 +43,7 @@ class Backend(Protocol):
         """An array of this backend as an array of numpy."""
 
 
-class Engine:
+class Predictor:
     """A fitted forecaster whose networks are loaded and ready to run.
 
     Parameters
