@@ -27,18 +27,22 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     decomposition finds it. Fewer than five values repeat the last one.
     """
     values, start = recent_values(values, observed, season)
-    index, divided = seasonal_index(values, start, season)
-    moving = index.any(1) & (season <= LONG_SEASON)
+    index, multiplicative = seasonal_index(values, start, season)
+    updated = index.any(1) & (season <= LONG_SEASON)
     result = np.zeros((len(values), horizon))
-    for some, smooth in ((moving & divided, _with_factors), (moving & ~divided, _with_summands), (~moving, _fixed)):
+    for some, smooth in (
+        (updated & multiplicative, _with_factors),
+        (updated & ~multiplicative, _with_summands),
+        (~updated, _fixed),
+    ):
         rows = np.flatnonzero(some)
         for low in range(0, len(rows), WINDOWS_AT_ONCE):
             part = rows[low : low + WINDOWS_AT_ONCE]
-            result[part] = smooth(values[part], start[part], index[part], divided[part], horizon)
+            result[part] = smooth(values[part], start[part], index[part], multiplicative[part], horizon)
     return np.where((values.shape[1] - start < MIN_VALUES)[:, None], values[:, -1:], result)
 
 
-def _with_factors(values: Values, start: Counts, index: Values, divided: Mask, horizon: int) -> Values:
+def _with_factors(values: Values, start: Counts, index: Values, multiplicative: Mask, horizon: int) -> Values:
     """Forecast windows whose season may be factors, or summands all the same, [windows, horizon]."""
     mean = values.sum(1) / (values.shape[1] - start)
     summands = (index - 1) * mean[:, None]
@@ -46,16 +50,16 @@ def _with_factors(values: Values, start: Counts, index: Values, divided: Mask, h
     return _mixed(np.concatenate([runs[0][0], runs[1][0]]), np.concatenate([runs[0][1], runs[1][1]], 1))
 
 
-def _with_summands(values: Values, start: Counts, index: Values, divided: Mask, horizon: int) -> Values:
+def _with_summands(values: Values, start: Counts, index: Values, multiplicative: Mask, horizon: int) -> Values:
     return _mixed(*smoothed(values, start, index, False, horizon))
 
 
-def _fixed(values: Values, start: Counts, index: Values, divided: Mask, horizon: int) -> Values:
+def _fixed(values: Values, start: Counts, index: Values, multiplicative: Mask, horizon: int) -> Values:
     """Take a season out, forecast what is left, and put it back, [windows, horizon]."""
     present = np.arange(values.shape[1]) >= start[:, None]
-    plain = np.where(present, remove_season(values, index, divided), 0.0)
-    points = _with_summands(plain, start, np.zeros((len(values), 1)), divided, horizon)
-    return restore_season(points, index, divided)
+    plain = np.where(present, remove_season(values, index, multiplicative), 0.0)
+    points = _with_summands(plain, start, np.zeros((len(values), 1)), multiplicative, horizon)
+    return restore_season(points, index, multiplicative)
 
 
 def _mixed(criterion: Values, ahead: Values) -> Values:

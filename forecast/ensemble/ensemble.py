@@ -100,8 +100,10 @@ def choose_ensemble(
 ) -> Ensemble:
     """Weigh networks and baselines by their losses, and calibrate on windows that did not choose."""
     levels, windows, count = inputs.levels, validation.windows, len(networks)
-    spread = validation.scale[:, None, None] * baselines.errors[:, None]  # [baselines, windows, horizon, levels]
-    quantiles = np.concatenate([*(group.quantiles[None] for group in networks), baselines.points[..., None] + spread])
+    scaled_errors = validation.scale[:, None, None] * baselines.errors[:, None]  # [baselines, windows, horizon, levels]
+    quantiles = np.concatenate(
+        [*(group.quantiles[None] for group in networks), baselines.points[..., None] + scaled_errors]
+    )
     medians = quantiles[..., levels.index(0.5)]
     series_index = inputs.series_index[windows[0]]
     losses = _losses(inputs, validation, medians)

@@ -20,7 +20,7 @@ from forecast.evaluation.measures import (
     in_sample_errors,
     measure_tables,
 )
-from forecast.evaluation.origins import Cut, cut
+from forecast.evaluation.origins import PastsAtOrigins, cut
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
@@ -80,7 +80,7 @@ class _Collected:
     raised: Flags  # [series], whether the bound at 0 raised a forecast
     logged: set[tuple[str, Message]] = field(default_factory=set)
 
-    def add(self, model: str, rows: Flags, windows: Cut, result: _Result, levels: tuple[float, ...]) -> None:
+    def add(self, model: str, rows: Flags, windows: PastsAtOrigins, result: _Result, levels: tuple[float, ...]) -> None:
         """Add a fold's forecasts of some windows, and log its messages, each once a model."""
         series, origin, floor = windows.series[rows], windows.origin[rows], windows.panel.floor()[rows]
         free = free_numbers(result.quantiles, levels, OUTPUT)
@@ -124,8 +124,7 @@ def backtest(
 
     Returns
     -------
-    BacktestResult
-        Seconds of fits and of forecasts are among the measures overall.
+    The measures overall hold the seconds of fits and of forecasts, too.
     """
     season = schema.shortest_season
     models = {REFERENCE: baseline_fit(REFERENCE, season, levels), **models}
@@ -136,9 +135,9 @@ def backtest(
     )
     windows = cut(panel, origins)
     size = (len(panel), len(origins), panel.ahead)
-    empty = np.full((*size, 1 + 2 * len(OUTPUT.levels)), np.nan)
+    shape = (*size, 1 + 2 * len(OUTPUT.levels))
     collected = _Collected(
-        numbers={name: empty.copy() for name in models},
+        numbers={name: np.full(shape, np.nan) for name in models},
         fit_seconds=dict.fromkeys(models, 0.0),
         predict_seconds=dict.fromkeys(models, 0.0),
         raised=np.zeros(len(panel), bool),
@@ -152,8 +151,8 @@ def backtest(
     actual[windows.series, windows.origin] = windows.actual
     scale, squared = in_sample_errors(panel, origins[0], season)
     evaluation = Evaluation(panel, schema, actual, collected.numbers, OUTPUT.levels, scale, squared)
-    measures = measure_tables(evaluation)
     seconds = {name: np.array(list(getattr(collected, name).values())) for name in ("fit_seconds", "predict_seconds")}
+    measures = measure_tables(evaluation)
     measures = replace(measures, overall={**measures.overall, **seconds})
     return BacktestResult(measures, forecast_rows(evaluation, origins), panel, schema, origins)
 

@@ -14,7 +14,7 @@ DEFAULT_ORIGINS = 8  # enough to show luck at one of them, few enough to wait fo
 
 
 @dataclass(frozen=True)
-class Cut:
+class PastsAtOrigins:
     """The past at some origins, all in one panel, and the values that came after.
 
     Attributes
@@ -94,7 +94,7 @@ def _for_all(longest: int, horizon: int, windows: int | None, step: int, fixed: 
     return Words("; for all of them pass ", *[part for option in options for part in (option, " or ")][:-1])
 
 
-def cut(panel: Panel, origins: Integers) -> Cut:
+def cut(panel: Panel, origins: Integers) -> PastsAtOrigins:
     """Cut a panel at some origins, [origins, series]."""
     begun = [np.flatnonzero(origin >= panel.starts) for origin in origins]
     series = np.concatenate(begun)
@@ -103,4 +103,4 @@ def cut(panel: Panel, origins: Integers) -> Cut:
     inside = step < panel.lengths[series, None]
     slot = panel.offsets[series, None] + np.where(inside, step, 0)
     actual = np.where(inside & panel.observed[slot], panel.values[slot], np.nan)
-    return Cut(stacked([panel.until(origin) for origin in origins]), series, which, actual)
+    return PastsAtOrigins(stacked([panel.until(origin) for origin in origins]), series, which, actual)

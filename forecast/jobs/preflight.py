@@ -5,9 +5,9 @@ from pathlib import Path
 from forecast.artifacts.store import Store
 from forecast.durable import check_folder
 from forecast.errors import BadData, UsageError, as_flag
+from forecast.jobs.input import read_future, read_source, table_settings, text_settings
+from forecast.jobs.output import check_sink, reserved_columns
 from forecast.jobs.pipeline import Pipeline, in_keys
-from forecast.jobs.sinks import check_sink, reserved_columns
-from forecast.jobs.sources import read_future, read_source, table_settings, text_settings
 from forecast.panel.detection import describe
 from forecast.panel.reading import Reading, read, read_as
 from forecast.panel.schema import Schema

@@ -27,17 +27,18 @@ from forecast.jobs.apart import check_apart
 from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, lagging, without_forecast
 from forecast.jobs.gate import ServingVersion, judge
 from forecast.jobs.hiding import Hidden
+from forecast.jobs.input import digest_source, read_future, read_source, table_settings, text_settings
 from forecast.jobs.instant import as_text, parse_as_of, until
 from forecast.jobs.keys import key_of, move_old_rows
 from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file, runs_folder
+from forecast.jobs.output import check_sink, explained, places, reserved_columns, write_sink
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, in_keys
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import FIRST_FIT, changed_since_fit, check_frequency, entry, reason_to_fit, serving
-from forecast.jobs.sinks import SinkSettings, check_sink, explained, places, reserved_columns, write_sink
-from forecast.jobs.sources import digest_source, read_future, read_source, table_settings, text_settings
+from forecast.jobs.sinks import SinkSettings
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.dated import DatedTable, dated_table
 from forecast.panel.detection import check_schema, infer_schema

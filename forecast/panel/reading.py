@@ -39,7 +39,7 @@ class Reading:
     schema : how the table becomes a panel
     panel : its series, with the slots to forecast behind them
     dated : the table, with the times of its rows
-    cells : observations by series and time
+    observations : observations by series and time
     grid : their values by series and grid position
     lookback : steps that a forecast looks back; None where the statuses do not depend on it
     """
@@ -47,7 +47,7 @@ class Reading:
     schema: Schema
     panel: Panel
     dated: DatedTable
-    cells: Observations
+    observations: Observations
     grid: Grid
     lookback: int | None = None
 
@@ -86,14 +86,16 @@ def read(
     """
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
     schema, dated = infer_schema(dated, settings, reserved)
-    cells, grid = _on_grid(dated, schema)
+    observations, grid = _on_grid(dated, schema)
     if not schema.season:
         schema = schema.model_copy(update={"season": _seasons(schema, grid)})
-    panel = build_panel(dated.table, schema, cells, grid, horizon or default_horizon(schema.calendar, schema.season))
+    panel = build_panel(
+        dated.table, schema, observations, grid, horizon or default_horizon(schema.calendar, schema.season)
+    )
     say_gaps(panel, schema, dated.name)
     warn_sparse(dated.name, grid, schema)
     _, lookback = lags_and_lookback(panel, schema.season, lookback)
-    return Reading(schema, with_status(panel, schema, lookback), dated, cells, grid, lookback)
+    return Reading(schema, with_status(panel, schema, lookback), dated, observations, grid, lookback)
 
 
 def read_as(
@@ -126,13 +128,13 @@ def read_as(
     check_schema(schema, dated.table if isinstance(dated, DatedTable) else dated)
     dated = dated if isinstance(dated, DatedTable) else dated_table(dated, schema)
     if before is None or not _same_grid(before, schema):
-        before, (cells, grid) = None, _on_grid(dated, schema, origin)
+        before, (observations, grid) = None, _on_grid(dated, schema, origin)
     else:
-        cells, grid = before.cells, before.grid
+        observations, grid = before.observations, before.grid
     if before is not None and _same_panel(before, schema, horizon):
         panel = before.panel
     else:
-        panel = build_panel(dated.table, schema, cells, grid, horizon)
+        panel = build_panel(dated.table, schema, observations, grid, horizon)
         if before is None:
             say_gaps(panel, schema, dated.name)
     if future is not None:
@@ -140,7 +142,7 @@ def read_as(
     panel = with_status(panel, schema, lookback)
     if lookback is not None:
         say_status(panel, schema, dated.name, () if before is None else before.panel.status)
-    return Reading(schema, panel, dated, cells, grid, lookback)
+    return Reading(schema, panel, dated, observations, grid, lookback)
 
 
 def check_to_fit(reading: Reading) -> None:
@@ -159,9 +161,9 @@ def describe_reading(reading: Reading) -> list[str]:
 
 def _on_grid(dated: DatedTable, schema: Schema, origin: str | None = None) -> tuple[Observations, Grid]:
     """The observations of a table, and their values on the grid."""
-    cells = observe(dated.table, schema, dated.times_by(schema))
-    check_rows(dated.table, cells, schema)
-    return cells, fill(dated.table, cells, schema, calendar_of(schema), origin)
+    observations = observe(dated.table, schema, dated.times_by(schema))
+    check_rows(dated.table, observations, schema)
+    return observations, fill(dated.table, observations, schema, calendar_of(schema), origin)
 
 
 def _same_grid(reading: Reading, schema: Schema) -> bool:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Literal
 
-import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
@@ -50,17 +49,3 @@ def frame_of(columns: Mapping[str, Column | NDArray[Any]]) -> pd.DataFrame:
     return pd.DataFrame(
         {name: column.index() if isinstance(column, Column) else column for name, column in columns.items()}
     )
-
-
-def forecast_frame(
-    keys: Mapping[str, Column | NDArray[Any]], numbers: NDArray[np.float64], columns: list[str]
-) -> pd.DataFrame:
-    """A row per series and step: id columns, time, numbers.
-
-    Parameters
-    ----------
-    keys : id and time columns by name, each [series * horizon]
-    numbers : [series, horizon, columns]
-    columns : their names
-    """
-    return frame_of({**keys, **{name: numbers[:, :, index].ravel() for index, name in enumerate(columns)}})

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.tables.frames import Column, forecast_frame
+from forecast.tables.frames import Column, frame_of
 
 TIMES = np.array(["2024-01-01T00", "2024-01-02T00"], "datetime64[s]")
 EAST = timezone(timedelta(hours=1))
@@ -32,8 +32,9 @@ def test_a_column_has_the_type_of_the_input(column: Column, index: "pd.Index[Any
     assert column.texts() == texts
 
 
-def test_a_forecast_has_a_row_for_each_series_and_step() -> None:
-    keys = {"id": Column(np.array(["a", "a"], object)), "step": Column(np.array([1, 2]))}
-    frame = forecast_frame(keys, np.arange(4.0).reshape(1, 2, 2), ["forecast", "lo_80"])
-    assert list(frame.columns) == ["id", "step", "forecast", "lo_80"]
-    assert frame.to_numpy().tolist() == [["a", 1, 0.0, 1.0], ["a", 2, 2.0, 3.0]]
+def test_columns_of_both_kinds_become_a_frame_in_their_order() -> None:
+    frame = frame_of(
+        {"id": Column(np.array(["a", "a"], object)), "step": Column(np.array([1, 2])), "y": np.arange(2.0)}
+    )
+    assert list(frame.columns) == ["id", "step", "y"]
+    assert frame.to_numpy().tolist() == [["a", 1, 0.0], ["a", 2, 1.0]]
