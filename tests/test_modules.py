@@ -1,6 +1,8 @@
-"""The modules of the package: none imports itself through others."""
+"""The modules of the package: none imports itself through others, and no function is too long to read at once."""
 
+import ast
 from graphlib import TopologicalSorter
+from pathlib import Path
 
 import grimp
 
@@ -10,3 +12,15 @@ def test_no_module_imports_itself_through_others() -> None:
     imports = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
     order = list(TopologicalSorter(imports).static_order())  # raises where there is a circle
     assert order.index("forecast.errors") < order.index("forecast.engine")
+
+
+def test_no_function_but_a_constructor_has_more_than_eight_parameters_or_sixty_lines() -> None:
+    longer = []
+    for path in (Path(__file__).parents[1] / "forecast").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef) and node.name != "__init__":
+                names = [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+                count = len(names) - (names[:1] in (["self"], ["cls"]))
+                if count > 8 or (node.end_lineno or 0) - node.lineno >= 60:
+                    longer.append(f"{path.name}:{node.lineno} {node.name}")
+    assert longer == []

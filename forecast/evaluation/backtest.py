@@ -109,7 +109,8 @@ def backtest(
 
     A model is fitted on, and forecasts from, panels that end at the origin: nothing later can reach it. The unit of
     MASE, RMSSE, widths and interval scores is the in-sample error of seasonal naive before the oldest origin, one for
-    all origins, so that a series that begins later has none and does not count there.
+    all origins, so that a series that begins later has none and does not count there. The measures overall hold the
+    seconds of fits and forecasts, too.
 
     Parameters
     ----------
@@ -121,10 +122,6 @@ def backtest(
     refit : fit at each origin; by default the fit at the oldest origin forecasts from all of them
     jobs : pairs of model and fit side by side
     on_fold : called when one of them is over
-
-    Returns
-    -------
-    The measures overall hold the seconds of fits and of forecasts, too.
     """
     season = schema.shortest_season
     models = {REFERENCE: baseline_fit(REFERENCE, season, levels), **models}
