@@ -32,6 +32,8 @@ class Setting:
 
 Write = Callable[[Setting], str]
 
+INCOMPLETE = 3  # the exit code where some series got no forecast
+
 
 class Words:
     """A text with settings in it, as a sequence of parts; `str` shows settings as Python arguments."""

@@ -167,7 +167,7 @@ class TableSettings(Knobs):
         (), description="season length(s) in steps, comma-separated; default: by frequency, if the data confirm it"
     )
     known: Names = Field((), description="covariates whose future values are known, comma-separated")
-    past: Names = Field((), description="covariates known up to the origin only, comma-separated")
+    past: Names = Field((), description="covariates known only up to the last observed time, comma-separated")
     static: Names = Field((), description="covariates with one value for each series, comma-separated")
     categorical: Names = Field(
         (), description="covariates that are categories although they hold numbers, comma-separated"
@@ -178,7 +178,7 @@ class TableSettings(Knobs):
     )
     timezone: str | None = Field(None, description="IANA time zone of times without one, e.g. Europe/Berlin")
     dst: ClockChange = Field(
-        "error", description="which instant is meant by an hour that a clock change repeats or skips"
+        "error", description="which of two times is meant by an hour that a clock change repeats or skips"
     )
     on_duplicate: OnDuplicate = Field("error", description="what to do with several rows for the same series and time")
     max_missing: float = Field(0.5, ge=0, le=1, description="series with a larger share of missing values are skipped")
@@ -186,7 +186,10 @@ class TableSettings(Knobs):
         "unknown",
         description="what absent rows mean: unknown, or zero from a series' first row to the table's last time",
     )
-    strict: bool = Field(False, description="refuse a table in which the level of a series moves tenfold")
+    strict: bool = Field(
+        False,
+        description="refuse to predict from a table in which the level of a series has moved tenfold since the fit",
+    )
 
 
 class TrainSettings(Knobs):

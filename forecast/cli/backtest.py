@@ -45,6 +45,7 @@ def command(
         given.values["model"] = models[0]
     text, rolling = given.of(TextSettings), given.of(BacktestSettings)
     from forecast.ensemble.names import check_names
+    from forecast.errors import INCOMPLETE
     from forecast.jobs.apart import check_apart
 
     for file in (forecasts, wanted.output):
@@ -68,7 +69,7 @@ def command(
     if forecasts is not None:
         write(found.forecasts, forecasts)
     put_out(found, wanted, more)
-    return 3 if found.missing else 0
+    return INCOMPLETE if found.missing else 0
 
 
 def _new_forecaster(given: Given, defaults: dict[str, Any]) -> "Forecaster":

@@ -33,6 +33,7 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
     from forecast.artifacts.store import Store
     from forecast.engine import Callbacks
     from forecast.ensemble.names import check_names
+    from forecast.errors import INCOMPLETE
     from forecast.forecaster import Forecaster
     from forecast.panel.differences import schema_differences
 
@@ -60,7 +61,7 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
         say(f"this version reads tables differently from the one before it: {'; '.join(changes)}", "warning")
     say_lines(forecaster.describe())
     say(f"saved    {artifact}/{version.id}")
-    return 3 if "missing" in forecaster.fitted_.history.status else 0
+    return INCOMPLETE if "missing" in forecaster.fitted_.history.status else 0
 
 
 def _live(artifact: str) -> "Forecaster | None":

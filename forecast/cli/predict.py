@@ -49,6 +49,7 @@ def command(
     Nothing is trained, and nothing in the store changes.
     """
     shape, checks = given.of(OutputSettings), given.of(CheckSettings)
+    from forecast.errors import INCOMPLETE
     from forecast.inference.forecasting import forecast_table, load_predictor
     from forecast.inference.summary import ranking_of
     from forecast.jobs.apart import check_apart
@@ -91,4 +92,4 @@ def command(
         from forecast.panel.naming import series_names
 
         say(f"{len(lost)} series got no forecast: {series_names(lost, 10)}", "warning")
-    return 3 if lost else 0
+    return INCOMPLETE if lost else 0

@@ -41,6 +41,7 @@ def command(
     before the first forecast give MASE its unit, and seasonal naive its forecasts. If FORECAST has the columns of the
     store's forecasts, ACTUAL is read with the settings of that fit.
     """
+    from forecast.errors import INCOMPLETE
     from forecast.jobs.apart import check_apart
     from forecast.results import score
 
@@ -54,7 +55,7 @@ def command(
     found = score(made, load(actual, text)[0], settings)
     say(f"scored   {found.values:,} forecasts; a season is {found.season} steps")
     put_out(found, wanted, {"season": found.season, "values": found.values})
-    return 3 if found.missing else 0
+    return INCOMPLETE if found.missing else 0
 
 
 def _fitted(artifact: str, made: "Table", named: bool) -> "Schema | None":

@@ -15,7 +15,17 @@ from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
 from forecast.engine import deadline_of, fit_panel
 from forecast.ensemble.names import check_names
-from forecast.errors import BadData, ForecastError, Interrupted, StaleData, Unavailable, UsageError, as_flag, told
+from forecast.errors import (
+    INCOMPLETE,
+    BadData,
+    ForecastError,
+    Interrupted,
+    StaleData,
+    Unavailable,
+    UsageError,
+    as_flag,
+    told,
+)
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, forecast_table
@@ -373,7 +383,7 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> NDArray[
     before = record.as_of
     run.matched = match(run.ledger.forecasts(before, NEWEST), panel, schema)
     used = {at: tuple(past["intervals"]) for at, _, past in run.ledger.runs(NEWEST + 1, before) if at < before}
-    if not record.settled:  # else as they were: runs of earlier instants may have been made up for since
+    if not record.settled:  # a repeated run keeps its factors: runs of earlier times may have been repeated since
         record.intervals = interval_factors(run.matched, used)
     return factors_by_level(record.intervals, config.levels)
 
@@ -390,7 +400,7 @@ def _count(run: _Run, forecasts: Forecasts) -> None:
     if lost:
         names = series_names(lost, NAMED_SERIES)
         log.warning("%d series got no forecast, or one from old values: %s", len(lost), names)
-    record.exit_code, record.settled = 3 if lost else 0, True
+    record.exit_code, record.settled = INCOMPLETE if lost else 0, True
 
 
 def _append(run: _Run, forecasts: Forecasts, live: ServingVersion) -> None:

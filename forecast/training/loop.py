@@ -24,7 +24,7 @@ from forecast.training.stopping import Deferred
 log = logging.getLogger("forecast")
 
 
-class _Numbers(Stored):
+class _StoredNumbers(Stored):
     """The numbers of a trained member, under the names that a checkpoint has for them."""
 
     ended: Member
@@ -57,7 +57,7 @@ class Trained:
 
     def checkpoint(self, member: Member) -> Checkpoint:
         """All of it."""
-        numbers = _Numbers(ended=member, validation=self.validation, cut=self.cut, steps=self.steps)
+        numbers = _StoredNumbers(ended=member, validation=self.validation, cut=self.cut, steps=self.steps)
         weights, base = prefixed("weights", self.weights), prefixed("base", self.base)
         return Checkpoint(numbers.model_dump(mode="json"), {**weights, **base, "held_out": self.held_out})
 
@@ -70,7 +70,7 @@ class Trained:
         windows : held out
         """
         try:
-            numbers = _Numbers.model_validate(checkpoint.facts)
+            numbers = _StoredNumbers.model_validate(checkpoint.facts)
         except ValidationError:
             return None
         layout, initial = layout_of(checkpoint.arrays), to_arrays(network.state_dict())

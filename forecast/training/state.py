@@ -24,7 +24,7 @@ WARM_RATE = 0.5  # share of the learning rate for a network that has been traine
 RETRIES = 4  # times that training continues from the best weights, with half the rate, after it diverged
 
 
-class _Numbers(Stored):
+class _StoredNumbers(Stored):
     """The numbers of a training state, under the names that a checkpoint has for them."""
 
     member: Member
@@ -104,7 +104,7 @@ class TrainingState:
 
     def checkpoint(self) -> Checkpoint:
         """All of it, between two steps."""
-        numbers = _Numbers(
+        numbers = _StoredNumbers(
             member=self.member,
             step=self.step,
             done=self.done,
@@ -138,7 +138,7 @@ class TrainingState:
             return False
         random = _part("random", checkpoint)
         try:
-            numbers = _Numbers.model_validate(checkpoint.facts)
+            numbers = _StoredNumbers.model_validate(checkpoint.facts)
             for name in ("draw", "cpu"):
                 torch.Generator().set_state(random[name])
         except (ValidationError, RuntimeError):

@@ -76,9 +76,9 @@ class RecurrentModel(nn.Module):
     """Base of every model.
 
     A subclass names its `Knobs`, builds its layers for ``self.shape`` (categories already embedded), and turns an
-    embedded batch into raw outputs [batch, horizon, ``shape.outputs``] in `forward`: the first is the point forecast,
-    one for each other level is a step away from it, and the last are added to the weights of the values of `_earlier`
-    at that step of that window. The former are in units of the window's seasonal error.
+    embedded batch into raw outputs [batch, horizon, ``shape.outputs``] in `forward`: first the point forecast, then
+    for each other level a distance from it, both in units of the window's seasonal error; last, what is added to the
+    weights of the earlier values of `_earlier` at that step of that window.
     """
 
     Knobs: ClassVar[type[Knobs]] = Knobs
@@ -89,13 +89,14 @@ class RecurrentModel(nn.Module):
         self.knobs, self.shape = knobs, shape.embedded()
         self.middle, self.known_numbers = shape.levels.index(0.5), shape.future
 
-        def tables(sizes: tuple[int, ...]) -> nn.ModuleList:
+        def embeddings(sizes: tuple[int, ...]) -> nn.ModuleList:
             return nn.ModuleList(nn.Embedding(codes, embedding_size(codes)) for codes in sizes)
 
-        self.past_tables = tables(shape.past_categories)
-        self.future_tables = tables(shape.future_categories)
-        self.static_tables = tables(shape.static_categories)
+        self.past_tables = embeddings(shape.past_categories)
+        self.future_tables = embeddings(shape.future_categories)
+        self.static_tables = embeddings(shape.static_categories)
         earlier = shape.repeats + len(shape.far)
+        # weights of earlier values, under the name that stored networks have for them
         self.gates = nn.Parameter(torch.full((earlier, shape.horizon), 1.0 / max(earlier, 1)))
         self.register_buffer("levels", torch.tensor(shape.levels), persistent=False)
 
