@@ -17,6 +17,8 @@ DISK = (0, 74)
 """Exit codes after ENOSPC, EDQUOT and EIO; 0 where what failed does not matter, as in removing what is old."""
 CLOSED = (0, 66, 73, 74, 76)
 CODES = {"ENOSPC": DISK, "EDQUOT": DISK, "EIO": DISK, "EACCES": CLOSED, "EROFS": CLOSED}
+HELD = {("flock", "EACCES"): (75,)}
+"""POSIX lets a system refuse a lock that another process holds with EACCES, as network file systems do."""
 
 Case = tuple[str, Call, str, bool]
 
@@ -56,7 +58,7 @@ def fail_round(chosen: dict[str, Operation], folder: Path, sample: int | None, r
             counts.lose(f"{what}: left {left_behind(place)}")
         if ended.open_files and call.name != "close":  # which does close, when it fails without strace
             counts.lose(f"{what}: {ended.open_files} files were left open")
-        codes = CODES[error] + tuple(chosen[name].vague.get(call.name, ()))
+        codes = CODES[error] + tuple(chosen[name].vague.get(call.name, ())) + HELD.get((call.name, error), ())
         check_end(chosen[name], place, ended, codes, what, counts)
 
 
