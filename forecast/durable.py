@@ -230,7 +230,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _mode_of(target: Path) -> int | None:
-    """Permissions of the file that will be replaced; None if there is none."""
+    """Permissions of the file that will be replaced; None if it does not exist."""
     try:
         status = os.stat(target)
     except FileNotFoundError:

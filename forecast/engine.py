@@ -28,7 +28,7 @@ from forecast.inference.warm_start import start_of
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.comparing import mean_level, say_seen_origins
 from forecast.panel.covariates import Statistics, fit_statistics
-from forecast.panel.inputs import Inputs
+from forecast.panel.inputs import make_inputs
 from forecast.panel.lookback import lags_and_lookback, most_lookback
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.reading import Reading
@@ -235,7 +235,7 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
     split = split_windows(selected.lengths, lookback, horizon, lags[0] if lags else 1)
     power = fit_power(settings.transform, selected, schema.shortest_season) if earlier is None else earlier.config.power
     statistics = fit_statistics(selected, schema, split.train_end)
-    inputs = Inputs.of(
+    inputs = make_inputs(
         selected, schema, statistics, power=power, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
     )
     fitter = Fitter.of(inputs, split, settings)

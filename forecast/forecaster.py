@@ -261,7 +261,6 @@ class Forecaster(NestedParams, BaseEstimator):
         refit: bool = False,
         models: Names = (),
         frozen: bool = False,
-        jobs: int | None = None,
         callbacks: Callbacks = NO_CALLBACKS,
     ) -> Backtest:
         """Forecast from rolling origins in the past of a table, and measure against what came.
@@ -278,7 +277,6 @@ class Forecaster(NestedParams, BaseEstimator):
             origin forecasts from all
         models : names of models and baselines to compare; default the forecaster's own model
         frozen : forecast by this fitted forecaster as it is, without a fit, and by `models` beside it
-        jobs : fits side by side; default the setting `jobs`
         callbacks : receive what was read, the progress of the backtest, and of training unless fits run side by side
 
         Returns
@@ -306,7 +304,7 @@ class Forecaster(NestedParams, BaseEstimator):
             models,
             predictor=self.predictor_ if frozen else None,
             season_given=bool(table_settings.season),
-            jobs=jobs or settings.jobs or 1,
+            jobs=settings.jobs or 1,
             callbacks=callbacks,
         )
         return backtest_frames(result)
@@ -350,7 +348,7 @@ class Forecaster(NestedParams, BaseEstimator):
         Raises
         ------
         NoInput
-            If there is none.
+            If the store has no such version.
         ArtifactRefused
             If it is damaged, unsafe or too new.
         """

@@ -141,7 +141,7 @@ class TextSettings(Knobs):
     decimal: DecimalMark | None = Field(None, description="decimal mark; default: inferred from the numbers")
     thousands: Literal[",", ".", " ", "'", "_"] | None = Field(None, description="thousands separator; default none")
     sheet: Annotated[str | None, BeforeValidator(_as_text)] = Field(
-        None, description="sheet of a workbook, by name or number; default: the first one that is not empty"
+        None, description="sheet of a workbook, by name or number; default: the first sheet with content"
     )
 
 

@@ -37,7 +37,7 @@ class CheckpointFolder:
         self._folder, self._resume, self._broken = folder, resume, False
 
     def read(self, name: str) -> Checkpoint | None:
-        """Read the checkpoint with a name; None where there is none, or, with a warning, where it is damaged."""
+        """Read a checkpoint by name; None if it is missing or, with a warning, damaged."""
         if not self._resume:
             return None
         shown = self._folder / name

@@ -27,7 +27,7 @@ def baseline_method(name: str) -> "Method":
     Raises
     ------
     UsageError
-        If there is none; names the nearest one.
+        If no baseline has this name; the message suggests the nearest name.
     """
     methods = _methods()
     if name not in methods:

@@ -22,7 +22,7 @@ def infer_clock_grid(
     every: int | None,
     spec_of: Callable[[int, int], CalendarSpec],
 ) -> CalendarSpec | None:
-    """A grid on which all times lie by the clock of the zone; None where there is none.
+    """A grid that fits all times by the clock of the zone; None if no grid fits.
 
     Parameters
     ----------

@@ -134,7 +134,7 @@ def infer_calendar(
 def _inferred_grid(
     instants: Integers, series: Integers, unique: Integers, time_format: TimeFormat
 ) -> CalendarSpec | None:
-    """Infer a grid of dates or times of day; None where there is none."""
+    """Infer a grid of dates or times of day; None if no grid fits."""
     days, clock = np.divmod(wall_clock(unique, time_format.zone), DAY)
     if (np.diff(days) > 0).all() and (_same(clock) or time_format.zone is not None):
         offset = int(np.bincount(clock).argmax())  # midnight may be missing where the clock changes

@@ -221,14 +221,14 @@ def _from_wall(cells: TimeCells, wall: Integers, time_format: TimeFormat, settin
     resolved, later = resolve_by_order(series, wall[codes], twice[codes])
     instants = np.where(resolved, np.where(later, late[codes], early[codes]), instants)
     doubtful &= ~resolved
-    # what comes in several rows may be told by their order once it is known which series they belong to
+    # the order of rows may resolve these times once the series of each row is known
     wait = doubtful & (twice & (np.bincount(codes) > 1))[codes] & (cells.series is None)
     doubtful &= ~wait
     if doubtful.any() and settings.dst == "error":
         raise _clock_changes(cells, int(np.argmax(doubtful)), twice, zone)
     if resolved.any() and cells.series is not None:
         name, count = cells.table.name, int(resolved.sum())
-        logger.warning("%s: times that come twice where the clock changes are told by their order: %d.", name, count)
+        logger.warning("%s: %d times that the clock shows twice are resolved by the order of their rows.", name, count)
     return ParsedTimes(instants, time_format, wait if wait.any() else None, by_series)
 
 

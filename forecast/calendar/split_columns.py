@@ -199,7 +199,7 @@ def _role_by_name(part: TimeCells) -> str | None:
 
 
 def _role_by_cells(part: TimeCells, taken: list[str]) -> str | None:
-    """The part that cells are by their shape; of plain numbers the next one that is open, from the year down."""
+    """The part of a time that cells hold, by their shape; of plain numbers the next unused one, from the year down."""
     if WHOLE.fullmatch(part.texts[0]):
         open_roles = [role for role in IN_ORDER if role not in taken]
         if "date" in taken or "month" in taken or "quarter" in taken:

@@ -60,7 +60,7 @@ def command(
     else:
         forecaster = _saved_forecaster(artifact, version, given)
         table = load(data, given.reading(forecaster.schema_.reading))[0]
-    found = _run(forecaster, table, rolling, models, given.of(TrainSettings).jobs, artifact is not None)
+    found = _run(forecaster, table, rolling, models, artifact is not None)
     oldest, newest = (str(found.origins[place]).removesuffix(" 00:00:00") for place in (0, -1))
     origins = f"{len(found.origins)}, {oldest} to {newest}"
     fits = "none" if artifact else "one at each" if rolling.refit else "one at the oldest"
@@ -87,7 +87,7 @@ def _saved_forecaster(artifact: str, version: str | None, given: Given) -> "Fore
             flag = "-p" if name == "params" else f"--{name.replace('_', '-')}"
             raise UsageError(f"{flag}: --artifact tests a forecaster as it is; leave one of the two out")
     forecaster = Forecaster.load(artifact, version, given.of(TrainSettings).device)
-    return forecaster.set_params(**{name: given.values[name] for name in READING & given.values.keys()})
+    return forecaster.set_params(**{name: given.values[name] for name in {*READING, "jobs"} & given.values.keys()})
 
 
 def _run(
@@ -95,7 +95,6 @@ def _run(
     table: "Table",
     rolling: BacktestSettings,
     models: tuple[str, ...],
-    jobs: int | None,
     frozen: bool,
 ) -> "Backtest":
     from forecast.engine import Callbacks
@@ -108,6 +107,5 @@ def _run(
             refit=rolling.refit,
             models=models,
             frozen=frozen,
-            jobs=jobs,
             callbacks=Callbacks(say_lines, on_fold, on_step),
         )

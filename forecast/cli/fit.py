@@ -65,7 +65,7 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
 
 
 def _live(artifact: str) -> "Forecaster | None":
-    """The live forecaster, from which training goes on; None where there is none."""
+    """The live forecaster, which training continues; None if the store has none."""
     from forecast.errors import ArtifactRefused, NoInput, as_flag
     from forecast.forecaster import Forecaster
 
@@ -77,7 +77,7 @@ def _live(artifact: str) -> "Forecaster | None":
 
 
 def _live_schema(artifact: str) -> "Schema | None":
-    """The schema of the version that is live so far; None where there is none that can be read."""
+    """The schema of the live version; None if no live version can be read."""
     from forecast.artifacts.store import Store
     from forecast.errors import ForecastError
     from forecast.panel.schema import Schema

@@ -58,7 +58,7 @@ def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
     Raises
     ------
     ValueError
-        If there is none.
+        If no baseline has this label.
     """
     name = base_name(label)
     for baseline in baselines_of((name,), seasons) if name in baseline_names() else ():

@@ -57,11 +57,11 @@ class ValidationSet:
         return len(self.windows[0])
 
     def losses(self, points: Numbers) -> Numbers:
-        """The loss of each window, [windows], from point forecasts [windows, horizon]; NaN where there is none."""
+        """The loss of each window, [windows], of point forecasts [windows, horizon]; NaN if nothing was observed."""
         return window_losses(self.metric, self._actual(), undo_power(points, self.power), self.unit)
 
     def mean_loss(self, points: Numbers) -> float:
-        """The mean loss of point forecasts [windows, horizon]; NaN where there is none."""
+        """The mean loss of point forecasts [windows, horizon]; NaN if nothing was observed."""
         losses = self.losses(points)
         return float(np.nanmean(losses)) if np.isfinite(losses).any() else float("nan")
 
@@ -124,7 +124,7 @@ class ValidationForecasts:
         )
 
     def losses(self, points: Numbers) -> Numbers:
-        """The loss of other forecasts [windows, horizon] of these windows, [windows]; NaN where there is none."""
+        """The loss, [windows], of other forecasts [windows, horizon] of these windows; NaN if nothing was observed."""
         return window_losses(self.metric, np.where(self.observed, self.actual, np.nan), points, self.unit)
 
 

@@ -77,7 +77,7 @@ class Fitted:
     config : everything inferred and chosen at fit
     statistics : of the covariates
     level : [series], mean absolute value over the last lookback at fit, which shows a change of unit
-    seasonal_error : [series], in-sample error of the seasonal naive forecast, the unit of MASE; NaN where there is none
+    seasonal_error : [series], in-sample error of the seasonal naive forecast, the unit of MASE; NaN if too short
     ensemble : weights of networks and baselines, and their calibration
     history : the tail of each series, enough for a forecast
     network_weights : one dictionary for each member of the networks that have a weight in the forecast, group by group

@@ -8,7 +8,7 @@ import numpy as np
 
 from forecast.errors import Setting, UsageError, Words
 from forecast.inference.fitted import Fitted
-from forecast.panel.inputs import Inputs
+from forecast.panel.inputs import Inputs, make_inputs
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.scaling import Array
 from forecast.panel.transforms import undo_power
@@ -139,7 +139,7 @@ class Predictor:
 
     def _inputs(self, panel: Panel) -> Inputs:
         config = self.fitted.config
-        return Inputs.of(
+        return make_inputs(
             panel,
             config.table,
             self.fitted.statistics,

@@ -54,7 +54,7 @@ def serving(store: Store, ledger: Ledger, instant: datetime, device: str = "auto
 
     Returns
     -------
-    None where there is none.
+    None if no version may serve.
 
     Raises
     ------

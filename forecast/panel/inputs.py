@@ -1,7 +1,6 @@
 """Make a panel ready for networks and baselines: target transformed, covariates standardised, windows indexed."""
 
 from dataclasses import dataclass
-from typing import Self
 
 from forecast.panel.building import calendar_of
 from forecast.panel.covariates import Statistics, make_columns
@@ -35,32 +34,6 @@ class Inputs:
     series_index: Integers
     arrays: Windows
 
-    @classmethod
-    def of(
-        cls,
-        panel: Panel,
-        schema: Schema,
-        statistics: Statistics,
-        *,
-        power: float,
-        lags: tuple[int, ...],
-        levels: tuple[float, ...],
-        ids: Ids,
-        horizon: int,
-    ) -> Self:
-        """Make a panel ready.
-
-        Parameters
-        ----------
-        power : exponent of the target's transform
-        ids : of the series of the fit
-        horizon : steps that the networks forecast
-        """
-        columns = make_columns(panel, schema, statistics, calendar_of(schema))
-        changed, index = transformed(panel, power), series_index(ids, panel.ids)
-        arrays = Windows(changed, columns, 1, horizon, lags, "standard", index)
-        return cls(changed, schema, lags, levels, len(ids), index, arrays)
-
     @property
     def horizon(self) -> int:
         """Steps that the networks forecast."""
@@ -69,3 +42,28 @@ class Inputs:
     def windows(self, lookback: int, scaling: ScalingName = "standard") -> Windows:
         """The windows with this lookback and scaling, as arrays of numpy."""
         return self.arrays.cut(lookback, scaling)
+
+
+def make_inputs(
+    panel: Panel,
+    schema: Schema,
+    statistics: Statistics,
+    *,
+    power: float,
+    lags: tuple[int, ...],
+    levels: tuple[float, ...],
+    ids: Ids,
+    horizon: int,
+) -> Inputs:
+    """Make a panel ready.
+
+    Parameters
+    ----------
+    power : exponent of the target's transform
+    ids : of the series of the fit
+    horizon : steps that the networks forecast
+    """
+    columns = make_columns(panel, schema, statistics, calendar_of(schema))
+    changed, index = transformed(panel, power), series_index(ids, panel.ids)
+    arrays = Windows(changed, columns, 1, horizon, lags, "standard", index)
+    return Inputs(changed, schema, lags, levels, len(ids), index, arrays)

@@ -30,7 +30,7 @@ class CheckpointStore(Protocol):
     """Stores checkpoints by name. It reports its own failures; training continues without."""
 
     def read(self, name: str) -> Checkpoint | None:
-        """Read a checkpoint; None where there is none to resume from."""
+        """Read a checkpoint; None if nothing can be resumed."""
 
     def write(self, name: str, checkpoint: Checkpoint) -> None:
         """Write a checkpoint in place of the previous one."""

@@ -1,14 +1,8 @@
 """A baseline is one file: dropped into the folder, it is everywhere."""
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
 import pandas as pd
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import PackageCopy
 
 BASELINE = '''"""Half way between the smallest and the largest observed value."""
 
@@ -47,25 +41,12 @@ print(Forecaster(model="middle", horizon=3).fit(frame).models())
 """
 
 
-def test_a_new_file_is_a_baseline_everywhere(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "forecast", tmp_path / "forecast")  # with its compiled modules, which saves seconds
-    (tmp_path / "tests" / "baselines").mkdir(parents=True)
-    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "tests")
-    shutil.copy(ROOT / "tests" / "baselines" / "test_baselines.py", tmp_path / "tests" / "baselines")
-    shutil.copy(ROOT / "setup.cfg", tmp_path)
-    (tmp_path / "forecast" / "baselines" / "middle.py").write_text(BASELINE)
+def test_a_new_file_is_a_baseline_everywhere(package: PackageCopy) -> None:
+    package.add_tests("tests/baselines/test_baselines.py")
+    package.add("forecast/baselines/middle.py", BASELINE)
 
     def run(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return package.run(*words).out
 
     command = ("-m", "forecast")
     assert "middle" in run(*command, "models").splitlines()[-1]
@@ -74,8 +55,10 @@ def test_a_new_file_is_a_baseline_everywhere(tmp_path: Path) -> None:
     run(*command, "fit", "synth:noise", *quick, "--baselines", "middle")
     assert '"middle"' in run(*command, "inspect", "--json")
     days = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
-    pd.DataFrame({"day": days, "units": [i * i % 7 for i in range(60)]}).to_csv(tmp_path / "sales.csv", index=False)
-    (tmp_path / "job.toml").write_text(JOB)
+    pd.DataFrame({"day": days, "units": [i * i % 7 for i in range(60)]}).to_csv(
+        package.folder / "sales.csv", index=False
+    )
+    package.add("job.toml", JOB)
     run(*command, "run", "job.toml")
     assert '"middle"' in run(*command, "inspect", "--artifact", "store", "--json")
     compared, alone = run("-c", API).splitlines()

@@ -1,17 +1,10 @@
 """A backend is one file, and all around the networks runs without torch."""
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 
 from forecast import Forecaster
 from forecast.tables.synthetic import synthesize
-
-ROOT = Path(__file__).parents[2]
+from tests.conftest import PackageCopy
 
 BACKEND = '''"""A backend that repeats the newest value of each window, in numpy."""
 
@@ -56,18 +49,10 @@ assert "torch" not in sys.modules
 """
 
 
-def test_a_new_file_is_a_backend_and_forecasts_without_torch(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "forecast", tmp_path / "forecast")  # with its compiled modules, which saves seconds
-    (tmp_path / "forecast" / "inference" / "repeated.py").write_text(BACKEND)
-    Forecaster(horizon=4, steps=2, guard=False).fit(synthesize("noise", series=3, length=60)).save(tmp_path / "store")
-    done = subprocess.run(
-        [sys.executable, "-c", PREDICT],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    newest = np.load(tmp_path / "newest.npy")
-    np.testing.assert_allclose(np.load(tmp_path / "medians.npy"), np.repeat(newest[:, None], 4, 1), rtol=1e-6)
+def test_a_new_file_is_a_backend_and_forecasts_without_torch(package: PackageCopy) -> None:
+    package.add("forecast/inference/repeated.py", BACKEND)
+    store = package.folder / "store"
+    Forecaster(horizon=4, steps=2, guard=False).fit(synthesize("noise", series=3, length=60)).save(store)
+    package.run("-c", PREDICT)
+    newest = np.load(package.folder / "newest.npy")
+    np.testing.assert_allclose(np.load(package.folder / "medians.npy"), np.repeat(newest[:, None], 4, 1), rtol=1e-6)

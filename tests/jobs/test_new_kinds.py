@@ -2,18 +2,12 @@
 
 import hashlib
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from tests.conftest import PackageCopy
 from tests.jobs.a_job import Job
-
-ROOT = Path(__file__).parents[2]
 
 SINK = '''"""A file of JSON lines, an object for each forecast."""
 
@@ -86,23 +80,14 @@ print(run_job(Pipeline(name="job", store="other", source=source, sink=sink, trai
 
 
 @pytest.fixture
-def run(job: Job, tmp_path: Path) -> Callable[..., str]:
+def run(job: Job, package: PackageCopy) -> Callable[..., str]:
     """Run Python with a copy of the package that has two more files; returns its output."""
-    shutil.copytree(ROOT / "forecast", tmp_path / "forecast")  # with its compiled modules, which saves seconds
-    (tmp_path / "forecast" / "jobs" / "sinks" / "lines.py").write_text(SINK)
-    (tmp_path / "forecast" / "jobs" / "sources" / "records.py").write_text(SOURCE)
+    package.add("forecast/jobs/sinks/lines.py", SINK)
+    package.add("forecast/jobs/sources/records.py", SOURCE)
 
     def run(*words: str, code: int = 0) -> str:
-        ended = subprocess.run(
-            [sys.executable, *words],
-            cwd=job.folder,
-            env={**os.environ, "PYTHONPATH": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert ended.returncode == code, ended.stdout + ended.stderr
-        return ended.stdout + ended.stderr
+        ran = package.run(*words, code=code, cwd=job.folder)
+        return ran.out + ran.err
 
     return run
 

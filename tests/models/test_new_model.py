@@ -1,12 +1,6 @@
 """A model is one file: dropped into the folder, it is everywhere."""
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
-ROOT = Path(__file__).parents[2]
+from tests.conftest import PackageCopy
 
 MODEL = '''"""Exponentially decaying memory of the past, read out at once (Mozer 1992)."""
 
@@ -45,26 +39,13 @@ class Network(RecurrentModel):
 '''
 
 
-def test_a_new_file_is_a_model_everywhere(tmp_path: Path) -> None:
+def test_a_new_file_is_a_model_everywhere(package: PackageCopy) -> None:
     assert len(MODEL.splitlines()) < 80
-    shutil.copytree(ROOT / "forecast", tmp_path / "forecast")  # with its compiled modules, which saves seconds
-    (tmp_path / "tests" / "models").mkdir(parents=True)
-    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path / "tests")
-    shutil.copy(ROOT / "tests" / "models" / "test_every_model.py", tmp_path / "tests" / "models")
-    shutil.copy(ROOT / "setup.cfg", tmp_path)
-    (tmp_path / "forecast" / "models" / "leaky_memory.py").write_text(MODEL)
+    package.add_tests("tests/models/test_every_model.py")
+    package.add("forecast/models/leaky_memory.py", MODEL)
 
     def run(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, *words],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(tmp_path)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return package.run(*words).out
 
     command = ("-m", "forecast")
     assert "leaky-memory" in run(*command, "models")
