@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from forecast.errors import Setting, Unavailable, Words
+from forecast.models import model_class
 from forecast.models.shared.building import build, network_shape
 from forecast.models.shared.model import Shape
 from forecast.panel.inputs import Inputs
@@ -97,7 +98,7 @@ class Fitter:
                     batch_size=size,
                     seconds=STEPS_SHARE * most if measure else most,
                     steps=steps,
-                    warm=warm,
+                    warm=warm + model_class(candidate.model).starts_trained,
                 )
             )
         return members
