@@ -5,12 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.ensemble.baseline_forecasts import BaselineForecasts, baseline_labelled, baseline_points
+from forecast.ensemble.baseline_forecasts import (
+    BaselineForecasts,
+    baseline_labelled,
+    baseline_points,
+    own_quantiles,
+    steps_back,
+)
 from forecast.ensemble.calibration import Calibration, calibrate, moved_by, widened
+from forecast.ensemble.names import PRETRAINED
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
 from forecast.panel.inputs import Inputs
 from forecast.panel.windows import WindowIndex
+from forecast.pretrained.forecasting import Network, load_network
 
 Numbers = NDArray[np.float64]
 
@@ -26,11 +34,13 @@ class Ensemble:
     components : labels, those of the networks first
     networks : the first components as numbers of the plan's groups of members
     weights : [series + 1, components]; row 0 is for a series that was not in the fit
-    errors : [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale
+    errors : [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale; not used
+        for a baseline that has its own quantiles
     calibration : of the ensemble
     lookback : steps that the window's scale is computed from
     context_length : steps that a baseline looks back
     scores : mean loss of each component on the validation windows, and of the choice
+    network : the pretrained one, where it is a component
     validation : its forecasts of those windows; after a fit only, no version holds them
     """
 
@@ -42,7 +52,13 @@ class Ensemble:
     lookback: int
     context_length: int
     scores: dict[str, float]
+    network: Network | None = None
     validation: ValidationForecasts | None = None
+
+    @property
+    def steps_back(self) -> int:
+        """Steps of the past that the baselines among the components see."""
+        return steps_back(self.components[len(self.networks) :], self.context_length)
 
     def names(self, series_index: NDArray[np.int64]) -> list[str]:
         """The components that forecast series, given by their numbers from 1; 0 is a series that was not in the fit."""
@@ -69,16 +85,28 @@ class Ensemble:
         weights = self.weights[series_index].astype(np.float64)
         scale = window_scale(inputs, windows, self.lookback)[:, None, None]
         mixed = np.zeros((len(scale), inputs.horizon, len(inputs.levels)))
-        for place, label in enumerate(self.components):
+        for place in range(len(self.components)):
             weight = weights[:, place, None, None]
             if place < len(networks):
                 mixed += weight * networks[place]
             elif (weight > 0).any():
-                baseline = baseline_labelled(label, inputs.lags)
-                points = baseline_points(inputs.panel, windows, baseline, inputs.horizon, self.context_length)
-                mixed += weight * (points[..., None] + scale * self.errors[place].astype(np.float64))
+                mixed += weight * self._baseline_quantiles(inputs, windows, place, scale)
         moved = moved_by(mixed, self.calibration.margins.astype(np.float64), scale[:, 0, 0])
         return widened(moved, self.calibration.joint) if joint else moved
+
+    def _baseline_quantiles(self, inputs: Inputs, windows: WindowIndex, place: int, scale: Numbers) -> Numbers:
+        """Quantiles of the baseline at a place of the components, before calibration, [windows, horizon, levels].
+
+        Parameters
+        ----------
+        scale : [windows, 1, 1]
+        """
+        baseline = baseline_labelled(self.components[place], inputs.lags)
+        own = own_quantiles(inputs, windows, baseline, self.context_length, self.network)
+        if own is not None:
+            return own
+        points = baseline_points(inputs.panel, windows, baseline, inputs.horizon, self.context_length)
+        return np.asarray(points[..., None] + scale * self.errors[place].astype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -100,10 +128,7 @@ def choose_ensemble(
 ) -> Ensemble:
     """Weigh networks and baselines by their losses, and calibrate on windows that did not choose."""
     levels, windows, count = inputs.levels, validation.windows, len(networks)
-    scaled_errors = validation.scale[:, None, None] * baselines.errors[:, None]  # [baselines, windows, horizon, levels]
-    quantiles = np.concatenate(
-        [*(group.quantiles[None] for group in networks), baselines.points[..., None] + scaled_errors]
-    )
+    quantiles = np.concatenate([*(group.quantiles[None] for group in networks), baselines.quantiles])
     medians = quantiles[..., levels.index(0.5)]
     series_index = inputs.series_index[windows[0]]
     losses = _losses(inputs, validation, medians)
@@ -118,8 +143,9 @@ def choose_ensemble(
     candidates = _by_name(labels, count, medians, weights[0])
     used: NDArray[np.bool_] = np.asarray(weights.any(0))
     errors = np.concatenate([np.zeros((count, *baselines.errors.shape[1:])), baselines.errors])
+    components = tuple(np.array(labels)[used].tolist())
     return Ensemble(
-        components=tuple(np.array(labels)[used].tolist()),
+        components=components,
         networks=tuple(np.flatnonzero(used[:count]).tolist()),
         weights=weights[:, used].astype(np.float32),
         errors=errors[used].astype(np.float32),
@@ -129,6 +155,7 @@ def choose_ensemble(
         lookback=validation.lookback,
         context_length=baselines.context,
         scores=_scores(validation, losses.usable, {**candidates, CHOSEN: points}),
+        network=load_network() if PRETRAINED in components else None,
         validation=ValidationForecasts.of(validation, inputs, points) if len(validation) else None,
     )
 

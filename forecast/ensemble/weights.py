@@ -47,10 +47,7 @@ class Losses:
 
     def newer_half(self) -> "Losses":
         """The newer half of the windows of each series; they are in the order of the series, then of time."""
-        starts = np.flatnonzero(np.diff(self.series, prepend=-1))
-        counts = np.diff(starts, append=len(self.series))
-        place = np.arange(len(self.series)) - np.repeat(starts, counts)
-        return self.select(place >= np.repeat(counts // 2, counts))
+        return self.select(newer_half(self.series))
 
     @property
     def usable(self) -> Flags:
@@ -58,6 +55,19 @@ class Losses:
         finite = np.isfinite(self.values)
         some = finite.any(1)
         return np.asarray(finite[some].all(0) & some.any())
+
+
+def newer_half(series: Indices) -> Flags:
+    """[windows], whether each is in the newer half of those of its series.
+
+    Parameters
+    ----------
+    series : [windows], of windows in the order of the series, then of time
+    """
+    starts = np.flatnonzero(np.diff(series, prepend=-1))
+    counts = np.diff(starts, append=len(series))
+    place = np.arange(len(series)) - np.repeat(starts, counts)
+    return np.asarray(place >= np.repeat(counts // 2, counts))
 
 
 def choose_weights(validation: Losses, past: Losses, networks: int, count: int) -> Numbers:

@@ -12,7 +12,7 @@ from forecast.calendar import patterns
 from forecast.ensemble.baseline_forecasts import baseline_labelled
 from forecast.ensemble.calibration import Calibration
 from forecast.ensemble.ensemble import CHOSEN, Ensemble
-from forecast.ensemble.names import AUTO, is_baseline
+from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
 from forecast.errors import UsageError
 from forecast.inference.fitted import Config
 from forecast.models import model_knobs, model_names
@@ -21,6 +21,7 @@ from forecast.panel.covariates import Statistics
 from forecast.panel.lookback import most_lookback
 from forecast.panel.panel import Numbers, Panel
 from forecast.panel.schema import Schema
+from forecast.pretrained.forecasting import Network, load_network
 from forecast.settings import TrainSettings
 from forecast.tables.cells import LARGEST
 
@@ -121,8 +122,13 @@ def read_by_series(values: Any, count: int) -> Numbers:
     return numbers
 
 
-def read_ensemble(arrays: Arrays, config: Config, count: int) -> Ensemble:
-    """What forecasts `count` series, and what calibration adds."""
+def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes | None) -> Ensemble:
+    """What forecasts `count` series, and what calibration adds.
+
+    Parameters
+    ----------
+    pretrained : the file of the pretrained network
+    """
     components, levels = len(config.components), len(config.levels)
     shapes = {
         "shares": (count + 1, components),
@@ -150,7 +156,15 @@ def read_ensemble(arrays: Arrays, config: Config, count: int) -> Ensemble:
         lookback=config.lookback,
         context_length=config.context_length,
         scores=config.scores,
+        network=_read_network(pretrained, config),
     )
+
+
+def _read_network(pretrained: bytes | None, config: Config) -> Network | None:
+    """The pretrained network of a version, which has one where it forecasts."""
+    if (PRETRAINED in config.components[len(config.networks) :]) != (pretrained is not None):
+        raise ValueError("a pretrained network must be there where it forecasts, and nowhere else")
+    return None if pretrained is None else load_network(pretrained)
 
 
 def read_history(arrays: Arrays, config: Config) -> Panel:

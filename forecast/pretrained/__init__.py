@@ -1,0 +1,1 @@
+"""The pretrained network, and how it forecasts."""
