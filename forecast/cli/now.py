@@ -13,7 +13,7 @@ from forecast.settings import CheckSettings, OutputSettings, TableSettings, Text
 if TYPE_CHECKING:
     from forecast.panel.panel import Panel
 
-COVARIATES = ("known", "past", "static")  # which a network would have to learn
+COVARIATES = ("known", "past", "static", "holidays")  # which a network would have to learn
 
 
 @click.command()

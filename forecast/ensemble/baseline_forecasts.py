@@ -19,6 +19,7 @@ from forecast.pretrained.forecasting import Network
 from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
 
 MIN_CONTEXT, CONTEXT_SEASONS = 200, 6  # steps and seasons that a baseline looks back at least
+MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
 MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 
 Numbers = NDArray[np.float64]
@@ -188,6 +189,17 @@ class BaselineForecasts:
     def points(self) -> Numbers:
         """The medians, [baselines, windows, horizon], of the validation windows."""
         return self.quantiles[..., self.middle]
+
+    def alone(self, validation: ValidationSet) -> int | None:
+        """The baseline that forecasts alone, by its place: the one with its own quantiles, where others can have none.
+
+        That is where nothing is held out, and the past has too few errors.
+        """
+        errors = self.past.observed & (self.past.scale > 0)[:, None]
+        if len(validation) or int(errors.any(1).sum()) >= MIN_ERRORS:
+            return None
+        own = (place for place, one in enumerate(self.baselines) if baseline_method(one.name).quantiles is not None)
+        return next(own, None)
 
     def suffice(self, validation: ValidationSet) -> bool:
         """Whether networks cannot help: a baseline is exact on the validation windows, or no window can be compared."""

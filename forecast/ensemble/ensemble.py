@@ -135,6 +135,9 @@ def choose_ensemble(
     # in the older half of a short series baselines know much less of it than they do now
     past = _losses(inputs, baselines.past, baselines.past_points).newer_half()
     weights = choose_weights(losses, past, count, inputs.series)
+    alone = baselines.alone(validation)
+    if alone is not None:
+        weights = np.tile(np.eye(weights.shape[1])[count + alone], (len(weights), 1))
     points = np.einsum("wc,cwh->wh", weights[series_index], medians)
     unseen = np.zeros(quantiles.shape[1:])  # quantiles of each window, with weights from others
     for part, part_weights in cross_fitted_weights(losses, past, count, inputs.series):
