@@ -1,1 +1,0 @@
-"""The pretrained network, and how it forecasts."""
