@@ -1,0 +1,240 @@
+"""What the pretrained network is told of a series: values on one scale, seasons, levels; of its past alone.
+
+Steps are counted from the origin, 0 being the first one ahead. Eight steps make one token.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Numbers = NDArray[np.float64]
+Floats = NDArray[np.float32]
+Counts = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+TOKEN = 8  # steps
+STEP_FEATURES, SUMMARY_FEATURES = 15, 21
+MEMORY, LONG_MEMORY = 3.0, 10.0  # seasons after which a value counts 1/e in a seasonal index
+RATES = (0.1, 0.3, 0.7)  # of exponential smoothing
+SLOPE_RATES = (0.02, 0.1, 0.3)  # of the weights of a trend line
+LARGEST = 50.0  # what a feature may be
+
+
+@dataclass(frozen=True)
+class Features:
+    """Inputs of the network, and the scale on which it forecasts.
+
+    Attributes
+    ----------
+    steps : [windows, context + horizon, STEP_FEATURES]
+    summary : [windows, SUMMARY_FEATURES]
+    start : [windows, horizon], a first guess of each step ahead: the level, in scaled units
+    trends : [windows, horizon, trends], what trend lines add to it
+    location, scale : [windows]; a value is location + scale sinh(scaled)
+    context : steps of the past
+    """
+
+    steps: Floats
+    summary: Floats
+    start: Floats
+    trends: Floats
+    location: Numbers
+    scale: Numbers
+    context: int
+
+    def scaled(self, values: Numbers) -> Floats:
+        """Values [windows, ...] in scaled units."""
+        return np.arcsinh((values - self.location[:, None]) / self.scale[:, None]).astype(np.float32)
+
+
+def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int) -> Features:
+    """The features of windows.
+
+    Parameters
+    ----------
+    values : [windows, context], the newest last; context and horizon are whole tokens
+    observed : [windows, context], some in each window
+    seasons : [windows, 2], steps of the first season, 1 for none, and of a second one, 0 for none
+    horizon : steps
+    """
+    context = values.shape[1]
+    known = observed.astype(np.float64)
+    values = np.where(observed, values, 0.0)
+    location, scale = _scale(values, known, seasons[:, 0])
+    scaled = np.arcsinh((values - location[:, None]) / scale[:, None]) * known
+    first = _Season(scaled, known, seasons[:, 0], horizon)
+    adjusted = (scaled - first.index[:, :context]) * known
+    second = _Season(adjusted, known, np.maximum(seasons[:, 1], 1), horizon)
+    adjusted = (adjusted - second.index[:, :context]) * known
+    levels, slopes = _levels(adjusted, known), _slopes(adjusted, known)  # [windows, rates] each
+    ahead = np.zeros((len(values), horizon))
+    columns = [
+        np.concatenate([scaled, ahead], 1),
+        np.concatenate([known, ahead], 1),
+        np.concatenate([adjusted, ahead], 1),
+        np.concatenate([known * (values == 0), ahead], 1),
+        first.slow_index,
+        *first.columns(scaled, known),
+        *second.columns(scaled, known),
+    ]
+    summary = _summary(values, known, seasons, location, scale, (first, second), (scaled, adjusted), (levels, slopes))
+    return Features(
+        np.clip(np.stack(columns, -1), -LARGEST, LARGEST).astype(np.float32),
+        np.clip(summary, -LARGEST, LARGEST).astype(np.float32),
+        np.clip(levels[:, 1, None] + ahead, -LARGEST, LARGEST).astype(np.float32),
+        np.clip(slopes[:, None] * np.arange(1, horizon + 1)[:, None], -LARGEST, LARGEST).astype(np.float32),
+        location,
+        scale,
+        context,
+    )
+
+
+def _scale(values: Numbers, known: Numbers, season: Counts) -> tuple[Numbers, Numbers]:
+    """Mean of the newest season, and half each of the deviation from it and of the change from step to step."""
+    age = np.arange(values.shape[1] - 1, -1, -1)
+    newest = known * (age < np.maximum(season, 3)[:, None])
+    newest = np.where(newest.any(1, keepdims=True), newest, known)
+    location = (newest * values).sum(1) / newest.sum(1)
+    both = known[:, 1:] * known[:, :-1]
+    change = (np.abs(np.diff(values)) * both).sum(1) / np.maximum(both.sum(1), 1)
+    deviation = (np.abs(values - location[:, None]) * known).sum(1) / known.sum(1)
+    return location, 0.5 * deviation + 0.5 * change + 1e-6 * np.abs(location) + 1e-12
+
+
+class _Season:
+    """A season of windows, by classical decomposition in which newer seasons count more.
+
+    Attributes
+    ----------
+    index, slow_index : [windows, context + horizon], what the season adds at each step, from newer and from all seasons
+    strength : [windows], share of the variance around the moving average that the index explains
+    """
+
+    def __init__(self, values: Numbers, known: Numbers, length: Counts, horizon: int) -> None:
+        windows, context = values.shape
+        self.length, self.horizon = length, horizon
+        self.phase = np.arange(-context, horizon) % length[:, None]  # [windows, context + horizon]
+        rest = (values - _moving_average(values, known, length)) * known
+        full = np.minimum(_window_sums(known, length) / length[:, None], 1) ** 4  # less at the ends
+        age = np.arange(context - 1, -1, -1) / length[:, None]
+        longest = int(length.max())
+        slot = (np.arange(windows)[:, None] * longest + self.phase[:, :context]).ravel()
+
+        def by_phase(weight: Numbers) -> Numbers:
+            sums: Numbers = np.bincount(slot, weight.ravel(), windows * longest).astype(np.float64)
+            return sums.reshape(windows, longest)
+
+        def index_of(memory: float) -> Numbers:
+            weight = known * full * np.exp(-age / memory) + 1e-9 * known
+            total = by_phase(weight)
+            index = np.where(total > 0, by_phase(weight * rest) / np.maximum(total, 1e-12), 0.0)
+            mean = index.sum(1) / np.maximum((total > 0).sum(1), 1)
+            index = np.where(total > 0, index - mean[:, None], 0.0) * (length > 1)[:, None]
+            return np.take_along_axis(index, self.phase, 1)
+
+        self.index, self.slow_index = index_of(MEMORY), index_of(LONG_MEMORY)
+        left = ((rest - self.index[:, :context]) ** 2 * known * full).sum(1)
+        all_of_it = (rest**2 * known * full).sum(1)
+        self.strength = np.where(all_of_it > 1e-12, 1 - left / np.maximum(all_of_it, 1e-12), 0.0)
+
+    def columns(self, values: Numbers, known: Numbers) -> list[Numbers]:
+        """Index, the value one season before and whether it is known, and the phase, [windows, steps] each."""
+        context = values.shape[1]
+        step = np.arange(-context, self.horizon)
+        back = np.where(step < 0, step - self.length[:, None], self.phase - self.length[:, None]) + context
+        inside = (back >= 0) & (self.length > 1)[:, None]
+        back = np.maximum(back, 0)
+        angle, one = 2 * np.pi * self.phase / self.length[:, None], (self.length > 1)[:, None]
+        return [
+            self.index,
+            np.take_along_axis(values, back, 1) * inside,
+            np.take_along_axis(known, back, 1) * inside,
+            np.sin(angle) * one,
+            np.cos(angle) * one,
+        ]
+
+
+def _window_sums(values: Numbers, length: Counts) -> Numbers:
+    """Centred sums over one season, the ends of an even one by half each; over what there is at the ends."""
+    windows, context = values.shape
+    sums = np.concatenate([np.zeros((windows, 1)), np.cumsum(values, 1)], 1)
+    at, half, odd = np.arange(context), (length // 2)[:, None], (length % 2)[:, None]
+
+    def between(low: Counts, high: Counts) -> Numbers:
+        ends = np.take_along_axis(sums, np.clip(high, 0, context), 1)
+        return np.asarray(ends - np.take_along_axis(sums, np.clip(low, 0, context), 1))
+
+    early, late = between(at - half, at + half + odd), between(at - half + 1 - odd, at + half + 1)
+    return (early + late) / 2
+
+
+def _moving_average(values: Numbers, known: Numbers, length: Counts) -> Numbers:
+    """Centred average over one season of what is known, [windows, context]."""
+    return _window_sums(values, length) / np.maximum(_window_sums(known, length), 1e-9)
+
+
+def _levels(values: Numbers, known: Numbers) -> Numbers:
+    """Exponentially smoothed levels, [windows, rates]."""
+    age = np.arange(values.shape[1] - 1, -1, -1)
+    decay = np.stack([(1 - rate) ** age for rate in RATES], 1)  # [context, rates]
+    total = known @ decay
+    plain = (values.sum(1) / known.sum(1))[:, None]
+    # long gaps leave no weight
+    return np.where(total > 1e-12, (values * known) @ decay / np.maximum(total, 1e-12), plain)
+
+
+def _slopes(values: Numbers, known: Numbers) -> Numbers:
+    """Slopes of trend lines whose newer steps count more, [windows, rates]; 0 through fewer than three values."""
+    at = np.arange(1 - values.shape[1], 1, dtype=np.float64)
+    slopes = []
+    for rate in SLOPE_RATES:
+        weight = known * (1 - rate) ** -at
+        total = weight.sum(1)
+        middle, mean = (weight @ at) / total, (weight * values).sum(1) / total
+        spread = weight @ at**2 / total - middle**2
+        product = (weight * values) @ at / total - middle * mean
+        slopes.append(np.where((spread > 0.3) & (known.sum(1) > 2), product / np.maximum(spread, 0.3), 0.0))
+    return np.stack(slopes, 1)
+
+
+def _summary(
+    values: Numbers,
+    known: Numbers,
+    seasons: Counts,
+    location: Numbers,
+    scale: Numbers,
+    both: tuple[_Season, _Season],
+    lines: tuple[Numbers, Numbers],
+    states: tuple[Numbers, Numbers],
+) -> Numbers:
+    """What is said of a window as a whole, [windows, SUMMARY_FEATURES]."""
+    count, context = known.sum(1), values.shape[1]
+    (scaled, adjusted), (levels, slopes) = lines, states
+    whole = (values == np.round(values)).all(1)
+    length = context - np.argmax(known, 1)
+    pairs = known[:, 1:] * known[:, :-1]
+    rough = (np.abs(np.diff(adjusted)) * pairs).sum(1) / np.maximum(pairs.sum(1), 1)
+    age = np.arange(context - 1, -1, -1)
+    older = known * (age >= length[:, None] / 2)
+    first_half = (scaled * older).sum(1) / np.maximum(older.sum(1), 1)
+    columns = [
+        np.log(seasons[:, 0]) / 4,
+        np.log1p(seasons[:, 1]) / 6,
+        np.log(length) / 5 - 0.8,
+        np.tanh(length / seasons[:, 0] / 4),
+        np.tanh(length / np.maximum(seasons[:, 1], 1) / 4) * (seasons[:, 1] > 0),
+        count / length,
+        ((values == 0) * known).sum(1) / count,
+        whole,
+        whole * np.log1p(np.abs(values).sum(1) / count) / 5,
+        (values >= 0).all(1),
+        np.arcsinh(location / scale) / 3,
+        *levels.T,
+        *(5 * slopes.T),
+        first_half,
+        np.log(rough + 1e-3) / 2,
+        both[0].strength,
+        both[1].strength,
+    ]
+    return np.stack(columns, 1).astype(np.float64)

@@ -1,0 +1,131 @@
+"""Forecast windows by the pretrained network, whose weights ship with the package; nothing is trained or fetched."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load
+
+from forecast.errors import ArtifactRefused
+from forecast.pretrained.features import TOKEN, Counts, Flags, Numbers, features_of
+from forecast.pretrained.network import LEVELS, Weights, as_floats, run
+
+CONTEXT = 1024  # steps of the past that it reads at most
+FILE = "weights.safetensors"
+CELLS_AT_ONCE = 1 << 17  # steps of windows that run together: what a cache holds
+LARGEST = 16.0  # scaled value; its sine is four million
+
+
+@dataclass(frozen=True)
+class Network:
+    """A pretrained network.
+
+    Attributes
+    ----------
+    data : bytes of its file
+    hash : their sha256
+    weights : by name
+    """
+
+    data: bytes
+    hash: str
+    weights: Weights
+
+
+@cache
+def load_network(data: bytes | None = None) -> Network:
+    """The network of a file of weights, by default of the one that ships.
+
+    Raises
+    ------
+    ArtifactRefused
+        If the file is no file of weights, or the one that ships is not what was released.
+    """
+    shipped = data is None
+    if data is None:
+        data = (Path(__file__).parent / FILE).read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if shipped and digest != how_it_was_made()["sha256"]:
+        raise ArtifactRefused(
+            f"the pretrained network is damaged: {FILE} of the package has another hash than recorded"
+        )
+    try:
+        return Network(data, digest, as_floats(load(data)))
+    except (SafetensorError, ValueError) as error:
+        raise ArtifactRefused(f"the pretrained network cannot be read: {error}") from None
+
+
+def how_it_was_made() -> dict[str, Any]:
+    """Hash, recipe, steps and version of the generator of the network that ships."""
+    made: dict[str, Any] = json.loads((Path(__file__).parent / FILE).with_suffix(".json").read_text("utf-8"))
+    return made
+
+
+def forecast_quantiles(
+    network: Network,
+    values: Numbers,
+    observed: Flags,
+    horizon: int,
+    seasons: tuple[int, ...],
+) -> Numbers:
+    """Quantiles of what comes after windows, at `LEVELS`, [windows, horizon, levels].
+
+    The mean of the forecasts of a series and of its mirror image, turned back.
+
+    Parameters
+    ----------
+    values : [windows, context], the newest last
+    observed : [windows, context], some in each window
+    horizon : steps
+    seasons : steps of the seasons of the data, the first one first; none or 1 for none
+    """
+    context = -(-min(CONTEXT, values.shape[1]) // TOKEN) * TOKEN
+    values, observed = _last_steps(values, context, 0.0), _last_steps(observed, context, False)
+    whole = -(-horizon // TOKEN) * TOKEN
+    result = np.zeros((len(values), horizon, len(LEVELS)))
+    # windows of like length run together, without the steps before the first value
+    length = context - observed.argmax(1)
+    order = np.argsort(length, kind="stable")
+    start = 0
+    while start < len(order):
+        some = order[start : start + max(1, CELLS_AT_ONCE // (int(length[order[start]]) + whole))]
+        steps = -(-int(length[some].max()) // TOKEN) * TOKEN
+        some = some[: max(1, CELLS_AT_ONCE // (steps + whole))]
+        steps = -(-int(length[some].max()) // TOKEN) * TOKEN
+        part = values[some, -steps:], observed[some, -steps:]
+        result[some] = _both_ways(network, *part, whole, seasons)[:, :horizon]
+        start += len(some)
+    return result
+
+
+def _both_ways(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]) -> Numbers:
+    upright = _one_way(network, values, observed, horizon, seasons)
+    turned = _one_way(network, -values, observed, horizon, seasons)
+    return np.asarray((upright - turned[..., ::-1]) / 2)
+
+
+def _one_way(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]) -> Numbers:
+    told = _told(seasons, values.shape[1] - observed.argmax(1))
+    features = features_of(values, observed, told, horizon)
+    scaled = np.clip(run(network.weights, features).astype(np.float64), -LARGEST, LARGEST)
+    return features.location[:, None, None] + features.scale[:, None, None] * np.sinh(scaled)
+
+
+def _told(seasons: tuple[int, ...], length: Counts) -> Counts:
+    """The two seasons that the network is told, [windows, 2]; one longer than the past is none."""
+    listed = [season for season in seasons if season > 1]
+    first = np.full(len(length), listed[0] if listed else 1)
+    second = np.full(len(length), listed[1] if len(listed) > 1 else 0)
+    first = np.where(length < first, 1, first)
+    return np.stack([first, np.where((first == 1) | (length < second), 0, second)], 1)
+
+
+def _last_steps(array: np.ndarray, steps: int, blank: object) -> np.ndarray:  # type: ignore[type-arg]
+    """The newest `steps` columns, blanks in front where there are fewer."""
+    newest = array[:, -steps:]
+    return np.pad(newest, ((0, 0), (steps - newest.shape[1], 0)), constant_values=blank)  # type: ignore[call-overload,no-any-return]

@@ -1,0 +1,113 @@
+"""The pretrained network in numpy: gated recurrent units over tokens of eight steps, quantiles that cannot cross.
+
+A GRU (Cho et al. 2014) in residual blocks with layer normalisation reads the tokens of the past, then those of the
+future, in which the values are masked, and puts out quantiles for each step ahead.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.pretrained.features import STEP_FEATURES, SUMMARY_FEATURES, TOKEN, Features, Floats
+
+LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
+MIDDLE = LEVELS.index(0.5)
+GATES = 7  # of the two seasonal indices, of the values one season and one long season before, of three trend lines
+OUTPUTS = GATES + len(LEVELS)
+TOKEN_INPUTS = TOKEN * STEP_FEATURES + SUMMARY_FEATURES + 2
+SMALL = 1e-5  # added to variances
+# places of features of a step
+INDEX, LAG, LAG_KNOWN, SECOND_INDEX, SECOND_LAG, SECOND_LAG_KNOWN = 5, 6, 7, 10, 11, 12
+
+Weights = dict[str, Floats]
+
+
+def tokens_of(features: Features) -> Floats:
+    """Inputs of each token, [windows, tokens, TOKEN_INPUTS]: its steps, the summary, whether and how far ahead."""
+    windows, steps, width = features.steps.shape
+    tokens = steps // TOKEN
+    ahead = np.maximum(np.arange(tokens) - features.context // TOKEN + 1, 0)
+    place = np.stack([ahead > 0, np.log1p(ahead) / 2], -1).astype(np.float32)
+    return np.concatenate(
+        [
+            features.steps.reshape(windows, tokens, TOKEN * width),
+            np.broadcast_to(features.summary[:, None], (windows, tokens, SUMMARY_FEATURES)),
+            np.broadcast_to(place, (windows, tokens, 2)),
+        ],
+        -1,
+    )
+
+
+def base_of(features: Features) -> tuple[Floats, Floats]:
+    """What the outputs add to, [windows, horizon], and what its gates multiply, [windows, horizon, GATES]."""
+    ahead = features.steps[:, features.context :]
+    gated = np.stack(
+        [
+            ahead[..., INDEX],
+            ahead[..., SECOND_INDEX],
+            (ahead[..., LAG] - features.start) * ahead[..., LAG_KNOWN],
+            (ahead[..., SECOND_LAG] - features.start) * ahead[..., SECOND_LAG_KNOWN],
+            *np.moveaxis(features.trends, -1, 0),
+        ],
+        -1,
+    )
+    return features.start + gated[..., 0] + gated[..., 1], gated
+
+
+def run(weights: Weights, features: Features) -> Floats:
+    """Quantiles of the steps ahead in scaled units, [windows, horizon, LEVELS]."""
+    states = _linear(weights, "inputs", tokens_of(features))
+    future = features.context // TOKEN
+    block = 0
+    while f"blocks.{block}.recurrent.weight_hh_l0" in weights:
+        name = f"blocks.{block}"
+        states = states + _recurrent(weights, f"{name}.recurrent", _normalised(weights, f"{name}.before", states))
+        hidden = _linear(weights, f"{name}.wide", _normalised(weights, f"{name}.between", states))
+        states = states + _linear(weights, f"{name}.narrow", hidden * _sigmoid(hidden))
+        block += 1
+    raw = _linear(weights, "outputs", _normalised(weights, "after", states[:, future:]))
+    return _quantiles(raw.reshape(len(raw), -1, OUTPUTS), *base_of(features))
+
+
+def _quantiles(raw: Floats, base: Floats, gated: Floats) -> Floats:
+    """Quantiles from outputs [windows, horizon, OUTPUTS]: a middle, and distances that are never negative."""
+    gates, raw = raw[..., :GATES], raw[..., GATES:]
+    middle = base + (gates * gated).sum(-1) + raw[..., MIDDLE]
+    away = np.logaddexp(raw - 1, 0)  # softplus
+    upper = middle[..., None] + np.cumsum(away[..., MIDDLE + 1 :], -1)
+    lower = middle[..., None] - np.cumsum(away[..., :MIDDLE][..., ::-1], -1)[..., ::-1]
+    return np.concatenate([lower, middle[..., None], upper], -1)
+
+
+def _linear(weights: Weights, name: str, inputs: Floats) -> Floats:
+    return inputs @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+
+def _normalised(weights: Weights, name: str, states: Floats) -> Floats:
+    centred = states - states.mean(-1, keepdims=True)
+    spread = np.sqrt((centred**2).mean(-1, keepdims=True) + np.float32(SMALL))
+    return np.asarray(centred / spread * weights[f"{name}.weight"] + weights[f"{name}.bias"])
+
+
+def _sigmoid(values: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(-values)))
+
+
+def _recurrent(weights: Weights, name: str, inputs: Floats) -> Floats:
+    """A GRU from a state of zeros, [windows, tokens, width]."""
+    windows, tokens, width = inputs.shape
+    gates = inputs @ weights[f"{name}.weight_ih_l0"].T + weights[f"{name}.bias_ih_l0"]
+    carry, bias = np.ascontiguousarray(weights[f"{name}.weight_hh_l0"].T), weights[f"{name}.bias_hh_l0"]
+    state, states = np.zeros((windows, width), np.float32), np.empty_like(inputs)
+    for token in range(tokens):
+        now, before = gates[:, token], state @ carry + bias
+        both = _sigmoid(now[:, : 2 * width] + before[:, : 2 * width])
+        reset, keep = both[:, :width], both[:, width:]
+        new = np.tanh(now[:, 2 * width :] + reset * before[:, 2 * width :])
+        state = new + keep * (state - new)
+        states[:, token] = state
+    return states
+
+
+def as_floats(arrays: dict[str, NDArray[np.generic]]) -> Weights:
+    """Stored weights as the network computes with them."""
+    return {name: np.ascontiguousarray(array, np.float32) for name, array in arrays.items()}

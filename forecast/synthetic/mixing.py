@@ -1,0 +1,80 @@
+"""Draw series of all kinds, mix some, and distort some as real records are."""
+
+import importlib
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from forecast.synthetic.filters import standardised
+from forecast.synthetic.kind import Counts, Kind, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.seasons import draw_seasons
+
+VERSION = 1  # of the generator: another one draws other series from the same seed
+MIXED = 0.12  # share of series that are sums of two kinds
+
+
+def draw_series(rng: np.random.Generator, rows: int, steps: int) -> tuple[Numbers, Outline]:
+    """Series of all kinds, [rows, steps], always finite, and their seasons.
+
+    Parameters
+    ----------
+    rng : the only source of chance; the same one draws the same series
+    rows, steps : how many series, and of what length
+    """
+    outline = draw_seasons(rng, rows, steps)
+    series = _of_all_kinds(rng, outline)
+    mixed = np.flatnonzero(either(rng, MIXED, rows))
+    if len(mixed):
+        share = column(rng.uniform(0.2, 0.8, len(mixed)))
+        other = standardised(_of_all_kinds(rng, outline.select(mixed)))
+        series[mixed] = share * standardised(series[mixed]) + (1 - share) * other
+    return _distorted(rng, np.nan_to_num(series, nan=0.0, posinf=1e9, neginf=-1e9)), outline
+
+
+@cache
+def kinds() -> dict[str, Kind]:
+    """The kinds of series by name; every file of this folder that declares one is found."""
+    found = {}
+    for file in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        if file.stem != Path(__file__).stem:
+            declared = getattr(importlib.import_module(f"{__package__}.{file.stem}"), "KIND", None)
+            if isinstance(declared, Kind):
+                found[file.stem] = declared
+    return found
+
+
+def _of_all_kinds(rng: np.random.Generator, outline: Outline) -> Numbers:
+    """Each row of one kind, [rows, steps]."""
+    listed = list(kinds().values())
+    shares = np.array([kind.share for kind in listed])
+    chosen = rng.choice(len(listed), outline.rows, p=shares / shares.sum())
+    series = np.zeros(outline.shape)
+    for place, kind in enumerate(listed):
+        rows: Counts = np.flatnonzero(chosen == place)
+        if len(rows):
+            series[rows] = kind.simulate(rng, outline.select(rows))
+    return series
+
+
+def _distorted(rng: np.random.Generator, series: Numbers) -> Numbers:
+    """Turned over, bounded below, rounded, rescaled, stuck: what happens to records, [rows, steps]."""
+    rows, steps = len(series), int(series.shape[1])
+    series = np.where(column(either(rng, 0.08, rows)), -series, series)
+    spread = series.std(1, keepdims=True) + 1e-9
+    # a level far from zero, as most records have
+    lifted = column(either(rng, 0.3, rows) & (series.min(1) < 0))
+    above_zero = series - series.min(1, keepdims=True) + spread * column(2 * rng.exponential(size=rows))
+    series = np.where(lifted, above_zero, series)
+    floor = np.quantile(series, 0.3, axis=1, keepdims=True)
+    series = np.where(column(either(rng, 0.03, rows)), np.maximum(series - floor, 0), series)
+    rounded = column(either(rng, 0.1, rows))
+    grain = spread / column(log_uniform(rng, 1, 30, rows))
+    series = np.where(rounded, np.round(series / grain), series)
+    # a change of unit, or a shock that lasts
+    since = np.arange(steps) >= column(rng.integers(0, steps, size=rows))
+    changed = column(either(rng, 0.03, rows)) & since
+    series = np.where(changed, series * column(log_uniform(rng, 0.3, 3, rows)), series)
+    whole = column((series == np.round(series)).all(1))  # counts stay counts
+    size = np.maximum(np.abs(series).max(1, keepdims=True), 1e-9)
+    return np.where(whole, series, series / size * column(log_uniform(rng, 0.1, 1e5, rows)))

@@ -1,0 +1,90 @@
+"""Season lengths of real calendars and odd ones, and the shapes of seasons."""
+
+import numpy as np
+
+from forecast.synthetic.filters import slow_noise
+from forecast.synthetic.kind import Counts, Numbers, Outline, column, either, log_uniform
+
+LENGTHS = {1: 24, 4: 14, 12: 24, 7: 11, 24: 11, 48: 3, 52: 3, 5: 2, 6: 1, 13: 1, 26: 1, 96: 1, 144: 1, 168: 1}
+"""Season lengths, in steps, and how often each is drawn among 100."""
+ODD, LONGEST_ODD = 0.05, 60  # share of odd lengths, and the longest of them
+SECOND = {7: (28, 91, 364), 24: (168,), 48: (336,), 96: (672,), 12: (48, 60), 4: (16, 20), 5: (20, 260), 6: (42,)}
+"""Second seasons that come with a first one."""
+
+
+def draw_seasons(rng: np.random.Generator, rows: int, steps: int) -> Outline:
+    """Season lengths of series; a second season holds at least twice in the series."""
+    lengths, shares = np.array(list(LENGTHS)), np.array(list(LENGTHS.values()), float)
+    season = rng.choice(lengths, rows, p=shares / shares.sum())
+    season = np.where(either(rng, ODD, rows), rng.integers(2, LONGEST_ODD + 1, rows), season)
+    second = np.zeros(rows, np.int64)
+    for row in np.flatnonzero(either(rng, 0.5, rows)):
+        longer = [length for length in SECOND.get(int(season[row]), ()) if 2 * length <= steps]
+        second[row] = rng.choice(longer) if longer else 0
+    return Outline(np.where(3 * season <= 2 * steps, season, 1), second, steps)
+
+
+def season_profile(rng: np.random.Generator, length: int) -> Numbers:
+    """One season of mean 0 and deviation 1, [length], of a shape that is drawn; a season of one step is 0."""
+    if length < 2:
+        return np.zeros(1)
+    at, kind = np.arange(length) / length, rng.integers(6)
+    if kind <= 1:  # harmonics, the higher the weaker
+        order = np.arange(1, rng.integers(1, min(length // 2, 9) + 1) + 1)
+        size = rng.normal(size=len(order)) / order ** rng.uniform(0.3, 1.5)
+        angle = 2 * np.pi * at[:, None] * order + rng.uniform(0, 2 * np.pi, len(order))
+        profile = (size * np.cos(angle)).sum(1)
+    elif kind == 2:  # every step its own
+        profile = rng.normal(size=length)
+    elif kind == 3:  # open and closed
+        profile = np.roll((np.arange(length) < rng.integers(1, length)) * 1.0, rng.integers(length))
+        profile += rng.uniform(0, 0.4) * rng.normal(size=length)
+    elif kind == 4:  # one or two peaks
+        profile = np.zeros(length)
+        for _ in range(rng.integers(1, 3)):
+            away = np.abs(at - rng.uniform())
+            profile += rng.uniform(0.3, 1) * np.exp(-0.5 * (np.minimum(away, 1 - away) / rng.uniform(0.03, 0.2)) ** 2)
+    else:  # a few steps stand out
+        profile = rng.gamma(rng.uniform(0.3, 3), size=length)
+    profile = profile - profile.mean()
+    deviation = float(profile.std())
+    return np.asarray(profile / deviation) if deviation > 1e-9 else np.zeros(length)
+
+
+def repeated(rng: np.random.Generator, length: Counts, steps: int, coarse: Counts | None = None) -> Numbers:
+    """A season of each row, repeated, [rows, steps].
+
+    Parameters
+    ----------
+    length : [rows], steps
+    coarse : [rows], steps that share one value of the season, as the hours of a day in a week; default 1
+    """
+    series = np.empty((len(length), steps))
+    for row, (season, width) in enumerate(zip(length, np.ones_like(length) if coarse is None else coarse, strict=True)):
+        profile = np.repeat(season_profile(rng, max(1, int(season // width))), width)
+        series[row] = profile[(np.arange(steps) + rng.integers(len(profile))) % len(profile)]
+    return series
+
+
+def season_of(rng: np.random.Generator, outline: Outline, evolving: float = 0.5) -> Numbers:
+    """The first season and, where there is one, the second, with sizes that may change slowly, [rows, steps].
+
+    Parameters
+    ----------
+    evolving : share of the rows whose season changes
+    """
+    rows, steps = outline.shape
+    season = repeated(rng, outline.season, steps)
+    changes = either(rng, evolving, rows)
+    if changes.any():
+        memory = outline.season[changes] * log_uniform(rng, 3, 60, int(changes.sum()))
+        shape = repeated(rng, outline.season[changes], steps)
+        depth = column(rng.uniform(0.1, 0.8, int(changes.sum())))
+        season[changes] *= 1 + depth * slow_noise(rng, memory, steps)
+        season[changes] += 0.7 * depth * shape * slow_noise(rng, memory, steps)
+    two = np.flatnonzero(outline.second > 0)
+    if len(two):
+        # weeks of hours have one level a day, years of days any shape
+        width = np.where(either(rng, 0.6, len(two)), outline.season[two], 1)
+        season[two] += column(rng.uniform(0.1, 1.2, len(two))) * repeated(rng, outline.second[two], steps, width)
+    return season

@@ -1,0 +1,29 @@
+"""Random walks and processes that return to a mean, with heavy tails and noise that comes in bursts."""
+
+import numpy as np
+
+from forecast.synthetic.filters import heavy_noise, slow_noise
+from forecast.synthetic.kind import Kind, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.seasons import season_of
+
+
+def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
+    rows, steps = outline.shape
+    noise = heavy_noise(rng, rows, steps)
+    bursts = np.exp(column(rng.uniform(0, 0.8, rows)) * slow_noise(rng, log_uniform(rng, 5, 100, rows), steps))
+    noise = np.where(column(either(rng, 0.4, rows)), noise * bursts, noise)
+    drift = rng.normal(size=rows) * rng.choice([0.0, 0.05, 0.2], rows)
+    walk = np.cumsum(noise + column(drift), 1)
+    back = slow_noise(rng, log_uniform(rng, 2, 200, rows), steps) + column(log_uniform(rng, 0.03, 2, rows)) * noise
+    series = np.where(column(either(rng, 0.5, rows)), walk, back)
+    spread = series.std(1, keepdims=True)
+    series = series + column(np.where(either(rng, 0.5, rows), rng.uniform(0, 1.5, rows), 0)) * spread * season_of(
+        rng, outline
+    )
+    prices = either(rng, 0.3, rows)
+    growth = column(log_uniform(rng, 0.1, 1.5, int(prices.sum())))
+    series[prices] = np.exp(np.clip(series[prices] / np.maximum(spread[prices], 1e-9) * growth, -9, 9))
+    return np.asarray(series)
+
+
+KIND = Kind(simulate, share=9)

@@ -1,0 +1,152 @@
+"""The pretraining loop: batches by number, AdamW, an average of the weights, checkpoints that go on where they end."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from forecast.durable import replace_file
+from forecast.pretrained.network import LEVELS, base_of, tokens_of
+from forecast.synthetic.mixing import VERSION
+from forecast.training.pretraining.network import Pretrained
+from forecast.training.pretraining.windows import Sample, draw_sample
+
+AHEAD = 6  # batches that are drawn while others train
+FAR = 48.0  # steps ahead at which an error counts half
+LARGEST = 20.0  # scaled error from which on it counts no more
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a pretraining.
+
+    Attributes
+    ----------
+    width, blocks : of the network
+    seed : of weights and batches
+    rate : largest learning rate
+    warm : steps until it is reached
+    average : of the running average of the weights, per step
+    decay : of the weights
+    """
+
+    width: int = 128
+    blocks: int = 2
+    seed: int = 0
+    rate: float = 2e-3
+    warm: int = 500
+    average: float = 0.9995
+    decay: float = 0.01
+
+
+class Pretraining:
+    """A pretraining under way.
+
+    Attributes
+    ----------
+    network, averaged : the network as it trains, and the running average of its weights
+    step : steps done
+    """
+
+    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.device, self.step = recipe, torch.device(device), 0
+        self.network = Pretrained(recipe.width, recipe.blocks).to(self.device)
+        self.averaged = Pretrained(recipe.width, recipe.blocks).to(self.device)
+        self.averaged.load_state_dict(self.network.state_dict())
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), recipe.rate, betas=(0.9, 0.95), weight_decay=recipe.decay
+        )
+
+    def learn(self, sample: Sample, rate: float) -> float:
+        """Take one step at a learning rate; the loss."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        loss = loss_of(self.network, sample, self.device)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        keep = min(self.recipe.average, self.step / (self.step + 10))
+        with torch.no_grad():
+            for mean, weight in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+                mean.lerp_(weight, 1 - keep)
+        return float(loss.detach())
+
+    def write(self, path: Path) -> None:
+        """Write a checkpoint that `read` goes on from."""
+        moments = self.optimizer.state_dict()["state"]
+        arrays = {f"network.{name}": array for name, array in self.network.state_dict().items()}
+        arrays |= {f"averaged.{name}": array for name, array in self.averaged.state_dict().items()}
+        for number, state in moments.items():
+            arrays |= {f"moments.{number}.{name}": state[name] for name in ("exp_avg", "exp_avg_sq")}
+        whole = {name: array.detach().cpu().contiguous() for name, array in arrays.items()}
+        replace_file(path, save(whole, {"step": str(self.step)}))
+
+    def export(self, path: Path) -> None:
+        """Write the averaged weights in half precision, and beside them how they were made, as JSON."""
+        data = save({name: array.half().contiguous() for name, array in self.averaged.cpu().state_dict().items()})
+        made = {
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "generator": VERSION,
+            "steps": self.step,
+            "recipe": asdict(self.recipe),
+        }
+        replace_file(path, data)
+        replace_file(path.with_suffix(".json"), json.dumps(made, indent=2).encode() + b"\n")
+
+    def read(self, path: Path) -> None:
+        """Go on from a checkpoint."""
+        with safe_open(path, "pt") as file:
+            self.step = int(file.metadata()["step"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        for prefix, network in (("network.", self.network), ("averaged.", self.averaged)):
+            network.load_state_dict(_under(arrays, prefix))
+        for number, parameter in enumerate(self.network.parameters()):
+            moments = {name: array.to(self.device) for name, array in _under(arrays, f"moments.{number}.").items()}
+            self.optimizer.state[parameter] = {"step": torch.tensor(float(self.step)), **moments}
+
+
+def loss_of(network: nn.Module, sample: Sample, device: torch.device) -> Tensor:
+    """Mean pinball loss of a batch in scaled units, in units of each window's seasonal error, less for far steps."""
+    base, gated = base_of(sample.features)
+    inputs = [torch.from_numpy(array).to(device) for array in (tokens_of(sample.features), base, gated)]
+    target, weight = (torch.from_numpy(array).to(device) for array in (sample.target, sample.weight))
+    error = target[..., None] - network(*inputs)  # [windows, horizon, levels]
+    levels = torch.tensor(LEVELS, device=device)
+    pinball = torch.maximum(levels * error, (levels - 1) * error).clamp(max=LARGEST)
+    near = 1 / (1 + torch.arange(target.shape[1], device=device) / FAR)
+    return 2 * (pinball.mean(-1) * (near / near.mean()) * weight[:, None]).mean()
+
+
+def run(training: Pretraining, until: int, cool: int, on_step: Callable[[int, float], None]) -> None:
+    """Train until step `until`; over the last `cool` of them the learning rate falls to nothing."""
+    recipe = training.recipe
+    for sample in _samples(recipe.seed, training.step, until):
+        done = training.step
+        falling = 1.0 if cool <= 0 else min(1.0, max((until - done) / cool, 0.01))
+        loss = training.learn(sample, recipe.rate * min(1.0, (done + 1) / recipe.warm) * falling)
+        on_step(training.step, loss)
+
+
+def _samples(seed: int, start: int, end: int) -> Iterator[Sample]:
+    """Batches by number, drawn by another process in the meantime."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        waiting: list[Future[Sample]] = []
+        for number in range(start, end):
+            while len(waiting) < AHEAD and number + len(waiting) < end:
+                waiting.append(pool.submit(draw_sample, seed, number + len(waiting)))
+            yield waiting.pop(0).result()
+
+
+def _under(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

@@ -1,0 +1,62 @@
+"""The pretrained network in torch, as it trains; `forecast.pretrained.network` computes the same."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from forecast.pretrained.features import TOKEN
+from forecast.pretrained.network import GATES, MIDDLE, OUTPUTS, TOKEN_INPUTS
+
+
+class Block(nn.Module):
+    """A GRU and a wider layer, each added to what comes in."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.before, self.between = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.recurrent = nn.GRU(width, width, batch_first=True)
+        self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """[windows, tokens, width] to the same."""
+        states = states + self.recurrent(self.before(states))[0]
+        return states + self.narrow(functional.silu(self.wide(self.between(states))))  # type: ignore[no-any-return]
+
+
+class Pretrained(nn.Module):
+    """Quantiles of masked future tokens.
+
+    Parameters
+    ----------
+    width : of a state
+    blocks : recurrent layers
+    """
+
+    def __init__(self, width: int, blocks: int) -> None:
+        super().__init__()
+        self.inputs = nn.Linear(TOKEN_INPUTS, width)
+        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
+        self.after = nn.LayerNorm(width)
+        self.outputs = nn.Linear(width, TOKEN * OUTPUTS)
+        nn.init.zeros_(self.outputs.weight)
+        nn.init.zeros_(self.outputs.bias)
+
+    def forward(self, tokens: Tensor, base: Tensor, gated: Tensor) -> Tensor:
+        """Quantiles in scaled units, [windows, horizon, levels].
+
+        Parameters
+        ----------
+        tokens : [windows, tokens, inputs]
+        base, gated : [windows, horizon], [windows, horizon, GATES]
+        """
+        states = self.inputs(tokens)
+        for block in self.blocks:
+            states = block(states)
+        horizon = base.shape[1]
+        raw = self.outputs(self.after(states[:, -(horizon // TOKEN) :])).reshape(len(tokens), horizon, OUTPUTS)
+        gates, raw = raw[..., :GATES], raw[..., GATES:]
+        middle = (base + (gates * gated).sum(-1) + raw[..., MIDDLE])[..., None]
+        away = functional.softplus(raw - 1)
+        upper = middle + away[..., MIDDLE + 1 :].cumsum(-1)
+        lower = middle - away[..., :MIDDLE].flip(-1).cumsum(-1).flip(-1)
+        return torch.cat([lower, middle, upper], -1)

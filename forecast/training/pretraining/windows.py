@@ -1,0 +1,90 @@
+"""Windows of synthetic series to pretrain on: pasts of every length, with gaps, and what came after them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecast.pretrained.features import Features, Flags, Floats, Numbers, features_of
+from forecast.synthetic.kind import Counts, Outline
+from forecast.synthetic.mixing import draw_series
+
+SIZES = ((128, 256, 0.42), (384, 128, 0.3), (1024, 64, 0.28))
+"""Steps of the past, windows of a batch, and how often."""
+HORIZONS = ((16, 0.25), (32, 0.35), (64, 0.32), (128, 0.08))
+SHORTEST = 5  # values of a past
+SHORTENED = 0.65  # share of pasts that are shorter than the window
+UNTOLD, SECOND_UNTOLD = 0.08, 0.3  # share of windows whose seasons the network is not told
+SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.25, 4.0
+CONSTANT = 1e-5  # share of the location; a past of a smaller scale is constant, and teaches nothing
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch to train on.
+
+    Attributes
+    ----------
+    features : of the pasts
+    target : [windows, horizon], in scaled units
+    weight : [windows], scale of each window in units of its error of repeating the last season
+    """
+
+    features: Features
+    target: Floats
+    weight: Floats
+
+
+def draw_sample(seed: int, number: int) -> Sample:
+    """Batch `number` of a pretraining from `seed`; the same two numbers give the same batch."""
+    rng = np.random.default_rng([seed, number])
+    context, rows, _ = SIZES[rng.choice(len(SIZES), p=[share for *_, share in SIZES])]
+    horizon, _ = HORIZONS[rng.choice(len(HORIZONS), p=[share for _, share in HORIZONS])]
+    series, outline = draw_series(rng, rows, context + horizon)
+    observed = _observed(rng, rows, context)
+    return sample_of(series, observed, _told(rng, outline, observed), horizon)
+
+
+def sample_of(series: Numbers, observed: Flags, seasons: Counts, horizon: int) -> Sample:
+    """A batch from series [windows, context + horizon], of whose past some values are observed, [windows, context]."""
+    past, future = series[:, :-horizon], series[:, -horizon:]
+    features = features_of(past, observed, seasons, horizon)
+    unit = _naive_error(past, observed, seasons[:, 0])
+    weight = np.clip(features.scale / np.maximum(unit, 1e-12), SMALLEST_WEIGHT, LARGEST_WEIGHT)
+    weight = np.where(features.scale > CONSTANT * (1e-6 + np.abs(features.location)), weight, 0.0)
+    return Sample(features, features.scaled(future), weight.astype(np.float32))
+
+
+def _observed(rng: np.random.Generator, rows: int, context: int) -> Flags:
+    """Which values of pasts the network sees; always the last one."""
+    length = np.exp(rng.uniform(np.log(SHORTEST), np.log(context), rows)).astype(np.int64)
+    length = np.where(rng.random(rows) < SHORTENED, length, context)
+    observed: Flags = np.arange(context) >= context - length[:, None]
+    blank = rng.random((rows, context)) < np.where(rng.random(rows) < 0.12, rng.uniform(0, 0.4, rows), 0)[:, None]
+    start, width = rng.integers(0, context, rows)[:, None], rng.integers(1, context // 4, rows)[:, None]
+    step = np.arange(context)
+    hole = (step >= start) & (step < start + width) & (rng.random(rows) < 0.05)[:, None]
+    observed = observed & ~blank & ~hole
+    observed[:, -1] = True
+    return observed
+
+
+def _told(rng: np.random.Generator, outline: Outline, observed: Flags) -> Counts:
+    """The seasons that the network is told, [windows, 2]; a season longer than the past is none."""
+    length = observed.shape[1] - observed.argmax(1)
+    first = np.where((rng.random(outline.rows) < UNTOLD) | (length < outline.season), 1, outline.season)
+    second = np.where((rng.random(outline.rows) < SECOND_UNTOLD) | (first == 1), 0, outline.second)
+    return np.stack([first, np.where(length < second, 0, second)], 1)
+
+
+def _naive_error(values: Numbers, observed: Flags, season: Counts) -> Numbers:
+    """Mean absolute change over one season, [windows]; over one step where no pair is known."""
+    windows, context = values.shape
+
+    def change(back: Counts) -> tuple[Numbers, Numbers]:
+        source = np.arange(context) - back[:, None]
+        both = observed & (source >= 0) & np.take_along_axis(observed, np.maximum(source, 0), 1)
+        apart = np.abs(values - np.take_along_axis(values, np.maximum(source, 0), 1))
+        return (apart * both).sum(1) / np.maximum(both.sum(1), 1), both.sum(1)
+
+    seasonal, pairs = change(season)
+    return np.where(pairs > 0, seasonal, change(np.ones(windows, np.int64))[0])

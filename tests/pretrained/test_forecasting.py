@@ -1,0 +1,115 @@
+"""Forecasts of the pretrained network: any length, any horizon, any scale, nothing of the future."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forecast.errors import ArtifactRefused
+from forecast.pretrained import forecasting
+from forecast.pretrained.features import features_of
+from forecast.pretrained.forecasting import forecast_quantiles, how_it_was_made, load_network
+from forecast.pretrained.network import LEVELS
+
+NETWORK = load_network()
+MIDDLE = LEVELS.index(0.5)
+
+
+def _sine(steps: int, season: int = 12) -> np.ndarray:
+    return 100 + 10 * np.sin(2 * np.pi * np.arange(steps) / season)
+
+
+def _forecast(values: np.ndarray, horizon: int = 12, seasons: tuple[int, ...] = (12,)) -> np.ndarray:
+    values = np.atleast_2d(values)
+    return forecast_quantiles(NETWORK, np.nan_to_num(values), ~np.isnan(values), horizon, seasons)
+
+
+@given(
+    steps=st.integers(1, 300),
+    horizon=st.integers(1, 90),
+    season=st.integers(1, 60),
+    scale=st.sampled_from([1e-6, 1.0, 1e9]),
+    seed=st.integers(0, 99),
+)
+@settings(max_examples=60, deadline=None)
+def test_any_past_is_forecast_with_quantiles_in_order(
+    steps: int, horizon: int, season: int, scale: float, seed: int
+) -> None:
+    values = scale * np.random.default_rng(seed).normal(5, 2, (3, steps))
+    quantiles = _forecast(values, horizon, (season,))
+    assert quantiles.shape == (3, horizon, len(LEVELS))
+    assert np.isfinite(quantiles).all()
+    assert (np.diff(quantiles, axis=-1) >= 0).all()
+
+
+def test_a_season_is_continued() -> None:
+    ahead = _sine(132)[120:]
+    median = _forecast(_sine(120))[0, :, MIDDLE]
+    assert np.abs(median - ahead).mean() < 1.0  # a tenth of the amplitude
+
+
+def test_a_line_is_continued() -> None:
+    median = _forecast(np.arange(60.0), 6, ())[0, :, MIDDLE]
+    assert np.abs(median - np.arange(60, 66)).max() < 2.5
+
+
+def test_shift_and_scale_of_a_series_shift_and_scale_its_forecast() -> None:
+    values = np.random.default_rng(0).normal(size=(4, 80)).cumsum(1)
+    plain, moved = _forecast(values), _forecast(1000 + 50 * values)
+    spread = plain[..., -1] - plain[..., 0]
+    # the network sees how far from zero a series lies
+    assert (np.abs((moved - 1000) / 50 - plain)[..., MIDDLE] < spread).all()
+
+
+def test_the_mirror_image_of_a_series_has_the_mirror_image_of_its_forecast() -> None:
+    values = np.random.default_rng(1).normal(3, 1, (2, 70))
+    assert _forecast(-values) == pytest.approx(-_forecast(values)[..., ::-1])
+
+
+def test_windows_forecast_together_are_forecast_as_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(2)
+    values = np.full((9, 200), np.nan)
+    for row, steps in enumerate([3, 200, 40, 41, 39, 120, 8, 9, 64]):
+        values[row, -steps:] = rng.normal(10, 3, steps)
+    together = _forecast(values)
+    monkeypatch.setattr(forecasting, "CELLS_AT_ONCE", 300)
+    assert _forecast(values) == pytest.approx(together, rel=1e-4, abs=1e-3)
+    for row in range(9):
+        assert _forecast(values[row])[0] == pytest.approx(together[row], rel=1e-4, abs=1e-3)
+
+
+def test_the_past_before_what_the_network_reads_does_not_count() -> None:
+    values = np.random.default_rng(3).normal(size=1500)
+    changed = np.concatenate([values[:-1024] + 100, values[-1024:]])
+    assert np.array_equal(_forecast(values, seasons=(7,)), _forecast(changed, seasons=(7,)))
+
+
+def test_features_of_the_past_do_not_depend_on_the_horizon() -> None:
+    values = np.random.default_rng(4).normal(size=(3, 64))
+    seasons = np.array([[12, 0], [1, 0], [7, 28]])
+    near, far = (features_of(values, np.ones((3, 64), bool), seasons, horizon) for horizon in (8, 40))
+    assert np.array_equal(near.steps[:, :64], far.steps[:, :64])
+    assert np.array_equal(near.summary, far.summary)
+
+
+def test_gaps_and_a_silent_end_are_bridged() -> None:
+    values = _sine(120)
+    values[30:41] = np.nan
+    values[-4:] = np.nan
+    median = _forecast(values)[0, :, MIDDLE]
+    assert np.abs(median - _sine(132)[120:]).mean() < 2.5
+
+
+def test_the_weights_are_those_that_were_recorded() -> None:
+    assert load_network().hash == how_it_was_made()["sha256"]
+    assert len(load_network().data) < 3_000_000
+
+
+def test_damaged_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forecasting, "how_it_was_made", lambda: {"sha256": "0" * 64})
+    load_network.cache_clear()
+    with pytest.raises(ArtifactRefused, match="another hash"):
+        load_network()
+    load_network.cache_clear()
+    with pytest.raises(ArtifactRefused):
+        load_network(b"no weights")

@@ -1,0 +1,81 @@
+"""Pretraining: repeatable from its seed, resumable, the same network in torch and in numpy."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from forecast.pretrained.forecasting import load_network
+from forecast.pretrained.network import as_floats, base_of, run, tokens_of
+from forecast.training.pretraining import windows
+from forecast.training.pretraining.__main__ import main
+from forecast.training.pretraining.loop import Pretraining, Recipe
+from forecast.training.pretraining.windows import draw_sample, sample_of
+
+SMALL = Recipe(width=16, blocks=1)
+
+
+@pytest.fixture(autouse=True)
+def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(windows, "SIZES", ((64, 16, 1.0),))
+    monkeypatch.setattr(windows, "HORIZONS", ((16, 1.0),))
+
+
+def _learn(training: Pretraining, until: int) -> list[float]:
+    return [training.learn(draw_sample(0, number), 1e-3) for number in range(training.step, until)]
+
+
+def _weights(training: Pretraining) -> dict[str, np.ndarray]:
+    return {name: array.numpy() for name, array in training.network.state_dict().items()}
+
+
+def test_the_same_seed_trains_the_same_weights() -> None:
+    first, again = Pretraining(SMALL), Pretraining(SMALL)
+    _learn(first, 5), _learn(again, 5)
+    assert all(np.array_equal(array, _weights(again)[name]) for name, array in _weights(first).items())
+
+
+def test_a_pretraining_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    whole, part, rest = Pretraining(SMALL), Pretraining(SMALL), Pretraining(SMALL)
+    _learn(whole, 6)
+    _learn(part, 3)
+    part.write(tmp_path / "checkpoint")
+    rest.read(tmp_path / "checkpoint")
+    _learn(rest, 6)
+    assert all(np.array_equal(array, _weights(rest)[name]) for name, array in _weights(whole).items())
+
+
+def test_steps_lower_the_loss() -> None:
+    training = Pretraining(SMALL)
+    losses = _learn(training, 120)
+    assert np.mean(losses[-30:]) < 0.95 * np.mean(losses[:30])
+
+
+def test_numpy_computes_what_torch_does() -> None:
+    training, sample = Pretraining(Recipe(width=24, blocks=2)), draw_sample(0, 7)
+    torch.nn.init.normal_(training.network.outputs.weight, std=0.1)
+    base, gated = base_of(sample.features)
+    with torch.no_grad():
+        expected = training.network(*map(torch.from_numpy, (tokens_of(sample.features), base, gated))).numpy()
+    assert run(as_floats(_weights(training)), sample.features) == pytest.approx(expected, abs=1e-4)
+
+
+def test_what_comes_after_the_past_changes_the_target_alone() -> None:
+    series = np.random.default_rng(0).normal(size=(4, 80))
+    changed = np.concatenate([series[:, :64], series[:, 64:] + 5], 1)
+    observed, seasons = np.ones((4, 64), bool), np.array([[12, 0]] * 4)
+    first, other = sample_of(series, observed, seasons, 16), sample_of(changed, observed, seasons, 16)
+    assert np.array_equal(first.features.steps, other.features.steps)
+    assert np.array_equal(first.weight, other.weight)
+    assert not np.array_equal(first.target, other.target)
+
+
+def test_the_command_writes_weights_that_forecast(tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    arguments = [tmp_path / "checkpoint", "--steps", 2, "--width", 16, "--blocks", 1, "--weights", weights]
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments], catch_exceptions=False)
+    assert result.exit_code == 0
+    network = load_network(weights.read_bytes())
+    assert f'"sha256": "{network.hash}"' in weights.with_suffix(".json").read_text()
