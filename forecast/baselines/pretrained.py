@@ -1,14 +1,15 @@
 """A small recurrent network, trained on synthetic series: it forecasts what it has never seen, without a fit."""
 
-from forecast.baselines.shared.method import Mask, Method, Values
-from forecast.pretrained.forecasting import Network, forecast_quantiles, load_network
+import numpy as np
+from threadpoolctl import threadpool_limits
 
-CONTEXT = 1024  # steps of the past that it was trained with; a saved version relies on them
+from forecast.baselines.shared.method import Mask, Method, Values
+from forecast.pretrained.forecasting import CONTEXT, Network, forecast_quantiles, how_it_was_made, load_network
+from forecast.pretrained.network import LEVELS
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
-    seasons = (season,) if season > 1 else ()
-    return quantiles(None, values, observed, horizon, seasons, (0.5,))[..., 0]
+    return quantiles(None, values, observed, horizon, (season,), (0.5,))[..., 0]
 
 
 def quantiles(
@@ -19,7 +20,19 @@ def quantiles(
     seasons: tuple[int, ...],
     levels: tuple[float, ...],
 ) -> Values:
-    return forecast_quantiles(network or load_network(), values, observed, horizon, seasons, levels)
+    with threadpool_limits(1, "blas"):  # threads only wait for each other on matrices so small
+        own = forecast_quantiles(network or load_network(), values, observed, horizon, seasons)
+    return np.asarray(own[..., [LEVELS.index(level) for level in levels]])
 
 
-METHOD = Method(forecast, default_place=11, quantiles=quantiles, context=CONTEXT)
+def about() -> str:
+    network, made = load_network(), how_it_was_made()
+    weights = sum(array.size for array in network.weights.values())
+    return (
+        f"a recurrent network of {weights:,} weights, trained on synthetic series only ({made['steps']:,} steps); it sees "
+        f"up to {CONTEXT:,} steps of the past. --model pretrained shares the forecast with the other baselines, and with "
+        "--no-guard forecasts alone"
+    )
+
+
+METHOD = Method(forecast, default_place=11, about=about, quantiles=quantiles, context=CONTEXT, as_read=True)

@@ -20,6 +20,7 @@ from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
 
 MIN_CONTEXT, CONTEXT_SEASONS = 200, 6  # steps and seasons that a baseline looks back at least
 MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
+OWN_WINDOWS = 192  # validation windows, and past ones, that a baseline with its own quantiles forecasts
 MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 
 Numbers = NDArray[np.float64]
@@ -145,9 +146,9 @@ class BaselineForecasts:
     ----------
     baselines : with their seasons
     context : steps of the past that they see
-    quantiles : [baselines, windows, horizon, levels], of the validation windows
+    quantiles : [baselines, windows, horizon, levels], of the validation windows; NaN where a baseline was not asked
     past : windows over the whole past
-    past_points : [baselines, windows, horizon], of those; NaN in the older half for a baseline with its own quantiles
+    past_points : [baselines, windows, horizon], of those; NaN where a baseline was not asked
     errors : [baselines, horizon, levels], quantiles of their past errors, in units of a window's scale; 0 for a
         baseline with its own quantiles
     middle : place of the median among the levels
@@ -167,12 +168,13 @@ class BaselineForecasts:
         panel, levels, baselines = inputs.panel, inputs.levels, baselines_of(names, inputs.lags)
         windows, middle = _past_windows(panel, inputs.lags[0] if inputs.lags else 1), inputs.levels.index(0.5)
         past = ValidationSet.of(inputs, windows, validation.lookback, validation.power, validation.metric)
-        recent = newer_half(windows[0])  # the older half shows errors only, which a baseline with quantiles needs not
-        quantiles = np.zeros((len(baselines), len(validation), inputs.horizon, len(levels)))
+        # a baseline with its own quantiles takes time, and needs no errors, to which the older half adds
+        some, recent = _spread(np.arange(len(validation))), _spread(np.flatnonzero(newer_half(windows[0])))
+        quantiles = np.full((len(baselines), len(validation), inputs.horizon, len(levels)), np.nan)
         past_points = np.full((len(baselines), len(past), inputs.horizon), np.nan)
         errors = np.zeros((len(baselines), inputs.horizon, len(levels)))
         for place, baseline in enumerate(baselines):
-            own = own_quantiles(inputs, validation.windows, baseline, context)
+            own = own_quantiles(inputs, _taken(validation.windows, some), baseline, context)
             if own is None:
                 points = baseline_points(panel, windows, baseline, inputs.horizon, context)
                 past_points[place] = points
@@ -180,9 +182,9 @@ class BaselineForecasts:
                 ahead = baseline_points(panel, validation.windows, baseline, inputs.horizon, context)
                 quantiles[place] = ahead[..., None] + validation.scale[:, None, None] * errors[place]
             else:
-                quantiles[place] = own
-                newer = own_quantiles(inputs, (windows[0][recent], windows[1][recent]), baseline, context)
-                past_points[place, recent] = 0.0 if newer is None else newer[..., middle]
+                quantiles[place, some] = own
+                newer = own_quantiles(inputs, _taken(windows, recent), baseline, context)
+                past_points[place, recent] = np.nan if newer is None else newer[..., middle]
         return cls(baselines, context, quantiles, past, past_points, errors, middle)
 
     @property
@@ -207,6 +209,17 @@ class BaselineForecasts:
             return False
         comparable = any(np.isfinite(validation.losses(points)).any() for points in self.points)
         return not comparable or any(validation.is_exact(points) for points in self.points)
+
+
+def _spread(places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All of some places, or as many as a baseline with its own quantiles is asked for, spread evenly."""
+    if len(places) <= OWN_WINDOWS:
+        return places
+    return np.asarray(places[np.linspace(0, len(places) - 1, OWN_WINDOWS).astype(np.int64)])
+
+
+def _taken(windows: WindowIndex, places: NDArray[np.int64]) -> WindowIndex:
+    return windows[0][places], windows[1][places]
 
 
 def _past_windows(panel: Panel, season: int) -> WindowIndex:

@@ -131,19 +131,19 @@ def choose_ensemble(
     quantiles = np.concatenate([*(group.quantiles[None] for group in networks), baselines.quantiles])
     medians = quantiles[..., levels.index(0.5)]
     series_index = inputs.series_index[windows[0]]
-    losses = _losses(inputs, validation, medians)
+    losses = _losses(inputs, validation, medians).completed()
     # in the older half of a short series baselines know much less of it than they do now
-    past = _losses(inputs, baselines.past, baselines.past_points).newer_half()
+    past = _losses(inputs, baselines.past, baselines.past_points).newer_half().completed()
     weights = choose_weights(losses, past, count, inputs.series)
     alone = baselines.alone(validation)
     if alone is not None:
         weights = np.tile(np.eye(weights.shape[1])[count + alone], (len(weights), 1))
-    points = np.einsum("wc,cwh->wh", weights[series_index], medians)
+    points = _mixed(weights[series_index], medians)
     unseen = np.zeros(quantiles.shape[1:])  # quantiles of each window, with weights from others
     for part, part_weights in cross_fitted_weights(losses, past, count, inputs.series):
-        unseen[part] = np.einsum("wc,cwhl->whl", part_weights[series_index[part]], quantiles[:, part])
+        unseen[part] = _mixed(part_weights[series_index[part]], quantiles[:, part])
     labels = [*(group.model for group in networks), *(baseline.label for baseline in baselines.baselines)]
-    candidates = _by_name(labels, count, medians, weights[0])
+    named = {**_by_name(labels, count, medians, weights[0]), CHOSEN: points}
     used: NDArray[np.bool_] = np.asarray(weights.any(0))
     errors = np.concatenate([np.zeros((count, *baselines.errors.shape[1:])), baselines.errors])
     components = tuple(np.array(labels)[used].tolist())
@@ -152,15 +152,41 @@ def choose_ensemble(
         networks=tuple(np.flatnonzero(used[:count]).tolist()),
         weights=weights[:, used].astype(np.float32),
         errors=errors[used].astype(np.float32),
-        calibration=calibrate(
-            unseen, validation.actual, validation.observed, validation.scale, levels, adaptive=len(inputs.panel) == 1
-        ),
+        calibration=_calibrated(unseen, validation, levels, adaptive=len(inputs.panel) == 1),
         lookback=validation.lookback,
         context_length=baselines.context,
-        scores=_scores(validation, losses.usable, {**candidates, CHOSEN: points}),
+        scores=_scores(_losses(inputs, validation, np.stack(list(named.values()))), list(named)),
         network=load_network() if PRETRAINED in components else None,
-        validation=ValidationForecasts.of(validation, inputs, points) if len(validation) else None,
+        validation=_validated(validation, inputs, points),
     )
+
+
+def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
+    """The mean of forecasts [candidates, windows, ...] by weights [windows, candidates], [windows, ...].
+
+    NaN where a candidate that has a weight was not asked for a forecast.
+    """
+    missing = np.isnan(forecasts).any(tuple(range(2, forecasts.ndim))).T  # [windows, candidates]
+    mixed = np.einsum("wc,cw...->w...", weights, np.nan_to_num(forecasts) if missing.any() else forecasts)
+    mixed[(missing & (weights > 0)).any(1)] = np.nan
+    return np.asarray(mixed)
+
+
+def _calibrated(
+    quantiles: Numbers, validation: ValidationSet, levels: tuple[float, ...], adaptive: bool
+) -> Calibration:
+    """Calibrate on the validation windows that have quantiles, [windows, horizon, levels]."""
+    rows = ~np.isnan(quantiles).any((1, 2))
+    actual, observed, scale = validation.actual[rows], validation.observed[rows], validation.scale[rows]
+    return calibrate(quantiles[rows], actual, observed, scale, levels, adaptive)
+
+
+def _validated(validation: ValidationSet, inputs: Inputs, points: Numbers) -> ValidationForecasts | None:
+    """The point forecasts of validation windows, those that have some."""
+    rows = np.asarray(~np.isnan(points).any(1))
+    if not rows.any():
+        return None
+    return ValidationForecasts.of(validation, inputs, points).select(rows, validation.observed[rows])
 
 
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:
@@ -187,11 +213,12 @@ def _horizon_blocks(windows: WindowIndex, horizon: int) -> NDArray[np.int64]:
     return np.asarray(parts - 1 - (share * parts).astype(np.int64))  # counted backwards from the newest, 0
 
 
-def _scores(validation: ValidationSet, usable: NDArray[np.bool_], points: dict[str, Numbers]) -> dict[str, float]:
-    """The mean loss of each of some point forecasts [windows, horizon] on the usable windows, by name."""
-    if not usable.any():
+def _scores(losses: Losses, names: list[str]) -> dict[str, float]:
+    """The mean loss of each forecast on the windows where all have one, or what it would be, by name."""
+    completed = losses.completed()
+    if not completed.usable.any():
         return {}
-    means = {name: float(validation.losses(forecast)[usable].mean()) for name, forecast in points.items()}
+    means = dict(zip(names, completed.values[:, completed.usable].mean(1).tolist(), strict=True))
     return {name: mean for name, mean in means.items() if np.isfinite(mean)}
 
 

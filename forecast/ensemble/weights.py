@@ -7,7 +7,7 @@ shrunk towards that of the panel.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +48,20 @@ class Losses:
     def newer_half(self) -> "Losses":
         """The newer half of the windows of each series; they are in the order of the series, then of time."""
         return self.select(newer_half(self.series))
+
+    def completed(self) -> "Losses":
+        """The losses, with an estimate for windows that a candidate was not asked for: what the others lost there,
+        times how it compares with them where it was."""
+        finite = np.isfinite(self.values)
+        asked = finite.any(0)
+        whole = (finite == asked).all(1)
+        if whole.all() or not whole.any():
+            return self
+        values, others = self.values.copy(), self.values[whole].mean(0)
+        for row in np.flatnonzero(~whole & finite.any(1)):
+            ratio = values[row, finite[row]].sum() / max(others[finite[row]].sum(), 1e-200)
+            values[row] = np.where(asked & np.isnan(values[row]), ratio * others, values[row])
+        return replace(self, values=values)
 
     @property
     def usable(self) -> Flags:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.format import Arrays
 from forecast.artifacts.plain import check_plain
+from forecast.baselines import baseline_method
 from forecast.calendar import patterns
 from forecast.ensemble.baseline_forecasts import baseline_labelled
 from forecast.ensemble.calibration import Calibration
@@ -29,6 +30,8 @@ MAX_LEVELS, MAX_LAGS = 99, 50
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
 """How far from its anchor a grid may reach: to about the year 10,000."""
 MAX_TEXT = 200
+TRIAL = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
+"""A window that a pretrained network must be able to forecast: values, observed, horizon, seasons."""
 NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
 
 
@@ -164,7 +167,12 @@ def _read_network(pretrained: bytes | None, config: Config) -> Network | None:
     """The pretrained network of a version, which has one where it forecasts."""
     if (PRETRAINED in config.components[len(config.networks) :]) != (pretrained is not None):
         raise ValueError("a pretrained network must be there where it forecasts, and nowhere else")
-    return None if pretrained is None else load_network(pretrained)
+    if pretrained is None:
+        return None
+    network, quantiles = load_network(pretrained), baseline_method(PRETRAINED).quantiles
+    if quantiles is None or not np.isfinite(quantiles(network, *TRIAL, config.levels)).all():
+        raise ValueError("the pretrained network does not forecast")
+    return network
 
 
 def read_history(arrays: Arrays, config: Config) -> Panel:

@@ -41,7 +41,7 @@ def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, sea
         return method.forecast(values, seen, horizon, *(seasons or (1,)))
 
     seasons = (season,) if season > 1 else ()
-    return _in_parts(points, past, observed, seasons, (horizon,))
+    return _in_parts(points if method.as_read else _scaled(points), past, observed, seasons, (horizon,))
 
 
 def forecast_own_quantiles(
@@ -67,7 +67,8 @@ def forecast_own_quantiles(
     def quantiles(values: Values, seen: Mask, seasons: tuple[int, ...]) -> Values:
         return np.asarray(np.sort(own(network, values, seen, horizon, seasons, levels), -1))
 
-    return _in_parts(quantiles, past, observed, seasons, (horizon, len(levels)))
+    shape = horizon, len(levels)
+    return _in_parts(quantiles if method.as_read else _scaled(quantiles), past, observed, seasons, shape)
 
 
 def _in_parts(
@@ -87,8 +88,9 @@ def _in_parts(
         length = np.where(seen.any(1), span - seen.argmax(1), 0)
         for spanned, chosen in _by_seasons(length, seasons):
             columns = slice(span - int(length[chosen].max()), span)
-            values = past[part][chosen, columns]
-            result[part][chosen] = _scaled(forecast, values, seen[chosen, columns], spanned)
+            values = np.where(seen[chosen, columns], past[part][chosen, columns], 0.0)
+            with np.errstate(over="ignore"):
+                result[part][chosen] = np.nan_to_num(forecast(values, seen[chosen, columns], spanned))
     return result
 
 
@@ -105,10 +107,12 @@ def _by_seasons(length: Counts, seasons: tuple[int, ...]) -> list[tuple[tuple[in
     return list(groups.items())
 
 
-def _scaled(forecast: Ahead, values: Values, observed: Mask, seasons: tuple[int, ...]) -> Values:
+def _scaled(forecast: Ahead) -> Ahead:
     """Forecast from values brought to at most 1 by a power of two, which is exact, and bring the forecasts back."""
-    values = np.where(observed, values, 0.0)
-    _, exponent = np.frexp(np.abs(values).max(1, keepdims=True))
-    ahead = forecast(np.ldexp(values, -exponent), observed, seasons)
-    with np.errstate(over="ignore"):
-        return np.asarray(np.nan_to_num(np.ldexp(ahead, exponent.reshape(-1, *[1] * (ahead.ndim - 1)))))
+
+    def scaled(values: Values, observed: Mask, seasons: tuple[int, ...]) -> Values:
+        _, exponent = np.frexp(np.abs(values).max(1, keepdims=True))
+        ahead = forecast(np.ldexp(values, -exponent), observed, seasons)
+        return np.asarray(np.ldexp(ahead, exponent.reshape(-1, *[1] * (ahead.ndim - 1))))
+
+    return scaled
