@@ -22,16 +22,19 @@ def quantiles(
 ) -> Values:
     with threadpool_limits(1, "blas"):  # threads only wait for each other on matrices so small
         own = forecast_quantiles(network or load_network(), values, observed, horizon, seasons)
-    return np.asarray(own[..., [LEVELS.index(level) for level in levels]])
+    lowest = np.where(observed, values, np.inf).min(1)
+    constant = lowest == np.where(observed, values, -np.inf).max(1)  # which the network continues but for rounding
+    own = own[..., [LEVELS.index(level) for level in levels]]
+    return np.asarray(np.where(constant[:, None, None], lowest[:, None, None], own))
 
 
 def about() -> str:
     network, made = load_network(), how_it_was_made()
     weights = sum(array.size for array in network.weights.values())
     return (
-        f"a recurrent network of {weights:,} weights, trained on synthetic series only ({made['steps']:,} steps); it sees "
-        f"up to {CONTEXT:,} steps of the past. --model pretrained shares the forecast with the other baselines, and with "
-        "--no-guard forecasts alone"
+        f"a recurrent network of {weights:,} weights, trained on synthetic series only ({made['steps']:,} steps); it "
+        f"sees up to {CONTEXT:,} steps of the past. --model pretrained shares the forecast with the other baselines, "
+        "and with --no-guard forecasts alone"
     )
 
 

@@ -15,10 +15,9 @@ def command(name: str | None) -> None:
 
     if name in baseline_names():
         method = baseline_method(name)
-        about = f": {method.about()}" if method.about else ""
-        put(
-            f"{name}: a baseline, without settings{f'; it needs the extra {method.extra}' if method.extra else ''}{about}"
-        )
+        more = [f"it needs the extra {method.extra}"] if method.extra else []
+        more += [method.about()] if method.about else []
+        put("; ".join([f"{name}: a baseline, without settings", *more]))
         return
     if name is None:
         names = model_names()

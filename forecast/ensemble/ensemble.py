@@ -186,7 +186,7 @@ def _validated(validation: ValidationSet, inputs: Inputs, points: Numbers) -> Va
     rows = np.asarray(~np.isnan(points).any(1))
     if not rows.any():
         return None
-    return ValidationForecasts.of(validation, inputs, points).select(rows, validation.observed[rows])
+    return ValidationForecasts.of(validation, inputs, points).select(rows, validation.observed)
 
 
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:

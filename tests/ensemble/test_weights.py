@@ -215,7 +215,7 @@ def test_what_only_a_network_can_know_gets_the_network(forecast: Run, tmp_path: 
     shown = json.loads(forecast("inspect", "--artifact", store, "--json").out)
     assert shown["scores"]["segrnn"] < shown["scores"]["theta"]
     assert set(shown["models"].values()) == {"segrnn"}
-    table = forecast("inspect", "--artifact", store).out.splitlines()[-13:]
+    table = forecast("inspect", "--artifact", store).out.splitlines()[-14:]
     assert table[0].split() == ["MASE", "on", "held-out", "values"]
     assert table[1].split()[1:] in (["segrnn"], ["chosen"])
     assert all(line in explained.err for line in table)
