@@ -1,9 +1,10 @@
-"""The order of the stages: fit a panel, backtest it."""
+"""The order of the stages: fit a panel, backtest it; only what trains networks imports torch."""
 
 import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from forecast.ensemble.baseline_forecasts import BaselineForecasts, context_leng
 from forecast.ensemble.calibration import say_few_scores
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
 from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
-from forecast.ensemble.names import AUTO, check_model, is_baseline
+from forecast.ensemble.names import AUTO, PRETRAINED, check_model, is_baseline
 from forecast.ensemble.validation import ValidationSet
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.evaluation.backtest import BacktestResult, Fold, backtest
@@ -24,13 +25,12 @@ from forecast.evaluation.quantiles import LEVELS
 from forecast.inference.contents import read_plan
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
 from forecast.inference.predictor import Predictor, median_of_members
-from forecast.inference.warm_start import start_of
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.comparing import mean_level, say_seen_origins
 from forecast.panel.covariates import Statistics, fit_statistics
-from forecast.panel.inputs import make_inputs
+from forecast.panel.inputs import Inputs, make_inputs
 from forecast.panel.lookback import lags_and_lookback, most_lookback
-from forecast.panel.panel import Integers, Panel
+from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.reading import Reading
 from forecast.panel.schema import Schema
 from forecast.panel.season import panel_seasons
@@ -39,13 +39,12 @@ from forecast.panel.transforms import fit_power, transformed
 from forecast.settings import BacktestSettings, TrainSettings
 from forecast.training.checkpoint import CheckpointStore
 from forecast.training.context import OnStep, TrainingContext, WarmStart
-from forecast.training.devices import threads
-from forecast.training.fitting import Fitter
-from forecast.training.halving import train_networks
-from forecast.training.keys import data_key, plan_key
-from forecast.training.loop import Trained
 from forecast.training.plan import Plan
-from forecast.training.split import split_windows
+from forecast.training.split import Split, split_windows, validation_windows
+
+if TYPE_CHECKING:
+    from forecast.training.fitting import Fitter
+    from forecast.training.loop import Trained
 
 log = logging.getLogger("forecast")
 
@@ -78,7 +77,9 @@ NO_CALLBACKS = Callbacks()
 class _Prepared:
     """A panel that is ready for training, and the choices for it."""
 
-    fitter: Fitter
+    inputs: Inputs
+    split: Split
+    settings: TrainSettings
     validation: ValidationSet
     statistics: Statistics
     used: Integers  # the series that get a forecast
@@ -86,13 +87,18 @@ class _Prepared:
     context: int  # steps that baselines look back
     power: float  # exponent of the target's transform
 
+    def fitter(self) -> "Fitter":
+        """What trains networks on it."""
+        from forecast.training.fitting import Fitter
+
+        return Fitter.of(self.inputs, self.split, self.settings)
+
 
 def deadline_of(settings: TrainSettings, started: float) -> float | None:
     """When training must be over, if the budget counts from `started`; both as `time.monotonic()` has it."""
     return None if settings.budget is None else started + settings.budget - RESERVE
 
 
-@threads(1)
 def fit_panel(
     panel: Panel,
     schema: Schema,
@@ -131,18 +137,17 @@ def fit_panel(
     started_from = None if start is None else start.hash
     _check_start(plan, started_from, settings)
     # before training, so that the deadline holds for it too
-    baselines = BaselineForecasts.of(ready.fitter.inputs, ready.validation, compared_with(settings), ready.context)
+    baselines = BaselineForecasts.of(ready.inputs, ready.validation, compared_with(settings), ready.context)
     if plan is None and start is None and settings.model == AUTO and baselines.suffice(ready.validation):
         plan = Plan(members=())
-    trained = list[Trained]()
+    trained: list[Trained] = []
     if not is_baseline(settings.model) and (plan is None or len(plan.members) > 0):
         _require_windows(ready, name)
-        store: CheckpointStore | None = None
+        fitter, store = ready.fitter(), None
         if checkpoints is not None:
-            device = ready.fitter.device
-            store = checkpoints.open(data_key(panel, schema), plan_key(settings, plan, device, started_from))
+            store = _checkpoint_store(checkpoints, fitter, panel, plan, started_from)
         context = TrainingContext(deadline=deadline, on_step=on_step, checkpoints=store)
-        plan, trained = _train(ready, context, plan, start)
+        plan, trained = _train(ready, fitter, context, plan, start)
     ensemble = _choose(ready, baselines, plan or Plan(members=()), trained)
     return _collect(panel, schema, settings, ready, ensemble, plan or Plan(members=()), trained)
 
@@ -157,20 +162,36 @@ def _check_start(plan: Plan | None, started_from: str | None, settings: TrainSet
         )
 
 
+def _checkpoint_store(
+    checkpoints: Checkpoints, fitter: "Fitter", panel: Panel, plan: Plan | None, started_from: str | None
+) -> CheckpointStore | None:
+    """Where training writes its state, named by all that decides its result."""
+    from forecast.training.keys import data_key, plan_key
+
+    data = data_key(panel, fitter.inputs.schema)
+    return checkpoints.open(data, plan_key(fitter.settings, plan, fitter.device, started_from))
+
+
 def _train(
-    ready: _Prepared, context: TrainingContext, plan: Plan | None, start: WarmStart | None
-) -> tuple[Plan, list[Trained]]:
+    ready: _Prepared, fitter: "Fitter", context: TrainingContext, plan: Plan | None, start: WarmStart | None
+) -> "tuple[Plan, list[Trained]]":
     """Train networks; the plan that is returned repeats it."""
-    fitter, settings, lags = ready.fitter, ready.fitter.settings, ready.fitter.inputs.lags
+    from forecast.training.devices import threads
+    from forecast.training.halving import train_networks
+
+    settings, lags = ready.settings, ready.inputs.lags
     check_model(settings.model)
     if plan is not None:
         check_plan(plan, settings)
-    longest = int(np.median(fitter.split.train_end)) // 2
+    longest = int(np.median(ready.split.train_end)) // 2
     candidates = candidates_for(settings, ready.lookback, longest, lags[0] if lags else 1)
-    middle = fitter.inputs.levels.index(0.5)
-    plan, trained = train_networks(
-        fitter, candidates, lambda quantiles: ready.validation.mean_loss(quantiles[..., middle]), context, plan, start
-    )
+    middle = ready.inputs.levels.index(0.5)
+
+    def loss(quantiles: Numbers) -> float:
+        return ready.validation.mean_loss(quantiles[..., middle])
+
+    with threads(1):
+        plan, trained = train_networks(fitter, candidates, loss, context, plan, start)
     if any(member.cut is not None and member.cut < FEW_STEPS for member in trained):
         fewest = min(member.steps for member in trained)
         log.warning(
@@ -186,7 +207,11 @@ def _prepare_from(
 ) -> tuple[_Prepared, WarmStart | None]:
     """A panel that is ready, and the networks of an earlier fit that training continues, where they fit."""
     ready = _prepare(panel, schema, settings, name, earlier)
-    start = None if earlier is None else start_of(earlier, ready.fitter, schema, panel.ids)
+    if earlier is None:
+        return ready, None
+    from forecast.inference.warm_start import start_of
+
+    start = start_of(earlier, ready.fitter(), schema, panel.ids)
     if isinstance(start, str):
         log.warning("training starts from scratch: the earlier fit cannot be continued, since %s", start)
         return _prepare(panel, schema, settings, name, None), None
@@ -195,7 +220,7 @@ def _prepare_from(
 
 def _require_windows(ready: _Prepared, name: str) -> None:
     """Refuse series that hold no window to train on."""
-    longest, horizon = int(ready.fitter.inputs.panel.lengths.max()), ready.fitter.inputs.horizon
+    longest, horizon = int(ready.inputs.panel.lengths.max()), ready.inputs.horizon
     if longest < horizon + 2:
         shorter = (Setting("horizon", longest - 2), " or less, or ") if longest > 2 else ()
         raise _too_short(longest, horizon, name, Words("pass ", *shorter, Setting("model", "auto")))
@@ -231,25 +256,26 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
         )
     used = np.flatnonzero(~panel.skipped)
     selected = panel.select(used)
-    _require_values(int(selected.lengths.max()), horizon, name)
+    if settings.model != PRETRAINED:  # which has learned from other series
+        _require_values(int(selected.lengths.max()), horizon, name)
     split = split_windows(selected.lengths, lookback, horizon, lags[0] if lags else 1)
     power = fit_power(settings.transform, selected, schema.shortest_season) if earlier is None else earlier.config.power
     statistics = fit_statistics(selected, schema, split.train_end)
     inputs = make_inputs(
         selected, schema, statistics, power=power, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
     )
-    fitter = Fitter.of(inputs, split, settings)
-    validation = ValidationSet.of(inputs, fitter.index, lookback, power, settings.metric)
-    return _Prepared(fitter, validation, statistics, used, lookback, context_length(lookback, lags, longest), power)
+    validation = ValidationSet.of(inputs, validation_windows(split), lookback, power, settings.metric)
+    context = context_length(lookback, lags, longest)
+    return _Prepared(inputs, split, settings, validation, statistics, used, lookback, context, power)
 
 
-def _choose(ready: _Prepared, baselines: BaselineForecasts, plan: Plan, trained: list[Trained]) -> Ensemble:
+def _choose(ready: _Prepared, baselines: BaselineForecasts, plan: Plan, trained: "list[Trained]") -> Ensemble:
     """Compare networks and baselines, weigh and calibrate them."""
     groups = []
     for members in plan.groups():
         quantiles = median_of_members([trained[number].held_out for number in members])
         groups.append(Group(plan.members[members[0]].model, quantiles))
-    ensemble = choose_ensemble(ready.fitter.inputs, ready.validation, groups, baselines)
+    ensemble = choose_ensemble(ready.inputs, ready.validation, groups, baselines)
     say_few_scores(ensemble.calibration.windows, len(ready.validation), REPORTED_LEVEL)
     return ensemble
 
@@ -261,15 +287,15 @@ def _collect(
     ready: _Prepared,
     ensemble: Ensemble,
     plan: Plan,
-    trained: list[Trained],
+    trained: "list[Trained]",
 ) -> Fitted:
     """Collect everything that a forecast needs."""
-    lookback, lags, groups = ready.lookback, ready.fitter.inputs.lags, plan.groups()
+    lookback, lags, groups = ready.lookback, ready.inputs.lags, plan.groups()
     forecasting = [number for group in ensemble.networks for number in groups[group]]
     pasts = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
     spread = transformed(panel, ready.power).spread
     until = panel.starts.copy()
-    until[ready.used] += ready.fitter.split.train_end
+    until[ready.used] += ready.split.train_end
     return Fitted(
         config=Config(
             table=schema,
@@ -292,7 +318,7 @@ def _collect(
         level=mean_level(panel.tail(lookback + max(lags, default=0))),
         seasonal_error=error_units(panel.values, panel.observed, panel.offsets, schema.shortest_season),
         ensemble=ensemble,
-        history=replace(panel, spread=spread).tail(max(ensemble.context_length, lookback, *pasts)),
+        history=replace(panel, spread=spread).tail(max(ensemble.steps_back, lookback, *pasts)),
         network_weights=[trained[number].weights for number in forecasting],
         base=Base([trained[number].base for number in forecasting], until),
         run=settings.model_dump(include=RESTORED, exclude_defaults=True),

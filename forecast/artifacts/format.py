@@ -15,7 +15,8 @@ from forecast.artifacts.plain import dump_json, load_json
 from forecast.errors import ArtifactRefused, ForecastError, Setting, Unavailable, Words
 
 MANIFEST = "MANIFEST.json"
-FORMAT = 2
+PRETRAINED = "pretrained.safetensors"
+FORMAT = 3  # the newest, of a version that holds a pretrained network; others have format 2
 
 Arrays = dict[str, NDArray[Any]]
 Part = TypeVar("Part")
@@ -30,9 +31,10 @@ LIMITS = {
     "history.safetensors": 2**31,
     "calibration.safetensors": 2**30,
     "base.safetensors": 2**31,
+    PRETRAINED: 2**23,
 }
 REQUIRED = {"config.json", "model.safetensors", "history.safetensors"}
-SCALERS = {1: "scaler.joblib", 2: "scaler.json"}  # by format
+SCALERS = {1: "scaler.joblib", 2: "scaler.json", 3: "scaler.json"}  # by format
 
 _HEADER = 2**22  # bytes of the names and shapes of arrays
 _WEIGHT_TYPES = ("float32",)
@@ -51,6 +53,7 @@ class Contents:
     history : arrays of bool, uint8, int32, int64, float32 or float64 by name
     calibration : arrays as in `history`, None where there is no calibration
     base : arrays as in `history`, from which a later fit can continue; None where there are none
+    pretrained : the file of the pretrained network, None where it does not serve; whoever uses it checks it
     run : settings of training that the manifest holds, since the same plan gives the same artifact without them
     """
 
@@ -60,6 +63,7 @@ class Contents:
     history: Arrays
     calibration: Arrays | None = None
     base: Arrays | None = None
+    pretrained: bytes | None = None
     run: dict[str, Any] = field(default_factory=dict)
 
 
@@ -85,6 +89,8 @@ def encode(contents: Contents) -> dict[str, bytes]:
         files["calibration.safetensors"] = dump_arrays(contents.calibration)
     if contents.base is not None:
         files["base.safetensors"] = dump_arrays(contents.base)
+    if contents.pretrained is not None:
+        files[PRETRAINED] = contents.pretrained
     for name, data in files.items():
         if len(data) > LIMITS[name]:
             raise Unavailable(
@@ -113,7 +119,8 @@ def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) ->
     scaler = SCALERS[number]
     for name in sorted((REQUIRED | {scaler}) - files.keys()):
         raise ArtifactRefused(f"{where}{name}: is missing; use another version of the store, or fit again")
-    for name in sorted(files.keys() - (LIMITS.keys() - {MANIFEST, *SCALERS.values()} | {scaler})):
+    known = LIMITS.keys() - {MANIFEST, *SCALERS.values(), *([PRETRAINED] if number < 3 else [])} | {scaler}
+    for name in sorted(files.keys() - known):
         raise ArtifactRefused(f"{where}{name}: does not belong to an artifact; it was not read")
 
     def part(name: str, parse: Callable[[bytes], Part]) -> Part:
@@ -130,6 +137,7 @@ def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) ->
         history=migrated(history) if number == 1 else history,
         calibration=optional("calibration.safetensors"),
         base=optional("base.safetensors"),
+        pretrained=files.get(PRETRAINED),
     )
 
 

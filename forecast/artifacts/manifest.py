@@ -10,11 +10,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from forecast.artifacts.format import FORMAT, LIMITS, MANIFEST, combined_hash, parse_strictly
+from forecast.artifacts.format import FORMAT, LIMITS, MANIFEST, PRETRAINED, combined_hash, parse_strictly
 from forecast.artifacts.plain import dump_json, load_json
 from forecast.errors import ArtifactRefused
 
-NEEDS = ">=0.2"  # the forecast versions that read this format
+NEEDS = {2: ">=0.2", 3: ">=0.3"}  # the forecast versions that read a format
 
 _PACKAGES = ("forecast", "joblib", "numpy", "pandas", "pydantic", "safetensors", "scikit-learn", "torch")
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
@@ -52,9 +52,10 @@ def dump_manifest(
 ) -> bytes:
     """Return the manifest of a version that is made of `files`, trained with the settings `run`."""
     entries = {name: FileEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files.items()}
+    number = FORMAT if PRETRAINED in files else 2
     manifest = Manifest(
-        format=FORMAT,
-        needs=NEEDS,
+        format=number,
+        needs=NEEDS[number],
         version=version,
         created=created,
         hash=combined_hash({name: entry.sha256 for name, entry in entries.items()}),

@@ -50,13 +50,14 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
     contents, info = Store(artifact).load(version)
     fitted = load_predictor(artifact, info.id).fitted
     config = fitted.config
-    weights = sum(array.size for array in contents.weights.values())
+    weights, network = sum(array.size for array in contents.weights.values()), fitted.ensemble.network
     seen = {name: int(sum(word == name for word in fitted.history.status)) for name in set(fitted.history.status)}
     lines = [
         f"version  {info.id}, saved {info.created.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC",
         f"hash     {info.hash}",
         *describe_fit(fitted),
         *_training(config, weights),
+        *([] if network is None else [f"network  pretrained, sha256 {network.hash}"]),
         f"horizon  {config.horizon}, from the last {config.lookback} steps; trained to {config.train_end}",
         *(line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))),
         f"table    {config.table.layout}, {', '.join(config.table.time)} every {config.table.calendar.name}",
@@ -70,6 +71,7 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
         "models": dict(zip(map("/".join, fitted.history.ids), models_of(fitted), strict=True)),
         "series": len(fitted.history),
         "statuses": seen,
+        "pretrained": None if network is None else network.hash,
         **config.model_dump(mode="json"),
     }
 

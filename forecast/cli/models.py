@@ -14,8 +14,10 @@ def command(name: str | None) -> None:
     from forecast.models import model_knobs, model_names, model_summary
 
     if name in baseline_names():
-        extra = baseline_method(name).extra
-        put(f"{name}: a baseline, without settings{f'; it needs the extra {extra}' if extra else ''}")
+        method = baseline_method(name)
+        more = [f"it needs the extra {method.extra}"] if method.extra else []
+        more += [method.about()] if method.about else []
+        put("; ".join([f"{name}: a baseline, without settings", *more]))
         return
     if name is None:
         names = model_names()

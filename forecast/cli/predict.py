@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forecast.cli._console import say, say_lines, style_options
-from forecast.cli._data import load, write
+from forecast.cli._console import style_options
+from forecast.cli._data import load
+from forecast.cli._forecasts import put_forecasts
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import Saved, saved_options
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
@@ -49,16 +50,12 @@ def command(
     Nothing is trained, and nothing in the store changes.
     """
     shape, checks = given.of(OutputSettings), given.of(CheckSettings)
-    from forecast.errors import INCOMPLETE
     from forecast.inference.forecasting import forecast_table, load_predictor
-    from forecast.inference.summary import ranking_of
     from forecast.jobs.apart import check_apart
-    from forecast.jobs.checks import age, check_age, without_forecast
+    from forecast.jobs.checks import age, check_age
     from forecast.jobs.instant import parse_as_of
     from forecast.panel.tidying import tidied
     from forecast.tables.files import load_future
-    from forecast.tables.frames import frame_of
-    from forecast.tables.writing import guard_formulas
 
     instant = parse_as_of(as_of)
     given.of(TextSettings)  # refused before any work
@@ -83,13 +80,4 @@ def command(
         output=shape,
         on_panel=look,
     )
-    frame = frame_of(forecasts.columns)
-    write(guard_formulas(frame, schema.ids) if shape.excel_safe else frame, output)
-    if shape.explain:
-        say_lines(ranking_of(predictor.fitted))
-    lost = without_forecast(forecasts.skipped, checks.require_all)
-    if lost:
-        from forecast.panel.naming import series_names
-
-        say(f"{len(lost)} series got no forecast: {series_names(lost, 10)}", "warning")
-    return INCOMPLETE if lost else 0
+    return put_forecasts(forecasts, predictor.fitted, shape, checks, output)

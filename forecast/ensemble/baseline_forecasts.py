@@ -1,5 +1,6 @@
 """Baselines of a fit: with their seasons, their forecasts of the validation windows, and their past errors."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -7,15 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.baselines import baseline_method, baseline_names
-from forecast.baselines.shared.windows import forecast_baseline
+from forecast.baselines.shared.windows import forecast_baseline, forecast_own_quantiles
 from forecast.ensemble.validation import ValidationSet
+from forecast.ensemble.weights import newer_half
 from forecast.evaluation.quantiles import error_quantiles
 from forecast.panel.inputs import Inputs
 from forecast.panel.panel import Panel
 from forecast.panel.windows import WindowIndex
+from forecast.pretrained.forecasting import Network
 from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
 
 MIN_CONTEXT, CONTEXT_SEASONS = 200, 6  # steps and seasons that a baseline looks back at least
+MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
+OWN_WINDOWS = 192  # validation windows, and past ones, that a baseline with its own quantiles forecasts
 MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 
 Numbers = NDArray[np.float64]
@@ -72,6 +77,16 @@ def context_length(lookback: int, seasons: tuple[int, ...], longest: int) -> int
     return max(1, min(longest, max(lookback, MIN_CONTEXT, CONTEXT_SEASONS * (seasons or (1,))[0], *seasons)))
 
 
+def steps_back(labels: Iterable[str], context: int) -> int:
+    """Steps of the past that the baselines with these labels see.
+
+    Parameters
+    ----------
+    context : steps that a baseline sees unless it wants more
+    """
+    return max([context, *(baseline_method(base_name(label)).context for label in labels)])
+
+
 def baseline_points(panel: Panel, windows: WindowIndex, baseline: Baseline, horizon: int, context: int) -> Numbers:
     """Point forecasts of a baseline, [windows, horizon], in the unit of the panel's values.
 
@@ -79,17 +94,46 @@ def baseline_points(panel: Panel, windows: WindowIndex, baseline: Baseline, hori
     ----------
     context : steps of the past that it sees
     """
-    series, position = windows
     parts = [np.zeros((0, horizon))]
+    for past, observed in _pasts(panel, windows, context):
+        parts.append(forecast_baseline(baseline.name, past, observed, horizon, baseline.season))
+    return np.concatenate(parts)
+
+
+def own_quantiles(
+    inputs: Inputs, windows: WindowIndex, baseline: Baseline, context: int, network: Network | None = None
+) -> Numbers | None:
+    """Quantiles of a baseline that has its own, [windows, horizon, levels], in the unit of the panel's values.
+
+    Parameters
+    ----------
+    context : steps of the past that it sees, unless it wants more
+    network : a pretrained one, for the method that needs it; default the one that ships
+
+    Returns
+    -------
+    None for a baseline that has points only.
+    """
+    method, panel, horizon, levels = baseline_method(baseline.name), inputs.panel, inputs.horizon, inputs.levels
+    if method.quantiles is None:
+        return None
+    longest = int(panel.lengths.max(initial=1))
+    parts = [np.zeros((0, horizon, len(levels)))]
+    for past, observed in _pasts(panel, windows, max(context, min(method.context, longest))):
+        parts.append(forecast_own_quantiles(method, past, observed, horizon, inputs.lags, levels, network))
+    return np.concatenate(parts)
+
+
+def _pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Numbers, NDArray[np.bool_]]]:
+    """The pasts of windows and whether each value was observed, [windows, context] twice, some windows at a time."""
+    series, position = windows
     rows = max(1, MAX_CELLS // context)
     for low in range(0, len(series), rows):
         some, end = series[low : low + rows], position[low : low + rows]
         step = end[:, None] + np.arange(-context, 0)  # [windows, context]
         slot = panel.offsets[some][:, None] + np.maximum(step, 0)
         observed = (step >= 0) & panel.observed[slot]
-        past = np.where(observed, panel.values[slot], 0.0)
-        parts.append(forecast_baseline(baseline.name, past, observed, horizon, baseline.season))
-    return np.concatenate(parts)
+        yield np.where(observed, panel.values[slot], 0.0), observed
 
 
 @dataclass(frozen=True)
@@ -102,37 +146,62 @@ class BaselineForecasts:
     ----------
     baselines : with their seasons
     context : steps of the past that they see
-    points : [baselines, windows, horizon], of the validation windows
+    quantiles : [baselines, windows, horizon, levels], of the validation windows; NaN where a baseline was not asked
     past : windows over the whole past
-    past_points : [baselines, windows, horizon], of those
-    errors : [baselines, horizon, levels], quantiles of their past errors, in units of a window's scale
+    past_points : [baselines, windows, horizon], of those; NaN where a baseline was not asked
+    errors : [baselines, horizon, levels], quantiles of their past errors, in units of a window's scale; 0 for a
+        baseline with its own quantiles
+    middle : place of the median among the levels
     """
 
     baselines: list[Baseline]
     context: int
-    points: Numbers
+    quantiles: Numbers
     past: ValidationSet
     past_points: Numbers
     errors: Numbers
+    middle: int
 
     @classmethod
     def of(cls, inputs: Inputs, validation: ValidationSet, names: tuple[str, ...], context: int) -> Self:
-        """Forecast by the baselines called `names`, which see `context` steps of the past."""
-        panel, horizon, baselines = inputs.panel, inputs.horizon, baselines_of(names, inputs.lags)
-        windows = _past_windows(panel, inputs.lags[0] if inputs.lags else 1)
+        """Forecast by the baselines called `names`, which see `context` steps of the past, or more if they want to."""
+        panel, levels, baselines = inputs.panel, inputs.levels, baselines_of(names, inputs.lags)
+        windows, middle = _past_windows(panel, inputs.lags[0] if inputs.lags else 1), inputs.levels.index(0.5)
         past = ValidationSet.of(inputs, windows, validation.lookback, validation.power, validation.metric)
+        # a baseline with its own quantiles takes time, and needs no errors, to which the older half adds
+        some, recent = _spread(np.arange(len(validation))), _spread(np.flatnonzero(newer_half(windows[0])))
+        quantiles = np.full((len(baselines), len(validation), inputs.horizon, len(levels)), np.nan)
+        past_points = np.full((len(baselines), len(past), inputs.horizon), np.nan)
+        errors = np.zeros((len(baselines), inputs.horizon, len(levels)))
+        for place, baseline in enumerate(baselines):
+            own = own_quantiles(inputs, _taken(validation.windows, some), baseline, context)
+            if own is None:
+                points = baseline_points(panel, windows, baseline, inputs.horizon, context)
+                past_points[place] = points
+                errors[place] = error_quantiles(points, past.actual, past.observed, past.scale, levels)
+                ahead = baseline_points(panel, validation.windows, baseline, inputs.horizon, context)
+                quantiles[place] = ahead[..., None] + validation.scale[:, None, None] * errors[place]
+            else:
+                quantiles[place, some] = own
+                newer = own_quantiles(inputs, _taken(windows, recent), baseline, context)
+                past_points[place, recent] = np.nan if newer is None else newer[..., middle]
+        return cls(baselines, context, quantiles, past, past_points, errors, middle)
 
-        def forecast(windows: WindowIndex) -> Numbers:
-            points = np.zeros((len(baselines), len(windows[0]), horizon))
-            for place, baseline in enumerate(baselines):
-                points[place] = baseline_points(panel, windows, baseline, horizon, context)
-            return points
+    @property
+    def points(self) -> Numbers:
+        """The medians, [baselines, windows, horizon], of the validation windows."""
+        return self.quantiles[..., self.middle]
 
-        past_points = forecast(windows)
-        errors = np.zeros((len(baselines), horizon, len(inputs.levels)))
-        for place, points in enumerate(past_points):
-            errors[place] = error_quantiles(points, past.actual, past.observed, past.scale, inputs.levels)
-        return cls(baselines, context, forecast(validation.windows), past, past_points, errors)
+    def alone(self, validation: ValidationSet) -> int | None:
+        """The baseline that forecasts alone, by its place: the one with its own quantiles, where others can have none.
+
+        That is where nothing is held out, and the past has too few errors.
+        """
+        errors = self.past.observed & (self.past.scale > 0)[:, None]
+        if len(validation) or int(errors.any(1).sum()) >= MIN_ERRORS:
+            return None
+        own = (place for place, one in enumerate(self.baselines) if baseline_method(one.name).quantiles is not None)
+        return next(own, None)
 
     def suffice(self, validation: ValidationSet) -> bool:
         """Whether networks cannot help: a baseline is exact on the validation windows, or no window can be compared."""
@@ -140,6 +209,17 @@ class BaselineForecasts:
             return False
         comparable = any(np.isfinite(validation.losses(points)).any() for points in self.points)
         return not comparable or any(validation.is_exact(points) for points in self.points)
+
+
+def _spread(places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All of some places, or as many as a baseline with its own quantiles is asked for, spread evenly."""
+    if len(places) <= OWN_WINDOWS:
+        return places
+    return np.asarray(places[np.linspace(0, len(places) - 1, OWN_WINDOWS).astype(np.int64)])
+
+
+def _taken(windows: WindowIndex, places: NDArray[np.int64]) -> WindowIndex:
+    return windows[0][places], windows[1][places]
 
 
 def _past_windows(panel: Panel, season: int) -> WindowIndex:

@@ -123,7 +123,7 @@ def say_few_scores(windows: int, held: int, interval: float) -> None:
     needed = round(1 / (1 - interval / 100))
     if held == 0:
         log.warning(
-            "no values could be held out: intervals come from past errors, and may be far too narrow; a smaller %s may "
+            "no values could be held out: intervals are not calibrated, and may be far too narrow; a smaller %s may "
             "leave some",
             Setting("horizon"),
         )

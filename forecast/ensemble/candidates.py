@@ -1,6 +1,6 @@
 """Which networks and baselines a fit compares, the best bets first."""
 
-from forecast.ensemble.names import AUTO, FIRST, is_baseline
+from forecast.ensemble.names import AUTO, FIRST, PRETRAINED, is_baseline
 from forecast.errors import Setting, UsageError, Words
 from forecast.panel.lookback import MAX_SEASONS
 from forecast.settings import ScalingName, TrainSettings
@@ -24,7 +24,9 @@ CANDIDATES: tuple[tuple[str, ScalingName, int], ...] = (
 
 
 def compared_with(settings: TrainSettings) -> tuple[str, ...]:
-    """The baselines that networks are compared with; a baseline that is the model stands alone."""
+    """The baselines that networks are compared with; one that is the model stands alone, but for the pretrained."""
+    if settings.model == PRETRAINED and settings.guard:
+        return tuple(dict.fromkeys([*settings.baselines, PRETRAINED]))
     if is_baseline(settings.model):
         return (settings.model,)
     return settings.baselines if settings.guard else ()

@@ -5,12 +5,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.ensemble.baseline_forecasts import BaselineForecasts, baseline_labelled, baseline_points
+from forecast.ensemble.baseline_forecasts import (
+    BaselineForecasts,
+    baseline_labelled,
+    baseline_points,
+    own_quantiles,
+    steps_back,
+)
 from forecast.ensemble.calibration import Calibration, calibrate, moved_by, widened
+from forecast.ensemble.names import PRETRAINED
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
 from forecast.panel.inputs import Inputs
 from forecast.panel.windows import WindowIndex
+from forecast.pretrained.forecasting import Network, load_network
 
 Numbers = NDArray[np.float64]
 
@@ -26,11 +34,13 @@ class Ensemble:
     components : labels, those of the networks first
     networks : the first components as numbers of the plan's groups of members
     weights : [series + 1, components]; row 0 is for a series that was not in the fit
-    errors : [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale
+    errors : [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale; not used
+        for a baseline that has its own quantiles
     calibration : of the ensemble
     lookback : steps that the window's scale is computed from
     context_length : steps that a baseline looks back
     scores : mean loss of each component on the validation windows, and of the choice
+    network : the pretrained one, where it is a component
     validation : its forecasts of those windows; after a fit only, no version holds them
     """
 
@@ -42,7 +52,13 @@ class Ensemble:
     lookback: int
     context_length: int
     scores: dict[str, float]
+    network: Network | None = None
     validation: ValidationForecasts | None = None
+
+    @property
+    def steps_back(self) -> int:
+        """Steps of the past that the baselines among the components see."""
+        return steps_back(self.components[len(self.networks) :], self.context_length)
 
     def names(self, series_index: NDArray[np.int64]) -> list[str]:
         """The components that forecast series, given by their numbers from 1; 0 is a series that was not in the fit."""
@@ -69,16 +85,28 @@ class Ensemble:
         weights = self.weights[series_index].astype(np.float64)
         scale = window_scale(inputs, windows, self.lookback)[:, None, None]
         mixed = np.zeros((len(scale), inputs.horizon, len(inputs.levels)))
-        for place, label in enumerate(self.components):
+        for place in range(len(self.components)):
             weight = weights[:, place, None, None]
             if place < len(networks):
                 mixed += weight * networks[place]
             elif (weight > 0).any():
-                baseline = baseline_labelled(label, inputs.lags)
-                points = baseline_points(inputs.panel, windows, baseline, inputs.horizon, self.context_length)
-                mixed += weight * (points[..., None] + scale * self.errors[place].astype(np.float64))
+                mixed += weight * self._baseline_quantiles(inputs, windows, place, scale)
         moved = moved_by(mixed, self.calibration.margins.astype(np.float64), scale[:, 0, 0])
         return widened(moved, self.calibration.joint) if joint else moved
+
+    def _baseline_quantiles(self, inputs: Inputs, windows: WindowIndex, place: int, scale: Numbers) -> Numbers:
+        """Quantiles of the baseline at a place of the components, before calibration, [windows, horizon, levels].
+
+        Parameters
+        ----------
+        scale : [windows, 1, 1]
+        """
+        baseline = baseline_labelled(self.components[place], inputs.lags)
+        own = own_quantiles(inputs, windows, baseline, self.context_length, self.network)
+        if own is not None:
+            return own
+        points = baseline_points(inputs.panel, windows, baseline, inputs.horizon, self.context_length)
+        return np.asarray(points[..., None] + scale * self.errors[place].astype(np.float64))
 
 
 @dataclass(frozen=True)
@@ -100,37 +128,65 @@ def choose_ensemble(
 ) -> Ensemble:
     """Weigh networks and baselines by their losses, and calibrate on windows that did not choose."""
     levels, windows, count = inputs.levels, validation.windows, len(networks)
-    scaled_errors = validation.scale[:, None, None] * baselines.errors[:, None]  # [baselines, windows, horizon, levels]
-    quantiles = np.concatenate(
-        [*(group.quantiles[None] for group in networks), baselines.points[..., None] + scaled_errors]
-    )
+    quantiles = np.concatenate([*(group.quantiles[None] for group in networks), baselines.quantiles])
     medians = quantiles[..., levels.index(0.5)]
     series_index = inputs.series_index[windows[0]]
-    losses = _losses(inputs, validation, medians)
+    losses = _losses(inputs, validation, medians).completed()
     # in the older half of a short series baselines know much less of it than they do now
-    past = _losses(inputs, baselines.past, baselines.past_points).newer_half()
+    past = _losses(inputs, baselines.past, baselines.past_points).newer_half().completed()
     weights = choose_weights(losses, past, count, inputs.series)
-    points = np.einsum("wc,cwh->wh", weights[series_index], medians)
+    alone = baselines.alone(validation)
+    if alone is not None:
+        weights = np.tile(np.eye(weights.shape[1])[count + alone], (len(weights), 1))
+    points = _mixed(weights[series_index], medians)
     unseen = np.zeros(quantiles.shape[1:])  # quantiles of each window, with weights from others
     for part, part_weights in cross_fitted_weights(losses, past, count, inputs.series):
-        unseen[part] = np.einsum("wc,cwhl->whl", part_weights[series_index[part]], quantiles[:, part])
+        unseen[part] = _mixed(part_weights[series_index[part]], quantiles[:, part])
     labels = [*(group.model for group in networks), *(baseline.label for baseline in baselines.baselines)]
-    candidates = _by_name(labels, count, medians, weights[0])
+    named = {**_by_name(labels, count, medians, weights[0]), CHOSEN: points}
     used: NDArray[np.bool_] = np.asarray(weights.any(0))
     errors = np.concatenate([np.zeros((count, *baselines.errors.shape[1:])), baselines.errors])
+    components = tuple(np.array(labels)[used].tolist())
     return Ensemble(
-        components=tuple(np.array(labels)[used].tolist()),
+        components=components,
         networks=tuple(np.flatnonzero(used[:count]).tolist()),
         weights=weights[:, used].astype(np.float32),
         errors=errors[used].astype(np.float32),
-        calibration=calibrate(
-            unseen, validation.actual, validation.observed, validation.scale, levels, adaptive=len(inputs.panel) == 1
-        ),
+        calibration=_calibrated(unseen, validation, levels, adaptive=len(inputs.panel) == 1),
         lookback=validation.lookback,
         context_length=baselines.context,
-        scores=_scores(validation, losses.usable, {**candidates, CHOSEN: points}),
-        validation=ValidationForecasts.of(validation, inputs, points) if len(validation) else None,
+        scores=_scores(_losses(inputs, validation, np.stack(list(named.values()))), list(named)),
+        network=load_network() if PRETRAINED in components else None,
+        validation=_validated(validation, inputs, points),
     )
+
+
+def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
+    """The mean of forecasts [candidates, windows, ...] by weights [windows, candidates], [windows, ...].
+
+    NaN where a candidate that has a weight was not asked for a forecast.
+    """
+    missing = np.isnan(forecasts).any(tuple(range(2, forecasts.ndim))).T  # [windows, candidates]
+    mixed = np.einsum("wc,cw...->w...", weights, np.nan_to_num(forecasts) if missing.any() else forecasts)
+    mixed[(missing & (weights > 0)).any(1)] = np.nan
+    return np.asarray(mixed)
+
+
+def _calibrated(
+    quantiles: Numbers, validation: ValidationSet, levels: tuple[float, ...], adaptive: bool
+) -> Calibration:
+    """Calibrate on the validation windows that have quantiles, [windows, horizon, levels]."""
+    rows = ~np.isnan(quantiles).any((1, 2))
+    actual, observed, scale = validation.actual[rows], validation.observed[rows], validation.scale[rows]
+    return calibrate(quantiles[rows], actual, observed, scale, levels, adaptive)
+
+
+def _validated(validation: ValidationSet, inputs: Inputs, points: Numbers) -> ValidationForecasts | None:
+    """The point forecasts of validation windows, those that have some."""
+    rows = np.asarray(~np.isnan(points).any(1))
+    if not rows.any():
+        return None
+    return ValidationForecasts.of(validation, inputs, points).select(rows, validation.observed)
 
 
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:
@@ -157,11 +213,12 @@ def _horizon_blocks(windows: WindowIndex, horizon: int) -> NDArray[np.int64]:
     return np.asarray(parts - 1 - (share * parts).astype(np.int64))  # counted backwards from the newest, 0
 
 
-def _scores(validation: ValidationSet, usable: NDArray[np.bool_], points: dict[str, Numbers]) -> dict[str, float]:
-    """The mean loss of each of some point forecasts [windows, horizon] on the usable windows, by name."""
-    if not usable.any():
+def _scores(losses: Losses, names: list[str]) -> dict[str, float]:
+    """The mean loss of each forecast on the windows where all have one, or what it would be, by name."""
+    completed = losses.completed()
+    if not completed.usable.any():
         return {}
-    means = {name: float(validation.losses(forecast)[usable].mean()) for name, forecast in points.items()}
+    means = dict(zip(names, completed.values[:, completed.usable].mean(1).tolist(), strict=True))
     return {name: mean for name, mean in means.items() if np.isfinite(mean)}
 
 

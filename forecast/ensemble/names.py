@@ -6,6 +6,7 @@ from forecast.models import model_knobs, model_names
 from forecast.settings import TrainSettings
 
 AUTO = "auto"
+PRETRAINED = "pretrained"  # the baseline that is a network; as the model it is compared with the others
 FIRST = "segrnn"  # the network that auto trains if knobs or steps of a network are given
 
 

@@ -7,7 +7,7 @@ shrunk towards that of the panel.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,10 +47,21 @@ class Losses:
 
     def newer_half(self) -> "Losses":
         """The newer half of the windows of each series; they are in the order of the series, then of time."""
-        starts = np.flatnonzero(np.diff(self.series, prepend=-1))
-        counts = np.diff(starts, append=len(self.series))
-        place = np.arange(len(self.series)) - np.repeat(starts, counts)
-        return self.select(place >= np.repeat(counts // 2, counts))
+        return self.select(newer_half(self.series))
+
+    def completed(self) -> "Losses":
+        """The losses, with an estimate for windows that a candidate was not asked for: what the others lost there,
+        times how it compares with them where it was."""
+        finite = np.isfinite(self.values)
+        asked = finite.any(0)
+        whole = (finite == asked).all(1)
+        if whole.all() or not whole.any():
+            return self
+        values, others = self.values.copy(), self.values[whole].mean(0)
+        for row in np.flatnonzero(~whole & finite.any(1)):
+            ratio = values[row, finite[row]].sum() / max(others[finite[row]].sum(), 1e-200)
+            values[row] = np.where(asked & np.isnan(values[row]), ratio * others, values[row])
+        return replace(self, values=values)
 
     @property
     def usable(self) -> Flags:
@@ -58,6 +69,19 @@ class Losses:
         finite = np.isfinite(self.values)
         some = finite.any(1)
         return np.asarray(finite[some].all(0) & some.any())
+
+
+def newer_half(series: Indices) -> Flags:
+    """[windows], whether each is in the newer half of those of its series.
+
+    Parameters
+    ----------
+    series : [windows], of windows in the order of the series, then of time
+    """
+    starts = np.flatnonzero(np.diff(series, prepend=-1))
+    counts = np.diff(starts, append=len(series))
+    place = np.arange(len(series)) - np.repeat(starts, counts)
+    return np.asarray(place >= np.repeat(counts // 2, counts))
 
 
 def choose_weights(validation: Losses, past: Losses, networks: int, count: int) -> Numbers:

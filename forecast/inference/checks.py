@@ -8,11 +8,12 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.format import Arrays
 from forecast.artifacts.plain import check_plain
+from forecast.baselines import baseline_method
 from forecast.calendar import patterns
 from forecast.ensemble.baseline_forecasts import baseline_labelled
 from forecast.ensemble.calibration import Calibration
 from forecast.ensemble.ensemble import CHOSEN, Ensemble
-from forecast.ensemble.names import AUTO, is_baseline
+from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
 from forecast.errors import UsageError
 from forecast.inference.fitted import Config
 from forecast.models import model_knobs, model_names
@@ -21,6 +22,7 @@ from forecast.panel.covariates import Statistics
 from forecast.panel.lookback import most_lookback
 from forecast.panel.panel import Numbers, Panel
 from forecast.panel.schema import Schema
+from forecast.pretrained.forecasting import Network, load_network
 from forecast.settings import TrainSettings
 from forecast.tables.cells import LARGEST
 
@@ -28,6 +30,8 @@ MAX_LEVELS, MAX_LAGS = 99, 50
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
 """How far from its anchor a grid may reach: to about the year 10,000."""
 MAX_TEXT = 200
+TRIAL = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
+"""A window that a pretrained network must be able to forecast: values, observed, horizon, seasons."""
 NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
 
 
@@ -121,8 +125,13 @@ def read_by_series(values: Any, count: int) -> Numbers:
     return numbers
 
 
-def read_ensemble(arrays: Arrays, config: Config, count: int) -> Ensemble:
-    """What forecasts `count` series, and what calibration adds."""
+def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes | None) -> Ensemble:
+    """What forecasts `count` series, and what calibration adds.
+
+    Parameters
+    ----------
+    pretrained : the file of the pretrained network
+    """
     components, levels = len(config.components), len(config.levels)
     shapes = {
         "shares": (count + 1, components),
@@ -150,7 +159,20 @@ def read_ensemble(arrays: Arrays, config: Config, count: int) -> Ensemble:
         lookback=config.lookback,
         context_length=config.context_length,
         scores=config.scores,
+        network=_read_network(pretrained, config),
     )
+
+
+def _read_network(pretrained: bytes | None, config: Config) -> Network | None:
+    """The pretrained network of a version, which has one where it forecasts."""
+    if (PRETRAINED in config.components[len(config.networks) :]) != (pretrained is not None):
+        raise ValueError("a pretrained network must be there where it forecasts, and nowhere else")
+    if pretrained is None:
+        return None
+    network, quantiles = load_network(pretrained), baseline_method(PRETRAINED).quantiles
+    if quantiles is None or not np.isfinite(quantiles(network, *TRIAL, config.levels)).all():
+        raise ValueError("the pretrained network does not forecast")
+    return network
 
 
 def read_history(arrays: Arrays, config: Config) -> Panel:

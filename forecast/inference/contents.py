@@ -52,6 +52,7 @@ def to_contents(fitted: Fitted) -> Contents:
             "windows": np.array([ensemble.calibration.windows], np.int64),
         },
         base=None if base is None else {"until": base.until, **_joined(base.weights)},
+        pretrained=None if ensemble.network is None else ensemble.network.data,
         run=fitted.run,
     )
 
@@ -90,7 +91,7 @@ def _read(contents: Contents) -> Fitted:
         statistics=read_statistics(contents.scaler["statistics"], config),
         level=read_by_series(contents.scaler["level"], len(history)),
         seasonal_error=read_by_series(contents.scaler["seasonal_error"], len(history)),
-        ensemble=read_ensemble(contents.calibration or {}, config, len(history)),
+        ensemble=read_ensemble(contents.calibration or {}, config, len(history), contents.pretrained),
         history=history,
         network_weights=_parted(contents.weights, config),
         base=None if contents.base is None else _read_base(contents.base, contents.weights, config, len(history)),

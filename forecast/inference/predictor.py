@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from forecast.errors import Setting, UsageError, Words
-from forecast.inference.fitted import Fitted
+from forecast.inference.fitted import Config, Fitted
 from forecast.panel.inputs import Inputs, make_inputs
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.scaling import Array
@@ -44,7 +44,7 @@ class Backend(Protocol):
 
 
 class Predictor:
-    """A fitted forecaster whose networks are loaded and ready to run.
+    """A fitted forecaster whose networks, if it has any, are loaded and ready to run.
 
     Parameters
     ----------
@@ -55,8 +55,10 @@ class Predictor:
 
     def __init__(self, fitted: Fitted, device: str, backend: str = "torch") -> None:
         self.fitted = fitted
-        module = importlib.import_module(f"forecast.inference.{backend}")
-        self.backend: Backend = module.Networks(fitted, device)
+        self.backend: Backend | None = None
+        if fitted.config.networks:
+            module = importlib.import_module(f"forecast.inference.{backend}")
+            self.backend = module.Networks(fitted, device)
 
     def quantiles(
         self, panel: Panel, series: Integers, position: Integers | None = None, joint: bool = False
@@ -77,15 +79,13 @@ class Predictor:
         inputs, config = self._inputs(panel), self.fitted.config
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
         series = np.ascontiguousarray(series)
-        with self.backend.running():
-            windows = inputs.arrays.to(self.backend.to_array)
+        networks = None if self.backend is None else _Running(self.backend, inputs, config)
         parts = [np.zeros((0, config.horizon, len(config.levels)))]
         for start in range(0, len(series), WINDOWS_AT_ONCE):
             index = series[start : start + WINDOWS_AT_ONCE], ends[start : start + WINDOWS_AT_ONCE]
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
-                with self.backend.running():
-                    networks = self._networks(windows, index)
-                mixed = self.fitted.ensemble.quantiles(inputs, index, inputs.series_index[index[0]], networks, joint)
+                medians = [] if networks is None else networks.quantiles(index)
+                mixed = self.fitted.ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians, joint)
                 parts.append(undo_power(mixed, config.power))
         return np.concatenate(parts)
 
@@ -101,41 +101,19 @@ class Predictor:
         UsageError
             If no network has attention.
         """
-        windows = self._inputs(panel).arrays.to(self.backend.to_array)
-        for group, members in enumerate(self.fitted.config.members()):
-            cut = windows.cut(members[0].lookback, members[0].scaling)
-            index = self.backend.to_array(np.ascontiguousarray(series))
-            weights = self.backend.attention(group, cut.batch(index, cut.lengths[index]))
-            if weights is not None:
-                return self.backend.to_numpy(weights)
+        backend = self.backend
+        if backend is not None:
+            windows = self._inputs(panel).arrays.to(backend.to_array)
+            for group, members in enumerate(self.fitted.config.members()):
+                cut = windows.cut(members[0].lookback, members[0].scaling)
+                index = backend.to_array(np.ascontiguousarray(series))
+                weights = backend.attention(group, cut.batch(index, cut.lengths[index]))
+                if weights is not None:
+                    return backend.to_numpy(weights)
         raise UsageError(
             "no network with attention forecasts here",
             cure=Words("fit with ", Setting("model", "attention-lstm"), " and ", Setting("guard", False)),
         )
-
-    def _networks(self, windows: Windows, index: WindowIndex) -> list[Numbers]:
-        """The median over the members of each group of networks, in the unit of the panel's values."""
-        medians = []
-        for group, members in enumerate(self.fitted.config.members()):
-            cut = windows.cut(members[0].lookback, members[0].scaling)
-            medians.append(
-                median_of_members([self._member(cut, index, group, member) for member in range(len(members))])
-            )
-        return medians
-
-    def _member(self, windows: Windows, index: WindowIndex, group: int, member: int) -> Numbers:
-        """Quantiles of one network, in batches of one size, filled up where need be.
-
-        A forecast then does not depend, even in its last bit, on the other windows.
-        """
-        series, position = (self.backend.to_array(part) for part in index)
-        parts = [np.zeros((0, self.fitted.config.horizon, len(self.fitted.config.levels)))]
-        for start in range(0, len(series), NETWORK_BATCH):
-            batch = windows.batch(series[start : start + NETWORK_BATCH], position[start : start + NETWORK_BATCH])
-            padded = batch.padded(NETWORK_BATCH)
-            quantiles = padded.unscaled(self.backend.quantiles(group, member, padded))
-            parts.append(self.backend.to_numpy(quantiles[: len(batch)]))
-        return np.concatenate(parts)
 
     def _inputs(self, panel: Panel) -> Inputs:
         config = self.fitted.config
@@ -149,6 +127,40 @@ class Predictor:
             ids=self.fitted.history.ids,
             horizon=config.horizon,
         )
+
+
+class _Running:
+    """The networks of a fitted forecaster, and the windows of a panel where they run."""
+
+    def __init__(self, backend: Backend, inputs: Inputs, config: Config) -> None:
+        self.backend, self.config = backend, config
+        with backend.running():
+            self.windows = inputs.arrays.to(backend.to_array)
+
+    def quantiles(self, index: WindowIndex) -> list[Numbers]:
+        """The median over the members of each group of networks, in the unit of the panel's values."""
+        medians = []
+        with self.backend.running():
+            for group, members in enumerate(self.config.members()):
+                cut = self.windows.cut(members[0].lookback, members[0].scaling)
+                medians.append(
+                    median_of_members([self._member(cut, index, group, member) for member in range(len(members))])
+                )
+        return medians
+
+    def _member(self, windows: Windows, index: WindowIndex, group: int, member: int) -> Numbers:
+        """Quantiles of one network, in batches of one size, filled up where need be.
+
+        A forecast then does not depend, even in its last bit, on the other windows.
+        """
+        series, position = (self.backend.to_array(part) for part in index)
+        parts = [np.zeros((0, self.config.horizon, len(self.config.levels)))]
+        for start in range(0, len(series), NETWORK_BATCH):
+            batch = windows.batch(series[start : start + NETWORK_BATCH], position[start : start + NETWORK_BATCH])
+            padded = batch.padded(NETWORK_BATCH)
+            quantiles = padded.unscaled(self.backend.quantiles(group, member, padded))
+            parts.append(self.backend.to_numpy(quantiles[: len(batch)]))
+        return np.concatenate(parts)
 
 
 def median_of_members(members: list[Numbers]) -> Numbers:

@@ -430,10 +430,10 @@ def test_manifest_says_what_a_version_is_made_of():
 
 @pytest.mark.parametrize(("needs", "said"), [(">=2.1", "forecast>=2.1"), ("; rm -rf ~", "forecast, a newer one")])
 def test_newer_format_is_refused_by_name_of_the_version_that_is_needed(needs, said):
-    manifest = json.dumps({"format": 3, "needs": needs, "unheard": "of"}).encode()
+    manifest = json.dumps({"format": 4, "needs": needs, "unheard": "of"}).encode()
     with pytest.raises(ArtifactRefused, match=said) as caught:
         load_manifest(manifest, "store/v/MANIFEST.json")
-    assert str(caught.value).startswith("store/v/MANIFEST.json: has format 3")
+    assert str(caught.value).startswith("store/v/MANIFEST.json: has format 4")
     assert "rm -rf" not in str(caught.value)
 
 

@@ -16,7 +16,7 @@ NAN = float("nan")
 
 NAMES = [name for name in baseline_names() if baseline_method(name).extra is None]
 every_baseline = pytest.mark.parametrize("name", NAMES)
-no_line = pytest.mark.parametrize("name", [name for name in NAMES if "theta" not in name])
+no_line = pytest.mark.parametrize("name", [name for name in NAMES if "theta" not in name and name != "pretrained"])
 every_theta = pytest.mark.parametrize("name", ["theta", "auto-theta"])
 
 

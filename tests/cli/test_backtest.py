@@ -149,6 +149,6 @@ def test_a_fit_that_held_nothing_out_says_what_its_intervals_rest_on(forecast: R
     pd.DataFrame({"day": days, "y": [3, 5, 2, 6, 4, 7, 5, 8, 6, 9]}).to_csv(tmp_path / "ten.csv", index=False)
     found = forecast("fit", tmp_path / "ten.csv", "--horizon", 5, "--artifact", tmp_path / "store")
     assert found.code == 0
-    assert "warning: no values could be held out: intervals come from past errors" in found.err
+    assert "warning: no values could be held out: intervals are not calibrated" in found.err
     pd.DataFrame({"day": pd.date_range("2024-01-01", periods=200), "y": 5}).to_csv(tmp_path / "flat.csv", index=False)
     assert "held out: intervals" not in forecast("fit", tmp_path / "flat.csv", "--artifact", tmp_path / "flat").err

@@ -8,7 +8,7 @@ BENCHMARKS = ["python", "-m", "benchmarks"]
 
 # commands that are not run here, by their beginning, and why
 NOT_RUN = {
-    "pip install . && forecast fit": ".ci/run runs the first block of README as it stands",
+    "pip install . && forecast now": ".ci/run runs the first block of README as it stands",
     "pip install '.[test]'": ".ci/run runs the first block of README as it stands",
     "python -m venv": "it downloads gigabytes of other packages",
 }
@@ -25,9 +25,9 @@ def short(words: list[str]) -> list[str]:
             return [*words, *(word for name, value in FAST.items() for word in (f"--{name}", str(value)))]
         case ["forecast", "backtest", *_]:
             return [*_without_auto(words), "--steps", "5", "--members", "1", "--windows", "2"]
-        case ["forecast", "predict" | "run" | "status" | "score" | "inspect" | "versions" | "models" | "synth", *_]:
+        case ["forecast", "now" | "predict" | "run" | "status" | "score" | "inspect" | "versions", *_]:
             return words
-        case ["forecast", "promote" | "rollback", *_]:
+        case ["forecast", "models" | "synth" | "promote" | "rollback", *_]:
             return words
     return _short_benchmark(words)
 

@@ -22,10 +22,10 @@ GENERATED = re.compile(r"(?<=<!-- generated: )(\w+)( -->\n)(.*?)(?=<!-- end -->)
 
 COMMANDS: dict[type[Knobs], str] = {
     TrainSettings: "fit, backtest",
-    TableSettings: "fit, backtest, score, inspect",
-    TextSettings: "fit, predict, backtest, score, inspect",
-    OutputSettings: "predict",
-    CheckSettings: "predict, run",
+    TableSettings: "fit, now, backtest, score, inspect",
+    TextSettings: "fit, now, predict, backtest, score, inspect",
+    OutputSettings: "now, predict",
+    CheckSettings: "now, predict, run",
     BacktestSettings: "backtest",
     StoreSettings: "fit; --artifact: most commands; --wait: also run, promote, rollback",
 }

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.pretrained.forecasting import Network
+
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Counts = NDArray[np.int64]
@@ -14,8 +16,13 @@ Forecast = Callable[[Values, Mask, int, int], Values]
 """From pasts [windows, context], whether each value was observed, horizon and season (1: none) to points
 [windows, horizon].
 
-The last column is the newest step. Values are at most 1 in size, and 0 where not observed. Each window has at least one
-observed value, and spans at least one season.
+The last column is the newest step. Values are at most 1 in size (see `as_read`), and 0 where not observed. Each window
+has at least one observed value, and spans at least one season.
+"""
+
+Quantiles = Callable[[Network | None, Values, Mask, int, tuple[int, ...], tuple[float, ...]], Values]
+"""From a pretrained network (None: the one that ships), pasts and whether each value was observed, both as above,
+horizon, all seasons that each window spans, and quantile levels to quantiles [windows, horizon, levels].
 """
 
 
@@ -29,9 +36,17 @@ class Method:
     default_place : its place among the baselines that run by default; None: it runs only when asked for
     repeats_season : it repeats a season, so that it comes once for each season of the data
     extra : the optional dependency that it needs
+    about : says in a few words what it is
+    quantiles : its own quantiles; by default they are its points plus quantiles of its past errors
+    context : steps of the past that it sees, if more than others do
+    as_read : it sees values as they were read, not brought to at most 1: whole numbers may be counts
     """
 
     forecast: Forecast
     default_place: int | None = None
     repeats_season: bool = False
     extra: str | None = None
+    about: Callable[[], str] | None = None
+    quantiles: Quantiles | None = None
+    context: int = 0
+    as_read: bool = False

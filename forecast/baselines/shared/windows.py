@@ -1,9 +1,15 @@
 """Forecast many windows by a baseline: some at a time, those shorter than a season without one, on one scale."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from forecast.baselines import baseline_method
-from forecast.baselines.shared.method import Forecast, Mask, Values
+from forecast.baselines.shared.method import Counts, Mask, Method, Values
+from forecast.pretrained.forecasting import Network
+
+Ahead = Callable[[Values, Mask, tuple[int, ...]], Values]
+"""From pasts, whether each value was observed, and seasons to an array whose first axis is windows."""
 
 WINDOWS_AT_ONCE, VALUES_AT_ONCE = 512, 2_000_000  # what a cache holds
 
@@ -30,25 +36,83 @@ def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, sea
         If the baseline needs a package that is not installed.
     """
     method = baseline_method(name)
+
+    def points(values: Values, seen: Mask, seasons: tuple[int, ...]) -> Values:
+        return method.forecast(values, seen, horizon, *(seasons or (1,)))
+
+    seasons = (season,) if season > 1 else ()
+    return _in_parts(points if method.as_read else _scaled(points), past, observed, seasons, (horizon,))
+
+
+def forecast_own_quantiles(
+    method: Method,
+    past: Values,
+    observed: Mask,
+    horizon: int,
+    seasons: tuple[int, ...],
+    levels: tuple[float, ...],
+    network: Network | None = None,
+) -> Values:
+    """The quantiles of a method that has its own, ascending, [windows, horizon, levels]; else as `forecast_baseline`.
+
+    Parameters
+    ----------
+    seasons : all those of the data; a window is forecast by those that it spans
+    network : a pretrained one, for the method that needs it; default the one that ships
+    """
+    own = method.quantiles
+    if own is None:
+        raise TypeError("the method has no quantiles of its own")
+
+    def quantiles(values: Values, seen: Mask, seasons: tuple[int, ...]) -> Values:
+        return np.asarray(np.sort(own(network, values, seen, horizon, seasons, levels), -1))
+
+    shape = horizon, len(levels)
+    return _in_parts(quantiles if method.as_read else _scaled(quantiles), past, observed, seasons, shape)
+
+
+def _in_parts(
+    forecast: Ahead,
+    past: Values,
+    observed: Mask,
+    seasons: tuple[int, ...],
+    shape: tuple[int, ...],
+) -> Values:
+    """Forecast windows some at a time, those together that span the same seasons, [windows, *shape]."""
     windows, span = past.shape
-    result = np.zeros((windows, horizon))
-    rows = max(1, min(WINDOWS_AT_ONCE, VALUES_AT_ONCE // max(span, season, 1)))
+    result = np.zeros((windows, *shape))
+    rows = max(1, min(WINDOWS_AT_ONCE, VALUES_AT_ONCE // max(span, 1, *seasons)))
     for low in range(0, windows, rows):
         part = slice(low, low + rows)
         seen = observed[part] & np.isfinite(past[part])
         length = np.where(seen.any(1), span - seen.argmax(1), 0)
-        for chosen, steps in ((length >= season, season), ((length > 0) & (length < season), 1)):
-            if chosen.any():
-                columns = slice(span - int(length[chosen].max()), span)
-                values = past[part][chosen, columns]
-                result[part][chosen] = _scaled(method.forecast, values, seen[chosen, columns], horizon, steps)
+        for spanned, chosen in _by_seasons(length, seasons):
+            columns = slice(span - int(length[chosen].max()), span)
+            values = np.where(seen[chosen, columns], past[part][chosen, columns], 0.0)
+            with np.errstate(over="ignore"):
+                result[part][chosen] = np.nan_to_num(forecast(values, seen[chosen, columns], spanned))
     return result
 
 
-def _scaled(forecast: Forecast, values: Values, observed: Mask, horizon: int, season: int) -> Values:
+def _by_seasons(length: Counts, seasons: tuple[int, ...]) -> list[tuple[tuple[int, ...], Mask]]:
+    """Windows that span the same seasons, the most seasons first; not those of length 0."""
+    groups: dict[tuple[int, ...], Mask] = {}
+    for longest in sorted({*seasons, 0}, reverse=True):
+        spanned = tuple(season for season in seasons if season <= longest)
+        chosen = (length > 0) & (length >= longest)
+        for others in groups.values():
+            chosen &= ~others
+        if chosen.any():
+            groups[spanned] = chosen
+    return list(groups.items())
+
+
+def _scaled(forecast: Ahead) -> Ahead:
     """Forecast from values brought to at most 1 by a power of two, which is exact, and bring the forecasts back."""
-    values = np.where(observed, values, 0.0)
-    _, exponent = np.frexp(np.abs(values).max(1, keepdims=True))
-    points = forecast(np.ldexp(values, -exponent), observed, horizon, season)
-    with np.errstate(over="ignore"):
-        return np.nan_to_num(np.ldexp(points, exponent))
+
+    def scaled(values: Values, observed: Mask, seasons: tuple[int, ...]) -> Values:
+        _, exponent = np.frexp(np.abs(values).max(1, keepdims=True))
+        ahead = forecast(np.ldexp(values, -exponent), observed, seasons)
+        return np.asarray(np.ldexp(ahead, exponent.reshape(-1, *[1] * (ahead.ndim - 1))))
+
+    return scaled

@@ -1,0 +1,41 @@
+"""A small recurrent network, trained on synthetic series: it forecasts what it has never seen, without a fit."""
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from forecast.baselines.shared.method import Mask, Method, Values
+from forecast.pretrained.forecasting import CONTEXT, Network, forecast_quantiles, how_it_was_made, load_network
+from forecast.pretrained.network import LEVELS
+
+
+def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
+    return quantiles(None, values, observed, horizon, (season,), (0.5,))[..., 0]
+
+
+def quantiles(
+    network: Network | None,
+    values: Values,
+    observed: Mask,
+    horizon: int,
+    seasons: tuple[int, ...],
+    levels: tuple[float, ...],
+) -> Values:
+    with threadpool_limits(1, "blas"):  # threads only wait for each other on matrices so small
+        own = forecast_quantiles(network or load_network(), values, observed, horizon, seasons)
+    lowest = np.where(observed, values, np.inf).min(1)
+    constant = lowest == np.where(observed, values, -np.inf).max(1)  # which the network continues but for rounding
+    own = own[..., [LEVELS.index(level) for level in levels]]
+    return np.asarray(np.where(constant[:, None, None], lowest[:, None, None], own))
+
+
+def about() -> str:
+    network, made = load_network(), how_it_was_made()
+    weights = sum(array.size for array in network.weights.values())
+    return (
+        f"a recurrent network of {weights:,} weights, trained on synthetic series only ({made['steps']:,} steps); it "
+        f"sees up to {CONTEXT:,} steps of the past. --model pretrained shares the forecast with the other baselines, "
+        "and with --no-guard forecasts alone"
+    )
+
+
+METHOD = Method(forecast, default_place=11, about=about, quantiles=quantiles, context=CONTEXT, as_read=True)

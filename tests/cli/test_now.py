@@ -1,0 +1,163 @@
+"""Forecasts at once: nothing is trained or saved, and neither torch nor scikit-learn is needed."""
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.bad_input.test_bad_input import CASES, FILES, Case, check_messages
+
+Run = Callable[..., Any]
+
+BLOCKED = """
+import sys
+for name in ("torch", "sklearn", "scipy"):
+    sys.modules[name] = None
+from forecast.cli import main
+main()
+"""
+REFUSED = [
+    case
+    for case in CASES
+    if case.code == 65 and case.scene == "nothing" and case.run.startswith("fit ") and case.row != 41
+    if not any(word in case.run for word in ("quick", "--known", "--model", "--horizon"))
+]
+
+
+@pytest.fixture(scope="module")
+def weeks() -> pd.DataFrame:
+    """A wide table: two series with a week, 120 days."""
+    day = np.arange(120)
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=120).strftime("%Y-%m-%d")})
+    noise = np.random.default_rng(0).normal(size=(2, 120))
+    frame["a"] = np.round(50 + 10 * (day % 7 == 5) + noise[0], 2)
+    frame["b"] = np.round(200 + day + 30 * (day % 7 == 6) + 3 * noise[1], 2)
+    return frame
+
+
+def test_passengers_are_forecast_well_and_nothing_is_written(
+    forecast: Run, passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    past, whole = tmp_path / "past.csv", pd.read_csv(passengers)
+    whole[:-18].to_csv(past, index=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    found = forecast("now", past)
+    assert found.code == 0
+    assert list(Path.cwd().iterdir()) == []
+    for line in ("layout   wide", "season   12", "horizon  18", "model    ", "guard    error "):
+        assert f"\n{line}" in f"\n{found.err}"
+    assert "\nsaved" not in found.err
+    actual = whole["passengers"][-18:].to_numpy(float)
+    assert np.abs(found.frame["forecast"] / actual - 1).mean() < 0.08
+    assert (found.frame["lo_80"] <= found.frame["hi_80"]).all()
+
+
+def test_neither_torch_nor_scikit_learn_nor_scipy_is_needed(passengers: Path, tmp_path: Path) -> None:
+    words = ("now", passengers, "--quiet", "--levels", "80", "--integer")
+    ended = subprocess.run(
+        [sys.executable, "-c", BLOCKED, *words], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("series,month,forecast,lo_80,hi_80\npassengers,1961-01,4")
+
+
+@pytest.mark.parametrize("flags", [(), ("--explain", "--levels", "50,90"), ("--excel-safe", "--min", 60, "--joint")])
+def test_columns_and_numbers_are_those_of_a_saved_fit(
+    forecast: Run, weeks: pd.DataFrame, tmp_path: Path, flags: tuple[object, ...]
+) -> None:
+    weeks.to_csv(tmp_path / "weeks.csv", index=False)
+    at_once = forecast("now", tmp_path / "weeks.csv", *flags)
+    fitted = forecast("fit", tmp_path / "weeks.csv", "--model", "pretrained", "--artifact", tmp_path / "store")
+    saved = forecast("predict", "--artifact", tmp_path / "store", *flags)
+    assert (at_once.code, fitted.code, saved.code) == (0, 0, 0)
+    assert at_once.out == saved.out
+    assert set(saved.err.splitlines()) <= set(at_once.err.splitlines())
+
+
+def test_many_series_of_a_long_table_keep_their_ids_and_order(
+    forecast: Run, weeks: pd.DataFrame, tmp_path: Path
+) -> None:
+    long = weeks.melt("day", var_name="shop", value_name="units").sort_values(["shop", "day"], ascending=[False, True])
+    long.to_csv(tmp_path / "long.csv", index=False)
+    found = forecast("now", tmp_path / "long.csv", "--horizon", 3, "--output", tmp_path / "out.csv")
+    assert (found.code, found.out) == (0, "")
+    written = pd.read_csv(tmp_path / "out.csv")
+    assert list(written.columns[:3]) == ["shop", "day", "forecast"]
+    assert written["shop"].tolist() == ["b"] * 3 + ["a"] * 3
+    assert written["day"].tolist() == ["2024-04-30", "2024-05-01", "2024-05-02"] * 2
+
+
+def test_rows_are_series(forecast: Run, weeks: pd.DataFrame, tmp_path: Path) -> None:
+    pd.DataFrame([["x", *weeks["a"]], ["y", *weeks["b"]]]).to_csv(tmp_path / "rows.csv", index=False)
+    found = forecast("now", tmp_path / "rows.csv", "--layout", "rows", "--season", 7, "--horizon", 2, "--quiet")
+    assert (found.code, found.err) == (0, "")
+    assert found.out.splitlines()[1].startswith("x,121,")
+
+
+@pytest.mark.parametrize("values", [[5.0], [5.0, 6.0], [5.0, 6.0, 8.0]], ids=len)
+def test_a_few_values_are_enough(forecast: Run, tmp_path: Path, values: list[float]) -> None:
+    months = pd.date_range("2020-01-01", periods=len(values), freq="MS").strftime("%Y-%m")
+    pd.DataFrame({"month": months, "v": values}).to_csv(tmp_path / "few.csv", index=False)
+    found = forecast("now", tmp_path / "few.csv", "--freq", "MS", "--horizon", 2, "--explain")
+    assert found.code == 0
+    assert set(found.frame["model"]) == {"pretrained"}
+    assert found.frame["forecast"].between(2, 12).all()
+    if len(values) > 1:  # one value shows no change
+        assert (found.frame["lo_95"] < found.frame["hi_95"]).all()
+
+
+def test_the_future_does_not_reach_a_forecast(forecast: Run, weeks: pd.DataFrame, tmp_path: Path) -> None:
+    """What comes after a past that is cut off cannot be seen; a backtest cuts it off."""
+    weeks.to_csv(tmp_path / "whole.csv", index=False)
+    changed = weeks.copy()
+    changed.loc[changed.index >= 106, ["a", "b"]] *= 7
+    changed.to_csv(tmp_path / "changed.csv", index=False)
+    flags = ("--model", "pretrained", "--horizon", 7, "--windows", 1, "--step", 7, "--season", 7)
+    forecasts = []
+    for name in ("whole", "changed"):
+        file = tmp_path / f"{name}_forecasts.csv"
+        assert forecast("backtest", tmp_path / f"{name}.csv", *flags, "--forecasts", file, "--quiet").code == 0
+        rows = pd.read_csv(file)
+        forecasts.append(rows[rows["model"] == "pretrained"].drop(columns=["actual", "model"]))
+    before = [frame[frame["origin"] <= "2024-04-15"].reset_index(drop=True) for frame in forecasts]
+    pd.testing.assert_frame_equal(*before)
+
+
+@pytest.mark.parametrize("flag", ["--known", "--past", "--static", "--holidays"])
+def test_covariates_need_a_fit(forecast: Run, passengers: Path, flag: str) -> None:
+    found = forecast("now", passengers, flag, "x")
+    assert (found.code, found.out) == (2, "")
+    assert f"{flag}: " in found.err
+    assert "`forecast fit`" in found.err
+
+
+def test_old_data_end_with_4(forecast: Run, passengers: Path) -> None:
+    found = forecast("now", passengers, "--error-after", "60d", "--as-of", "1961-06-01T00:00")
+    assert (found.code, found.out) == (4, "")
+
+
+def test_an_output_that_is_the_table_is_refused(forecast: Run, weeks: pd.DataFrame, tmp_path: Path) -> None:
+    weeks.to_csv(tmp_path / "weeks.csv", index=False)
+    before = (tmp_path / "weeks.csv").read_bytes()
+    assert forecast("now", tmp_path / "weeks.csv", "--output", tmp_path / "weeks.csv").code == 2
+    assert (tmp_path / "weeks.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=str)
+def test_bad_input_is_refused_as_by_fit(
+    case: Case, forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for word in case.run.split():
+        if (FILES / word).is_file():
+            (tmp_path / word).write_bytes((FILES / word).read_bytes())
+    found = forecast("now", *shlex.split(case.run)[1:])
+    assert (found.code, found.out) == (case.code, "")
+    check_messages(found.err, case)
