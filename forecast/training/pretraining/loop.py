@@ -20,7 +20,6 @@ from forecast.synthetic.mixing import VERSION
 from forecast.training.pretraining.windows import Sample, draw_sample
 
 AHEAD = 6  # batches that are drawn while others train
-FAR = 48.0  # steps ahead at which an error counts half
 LARGEST = 20.0  # error from which on it counts no more
 
 
@@ -126,8 +125,7 @@ def loss_of(network: nn.Module, sample: Sample, device: torch.device) -> Tensor:
     error = (target[..., None] - network(*inputs)) / inputs[-1][:, None, None]  # [windows, horizon, levels]
     levels = torch.tensor(LEVELS, device=device)
     pinball = torch.maximum(levels * error, (levels - 1) * error).clamp(max=LARGEST)
-    near = 1 / (1 + torch.arange(target.shape[1], device=device) / FAR)
-    return 2 * (pinball.mean(-1) * (near / near.mean()) * weight[:, None]).mean()
+    return 2 * (pinball.mean(-1) * weight).mean()
 
 
 def run(training: Pretraining, until: int, cool: int, on_step: Callable[[int, float], None]) -> None:

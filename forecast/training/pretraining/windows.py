@@ -14,6 +14,7 @@ HORIZONS = ((16, 0.25), (32, 0.35), (64, 0.32), (128, 0.08))
 SHORTEST = 5  # values of a past
 SHORTENED = 0.65  # share of pasts that are shorter than the window
 UNTOLD, SECOND_UNTOLD = 0.08, 0.3  # share of windows whose seasons the network is not told
+FAR, FAR_SEASONS = 6, 2  # steps and seasons ahead, beyond both of which an error counts less than half
 CONSTANT = 1e-5  # share of the location; a past of a smaller scale is constant, and teaches nothing
 
 
@@ -25,7 +26,7 @@ class Sample:
     ----------
     features : of the pasts
     target : [windows, horizon], in scaled units
-    weight : [windows], 0 for a constant past, from which nothing can be learned, 1 for all others
+    weight : [windows, horizon], what an error counts: less in the far future, nothing after a constant past
     """
 
     features: Features
@@ -47,7 +48,10 @@ def sample_of(series: Numbers, observed: Flags, seasons: Counts, horizon: int) -
     """A batch from series [windows, context + horizon], of whose past some values are observed, [windows, context]."""
     past, future = series[:, :-horizon], series[:, -horizon:]
     features = features_of(past, observed, seasons, horizon)
-    weight = np.where(features.scale > CONSTANT * (1e-6 + np.abs(features.location)), 1.0, 0.0)
+    varies = features.scale > CONSTANT * (1e-6 + np.abs(features.location))
+    far = FAR + FAR_SEASONS * seasons[:, 0]
+    weight = varies[:, None] / (1 + np.arange(horizon) / far[:, None])
+    weight /= np.maximum(weight.mean(1, keepdims=True), 1e-9)
     return Sample(features, features.scaled(future), weight.astype(np.float32))
 
 
