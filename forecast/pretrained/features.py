@@ -14,7 +14,7 @@ Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 TOKEN = 8  # steps
-STEP_FEATURES, SUMMARY_FEATURES = 15, 22
+STEP_FEATURES, SUMMARY_FEATURES = 15, 23
 MEMORY, LONG_MEMORY = 3.0, 10.0  # seasons after which a value counts 1/e in a seasonal index
 RATES = (0.1, 0.3, 0.7)  # of exponential smoothing
 SLOPE_RATES = (0.02, 0.1, 0.3)  # of the weights of a trend line
@@ -33,6 +33,7 @@ class Features:
     summary : [windows, SUMMARY_FEATURES]
     start : [windows, horizon], a first guess of each step ahead: the level, in scaled units
     trends : [windows, horizon, trends], what trend lines add to it
+    zero : [windows, horizon], how far zero lies from it
     unit : [windows], error of repeating the last season over the past, in scaled units; outputs are in this unit
     location, scale : [windows], see `squashed` and `spread_out`
     context : steps of the past
@@ -42,6 +43,7 @@ class Features:
     summary: Floats
     start: Floats
     trends: Floats
+    zero: Floats
     unit: Floats
     location: Numbers
     scale: Numbers
@@ -69,7 +71,8 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int)
     ----------
     values : [windows, context], the newest last; context and horizon are whole tokens
     observed : [windows, context], some in each window
-    seasons : [windows, 2], steps of the first season, 1 for none, and of a second one, 0 for none
+    seasons : [windows, 3], steps of the first season that the past spans, 1 for none, of a second one, 0 for none, and
+        of the season that the calendar has, which a short past need not span
     horizon : steps
     """
     context = values.shape[1]
@@ -100,6 +103,9 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int)
         np.clip(summary, -LARGEST, LARGEST).astype(np.float32),
         np.clip(levels[:, 1, None] + ahead, -LARGEST, LARGEST).astype(np.float32),
         np.clip(slopes[:, None] * np.arange(1, horizon + 1)[:, None], -LARGEST, LARGEST).astype(np.float32),
+        np.clip(squashed(-location / scale)[:, None] - levels[:, 1, None] + ahead, -LARGEST, LARGEST).astype(
+            np.float32
+        ),
         unit.astype(np.float32),
         location,
         scale,
@@ -253,6 +259,7 @@ def _summary(
     first_half = (scaled * older).sum(1) / np.maximum(older.sum(1), 1)
     columns = [
         np.log(seasons[:, 0]) / 4,
+        np.log(seasons[:, 2]) / 4,
         np.log1p(seasons[:, 1]) / 6,
         np.log(length) / 5 - 0.8,
         np.tanh(length / seasons[:, 0] / 4),

@@ -102,12 +102,12 @@ def forecast_quantiles(
 
 
 def told_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
-    """The two seasons that the network is told, [windows, 2]; one longer than the past is none."""
+    """The seasons that the network is told, [windows, 3], see `features_of`."""
     listed = [season for season in seasons if season > 1]
     first = np.full(len(length), listed[0] if listed else 1)
     second = np.full(len(length), listed[1] if len(listed) > 1 else 0)
-    first = np.where(length < first, 1, first)
-    return np.stack([first, np.where((first == 1) | (length < second), 0, second)], 1)
+    spanned = np.where(length < first, 1, first)
+    return np.stack([spanned, np.where((spanned == 1) | (length < second), 0, second), first], 1)
 
 
 def _both_ways(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]) -> Numbers:

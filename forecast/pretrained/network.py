@@ -11,7 +11,7 @@ from forecast.pretrained.features import STEP_FEATURES, SUMMARY_FEATURES, TOKEN,
 
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
 MIDDLE = LEVELS.index(0.5)
-GATES = 7  # of the two seasonal indices, of the values one season and one long season before, of three trend lines
+GATES = 8  # of two seasonal indices, the values one season and one long season before, three trend lines, and zero
 OUTPUTS = GATES + len(LEVELS)
 TOKEN_INPUTS = TOKEN * STEP_FEATURES + SUMMARY_FEATURES + 2
 SMALL = 1e-5  # added to variances
@@ -47,6 +47,7 @@ def base_of(features: Features) -> tuple[Floats, Floats]:
             (ahead[..., LAG] - features.start) * ahead[..., LAG_KNOWN],
             (ahead[..., SECOND_LAG] - features.start) * ahead[..., SECOND_LAG_KNOWN],
             *np.moveaxis(features.trends, -1, 0),
+            features.zero,
         ],
         -1,
     )

@@ -6,7 +6,7 @@ from forecast.synthetic.filters import autoregression, heavy_noise
 from forecast.synthetic.kind import Kind, Numbers, Outline, column, either, log_uniform
 from forecast.synthetic.seasons import season_of
 
-YEARS = {7: 365, 5: 261, 24: 8766, 12: 12, 52: 52, 4: 4}  # steps of a year, by season; others have 50 steps
+YEARS = {7: 365, 5: 261, 24: 8766}  # steps between two holidays of one name, by season; others have 50
 
 
 def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:

@@ -11,8 +11,11 @@ from forecast.synthetic.kind import Counts, Kind, Numbers, Outline, column, eith
 from forecast.synthetic.seasons import draw_seasons, season_of
 
 VERSION = 1  # of the generator: another one draws other series from the same seed
+TURNED = 0.15  # share of series that are turned over, as half of all forecasts are made from mirror images
 MIXED = 0.12  # share of series that are sums of two kinds
 STRONG_FROM, STRONG = 7, 0.5  # season length from which on, and share of series that get a strong season
+GROWN = 0.4  # share of series that grow by a share each year
+YEARS, LONG_YEAR = {1: 1, 4: 4, 12: 12, 52: 52, 5: 261, 7: 365, 24: 8766}, 500  # steps of a year, by season
 ABOVE_ZERO = 0.85  # share of series without a value below 0, as most records have none
 
 
@@ -32,7 +35,7 @@ def draw_series(rng: np.random.Generator, rows: int, steps: int) -> tuple[Number
         other = standardised(_of_all_kinds(rng, outline.select(mixed)))
         series[mixed] = share * standardised(series[mixed]) + (1 - share) * other
     series = _with_strong_season(rng, np.nan_to_num(series, nan=0.0, posinf=1e9, neginf=-1e9), outline)
-    return _distorted(rng, series), outline
+    return _distorted(rng, _grown(rng, series, outline)), outline
 
 
 @cache
@@ -74,6 +77,17 @@ def _with_strong_season(rng: np.random.Generator, series: Numbers, outline: Outl
     return series
 
 
+def _grown(rng: np.random.Generator, series: Numbers, outline: Outline) -> Numbers:
+    """Some positive series grow or shrink by a share each year, [rows, steps]."""
+    year = np.array([YEARS.get(int(season), LONG_YEAR) for season in outline.season])
+    year = np.where((outline.season == 1) & either(rng, 0.4, outline.rows), LONG_YEAR, year)
+    rate = log_uniform(rng, 0.01, 0.3, outline.rows) * np.where(either(rng, 0.75, outline.rows), 1, -1)
+    growth = np.exp(np.clip(column(rate / year) * np.arange(outline.steps), -9, 9))
+    chosen = column(either(rng, GROWN, outline.rows) & (series.min(1) > 0))
+    whole = (series == np.round(series)).all(1, keepdims=True)
+    return np.where(chosen, np.where(whole, np.round(series * growth), series * growth), series)
+
+
 def _distorted(rng: np.random.Generator, series: Numbers) -> Numbers:
     """Turned over, bounded below, rounded, rescaled, stuck: what happens to records, [rows, steps]."""
     rows, steps = len(series), int(series.shape[1])
@@ -91,6 +105,6 @@ def _distorted(rng: np.random.Generator, series: Numbers) -> Numbers:
     changed = column(either(rng, 0.03, rows)) & since
     series = np.where(changed, series * column(log_uniform(rng, 0.3, 3, rows)), series)
     whole = column((series == np.round(series)).all(1))  # counts stay counts
-    series = np.where(column(either(rng, 0.08, rows)), -series, series)
+    series = np.where(column(either(rng, TURNED, rows)), -series, series)
     size = np.maximum(np.abs(series).max(1, keepdims=True), 1e-9)
     return np.where(whole, series, series / size * column(log_uniform(rng, 0.1, 1e5, rows)))

@@ -86,7 +86,7 @@ def test_the_past_before_what_the_network_reads_does_not_count() -> None:
 
 def test_features_of_the_past_do_not_depend_on_the_horizon() -> None:
     values = np.random.default_rng(4).normal(size=(3, 64))
-    seasons = np.array([[12, 0], [1, 0], [7, 28]])
+    seasons = np.array([[12, 0, 12], [1, 0, 70], [7, 28, 7]])
     near, far = (features_of(values, np.ones((3, 64), bool), seasons, horizon) for horizon in (8, 40))
     assert np.array_equal(near.steps[:, :64], far.steps[:, :64])
     assert np.array_equal(near.summary, far.summary)

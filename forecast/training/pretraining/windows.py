@@ -70,8 +70,9 @@ def _observed(rng: np.random.Generator, rows: int, context: int) -> Flags:
 
 
 def _told(rng: np.random.Generator, outline: Outline, observed: Flags) -> Counts:
-    """The seasons that the network is told, [windows, 2]; a season longer than the past is none."""
+    """The seasons that the network is told, [windows, 3], see `features_of`."""
     length = observed.shape[1] - observed.argmax(1)
-    first = np.where((rng.random(outline.rows) < UNTOLD) | (length < outline.season), 1, outline.season)
+    calendar = np.where(rng.random(outline.rows) < UNTOLD, 1, outline.season)
+    first = np.where(length < calendar, 1, calendar)
     second = np.where((rng.random(outline.rows) < SECOND_UNTOLD) | (first == 1), 0, outline.second)
-    return np.stack([first, np.where(length < second, 0, second)], 1)
+    return np.stack([first, np.where(length < second, 0, second), calendar], 1)

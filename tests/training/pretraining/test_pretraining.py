@@ -67,7 +67,7 @@ def test_numpy_computes_what_torch_does() -> None:
 def test_what_comes_after_the_past_changes_the_target_alone() -> None:
     series = np.random.default_rng(0).normal(size=(4, 80))
     changed = np.concatenate([series[:, :64], series[:, 64:] + 5], 1)
-    observed, seasons = np.ones((4, 64), bool), np.array([[12, 0]] * 4)
+    observed, seasons = np.ones((4, 64), bool), np.array([[12, 0, 12]] * 4)
     first, other = sample_of(series, observed, seasons, 16), sample_of(changed, observed, seasons, 16)
     assert np.array_equal(first.features.steps, other.features.steps)
     assert np.array_equal(first.weight, other.weight)
