@@ -98,19 +98,22 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int)
     unit = _seasonal_error(scaled, observed, seasons[:, 0])
     summary = _summary(values, known, seasons, location, scale, (first, second), (scaled, adjusted), (levels, slopes))
     summary = np.concatenate([summary, np.log(unit)[:, None] / 3], 1)
+    start = levels[:, 1, None] + ahead
     return Features(
-        np.clip(np.stack(columns, -1), -LARGEST, LARGEST).astype(np.float32),
-        np.clip(summary, -LARGEST, LARGEST).astype(np.float32),
-        np.clip(levels[:, 1, None] + ahead, -LARGEST, LARGEST).astype(np.float32),
-        np.clip(slopes[:, None] * np.arange(1, horizon + 1)[:, None], -LARGEST, LARGEST).astype(np.float32),
-        np.clip(squashed(-location / scale)[:, None] - levels[:, 1, None] + ahead, -LARGEST, LARGEST).astype(
-            np.float32
-        ),
+        _clipped(np.stack(columns, -1)),
+        _clipped(summary),
+        _clipped(start),
+        _clipped(slopes[:, None] * np.arange(1, horizon + 1)[:, None]),
+        _clipped(squashed(-location / scale)[:, None] - start),
         unit.astype(np.float32),
         location,
         scale,
         context,
     )
+
+
+def _clipped(values: Numbers) -> Floats:
+    return np.clip(values, -LARGEST, LARGEST).astype(np.float32)
 
 
 def _scale(values: Numbers, known: Numbers, season: Counts) -> tuple[Numbers, Numbers]:
