@@ -6,12 +6,16 @@ from forecast.panel.lookback import MAX_SEASONS
 from forecast.settings import ScalingName, TrainSettings
 from forecast.training.plan import Candidate, Plan
 
+FINETUNED = "finetuned"  # the pretrained network as a candidate that trains
+LONGEST = 512  # steps of the past that it reads
+
 CANDIDATES: tuple[tuple[str, ScalingName, int], ...] = (
     (FIRST, "standard", 1),
     (FIRST, "last", 1),
     (FIRST, "standard", 2),
     ("slstm", "standard", 1),
     ("mingru", "standard", 1),
+    (FINETUNED, "standard", 0),
     ("linear", "last", 1),
     ("esrnn", "standard", 1),
     ("segrnn", "last", 2),
@@ -20,7 +24,8 @@ CANDIDATES: tuple[tuple[str, ScalingName, int], ...] = (
     ("slstm", "standard", 2),
     ("esrnn", "standard", 2),
 )
-"""What auto tries, the best bet first: model, scaling, and how many times the default lookback it reads."""
+"""What auto tries, the best bet first: model, scaling, and how many times the default lookback it reads; 0: as much of
+the past as there is, up to `LONGEST`."""
 
 
 def compared_with(settings: TrainSettings) -> tuple[str, ...]:
@@ -43,16 +48,17 @@ def candidates_for(settings: TrainSettings, lookback: int, longest: int, season:
     """
     listed: tuple[tuple[str, ScalingName, int], ...] = CANDIDATES
     if settings.model != AUTO:
-        listed = ((settings.model, "standard", 1),)
+        listed = ((settings.model, "standard", 0 if settings.model == FINETUNED else 1),)
     wider = min(2 * lookback, MAX_SEASONS * season)
     if settings.lookback is not None or settings.steps is not None or not lookback < wider <= longest:
         wider = lookback
+    all_of_it = lookback if settings.lookback is not None else max(lookback, min(LONGEST, 2 * longest))
     candidates = [
         Candidate(
             model=model,
             params=settings.params or {},
             scaling=settings.scaling or scaling,
-            lookback=lookback if times == 1 else wider,
+            lookback={0: all_of_it, 1: lookback, 2: wider}[times],
         )
         for model, scaling, times in listed
     ]

@@ -14,10 +14,12 @@ Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 TOKEN = 8  # steps
-STEP_FEATURES, SUMMARY_FEATURES = 15, 21
+STEP_FEATURES, SUMMARY_FEATURES = 15, 22
 MEMORY, LONG_MEMORY = 3.0, 10.0  # seasons after which a value counts 1/e in a seasonal index
 RATES = (0.1, 0.3, 0.7)  # of exponential smoothing
 SLOPE_RATES = (0.02, 0.1, 0.3)  # of the weights of a trend line
+BORROWED, SMALLEST_UNIT = 3.0, 1e-3  # pairs that the unit borrows; the least that it is
+BEND = 3.0  # scales from which on values are drawn in, as logarithms draw them in
 LARGEST = 50.0  # what a feature may be
 
 
@@ -31,7 +33,8 @@ class Features:
     summary : [windows, SUMMARY_FEATURES]
     start : [windows, horizon], a first guess of each step ahead: the level, in scaled units
     trends : [windows, horizon, trends], what trend lines add to it
-    location, scale : [windows]; a value is location + scale sinh(scaled)
+    unit : [windows], error of repeating the last season over the past, in scaled units; outputs are in this unit
+    location, scale : [windows], see `squashed` and `spread_out`
     context : steps of the past
     """
 
@@ -39,13 +42,24 @@ class Features:
     summary: Floats
     start: Floats
     trends: Floats
+    unit: Floats
     location: Numbers
     scale: Numbers
     context: int
 
     def scaled(self, values: Numbers) -> Floats:
         """Values [windows, ...] in scaled units."""
-        return np.arcsinh((values - self.location[:, None]) / self.scale[:, None]).astype(np.float32)
+        return squashed((values - self.location[:, None]) / self.scale[:, None]).astype(np.float32)
+
+
+def squashed(values: Numbers) -> Numbers:
+    """Values in units of a window's scale, those beyond some units drawn in."""
+    return np.asarray(BEND * np.arcsinh(values / BEND))
+
+
+def spread_out(scaled: Numbers) -> Numbers:
+    """The inverse of `squashed`."""
+    return np.asarray(BEND * np.sinh(scaled / BEND))
 
 
 def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int) -> Features:
@@ -62,7 +76,7 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int)
     known = observed.astype(np.float64)
     values = np.where(observed, values, 0.0)
     location, scale = _scale(values, known, seasons[:, 0])
-    scaled = np.arcsinh((values - location[:, None]) / scale[:, None]) * known
+    scaled = squashed((values - location[:, None]) / scale[:, None]) * known
     first = _Season(scaled, known, seasons[:, 0], horizon)
     adjusted = (scaled - first.index[:, :context]) * known
     second = _Season(adjusted, known, np.maximum(seasons[:, 1], 1), horizon)
@@ -78,12 +92,15 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int)
         *first.columns(scaled, known),
         *second.columns(scaled, known),
     ]
+    unit = _seasonal_error(scaled, observed, seasons[:, 0])
     summary = _summary(values, known, seasons, location, scale, (first, second), (scaled, adjusted), (levels, slopes))
+    summary = np.concatenate([summary, np.log(unit)[:, None] / 3], 1)
     return Features(
         np.clip(np.stack(columns, -1), -LARGEST, LARGEST).astype(np.float32),
         np.clip(summary, -LARGEST, LARGEST).astype(np.float32),
         np.clip(levels[:, 1, None] + ahead, -LARGEST, LARGEST).astype(np.float32),
         np.clip(slopes[:, None] * np.arange(1, horizon + 1)[:, None], -LARGEST, LARGEST).astype(np.float32),
+        unit.astype(np.float32),
         location,
         scale,
         context,
@@ -100,6 +117,22 @@ def _scale(values: Numbers, known: Numbers, season: Counts) -> tuple[Numbers, Nu
     change = (np.abs(np.diff(values)) * both).sum(1) / np.maximum(both.sum(1), 1)
     deviation = (np.abs(values - location[:, None]) * known).sum(1) / known.sum(1)
     return location, 0.5 * deviation + 0.5 * change + 1e-6 * np.abs(location) + 1e-12
+
+
+def _seasonal_error(scaled: Numbers, observed: Flags, season: Counts) -> Numbers:
+    """Mean absolute change over one season, [windows]; few pairs of values borrow from the change over one step."""
+    windows, context = scaled.shape
+
+    def change(back: Counts) -> tuple[Numbers, Numbers]:
+        source = np.arange(context) - back[:, None]
+        both = observed & (source >= 0) & np.take_along_axis(observed, np.maximum(source, 0), 1)
+        apart = np.abs(scaled - np.take_along_axis(scaled, np.maximum(source, 0), 1))
+        return (apart * both).sum(1), both.sum(1).astype(np.float64)
+
+    total, pairs = change(season)
+    near, near_pairs = change(np.ones(windows, np.int64))
+    borrowed = np.where(near_pairs > 0, near / np.maximum(near_pairs, 1), 1.0)
+    return np.maximum((total + BORROWED * borrowed) / (pairs + BORROWED), SMALLEST_UNIT)
 
 
 class _Season:

@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from forecast.errors import ArtifactRefused
-from forecast.pretrained.features import TOKEN, Counts, Flags, Numbers, features_of
+from forecast.pretrained.features import TOKEN, Counts, Flags, Numbers, features_of, spread_out
 from forecast.pretrained.network import LEVELS, Weights, as_floats, run
 
-CONTEXT = 1024  # steps of the past that it reads at most
+CONTEXTS = (64, 128, 256, 512, 1024)  # steps to which pasts are padded
+CONTEXT = CONTEXTS[-1]  # steps of the past that it reads at most
 FILE = "weights.safetensors"
 CELLS_AT_ONCE = 1 << 17  # steps of windows that run together: what a cache holds
-LARGEST = 16.0  # scaled value; its sine is four million
+LARGEST = 25.0  # scaled value, six thousand scales
 
 
 @dataclass(frozen=True)
@@ -84,23 +86,28 @@ def forecast_quantiles(
     horizon : steps
     seasons : steps of the seasons of the data, the first one first; none or 1 for none
     """
-    context = -(-min(CONTEXT, values.shape[1]) // TOKEN) * TOKEN
-    values, observed = _last_steps(values, context, 0.0), _last_steps(observed, context, False)
+    values, observed = values[:, -CONTEXT:], observed[:, -CONTEXT:]
     whole = -(-horizon // TOKEN) * TOKEN
     result = np.zeros((len(values), horizon, len(LEVELS)))
-    # windows of like length run together, without the steps before the first value
-    length = context - observed.argmax(1)
-    order = np.argsort(length, kind="stable")
-    start = 0
-    while start < len(order):
-        some = order[start : start + max(1, CELLS_AT_ONCE // (int(length[order[start]]) + whole))]
-        steps = -(-int(length[some].max()) // TOKEN) * TOKEN
-        some = some[: max(1, CELLS_AT_ONCE // (steps + whole))]
-        steps = -(-int(length[some].max()) // TOKEN) * TOKEN
-        part = values[some, -steps:], observed[some, -steps:]
-        result[some] = _both_ways(network, *part, whole, seasons)[:, :horizon]
-        start += len(some)
+    length = values.shape[1] - observed.argmax(1)
+    # a forecast may depend on how far a window is padded, but not on the windows beside it
+    padded = np.array(CONTEXTS)[np.searchsorted(CONTEXTS, length)]
+    for context in np.unique(padded):
+        rows = np.flatnonzero(padded == context)
+        past, seen = _last_steps(values[rows], context), _last_steps(observed[rows], context)
+        for part in np.array_split(np.arange(len(rows)), -(-len(rows) * (context + whole) // CELLS_AT_ONCE)):
+            quantiles = _both_ways(network, past[part], seen[part], whole, seasons)
+            result[rows[part]] = quantiles[:, :horizon]
     return result
+
+
+def told_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
+    """The two seasons that the network is told, [windows, 2]; one longer than the past is none."""
+    listed = [season for season in seasons if season > 1]
+    first = np.full(len(length), listed[0] if listed else 1)
+    second = np.full(len(length), listed[1] if len(listed) > 1 else 0)
+    first = np.where(length < first, 1, first)
+    return np.stack([first, np.where((first == 1) | (length < second), 0, second)], 1)
 
 
 def _both_ways(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]) -> Numbers:
@@ -110,22 +117,13 @@ def _both_ways(network: Network, values: Numbers, observed: Flags, horizon: int,
 
 
 def _one_way(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]) -> Numbers:
-    told = _told(seasons, values.shape[1] - observed.argmax(1))
+    told = told_seasons(seasons, values.shape[1] - observed.argmax(1))
     features = features_of(values, observed, told, horizon)
     scaled = np.clip(run(network.weights, features).astype(np.float64), -LARGEST, LARGEST)
-    return features.location[:, None, None] + features.scale[:, None, None] * np.sinh(scaled)
+    return features.location[:, None, None] + features.scale[:, None, None] * spread_out(scaled)
 
 
-def _told(seasons: tuple[int, ...], length: Counts) -> Counts:
-    """The two seasons that the network is told, [windows, 2]; one longer than the past is none."""
-    listed = [season for season in seasons if season > 1]
-    first = np.full(len(length), listed[0] if listed else 1)
-    second = np.full(len(length), listed[1] if len(listed) > 1 else 0)
-    first = np.where(length < first, 1, first)
-    return np.stack([first, np.where((first == 1) | (length < second), 0, second)], 1)
-
-
-def _last_steps(array: np.ndarray, steps: int, blank: object) -> np.ndarray:  # type: ignore[type-arg]
-    """The newest `steps` columns, blanks in front where there are fewer."""
+def _last_steps(array: NDArray[Any], steps: int) -> NDArray[Any]:
+    """The newest `steps` columns, zeros in front where there are fewer."""
     newest = array[:, -steps:]
-    return np.pad(newest, ((0, 0), (steps - newest.shape[1], 0)), constant_values=blank)  # type: ignore[call-overload,no-any-return]
+    return np.pad(newest, ((0, 0), (steps - newest.shape[1], 0)))

@@ -65,14 +65,14 @@ def run(weights: Weights, features: Features) -> Floats:
         states = states + _linear(weights, f"{name}.narrow", hidden * _sigmoid(hidden))
         block += 1
     raw = _linear(weights, "outputs", _normalised(weights, "after", states[:, future:]))
-    return _quantiles(raw.reshape(len(raw), -1, OUTPUTS), *base_of(features))
+    return _quantiles(raw.reshape(len(raw), -1, OUTPUTS), *base_of(features), features.unit[:, None, None])
 
 
-def _quantiles(raw: Floats, base: Floats, gated: Floats) -> Floats:
+def _quantiles(raw: Floats, base: Floats, gated: Floats, unit: Floats) -> Floats:
     """Quantiles from outputs [windows, horizon, OUTPUTS]: a middle, and distances that are never negative."""
     gates, raw = raw[..., :GATES], raw[..., GATES:]
-    middle = base + (gates * gated).sum(-1) + raw[..., MIDDLE]
-    away = np.logaddexp(raw - 1, 0)  # softplus
+    middle = base + (gates * gated).sum(-1) + unit[..., 0] * raw[..., MIDDLE]
+    away = unit * np.logaddexp(raw - 1, 0)  # softplus
     upper = middle[..., None] + np.cumsum(away[..., MIDDLE + 1 :], -1)
     lower = middle[..., None] - np.cumsum(away[..., :MIDDLE][..., ::-1], -1)[..., ::-1]
     return np.concatenate([lower, middle[..., None], upper], -1)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from forecast.synthetic.filters import autoregression, heavy_noise
-from forecast.synthetic.kind import Kind, Numbers, Outline, column, either
+from forecast.synthetic.kind import GROWTH, Kind, Numbers, Outline, column, either
 from forecast.synthetic.seasons import repeated
 
 BURN_IN = 60  # steps
@@ -20,7 +20,7 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     for row in np.flatnonzero(seasonal):
         _integrate_season(rng, series[row], int(outline.season[row]))
     order = rng.choice(3, rows, p=[0.3, 0.5, 0.2])  # d
-    drift = rng.normal(size=rows) * rng.choice([0, 0, 0.1, 0.3], rows)
+    drift = rng.normal(GROWTH, size=rows) * rng.choice([0, 0, 0.1, 0.3], rows)
     series = np.where(column(order) > 0, np.cumsum(series + column(drift), 1), series)
     series = np.where(column(order) > 1, np.cumsum(series, 1), series)
     size = column(np.where(seasonal, rng.uniform(0, 3, rows), 0.0)) * series.std(1, keepdims=True)

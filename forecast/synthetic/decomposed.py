@@ -3,7 +3,7 @@
 import numpy as np
 
 from forecast.synthetic.filters import autoregression, heavy_noise
-from forecast.synthetic.kind import Kind, Numbers, Outline, column, log_uniform
+from forecast.synthetic.kind import GROWTH, Kind, Numbers, Outline, column, log_uniform
 from forecast.synthetic.seasons import season_of
 
 
@@ -11,7 +11,7 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     rows, steps = outline.shape
     time = np.linspace(0, 1, steps)
     bend = np.maximum(time - column(rng.uniform(0.2, 0.95, rows)), 0)
-    trend = column(rng.normal(size=rows)) * time + column(rng.normal(size=rows) * 0.5) * time**2
+    trend = column(rng.normal(GROWTH, size=rows)) * time + column(rng.normal(size=rows) * 0.5) * time**2
     trend = 1 + trend + column(rng.normal(size=rows) * rng.integers(0, 2, rows)) * bend * 2
     season = column(log_uniform(rng, 0.02, 0.6, rows)) * season_of(rng, outline, evolving=0.2)
     noise = autoregression(heavy_noise(rng, rows, steps), rng.choice([0.0, 0.0, 0.3, 0.7], rows))

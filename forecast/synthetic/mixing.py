@@ -8,10 +8,12 @@ import numpy as np
 
 from forecast.synthetic.filters import standardised
 from forecast.synthetic.kind import Counts, Kind, Numbers, Outline, column, either, log_uniform
-from forecast.synthetic.seasons import draw_seasons
+from forecast.synthetic.seasons import draw_seasons, season_of
 
 VERSION = 1  # of the generator: another one draws other series from the same seed
 MIXED = 0.12  # share of series that are sums of two kinds
+STRONG_FROM, STRONG = 7, 0.5  # season length from which on, and share of series that get a strong season
+ABOVE_ZERO = 0.85  # share of series without a value below 0, as most records have none
 
 
 def draw_series(rng: np.random.Generator, rows: int, steps: int) -> tuple[Numbers, Outline]:
@@ -29,7 +31,8 @@ def draw_series(rng: np.random.Generator, rows: int, steps: int) -> tuple[Number
         share = column(rng.uniform(0.2, 0.8, len(mixed)))
         other = standardised(_of_all_kinds(rng, outline.select(mixed)))
         series[mixed] = share * standardised(series[mixed]) + (1 - share) * other
-    return _distorted(rng, np.nan_to_num(series, nan=0.0, posinf=1e9, neginf=-1e9)), outline
+    series = _with_strong_season(rng, np.nan_to_num(series, nan=0.0, posinf=1e9, neginf=-1e9), outline)
+    return _distorted(rng, series), outline
 
 
 @cache
@@ -57,13 +60,25 @@ def _of_all_kinds(rng: np.random.Generator, outline: Outline) -> Numbers:
     return series
 
 
+def _with_strong_season(rng: np.random.Generator, series: Numbers, outline: Outline) -> Numbers:
+    """A further season for some rows of days and hours, most of which have a strong one, [rows, steps]."""
+    rows = np.flatnonzero((outline.season >= STRONG_FROM) & either(rng, STRONG, outline.rows))
+    if len(rows):
+        season = season_of(rng, outline.select(rows), evolving=0.2)
+        chosen, size = series[rows], column(log_uniform(rng, 0.1, 0.8, len(rows)))
+        added = chosen + 4 * size * chosen.std(1, keepdims=True) * season
+        grown = chosen * np.exp(np.clip(size * season, -3, 3))
+        changed = np.where(chosen.min(1, keepdims=True) > 0, grown, added)
+        whole = (chosen == np.round(chosen)).all(1, keepdims=True)
+        series[rows] = np.where(whole, np.round(grown), changed)
+    return series
+
+
 def _distorted(rng: np.random.Generator, series: Numbers) -> Numbers:
     """Turned over, bounded below, rounded, rescaled, stuck: what happens to records, [rows, steps]."""
     rows, steps = len(series), int(series.shape[1])
-    series = np.where(column(either(rng, 0.08, rows)), -series, series)
     spread = series.std(1, keepdims=True) + 1e-9
-    # a level far from zero, as most records have
-    lifted = column(either(rng, 0.3, rows) & (series.min(1) < 0))
+    lifted = column(either(rng, ABOVE_ZERO, rows) & (series.min(1) < 0))
     above_zero = series - series.min(1, keepdims=True) + spread * column(2 * rng.exponential(size=rows))
     series = np.where(lifted, above_zero, series)
     floor = np.quantile(series, 0.3, axis=1, keepdims=True)
@@ -76,5 +91,6 @@ def _distorted(rng: np.random.Generator, series: Numbers) -> Numbers:
     changed = column(either(rng, 0.03, rows)) & since
     series = np.where(changed, series * column(log_uniform(rng, 0.3, 3, rows)), series)
     whole = column((series == np.round(series)).all(1))  # counts stay counts
+    series = np.where(column(either(rng, 0.08, rows)), -series, series)
     size = np.maximum(np.abs(series).max(1, keepdims=True), 1e-9)
     return np.where(whole, series, series / size * column(log_uniform(rng, 0.1, 1e5, rows)))

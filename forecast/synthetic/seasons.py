@@ -3,7 +3,7 @@
 import numpy as np
 
 from forecast.synthetic.filters import slow_noise
-from forecast.synthetic.kind import Counts, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import Counts, Flags, Numbers, Outline, column, either, log_uniform
 
 LENGTHS = {1: 24, 4: 14, 12: 24, 7: 11, 24: 11, 48: 3, 52: 3, 5: 2, 6: 1, 13: 1, 26: 1, 96: 1, 144: 1, 168: 1}
 """Season lengths, in steps, and how often each is drawn among 100."""
@@ -18,7 +18,7 @@ def draw_seasons(rng: np.random.Generator, rows: int, steps: int) -> Outline:
     season = rng.choice(lengths, rows, p=shares / shares.sum())
     season = np.where(either(rng, ODD, rows), rng.integers(2, LONGEST_ODD + 1, rows), season)
     second = np.zeros(rows, np.int64)
-    for row in np.flatnonzero(either(rng, 0.5, rows)):
+    for row in np.flatnonzero(either(rng, 0.7, rows)):
         longer = [length for length in SECOND.get(int(season[row]), ()) if 2 * length <= steps]
         second[row] = rng.choice(longer) if longer else 0
     return Outline(np.where(3 * season <= 2 * steps, season, 1), second, steps)
@@ -66,7 +66,7 @@ def repeated(rng: np.random.Generator, length: Counts, steps: int, coarse: Count
     return series
 
 
-def season_of(rng: np.random.Generator, outline: Outline, evolving: float = 0.5) -> Numbers:
+def season_of(rng: np.random.Generator, outline: Outline, evolving: float = 0.4) -> Numbers:
     """The first season and, where there is one, the second, with sizes that may change slowly, [rows, steps].
 
     Parameters
@@ -77,7 +77,7 @@ def season_of(rng: np.random.Generator, outline: Outline, evolving: float = 0.5)
     season = repeated(rng, outline.season, steps)
     changes = either(rng, evolving, rows)
     if changes.any():
-        memory = outline.season[changes] * log_uniform(rng, 3, 60, int(changes.sum()))
+        memory = outline.season[changes] * log_uniform(rng, 3, 300, int(changes.sum()))
         shape = repeated(rng, outline.season[changes], steps)
         depth = column(rng.uniform(0.1, 0.8, int(changes.sum())))
         season[changes] *= 1 + depth * slow_noise(rng, memory, steps)
@@ -86,5 +86,17 @@ def season_of(rng: np.random.Generator, outline: Outline, evolving: float = 0.5)
     if len(two):
         # weeks of hours have one level a day, years of days any shape
         width = np.where(either(rng, 0.6, len(two)), outline.season[two], 1)
-        season[two] += column(rng.uniform(0.1, 1.2, len(two))) * repeated(rng, outline.second[two], steps, width)
+        longer = column(rng.uniform(0.1, 1.2, len(two))) * repeated(rng, outline.second[two], steps, width)
+        # and some days of the week are of another kind
+        other = column(either(rng, 0.5, len(two))) & _some_seasons(rng, outline.season[two], outline.second[two], steps)
+        season[two] = np.where(other, repeated(rng, outline.season[two], steps), season[two]) + longer
     return season
+
+
+def _some_seasons(rng: np.random.Generator, season: Counts, second: Counts, steps: int) -> Flags:
+    """Whether each step is in one of the short seasons of each long one that are chosen, [rows, steps]."""
+    chosen = np.empty((len(season), steps), bool)
+    for row, (short, long) in enumerate(zip(season, second, strict=True)):
+        kind = np.repeat(rng.random(long // short) < 0.3, short)
+        chosen[row] = kind[np.arange(steps) % len(kind)]
+    return chosen

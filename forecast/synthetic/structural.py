@@ -3,7 +3,7 @@
 import numpy as np
 
 from forecast.synthetic.filters import autoregression, heavy_noise
-from forecast.synthetic.kind import Kind, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import GROWTH, Kind, Numbers, Outline, column, either, log_uniform
 from forecast.synthetic.seasons import season_of
 
 
@@ -13,7 +13,7 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     pace = 10 ** rng.uniform(-0.4, 0.4, rows) * np.where(outline.season > 12, 0.4, np.where(outline.season > 1, 1, 2.0))
     damping = np.where(either(rng, 0.5, rows), 1.0, rng.uniform(0.8, 1.0, rows))
     slope = autoregression(column(log_uniform(rng, 1e-4, 0.05, rows) * pace) * rng.normal(size=(rows, steps)), damping)
-    drift = rng.normal(size=rows) * log_uniform(rng, 3e-4, 0.15, rows) * pace
+    drift = rng.normal(GROWTH, size=rows) * log_uniform(rng, 3e-4, 0.15, rows) * pace
     wander = log_uniform(rng, 3e-3, 0.5, rows) * pace
     level = np.cumsum(slope + column(drift) + column(wander) * heavy_noise(rng, rows, steps), 1)
     seasonal = np.where(either(rng, 0.9, rows), log_uniform(rng, 0.05, 3, rows), 0.0)

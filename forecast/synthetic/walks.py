@@ -3,7 +3,7 @@
 import numpy as np
 
 from forecast.synthetic.filters import heavy_noise, slow_noise
-from forecast.synthetic.kind import Kind, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import GROWTH, Kind, Numbers, Outline, column, either, log_uniform
 from forecast.synthetic.seasons import season_of
 
 
@@ -12,7 +12,7 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     noise = heavy_noise(rng, rows, steps)
     bursts = np.exp(column(rng.uniform(0, 0.8, rows)) * slow_noise(rng, log_uniform(rng, 5, 100, rows), steps))
     noise = np.where(column(either(rng, 0.4, rows)), noise * bursts, noise)
-    drift = rng.normal(size=rows) * rng.choice([0.0, 0.05, 0.2], rows)
+    drift = rng.normal(GROWTH, size=rows) * rng.choice([0.0, 0.05, 0.2], rows)
     walk = np.cumsum(noise + column(drift), 1)
     back = slow_noise(rng, log_uniform(rng, 2, 200, rows), steps) + column(log_uniform(rng, 0.03, 2, rows)) * noise
     series = np.where(column(either(rng, 0.5, rows)), walk, back)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from forecast.errors import Setting, Unavailable, Words
+from forecast.models import model_class
 from forecast.models.shared.building import build, network_shape
 from forecast.models.shared.model import Shape
 from forecast.panel.inputs import Inputs
@@ -17,7 +18,7 @@ from forecast.training.cost import Probe, default_batch_size, estimate_step
 from forecast.training.devices import on_device, out_of_memory, pick_device
 from forecast.training.loop import Trained
 from forecast.training.members import train_members
-from forecast.training.plan import Candidate, Member, enough_steps, plan_member
+from forecast.training.plan import WARM_SHARE, Candidate, Member, enough_steps, plan_member
 from forecast.training.sampling import Draw, sampler, validation_batches
 from forecast.training.split import Split, validation_windows
 
@@ -55,6 +56,11 @@ class Fitter:
         device = pick_device(settings.device)
         return cls(inputs, split, validation_windows(split), settings, device, inputs.arrays.to(on_device(device)))
 
+    @property
+    def count(self) -> int:
+        """Windows that can be drawn."""
+        return int(self.split.count(False).sum())
+
     def shape(self, candidate: Candidate) -> Shape:
         """What a network of this candidate is built for."""
         inputs, lookback, loss = self.inputs, candidate.lookback, self.settings.loss
@@ -83,7 +89,6 @@ class Fitter:
         steps : of each, as set by the user
         warm : earlier fits that they continue
         """
-        count = int(self.split.count(False).sum())
         refit = len(self.index[0]) > 0
         members = []
         for candidate, most in zip(candidates, seconds, strict=True):
@@ -91,13 +96,13 @@ class Fitter:
             members.append(
                 plan_member(
                     candidate,
-                    count,
+                    self.count,
                     step,
                     refit=refit,
                     batch_size=size,
                     seconds=STEPS_SHARE * most if measure else most,
                     steps=steps,
-                    warm=warm,
+                    warm=warm + model_class(candidate.model).starts_trained,
                 )
             )
         return members
@@ -105,7 +110,8 @@ class Fitter:
     def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
         """Seconds that enough steps of a candidate take on one core, measured once or estimated."""
         size, step = self._cost(candidate, seconds, measure)
-        return step * enough_steps(int(self.split.count(False).sum()), size)
+        share = WARM_SHARE if model_class(candidate.model).starts_trained else 1.0
+        return share * step * enough_steps(self.count, size)
 
     def measure_again(self) -> None:
         """Repeat all measurements; the fastest step counts."""
@@ -149,8 +155,7 @@ class Fitter:
         def estimate(size: int) -> float:
             return estimate_step(network, batch, size)
 
-        count = int(self.split.count(False).sum())
-        size = self.settings.batch_size or default_batch_size(count, estimate, seconds)
+        size = self.settings.batch_size or default_batch_size(self.count, estimate, seconds)
         if not measure:
             return size, estimate(size)
         if (candidate.key, size) not in self._probes:

@@ -15,7 +15,7 @@ from forecast.training.checkpoint import Checkpoint
 from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Trained
-from forecast.training.plan import FIT_SECONDS, Candidate, Member, Plan, cores, makespan
+from forecast.training.plan import Candidate, Member, Plan, cores, fit_seconds, makespan
 
 log = logging.getLogger("forecast")
 
@@ -221,7 +221,7 @@ class _Rounds:
 
     def _left(self) -> float:
         if self.context.deadline is None:
-            return FIT_SECONDS - self.spent
+            return fit_seconds(self.fitter.count) - self.spent
         return max(self.context.deadline - time.monotonic(), 0.5)
 
     def _jobs(self, members: int) -> int:

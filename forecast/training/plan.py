@@ -10,7 +10,9 @@ from forecast.settings import ScalingName, Stored
 
 MAX_MEMBERS = 128  # of a plan
 
-FIT_SECONDS = 25.0  # estimated, of a fit without a budget on two cores
+# estimated, of a fit without a budget on two cores: short series gain little from more, as the pretrained network
+# forecasts them well
+LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 4.0, 25.0, 200
 MIN_STEPS, PASSES = 500, 1.5  # steps, and passes over the windows, that are enough; more of them overfit
 REFIT_SHARE = 0.2  # of the steps, which train on all data, the newest values included
 WARM_SHARE = 0.25  # of the steps of a fit from scratch that are enough for one that continues another
@@ -98,6 +100,11 @@ def plan_member(
         validate_every=max(10, steps // 16),
         warm=warm,
     )
+
+
+def fit_seconds(windows: int) -> float:
+    """Estimated seconds of a fit without a budget, by how many windows can be drawn."""
+    return min(max(windows / WINDOWS_A_SECOND, LEAST_SECONDS), MOST_SECONDS)
 
 
 def enough_steps(windows: int, batch_size: int) -> int:

@@ -72,7 +72,8 @@ class TrainingState:
         if not bool(torch.isfinite(norm + loss)):
             self._retry()
             return math.nan
-        rate = self.settings.learning_rate * (WARM_RATE if self.member.warm else 1.0)
+        share = self.network.rate_share * (WARM_RATE if self.member.warm else 1.0)
+        rate = self.settings.learning_rate * share
         self.optimizer.step(rate * self.factor * rate_at(at, self.member.steps))
         return value
 

@@ -78,10 +78,13 @@ class RecurrentModel(nn.Module):
     A subclass names its `Knobs`, builds its layers for ``self.shape`` (categories already embedded), and turns an
     embedded batch into raw outputs [batch, horizon, ``shape.outputs``] in `forward`: first the point forecast, then
     for each other level a distance from it, both in units of the window's seasonal error; last, what is added to the
-    weights of the earlier values of `_earlier` at that step of that window.
+    weights of the earlier values of `_earlier` at that step of that window. A network that
+    `starts_trained` trains as one that continues an earlier fit, at `rate_share` of the learning rate.
     """
 
     Knobs: ClassVar[type[Knobs]] = Knobs
+    starts_trained: ClassVar[bool] = False
+    rate_share: ClassVar[float] = 1.0
     levels: Tensor
 
     def __init__(self, knobs: Any, shape: Shape) -> None:

@@ -14,14 +14,13 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from forecast.durable import replace_file
+from forecast.models.shared.pretrained import Pretrained
 from forecast.pretrained.network import LEVELS, base_of, tokens_of
 from forecast.synthetic.mixing import VERSION
-from forecast.training.pretraining.network import Pretrained
 from forecast.training.pretraining.windows import Sample, draw_sample
 
 AHEAD = 6  # batches that are drawn while others train
-FAR = 48.0  # steps ahead at which an error counts half
-LARGEST = 20.0  # scaled error from which on it counts no more
+LARGEST = 20.0  # error from which on it counts no more
 
 
 @dataclass(frozen=True)
@@ -117,15 +116,16 @@ class Pretraining:
 
 
 def loss_of(network: nn.Module, sample: Sample, device: torch.device) -> Tensor:
-    """Mean pinball loss of a batch in scaled units, in units of each window's seasonal error, less for far steps."""
+    """Mean pinball loss of a batch in units of each window's seasonal error, less for far steps."""
     base, gated = base_of(sample.features)
-    inputs = [torch.from_numpy(array).to(device) for array in (tokens_of(sample.features), base, gated)]
+    inputs = [
+        torch.from_numpy(array).to(device) for array in (tokens_of(sample.features), base, gated, sample.features.unit)
+    ]
     target, weight = (torch.from_numpy(array).to(device) for array in (sample.target, sample.weight))
-    error = target[..., None] - network(*inputs)  # [windows, horizon, levels]
+    error = (target[..., None] - network(*inputs)) / inputs[-1][:, None, None]  # [windows, horizon, levels]
     levels = torch.tensor(LEVELS, device=device)
     pinball = torch.maximum(levels * error, (levels - 1) * error).clamp(max=LARGEST)
-    near = 1 / (1 + torch.arange(target.shape[1], device=device) / FAR)
-    return 2 * (pinball.mean(-1) * (near / near.mean()) * weight[:, None]).mean()
+    return 2 * (pinball.mean(-1) * weight).mean()
 
 
 def run(training: Pretraining, until: int, cool: int, on_step: Callable[[int, float], None]) -> None:

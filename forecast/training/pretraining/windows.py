@@ -14,7 +14,7 @@ HORIZONS = ((16, 0.25), (32, 0.35), (64, 0.32), (128, 0.08))
 SHORTEST = 5  # values of a past
 SHORTENED = 0.65  # share of pasts that are shorter than the window
 UNTOLD, SECOND_UNTOLD = 0.08, 0.3  # share of windows whose seasons the network is not told
-SMALLEST_WEIGHT, LARGEST_WEIGHT = 0.25, 4.0
+FAR, FAR_SEASONS = 6, 2  # steps and seasons ahead, beyond both of which an error counts less than half
 CONSTANT = 1e-5  # share of the location; a past of a smaller scale is constant, and teaches nothing
 
 
@@ -26,7 +26,7 @@ class Sample:
     ----------
     features : of the pasts
     target : [windows, horizon], in scaled units
-    weight : [windows], scale of each window in units of its error of repeating the last season
+    weight : [windows, horizon], what an error counts: less in the far future, nothing after a constant past
     """
 
     features: Features
@@ -48,9 +48,10 @@ def sample_of(series: Numbers, observed: Flags, seasons: Counts, horizon: int) -
     """A batch from series [windows, context + horizon], of whose past some values are observed, [windows, context]."""
     past, future = series[:, :-horizon], series[:, -horizon:]
     features = features_of(past, observed, seasons, horizon)
-    unit = _naive_error(past, observed, seasons[:, 0])
-    weight = np.clip(features.scale / np.maximum(unit, 1e-12), SMALLEST_WEIGHT, LARGEST_WEIGHT)
-    weight = np.where(features.scale > CONSTANT * (1e-6 + np.abs(features.location)), weight, 0.0)
+    varies = features.scale > CONSTANT * (1e-6 + np.abs(features.location))
+    far = FAR + FAR_SEASONS * seasons[:, 0]
+    weight = varies[:, None] / (1 + np.arange(horizon) / far[:, None])
+    weight /= np.maximum(weight.mean(1, keepdims=True), 1e-9)
     return Sample(features, features.scaled(future), weight.astype(np.float32))
 
 
@@ -74,17 +75,3 @@ def _told(rng: np.random.Generator, outline: Outline, observed: Flags) -> Counts
     first = np.where((rng.random(outline.rows) < UNTOLD) | (length < outline.season), 1, outline.season)
     second = np.where((rng.random(outline.rows) < SECOND_UNTOLD) | (first == 1), 0, outline.second)
     return np.stack([first, np.where(length < second, 0, second)], 1)
-
-
-def _naive_error(values: Numbers, observed: Flags, season: Counts) -> Numbers:
-    """Mean absolute change over one season, [windows]; over one step where no pair is known."""
-    windows, context = values.shape
-
-    def change(back: Counts) -> tuple[Numbers, Numbers]:
-        source = np.arange(context) - back[:, None]
-        both = observed & (source >= 0) & np.take_along_axis(observed, np.maximum(source, 0), 1)
-        apart = np.abs(values - np.take_along_axis(values, np.maximum(source, 0), 1))
-        return (apart * both).sum(1) / np.maximum(both.sum(1), 1), both.sum(1)
-
-    seasonal, pairs = change(season)
-    return np.where(pairs > 0, seasonal, change(np.ones(windows, np.int64))[0])

@@ -58,7 +58,9 @@ def test_numpy_computes_what_torch_does() -> None:
     torch.nn.init.normal_(training.network.outputs.weight, std=0.1)
     base, gated = base_of(sample.features)
     with torch.no_grad():
-        expected = training.network(*map(torch.from_numpy, (tokens_of(sample.features), base, gated))).numpy()
+        expected = training.network(
+            *map(torch.from_numpy, (tokens_of(sample.features), base, gated, sample.features.unit))
+        ).numpy()
     assert run(as_floats(_weights(training)), sample.features) == pytest.approx(expected, abs=1e-4)
 
 

@@ -41,22 +41,25 @@ class Pretrained(nn.Module):
         nn.init.zeros_(self.outputs.weight)
         nn.init.zeros_(self.outputs.bias)
 
-    def forward(self, tokens: Tensor, base: Tensor, gated: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, base: Tensor, gated: Tensor, unit: Tensor, more: Tensor | None = None) -> Tensor:
         """Quantiles in scaled units, [windows, horizon, levels].
 
         Parameters
         ----------
         tokens : [windows, tokens, inputs]
         base, gated : [windows, horizon], [windows, horizon, GATES]
+        unit : [windows], of the outputs
+        more : [windows, tokens, width], added to what the first layer makes of the tokens
         """
         states = self.inputs(tokens)
+        states = states if more is None else states + more
         for block in self.blocks:
             states = block(states)
         horizon = base.shape[1]
         raw = self.outputs(self.after(states[:, -(horizon // TOKEN) :])).reshape(len(tokens), horizon, OUTPUTS)
         gates, raw = raw[..., :GATES], raw[..., GATES:]
-        middle = (base + (gates * gated).sum(-1) + raw[..., MIDDLE])[..., None]
-        away = functional.softplus(raw - 1)
+        middle = (base + (gates * gated).sum(-1) + unit[:, None] * raw[..., MIDDLE])[..., None]
+        away = unit[:, None, None] * functional.softplus(raw - 1)
         upper = middle + away[..., MIDDLE + 1 :].cumsum(-1)
         lower = middle - away[..., :MIDDLE].flip(-1).cumsum(-1).flip(-1)
         return torch.cat([lower, middle, upper], -1)
