@@ -24,7 +24,7 @@ from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
 from forecast.inference.contents import read_plan
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
-from forecast.inference.predictor import Predictor, median_of_members
+from forecast.inference.predictor import EVERYWHERE, Predictor, median_of_members
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.comparing import mean_level, say_seen_origins
 from forecast.panel.covariates import Statistics, fit_statistics
@@ -129,6 +129,8 @@ def fit_panel(
     UsageError
         If the plan continues other networks than those of `earlier`.
     """
+    if settings.device not in EVERYWHERE:
+        _check_device(settings.device)
     plan = read_plan(settings.plan) if settings.plan else None
     from_scratch = not settings.warm_start or (plan is not None and plan.started_from is None)
     if from_scratch or is_baseline(settings.model):
@@ -150,6 +152,13 @@ def fit_panel(
         plan, trained = _train(ready, fitter, context, plan, start)
     ensemble = _choose(ready, baselines, plan or Plan(members=()), trained)
     return _collect(panel, schema, settings, ready, ensemble, plan or Plan(members=()), trained)
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that is missing, also where no network is trained."""
+    from forecast.training.devices import pick_device
+
+    pick_device(device)
 
 
 def _check_start(plan: Plan | None, started_from: str | None, settings: TrainSettings) -> None:

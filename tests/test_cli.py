@@ -367,6 +367,19 @@ def test_a_forecast_needs_no_scikit_learn(store: Path) -> None:
     assert predicted.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("model", ["seasonal-naive", "pretrained"])
+def test_a_fit_and_a_forecast_without_trained_networks_need_no_torch(
+    passengers: Path, tmp_path: Path, model: str
+) -> None:
+    for words in (["fit", str(passengers), "--model", model], ["predict"], ["predict", str(passengers)], ["inspect"]):
+        run = (
+            f"import atexit, sys; atexit.register(lambda: print('torch' in sys.modules)); "
+            f"sys.argv = ['forecast', *{words!r}]; from forecast.cli import main; main()"
+        )
+        ended = subprocess.run([sys.executable, "-c", run], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert ended.stdout.splitlines()[-1] == "False", words
+
+
 def test_every_setting_is_an_option_with_help(forecast: Run) -> None:
     shown = forecast("fit", "--help").out + forecast("predict", "--help").out
     for group in (TrainSettings, TableSettings, TextSettings, OutputSettings):

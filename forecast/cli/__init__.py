@@ -64,6 +64,7 @@ def cli(ctx: click.Context) -> None:
     """A CSV in, trustworthy forecasts out.
 
     \b
+        forecast now sales.csv        forecast at once, as CSV
         forecast fit sales.csv        train on a table, and save
         forecast predict              print forecasts as CSV
 

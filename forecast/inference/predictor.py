@@ -15,6 +15,7 @@ from forecast.panel.transforms import undo_power
 from forecast.panel.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 
 WINDOWS_AT_ONCE = 8192
+EVERYWHERE = ("auto", "cpu")  # devices that every machine has
 
 
 class Backend(Protocol):
@@ -56,7 +57,7 @@ class Predictor:
     def __init__(self, fitted: Fitted, device: str, backend: str = "torch") -> None:
         self.fitted = fitted
         self.backend: Backend | None = None
-        if fitted.config.networks:
+        if fitted.config.networks or device not in EVERYWHERE:  # a device that is missing is refused in any case
             module = importlib.import_module(f"forecast.inference.{backend}")
             self.backend = module.Networks(fitted, device)
 
