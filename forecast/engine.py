@@ -11,7 +11,7 @@ import numpy as np
 from forecast.artifacts.resume import Checkpoints
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, context_length
 from forecast.ensemble.calibration import say_few_scores
-from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
+from forecast.ensemble.candidates import FEW_WINDOWS, candidates_for, check_plan, compared_with
 from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, check_model, is_baseline
 from forecast.ensemble.validation import ValidationSet
@@ -193,7 +193,9 @@ def _train(
     if plan is not None:
         check_plan(plan, settings)
     longest = int(np.median(ready.split.train_end)) // 2
-    candidates = candidates_for(settings, ready.lookback, longest, lags[0] if lags else 1)
+    schema = ready.inputs.schema
+    few = fitter.count < FEW_WINDOWS and not (schema.known or schema.past or schema.static)
+    candidates = candidates_for(settings, ready.lookback, longest, lags[0] if lags else 1, few)
     middle = ready.inputs.levels.index(0.5)
 
     def loss(quantiles: Numbers) -> float:

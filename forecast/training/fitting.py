@@ -18,7 +18,7 @@ from forecast.training.cost import Probe, default_batch_size, estimate_step
 from forecast.training.devices import on_device, out_of_memory, pick_device
 from forecast.training.loop import Trained
 from forecast.training.members import train_members
-from forecast.training.plan import WARM_SHARE, Candidate, Member, enough_steps, plan_member
+from forecast.training.plan import Candidate, Member, enough_steps, plan_member
 from forecast.training.sampling import Draw, sampler, validation_batches
 from forecast.training.split import Split, validation_windows
 
@@ -96,13 +96,13 @@ class Fitter:
             members.append(
                 plan_member(
                     candidate,
-                    self.count,
+                    self._enough_steps(candidate, size, warm),
                     step,
                     refit=refit,
                     batch_size=size,
                     seconds=STEPS_SHARE * most if measure else most,
                     steps=steps,
-                    warm=warm + model_class(candidate.model).starts_trained,
+                    warm=warm,
                 )
             )
         return members
@@ -110,8 +110,7 @@ class Fitter:
     def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
         """Seconds that enough steps of a candidate take on one core, measured once or estimated."""
         size, step = self._cost(candidate, seconds, measure)
-        share = WARM_SHARE if model_class(candidate.model).starts_trained else 1.0
-        return share * step * enough_steps(self.count, size)
+        return step * self._enough_steps(candidate, size)
 
     def measure_again(self) -> None:
         """Repeat all measurements; the fastest step counts."""
@@ -145,6 +144,9 @@ class Fitter:
                 log.warning("out of memory; training starts again with %d windows a step", largest // 2)
         cuts = [result.cut for result in trained]
         return [member.model_copy(update={"cut": cut}) for member, cut in zip(members, cuts, strict=True)], trained
+
+    def _enough_steps(self, candidate: Candidate, batch_size: int, warm: int = 0) -> int:
+        return enough_steps(self.count, batch_size, warm > 0 or model_class(candidate.model).starts_trained)
 
     def _cost(self, candidate: Candidate, seconds: float, measure: bool) -> tuple[int, float]:
         """Windows a step, and seconds a step on one core."""

@@ -159,7 +159,7 @@ def _resume(state: TrainingState, number: int, name: str, context: TrainingConte
 def _step(state: TrainingState, draw: Draw, validation: list[Batch]) -> float:
     """One step, with the validation or the return to the best weights that is due around it."""
     member, refit_from = state.member, state.refit_from
-    if member.warm and state.done == 0 and validation:
+    if state.starts_trained and state.done == 0 and validation:
         state.validate(validation)
     if state.step == refit_from and validation:
         state.restore_best(validation)

@@ -68,7 +68,7 @@ class Plan(Stored):
 
 def plan_member(
     candidate: Candidate,
-    windows: int,
+    enough: int,
     seconds_a_step: float,
     *,
     refit: bool,
@@ -81,16 +81,15 @@ def plan_member(
 
     Parameters
     ----------
-    windows : windows that can be drawn
+    enough : steps after which others gain more, see `enough_steps`
     seconds_a_step : estimated, or measured where there is a budget
     refit : whether the last steps train on held-out values too
     batch_size : windows a step
-    seconds : upper bound for this network; some passes over the windows are enough
+    seconds : upper bound for this network
     steps : as set by the user
-    warm : earlier fits that it continues; a share of the steps is enough then
+    warm : earlier fits that it continues
     """
     if steps is None:
-        enough = int((WARM_SHARE if warm else 1) * enough_steps(windows, batch_size))
         steps = max(1, min(int(seconds / seconds_a_step), enough))
     return Member(
         **candidate.model_dump(),
@@ -107,9 +106,14 @@ def fit_seconds(windows: int) -> float:
     return min(max(windows / WINDOWS_A_SECOND, LEAST_SECONDS), MOST_SECONDS)
 
 
-def enough_steps(windows: int, batch_size: int) -> int:
-    """Steps after which another network is worth more than more steps: some passes over the windows."""
-    return max(MIN_STEPS, int(PASSES * windows / batch_size))
+def enough_steps(windows: int, batch_size: int, starts_trained: bool = False) -> int:
+    """Steps after which another network is worth more than more steps: some passes over the windows.
+
+    Parameters
+    ----------
+    starts_trained : the first weights come from another training; a share of the steps is enough then
+    """
+    return int((WARM_SHARE if starts_trained else 1) * max(MIN_STEPS, int(PASSES * windows / batch_size)))
 
 
 def schedule(costs: Sequence[float], jobs: int) -> list[list[int]]:

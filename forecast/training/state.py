@@ -60,6 +60,11 @@ class TrainingState:
         """The step from which on held-out values are targets too."""
         return self.member.steps - self.member.refit_steps
 
+    @property
+    def starts_trained(self) -> bool:
+        """Whether the first weights come from another training."""
+        return self.network.starts_trained or self.member.warm > 0
+
     def take(self, batch: Batch) -> float:
         """Take one step; returns the loss of the batch."""
         self.network.train()
@@ -72,7 +77,7 @@ class TrainingState:
         if not bool(torch.isfinite(norm + loss)):
             self._retry()
             return math.nan
-        share = self.network.rate_share * (WARM_RATE if self.member.warm else 1.0)
+        share = self.network.rate_share * (WARM_RATE if self.starts_trained else 1.0)
         rate = self.settings.learning_rate * share
         self.optimizer.step(rate * self.factor * rate_at(at, self.member.steps))
         return value
