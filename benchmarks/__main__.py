@@ -115,7 +115,11 @@ def intervals(
 
 @cli.command()
 @click.option(
-    "--data", "folder", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="development sets"
+    "--data",
+    "folder",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="development sets",
 )
 @click.option("--json", "path", required=True, type=FILE, help="JSON lines so far; they are kept, and new ones added")
 @click.option("--method", default=DEFAULT, show_default=True, help="a bare fit, baselines (no networks) or a model")

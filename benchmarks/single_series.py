@@ -50,7 +50,15 @@ class Single:
         newest = len(self.values) - self.horizon
         oldest = min(newest, max(2 * self.horizon, len(self.values) // 2))
         wanted = np.unique(np.linspace(oldest, newest, count).astype(int))
-        return [int(origin) for origin in wanted if self.values.iloc[origin : origin + self.horizon].notna().any()]
+        return [int(origin) for origin in wanted if self._measurable(int(origin))]
+
+    def _measurable(self, origin: int) -> bool:
+        """Whether there are values to forecast, and a past that gives errors a unit."""
+        ahead, past = (
+            self.values.iloc[origin : origin + self.horizon],
+            self.values.iloc[max(0, origin - MOST_ROWS) : origin],
+        )
+        return bool(ahead.notna().any() and past.std() > 0)
 
 
 @dataclass(frozen=True)

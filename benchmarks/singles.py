@@ -45,17 +45,12 @@ def measure(
             env={**os.environ, "PYTHONPATH": str(checkout)},
         )
         try:
-            for number, single in enumerate(draw(folder, times)):
-                if only not in single.name:
-                    continue
-                file = Path(scratch) / f"{number}.csv"
-                single.values.rename("value").rename_axis("time").to_csv(file)
-                for origin in single.origins(origins):
-                    if (single.name, origin, method) not in done:
-                        run = score(single, origin, method, _ask(worker, single, origin, method, file))
-                        with path.open("a", encoding="utf-8") as results:
-                            results.write(json.dumps(run) + "\n")
-                        yield run
+            for single, origin in _in_order(folder, origins, times):
+                if only in single.name and (single.name, origin, method) not in done:
+                    run = score(single, origin, method, _ask(worker, single, origin, method, Path(scratch)))
+                    with path.open("a", encoding="utf-8") as results:
+                        results.write(json.dumps(run) + "\n")
+                    yield run
         finally:
             worker.kill()
             worker.communicate()
@@ -92,6 +87,7 @@ def score(single: Single, origin: int, method: str, forecast: dict[str, Any]) ->
     }
 
 
+NO_SCORE = 0.3  # a smaller MSIS is as good as none in a ratio of two
 MEASURES = ("coverage_80", "coverage_95", "msis", "msis_80", "mase", "seconds")
 
 
@@ -113,7 +109,7 @@ def summary(runs: list[Run], against: list[Run] | None = None, by: str = "set") 
     series["runs"] = frame.groupby(["series", "half"]).size().to_numpy()
     series["set"] = series["series"].str.partition("/")[0]
     if against is not None:
-        series["msis_ratio"] = np.log(series["msis"].clip(lower=1e-9) / series.pop("other").clip(lower=1e-9))
+        series["msis_ratio"] = np.log(series["msis"].clip(lower=NO_SCORE) / series.pop("other").clip(lower=NO_SCORE))
     shown = [name for name in (*MEASURES, "msis_ratio") if name in series]
     parts = [series.groupby(by)[shown].mean(), series.groupby("half")[shown].mean()]
     parts.append(series[shown].mean().to_frame("all series").T)
@@ -125,14 +121,26 @@ def summary(runs: list[Run], against: list[Run] | None = None, by: str = "set") 
     return table
 
 
-def _ask(worker: "subprocess.Popen[str]", single: Single, origin: int, method: str, file: Path) -> dict[str, Any]:
+def _in_order(folder: Path, origins: int, times: int) -> Iterator[tuple[Single, int]]:
+    """Every series once, at its newest origin, then every series at the next one: a run that is cut has all kinds."""
+    drawn = [(single, single.origins(origins)) for single in draw(folder, times)]
+    for place in range(origins):
+        for single, rows in drawn:
+            if place < len(rows):
+                yield single, rows[-1 - place]
+
+
+def _ask(worker: "subprocess.Popen[str]", single: Single, origin: int, method: str, scratch: Path) -> dict[str, Any]:
     begin = max(0, origin - MOST_ROWS)
-    job = {"path": str(file), "begin": begin, "origin": origin, "horizon": single.asked, "method": method}
-    assert worker.stdin is not None and worker.stdout is not None  # pipes were asked for
-    worker.stdin.write(json.dumps(job) + "\n")
-    worker.stdin.flush()
-    line = worker.stdout.readline()
+    file = scratch / "series.csv"
+    single.values.iloc[begin:origin].rename("value").rename_axis("time").to_csv(file)
+    job = {"path": str(file), "horizon": single.asked, "method": method}
+    line = ""
+    if worker.stdin is not None and worker.stdout is not None:
+        worker.stdin.write(json.dumps(job) + "\n")
+        worker.stdin.flush()
+        line = worker.stdout.readline()
     if not line:
-        raise ValueError(f"{single.name} at {origin}: the fit failed; run it by hand from {file.name}")
+        raise ValueError(f"{single.name} at {origin}: the fit failed")
     found: dict[str, Any] = json.loads(line)
     return found

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from forecast.baselines import baseline_method, baseline_names
 from forecast.baselines.shared.windows import forecast_baseline
 from forecast.ensemble.validation import ValidationSet
-from forecast.evaluation.quantiles import error_quantiles
+from forecast.evaluation.past_errors import error_quantiles
 from forecast.panel.inputs import Inputs
 from forecast.panel.panel import Panel
 from forecast.panel.windows import WindowIndex
@@ -131,7 +131,7 @@ class BaselineForecasts:
         past_points = forecast(windows)
         errors = np.zeros((len(baselines), horizon, len(inputs.levels)))
         for place, points in enumerate(past_points):
-            errors[place] = error_quantiles(points, past.actual, past.observed, past.scale, inputs.levels)
+            errors[place] = error_quantiles(points, past.actual, past.observed, past.scale, inputs.levels, windows)
         return cls(baselines, context, forecast(validation.windows), past, past_points, errors)
 
     def suffice(self, validation: ValidationSet) -> bool:

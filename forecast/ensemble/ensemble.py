@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, baseline_labelled, baseline_points
-from forecast.ensemble.calibration import Calibration, calibrate, moved_by, widened
+from forecast.ensemble.calibration import Calibration, at_least, calibrate, evidence_share, moved_by, widened
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
+from forecast.evaluation.past_errors import independent_windows
 from forecast.panel.inputs import Inputs
 from forecast.panel.windows import WindowIndex
 
@@ -26,7 +27,8 @@ class Ensemble:
     components : labels, those of the networks first
     networks : the first components as numbers of the plan's groups of members
     weights : [series + 1, components]; row 0 is for a series that was not in the fit
-    errors : [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale
+    errors : [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale, and
+        the distances from its median that quantiles of a network have at least
     calibration : of the ensemble
     lookback : steps that the window's scale is computed from
     context_length : steps that a baseline looks back
@@ -72,7 +74,7 @@ class Ensemble:
         for place, label in enumerate(self.components):
             weight = weights[:, place, None, None]
             if place < len(networks):
-                mixed += weight * networks[place]
+                mixed += weight * at_least(networks[place], scale * self.errors[place].astype(np.float64))
             elif (weight > 0).any():
                 baseline = baseline_labelled(label, inputs.lags)
                 points = baseline_points(inputs.panel, windows, baseline, inputs.horizon, self.context_length)
@@ -100,9 +102,14 @@ def choose_ensemble(
 ) -> Ensemble:
     """Weigh networks and baselines by their losses, and calibrate on windows that did not choose."""
     levels, windows, count = inputs.levels, validation.windows, len(networks)
+    size = independent_windows(windows, inputs.horizon)
+    spread = _network_spread(inputs, baselines, 1 - evidence_share(size))
     scaled_errors = validation.scale[:, None, None] * baselines.errors[:, None]  # [baselines, windows, horizon, levels]
     quantiles = np.concatenate(
-        [*(group.quantiles[None] for group in networks), baselines.points[..., None] + scaled_errors]
+        [
+            *(at_least(group.quantiles, spread * validation.scale[:, None, None])[None] for group in networks),
+            baselines.points[..., None] + scaled_errors,
+        ]
     )
     medians = quantiles[..., levels.index(0.5)]
     series_index = inputs.series_index[windows[0]]
@@ -117,20 +124,32 @@ def choose_ensemble(
     labels = [*(group.model for group in networks), *(baseline.label for baseline in baselines.baselines)]
     candidates = _by_name(labels, count, medians, weights[0])
     used: NDArray[np.bool_] = np.asarray(weights.any(0))
-    errors = np.concatenate([np.zeros((count, *baselines.errors.shape[1:])), baselines.errors])
+    errors = np.concatenate([np.broadcast_to(spread, (count, *spread.shape)), baselines.errors])
     return Ensemble(
         components=tuple(np.array(labels)[used].tolist()),
         networks=tuple(np.flatnonzero(used[:count]).tolist()),
         weights=weights[:, used].astype(np.float32),
         errors=errors[used].astype(np.float32),
-        calibration=calibrate(
-            unseen, validation.actual, validation.observed, validation.scale, levels, adaptive=len(inputs.panel) == 1
-        ),
+        calibration=calibrate(unseen, validation.actual, validation.observed, validation.scale, levels, size),
         lookback=validation.lookback,
         context_length=baselines.context,
         scores=_scores(validation, losses.usable, {**candidates, CHOSEN: points}),
         validation=ValidationForecasts.of(validation, inputs, points) if len(validation) else None,
     )
+
+
+def _network_spread(inputs: Inputs, baselines: BaselineForecasts, share: float) -> Numbers:
+    """Distances from the median that quantiles of networks have at least, [horizon, levels], in units of the scale.
+
+    A network that has seen few windows of its own series knows little of its errors: a share of those that the best
+    baseline has made in the past is expected of it, too.
+    """
+    losses = _losses(inputs, baselines.past, baselines.past_points).newer_half()
+    losses = losses.select(losses.usable)
+    if not losses.values.size:
+        return np.zeros((inputs.horizon, len(inputs.levels)))
+    means = losses.values.mean(1)
+    return np.asarray(share * baselines.errors[np.where(np.isfinite(means), means, np.inf).argmin()])
 
 
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:
