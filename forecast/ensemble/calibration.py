@@ -13,7 +13,7 @@ log = logging.getLogger("forecast")
 
 Numbers = NDArray[np.float64]
 
-PRIOR_WINDOWS = 4.0  # independent windows that say as much as what is known without them; tuned as in past_errors.py
+PRIOR_WINDOWS = 4.0  # independent windows that say as much as what is known without them; chosen as in past_errors.py
 MIN_WIDTH = 0.05  # share of its width that an interval keeps at least
 NEIGHBOURS = 2  # horizon steps to each side whose scores are pooled with a step's own
 MIN_HALF_WIDTH = 0.01  # of an interval, as a share of the window's scale

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from forecast.panel.panel import Flags, Integers, Numbers
 
-# Tuned on the half of the single series of `python -m benchmarks singles` that is for tuning, four times as many of
-# them, with baselines alone. Memories of 3 to 8 horizons, growths of 0.3 to 0.75 and pulls of 1 to 4 are within 1 %.
-MEMORY = 4.0  # horizons; an error that is so old counts 1/e
+# Chosen on 558 fits without networks to the single series of `python -m benchmarks singles`, by coverage and MSIS.
+# Growths of 0.5 and 0.75 and pulls of 1 and 4 are within 1 %; without memory MSIS is 5 % worse, all lopsided 3 %.
+MEMORY, MIN_MEMORY = 4.0, 64.0  # horizons, and steps at least; an error that is so old counts 1/e
 GROWTH = 0.5  # power of the step by which errors grow where nothing is known, that of a random walk
 PULL = 1.0  # independent windows that the common curve of growth counts, beside those of a step
+LOPSIDED = 4.0  # independent windows from which on errors may be more lopsided than even
 CORRELATION = 0.1  # of the errors of two series at the same time
 
 ERROR_STEPS = 200  # steps of a longer horizon whose spread is computed; the others are interpolated
@@ -56,7 +57,7 @@ def error_quantiles(
     scale : [windows]; windows of scale 0 do not count
     windows : the series of each, and the position in it at which its past ends, [windows] twice
     """
-    horizon, middle = points.shape[1], levels.index(0.5)
+    horizon = points.shape[1]
     used = observed & (scale > 0)[:, None]
     table = np.zeros((horizon, len(levels)))
     if not used.any():
@@ -68,9 +69,7 @@ def error_quantiles(
         return table
     relative = errors.values / np.where(spread > 0, spread, 1.0)
     counts = (errors.weights > 0) & (spread > 0)
-    shape = _weighted_quantiles(relative[counts], errors.weights[counts], levels)
-    shape = np.where(np.arange(len(levels)) < middle, np.minimum(shape, 0.0), np.maximum(shape, 0.0))
-    shape[middle] = 0.0
+    shape = _shape(relative[counts], errors.weights[counts], levels, errors.sizes.max())
     wider = widening(errors.sizes, levels)  # [steps, levels]
     for place, column in enumerate(table.T):
         column[:] = np.interp(np.arange(horizon), errors.steps, spread * shape[place] * wider[:, place])
@@ -96,15 +95,19 @@ def widening(sizes: Numbers, levels: tuple[float, ...]) -> Numbers:
     return np.asarray(np.where(level == 0.5, 1.0, factor))
 
 
-def independent_windows(windows: tuple[Integers, Integers], length: int) -> float:
+def independent_windows(windows: tuple[Integers, Integers], length: int, memory: float = np.inf) -> float:
     """How many independent windows some windows stand for, if those of a series within `length` steps are one.
 
     Of those of different series at the same time, whose errors are correlated, n count n / (1 + (n - 1) CORRELATION).
+
+    Parameters
+    ----------
+    memory : steps after which a window counts 1/e; the number is that of Kish for values with weights
     """
-    series, age = windows[0], _age(windows)
-    pairs = np.unique(np.stack([series, age // max(length, 1)], 1), axis=0)
-    sizes = np.unique(pairs[:, 1], return_counts=True)[1]
-    return float((sizes / (1 + (sizes - 1) * CORRELATION)).sum())
+    series, age = windows[0], _age(windows) // max(length, 1)
+    blocks, sizes = np.unique(np.unique(np.stack([series, age], 1), axis=0)[:, 1], return_counts=True)
+    weights, sizes = np.exp(-blocks * length / memory), sizes / (1 + (sizes - 1) * CORRELATION)
+    return float((weights * sizes).sum() ** 2 / np.maximum((weights**2 * sizes).sum(), 1e-300))
 
 
 def _age(windows: tuple[Integers, Integers]) -> Integers:
@@ -120,9 +123,10 @@ def _age(windows: tuple[Integers, Integers]) -> Integers:
 def _collected(scaled: Numbers, used: Flags, windows: tuple[Integers, Integers]) -> _Errors:
     horizon = scaled.shape[1]
     steps = np.unique(np.linspace(0, horizon - 1, min(horizon, ERROR_STEPS)).astype(np.int64))
-    weights = np.where(used, np.exp(-_age(windows) / (MEMORY * horizon))[:, None], 0.0)
+    memory = max(MEMORY * horizon, MIN_MEMORY)
+    weights = np.where(used, np.exp(-_age(windows) / memory)[:, None], 0.0)
     series, position = windows
-    sizes = [independent_windows((series[used[:, step]], position[used[:, step]]), step + 1) for step in steps]
+    sizes = [independent_windows((series[used[:, step]], position[used[:, step]]), step + 1, memory) for step in steps]
     return _Errors(steps, scaled[:, steps], weights[:, steps], np.array(sizes))
 
 
@@ -150,6 +154,22 @@ def _spread(errors: _Errors) -> Numbers:
     curve = mean_level + slope * (step - mean_step)
     size = np.where(known, errors.sizes, 0.0)
     return np.asarray(np.exp((size * level + PULL * curve) / (size + PULL)))
+
+
+def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: float) -> Numbers:
+    """Quantiles of errors, [levels]: as lopsided as they are where windows are many, and as their sizes where few.
+
+    The few errors of a short past may all lie on one side, by chance.
+    """
+    middle = levels.index(0.5)
+    own = _weighted_quantiles(values, weights, levels)
+    upper = _weighted_quantiles(np.abs(values), weights, tuple(2 * level - 1 for level in levels[middle + 1 :]))
+    even = np.concatenate([-upper[::-1], [0.0], upper])
+    share = size / (size + LOPSIDED)
+    shape = share * own + (1 - share) * even
+    shape = np.where(np.arange(len(levels)) < middle, np.minimum(shape, 0.0), np.maximum(shape, 0.0))
+    shape[middle] = 0.0
+    return np.asarray(shape)
 
 
 def _weighted_quantiles(values: Numbers, weights: Numbers, levels: tuple[float, ...]) -> Numbers:
