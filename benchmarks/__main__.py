@@ -16,6 +16,7 @@ from benchmarks.methods import DEFAULT, Method, choose, installed_peers, own_met
 from benchmarks.plan import Wanted
 from benchmarks.processes import ROOT
 from benchmarks.rows import Row, add_row, read_rows
+from benchmarks.singles import MEASURES, measure, read_runs, summary
 from benchmarks.tables import markdown, rich_tables
 from forecast.durable import replace_file
 from forecast.errors import ForecastError
@@ -110,6 +111,47 @@ def intervals(
     except (ValueError, ForecastError) as error:
         raise click.ClickException(str(error)) from error
     _show(rows, None)
+
+
+@cli.command()
+@click.option(
+    "--data",
+    "folder",
+    required=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="development sets",
+)
+@click.option("--json", "path", required=True, type=FILE, help="JSON lines so far; they are kept, and new ones added")
+@click.option("--method", default=DEFAULT, show_default=True, help="a bare fit, baselines (no networks) or a model")
+@click.option("--checkout", type=click.Path(exists=True, file_okay=False, path_type=Path), help="measure this one")
+@click.option("--origins", type=click.IntRange(1), default=3, show_default=True, help="of each series")
+@click.option("--times", type=click.IntRange(1), default=1, show_default=True, help="so many times as many series")
+@click.option("--only", default="", help="series whose name contains this")
+@click.option("--against", type=FILE, help="compare with the runs of this file")
+@click.option("--by", type=click.Choice(["set", "series"]), default="set", show_default=True)
+@click.option("--show", is_flag=True, help="show the results; nothing is run")
+def singles(
+    folder: Path,
+    path: Path,
+    method: str,
+    checkout: Path | None,
+    origins: int,
+    times: int,
+    only: str,
+    against: Path | None,
+    by: str,
+    show: bool,
+) -> None:
+    """Coverage and MSIS of intervals of single real series, of a bare fit or of one model."""
+    try:
+        for run in () if show else measure(folder, path, method, checkout or ROOT, origins, times, only):
+            line = " ".join(f"{name}={run[name]:.3f}" for name in MEASURES)
+            said.print(f"{run['series']} at {run['origin']}: {line}", highlight=False)
+        runs = [run for run in read_runs(path) if run["method"] == method and only in run["series"]]
+        table = summary(runs, None if against is None else read_runs(against), by)
+        click.echo(table.round(3).to_string())
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
 
 
 @cli.command()

@@ -11,7 +11,7 @@ from forecast.baselines import baseline_method, baseline_names
 from forecast.baselines.shared.windows import forecast_baseline, forecast_own_quantiles
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
-from forecast.evaluation.quantiles import error_quantiles
+from forecast.evaluation.past_errors import error_quantiles
 from forecast.panel.inputs import Inputs
 from forecast.panel.panel import Panel
 from forecast.panel.windows import WindowIndex
@@ -24,6 +24,7 @@ OWN_WINDOWS = 192  # validation windows, and past ones, that a baseline with its
 MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 
 Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ class BaselineForecasts:
             if own is None:
                 points = baseline_points(panel, windows, baseline, inputs.horizon, context)
                 past_points[place] = points
-                errors[place] = error_quantiles(points, past.actual, past.observed, past.scale, levels)
+                errors[place] = error_quantiles(points, past.actual, past.observed, past.scale, levels, windows)
                 ahead = baseline_points(panel, validation.windows, baseline, inputs.horizon, context)
                 quantiles[place] = ahead[..., None] + validation.scale[:, None, None] * errors[place]
             else:
@@ -186,6 +187,11 @@ class BaselineForecasts:
                 newer = own_quantiles(inputs, _taken(windows, recent), baseline, context)
                 past_points[place, recent] = np.nan if newer is None else newer[..., middle]
         return cls(baselines, context, quantiles, past, past_points, errors, middle)
+
+    @property
+    def own(self) -> Flags:
+        """[baselines], whether each has its own quantiles."""
+        return np.array([baseline_method(one.name).quantiles is not None for one in self.baselines], bool)
 
     @property
     def points(self) -> Numbers:

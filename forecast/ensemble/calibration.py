@@ -13,6 +13,8 @@ log = logging.getLogger("forecast")
 
 Numbers = NDArray[np.float64]
 
+PRIOR_WINDOWS = 4.0  # independent windows that say as much as what is known without them; chosen as in past_errors.py
+MIN_WIDTH = 0.05  # share of its width that an interval keeps at least
 NEIGHBOURS = 2  # horizon steps to each side whose scores are pooled with a step's own
 MIN_HALF_WIDTH = 0.01  # of an interval, as a share of the window's scale
 MAX_TIES = 0.05  # share of equal values from which on quantiles do not move inwards
@@ -44,15 +46,16 @@ def calibrate(
     observed: NDArray[np.bool_],
     scale: Numbers,
     levels: tuple[float, ...],
-    adaptive: bool = False,
+    size: float = np.inf,
 ) -> Calibration:
     """Conformalised quantile regression on validation windows, one interval at a time.
 
     The score of a value is how far it lies beyond the interval between a quantile and its mirror image, in units of
     half its width (Sesia and Candes 2020), and the margin is the score that the nominal share of values stays below.
-    Both sides move by the same: one side alone would follow a drift of the validation values. Scores are pooled by
-    horizon step and its neighbours; the median stays where it is. Where many values are equal, such as the zeros of
-    rare sales, quantiles move outwards only: inwards, one step too far would lose all of them.
+    Both sides move by the same: one side alone would follow a drift of the validation values. A horizon step has the
+    scores of its own and of its neighbours, shrunk towards those of all steps; and margins are shrunk towards none, the
+    more so the fewer independent windows there are. The median stays where it is. Where many values are equal, such as
+    the zeros of rare sales, quantiles move outwards only: inwards, one step too far would lose all of them.
 
     Parameters
     ----------
@@ -60,8 +63,7 @@ def calibrate(
     actual, observed : [windows, horizon]
     scale : [windows]; windows of scale 0 do not count
     levels : ascending and symmetric, 0.5 among them
-    adaptive : the windows are one series in the order of time; the target share then follows the misses of the newest
-        of them (adaptive conformal inference, Gibbs and Candes 2021)
+    size : independent windows that these stand for; by default so many that nothing is shrunk
     """
     horizon, middle = quantiles.shape[1], levels.index(0.5)
     observed = observed & (scale > 0)[:, None]
@@ -74,19 +76,36 @@ def calibrate(
     for place in range(middle):
         mirror = len(levels) - 1 - place
         share = levels[mirror] - levels[place]
-        scores = np.maximum(-beyond[..., place], beyond[..., mirror])
-        target = adapted_share(scores, observed, share) if adaptive else share
-        for step in range(horizon):
-            near = slice(max(0, step - NEIGHBOURS), step + NEIGHBOURS + 1)
-            pooled = scores[:, near][observed[:, near]]
-            if len(pooled):
-                score = score_at(pooled, target)
-                margins[step, mirror] = score if inwards else max(0.0, score)
-                margins[step, place] = -margins[step, mirror]
+        margin = _margins(np.maximum(-beyond[..., place], beyond[..., mirror]), observed, share, evidence_share(size))
+        margins[:, mirror] = margin if inwards else np.maximum(0.0, margin)
+        margins[:, place] = -margins[:, mirror]
     below = np.array([(beyond[..., place] <= 0)[observed].mean() for place in range(len(levels))])
     moved = moved_by(quantiles, margins, scale)
     joint = _joint(moved, actual, observed, levels)
     return Calibration(margins.astype(np.float32), joint, below.astype(np.float32), int(observed.any(1).sum()))
+
+
+def evidence_share(size: float) -> float:
+    """The weight of what so many independent windows say; the rest is that of what was known without them."""
+    return 1.0 if np.isinf(size) else size / (size + PRIOR_WINDOWS)
+
+
+def _margins(scores: Numbers, observed: NDArray[np.bool_], share: float, own: float) -> Numbers:
+    """The margin of one interval at each step, [horizon], from scores [windows, horizon].
+
+    Parameters
+    ----------
+    own : weight of a step's scores against those of all steps, and of all of them against no margin
+    """
+
+    def log_width(part: slice) -> float:
+        some = scores[:, part][observed[:, part]]
+        return float(np.log(max(MIN_WIDTH, 1 + score_at(some, share)))) if len(some) else np.nan
+
+    pooled = log_width(slice(None))
+    near = [log_width(slice(max(0, step - NEIGHBOURS), step + NEIGHBOURS + 1)) for step in range(scores.shape[1])]
+    each = np.where(np.isfinite(near), near, pooled)
+    return np.asarray(np.expm1(own * (own * each + (1 - own) * pooled)))
 
 
 def half_widths(quantiles: Numbers, scale: Numbers) -> Numbers:
@@ -109,6 +128,19 @@ def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
     """Quantiles whose distance from the median is multiplied, in order again, [..., levels]."""
     middle = quantiles[..., quantiles.shape[-1] // 2, None]
     return _ordered(np.asarray(middle + (quantiles - middle) * factors))
+
+
+def at_least(quantiles: Numbers, distance: Numbers) -> Numbers:
+    """Quantiles that lie at least so far from their median, each to its side, [..., levels].
+
+    Parameters
+    ----------
+    distance : [..., levels], 0 for the median, negative below it
+    """
+    place = quantiles.shape[-1] // 2
+    far = quantiles[..., place, None] + distance
+    lower, upper = np.minimum(quantiles, far)[..., :place], np.maximum(quantiles, far)[..., place:]
+    return np.concatenate([lower, upper], -1)
 
 
 def say_few_scores(windows: int, held: int, interval: float) -> None:

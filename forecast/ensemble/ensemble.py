@@ -12,10 +12,11 @@ from forecast.ensemble.baseline_forecasts import (
     own_quantiles,
     steps_back,
 )
-from forecast.ensemble.calibration import Calibration, calibrate, moved_by, widened
+from forecast.ensemble.calibration import Calibration, at_least, calibrate, evidence_share, moved_by, widened
 from forecast.ensemble.names import PRETRAINED
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
+from forecast.evaluation.past_errors import independent_windows
 from forecast.panel.inputs import Inputs
 from forecast.panel.windows import WindowIndex
 from forecast.pretrained.forecasting import Network, load_network
@@ -34,8 +35,8 @@ class Ensemble:
     components : labels, those of the networks first
     networks : the first components as numbers of the plan's groups of members
     weights : [series + 1, components]; row 0 is for a series that was not in the fit
-    errors : [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale; not used
-        for a baseline that has its own quantiles
+    errors : [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale; for what
+        has its own quantiles, the distances that they have from their median at least
     calibration : of the ensemble
     lookback : steps that the window's scale is computed from
     context_length : steps that a baseline looks back
@@ -88,7 +89,7 @@ class Ensemble:
         for place in range(len(self.components)):
             weight = weights[:, place, None, None]
             if place < len(networks):
-                mixed += weight * networks[place]
+                mixed += weight * at_least(networks[place], scale * self.errors[place].astype(np.float64))
             elif (weight > 0).any():
                 mixed += weight * self._baseline_quantiles(inputs, windows, place, scale)
         moved = moved_by(mixed, self.calibration.margins.astype(np.float64), scale[:, 0, 0])
@@ -104,7 +105,7 @@ class Ensemble:
         baseline = baseline_labelled(self.components[place], inputs.lags)
         own = own_quantiles(inputs, windows, baseline, self.context_length, self.network)
         if own is not None:
-            return own
+            return at_least(own, scale * self.errors[place].astype(np.float64))
         points = baseline_points(inputs.panel, windows, baseline, inputs.horizon, self.context_length)
         return np.asarray(points[..., None] + scale * self.errors[place].astype(np.float64))
 
@@ -128,7 +129,13 @@ def choose_ensemble(
 ) -> Ensemble:
     """Weigh networks and baselines by their losses, and calibrate on windows that did not choose."""
     levels, windows, count = inputs.levels, validation.windows, len(networks)
+    size = independent_windows(windows, inputs.horizon)
+    spread = _spread_at_least(inputs, baselines, 1 - evidence_share(size))
+    errors = np.concatenate([np.broadcast_to(spread, (count, *spread.shape)), baselines.errors])
+    errors[count:][baselines.own] = spread
     quantiles = np.concatenate([*(group.quantiles[None] for group in networks), baselines.quantiles])
+    own = np.flatnonzero([True] * count + list(baselines.own))
+    quantiles[own] = at_least(quantiles[own], spread * validation.scale[:, None, None])
     medians = quantiles[..., levels.index(0.5)]
     series_index = inputs.series_index[windows[0]]
     losses = _losses(inputs, validation, medians).completed()
@@ -145,14 +152,13 @@ def choose_ensemble(
     labels = [*(group.model for group in networks), *(baseline.label for baseline in baselines.baselines)]
     named = {**_by_name(labels, count, medians, weights[0]), CHOSEN: points}
     used: NDArray[np.bool_] = np.asarray(weights.any(0))
-    errors = np.concatenate([np.zeros((count, *baselines.errors.shape[1:])), baselines.errors])
     components = tuple(np.array(labels)[used].tolist())
     return Ensemble(
         components=components,
         networks=tuple(np.flatnonzero(used[:count]).tolist()),
         weights=weights[:, used].astype(np.float32),
         errors=errors[used].astype(np.float32),
-        calibration=_calibrated(unseen, validation, levels, adaptive=len(inputs.panel) == 1),
+        calibration=_calibrated(unseen, validation, levels, size),
         lookback=validation.lookback,
         context_length=baselines.context,
         scores=_scores(_losses(inputs, validation, np.stack(list(named.values()))), list(named)),
@@ -172,13 +178,11 @@ def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
     return np.asarray(mixed)
 
 
-def _calibrated(
-    quantiles: Numbers, validation: ValidationSet, levels: tuple[float, ...], adaptive: bool
-) -> Calibration:
+def _calibrated(quantiles: Numbers, validation: ValidationSet, levels: tuple[float, ...], size: float) -> Calibration:
     """Calibrate on the validation windows that have quantiles, [windows, horizon, levels]."""
     rows = ~np.isnan(quantiles).any((1, 2))
     actual, observed, scale = validation.actual[rows], validation.observed[rows], validation.scale[rows]
-    return calibrate(quantiles[rows], actual, observed, scale, levels, adaptive)
+    return calibrate(quantiles[rows], actual, observed, scale, levels, size)
 
 
 def _validated(validation: ValidationSet, inputs: Inputs, points: Numbers) -> ValidationForecasts | None:
@@ -187,6 +191,21 @@ def _validated(validation: ValidationSet, inputs: Inputs, points: Numbers) -> Va
     if not rows.any():
         return None
     return ValidationForecasts.of(validation, inputs, points).select(rows, validation.observed)
+
+
+def _spread_at_least(inputs: Inputs, baselines: BaselineForecasts, share: float) -> Numbers:
+    """Distances from the median that quantiles of networks have at least, [horizon, levels], in units of the scale.
+
+    A network that has seen few windows of its own series knows little of its errors: a share of those that the best
+    baseline has made in the past is expected of it, too.
+    """
+    points = baselines.past_points[~baselines.own]
+    losses = _losses(inputs, baselines.past, points).newer_half()
+    losses = losses.select(losses.usable)
+    if not losses.values.size:
+        return np.zeros((inputs.horizon, len(inputs.levels)))
+    means = losses.values.mean(1)
+    return np.asarray(share * baselines.errors[~baselines.own][np.where(np.isfinite(means), means, np.inf).argmin()])
 
 
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:

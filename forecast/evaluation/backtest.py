@@ -83,7 +83,7 @@ class _Collected:
     def add(self, model: str, rows: Flags, windows: PastsAtOrigins, result: _Result, levels: tuple[float, ...]) -> None:
         """Add a fold's forecasts of some windows, and log its messages, each once a model."""
         series, origin, floor = windows.series[rows], windows.origin[rows], windows.panel.floor()[rows]
-        free = free_numbers(result.quantiles, levels, OUTPUT)
+        free = free_numbers(result.quantiles, levels, OUTPUT, windows.panel.counts()[rows])
         self.numbers[model][series, origin] = bounded(free, OUTPUT, floor)
         self.raised[series] |= raised(free, OUTPUT, floor)
         self.fit_seconds[model] += result.fit_seconds

@@ -7,7 +7,7 @@ import numpy as np
 
 from forecast.baselines.shared.windows import forecast_baseline
 from forecast.evaluation.origins import cut
-from forecast.evaluation.quantiles import error_quantiles
+from forecast.evaluation.past_errors import error_quantiles
 from forecast.panel.panel import Flags, Numbers, Panel
 
 Predict = Callable[[Panel], Numbers]
@@ -45,7 +45,8 @@ def _fit(name: str, season: int, levels: tuple[float, ...], past: Panel) -> Pred
         return partial(_predict, name, season, np.zeros((horizon, len(levels))))
     point, unit = _points(name, season, windows.panel)
     observed = np.isfinite(windows.actual)
-    errors = error_quantiles(point, np.nan_to_num(windows.actual), observed, unit, levels)
+    ends = windows.series, windows.panel.lengths
+    errors = error_quantiles(point, np.nan_to_num(windows.actual), observed, unit, levels, ends)
     return partial(_predict, name, season, errors)
 
 

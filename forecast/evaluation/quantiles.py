@@ -1,4 +1,4 @@
-"""Quantiles of past errors, between levels, and as the point and the intervals that a user asked for."""
+"""Quantiles between levels, and as the point and the intervals that a user asked for."""
 
 import logging
 from statistics import NormalDist
@@ -13,7 +13,6 @@ log = logging.getLogger("forecast")
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
 """Quantile levels of networks and baselines."""
 WHOLE = 2.0**53  # up to here float64 holds every whole number
-ERROR_STEPS = 200  # steps of a longer horizon whose error quantiles are computed; the others are interpolated
 
 
 def interval_levels(level: float) -> tuple[float, float]:
@@ -47,37 +46,6 @@ def at_levels(quantiles: Numbers, have: tuple[float, ...], want: tuple[float, ..
     return np.stack(columns, -1)
 
 
-def error_quantiles(
-    points: Numbers, actual: Numbers, observed: Flags, scale: Numbers, levels: tuple[float, ...]
-) -> Numbers:
-    """Quantiles of a baseline's scaled errors by horizon step, [horizon, levels]; its median stays where it is.
-
-    A step's errors are pooled with those of its neighbours, a tenth of the horizon to each side. Of a long horizon
-    200 steps are computed, and those between lie on the lines between them.
-
-    Parameters
-    ----------
-    points, actual, observed : [windows, horizon]
-    scale : [windows]; windows of scale 0 do not count
-    """
-    horizon, middle = points.shape[1], levels.index(0.5)
-    table = np.zeros((horizon, len(levels)))
-    used = observed & (scale > 0)[:, None]
-    scaled = (actual - points) / np.where(scale > 0, scale, 1.0)[:, None]
-    steps = np.unique(np.linspace(0, horizon - 1, min(horizon, ERROR_STEPS)).astype(np.int64))
-    for before, step in zip([0, *steps], steps, strict=False):
-        near = slice(max(0, step - horizon // 10), step + horizon // 10 + 1)
-        errors = scaled[:, near][used[:, near]]
-        table[step] = np.quantile(errors, levels) if len(errors) else table[before]
-    between = np.arange(horizon)
-    for column in table.T:
-        column[:] = np.interp(between, steps, column[steps])
-    table[:, middle] = 0.0
-    table[:, :middle] = np.minimum(table[:, :middle], 0.0)
-    table[:, middle:] = np.maximum(table[:, middle:], 0.0)
-    return table
-
-
 def mean_of(quantiles: Numbers, levels: tuple[float, ...]) -> Numbers:
     """Mean of the distribution whose quantile function runs straight between `levels`, flat beyond them, [...]."""
     edges = np.array([0.0, *levels, 1.0])
@@ -100,13 +68,25 @@ def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
     return np.asarray(np.where(np.abs(values) < WHOLE / 10.0**decimals, short, values) + 0.0)
 
 
-def free_numbers(quantiles: Numbers, have: tuple[float, ...], output: OutputSettings) -> Numbers:
-    """The point and the ends of its intervals, [series, horizon, 1 + 2 * levels], before any bound."""
+def free_numbers(
+    quantiles: Numbers, have: tuple[float, ...], output: OutputSettings, counts: Flags | None = None
+) -> Numbers:
+    """The point and the ends of its intervals, [series, horizon, 1 + 2 * levels], before any bound.
+
+    Parameters
+    ----------
+    counts : [series], whether values are small whole numbers; intervals then end at whole numbers, the next ones
+        outwards, since one from 0.1 to 0.6 would hold no value that can come
+    """
     want = tuple(level for interval in output.levels for level in interval_levels(interval))
     point = mean_of(quantiles, have) if output.point == "mean" else quantiles[..., have.index(0.5)]
     bounds = at_levels(quantiles, have, want) if want else quantiles[..., :0]
     bounds[..., 0::2] = np.minimum(bounds[..., 0::2], point[..., None])
     bounds[..., 1::2] = np.maximum(bounds[..., 1::2], point[..., None])
+    if counts is not None:
+        whole = counts[:, None, None]
+        bounds[..., 0::2] = np.where(whole, np.floor(rounded(bounds[..., 0::2])), bounds[..., 0::2])
+        bounds[..., 1::2] = np.where(whole, np.ceil(rounded(bounds[..., 1::2])), bounds[..., 1::2])
     return np.concatenate([point[..., None], bounds], -1)
 
 

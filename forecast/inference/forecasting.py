@@ -18,7 +18,7 @@ from forecast.panel.building import calendar_of, time_columns_at, with_future
 from forecast.panel.comparing import check_levels, compare_ids, say_seen, say_short
 from forecast.panel.known import require_known
 from forecast.panel.naming import repeated_ids
-from forecast.panel.panel import SKIPPED, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import SKIPPED, Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.reading import Reading, Source, read_as
 from forecast.panel.schema import Schema
 from forecast.settings import OutputSettings
@@ -115,9 +115,9 @@ def forecast_table(
     if not np.isfinite(quantiles).all():
         kind = ArtifactRefused if source is None else BadData
         raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
-    floor = panel.floor()[series]
+    floor, counts = panel.floor()[series], panel.counts()[series]
     shown = quantiles if factors is None else widened(quantiles, factors)
-    columns = _output_columns(fitted, panel, series, _bounded(shown, config.levels, output, floor), output)
+    columns = _output_columns(fitted, panel, series, _bounded(shown, config.levels, output, floor, counts), output)
     lower = floor if output.min is None else np.full(len(series), output.min)
     return Forecasts(columns, _skipped(panel, history), panel, series, quantiles, lower)
 
@@ -177,9 +177,11 @@ def _continued(fitted: Fitted, future: Table | None, origin: str | None) -> Pane
     return fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
 
 
-def _bounded(quantiles: Numbers, levels: tuple[float, ...], output: OutputSettings, floor: Numbers) -> Numbers:
+def _bounded(
+    quantiles: Numbers, levels: tuple[float, ...], output: OutputSettings, floor: Numbers, counts: Flags
+) -> Numbers:
     """The numbers of the output, [series, horizon, columns], within their bounds."""
-    free = free_numbers(quantiles, levels, output)
+    free = free_numbers(quantiles, levels, output, counts)
     cure = Words("; ", Setting("min", float("-inf")), " turns this off")
     say_raised(int(raised(free, output, floor).sum()), len(floor), cure)
     return bounded(free, output, floor)

@@ -18,6 +18,7 @@ ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "
 """The arrays that every panel has."""
 
 SKIPPED = ("ended", "missing")  # the statuses of series that get no forecast
+LARGEST_COUNT = 100  # whole numbers up to here are counts, of which an interval holds whole ones only
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,11 @@ class Panel:
     def floor(self) -> Numbers:
         """[series], lower bound of forecasts: 0 where no value of the past is below 0, else minus infinity."""
         return np.where(self.lowest_seen() >= 0, 0.0, -np.inf)
+
+    def counts(self) -> Flags:
+        """[series], whether all observed values are whole numbers from 0 to 100, as those of rare sales are."""
+        counted = (self.values >= 0) & (self.values <= LARGEST_COUNT) & (self.values == np.floor(self.values))
+        return np.asarray(np.logical_and.reduceat(counted | ~self.observed, self.offsets[:-1]))
 
     def select(self, series: Integers) -> "Panel":
         """The panel of some of the series, given as ascending indices."""

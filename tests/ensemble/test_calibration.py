@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forecast.ensemble.calibration import calibrate, moved_by, say_few_scores, widened
+from forecast.ensemble.calibration import at_least, calibrate, moved_by, say_few_scores, widened
 from forecast.evaluation.quantiles import LEVELS
 
 ALL = np.ones((500, 8), bool)
@@ -51,14 +51,19 @@ def test_zeros_stay_inside_where_many_values_are_equal() -> None:
     assert coverage(actual, moved, 2, 6).mean() > 0.79
 
 
-def test_an_adaptive_aim_follows_what_the_newest_windows_missed() -> None:
+def test_margins_shrink_where_windows_are_few() -> None:
     random = np.random.default_rng(3)
-    louder = np.where(np.arange(500) < 400, 1.0, 3.0)[:, None]
-    quantiles = np.broadcast_to(np.linspace(-1, 1, len(LEVELS)), (500, 8, len(LEVELS)))
-    actual = louder * random.normal(size=(500, 8))
-    plain = calibrate(quantiles, actual, ALL, np.ones(500), LEVELS)
-    adaptive = calibrate(quantiles, actual, ALL, np.ones(500), LEVELS, adaptive=True)
-    assert (adaptive.margins[:, 6] > plain.margins[:, 6]).all()
+    quantiles = np.broadcast_to(np.linspace(-1, 1, len(LEVELS)), (40, 8, len(LEVELS)))
+    actual = 3 * random.normal(size=(40, 8))
+    seen = np.ones((40, 8), bool)
+    many, some, few = (calibrate(quantiles, actual, seen, np.ones(40), LEVELS, size) for size in (np.inf, 8, 1))
+    assert (many.margins[:, 6].mean() > some.margins[:, 6].mean() > few.margins[:, 6].mean() > 0).all()
+    assert few.margins[:, 6].std() < 0.2 * many.margins[:, 6].std()  # all steps share what few windows say
+
+
+def test_quantiles_keep_their_distance_from_the_median() -> None:
+    quantiles = np.array([[[-1.0, 0.0, 3.0]]])
+    np.testing.assert_array_equal(at_least(quantiles, np.array([[-2.0, 0.0, 2.0]])), [[[-2, 0, 3]]])
 
 
 def test_masked_values_flat_windows_and_no_values_move_nothing() -> None:

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from forecast.evaluation.metrics import mase, seasonal_errors
-from forecast.evaluation.quantiles import LEVELS, at_levels, error_quantiles, interval_levels, mean_of, rounded
+from forecast.evaluation.quantiles import LEVELS, at_levels, free_numbers, interval_levels, mean_of, rounded
+from forecast.settings import OutputSettings
 
 NORMAL = np.array([NormalDist(100, 15).inv_cdf(level) for level in LEVELS])
 
@@ -49,29 +50,11 @@ def test_mase_by_hand() -> None:
     assert mase(np.array([[1.0, np.nan], [9, 9]]), np.array([[4.0, 7], [0, 0]]), scale) == pytest.approx(1.5)
 
 
-def test_work_on_a_long_horizon_grows_with_its_length_and_no_faster(monkeypatch: pytest.MonkeyPatch) -> None:
-    looked_at: list[int] = []
-    quantile = np.quantile
-
-    def counted(values: np.ndarray, levels: object) -> np.ndarray:
-        looked_at.append(values.size)
-        return np.asarray(quantile(values, levels))
-
-    monkeypatch.setattr(np, "quantile", counted)
-    for horizon in (2_000, 4_000):
-        zeros = np.zeros((4, horizon))
-        error_quantiles(zeros, zeros, np.ones_like(zeros, bool), np.ones(4), LEVELS)
-    first, second = sum(looked_at[: len(looked_at) // 2]), sum(looked_at[len(looked_at) // 2 :])
-    assert second < 2.1 * first
-
-
-def test_steps_between_those_that_are_looked_at_lie_on_the_line_between_them() -> None:
-    horizon = 900
-    draw = np.random.default_rng(0)
-    actual = draw.normal(size=(50, horizon)) * np.linspace(1, 3, horizon)
-    found = error_quantiles(np.zeros_like(actual), actual, np.ones_like(actual, bool), np.ones(50), LEVELS)
-    reach = horizon // 10
-    for step in range(0, horizon, 7):
-        pooled = np.quantile(actual[:, max(0, step - reach) : step + reach + 1], LEVELS)
-        np.testing.assert_allclose(found[step, 0], pooled[0], rtol=0.03)
-        np.testing.assert_allclose(found[step, -1], pooled[-1], rtol=0.03)
+def test_intervals_of_counts_end_at_whole_numbers_outwards_and_the_median_stays() -> None:
+    quantiles = np.broadcast_to(np.linspace(-0.1, 2.3, len(LEVELS)), (2, 3, len(LEVELS)))
+    found = free_numbers(quantiles, LEVELS, OutputSettings(), np.array([True, False]))
+    plain = free_numbers(quantiles, LEVELS, OutputSettings())
+    np.testing.assert_array_equal(found[0, :, 1::2], np.floor(plain[0, :, 1::2]))
+    np.testing.assert_array_equal(found[0, :, 2::2], np.ceil(plain[0, :, 2::2]))
+    np.testing.assert_array_equal(found[0, :, 0], plain[0, :, 0])
+    np.testing.assert_array_equal(found[1], plain[1])

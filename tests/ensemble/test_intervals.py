@@ -1,0 +1,71 @@
+"""Intervals of whole fits hold what they promise: on single series of known noise, and on rare sales."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast import Forecaster
+
+STEPS, HORIZON, SERIES = 100, 10, 32
+QUICK = ("last", "seasonal-naive", "mean", "seasonal-mean")
+Noise = Callable[[np.random.Generator, int], np.ndarray]
+
+
+def autoregression(random: np.random.Generator, steps: int) -> np.ndarray:
+    values = random.normal(size=steps)
+    for step in range(1, steps):
+        values[step] += 0.7 * values[step - 1]
+    return values
+
+
+def week(random: np.random.Generator, steps: int) -> np.ndarray:
+    return np.tile([0.0, 1, 2, 3, 4, 9, 8], steps)[:steps] + random.normal(size=steps)
+
+
+FAMILIES: dict[str, Noise] = {
+    "random walk": lambda random, steps: random.normal(size=steps).cumsum(),
+    "autoregression": autoregression,
+    "week": week,
+    "heavy tails": lambda random, steps: random.standard_t(3, size=steps),
+}
+
+
+@pytest.fixture
+def no_networks(tmp_path: Path) -> str:
+    path = tmp_path / "plan.json"
+    path.write_text('{"members": []}')
+    return str(path)
+
+
+def table_of(values: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame({"day": pd.date_range("2024-01-01", periods=len(values)), "value": values})
+
+
+@pytest.mark.parametrize("steps", [36, STEPS], ids=["short", "longer"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_intervals_of_single_series_hold(family: str, steps: int, no_networks: str) -> None:
+    random = np.random.default_rng(7)
+    inside: dict[int, list[float]] = {80: [], 95: []}
+    for _ in range(SERIES):
+        values = FAMILIES[family](random, steps + HORIZON)
+        found = Forecaster(plan=no_networks, horizon=HORIZON, baselines=QUICK).fit(table_of(values[:steps])).predict()
+        for level, shares in inside.items():
+            shares.append(((values[steps:] >= found[f"lo_{level}"]) & (values[steps:] <= found[f"hi_{level}"])).mean())
+    assert np.mean(inside[80]) == pytest.approx(0.8, abs=0.1)
+    assert np.mean(inside[95]) == pytest.approx(0.95, abs=0.04)
+
+
+def test_intervals_of_rare_sales_end_at_whole_numbers_and_hold(no_networks: str) -> None:
+    random = np.random.default_rng(8)
+    inside = []
+    for _ in range(24):
+        values = np.where(random.random(STEPS + HORIZON) < 0.25, 1.0 + random.poisson(1.0, STEPS + HORIZON), 0.0)
+        found = Forecaster(plan=no_networks, horizon=HORIZON, baselines=QUICK).fit(table_of(values[:STEPS])).predict()
+        bounds = found[["lo_80", "hi_80", "lo_95", "hi_95"]].to_numpy()
+        assert (bounds == np.round(bounds)).all()
+        assert (found["lo_80"] <= found["forecast"]).all()
+        inside.append(((values[STEPS:] >= found["lo_80"]) & (values[STEPS:] <= found["hi_80"])).mean())
+    assert np.mean(inside) > 0.78
