@@ -28,9 +28,12 @@ from forecast.inference.warm_start import start_of
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.comparing import mean_level, say_seen_origins
 from forecast.panel.covariates import Statistics, fit_statistics
-from forecast.panel.inputs import make_inputs
+from forecast.panel.effect_fit import fit_effects
+from forecast.panel.effects import Effects, ordinary_panel
+from forecast.panel.events import has_events
+from forecast.panel.inputs import Transform, make_inputs
 from forecast.panel.lookback import lags_and_lookback, most_lookback
-from forecast.panel.panel import Integers, Panel
+from forecast.panel.panel import Integers, Panel, series_index
 from forecast.panel.reading import Reading
 from forecast.panel.schema import Schema
 from forecast.panel.season import panel_seasons
@@ -84,7 +87,7 @@ class _Prepared:
     used: Integers  # the series that get a forecast
     lookback: int
     context: int  # steps that baselines look back
-    power: float  # exponent of the target's transform
+    transform: Transform  # of the target, from what is not held out
 
 
 def deadline_of(settings: TrainSettings, started: float) -> float | None:
@@ -235,12 +238,22 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
     split = split_windows(selected.lengths, lookback, horizon, lags[0] if lags else 1)
     power = fit_power(settings.transform, selected, schema.shortest_season) if earlier is None else earlier.config.power
     statistics = fit_statistics(selected, schema, split.train_end)
+    transform = Transform(power, _effects(panel, schema, used, split.train_end))
     inputs = make_inputs(
-        selected, schema, statistics, power=power, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
+        selected, schema, statistics, transform=transform, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
     )
     fitter = Fitter.of(inputs, split, settings)
     validation = ValidationSet.of(inputs, fitter.index, lookback, power, settings.metric)
-    return _Prepared(fitter, validation, statistics, used, lookback, context_length(lookback, lags, longest), power)
+    return _Prepared(fitter, validation, statistics, used, lookback, context_length(lookback, lags, longest), transform)
+
+
+def _effects(panel: Panel, schema: Schema, used: Integers, before: Integers) -> Effects | None:
+    """What events do, estimated from the slots before `before` [used] of the series `used`; None without events."""
+    if not has_events(schema):
+        return None
+    limit = np.zeros(len(panel), np.int64)
+    limit[used] = before
+    return fit_effects(panel, schema, limit)
 
 
 def _choose(ready: _Prepared, baselines: BaselineForecasts, plan: Plan, trained: list[Trained]) -> Ensemble:
@@ -267,7 +280,9 @@ def _collect(
     lookback, lags, groups = ready.lookback, ready.fitter.inputs.lags, plan.groups()
     forecasting = [number for group in ensemble.networks for number in groups[group]]
     pasts = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
-    spread = transformed(panel, ready.power).spread
+    effects = _effects(panel, schema, ready.used, panel.lengths[ready.used])
+    ordinary, _ = ordinary_panel(panel, schema, effects, series_index(panel.ids, panel.ids))
+    spread = transformed(ordinary, ready.transform.power).spread
     until = panel.starts.copy()
     until[ready.used] += ready.fitter.split.train_end
     return Fitted(
@@ -280,7 +295,7 @@ def _collect(
             context_length=ensemble.context_length,
             lags=lags,
             levels=LEVELS,
-            power=ready.power,
+            power=ready.transform.power,
             train_end=position_texts(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0],
             components=ensemble.components,
             networks=ensemble.networks,
@@ -296,6 +311,7 @@ def _collect(
         network_weights=[trained[number].weights for number in forecasting],
         base=Base([trained[number].base for number in forecasting], until),
         run=settings.model_dump(include=RESTORED, exclude_defaults=True),
+        effects=effects,
     )
 
 

@@ -18,6 +18,7 @@ from forecast.inference.fitted import Config
 from forecast.models import model_knobs, model_names
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.covariates import Statistics
+from forecast.panel.effects import WEEKDAYS, Effects
 from forecast.panel.lookback import most_lookback
 from forecast.panel.panel import Numbers, Panel
 from forecast.panel.schema import Schema
@@ -28,6 +29,8 @@ MAX_LEVELS, MAX_LAGS = 99, 50
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
 """How far from its anchor a grid may reach: to about the year 10,000."""
 MAX_TEXT = 200
+MAX_LABEL = 2 * MAX_TEXT
+MAX_EXPONENT = 4
 NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
 
 
@@ -119,6 +122,38 @@ def read_by_series(values: Any, count: int) -> Numbers:
     if (numbers < 0).any():
         raise ValueError("levels and seasonal errors cannot lie below 0")
     return numbers
+
+
+def read_effects(plain: Any, count: int) -> Effects:
+    """What events do to `count` series."""
+    labels, exponent = plain["labels"], plain["exponent"]
+    if type(labels) is not list or any(type(label) is not str or len(label) > MAX_LABEL for label in labels):
+        raise ValueError("the labels of events must be texts")
+    shapes = {
+        "days": (len(labels),),
+        "effect": (2, len(labels), 1 + WEEKDAYS),
+        "typical": (2, len(labels)),
+        "profile": (count + 1, WEEKDAYS),
+        "unit": (count + 1,),
+        "reaction": (count + 1,),
+    }
+    if plain.keys() != {*shapes, "labels", "exponent"} or type(exponent) is not int or abs(exponent) > MAX_EXPONENT:
+        raise ValueError("the effects of events do not hold what they must")
+    arrays = {name: np.array(plain[name], np.float64).reshape(shape) for name, shape in shapes.items()}
+    if any(not (np.abs(array) <= LARGEST).all() for array in arrays.values()) or (arrays["profile"] <= 0).any():
+        raise ValueError("the effects of events must be finite, and their profiles above 0")
+    if len(labels) != len(set(labels)) or (arrays["unit"] < 0).any() or (arrays["days"] < 0).any():
+        raise ValueError("the effects of events contradict each other")
+    return Effects(
+        labels=tuple(labels),
+        days=arrays["days"].astype(np.int64),
+        effect=arrays["effect"],
+        typical=arrays["typical"],
+        exponent=exponent,
+        profile=arrays["profile"],
+        unit=arrays["unit"],
+        reaction=arrays["reaction"],
+    )
 
 
 def read_ensemble(arrays: Arrays, config: Config, count: int) -> Ensemble:

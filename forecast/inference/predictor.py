@@ -2,7 +2,8 @@
 
 import importlib
 from contextlib import AbstractContextManager
-from typing import Protocol
+from copy import copy
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -11,7 +12,6 @@ from forecast.inference.fitted import Fitted
 from forecast.panel.inputs import Inputs, make_inputs
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.scaling import Array
-from forecast.panel.transforms import undo_power
 from forecast.panel.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 
 WINDOWS_AT_ONCE = 8192
@@ -58,6 +58,12 @@ class Predictor:
         module = importlib.import_module(f"forecast.inference.{backend}")
         self.backend: Backend = module.Networks(fitted, device)
 
+    def serving(self, fitted: Fitted) -> Self:
+        """The same networks with another description of the forecaster."""
+        other = copy(self)
+        other.fitted = fitted
+        return other
+
     def quantiles(
         self, panel: Panel, series: Integers, position: Integers | None = None, joint: bool = False
     ) -> Numbers:
@@ -86,7 +92,7 @@ class Predictor:
                 with self.backend.running():
                     networks = self._networks(windows, index)
                 mixed = self.fitted.ensemble.quantiles(inputs, index, inputs.series_index[index[0]], networks, joint)
-                parts.append(undo_power(mixed, config.power))
+                parts.append(inputs.restored(mixed, index))
         return np.concatenate(parts)
 
     def after(self, panel: Panel) -> Numbers:
@@ -143,7 +149,7 @@ class Predictor:
             panel,
             config.table,
             self.fitted.statistics,
-            power=config.power,
+            transform=self.fitted.transform,
             lags=config.lags,
             levels=config.levels,
             ids=self.fitted.history.ids,

@@ -28,7 +28,7 @@ from forecast.errors import (
 )
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, forecast_table
+from forecast.inference.forecasting import Forecasts, forecast_table, with_events
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
 from forecast.jobs import databases
@@ -360,8 +360,9 @@ def _forecast(run: _Run, source: Source, live: ServingVersion, future: Table | N
     pipeline, config, record = run.pipeline, live.fitted.config, run.record
     record.version, record.hash, record.train_end = live.version, live.hash, config.train_end
     chosen = pipeline.table.model_dump(include={"strict", "on_duplicate", "date_format"}, exclude_unset=True)
+    events = None if live.fitted.effects is None else pipeline.table.events
     return forecast_table(
-        live.predictor,
+        with_events(live.predictor, events),
         source,
         schema=config.table.model_copy(update=chosen),
         future=future,
