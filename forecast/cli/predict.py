@@ -56,6 +56,7 @@ def command(
     from forecast.jobs.apart import check_apart
     from forecast.jobs.checks import age, check_age, without_forecast
     from forecast.jobs.instant import parse_as_of
+    from forecast.panel.naming import series_names
     from forecast.panel.tidying import tidied
     from forecast.tables.files import load_future
     from forecast.tables.frames import frame_of
@@ -92,7 +93,5 @@ def command(
         say_lines(ranking_of(predictor.fitted))
     lost = without_forecast(forecasts.skipped, checks.require_all)
     if lost:
-        from forecast.panel.naming import series_names
-
         say(f"{len(lost)} series got no forecast: {series_names(lost, 10)}", "warning")
     return INCOMPLETE if lost else 0

@@ -48,6 +48,8 @@ def check_config(config: Config) -> None:
         raise ValueError(f"a table of layout {table.layout} has other ids, or another target")
     if not {*table.categories, *table.categorical} <= {*table.known, *table.past, *table.static}:
         raise ValueError("categories must be those of covariates")
+    if any(event.ids and len(event.ids) != len(table.ids) for event in table.dated_events):
+        raise ValueError("an event names other series")
     if any(season < 2 for season in table.season):
         raise ValueError("a season has 2 steps at least")
     texts = (table.holidays, table.time_format.pattern, table.freq)

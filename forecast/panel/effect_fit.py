@@ -12,7 +12,7 @@ import numpy as np
 
 from forecast.calendar.zones import WEEK
 from forecast.panel.effects import WEEKDAYS, Effects
-from forecast.panel.events import Marks, mark
+from forecast.panel.events import FAR, Marks, mark
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 
@@ -27,6 +27,7 @@ LEAST_CORRELATION = 0.02  # of how two series deviate on one day
 PRIOR_DAYS = 10  # days of all series that stand for what a short one does not show
 LEAST_EFFECT = 1e-3
 LEAST_NOISE = 1e-6
+ONCE = 2.25
 ROUNDS, REACTION_ROUNDS = 20, 3
 NORMAL_MEDIAN = 0.6745  # of the absolute value of a standard normal number
 PROFILES = 0.1, 10.0
@@ -65,7 +66,7 @@ def fit_effects(panel: Panel, schema: Schema, before: Integers) -> Effects:
         own = np.unique(part.days.series)
         reaction[1 + own] = found.reaction[own]
     seen = np.isin(marks.slot, days.slot)
-    label = np.unique(np.stack([marks.key[marks.slot[seen]], marks.label[seen]]), axis=1)[1]
+    label = np.unique(marks.key[marks.slot[seen]] * FAR + marks.label[seen]) % FAR
     counts = np.bincount(label, minlength=shape[0])
     shown = np.flatnonzero(counts)
     return Effects(
@@ -166,9 +167,8 @@ def _days(past: _Past, slots: Integers, marks: Marks, week: int, unit: Numbers) 
     level = np.where(unit[series] > 0, unit[series], level)
     usable = np.isfinite(expected) & (level > 0)
     slots, series, expected, level = slots[usable], series[usable], expected[usable], level[usable]
-    pairs = np.stack([series, marks.key[slots]])
-    _, first, day, count = np.unique(pairs, axis=1, return_index=True, return_inverse=True, return_counts=True)
-    day = day.reshape(-1)
+    of_day = series * FAR + marks.key[slots]
+    _, first, day, count = np.unique(of_day, return_index=True, return_inverse=True, return_counts=True)
 
     def mean(values: Numbers) -> Numbers:
         return np.asarray(np.bincount(day, values, len(first)) / count)
@@ -221,7 +221,7 @@ def _correlation(ordinary: _Days, noise: Numbers) -> float:
     """The correlation of two series on ordinary days, from the products of all pairs of a day."""
     scaled = np.clip(ordinary.deviation / noise[ordinary.series], -3, 3)
     _, day, count = np.unique(ordinary.key, return_inverse=True, return_counts=True)
-    sums, squares = (np.bincount(day.reshape(-1), values, len(count)) for values in (scaled, scaled**2))
+    sums, squares = (np.bincount(day, values, len(count)) for values in (scaled, scaled**2))
     pairs = float((count * (count - 1.0)).sum())
     return float(np.clip((sums**2 - squares).sum() / pairs, LEAST_CORRELATION, 1)) if pairs else 1.0
 
@@ -234,10 +234,12 @@ class _LabelSets:
     ----------
     of_day : [days], the set of each
     matrix : [sets, labels * 8], 1 where a set has a label, and has it on a day of the week
+    often : [labels * 8], whether a label came on more than one day; one day of the week is enough
     """
 
     of_day: Integers
     matrix: Numbers
+    often: Flags
 
     @classmethod
     def of(cls, days: _Days, marks: Marks) -> "_LabelSets":
@@ -246,15 +248,18 @@ class _LabelSets:
         most = int((end - start).max(initial=1))
         index = start[:, None] + np.arange(most)
         label = np.where(index < end[:, None], marks.label[np.minimum(index, len(marks.label) - 1)], count)
-        rows = np.concatenate([label, days.weekday[:, None]], 1)
-        sets, of_day = np.unique(rows, axis=0, return_inverse=True)
+        sets, of_day = np.unique(np.concatenate([label, days.weekday[:, None]], 1), axis=0, return_inverse=True)
         matrix = np.zeros((len(sets), count + 1, 1 + WEEKDAYS))
         for place in range(most):
             matrix[np.arange(len(sets)), sets[:, place], 0] = 1.0
             matrix[np.arange(len(sets)), sets[:, place], 1 + sets[:, -1]] = 1.0
         fixed = matrix[:, :, 1:].any(0).sum(1) < 2  # always the same day of the week: nothing to tell apart
         matrix[:, fixed, 1:] = 0.0
-        return cls(of_day.reshape(-1), matrix[:, :count].reshape(len(sets), -1))
+        dates = np.unique(np.repeat(days.key, most) * FAR + label.ravel()) % FAR
+        often = np.ones((count + 1, 1 + WEEKDAYS), bool)
+        often[:, 0] = np.bincount(dates, minlength=count + 1) > 1
+        size = count * (1 + WEEKDAYS)
+        return cls(of_day.reshape(-1), matrix[:, :count].reshape(len(sets), size), often[:count].reshape(size))
 
     def select(self, days: Flags) -> "_LabelSets":
         """The sets of some of the days."""
@@ -301,17 +306,17 @@ class _Fit:
         design = design * reaction[days.series]
         rest = days.deviation - design * (matrix @ effect)[of_day]
         effect = effect + self._regressed(design, rest, ~general)[0]  # what days of the week add
-        share = reaction[days.series] * busy**exponent
-        whole = np.bincount(of_day, share * (matrix @ effect)[of_day], len(matrix))
-        labels = matrix[:, general]
-        typical = labels.T @ whole / np.maximum(labels.T @ np.bincount(of_day, minlength=len(matrix)), 1)
+        share = np.bincount(of_day, reaction[days.series] * busy**exponent, len(matrix))
+        own = (matrix * effect).reshape(len(matrix), -1, 1 + WEEKDAYS).sum(2)  # [sets, labels]
+        counts = matrix[:, general].T @ np.bincount(of_day, minlength=len(matrix))
+        typical = own.T @ share / np.maximum(counts, 1)
         return _Found(effect, typical, exponent, reaction)
 
     def _regressed(self, design: Numbers, deviation: Numbers, columns: Flags) -> tuple[Numbers, Numbers, float]:
         """Effects of some columns of the labels, weights of the days, and the sum of their errors, squared if small."""
         of_day, matrix, key = self.labels.of_day, self.labels.matrix, self.days.key
         _, day, together = np.unique(key, return_inverse=True, return_counts=True)
-        share = 0.5 ** ((key.max() - key) / HALF_LIFE) / (1 + (together[day.reshape(-1)] - 1) * self.correlation)
+        share = 0.5 ** ((key.max() - key) / HALF_LIFE) / (1 + (together[day] - 1) * self.correlation)
         used = np.flatnonzero(matrix.any(0) & columns)
         effect, precision = np.zeros(matrix.shape[1]), np.full(matrix.shape[1], LEAST_EFFECT)
         robust, inflation, rest = np.ones(len(design)), 1.0, np.zeros(len(design))
@@ -326,7 +331,7 @@ class _Fit:
             effect[:] = 0.0
             effect[used] = np.linalg.solve(normal, part.T @ by_set(weight * design * deviation))
             used = used[np.abs(effect[used]) > LEAST_EFFECT]
-            precision[used] = 1 / effect[used] ** 2
+            precision[used] = np.where(self.labels.often[used], 1.0, ONCE) / effect[used] ** 2
             rest = np.abs(deviation - design * (matrix @ effect)[of_day]) / self.noise
             inflation = max(1.0, (float(np.median(rest)) / NORMAL_MEDIAN) ** 2)
             robust = np.minimum(1.0, HUBER * np.sqrt(inflation) / np.maximum(rest, LEAST_NOISE))

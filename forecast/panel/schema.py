@@ -64,7 +64,7 @@ class Schema(Stored):
     categories: dict[str, Names] = Field({})
     categorical: Names = Field((), description="covariates that the user said are categories")
     holidays: str | None = None
-    dated_events: tuple[Event, ...] = Field((), description="events that the user named")
+    dated_events: tuple[Event, ...] = Field((), description="events that the user named, in the order of time")
     ignored: Names = Field((), description="columns left out")
     calendar_columns: dict[str, str] = Field({}, description="those of them that only repeat the time, and what of it")
     aggregate: Aggregate | None = None
