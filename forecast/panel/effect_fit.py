@@ -27,7 +27,8 @@ LEAST_CORRELATION = 0.02  # of how two series deviate on one day
 PRIOR_DAYS = 10  # days of all series that stand for what a short one does not show
 LEAST_EFFECT = 1e-3
 LEAST_NOISE = 1e-6
-ONCE = 2.25
+ONCE = 2.25  # squares of a standard error; what days give by chance is multiplied by it where a label came once
+CHANCE = 3.0
 ROUNDS, REACTION_ROUNDS = 20, 3
 NORMAL_MEDIAN = 0.6745  # of the absolute value of a standard normal number
 PROFILES = 0.1, 10.0
@@ -226,6 +227,19 @@ def _correlation(ordinary: _Days, noise: Numbers) -> float:
     return float(np.clip((sums**2 - squares).sum() / pairs, LEAST_CORRELATION, 1)) if pairs else 1.0
 
 
+def _variance(effects: Numbers, normal: Numbers) -> float:
+    """The variance of effects beyond chance; 0 where there is none.
+
+    Parameters
+    ----------
+    normal : [effects, effects], the matrix of the regression that found them
+    """
+    if not len(effects):
+        return 0.0
+    chance = np.median(np.diag(np.linalg.inv(normal)))
+    return max(0.0, float(np.median(effects**2) / NORMAL_MEDIAN**2 - CHANCE * chance))
+
+
 @dataclass(frozen=True)
 class _LabelSets:
     """The different sets of labels that days have.
@@ -330,8 +344,10 @@ class _Fit:
             normal = part.T @ (by_set(weight * design**2)[:, None] * part) + np.diag(precision[used])
             effect[:] = 0.0
             effect[used] = np.linalg.solve(normal, part.T @ by_set(weight * design * deviation))
+            common = _variance(effect[used], normal)
             used = used[np.abs(effect[used]) > LEAST_EFFECT]
-            precision[used] = np.where(self.labels.often[used], 1.0, ONCE) / effect[used] ** 2
+            caution = np.where(self.labels.often[used], 1.0, ONCE)
+            precision[used] = caution / np.maximum(effect[used] ** 2, common)
             rest = np.abs(deviation - design * (matrix @ effect)[of_day]) / self.noise
             inflation = max(1.0, (float(np.median(rest)) / NORMAL_MEDIAN) ** 2)
             robust = np.minimum(1.0, HUBER * np.sqrt(inflation) / np.maximum(rest, LEAST_NOISE))
