@@ -113,7 +113,9 @@ def intervals(
 
 
 @cli.command()
-@click.option("--births", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="us_births_2000-2014.csv")
+@click.option(
+    "--births", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="US_births_2000-2014_SSA.csv"
+)
 @click.option("--model", default="auto", show_default=True)
 @click.option("--steps", type=click.IntRange(1), help="training steps, for a trial of the harness; not a result")
 def events(births: Path | None, model: str, steps: int | None) -> None:

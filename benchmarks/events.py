@@ -20,7 +20,10 @@ def births_rows(path: Path, model: str, steps: int | None) -> Iterator[Row]:
 
     The newest two years are forecast from origins 30 days apart, by the fit at the oldest of them.
     """
-    frame = pd.read_csv(path)[["date", "births"]]
+    frame = pd.read_csv(path)
+    if "date" not in frame:
+        frame["date"] = pd.to_datetime(frame[["year", "month"]].assign(day=frame["date_of_month"]))
+    frame = frame[["date", "births"]]
     for country in (None, "US"):
         fitted = Forecaster(model=model, horizon=HORIZON, holidays=country, steps=steps)
         rows = fitted.backtest(frame, windows=ORIGINS, step=HORIZON).forecasts

@@ -2,8 +2,9 @@
 
 A day is compared with the same day of the nearest weeks without events. What all days with a label have in common is
 its effect: a weighted regression on labels, since a day may have several, in which days far off the rest count for less
-(Huber 1964), and each effect is shrunk towards zero by the square of its standard error over its own square, so that
-one below two standard errors is none (adaptive ridge, Grandvalet 1998).
+(Huber 1964). An effect is shrunk towards zero by the square of its standard error over the square of its size, so that
+one below two standard errors is none (adaptive ridge, Grandvalet 1998); where effects vary more than chance explains,
+by that over their variance (empirical Bayes).
 """
 
 from dataclasses import dataclass, fields, replace
@@ -25,13 +26,12 @@ EXPONENTS = (0, -1, 1, 2)  # the first one unless another is clearly better
 EXPONENT_COST = 4.0  # of the sum of squared errors, in standard errors, by which it must be
 LEAST_CORRELATION = 0.02  # of how two series deviate on one day
 PRIOR_DAYS = 10  # days of all series that stand for what a short one does not show
-LEAST_EFFECT = 1e-3
-LEAST_NOISE = 1e-6
-ONCE = 2.25  # squares of a standard error; what days give by chance is multiplied by it where a label came once
-CHANCE = 3.0
+LEAST_EFFECT, LEAST_NOISE = 1e-3, 1e-6  # shares of the level; below them there is none
+ONCE = 2.25  # by which the variance of chance is multiplied where a label came once: it needs three standard errors
+CHANCE = 3.0  # variances of chance that the effects must exceed to show a variance of their own
 ROUNDS, REACTION_ROUNDS = 20, 3
 NORMAL_MEDIAN = 0.6745  # of the absolute value of a standard normal number
-PROFILES = 0.1, 10.0
+PROFILES = 0.1, 10.0  # bounds of the profile of a week
 
 
 def fit_effects(panel: Panel, schema: Schema, before: Integers) -> Effects:
@@ -199,14 +199,13 @@ def _expected(past: _Past, slots: Integers, week: int) -> tuple[Numbers, Numbers
             total += np.where(used, value, 0.0)
             least, most = np.where(used, np.minimum(least, value), least), np.where(used, np.maximum(most, value), most)
         count += found
-    trimmed = count > 3
-    total, count = np.where(trimmed, total - least - most, total), np.where(trimmed, count - 2, count)
     reach = AROUND_WEEKS * max(week, 2)
     left, right = np.maximum(slots - reach, low), np.minimum(slots + reach + 1, high)
     sums = np.concatenate([[0.0], np.cumsum(np.where(past.free, past.values, 0.0))])
     counts = np.concatenate([[0], np.cumsum(past.free)])
     with np.errstate(invalid="ignore", divide="ignore"):
-        return total / count, (sums[right] - sums[left]) / (counts[right] - counts[left])
+        trimmed = np.where(count > 3, (total - least - most) / (count - 2), total / count)
+        return trimmed, (sums[right] - sums[left]) / (counts[right] - counts[left])
 
 
 def _noise(ordinary: _Days, count: int) -> Numbers:
