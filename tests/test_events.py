@@ -11,7 +11,8 @@ from sklearn.base import clone
 
 from forecast import Forecaster
 from forecast.artifacts.store import Store
-from forecast.errors import BadData, UsageError
+from forecast.errors import ArtifactRefused, BadData, UsageError
+from forecast.inference.contents import from_contents, to_contents
 from tests.panel.test_effects import rides
 
 Run = Callable[..., Any]
@@ -92,6 +93,29 @@ def test_without_events_a_version_is_stored_as_before(frame: pd.DataFrame, tmp_p
     assert "effects" not in plain.scaler
     assert with_events.config["table"]["dated_events"][0]["name"] == "christmas"
     assert "effects" in with_events.scaler
+
+
+DAMAGES: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
+    "a number that is none": lambda effects, table: effects["unit"].__setitem__(0, None),
+    "a negative unit": lambda effects, table: effects["unit"].__setitem__(1, -1.0),
+    "a series too many": lambda effects, table: effects["reaction"].append(1.0),
+    "a profile of nothing": lambda effects, table: effects["profile"][0].__setitem__(0, 0.0),
+    "a label that is no text": lambda effects, table: effects["labels"].__setitem__(0, 7),
+    "a huge exponent": lambda effects, table: effects.update(exponent=99),
+    "a part too many": lambda effects, table: effects.update(more=1),
+    "a list": lambda effects, table: effects.clear(),
+    "an event of other ids": lambda effects, table: table["dated_events"][0].update(ids=["a", "b"]),
+    "a day that does not exist": lambda effects, table: table["dated_events"][0].update(day="2021-02-30"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_effects_that_contradict_themselves_are_refused(frame: pd.DataFrame, damage: str) -> None:
+    contents = to_contents(Forecaster(model="last", horizon=2, events=EVENTS).fit(frame).fitted_)
+    assert from_contents(contents).effects is not None
+    DAMAGES[damage](contents.scaler["effects"], contents.config["table"])
+    with pytest.raises(ArtifactRefused):
+        from_contents(contents)
 
 
 def test_the_command_line_says_what_was_found(forecast: Run, frame: pd.DataFrame, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -230,6 +230,8 @@ def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
     """Read, check, fit when due, forecast, write, record."""
     pipeline, ledger = run.pipeline, run.ledger
     live = serving(run.store, ledger, run.instant, pipeline.train.device)
+    if live is not None and live.fitted.effects is not None:
+        live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
     refit = reason_to_fit(pipeline, live, ledger, run.instant)
     fitted = None if live is None else live.fitted.config.table
     text = text_settings(pipeline, None if changed_since_fit(pipeline, ledger) else fitted)
@@ -360,9 +362,8 @@ def _forecast(run: _Run, source: Source, live: ServingVersion, future: Table | N
     pipeline, config, record = run.pipeline, live.fitted.config, run.record
     record.version, record.hash, record.train_end = live.version, live.hash, config.train_end
     chosen = pipeline.table.model_dump(include={"strict", "on_duplicate", "date_format"}, exclude_unset=True)
-    events = None if live.fitted.effects is None else pipeline.table.events
     return forecast_table(
-        with_events(live.predictor, events),
+        live.predictor,
         source,
         schema=config.table.model_copy(update=chosen),
         future=future,
