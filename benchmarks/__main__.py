@@ -155,6 +155,21 @@ def singles(
 
 
 @cli.command()
+@click.option(
+    "--births", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="US_births_2000-2014_SSA.csv"
+)
+@click.option("--model", default="auto", show_default=True)
+@click.option("--steps", type=click.IntRange(1), help="training steps, for a trial of the harness; not a result")
+def events(births: Path | None, model: str, steps: int | None) -> None:
+    """Errors on holidays and on other days, and how well a known effect is found."""
+    from benchmarks.events import births_rows, rides_row  # needs the package holidays
+
+    rows = [rides_row(), *(births_rows(births, model, steps) if births is not None else ())]
+    for row in rows:
+        said.print(" ".join(f"{name}={value}" for name, value in row.items()), highlight=False)
+
+
+@cli.command()
 @click.argument("path", metavar="JSON", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--markdown", "page", type=FILE, help="write the table here too")
 def table(path: Path, page: Path | None) -> None:

@@ -28,9 +28,12 @@ from forecast.inference.predictor import EVERYWHERE, Predictor, median_of_member
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.comparing import mean_level, say_seen_origins
 from forecast.panel.covariates import Statistics, fit_statistics
-from forecast.panel.inputs import Inputs, make_inputs
+from forecast.panel.effect_fit import fit_effects
+from forecast.panel.effects import Effects, ordinary_panel
+from forecast.panel.events import has_events
+from forecast.panel.inputs import Inputs, Transform, make_inputs
 from forecast.panel.lookback import lags_and_lookback, most_lookback
-from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.panel.panel import Integers, Numbers, Panel, series_index
 from forecast.panel.reading import Reading
 from forecast.panel.schema import Schema
 from forecast.panel.season import panel_seasons
@@ -85,7 +88,7 @@ class _Prepared:
     used: Integers  # the series that get a forecast
     lookback: int
     context: int  # steps that baselines look back
-    power: float  # exponent of the target's transform
+    transform: Transform  # of the target, from what is not held out
 
     def fitter(self) -> "Fitter":
         """What trains networks on it."""
@@ -272,12 +275,22 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
     split = split_windows(selected.lengths, lookback, horizon, lags[0] if lags else 1)
     power = fit_power(settings.transform, selected, schema.shortest_season) if earlier is None else earlier.config.power
     statistics = fit_statistics(selected, schema, split.train_end)
+    transform = Transform(power, _effects(panel, schema, used, split.train_end))
     inputs = make_inputs(
-        selected, schema, statistics, power=power, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
+        selected, schema, statistics, transform=transform, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
     )
     validation = ValidationSet.of(inputs, validation_windows(split), lookback, power, settings.metric)
     context = context_length(lookback, lags, longest)
-    return _Prepared(inputs, split, settings, validation, statistics, used, lookback, context, power)
+    return _Prepared(inputs, split, settings, validation, statistics, used, lookback, context, transform)
+
+
+def _effects(panel: Panel, schema: Schema, used: Integers, before: Integers) -> Effects | None:
+    """What events do, estimated from the slots before `before` [used] of the series `used`; None without events."""
+    if not has_events(schema):
+        return None
+    limit = np.zeros(len(panel), np.int64)
+    limit[used] = before
+    return fit_effects(panel, schema, limit)
 
 
 def _choose(ready: _Prepared, baselines: BaselineForecasts, plan: Plan, trained: "list[Trained]") -> Ensemble:
@@ -304,7 +317,9 @@ def _collect(
     lookback, lags, groups = ready.lookback, ready.inputs.lags, plan.groups()
     forecasting = [number for group in ensemble.networks for number in groups[group]]
     pasts = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
-    spread = transformed(panel, ready.power).spread
+    effects = _effects(panel, schema, ready.used, panel.lengths[ready.used])
+    ordinary, _ = ordinary_panel(panel, schema, effects, series_index(panel.ids, panel.ids))
+    spread = transformed(ordinary, ready.transform.power).spread
     until = panel.starts.copy()
     until[ready.used] += ready.split.train_end
     return Fitted(
@@ -317,7 +332,7 @@ def _collect(
             context_length=ensemble.context_length,
             lags=lags,
             levels=LEVELS,
-            power=ready.power,
+            power=ready.transform.power,
             train_end=position_texts(schema, calendar_of(schema), panel.origins.max(keepdims=True))[0],
             components=ensemble.components,
             networks=ensemble.networks,
@@ -333,6 +348,7 @@ def _collect(
         network_weights=[trained[number].weights for number in forecasting],
         base=Base([trained[number].base for number in forecasting], until),
         run=settings.model_dump(include=RESTORED, exclude_defaults=True),
+        effects=effects,
     )
 
 

@@ -17,11 +17,18 @@ from forecast.evaluation.backtest import OUTPUT
 from forecast.evaluation.metrics import mase
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import columns_at, forecast_table, load_predictor, reading_to_forecast
+from forecast.inference.forecasting import (
+    columns_at,
+    forecast_table,
+    load_predictor,
+    reading_to_forecast,
+    with_events,
+)
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit, models_of
 from forecast.panel.building import with_future
 from forecast.panel.comparing import values_after
+from forecast.panel.event_table import events_columns
 from forecast.panel.known import say_blank_ahead
 from forecast.panel.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.panel.schema import Schema
@@ -71,6 +78,7 @@ class Forecaster(NestedParams, BaseEstimator):
     warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
     layout, time, id, target, freq, aggregate, season, known, past, static, categorical, holidays, date_format,
     timezone, dst, on_duplicate, max_missing, missing, strict : how a table becomes series
+    events : a table of events, or its path: columns date and name, and id columns where series differ
 
     All are the settings of the command line under the same names, with the same defaults and bounds.
 
@@ -124,6 +132,7 @@ class Forecaster(NestedParams, BaseEstimator):
         static: Names = (),
         categorical: Names = (),
         holidays: str | None = None,
+        events: Data | None = None,
         date_format: str | None = None,
         timezone: str | None = None,
         dst: ClockChange = "error",
@@ -183,6 +192,7 @@ class Forecaster(NestedParams, BaseEstimator):
         levels: float | tuple[float, ...] = INTERVALS,
         explain: bool = False,
         min: float | None = None,
+        events: Data | None = None,
     ) -> pd.DataFrame:
         """Forecast what comes after the series seen at fit, or after those of another table, by the frozen model.
 
@@ -195,6 +205,7 @@ class Forecaster(NestedParams, BaseEstimator):
         levels : intervals in percent, 50 to 99
         explain : add the columns model and status
         min : lower bound of every number; by default 0 for a series without a value below 0, ``-inf`` for none
+        events : a newer table of events, or its path; it replaces that of the fit from its first day on
 
         Returns
         -------
@@ -209,7 +220,7 @@ class Forecaster(NestedParams, BaseEstimator):
         """
         self._check_fitted()
         forecasts = forecast_table(
-            self.predictor_,
+            with_events(self.predictor_, _events(events)),
             None if X is None else _table(X),
             schema=self._schema(),
             future=None if future is None else _table(future),
@@ -355,7 +366,9 @@ class Forecaster(NestedParams, BaseEstimator):
         predictor = load_predictor(store, version, device)
         fitted = predictor.fitted
         knobs = {**fitted.settings().model_dump(), **fitted.run, "device": device}
-        forecaster = cls(**knobs).set_params(**fitted.config.table.knobs())
+        schema = fitted.config.table
+        events = frame_of(events_columns(schema)) if schema.dated_events else None
+        forecaster = cls(**knobs).set_params(**schema.knobs(), events=events)
         forecaster.fitted_ = fitted
         forecaster._set_predictor(predictor)
         return forecaster
@@ -374,13 +387,15 @@ class Forecaster(NestedParams, BaseEstimator):
     def _settings(self) -> tuple[TrainSettings, TableSettings]:
         given = self.get_params(deep=False)
         table = {name: given.pop(name) for name in TableSettings.model_fields}
+        if not isinstance(self.events, str):
+            table["events"] = None  # a table is no setting
         return TrainSettings.check(given), TableSettings.check(table)
 
     def _read(self, table: Table, callbacks: Callbacks) -> Reading:
         """Read a table to fit to it."""
         train, how = self._settings()
         check_names(train)
-        reading = read(table, how, horizon=train.horizon, lookback=train.lookback)
+        reading = read(table, how, horizon=train.horizon, lookback=train.lookback, events=_events(self.events))
         check_to_fit(reading)
         if callbacks.on_read is not None:
             callbacks.on_read(describe_reading(reading))
@@ -402,6 +417,13 @@ class Forecaster(NestedParams, BaseEstimator):
         if not hasattr(self, "fitted_"):
             raise NotFitted("this Forecaster is not fitted yet; call fit first")
         return self.fitted_
+
+
+def _events(data: Data | None) -> Table | str | None:
+    """A table of events, or its path."""
+    if data is None or isinstance(data, str | Table):
+        return data
+    return table_from_frame(data, "the table of events")
 
 
 def _table(data: Data) -> Table:

@@ -172,7 +172,13 @@ class TableSettings(Knobs):
     categorical: Names = Field(
         (), description="covariates that are categories although they hold numbers, comma-separated"
     )
-    holidays: str | None = Field(None, description="country code; its public holidays become a known covariate")
+    holidays: str | None = Field(
+        None, description="country code; what its public holidays, their eves and the days after do is learned"
+    )
+    events: FilePath | None = Field(
+        None,
+        description="file of events such as promotions: columns date and name, and id columns where series differ",
+    )
     date_format: str | None = Field(
         None, description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day numbers"
     )

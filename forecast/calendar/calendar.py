@@ -82,6 +82,10 @@ class Calendar:
             same |= times % self.spec.every != self.spec.phase
         return same
 
+    def wall(self, positions: Integers) -> Integers:
+        """What the clocks show at the time of each grid position, in seconds since 1970-01-01."""
+        return self._times(positions) if self._local else wall_clock(self.times(positions), self.zone)
+
     def features(self, positions: Integers) -> Floats:
         """Calendar features of each position.
 
@@ -91,7 +95,7 @@ class Calendar:
         0.5, flags 0 and 1 for holidays. A yearly grid and one of steps have none.
         """
         unique, codes = np.unique(positions, return_inverse=True)
-        wall = self._times(unique) if self._local else wall_clock(self.times(unique), self.zone)
+        wall = self.wall(unique)
         columns = list(_features(wall, self.spec).values())
         if self.holidays is not None:
             days = wall // DAY

@@ -24,12 +24,23 @@ def holiday_flags(days: NDArray[np.int64], country: str) -> NDArray[np.bool_]:
         If the country or its subdivision is not known.
     """
     years = np.unique(days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970)
-    return np.isin(days, np.array(_holidays(country, tuple(years.tolist())), np.int64))
+    return np.isin(days, [day for day, _ in _holidays(country, tuple(years.tolist()))])
+
+
+def named_holidays(first: int, last: int, country: str) -> list[tuple[int, str]]:
+    """Days since 1970-01-01 and names of the public holidays from one day to another; raises as `holiday_flags` does.
+
+    A day with several holidays comes once for each name.
+    """
+    days = np.array([first, last])
+    start, end = days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
+    found = _holidays(country, tuple(range(int(start), int(end) + 1)))
+    return [(day, name) for day, name in found if first <= day <= last]
 
 
 @lru_cache(maxsize=32)
-def _holidays(country: str, years: tuple[int, ...]) -> tuple[int, ...]:
-    """Days since 1970-01-01 of the holidays of some years."""
+def _holidays(country: str, years: tuple[int, ...]) -> tuple[tuple[int, str], ...]:
+    """Days since 1970-01-01 and names of the holidays of some years."""
     try:
         import holidays
     except ImportError:
@@ -49,4 +60,10 @@ def _holidays(country: str, years: tuple[int, ...]) -> tuple[int, ...]:
             f" (parts of {name}: {', '.join(supported[name]) or 'none'})",
             setting=Setting("holidays", country),
         ) from None
-    return tuple(sorted(int(np.datetime64(day, "D").astype(np.int64)) for day in dates))
+    return tuple(
+        sorted(
+            (int(np.datetime64(day, "D").astype(np.int64)), name)
+            for day, names in dates.items()
+            for name in names.split("; ")
+        )
+    )

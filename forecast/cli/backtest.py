@@ -48,10 +48,10 @@ def command(
     from forecast.errors import INCOMPLETE
     from forecast.jobs.apart import check_apart
 
+    events = given.of(TableSettings).events  # refused before any work
     for file in (forecasts, wanted.output):
-        check_apart(file, {"the table that is read": data}, artifact)
-    check_names(given.of(TrainSettings), models)  # refused before any work
-    given.of(TableSettings)
+        check_apart(file, {"the table that is read": data, "the table of --events": events}, artifact)
+    check_names(given.of(TrainSettings), models)
     if artifact is None:
         if version is not None:
             raise UsageError("--version: a version of a store; name it with --artifact")

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         "strict": TableSettings,
         "on_duplicate": TableSettings,
         "date_format": TableSettings,
+        "events": TableSettings,
     },
 )
 def command(
@@ -50,7 +51,7 @@ def command(
     Nothing is trained, and nothing in the store changes.
     """
     shape, checks = given.of(OutputSettings), given.of(CheckSettings)
-    from forecast.inference.forecasting import forecast_table, load_predictor
+    from forecast.inference.forecasting import forecast_table, load_predictor, with_events
     from forecast.jobs.apart import check_apart
     from forecast.jobs.checks import age, check_age
     from forecast.jobs.instant import parse_as_of
@@ -59,10 +60,12 @@ def command(
 
     instant = parse_as_of(as_of)
     given.of(TextSettings)  # refused before any work
-    check_apart(output, {"the table that is read": data, "the table of --future": future}, saved.artifact)
-    predictor = load_predictor(saved.artifact, saved.version, given.of(TrainSettings).device)
+    how = given.of(TableSettings)
+    tables = {"the table that is read": data, "the table of --future": future, "the table of --events": how.events}
+    check_apart(output, tables, saved.artifact)
+    predictor = with_events(load_predictor(saved.artifact, saved.version, given.of(TrainSettings).device), how.events)
     changed = {"strict", "on_duplicate", "date_format"} & set(given.values)
-    schema = predictor.fitted.config.table.model_copy(update=given.of(TableSettings).model_dump(include=changed))
+    schema = predictor.fitted.config.table.model_copy(update=how.model_dump(include=changed))
     text = given.reading(schema.reading)
     table = None if data is None else load(data, text)[0]
     later = None if future is None else tidied(load_future(future, text))

@@ -104,8 +104,8 @@ class ValidationForecasts:
         return cls(
             inputs.series_index[series] - 1,
             inputs.panel.starts[series] + position,
-            undo_power(points, validation.power),
-            undo_power(validation.actual, validation.power),
+            inputs.restored(points, validation.windows),
+            inputs.restored(validation.actual, validation.windows),
             validation.observed,
             validation.unit,
             validation.metric,

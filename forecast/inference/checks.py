@@ -19,6 +19,7 @@ from forecast.inference.fitted import Config
 from forecast.models import model_knobs, model_names
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.covariates import Statistics
+from forecast.panel.effects import WEEKDAYS, Effects
 from forecast.panel.lookback import most_lookback
 from forecast.panel.panel import Numbers, Panel
 from forecast.panel.schema import Schema
@@ -32,6 +33,8 @@ FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_5
 MAX_TEXT = 200
 TRIAL = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
 """A window that a pretrained network must be able to forecast: values, observed, horizon, seasons."""
+MAX_LABEL = 2 * MAX_TEXT
+MAX_EXPONENT = 4
 NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
 
 
@@ -49,6 +52,8 @@ def check_config(config: Config) -> None:
         raise ValueError(f"a table of layout {table.layout} has other ids, or another target")
     if not {*table.categories, *table.categorical} <= {*table.known, *table.past, *table.static}:
         raise ValueError("categories must be those of covariates")
+    if any(event.ids and len(event.ids) != len(table.ids) for event in table.dated_events):
+        raise ValueError("an event names other series")
     if any(season < 2 for season in table.season):
         raise ValueError("a season has 2 steps at least")
     texts = (table.holidays, table.time_format.pattern, table.freq)
@@ -123,6 +128,38 @@ def read_by_series(values: Any, count: int) -> Numbers:
     if (numbers < 0).any():
         raise ValueError("levels and seasonal errors cannot lie below 0")
     return numbers
+
+
+def read_effects(plain: Any, count: int) -> Effects:
+    """What events do to `count` series."""
+    labels, exponent = plain["labels"], plain["exponent"]
+    if type(labels) is not list or any(type(label) is not str or len(label) > MAX_LABEL for label in labels):
+        raise ValueError("the labels of events must be texts")
+    shapes = {
+        "days": (len(labels),),
+        "effect": (2, len(labels), 1 + WEEKDAYS),
+        "typical": (2, len(labels)),
+        "profile": (count + 1, WEEKDAYS),
+        "unit": (count + 1,),
+        "reaction": (count + 1,),
+    }
+    if plain.keys() != {*shapes, "labels", "exponent"} or type(exponent) is not int or abs(exponent) > MAX_EXPONENT:
+        raise ValueError("the effects of events do not hold what they must")
+    arrays = {name: np.array(plain[name], np.float64).reshape(shape) for name, shape in shapes.items()}
+    if any(not (np.abs(array) <= LARGEST).all() for array in arrays.values()) or (arrays["profile"] <= 0).any():
+        raise ValueError("the effects of events must be finite, and their profiles above 0")
+    if len(labels) != len(set(labels)) or (arrays["unit"] < 0).any() or (arrays["days"] < 0).any():
+        raise ValueError("the effects of events contradict each other")
+    return Effects(
+        labels=tuple(labels),
+        days=arrays["days"].astype(np.int64),
+        effect=arrays["effect"],
+        typical=arrays["typical"],
+        exponent=exponent,
+        profile=arrays["profile"],
+        unit=arrays["unit"],
+        reaction=arrays["reaction"],
+    )
 
 
 def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes | None) -> Ensemble:

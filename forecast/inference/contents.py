@@ -1,7 +1,9 @@
 """Turn a fitted forecaster into the contents of a version, and back; contents are checked before they are used."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +17,18 @@ from forecast.inference.checks import (
     check_config,
     check_settings,
     read_by_series,
+    read_effects,
     read_ensemble,
     read_history,
     read_statistics,
 )
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
+from forecast.panel.effects import Effects
 from forecast.panel.panel import ARRAYS
 from forecast.settings import TrainSettings
 from forecast.training.plan import Plan
+
+SCALER = {"statistics", "level", "seasonal_error"}  # what the scaler of every version holds
 
 
 def to_contents(fitted: Fitted) -> Contents:
@@ -41,6 +47,7 @@ def to_contents(fitted: Fitted) -> Contents:
             "statistics": fitted.statistics.model_dump(mode="json"),
             "level": fitted.level.tolist(),
             "seasonal_error": [value if np.isfinite(value) else None for value in fitted.seasonal_error.tolist()],
+            **({} if fitted.effects is None else {"effects": plain_effects(fitted.effects)}),
         },
         history=history,
         calibration={
@@ -83,7 +90,7 @@ def _read(contents: Contents) -> Fitted:
     config = Config.model_validate(contents.config)
     check_config(config)
     check_settings(TrainSettings.check(config.settings))
-    if config.settings.keys() & RUN_ONLY or contents.scaler.keys() != {"statistics", "level", "seasonal_error"}:
+    if config.settings.keys() & RUN_ONLY or contents.scaler.keys() - {"effects"} != SCALER:
         raise ValueError("it holds unknown settings or statistics")
     history = read_history(contents.history, config)
     return Fitted(
@@ -95,8 +102,16 @@ def _read(contents: Contents) -> Fitted:
         history=history,
         network_weights=_parted(contents.weights, config),
         base=None if contents.base is None else _read_base(contents.base, contents.weights, config, len(history)),
+        effects=read_effects(contents.scaler["effects"], len(history)) if "effects" in contents.scaler else None,
         run=TrainSettings.check(contents.run).model_dump(include=RESTORED, exclude_defaults=True),
     )
+
+
+def plain_effects(effects: Effects) -> dict[str, Any]:
+    """Effects as lists and numbers."""
+    values = {field.name: getattr(effects, field.name) for field in fields(effects)}
+    arrays = {name: value.tolist() for name, value in values.items() if isinstance(value, np.ndarray)}
+    return {**values, **arrays, "labels": list(effects.labels)}
 
 
 def _joined(members: list[dict[str, NDArray[np.float32]]]) -> Arrays:

@@ -9,6 +9,8 @@ from pydantic import ConfigDict, Field
 
 from forecast.ensemble.ensemble import Ensemble
 from forecast.panel.covariates import Statistics
+from forecast.panel.effects import Effects
+from forecast.panel.inputs import Transform
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
@@ -83,6 +85,7 @@ class Fitted:
     network_weights : one dictionary for each member of the networks that have a weight in the forecast, group by group
     base : None in an artifact that was written without
     run : those of the settings RESTORED that are not the defaults
+    effects : of holidays and events; None where there are none
     """
 
     config: Config
@@ -94,6 +97,12 @@ class Fitted:
     network_weights: list[dict[str, NDArray[np.float32]]]
     base: Base | None = None
     run: dict[str, Any] = field(default_factory=dict)
+    effects: Effects | None = None
+
+    @property
+    def transform(self) -> Transform:
+        """What is done to the target before networks and baselines see it."""
+        return Transform(self.config.power, self.effects)
 
     def settings(self) -> TrainSettings:
         """The settings of training, defaults included."""

@@ -1,5 +1,6 @@
 """Forecast a table by a fitted forecaster: load it, read the table as the fit did, check it, write what comes next."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,8 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.panel.building import calendar_of, time_columns_at, with_future
 from forecast.panel.comparing import check_levels, compare_ids, say_seen, say_short
+from forecast.panel.effects import NAMED, unseen_events
+from forecast.panel.event_table import read_events, renewed
 from forecast.panel.known import require_known
 from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, Flags, Integers, Numbers, Panel, series_index
@@ -25,6 +28,8 @@ from forecast.settings import OutputSettings
 from forecast.tables.frames import Column
 from forecast.tables.table import Table
 from forecast.tables.writing import interval_columns, output_columns, refuse_clash
+
+log = logging.getLogger("forecast")
 
 Columns = dict[str, Column | NDArray[Any]]
 
@@ -103,6 +108,7 @@ def forecast_table(
         panel = _continued(fitted, future, origin)
     else:
         panel = reading_to_forecast(fitted, source, schema, future, origin).panel
+    _say_unseen(panel, config.table, fitted)
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
     require_known(panel, config.table, horizon, name, with_future=future is not None)
@@ -153,6 +159,39 @@ def columns_at(
         **time_columns_at(schema, calendar_of(schema), positions.ravel()),
         **{name: values.ravel() for name, values in numbers.items()},
     }
+
+
+def with_events(predictor: Predictor, events: Table | str | None) -> Predictor:
+    """A forecaster that knows newer events; from their first day on they replace those of the fit.
+
+    Parameters
+    ----------
+    events : as a table or the path of its file; None for those of the fit
+
+    Raises
+    ------
+    UsageError
+        If the fit had no events.
+    BadData
+        If the table of events cannot be used.
+    """
+    if events is None:
+        return predictor
+    fitted = predictor.fitted
+    if fitted.effects is None:
+        given = Setting("events", events if isinstance(events, str) else events.name)
+        raise UsageError("this forecaster was fitted without events", setting=given, cure="fit again with them")
+    table = fitted.config.table
+    newer = renewed(table.dated_events, read_events(events, table, fitted.history.ids))
+    config = fitted.config.model_copy(update={"table": table.model_copy(update={"dated_events": newer})})
+    return predictor.serving(replace(fitted, config=config))
+
+
+def _say_unseen(panel: Panel, schema: Schema, fitted: Fitted) -> None:
+    """Warn of events ahead that the fit has not seen."""
+    unseen = [] if fitted.effects is None else unseen_events(panel, schema, fitted.effects)
+    if unseen:
+        log.warning("without effect, as the past of the fit has not shown them: %s", ", ".join(unseen[:NAMED]))
 
 
 def _checked_horizon(horizon: int | None, fitted: int) -> int:

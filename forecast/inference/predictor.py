@@ -2,7 +2,8 @@
 
 import importlib
 from contextlib import AbstractContextManager
-from typing import Protocol
+from copy import copy
+from typing import Protocol, Self
 
 import numpy as np
 
@@ -11,7 +12,6 @@ from forecast.inference.fitted import Config, Fitted
 from forecast.panel.inputs import Inputs, make_inputs
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.scaling import Array
-from forecast.panel.transforms import undo_power
 from forecast.panel.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 
 WINDOWS_AT_ONCE = 8192
@@ -61,6 +61,12 @@ class Predictor:
             module = importlib.import_module(f"forecast.inference.{backend}")
             self.backend = module.Networks(fitted, device)
 
+    def serving(self, fitted: Fitted) -> Self:
+        """The same networks with another description of the forecaster."""
+        other = copy(self)
+        other.fitted = fitted
+        return other
+
     def quantiles(
         self, panel: Panel, series: Integers, position: Integers | None = None, joint: bool = False
     ) -> Numbers:
@@ -87,7 +93,7 @@ class Predictor:
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
                 medians = [] if networks is None else networks.quantiles(index)
                 mixed = self.fitted.ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians, joint)
-                parts.append(undo_power(mixed, config.power))
+                parts.append(inputs.restored(mixed, index))
         return np.concatenate(parts)
 
     def after(self, panel: Panel) -> Numbers:
@@ -122,7 +128,7 @@ class Predictor:
             panel,
             config.table,
             self.fitted.statistics,
-            power=config.power,
+            transform=self.fitted.transform,
             lags=config.lags,
             levels=config.levels,
             ids=self.fitted.history.ids,

@@ -6,6 +6,7 @@ import numpy as np
 
 from forecast.ensemble.summary import ranking, verdict
 from forecast.inference.fitted import Fitted
+from forecast.panel.effects import NAMED, describe_effects, unseen_events
 
 
 def models_of(fitted: Fitted) -> list[str]:
@@ -20,7 +21,16 @@ def describe_fit(fitted: Fitted) -> list[str]:
     if len(counts) > 1:
         name = f"{name} for {count:,} of {series:,} series, {len(counts) - 1} other mixtures for the rest"
     sentence = verdict(fitted.config.scores, len(fitted.config.components))
-    return [f"model    {name}", f"guard    {sentence}"]
+    return [f"model    {name}", f"guard    {sentence}", *_effects(fitted)]
+
+
+def _effects(fitted: Fitted) -> list[str]:
+    """What events do, and which ones ahead the past has not shown, as lines."""
+    if fitted.effects is None:
+        return []
+    unseen = unseen_events(fitted.history, fitted.config.table, fitted.effects)
+    more = f"; without effect, as the past has not shown them: {', '.join(unseen[:NAMED])}" if unseen else ""
+    return [f"effects  {describe_effects(fitted.effects)}{more}"]
 
 
 def ranking_of(fitted: Fitted) -> list[str]:

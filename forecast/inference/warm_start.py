@@ -15,7 +15,7 @@ from forecast.training.warm_start import carry_weights
 
 SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # which must be the same
 # fields of a schema that change nothing that a network sees
-FREE = {"series", "ignored", "categorical", "max_missing", "on_duplicate", "reading", "freq", "strict"}
+FREE = {"dated_events", "series", "ignored", "categorical", "max_missing", "on_duplicate", "reading", "freq", "strict"}
 
 
 def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmStart | str:

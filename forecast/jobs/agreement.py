@@ -103,6 +103,7 @@ def _read(schema: Schema) -> dict[str, Any]:
         "date_format": schema.date_format or schema.time_format.pattern,
         "timezone": schema.timezone or schema.time_format.zone,
         "target": (schema.target,) if schema.target is not None else schema.series,
+        **({} if schema.dated_events else {"events": None}),  # a file of events may grow from run to run
     }
     return {name: value for name, value in used.items() if name not in {*AT_PREDICT, "freq"}}
 

@@ -145,7 +145,8 @@ def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     """The files that a job reads, by their names in messages."""
     tables = {f"the table of [source] {key}": path for key, path in marked(pipeline.source, FILE).items()}
     plans = {f"the plan of [train] {key}": path for key, path in marked(pipeline.train, FILE).items()}
-    return {"the pipeline file": pipeline.file or None, **tables, **plans}
+    events = {f"the events of [table] {key}": path for key, path in marked(pipeline.table, FILE).items()}
+    return {"the pipeline file": pipeline.file or None, **tables, **plans, **events}
 
 
 def _built(given: dict[str, Any], where: str, hidden: Hidden) -> Pipeline:

@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -28,7 +28,7 @@ from forecast.errors import (
 )
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, forecast_table
+from forecast.inference.forecasting import Forecasts, forecast_table, with_events
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
 from forecast.jobs import databases
@@ -230,6 +230,8 @@ def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
     """Read, check, fit when due, forecast, write, record."""
     pipeline, ledger = run.pipeline, run.ledger
     live = serving(run.store, ledger, run.instant, pipeline.train.device)
+    if live is not None and live.fitted.effects is not None:
+        live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
     refit = reason_to_fit(pipeline, live, ledger, run.instant)
     fitted = None if live is None else live.fitted.config.table
     text = text_settings(pipeline, None if changed_since_fit(pipeline, ledger) else fitted)

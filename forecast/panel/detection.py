@@ -14,6 +14,7 @@ from forecast.panel.calendar_columns import calendar_columns
 from forecast.panel.categories import categories_of
 from forecast.panel.columns import refuse_missing
 from forecast.panel.dated import DatedTable
+from forecast.panel.events import takes_events
 from forecast.panel.observations import id_codes
 from forecast.panel.panel import Panel
 from forecast.panel.roles import id_columns, no_numbers, target_column
@@ -97,7 +98,11 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
             ahead = "; predict needs their values of the horizon" if word == "known" else ""
             lines.append(f"{word:<8} {', '.join(_shown(column, schema) for column in columns)}{ahead}")
     if schema.holidays:
-        lines.append(f"holidays {schema.holidays}")
+        idle = "" if takes_events(schema.calendar) else f", without effect on steps of {schema.calendar.name}"
+        lines.append(f"holidays {schema.holidays}{idle}")
+    if schema.dated_events:
+        names = sorted({event.name for event in schema.dated_events})
+        lines.append(f"events   {len(schema.dated_events):,} days: {_listed(names)}")
     if flags := reading_flags(schema.reading):
         lines.append(f"reading  {flags}")
     if schema.ignored:

@@ -5,7 +5,14 @@ from typing import Any
 from forecast.panel.schema import Schema
 
 NAMED = 5  # columns that a message names
-SHOWN = {"calendar": "freq", "ids": "id", "all_columns": "all columns", "ignored": "left out"}  # names that users know
+SHOWN = {
+    "calendar": "freq",
+    "ids": "id",
+    "all_columns": "all columns",
+    "ignored": "left out",
+    "dated_events": "events",
+}
+"""Names that users know."""
 
 
 def schema_differences(before: Schema, now: Schema) -> list[str]:
@@ -15,6 +22,10 @@ def schema_differences(before: Schema, now: Schema) -> list[str]:
         old, new = getattr(before, field), getattr(now, field)
         if old == new:
             continue
+        if field == "dated_events":
+            old, new = (tuple(sorted({event.name for event in events})) for events in (old, new))
+            if old == new:
+                continue
         name = SHOWN.get(field, field.replace("_", " "))
         if field == "calendar":
             # the same step may start on another grid

@@ -2,13 +2,30 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from forecast.panel.building import calendar_of
 from forecast.panel.covariates import Statistics, make_columns
-from forecast.panel.panel import Ids, Integers, Panel, series_index
+from forecast.panel.effects import Adjustment, Effects, ordinary_panel
+from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
-from forecast.panel.transforms import transformed
-from forecast.panel.windows import Windows
+from forecast.panel.transforms import transformed, undo_power
+from forecast.panel.windows import WindowIndex, Windows
 from forecast.settings import ScalingName
+
+
+@dataclass(frozen=True)
+class Transform:
+    """What is done to the target before networks and baselines see it, and undone in forecasts.
+
+    Attributes
+    ----------
+    power : exponent, see `fit_power`
+    effects : of events, which are taken out first; None where there are none
+    """
+
+    power: float
+    effects: Effects | None = None
 
 
 @dataclass(frozen=True)
@@ -17,13 +34,15 @@ class Inputs:
 
     Attributes
     ----------
-    panel : its values transformed
+    panel : its values without the effects of events, and transformed
     schema : how the table was read
     lags : season lengths whose lagged values the networks see
     levels : quantile levels of the outputs
     series : number of series of the fit
     series_index : [series], see `series_index`
     arrays : the windows, those of a lookback of 1, as arrays of numpy
+    power : exponent of the transform
+    adjustment : what events do to the values; None where there are none
     """
 
     panel: Panel
@@ -33,6 +52,8 @@ class Inputs:
     series: int
     series_index: Integers
     arrays: Windows
+    power: float
+    adjustment: Adjustment | None = None
 
     @property
     def horizon(self) -> int:
@@ -43,13 +64,22 @@ class Inputs:
         """The windows with this lookback and scaling, as arrays of numpy."""
         return self.arrays.cut(lookback, scaling)
 
+    def restored(self, values: Numbers, windows: WindowIndex) -> Numbers:
+        """What comes after windows, [windows, horizon, ...], in the target's own unit, the effects of events in it."""
+        values = undo_power(values, self.power)
+        if self.adjustment is None:
+            return values
+        series, position = windows
+        slot = (self.panel.offsets[series] + position)[:, None] + np.arange(self.horizon)
+        return self.adjustment.put_back(values, slot)
+
 
 def make_inputs(
     panel: Panel,
     schema: Schema,
     statistics: Statistics,
     *,
-    power: float,
+    transform: Transform,
     lags: tuple[int, ...],
     levels: tuple[float, ...],
     ids: Ids,
@@ -59,11 +89,13 @@ def make_inputs(
 
     Parameters
     ----------
-    power : exponent of the target's transform
+    transform : of the target
     ids : of the series of the fit
     horizon : steps that the networks forecast
     """
     columns = make_columns(panel, schema, statistics, calendar_of(schema))
-    changed, index = transformed(panel, power), series_index(ids, panel.ids)
+    index = series_index(ids, panel.ids)
+    ordinary, moved = ordinary_panel(panel, schema, transform.effects, index)
+    changed = transformed(ordinary, transform.power)
     arrays = Windows(changed, columns, 1, horizon, lags, "standard", index)
-    return Inputs(changed, schema, lags, levels, len(ids), index, arrays)
+    return Inputs(changed, schema, lags, levels, len(ids), index, arrays, transform.power, moved)

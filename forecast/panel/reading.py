@@ -9,6 +9,7 @@ from forecast.calendar.calendar import default_horizon
 from forecast.panel.building import build_panel, calendar_of, check_rows, say_gaps, time_columns_at, with_future
 from forecast.panel.dated import DatedTable, dated_table
 from forecast.panel.detection import check_schema, describe, infer_schema
+from forecast.panel.event_table import read_events
 from forecast.panel.grid import Grid, fill, warn_sparse
 from forecast.panel.known import say_blank
 from forecast.panel.lookback import lags_and_lookback
@@ -67,6 +68,7 @@ def read(
     horizon: int | None = None,
     lookback: int | None = None,
     reserved: Sequence[str] = ("forecast",),
+    events: Table | str | None = None,
 ) -> Reading:
     """Infer how a table becomes series, and build its panel.
 
@@ -76,6 +78,7 @@ def read(
     horizon : slots to forecast; default what the frequency suggests
     lookback : steps that a forecast looks back; default by horizon and season
     reserved : columns that the output has beside ids and times
+    events : that the user names, as a table or the path of its file; default that of the settings
 
     Raises
     ------
@@ -87,6 +90,8 @@ def read(
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
     schema, dated = infer_schema(dated, settings, reserved)
     observations, grid = _on_grid(dated, schema)
+    if (events := settings.events if events is None else events) is not None:
+        schema = schema.model_copy(update={"dated_events": read_events(events, schema, observations.ids)})
     if not schema.season:
         schema = schema.model_copy(update={"season": _seasons(schema, grid)})
     panel = build_panel(

@@ -1,8 +1,9 @@
 """The schema: how a table becomes a panel, inferred at fit and checked at every predict."""
 
+from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_serializer
+from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, field_serializer, model_serializer
 
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
 from forecast.settings import (
@@ -22,6 +23,17 @@ Names = tuple[str, ...]
 def _as_tuple(given: object) -> object:
     """Accept a single name for a tuple of names."""
     return (given,) if isinstance(given, str) else given
+
+
+class Event(Stored):
+    """A day on which something special happens, such as a promotion.
+
+    `ids` names the series that it concerns, one text for each id column and None for any; () for all series.
+    """
+
+    day: date
+    name: str = Field(min_length=1, max_length=200)
+    ids: tuple[str | None, ...] = ()
 
 
 class Schema(Stored):
@@ -52,6 +64,7 @@ class Schema(Stored):
     categories: dict[str, Names] = Field({})
     categorical: Names = Field((), description="covariates that the user said are categories")
     holidays: str | None = None
+    dated_events: tuple[Event, ...] = Field((), description="events that the user named, in the order of time")
     ignored: Names = Field((), description="columns left out")
     calendar_columns: dict[str, str] = Field({}, description="those of them that only repeat the time, and what of it")
     aggregate: Aggregate | None = None
@@ -69,6 +82,14 @@ class Schema(Stored):
     def _plain_time(self, time: Names) -> "str | Names":
         """One name is stored as it always was."""
         return time[0] if len(time) == 1 else time
+
+    @model_serializer(mode="wrap")
+    def _without_events(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A schema without events is stored as it always was."""
+        values: dict[str, Any] = dump(self)
+        if not self.dated_events:
+            values.pop("dated_events", None)
+        return values
 
     @property
     def keys(self) -> Names:

@@ -26,8 +26,16 @@ def write_missing(folder: Path, words: Sequence[str]) -> None:
     for before, word in pairwise(words):
         path = folder / word
         if word.endswith(TABLES) and before not in WRITTEN and not path.exists():
+            if before == "--events":
+                events().to_csv(path, index=False)
+                continue
             columns = [*named.get("--known", []), *named.get("--past", [])]
             sales(path, named.get("--id", ["shop"]), named.get("--target", ["units"])[0], columns)
+
+
+def events() -> pd.DataFrame:
+    """A promotion on three days."""
+    return pd.DataFrame({"date": ["2024-01-05", "2024-01-12", "2024-02-05"], "name": "promotion"})
 
 
 def sales(path: Path, ids: Sequence[str] = ("shop",), target: str = "units", others: Sequence[str] = ()) -> None:
@@ -84,6 +92,7 @@ def python_names() -> "dict[str, object]":
         "later": whole.iloc[400:448],
         "whole": whole,
         "plans": pd.DataFrame({"time": pd.date_range(whole["time"][424], periods=24, freq="h")}),
+        "days": events(),
         "X": windows,
         "y": windows[:, -1],
     }

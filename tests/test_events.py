@@ -1,0 +1,159 @@
+"""Holidays and events act in the forecasts of every command, whatever model serves."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from forecast import Forecaster
+from forecast.artifacts.store import Store
+from forecast.errors import ArtifactRefused, BadData, UsageError
+from forecast.inference.contents import from_contents, to_contents
+from tests.panel.test_effects import rides
+
+Run = Callable[..., Any]
+
+MODELS = {"seasonal-naive": {}, "segrnn": {"steps": 6, "params": {"hidden_size": 8}, "guard": False}}
+YEARS = [f"{year}-12-25" for year in (2018, 2019, 2020, 2021)]
+EVENTS = pd.DataFrame({"date": YEARS, "name": "christmas"})
+HORIZON = 14
+
+
+@pytest.fixture
+def frame() -> pd.DataFrame:
+    """Three years of rides and the weeks before a fourth Christmas."""
+    found = rides(1, years=4)
+    return found[found["day"] < "2021-12-16"]
+
+
+def on(table: pd.DataFrame, day: str) -> float:
+    return float(table.loc[pd.to_datetime(table["day"]) == day, "forecast"].item())
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_an_event_reaches_the_forecast_of_every_model(frame: pd.DataFrame, model: str) -> None:
+    knobs = {"model": model, "horizon": HORIZON, **MODELS[model]}
+    plain = Forecaster(**knobs).fit(frame).predict()
+    fitted = Forecaster(**knobs, events=EVENTS).fit(frame)
+    found = fitted.predict()
+    assert on(found, "2021-12-25") == pytest.approx(0.4 * on(found, "2021-12-18"), rel=0.25)
+    assert on(plain, "2021-12-25") > 0.8 * on(plain, "2021-12-18")
+    assert any(line.startswith("effects  christmas -6") for line in fitted.describe())
+
+
+def test_a_fit_at_an_origin_knows_nothing_of_what_came_later(frame: pd.DataFrame) -> None:
+    """The Christmases after the origin were other ones; forecasts from it are the same to the last bit."""
+    changed = frame.copy()
+    changed.loc[changed["day"] > "2020-12-16", "rides"] *= 3
+
+    def forecasts(data: pd.DataFrame) -> pd.DataFrame:
+        model = Forecaster(model="auto", steps=6, params={"hidden_size": 8}, horizon=HORIZON, events=EVENTS)
+        rows = model.backtest(data, windows=26, step=HORIZON).forecasts
+        return rows[(rows["model"] == "auto") & (rows["origin"] <= "2020-12-16")].drop(columns="actual")
+
+    first = forecasts(frame)
+    assert len(first) == HORIZON
+    pd.testing.assert_frame_equal(first, forecasts(changed))
+
+
+def test_a_forecaster_with_events_is_cloned_saved_and_fitted_again(frame: pd.DataFrame, tmp_path: Path) -> None:
+    model = Forecaster(model="seasonal-naive", horizon=HORIZON, events=EVENTS)
+    fitted = clone(model).fit(frame)
+    fitted.save(str(tmp_path / "s"))
+    loaded = Forecaster.load(str(tmp_path / "s"))
+    expected = fitted.predict()
+    pd.testing.assert_frame_equal(loaded.predict(), expected)
+    pd.testing.assert_frame_equal(loaded.fit(frame).predict(), expected)
+
+
+def test_newer_events_come_at_predict(frame: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
+    fitted = Forecaster(model="seasonal-naive", horizon=HORIZON, events=EVENTS[:3]).fit(frame)
+    without = fitted.predict()
+    newer = fitted.predict(events=EVENTS[3:])
+    assert on(newer, "2021-12-25") == pytest.approx(0.4 * on(without, "2021-12-25"), rel=0.2)
+    others = ~without["day"].astype(str).str[:10].between("2021-12-24", "2021-12-26")
+    pd.testing.assert_frame_equal(newer[others], without[others])
+    fitted.predict(events=pd.DataFrame({"date": ["2021-12-20"], "name": "strike"}))
+    assert "without effect, as the past of the fit has not shown them: strike" in caplog.text
+    with pytest.raises(UsageError, match="fitted without events"):
+        Forecaster(model="last").fit(frame).predict(events=EVENTS)
+    with pytest.raises(BadData, match="the table of events: no column 'name'"):
+        fitted.predict(events=EVENTS[["date"]])
+
+
+def test_without_events_a_version_is_stored_as_before(frame: pd.DataFrame, tmp_path: Path) -> None:
+    for name, events in (("plain", None), ("events", EVENTS)):
+        Forecaster(model="last", horizon=2, events=events).fit(frame[-60:]).save(str(tmp_path / name))
+    plain, with_events = (Store(str(tmp_path / name)).load()[0] for name in ("plain", "events"))
+    assert "dated_events" not in plain.config["table"]
+    assert "effects" not in plain.scaler
+    assert with_events.config["table"]["dated_events"][0]["name"] == "christmas"
+    assert "effects" in with_events.scaler
+
+
+DAMAGES: dict[str, Callable[[dict[str, Any], dict[str, Any]], object]] = {
+    "a number that is none": lambda effects, table: effects["unit"].__setitem__(0, None),
+    "a negative unit": lambda effects, table: effects["unit"].__setitem__(1, -1.0),
+    "a series too many": lambda effects, table: effects["reaction"].append(1.0),
+    "a profile of nothing": lambda effects, table: effects["profile"][0].__setitem__(0, 0.0),
+    "a label that is no text": lambda effects, table: effects["labels"].__setitem__(0, 7),
+    "a huge exponent": lambda effects, table: effects.update(exponent=99),
+    "a part too many": lambda effects, table: effects.update(more=1),
+    "a list": lambda effects, table: effects.clear(),
+    "an event of other ids": lambda effects, table: table["dated_events"][0].update(ids=["a", "b"]),
+    "a day that does not exist": lambda effects, table: table["dated_events"][0].update(day="2021-02-30"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_effects_that_contradict_themselves_are_refused(frame: pd.DataFrame, damage: str) -> None:
+    contents = to_contents(Forecaster(model="last", horizon=2, events=EVENTS).fit(frame).fitted_)
+    assert from_contents(contents).effects is not None
+    DAMAGES[damage](contents.scaler["effects"], contents.config["table"])
+    with pytest.raises(ArtifactRefused):
+        from_contents(contents)
+
+
+def test_the_command_line_says_what_was_found(forecast: Run, frame: pd.DataFrame, tmp_path: Path) -> None:
+    pytest.importorskip("holidays")
+    data, store, events = tmp_path / "t.csv", tmp_path / "s", tmp_path / "events.csv"
+    frame.to_csv(data, index=False)
+    fitted = forecast("fit", data, "--artifact", store, "--model", "holt-winters", "--horizon", 14, "--holidays", "US")
+    assert fitted.code == 0, fitted.err
+    assert "effects  Christmas Day -6" in fitted.err
+    found = forecast("predict", "--artifact", store).frame
+    assert on(found, "2021-12-25") == pytest.approx(0.4 * on(found, "2021-12-18"), rel=0.25)
+    events.write_text("date,name\n2021-12-20,strike\n")
+    newer = forecast("predict", "--artifact", store, "--events", events)
+    assert newer.code == 0
+    assert "warning: without effect, as the past of the fit has not shown them: " in newer.err
+    assert "strike" in newer.err
+    clash = forecast("predict", "--artifact", store, "--events", events, "--output", events)
+    assert clash.code == 2
+
+
+def test_holidays_on_months_are_said_to_have_no_effect(forecast: Run, tmp_path: Path) -> None:
+    months = pd.date_range("2010-01-01", periods=60, freq="MS").strftime("%Y-%m-%d")
+    pd.DataFrame({"month": months, "y": np.arange(60) % 12 + 1.0}).to_csv(tmp_path / "m.csv", index=False)
+    shown = forecast("inspect", tmp_path / "m.csv", "--holidays", "US")
+    assert "holidays US, without effect on steps of MS" in shown.out
+
+
+def test_a_job_reads_newer_events_every_night(forecast: Run, frame: pd.DataFrame, tmp_path: Path) -> None:
+    frame.to_csv(tmp_path / "rides.csv", index=False)
+    EVENTS[:3].to_csv(tmp_path / "events.csv", index=False)
+    (tmp_path / "job.toml").write_text(
+        'store = "store"\nrefit = "never"\n[source]\npath = "rides.csv"\n[table]\nevents = "events.csv"\n'
+        '[train]\nmodel = "seasonal-naive"\nhorizon = 14\n[sink]\npath = "out.csv"\n'
+    )
+    first = forecast("run", tmp_path / "job.toml")
+    assert first.code == 0, first.err
+    assert "effects  christmas -6" in first.err
+    before = on(pd.read_csv(tmp_path / "out.csv"), "2021-12-25")
+    EVENTS.to_csv(tmp_path / "events.csv", index=False)
+    assert forecast("run", tmp_path / "job.toml").code == 0
+    assert on(pd.read_csv(tmp_path / "out.csv"), "2021-12-25") == pytest.approx(0.4 * before, rel=0.2)
