@@ -1,7 +1,7 @@
 """One piece of work, the same for every method: a process to fit, then a process to predict."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ class Work:
     ----------
     train : what `forecast fit` reads
     flags : the flags of `forecast fit` that say what kind of table it is
+    season : steps, of the unit of errors and for all methods; 1 for none
     table : a table with all rows, where forecasts are wanted from many origins by the frozen method
     long_train, long_table : the same two for peers, as ``unique_id,ds,y``
     origins : numbers of the rows of `table` that forecasts start at; none: what comes after `train`
@@ -40,6 +41,24 @@ class Work:
     horizon: int
     season: int
     freq: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One set of series.
+
+    Attributes
+    ----------
+    horizons : those of the papers
+    load : reads the files in a folder, once for all methods
+    prepare : from what was read, a horizon, and a folder for files that several methods read
+    score : from what was read, the work, and its forecasts as `run_method` returns them
+    """
+
+    horizons: tuple[int, ...]
+    load: Callable[[Path], Any]
+    prepare: Callable[[Any, int, Path], Work]
+    score: Callable[[Any, Work, Values], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +117,7 @@ def read_forecasts(path: Path, work: Work) -> Values:
 
 def _own_commands(method: Method, work: Work, choice: Choice, folder: Path, output: Path) -> Sequence[list[str]]:
     fit = [method.python, "-m", "forecast", "fit", str(work.train), "--artifact", str(folder / "model"), *work.flags]
-    fit += ["--horizon", str(work.horizon), "--season", str(work.season), "--seed", str(choice.seed)]
+    fit += [*_length_flags(work), "--seed", str(choice.seed)]
     fit += [] if method.model is None else ["--model", method.model]
     fit += ["--no-guard"] if method.model is not None and method.bounded else []  # a network's figures are its own
     fit += [] if choice.budget is None else ["--budget", f"{choice.budget:g}"]
@@ -110,6 +129,12 @@ def _own_commands(method: Method, work: Work, choice: Choice, folder: Path, outp
         predict = [method.python, "-m", "forecast", "predict", "--artifact", str(folder / "model")]
         predict += ["--output", str(output)]
     return fit, predict
+
+
+def _length_flags(work: Work) -> list[str]:
+    """Horizon and season; a season of one step is not passed, as it is none."""
+    season = ["--season", str(work.season)] if work.season > 1 else []
+    return ["--horizon", str(work.horizon), *season]
 
 
 def _peer_commands(method: Method, work: Work, choice: Choice, folder: Path, output: Path) -> Sequence[list[str]]:
