@@ -10,9 +10,10 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks import coverage, samples
+from benchmarks import rolling as rolling_origins
 from benchmarks.accuracy import DATASETS, measure_all, runs_on
 from benchmarks.machine import machine_lines
-from benchmarks.methods import DEFAULT, Method, choose, installed_peers, own_methods
+from benchmarks.methods import DEFAULT, NOW, Method, choose, installed_peers, own_methods
 from benchmarks.plan import Wanted
 from benchmarks.processes import ROOT
 from benchmarks.rows import Row, add_row, read_rows
@@ -80,6 +81,24 @@ def accuracy(
     except (ValueError, ForecastError) as error:
         raise click.ClickException(str(error)) from error
     _show(rows, page)
+    sys.exit(1 if failures else 0)
+
+
+@cli.command()
+@click.option(
+    "--data", "folder", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="the sets"
+)
+@click.option("--methods", callback=items, default=",".join((NOW, *rolling_origins.BASELINES)), show_default=True)
+@click.option("--json", "path", type=FILE, help="rows so far; they are kept, and new ones added")
+def rolling(folder: Path, methods: list[str], path: Path | None) -> None:
+    """MASE of `forecast now` and of baselines on eight sets, from rolling origins."""
+    try:
+        chosen = choose(own_methods(), methods)
+        runs = rolling_origins.rolling_runs(folder, chosen, Wanted([], [None], 1, None))
+        rows, failures = measure_all(runs, path, said)
+    except (ValueError, ForecastError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo("\n".join(rolling_origins.comparison(rows)))
     sys.exit(1 if failures else 0)
 
 

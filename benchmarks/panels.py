@@ -108,7 +108,7 @@ def prepare(panel: Panel, data: Series, horizon: int, folder: Path) -> Work:
         If the horizon is longer than the test file.
     """
     if horizon > data.actual.shape[1]:
-        raise ValueError(f"--horizon {horizon}: {panel.test}.csv has {data.actual.shape[1]} steps")
+        raise ValueError(f"--horizon {horizon}: {panel.test} has {data.actual.shape[1]} steps")
     long = folder / f"{panel.train}-long.csv"
     if not long.exists():
         times = pd.date_range("1950-01-01", periods=max(map(len, data.values)), freq=panel.freq)

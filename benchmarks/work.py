@@ -71,7 +71,7 @@ class Choice:
 
 
 def run_method(method: Method, work: Work, choice: Choice, folder: Path) -> tuple[Values, dict[str, float]]:
-    """Fit, then predict, each in its own process.
+    """Fit, then predict, each in its own process; a method without a fit has no `fit_seconds`.
 
     Returns
     -------
@@ -81,15 +81,15 @@ def run_method(method: Method, work: Work, choice: Choice, folder: Path) -> tupl
     Raises
     ------
     CommandFailed
-        If one of the two commands does.
+        If one of the commands does.
     """
     output = folder / ("windows.npy" if work.origins else "forecasts.csv")
-    commands = _peer_commands if method.module else _own_commands
-    fit, predict = (run_measured(command, folder) for command in commands(method, work, choice, folder, output))
+    commands = _peer_commands if method.module else _now_commands if method.at_once else _own_commands
+    *fits, predict = [run_measured(command, folder) for command in commands(method, work, choice, folder, output)]
     costs = {
-        "fit_seconds": fit.seconds,
+        "fit_seconds": fits[0].seconds if fits else np.nan,
         "predict_seconds": predict.seconds,
-        "peak_mb": max(fit.peak_mb, predict.peak_mb),
+        "peak_mb": max(cost.peak_mb for cost in (*fits, predict)),
     }
     if work.origins:
         return np.load(output, mmap_mode="r"), costs
@@ -115,11 +115,15 @@ def read_forecasts(path: Path, work: Work) -> Values:
     return frame.reindex(columns=list(COLUMNS)).to_numpy(float).reshape(len(work.ids), work.horizon, len(COLUMNS))
 
 
+def _now_commands(method: Method, work: Work, choice: Choice, folder: Path, output: Path) -> Sequence[list[str]]:
+    now = [method.python, "-m", "forecast", "now", str(work.train), *work.flags, *_length_flags(work)]
+    return [[*now, "--output", str(output)]]
+
+
 def _own_commands(method: Method, work: Work, choice: Choice, folder: Path, output: Path) -> Sequence[list[str]]:
     fit = [method.python, "-m", "forecast", "fit", str(work.train), "--artifact", str(folder / "model"), *work.flags]
     fit += [*_length_flags(work), "--seed", str(choice.seed)]
-    fit += [] if method.model is None else ["--model", method.model]
-    fit += ["--no-guard"] if method.model is not None and method.bounded else []  # a network's figures are its own
+    fit += method.model_flags()
     fit += [] if choice.budget is None else ["--budget", f"{choice.budget:g}"]
     fit += [] if choice.steps is None else ["--steps", str(choice.steps)]
     if work.origins:
