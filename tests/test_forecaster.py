@@ -283,7 +283,7 @@ def test_memory_that_runs_out_in_predict_is_said(
         raise error
 
     forecaster = Forecaster.load(str(store))
-    monkeypatch.setattr("forecast.inference.predictor.Predictor._member", ask_too_much)
+    monkeypatch.setattr("forecast.inference.torch.Networks.quantiles", ask_too_much)
     with pytest.raises(Unavailable, match="out of memory; forecast fewer series at once"):
         forecaster.predict()
 

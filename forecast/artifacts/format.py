@@ -1,7 +1,7 @@
 """Turn the contents of a version into files and back; nothing read here can run code."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -139,6 +139,11 @@ def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) ->
         base=optional("base.safetensors"),
         pretrained=files.get(PRETRAINED),
     )
+
+
+def format_of(files: Collection[str]) -> int:
+    """The format of a version that has these files: the oldest one that can hold them."""
+    return FORMAT if PRETRAINED in files else 2
 
 
 def artifact_hash(files: Mapping[str, bytes]) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from forecast.artifacts.format import FORMAT, LIMITS, MANIFEST, PRETRAINED, combined_hash, parse_strictly
+from forecast.artifacts.format import FORMAT, LIMITS, MANIFEST, combined_hash, format_of, parse_strictly
 from forecast.artifacts.plain import dump_json, load_json
 from forecast.errors import ArtifactRefused
 
@@ -52,7 +52,7 @@ def dump_manifest(
 ) -> bytes:
     """Return the manifest of a version that is made of `files`, trained with the settings `run`."""
     entries = {name: FileEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files.items()}
-    number = FORMAT if PRETRAINED in files else 2
+    number = format_of(files)
     manifest = Manifest(
         format=number,
         needs=NEEDS[number],

@@ -1,7 +1,5 @@
 """Forecast a table at once: nothing is trained, and nothing is saved."""
 
-from typing import TYPE_CHECKING
-
 import click
 
 from forecast.cli._console import say_lines, style_options
@@ -9,9 +7,6 @@ from forecast.cli._data import load
 from forecast.cli._forecasts import put_forecasts
 from forecast.cli._options import Given, settings_options
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
-
-if TYPE_CHECKING:
-    from forecast.panel.panel import Panel
 
 COVARIATES = ("known", "past", "static", "holidays")  # which a network would have to learn
 
@@ -53,11 +48,8 @@ def command(data: str, output: str | None, as_of: str | None, given: Given) -> i
     reading = read(table, how, horizon=settings.horizon, reserved=output_columns(shape))
     check_to_fit(reading)
     say_lines(describe_reading(reading))
-
-    def look(panel: "Panel") -> None:
-        check_age(age(panel, reading.schema, instant), checks, data)
-
+    check_age(age(reading.panel, reading.schema, instant), checks, data)
     predictor = Predictor(fit_panel(reading.panel, reading.schema, settings, reading.name), settings.device)
-    forecasts = forecast_table(predictor, output=shape, on_panel=look)
+    forecasts = forecast_table(predictor, output=shape)
     say_lines(describe_fit(predictor.fitted))
     return put_forecasts(forecasts, predictor.fitted, shape, checks, output)

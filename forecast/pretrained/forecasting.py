@@ -20,6 +20,7 @@ CONTEXTS = (64, 128, 256, 512, 1024)  # steps to which pasts are padded
 CONTEXT = CONTEXTS[-1]  # steps of the past that it reads at most
 FILE = "weights.safetensors"
 CELLS_AT_ONCE = 1 << 17  # steps of windows that run together: what a cache holds
+FEW = 10.0  # mean of counts up to which a forecast is a whole number
 LARGEST = 25.0  # scaled value, six thousand scales
 
 
@@ -77,8 +78,6 @@ def forecast_quantiles(
 ) -> Numbers:
     """Quantiles of what comes after windows, at `LEVELS`, [windows, horizon, levels].
 
-    The mean of the forecasts of a series and of its mirror image, turned back.
-
     Parameters
     ----------
     values : [windows, context], the newest last
@@ -111,9 +110,21 @@ def told_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
 
 
 def _both_ways(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]) -> Numbers:
-    upright = _one_way(network, values, observed, horizon, seasons)
-    turned = _one_way(network, -values, observed, horizon, seasons)
-    return np.asarray((upright - turned[..., ::-1]) / 2)
+    """Counts are forecast upright, by whole numbers; all else by the mean of a series and its mirror image."""
+    quantiles = _one_way(network, values, observed, horizon, seasons)
+    counts = _are_counts(values, observed)
+    quantiles[counts] = np.round(quantiles[counts])
+    if not counts.all():
+        turned = _one_way(network, -values[~counts], observed[~counts], horizon, seasons)
+        quantiles[~counts] = (quantiles[~counts] - turned[..., ::-1]) / 2
+    return quantiles
+
+
+def _are_counts(values: Numbers, observed: Flags) -> Flags:
+    """Whether windows hold small whole numbers only, none below 0, [windows]."""
+    whole = ((values == np.round(values)) & (values >= 0) | ~observed).all(1)
+    mean = np.where(observed, values, 0.0).sum(1) / np.maximum(observed.sum(1), 1)
+    return np.asarray(whole & (mean <= FEW))
 
 
 def _one_way(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]) -> Numbers:

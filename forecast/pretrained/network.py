@@ -14,6 +14,7 @@ MIDDLE = LEVELS.index(0.5)
 GATES = 8  # of two seasonal indices, the values one season and one long season before, three trend lines, and zero
 OUTPUTS = GATES + len(LEVELS)
 TOKEN_INPUTS = TOKEN * STEP_FEATURES + SUMMARY_FEATURES + 2
+MOST = 4.0  # units by which a gate may change a season
 SMALL = 1e-5  # added to variances
 # places of features of a step
 INDEX, LAG, LAG_KNOWN, SECOND_INDEX, SECOND_LAG, SECOND_LAG_KNOWN = 5, 6, 7, 10, 11, 12
@@ -39,19 +40,21 @@ def tokens_of(features: Features) -> Floats:
 
 def base_of(features: Features) -> tuple[Floats, Floats]:
     """What the outputs add to, [windows, horizon], and what its gates multiply, [windows, horizon, GATES]."""
-    ahead = features.steps[:, features.context :]
-    gated = np.stack(
-        [
-            ahead[..., INDEX],
-            ahead[..., SECOND_INDEX],
-            (ahead[..., LAG] - features.start) * ahead[..., LAG_KNOWN],
-            (ahead[..., SECOND_LAG] - features.start) * ahead[..., SECOND_LAG_KNOWN],
-            *np.moveaxis(features.trends, -1, 0),
-            features.zero,
-        ],
-        -1,
-    )
-    return features.start + gated[..., 0] + gated[..., 1], gated
+    ahead, most = features.steps[:, features.context :], MOST * features.unit[:, None]
+
+    def limited(values: Floats) -> Floats:
+        # a gate of 0.97 must not spoil a season that repeats exactly
+        return np.asarray(most * np.tanh(values / most))
+
+    gated = [
+        limited(ahead[..., INDEX]),
+        limited(ahead[..., SECOND_INDEX]),
+        limited((ahead[..., LAG] - features.start) * ahead[..., LAG_KNOWN]),
+        limited((ahead[..., SECOND_LAG] - features.start) * ahead[..., SECOND_LAG_KNOWN]),
+        *np.moveaxis(features.trends, -1, 0),
+        features.zero,
+    ]
+    return features.start + ahead[..., INDEX] + ahead[..., SECOND_INDEX], np.stack(gated, -1)
 
 
 def run(weights: Weights, features: Features) -> Floats:

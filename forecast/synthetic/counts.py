@@ -11,7 +11,7 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     rows, steps = outline.shape
     busy = either(rng, 0.3, rows)
     chance = np.where(busy, 1.0, log_uniform(rng, 0.03, 0.95, rows))
-    size = np.where(busy, log_uniform(rng, 0.3, 300, rows), log_uniform(rng, 0.5, 30, rows))
+    size = np.where(busy, log_uniform(rng, 0.3, 300, rows), log_uniform(rng, 0.3, 30, rows))
     seasonal = column(np.where(either(rng, 0.5, rows), rng.uniform(0.1, 0.8, rows), 0.0)) * season_of(rng, outline)
     slow = column(rng.uniform(0, 0.7, rows) * either(rng, 0.6, rows))
     moving = slow * slow_noise(rng, log_uniform(rng, 5, 300, rows), steps)
@@ -37,4 +37,4 @@ def _ranks(series: Numbers) -> Numbers:
     return np.asarray(series.argsort(1).argsort(1) / series.shape[1])
 
 
-KIND = Kind(simulate, share=12)
+KIND = Kind(simulate, share=18)

@@ -1,9 +1,22 @@
 """Baselines with their seasons, their labels, and how far they look back."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
 import pytest
 
-from forecast.baselines import default_baselines
-from forecast.ensemble.baseline_forecasts import base_name, baseline_labelled, baselines_of, context_length
+from forecast.baselines import baseline_method, default_baselines
+from forecast.ensemble.baseline_forecasts import (
+    OWN_WINDOWS,
+    base_name,
+    baseline_labelled,
+    baselines_of,
+    context_length,
+)
+from forecast.pretrained.forecasting import forecast_quantiles
 
 
 def test_a_baseline_that_repeats_a_season_comes_once_for_each_season() -> None:
@@ -30,3 +43,30 @@ def test_baselines_see_enough_seasons_and_no_more_than_there_is() -> None:
     assert context_length(14, (48,), 10_000) == 288
     assert context_length(14, (7, 365), 10_000) == 365
     assert context_length(14, (48,), 50) == 50
+
+
+def test_only_the_pretrained_network_has_quantiles_of_its_own_and_comes_once() -> None:
+    own = [name for name in default_baselines() if baseline_method(name).quantiles is not None]
+    assert own == ["pretrained"]
+    assert [each.label for each in baselines_of(("pretrained",), (24, 168))] == ["pretrained"]
+
+
+def test_a_baseline_that_takes_time_is_asked_for_some_windows_only(
+    forecast: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(0)
+    noise = random.normal(size=(90, 60))
+    values = np.round(100 + 20 * np.sin(2 * np.pi * np.arange(60) / 12) + 5 * noise, 2)
+    pd.DataFrame(values, index=[f"s{i:02}" for i in range(90)]).to_csv(tmp_path / "rows.csv", index_label="id")
+    asked = []
+
+    def counted(network: Any, values: np.ndarray, *rest: Any) -> np.ndarray:
+        asked.append(len(values))
+        return forecast_quantiles(network, values, *rest)
+
+    monkeypatch.setattr("forecast.baselines.pretrained.forecast_quantiles", counted)
+    found = forecast("now", tmp_path / "rows.csv", "--layout", "rows", "--season", 12, "--horizon", 4, "--explain")
+    assert found.code == 0
+    assert len(found.frame) == 90 * 4
+    assert sum(asked) <= 2 * OWN_WINDOWS + 90
+    assert "  pretrained\n" in found.err

@@ -56,6 +56,27 @@ def test_the_more_windows_the_smaller_the_share_of_what_is_worse() -> None:
     assert shares[0] == 0.5 > shares[1] > shares[2] > shares[3] == 0
 
 
+def test_losses_on_windows_that_a_candidate_was_not_asked_for_are_estimated_from_the_others() -> None:
+    whole = losses([1.0, 2.0, 0.5], 20, 5, 0.1)
+    asked = whole.values.copy()
+    asked[2, 1::2] = np.nan
+    found = Losses(asked, whole.series, whole.block).completed()
+    assert (found.values[:2] == whole.values[:2]).all()
+    assert (found.values[2, ::2] == whole.values[2, ::2]).all()
+    others = whole.values[:2].mean(0)
+    ratio = whole.values[2, ::2].sum() / others[::2].sum()
+    assert found.values[2, 1::2] == pytest.approx(ratio * others[1::2])
+    nothing = np.isnan(Losses(np.full((2, 4), np.nan), np.zeros(4, int), np.arange(4)).completed().values)
+    assert nothing.all()
+
+
+def test_a_candidate_that_is_asked_for_some_windows_leaves_the_others_their_weights() -> None:
+    two = losses([1.0, 0.98], 20, 5, 0.1)
+    worse = np.where(np.arange(100) % 10 == 0, 3.0, np.nan)
+    three = Losses(np.concatenate([two.values, worse[None]]), two.series, two.block).completed()
+    assert panel_weights(three, three, 0)[:2] == pytest.approx(panel_weights(two, two, 0))
+
+
 def test_networks_need_validation_windows_to_have_a_share() -> None:
     lost = np.full((3, 2), np.nan)
     unknown = Losses(lost, np.zeros(2, int), np.arange(2))

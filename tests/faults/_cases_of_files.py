@@ -318,7 +318,7 @@ def _paths() -> Iterator[Case]:
     for name, change in {
         "the version of another folder": {"version": "v-20300101T000000.000000Z-ffffffff"},
         "a version that is a path": {"version": "../x"},
-        "format 3": {"format": 3, "needs": ">=9"},
+        "format 4": {"format": 4, "needs": ">=9"},
         "format 1.0": {"format": 1.0},
         "format true": {"format": True},
         "a hash of other files": {"hash": digest},
