@@ -9,10 +9,11 @@ import click
 import numpy as np
 from rich.console import Console
 
-from benchmarks import coverage, samples
+from benchmarks import coverage, samples, speed_now
+from benchmarks import rolling as rolling_origins
 from benchmarks.accuracy import DATASETS, measure_all, runs_on
 from benchmarks.machine import machine_lines
-from benchmarks.methods import DEFAULT, Method, choose, installed_peers, own_methods
+from benchmarks.methods import DEFAULT, NOW, Method, choose, installed_peers, own_methods
 from benchmarks.plan import Wanted
 from benchmarks.processes import ROOT
 from benchmarks.rows import Row, add_row, read_rows
@@ -81,6 +82,24 @@ def accuracy(
     except (ValueError, ForecastError) as error:
         raise click.ClickException(str(error)) from error
     _show(rows, page)
+    sys.exit(1 if failures else 0)
+
+
+@cli.command()
+@click.option(
+    "--data", "folder", required=True, type=click.Path(exists=True, file_okay=False, path_type=Path), help="the sets"
+)
+@click.option("--methods", callback=items, default=",".join((NOW, *rolling_origins.BASELINES)), show_default=True)
+@click.option("--json", "path", type=FILE, help="rows so far; they are kept, and new ones added")
+def rolling(folder: Path, methods: list[str], path: Path | None) -> None:
+    """MASE of `forecast now` and of baselines on eight sets, from rolling origins."""
+    try:
+        chosen = choose(own_methods(), methods)
+        runs = rolling_origins.rolling_runs(folder, chosen, Wanted([], [None], 1, None))
+        rows, failures = measure_all(runs, path, said)
+    except (ValueError, ForecastError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo("\n".join(rolling_origins.comparison(rows)))
     sys.exit(1 if failures else 0)
 
 
@@ -181,15 +200,31 @@ def table(path: Path, page: Path | None) -> None:
 
 
 @cli.command()
-@click.option("--pairs", type=click.IntRange(3), default=60, show_default=True, help="steps of each kind")
-def speed(pairs: int) -> None:
-    """Milliseconds of a training step, ours beside a plain torch loop of the same LSTM."""
-    from benchmarks.speed import measure_pairs  # imports torch
+@click.argument("what", type=click.Choice(["steps", "now"]), default="steps")
+@click.option("--pairs", type=click.IntRange(3), help="default: 60 of steps, 9 of commands")
+@click.option(
+    "--data",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="with M4 hourly, to measure now on it too",
+)
+def speed(what: str, pairs: int | None, folder: Path | None) -> None:
+    """Training steps beside those of a plain torch loop, or the command `now` beside importing torch."""
+    if what == "steps":
+        from benchmarks.speed import measure_pairs  # imports torch
 
-    found = measure_pairs(pairs)
-    middle, low, high = found.ratio
-    click.echo(f"ours {np.median(found.ours):.1f} ms a step, plain loop {np.median(found.plain):.1f} ms")
-    click.echo(f"ratio {middle:.2f}, quartiles {low:.2f} to {high:.2f}, of {len(found.ours)} pairs")
+        found = measure_pairs(pairs or 60)
+        click.echo(f"ours {np.median(found.ours):.1f} ms a step, plain loop {np.median(found.plain):.1f} ms")
+        click.echo(found.ratio_text())
+        return
+    found = speed_now.measure_start(pairs or 9)
+    click.echo(f"forecast now {np.median(found.ours):.2f} s, import torch {np.median(found.plain):.2f} s")
+    click.echo(found.ratio_text())
+    if folder is not None:
+        try:
+            click.echo(f"forecast now on M4 hourly {speed_now.measure_m4(folder):.1f} s")
+        except ValueError as error:
+            raise click.ClickException(str(error)) from error
 
 
 def _methods(peers: bool, pythons: tuple[str, ...]) -> list[Method]:

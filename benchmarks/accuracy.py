@@ -4,20 +4,24 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from rich.console import Console
 
-from benchmarks import etth1, m4, samples
+from benchmarks import etth1, samples
 from benchmarks.methods import Method
+from benchmarks.panels import CLASSICAL, M4_HOURLY, datasets
 from benchmarks.plan import Run, Wanted, runs_of
 from benchmarks.processes import CommandFailed
 from benchmarks.rows import Row, add_row, key_of, read_rows
 from benchmarks.tables import row_text
-from benchmarks.work import Choice, Work, run_method
+from benchmarks.work import Choice, Dataset, Work, run_method
 
-DATASETS: dict[str, ModuleType] = {module.NAME: module for module in (m4, etth1)}
+DATASETS = {
+    M4_HOURLY.name: tuple(datasets((M4_HOURLY,))),
+    etth1.NAME: (etth1.DATASET,),
+    "classical": tuple(datasets(CLASSICAL)),
+}
 
 
 def runs_on(name: str, folder: Path, scratch: Path, methods: Sequence[Method], wanted: Wanted) -> Iterator[Run]:
@@ -25,15 +29,15 @@ def runs_on(name: str, folder: Path, scratch: Path, methods: Sequence[Method], w
     if name == samples.NAME:
         yield from samples.sample_runs(folder, scratch, methods, wanted)
         return
-    dataset = DATASETS[name]
-    data = dataset.load(folder)
-    for horizon in wanted.horizons or dataset.HORIZONS:
-        work: Work = dataset.prepare(data, horizon, scratch)
-        able = [method for method in methods if method.windows or not work.origins]
-        yield from runs_of(work.data, horizon, able, wanted, partial(_row, dataset, data, work))
+    for dataset in DATASETS[name]:
+        data = dataset.load(folder)
+        for horizon in wanted.horizons or dataset.horizons:
+            work = dataset.prepare(data, horizon, scratch)
+            able = [method for method in methods if method.windows or not work.origins]
+            yield from runs_of(work.data, horizon, able, wanted, partial(_row, dataset, data, work))
 
 
-def _row(dataset: ModuleType, data: Any, work: Work, method: Method, choice: Choice, folder: Path) -> dict[str, float]:
+def _row(dataset: Dataset, data: Any, work: Work, method: Method, choice: Choice, folder: Path) -> dict[str, float]:
     forecast, costs = run_method(method, work, choice, folder)
     return {**dataset.score(data, work, forecast), **costs}
 

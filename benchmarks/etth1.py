@@ -8,10 +8,9 @@ import pandas as pd
 
 from benchmarks.files import find_file
 from benchmarks.scores import Values
-from benchmarks.work import Work
+from benchmarks.work import Dataset, Work
 
 NAME = "etth1"
-HORIZONS = (96, 192, 336, 720)
 SEASON = 24
 MONTH = 30 * 24
 TRAIN_END, TEST_START, TEST_END = 12 * MONTH, 16 * MONTH, 20 * MONTH
@@ -97,3 +96,6 @@ def score(data: Transformer, work: Work, forecast: Values) -> dict[str, float]:
         sums += [(error**2).sum(), np.abs(error).sum(), inside80.sum(), inside95.sum()]
     names = ("mse", "mae", "coverage_80", "coverage_95")
     return dict(zip(names, (sums / np.prod(shape)).tolist(), strict=True))
+
+
+DATASET = Dataset((96, 192, 336, 720), load, prepare, score)

@@ -1,4 +1,4 @@
-"""What can be measured: a bare fit, every model and baseline of this project, and the peers that are installed."""
+"""What can be measured: a bare fit, `forecast now`, all our models and baselines, and the peers that are installed."""
 
 import importlib
 import json
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from forecast.errors import did_you_mean
 from forecast.models import model_names
 
-DEFAULT = "default"
+DEFAULT, NOW = "default", "now"
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,7 @@ class Method:
     bounded : it takes a budget in seconds
     windows : a frozen fit forecasts from thousands of origins in acceptable time
     known : of a peer: it takes columns that are known in advance
+    at_once : one command forecasts, and there is no fit
     """
 
     name: str
@@ -38,6 +39,13 @@ class Method:
     bounded: bool = True
     windows: bool = True
     known: bool = False
+    at_once: bool = False
+
+    def model_flags(self) -> list[str]:
+        """What a fit or a backtest is told of the model; one that is named forecasts alone."""
+        if self.model is None:
+            return []
+        return ["--model", self.model, *([] if self.at_once else ["--no-guard"])]
 
 
 PEERS = (
@@ -62,12 +70,16 @@ PEERS = (
 
 
 def own_methods() -> list[Method]:
-    """A bare fit, the models of the registry, and the baselines, whether they stand in the registry or beside it."""
+    """A bare fit, `forecast now`, the models of the registry, and the baselines.
+
+    `pretrained` is the pretrained network alone; in `now` it shares the forecast with the other baselines.
+    """
     baselines = baseline_names()
     networks = [Method(name, name) for name in model_names() if name not in baselines]
     slow = ("ets", "auto-theta")  # they choose a model anew for each window
     classical = [Method(name, name, random=False, bounded=False, windows=name not in slow) for name in baselines]
-    return [Method(DEFAULT), *networks, *classical]
+    at_once = Method(NOW, "pretrained", random=False, bounded=False, windows=False, at_once=True)
+    return [Method(DEFAULT), at_once, *networks, *classical]
 
 
 def baseline_names() -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,6 @@ from benchmarks.scores import Values, seasonal_scale
 from benchmarks.work import Choice, Work, run_method
 
 NAME = "samples"
-WINDOWS = 8
 WHERE = "the folder data/ of a checkout"
 SCORES = ("mase", "skill", "smape", "coverage_80", "coverage_95")
 REFERENCE = "seasonal-naive"  # every backtest has it beside the model that is asked for
@@ -28,19 +27,33 @@ PANEL_SEASON, PANEL_HORIZON = 7, 14  # what a bare fit infers of daily series
 
 @dataclass(frozen=True)
 class Sample:
-    """One file, with the flags that a fit needs, and the steps between two origins if not one horizon."""
+    """One file, with the flags that a fit needs.
 
-    name: str
+    Attributes
+    ----------
+    step : steps between two origins; None is one horizon
+    horizon : None is the default of the frequency
+    windows : origins
+    """
+
+    file: str
     flags: tuple[str, ...] = ()
     step: int | None = None
+    horizon: int | None = None
+    windows: int = 8
+
+    @property
+    def name(self) -> str:
+        """The file's name without endings."""
+        return self.file.partition(".")[0]
 
 
 SAMPLES = (
-    Sample("air_passengers", step=6),  # eight horizons would leave nothing to fit on
-    Sample("us_unemployment", step=6),
-    Sample("mauna_loa_co2"),
-    Sample(PANEL, ("--id", "airport,airline", "--target", "delayed", "--known", "scheduled")),
-    Sample("jfk_temperature"),
+    Sample("air_passengers.csv", step=6),  # eight horizons would leave nothing to fit on
+    Sample("us_unemployment.csv", step=6),
+    Sample("mauna_loa_co2.csv"),
+    Sample(f"{PANEL}.csv", ("--id", "airport,airline", "--target", "delayed", "--known", "scheduled")),
+    Sample("jfk_temperature.csv"),
 )
 
 
@@ -49,26 +62,25 @@ def sample_runs(folder: Path, scratch: Path, methods: Sequence[Method], wanted: 
     own = [method for method in methods if not method.module]
     trees = [method for method in methods if method.known]
     for sample in SAMPLES:
-        path = find_file(folder, f"{sample.name}.csv", WHERE)
+        path = find_file(folder, sample.file, WHERE)
         horizons: Sequence[int | None] = wanted.horizons or [None]
         for horizon in horizons:
-            measure = partial(_backtest, path, sample, horizon)
+            measure = partial(backtest, path, replace(sample, horizon=horizon))
             name = f"{NAME}/{sample.name}"
             yield from runs_of(name, horizon, own, wanted, measure)
             if sample.name == PANEL and trees:
                 yield from _panel_runs(path, name, horizon, scratch, trees, wanted)
 
 
-def _backtest(
-    path: Path, sample: Sample, horizon: int | None, method: Method, choice: Choice, folder: Path
-) -> dict[str, float]:
+def backtest(path: Path, sample: Sample, method: Method, choice: Choice, folder: Path) -> dict[str, float]:
+    """Scores and costs of one `forecast backtest`."""
     output = folder / "measures.json"
-    command = [method.python, "-m", "forecast", "backtest", str(path), *sample.flags, "--windows", str(WINDOWS)]
-    command += ["--output", str(output), "--seed", str(choice.seed)]
+    command = [method.python, "-m", "forecast", "backtest", str(path), *sample.flags, "--windows", str(sample.windows)]
+    command += ["--output", str(output), "--seed", str(choice.seed), *method.model_flags()]
+    command += ["--refit"] if method.at_once else []  # it looks at the past of each origin
     given = {
         "--step": sample.step,
-        "--horizon": horizon,
-        "--model": method.model,
+        "--horizon": sample.horizon,
         "--budget": choice.budget,
         "--steps": choice.steps,
     }
@@ -110,7 +122,7 @@ def prepare_panel(frame: pd.DataFrame, horizon: int, scratch: Path) -> Work:
     long = pd.DataFrame({"unique_id": ids, "ds": frame["day"], "y": frame["delayed"], "scheduled": frame["scheduled"]})
     days = frame["day"].nunique()
     last = days - horizon
-    origins = range(last - (WINDOWS - 1) * horizon, last + 1, horizon)
+    origins = range(last - (Sample.windows - 1) * horizon, last + 1, horizon)
     train, table = scratch / f"panel-train-{horizon}.csv", scratch / "panel-table.csv"
     long.groupby("unique_id", sort=False).head(origins.start).to_csv(train, index=False)
     long.to_csv(table, index=False)

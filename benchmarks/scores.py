@@ -8,8 +8,6 @@ Values = NDArray[np.float64]
 COLUMNS = ("forecast", "lo_80", "hi_80", "lo_95", "hi_95")
 """The last axis of every array of forecasts."""
 
-NAIVE2_SMAPE, NAIVE2_MASE = 18.383, 2.395  # of M4 hourly, as the competition published them
-
 
 def smape(actual: Values, point: Values) -> Values:
     """Symmetric percentage error of each series, 0 to 200, [series]; two zeros are no error.
@@ -34,9 +32,9 @@ def scaled_error(actual: Values, point: Values, scale: Values) -> Values:
     return np.asarray(np.abs(actual - point).mean(-1) / scale)
 
 
-def owa(mean_smape: float, mean_mase: float) -> float:
-    """Mean of the two ratios to Naive2 on M4 hourly (Makridakis et al. 2020)."""
-    return (mean_smape / NAIVE2_SMAPE + mean_mase / NAIVE2_MASE) / 2
+def owa(mean_smape: float, mean_mase: float, naive2: tuple[float, float]) -> float:
+    """Mean of the two ratios to sMAPE and MASE of Naive2 (Makridakis et al. 2020)."""
+    return (mean_smape / naive2[0] + mean_mase / naive2[1]) / 2
 
 
 def interval_score(actual: Values, low: Values, high: Values, scale: Values, level: float = 95.0) -> Values:
@@ -65,28 +63,37 @@ def seasonal_scale(values: Values, season: int) -> float:
 
     Parameters
     ----------
-    values : [steps], without gaps
+    values : [steps], without gaps; a series that is not longer than a season has the unit 0
     """
+    if len(values) <= season:
+        return 0.0
     return float(np.abs(values[season:] - values[:-season]).mean())
 
 
-def competition_scores(actual: Values, forecast: Values, scale: Values) -> dict[str, float]:
+def competition_scores(
+    actual: Values, forecast: Values, scale: Values, naive2: tuple[float, float] | None = None
+) -> dict[str, float]:
     """The scores of the M4 competition, each a mean over series.
+
+    MASE and MSIS leave out series whose unit is 0, and `left_out` counts them, if there are any.
 
     Parameters
     ----------
     actual : [series, horizon]
     forecast : [series, horizon, columns], as `COLUMNS`
     scale : [series]
+    naive2 : sMAPE and MASE of Naive2, for OWA
     """
     point, low80, high80, low95, high95 = np.moveaxis(forecast, -1, 0)
+    used = scale > 0
     mean_smape = float(smape(actual, point).mean())
-    mean_mase = float(scaled_error(actual, point, scale).mean())
+    mean_mase = float(scaled_error(actual[used], point[used], scale[used]).mean())
     return {
         "smape": mean_smape,
         "mase": mean_mase,
-        "owa": owa(mean_smape, mean_mase),
-        "msis": float(interval_score(actual, low95, high95, scale).mean()),
+        **({} if naive2 is None else {"owa": owa(mean_smape, mean_mase, naive2)}),
+        "msis": float(interval_score(actual[used], low95[used], high95[used], scale[used]).mean()),
         "coverage_80": coverage(actual, low80, high80),
         "coverage_95": coverage(actual, low95, high95),
+        **({} if used.all() else {"left_out": int((~used).sum())}),
     }

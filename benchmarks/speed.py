@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
+from benchmarks.pairs import Pairs
 from forecast import Forecaster
 from forecast.engine import Callbacks
 from forecast.tables.synthetic import synthesize
@@ -18,22 +18,8 @@ LOOKBACK, HORIZON, BATCH, HIDDEN, LAYERS = 144, 48, 128, 128, 2
 WARM_UP = 5  # pairs that do not count
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Milliseconds of each step, ours and the plain one right after it, [pairs]."""
-
-    ours: "np.ndarray[tuple[int], np.dtype[np.float64]]"
-    plain: "np.ndarray[tuple[int], np.dtype[np.float64]]"
-
-    @property
-    def ratio(self) -> tuple[float, float, float]:
-        """Median of the paired ratios ours / plain, with its lower and upper quartile."""
-        low, middle, high = np.quantile(self.ours / self.plain, [0.25, 0.5, 0.75])
-        return float(middle), float(low), float(high)
-
-
 def measure_pairs(pairs: int) -> Pairs:
-    """Train an LSTM by `Forecaster.fit`; after each of its steps take one step of a plain loop.
+    """Milliseconds of steps of an LSTM in `Forecaster.fit`, and after each of one step of a plain loop.
 
     Ours draws, scales and weights its windows in its time; the plain loop is given one ready batch for ever. The
     LSTM has the same layers, sizes and input width, and both clip and use AdamW, under the same threads. A validation

@@ -9,13 +9,15 @@ from rich.table import Table
 from benchmarks.rows import COSTS, KEY, Row, score_names
 
 COST_TITLES = {"fit_seconds": "fit s", "predict_seconds": "predict s", "peak_mb": "peak MB"}
+COUNTS = ("left_out",)  # scores without decimals
 SORT_BY = ("owa", "mse", "mase")  # the first of these that a table has
 
 
 def row_text(row: Row) -> str:
     """One row on one line."""
     key = " ".join(f"{name}={row[name]}" for name in KEY if row[name] is not None)
-    scores = " ".join(f"{name}={_number(row[name], 4)}" for name in [*score_names(row), *COSTS] if name in row)
+    names = [name for name in (*score_names(row), *COSTS) if name in row]
+    scores = " ".join(f"{name}={_number(row[name], 0 if name in COUNTS else 4)}" for name in names)
     return f"{key}: {scores}"
 
 
@@ -65,8 +67,8 @@ def _mean_and_spread(group: Sequence[Row], name: str) -> str:
     values = [row[name] for row in group if row.get(name) is not None]
     if not values:
         return ""
-    mean = _number(sum(values) / len(values), 3)
-    return mean if len(values) == 1 else f"{mean} ({_number(max(values) - min(values), 3)})"
+    mean = _number(sum(values) / len(values), 0 if name in COUNTS else 3)
+    return mean if len(values) == 1 or name in COUNTS else f"{mean} ({_number(max(values) - min(values), 3)})"
 
 
 def _mean(group: Sequence[Row], name: str) -> float:

@@ -1,7 +1,7 @@
 """One piece of work, the same for every method: a process to fit, then a process to predict."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ class Work:
     ----------
     train : what `forecast fit` reads
     flags : the flags of `forecast fit` that say what kind of table it is
+    season : steps, of the unit of errors and for all methods; 1 for none
     table : a table with all rows, where forecasts are wanted from many origins by the frozen method
     long_train, long_table : the same two for peers, as ``unique_id,ds,y``
     origins : numbers of the rows of `table` that forecasts start at; none: what comes after `train`
@@ -43,6 +44,24 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Dataset:
+    """One set of series.
+
+    Attributes
+    ----------
+    horizons : those of the papers
+    load : reads the files in a folder, once for all methods
+    prepare : from what was read, a horizon, and a folder for files that several methods read
+    score : from what was read, the work, and its forecasts as `run_method` returns them
+    """
+
+    horizons: tuple[int, ...]
+    load: Callable[[Path], Any]
+    prepare: Callable[[Any, int, Path], Work]
+    score: Callable[[Any, Work, Values], dict[str, float]]
+
+
+@dataclass(frozen=True)
 class Choice:
     """Seed, seconds of budget, and training steps where a run is only to be tried."""
 
@@ -52,7 +71,7 @@ class Choice:
 
 
 def run_method(method: Method, work: Work, choice: Choice, folder: Path) -> tuple[Values, dict[str, float]]:
-    """Fit, then predict, each in its own process.
+    """Fit, then predict, each in its own process; a method without a fit has no `fit_seconds`.
 
     Returns
     -------
@@ -62,15 +81,15 @@ def run_method(method: Method, work: Work, choice: Choice, folder: Path) -> tupl
     Raises
     ------
     CommandFailed
-        If one of the two commands does.
+        If one of the commands does.
     """
     output = folder / ("windows.npy" if work.origins else "forecasts.csv")
-    commands = _peer_commands if method.module else _own_commands
-    fit, predict = (run_measured(command, folder) for command in commands(method, work, choice, folder, output))
+    commands = _peer_commands if method.module else _now_commands if method.at_once else _own_commands
+    *fits, predict = [run_measured(command, folder) for command in commands(method, work, choice, folder, output)]
     costs = {
-        "fit_seconds": fit.seconds,
+        "fit_seconds": fits[0].seconds if fits else np.nan,
         "predict_seconds": predict.seconds,
-        "peak_mb": max(fit.peak_mb, predict.peak_mb),
+        "peak_mb": max(cost.peak_mb for cost in (*fits, predict)),
     }
     if work.origins:
         return np.load(output, mmap_mode="r"), costs
@@ -96,11 +115,15 @@ def read_forecasts(path: Path, work: Work) -> Values:
     return frame.reindex(columns=list(COLUMNS)).to_numpy(float).reshape(len(work.ids), work.horizon, len(COLUMNS))
 
 
+def _now_commands(method: Method, work: Work, choice: Choice, folder: Path, output: Path) -> Sequence[list[str]]:
+    now = [method.python, "-m", "forecast", "now", str(work.train), *work.flags, *_length_flags(work)]
+    return [[*now, "--output", str(output)]]
+
+
 def _own_commands(method: Method, work: Work, choice: Choice, folder: Path, output: Path) -> Sequence[list[str]]:
     fit = [method.python, "-m", "forecast", "fit", str(work.train), "--artifact", str(folder / "model"), *work.flags]
-    fit += ["--horizon", str(work.horizon), "--season", str(work.season), "--seed", str(choice.seed)]
-    fit += [] if method.model is None else ["--model", method.model]
-    fit += ["--no-guard"] if method.model is not None and method.bounded else []  # a network's figures are its own
+    fit += [*_length_flags(work), "--seed", str(choice.seed)]
+    fit += method.model_flags()
     fit += [] if choice.budget is None else ["--budget", f"{choice.budget:g}"]
     fit += [] if choice.steps is None else ["--steps", str(choice.steps)]
     if work.origins:
@@ -110,6 +133,12 @@ def _own_commands(method: Method, work: Work, choice: Choice, folder: Path, outp
         predict = [method.python, "-m", "forecast", "predict", "--artifact", str(folder / "model")]
         predict += ["--output", str(output)]
     return fit, predict
+
+
+def _length_flags(work: Work) -> list[str]:
+    """Horizon and season; a season of one step is not passed, as it is none."""
+    season = ["--season", str(work.season)] if work.season > 1 else []
+    return ["--horizon", str(work.horizon), *season]
 
 
 def _peer_commands(method: Method, work: Work, choice: Choice, folder: Path, output: Path) -> Sequence[list[str]]:

@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from benchmarks.__main__ import cli
-from benchmarks.methods import Method, baseline_names, installed_peers, own_methods
+from benchmarks.accuracy import runs_on
+from benchmarks.methods import Method, baseline_names, choose, installed_peers, own_methods
 from benchmarks.plan import Wanted, runs_of
-from benchmarks.processes import CommandFailed, run_measured
-from benchmarks.samples import panel_mase, prepare_panel, sample_runs
+from benchmarks.processes import CommandFailed, Cost, run_measured
+from benchmarks.samples import SCORES, panel_mase, prepare_panel, sample_runs
 from benchmarks.windows import forecast_from
 from forecast import Forecaster
 from forecast.tables.reading import table_from_frame
@@ -68,6 +69,63 @@ def test_a_table_is_measured_by_real_commands_then_continued_then_shown(hourly: 
     assert [one["smape"] for one in json.loads(rows.read_text())] == [12.5]
     assert "| default, 2 steps |  | 1 | 12.500 |" in page.read_text()
     assert "Machine: " in page.read_text()
+
+
+def test_now_is_one_command_without_a_fit(hourly: Path, tmp_path: Path) -> None:
+    rows, page = tmp_path / "rows.json", tmp_path / "table.md"
+    words = ("accuracy", "m4-hourly", "--data", hourly, "--methods", "now", "--json", rows, "--markdown", page)
+    found = command(*words)
+    assert found.exit_code == 0, found.output
+    (row,) = json.loads(rows.read_text())
+    assert row["method"] == "now"
+    assert 0 < row["mase"] < 5
+    assert row["fit_seconds"] is None
+    assert row["predict_seconds"] > 0.1
+    assert "| now |  | 1 |" in page.read_text()
+
+
+def test_now_looks_at_the_past_of_each_origin_of_a_sample(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    commands: list[list[str]] = []
+
+    def run(words: list[str], folder: Path) -> Cost:
+        commands.append(words)
+        overall = [{"model": "seasonal-naive"}, {"model": "pretrained", **dict.fromkeys(SCORES, 0.5)}]
+        Path(words[words.index("--output") + 1]).write_text(json.dumps({"overall": overall}))
+        return Cost(1.0, 100.0)
+
+    monkeypatch.setattr("benchmarks.samples.run_measured", run)
+    measured = [
+        next(sample_runs(DATA, tmp_path, choose(own_methods(), [name]), Wanted([], [None], 1, None))).measure(tmp_path)
+        for name in ("now", "pretrained")
+    ]
+    assert [one["mase"] for one in measured] == [0.5, 0.5]
+    now, alone = commands
+    assert "--refit" in now
+    assert "--no-guard" not in now
+    assert "--no-guard" in alone
+    assert "--refit" not in alone
+
+
+def test_classical_panels_have_their_horizons_and_seasons(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    for name, horizon in (("m1_yearly", 6), ("m1_quarterly", 8), ("m1_monthly", 18), ("carparts_quarter", 12)):
+        names = pd.Index(["A", "B"], name="id")
+        long = [rng.normal(10, 1, 60), np.r_[rng.normal(5, 1, 45), np.full(15, np.nan)]]
+        pd.DataFrame(long, names).to_csv(tmp_path / f"{name}_train.csv")
+        pd.DataFrame(rng.normal(7, 1, (2, horizon)), names).to_csv(tmp_path / f"{name}_test.csv")
+    runs = list(runs_on("classical", tmp_path, tmp_path, choose(own_methods(), ["now"]), Wanted([], [None], 1, None)))
+    assert [(run.row["data"], run.row["horizon"]) for run in runs] == [
+        ("classical/m1_yearly", 6),
+        ("classical/m1_quarterly", 8),
+        ("classical/m1_monthly", 18),
+        ("classical/carparts_quarter", 12),
+    ]
+    scores = runs[0].measure(tmp_path)
+    assert list(scores)[:5] == ["smape", "mase", "msis", "coverage_80", "coverage_95"]
+    assert 0 < scores["mase"] < 20
+
+    with pytest.raises(ValueError, match="--horizon 9: m1_yearly_test has 6 steps"):
+        list(runs_on("classical", tmp_path, tmp_path, [], Wanted([9], [None], 1, None)))
 
 
 def test_runs_are_every_budget_and_seed_that_makes_a_difference() -> None:
@@ -143,7 +201,7 @@ def test_json_of_another_kind_is_refused(hourly: Path, tmp_path: Path) -> None:
 
 def test_every_method_has_one_name() -> None:
     names = [method.name for method in own_methods()]
-    assert names[0] == "default"
+    assert names[:2] == ["default", "now"]
     assert {"segrnn", "gru", *baseline_names()} <= set(names)
     assert len(names) == len(set(names))
 

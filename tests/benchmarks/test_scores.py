@@ -26,7 +26,7 @@ def test_mase_divides_by_the_seasonal_naive_error_in_sample() -> None:
 
 
 def test_owa_of_naive2_itself_is_one() -> None:
-    assert owa(18.383, 2.395) == pytest.approx(1)
+    assert owa(18.383, 2.395, (18.383, 2.395)) == pytest.approx(1)
 
 
 def test_interval_score_pays_for_width_and_forty_times_for_what_lies_outside() -> None:
@@ -56,3 +56,15 @@ def test_errors_of_all_windows_count_in_units_of_the_training_deviation() -> Non
     forecast = np.stack([actual + 2, actual - 1, actual, actual + 1, actual + 2], -1)
     scores = score(data, work, forecast)
     assert scores == {"mse": (4 + 1) / 2, "mae": (2 + 1) / 2, "coverage_80": 1.0, "coverage_95": 0.0}
+
+
+def test_series_without_a_unit_are_left_out_and_counted() -> None:
+    assert seasonal_scale(np.array([3.0, 4.0]), 2) == 0  # not longer than a season
+    forecast = np.stack([POINT, ACTUAL - 1, ACTUAL + 1, ACTUAL - 2, ACTUAL + 2], -1)
+    scores = competition_scores(ACTUAL, forecast, np.array([0.0, 2.0]))
+    assert scores["left_out"] == 1
+    assert scores["mase"] == pytest.approx((0 + 2) / 2 / 2)
+    assert scores["msis"] == pytest.approx(4 / 2)
+    assert scores["coverage_80"] == scores["coverage_95"] == 1
+    assert "owa" not in scores
+    assert "left_out" not in competition_scores(ACTUAL, forecast, np.array([1.0, 2.0]))

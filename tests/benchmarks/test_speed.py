@@ -1,0 +1,33 @@
+"""The benchmark of the seconds that `forecast now` takes."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from benchmarks.__main__ import cli
+from benchmarks.pairs import Pairs
+from benchmarks.processes import Cost
+
+
+def test_the_ratio_is_of_pairs_and_not_of_medians() -> None:
+    slow = np.array([1.0, 10.0, 1.0])  # the machine was busy during the second pair
+    assert Pairs(slow * [0.5, 0.6, 0.8], slow).ratio == pytest.approx((0.6, 0.55, 0.7))
+
+
+def test_now_and_the_import_of_torch_run_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[str] = []
+
+    def run(words: list[str], folder: Path) -> Cost:
+        commands.append("now" if "now" in words else words[-1])
+        return Cost(99.0 if len(commands) <= 2 else 2.0 if "now" in words else 4.0, 100.0)
+
+    monkeypatch.setattr("benchmarks.speed_now.run_measured", run)
+    found = CliRunner().invoke(cli, ["speed", "now", "--pairs", "3"])
+    assert found.exit_code == 0, found.output
+    assert commands == ["now", "import torch"] * 4  # the first pair does not count
+    assert found.output.splitlines() == [
+        "forecast now 2.00 s, import torch 4.00 s",
+        "ratio 0.50, quartiles 0.50 to 0.50, of 3 pairs",
+    ]
