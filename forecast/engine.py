@@ -89,6 +89,7 @@ class _Prepared:
     lookback: int
     context: int  # steps that baselines look back
     transform: Transform  # of the target, from what is not held out
+    trains: bool  # networks, if the plan has some
 
     def fitter(self) -> "Fitter":
         """What trains networks on it."""
@@ -143,7 +144,8 @@ def fit_panel(
     _check_start(plan, started_from, settings)
     # before training, so that the deadline holds for it too
     baselines = BaselineForecasts.of(ready.inputs, ready.validation, compared_with(settings), ready.context)
-    if plan is None and start is None and settings.model == AUTO and baselines.suffice(ready.validation):
+    suffice = not ready.trains or (settings.model == AUTO and baselines.suffice(ready.validation))
+    if plan is None and start is None and suffice:
         plan = Plan(members=())
     trained: list[Trained] = []
     if not is_baseline(settings.model) and (plan is None or len(plan.members) > 0):
@@ -272,7 +274,7 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
     selected = panel.select(used)
     if settings.model != PRETRAINED:  # which has learned from other series
         _require_values(int(selected.lengths.max()), horizon, name)
-    split = split_windows(selected.lengths, lookback, horizon, lags[0] if lags else 1)
+    split, trains = _split(selected.lengths, lookback, horizon, lags[0] if lags else 1, settings)
     power = fit_power(settings.transform, selected, schema.shortest_season) if earlier is None else earlier.config.power
     statistics = fit_statistics(selected, schema, split.train_end)
     transform = Transform(power, _effects(panel, schema, used, split.train_end))
@@ -281,7 +283,17 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
     )
     validation = ValidationSet.of(inputs, validation_windows(split), lookback, power, settings.metric)
     context = context_length(lookback, lags, longest)
-    return _Prepared(inputs, split, settings, validation, statistics, used, lookback, context, transform)
+    return _Prepared(inputs, split, settings, validation, statistics, used, lookback, context, transform, trains)
+
+
+def _split(lengths: Integers, lookback: int, horizon: int, season: int, settings: TrainSettings) -> tuple[Split, bool]:
+    """The split of the windows, and whether networks train; not where no value is left to choose them by."""
+    trains = not is_baseline(settings.model)
+    split = split_windows(lengths, lookback, horizon, season, trains)
+    if settings.model == AUTO and settings.steps is None and compared_with(settings) and not split.held_out.any():
+        trains = False
+        split = split_windows(lengths, lookback, horizon, season, trains)
+    return split, trains
 
 
 def _effects(panel: Panel, schema: Schema, used: Integers, before: Integers) -> Effects | None:

@@ -47,19 +47,20 @@ class Split:
         )
 
 
-def split_windows(lengths: Integers, lookback: int, horizon: int, season: int) -> Split:
+def split_windows(lengths: Integers, lookback: int, horizon: int, season: int, trains: bool = True) -> Split:
     """Hold out the newest values of each series that is long enough.
 
     Parameters
     ----------
     lengths : [series], past slots
     season : the shortest one, 1 where there is none
+    trains : networks train on what is not held out
     """
     most = horizon * max(HORIZONS, -(-ENOUGH_HORIZONS // max(len(lengths), 1)))
     wanted = np.maximum(horizon, np.minimum(lengths // HELD_OUT_SHARE, most))
     if len(lengths) < FEW_SERIES:
         wanted = np.maximum(wanted, np.minimum(lengths // 4, most))
-    long_enough = lengths - wanted >= horizon + max(season, min(lookback, 8))
+    long_enough = lengths - wanted >= horizon * trains + max(season, min(lookback, 8))
     return Split(
         first=np.full(len(lengths), max(1, min(lookback // 2, max(season, 8)))),
         train_end=np.where(long_enough, lengths - wanted, lengths),
