@@ -15,7 +15,7 @@ from forecast.models.shared.pretrained import Pretrained
 from forecast.panel.windows import Batch
 from forecast.pretrained.features import BEND, TOKEN, Features, features_of
 from forecast.pretrained.forecasting import LARGEST, load_network, told_seasons
-from forecast.pretrained.network import LEVELS, base_of, tokens_of
+from forecast.pretrained.network import LEVELS, inputs_of
 
 CONSTANT = 1e-5  # share of the batch's scale below which a window's own counts as none
 
@@ -56,7 +56,7 @@ class Network(RecurrentModel):
         sign : [batch], 1, or -1 where they come from a window's mirror image
         """
         features = self._features(batch, sign)
-        inputs = (tokens_of(features), *base_of(features), features.unit, features.location, features.scale)
+        inputs = (*inputs_of(features), features.location, features.scale)
         *arrays, location, scale = (torch.from_numpy(array).to(batch.past.device) for array in inputs)
         columns = self._of_columns(batch) * sign[:, None, None]
         scaled = self.network(*arrays, columns)[:, : self.shape.horizon]

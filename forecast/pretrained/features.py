@@ -14,10 +14,11 @@ Counts = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 TOKEN = 8  # steps
-STEP_FEATURES, SUMMARY_FEATURES = 15, 23
-MEMORY, LONG_MEMORY = 3.0, 10.0  # seasons after which a value counts 1/e in a seasonal index
+STEP_FEATURES, SUMMARY_FEATURES, OTHERS = 15, 23, 11
+MEMORY, LONG_MEMORY = 1.5, 10.0  # seasons after which a value counts 1/e in a seasonal index
 RATES = (0.1, 0.3, 0.7)  # of exponential smoothing
 SLOPE_RATES = (0.02, 0.1, 0.3)  # of the weights of a trend line
+LEAST_SEASONS = 0.25  # beyond one, for the noise of a seasonal index
 BORROWED, SMALLEST_UNIT = 3.0, 1e-3  # pairs that the unit borrows; the least that it is
 BEND = 3.0  # scales from which on values are drawn in, as logarithms draw them in
 LARGEST = 50.0  # what a feature may be
@@ -31,9 +32,8 @@ class Features:
     ----------
     steps : [windows, context + horizon, STEP_FEATURES]
     summary : [windows, SUMMARY_FEATURES]
-    start : [windows, horizon], a first guess of each step ahead: the level, in scaled units
-    trends : [windows, horizon, trends], what trend lines add to it
-    zero : [windows, horizon], how far zero lies from it
+    base : [windows, horizon], a first guess of each step ahead: level and seasons, in scaled units
+    others : [windows, horizon, OTHERS], how far other guesses lie from it
     unit : [windows], error of repeating the last season over the past, in scaled units; outputs are in this unit
     location, scale : [windows], see `squashed` and `spread_out`
     context : steps of the past
@@ -41,9 +41,8 @@ class Features:
 
     steps: Floats
     summary: Floats
-    start: Floats
-    trends: Floats
-    zero: Floats
+    base: Floats
+    others: Floats
     unit: Floats
     location: Numbers
     scale: Numbers
@@ -98,13 +97,21 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int)
     unit = _seasonal_error(scaled, observed, seasons[:, 0])
     summary = _summary(values, known, seasons, location, scale, (first, second), (scaled, adjusted), (levels, slopes))
     summary = np.concatenate([summary, np.log(unit)[:, None] / 3], 1)
-    start = levels[:, 1, None] + ahead
+    base = levels[:, 1, None] + first.index[:, context:] + second.index[:, context:]
+    others = [
+        first.index[:, context:],
+        second.index[:, context:],
+        first.slow_index[:, context:] - first.index[:, context:],
+        *(season.lag(scaled, known, base) for season in (first, second)),
+        *(levels[:, [0]] - levels[:, [1]] + ahead, levels[:, [2]] - levels[:, [1]] + ahead),
+        *np.moveaxis(slopes[:, None] * np.arange(1, horizon + 1)[:, None], -1, 0),
+        squashed(-location / scale)[:, None] - levels[:, 1, None] + ahead,
+    ]
     return Features(
         _clipped(np.stack(columns, -1)),
         _clipped(summary),
-        _clipped(start),
-        _clipped(slopes[:, None] * np.arange(1, horizon + 1)[:, None]),
-        _clipped(squashed(-location / scale)[:, None] - start),
+        _clipped(base),
+        _clipped(np.stack(others, -1)),
         unit.astype(np.float32),
         location,
         scale,
@@ -173,12 +180,23 @@ class _Season:
             index = np.where(total > 0, by_phase(weight * rest) / np.maximum(total, 1e-12), 0.0)
             mean = index.sum(1) / np.maximum((total > 0).sum(1), 1)
             index = np.where(total > 0, index - mean[:, None], 0.0) * (length > 1)[:, None]
-            return np.take_along_axis(index, self.phase, 1)
+            steps = np.take_along_axis(index, self.phase, 1)
+            seasons = (total.sum(1) ** 2) / np.maximum((total > 0).sum(1) * (weight**2).sum(1), 1e-12)
+            left = (weight * (rest - steps[:, :context]) ** 2).sum(1)
+            explained = (weight * steps[:, :context] ** 2).sum(1)
+            # an index from few seasons holds noise (James and Stein 1961)
+            noise = left / np.maximum(seasons - 1, LEAST_SEASONS)
+            return np.asarray(steps * np.clip(1 - noise / np.maximum(explained, 1e-12), 0, 1)[:, None])
 
         self.index, self.slow_index = index_of(MEMORY), index_of(LONG_MEMORY)
         left = ((rest - self.index[:, :context]) ** 2 * known * full).sum(1)
         all_of_it = (rest**2 * known * full).sum(1)
         self.strength = np.where(all_of_it > 1e-12, 1 - left / np.maximum(all_of_it, 1e-12), 0.0)
+
+    def lag(self, values: Numbers, known: Numbers, base: Numbers) -> Numbers:
+        """How far the last season lies from a forecast [windows, horizon], 0 where it is not known."""
+        _, lag, lag_known, *_ = self.columns(values, known)
+        return np.asarray((lag[:, -self.horizon :] - base) * lag_known[:, -self.horizon :])
 
     def columns(self, values: Numbers, known: Numbers) -> list[Numbers]:
         """Index, the value one season before and whether it is known, and the phase, [windows, steps] each."""

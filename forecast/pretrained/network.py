@@ -7,13 +7,15 @@ future, in which the values are masked, and puts out quantiles for each step ahe
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.pretrained.features import STEP_FEATURES, SUMMARY_FEATURES, TOKEN, Features, Floats
+from forecast.pretrained.features import OTHERS, STEP_FEATURES, SUMMARY_FEATURES, TOKEN, Features, Floats
 
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
 MIDDLE = LEVELS.index(0.5)
-GATES = 8  # of two seasonal indices, the values one season and one long season before, three trend lines, and zero
-OUTPUTS = GATES + len(LEVELS)
+SEASONAL = 5  # of the other first guesses, those of seasons
+OUTPUTS = OTHERS + len(LEVELS)
 TOKEN_INPUTS = TOKEN * STEP_FEATURES + SUMMARY_FEATURES + 2
+MOST = 4.0  # units by which a gate may change a season
+SMALL = 1e-5  # added to variances
 MOST = 4.0  # units by which a gate may change a season
 SMALL = 1e-5  # added to variances
 # places of features of a step
@@ -38,28 +40,25 @@ def tokens_of(features: Features) -> Floats:
     )
 
 
-def base_of(features: Features) -> tuple[Floats, Floats]:
-    """What the outputs add to, [windows, horizon], and what its gates multiply, [windows, horizon, GATES]."""
-    ahead, most = features.steps[:, features.context :], MOST * features.unit[:, None]
+def gated_of(features: Features) -> Floats:
+    """What the gates multiply, [windows, horizon, OTHERS]: other first guesses; seasons are limited to some units.
 
-    def limited(values: Floats) -> Floats:
-        # a gate of 0.97 must not spoil a season that repeats exactly
-        return np.asarray(most * np.tanh(values / most))
+    A gate of 0.03 must not spoil a season that repeats exactly.
+    """
+    most = MOST * features.unit[:, None, None]
+    limited = most * np.tanh(features.others[..., :SEASONAL] / most)
+    return np.concatenate([limited, features.others[..., SEASONAL:]], -1)
 
-    gated = [
-        limited(ahead[..., INDEX]),
-        limited(ahead[..., SECOND_INDEX]),
-        limited((ahead[..., LAG] - features.start) * ahead[..., LAG_KNOWN]),
-        limited((ahead[..., SECOND_LAG] - features.start) * ahead[..., SECOND_LAG_KNOWN]),
-        *np.moveaxis(features.trends, -1, 0),
-        features.zero,
-    ]
-    return features.start + ahead[..., INDEX] + ahead[..., SECOND_INDEX], np.stack(gated, -1)
+
+def inputs_of(features: Features) -> tuple[Floats, Floats, Floats, Floats]:
+    """Tokens, first guesses, what the gates multiply, and units, as the network takes them."""
+    return tokens_of(features), features.base, gated_of(features), features.unit
 
 
 def run(weights: Weights, features: Features) -> Floats:
     """Quantiles of the steps ahead in scaled units, [windows, horizon, LEVELS]."""
-    states = _linear(weights, "inputs", tokens_of(features))
+    tokens, base, gated, unit = inputs_of(features)
+    states = _linear(weights, "inputs", tokens)
     future = features.context // TOKEN
     block = 0
     while f"blocks.{block}.recurrent.weight_hh_l0" in weights:
@@ -69,12 +68,12 @@ def run(weights: Weights, features: Features) -> Floats:
         states = states + _linear(weights, f"{name}.narrow", hidden * _sigmoid(hidden))
         block += 1
     raw = _linear(weights, "outputs", _normalised(weights, "after", states[:, future:]))
-    return _quantiles(raw.reshape(len(raw), -1, OUTPUTS), *base_of(features), features.unit[:, None, None])
+    return _quantiles(raw.reshape(len(raw), -1, OUTPUTS), base, gated, unit[:, None, None])
 
 
 def _quantiles(raw: Floats, base: Floats, gated: Floats, unit: Floats) -> Floats:
     """Quantiles from outputs [windows, horizon, OUTPUTS]: a middle, and distances that are never negative."""
-    gates, raw = raw[..., :GATES], raw[..., GATES:]
+    gates, raw = raw[..., :OTHERS], raw[..., OTHERS:]
     middle = base + (gates * gated).sum(-1) + unit[..., 0] * raw[..., MIDDLE]
     away = unit * np.logaddexp(raw - 1, 0)  # softplus
     upper = middle[..., None] + np.cumsum(away[..., MIDDLE + 1 :], -1)

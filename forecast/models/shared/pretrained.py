@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from forecast.pretrained.features import TOKEN
-from forecast.pretrained.network import GATES, MIDDLE, OUTPUTS, TOKEN_INPUTS
+from forecast.pretrained.features import OTHERS, TOKEN
+from forecast.pretrained.network import MIDDLE, OUTPUTS, TOKEN_INPUTS
 
 
 class Block(nn.Module):
@@ -47,7 +47,7 @@ class Pretrained(nn.Module):
         Parameters
         ----------
         tokens : [windows, tokens, inputs]
-        base, gated : [windows, horizon], [windows, horizon, GATES]
+        base, gated : [windows, horizon], [windows, horizon, OTHERS]
         unit : [windows], of the outputs
         more : [windows, tokens, width], added to what the first layer makes of the tokens
         """
@@ -57,7 +57,7 @@ class Pretrained(nn.Module):
             states = block(states)
         horizon = base.shape[1]
         raw = self.outputs(self.after(states[:, -(horizon // TOKEN) :])).reshape(len(tokens), horizon, OUTPUTS)
-        gates, raw = raw[..., :GATES], raw[..., GATES:]
+        gates, raw = raw[..., :OTHERS], raw[..., OTHERS:]
         middle = (base + (gates * gated).sum(-1) + unit[:, None] * raw[..., MIDDLE])[..., None]
         away = unit[:, None, None] * functional.softplus(raw - 1)
         upper = middle + away[..., MIDDLE + 1 :].cumsum(-1)

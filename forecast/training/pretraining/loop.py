@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from forecast.durable import replace_file
 from forecast.models.shared.pretrained import Pretrained
-from forecast.pretrained.network import LEVELS, base_of, tokens_of
+from forecast.pretrained.network import LEVELS, inputs_of
 from forecast.synthetic.mixing import VERSION
 from forecast.training.pretraining.windows import Sample, draw_sample
 
@@ -117,10 +117,7 @@ class Pretraining:
 
 def loss_of(network: nn.Module, sample: Sample, device: torch.device) -> Tensor:
     """Mean pinball loss of a batch in units of each window's seasonal error, less for far steps."""
-    base, gated = base_of(sample.features)
-    inputs = [
-        torch.from_numpy(array).to(device) for array in (tokens_of(sample.features), base, gated, sample.features.unit)
-    ]
+    inputs = [torch.from_numpy(array).to(device) for array in inputs_of(sample.features)]
     target, weight = (torch.from_numpy(array).to(device) for array in (sample.target, sample.weight))
     error = (target[..., None] - network(*inputs)) / inputs[-1][:, None, None]  # [windows, horizon, levels]
     levels = torch.tensor(LEVELS, device=device)

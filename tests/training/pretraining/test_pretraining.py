@@ -8,7 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from forecast.pretrained.forecasting import load_network
-from forecast.pretrained.network import as_floats, base_of, run, tokens_of
+from forecast.pretrained.network import as_floats, inputs_of, run
 from forecast.training.pretraining import windows
 from forecast.training.pretraining.__main__ import main
 from forecast.training.pretraining.loop import Pretraining, Recipe
@@ -56,11 +56,8 @@ def test_steps_lower_the_loss() -> None:
 def test_numpy_computes_what_torch_does() -> None:
     training, sample = Pretraining(Recipe(width=24, blocks=2)), draw_sample(0, 7)
     torch.nn.init.normal_(training.network.outputs.weight, std=0.1)
-    base, gated = base_of(sample.features)
     with torch.no_grad():
-        expected = training.network(
-            *map(torch.from_numpy, (tokens_of(sample.features), base, gated, sample.features.unit))
-        ).numpy()
+        expected = training.network(*map(torch.from_numpy, inputs_of(sample.features))).numpy()
     assert run(as_floats(_weights(training)), sample.features) == pytest.approx(expected, abs=1e-4)
 
 
