@@ -28,7 +28,6 @@ LEAST_CORRELATION = 0.02  # of how two series deviate on one day
 PRIOR_DAYS = 10  # days of all series that stand for what a short one does not show
 LEAST_EFFECT, LEAST_NOISE = 1e-3, 1e-6  # shares of the level; below them there is none
 ONCE = 2.25  # by which the variance of chance is multiplied where a label came once: it needs three standard errors
-CHANCE = 3.0  # variances of chance that the effects must exceed to show a variance of their own
 ROUNDS, REACTION_ROUNDS = 20, 3
 NORMAL_MEDIAN = 0.6745  # of the absolute value of a standard normal number
 PROFILES = 0.1, 10.0  # bounds of the profile of a week
@@ -344,7 +343,7 @@ class _Fit:
             effect[:] = 0.0
             effect[used] = np.linalg.solve(normal, part.T @ by_set(weight * design * deviation))
             if chance is None:
-                chance = CHANCE * float(np.median(np.diag(np.linalg.inv(normal)))) if len(used) else 0.0
+                chance = float(np.median(np.diag(np.linalg.inv(normal)))) if len(used) else 0.0
             # the variance of effects beyond that of chance, all labels counted
             common = max(0.0, float(np.median(effect[every] ** 2)) / NORMAL_MEDIAN**2 - chance) if len(every) else 0.0
             used = used[np.abs(effect[used]) > LEAST_EFFECT]
