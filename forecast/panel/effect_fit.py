@@ -26,7 +26,7 @@ EXPONENTS = (0, -1, 1, 2)  # the first one unless another is clearly better
 EXPONENT_COST = 4.0  # of the sum of squared errors, in standard errors, by which it must be
 LEAST_CORRELATION = 0.02  # of how two series deviate on one day
 PRIOR_DAYS = 10  # days of all series that stand for what a short one does not show
-LEAST_EFFECT, LEAST_NOISE = 1e-3, 1e-6  # shares of the level; below them there is none
+LEAST = 1e-3  # share of the level below which there is no effect, and noise is no smaller
 ONCE = 2.25  # by which the variance of chance is multiplied where a label came once: it needs three standard errors
 ROUNDS, REACTION_ROUNDS = 20, 3
 NORMAL_MEDIAN = 0.6745  # of the absolute value of a standard normal number
@@ -215,7 +215,7 @@ def _noise(ordinary: _Days, count: int) -> Numbers:
     pooled = float(size.mean()) if len(size) else 1.0
     sums, days = np.bincount(ordinary.series, size, count), np.bincount(ordinary.series, minlength=count)
     mean = (sums + PRIOR_DAYS * pooled) / (days + PRIOR_DAYS)
-    return np.asarray(np.maximum(np.sqrt(np.pi / 2) * mean, LEAST_NOISE))
+    return np.asarray(np.maximum(np.sqrt(np.pi / 2) * mean, LEAST))
 
 
 def _correlation(ordinary: _Days, noise: Numbers) -> float:
@@ -330,7 +330,7 @@ class _Fit:
         share = self.recency / (1 + (together[day] - 1) * self.correlation)
         used = every = np.flatnonzero(matrix.any(0) & columns)
         chance: float | None = None
-        effect, precision = np.zeros(matrix.shape[1]), np.full(matrix.shape[1], LEAST_EFFECT)
+        effect, precision = np.zeros(matrix.shape[1]), np.full(matrix.shape[1], LEAST)
         robust, inflation, rest = np.ones(len(design)), 1.0, np.zeros(len(design))
 
         def by_set(values: Numbers) -> Numbers:
@@ -346,12 +346,12 @@ class _Fit:
                 chance = float(np.median(np.diag(np.linalg.inv(normal)))) if len(used) else 0.0
             # the variance of effects beyond that of chance, all labels counted
             common = max(0.0, float(np.median(effect[every] ** 2)) / NORMAL_MEDIAN**2 - chance) if len(every) else 0.0
-            used = used[np.abs(effect[used]) > LEAST_EFFECT]
+            used = used[np.abs(effect[used]) > LEAST]
             caution = np.where(self.labels.often[used], 1.0, ONCE)
             precision[used] = caution / np.maximum(effect[used] ** 2, common)
             rest = np.abs(deviation - design * (matrix @ effect)[of_day]) / self.noise
             inflation = max(1.0, (float(np.median(rest)) / NORMAL_MEDIAN) ** 2)
-            robust = np.minimum(1.0, HUBER * np.sqrt(inflation) / np.maximum(rest, LEAST_NOISE))
+            robust = np.minimum(1.0, HUBER * np.sqrt(inflation) / np.maximum(rest, LEAST))
         loss = np.where(rest < HUBER, rest**2, 2 * HUBER * rest - HUBER**2)
         return effect, robust / (inflation * self.noise**2), float((share * loss).sum())
 
@@ -362,5 +362,5 @@ class _Fit:
         own = np.bincount(series, weight * predicted * self.days.deviation) / np.where(precision > 0, precision, 1.0)
         shown = precision > 0
         excess = (precision * (own - 1) ** 2)[shown].sum() - shown.sum()
-        variance = max(0.0, float(excess / max(precision.sum(), LEAST_NOISE)))
+        variance = max(0.0, float(excess / max(precision.sum(), LEAST)))
         return np.where(shown, 1 + (own - 1) * variance * precision / (1 + variance * precision), 1.0)
