@@ -20,15 +20,14 @@ from forecast.panel.schema import Schema
 # tuned on births in the United States before 2013; none matters much
 EACH_SIDE, REACH = 3, 10  # weeks to each side that a day is compared with, and weeks among which they are looked for
 AROUND_WEEKS = 4  # to each side, whose mean is the level
-HALF_LIFE = 5 * 365.25  # days after which what an event did counts half
+HALF_LIFE = 260.0  # weeks after which what an event did counts half
 HUBER = 2.0  # standard errors from which on a day counts for less
 EXPONENTS = (0, -1, 1, 2)  # the first one unless another is clearly better
 EXPONENT_COST = 4.0  # of the sum of squared errors, in standard errors, by which it must be
 LEAST_CORRELATION = 0.02  # of how two series deviate on one day
 PRIOR_DAYS = 10  # days of all series that stand for what a short one does not show
-LEAST_EFFECT, LEAST_NOISE = 1e-3, 1e-6  # shares of the level; below them there is none
+LEAST = 1e-3  # share of the level below which there is no effect, and noise is no smaller
 ONCE = 2.25  # by which the variance of chance is multiplied where a label came once: it needs three standard errors
-CHANCE = 3.0  # variances of chance that the effects must exceed to show a variance of their own
 ROUNDS, REACTION_ROUNDS = 20, 3
 NORMAL_MEDIAN = 0.6745  # of the absolute value of a standard normal number
 PROFILES = 0.1, 10.0  # bounds of the profile of a week
@@ -53,7 +52,9 @@ def fit_effects(panel: Panel, schema: Schema, before: Integers) -> Effects:
     earlier = earlier[earlier >= past.offsets[past.series[touched]]]
     ordinary = _days(past, earlier[past.free[earlier]], marks, week, unit)
     noise = _noise(ordinary, len(panel))
-    fit = _Fit(days, _LabelSets.of(days, marks), noise[days.series], _correlation(ordinary, noise))
+    age = (days.key.max(initial=0) - days.key) / min(week, WEEKDAYS)  # in weeks
+    recency = 0.5 ** (age / HALF_LIFE)
+    fit = _Fit(days, _LabelSets.of(days, marks), noise[days.series], recency, _correlation(ordinary, noise))
     shape = len(marks.labels), 1 + WEEKDAYS
     effect, typical, exponent = np.zeros((2, *shape)), np.zeros((2, shape[0])), EXPONENTS[0]
     reaction = np.ones(len(panel) + 1)
@@ -214,7 +215,7 @@ def _noise(ordinary: _Days, count: int) -> Numbers:
     pooled = float(size.mean()) if len(size) else 1.0
     sums, days = np.bincount(ordinary.series, size, count), np.bincount(ordinary.series, minlength=count)
     mean = (sums + PRIOR_DAYS * pooled) / (days + PRIOR_DAYS)
-    return np.asarray(np.maximum(np.sqrt(np.pi / 2) * mean, LEAST_NOISE))
+    return np.asarray(np.maximum(np.sqrt(np.pi / 2) * mean, LEAST))
 
 
 def _correlation(ordinary: _Days, noise: Numbers) -> float:
@@ -224,19 +225,6 @@ def _correlation(ordinary: _Days, noise: Numbers) -> float:
     sums, squares = (np.bincount(day, values, len(count)) for values in (scaled, scaled**2))
     pairs = float((count * (count - 1.0)).sum())
     return float(np.clip((sums**2 - squares).sum() / pairs, LEAST_CORRELATION, 1)) if pairs else 1.0
-
-
-def _variance(effects: Numbers, normal: Numbers) -> float:
-    """The variance of effects beyond chance; 0 where there is none.
-
-    Parameters
-    ----------
-    normal : [effects, effects], the matrix of the regression that found them
-    """
-    if not len(effects):
-        return 0.0
-    chance = np.median(np.diag(np.linalg.inv(normal)))
-    return max(0.0, float(np.median(effects**2) / NORMAL_MEDIAN**2 - CHANCE * chance))
 
 
 @dataclass(frozen=True)
@@ -291,16 +279,26 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Fit:
-    """Days, their labels, the standard deviation of ordinary days of their series, and the correlation of series."""
+    """Days and what weighs them.
+
+    Attributes
+    ----------
+    noise : [days], standard deviation of ordinary days of the same series
+    recency : [days], 1 for the newest
+    correlation : of two series on one day
+    """
 
     days: _Days
     labels: _LabelSets
-    noise: Numbers  # [days]
+    noise: Numbers
+    recency: Numbers
     correlation: float
 
     def select(self, days: Flags) -> "_Fit":
         """The fit of some of the days."""
-        return _Fit(self.days.select(days), self.labels.select(days), self.noise[days], self.correlation)
+        return _Fit(
+            self.days.select(days), self.labels.select(days), self.noise[days], self.recency[days], self.correlation
+        )
 
     def solved(self, profile: Numbers, exponents: tuple[int, ...]) -> _Found:
         """The effects on one scale; without exponents the additive one."""
@@ -327,11 +325,12 @@ class _Fit:
 
     def _regressed(self, design: Numbers, deviation: Numbers, columns: Flags) -> tuple[Numbers, Numbers, float]:
         """Effects of some columns of the labels, weights of the days, and the sum of their errors, squared if small."""
-        of_day, matrix, key = self.labels.of_day, self.labels.matrix, self.days.key
-        _, day, together = np.unique(key, return_inverse=True, return_counts=True)
-        share = 0.5 ** ((key.max() - key) / HALF_LIFE) / (1 + (together[day] - 1) * self.correlation)
-        used = np.flatnonzero(matrix.any(0) & columns)
-        effect, precision = np.zeros(matrix.shape[1]), np.full(matrix.shape[1], LEAST_EFFECT)
+        of_day, matrix = self.labels.of_day, self.labels.matrix
+        _, day, together = np.unique(self.days.key, return_inverse=True, return_counts=True)
+        share = self.recency / (1 + (together[day] - 1) * self.correlation)
+        used = every = np.flatnonzero(matrix.any(0) & columns)
+        chance: float | None = None
+        effect, precision = np.zeros(matrix.shape[1]), np.full(matrix.shape[1], LEAST)
         robust, inflation, rest = np.ones(len(design)), 1.0, np.zeros(len(design))
 
         def by_set(values: Numbers) -> Numbers:
@@ -343,13 +342,16 @@ class _Fit:
             normal = part.T @ (by_set(weight * design**2)[:, None] * part) + np.diag(precision[used])
             effect[:] = 0.0
             effect[used] = np.linalg.solve(normal, part.T @ by_set(weight * design * deviation))
-            common = _variance(effect[used], normal)
-            used = used[np.abs(effect[used]) > LEAST_EFFECT]
+            if chance is None:
+                chance = float(np.median(np.diag(np.linalg.inv(normal)))) if len(used) else 0.0
+            # the variance of effects beyond that of chance, all labels counted
+            common = max(0.0, float(np.median(effect[every] ** 2)) / NORMAL_MEDIAN**2 - chance) if len(every) else 0.0
+            used = used[np.abs(effect[used]) > LEAST]
             caution = np.where(self.labels.often[used], 1.0, ONCE)
             precision[used] = caution / np.maximum(effect[used] ** 2, common)
             rest = np.abs(deviation - design * (matrix @ effect)[of_day]) / self.noise
             inflation = max(1.0, (float(np.median(rest)) / NORMAL_MEDIAN) ** 2)
-            robust = np.minimum(1.0, HUBER * np.sqrt(inflation) / np.maximum(rest, LEAST_NOISE))
+            robust = np.minimum(1.0, HUBER * np.sqrt(inflation) / np.maximum(rest, LEAST))
         loss = np.where(rest < HUBER, rest**2, 2 * HUBER * rest - HUBER**2)
         return effect, robust / (inflation * self.noise**2), float((share * loss).sum())
 
@@ -360,5 +362,5 @@ class _Fit:
         own = np.bincount(series, weight * predicted * self.days.deviation) / np.where(precision > 0, precision, 1.0)
         shown = precision > 0
         excess = (precision * (own - 1) ** 2)[shown].sum() - shown.sum()
-        variance = max(0.0, float(excess / max(precision.sum(), LEAST_NOISE)))
+        variance = max(0.0, float(excess / max(precision.sum(), LEAST)))
         return np.where(shown, 1 + (own - 1) * variance * precision / (1 + variance * precision), 1.0)

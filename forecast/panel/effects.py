@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.panel.events import AROUND, mark
+from forecast.panel.events import mark
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 
@@ -117,5 +117,5 @@ def describe_effects(effects: Effects) -> str:
 def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
     """Events in the future of a panel that the past of the fit has not shown, in the order of their names."""
     marks = mark(panel.tail(1), schema)
-    future = {marks.labels[number] for number in np.unique(marks.label) if number % len(AROUND) == 1}
-    return sorted(future - set(effects.labels))
+    future = {marks.labels[number] for number in np.unique(marks.label[marks.slot % (1 + panel.ahead) > 0])}
+    return sorted((future & set(marks.names)) - set(effects.labels))

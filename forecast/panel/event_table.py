@@ -25,7 +25,7 @@ log = logging.getLogger("forecast")
 
 DATE, NAME = "date", "name"
 MAX_EVENTS = 100_000
-MAX_NAME = 200  # characters
+MAX_NAMES, MAX_NAME = 500, 200  # different names, and characters of each
 
 
 def read_events(source: Table | str, schema: Schema, ids: Ids) -> tuple[Event, ...]:
@@ -63,6 +63,10 @@ def read_events(source: Table | str, schema: Schema, ids: Ids) -> tuple[Event, .
             problem = f"'{name}' on {event.day} comes twice, first in {table.line(events[event])}"
             raise BadData(problem, place=table.place(row, DATE), cure="remove one of the rows")
         events[event] = row
+    different = len({event.name for event in events})
+    if different > MAX_NAMES:
+        problem = f"{different:,} different names are more than the {MAX_NAMES} that can be learned"
+        raise BadData(problem, place=table.name, cure="give events that do the same one name")
     _check_ids(table, events, ids)
     return tuple(sorted(events, key=lambda event: (event.day, event.name, tuple(part or "" for part in event.ids))))
 

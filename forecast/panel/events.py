@@ -1,6 +1,7 @@
 """Which slots of a panel holidays and events touch: on their day, on its eve, and on the day after."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -18,6 +19,8 @@ EPOCH = date(1970, 1, 1).toordinal()
 AROUND = ("eve of {}", "{}", "day after {}")
 """What the days from one before an event to one after it are called."""
 
+Owners = tuple[str | None, ...]
+
 NEARBY = 7  # days beyond a panel whose events may touch it
 FAR = 2**32  # more than any key
 
@@ -29,7 +32,8 @@ class Marks:
     Attributes
     ----------
     slot, label : [marks], ascending
-    labels : events, their eves and the days after them
+    labels : events, their eves and the days after them; an event that is called as the eve of another is the same
+    names : events alone
     key : [slots], the day of each slot; its grid position where the grid has one slot a day at most
     weekday : [slots], Monday 0; 0 throughout on a grid of weeks
     """
@@ -37,6 +41,7 @@ class Marks:
     slot: Integers
     label: Integers
     labels: tuple[str, ...]
+    names: tuple[str, ...]
     key: Integers
     weekday: Integers
 
@@ -63,33 +68,34 @@ def mark(panel: Panel, schema: Schema) -> Marks:
     days = calendar.wall(positions) // DAY  # [positions]
     keys = days if schema.calendar.kind == "seconds" and not _is_weekly(schema.calendar) else positions
     slots, labels, names = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], dict[str, int]()
+    matching = _matcher(panel)
     for ids, events in _by_ids(schema, int(days[0]), int(days[-1])).items():
         event = np.array([names.setdefault(name, len(names)) for _, name in events], np.int64)
         key, label = _around(calendar, np.array([day for day, _ in events], np.int64), event)
         low, high = np.searchsorted(keys, key), np.searchsorted(keys, key, "right")
         count = high - low
         step = np.repeat(low - np.cumsum(count) + count, count) + np.arange(count.sum()) + first
-        series = _matching(panel, ids)
+        series = matching(ids)
         place = step - panel.starts[series][:, None]  # [series, marks]
         inside = (place >= 0) & (place < sizes[series][:, None])
         slots.append((panel.offsets[series][:, None] + place)[inside])
         labels.append(np.broadcast_to(np.repeat(label, count), place.shape)[inside])
-    width = max(len(AROUND) * len(names), 1)
-    slot, label = np.divmod(np.unique(np.concatenate(slots) * width + np.concatenate(labels)), np.int64(width))
+    texts = [text.format(name) for name in names for text in AROUND]
+    number = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    label = np.array([number[text] for text in texts], np.int64)[np.concatenate(labels)]
+    slot, label = np.divmod(np.unique(np.concatenate(slots) * FAR + label), np.int64(FAR))
     index = np.repeat(panel.starts - first - panel.offsets[:-1], sizes) + np.arange(panel.offsets[-1])
     weekdays = np.zeros_like(days) if _is_weekly(schema.calendar) else (days + 3) % 7  # 1970-01-01 was a Thursday
-    return Marks(
-        slot, label, tuple(text.format(name) for name in names for text in AROUND), keys[index], weekdays[index]
-    )
+    return Marks(slot, label, tuple(number), tuple(names), keys[index], weekdays[index])
 
 
 def _is_weekly(spec: CalendarSpec) -> bool:
     return spec.kind == "seconds" and spec.every == WEEK
 
 
-def _by_ids(schema: Schema, first: int, last: int) -> dict[tuple[str | None, ...], list[tuple[int, str]]]:
+def _by_ids(schema: Schema, first: int, last: int) -> dict[Owners, list[tuple[int, str]]]:
     """Days and names of the events near some days, by the series that they concern."""
-    events = defaultdict[tuple[str | None, ...], list[tuple[int, str]]](list)
+    events = defaultdict[Owners, list[tuple[int, str]]](list)
     if schema.holidays is not None:
         events[()] += named_holidays(first - NEARBY, last + NEARBY, schema.holidays)
     for event in schema.dated_events:
@@ -99,12 +105,19 @@ def _by_ids(schema: Schema, first: int, last: int) -> dict[tuple[str | None, ...
     return events
 
 
-def _matching(panel: Panel, ids: tuple[str | None, ...]) -> Integers:
-    """The series that events with these ids concern; None stands for any."""
-    wanted = [place for place, part in enumerate(ids) if part is not None]
-    return np.array(
-        [series for series, own in enumerate(panel.ids) if all(own[place] == ids[place] for place in wanted)], np.int64
-    )
+def _matcher(panel: Panel) -> Callable[[Owners], Integers]:
+    """From the ids of an event, None for any, to the series that it concerns."""
+    groups = dict[tuple[int, ...], dict[tuple[str, ...], list[int]]]()  # by the parts of the id that are given
+
+    def matching(ids: Owners) -> Integers:
+        given = tuple(place for place, part in enumerate(ids) if part is not None)
+        if given not in groups:
+            groups[given] = defaultdict(list)
+            for series, own in enumerate(panel.ids):
+                groups[given][tuple(own[place] for place in given)].append(series)
+        return np.array(groups[given].get(tuple(str(ids[place]) for place in given), []), np.int64)
+
+    return matching
 
 
 def _around(calendar: Calendar, days: Integers, event: Integers) -> tuple[Integers, Integers]:

@@ -154,6 +154,18 @@ def test_hours_of_a_day_share_its_effect() -> None:
     np.testing.assert_allclose(factors, 0.4, atol=0.08)
 
 
+def test_two_names_of_one_day_share_its_effect_even_without_noise() -> None:
+    days = pd.date_range("2018-01-01", periods=1100)
+    frame = pd.DataFrame({"day": days, "y": 100 * WEEK[days.day_of_week] * np.where(is_christmas(days), 0.5, 1.0)})
+    dates = pd.to_datetime([f"{year}-12-25" for year in range(2018, 2022)])
+    events = table_from_frame(pd.DataFrame({"date": [*dates, *dates], "name": ["christmas"] * 4 + ["yule"] * 4}))
+    reading = read(table_from_frame(frame), TableSettings(), horizon=400, events=events)
+    panel = reading.panel
+    moved = adjustment(panel, reading.schema, found_in(reading), series_index(panel.ids, panel.ids))
+    all_days = pd.date_range("2018-01-01", periods=len(panel.values))
+    np.testing.assert_allclose(moved.factor, np.where(is_christmas(all_days), 0.5, 1.0), atol=1e-3)
+
+
 def test_nothing_is_found_where_nothing_happened() -> None:
     quiet = christmases(rides(7, years=1)[:100])
     effects = found_in(quiet)
