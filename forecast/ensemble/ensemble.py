@@ -148,8 +148,8 @@ def _network_spread(inputs: Inputs, baselines: BaselineForecasts, share: float) 
     losses = losses.select(losses.usable)
     if not losses.values.size:
         return np.zeros((inputs.horizon, len(inputs.levels)))
-    means = losses.values.mean(1)
-    return np.asarray(share * baselines.errors[np.where(np.isfinite(means), means, np.inf).argmin()])
+    means, measured = losses.values.mean(1), baselines.errors.any((1, 2))
+    return np.asarray(share * baselines.errors[np.where(measured & np.isfinite(means), means, np.inf).argmin()])
 
 
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:
