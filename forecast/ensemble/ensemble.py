@@ -199,13 +199,12 @@ def _spread_at_least(inputs: Inputs, baselines: BaselineForecasts, share: float)
     A network that has seen few windows of its own series knows little of its errors: a share of those that the best
     baseline has made in the past is expected of it, too.
     """
-    points = baselines.past_points[~baselines.own]
-    losses = _losses(inputs, baselines.past, points).newer_half()
+    losses = _losses(inputs, baselines.past, baselines.past_points).newer_half().completed()
     losses = losses.select(losses.usable)
     if not losses.values.size:
         return np.zeros((inputs.horizon, len(inputs.levels)))
-    means = losses.values.mean(1)
-    return np.asarray(share * baselines.errors[~baselines.own][np.where(np.isfinite(means), means, np.inf).argmin()])
+    means, measured = losses.values.mean(1), baselines.errors.any((1, 2))
+    return np.asarray(share * baselines.errors[np.where(measured & np.isfinite(means), means, np.inf).argmin()])
 
 
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:

@@ -19,7 +19,7 @@ MEMORY, MIN_MEMORY = 4.0, 64.0  # horizons, and steps at least; an error that is
 GROWTH = 0.5  # power of the step by which errors grow where nothing is known, that of a random walk
 PULL = 1.0  # independent windows that the common curve of growth counts, beside those of a step
 LOPSIDED = 4.0  # independent windows from which on errors may be more lopsided than even
-CORRELATION = 0.1  # of the errors of two series at the same time
+CORRELATION = 0.1  # of the errors of two series at the same time; see weights.py
 
 ERROR_STEPS = 200  # steps of a longer horizon whose spread is computed; the others are interpolated
 
