@@ -14,7 +14,7 @@ from safetensors.numpy import load
 
 from forecast.errors import ArtifactRefused
 from forecast.pretrained.features import TOKEN, Counts, Flags, Numbers, features_of, spread_out
-from forecast.pretrained.network import LEVELS, Weights, as_floats, run
+from forecast.pretrained.network import ARCHITECTURE, LEVELS, Weights, as_floats, run
 
 CONTEXTS = (64, 128, 256, 512, 1024)  # steps to which pasts are padded
 CONTEXT = CONTEXTS[-1]  # steps of the past that it reads at most
@@ -58,9 +58,19 @@ def load_network(data: bytes | None = None) -> Network:
             f"the pretrained network is damaged: {FILE} of the package has another hash than recorded"
         )
     try:
-        return Network(data, digest, as_floats(load(data)))
+        weights = as_floats(load(data))
     except (SafetensorError, ValueError) as error:
         raise ArtifactRefused(f"the pretrained network cannot be read: {error}") from None
+    if _architecture(data) != str(ARCHITECTURE):
+        raise ArtifactRefused("the pretrained network is of another release, which forecasts otherwise")
+    return Network(data, digest, weights)
+
+
+def _architecture(data: bytes) -> str | None:
+    """What the header of a valid file of weights says."""
+    length = int.from_bytes(data[:8], "little")
+    found: str | None = json.loads(data[8 : 8 + length]).get("__metadata__", {}).get("architecture")
+    return found
 
 
 def how_it_was_made() -> dict[str, Any]:

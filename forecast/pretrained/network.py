@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from forecast.pretrained.features import OTHERS, STEP_FEATURES, SUMMARY_FEATURES, TOKEN, Features, Floats
 
+ARCHITECTURE = 1  # of features and layers; weights of another one would forecast something else
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
 MIDDLE = LEVELS.index(0.5)
 SEASONAL = 5  # of the other first guesses, those of seasons

@@ -113,3 +113,9 @@ def test_damaged_weights_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     load_network.cache_clear()
     with pytest.raises(ArtifactRefused):
         load_network(b"no weights")
+
+
+def test_weights_of_another_architecture_are_refused() -> None:
+    data = load_network().data.replace(b'"architecture":"1"', b'"architecture":"7"')
+    with pytest.raises(ArtifactRefused, match="another release"):
+        load_network(data)

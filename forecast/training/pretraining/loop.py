@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from forecast.durable import replace_file
 from forecast.models.shared.pretrained import Pretrained
-from forecast.pretrained.network import LEVELS, inputs_of
+from forecast.pretrained.network import ARCHITECTURE, LEVELS, inputs_of
 from forecast.synthetic.mixing import VERSION
 from forecast.training.pretraining.windows import Sample, draw_sample
 
@@ -93,7 +93,8 @@ class Pretraining:
 
     def export(self, path: Path) -> None:
         """Write the averaged weights in half precision, and beside them how they were made, as JSON."""
-        data = save({name: array.half().contiguous() for name, array in self.averaged.cpu().state_dict().items()})
+        arrays = {name: array.half().contiguous() for name, array in self.averaged.cpu().state_dict().items()}
+        data = save(arrays, {"architecture": str(ARCHITECTURE)})
         made = {
             "sha256": hashlib.sha256(data).hexdigest(),
             "generator": VERSION,
