@@ -16,6 +16,7 @@ from forecast.errors import ArtifactRefused
 from forecast.inference.contents import to_contents
 from forecast.inference.forecasting import load_predictor
 from forecast.pretrained import forecasting
+from forecast.pretrained.network import ARCHITECTURE
 from tests.faults._stores import signed, write_store
 
 SHIPPED = forecasting.load_network().data
@@ -24,7 +25,8 @@ SHIPPED = forecasting.load_network().data
 def changed(**arrays: np.ndarray | None) -> bytes:
     """The weights that ship, some of them replaced, or left out."""
     weights = load(SHIPPED) | arrays
-    return save({name: array for name, array in weights.items() if array is not None})
+    kept = {name: array for name, array in weights.items() if array is not None}
+    return save(kept, {"architecture": str(ARCHITECTURE)})
 
 
 OTHER = changed(**{"outputs.bias": load(SHIPPED)["outputs.bias"] + np.float16(0.25)})
