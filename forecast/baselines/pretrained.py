@@ -33,8 +33,7 @@ def about() -> str:
     weights = sum(array.size for array in network.weights.values())
     return (
         f"a recurrent network of {weights:,} weights, trained on synthetic series only ({made['steps']:,} steps); it "
-        f"sees up to {CONTEXT:,} steps of the past. --model pretrained shares the forecast with the other baselines, "
-        "and with --no-guard forecasts alone"
+        f"sees up to {CONTEXT:,} steps of the past"
     )
 
 
