@@ -13,10 +13,12 @@ from forecast.models.shared.building import to_tensors
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.pretrained import Pretrained
 from forecast.panel.windows import Batch
-from forecast.pretrained.features import BEND, TOKEN, Features, features_of
-from forecast.pretrained.forecasting import LARGEST, load_network, told_seasons
+from forecast.pretrained.features import BEND, TOKEN, Features, Flags, Numbers, features_of
+from forecast.pretrained.forecasting import LARGEST, are_counts, load_network, told_seasons
 from forecast.pretrained.network import LEVELS, inputs_of
 
+GAIN = 20.0  # of the maps of other columns, which start from nothing at a low learning rate
+ROUNDING = 1e-5  # share of the batch's scale, by which single precision may miss a whole number
 CONSTANT = 1e-5  # share of the batch's scale below which a window's own counts as none
 
 
@@ -35,47 +37,57 @@ class Network(RecurrentModel):
         self.network.load_state_dict(to_tensors(weights))
         self.of_past = nn.Parameter(torch.zeros(TOKEN * self.shape.past, width))
         self.of_future = nn.Parameter(torch.zeros(TOKEN * self.shape.future, width))
+        self.direct = nn.Parameter(torch.zeros(self.shape.future))  # what known columns add to their own step
         self.of_static = nn.Parameter(torch.zeros(self.shape.static, width))
         self.register_buffer("between", _interpolation(shape.levels), persistent=False)
 
     def outputs(self, batch: Batch) -> Tensor:
         batch = self._embed(batch)
-        upright = torch.ones_like(batch.past[:, 0])
-        if self.training:  # every other window as its mirror image
-            upright[1::2] = -1
-            quantiles = self._quantiles(batch, upright)
-        else:  # the mean of both, as without training
-            quantiles = (self._quantiles(batch, upright) + self._quantiles(batch, -upright)) / 2
+        past, observed = self._past(batch)
+        counts = torch.from_numpy(are_counts(past, observed)).to(batch.past.device)
+        mirrored = torch.where(counts, 1.0, -1.0)  # counts have no mirror image
+        if self.training:
+            mirrored[::2] = 1.0
+            return torch.as_tensor(self._quantiles(batch, past, observed, mirrored) @ self.between)
+        upright = self._quantiles(batch, past, observed, torch.ones_like(mirrored))
+        both = (upright + self._quantiles(batch, past, observed, mirrored)) / 2
+        quantiles = torch.where(counts[:, None, None], _whole(upright, batch), both)
         return torch.as_tensor(quantiles @ self.between)
 
-    def _quantiles(self, batch: Batch, sign: Tensor) -> Tensor:
+    def _past(self, batch: Batch) -> tuple[Numbers, Flags]:
+        """The values of windows, whole numbers exactly, and whether each was observed, in whole tokens."""
+        values = (batch.location + batch.scale * batch.past.double()).detach().cpu().numpy()
+        rounding = ROUNDING * batch.scale.detach().cpu().numpy()
+        values = np.where(np.abs(values - np.round(values)) <= rounding, np.round(values), values)
+        blank = (0, 0), (-values.shape[1] % TOKEN, 0)
+        observed = np.pad(batch.mask.detach().cpu().numpy() > 0, blank)
+        observed[:, -1] |= ~observed.any(1)
+        return np.pad(values, blank), observed
+
+    def _quantiles(self, batch: Batch, past: Numbers, observed: Flags, sign: Tensor) -> Tensor:
         """Quantiles in scaled units, [batch, horizon, network's levels].
 
         Parameters
         ----------
         sign : [batch], 1, or -1 where they come from a window's mirror image
         """
-        features = self._features(batch, sign)
+        features = self._features(batch, past, observed, sign)
         inputs = (*inputs_of(features), features.location, features.scale)
         *arrays, location, scale = (torch.from_numpy(array).to(batch.past.device) for array in inputs)
         columns = self._of_columns(batch) * sign[:, None, None]
-        scaled = self.network(*arrays, columns)[:, : self.shape.horizon]
+        moved = arrays[-1][:, None] * (batch.future_covariates @ (GAIN * self.direct)) * sign[:, None]
+        scaled = self.network(*arrays, columns)[:, : self.shape.horizon] + moved[..., None]
         far = BEND * (scaled.double().clamp(-LARGEST, LARGEST) / BEND).sinh()
         values = location[:, None, None] + scale[:, None, None] * far
         values = torch.where(sign[:, None, None] > 0, values, -values.flip(-1))
         own = batch.scale.clamp(min=torch.finfo(torch.float64).tiny)[..., None]
-        moved: Tensor = ((values - batch.location[..., None]) / own).to(scaled.dtype)
-        return moved
+        return torch.as_tensor((values - batch.location[..., None]) / own, dtype=scaled.dtype)
 
-    def _features(self, batch: Batch, sign: Tensor) -> Features:
-        """What the network is told of the windows, padded to whole tokens."""
-        values = sign[:, None] * (batch.location + batch.scale * batch.past.double())
-        blank = -values.shape[1] % TOKEN
-        past = np.pad(values.detach().cpu().numpy(), ((0, 0), (blank, 0)))
-        observed = np.pad(batch.mask.detach().cpu().numpy() > 0, ((0, 0), (blank, 0)))
-        observed[:, -1] |= ~observed.any(1)
+    def _features(self, batch: Batch, past: Numbers, observed: Flags, sign: Tensor) -> Features:
+        """What the network is told of the windows or of their mirror images."""
+        values = sign.cpu().numpy()[:, None] * past
         seasons = told_seasons(self.shape.seasons, past.shape[1] - observed.argmax(1))
-        features = features_of(past, observed, seasons, -(-self.shape.horizon // TOKEN) * TOKEN)
+        features = features_of(values, observed, seasons, -(-self.shape.horizon // TOKEN) * TOKEN)
         # a constant past has no scale of its own
         own = batch.scale[:, 0].detach().cpu().numpy()
         constant = features.scale < CONSTANT * own
@@ -90,8 +102,15 @@ class Network(RecurrentModel):
             _by_token(past) @ self.of_past,
             _by_token(future) @ self.of_future,
         ]
-        total: Tensor = torch.cat(added, 1) + (batch.static @ self.of_static)[:, None]
+        total: Tensor = GAIN * (torch.cat(added, 1) + (batch.static @ self.of_static)[:, None])
         return total
+
+
+def _whole(quantiles: Tensor, batch: Batch) -> Tensor:
+    """Quantiles in scaled units, moved to the nearest whole number in the unit of the values."""
+    location, scale = batch.location[..., None], batch.scale[..., None]
+    moved = ((location + scale * quantiles).round() - location) / scale.clamp(min=torch.finfo(torch.float64).tiny)
+    return torch.as_tensor(moved, dtype=quantiles.dtype)
 
 
 def _by_token(columns: Tensor) -> Tensor:

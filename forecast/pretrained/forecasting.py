@@ -122,7 +122,7 @@ def told_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
 def _both_ways(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]) -> Numbers:
     """Counts are forecast upright, by whole numbers; all else by the mean of a series and its mirror image."""
     quantiles = _one_way(network, values, observed, horizon, seasons)
-    counts = _are_counts(values, observed)
+    counts = are_counts(values, observed)
     quantiles[counts] = np.round(quantiles[counts])
     if not counts.all():
         turned = _one_way(network, -values[~counts], observed[~counts], horizon, seasons)
@@ -130,7 +130,7 @@ def _both_ways(network: Network, values: Numbers, observed: Flags, horizon: int,
     return quantiles
 
 
-def _are_counts(values: Numbers, observed: Flags) -> Flags:
+def are_counts(values: Numbers, observed: Flags) -> Flags:
     """Whether windows hold small whole numbers only, none below 0, [windows]."""
     whole = ((values == np.round(values)) & (values >= 0) | ~observed).all(1)
     mean = np.where(observed, values, 0.0).sum(1) / np.maximum(observed.sum(1), 1)
