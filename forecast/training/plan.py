@@ -12,7 +12,7 @@ MAX_MEMBERS = 128  # of a plan
 
 # estimated, of a fit without a budget on two cores: short series gain little from more, as the pretrained network
 # forecasts them well
-LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 4.0, 25.0, 200
+LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 3.0, 25.0, 200
 MIN_STEPS, PASSES = 500, 1.5  # steps, and passes over the windows, that are enough; more of them overfit
 REFIT_SHARE = 0.2  # of the steps, which train on all data, the newest values included
 WARM_SHARE = 0.25  # of the steps of a fit from scratch that are enough for one that continues another
