@@ -8,7 +8,7 @@ from forecast.cli._forecasts import put_forecasts
 from forecast.cli._options import Given, settings_options
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
 
-COVARIATES = ("known", "past", "static", "holidays")  # which a network would have to learn
+COVARIATES = ("known", "past", "static")  # which a network would have to learn
 
 
 @click.command()

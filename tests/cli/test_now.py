@@ -1,5 +1,6 @@
 """Forecasts at once: nothing is trained or saved, and neither torch nor scikit-learn is needed."""
 
+import io
 import shlex
 import subprocess
 import sys
@@ -130,7 +131,7 @@ def test_the_future_does_not_reach_a_forecast(forecast: Run, weeks: pd.DataFrame
     pd.testing.assert_frame_equal(*before)
 
 
-@pytest.mark.parametrize("flag", ["--known", "--past", "--static", "--holidays"])
+@pytest.mark.parametrize("flag", ["--known", "--past", "--static"])
 def test_covariates_need_a_fit(forecast: Run, passengers: Path, flag: str) -> None:
     found = forecast("now", passengers, flag, "x")
     assert (found.code, found.out) == (2, "")
@@ -161,3 +162,15 @@ def test_bad_input_is_refused_as_by_fit(
     found = forecast("now", *shlex.split(case.run)[1:])
     assert (found.code, found.out) == (case.code, "")
     check_messages(found.err, case)
+
+
+def test_events_act_without_a_fit(forecast: Run, tmp_path: Path) -> None:
+    days = pd.date_range("2024-01-01", periods=200)
+    sales = days[[20, 48, 77, 105, 133, 162, 190]]
+    units = 100 + 20 * (days.day_of_week >= 5) + 60 * days.isin(sales) + np.random.default_rng(0).normal(size=200)
+    pd.DataFrame({"day": days, "units": units})[:-14].to_csv(tmp_path / "units.csv", index=False)
+    pd.DataFrame({"date": sales, "name": "sale"}).to_csv(tmp_path / "sales.csv", index=False)
+    found = forecast("now", tmp_path / "units.csv", "--events", tmp_path / "sales.csv", "--horizon", "14", "--quiet")
+    assert found.code == 0
+    ahead = pd.read_csv(io.StringIO(found.out), index_col="day", parse_dates=True)["forecast"]
+    assert ahead[sales[-1]] - ahead[sales[-1] - pd.Timedelta("2D")] == pytest.approx(60, abs=20)
