@@ -33,7 +33,8 @@ class Recipe:
     seed : of weights and batches
     rate : largest learning rate
     warm : steps until it is reached
-    average : of the running average of the weights, per step
+    average, cooling_average : share that the running average of the weights keeps at each step, and while the learning
+        rate falls, when the newest weights are the best ones
     decay : of the weights
     """
 
@@ -43,6 +44,7 @@ class Recipe:
     rate: float = 2e-3
     warm: int = 500
     average: float = 0.9995
+    cooling_average: float = 0.998
     decay: float = 0.01
 
 
@@ -65,8 +67,8 @@ class Pretraining:
             self.network.parameters(), recipe.rate, betas=(0.9, 0.95), weight_decay=recipe.decay
         )
 
-    def learn(self, sample: Sample, rate: float) -> float:
-        """Take one step at a learning rate; the loss."""
+    def learn(self, sample: Sample, rate: float, cooling: bool = False) -> float:
+        """Take one step at a learning rate, which may be falling to nothing; the loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         loss = loss_of(self.network, sample, self.device)
@@ -75,7 +77,8 @@ class Pretraining:
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
-        keep = min(self.recipe.average, self.step / (self.step + 10))
+        average = self.recipe.cooling_average if cooling else self.recipe.average
+        keep = min(average, self.step / (self.step + 10))
         with torch.no_grad():
             for mean, weight in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
                 mean.lerp_(weight, 1 - keep)
@@ -132,7 +135,8 @@ def run(training: Pretraining, until: int, cool: int, on_step: Callable[[int, fl
     for sample in _samples(recipe.seed, training.step, until):
         done = training.step
         falling = 1.0 if cool <= 0 else min(1.0, max((until - done) / cool, 0.01))
-        loss = training.learn(sample, recipe.rate * min(1.0, (done + 1) / recipe.warm) * falling)
+        rate = recipe.rate * min(1.0, (done + 1) / recipe.warm) * falling
+        loss = training.learn(sample, rate, cooling=falling < 1)
         on_step(training.step, loss)
 
 
