@@ -42,7 +42,7 @@ def main(
     with threads(1):
         run(training, steps, cool, on_step)
     if weights is not None:
-        training.export(weights)
+        training.export(weights, cool)
 
 
 if __name__ == "__main__":

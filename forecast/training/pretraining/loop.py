@@ -94,14 +94,20 @@ class Pretraining:
         whole = {name: array.detach().cpu().contiguous() for name, array in arrays.items()}
         replace_file(path, save(whole, {"step": str(self.step)}))
 
-    def export(self, path: Path) -> None:
-        """Write the averaged weights in half precision, and beside them how they were made, as JSON."""
+    def export(self, path: Path, cool: int) -> None:
+        """Write the averaged weights in half precision, and beside them how they were made, as JSON.
+
+        Parameters
+        ----------
+        cool : last steps, over which the learning rate fell
+        """
         arrays = {name: array.half().contiguous() for name, array in self.averaged.cpu().state_dict().items()}
         data = save(arrays, {"architecture": str(ARCHITECTURE)})
         made = {
             "sha256": hashlib.sha256(data).hexdigest(),
             "generator": VERSION,
             "steps": self.step,
+            "cool": cool,
             "recipe": asdict(self.recipe),
         }
         replace_file(path, data)
