@@ -246,10 +246,8 @@ def _require_values(longest: int, horizon: int, name: str) -> None:
     """Refuse series that are too short for the horizon."""
     if longest >= max(horizon, MIN_VALUES):
         return
-    if longest >= MIN_VALUES:
-        cure = Words("pass ", Setting("horizon", longest), " or less")
-    else:
-        cure = Words("every ", Setting("horizon"), f" needs at least {MIN_VALUES} values")
+    shorter = (Setting("horizon", longest), " or less, or ") if longest >= MIN_VALUES else ()
+    cure = Words("pass ", *shorter, Setting("model", PRETRAINED), ", which needs no past to learn from")
     raise _too_short(longest, horizon, name, cure)
 
 
