@@ -1,5 +1,6 @@
 """Baselines of a fit: with their seasons, their forecasts of the validation windows, and their past errors."""
 
+import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
@@ -13,13 +14,14 @@ from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
 from forecast.evaluation.past_errors import error_quantiles
 from forecast.panel.inputs import Inputs
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Integers, Panel
 from forecast.panel.windows import WindowIndex
 from forecast.pretrained.forecasting import Network
 from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
 
 MIN_CONTEXT, CONTEXT_SEASONS = 200, 6  # steps and seasons that a baseline looks back at least
 MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
+DRAWN_BY = 16  # newest values of a window that decide whether it is drawn
 OWN_WINDOWS = 192  # validation windows, and past ones, that a baseline with its own quantiles forecasts
 MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 
@@ -170,7 +172,8 @@ class BaselineForecasts:
         windows, middle = _past_windows(panel, inputs.lags[0] if inputs.lags else 1), inputs.levels.index(0.5)
         past = ValidationSet.of(inputs, windows, validation.lookback, validation.power, validation.metric)
         # a baseline with its own quantiles takes time, and needs no errors, to which the older half adds
-        some, recent = _spread(np.arange(len(validation))), _spread(np.flatnonzero(newer_half(windows[0])))
+        some = _drawn(panel, validation.windows, np.arange(len(validation)))
+        recent = _drawn(panel, windows, np.flatnonzero(newer_half(windows[0])))
         quantiles = np.full((len(baselines), len(validation), inputs.horizon, len(levels)), np.nan)
         past_points = np.full((len(baselines), len(past), inputs.horizon), np.nan)
         errors = np.zeros((len(baselines), inputs.horizon, len(levels)))
@@ -217,11 +220,19 @@ class BaselineForecasts:
         return not comparable or any(validation.is_exact(points) for points in self.points)
 
 
-def _spread(places: NDArray[np.int64]) -> NDArray[np.int64]:
-    """All of some places, or as many as a baseline with its own quantiles is asked for, spread evenly."""
+def _drawn(panel: Panel, windows: WindowIndex, places: Integers) -> Integers:
+    """All of some windows, or as many as a baseline with its own quantiles is asked for, by their places.
+
+    They are drawn by the values of their series, so that neither the names nor the order of series matter.
+    """
     if len(places) <= OWN_WINDOWS:
         return places
-    return np.asarray(places[np.linspace(0, len(places) - 1, OWN_WINDOWS).astype(np.int64)])
+    draws = []
+    for series, position in zip(windows[0][places], windows[1][places], strict=True):
+        start = panel.offsets[series]
+        newest = panel.values[start + max(0, position - DRAWN_BY) : start + position]
+        draws.append(zlib.crc32(np.ascontiguousarray(newest).tobytes()))
+    return np.sort(places[np.argsort(draws, kind="stable")[:OWN_WINDOWS]])
 
 
 def _taken(windows: WindowIndex, places: NDArray[np.int64]) -> WindowIndex:

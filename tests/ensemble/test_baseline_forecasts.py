@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast import Forecaster
 from forecast.baselines import baseline_method, default_baselines
 from forecast.ensemble.baseline_forecasts import (
     OWN_WINDOWS,
@@ -70,3 +71,20 @@ def test_a_baseline_that_takes_time_is_asked_for_some_windows_only(
     assert len(found.frame) == 90 * 4
     assert sum(asked) <= 2 * OWN_WINDOWS + 90
     assert "  pretrained\n" in found.err
+
+
+def test_order_and_names_of_series_do_not_matter() -> None:
+    rng = np.random.default_rng(0)
+    # more windows than the pretrained network is asked for
+    values = 50 + np.tile(rng.normal(size=(7, 80)), (20, 1)) + rng.normal(size=(140, 80)) + rng.normal(size=80)
+    days = pd.date_range("2024-01-01", periods=140)
+
+    def forecasts(frame: pd.DataFrame) -> pd.DataFrame:
+        table = Forecaster(model="pretrained", horizon=5).fit(frame).predict()
+        return table.pivot(index="day", columns="series", values="forecast")
+
+    plain = forecasts(pd.DataFrame(values, days, [f"a{i:02}" for i in range(80)]).rename_axis("day").reset_index())
+    order = rng.permutation(80)
+    names = [f"b{place:02}" for place in range(80)]
+    turned = forecasts(pd.DataFrame(values[:, order], days, names).rename_axis("day").reset_index())
+    assert turned[names].to_numpy() == pytest.approx(plain.to_numpy()[:, order], rel=1e-5)
