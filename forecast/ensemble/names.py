@@ -1,7 +1,7 @@
 """Names that the setting `model` takes: networks, baselines, and auto."""
 
 from forecast.baselines import baseline_method, baseline_names
-from forecast.errors import UsageError, did_you_mean
+from forecast.errors import Setting, UsageError, did_you_mean
 from forecast.models import model_knobs, model_names
 from forecast.settings import TrainSettings
 
@@ -29,6 +29,8 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
     """
     for name in models or (settings.model,):
         check_model(name)
+        if settings.params and is_baseline(name) and not models:
+            raise UsageError(f"the baseline '{name}' has no knobs", setting=Setting("params"))
         if settings.params and not is_baseline(name):
             network = FIRST if name == AUTO else name
             model_knobs(network).check(settings.params, f"model {network}: ", within="params")

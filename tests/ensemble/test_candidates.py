@@ -56,3 +56,8 @@ def test_a_scaling_that_is_asked_for_is_the_only_one() -> None:
 def test_an_unknown_model_is_answered_with_the_nearest_baseline_too() -> None:
     with pytest.raises(UsageError, match="unknown model 'thetta'; did you mean 'theta'"):
         Forecaster(model="thetta").fit(synthesize("seasonal", length=80))
+
+
+def test_knobs_of_a_baseline_are_refused() -> None:
+    with pytest.raises(UsageError, match="the baseline 'theta' has no knobs"):
+        Forecaster(model="theta", params={"hidden_size": 8}).fit(synthesize("seasonal", length=80))
