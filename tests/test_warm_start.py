@@ -144,7 +144,7 @@ def test_a_forecaster_without_networks_or_without_a_base_is_no_start(
     old.fitted_ = replace(live.fitted_, base=None)
     assert fitted(table(107), old).plan_ == cold.plan_
     assert "saved without" in told.text
-    assert fitted(table(107), fitted(table(100), model="theta")).plan_ == cold.plan_
+    assert fitted(table(107), fitted(table(100), model="theta", params=None)).plan_ == cold.plan_
     assert "no network has a share" in told.text
 
 
