@@ -42,7 +42,7 @@ class Method:
     at_once: bool = False
 
     def model_flags(self) -> list[str]:
-        """What a fit or a backtest is told of the model; one that is named forecasts alone."""
+        """The options of a fit or a backtest that choose the model; a named model forecasts alone."""
         if self.model is None:
             return []
         return ["--model", self.model, *([] if self.at_once else ["--no-guard"])]

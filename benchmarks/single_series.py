@@ -31,7 +31,7 @@ class Single:
     values : on a regular grid of times, NaN where missing
     horizon : steps
     season : steps, of the unit of errors
-    asked : the horizon that the fit is told, where the default would leave too little to learn from
+    asked : the horizon passed to the fit, if the default would leave too little to train on
     """
 
     name: str

@@ -24,7 +24,7 @@ def command(data: str, output: str | None, as_of: str | None, given: Given) -> i
     Nothing is trained or saved; `forecast fit` does both, and takes covariates.
     """
     shape, checks, text = given.of(OutputSettings), given.of(CheckSettings), given.of(TextSettings)
-    given.of(TableSettings)
+    events = given.of(TableSettings).events  # refused before any work
     from forecast.engine import fit_panel
     from forecast.ensemble.names import PRETRAINED
     from forecast.errors import UsageError
@@ -42,7 +42,7 @@ def command(data: str, output: str | None, as_of: str | None, given: Given) -> i
             raise UsageError(f"--{name}: nothing is learned here; `forecast fit` uses covariates")
     settings = given.of(TrainSettings, {"model": PRETRAINED})
     instant = parse_as_of(as_of)
-    check_apart(output, {"the table that is read": data})
+    check_apart(output, {"the table that is read": data, "the table of --events": events})
     table, defaults = load(data, text)
     how = given.of(TableSettings, defaults)
     reading = read(table, how, horizon=settings.horizon, reserved=output_columns(shape))

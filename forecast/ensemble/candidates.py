@@ -30,7 +30,7 @@ the past as there is, up to `LONGEST`."""
 
 
 def compared_with(settings: TrainSettings) -> tuple[str, ...]:
-    """The baselines that networks are compared with; one that is the model stands alone, but for the pretrained."""
+    """The baselines that a fit compares; one that is the model is the only one, except `pretrained`."""
     if settings.model == PRETRAINED and settings.guard:
         return tuple(dict.fromkeys([*settings.baselines, PRETRAINED]))
     if is_baseline(settings.model):

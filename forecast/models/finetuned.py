@@ -14,7 +14,7 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.pretrained import Pretrained
 from forecast.panel.windows import Batch
 from forecast.pretrained.features import BEND, TOKEN, Features, Flags, Numbers, features_of
-from forecast.pretrained.forecasting import LARGEST, are_counts, load_network, told_seasons
+from forecast.pretrained.forecasting import LARGEST, are_counts, load_network, window_seasons
 from forecast.pretrained.network import LEVELS, inputs_of
 
 GAIN = 20.0  # of the maps of other columns, which start from nothing at a low learning rate
@@ -84,9 +84,9 @@ class Network(RecurrentModel):
         return torch.as_tensor((values - batch.location[..., None]) / own, dtype=scaled.dtype)
 
     def _features(self, batch: Batch, past: Numbers, observed: Flags, sign: Tensor) -> Features:
-        """What the network is told of the windows or of their mirror images."""
+        """Input features of the windows or of their mirror images."""
         values = sign.cpu().numpy()[:, None] * past
-        seasons = told_seasons(self.shape.seasons, past.shape[1] - observed.argmax(1))
+        seasons = window_seasons(self.shape.seasons, past.shape[1] - observed.argmax(1))
         features = features_of(values, observed, seasons, -(-self.shape.horizon // TOKEN) * TOKEN)
         # a constant past has no scale of its own
         own = batch.scale[:, 0].detach().cpu().numpy()

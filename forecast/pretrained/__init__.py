@@ -1,1 +1,1 @@
-"""The pretrained network: what it is told of a series, its weights, and its forecasts, with numpy alone."""
+"""The pretrained network in numpy: its input features, its weights, its forecasts."""

@@ -1,4 +1,4 @@
-"""What the pretrained network is told of a series: values on one scale, seasons, levels; of its past alone.
+"""Input features of the pretrained network, from the past of a series only: scaled values, seasons, levels.
 
 Steps are counted from the origin, 0 being the first one ahead. Eight steps make one token.
 """
@@ -268,7 +268,7 @@ def _summary(
     lines: tuple[Numbers, Numbers],
     states: tuple[Numbers, Numbers],
 ) -> Numbers:
-    """What is said of a window as a whole, [windows, SUMMARY_FEATURES]."""
+    """Features of a window as a whole, [windows, SUMMARY_FEATURES]."""
     count, context = known.sum(1), values.shape[1]
     (scaled, adjusted), (levels, slopes) = lines, states
     whole = (values == np.round(values)).all(1)

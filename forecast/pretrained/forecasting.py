@@ -110,8 +110,8 @@ def forecast_quantiles(
     return result
 
 
-def told_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
-    """The seasons that the network is told, [windows, 3], see `features_of`."""
+def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
+    """The seasons of each window as `features_of` takes them, [windows, 3]."""
     listed = [season for season in seasons if season > 1]
     first = np.full(len(length), listed[0] if listed else 1)
     second = np.full(len(length), listed[1] if len(listed) > 1 else 0)
@@ -138,8 +138,8 @@ def are_counts(values: Numbers, observed: Flags) -> Flags:
 
 
 def _one_way(network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]) -> Numbers:
-    told = told_seasons(seasons, values.shape[1] - observed.argmax(1))
-    features = features_of(values, observed, told, horizon)
+    known = window_seasons(seasons, values.shape[1] - observed.argmax(1))
+    features = features_of(values, observed, known, horizon)
     scaled = np.clip(run(network.weights, features).astype(np.float64), -LARGEST, LARGEST)
     return features.location[:, None, None] + features.scale[:, None, None] * spread_out(scaled)
 

@@ -174,3 +174,11 @@ def test_events_act_without_a_fit(forecast: Run, tmp_path: Path) -> None:
     assert found.code == 0
     ahead = pd.read_csv(io.StringIO(found.out), index_col="day", parse_dates=True)["forecast"]
     assert ahead[sales[-1]] - ahead[sales[-1] - pd.Timedelta("2D")] == pytest.approx(60, abs=20)
+
+
+def test_an_output_that_is_the_table_of_events_is_refused(forecast: Run, weeks: pd.DataFrame, tmp_path: Path) -> None:
+    weeks.to_csv(tmp_path / "weeks.csv", index=False)
+    (tmp_path / "events.csv").write_text("date,name\n2024-01-01,fair\n", encoding="utf-8")
+    flags = ("--events", tmp_path / "events.csv", "--output", tmp_path / "events.csv")
+    assert forecast("now", tmp_path / "weeks.csv", *flags).code == 2
+    assert (tmp_path / "events.csv").read_text(encoding="utf-8").startswith("date,name")

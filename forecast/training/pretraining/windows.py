@@ -13,7 +13,7 @@ SIZES = ((128, 256, 0.42), (384, 128, 0.3), (1024, 64, 0.28))
 HORIZONS = ((16, 0.25), (32, 0.35), (64, 0.32), (128, 0.08))
 SHORTEST = 5  # values of a past
 SHORTENED = 0.65  # share of pasts that are shorter than the window
-UNTOLD, SECOND_UNTOLD = 0.08, 0.3  # share of windows whose seasons the network is not told
+WITHHELD, SECOND_WITHHELD = 0.08, 0.3  # share of windows whose seasons are withheld
 FAR, FAR_SEASONS = 6, 2  # steps and seasons ahead, beyond both of which an error counts less than half
 CONSTANT = 1e-5  # share of the location; a past of a smaller scale is constant, and teaches nothing
 
@@ -41,7 +41,7 @@ def draw_sample(seed: int, number: int) -> Sample:
     horizon, _ = HORIZONS[rng.choice(len(HORIZONS), p=[share for _, share in HORIZONS])]
     series, outline = draw_series(rng, rows, context + horizon)
     observed = _observed(rng, rows, context)
-    return sample_of(series, observed, _told(rng, outline, observed), horizon)
+    return sample_of(series, observed, _given_seasons(rng, outline, observed), horizon)
 
 
 def sample_of(series: Numbers, observed: Flags, seasons: Counts, horizon: int) -> Sample:
@@ -69,10 +69,10 @@ def _observed(rng: np.random.Generator, rows: int, context: int) -> Flags:
     return observed
 
 
-def _told(rng: np.random.Generator, outline: Outline, observed: Flags) -> Counts:
-    """The seasons that the network is told, [windows, 3], see `features_of`."""
+def _given_seasons(rng: np.random.Generator, outline: Outline, observed: Flags) -> Counts:
+    """The seasons as `features_of` takes them, [windows, 3]; some are withheld, as users do not know all."""
     length = observed.shape[1] - observed.argmax(1)
-    calendar = np.where(rng.random(outline.rows) < UNTOLD, 1, outline.season)
+    calendar = np.where(rng.random(outline.rows) < WITHHELD, 1, outline.season)
     first = np.where(length < calendar, 1, calendar)
-    second = np.where((rng.random(outline.rows) < SECOND_UNTOLD) | (first == 1), 0, outline.second)
+    second = np.where((rng.random(outline.rows) < SECOND_WITHHELD) | (first == 1), 0, outline.second)
     return np.stack([first, np.where(length < second, 0, second), calendar], 1)
