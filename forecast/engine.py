@@ -242,9 +242,13 @@ def _require_windows(ready: _Prepared, name: str) -> None:
         raise _too_short(longest, horizon, name, Words("pass ", *shorter, Setting("model", "auto")))
 
 
-def _require_values(longest: int, horizon: int, name: str) -> None:
-    """Refuse series that are too short for the horizon."""
-    if longest >= max(horizon, MIN_VALUES):
+def _require_values(longest: int, horizon: int, name: str, settings: TrainSettings) -> None:
+    """Refuse series that are too short for the horizon, unless the pretrained network can forecast them."""
+    if settings.model == PRETRAINED or longest >= max(horizon, MIN_VALUES):
+        return
+    if _may_train_nothing(settings) and PRETRAINED in settings.baselines and longest > 1:
+        problem = "the longest series has %d values, too few to learn a horizon of %d from: the forecast rests on the"
+        log.warning(f"{problem} pretrained network and simple baselines", longest, horizon)
         return
     shorter = (Setting("horizon", longest), " or less, or ") if longest >= MIN_VALUES else ()
     cure = Words("pass ", *shorter, Setting("model", PRETRAINED), ", which needs no past to learn from")
@@ -270,8 +274,7 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
         )
     used = np.flatnonzero(~panel.skipped)
     selected = panel.select(used)
-    if settings.model != PRETRAINED:  # which has learned from other series
-        _require_values(int(selected.lengths.max()), horizon, name)
+    _require_values(int(selected.lengths.max()), horizon, name, settings)
     split, trains = _split(selected.lengths, lookback, horizon, lags[0] if lags else 1, settings)
     power = fit_power(settings.transform, selected, schema.shortest_season) if earlier is None else earlier.config.power
     statistics = fit_statistics(selected, schema, split.train_end)
@@ -288,10 +291,15 @@ def _split(lengths: Integers, lookback: int, horizon: int, season: int, settings
     """The split of the windows, and whether networks train; not where no value is left to choose them by."""
     trains = not is_baseline(settings.model)
     split = split_windows(lengths, lookback, horizon, season, trains)
-    if settings.model == AUTO and settings.steps is None and compared_with(settings) and not split.held_out.any():
+    if _may_train_nothing(settings) and not split.held_out.any():
         trains = False
         split = split_windows(lengths, lookback, horizon, season, trains)
     return split, trains
+
+
+def _may_train_nothing(settings: TrainSettings) -> bool:
+    """Whether baselines alone may forecast where no value is left to choose networks by."""
+    return settings.model == AUTO and settings.steps is None and bool(compared_with(settings))
 
 
 def _effects(panel: Panel, schema: Schema, used: Integers, before: Integers) -> Effects | None:
