@@ -33,6 +33,8 @@ from forecast.panel.known import say_blank_ahead
 from forecast.panel.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.panel.schema import Schema
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
+from forecast.report.content import drawable_forecasts, picture_of
+from forecast.report.drawing import chart
 from forecast.results import Backtest, backtest_frames, result_columns
 from forecast.settings import (
     INTERVALS,
@@ -48,6 +50,7 @@ from forecast.settings import (
     OnDuplicate,
     OptimizerName,
     OutputSettings,
+    PictureSettings,
     ScalingName,
     TableSettings,
     TrainSettings,
@@ -229,6 +232,57 @@ class Forecaster(NestedParams, BaseEstimator):
             output=OutputSettings.check({"levels": levels, "explain": explain, "min": min}),
         )
         return frame_of(forecasts.columns)
+
+    def plot(
+        self,
+        X: Data | None = None,
+        *,
+        series: Names = (),
+        actual: Data | None = None,
+        history: int | None = None,
+        future: Data | None = None,
+        origin: str | None = None,
+        horizon: int | None = None,
+        levels: float | tuple[float, ...] = INTERVALS,
+    ) -> Any:
+        """Draw the past of some series, their forecasts with intervals, and the values that came.
+
+        Parameters
+        ----------
+        X, future, origin, horizon, levels : as `predict` takes them
+        series : names of series, parts of ids joined by ``/``; default six: the first, or those with the largest errors
+        actual : a table with later values; with an `origin` the default is X
+        history : steps of the past; default 3 horizons, and 2 seasons at least
+
+        Returns
+        -------
+        altair.ConcatChart or altair.LayerChart
+            A notebook shows it; ``chart.save("picture.png")`` writes a file.
+
+        Raises
+        ------
+        UsageError, BadData
+            As `predict` does; and if a series is not there.
+        Unavailable
+            If Altair is not installed.
+        """
+        fitted = self._check_fitted()
+        settings = PictureSettings.check({"series": series, "history": history})
+        output = OutputSettings.check({"levels": levels})
+        forecasts = forecast_table(
+            self.predictor_,
+            None if X is None else _table(X),
+            schema=self._schema(),
+            future=None if future is None else _table(future),
+            origin=origin,
+            horizon=horizon,
+            output=output,
+        )
+        actual = X if actual is None and origin is not None else actual
+        later = None if actual is None else read_as(_table(actual), self._schema(), horizon=0)
+        drawable = drawable_forecasts(forecasts, fitted, output.levels)
+        came, name = (None, "") if later is None else (later.panel, later.name)
+        return chart(picture_of(drawable, settings, came, name))
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE of the forecasts over the rows of `X` after the end of the fit; higher is better.

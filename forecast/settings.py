@@ -31,6 +31,10 @@ Levels = Annotated[tuple[Annotated[float, Field(ge=50, le=99)], ...], BeforeVali
 FILE = "the path of a file or folder"
 FilePath = Annotated[str, FILE]
 
+# marks a list whose items may contain commas; each is an option of its own
+WHOLE = "items are not split at commas"
+Series = Annotated[tuple[str, ...], BeforeValidator(_as_many), WHOLE]
+
 Layout = Literal["long", "wide", "rows"]
 Aggregate = Literal["sum", "mean", "last"]
 ClockChange = Literal["earlier", "later", "error"]
@@ -317,6 +321,20 @@ class OutputSettings(Knobs):
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("min lies above max")
         return self
+
+
+class PictureSettings(Knobs):
+    """Which series a picture shows, and how much of their past."""
+
+    series: Series = Field(
+        (), description="a series to draw, named as in messages, such as EWR/UA; may be given several times"
+    )
+    count: int = Field(
+        6, ge=1, le=100, description="number of series to draw where none is named: the worst, or the first"
+    )
+    history: int | None = Field(
+        None, ge=1, le=100_000, description="steps of the past to draw; default 3 horizons, and 2 seasons at least"
+    )
 
 
 class StoreSettings(Knobs):

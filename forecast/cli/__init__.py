@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import click
 
-from forecast.errors import ForecastError, Interrupted, StorageFailure, as_flag
+from forecast.errors import ForecastError, Interrupted, StorageFailure, as_flag, visible
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -151,8 +151,6 @@ def _drop_output() -> None:
 def _show_traceback() -> None:
     """Show the traceback of the current error."""
     import traceback
-
-    from forecast.cli._console import visible
 
     click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
 

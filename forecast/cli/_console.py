@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from forecast.errors import as_flag, message_of
+from forecast.errors import as_flag, message_of, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from forecast.evaluation.backtest import Fold
+    from forecast.report.picture import Picture
     from forecast.training.context import Progress as Training
 
 UNLIMITED_WIDTH = 10_000  # characters, more than any table needs
+
+WIDEST_PICTURE = 120  # characters
+# of the parts of a picture; their characters differ, too
+STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "title": "bold", "note": "dim"}
 
 _style = {"format": "text", "quiet": False}
 
@@ -94,6 +99,31 @@ def put_table(table: "Table", width: int | None = None) -> None:
     with console.capture() as captured:
         console.print(table)
     click.echo(captured.get(), nl=False)  # click handles readers that stop early, such as head
+
+
+def put_picture(picture: "Picture", width: int = 100) -> None:
+    """Write a picture to stdout as characters; a terminal gets colours, and lines as wide as it is.
+
+    Parameters
+    ----------
+    width : characters of a line if stdout is not a terminal
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from forecast.report.terminal import terminal_lines
+
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=width, highlight=False)
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+
+    def style(text: str, kind: str) -> str:
+        coloured = Text(text, STYLES.get(kind, ""))
+        with console.capture() as captured:
+            console.print(coloured, end="", soft_wrap=True)
+        return captured.get()
+
+    for line in terminal_lines(picture, min(console.width, WIDEST_PICTURE), unicode, style):
+        click.echo(line)
 
 
 def cell(text: object) -> "Text":
@@ -187,11 +217,6 @@ def _write(text: str, level: str, fields: dict[str, Any]) -> None:
         line = visible(text) if level == "info" else f"{level}: {visible(text)}"
     with suppress(OSError):  # a message that cannot be written does not change the result
         click.echo(line, err=True)
-
-
-def visible(text: str, keep: str = "") -> str:
-    """A text with its control characters escaped, as ids and names may contain some; those in `keep` stay."""
-    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
 
 
 def as_json(value: Any, indent: int | None = None) -> str:

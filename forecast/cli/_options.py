@@ -13,7 +13,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from forecast.errors import UsageError
-from forecast.settings import Knobs, TextSettings
+from forecast.settings import WHOLE, Knobs, TextSettings
 
 Group = TypeVar("Group", bound=Knobs)
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -105,6 +105,8 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., Any]], Calla
         )
     if kind is bool:
         return click.option(f"{flag}/--no-{flag[2:]}", name, is_flag=True, default=None, help=help_text)
+    if WHOLE in field.metadata:
+        return click.option(flag, name, multiple=True, metavar="TEXT", help=help_text)
     if get_origin(kind) is tuple:
         return click.option(flag, name, multiple=True, metavar="LIST", help=help_text, callback=_items)
     if get_origin(kind) is Literal:

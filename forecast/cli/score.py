@@ -1,7 +1,5 @@
 """Compare saved forecasts with the actual values."""
 
-from typing import TYPE_CHECKING
-
 import click
 from click.core import ParameterSource
 
@@ -9,14 +7,9 @@ from forecast.cli._console import say, style_options
 from forecast.cli._data import load
 from forecast.cli._measures import Wanted, put_out, table_options
 from forecast.cli._options import Given, settings_options
+from forecast.cli._saved import reading_of_actual
 from forecast.cli._store import artifact_option
 from forecast.settings import TableSettings, TextSettings
-
-if TYPE_CHECKING:
-    from forecast.panel.schema import Schema
-    from forecast.tables.table import Table
-
-AS_AT_FIT = ("date_format", "timezone", "dst", "missing")  # settings of the fit that also apply to the actual values
 
 
 @click.command()
@@ -46,29 +39,11 @@ def command(
     from forecast.results import score
 
     check_apart(wanted.output, {"the table of forecasts": forecast, "the table of actual values": actual}, artifact)
-    text, settings = given.of(TextSettings), given.of(TableSettings)
+    given.of(TextSettings), given.of(TableSettings)  # refused before any work
     made = load(forecast, TextSettings())[0]
-    schema = _fitted(artifact, made, context.get_parameter_source("artifact") is not ParameterSource.DEFAULT)
-    if schema is not None:
-        text = given.reading(schema.reading)
-        settings = given.of(TableSettings, {name: getattr(schema, name) for name in AS_AT_FIT})
+    named = context.get_parameter_source("artifact") is not ParameterSource.DEFAULT
+    text, settings = reading_of_actual(artifact, made, given, named)
     found = score(made, load(actual, text)[0], settings)
     say(f"scored   {found.values:,} forecasts; a season is {found.season} steps")
     put_out(found, wanted, {"season": found.season, "values": found.values})
     return INCOMPLETE if found.missing else 0
-
-
-def _fitted(artifact: str, made: "Table", named: bool) -> "Schema | None":
-    """How the fit in a store read its table; None where a store that the user did not name has other forecasts."""
-    from forecast.errors import ForecastError
-    from forecast.inference.forecasting import load_predictor
-
-    try:
-        schema = load_predictor(artifact).fitted.config.table
-    except ForecastError:
-        if named:
-            raise
-        return None
-    columns = made.names
-    own = [*schema.keys, "forecast"]
-    return schema if named or columns[: len(own)] == own else None

@@ -84,6 +84,8 @@ COMMANDS: list[tuple[int, list[str]]] = [
     (3, ["predict", "few.csv", "--artifact", "fitted", "--require-all"]),
     (3, ["predict", "few.csv", "--artifact", "fitted", "--require-all", "--log-format", "json"]),
     (0, ["predict", "--artifact", "fitted", "--output", "forecasts.csv"]),
+    (0, ["plot", "--artifact", "fitted", "--count", "7"]),
+    (2, ["plot", "--artifact", "fitted", "--series", HOSTILE]),
     (0, ["score", "forecasts.csv", "later.csv", "--by", "series"]),
     (0, ["score", "forecasts.csv", "later.csv", "--json"]),
     (3, ["score", "forecasts.csv", "few.csv", "--by", "series"]),

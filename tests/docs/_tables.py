@@ -11,6 +11,7 @@ from forecast.settings import (
     CheckSettings,
     Knobs,
     OutputSettings,
+    PictureSettings,
     StoreSettings,
     TableSettings,
     TextSettings,
@@ -22,9 +23,10 @@ GENERATED = re.compile(r"(?<=<!-- generated: )(\w+)( -->\n)(.*?)(?=<!-- end -->)
 
 COMMANDS: dict[type[Knobs], str] = {
     TrainSettings: "fit, backtest",
-    TableSettings: "fit, now, backtest, score, inspect",
-    TextSettings: "fit, now, predict, backtest, score, inspect",
-    OutputSettings: "now, predict",
+    TableSettings: "fit, now, backtest, score, plot, inspect",
+    TextSettings: "fit, now, predict, backtest, score, plot, inspect",
+    OutputSettings: "now, predict, plot",
+    PictureSettings: "plot",
     CheckSettings: "now, predict, run",
     BacktestSettings: "backtest",
     StoreSettings: "fit; --artifact: most commands; --wait: also run, promote, rollback",
