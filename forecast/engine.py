@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, context_length
-from forecast.ensemble.calibration import say_few_scores
+from forecast.ensemble.calibration import say_uncalibrated
 from forecast.ensemble.candidates import FEW_WINDOWS, candidates_for, check_plan, compared_with
 from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, check_model, is_baseline
@@ -51,7 +51,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("forecast")
 
-REPORTED_LEVEL = 95.0  # the interval, in percent, whose calibration fit reports
 MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
 FEW_STEPS = 100  # a network that a budget cuts earlier has hardly learned
 RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselines and for saving
@@ -318,7 +317,7 @@ def _choose(ready: _Prepared, baselines: BaselineForecasts, plan: Plan, trained:
         quantiles = median_of_members([trained[number].held_out for number in members])
         groups.append(Group(plan.members[members[0]].model, quantiles))
     ensemble = choose_ensemble(ready.inputs, ready.validation, groups, baselines)
-    say_few_scores(ensemble.calibration.windows, len(ready.validation), REPORTED_LEVEL)
+    say_uncalibrated(len(ready.validation))
     return ensemble
 
 

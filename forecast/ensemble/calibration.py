@@ -171,28 +171,18 @@ def at_least(quantiles: Numbers, distance: Numbers) -> Numbers:
     return np.concatenate([lower, upper], -1)
 
 
-def say_few_scores(windows: int, held: int, interval: float) -> None:
-    """Warn of fewer validation windows than an interval needs to miss one value.
+def say_uncalibrated(held: int) -> None:
+    """Warn where no window calibrated the intervals; where there are few, they are widened.
 
     Parameters
     ----------
-    windows : validation windows that calibrated the intervals; those of a constant do not
-    held : all validation windows
-    interval : level in percent
+    held : validation windows
     """
-    needed = round(1 / (1 - interval / 100))
     if held == 0:
         log.warning(
             "no values could be held out: intervals are not calibrated, and may be far too narrow; a smaller %s may "
             "leave some",
             Setting("horizon"),
-        )
-    elif 0 < windows < needed:
-        log.warning(
-            "intervals are calibrated on %d held-out windows; those of %g %% need %d or more, and may be too narrow",
-            windows,
-            interval,
-            needed,
         )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forecast.ensemble.calibration import at_least, calibrate, moved_by, say_few_scores, widened
+from forecast.ensemble.calibration import at_least, calibrate, moved_by, say_uncalibrated, widened
 from forecast.evaluation.quantiles import LEVELS, mean_of
 
 ALL = np.ones((500, 8), bool)
@@ -86,13 +86,10 @@ def test_quantiles_stay_in_order_whatever_the_margins() -> None:
     assert (np.diff(moved, axis=-1) >= 0).all()
 
 
-def test_few_held_out_windows_are_said(caplog: pytest.LogCaptureFixture) -> None:
-    say_few_scores(20, 20, 95)
-    say_few_scores(0, 20, 95)  # those of a constant
+def test_intervals_that_nothing_calibrates_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    say_uncalibrated(1)
     assert caplog.text == ""
-    say_few_scores(19, 20, 95)
-    assert "19 held-out windows" in caplog.text
-    say_few_scores(0, 0, 95)
+    say_uncalibrated(0)
     assert "no values could be held out" in caplog.text
 
 
