@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     TextSettings,
     single={
         "device": TrainSettings,
+        "engine": TrainSettings,
         "strict": TableSettings,
         "on_duplicate": TableSettings,
         "date_format": TableSettings,
@@ -63,7 +64,8 @@ def command(
     how = given.of(TableSettings)
     tables = {"the table that is read": data, "the table of --future": future, "the table of --events": how.events}
     check_apart(output, tables, saved.artifact)
-    predictor = with_events(load_predictor(saved.artifact, saved.version, given.of(TrainSettings).device), how.events)
+    where = given.of(TrainSettings)
+    predictor = with_events(load_predictor(saved.artifact, saved.version, where.device, where.engine), how.events)
     changed = {"strict", "on_duplicate", "date_format"} & set(given.values)
     schema = predictor.fitted.config.table.model_copy(update=how.model_dump(include=changed))
     text = given.reading(schema.reading)
