@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,8 +24,9 @@ from forecast.evaluation.metrics import error_units
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
 from forecast.inference.contents import read_plan
-from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
-from forecast.inference.predictor import EVERYWHERE, Predictor, median_of_members
+from forecast.inference.engines import EXTRA_PACKAGES
+from forecast.inference.fitted import EVERYWHERE, RESTORED, RUN_ONLY, Base, Config, Fitted
+from forecast.inference.predictor import Predictor, median_of_members
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.comparing import mean_level, say_seen_origins
 from forecast.panel.covariates import Statistics, fit_statistics
@@ -53,6 +55,7 @@ log = logging.getLogger("forecast")
 
 MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
 FEW_STEPS = 100  # a network that a budget cuts earlier has hardly learned
+EXPORTS_SHARE = 0.08  # of a budget, in which networks are exported
 RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselines and for saving
 
 
@@ -99,6 +102,12 @@ class _Prepared:
 
 def deadline_of(settings: TrainSettings, started: float) -> float | None:
     """When training must be over, if the budget counts from `started`; both as `time.monotonic()` has it."""
+    share = EXPORTS_SHARE if all(map(find_spec, EXTRA_PACKAGES)) else 0.0
+    return None if settings.budget is None else started + (1 - share) * settings.budget - RESERVE
+
+
+def save_by(settings: TrainSettings, started: float) -> float | None:
+    """When a forecaster must be saved, its exports made, if the budget counts from `started`."""
     return None if settings.budget is None else started + settings.budget - RESERVE
 
 

@@ -1,7 +1,8 @@
 """Forecast a table by a fitted forecaster: load it, read the table as the fit did, check it, write what comes next."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from forecast.ensemble.calibration import widened
 from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_low_totals, say_raised
 from forecast.inference.contents import from_contents
+from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.panel.building import calendar_of, time_columns_at, with_future
@@ -24,7 +26,7 @@ from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.reading import Reading, Source, read_as
 from forecast.panel.schema import Schema
-from forecast.settings import OutputSettings
+from forecast.settings import EngineName, OutputSettings
 from forecast.tables.frames import Column
 from forecast.tables.table import Table
 from forecast.tables.writing import interval_columns, output_columns, refuse_clash
@@ -61,14 +63,33 @@ class Forecasts:
         return int(np.prod(self.quantiles.shape[:2]))
 
 
-def load_predictor(store: str, version: str | None = None, device: str = "auto") -> Predictor:
+def load_predictor(
+    store: str, version: str | None = None, device: str = "auto", engine: EngineName = "auto"
+) -> Predictor:
     """The forecaster of the live version of a store, or of another version, ready to forecast."""
     contents, info = Store(store).load(version)
+    with _named(f"{store}/{info.id}"):
+        fitted = from_contents(contents)
+    backend = pick_engine(fitted, engine, device) if fitted.config.networks else None
+    with _named(f"{store}/{info.id}"):
+        return Predictor(fitted, device, backend=backend)
+
+
+def load_fitted(store: str, version: str | None = None) -> Fitted:
+    """The forecaster of the live version of a store, or of another version, as plain arrays."""
+    contents, info = Store(store).load(version)
+    with _named(f"{store}/{info.id}"):
+        return from_contents(contents)
+
+
+@contextmanager
+def _named(version: str) -> Iterator[None]:
+    """Name the version that is refused."""
     try:
-        return Predictor(from_contents(contents), device)
+        yield
     except (ArtifactRefused, UsageError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
-        raise ArtifactRefused(f"{store}/{info.id}: {reason}") from None
+        raise ArtifactRefused(f"{version}: {reason}") from None
 
 
 def forecast_table(
