@@ -18,6 +18,7 @@ EVENT, EVENT_NAME = "#d8b365", "#6b5420"
 FONT = "Helvetica, Arial, Liberation Sans, sans-serif"
 SIZES = {1: (720, 340), 2: (400, 220), 3: (300, 170)}  # width and height of a panel, by panels in a row
 NAMED_EVENTS = 16  # more names than these in a panel run into each other
+DATES = {"month": "%b", "week": "%b %d", "day": "%b %d"}
 TICK = 62  # pixels that a label of the time axis needs
 YEAR_SHOWN = 300 * 86_400  # seconds; on a longer axis labels name the years
 LARGE = 1e6  # from here on the axis has 2M, not 2,000,000
@@ -45,7 +46,8 @@ def chart(picture: Picture, hover: bool = True) -> Chart:
     panels = [_panel(picture, drawn, SIZES[columns], hover) for drawn in picture.series]
     whole = panels[0]
     if len(panels) > 1:
-        space = {"column": 62, "row": 92 if any(drawn.note for drawn in picture.series) else 78}
+        noted, titled = any(drawn.note for drawn in picture.series), picture.steps or _years(picture)
+        space = {"column": 62, "row": 60 + 14 * noted + 18 * bool(titled)}
         whole = alt.concat(*panels, columns=columns, spacing=space, bounds="flush").resolve_scale(color="shared")
     return (
         whole.properties(padding=14, background="white", description=_described(picture))
@@ -191,11 +193,16 @@ def _x(picture: Picture) -> Chart:
     if picture.steps:
         axis = alt.Axis(tickMinStep=1, tickCount=ticks, format="d", grid=False)
         return alt.X("t:Q", title=picture.time, scale=alt.Scale(zero=False, nice=False), axis=axis)
-    first, last = (min(drawn.past_times[0] for drawn in picture.series), max(d.times[-1] for d in picture.series))
+    axis = alt.Axis(tickCount=ticks, labelOverlap=True, labelSeparation=6, grid=False, format=DATES)
+    return alt.X("t:T", title=_years(picture), scale=alt.Scale(type="utc"), axis=axis)
+
+
+def _years(picture: Picture) -> str | None:
+    """The years of a picture, as a title of the time axis; None where its labels name them."""
+    first = min(drawn.past_times[0] for drawn in picture.series)
+    last = max(drawn.times[-1] for drawn in picture.series)
     years = np.array([first, last]).astype("datetime64[s]").astype("datetime64[Y]").astype(str)
-    title = " to ".join(dict.fromkeys(years.tolist())) if last - first < YEAR_SHOWN else None
-    axis = alt.Axis(tickCount=ticks, labelOverlap=True, labelSeparation=6, grid=False, format={"month": "%b"})
-    return alt.X("t:T", title=title, scale=alt.Scale(type="utc"), axis=axis)
+    return " to ".join(dict.fromkeys(years.tolist())) if last - first < YEAR_SHOWN else None
 
 
 def _y(picture: Picture, drawn: Drawn) -> Chart:
