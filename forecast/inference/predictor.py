@@ -1,6 +1,7 @@
 """Forecast a panel chunk by chunk: networks, median of members, ensemble, calibration, the transform undone."""
 
 import importlib
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from copy import copy
 from typing import Protocol, Self
@@ -52,11 +53,16 @@ class Predictor:
     fitted : the forecaster as plain arrays
     device : where the networks run, by its name in the settings
     backend : which file of this folder runs them
+
+    Attributes
+    ----------
+    on_windows : called with the windows that are forecast and those of the whole call, after each chunk
     """
 
     def __init__(self, fitted: Fitted, device: str, backend: str = "torch") -> None:
         self.fitted = fitted
         self.backend: Backend | None = None
+        self.on_windows: Callable[[int, int], None] | None = None
         if fitted.config.networks or device not in EVERYWHERE:  # a device that is missing is refused in any case
             module = importlib.import_module(f"forecast.inference.{backend}")
             self.backend = module.Networks(fitted, device)
@@ -94,6 +100,8 @@ class Predictor:
                 medians = [] if networks is None else networks.quantiles(index)
                 mixed = self.fitted.ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians, joint)
                 parts.append(inputs.restored(mixed, index))
+            if self.on_windows is not None:
+                self.on_windows(min(start + WINDOWS_AT_ONCE, len(series)), len(series))
         return np.concatenate(parts)
 
     def after(self, panel: Panel) -> Numbers:
