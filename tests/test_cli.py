@@ -381,7 +381,7 @@ def test_a_fit_and_a_forecast_without_trained_networks_need_no_torch(
 
 
 def test_every_setting_is_an_option_with_help(forecast: Run) -> None:
-    shown = forecast("fit", "--help").out + forecast("predict", "--help").out
+    shown = forecast("fit", "--help-all").out + forecast("predict", "--help-all").out
     for group in (TrainSettings, TableSettings, TextSettings, OutputSettings):
         for name, field in group.model_fields.items():
             flag = "-p KNOB=VALUE" if name == "params" else f"--{name.replace('_', '-')}"

@@ -3,6 +3,7 @@
 import importlib
 import io
 import os
+import platform
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import Any, TextIO
 
 import click
 
+from forecast.cli._help import WIDTH
 from forecast.errors import ForecastError, Interrupted, StorageFailure, as_flag, visible
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
@@ -53,22 +55,38 @@ class Commands(click.Group):
             formatter.write_dl(rows)
 
 
+def _versions(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Print the versions of this package, of Python and of torch."""
+    if not value or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        torch = f"torch {version('torch')}"  # read from its metadata: importing torch takes seconds
+    except PackageNotFoundError:
+        torch = "torch not installed"
+    click.echo(f"forecast {version('forecast')}, Python {platform.python_version()}, {torch}")
+    ctx.exit()
+
+
 @click.group(
     cls=Commands,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
 )
-@click.version_option(package_name="forecast")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_versions, help="show versions")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """A CSV in, trustworthy forecasts out.
 
     \b
-        forecast now sales.csv        forecast at once, as CSV
-        forecast fit sales.csv        train on a table, and save
-        forecast predict              print forecasts as CSV
+    Examples:
+      forecast now sales.csv      forecast at once, as CSV
+      forecast fit sales.csv      train on a table, and save
+      forecast predict            print forecasts as CSV
+      forecast plot               draw them
 
-    `forecast COMMAND --help` lists the options of a command.
+    `forecast COMMAND --help` shows examples and the options of a command.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from forecast.cli._help import MESSAGES, option
 from forecast.errors import as_flag, message_of, visible
 
 if TYPE_CHECKING:
@@ -40,11 +42,19 @@ def style_options(function: Callable[..., Any]) -> Callable[..., Any]:
     def set_format(ctx: click.Context, parameter: click.Parameter, value: str) -> None:
         _style["format"] = value
 
-    quiet = click.option(
-        "--quiet", is_flag=True, expose_value=False, callback=set_quiet, help="print errors only", is_eager=True
+    quiet = option(
+        "--quiet",
+        heading=MESSAGES,
+        is_flag=True,
+        expose_value=False,
+        callback=set_quiet,
+        help="print errors only",
+        is_eager=True,
     )
-    form = click.option(
+    form = option(
         "--log-format",
+        heading=MESSAGES,
+        first=False,
         type=click.Choice(["text", "json"]),
         default="text",
         expose_value=False,
@@ -65,6 +75,17 @@ def say_lines(lines: Iterable[str]) -> None:
     """Write several messages to stderr, one line each."""
     for line in lines:
         say(line)
+
+
+def say_next(*words: str | None) -> None:
+    """Name the next sensible command on a terminal, unless --quiet.
+
+    Parameters
+    ----------
+    words : of the command; None is left out, and with - for stdin, which can be read once, nothing is said
+    """
+    if _style["format"] == "text" and sys.stderr.isatty() and "-" not in words:
+        say("next     " + shlex.join(["forecast", *(word for word in words if word is not None)]))
 
 
 def say_error(text: str, code: int) -> None:
@@ -178,6 +199,21 @@ def fold_bar() -> "Iterator[tuple[Callable[[Fold], None] | None, Callable[[Train
             bar.update(task, completed=over + at.step / at.steps, loss=_loss(at))
 
         yield show_fold, show_step
+
+
+@contextmanager
+def series_bar() -> "Iterator[Callable[[int, int], None] | None]":
+    """Show on a terminal how many series are forecast; elsewhere yield None."""
+    with _bar("forecasts") as bar:
+        if bar is None:
+            yield None
+            return
+        task = bar.add_task("", total=None, loss="")
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, total=total, completed=done, loss=f"{done:,} of {total:,} series")
+
+        yield show
 
 
 @contextmanager

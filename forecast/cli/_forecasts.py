@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from forecast.cli._console import say, say_lines
+from forecast.cli._console import say, say_lines, series_bar
 from forecast.cli._data import load, write
 from forecast.cli._options import Given
 from forecast.errors import UsageError
@@ -65,16 +65,17 @@ def predicted(
         if look is not None:
             look(panel, schema)
 
-    return forecast_table(
-        predictor,
-        table,
-        schema=schema,
-        future=later,
-        origin=source.origin,
-        horizon=source.horizon,
-        output=shape,
-        on_panel=see,
-    )
+    with series_bar() as predictor.on_windows:
+        return forecast_table(
+            predictor,
+            table,
+            schema=schema,
+            future=later,
+            origin=source.origin,
+            horizon=source.horizon,
+            output=shape,
+            on_panel=see,
+        )
 
 
 def at_once(data: str, given: Given, shape: OutputSettings, look: "Look | None" = None) -> "tuple[Forecasts, Fitted]":
@@ -104,7 +105,8 @@ def at_once(data: str, given: Given, shape: OutputSettings, look: "Look | None" 
     if look is not None:
         look(reading.panel, reading.schema)
     predictor = Predictor(fit_panel(reading.panel, reading.schema, settings, reading.name), settings.device)
-    forecasts = forecast_table(predictor, output=shape)
+    with series_bar() as predictor.on_windows:
+        forecasts = forecast_table(predictor, output=shape)
     say_lines(describe_fit(predictor.fitted))
     return forecasts, predictor.fitted
 

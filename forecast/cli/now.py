@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-import click
-
-from forecast.cli._console import style_options
+from forecast.cli._console import say_next, style_options
 from forecast.cli._forecasts import at_once, put_forecasts
+from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
 
@@ -14,12 +13,16 @@ if TYPE_CHECKING:
     from forecast.panel.schema import Schema
 
 
-@click.command()
-@click.argument("data")
-@click.option("--output", metavar="FILE", help="write a .csv or .parquet file; default stdout")
-@click.option("--as-of", metavar="TIME", help="time at which the age of the data is measured  [default: now]")
-@style_options
+@with_examples(
+    "forecast now sales.csv --output forecasts.csv",
+    "forecast now sales.csv --horizon 14 --levels 50,90",
+    "forecast now synth:seasonal",
+)
+@file_argument("data")
 @settings_options(OutputSettings, CheckSettings, TableSettings, TextSettings, single={"horizon": TrainSettings})
+@option("--output", heading=OUTPUT, metavar="FILE", help="write a .csv or .parquet file; default stdout")
+@option("--as-of", first=False, metavar="TIME", help="time at which the age of the data is measured  [default: now]")
+@style_options
 def command(data: str, output: str | None, as_of: str | None, given: Given) -> int:
     """Forecast DATA by the pretrained network and the quick baselines, weighed on the past of DATA.
 
@@ -40,4 +43,7 @@ def command(data: str, output: str | None, as_of: str | None, given: Given) -> i
         check_age(age(panel, schema, instant), checks, data)
 
     forecasts, fitted = at_once(data, given, shape, look)
-    return put_forecasts(forecasts, fitted, shape, checks, output)
+    code = put_forecasts(forecasts, fitted, shape, checks, output)
+    if code == 0:
+        say_next("fit", data)
+    return code

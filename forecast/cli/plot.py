@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from forecast.cli._console import put_picture, say, style_options
+from forecast.cli._console import put_picture, say, say_next, style_options
 from forecast.cli._data import load
 from forecast.cli._forecasts import CHANGED, Continued, at_once, predicted
+from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, grouped, settings_options
 from forecast.cli._saved import reading_of_actual
-from forecast.cli._store import Saved, saved_options
+from forecast.cli._store import Saved, named, saved_options
 from forecast.errors import UsageError
 from forecast.settings import OutputSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
 
@@ -43,25 +44,13 @@ class Files:
     terminal: bool
 
 
-@click.command()
-@click.argument("data", required=False)
-@grouped(
-    "files",
-    Files,
-    click.option("--actual", metavar="FILE", help="table with the values that came; default those of DATA"),
-    click.option("--output", metavar="FILE", help="write a .png, .svg, .pdf or .html file; default the terminal"),
-    click.option("--terminal", is_flag=True, help="draw in the terminal, with --output too"),
+@with_examples(
+    "forecast plot sales.csv",
+    "forecast plot --artifact shops --series north --output north.png",
+    "forecast plot sales.csv --origin 2026-01-31 --output worst.html",
+    "forecast plot sales.csv --forecast forecasts.csv --output f.svg",
 )
-@grouped(
-    "source",
-    Source,
-    click.option("--forecast", metavar="FILE", help="draw this table of forecasts, which predict wrote, beside DATA"),
-    click.option("--now", is_flag=True, help="draw the forecasts of `forecast now`, even where there is a store"),
-    click.option("--future", metavar="FILE", help="table with the future values of known covariates"),
-    click.option("--origin", metavar="TIME", help="forecast from this time of DATA, and draw what came after it"),
-)
-@saved_options
-@style_options
+@file_argument("data", required=False)
 @settings_options(
     PictureSettings,
     TableSettings,
@@ -73,6 +62,25 @@ class Files:
         **dict.fromkeys(SHAPE, OutputSettings),
     },
 )
+@grouped(
+    "files",
+    Files,
+    option("--actual", metavar="FILE", help="table with the values that came; default those of DATA"),
+    option(
+        "--output", heading=OUTPUT, metavar="FILE", help="write a .png, .svg, .pdf or .html file; default the terminal"
+    ),
+    option("--terminal", heading=OUTPUT, is_flag=True, help="draw in the terminal, with --output too"),
+)
+@grouped(
+    "source",
+    Source,
+    option("--forecast", metavar="FILE", help="draw this table of forecasts, which predict wrote, beside DATA"),
+    option("--now", is_flag=True, help="draw the forecasts of `forecast now`, even where there is a store"),
+    option("--future", metavar="FILE", help="table with the future values of known covariates"),
+    option("--origin", metavar="TIME", help="forecast from this time of DATA, and draw what came after it"),
+)
+@saved_options
+@style_options
 @click.pass_context
 def command(context: click.Context, data: str | None, files: Files, source: Source, saved: Saved, given: Given) -> None:
     """Draw the series of the fit and their forecasts, or those of DATA.
@@ -100,15 +108,19 @@ def command(context: click.Context, data: str | None, files: Files, source: Sour
     default = context.get_parameter_source("artifact") is ParameterSource.DEFAULT and saved.version is None
     if source.forecast is not None:
         drawable, text = _saved_forecasts(data, source, saved, given, default)
+        after: tuple[str | None, ...] = ("score", source.forecast, data)
     elif source.now or (data is not None and default and Store(saved.artifact).empty):
         drawable, text = _at_once(data, source, given)
+        after = ("fit", data)
     else:
         drawable, text = _predicted(data, source, saved, given)
+        after = ("predict", data, *named(saved.artifact))
     came = files.actual or (data if source.origin is not None else None)
     actual = None if came is None else _panel(came, drawable.schema, text)
     picture = picture_of(drawable, wanted, actual, came or "")
     _say_left_out(picture, wanted)
     _put(picture, files)
+    say_next(*after)
 
 
 def _saved_forecasts(

@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-import click
-
-from forecast.cli._console import style_options
+from forecast.cli._console import say_next, style_options
 from forecast.cli._forecasts import Continued, predicted, put_forecasts
+from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
-from forecast.cli._store import Saved, saved_options
+from forecast.cli._store import Saved, named, saved_options
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -15,15 +14,12 @@ if TYPE_CHECKING:
     from forecast.panel.schema import Schema
 
 
-@click.command()
-@click.argument("data", required=False)
-@saved_options
-@click.option("--output", metavar="FILE", help="write a .csv or .parquet file; default stdout")
-@click.option("--horizon", type=int, help="number of steps, fewer than at fit")
-@click.option("--origin", metavar="TIME", help="forecast from this time of DATA; later values are not used")
-@click.option("--future", metavar="FILE", help="table with the future values of known covariates")
-@click.option("--as-of", metavar="TIME", help="time at which the age of the data is measured  [default: now]")
-@style_options
+@with_examples(
+    "forecast predict --output forecasts.csv",
+    "forecast predict tonight.csv --artifact shops",
+    "forecast predict --future prices.csv --levels 80 --integer",
+)
+@file_argument("data", required=False)
 @settings_options(
     OutputSettings,
     CheckSettings,
@@ -37,6 +33,13 @@ if TYPE_CHECKING:
         "events": TableSettings,
     },
 )
+@saved_options
+@option("--output", heading=OUTPUT, metavar="FILE", help="write a .csv or .parquet file; default stdout")
+@option("--horizon", heading=OutputSettings.heading, type=int, help="number of steps, fewer than at fit")
+@option("--origin", metavar="TIME", help="forecast from this time of DATA; later values are not used")
+@option("--future", metavar="FILE", help="table with the future values of known covariates")
+@option("--as-of", first=False, metavar="TIME", help="time at which the age of the data is measured  [default: now]")
+@style_options
 def command(
     data: str | None,
     saved: Saved,
@@ -69,4 +72,7 @@ def command(
         check_age(age(panel, schema, instant), checks, data or saved.artifact)
 
     forecasts = predicted(predictor, Continued(data, future, origin, horizon), given, shape, look)
-    return put_forecasts(forecasts, predictor.fitted, shape, checks, output)
+    code = put_forecasts(forecasts, predictor.fitted, shape, checks, output)
+    if code == 0:
+        say_next("plot", data, *named(saved.artifact))
+    return code

@@ -3,8 +3,9 @@
 import click
 from click.core import ParameterSource
 
-from forecast.cli._console import say, style_options
+from forecast.cli._console import say, say_next, style_options
 from forecast.cli._data import load
+from forecast.cli._help import file_argument, with_examples
 from forecast.cli._measures import Wanted, put_out, table_options
 from forecast.cli._options import Given, settings_options
 from forecast.cli._saved import reading_of_actual
@@ -12,13 +13,16 @@ from forecast.cli._store import artifact_option
 from forecast.settings import TableSettings, TextSettings
 
 
-@click.command()
-@click.argument("forecast")
-@click.argument("actual")
+@with_examples(
+    "forecast score forecasts.csv sales.csv",
+    "forecast score forecasts.csv sales.csv --by series --output scores.csv",
+)
+@file_argument("forecast")
+@file_argument("actual")
+@settings_options(TableSettings, TextSettings)
 @artifact_option
 @table_options
 @style_options
-@settings_options(TableSettings, TextSettings)
 @click.pass_context
 def command(
     context: click.Context,
@@ -46,4 +50,7 @@ def command(
     found = score(made, load(actual, text)[0], settings)
     say(f"scored   {found.values:,} forecasts; a season is {found.season} steps")
     put_out(found, wanted, {"season": found.season, "values": found.values})
-    return INCOMPLETE if found.missing else 0
+    if found.missing:
+        return INCOMPLETE
+    say_next("plot", actual, "--forecast", forecast)
+    return 0

@@ -74,7 +74,7 @@ path = "out.csv"
 
 COMMANDS: list[tuple[int, list[str]]] = [
     (0, ["inspect", "sales.csv"]),
-    (0, ["inspect", "sales.csv", "--json"]),
+    (0, ["inspect", "sales.csv", "--json", "--quiet"]),
     (0, ["inspect", "wide.csv"]),
     (0, ["fit", "sales.csv", "--artifact", "fitted", *NAIVE]),
     (0, ["fit", "sales.csv", "--artifact", "fitted", *NAIVE, "--log-format", "json", "--season", "3"]),
