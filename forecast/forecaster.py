@@ -23,6 +23,7 @@ from forecast.inference.forecasting import (
     columns_at,
     forecast_table,
     load_predictor,
+    panel_to_forecast,
     reading_to_forecast,
     with_events,
 )
@@ -37,7 +38,8 @@ from forecast.panel.schema import Schema
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
 from forecast.report.content import drawable_forecasts, picture_of
 from forecast.report.drawing import chart
-from forecast.results import Backtest, backtest_frames, result_columns
+from forecast.report.explanation import explained
+from forecast.results import Backtest, Explained, backtest_frames, explained_frames, result_columns
 from forecast.settings import (
     INTERVALS,
     STORE,
@@ -46,6 +48,7 @@ from forecast.settings import (
     ClockChange,
     DeviceName,
     EngineName,
+    ExplainSettings,
     Layout,
     LossName,
     Metric,
@@ -290,6 +293,25 @@ class Forecaster(NestedParams, BaseEstimator):
         drawable = drawable_forecasts(forecasts, fitted, output.levels)
         came, name = (None, "") if later is None else (later.panel, later.name)
         return chart(picture_of(drawable, settings, came, name))
+
+    def explain(self, X: Data | None = None, *, future: Data | None = None, repeats: int = 10) -> Explained:
+        """What the forecasts rest on, and what they are made of.
+
+        Parameters
+        ----------
+        X, future : as `predict` takes them; without the values of the horizon of known columns there are no parts
+        repeats : how many times each column is shuffled
+
+        Raises
+        ------
+        UsageError, BadData
+            As `predict` does; and if no series is long enough to hold out a horizon.
+        """
+        fitted, settings = self._check_fitted(), ExplainSettings.check({"repeats": repeats})
+        table = None if X is None else _table(X)
+        panel = panel_to_forecast(fitted, table, self._schema(), None if future is None else _table(future))
+        name = "the saved table" if table is None else table.name
+        return explained_frames(explained(self.predictor_, panel, settings, name), self.predictor_)
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE of the forecasts over the rows of `X` after the end of the fit; higher is better.

@@ -391,6 +391,16 @@ class PictureSettings(Knobs):
     )
 
 
+class ExplainSettings(Knobs):
+    """How forecasts are explained."""
+
+    heading: ClassVar[str] = "Explanation"
+
+    repeats: First[int] = Field(
+        10, ge=2, le=1000, description="how many times each column is shuffled to see how much worse forecasts get"
+    )
+
+
 class StoreSettings(Knobs):
     """Where versions are saved, and how many."""
 

@@ -202,16 +202,16 @@ def fold_bar() -> "Iterator[tuple[Callable[[Fold], None] | None, Callable[[Train
 
 
 @contextmanager
-def series_bar() -> "Iterator[Callable[[int, int], None] | None]":
-    """Show on a terminal how many series are forecast; elsewhere yield None."""
-    with _bar("forecasts") as bar:
+def steps_bar(title: str, unit: str) -> "Iterator[Callable[[int, int], None] | None]":
+    """Show on a terminal how many series are forecast, or inputs explained; elsewhere yield None."""
+    with _bar(title) as bar:
         if bar is None:
             yield None
             return
         task = bar.add_task("", total=None, loss="")
 
         def show(done: int, total: int) -> None:
-            bar.update(task, total=total, completed=done, loss=f"{done:,} of {total:,} series")
+            bar.update(task, total=total, completed=done, loss=f"{done:,} of {total:,} {unit}")
 
         yield show
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from forecast.cli._console import say, say_lines, series_bar
+from forecast.cli._console import say, say_lines, steps_bar
 from forecast.cli._data import load, write
 from forecast.cli._options import Given
 from forecast.errors import UsageError
@@ -65,7 +65,7 @@ def predicted(
         if look is not None:
             look(panel, schema)
 
-    with series_bar() as predictor.on_windows:
+    with steps_bar("forecasts", "series") as predictor.on_windows:
         return forecast_table(
             predictor,
             table,
@@ -105,7 +105,7 @@ def at_once(data: str, given: Given, shape: OutputSettings, look: "Look | None" 
     if look is not None:
         look(reading.panel, reading.schema)
     predictor = Predictor(fit_panel(reading.panel, reading.schema, settings, reading.name), settings.device)
-    with series_bar() as predictor.on_windows:
+    with steps_bar("forecasts", "series") as predictor.on_windows:
         forecasts = forecast_table(predictor, output=shape)
     say_lines(describe_fit(predictor.fitted))
     return forecasts, predictor.fitted

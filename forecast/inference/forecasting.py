@@ -125,10 +125,7 @@ def forecast_table(
     config, history = fitted.config, fitted.history
     refuse_clash(config.table.keys, output_columns(output))
     horizon = _checked_horizon(horizon, config.horizon)
-    if source is None:
-        panel = _continued(fitted, future, origin)
-    else:
-        panel = reading_to_forecast(fitted, source, schema, future, origin).panel
+    panel = panel_to_forecast(fitted, source, schema, future, origin)
     _say_unseen(panel, config.table, fitted)
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
@@ -148,6 +145,19 @@ def forecast_table(
     columns = _output_columns(fitted, panel, series, numbers, output)
     lower = floor if output.min is None else np.full(len(series), output.min)
     return Forecasts(columns, _skipped(panel, history), panel, series, quantiles, lower)
+
+
+def panel_to_forecast(
+    fitted: Fitted,
+    source: Source | None = None,
+    schema: Schema | None = None,
+    future: Table | None = None,
+    origin: str | None = None,
+) -> Panel:
+    """The series of a table, read as the fit read its own, or those of the fit; parameters as in `forecast_table`."""
+    if source is None:
+        return _continued(fitted, future, origin)
+    return reading_to_forecast(fitted, source, schema, future, origin).panel
 
 
 def reading_to_forecast(

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
-from forecast.errors import BadData, Setting, UsageError, did_you_mean, visible
+from forecast.errors import BadData, visible
 from forecast.evaluation.measures import in_sample_errors
 from forecast.evaluation.saved import POINT, SavedForecasts
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.panel.building import calendar_of
 from forecast.panel.events import has_events, mark
-from forecast.panel.naming import series_name, series_names
+from forecast.panel.naming import find_series, series_name
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
 from forecast.report.picture import Drawn, Picture, Span
@@ -106,7 +106,7 @@ def picture_of(drawable: Drawable, settings: PictureSettings, actual: Panel | No
     errors = _mase(drawable, came)
     worst = False
     if settings.series:
-        chosen = [_found(drawable.panel, each) for each in settings.series]
+        chosen = [find_series(drawable.panel.ids, each) for each in settings.series]
         place = series_index(ids, tuple(drawable.panel.ids[i] for i in chosen)) - 1
     else:
         place = np.arange(min(settings.count, len(ids)))
@@ -148,17 +148,6 @@ def _mase(drawable: Drawable, came: Numbers) -> Numbers:
     count = np.isfinite(error).sum(1)
     scale = np.where(drawable.scale > 0, drawable.scale, np.nan)
     return np.asarray(np.where(count > 0, np.nansum(error, 1) / np.maximum(count, 1), np.nan) / scale)
-
-
-def _found(panel: Panel, name: str) -> int:
-    """The index of a series by its name in messages."""
-    names = [series_name(ids) for ids in panel.ids]
-    whole = ["/".join(ids) for ids in panel.ids]
-    for known in (whole, names):
-        if name in known:
-            return known.index(name)
-    some = "" if (hint := did_you_mean(name, names)) else f"; there are {series_names(panel.ids)}"
-    raise UsageError(f"no such series{hint}{some}", setting=Setting("series", name))
 
 
 def _note(drawable: Drawable, row: int, came: Numbers, error: float) -> str:

@@ -30,7 +30,11 @@ def short(words: list[str]) -> list[str]:
             return [*words, *(word for name, value in FAST.items() for word in (f"--{name}", str(value)))]
         case ["forecast", "backtest", *_]:
             return [*_without_auto(words), "--steps", "5", "--members", "1", "--windows", "2"]
-        case ["forecast", "now" | "predict" | "run" | "status" | "score" | "plot" | "inspect" | "versions", *_]:
+        case [
+            "forecast",
+            "now" | "predict" | "run" | "status" | "score" | "plot" | "explain" | "inspect" | "versions",
+            *_,
+        ]:
             return words
         case ["forecast", "models" | "synth" | "promote" | "rollback", *_]:
             return words
