@@ -9,7 +9,7 @@ import click
 import numpy as np
 from rich.console import Console
 
-from benchmarks import coverage, samples, speed_now
+from benchmarks import coverage, samples, speed_now, speed_predict
 from benchmarks import rolling as rolling_origins
 from benchmarks.accuracy import DATASETS, measure_all, runs_on
 from benchmarks.machine import machine_lines
@@ -200,7 +200,7 @@ def table(path: Path, page: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(["steps", "now"]), default="steps")
+@click.argument("what", type=click.Choice(["steps", "now", "predict"]), default="steps")
 @click.option("--pairs", type=click.IntRange(3), help="default: 60 of steps, 9 of commands")
 @click.option(
     "--data",
@@ -209,13 +209,18 @@ def table(path: Path, page: Path | None) -> None:
     help="with M4 hourly, to measure now on it too",
 )
 def speed(what: str, pairs: int | None, folder: Path | None) -> None:
-    """Training steps beside those of a plain torch loop, or the command `now` beside importing torch."""
+    """Training steps beside those of a plain torch loop, or the command `now` or `predict` beside importing torch."""
     if what == "steps":
         from benchmarks.speed import measure_pairs  # imports torch
 
         found = measure_pairs(pairs or 60)
         click.echo(f"ours {np.median(found.ours):.1f} ms a step, plain loop {np.median(found.plain):.1f} ms")
         click.echo(found.ratio_text())
+        return
+    if what == "predict":
+        for name, one in speed_predict.measure_predict(pairs or 9).items():
+            click.echo(f"{name}: {np.median(one.ours):.2f} s, import torch {np.median(one.plain):.2f} s")
+            click.echo(f"  {one.ratio_text()}")
         return
     found = speed_now.measure_start(pairs or 9)
     click.echo(f"forecast now {np.median(found.ours):.2f} s, import torch {np.median(found.plain):.2f} s")

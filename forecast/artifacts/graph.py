@@ -7,6 +7,9 @@ subgraphs, functions, references to other files, other domains and whatever a la
 import math
 from collections.abc import Iterator
 
+import numpy as np
+from numpy.typing import NDArray
+
 OPSET = 17  # the newest set of operators that may be asked for
 MAX_NODES = 20_000
 MAX_RANK = 8
@@ -19,6 +22,8 @@ OPERATORS = frozenset((
     "Softmax", "Softplus", "Split", "Sqrt", "Squeeze", "Sub", "Tanh", "Tile", "Transpose", "Unsqueeze", "Where",
 ))
 # fmt: on
+WHOLE = 7  # type of 64-bit whole numbers
+LARGEST, ENDS = 2**31, (2**63 - 1, -(2**63 - 1))  # whole numbers that a graph may hold
 SIZES = {1: 4, 6: 4, 7: 8, 9: 1, 11: 8}  # bytes of a number, by type: float32, int32, int64, bool, float64
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # how a field is written
@@ -94,8 +99,11 @@ def _check_node(node: Message) -> None:
     if len(operators) != 1 or operators[0].decode("ascii", "replace") not in OPERATORS:
         raise ValueError(f"the graph has an unknown operator {b' '.join(operators)[:40]!r}")
     for attribute in node["attribute"]:
-        for tensor in _message(attribute, "attribute")["tensor"]:
+        fields = _message(attribute, "attribute")
+        for tensor in fields["tensor"]:
             _check_tensor(_message(tensor, "tensor"))
+        parts = [[part] if isinstance(part, int) else list(_varints(part)) for part in fields["int"] + fields["ints"]]
+        _check_whole(np.array([number for part in parts for number in part], np.uint64).astype(np.int64))
 
 
 def _check_tensor(tensor: Message) -> None:
@@ -110,6 +118,19 @@ def _check_tensor(tensor: Message) -> None:
     data = sum(len(_raw(part)) for part in tensor["data"])
     if len(tensor["data"]) > 1 or math.prod(sizes) * SIZES[kinds[0]] != data:
         raise ValueError("a tensor of the graph is not as large as it says")
+    if kinds[0] == WHOLE:
+        for part in tensor["data"]:
+            _check_whole(np.frombuffer(_raw(part), "<i8"))
+
+
+def _check_whole(numbers: NDArray[np.int64]) -> None:
+    """Whole numbers are sizes, places or steps: small, or the ends of what 64 bits hold.
+
+    Runtimes have ended the process by an assertion over others.
+    """
+    small = (numbers >= -LARGEST) & (numbers <= LARGEST)
+    if not (small | np.isin(numbers, ENDS)).all():
+        raise ValueError("a whole number of the graph is too large")
 
 
 def _walk(data: bytes | int, kind: str) -> None:

@@ -4,7 +4,6 @@ import warnings
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from forecast.baselines.shared.gaps import recent_values
 from forecast.baselines.shared.method import Mask, Method, Values
@@ -29,6 +28,8 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     Unavailable
         If statsmodels is not installed.
     """
+    from joblib import Parallel, delayed
+
     try:
         from statsmodels.tsa.exponential_smoothing.ets import ETSModel
     except ImportError:

@@ -45,12 +45,12 @@ def with_exports(fitted: Fitted, deadline: float | None = None) -> Fitted:
     windows = inputs_of(fitted, history).arrays.to(backend.to_array)
     series = np.flatnonzero(~history.skipped)[:NETWORK_BATCH]
     newest = backend.to_array(series), backend.to_array(history.lengths[series])
-    exports, number = Exports(), 0
+    exports, loaded, number = Exports(), list[Graph](), 0
     for members, networks in zip(fitted.config.members(), backend.groups, strict=True):
         cut = windows.cut(members[0].lookback, members[0].scaling)
         for network in networks:
             late = deadline is not None and time.monotonic() + SECONDS > deadline
-            result = OUT_OF_TIME if late else _export(network, fitted, cut.batch(*newest))
+            result = OUT_OF_TIME if late else _export(network, fitted, cut.batch(*newest), loaded)
             if isinstance(result, str):
                 exports.missing[number] = result
             else:
@@ -59,8 +59,14 @@ def with_exports(fitted: Fitted, deadline: float | None = None) -> Fitted:
     return replace(fitted, exports=exports)
 
 
-def _export(network: "RecurrentModel", fitted: Fitted, newest: Batch) -> bytes | str:
-    """The ONNX file of a network, or why there is none; `newest` are windows of the table."""
+def _export(network: "RecurrentModel", fitted: Fitted, newest: Batch, loaded: list[Graph]) -> bytes | str:
+    """The ONNX file of a network, or why there is none.
+
+    Parameters
+    ----------
+    newest : windows of the table
+    loaded : graphs that share the memory; that of the network joins them
+    """
     from forecast.models.shared.exporting import computed, export
 
     if network.no_export:
@@ -70,7 +76,7 @@ def _export(network: "RecurrentModel", fitted: Fitted, newest: Batch) -> bytes |
         data = export(network, batches[0])
         if len(data) > LARGEST_EXPORT:
             return f"its file would have {len(data):,} bytes"
-        graph = Graph(data, "the export")
+        loaded.append(graph := Graph(data, "the export"))
         for batch in batches:
             inputs, expected = computed(network, batch)
             apart = np.abs(graph.run(inputs, expected.shape[1:]) - expected).max()

@@ -56,8 +56,7 @@ class Graph:
         try:
             found = self.session.run(None, given)
         except Exception as error:  # of onnxruntime, which has no class of errors of its own
-            if "Failed to allocate" in str(error):
-                raise MemoryError from None
+            _check_memory()
             raise self._refused(f"cannot be run: {' '.join(str(error).split())[:200]}") from None
         if len(found) != 1 or found[0].shape != (rows, *size) or found[0].dtype != np.float32:
             raise self._refused("does not put out what a network does")
@@ -127,7 +126,12 @@ def _session(data: bytes) -> Any:
         ("session.use_env_allocators", "1"),
     ):
         options.add_session_config_entry(name, value)
-    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+
+
+def _check_memory() -> None:
+    """Raise MemoryError where the machine lacks the memory that exports may take, and no export is at fault."""
+    bytearray(MEMORY)
 
 
 @cache

@@ -11,9 +11,9 @@ import numpy as np
 from forecast.errors import Setting, UsageError, Words
 from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import EVERYWHERE, Config, Fitted
+from forecast.panel.arrays import Array
 from forecast.panel.inputs import Inputs, make_inputs
 from forecast.panel.panel import Integers, Numbers, Panel
-from forecast.panel.scaling import Array
 from forecast.panel.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 from forecast.settings import EngineName
 

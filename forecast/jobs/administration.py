@@ -10,8 +10,9 @@ from typing import Any
 from forecast.artifacts.nearby import nearby
 from forecast.artifacts.store import LOCK, Store
 from forecast.errors import NoInput, UsageError
+from forecast.jobs.apart import runs_folder
 from forecast.jobs.checks import aged, shown
-from forecast.jobs.ledger import FILE, KILLED, DayScore, Ledger, open_file, runs_folder
+from forecast.jobs.ledger import FILE, KILLED, DayScore, Ledger, open_file
 from forecast.lock import is_held
 from forecast.settings import STORE, seconds_of
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from forecast.artifacts.nearby import POINTER
 from forecast.artifacts.store import LOCK, OWNER, RESUME
 from forecast.errors import UsageError
-from forecast.jobs.ledger import runs_folder
 
+FOLDER = ".runs"  # suffix of the store's name
 _STORE_FILES = (POINTER, OWNER, LOCK, RESUME)
 
 
@@ -54,3 +54,8 @@ def _below(file: str, folder: str) -> Path | None:
     """The path of a file relative to a folder that contains it; None if the folder does not."""
     whole, base = Path(os.path.realpath(file)), Path(os.path.realpath(folder))
     return whole.relative_to(base) if base in whole.parents else None
+
+
+def runs_folder(store: str) -> Path:
+    """The folder of the ledger and the newest record of a store."""
+    return Path(f"{Path(store)}{FOLDER}")

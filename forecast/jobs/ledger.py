@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
 from forecast.errors import ArtifactRefused, Busy, CannotCreate, NoInput, StorageFailure
 
-FOLDER = ".runs"  # suffix of the store's name
 FILE = "ledger.db"
 MAX_SERIES = 2_000  # series of a run whose forecasts are stored; of more, an even selection
 MAX_RUNS = 200  # runs of a job whose forecasts are stored; scores and records stay
@@ -93,11 +92,6 @@ class DayScore:
     bias: float | None
     coverage_80: float | None
     coverage_95: float | None
-
-
-def runs_folder(store: str) -> Path:
-    """The folder of the ledger and the newest record of a store."""
-    return Path(f"{Path(store)}{FOLDER}")
 
 
 @contextmanager

@@ -34,14 +34,14 @@ from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
 from forecast.jobs import databases
 from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
-from forecast.jobs.apart import check_apart
+from forecast.jobs.apart import check_apart, runs_folder
 from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, lagging, without_forecast
 from forecast.jobs.gate import ServingVersion, judge
 from forecast.jobs.hiding import Hidden
 from forecast.jobs.input import digest_source, read_future, read_source, table_settings, text_settings
 from forecast.jobs.instant import as_text, parse_as_of, until
 from forecast.jobs.keys import key_of, move_old_rows
-from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file, runs_folder
+from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file
 from forecast.jobs.output import check_sink, explained, places, reserved_columns, write_sink
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping

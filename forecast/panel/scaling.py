@@ -2,14 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-from array_api_compat import array_namespace
-from array_api_compat import device as device_of
-
+from forecast.panel.arrays import Array, array_namespace, device_of
 from forecast.settings import ScalingName
-
-Array = Any  # of numpy or of torch
 
 FLAT = 1e-3  # a window that moves less than this share of its series' own past counts as flat
 NORMAL_RANGE = 1.349  # between the quartiles of a normal distribution of deviation 1

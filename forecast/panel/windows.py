@@ -6,12 +6,11 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
-from array_api_compat import array_namespace
-from array_api_compat import device as device_of
 from numpy.typing import NDArray
 
+from forecast.panel.arrays import Array, array_namespace, device_of
 from forecast.panel.panel import Floats, Integers, Panel
-from forecast.panel.scaling import Array, scale_windows
+from forecast.panel.scaling import scale_windows
 from forecast.settings import ScalingName
 
 NETWORK_BATCH = 128  # windows that go through a network at once when it forecasts

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.dataset
-import pyarrow.parquet
 
 from forecast.errors import BadData, NoInput
 from forecast.tables.headers import listed
@@ -31,6 +29,7 @@ NULLABLE: dict[str, Any] = {
 
 def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
     """Read the bytes of a Parquet file; messages call it `name`."""
+    import pyarrow.parquet
 
     def whole() -> Any:
         file = pyarrow.parquet.ParquetFile(pa.BufferReader(data))
@@ -42,6 +41,8 @@ def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
 
 def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
     """Read the Parquet files below a folder as one frame; folders called ``key=value`` become columns of text."""
+    import pyarrow.dataset
+
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_parquet(path)]
     if not files:
         raise NoInput(f"{folder} is a folder without Parquet files; give a file, or a folder that holds some")
@@ -70,6 +71,8 @@ def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
 
 def _metadata(path: Path, name: str) -> Any:
     """The metadata of a Parquet file."""
+    import pyarrow.parquet
+
     try:
         return pyarrow.parquet.read_metadata(path)
     except (pa.ArrowException, OSError) as error:
@@ -91,7 +94,7 @@ def _is_parquet(path: Path) -> bool:
 def _from_arrow(open_source: Callable[[], Any], name: str) -> pd.DataFrame:
     try:
         source = open_source()
-        columns = source.read() if isinstance(source, pyarrow.parquet.ParquetFile) else source.to_table()
+        columns = source.read() if hasattr(source, "read") else source.to_table()
         return arrow_frame(columns)
     except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         # the last three come from metadata that pandas wrote into the file

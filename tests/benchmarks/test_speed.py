@@ -16,6 +16,20 @@ def test_the_ratio_is_of_pairs_and_not_of_medians() -> None:
     assert Pairs(slow * [0.5, 0.6, 0.8], slow).ratio == pytest.approx((0.6, 0.55, 0.7))
 
 
+def test_predict_by_each_engine_and_the_import_of_torch_run_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.speed_predict.HOURS", 60)
+
+    def run(words: list[str], folder: Path) -> Cost:
+        assert (folder / "hours.csv").exists()
+        return Cost(1.0 if "onnx" in words else 3.0 if "torch" in words else 2.0, 1.0)
+
+    monkeypatch.setattr("benchmarks.speed_predict.run_measured", run)
+    found = CliRunner().invoke(cli, ["speed", "predict", "--pairs", "3"])
+    assert found.exit_code == 0, found.output
+    assert "onnx: 1.00 s, import torch 2.00 s\n  ratio 0.50" in found.output
+    assert "torch, from a table: 3.00 s, import torch 2.00 s\n  ratio 1.50" in found.output
+
+
 def test_now_and_the_import_of_torch_run_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     commands: list[str] = []
 

@@ -20,6 +20,7 @@ from tests.faults._stores import (
     NAMES,
     VERSION,
     Case,
+    Runs,
     joblib_bytes,
     plain_files,
     signed,
@@ -36,16 +37,6 @@ def cases() -> Iterator[Case]:
     """Every case, by kind."""
     for kind in (_pickles, _elsewhere, _links, _paths):
         yield from kind()
-
-
-class Runs:
-    """Pickles as a call."""
-
-    def __init__(self, function: Any, *arguments: Any) -> None:
-        self.call = function, arguments
-
-    def __reduce__(self) -> Any:
-        return self.call
 
 
 def opcodes() -> Iterator[tuple[str, bytes]]:

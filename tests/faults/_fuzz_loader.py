@@ -11,7 +11,8 @@ import numpy as np
 from safetensors.numpy import load as load_tensors
 
 from forecast import Forecaster
-from forecast.artifacts.format import MANIFEST, decode
+from forecast.artifacts.format import MANIFEST, decode, parse_strictly
+from forecast.artifacts.graph import check_graph
 from forecast.artifacts.manifest import dump_manifest, load_manifest
 from forecast.artifacts.store import Store
 from forecast.errors import ForecastError
@@ -20,6 +21,7 @@ from tests.faults._choices import Choices
 from tests.faults._stores import (
     NAMES,
     VERSION,
+    exported_files,
     network_files,
     packed,
     passengers,
@@ -56,7 +58,7 @@ def seeds() -> list[bytes]:
         found += [files[name] + bytes([network, 2 + at]) for at, name in enumerate(NAMES)]
     found.append(f"{VERSION} {'0' * 64}\n".encode() + bytes([1]))
     chance = random.Random(0)
-    found += [chance.randbytes(chance.randint(4, 60)) + bytes([kind]) for kind in (8, 9, 10) for _ in range(20)]
+    found += [chance.randbytes(chance.randint(4, 60)) + bytes([kind]) for kind in (8, 9, 10, 11) for _ in range(20)]
     return found
 
 
@@ -134,6 +136,15 @@ def _arrays(choices: Choices, place: Path) -> None:
     _load(files, choices, place)
 
 
+def _graph(choices: Choices, place: Path) -> None:
+    """Patch an export; only the check reads it, which must refuse what it does not know."""
+    data = bytearray(exported_files().get("network-0.onnx", b""))
+    for _ in range(choices.whole(1, 4)):
+        start = choices.whole(0, len(data))
+        data[start : start + choices.whole(0, 12)] = choices.raw(choices.whole(0, 12))
+    parse_strictly("network-0.onnx", bytes(data), check_graph)
+
+
 def _load(files: dict[str, bytes], choices: Choices, place: Path) -> None:
     """Read these files to the end, and some of them from a store, which forecasts where it is accepted."""
     if choices.whole(0, STORED - 1) != STORED // 2:
@@ -175,4 +186,4 @@ def _change(tree: Any, choices: Choices) -> None:
         return
 
 
-_KINDS = [_manifest, _pointer, *(_raw(at) for at in range(len(NAMES))), _patched, _values, _arrays]
+_KINDS = [_manifest, _pointer, *(_raw(at) for at in range(len(NAMES))), _patched, _values, _arrays, _graph]

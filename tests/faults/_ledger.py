@@ -6,7 +6,8 @@ import numpy as np
 
 from forecast.errors import NoInput
 from forecast.jobs import ledger as module
-from forecast.jobs.ledger import FILE, DayScore, Ledger, StoredForecasts, open_file, runs_folder
+from forecast.jobs.apart import runs_folder
+from forecast.jobs.ledger import FILE, DayScore, Ledger, StoredForecasts, open_file
 
 SERIES = 20
 VAGUE = {"pread64": (76,), "openat": (73,), "newfstatat": (73,), "access": (73,), "fcntl": (75,)}

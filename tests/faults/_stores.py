@@ -17,6 +17,8 @@ import pandas as pd
 from forecast import Forecaster
 from forecast.artifacts.format import combined_hash, encode, format_of
 from forecast.inference.contents import to_contents
+from forecast.inference.exporting import with_exports
+from forecast.inference.fitted import Fitted
 from forecast.tables.synthetic import synthesize
 
 VERSION = "v-20300101T000000.000000Z-0123abcd"
@@ -96,9 +98,30 @@ def plain_files() -> dict[str, bytes]:
     return encode(to_contents(Forecaster(model="last").fit(passengers()).fitted_))
 
 
+class Runs:
+    """Pickles as a call."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> Any:
+        return self.call
+
+
 @cache
 def network_files() -> dict[str, bytes]:
     """The files of a small network that forecasts three shops."""
+    return encode(to_contents(_network()))
+
+
+@cache
+def exported_files() -> dict[str, bytes]:
+    """The same files with an export of the network; without one where the extra `onnx` is not installed."""
+    return encode(to_contents(with_exports(_network())))
+
+
+@cache
+def _network() -> Fitted:
     model = Forecaster(
         model="gru",
         params={"hidden_size": 4},
@@ -111,7 +134,7 @@ def network_files() -> dict[str, bytes]:
         past=("weekend", "price"),
         static=("size",),
     )
-    return encode(to_contents(model.fit(shops()).fitted_))
+    return model.fit(shops()).fitted_
 
 
 def tensors(header: Any, payload: bytes = b"") -> bytes:

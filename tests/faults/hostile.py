@@ -24,7 +24,7 @@ from forecast.calendar.holidays import holiday_flags
 from forecast.errors import ArtifactRefused, ForecastError
 from tests.faults._cases import all_cases
 from tests.faults._cases_of_files import MARK
-from tests.faults._stores import Case, network_files, plain_files, write_store
+from tests.faults._stores import Case, exported_files, network_files, plain_files, write_store
 
 SECONDS, MEGABYTES = 5.0, 1024
 PATIENCE = 60  # seconds on the clock after which a child is killed
@@ -37,7 +37,8 @@ WATCHED = (
     *("sys.addaudithook", "sys.setprofile", "sys.settrace", "function.__new__", "builtins.input", "mmap.__new__"),
 )
 ALLOWED = ("forecast", "numpy", "pandas", "torch", "pydantic", "pydantic_core", "holidays", "difflib", "zoneinfo",
-           "_zoneinfo", "tzdata", "encodings", "importlib", "dateutil", "pyarrow", "scipy", "statsmodels")  # fmt: skip
+           "_zoneinfo", "tzdata", "encodings", "importlib", "dateutil", "pyarrow", "scipy", "statsmodels",
+           "onnxruntime")  # fmt: skip
 PLACES = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     | {str(Path(__file__).parents[2]), "<frozen "}
@@ -79,7 +80,7 @@ class Outcome:
 
 def warm_up(place: Path) -> None:
     """Load and forecast what is sound, so that whatever is imported later is worth a look."""
-    for name, files in (("plain", plain_files()), ("network", network_files())):
+    for name, files in (("plain", plain_files()), ("network", network_files()), ("exported", exported_files())):
         write_store(place / name, files)
         forecaster = Forecaster.load(str(place / name))
         forecaster.describe()

@@ -15,8 +15,7 @@ from forecast.artifacts.resume import CheckpointFolder
 from forecast.errors import ArtifactRefused
 from tests.faults import _fuzz_loader, _fuzz_table, tables
 from tests.faults._cases import all_cases
-from tests.faults._cases_of_files import Runs
-from tests.faults._stores import Case, tensors
+from tests.faults._stores import Case, Runs, tensors
 from tests.faults._tables import Sample, samples
 from tests.faults.hostile import run, warm_up
 
@@ -77,7 +76,7 @@ def test_what_a_payload_does_is_seen(tmp_path: Path) -> None:
 
 
 @some
-@given(st.binary(min_size=2, max_size=60), st.sampled_from([8, 9, 10]))
+@given(st.binary(min_size=2, max_size=60), st.sampled_from([8, 9, 10, 11]))
 def test_changed_artifacts_are_read_or_refused(tmp_path: Path, data: bytes, kind: int) -> None:
     _fuzz_loader.one(data + bytes([kind]), tmp_path)
 

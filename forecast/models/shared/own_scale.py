@@ -7,10 +7,8 @@ from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-from array_api_compat import array_namespace
-from array_api_compat import device as device_of
 
-from forecast.panel.scaling import Array
+from forecast.panel.arrays import Array, array_namespace, device_of
 from forecast.panel.windows import Batch
 from forecast.pretrained.features import BEND, TOKEN, Features, Flags, Floats, Numbers, features_of
 from forecast.pretrained.forecasting import LARGEST, are_counts, window_seasons
