@@ -44,6 +44,9 @@ def test_forecast_alone_prints_its_help_on_lines(forecast: Run) -> None:
     assert "\\n" not in alone.out
     assert "\n  fit       Train on a table and save the forecaster.\n" in alone.out
     assert alone.out == forecast("--help").out
+    assert max(map(len, alone.out.splitlines())) <= 80
+    assert sorted(re.findall(r"^  ([a-z]+)  ", alone.out, re.MULTILINE)) == COMMANDS
+    assert "Other" not in alone.out  # each has its place in PURPOSES
     examples = re.findall(r"^    (forecast .*?)(?:  .*)?$", alone.out, re.MULTILINE)
     assert len(examples) >= 3
     for line in examples:
