@@ -4,13 +4,14 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, context_length
-from forecast.ensemble.calibration import say_few_scores
+from forecast.ensemble.calibration import say_uncalibrated
 from forecast.ensemble.candidates import FEW_WINDOWS, candidates_for, check_plan, compared_with
 from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, check_model, is_baseline
@@ -23,8 +24,9 @@ from forecast.evaluation.metrics import error_units
 from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
 from forecast.inference.contents import read_plan
-from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
-from forecast.inference.predictor import EVERYWHERE, Predictor, median_of_members
+from forecast.inference.engines import EXTRA_PACKAGES
+from forecast.inference.fitted import EVERYWHERE, RESTORED, RUN_ONLY, Base, Config, Fitted
+from forecast.inference.predictor import Predictor, median_of_members
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.comparing import mean_level, say_seen_origins
 from forecast.panel.covariates import Statistics, fit_statistics
@@ -51,9 +53,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("forecast")
 
-REPORTED_LEVEL = 95.0  # the interval, in percent, whose calibration fit reports
 MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
 FEW_STEPS = 100  # a network that a budget cuts earlier has hardly learned
+EXPORTS_SHARE = 0.08  # of a budget, in which networks are exported
 RESERVE = 1.0  # seconds of a budget that remain for the comparison with baselines and for saving
 
 
@@ -100,6 +102,12 @@ class _Prepared:
 
 def deadline_of(settings: TrainSettings, started: float) -> float | None:
     """When training must be over, if the budget counts from `started`; both as `time.monotonic()` has it."""
+    share = EXPORTS_SHARE if all(map(find_spec, EXTRA_PACKAGES)) else 0.0
+    return None if settings.budget is None else started + (1 - share) * settings.budget - RESERVE
+
+
+def save_by(settings: TrainSettings, started: float) -> float | None:
+    """When a forecaster must be saved, its exports made, if the budget counts from `started`."""
     return None if settings.budget is None else started + settings.budget - RESERVE
 
 
@@ -242,9 +250,13 @@ def _require_windows(ready: _Prepared, name: str) -> None:
         raise _too_short(longest, horizon, name, Words("pass ", *shorter, Setting("model", "auto")))
 
 
-def _require_values(longest: int, horizon: int, name: str) -> None:
-    """Refuse series that are too short for the horizon."""
-    if longest >= max(horizon, MIN_VALUES):
+def _require_values(longest: int, horizon: int, name: str, settings: TrainSettings) -> None:
+    """Refuse series that are too short for the horizon, unless the pretrained network can forecast them."""
+    if settings.model == PRETRAINED or longest >= max(horizon, MIN_VALUES):
+        return
+    if _may_train_nothing(settings) and PRETRAINED in settings.baselines and longest > 1:
+        problem = "the longest series has %d values, too few to learn a horizon of %d from: the forecast rests on the"
+        log.warning(f"{problem} pretrained network and simple baselines", longest, horizon)
         return
     shorter = (Setting("horizon", longest), " or less, or ") if longest >= MIN_VALUES else ()
     cure = Words("pass ", *shorter, Setting("model", PRETRAINED), ", which needs no past to learn from")
@@ -270,8 +282,7 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
         )
     used = np.flatnonzero(~panel.skipped)
     selected = panel.select(used)
-    if settings.model != PRETRAINED:  # which has learned from other series
-        _require_values(int(selected.lengths.max()), horizon, name)
+    _require_values(int(selected.lengths.max()), horizon, name, settings)
     split, trains = _split(selected.lengths, lookback, horizon, lags[0] if lags else 1, settings)
     power = fit_power(settings.transform, selected, schema.shortest_season) if earlier is None else earlier.config.power
     statistics = fit_statistics(selected, schema, split.train_end)
@@ -288,10 +299,15 @@ def _split(lengths: Integers, lookback: int, horizon: int, season: int, settings
     """The split of the windows, and whether networks train; not where no value is left to choose them by."""
     trains = not is_baseline(settings.model)
     split = split_windows(lengths, lookback, horizon, season, trains)
-    if settings.model == AUTO and settings.steps is None and compared_with(settings) and not split.held_out.any():
+    if _may_train_nothing(settings) and not split.held_out.any():
         trains = False
         split = split_windows(lengths, lookback, horizon, season, trains)
     return split, trains
+
+
+def _may_train_nothing(settings: TrainSettings) -> bool:
+    """Whether baselines alone may forecast where no value is left to choose networks by."""
+    return settings.model == AUTO and settings.steps is None and bool(compared_with(settings))
 
 
 def _effects(panel: Panel, schema: Schema, used: Integers, before: Integers) -> Effects | None:
@@ -310,7 +326,7 @@ def _choose(ready: _Prepared, baselines: BaselineForecasts, plan: Plan, trained:
         quantiles = median_of_members([trained[number].held_out for number in members])
         groups.append(Group(plan.members[members[0]].model, quantiles))
     ensemble = choose_ensemble(ready.inputs, ready.validation, groups, baselines)
-    say_few_scores(ensemble.calibration.windows, len(ready.validation), REPORTED_LEVEL)
+    say_uncalibrated(len(ready.validation))
     return ensemble
 
 

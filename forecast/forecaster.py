@@ -16,6 +16,8 @@ from forecast.errors import BadData
 from forecast.evaluation.backtest import OUTPUT
 from forecast.evaluation.metrics import mase
 from forecast.inference.contents import to_contents
+from forecast.inference.engines import require_engine
+from forecast.inference.exporting import with_exports
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import (
     columns_at,
@@ -43,6 +45,7 @@ from forecast.settings import (
     BacktestSettings,
     ClockChange,
     DeviceName,
+    EngineName,
     Layout,
     LossName,
     Metric,
@@ -77,7 +80,7 @@ class Forecaster(NestedParams, BaseEstimator):
     horizon : steps to forecast; by default what the frequency suggests
     lookback : steps of the past that a forecast looks at
     scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience : of training
-    budget, steps, plan, members, jobs, seed, device : how long, how often and where
+    budget, steps, plan, members, jobs, seed, device, engine : how long, how often, where, and by what it forecasts
     warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
     layout, time, id, target, freq, aggregate, season, known, past, static, categorical, holidays, date_format,
     timezone, dst, on_duplicate, max_missing, missing, strict : how a table becomes series
@@ -123,6 +126,7 @@ class Forecaster(NestedParams, BaseEstimator):
         warm_start: bool = False,
         seed: int = 0,
         device: DeviceName = "auto",
+        engine: EngineName = "auto",
         layout: Layout | None = None,
         time: Names = (),
         id: Names = (),
@@ -177,12 +181,15 @@ class Forecaster(NestedParams, BaseEstimator):
             If the table cannot be used; the message says where and how to mend it.
         """
         settings = self._settings()[0]
+        require_engine(settings.engine)
         deadline = deadline_of(settings, time.monotonic() if started is None else started)
         reading = self._read(_table(X), callbacks)
         earlier = getattr(start or self, "fitted_", None)
         panel, schema, name = reading.panel, reading.schema, reading.name
         self.fitted_ = fit_panel(panel, schema, settings, name, deadline, callbacks.on_step, checkpoints, earlier)
-        self._set_predictor(Predictor(self.fitted_, settings.device))
+        if settings.engine == "onnx":
+            self.fitted_ = with_exports(self.fitted_)
+        self._set_predictor(Predictor(self.fitted_, settings.device, settings.engine))
         return self
 
     def predict(
@@ -389,26 +396,32 @@ class Forecaster(NestedParams, BaseEstimator):
         steps = np.arange(1 - weights.shape[1], 1)
         return frame_of(columns_at(panel, self.schema_, series, steps, {"weight": weights}))
 
-    def save(self, store: str | Writer, keep: int = STORE.keep) -> VersionInfo:
+    def save(self, store: str | Writer, keep: int = STORE.keep, *, deadline: float | None = None) -> VersionInfo:
         """Write a new version into a store, make it the live one, and prune old ones.
 
         Parameters
         ----------
         store : the folder, or what `Store.lock` yields where the lock is held already
         keep : versions that stay
+        deadline : `time.monotonic()` at which networks must have been exported; the others have no export
         """
-        contents = to_contents(self._check_fitted())
+        self._check_fitted()
+        if not self.fitted_.exports.files:
+            self.fitted_ = with_exports(self.fitted_, deadline)
+        contents = to_contents(self.fitted_)
         if isinstance(store, Writer):
             return store.save(contents, keep)
         with Store(store).lock() as writer:
             return writer.save(contents, keep)
 
     @classmethod
-    def load(cls, store: str, version: str | None = None, device: str = "auto") -> "Forecaster":
+    def load(
+        cls, store: str, version: str | None = None, device: str = "auto", engine: EngineName = "auto"
+    ) -> "Forecaster":
         """Read the live version of a store, or another one; nothing in it can run code.
 
         The knobs are those of the fit, and what it inferred of the table, so that another `fit` reads and trains
-        alike; only `plan` is the default, and `device` the one that is given.
+        alike; only `plan` is the default, and `device` and `engine` those that are given.
 
         Raises
         ------
@@ -417,9 +430,9 @@ class Forecaster(NestedParams, BaseEstimator):
         ArtifactRefused
             If it is damaged, unsafe or too new.
         """
-        predictor = load_predictor(store, version, device)
+        predictor = load_predictor(store, version, device, engine)
         fitted = predictor.fitted
-        knobs = {**fitted.settings().model_dump(), **fitted.run, "device": device}
+        knobs = {**fitted.settings().model_dump(), **fitted.run, "device": device, "engine": engine}
         schema = fitted.config.table
         events = frame_of(events_columns(schema)) if schema.dated_events else None
         forecaster = cls(**knobs).set_params(**schema.knobs(), events=events)

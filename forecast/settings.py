@@ -60,6 +60,7 @@ TransformName = Literal["none", "log", "power"]
 LossName = Literal["quantile", "mae", "mse", "huber"]
 OptimizerName = Literal["adamw", "adam"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+EngineName = Literal["auto", "torch", "onnx"]
 Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
 
 INTERVALS = (80.0, 95.0)  # levels of intervals that forecasts, measures and the ledger have by default, in percent
@@ -302,6 +303,10 @@ class TrainSettings(Knobs):
     )
     seed: Training[int] = Field(0, ge=0, lt=2**31, description="seed of every random choice")
     device: Training[DeviceName] = Field("auto", description="where networks run")
+    engine: EngineName = Field(
+        "auto",
+        description="what runs networks in a forecast; auto: onnx where it is installed and the version has exports",
+    )
 
     @property
     def decay(self) -> float:

@@ -1,6 +1,7 @@
 """Turn the contents of a version into files and back; nothing read here can run code."""
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from forecast.errors import ArtifactRefused, ForecastError, Setting, Unavailable
 
 MANIFEST = "MANIFEST.json"
 PRETRAINED = "pretrained.safetensors"
-FORMAT = 3  # the newest, of a version that holds a pretrained network; others have format 2
+FORMAT = 3  # the newest, of a version that holds a pretrained network or exported ones; others have format 2
 
 Arrays = dict[str, NDArray[Any]]
 Part = TypeVar("Part")
@@ -33,6 +34,8 @@ LIMITS = {
     "base.safetensors": 2**31,
     PRETRAINED: 2**23,
 }
+EXPORT = re.compile(r"network-(0|[1-9][0-9]{0,2})\.onnx")  # a network, exported, by its number
+LARGEST_EXPORT = 2**27  # bytes
 REQUIRED = {"config.json", "model.safetensors", "history.safetensors"}
 SCALERS = {1: "scaler.joblib", 2: "scaler.json", 3: "scaler.json"}  # by format
 
@@ -54,6 +57,9 @@ class Contents:
     calibration : arrays as in `history`, None where there is no calibration
     base : arrays as in `history`, from which a later fit can continue; None where there are none
     pretrained : the file of the pretrained network, None where it does not serve; whoever uses it checks it
+    exports : ONNX files of the networks, by number; whoever uses them checks them. They follow from the weights, and
+        have no part in the artifact's hash
+    unexported : why a network, by number, has no export; in the manifest
     run : settings of training that the manifest holds, since the same plan gives the same artifact without them
     """
 
@@ -64,6 +70,8 @@ class Contents:
     calibration: Arrays | None = None
     base: Arrays | None = None
     pretrained: bytes | None = None
+    exports: dict[int, bytes] = field(default_factory=dict)
+    unexported: dict[int, str] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
 
 
@@ -91,10 +99,11 @@ def encode(contents: Contents) -> dict[str, bytes]:
         files["base.safetensors"] = dump_arrays(contents.base)
     if contents.pretrained is not None:
         files[PRETRAINED] = contents.pretrained
+    files |= {f"network-{number}.onnx": data for number, data in contents.exports.items()}
     for name, data in files.items():
-        if len(data) > LIMITS[name]:
+        if len(data) > most_bytes(name):
             raise Unavailable(
-                f"{name} would have {len(data):,} bytes, more than the {LIMITS[name]:,} that an artifact may hold",
+                f"{name} would have {len(data):,} bytes, more than the {most_bytes(name):,} that an artifact may hold",
                 cure=Words(
                     "fit fewer series at once, a shorter ", Setting("lookback"), " or fewer ", Setting("members")
                 ),
@@ -120,7 +129,8 @@ def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) ->
     for name in sorted((REQUIRED | {scaler}) - files.keys()):
         raise ArtifactRefused(f"{where}{name}: is missing; use another version of the store, or fit again")
     known = LIMITS.keys() - {MANIFEST, *SCALERS.values(), *([PRETRAINED] if number < 3 else [])} | {scaler}
-    for name in sorted(files.keys() - known):
+    exports = {} if number < 3 else {int(found[1]): data for name, data in files.items() if (found := is_export(name))}
+    for name in sorted(name for name in files.keys() - known if number < 3 or not is_export(name)):
         raise ArtifactRefused(f"{where}{name}: does not belong to an artifact; it was not read")
 
     def part(name: str, parse: Callable[[bytes], Part]) -> Part:
@@ -138,22 +148,34 @@ def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) ->
         calibration=optional("calibration.safetensors"),
         base=optional("base.safetensors"),
         pretrained=files.get(PRETRAINED),
+        exports=exports,
     )
+
+
+def is_export(name: str) -> re.Match[str] | None:
+    """The number of an exported network in the name of its file; None where it is another file."""
+    return EXPORT.fullmatch(name)
+
+
+def most_bytes(name: str) -> int:
+    """Bytes that a file of a version may have; -1 where no file has this name."""
+    return LARGEST_EXPORT if is_export(name) else LIMITS.get(name, -1)
 
 
 def format_of(files: Collection[str]) -> int:
     """The format of a version that has these files: the oldest one that can hold them."""
-    return FORMAT if PRETRAINED in files else 2
+    return FORMAT if PRETRAINED in files or any(map(is_export, files)) else 2
 
 
 def artifact_hash(files: Mapping[str, bytes]) -> str:
-    """Return the sha256, in hexadecimal, over names and sha256s of the files, the manifest left out."""
+    """Return the sha256, in hexadecimal, over names and sha256s of the files, without the manifest and exports."""
     return combined_hash({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
 
 
 def combined_hash(digests: Mapping[str, str]) -> str:
     """Return the artifact's hash from the sha256 of each file; as `artifact_hash`, without the bytes."""
-    lines = [f"{digests[name]}  {name}\n" for name in sorted(digests) if name != MANIFEST]
+    names = sorted(name for name in digests if name != MANIFEST and not is_export(name))
+    lines = [f"{digests[name]}  {name}\n" for name in names]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from forecast.artifacts.format import FORMAT, LIMITS, MANIFEST, combined_hash, format_of, parse_strictly
+from forecast.artifacts.format import FORMAT, MANIFEST, combined_hash, format_of, most_bytes, parse_strictly
 from forecast.artifacts.plain import dump_json, load_json
 from forecast.errors import ArtifactRefused
 
@@ -20,6 +20,8 @@ _PACKAGES = ("forecast", "joblib", "numpy", "pandas", "pydantic", "safetensors",
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
 _VERSION = re.compile(r"v-([0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-[0-9a-f]{8}")
 
+Number = Annotated[str, Field(pattern=r"^(0|[1-9][0-9]{0,2})$")]
+Reason = Annotated[str, Field(max_length=300)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -45,14 +47,25 @@ class Manifest(BaseModel):
     files: dict[str, FileEntry]
     packages: dict[str, str]
     run: dict[str, bool | int | float] = Field({}, description="settings of training that are not part of the hash")
+    unexported: dict[Number, Reason] = Field({}, description="why networks, by number, have no export")
 
 
 def dump_manifest(
-    files: Mapping[str, bytes], version: str, created: str, run: Mapping[str, bool | int | float] | None = None
+    files: Mapping[str, bytes],
+    version: str,
+    created: str,
+    run: Mapping[str, bool | int | float] | None = None,
+    unexported: Mapping[int, str] | None = None,
 ) -> bytes:
-    """Return the manifest of a version that is made of `files`, trained with the settings `run`."""
+    """Return the manifest of a version that is made of `files`, trained with the settings `run`.
+
+    Parameters
+    ----------
+    unexported : why networks, by number, have no export
+    """
     entries = {name: FileEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files.items()}
-    number = format_of(files)
+    reasons = {str(number): reason for number, reason in (unexported or {}).items()}
+    number = FORMAT if reasons else format_of(files)
     manifest = Manifest(
         format=number,
         needs=NEEDS[number],
@@ -62,8 +75,9 @@ def dump_manifest(
         files=entries,
         packages={"python": platform.python_version(), **installed()},
         run=dict(run or {}),
+        unexported=reasons,
     )
-    return dump_json(manifest.model_dump())
+    return dump_json(manifest.model_dump(exclude=None if reasons else {"unexported"}))  # which older releases refuse
 
 
 def load_manifest(data: bytes, shown: str) -> Manifest:
@@ -90,7 +104,7 @@ def _parse_manifest(data: bytes, shown: str) -> Manifest:
         )
     manifest = Manifest.model_validate(value)
     for name, entry in manifest.files.items():
-        if name == MANIFEST or entry.size > LIMITS.get(name, -1):
+        if name == MANIFEST or entry.size > most_bytes(name):
             raise ValueError(f"file {name!r} is unknown or too large")
     if combined_hash({name: entry.sha256 for name, entry in manifest.files.items()}) != manifest.hash:
         raise ValueError("the artifact's hash does not follow from those of its files")

@@ -176,7 +176,8 @@ class Store:
                         raise refused(shown, f"differs from its checksum in {MANIFEST}")
                     files[name] = data
         contents = decode(files, f"{self.path / version}{os.sep}", manifest.format)
-        return replace(contents, run=manifest.run), _info(manifest), digest
+        unexported = {int(number): reason for number, reason in manifest.unexported.items()}
+        return replace(contents, run=manifest.run, unexported=unexported), _info(manifest), digest
 
     def _manifest(self, store: Folder, version: str) -> tuple[Manifest, str]:
         """The manifest of a version and the sha256 of its bytes."""
@@ -291,7 +292,7 @@ class Writer:
         if newest is not None and created <= newest:
             created = newest + timedelta(microseconds=1)
         version = version_id(created, digest[:8])
-        manifest = dump_manifest(files, version, created.isoformat(), contents.run)
+        manifest = dump_manifest(files, version, created.isoformat(), contents.run, contents.unexported)
         self._write(version, files | {MANIFEST: manifest})
         if promote:
             self._point(version, hashlib.sha256(manifest).hexdigest())

@@ -31,10 +31,10 @@ def reading_of_actual(artifact: str, made: "Table", given: Given, named: bool) -
 def _fitted(artifact: str, made: "Table", named: bool) -> "Schema | None":
     """How the fit in a store read its table; None where a store that the user did not name has other forecasts."""
     from forecast.errors import ForecastError
-    from forecast.inference.forecasting import load_predictor
+    from forecast.inference.forecasting import load_fitted
 
     try:
-        schema = load_predictor(artifact).fitted.config.table
+        schema = load_fitted(artifact).config.table
     except ForecastError:
         if named:
             raise

@@ -37,7 +37,7 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
     DATA is a CSV, .csv.gz, .xlsx, .ods or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
     """
     from forecast.artifacts.store import Store
-    from forecast.engine import Callbacks
+    from forecast.engine import Callbacks, save_by
     from forecast.ensemble.names import check_names
     from forecast.errors import INCOMPLETE
     from forecast.forecaster import Forecaster
@@ -60,7 +60,7 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
                 start=_live(artifact) if train.warm_start else None,
             )
         before = _live_schema(artifact)
-        version = forecaster.save(writer, store.keep)
+        version = forecaster.save(writer, store.keep, deadline=save_by(train, started))
         checkpoints.discard()
     changes = [] if before is None else schema_differences(before, forecaster.schema_)
     if changes:

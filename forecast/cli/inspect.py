@@ -49,12 +49,12 @@ def command(data: str | None, artifact: str | None, version: str | None, as_json
 
 def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[str, Any]]:
     from forecast.artifacts.store import Store
-    from forecast.inference.forecasting import load_predictor
+    from forecast.inference.forecasting import load_fitted
     from forecast.inference.summary import describe_fit, models_of, ranking_of
     from forecast.panel.detection import describe
 
     contents, info = Store(artifact).load(version)
-    fitted = load_predictor(artifact, info.id).fitted
+    fitted = load_fitted(artifact, info.id)
     config = fitted.config
     weights, network = sum(array.size for array in contents.weights.values()), fitted.ensemble.network
     seen = {name: int(sum(word == name for word in fitted.history.status)) for name in set(fitted.history.status)}

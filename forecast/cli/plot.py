@@ -55,7 +55,12 @@ class Files:
     PictureSettings,
     TableSettings,
     TextSettings,
-    single={"horizon": TrainSettings, "device": TrainSettings, **dict.fromkeys(SHAPE, OutputSettings)},
+    single={
+        "horizon": TrainSettings,
+        "device": TrainSettings,
+        "engine": TrainSettings,
+        **dict.fromkeys(SHAPE, OutputSettings),
+    },
 )
 @grouped(
     "files",
@@ -129,7 +134,7 @@ def _saved_forecasts(
     if data is None:
         raise UsageError("--forecast: name the table with the history, too: forecast plot DATA --forecast FILE")
     _refuse(source, "--forecast draws a table as it is", "now", "future", "origin")
-    for name in ("horizon", "device", *SHAPE):
+    for name in ("horizon", "device", "engine", *SHAPE):
         if name in given.values:
             raise UsageError(f"--{name}: --forecast draws a table as it is; leave one of the two out")
     forecasts = load(source.forecast or "", TextSettings())[0]
@@ -164,8 +169,9 @@ def _predicted(data: str | None, source: Source, saved: Saved, given: Given) -> 
         if name in given.values:
             flag = f"--{name.replace('_', '-')}"
             raise UsageError(f"{flag}: {saved.artifact} reads tables as its fit did; leave it out, or pass --now")
-    shape, device = given.of(OutputSettings), given.of(TrainSettings).device
-    predictor = with_events(load_predictor(saved.artifact, saved.version, device), given.of(TableSettings).events)
+    shape, where = given.of(OutputSettings), given.of(TrainSettings)
+    predictor = load_predictor(saved.artifact, saved.version, where.device, where.engine)
+    predictor = with_events(predictor, given.of(TableSettings).events)
     horizon = given.values.get("horizon")
     forecasts = predicted(predictor, Continued(data, source.future, source.origin, horizon), given, shape)
     say(f"drawn    the forecasts of {saved.artifact}")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     TextSettings,
     single={
         "device": TrainSettings,
+        "engine": TrainSettings,
         "strict": TableSettings,
         "on_duplicate": TableSettings,
         "date_format": TableSettings,
@@ -64,7 +65,8 @@ def command(
     events = given.of(TableSettings).events
     tables = {"the table that is read": data, "the table of --future": future, "the table of --events": events}
     check_apart(output, tables, saved.artifact)
-    predictor = with_events(load_predictor(saved.artifact, saved.version, given.of(TrainSettings).device), events)
+    where = given.of(TrainSettings)
+    predictor = with_events(load_predictor(saved.artifact, saved.version, where.device, where.engine), events)
 
     def look(panel: "Panel", schema: "Schema") -> None:
         check_age(age(panel, schema, instant), checks, data or saved.artifact)

@@ -16,7 +16,7 @@ from forecast.ensemble.ensemble import CHOSEN, Ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
 from forecast.errors import UsageError
 from forecast.inference.fitted import Config
-from forecast.models import model_knobs, model_names
+from forecast.models import model_names
 from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.covariates import Statistics
 from forecast.panel.effects import WEEKDAYS, Effects
@@ -86,10 +86,8 @@ def _check_time_columns(table: Schema) -> None:
 
 
 def check_settings(settings: TrainSettings) -> None:
-    """Raise ValueError where the settings of training name a model or knobs that do not exist."""
-    if settings.model in model_names():
-        model_knobs(settings.model).check(settings.params or {})
-    elif settings.model != AUTO and not is_baseline(settings.model):
+    """Raise ValueError where the settings of training name a model that does not exist."""
+    if settings.model not in (AUTO, *model_names()) and not is_baseline(settings.model):
         raise ValueError(f"there is no model '{settings.model[:80]}'")
 
 
@@ -177,7 +175,7 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
         "joint": (levels,),
         "coverage": (levels,),
     }
-    if arrays.keys() != {*shapes, "windows"}:
+    if arrays.keys() - {"mean"} != {*shapes, "windows"}:
         raise ValueError("calibration does not hold the arrays that it must")
     for name, shape in shapes.items():
         if arrays[name].shape != shape or arrays[name].dtype != np.float32 or not np.isfinite(arrays[name]).all():
@@ -187,12 +185,17 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
     windows = arrays["windows"]
     if windows.shape != (1,) or windows.dtype != np.int64 or windows[0] < 0:
         raise ValueError("the number of held-out windows must be one number")
+    mean = arrays.get("mean", np.ones(1, np.float32))
+    if mean.shape != (1,) or mean.dtype != np.float32 or not 0 <= mean[0] <= 1:
+        raise ValueError("the share of the mean must be one number from 0 to 1")
     return Ensemble(
         components=config.components,
         networks=config.networks,
         weights=arrays["shares"],
         errors=arrays["errors"],
-        calibration=Calibration(arrays["margins"], arrays["joint"], arrays["coverage"], int(windows[0])),
+        calibration=Calibration(
+            arrays["margins"], arrays["joint"], arrays["coverage"], int(windows[0]), float(mean[0])
+        ),
         lookback=config.lookback,
         context_length=config.context_length,
         scores=config.scores,

@@ -22,7 +22,7 @@ from forecast.inference.checks import (
     read_history,
     read_statistics,
 )
-from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Fitted
+from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Exports, Fitted
 from forecast.panel.effects import Effects
 from forecast.panel.panel import ARRAYS
 from forecast.settings import TrainSettings
@@ -57,9 +57,12 @@ def to_contents(fitted: Fitted) -> Contents:
             "joint": ensemble.calibration.joint,
             "coverage": ensemble.calibration.coverage,
             "windows": np.array([ensemble.calibration.windows], np.int64),
+            "mean": np.array([ensemble.calibration.mean], np.float32),
         },
         base=None if base is None else {"until": base.until, **_joined(base.weights)},
         pretrained=None if ensemble.network is None else ensemble.network.data,
+        exports=fitted.exports.files,
+        unexported=fitted.exports.missing,
         run=fitted.run,
     )
 
@@ -103,6 +106,7 @@ def _read(contents: Contents) -> Fitted:
         network_weights=_parted(contents.weights, config),
         base=None if contents.base is None else _read_base(contents.base, contents.weights, config, len(history)),
         effects=read_effects(contents.scaler["effects"], len(history)) if "effects" in contents.scaler else None,
+        exports=_read_exports(contents, config),
         run=TrainSettings.check(contents.run).model_dump(include=RESTORED, exclude_defaults=True),
     )
 
@@ -129,6 +133,16 @@ def _parted(arrays: Arrays, config: Config) -> list[dict[str, NDArray[np.float32
             raise ValueError(f"there is no network for the weights '{key[:80]}'")
         weights[member][name] = array
     return list(weights.values())
+
+
+def _read_exports(contents: Contents, config: Config) -> Exports:
+    """Exported networks, which are not parsed before they are used."""
+    networks = range(sum(map(len, config.members())))
+    if any(number not in networks for number in (*contents.exports, *contents.unexported)):
+        raise ValueError("there is no network for an export")
+    if contents.exports.keys() & contents.unexported.keys():
+        raise ValueError("a network has an export, and has none")
+    return Exports(contents.exports, contents.unexported)
 
 
 def _read_base(arrays: Arrays, weights: Arrays, config: Config, count: int) -> Base:

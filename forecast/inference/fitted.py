@@ -16,11 +16,13 @@ from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
 from forecast.training.plan import Member, Plan
 
-RUN_ONLY = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device", "warm_start"}
+RUN_ONLY = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device", "engine", "warm_start"}
 """Settings that decide the plan or where it runs; the plan holds the result."""
 
-RESTORED = RUN_ONLY - {"plan", "device"}
+RESTORED = RUN_ONLY - {"plan", "device", "engine"}
 """Those that loading restores, so that a new fit takes as long; the plan file and the device may no longer exist."""
+
+EVERYWHERE = ("auto", "cpu")  # devices that every machine has
 
 Steps = Annotated[int, Field(ge=1, le=100_000)]
 
@@ -71,6 +73,20 @@ class Base:
 
 
 @dataclass(frozen=True)
+class Exports:
+    """Networks as ONNX files, by their place among those of `Fitted.network_weights`.
+
+    Attributes
+    ----------
+    files : unchecked bytes; `forecast.inference.onnx` checks them
+    missing : why a network has none
+    """
+
+    files: dict[int, bytes] = field(default_factory=dict)
+    missing: dict[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Fitted:
     """All that predict needs.
 
@@ -86,6 +102,7 @@ class Fitted:
     base : None in an artifact that was written without
     run : those of the settings RESTORED that are not the defaults
     effects : of holidays and events; None where there are none
+    exports : of the networks, where they were exported
     """
 
     config: Config
@@ -98,6 +115,7 @@ class Fitted:
     base: Base | None = None
     run: dict[str, Any] = field(default_factory=dict)
     effects: Effects | None = None
+    exports: Exports = field(default_factory=Exports)
 
     @property
     def transform(self) -> Transform:

@@ -1,7 +1,8 @@
 """Forecast a table by a fitted forecaster: load it, read the table as the fit did, check it, write what comes next."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,8 +12,9 @@ from numpy.typing import NDArray
 from forecast.artifacts.store import Store
 from forecast.ensemble.calibration import widened
 from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
-from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
+from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_low_totals, say_raised
 from forecast.inference.contents import from_contents
+from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.panel.building import calendar_of, time_columns_at, with_future
@@ -24,7 +26,7 @@ from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.reading import Reading, Source, read_as
 from forecast.panel.schema import Schema
-from forecast.settings import OutputSettings
+from forecast.settings import EngineName, OutputSettings
 from forecast.tables.frames import Column
 from forecast.tables.table import Table
 from forecast.tables.writing import interval_columns, output_columns, refuse_clash
@@ -61,14 +63,33 @@ class Forecasts:
         return int(np.prod(self.quantiles.shape[:2]))
 
 
-def load_predictor(store: str, version: str | None = None, device: str = "auto") -> Predictor:
+def load_predictor(
+    store: str, version: str | None = None, device: str = "auto", engine: EngineName = "auto"
+) -> Predictor:
     """The forecaster of the live version of a store, or of another version, ready to forecast."""
     contents, info = Store(store).load(version)
+    with _named(f"{store}/{info.id}"):
+        fitted = from_contents(contents)
+    backend = pick_engine(fitted, engine, device) if fitted.config.networks else None
+    with _named(f"{store}/{info.id}"):
+        return Predictor(fitted, device, backend=backend)
+
+
+def load_fitted(store: str, version: str | None = None) -> Fitted:
+    """The forecaster of the live version of a store, or of another version, as plain arrays."""
+    contents, info = Store(store).load(version)
+    with _named(f"{store}/{info.id}"):
+        return from_contents(contents)
+
+
+@contextmanager
+def _named(version: str) -> Iterator[None]:
+    """Name the version that is refused."""
     try:
-        return Predictor(from_contents(contents), device)
+        yield
     except (ArtifactRefused, UsageError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
-        raise ArtifactRefused(f"{store}/{info.id}: {reason}") from None
+        raise ArtifactRefused(f"{version}: {reason}") from None
 
 
 def forecast_table(
@@ -123,7 +144,8 @@ def forecast_table(
         raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
     floor, counts = panel.floor()[series], panel.counts()[series]
     shown = quantiles if factors is None else widened(quantiles, factors)
-    columns = _output_columns(fitted, panel, series, _bounded(shown, config.levels, output, floor, counts), output)
+    numbers = _bounded(shown, fitted, output, floor, counts)
+    columns = _output_columns(fitted, panel, series, numbers, output)
     lower = floor if output.min is None else np.full(len(series), output.min)
     return Forecasts(columns, _skipped(panel, history), panel, series, quantiles, lower)
 
@@ -216,14 +238,18 @@ def _continued(fitted: Fitted, future: Table | None, origin: str | None) -> Pane
     return fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
 
 
-def _bounded(
-    quantiles: Numbers, levels: tuple[float, ...], output: OutputSettings, floor: Numbers, counts: Flags
-) -> Numbers:
+def _bounded(quantiles: Numbers, fitted: Fitted, output: OutputSettings, floor: Numbers, counts: Flags) -> Numbers:
     """The numbers of the output, [series, horizon, columns], within their bounds."""
-    free = free_numbers(quantiles, levels, output, counts)
+    levels, share = fitted.config.levels, fitted.ensemble.calibration.mean
+    free = free_numbers(quantiles, levels, output, counts, share)
     cure = Words("; ", Setting("min", float("-inf")), " turns this off")
     say_raised(int(raised(free, output, floor).sum()), len(floor), cure)
-    return bounded(free, output, floor)
+    numbers = bounded(free, output, floor)
+    if output.point == "median":
+        other = output.model_copy(update={"point": "mean", "levels": ()})
+        means = bounded(free_numbers(quantiles, levels, other, counts, share), other, floor)[..., 0]
+        say_low_totals(numbers[..., 0], means, floor, Words("for totals pass ", Setting("point", "mean")))
+    return numbers
 
 
 def _output_columns(

@@ -9,14 +9,16 @@ from typing import Protocol, Self
 import numpy as np
 
 from forecast.errors import Setting, UsageError, Words
-from forecast.inference.fitted import Config, Fitted
+from forecast.inference.engines import pick_engine
+from forecast.inference.fitted import EVERYWHERE, Config, Fitted
 from forecast.panel.inputs import Inputs, make_inputs
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.scaling import Array
 from forecast.panel.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
+from forecast.settings import EngineName
 
 WINDOWS_AT_ONCE = 8192
-EVERYWHERE = ("auto", "cpu")  # devices that every machine has
+TORCH = "torch"  # the backend that has attention
 
 
 class Backend(Protocol):
@@ -52,20 +54,31 @@ class Predictor:
     ----------
     fitted : the forecaster as plain arrays
     device : where the networks run, by its name in the settings
+<<<<<<< HEAD
+    engine : what runs them, by its name in the settings
+    backend : the file of this folder that runs them; default by `engine`
+
+    Raises
+    ------
+    Unavailable
+        If nothing that is installed can run them.
+    ArtifactRefused
+        If they are damaged.
+=======
     backend : which file of this folder runs them
 
     Attributes
     ----------
     on_windows : called with the windows that are forecast and those of the whole call, after each chunk
+>>>>>>> see
     """
 
-    def __init__(self, fitted: Fitted, device: str, backend: str = "torch") -> None:
-        self.fitted = fitted
+    def __init__(self, fitted: Fitted, device: str, engine: EngineName = "auto", backend: str | None = None) -> None:
+        self.fitted, self.device = fitted, device
         self.backend: Backend | None = None
         self.on_windows: Callable[[int, int], None] | None = None
         if fitted.config.networks or device not in EVERYWHERE:  # a device that is missing is refused in any case
-            module = importlib.import_module(f"forecast.inference.{backend}")
-            self.backend = module.Networks(fitted, device)
+            self.backend = load_backend(fitted, device, backend or pick_engine(fitted, engine, device))
 
     def serving(self, fitted: Fitted) -> Self:
         """The same networks with another description of the forecaster."""
@@ -89,7 +102,7 @@ class Predictor:
         Unavailable
             If memory runs out.
         """
-        inputs, config = self._inputs(panel), self.fitted.config
+        inputs, config = inputs_of(self.fitted, panel), self.fitted.config
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
         series = np.ascontiguousarray(series)
         networks = None if self.backend is None else _Running(self.backend, inputs, config)
@@ -117,8 +130,10 @@ class Predictor:
             If no network has attention.
         """
         backend = self.backend
+        if self.fitted.config.networks and TORCH not in type(backend).__module__:
+            backend = load_backend(self.fitted, self.device, TORCH)  # exports hold forecasts only
         if backend is not None:
-            windows = self._inputs(panel).arrays.to(backend.to_array)
+            windows = inputs_of(self.fitted, panel).arrays.to(backend.to_array)
             for group, members in enumerate(self.fitted.config.members()):
                 cut = windows.cut(members[0].lookback, members[0].scaling)
                 index = backend.to_array(np.ascontiguousarray(series))
@@ -130,18 +145,26 @@ class Predictor:
             cure=Words("fit with ", Setting("model", "attention-lstm"), " and ", Setting("guard", False)),
         )
 
-    def _inputs(self, panel: Panel) -> Inputs:
-        config = self.fitted.config
-        return make_inputs(
-            panel,
-            config.table,
-            self.fitted.statistics,
-            transform=self.fitted.transform,
-            lags=config.lags,
-            levels=config.levels,
-            ids=self.fitted.history.ids,
-            horizon=config.horizon,
-        )
+
+def load_backend(fitted: Fitted, device: str, name: str) -> Backend:
+    """The networks of a fitted forecaster, as the file `name` of this folder runs them."""
+    backend: Backend = importlib.import_module(f"forecast.inference.{name}").Networks(fitted, device)
+    return backend
+
+
+def inputs_of(fitted: Fitted, panel: Panel) -> Inputs:
+    """A panel made ready as that of the fit was."""
+    config = fitted.config
+    return make_inputs(
+        panel,
+        config.table,
+        fitted.statistics,
+        transform=fitted.transform,
+        lags=config.lags,
+        levels=config.levels,
+        ids=fitted.history.ids,
+        horizon=config.horizon,
+    )
 
 
 class _Running:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from forecast.inference.fitted import Fitted
+from forecast.models import model_knobs, model_names
 from forecast.models.shared.building import network_shape, rebuild
 from forecast.models.shared.model import RecurrentModel
 from forecast.panel.windows import Batch
@@ -27,6 +28,8 @@ class Networks:
         self.device, self.seed = pick_device(device), fitted.settings().seed
         self.to_array = on_device(self.device)
         self.groups: list[list[RecurrentModel]] = []
+        if (model := fitted.settings().model) in model_names():
+            model_knobs(model).check(fitted.settings().params or {})
         config, weights, loss = fitted.config, iter(fitted.network_weights), fitted.settings().loss
         for members in config.members():
             lookback, series = members[0].lookback, len(fitted.history)

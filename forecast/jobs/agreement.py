@@ -23,7 +23,7 @@ def settings_digest(pipeline: Pipeline) -> str:
     """A digest of the settings that decide the result of a fit; settings at their defaults do not change it."""
     used = {
         "table": pipeline.table.model_dump(mode="json", exclude_defaults=True),
-        "train": pipeline.train.model_dump(mode="json", exclude_defaults=True, exclude={"jobs", "device"}),
+        "train": pipeline.train.model_dump(mode="json", exclude_defaults=True, exclude={"jobs", "device", "engine"}),
     }
     if reading := pipeline.source.text().model_dump(mode="json", exclude_defaults=True):
         used["reading"] = reading

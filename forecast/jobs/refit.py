@@ -16,6 +16,7 @@ from forecast.jobs.ledger import DayScore, FitEntry, Ledger
 from forecast.jobs.pipeline import Pipeline, refit_days
 from forecast.panel.building import calendar_of
 from forecast.panel.schema import Schema
+from forecast.settings import EngineName
 
 SLACK = 3_600.0  # seconds by which a fit may come early: cron starts a job a little sooner or later each time
 WORSE_RATIO = 1.25  # recent error over that of the fit, from which on a fit is due
@@ -42,7 +43,9 @@ class Refit:
 FIRST_FIT = Refit("there is no version yet", anew=True)
 
 
-def serving(store: Store, ledger: Ledger, instant: datetime, device: str = "auto") -> ServingVersion | None:
+def serving(
+    store: Store, ledger: Ledger, instant: datetime, device: str = "auto", engine: EngineName = "auto"
+) -> ServingVersion | None:
     """The version that forecasts as of an instant.
 
     It is the version that an earlier run at that instant took, else the live one, else the newest promoted one; none
@@ -50,7 +53,7 @@ def serving(store: Store, ledger: Ledger, instant: datetime, device: str = "auto
 
     Parameters
     ----------
-    device : where its networks run
+    device, engine : where and by what its networks run
 
     Returns
     -------
@@ -63,14 +66,14 @@ def serving(store: Store, ledger: Ledger, instant: datetime, device: str = "auto
     """
     if store.empty:
         return None
-    versions = {one.id: one for one in store.versions()}
+    place, versions = str(store.path), {one.id: one for one in store.versions()}
     refused = {fit.version for fit in ledger.fits(ALL_FITS) if not fit.promoted}
     at = as_text(instant)
     taken = [record.get("version") for when, _, record in ledger.runs(1, at) if when == at and record["settled"]]
     newest = [version for version in reversed(versions) if version not in refused]
     for version in [*taken, store.current(), *newest]:
         if version in versions:
-            live = ServingVersion(version, versions[version].hash, load_predictor(str(store.path), version, device))
+            live = ServingVersion(version, versions[version].hash, load_predictor(place, version, device, engine))
             if not _sees_later(live.fitted, instant):
                 return live
     return None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
-from forecast.engine import deadline_of, fit_panel
+from forecast.engine import deadline_of, fit_panel, save_by
 from forecast.ensemble.names import check_names
 from forecast.errors import (
     INCOMPLETE,
@@ -27,6 +27,7 @@ from forecast.errors import (
     told,
 )
 from forecast.inference.contents import to_contents
+from forecast.inference.exporting import with_exports
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, forecast_table, with_events
 from forecast.inference.predictor import Predictor
@@ -229,7 +230,7 @@ def _begin(run: _Run, later_matters: bool) -> None:
 def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
     """Read, check, fit when due, forecast, write, record."""
     pipeline, ledger = run.pipeline, run.ledger
-    live = serving(run.store, ledger, run.instant, pipeline.train.device)
+    live = serving(run.store, ledger, run.instant, pipeline.train.device, pipeline.train.engine)
     if live is not None and live.fitted.effects is not None:
         live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
     refit = reason_to_fit(pipeline, live, ledger, run.instant)
@@ -325,6 +326,7 @@ def _fit(
     promoted, verdict = judge(fitted, live, reading, pipeline.checks.require_all)
     verdict = pipeline.hidden(verdict)
     newest = run.store.empty if live is None else live.version == run.store.current()
+    fitted = with_exports(fitted, save_by(train, began))
     contents = to_contents(fitted)
     version = run.writer.save(contents, pipeline.keep, run.instant, promote=promoted and newest, reuse=True)
     run.ledger.add_fit(entry(pipeline, run.instant, version.id, promoted, verdict))
@@ -335,7 +337,7 @@ def _fit(
     _say_lines(describe_fit(fitted))
     if promoted or live is None:
         log.info("gate     %s passes: %s", version.id, verdict)
-        return ServingVersion(version.id, version.hash, Predictor(fitted, train.device))
+        return ServingVersion(version.id, version.hash, Predictor(fitted, train.device, train.engine))
     log.warning("%s does not go live: %s; %s still forecasts", version.id, verdict, live.version)
     return live
 

@@ -34,6 +34,7 @@ class Network(RecurrentModel):
     """
 
     Knobs = SamplingKnobs
+    no_export = "it samples paths"
 
     def __init__(self, knobs: SamplingKnobs, shape: Shape) -> None:
         super().__init__(knobs, shape)

@@ -104,7 +104,7 @@ def smooth(
     season : steps of a cycle; 0 for none
     horizon : steps ahead
     """
-    rows, lookback = values.shape
+    rows, lookback = values.shape[0], int(values.shape[1])
     cycle = season or lookback
     short = -lookback % cycle
     values, mask = (functional.pad(part, (short, 0)).view(rows, -1, cycle) for part in (values, mask))
@@ -136,7 +136,7 @@ def recurrence(keep: Tensor, gain: Tensor, start: Tensor) -> Tensor:
     -------
     [batch, steps]
     """
-    steps, span = keep.shape[1], 1
+    steps, span = int(keep.shape[1]), 1
     state = torch.cat([keep[:, :1] * start + gain[:, :1], gain[:, 1:]], 1)
     while span < steps:
         state = state + keep * functional.pad(state[:, :-span], (span, 0))

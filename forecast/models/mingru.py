@@ -113,11 +113,12 @@ def scan(keep: Tensor, new: Tensor) -> Tensor:
     if steps == 1:
         return new
     even, odd = slice(0, steps - steps % 2, 2), slice(1, None, 2)
-    states = torch.empty_like(new)
-    states[:, odd] = scan(keep[:, odd] * keep[:, even], torch.addcmul(new[:, odd], keep[:, odd], new[:, even]))
-    states[:, 0] = new[:, 0]
+    later = scan(keep[:, odd] * keep[:, even], torch.addcmul(new[:, odd], keep[:, odd], new[:, even]))
+    earlier = new[:, :1]
     if steps > 2:
         between = slice(2, None, 2)
-        before = states[:, 1 : steps - 1 : 2]
-        states[:, between] = torch.addcmul(new[:, between], keep[:, between], before)
-    return states
+        earlier = torch.cat(
+            [earlier, torch.addcmul(new[:, between], keep[:, between], later[:, : (steps - 1) // 2])], 1
+        )
+    pairs = torch.stack([earlier[:, : later.shape[1]], later], 2).flatten(1, 2)
+    return pairs if steps % 2 == 0 else torch.cat([pairs, earlier[:, -1:]], 1)

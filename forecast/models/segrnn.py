@@ -46,7 +46,7 @@ class Network(RecurrentModel):
     def forward(self, batch: Batch) -> Tensor:
         segments = torch.relu(self.embed(past_segments(inputs(batch), self.segment)))
         state = final_state(self.encoder(segments)[0], self.knobs)  # [batch, state]
-        rows = len(state)
+        rows = state.shape[0]
         query = self.place.expand(rows, -1, -1)  # [batch, future segments, state]
         if self.known is not None:
             query = query + self.known(future_segments(batch.future_covariates, self.segment))

@@ -83,7 +83,7 @@ class Block(nn.Module):
 
     def forward(self, steps: Tensor) -> tuple[Tensor, State]:
         """All steps in turn, [batch, steps, size] -> the same, and the state after the last one."""
-        state, outputs = self.cell.start(len(steps)), []
+        state, outputs = self.cell.start(steps.shape[0]), []
         for driven in self.cell.from_input(self.before(steps)).unbind(1):
             state = self.cell(driven, state)
             outputs.append(state.output)

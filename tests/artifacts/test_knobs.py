@@ -74,7 +74,13 @@ TABLE = {
     "strict": True,
 }
 COARSER = {"freq": "D", "aggregate": "sum", "season": (7,), "time": ("at",)}
-ONE_BY_ONE = {"plan", "device", "model", "events"}  # not kept, given to load, named by each fit below, a table
+ONE_BY_ONE = {
+    "plan",
+    "device",
+    "engine",
+    "model",
+    "events",
+}  # not kept, given to load, named by each fit below, a table
 
 
 def _loaded(folder: Path, frame: pd.DataFrame, **knobs: Any) -> tuple[Forecaster, dict[str, Any]]:

@@ -61,7 +61,7 @@ def dilated(layer: nn.Module, steps: Tensor, dilation: int) -> Tensor:
     """
     if dilation == 1:
         return layer(steps)[0]  # type: ignore[no-any-return]
-    rows, count, size = steps.shape
+    rows, count, size = steps.shape[0], int(steps.shape[1]), steps.shape[2]
     padded = functional.pad(steps, (0, 0, 0, -count % dilation))  # behind the end, where it changes no state
     folded = padded.view(rows, -1, dilation, size).transpose(1, 2).reshape(rows * dilation, -1, size)
     states: Tensor = layer(folded)[0]

@@ -85,6 +85,7 @@ class RecurrentModel(nn.Module):
     Knobs: ClassVar[type[Knobs]] = Knobs
     starts_trained: ClassVar[bool] = False
     rate_share: ClassVar[float] = 1.0
+    no_export: ClassVar[str] = ""  # why its forecasts are not exported; empty where they are
     levels: Tensor
 
     def __init__(self, knobs: Any, shape: Shape) -> None:
@@ -106,6 +107,20 @@ class RecurrentModel(nn.Module):
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles in scaled units, [batch, horizon, levels], ascending along the last axis."""
         return self._put_together(self(self._embed(batch)), batch)
+
+    def core(self, batch: Batch, arrays: dict[str, Tensor]) -> Tensor:
+        """What is exported of a network, traceable from the arrays of a batch to [batch, horizon, ...].
+
+        Parameters
+        ----------
+        batch : scaled windows, as `outputs` takes them
+        arrays : those of `example`
+        """
+        return self.outputs(batch)
+
+    def example(self, batch: Batch) -> dict[str, Tensor]:
+        """Arrays by name that `core` takes beside a batch; those of a network that computes a part in numpy."""
+        return {}
 
     def _put_together(self, raw: Tensor, batch: Batch) -> Tensor:
         """Quantiles from raw outputs and what the past of the same windows holds."""
@@ -146,7 +161,7 @@ class RecurrentModel(nn.Module):
         if not self.shape.seasons:
             return far
         season, repeats, horizon = self.shape.seasons[0], self.shape.repeats, self.shape.horizon
-        newest = batch.past[:, self.shape.lookback - repeats * season :].reshape(len(far), repeats, season)
+        newest = batch.past[:, self.shape.lookback - repeats * season :].reshape(far.shape[0], repeats, season)
         return torch.cat([newest.repeat(1, 1, -(-horizon // season))[..., :horizon], far], 1)
 
     def _seasonal_error(self, batch: Batch) -> Tensor:

@@ -82,14 +82,14 @@ def default_segment(shape: Shape) -> int:
 
 def past_segments(steps: Tensor, segment: int) -> Tensor:
     """Cut steps into segments that end with the last one, [batch, segments, segment * size]; zeros fill the first."""
-    steps = functional.pad(steps, (0, 0, -steps.shape[1] % segment, 0))
-    return steps.reshape(len(steps), -1, segment * steps.shape[-1])
+    steps = functional.pad(steps, (0, 0, -int(steps.shape[1]) % segment, 0))
+    return steps.reshape(steps.shape[0], -1, segment * steps.shape[-1])
 
 
 def future_segments(steps: Tensor, segment: int) -> Tensor:
     """Cut steps into segments that start with the first one, [batch, segments, segment * size]; zeros fill the last."""
-    steps = functional.pad(steps, (0, 0, 0, -steps.shape[1] % segment))
-    return steps.reshape(len(steps), -1, segment * steps.shape[-1])
+    steps = functional.pad(steps, (0, 0, 0, -int(steps.shape[1]) % segment))
+    return steps.reshape(steps.shape[0], -1, segment * steps.shape[-1])
 
 
 def joined_segments(outputs: Tensor, horizon: int) -> Tensor:

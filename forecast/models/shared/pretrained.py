@@ -56,7 +56,7 @@ class Pretrained(nn.Module):
         for block in self.blocks:
             states = block(states)
         horizon = base.shape[1]
-        raw = self.outputs(self.after(states[:, -(horizon // TOKEN) :])).reshape(len(tokens), horizon, OUTPUTS)
+        raw = self.outputs(self.after(states[:, -(horizon // TOKEN) :])).reshape(tokens.shape[0], horizon, OUTPUTS)
         gates, raw = raw[..., :OTHERS], raw[..., OTHERS:]
         middle = (base + (gates * gated).sum(-1) + unit[:, None] * raw[..., MIDDLE])[..., None]
         away = unit[:, None, None] * functional.softplus(raw - 1)

@@ -1,0 +1,76 @@
+"""Which backend runs the networks of a forecaster, and why none can."""
+
+import importlib
+
+from forecast.errors import Setting, Unavailable, UsageError, Words
+from forecast.inference.fitted import EVERYWHERE, Fitted
+from forecast.settings import EngineName
+
+EXTRA, EXTRA_PACKAGES = "onnx", ("onnx", "onnxruntime")  # of this package; the second is enough to forecast
+
+
+def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto") -> str:
+    """The name of the backend that runs the networks of a fitted forecaster.
+
+    Parameters
+    ----------
+    engine : auto takes onnx where it is installed and all networks have exports, else torch
+    device : torch alone runs on others than the CPU
+
+    Raises
+    ------
+    UsageError
+        If onnx is asked for, and a device that it does not run on.
+    Unavailable
+        If torch is missing, or onnxruntime or an export; the message says what to install.
+    """
+    if engine == "onnx" and device not in EVERYWHERE:
+        instead = Words("leave out ", Setting("device", device))
+        raise UsageError("it runs on the CPU only", setting=Setting("engine", engine), cure=instead)
+    reason = "" if device in EVERYWHERE else "it runs on the CPU only"
+    reason = reason or _missing_export(fitted) or ("" if installed("onnxruntime") else "onnxruntime is not installed")
+    if engine != "torch" and not reason:
+        return "onnx"
+    cure = f"install it with `pip install '.[{EXTRA}]'` in the folder of this project"
+    if engine == "onnx":
+        more: object = (
+            cure if reason.endswith("installed") else Words("pass ", Setting("engine", "torch"), ", or fit again")
+        )
+        raise Unavailable(f"onnx cannot run the networks of this forecaster: {reason}", cure=more)
+    if installed("torch"):
+        return "torch"
+    if engine == "torch":
+        asked = Setting("engine", engine)
+        raise Unavailable("torch is not installed", setting=asked, cure="install it with `pip install torch`")
+    raise Unavailable(
+        f"the networks of this forecaster need torch, which is not installed, since onnx cannot run them: {reason}",
+        cure="`pip install torch`" + (f", or {cure}" if reason.endswith("installed") else ""),
+    )
+
+
+def require_engine(engine: EngineName) -> None:
+    """Refuse to train for an engine that is not installed."""
+    if engine == "onnx" and not all(map(installed, EXTRA_PACKAGES)):
+        cure = f"`pip install '.[{EXTRA}]'` in the folder of this project"
+        raise Unavailable("onnx and onnxruntime are not installed", setting=Setting("engine", engine), cure=cure)
+
+
+def _missing_export(fitted: Fitted) -> str:
+    """Why not all networks have an export; empty where they do."""
+    exports, count = fitted.exports, sum(map(len, fitted.config.members()))
+    if len(exports.files) == count:
+        return ""
+    if not exports.missing:
+        return f"it was saved without exports; `pip install '.[{EXTRA}]'` and fit again to have them"
+    models = [member.model for members in fitted.config.members() for member in members]
+    number, why = min(exports.missing.items())
+    return f"{models[number]} has no export, as {why}"
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported."""
+    try:
+        importlib.import_module(package)
+    except ImportError:
+        return False
+    return True

@@ -1,0 +1,140 @@
+"""The backend that runs exported networks in onnxruntime, without torch."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.artifacts.format import parse_strictly
+from forecast.artifacts.graph import check_graph
+from forecast.errors import ArtifactRefused, Setting, Unavailable, Words
+from forecast.inference.fitted import Fitted
+from forecast.models.shared.own_scale import OwnWindows, both_ways
+from forecast.panel.panel import Numbers
+from forecast.panel.windows import Batch
+from forecast.pretrained.network import LEVELS
+
+MEMORY = 3 * 2**28  # bytes that all exported networks may take, their weights included
+TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
+ON_OWN_SCALE = ("finetuned",)  # models that read windows through `OwnWindows`
+
+
+class Graph:
+    """One exported network.
+
+    Parameters
+    ----------
+    data : an ONNX file, of any origin
+    shown : its name in messages
+
+    Attributes
+    ----------
+    inputs : names of the arrays that it takes
+
+    Raises
+    ------
+    ArtifactRefused
+        If it is anything but a plain graph of known operators.
+    """
+
+    def __init__(self, data: bytes, shown: str) -> None:
+        self.shown = shown
+        parse_strictly(shown, data, check_graph)
+        self.session = parse_strictly(shown, data, _session)
+        self.inputs = {argument.name: TYPES.get(argument.type) for argument in self.session.get_inputs()}
+
+    def run(self, arrays: dict[str, Any], size: tuple[int, int]) -> NDArray[np.float32]:
+        """The output of shape [batch, *size] for arrays by name, which may be more than it takes."""
+        missing = self.inputs.keys() - arrays.keys()
+        if missing or None in self.inputs.values():
+            raise self._refused("asks for other inputs than a batch has")
+        given = {name: np.ascontiguousarray(arrays[name], kind) for name, kind in self.inputs.items()}
+        rows = len(next(iter(given.values()), ()))
+        try:
+            found = self.session.run(None, given)
+        except Exception as error:  # of onnxruntime, which has no class of errors of its own
+            if "Failed to allocate" in str(error):
+                raise MemoryError from None
+            raise self._refused(f"cannot be run: {' '.join(str(error).split())[:200]}") from None
+        if len(found) != 1 or found[0].shape != (rows, *size) or found[0].dtype != np.float32:
+            raise self._refused("does not put out what a network does")
+        output: NDArray[np.float32] = found[0]
+        return output
+
+    def _refused(self, reason: str) -> ArtifactRefused:
+        return ArtifactRefused(
+            f"{self.shown}: {reason}", cure=Words("restore it, or pass ", Setting("engine", "torch"))
+        )
+
+
+class Networks:
+    """The exported networks of a fitted forecaster; the methods are those of `Backend`.
+
+    Attributes
+    ----------
+    groups : the members of each group of networks that has a weight in the forecast
+    """
+
+    def __init__(self, fitted: Fitted, device: str) -> None:
+        self.to_array, self.config = np.ascontiguousarray, fitted.config
+        files = iter(sorted(fitted.exports.files.items()))
+        self.groups: list[list[Graph]] = []
+        for members in fitted.config.members():
+            named = [(f"network-{number}.onnx", data) for number, data in (next(files) for _ in members)]
+            self.groups.append([Graph(data, name) for name, data in named])
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Report where memory runs out."""
+        try:
+            yield
+        except MemoryError:
+            raise Unavailable("out of memory", cure="forecast fewer series at once") from None
+
+    def quantiles(self, group: int, member: int, batch: Batch) -> NDArray[Any]:
+        config, graph = self.config, self.groups[group][member]
+        columns = vars(batch)
+        if config.members()[group][member].model not in ON_OWN_SCALE:
+            return graph.run(columns, (config.horizon, len(config.levels)))
+
+        def run(arrays: dict[str, Any]) -> NDArray[np.float32]:
+            return graph.run(columns | arrays, (config.horizon, len(LEVELS)))
+
+        found: NDArray[Any] = both_ways(OwnWindows.of(batch, config.lags, config.horizon), run, config.levels)
+        return found
+
+    def attention(self, group: int, batch: Batch) -> None:
+        """Exports hold forecasts only."""
+
+    def to_numpy(self, array: NDArray[Any]) -> Numbers:
+        return array.astype(np.float64)
+
+
+def _session(data: bytes) -> Any:
+    """A session of one thread, in which nothing but the bytes is read."""
+    import onnxruntime
+
+    _limit_memory()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors are raised
+    for name, value in (
+        ("session.load_model_format", "ONNX"),
+        ("session.set_denormal_as_zero", "1"),  # denormal numbers slow a CPU a hundredfold
+        ("session.use_env_allocators", "1"),
+    ):
+        options.add_session_config_entry(name, value)
+    return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+
+
+@cache
+def _limit_memory() -> None:
+    """Let all sessions share one pool of memory with an end."""
+    import onnxruntime
+
+    kind = onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR
+    info = onnxruntime.OrtMemoryInfo("Cpu", kind, 0, onnxruntime.OrtMemType.DEFAULT)
+    onnxruntime.create_and_register_allocator(info, onnxruntime.OrtArenaCfg({"max_mem": MEMORY}))

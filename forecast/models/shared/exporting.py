@@ -1,0 +1,127 @@
+"""Write a network as an ONNX file, and make the batches by which the file is compared with it."""
+
+import inspect
+import io
+import warnings
+from dataclasses import fields
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.panel.windows import Batch
+
+OPSET = 17
+FIELDS = (  # of a batch, which a network may read
+    "past",
+    "mask",
+    "past_covariates",
+    "future_covariates",
+    "static",
+    "series",
+    "past_codes",
+    "future_codes",
+    "static_codes",
+    "seasonal",
+)
+
+
+class _Core(nn.Module):
+    """The core of a network as a function of arrays in one order."""
+
+    def __init__(self, network: RecurrentModel, names: tuple[str, ...], like: Batch) -> None:
+        super().__init__()
+        self.network, self.names, self.like = network, names, like
+
+    def forward(self, *arrays: Tensor) -> Tensor:
+        given = dict(zip(self.names, arrays, strict=True))
+        rows = given["past"].shape[0]
+        batch = {}
+        for field in fields(Batch):
+            like = getattr(self.like, field.name)
+            if field.name in given:
+                batch[field.name] = given.pop(field.name)
+            else:  # without columns, or nothing that a forecast reads
+                batch[field.name] = torch.zeros((rows, *like.shape[1:]), dtype=like.dtype)
+        return self.network.core(Batch(**batch), given)
+
+
+def core_inputs(network: RecurrentModel, batch: Batch) -> dict[str, Tensor]:
+    """The arrays that an exported network takes for a batch, by name."""
+    columns = {name: getattr(batch, name) for name in FIELDS}
+    return {name: array for name, array in columns.items() if array.numel() > 0} | network.example(batch)
+
+
+def export(network: RecurrentModel, batch: Batch) -> bytes:
+    """The ONNX file of a network's core, for any number of windows.
+
+    It is written by tracing. The exporter that reads the program instead takes twenty times as long, and releases of
+    it have written GRUs whose reset gate acts before the recurrent weights, not behind them as in torch.
+
+    Parameters
+    ----------
+    batch : several windows on the CPU, as an example
+    """
+    inputs = core_inputs(network, batch)
+    names, file = tuple(inputs), io.BytesIO()
+    write: Any = torch.onnx.export
+    tracing = {"dynamo": False} if "dynamo" in inspect.signature(write).parameters else {}
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of sizes that tracing takes as constants, as they are
+        write(
+            _Core(network, names, batch).eval(),
+            tuple(inputs.values()),
+            file,
+            input_names=list(names),
+            output_names=["quantiles"],
+            dynamic_axes={name: {0: "windows"} for name in (*names, "quantiles")},
+            opset_version=OPSET,
+            **tracing,
+        )
+    return file.getvalue()
+
+
+def computed(network: RecurrentModel, batch: Batch) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
+    """What an export takes for a batch, and what the network computes from it, in numpy."""
+    inputs = core_inputs(network, batch)
+    with torch.no_grad():
+        expected = _Core(network, tuple(inputs), batch).eval()(*inputs.values())
+    return {name: array.numpy() for name, array in inputs.items()}, expected.numpy()
+
+
+def random_batch(shape: Shape, rows: int, seed: int) -> Batch:
+    """Windows of random numbers, some of whose past is missing.
+
+    Parameters
+    ----------
+    shape : as the network was built for, categories not embedded
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*size: int) -> Tensor:
+        return torch.randn(rows, *size, generator=generator)
+
+    def codes(steps: int, sizes: tuple[int, ...]) -> Tensor:
+        columns = [torch.randint(0, size, (rows, steps), generator=generator) for size in sizes]
+        return torch.stack(columns, -1) if columns else torch.zeros((rows, steps, 0), dtype=torch.int64)
+
+    mask = (torch.rand(rows, shape.lookback, generator=generator) < 0.9).float()
+    return Batch(
+        past=normal(shape.lookback) * mask,
+        mask=mask,
+        past_covariates=normal(shape.lookback, shape.past),
+        future_covariates=normal(shape.horizon, shape.future),
+        static=normal(shape.static),
+        series=torch.randint(0, shape.series + 1, (rows,), generator=generator),
+        past_codes=codes(shape.lookback, shape.past_categories),
+        future_codes=codes(shape.horizon, shape.future_categories),
+        static_codes=codes(1, shape.static_categories)[:, 0],
+        seasonal=normal(shape.horizon, len(shape.seasons)),
+        target=normal(shape.horizon),
+        target_mask=torch.ones(rows, shape.horizon),
+        weight=torch.ones(rows),
+        location=10 * normal(1).double(),
+        scale=(0.1 + normal(1).double().abs()),
+    )
