@@ -54,9 +54,12 @@ class Predictor:
     ----------
     fitted : the forecaster as plain arrays
     device : where the networks run, by its name in the settings
-<<<<<<< HEAD
     engine : what runs them, by its name in the settings
     backend : the file of this folder that runs them; default by `engine`
+
+    Attributes
+    ----------
+    on_windows : called with the windows that are forecast and those of the whole call, after each chunk
 
     Raises
     ------
@@ -64,13 +67,6 @@ class Predictor:
         If nothing that is installed can run them.
     ArtifactRefused
         If they are damaged.
-=======
-    backend : which file of this folder runs them
-
-    Attributes
-    ----------
-    on_windows : called with the windows that are forecast and those of the whole call, after each chunk
->>>>>>> see
     """
 
     def __init__(self, fitted: Fitted, device: str, engine: EngineName = "auto", backend: str | None = None) -> None:
