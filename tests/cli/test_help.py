@@ -162,10 +162,18 @@ def test_at_a_terminal_each_command_names_the_next(passengers: Path, tmp_path: P
     shutil.copy(passengers, tmp_path / "in.csv")
     steps = [
         (["now", table], f"forecast fit {table}"),
+        (
+            ["now", table, "--freq", "MS", "--season", "6,12", "--horizon", "3", "--levels", "80"],
+            f"forecast fit {table} --freq MS --season 6,12 --horizon 3",
+        ),
         (["fit", table, "--artifact", "my store", *naive], "forecast predict --artifact 'my store'"),
         (["fit", table, *naive], "forecast predict"),
         (["predict", "--output", "f.csv"], "forecast plot"),
         (["predict", table], f"forecast plot {table}"),
+        (
+            ["predict", table, "--origin", "1960-06", "--on-duplicate", "last"],
+            f"forecast plot {table} --origin 1960-06 --on-duplicate last",
+        ),
         (["plot", "--output", "p.svg"], "forecast predict"),
         (["plot", table, "--forecast", "f.csv"], f"forecast score f.csv {table}"),
         (["plot", table, "--now"], f"forecast fit {table}"),
