@@ -13,7 +13,7 @@ from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, grouped, settings_options
 from forecast.cli._saved import reading_of_actual
 from forecast.cli._store import Saved, named, saved_options
-from forecast.errors import UsageError
+from forecast.errors import BadData, UsageError
 from forecast.settings import OutputSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -173,7 +173,11 @@ def _predicted(data: str | None, source: Source, saved: Saved, given: Given) -> 
     predictor = load_predictor(saved.artifact, saved.version, where.device, where.engine)
     predictor = with_events(predictor, given.of(TableSettings).events)
     horizon = given.values.get("horizon")
-    forecasts = predicted(predictor, Continued(data, source.future, source.origin, horizon), given, shape)
+    try:
+        forecasts = predicted(predictor, Continued(data, source.future, source.origin, horizon), given, shape)
+    except BadData as error:
+        error.cure = error.cure or f"if {saved.artifact} was fitted to another table, pass --now, or another --artifact"
+        raise
     say(f"drawn    the forecasts of {saved.artifact}")
     text = given.reading(predictor.fitted.config.table.reading)
     return drawable_forecasts(forecasts, predictor.fitted, shape.levels), text
