@@ -303,7 +303,7 @@ class TrainSettings(Knobs):
     )
     seed: Training[int] = Field(0, ge=0, lt=2**31, description="seed of every random choice")
     device: Training[DeviceName] = Field("auto", description="where networks run")
-    engine: EngineName = Field(
+    engine: Training[EngineName] = Field(
         "auto",
         description="what runs networks in a forecast; auto: onnx where it is installed and the version has exports",
     )

@@ -23,6 +23,14 @@ from forecast.errors import ForecastError, Interrupted, StorageFailure, as_flag,
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 OBJECTS = 100_000  # between two looks for garbage: imports leave little, and looking takes a sixth of the start
+PURPOSES = {
+    "Forecast": ("now", "fit", "predict"),
+    "Look and measure": ("plot", "explain", "inspect", "backtest", "score"),
+    "Models and data": ("models", "synth"),
+    "Jobs and versions": ("run", "status", "versions", "promote", "rollback"),
+}
+"""The order in which help lists commands; a new one comes last until it is placed here."""
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -49,12 +57,18 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = []
-        for name in self.list_commands(ctx):
-            with (Path(__file__).parent / f"{name}.py").open(encoding="utf-8") as file:
-                rows.append((name, file.readline().strip().strip('"')))
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        """The commands by purpose; those without one come last."""
+        names = self.list_commands(ctx)
+        placed = {name for each in PURPOSES.values() for name in each}
+        width = max(map(len, names))
+        for purpose, some in {**PURPOSES, "Other": [name for name in names if name not in placed]}.items():
+            rows = []
+            for name in some:
+                with (Path(__file__).parent / f"{name}.py").open(encoding="utf-8") as file:
+                    rows.append((f"{name:<{width}}", file.readline().strip().strip('"')))
+            if rows:
+                with formatter.section(purpose):
+                    formatter.write_dl(rows)
 
 
 def _versions(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -31,6 +31,18 @@ class Given:
         given = {name: value for name, value in self.values.items() if name in group.model_fields}
         return group.check({**(defaults or {}), **given})
 
+    def words(self, *groups: type[Knobs], more: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The settings of some groups as words of a command line, and `more`, named one by one."""
+        names = [name for group in groups for name in group.model_fields]
+        found: list[str] = []
+        for name in (*names, *more):
+            flag, value = name.replace("_", "-"), self.values.get(name)
+            if isinstance(value, bool):
+                found.append(f"--{flag}" if value else f"--no-{flag}")
+            elif value is not None:
+                found += [f"--{flag}", ",".join(value) if isinstance(value, tuple) else str(value)]
+        return tuple(found)
+
     def reading(self, stored: TextSettings) -> TextSettings:
         """How to read a file: by the settings of the command line, else by those of the fit."""
         from forecast.tables.files import settings_as_at_fit

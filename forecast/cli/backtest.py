@@ -91,7 +91,8 @@ def command(
     put_out(found, wanted, more)
     if found.missing:
         return INCOMPLETE
-    say_next(*(("fit", data) if artifact is None else ("predict", *named(artifact))))
+    again = ("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))
+    say_next(*(again if artifact is None else ("predict", *named(artifact))))
     return 0
 
 

@@ -39,7 +39,7 @@ def command(data: str | None, artifact: str | None, version: str | None, as_json
         after = place.use
     else:
         lines, found = _of_table(data, given)
-        after = ("fit", data)
+        after = ("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))
     if as_json:
         put_json(found, indent=1)
     else:

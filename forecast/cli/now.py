@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     "forecast now synth:seasonal",
 )
 @file_argument("data")
-@settings_options(OutputSettings, CheckSettings, TableSettings, TextSettings, single={"horizon": TrainSettings})
 @option("--output", heading=OUTPUT, metavar="FILE", help="write a .csv or .parquet file; default stdout")
 @option("--as-of", first=False, metavar="TIME", help="time at which the age of the data is measured  [default: now]")
 @style_options
+@settings_options(OutputSettings, CheckSettings, TableSettings, TextSettings, single={"horizon": TrainSettings})
 def command(data: str, output: str | None, as_of: str | None, given: Given) -> int:
     """Forecast DATA by the pretrained network and the quick baselines, weighed on the past of DATA.
 
@@ -45,5 +45,5 @@ def command(data: str, output: str | None, as_of: str | None, given: Given) -> i
     forecasts, fitted = at_once(data, given, shape, look)
     code = put_forecasts(forecasts, fitted, shape, checks, output)
     if code == 0:
-        say_next("fit", data)
+        say_next("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))
     return code

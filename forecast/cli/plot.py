@@ -13,7 +13,7 @@ from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, grouped, settings_options
 from forecast.cli._saved import reading_of_actual
 from forecast.cli._store import Saved, named, saved_options
-from forecast.errors import UsageError
+from forecast.errors import BadData, UsageError
 from forecast.settings import OutputSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -51,17 +51,6 @@ class Files:
     "forecast plot sales.csv --forecast forecasts.csv --output f.svg",
 )
 @file_argument("data", required=False)
-@settings_options(
-    PictureSettings,
-    TableSettings,
-    TextSettings,
-    single={
-        "horizon": TrainSettings,
-        "device": TrainSettings,
-        "engine": TrainSettings,
-        **dict.fromkeys(SHAPE, OutputSettings),
-    },
-)
 @grouped(
     "files",
     Files,
@@ -81,6 +70,17 @@ class Files:
 )
 @saved_options
 @style_options
+@settings_options(
+    PictureSettings,
+    TableSettings,
+    TextSettings,
+    single={
+        "horizon": TrainSettings,
+        "device": TrainSettings,
+        "engine": TrainSettings,
+        **dict.fromkeys(SHAPE, OutputSettings),
+    },
+)
 @click.pass_context
 def command(context: click.Context, data: str | None, files: Files, source: Source, saved: Saved, given: Given) -> None:
     """Draw the series of the fit and their forecasts, or those of DATA.
@@ -108,10 +108,10 @@ def command(context: click.Context, data: str | None, files: Files, source: Sour
     default = context.get_parameter_source("artifact") is ParameterSource.DEFAULT and saved.version is None
     if source.forecast is not None:
         drawable, text = _saved_forecasts(data, source, saved, given, default)
-        after: tuple[str | None, ...] = ("score", source.forecast, data)
+        after: tuple[str | None, ...] = ("score", source.forecast, data, *given.words(TableSettings, TextSettings))
     elif source.now or (data is not None and default and Store(saved.artifact).empty):
         drawable, text = _at_once(data, source, given)
-        after = ("fit", data)
+        after = ("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))
     else:
         drawable, text = _predicted(data, source, saved, given)
         after = ("predict", data, *named(saved.artifact))
@@ -173,7 +173,11 @@ def _predicted(data: str | None, source: Source, saved: Saved, given: Given) -> 
     predictor = load_predictor(saved.artifact, saved.version, where.device, where.engine)
     predictor = with_events(predictor, given.of(TableSettings).events)
     horizon = given.values.get("horizon")
-    forecasts = predicted(predictor, Continued(data, source.future, source.origin, horizon), given, shape)
+    try:
+        forecasts = predicted(predictor, Continued(data, source.future, source.origin, horizon), given, shape)
+    except BadData as error:
+        error.cure = error.cure or f"if {saved.artifact} was fitted to another table, pass --now, or another --artifact"
+        raise
     say(f"drawn    the forecasts of {saved.artifact}")
     text = given.reading(predictor.fitted.config.table.reading)
     return drawable_forecasts(forecasts, predictor.fitted, shape.levels), text

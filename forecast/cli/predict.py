@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     "forecast predict --future prices.csv --levels 80 --integer",
 )
 @file_argument("data", required=False)
+@saved_options
+@option("--output", heading=OUTPUT, metavar="FILE", help="write a .csv or .parquet file; default stdout")
+@option("--horizon", heading=OutputSettings.heading, type=int, help="number of steps, fewer than at fit")
+@option("--origin", metavar="TIME", help="forecast from this time of DATA; later values are not used")
+@option("--future", metavar="FILE", help="table with the future values of known covariates")
+@option("--as-of", first=False, metavar="TIME", help="time at which the age of the data is measured  [default: now]")
+@style_options
 @settings_options(
     OutputSettings,
     CheckSettings,
@@ -33,13 +40,6 @@ if TYPE_CHECKING:
         "events": TableSettings,
     },
 )
-@saved_options
-@option("--output", heading=OUTPUT, metavar="FILE", help="write a .csv or .parquet file; default stdout")
-@option("--horizon", heading=OutputSettings.heading, type=int, help="number of steps, fewer than at fit")
-@option("--origin", metavar="TIME", help="forecast from this time of DATA; later values are not used")
-@option("--future", metavar="FILE", help="table with the future values of known covariates")
-@option("--as-of", first=False, metavar="TIME", help="time at which the age of the data is measured  [default: now]")
-@style_options
 def command(
     data: str | None,
     saved: Saved,
@@ -74,5 +74,7 @@ def command(
     forecasts = predicted(predictor, Continued(data, future, origin, horizon), given, shape, look)
     code = put_forecasts(forecasts, predictor.fitted, shape, checks, output)
     if code == 0:
-        say_next("plot", data, *named(saved.artifact))
+        more = {"--version": saved.version, "--future": future, "--origin": origin}
+        again = [word for flag, value in more.items() if value is not None for word in (flag, value)]
+        say_next("plot", data, *named(saved.artifact), *again, *given.words(TableSettings, TextSettings))
     return code

@@ -52,5 +52,5 @@ def command(
     put_out(found, wanted, {"season": found.season, "values": found.values})
     if found.missing:
         return INCOMPLETE
-    say_next("plot", actual, "--forecast", forecast)
+    say_next("plot", actual, "--forecast", forecast, *given.words(TableSettings, TextSettings))
     return 0

@@ -50,27 +50,23 @@ class Backend(Protocol):
 class Predictor:
     """A fitted forecaster whose networks, if it has any, are loaded and ready to run.
 
-        Parameters
-        ----------
-        fitted : the forecaster as plain arrays
-        device : where the networks run, by its name in the settings
-    <<<<<<< HEAD
-        engine : what runs them, by its name in the settings
-        backend : the file of this folder that runs them; default by `engine`
+    Parameters
+    ----------
+    fitted : the forecaster as plain arrays
+    device : where the networks run, by its name in the settings
+    engine : what runs them, by its name in the settings
+    backend : the file of this folder that runs them; default by `engine`
 
-        Raises
-        ------
-        Unavailable
-            If nothing that is installed can run them.
-        ArtifactRefused
-            If they are damaged.
-    =======
-        backend : which file of this folder runs them
+    Attributes
+    ----------
+    on_windows : called with the windows that are forecast and those of the whole call, after each chunk
 
-        Attributes
-        ----------
-        on_windows : called with the windows that are forecast and those of the whole call, after each chunk
-    >>>>>>> see
+    Raises
+    ------
+    Unavailable
+        If nothing that is installed can run them.
+    ArtifactRefused
+        If they are damaged.
     """
 
     def __init__(self, fitted: Fitted, device: str, engine: EngineName = "auto", backend: str | None = None) -> None:

@@ -14,7 +14,7 @@ Chart = Any  # of Altair, which is imported where it is used, or a part of one
 # colours that stay apart for colour-blind people: Okabe and Ito, Color Universal Design (2008)
 PAST, FORECAST, ACTUAL, MUTED = "#333333", "#0072b2", "#d55e00", "#767676"
 LIGHTEST, DARKEST = np.array([0xD6, 0xE7, 0xF4]), np.array([0x9F, 0xC9, 0xE5])  # the widest interval, the narrowest
-EVENT, EVENT_NAME = "#d8b365", "#6b5420"
+EVENT, EVENT_ON_WHITE, EVENT_NAME = "#d8b365", "#efe1c1", "#6b5420"
 FONT = "Helvetica, Arial, Liberation Sans, sans-serif"
 SIZES = {1: (720, 340), 2: (400, 220), 3: (300, 170)}  # width and height of a panel, by panels in a row
 NAMED_EVENTS = 16  # more names than these in a panel run into each other
@@ -227,6 +227,8 @@ def _colour(picture: Picture) -> Chart:
         colours[_level(level)] = "#" + bytes(np.round(LIGHTEST + share * (DARKEST - LIGHTEST)).astype(np.uint8)).hex()
     if any(np.isfinite(drawn.actual).any() for drawn in picture.series):
         colours["actual"] = ACTUAL
+    if any(drawn.events for drawn in picture.series):
+        colours["event"] = EVENT_ON_WHITE
     scale = alt.Scale(domain=list(colours), range=list(colours.values()))
     return alt.Color(
         "kind:N", scale=scale, legend=alt.Legend(symbolType="square", symbolOpacity=1, symbolStrokeWidth=0)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from forecast.report.picture import Drawn, Picture
 
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of one character of Braille, by row
 BRAILLE = 0x2800
+NONE = np.zeros((4, 2), bool)
 PLAIN = {"history": "*", "forecast": "+", "actual": "o", "shades": ".:", "edge": "|"}  # without Unicode
 SHADES = "░▒"  # of the widest interval, and of the others
 DOT = "●"
@@ -53,26 +56,28 @@ class Canvas:
 
     def lines(self, unicode: bool, style: Style) -> list[str]:
         """The drawing, a text for each line."""
-        return [
-            "".join(self._character(row, column, unicode, style) for column in range(self.width))
-            for row in range(self.height)
-        ]
+        lines = []
+        for row in range(self.height):
+            characters = [self._character(row, column, unicode) for column in range(self.width)]
+            runs = groupby(characters, key=itemgetter(1))
+            lines.append("".join(style("".join(mark for mark, _ in run), kind) for kind, run in runs))
+        return lines
 
-    def _character(self, row: int, column: int, unicode: bool, style: Style) -> str:
+    def _character(self, row: int, column: int, unicode: bool) -> tuple[str, str]:
+        """A character and its kind."""
+
         def dots(kind: str) -> Flags:
             marks = self.marks.get(kind)
-            return (
-                np.zeros((4, 2), bool) if marks is None else marks[4 * row : 4 * row + 4, 2 * column : 2 * column + 2]
-            )
+            return NONE if marks is None else marks[4 * row : 4 * row + 4, 2 * column : 2 * column + 2]
 
         if dots("actual").any():
-            return style(DOT if unicode else PLAIN["actual"], "actual")
+            return DOT if unicode else PLAIN["actual"], "actual"
         for kind in ("forecast", "history"):
             if (found := dots(kind)).any():
-                return style(chr(BRAILLE + int(DOTS[found].sum())) if unicode else PLAIN[kind], kind)
+                return chr(BRAILLE + int(DOTS[found].sum())) if unicode else PLAIN[kind], kind
         if shade := int(self.shades[row, column]):
-            return style((SHADES if unicode else PLAIN["shades"])[shade - 1], "interval")
-        return " "
+            return (SHADES if unicode else PLAIN["shades"])[shade - 1], "interval"
+        return " ", ""
 
 
 def terminal_lines(
@@ -98,14 +103,15 @@ def _series(picture: Picture, drawn: Drawn, width: int, unicode: bool, style: St
     values = np.concatenate(arrays)
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-    low, high = (low, high) if high > low else (low - 1, high + 1)
+    if low == high:  # a line of its own height, in the middle
+        low, high = low - max(1.0, abs(low) / 10), high + max(1.0, abs(high) / 10)
     first, last = float(drawn.past_times[0]), float(drawn.times[-1])
 
     def across(times: NDArray[Any]) -> Numbers:
         return (np.asarray(times, float) - first) / max(last - first, 1) * (2 * width - 1)
 
     def down(numbers: Numbers) -> Numbers:
-        return (high - numbers) / (high - low) * (4 * HEIGHT - 1)
+        return (high / 2 - numbers / 2) / (high / 2 - low / 2) * (4 * HEIGHT - 1)  # halves do not overflow
 
     _shade(
         canvas,
@@ -118,7 +124,8 @@ def _series(picture: Picture, drawn: Drawn, width: int, unicode: bool, style: St
         if np.isfinite(row):
             canvas.point("actual", column, row)
     edge = "│" if unicode else PLAIN["edge"]
-    labels = {0: high, HEIGHT // 2: high - (high - low) * (HEIGHT // 2 + 0.5) / HEIGHT, HEIGHT - 1: low}
+    middle = (HEIGHT // 2 + 0.5) / HEIGHT
+    labels = {0: high, HEIGHT // 2: high * (1 - middle) + low * middle, HEIGHT - 1: low}
     rows = [
         f"{_number(labels[place]) if place in labels else '':>{MARGIN - 2}} {edge}{text}"
         for place, text in enumerate(canvas.lines(unicode, style))
@@ -129,14 +136,14 @@ def _series(picture: Picture, drawn: Drawn, width: int, unicode: bool, style: St
 
 def _shade(canvas: Canvas, columns: Numbers, intervals: list[tuple[Numbers, Numbers]]) -> None:
     """Shade characters whose middle lies in an interval; the widest comes first."""
-    if not np.isfinite(columns).all() or not len(columns):
-        return
     middle = 4 * np.arange(canvas.height)[:, None] + 1.5
     cells = 2 * np.arange(canvas.width) + 0.5
-    covered = (cells >= columns[0] - 1) & (cells <= columns[-1] + 1)
     for place, (top, bottom) in enumerate(intervals):
-        if np.isfinite(top).all() and np.isfinite(bottom).all():
-            highest, lowest = np.interp(cells, columns, top), np.interp(cells, columns, bottom)
+        seen = np.isfinite(top) & np.isfinite(bottom)
+        if seen.any():
+            at = columns[seen]
+            covered = (cells >= at[0] - 1) & (cells <= at[-1] + 1)
+            highest, lowest = np.interp(cells, at, top[seen]), np.interp(cells, at, bottom[seen])
             canvas.shades[(middle >= highest) & (middle <= lowest) & covered] = min(place + 1, 2)
 
 

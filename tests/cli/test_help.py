@@ -44,6 +44,9 @@ def test_forecast_alone_prints_its_help_on_lines(forecast: Run) -> None:
     assert "\\n" not in alone.out
     assert "\n  fit       Train on a table and save the forecaster.\n" in alone.out
     assert alone.out == forecast("--help").out
+    assert max(map(len, alone.out.splitlines())) <= 80
+    assert sorted(re.findall(r"^  ([a-z]+)  ", alone.out, re.MULTILINE)) == COMMANDS
+    assert "Other" not in alone.out  # each has its place in PURPOSES
     examples = re.findall(r"^    (forecast .*?)(?:  .*)?$", alone.out, re.MULTILINE)
     assert len(examples) >= 3
     for line in examples:
@@ -159,10 +162,18 @@ def test_at_a_terminal_each_command_names_the_next(passengers: Path, tmp_path: P
     shutil.copy(passengers, tmp_path / "in.csv")
     steps = [
         (["now", table], f"forecast fit {table}"),
+        (
+            ["now", table, "--freq", "MS", "--season", "6,12", "--horizon", "3", "--levels", "80"],
+            f"forecast fit {table} --freq MS --season 6,12 --horizon 3",
+        ),
         (["fit", table, "--artifact", "my store", *naive], "forecast predict --artifact 'my store'"),
         (["fit", table, *naive], "forecast predict"),
         (["predict", "--output", "f.csv"], "forecast plot"),
         (["predict", table], f"forecast plot {table}"),
+        (
+            ["predict", table, "--origin", "1960-06", "--on-duplicate", "last"],
+            f"forecast plot {table} --origin 1960-06 --on-duplicate last",
+        ),
         (["plot", "--output", "p.svg"], "forecast predict"),
         (["plot", table, "--forecast", "f.csv"], f"forecast score f.csv {table}"),
         (["plot", table, "--now"], f"forecast fit {table}"),

@@ -207,6 +207,10 @@ def test_now_ignores_the_store_and_reading_options_need_it(forecast: Run, fitted
     refused = forecast("plot", past, "--target", "units")
     assert refused.code == 2
     assert "forecast-model reads tables as its fit did; leave it out, or pass --now" in refused.err
+    Path("other.csv").write_text("month,y\n" + "".join(f"2024-{month:02}-01,{month}\n" for month in range(1, 13)))
+    other = forecast("plot", "other.csv")
+    assert other.code == 65
+    assert "if forecast-model was fitted to another table, pass --now, or another --artifact" in other.err
     ran = forecast("plot", past, "--now", "--target", "units")
     assert ran.code == 0
     assert "\ndrawn    the forecasts of `forecast now`\n" in ran.err
