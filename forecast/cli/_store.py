@@ -1,7 +1,7 @@
 """Options that name a store: the pipeline file of its job, or --artifact."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +55,11 @@ saved_options = grouped("saved", Saved, artifact_option, version_option)
 def named(artifact: str) -> tuple[str, ...]:
     """The words that name a store on the command line; none for the default one."""
     return () if artifact == STORE.store else ("--artifact", artifact)
+
+
+def predicting(artifact: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The command that forecasts with a store; covariates known in advance need a table of the future."""
+    return ("predict", *named(artifact), *(("--future", "FILE") if known else ()))
 
 
 @dataclass(frozen=True)

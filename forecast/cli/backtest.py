@@ -7,7 +7,7 @@ from forecast.cli._data import load, write
 from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._measures import Wanted, put_out, table_options
 from forecast.cli._options import Given, settings_options
-from forecast.cli._store import named
+from forecast.cli._store import predicting
 from forecast.errors import UsageError
 from forecast.settings import BacktestSettings, StoreSettings, TableSettings, TextSettings, TrainSettings
 
@@ -92,7 +92,7 @@ def command(
     if found.missing:
         return INCOMPLETE
     again = ("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))
-    say_next(*(again if artifact is None else ("predict", *named(artifact))))
+    say_next(*(again if artifact is None else predicting(artifact, forecaster.schema_.known)))
     return 0
 
 

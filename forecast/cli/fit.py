@@ -9,7 +9,7 @@ from forecast.cli._console import progress_bar, say, say_lines, say_next, style_
 from forecast.cli._data import load
 from forecast.cli._help import RUN, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
-from forecast.cli._store import artifact_option, named
+from forecast.cli._store import artifact_option, predicting
 from forecast.settings import StoreSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
     say(f"saved    {artifact}/{version.id}")
     if "missing" in forecaster.fitted_.history.status:
         return INCOMPLETE
-    say_next("predict", *named(artifact), *(("--future", "FILE") if forecaster.schema_.known else ()))
+    say_next(*predicting(artifact, forecaster.schema_.known))
     return 0
 
 

@@ -7,7 +7,7 @@ from forecast.cli._console import put, put_json, say_next, style_options
 from forecast.cli._data import load
 from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
-from forecast.cli._store import SUFFIX, optional_artifact_option, place_of, version_option
+from forecast.cli._store import SUFFIX, optional_artifact_option, place_of, predicting, version_option
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ def command(data: str | None, artifact: str | None, version: str | None, as_json
         place = place_of(data, artifact)
         with place.kept_out():
             lines, found = _of_artifact(place.store, version)
-        after = place.use
+        known = found["table"]["known"]
+        after = place.use if place.pipeline else predicting(place.store, known)
     else:
         lines, found = _of_table(data, given)
         after = ("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))

@@ -160,6 +160,8 @@ def test_at_a_terminal_each_command_names_the_next(passengers: Path, tmp_path: P
     job = 'store = "kept"\n[source]\npath = "in.csv"\n[train]\nmodel = "seasonal-naive"\n[sink]\npath = "out.csv"\n'
     (tmp_path / "job.toml").write_text(job)
     shutil.copy(passengers, tmp_path / "in.csv")
+    rows = [f"2024-01-{day:02},{day % 7},{day % 2}\n" for day in range(1, 31)]
+    (tmp_path / "known.csv").write_text("day,units,promo\n" + "".join(rows))
     steps = [
         (["now", table], f"forecast fit {table}"),
         (
@@ -179,6 +181,11 @@ def test_at_a_terminal_each_command_names_the_next(passengers: Path, tmp_path: P
         (["plot", table, "--now"], f"forecast fit {table}"),
         (["backtest", table, "--windows", "1", *naive], f"forecast fit {table}"),
         (["backtest", table, "--windows", "1", "--artifact", "forecast-model"], "forecast predict"),
+        (
+            ["fit", "known.csv", "--known", "promo", "--artifact", "known", *naive],
+            "forecast predict --artifact known --future FILE",
+        ),
+        (["inspect", "--artifact", "known"], "forecast predict --artifact known --future FILE"),
         (["inspect", table], f"forecast fit {table}"),
         (["inspect"], "forecast predict"),
         (["models"], "forecast models attention-lstm"),

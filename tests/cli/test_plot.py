@@ -271,8 +271,9 @@ def test_without_a_file_the_picture_goes_to_stdout_as_characters(forecast: Run, 
     assert Path("p.svg").exists()
 
 
-def test_python_returns_a_chart(panel_frame: pd.DataFrame) -> None:
+def test_python_returns_a_chart(panel_frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     from forecast import Forecaster
+    from forecast.errors import Unavailable
 
     model = Forecaster(model="seasonal-naive", horizon=5).fit(panel_frame[["shop", "day", "units"]])
     chart = model.plot(series="s002", history=9)
@@ -280,3 +281,6 @@ def test_python_returns_a_chart(panel_frame: pd.DataFrame) -> None:
     assert spec["title"]["text"] == "s002"
     assert {9, 6} <= {len(rows) for rows in spec["datasets"].values()}  # the past; the forecast, from its last value on
     assert len(model.plot(panel_frame, origin="2024-03-10").to_dict()["concat"]) == 4
+    monkeypatch.setitem(sys.modules, "altair", None)
+    with pytest.raises(Unavailable, match=r"pip install forecast\[plot\]"):
+        model.plot()
