@@ -25,7 +25,7 @@ DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 OBJECTS = 100_000  # between two looks for garbage: imports leave little, and looking takes a sixth of the start
 PURPOSES = {
     "Forecast": ("now", "fit", "predict"),
-    "Look and measure": ("plot", "explain", "inspect", "backtest", "score"),
+    "Look and measure": ("plot", "report", "explain", "inspect", "backtest", "score"),
     "Models and data": ("models", "synth"),
     "Jobs and versions": ("run", "status", "versions", "promote", "rollback"),
 }
