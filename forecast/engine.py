@@ -429,9 +429,9 @@ def backtest_reading(
     missing_ids = tuple(panel.ids[i] for i in np.flatnonzero(missing))
     panel = panel.select(np.flatnonzero(~missing))
     origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, predictor is not None)
-    model, fits = settings.model, dict[str, Fit]()
+    model, fits, seen = settings.model, dict[str, Fit](), 0
     if predictor is not None:
-        say_seen_origins(panel, predictor.fitted.history, origins, predictor.fitted.config.train_end)
+        seen = say_seen_origins(panel, predictor.fitted.history, origins, predictor.fitted.config.train_end)
         model, levels, after = predictor.fitted.settings().model, predictor.fitted.config.levels, predictor.after
         fits[model] = lambda past: after
     elif not season_given:
@@ -445,4 +445,4 @@ def backtest_reading(
             knobs = settings.model_copy(update={"model": name, "jobs": settings.jobs if jobs == 1 else 1})
             fits[name] = _Fold(knobs, schema, reading.name, on_step)
     result = backtest(panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold)
-    return replace(result, missing=missing_ids)
+    return replace(result, missing=missing_ids, seen=seen)

@@ -41,6 +41,7 @@ class Backtest:
     season : steps back of the seasonal naive forecast, and of the unit of `mase`; 1 is the value before
     origins : the times after which the longest series was forecast, the oldest first
     missing : ids of series that were left out, as they have too few values
+    seen : origins before the end of the fit of a frozen forecaster, which has seen what it is judged by
     """
 
     overall: pd.DataFrame
@@ -50,6 +51,7 @@ class Backtest:
     season: int
     origins: tuple[str, ...]
     missing: tuple[tuple[str, ...], ...] = ()
+    seen: int = 0
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,8 @@ def backtest_frames(result: BacktestResult) -> Backtest:
     longest = result.origins[:, int(np.argmax(panel.lengths))]
     times = tuple(position_texts(schema, calendar_of(schema), longest))
     forecasts = _forecasts_frame(result.rows, panel, schema)
-    return Backtest(*_measure_frames(result.measures), forecasts, schema.shortest_season, times, missing=result.missing)
+    season, measures = schema.shortest_season, _measure_frames(result.measures)
+    return Backtest(*measures, forecasts, season, times, missing=result.missing, seen=result.seen)
 
 
 def result_columns(intervals: tuple[float, ...]) -> list[str]:

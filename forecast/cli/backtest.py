@@ -85,7 +85,12 @@ def command(
     origins = f"{len(found.origins)}, {oldest} to {newest}"
     fits = "none" if artifact else "one at each" if rolling.refit else "one at the oldest"
     say(f"origins  {origins}; fits: {fits}; season of mase: {found.season}")
-    more = {"horizon": int(found.by_step["step"].max()), "season": found.season, "origins": list(found.origins)}
+    more = {
+        "horizon": int(found.by_step["step"].max()),
+        "season": found.season,
+        "origins": list(found.origins),
+        "seen": found.seen,
+    }
     if forecasts is not None:
         write(found.forecasts, forecasts)
     put_out(found, wanted, more)

@@ -13,10 +13,11 @@ from forecast.cli._options import Given, grouped, settings_options
 from forecast.cli._store import Place, named, store_options, version_option
 from forecast.durable import replace_file
 from forecast.errors import BadData, NoInput
-from forecast.settings import INTERVALS, STORE, OutputSettings, TrainSettings
+from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.inference.predictor import Predictor
+    from forecast.jobs.pipeline import Pipeline
     from forecast.report.content import Drawable
     from forecast.report.measured import Measured
     from forecast.report.nights import Nights
@@ -71,8 +72,8 @@ def command(place: Place, version: str | None, given: Given, files: Files) -> No
     saved = None if alone else Forecaster.of(place, version, given.of(TrainSettings))
     replace_file(files.output, page_bytes(_page(place, files, measured, saved)))
     say(f"written  {files.output}")
-    if measured is None:
-        say_next("backtest", "DATA", *named(place.store), "--output", "backtest.json")
+    if measured is None and saved is not None:
+        say_next("backtest", "DATA", *_fit_words(saved), "--output", "backtest.json")
 
 
 def _measured(path: str) -> "Measured":
@@ -93,7 +94,7 @@ def _page(place: Place, files: Files, measured: "Measured | None", saved: "Forec
     from forecast.report.nights import nights_section, nights_verdict, versions_section
     from forecast.report.page import Commands, Page, Section
 
-    nights = None if place.pipeline is None else _nights(place)
+    nights = None if place.pipeline is None else _nights(place, place.pipeline)
     verdicts = [] if measured is None else [verdict_of(measured)]
     sections: list[Section] = []
     if saved is not None:
@@ -103,7 +104,7 @@ def _page(place: Place, files: Files, measured: "Measured | None", saved: "Forec
         sections += [error_section(measured), coverage_section(measured)]
     elif saved is not None:
         text = "No backtest was given. These lines make one, and a report that has its errors by step and by series."
-        sections.append(Section("Errors in the past", (text, Commands(_with_backtest(place, files.output)))))
+        sections.append(Section("Errors in the past", (text, Commands(_with_backtest(saved, files.output)))))
     if saved is not None:
         sections += [*saved.models(), versions_section(saved.versions())]
     if nights is not None:
@@ -112,21 +113,31 @@ def _page(place: Place, files: Files, measured: "Measured | None", saved: "Forec
     sections.append(Section("How to repeat it", (Commands(_commands(place, files, saved)),)))
     verdict = ". ".join(text for text in verdicts if text) + "."
     name = place.pipeline.name if place.pipeline else place.store if saved else files.backtest
-    return Page(f"Forecast report: {name}", verdict, tuple(sections), _made())
+    return Page(f"Forecast report: {place.shown(name or 'job')}", verdict, tuple(sections), _made())
 
 
 @dataclass(frozen=True)
 class Forecaster:
-    """A saved forecaster that a report is on."""
+    """A saved forecaster that a report is on.
+
+    Attributes
+    ----------
+    version : its id
+    named : whether the user named it
+    """
 
     place: Place
+    version: str
+    named: bool
     predictor: "Predictor"
 
     @classmethod
     def of(cls, place: Place, version: str | None, where: TrainSettings) -> "Forecaster":
+        from forecast.artifacts.store import Store
         from forecast.inference.forecasting import load_predictor
 
-        return cls(place, load_predictor(place.store, version, where.device, where.engine))
+        own = version or Store(place.store).current()
+        return cls(place, own, version is not None, load_predictor(place.store, own, where.device, where.engine))
 
     def held_out(self) -> str:
         """How good it was on held-out values."""
@@ -150,7 +161,7 @@ class Forecaster:
         measure = "" if measured is None else "MASE"
         gallery = gallery_of(drawable, errors, measure, self._names(drawable))
         fitted = self.predictor.fitted
-        return [read_section(fitted), gaps_section(fitted), Section("Forecasts", (text, gallery))]
+        return [read_section(fitted, self.version), gaps_section(fitted), Section("Forecasts", (text, gallery))]
 
     def models(self) -> "list[Section]":
         """Who forecasts, and what the forecasts rest on."""
@@ -175,6 +186,8 @@ class Forecaster:
 
         fitted = self.predictor.fitted
         config = fitted.config
+        if not self.named and future is None and (sent := self._sent()) is not None:
+            return sent
         text = f"Forecasts of {config.horizon} steps after {config.train_end}, the last time at fit."
         if config.table.known and future is None:
             names = ", ".join(config.table.known)
@@ -184,6 +197,28 @@ class Forecaster:
         with steps_bar("forecasts", "series") as self.predictor.on_windows:
             forecasts = forecast_table(self.predictor, future=later, output=OutputSettings(levels=INTERVALS))
         return drawable_forecasts(forecasts, fitted, INTERVALS), text
+
+    def _sent(self) -> "tuple[Drawable, str] | None":
+        """The forecasts of the newest run of the job that the ledger has, and a sentence on them."""
+        from forecast.jobs.run import ledger_of
+        from forecast.report.content import drawable_stored
+
+        if self.place.pipeline is None:
+            return None
+        fitted, stored = self.predictor.fitted, ledger_of(self.place.pipeline).forecasts("9", 1)
+        if not len(stored) or len(stored) != stored.step.max() * len(set(stored.series.tolist())):
+            return None
+        ids = [tuple(json.loads(text)) for text in stored.series.tolist()]
+        drawable = drawable_stored(fitted, ids, stored.instant, stored.numbers)
+        if not len(drawable.series):
+            return None
+        text = (
+            f"Forecasts of the run as of {stored.as_of[0]}, beside the values up to {fitted.config.train_end} that the "
+        )
+        text += "version holds."
+        if len(drawable.series) < len(fitted.history):
+            text += f" The ledger holds those of {len(drawable.series):,} of {len(fitted.history):,} series."
+        return drawable, text
 
     def _names(self, drawable: "Drawable") -> list[str]:
         """What forecasts each series."""
@@ -195,42 +230,52 @@ class Forecaster:
         return list(map(counted_models, names))
 
 
-def _nights(place: Place) -> "Nights":
+def _nights(place: Place, pipeline: "Pipeline") -> "Nights":
     """The runs of a job and the scores of its forecasts, without secrets."""
-    from forecast.jobs.administration import PARTIAL, status_of
+    from forecast.jobs.administration import noted, status_of
     from forecast.jobs.run import ledger_of
     from forecast.report.nights import Nights
 
-    assert place.pipeline is not None
-    ledger = ledger_of(place.pipeline)
+    ledger = ledger_of(pipeline)
     state = status_of(ledger, place.store, datetime.now(UTC), RUNS)
-    runs = []
-    for run in state.runs:
-        fit, skipped = (run["fit"] or {}).get("why"), ", ".join(run["skipped"] or {})
-        left_out = f"left out: {skipped}" if skipped and run["exit_code"] == PARTIAL else ""
-        what = run["error"] or left_out or (f"fit: {fit}" if fit else "")
-        runs.append({**run, "what": place.shown(what)})
+    runs = [{**run, "what": place.shown(noted(run))} for run in state.runs]
     days = [vars(day) for day in ledger.days(DAYS)]
     return Nights(place.shown(state.job), place.shown(state.said), runs, days)
 
 
-def _with_backtest(place: Place, output: str) -> tuple[str, ...]:
+def _with_backtest(saved: Forecaster, output: str) -> tuple[str, ...]:
     """The lines that make a report with a backtest."""
-    test = ("forecast", "backtest", "DATA", "--artifact", place.store, "--output", "backtest.json")
-    report = ("forecast", "report", *place.words, "--backtest", "backtest.json", "--output", output)
+    test = ("forecast", "backtest", "DATA", *_fit_words(saved), "--output", "backtest.json")
+    report = ("forecast", "report", *saved.place.words, "--backtest", "backtest.json", "--output", output)
     return shlex.join(test), shlex.join(report)
+
+
+def _fit_words(saved: Forecaster) -> list[str]:
+    """The settings of its fit that are not the defaults, as words of a command line."""
+    fitted = saved.predictor.fitted
+    table = TableSettings.check(fitted.config.table.knobs()).model_dump(exclude_defaults=True)
+    train = fitted.settings().model_dump(exclude_defaults=True) | fitted.run | {"horizon": fitted.config.horizon}
+    params = train.pop("params", {})
+    given = {
+        name: tuple(map(str, value)) if isinstance(value, list | tuple) else value
+        for name, value in {**table, **train}.items()
+    }
+    pairs = [word for name, value in params.items() for word in ("-p", f"{name}={json.dumps(value)}")]
+    return [*Given(given).words(TableSettings, TrainSettings), *pairs]
 
 
 def _commands(place: Place, files: Files, saved: Forecaster | None) -> tuple[str, ...]:
     """The commands that make the report and what it shows again."""
     read = [(f"--{name}", value) for name, value in (("backtest", files.backtest), ("future", files.future)) if value]
     words = place.words if saved is not None else ()
+    if saved is not None and (saved.named or place.pipeline is None):
+        words += ("--version", saved.version)
     again = ("report", *words, *(word for pair in read for word in pair), "--output", files.output)
     lines = [again]
     if saved is not None:
         future = ("--future", files.future or "FILE") if saved.predictor.fitted.config.table.known else ()
-        store = named(place.store)
-        lines += [place.use] if place.pipeline else []
+        store = (*named(place.store), "--version", saved.version)
+        lines += [place.use] if place.pipeline else [("fit", "DATA", *_fit_words(saved), *named(place.store))]
         lines += [("predict", *store, *future), ("explain", *store), ("inspect", *store, "--json")]
     return tuple(shlex.join(("forecast", *line)) for line in lines)
 

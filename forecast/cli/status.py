@@ -49,7 +49,7 @@ def command(place: Place, runs: int, as_json: bool) -> int:
 def _show(state: "Status") -> None:
     from rich.table import Table
 
-    from forecast.jobs.administration import PARTIAL
+    from forecast.jobs.administration import noted
     from forecast.jobs.checks import aged
 
     age = "" if state.data_age is None else f", {aged(state.data_age)}"
@@ -60,10 +60,7 @@ def _show(state: "Status") -> None:
     )
     runs = Table("run as of", "exit", "seconds", "version", "what", box=None, pad_edge=False)
     for run in state.runs:
-        fit, skipped = (run["fit"] or {}).get("why"), ", ".join(run["skipped"] or {})
-        left_out = f"left out: {skipped}" if skipped and run["exit_code"] == PARTIAL else ""
-        what = run["error"] or left_out or (f"fit: {fit}" if fit else "")
-        row = (run["as_of"], run["exit_code"], f"{run['seconds']:.1f}", run["version"] or "", what)
+        row = (run["as_of"], run["exit_code"], f"{run['seconds']:.1f}", run["version"] or "", noted(run))
         runs.add_row(*map(cell, row))
     put_table(runs, WIDTH)
     if state.days:

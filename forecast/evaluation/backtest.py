@@ -50,6 +50,7 @@ class BacktestResult:
     panel, schema : the series that were forecast, and how they were read
     origins : [origins, series], grid positions
     missing : ids of series that were left out
+    seen : origins before the end of the fit of a forecaster that is judged as it is
     """
 
     measures: Measures
@@ -58,6 +59,7 @@ class BacktestResult:
     schema: Schema
     origins: Integers
     missing: tuple[tuple[str, ...], ...] = ()
+    seen: int = 0
 
 
 @dataclass(frozen=True)

@@ -206,6 +206,13 @@ def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Stat
     return Status(ledger.job, verdict, "; ".join(problems) or well, live, read.get("data_end"), age, shown_runs, days)
 
 
+def noted(run: dict[str, Any]) -> str:
+    """What is to be said of a run of a status: its error, the series that it left out, or why it fitted; else ""."""
+    fit, skipped = (run["fit"] or {}).get("why"), ", ".join(run["skipped"] or {})
+    left_out = f"left out: {skipped}" if skipped and run["exit_code"] == PARTIAL else ""
+    return run["error"] or left_out or (f"fit: {fit}" if fit else "")
+
+
 def _reached(age: float | None, record: dict[str, Any], name: str) -> bool:
     limit = record.get("limits", {}).get(name)
     return age is not None and limit is not None and age >= seconds_of(limit)

@@ -96,8 +96,8 @@ def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: st
         )
 
 
-def say_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> None:
-    """Warn of origins of a backtest, [origins, series], that lie before the end of the fit."""
+def say_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> int:
+    """Warn of origins of a backtest, [origins, series], that lie before the end of the fit; returns how many do."""
     seen = int((origins < _ends(panel, fitted)).any(1).sum())
     if seen:
         log.warning(
@@ -106,6 +106,7 @@ def say_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -
             len(origins),
             end,
         )
+    return seen
 
 
 def say_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:

@@ -29,11 +29,17 @@ MEANINGS = {
 }
 
 
-def read_section(fitted: Fitted) -> Section:
-    """What was read and inferred at fit."""
+def read_section(fitted: Fitted, version: str) -> Section:
+    """What was read and inferred at fit.
+
+    Parameters
+    ----------
+    version : its id
+    """
     config = fitted.config
     lines = [line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))]
     facts = [
+        ("version", version),
         ("series", f"{len(fitted.history):,}"),
         ("layout", config.table.layout),
         ("time", f"{', '.join(config.table.time)}, every {config.table.calendar.name}, up to {config.train_end}"),
@@ -49,13 +55,18 @@ def gaps_section(fitted: Fitted) -> Section:
     sizes, slots = panel.lengths, np.concatenate([[0], np.cumsum(panel.lengths)])
     seen = np.concatenate([panel.observed[panel.slots(i)] for i in range(len(panel))])
     missing = sizes - np.add.reduceat(seen, slots[:-1])
-    states = Counter(panel.status)
-    rows = tuple((word, count, MEANINGS.get(word, "")) for word, count in states.most_common())
-    text = f"{int(missing.sum()):,} of {len(seen):,} values are missing, in {int((missing > 0).sum()):,} of "
-    text += f"{len(panel):,} series. The version holds the newest {int(sizes.max()):,} steps; older gaps do not count."
-    table = [Table("Series by status", ("status", "series", "meaning"), rows)]
+    states, of_status = Counter(panel.status), list(zip(panel.ids, panel.status, strict=True))
+    rows = tuple(
+        (word, count, MEANINGS.get(word, ""), series_names([i for i, own in of_status if own == word], 3))
+        for word, count in states.most_common()
+    )
+    counts = int(missing.sum()), int((missing > 0).sum())
+    text = f"{counts[0]:,} of {len(seen):,} values are missing, in {counts[1]:,} of {len(panel):,} series. "
+    text = text if counts[0] else "No value is missing. "
+    text += f"The version holds the newest {int(sizes.max()):,} steps of the series; older gaps do not count."
+    table = [Table("Series by status", ("status", "series", "meaning", "such as"), rows)]
     worst = np.argsort(-missing, kind="stable")[:ROWS]
-    if missing.any():
+    if counts[0]:
         gaps = tuple(_gaps(panel, fitted.config.table, int(i)) for i in worst if missing[i])
         heads = ("series", "missing", "share", "longest gap, steps", "from", "to")
         table.append(Table("The series with the most missing values", heads, gaps))

@@ -1,7 +1,7 @@
 """Choose the series of a picture, and collect what it shows of them."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from forecast.panel.naming import find_series, series_name
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
 from forecast.report.picture import Drawn, Picture, Span
-from forecast.settings import PictureSettings
+from forecast.settings import INTERVALS, PictureSettings
 from forecast.tables.writing import interval_columns
 
 log = logging.getLogger("forecast")
@@ -80,6 +80,26 @@ def drawable_history(fitted: Fitted) -> Drawable:
     series = panel.order[~panel.skipped[panel.order]]
     numbers = np.full((len(series), fitted.config.horizon, 1), np.nan)
     return Drawable(panel, schema, series, panel.origins[series] + 1, numbers, (), fitted.seasonal_error[series])
+
+
+def drawable_stored(fitted: Fitted, ids: Sequence[tuple[str, ...]], instants: Integers, numbers: Numbers) -> Drawable:
+    """Forecasts that were made before, beside the series of a fit; those of other series are left out.
+
+    Parameters
+    ----------
+    ids : [rows], of each forecast's series; the rows of a series follow each other, the first step first
+    instants : [rows], times on the clock of the table
+    numbers : [rows, 5], the forecast, then the ends of the intervals of 80 and 95 %
+    """
+    panel, schema = fitted.history, fitted.config.table
+    own = tuple(dict.fromkeys(ids))
+    steps = len(ids) // max(len(own), 1)
+    first = calendar_of(schema).positions(instants[::steps])
+    place = series_index(own, panel.ids) - 1
+    series = panel.order[place[panel.order] >= 0]
+    place = place[series]
+    by_series = numbers.reshape(len(own), steps, numbers.shape[1])
+    return Drawable(panel, schema, series, first[place], by_series[place], INTERVALS, fitted.seasonal_error[series])
 
 
 def drawable_saved(saved: SavedForecasts, panel: Panel, schema: Schema) -> Drawable:

@@ -23,7 +23,7 @@ LETTER = 6.5  # width of a letter below a picture
 FIRST = 12  # series of a page
 DIGITS = 4
 HORIZONS, SEASONS, FEWEST = 3, 2, 40  # of history that are drawn where there is room: horizons, seasons, steps
-MOST_NUMBERS = 3_000_000  # of all series; about 6 characters each
+MOST_NUMBERS = 2_700_000  # of all series; 6 to 9 characters each
 SHORTEST = 8  # steps of history, at least
 
 

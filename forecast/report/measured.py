@@ -19,6 +19,7 @@ TABLES = ("overall", "by_series", "by_step")
 INTERVALS = (80, 95)  # percent
 WORST = 20  # series that a table lists
 ERROR = "mase"
+LARGEST = 1e300  # what is not below it is no measure
 HEADS = {"skill": "skill", ERROR: "MASE", "rmsse": "RMSSE", "smape": "sMAPE", "wape": "WAPE", "wql": "WQL"}
 COVERED = {"coverage_80": "in 80 %", "coverage_95": "in 95 %", "msis": "MSIS"}
 
@@ -32,11 +33,13 @@ class Measured:
     tables : by name, rows as the backtest wrote them
     origins : times from which it forecast
     model : the first of its models that is not the reference; the reference where there is no other
+    seen : origins whose values a saved forecaster had seen at its fit
     """
 
     tables: Mapping[str, Sequence[Row]]
     origins: tuple[str, ...]
     model: str
+    seen: int = 0
 
     @classmethod
     def of(cls, found: object, name: str) -> "Measured":
@@ -60,7 +63,9 @@ class Measured:
             raise wrong
         models = [row["model"] for row in found["overall"]]
         model = next((name for name in models if name != REFERENCE), models[0])
-        return cls({table: found[table] for table in TABLES}, tuple(map(str, found["origins"])), model)
+        seen = found.get("seen", 0)
+        seen = seen if isinstance(seen, int) else 0
+        return cls({table: found[table] for table in TABLES}, tuple(map(str, found["origins"])), model, seen)
 
     def of_model(self, table: str, model: str) -> list[Row]:
         """The rows of one model."""
@@ -94,7 +99,8 @@ def verdict_of(measured: Measured) -> str:
         text = f"The same error as seasonal naive on {origins}" if round(100 * skill) == 0 else text
     intervals = "" if held is None else f"; 95 % intervals held {100 * held:.0f} %"
     prefix = f"{measured.model}: " if len(measured.models) > 2 else ""
-    return f"{prefix}{text}{intervals}"
+    seen = f"; at its fit it had seen the values of {measured.seen} of them" if measured.seen else ""
+    return f"{prefix}{text}{intervals}{seen}"
 
 
 def error_section(measured: Measured) -> Section:
@@ -103,6 +109,8 @@ def error_section(measured: Measured) -> Section:
     spoken = f"Forecasts from {len(measured.origins)} origins, {first} to {last}, compared with the values that came. "
     spoken += "Skill is the error reduction against seasonal naive; the unit of MASE is the error of seasonal naive "
     spoken += "before the oldest origin."
+    if measured.seen:
+        spoken += " The saved forecaster had seen values that it is judged by, so that these errors may be too small."
     overall = _table("By model", measured.tables["overall"], ("model",), HEADS)
     return Section(
         "Errors in the past",
@@ -184,4 +192,4 @@ def _ids(row: Row) -> Ids:
 
 def _number(row: Row, name: str) -> float | None:
     value = row.get(name)
-    return float(value) if isinstance(value, int | float) and np.isfinite(value) else None
+    return float(value) if isinstance(value, int | float) and -LARGEST < value < LARGEST else None

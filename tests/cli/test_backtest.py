@@ -35,7 +35,7 @@ def test_json_holds_all_tables(forecast: Run, passengers: Path, tmp_path: Path) 
     told = json.loads(found.out)
     assert told == json.loads(place.read_text())
     assert told["origins"] == ["1960-03", "1960-09"]
-    assert (told["horizon"], told["season"]) == (3, 12)
+    assert (told["horizon"], told["season"], told["seen"]) == (3, 12, 0)
     assert [row["model"] for row in told["overall"]] == ["seasonal-naive", "auto"]
     assert len(told["by_series"]) == 2
     assert len(told["by_step"]) == 6

@@ -23,6 +23,7 @@ Run = Callable[..., Any]
 
 NAMES = ("north", "</script><b>", "a & 'b' \"c\"", "red\x1b[35m", *(f"shop {number}" for number in range(12)))
 DAYS = 90
+SETTINGS = "--layout long --time day --id shop --target units --season 7 --model theta --horizon 7"
 SECTIONS = [
     "What was read",
     "Gaps in the data",
@@ -138,7 +139,30 @@ def test_without_a_backtest_the_verdict_is_that_of_the_fit_and_a_command_makes_o
     guard = next(line for line in forecast("inspect", "--artifact", "shops").out.splitlines() if "guard" in line)
     assert page.verdict.lower() == f"{guard.removeprefix('guard    ')}."
     assert page.sections == [name for name in SECTIONS if name != "Coverage of the intervals"]
-    assert "forecast backtest DATA --artifact shops --output backtest.json" in page.text
+    assert f"forecast backtest DATA {SETTINGS} --output backtest.json" in page.text
+
+
+def test_the_command_of_the_fit_makes_the_same_version_again(forecast: Run, fitted: Path, sales: Path) -> None:
+    page = report(forecast, "--artifact", "shops")
+    line = next(line for line in page.text.splitlines() if line.startswith("forecast fit DATA "))
+    assert line == f"forecast fit DATA {SETTINGS} --artifact shops"
+    words = line.replace("DATA", str(sales)).replace("shops", "again").split()[1:]
+    assert forecast(*words, "--quiet").code == 0
+    hashes = [json.loads(forecast("inspect", "--artifact", name, "--json").out)["hash"] for name in ("shops", "again")]
+    assert hashes[0] == hashes[1]
+
+
+def test_a_backtest_of_values_that_the_fit_has_seen_says_so(forecast: Run, fitted: Path, sales: Path) -> None:
+    test = ("--artifact", "shops", "--windows", 4, "--output", "seen.json", "--quiet")
+    assert forecast("backtest", sales, *test).code == 0
+    page = report(forecast, "--artifact", "shops", "--backtest", "seen.json")
+    assert page.verdict.endswith("; at its fit it had seen the values of 4 of them.")
+    assert "these errors may be too small" in page.text
+    later = pd.read_csv(sales)
+    later["day"] = (pd.to_datetime(later["day"]) + pd.Timedelta(days=28)).dt.strftime("%Y-%m-%d")
+    later.to_csv("later.csv", index=False)
+    assert forecast("backtest", "later.csv", *test).code == 0
+    assert "seen" not in report(forecast, "--artifact", "shops", "--backtest", "seen.json").verdict
 
 
 def test_a_backtest_alone_needs_no_store(forecast: Run, fitted: Path) -> None:
@@ -250,6 +274,11 @@ def test_a_job_adds_its_nights_and_versions(forecast: Run, job: Job, at: Callabl
     assert told in page.verdict
     assert page.text.count('<th scope="row">2024-07-1') == 3 + len(rows)
     assert job.record()["version"] in page.text
+    newest = pd.read_csv(job.output)
+    for each in page.data["series"]:
+        own = newest[newest["shop"] == each[0]]
+        assert page.data["times"][each[3]][1:] == own["day"].tolist()
+        assert each[5] == [float(f"{value:.4g}") for value in own["forecast"]]
     assert f"forecast run {job.file}" in page.text
 
 
