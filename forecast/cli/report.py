@@ -5,6 +5,7 @@ import platform
 import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecast.cli._console import say, say_next, steps_bar, style_options
@@ -112,7 +113,7 @@ def _page(place: Place, files: Files, measured: "Measured | None", saved: "Forec
         sections.append(nights_section(nights))
     sections.append(Section("How to repeat it", (Commands(_commands(place, files, saved)),)))
     verdict = ". ".join(text for text in verdicts if text) + "."
-    name = place.pipeline.name if place.pipeline else place.store if saved else files.backtest
+    name = place.pipeline.name if place.pipeline else Path(place.store).name if saved else files.backtest
     return Page(f"Forecast report: {place.shown(name or 'job')}", verdict, tuple(sections), _made())
 
 
@@ -168,7 +169,8 @@ class Forecaster:
         from forecast.report.about import importance_section, models_section
 
         fitted = self.predictor.fitted
-        return [models_section(fitted), importance_section(self.predictor, fitted.history)]
+        with steps_bar("importance", "inputs") as on_part:
+            return [models_section(fitted), importance_section(self.predictor, fitted.history, on_part)]
 
     def versions(self) -> list[dict[str, Any]]:
         """The versions of its store, oldest first."""

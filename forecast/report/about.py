@@ -15,7 +15,7 @@ from forecast.panel.naming import series_name, series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.report.charts import number
-from forecast.report.importance import importances
+from forecast.report.importance import OnPart, importances
 from forecast.report.page import Bar, Facts, Section, Table
 
 ROWS = 20  # that a table lists
@@ -123,11 +123,11 @@ def _by_model(names: Sequence[str], weights: Sequence[float]) -> list[tuple[str,
     return sorted(total.items(), key=lambda item: -item[1])
 
 
-def importance_section(predictor: Predictor, panel: Panel) -> Section:
-    """By how much errors grow without an input."""
+def importance_section(predictor: Predictor, panel: Panel, on_part: OnPart | None = None) -> Section:
+    """By how much errors grow without an input; `on_part` receives the progress."""
     title = "What the forecasts rest on"
     try:
-        found = importances(predictor, panel, REPEATS, predictor.fitted.settings().seed)
+        found = importances(predictor, panel, REPEATS, predictor.fitted.settings().seed, on_part)
     except BadData as error:
         return Section(title, (f"Not measured: {error}",))
     largest = max((abs(one.mean) for one in found), default=0.0) or 1.0

@@ -9,7 +9,8 @@ from forecast.errors import visible
 
 WIDTH, HEIGHT = 640, 240
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 34
-COLOURS = 6  # lines that page.css tells apart, by colour and dashes
+COLOURS = ("#0072b2", "#d55e00", "#00795a", "#a8467d", "#6b5420", "#333333")
+"""Of the lines where a reader takes no style; page.css tells them apart by dashes, too."""
 
 Values = Sequence[float | None]
 
@@ -57,7 +58,7 @@ def path(places: Sequence[float], heights: Sequence[float | None]) -> str:
 
 def chart_svg(chart: Chart) -> str:
     """A chart as a figure; nothing where it has no two places or no number."""
-    names = list(chart.lines)[:COLOURS]
+    names = list(chart.lines)[: len(COLOURS)]
     count = max((len(chart.lines[name]) for name in names), default=0)
     values = [value for name in names for value in chart.lines[name] if value is not None] + list(chart.targets)
     if count < 2 or not values:
@@ -77,7 +78,7 @@ def chart_svg(chart: Chart) -> str:
     parts += [f'<path class="target" d="M{LEFT} {down(value):.1f}H{WIDTH - RIGHT}"/>' for value in chart.targets]
     for place, name in enumerate(names):
         heights = [None if value is None else down(value) for value in chart.lines[name]]
-        parts.append(f'<path class="line c{place}" fill="none" d="{path(across, heights)}"/>')
+        parts.append(f'<path class="line c{place}" fill="none" stroke="{COLOURS[place]}" d="{path(across, heights)}"/>')
     ends = zip(chart.ends, (LEFT, WIDTH - RIGHT), ("start", "end"), strict=True)
     texts = [(text, x, anchor) for text, x, anchor in ends] + [(chart.across, (LEFT + WIDTH - RIGHT) / 2, "middle")]
     parts += [

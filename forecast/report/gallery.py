@@ -18,8 +18,8 @@ from forecast.report.charts import path
 from forecast.report.content import Drawable, values_at
 
 WIDTH, HEIGHT = 360, 170
-LEFT, RIGHT, TOP, BOTTOM = 54, 8, 8, 22
-LETTER = 6.5  # width of a letter below a picture
+LEFT, RIGHT, TOP, BOTTOM = 58, 8, 8, 22
+LETTER = 7  # width of a letter below a picture
 FIRST = 12  # series of a page
 DIGITS = 4
 HORIZONS, SEASONS, FEWEST = 3, 2, 40  # of history that are drawn where there is room: horizons, seasons, steps

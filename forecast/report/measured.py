@@ -145,7 +145,7 @@ def coverage_section(measured: Measured) -> Section:
 def _by_step(measured: Measured, name: str, title: str) -> tuple[Chart, Table]:
     lines = {
         model: [_number(row, name) for row in measured.of_model("by_step", model)]
-        for model in measured.models[:COLOURS]
+        for model in measured.models[: len(COLOURS)]
     }
     steps = len(measured.of_model("by_step", measured.model))
     rows = [row for row in measured.tables["by_step"] if row["model"] in lines]

@@ -12,7 +12,7 @@
 
   if (!at("data")) return;
   const { levels, measure, first, times, series } = JSON.parse(at("data").textContent);
-  const [W, H, LEFT, RIGHT, TOP, BOTTOM, LETTER] = [360, 170, 54, 8, 8, 22, 6.5];
+  const [W, H, LEFT, RIGHT, TOP, BOTTOM, LETTER] = [360, 170, 58, 8, 8, 22, 7];
   const widest = levels.map((level, place) => [level, place]).sort((a, b) => b[0] - a[0]);
 
   const make = (kind, attributes, ...inside) => {
@@ -110,8 +110,8 @@
     page = Math.min(Math.max(page, 0), pages - 1);
     const part = found.slice(page * first, (page + 1) * first);
     at("series").replaceChildren(...part.map(figure));
-    at("previous").disabled = page === 0;
-    at("next").disabled = page >= pages - 1;
+    at("previous").setAttribute("aria-disabled", page === 0);  // a button that is disabled would lose the focus
+    at("next").setAttribute("aria-disabled", page >= pages - 1);
     const whole = found.length === series.length ? "" : ` that match, of ${series.length.toLocaleString("en")}`;
     const from = (page * first + 1).toLocaleString("en"), to = (page * first + part.length).toLocaleString("en");
     at("shown").textContent = part.length ? `${from} to ${to} of ${found.length.toLocaleString("en")} series${whole}` : "no series matches";

@@ -175,7 +175,7 @@ def _table(table: Table) -> Iterator[str]:
     caption = _text(table.caption)
     if table.folded:
         yield f"<details><summary>{caption}</summary>\n"
-    yield f'<div class="scroll" role="region" tabindex="0" aria-label="{caption}"><table><caption>{caption}</caption>\n'
+    yield f'<div class="scroll" role="group" tabindex="0" aria-label="{caption}"><table><caption>{caption}</caption>\n'
     right = [any(isinstance(row[place], Bar | float | int) for row in table.rows) for place in range(len(table.head))]
     cells = [f'<th scope="col"{_class(num)}>{_text(name)}</th>' for name, num in zip(table.head, right, strict=True)]
     yield f"<thead><tr>{''.join(cells)}</tr></thead>\n<tbody>\n"

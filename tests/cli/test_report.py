@@ -2,8 +2,11 @@
 
 import base64
 import hashlib
+import html
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -257,6 +260,41 @@ def test_the_page_can_be_used_by_keyboard_and_screen_reader(forecast: Run, fitte
     assert all(attrs.get("type") == "button" for attrs in parsed.all("button"))
     for needed in ("@media print", "prefers-color-scheme: dark", ":focus-visible"):
         assert needed in page.text
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_the_script_draws_what_the_page_has_without_it_and_searches_sorts_and_turns_pages(
+    forecast: Run, fitted: Path
+) -> None:
+    page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
+    actions = [
+        ["next", "click"],
+        ["sort", "change", "worst"],
+        ["sort", "change", "name"],
+        ["search", "input", "SHOP 1"],
+    ]
+    command = ["node", str(Path(__file__).with_name("_browser.js")), "report.html", json.dumps(actions)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    first, second, worst, by_name, found = json.loads(ran.stdout)
+    figures = re.findall(r'<figure class="one">(.*?)</figure>', page.text, re.DOTALL)
+    for text, one in zip(figures, first["figures"], strict=True):
+        assert html.unescape(re.findall(r"<p>(.*?)</p>", text)[0]) == one["note"]
+        assert html.unescape(re.findall(r'aria-label="([^"]*)"', text)[0]) == one["label"]
+        drawn = [
+            path or label for path, label in re.findall(r'<path [^>]*d="([^"]*)"/>|<text [^>]*>([^<]*)</text>', text)
+        ]
+        for static, own in zip(drawn, one["drawn"], strict=True):
+            assert re.sub(r"[\d.]+", "#", static) == re.sub(r"[\d.]+", "#", own)
+            ends = [np.array(re.findall(r"[\d.]+", each), float) for each in (static, own)]
+            np.testing.assert_allclose(*ends, atol=0.3)  # numbers of the script have four digits
+    assert (first["shown"], second["shown"]) == ("1 to 12 of 16 series", "13 to 16 of 16 series")
+    titles = [[each["title"] for each in state["figures"]] for state in (second, worst, by_name, found)]
+    assert titles[0] == list(NAMES[12:])
+    errors = sorted(((each[2], each[0]) for each in page.data["series"]), reverse=True)
+    assert titles[1] == [name for _, name in errors[:12]]
+    assert titles[2][-8:] == [f"shop {number}" for number in range(8)]
+    assert titles[3] == ["shop 1", "shop 10", "shop 11"]
+    assert found["shown"] == "1 to 3 of 3 series that match, of 16"
 
 
 def test_a_job_adds_its_nights_and_versions(forecast: Run, job: Job, at: Callable[[int], str]) -> None:
