@@ -3,6 +3,7 @@
 import json
 import platform
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from forecast.cli._console import say, say_next, steps_bar, style_options
 from forecast.cli._help import OUTPUT, option, with_examples
 from forecast.cli._options import Given, grouped, settings_options
-from forecast.cli._store import Place, named, store_options, version_option
+from forecast.cli._store import Place, store_options, version_option
 from forecast.durable import replace_file
 from forecast.errors import BadData, NoInput
 from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TrainSettings
@@ -247,9 +248,9 @@ def _nights(place: Place, pipeline: "Pipeline") -> "Nights":
 
 def _with_backtest(saved: Forecaster, output: str) -> tuple[str, ...]:
     """The lines that make a report with a backtest."""
-    test = ("forecast", "backtest", "DATA", *_fit_words(saved), "--output", "backtest.json")
-    report = ("forecast", "report", *saved.place.words, "--backtest", "backtest.json", "--output", output)
-    return shlex.join(test), shlex.join(report)
+    test = ("backtest", "DATA", *_fit_words(saved), "--output", "backtest.json")
+    report = ("report", *saved.place.words, "--backtest", "backtest.json", "--output", output)
+    return _line(saved.place, test), _line(saved.place, report)
 
 
 def _fit_words(saved: Forecaster) -> list[str]:
@@ -275,11 +276,20 @@ def _commands(place: Place, files: Files, saved: Forecaster | None) -> tuple[str
     again = ("report", *words, *(word for pair in read for word in pair), "--output", files.output)
     lines = [again]
     if saved is not None:
-        future = ("--future", files.future or "FILE") if saved.predictor.fitted.config.table.known else ()
-        store = (*named(place.store), "--version", saved.version)
-        lines += [place.use] if place.pipeline else [("fit", "DATA", *_fit_words(saved), *named(place.store))]
-        lines += [("predict", *store, *future), ("explain", *store), ("inspect", *store, "--json")]
-    return tuple(shlex.join(("forecast", *line)) for line in lines)
+        version = ("--version", saved.version)
+        inspect = ("inspect", *place.words, *version, "--json")
+        if place.pipeline is not None:
+            lines += [place.use, ("status", *place.words), inspect]
+        else:
+            future = ("--future", files.future or "FILE") if saved.predictor.fitted.config.table.known else ()
+            lines.append(("fit", "DATA", *_fit_words(saved), *place.words))
+            lines += [(*place.use, *version, *future), ("explain", *place.words, *version), inspect]
+    return tuple(_line(place, line) for line in lines)
+
+
+def _line(place: Place, words: Sequence[str]) -> str:
+    """A command line, without secrets."""
+    return shlex.join(("forecast", *map(place.shown, words)))
 
 
 def _made() -> str:

@@ -138,8 +138,13 @@ def test_commands_on_versions_show_the_variable_and_not_its_value(job: Job, fore
         ran = forecast(*words[:place], job.file, *words[place:])
         assert ran.code == code, ran.err
         shown += ran.out + ran.err
+    page = job.folder / "report.html"
+    ran = forecast("report", job.file, "--output", page)
+    assert ran.code == 0, ran.err
+    shown += ran.out + ran.err + page.read_text()
     assert SECRET not in shown
     assert "${SECRET}/store" in shown
+    assert "Forecast report: ${SECRET}" in shown
     assert "${SECRET}: " in shown
 
 
