@@ -26,7 +26,7 @@ OBJECTS = 100_000  # between two looks for garbage: imports leave little, and lo
 PACKAGES = {"sklearn": "scikit-learn"}  # whose modules have other names
 PURPOSES = {
     "Forecast": ("now", "fit", "predict"),
-    "Look and measure": ("plot", "explain", "inspect", "backtest", "score"),
+    "Look and measure": ("plot", "report", "explain", "inspect", "backtest", "score"),
     "Models and data": ("models", "synth"),
     "Jobs and versions": ("run", "status", "versions", "promote", "rollback"),
 }

@@ -74,6 +74,14 @@ def drawable_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float
     return Drawable(panel, schema, series, panel.origins[series] + 1, numbers, levels, scale)
 
 
+def drawable_history(fitted: Fitted) -> Drawable:
+    """The series of the fit that could be forecast, without forecasts."""
+    panel, schema = fitted.history, fitted.config.table
+    series = panel.order[~panel.skipped[panel.order]]
+    numbers = np.full((len(series), fitted.config.horizon, 1), np.nan)
+    return Drawable(panel, schema, series, panel.origins[series] + 1, numbers, (), fitted.seasonal_error[series])
+
+
 def drawable_saved(saved: SavedForecasts, panel: Panel, schema: Schema) -> Drawable:
     """Forecasts of a file, beside a table of values."""
     place = series_index(saved.ids, panel.ids) - 1

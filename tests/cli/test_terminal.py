@@ -86,6 +86,7 @@ COMMANDS: list[tuple[int, list[str]]] = [
     (0, ["predict", "--artifact", "fitted", "--output", "forecasts.csv"]),
     (0, ["plot", "--artifact", "fitted", "--count", "7"]),
     (2, ["plot", "--artifact", "fitted", "--series", HOSTILE]),
+    (0, ["report", "--artifact", "fitted", "--output", "report.html"]),
     (0, ["score", "forecasts.csv", "later.csv", "--by", "series"]),
     (0, ["score", "forecasts.csv", "later.csv", "--json"]),
     (3, ["score", "forecasts.csv", "few.csv", "--by", "series"]),
