@@ -102,8 +102,10 @@ class _Prepared:
 
 def deadline_of(settings: TrainSettings, started: float) -> float | None:
     """When training must be over, if the budget counts from `started`; both as `time.monotonic()` has it."""
+    if settings.budget is None:
+        return None
     share = EXPORTS_SHARE if all(map(find_spec, EXTRA_PACKAGES)) else 0.0
-    return None if settings.budget is None else started + (1 - share) * settings.budget - RESERVE
+    return started + (1 - share) * settings.budget - RESERVE
 
 
 def save_by(settings: TrainSettings, started: float) -> float | None:

@@ -430,6 +430,7 @@ class Forecaster(NestedParams, BaseEstimator):
         self._check_fitted()
         if not self.fitted_.exports.files:
             self.fitted_ = with_exports(self.fitted_, deadline)
+            self.plan_ = self.fitted_.config.plan
         contents = to_contents(self.fitted_)
         if isinstance(store, Writer):
             return store.save(contents, keep)

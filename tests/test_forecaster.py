@@ -282,7 +282,7 @@ def test_memory_that_runs_out_in_predict_is_said(
     def ask_too_much(*arguments: object) -> None:
         raise error
 
-    forecaster = Forecaster.load(str(store))
+    forecaster = Forecaster.load(str(store), engine="torch")
     monkeypatch.setattr("forecast.inference.torch.Networks.quantiles", ask_too_much)
     with pytest.raises(Unavailable, match="out of memory; forecast fewer series at once"):
         forecaster.predict()
@@ -298,7 +298,7 @@ def test_a_short_memory_is_no_fault_of_the_artifact(store: Path, monkeypatch: py
 
 
 def test_forecasts_that_are_not_finite_are_refused(store: Path, passengers: Path) -> None:
-    forecaster = Forecaster.load(str(store))
+    forecaster = Forecaster.load(str(store), engine="torch")
     for parameter in forecaster.predictor_.backend.groups[0][0].parameters():
         parameter.data.fill_(3e38)
     with pytest.raises(ArtifactRefused, match="not finite"):

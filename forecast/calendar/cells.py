@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 
 from forecast.calendar.zones import DAY, Flags, Integers
 from forecast.errors import BadData
 from forecast.tables.distinct import encoded
 from forecast.tables.table import Table, TypedTimes
+from forecast.tables.texts import Texts, pa
 
 Kind = Literal["text", "number", "datetime"]
 
@@ -37,7 +37,7 @@ class TimeCells:
         """The columns, for messages."""
         return " and ".join(self.columns)
 
-    def array(self) -> pa.Array:
+    def array(self) -> Texts:
         """The texts in Arrow's memory."""
         return pa.array(self.texts, pa.string())
 

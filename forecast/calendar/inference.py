@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-import pyarrow as pa
 
 from forecast.calendar import patterns
 from forecast.calendar.cells import TimeCells
@@ -19,6 +18,7 @@ from forecast.calendar.patterns import ParsedTexts
 from forecast.calendar.spec import TimeSettings
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.tables.table import SAMPLE, Table
+from forecast.tables.texts import pa
 
 TIME_NAMES = ("date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter", "year",
               "period", "hour", "ts", "step", "t", "index")  # fmt: skip

@@ -4,7 +4,6 @@ import re
 from typing import Literal
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from forecast.calendar import patterns
@@ -12,6 +11,7 @@ from forecast.calendar.cells import TimeCells
 from forecast.calendar.spec import DecimalYears, TimeFormat
 from forecast.calendar.zones import DAY, Flags, Integers
 from forecast.errors import BadData, Setting, Words
+from forecast.tables.texts import Texts, pa
 
 STEP_NAMES = ("step", "t", "time", "ds", "period", "index", "hour", "week")
 YEAR_NAMES = ("year", "yr", "date", "time", "ds", "period")
@@ -42,7 +42,7 @@ def whole_numbers(texts: list[str]) -> Integers | None:
     return np.array([int(text.partition(".")[0]) for text in texts], np.int64)
 
 
-def without_point(texts: list[str]) -> pa.Array:
+def without_point(texts: list[str]) -> Texts:
     """Whole numbers as text without a decimal point: 2024 for 2024.0."""
     return pa.array([text.partition(".")[0] for text in texts], pa.string())
 

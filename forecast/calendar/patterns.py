@@ -7,12 +7,11 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.calendar.zones import DAY, EPOCH, Flags, Integers
 from forecast.errors import Setting, UsageError
+from forecast.tables.texts import Texts, pa, pc
 
 # Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits; %:z +02:00; %-z +02;
 # %K hour from 1 to 24
@@ -180,13 +179,13 @@ def in_utc(pattern: str) -> str:
     return pattern
 
 
-def matches(texts: "pa.StringArray", pattern: str) -> Flags:
+def matches(texts: Texts, pattern: str) -> Flags:
     """[texts], whether each has the pattern's shape: `parse` without its values."""
     matched = pc.match_substring_regex(texts, f"^{re.sub(r'[(][?]P<[A-Za-z]>', '(?:', expression(pattern))}$")
     return np.asarray(matched.to_numpy(zero_copy_only=False), bool)
 
 
-def parse(texts: "pa.StringArray", pattern: str) -> ParsedTexts:
+def parse(texts: Texts, pattern: str) -> ParsedTexts:
     """Parse texts by a pattern.
 
     Parameters
@@ -218,12 +217,12 @@ def parse(texts: "pa.StringArray", pattern: str) -> ParsedTexts:
 class _Groups:
     """What a pattern's directives match in the texts, as words or as numbers."""
 
-    def __init__(self, texts: "pa.StringArray", pattern: str) -> None:
+    def __init__(self, texts: Texts, pattern: str) -> None:
         self._table = pc.extract_regex(texts, f"^{expression(pattern)}$")
         self.codes = codes_of(pattern)
         self.matched: Flags = np.asarray(self._table.is_valid().to_numpy(zero_copy_only=False), bool)
 
-    def words(self, code: str) -> "pa.StringArray":
+    def words(self, code: str) -> Texts:
         return pc.fill_null(pc.struct_field(self._table, code), "")
 
     def number(self, code: str, default: int = 0) -> Integers:
@@ -234,7 +233,7 @@ class _Groups:
         return _numpy(pc.if_else(pc.equal(words, ""), "0", words).cast(pa.int64()))
 
 
-def _numpy(array: "pa.Array") -> NDArray[Any]:
+def _numpy(array: Texts) -> NDArray[Any]:
     return np.asarray(array.to_numpy(zero_copy_only=False))
 
 
@@ -305,7 +304,7 @@ def _hour(groups: _Groups) -> tuple[Integers, Flags]:
     return hour % 12 + 12 * afternoon, (hour >= 1) & (hour <= 12)
 
 
-def _offsets(words: "pa.StringArray") -> Integers:
+def _offsets(words: Texts) -> Integers:
     """Seconds east of UTC of texts such as +02:00, +0200 and +02."""
     digits = pc.utf8_rpad(pc.replace_substring_regex(words, "[^0-9]", ""), 4, "0")
     value: Integers = _numpy(digits.cast(pa.int64()))

@@ -23,6 +23,7 @@ from forecast.errors import ForecastError, Interrupted, StorageFailure, as_flag,
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 OBJECTS = 100_000  # between two looks for garbage: imports leave little, and looking takes a sixth of the start
+PACKAGES = {"sklearn": "scikit-learn"}  # whose modules have other names
 PURPOSES = {
     "Forecast": ("now", "fit", "predict"),
     "Look and measure": ("plot", "report", "explain", "inspect", "backtest", "score"),
@@ -172,11 +173,24 @@ def _run() -> int:
         _drop_output()
     except MemoryError:
         code = _say("out of memory; pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate", 69)
+    except ModuleNotFoundError as error:
+        if os.environ.get(DEBUG):
+            _show_traceback()
+        code = _say(*_missing(error))
     except Exception as error:
         if os.environ.get(DEBUG):
             _show_traceback()
         code = _say(f"this is a bug of forecast: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)
     return code
+
+
+def _missing(error: ModuleNotFoundError) -> tuple[str, int]:
+    """What to say of a package that is not installed, and the exit code; a module of ours that is missing is a bug."""
+    package = (error.name or "").partition(".")[0]
+    if package in ("", "forecast"):
+        return f"this is a bug of forecast: {error}", 1
+    name = PACKAGES.get(package, package)
+    return f"this needs the package {name}, which is not installed; `pip install {name}`, or install forecast whole", 69
 
 
 def _drop_output() -> None:

@@ -11,7 +11,7 @@ from forecast.cli._store import SUFFIX, optional_artifact_option, place_of, pred
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from forecast.inference.fitted import Config
+    from forecast.inference.fitted import Config, Fitted
 
 SHOWN_NETWORKS = 6
 
@@ -64,6 +64,7 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
         f"hash     {info.hash}",
         *describe_fit(fitted),
         *_training(config, weights),
+        *_exports(fitted),
         *([] if network is None else [f"network  pretrained, sha256 {network.hash}"]),
         f"horizon  {config.horizon}, from the last {config.lookback} steps; trained to {config.train_end}",
         *(line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))),
@@ -79,8 +80,19 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
         "series": len(fitted.history),
         "statuses": seen,
         "pretrained": None if network is None else network.hash,
+        "exports": {"networks": len(fitted.exports.files), "missing": fitted.exports.missing},
         **config.model_dump(mode="json"),
     }
+
+
+def _exports(fitted: "Fitted") -> list[str]:
+    """How many networks can forecast without torch, and why one cannot."""
+    exports, count = fitted.exports, sum(map(len, fitted.config.members()))
+    if not count:
+        return []
+    reasons = sorted(set(exports.missing.values()))
+    why = f"; {'; '.join(reasons)}" if reasons else ""
+    return [f"exports  {len(exports.files)} of {count} network{'s' * (count > 1)} to ONNX{why}"]
 
 
 def _training(config: "Config", weights: int) -> list[str]:

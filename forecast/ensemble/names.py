@@ -1,5 +1,7 @@
 """Names that the setting `model` takes: networks, baselines, and auto."""
 
+from contextlib import suppress
+
 from forecast.baselines import baseline_method, baseline_names
 from forecast.errors import Setting, UsageError, did_you_mean
 from forecast.models import model_knobs, model_names
@@ -33,7 +35,8 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
             raise UsageError(f"the baseline '{name}' has no knobs", setting=Setting("params"))
         if settings.params and not is_baseline(name):
             network = FIRST if name == AUTO else name
-            model_knobs(network).check(settings.params, f"model {network}: ", within="params")
+            with suppress(ModuleNotFoundError):  # of torch, without which nothing is fitted
+                model_knobs(network).check(settings.params, f"model {network}: ", within="params")
     for name in settings.baselines:
         baseline_method(name)
 

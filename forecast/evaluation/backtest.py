@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from forecast.errors import Message, message_in
 from forecast.evaluation.baseline_models import Fit, baseline_fit
@@ -125,6 +124,8 @@ def backtest(
     jobs : pairs of model and fit side by side
     on_fold : called when one of them is over
     """
+    from joblib import Parallel, delayed
+
     season = schema.shortest_season
     models = {REFERENCE: baseline_fit(REFERENCE, season, levels), **models}
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]

@@ -30,7 +30,8 @@ OUT_OF_TIME = "the budget left no time"
 def with_exports(fitted: Fitted, deadline: float | None = None) -> Fitted:
     """A fitted forecaster with an ONNX file for each of its networks, or the reason why one has none.
 
-    Nothing is done where the packages of the extra `onnx` are not installed.
+    Nothing is done where the packages of the extra `onnx` are not installed. Where time is short no network has an
+    export, which the plan then says: who repeats it gets the same forecasts.
 
     Parameters
     ----------
@@ -40,6 +41,8 @@ def with_exports(fitted: Fitted, deadline: float | None = None) -> Fitted:
         return fitted
     from forecast.inference.torch import Networks
 
+    if not fitted.config.plan.exports:
+        return _without(fitted)
     backend = Networks(fitted, "cpu")
     history = fitted.history
     windows = inputs_of(fitted, history).arrays.to(backend.to_array)
@@ -49,14 +52,23 @@ def with_exports(fitted: Fitted, deadline: float | None = None) -> Fitted:
     for members, networks in zip(fitted.config.members(), backend.groups, strict=True):
         cut = windows.cut(members[0].lookback, members[0].scaling)
         for network in networks:
-            late = deadline is not None and time.monotonic() + SECONDS > deadline
-            result = OUT_OF_TIME if late else _export(network, fitted, cut.batch(*newest), loaded)
+            if deadline is not None and time.monotonic() + SECONDS > deadline:
+                return _without(fitted)
+            result = _export(network, fitted, cut.batch(*newest), loaded)
             if isinstance(result, str):
                 exports.missing[number] = result
             else:
                 exports.files[number] = result
             number += 1
     return replace(fitted, exports=exports)
+
+
+def _without(fitted: Fitted) -> Fitted:
+    """The forecaster without exports, for want of time."""
+    plan = fitted.config.plan.model_copy(update={"exports": False})
+    config = fitted.config.model_copy(update={"plan": plan})
+    missing = dict.fromkeys(range(sum(map(len, config.members()))), OUT_OF_TIME)
+    return replace(fitted, config=config, exports=Exports(missing=missing))
 
 
 def _export(network: "RecurrentModel", fitted: Fitted, newest: Batch, loaded: list[Graph]) -> bytes | str:

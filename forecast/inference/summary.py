@@ -19,7 +19,8 @@ def describe_fit(fitted: Fitted) -> list[str]:
     counts, series = Counter(map(counted_models, models_of(fitted))).most_common(), len(fitted.history)
     name, count = counts[0]
     if len(counts) > 1:
-        name = f"{name} for {count:,} of {series:,} series, {len(counts) - 1} other mixtures for the rest"
+        others = len(counts) - 1
+        name = f"{name} for {count:,} of {series:,} series, {others} other mixture{'s' * (others > 1)} for the rest"
     sentence = verdict(fitted.config.scores, len(fitted.config.components))
     return [f"model    {name}", f"guard    {sentence}", *_effects(fitted)]
 

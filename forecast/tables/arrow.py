@@ -4,13 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from forecast.errors import BadData, NoInput
 from forecast.tables.headers import listed
 from forecast.tables.memory import require_memory
+from forecast.tables.texts import pa, require_arrow, text_type
 
 PARQUET = b"PAR1"
 CELL, MEMORY_FACTOR = 8, 3  # bytes of a number; Arrow, frame, columns
@@ -29,6 +28,7 @@ NULLABLE: dict[str, Any] = {
 
 def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
     """Read the bytes of a Parquet file; messages call it `name`."""
+    require_arrow("reading Parquet")
     import pyarrow.parquet
 
     def whole() -> Any:
@@ -41,6 +41,7 @@ def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
 
 def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
     """Read the Parquet files below a folder as one frame; folders called ``key=value`` become columns of text."""
+    require_arrow("reading Parquet")
     import pyarrow.dataset
 
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_parquet(path)]
@@ -101,25 +102,16 @@ def _from_arrow(open_source: Callable[[], Any], name: str) -> pd.DataFrame:
         raise BadData(f"{name} cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from None
 
 
-def arrow_frame(columns: pa.Table) -> pd.DataFrame:
+def arrow_frame(columns: Any) -> pd.DataFrame:
     """Turn columns in Arrow's memory into a frame that keeps their types, with gaps too."""
     frame: pd.DataFrame = columns.to_pandas(types_mapper=_sparing_types(columns).get, date_as_object=False)
     return frame
 
 
-def _sparing_types(columns: pa.Table) -> dict[Any, Any]:
+def _sparing_types(columns: Any) -> dict[Any, Any]:
     """Types for text, and for whole numbers and booleans with gaps, which would become floats and objects otherwise."""
     kinds: dict[Any, Any] = dict.fromkeys([pa.string(), pa.large_string()], text_type())
     for field, column in zip(columns.schema, columns.columns, strict=True):
         if column.null_count and str(field.type) in NULLABLE:
             kinds[field.type] = NULLABLE[str(field.type)]
     return kinds
-
-
-def text_type() -> Any:
-    """The type of text in Arrow's memory with NaN for missing: str of pandas 3, pyarrow_numpy of pandas 2.2."""
-    string: Any = pd.StringDtype
-    try:
-        return string("pyarrow", na_value=np.nan)
-    except TypeError:
-        return string("pyarrow_numpy")

@@ -6,13 +6,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.settings import DecimalMark
 from forecast.tables.notation import MEANT, number_pattern, separator_pattern
 from forecast.tables.table import Table
+from forecast.tables.texts import Texts, pa, pc
 
 Series: TypeAlias = "pd.Series[Any]"
 
@@ -39,7 +38,7 @@ CELLS_AT_ONCE = 1 << 23
 class Cells:
     """What cells hold: a value, nothing, a word for missing, or something bad; `meant`: bad, but like a number."""
 
-    text: pa.Array
+    text: Texts
     values: NDArray[np.float64]
     blank: NDArray[np.bool_]
     word: NDArray[np.bool_]
@@ -47,7 +46,7 @@ class Cells:
     meant: NDArray[np.bool_]
 
 
-def read_cells(cells: pa.Array, decimal: DecimalMark, thousands: str | None) -> Cells:
+def read_cells(cells: Texts, decimal: DecimalMark, thousands: str | None) -> Cells:
     """Sort cells of text, whose numbers are written with these marks."""
     blank = pc.equal(cells, "")
     none = np.zeros(len(cells), np.bool_)
@@ -114,9 +113,9 @@ def is_text(series: Series) -> bool:
     return bool(pd.api.types.is_object_dtype(kind) or pd.api.types.is_string_dtype(kind))
 
 
-def cells_of(series: Sequence[Series]) -> pa.Array:
+def cells_of(series: Sequence[Series]) -> Texts:
     """The columns end to end as one array of text, '' where a value is missing."""
-    arrays: list[pa.Array] = []
+    arrays: list[Texts] = []
     for values in series:
         if isinstance(values.dtype, pd.StringDtype):
             array = pa.array(values, from_pandas=True)
@@ -129,21 +128,21 @@ def cells_of(series: Sequence[Series]) -> pa.Array:
     return pc.fill_null(joined, "") if joined.null_count else joined
 
 
-def trimmed(cells: pa.Array) -> pa.Array:
+def trimmed(cells: Texts) -> Texts:
     """The cells without blanks around them."""
     return pc.utf8_trim_whitespace(cells)
 
 
-def is_word(cells: pa.Array) -> pa.Array:
+def is_word(cells: Texts) -> Texts:
     """Which of the trimmed cells hold a word for missing."""
     return pc.is_in(pc.ascii_lower(cells), value_set=pa.array(MISSING, pa.large_string()))
 
 
-def _floats(cells: pa.Array) -> NDArray[np.float64]:
+def _floats(cells: Texts) -> NDArray[np.float64]:
     numbers = pc.cast(cells, pa.float64())
     return np.asarray(numbers.to_numpy(zero_copy_only=False), np.float64)
 
 
-def flags_of(mask: pa.Array) -> NDArray[np.bool_]:
+def flags_of(mask: Texts) -> NDArray[np.bool_]:
     """Booleans of Arrow as an array of NumPy."""
     return np.asarray(mask.to_numpy(zero_copy_only=False), np.bool_)

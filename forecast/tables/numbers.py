@@ -7,8 +7,6 @@ from typing import NoReturn
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
@@ -28,6 +26,7 @@ from forecast.tables.cells import (
 )
 from forecast.tables.notation import advice, number_pattern
 from forecast.tables.table import Table
+from forecast.tables.texts import pa, pc
 
 NEARLY_ALL = 0.9
 

@@ -5,18 +5,17 @@ import io
 import logging
 from collections import Counter
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
-from forecast.tables.arrow import text_type
 from forecast.tables.encoding import SAMPLE, line_at
 from forecast.tables.headers import delimiter_name
 from forecast.tables.memory import require_memory
+from forecast.tables.texts import ARROW, pa, text_type
 
 DELIMITERS = (
     "\t",
@@ -68,7 +67,8 @@ def require_room(data: bytes, delimiter: str, name: str) -> None:
 def cut_columns(data: bytes, delimiter: str, name: str) -> tuple[list[str], pd.DataFrame, NDArray[np.int64]]:
     """Header, columns of text under their numbers, and the line on which each record starts, the header's first."""
     lines = _record_lines(data, delimiter)
-    if lines is not None and (columns := _by_arrow(data, delimiter)) is not None and len(columns) == len(lines):
+    columns = _by_arrow(data, delimiter) if ARROW and lines is not None else None
+    if lines is not None and columns is not None and len(columns) == len(lines):
         header = [str(column[0]) for column in columns.columns]
         frame = columns.slice(1).to_pandas(types_mapper={pa.string(): text_type()}.get)
         frame.columns = range(len(header))
@@ -101,8 +101,10 @@ def _record_lines(data: bytes, delimiter: str) -> NDArray[np.int64] | None:
     return np.flatnonzero(first) + 1
 
 
-def _by_arrow(data: bytes, delimiter: str) -> pa.Table | None:
+def _by_arrow(data: bytes, delimiter: str) -> Any:
     """All records as columns of text, or None where they are not of one width."""
+    import pyarrow.csv
+
     try:
         width = len(next(row for row in csv.reader(_text_lines(data), delimiter=delimiter) if row))
         # some hundred rows a block also where a row is long: a block costs time by the column
@@ -121,7 +123,7 @@ def _by_arrow(data: bytes, delimiter: str) -> pa.Table | None:
 
 
 def _text_lines(data: bytes) -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BytesIO(data), "utf-8", newline="")
+    return io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
 
 
 def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[list[str]], NDArray[np.int64]]:

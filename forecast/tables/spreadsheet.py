@@ -14,13 +14,13 @@ import pandas as pd
 
 from forecast.errors import BadData, Setting, Unavailable, UsageError
 from forecast.settings import TextSettings
-from forecast.tables.arrow import text_type
 from forecast.tables.cells import Series
 from forecast.tables.contents import undamaged
 from forecast.tables.headers import column_names, listed, without_blank_rows, without_right_edge
 from forecast.tables.memory import require_memory
 from forecast.tables.numbers import infer_decimal
 from forecast.tables.table import Table
+from forecast.tables.texts import text_type
 from forecast.tables.workbook import Sheet, Span, letters_of, survey, workbook_kind
 
 Cell = str | float | int | bool | date | datetime | time | timedelta

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, UsageError, Words
@@ -18,6 +17,7 @@ from forecast.tables.headers import column_names, without_blank_rows, without_ri
 from forecast.tables.numbers import infer_decimal
 from forecast.tables.records import cut_columns, require_room, sniffed_delimiter
 from forecast.tables.table import Table
+from forecast.tables.texts import pc
 
 DELIMITER_NAMES = {"\\t": "\t", "tab": "\t"}
 DELIMITER_LINE = re.compile(rb'"?sep=([\t -~])"?\r?\n')  # as spreadsheets write it before the header

@@ -7,6 +7,7 @@ import pandas as pd
 
 from forecast.errors import UsageError
 from forecast.settings import OutputSettings
+from forecast.tables.texts import require_arrow
 
 # the last four are full-width signs, which some spreadsheets treat alike
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -60,5 +61,6 @@ def csv_bytes(frame: pd.DataFrame) -> Iterator[bytes]:
 def parquet_bytes(frame: pd.DataFrame) -> Iterator[bytes]:
     """The frame as one Parquet file."""
     buffer = io.BytesIO()
+    require_arrow("writing Parquet")
     frame.to_parquet(buffer, index=False, engine="pyarrow")
     yield buffer.getvalue()

@@ -64,7 +64,8 @@ def train_networks(
     else:
         rounds.run(candidates)
     started_from = start.hash if start is not None else None
-    return Plan(members=tuple(rounds.members), started_from=started_from), rounds.trained
+    exports = plan is None or plan.exports
+    return Plan(members=tuple(rounds.members), started_from=started_from, exports=exports), rounds.trained
 
 
 class _Decided(Stored):

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from forecast.settings import ScalingName, Stored
 
@@ -57,6 +57,14 @@ class Plan(Stored):
     started_from: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="hash of the artifact whose networks it goes on from"
     )
+
+    exports: bool = Field(True, description="whether there was time to export the networks")
+
+    @model_serializer(mode="wrap")
+    def _as_older(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is at its default, which older releases do not know."""
+        values: dict[str, Any] = write(self)
+        return {name: value for name, value in values.items() if name != "exports" or not value}
 
     def groups(self) -> list[list[int]]:
         """The members, by number, that differ in their seed only; the median of each group is one forecast."""

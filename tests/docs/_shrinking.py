@@ -10,10 +10,12 @@ BENCHMARKS = ["python", "-m", "benchmarks"]
 NOT_RUN = {
     "pip install . && forecast now": ".ci/run runs the first block of README as it stands",
     "pip install '.[test]'": ".ci/run runs the first block of README as it stands",
+    "pip install --no-deps .": "it changes the environment of the tests; tests/test_slim.py hides all other packages",
     "python -m venv": "it downloads gigabytes of other packages",
     "python -m benchmarks accuracy classical": "its data do not ship; tests/benchmarks runs it on a small panel",
     "python -m benchmarks rolling": "its data do not ship; tests/benchmarks runs it on a small panel",
     "python -m benchmarks singles": "its data do not ship; tests/benchmarks runs it on small series",
+    "python -m benchmarks speed predict": "it times whole commands; tests/benchmarks runs it once",
     "python -m benchmarks speed now": "it times whole commands; tests/benchmarks runs it once",
     "python -m forecast.training.pretraining": "it takes hours; tests/training/pretraining runs two steps of it",
 }

@@ -1,5 +1,6 @@
 """Exported networks forecast as torch does, and a setting decides which of the two is used."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,10 +46,12 @@ def test_an_export_forecasts_as_torch_does(forecast: Command, shops: Path, name:
         contents, _ = Store(store).load()
         assert contents.exports == {}
         assert "samples" in contents.unexported[0]
+        assert "exports  0 of 1 network to ONNX; it samples paths" in forecast("inspect", "--artifact", store).out
         refused = forecast(*predict, "onnx")
         assert refused.code == 69
         assert f"{name} has no export" in refused.err
         return
+    assert json.loads(forecast("inspect", "--artifact", store, "--json").out)["exports"]["networks"] == 1
     by_torch, by_onnx = forecast(*predict, "torch"), forecast(*predict, "onnx")
     assert (by_torch.code, by_onnx.code) == (0, 0), by_onnx.err
     numbers = [frame.iloc[:, 2:].to_numpy() for frame in (by_torch.frame, by_onnx.frame)]

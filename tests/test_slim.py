@@ -1,0 +1,148 @@
+"""The packages of requirements-predict.txt are enough to forecast: all others are hidden from the command line."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from packaging.requirements import Requirement
+
+from tests.conftest import ROOT, Ran
+
+pytest.importorskip("onnxruntime")
+
+COMMAND = """
+import sys
+
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in hidden:
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+hidden = set(sys.argv.pop(1).split(","))
+sys.meta_path.insert(0, Hidden())
+from forecast.cli import main
+main()
+"""
+LARGE = {"torch", "sklearn", "scipy", "pyarrow", "joblib", "statsmodels", "onnx", "array_api_compat"}
+
+
+@cache
+def hidden() -> tuple[str, ...]:
+    """The modules that the requirements do not bring."""
+    lines = (ROOT / "requirements-predict.txt").read_text(encoding="utf-8").splitlines()
+    waiting = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    brought: set[str] = set()
+    while waiting:
+        one = waiting.pop()
+        name = re.sub(r"[-_.]+", "-", one.name).lower()
+        if (one.marker is not None and not one.marker.evaluate({"extra": ""})) or name in brought:
+            continue
+        brought.add(name)
+        waiting += [Requirement(text) for text in metadata.requires(name) or []]
+    modules = metadata.packages_distributions()
+    ours = {"forecast", "tests", "benchmarks", "__editable___forecast_0_2_0_finder"}
+    others = {
+        module
+        for module, names in modules.items()
+        if not {re.sub(r"[-_.]+", "-", name).lower() for name in names} & brought and module.isidentifier()
+    }
+    return tuple(sorted(others - ours - {module for module in others if module.startswith("_")}))
+
+
+def run(*words: object, code: int = 0, without: tuple[str, ...] = ()) -> Ran:
+    ended = subprocess.run(
+        [sys.executable, "-c", COMMAND, ",".join(without or hidden()), *map(str, words)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert ended.returncode == code, ended.stderr
+    return Ran(code, ended.stdout, ended.stderr)
+
+
+def test_what_is_large_is_hidden() -> None:
+    assert LARGE & metadata.packages_distributions().keys() <= set(hidden())
+
+
+@pytest.mark.parametrize("table", [(), ("data/air_passengers.csv",)], ids=["of the fit", "a table"])
+def test_a_saved_network_forecasts(store: Path, table: tuple[str, ...]) -> None:
+    words = ("predict", *table, "--artifact", store, "--quiet")
+    whole = run(*words, without=("torch",))
+    assert len(whole.frame) == 18
+    assert run(*words).out == whole.out
+
+
+def test_a_long_table_with_columns_of_each_kind_is_forecast(tmp_path: Path, panel_frame: pd.DataFrame) -> None:
+    from forecast import Forecaster
+
+    model = Forecaster(model="segrnn", steps=4, members=1, horizon=3, id="shop", target="units", known="promo")
+    model.set_params(past="price", static="size", guard=False).fit(panel_frame).save(str(tmp_path / "store"))
+    future = panel_frame.tail(80).drop(columns=["units", "price"])
+    days = pd.to_datetime(future["day"]) + pd.Timedelta(days=80)
+    shops = [future.assign(day=days.dt.strftime("%Y-%m-%d"), shop=shop) for shop in panel_frame["shop"].unique()]
+    pd.concat(shops).to_csv(tmp_path / "future.csv", index=False)
+    panel_frame.to_csv(tmp_path / "shops.csv", index=False)
+    words = ("predict", tmp_path / "shops.csv", "--future", tmp_path / "future.csv", "--artifact", tmp_path / "store")
+    assert run(*words).out == run(*words, without=("torch",)).out
+
+
+def test_now_forecasts_as_ever() -> None:
+    words = ("now", "data/nyc_flight_delays.csv", "--id", "airport,airline", "--target", "delayed", "--horizon", 7)
+    small, whole = run(*words), run(*words, without=("torch",))
+    assert (small.out, small.err) == (whole.out, whole.err)
+
+
+def test_a_job_runs_until_a_fit_is_due(tmp_path: Path, store: Path) -> None:
+    shutil.copytree(store, tmp_path / "model")
+    job = tmp_path / "job.toml"
+    job.write_text(
+        f'store = "model"\nrefit = "never"\n[source]\npath = "{ROOT / "data" / "air_passengers.csv"}"\n'
+        '[sink]\npath = "forecasts.csv"\n[train]\nengine = "onnx"\nguard = false\nsteps = 30\n'
+        "params = {hidden_size = 8}\n",
+        encoding="utf-8",
+    )
+    run("run", job)
+    assert len(pd.read_csv(tmp_path / "forecasts.csv")) == 18
+    job.write_text(job.read_text(encoding="utf-8").replace("never", "daily"), encoding="utf-8")
+    assert "torch" in run("run", job, "--as-of", "2100-01-01", code=69).err
+
+
+def test_training_names_what_it_lacks(tmp_path: Path) -> None:
+    assert "scikit-learn" in run("fit", "data/air_passengers.csv", "--artifact", tmp_path / "s", code=69).err
+
+
+def test_a_store_is_inspected_and_a_forecast_scored(tmp_path: Path, store: Path) -> None:
+    assert json.loads(run("inspect", "--artifact", store, "--json").out)["hash"]
+    run("predict", "--artifact", store, "--output", tmp_path / "f.csv")
+    actual = pd.read_csv(tmp_path / "f.csv")[["month", "forecast"]].rename(columns={"forecast": "passengers"})
+    actual.to_csv(tmp_path / "actual.csv", index=False)
+    assert "mase" in run("score", tmp_path / "f.csv", tmp_path / "actual.csv", "--artifact", store).out
+
+
+def test_parquet_names_its_package(tmp_path: Path, store: Path) -> None:
+    refused = run("predict", "--artifact", store, "--output", tmp_path / "f.parquet", code=69)
+    assert "pyarrow" in refused.err
+    pd.DataFrame({"t": ["2024-01-01"], "y": [1.0]}).to_parquet(tmp_path / "t.parquet")
+    assert "pyarrow" in run("now", tmp_path / "t.parquet", code=69).err
+
+
+def test_a_version_without_exports_names_what_to_install(tmp_path: Path, store: Path) -> None:
+    from forecast.artifacts.store import Store
+
+    contents, _ = Store(store).load()
+    contents.exports.clear()
+    with Store(tmp_path / "store").lock() as writer:
+        writer.save(contents)
+    refused = run("predict", "--artifact", tmp_path / "store", code=69)
+    assert "torch" in refused.err
+    assert "pip install" in refused.err
