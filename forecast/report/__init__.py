@@ -1,1 +1,1 @@
-"""Pictures of series and their forecasts, from plain tables."""
+"""Pictures, explanations and reports of series and their forecasts, from plain tables."""

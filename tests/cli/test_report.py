@@ -258,7 +258,7 @@ def test_the_page_can_be_used_by_keyboard_and_screen_reader(forecast: Run, fitte
     assert all(attrs.get("scope") in ("col", "row") for attrs in parsed.all("th"))
     assert all("aria-hidden" in attrs or attrs.get("role") == "img" for attrs in parsed.all("svg"))
     assert all(attrs.get("type") == "button" for attrs in parsed.all("button"))
-    for needed in ("@media print", "prefers-color-scheme: dark", ":focus-visible"):
+    for needed in ("@media print", "@media screen and (prefers-color-scheme: dark)", ":focus-visible"):
         assert needed in page.text
 
 
