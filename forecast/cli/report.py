@@ -72,6 +72,12 @@ def command(place: Place, version: str | None, given: Given, files: Files) -> No
     chosen = place.pipeline is not None or place.store != STORE.store or version is not None
     alone = measured is not None and not chosen and Store(place.store).empty
     saved = None if alone else Forecaster.of(place, version, given.of(TrainSettings))
+    if saved is not None and measured is not None and not saved.has(measured):
+        if chosen:
+            cure = "name the store of the same series with --artifact, or leave one of the two out"
+            raise BadData("has no series of this store", place=files.backtest, cure=cure)
+        say(f"store    {place.store} has other series than {files.backtest}, and is left out")
+        saved = None
     replace_file(files.output, page_bytes(_page(place, files, measured, saved)))
     say(f"written  {files.output}")
     if measured is None and saved is not None:
@@ -141,6 +147,10 @@ class Forecaster:
         own = version or Store(place.store).current()
         return cls(place, own, version is not None, load_predictor(place.store, own, where.device, where.engine))
 
+    def has(self, measured: "Measured") -> bool:
+        """Whether a backtest had one of its series."""
+        return not measured.ids.isdisjoint(self.predictor.fitted.history.ids)
+
     def held_out(self) -> str:
         """How good it was on held-out values."""
         from forecast.ensemble.summary import verdict
@@ -157,9 +167,6 @@ class Forecaster:
 
         drawable, text = self._drawable(future)
         errors = {} if measured is None else measured.errors
-        if errors and not errors.keys() & set(drawable.ids):
-            cure = "name the store of the same series with --artifact, or leave one of the two out"
-            raise BadData("has no series of this store", place="the backtest", cure=cure)
         measure = "" if measured is None else "MASE"
         gallery = gallery_of(drawable, errors, measure, self._names(drawable))
         fitted = self.predictor.fitted

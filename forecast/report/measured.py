@@ -77,6 +77,11 @@ class Measured:
         return [row["model"] for row in self.tables["overall"]]
 
     @property
+    def ids(self) -> set[Ids]:
+        """The ids of the series."""
+        return {_ids(row) for row in self.of_model("by_series", self.model)}
+
+    @property
     def errors(self) -> dict[Ids, float]:
         """The errors of the model by the ids of the series."""
         rows = self.of_model("by_series", self.model)

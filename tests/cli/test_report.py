@@ -385,11 +385,18 @@ def test_what_cannot_be_a_report_is_refused_and_nothing_is_written(forecast: Run
         refused(65, "broken.json", *store, "--backtest", "broken.json", "--output", "r.html")
 
 
-def test_a_backtest_of_other_series_is_refused(forecast: Run, fitted: Path, passengers: Path) -> None:
+def test_a_backtest_of_other_series_than_those_of_a_store_is_refused(
+    forecast: Run, fitted: Path, sales: Path, passengers: Path
+) -> None:
     assert forecast("backtest", passengers, "--model", "last", "--output", "other.json", "--quiet").code == 0
     ran = forecast("report", "--artifact", "shops", "--backtest", "other.json", "--output", "r.html")
     assert ran.code == 65
-    assert "the backtest: has no series of this store" in ran.err
+    assert "other.json: has no series of this store" in ran.err
+    assert forecast("fit", sales, "--model", "last", "--quiet").code == 0  # into the store that nobody named
+    alone = forecast("report", "--backtest", "other.json", "--output", "r.html")
+    assert alone.code == 0
+    assert "forecast-model has other series than other.json, and is left out" in alone.err
+    assert Report(Path("r.html").read_text()).sections[0] == "Errors in the past"
 
 
 def test_thousands_of_series_fit_into_a_file_for_mail(
