@@ -11,7 +11,7 @@ import numpy as np
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, context_length
-from forecast.ensemble.calibration import say_few_scores
+from forecast.ensemble.calibration import say_uncalibrated
 from forecast.ensemble.candidates import FEW_WINDOWS, candidates_for, check_plan, compared_with
 from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, check_model, is_baseline
@@ -53,7 +53,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("forecast")
 
-REPORTED_LEVEL = 95.0  # the interval, in percent, whose calibration fit reports
 MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
 FEW_STEPS = 100  # a network that a budget cuts earlier has hardly learned
 EXPORTS_SHARE = 0.08  # of a budget, in which networks are exported
@@ -253,9 +252,13 @@ def _require_windows(ready: _Prepared, name: str) -> None:
         raise _too_short(longest, horizon, name, Words("pass ", *shorter, Setting("model", "auto")))
 
 
-def _require_values(longest: int, horizon: int, name: str) -> None:
-    """Refuse series that are too short for the horizon."""
-    if longest >= max(horizon, MIN_VALUES):
+def _require_values(longest: int, horizon: int, name: str, settings: TrainSettings) -> None:
+    """Refuse series that are too short for the horizon, unless the pretrained network can forecast them."""
+    if settings.model == PRETRAINED or longest >= max(horizon, MIN_VALUES):
+        return
+    if _may_train_nothing(settings) and PRETRAINED in settings.baselines and longest > 1:
+        problem = "the longest series has %d values, too few to learn a horizon of %d from: the forecast rests on the"
+        log.warning(f"{problem} pretrained network and simple baselines", longest, horizon)
         return
     shorter = (Setting("horizon", longest), " or less, or ") if longest >= MIN_VALUES else ()
     cure = Words("pass ", *shorter, Setting("model", PRETRAINED), ", which needs no past to learn from")
@@ -281,8 +284,7 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
         )
     used = np.flatnonzero(~panel.skipped)
     selected = panel.select(used)
-    if settings.model != PRETRAINED:  # which has learned from other series
-        _require_values(int(selected.lengths.max()), horizon, name)
+    _require_values(int(selected.lengths.max()), horizon, name, settings)
     split, trains = _split(selected.lengths, lookback, horizon, lags[0] if lags else 1, settings)
     power = fit_power(settings.transform, selected, schema.shortest_season) if earlier is None else earlier.config.power
     statistics = fit_statistics(selected, schema, split.train_end)
@@ -299,10 +301,15 @@ def _split(lengths: Integers, lookback: int, horizon: int, season: int, settings
     """The split of the windows, and whether networks train; not where no value is left to choose them by."""
     trains = not is_baseline(settings.model)
     split = split_windows(lengths, lookback, horizon, season, trains)
-    if settings.model == AUTO and settings.steps is None and compared_with(settings) and not split.held_out.any():
+    if _may_train_nothing(settings) and not split.held_out.any():
         trains = False
         split = split_windows(lengths, lookback, horizon, season, trains)
     return split, trains
+
+
+def _may_train_nothing(settings: TrainSettings) -> bool:
+    """Whether baselines alone may forecast where no value is left to choose networks by."""
+    return settings.model == AUTO and settings.steps is None and bool(compared_with(settings))
 
 
 def _effects(panel: Panel, schema: Schema, used: Integers, before: Integers) -> Effects | None:
@@ -321,7 +328,7 @@ def _choose(ready: _Prepared, baselines: BaselineForecasts, plan: Plan, trained:
         quantiles = median_of_members([trained[number].held_out for number in members])
         groups.append(Group(plan.members[members[0]].model, quantiles))
     ensemble = choose_ensemble(ready.inputs, ready.validation, groups, baselines)
-    say_few_scores(ensemble.calibration.windows, len(ready.validation), REPORTED_LEVEL)
+    say_uncalibrated(len(ready.validation))
     return ensemble
 
 

@@ -209,11 +209,17 @@ class Interrupted(BaseException):
         self.exit_code = 128 + signal_number
 
 
+def visible(text: str, keep: str = "") -> str:
+    """A text with its unprintable characters escaped, as ids and names may contain some; those in `keep` stay."""
+    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
+
+
 def did_you_mean(word: str, choices: list[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the nearest of `choices`, or ``""``."""
+    """Return ``"; did you mean 'x'?"`` for the nearest of `choices`, capitals or not, or ``""``."""
     import difflib
 
     if len(word) > MAX_TYPO_LENGTH:
         return ""
-    near = difflib.get_close_matches(word.lower(), choices, n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    lower = {choice.lower(): choice for choice in reversed(choices)}
+    near = difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.5)
+    return f"; did you mean '{lower[near[0]]}'?" if near else ""

@@ -23,6 +23,7 @@ from forecast.inference.forecasting import (
     columns_at,
     forecast_table,
     load_predictor,
+    panel_to_forecast,
     reading_to_forecast,
     with_events,
 )
@@ -35,7 +36,10 @@ from forecast.panel.known import say_blank_ahead
 from forecast.panel.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.panel.schema import Schema
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
-from forecast.results import Backtest, backtest_frames, result_columns
+from forecast.report.content import drawable_forecasts, picture_of
+from forecast.report.drawing import chart
+from forecast.report.explanation import explained
+from forecast.results import Backtest, Explained, backtest_frames, explained_frames, result_columns
 from forecast.settings import (
     INTERVALS,
     STORE,
@@ -44,6 +48,7 @@ from forecast.settings import (
     ClockChange,
     DeviceName,
     EngineName,
+    ExplainSettings,
     Layout,
     LossName,
     Metric,
@@ -51,6 +56,7 @@ from forecast.settings import (
     OnDuplicate,
     OptimizerName,
     OutputSettings,
+    PictureSettings,
     ScalingName,
     TableSettings,
     TrainSettings,
@@ -236,6 +242,76 @@ class Forecaster(NestedParams, BaseEstimator):
             output=OutputSettings.check({"levels": levels, "explain": explain, "min": min}),
         )
         return frame_of(forecasts.columns)
+
+    def plot(
+        self,
+        X: Data | None = None,
+        *,
+        series: Names = (),
+        actual: Data | None = None,
+        history: int | None = None,
+        future: Data | None = None,
+        origin: str | None = None,
+        horizon: int | None = None,
+        levels: float | tuple[float, ...] = INTERVALS,
+    ) -> Any:
+        """Draw the past of some series, their forecasts with intervals, and the values that came.
+
+        Parameters
+        ----------
+        X, future, origin, horizon, levels : as `predict` takes them
+        series : names of series, parts of ids joined by ``/``; default six: the first, or those with the largest errors
+        actual : a table with later values; with an `origin` the default is X
+        history : steps of the past; default 3 horizons, and 2 seasons at least
+
+        Returns
+        -------
+        altair.ConcatChart or altair.LayerChart
+            A notebook shows it; ``chart.save("picture.png")`` writes a file.
+
+        Raises
+        ------
+        UsageError, BadData
+            As `predict` does; and if a series is not there.
+        Unavailable
+            If Altair is not installed.
+        """
+        fitted = self._check_fitted()
+        settings = PictureSettings.check({"series": series, "history": history})
+        output = OutputSettings.check({"levels": levels})
+        forecasts = forecast_table(
+            self.predictor_,
+            None if X is None else _table(X),
+            schema=self._schema(),
+            future=None if future is None else _table(future),
+            origin=origin,
+            horizon=horizon,
+            output=output,
+        )
+        actual = X if actual is None and origin is not None else actual
+        later = None if actual is None else read_as(_table(actual), self._schema(), horizon=0)
+        drawable = drawable_forecasts(forecasts, fitted, output.levels)
+        came, name = (None, "") if later is None else (later.panel, later.name)
+        return chart(picture_of(drawable, settings, came, name))
+
+    def explain(self, X: Data | None = None, *, future: Data | None = None, repeats: int = 10) -> Explained:
+        """What the forecasts rest on, and what they are made of.
+
+        Parameters
+        ----------
+        X, future : as `predict` takes them; without the values of the horizon of known columns there are no parts
+        repeats : how many times each column is shuffled
+
+        Raises
+        ------
+        UsageError, BadData
+            As `predict` does; and if no series is long enough to hold out a horizon.
+        """
+        fitted, settings = self._check_fitted(), ExplainSettings.check({"repeats": repeats})
+        table = None if X is None else _table(X)
+        panel = panel_to_forecast(fitted, table, self._schema(), None if future is None else _table(future))
+        name = "the saved table" if table is None else table.name
+        return explained_frames(explained(self.predictor_, panel, settings, name), self.predictor_)
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE of the forecasts over the rows of `X` after the end of the fit; higher is better.

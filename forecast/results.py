@@ -1,4 +1,4 @@
-"""Results of a backtest, and of a score, as pandas frames."""
+"""Results of a backtest, of a score and of an explanation, as pandas frames."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +10,14 @@ from forecast.evaluation import scoring
 from forecast.evaluation.backtest import BacktestResult
 from forecast.evaluation.measures import ForecastRows, Measures
 from forecast.evaluation.metrics import measure_names
+from forecast.inference.predictor import Predictor
 from forecast.panel.building import calendar_of, format_positions, position_texts, time_columns_at
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.panel.tidying import tidied
+from forecast.report.explanation import Explanation
 from forecast.settings import TableSettings
+from forecast.tables.frames import frame_of
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 from forecast.tables.writing import interval_columns
@@ -130,3 +133,26 @@ def _forecasts_frame(rows: ForecastRows, panel: Panel, schema: Schema) -> pd.Dat
 
 def _table(data: Data, name: str) -> Table:
     return tidied(data if isinstance(data, Table) else table_from_frame(data, name))
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What forecasts rest on, and what they are made of.
+
+    Attributes
+    ----------
+    importance : a row for each input, the most important first: ``input``, its ``kind`` (known, past, static, event, or
+        values for the past of the series themselves), and mean and standard deviation over repeats of what the mean
+        absolute error of the newest horizons grows by without it, ``mean`` and ``std``, in the target's unit
+    parts : a row for each forecast: id columns, time column, ``median``, and ``level``, ``season``, ``events`` and
+        ``rest``, which add up to it; no rows where values known in advance are missing
+    """
+
+    importance: pd.DataFrame
+    parts: pd.DataFrame
+
+
+def explained_frames(found: Explanation, predictor: Predictor) -> Explained:
+    """An explanation as frames."""
+    importance = pd.DataFrame([vars(one) for one in found.importance], columns=["input", "kind", "mean", "std"])
+    return Explained(importance, frame_of(found.columns(predictor)))

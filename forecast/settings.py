@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Collection
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
@@ -30,6 +30,24 @@ Levels = Annotated[tuple[Annotated[float, Field(ge=50, le=99)], ...], BeforeVali
 # marks a setting: in a pipeline file a relative path starts at the folder of that file
 FILE = "the path of a file or folder"
 FilePath = Annotated[str, FILE]
+
+# marks a list whose items may contain commas; each is an option of its own
+WHOLE = "items are not split at commas"
+Series = Annotated[tuple[str, ...], BeforeValidator(_as_many), WHOLE]
+
+Kind = TypeVar("Kind")
+
+
+class Heading(str):
+    """Marks a setting: the purpose under which the help of a command lists it."""
+
+
+FIRST = "a setting that help shows at once, not only with --help-all"
+First = Annotated[Kind, FIRST]
+OnCalendar = Annotated[Kind, Heading("Calendar")]
+OfRows = Annotated[Kind, Heading("Rows")]
+Optimizing = Annotated[Kind, Heading("Optimizer")]
+Training = Annotated[Kind, Heading("Training")]
 
 Layout = Literal["long", "wide", "rows"]
 Aggregate = Literal["sum", "mean", "last"]
@@ -86,6 +104,9 @@ class Knobs(Stored):
 
     model_config = ConfigDict(validate_default=True)
 
+    heading: ClassVar[str] = ""
+    """The purpose under which help lists those of the group that have no `Heading` of their own."""
+
     @classmethod
     def check(
         cls, values: dict[str, Any], where: str = "", hidden: Collection[str] = (), within: str | None = None
@@ -135,6 +156,8 @@ def marked(settings: Knobs, mark: str) -> dict[str, str]:
 class TextSettings(Knobs):
     """How the bytes of a file become columns."""
 
+    heading: ClassVar[str] = "File"
+
     encoding: str | None = Field(None, description="text encoding; default UTF-8, or UTF-16 with a byte order mark")
     delimiter: str | None = Field(
         None, description="column separator; default: comma, semicolon, tab or bar, whichever fits all lines"
@@ -149,6 +172,8 @@ class TextSettings(Knobs):
 class TableSettings(Knobs):
     """How the columns of a table become series on a calendar."""
 
+    heading: ClassVar[str] = "Columns"
+
     layout: Layout | None = Field(
         None,
         description="long: id columns and one target; wide: no ids, a series in each column; rows: a series in each "
@@ -158,42 +183,52 @@ class TableSettings(Knobs):
         (),
         description="time column, or columns such as year,month or date,hour; default: the column of times",
     )
-    id: Names = Field((), description="id column(s) of a long table, comma-separated; default: inferred")
-    target: Names = Field((), description="target column, in a wide table the columns to forecast; default: inferred")
-    freq: str | None = Field(
+    id: First[Names] = Field((), description="id column(s) of a long table, comma-separated; default: inferred")
+    target: First[Names] = Field(
+        (), description="target column, in a wide table the columns to forecast; default: inferred"
+    )
+    freq: First[OnCalendar[str | None]] = Field(
         None, description="frequency, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for numbered steps; default: inferred"
     )
-    aggregate: Aggregate | None = Field(None, description="how the rows of a finer table are combined to --freq")
-    season: Seasons = Field(
+    aggregate: OnCalendar[Aggregate | None] = Field(
+        None, description="how the rows of a finer table are combined to --freq"
+    )
+    season: OnCalendar[Seasons] = Field(
         (), description="season length(s) in steps, comma-separated; default: by frequency, if the data confirm it"
     )
-    known: Names = Field((), description="covariates whose future values are known, comma-separated")
+    known: First[Names] = Field((), description="covariates whose future values are known, comma-separated")
     past: Names = Field((), description="covariates known only up to the last observed time, comma-separated")
     static: Names = Field((), description="covariates with one value for each series, comma-separated")
     categorical: Names = Field(
         (), description="covariates that are categories although they hold numbers, comma-separated"
     )
-    holidays: str | None = Field(
+    holidays: First[OnCalendar[str | None]] = Field(
         None, description="country code; what its public holidays, their eves and the days after do is learned"
     )
-    events: FilePath | None = Field(
+    events: First[OnCalendar[FilePath | None]] = Field(
         None,
         description="file of events such as promotions: columns date and name, and id columns where series differ",
     )
-    date_format: str | None = Field(
+    date_format: OnCalendar[str | None] = Field(
         None, description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day numbers"
     )
-    timezone: str | None = Field(None, description="IANA time zone of times without one, e.g. Europe/Berlin")
-    dst: ClockChange = Field(
+    timezone: OnCalendar[str | None] = Field(
+        None, description="IANA time zone of times without one, e.g. Europe/Berlin"
+    )
+    dst: OnCalendar[ClockChange] = Field(
         "error", description="which of two times is meant by an hour that a clock change repeats or skips"
     )
-    on_duplicate: OnDuplicate = Field("error", description="what to do with several rows for the same series and time")
-    max_missing: float = Field(0.5, ge=0, le=1, description="series with a larger share of missing values are skipped")
-    missing: MissingRows = Field(
+    on_duplicate: OfRows[OnDuplicate] = Field(
+        "error", description="what to do with several rows for the same series and time"
+    )
+    max_missing: OfRows[float] = Field(
+        0.5, ge=0, le=1, description="series with a larger share of missing values are skipped"
+    )
+    missing: OfRows[MissingRows] = Field(
         "unknown",
         description="what absent rows mean: unknown, or zero from a series' first row to the table's last time",
     )
-    strict: bool = Field(
+    strict: OfRows[bool] = Field(
         False,
         description="refuse to predict from a table in which the level of a series has moved tenfold since the fit",
     )
@@ -202,14 +237,18 @@ class TableSettings(Knobs):
 class TrainSettings(Knobs):
     """What is trained, how, and for how long."""
 
-    model: str = Field(
+    heading: ClassVar[str] = "Model"
+
+    model: First[str] = Field(
         "auto",
         description="auto, which compares several and combines the best, or the name of a model or baseline",
     )
     params: dict[str, Any] | None = Field(
         None, description="the model's own settings; `forecast models NAME` lists them"
     )
-    horizon: int | None = Field(None, ge=1, le=10_000, description="number of steps to forecast; default by frequency")
+    horizon: First[int | None] = Field(
+        None, ge=1, le=10_000, description="number of steps to forecast; default by frequency"
+    )
     lookback: int | None = Field(
         None, ge=1, le=100_000, description="number of past steps that a forecast uses; default by horizon and season"
     )
@@ -219,27 +258,33 @@ class TrainSettings(Knobs):
     transform: TransformName = Field(
         "none", description="transform of the target before scaling; power is Box-Cox with a fitted exponent"
     )
-    loss: LossName = Field("quantile", description="loss of the point forecast")
-    optimizer: OptimizerName = Field("adamw", description="optimizer")
-    learning_rate: float = Field(0.002, gt=0, le=1, description="peak learning rate, after warm-up")
-    weight_decay: float = Field(0.01, ge=0, le=1, description="weight decay of adamw")
-    clip: float = Field(1.0, gt=0, description="maximum norm of the gradient")
-    batch_size: int | None = Field(None, ge=1, le=65_536, description="windows in a training step; default by the data")
-    patience: int = Field(8, ge=1, le=1_000_000, description="validations without improvement before training stops")
-    budget: float | None = Field(
+    loss: Optimizing[LossName] = Field("quantile", description="loss of the point forecast")
+    optimizer: Optimizing[OptimizerName] = Field("adamw", description="optimizer")
+    learning_rate: Optimizing[float] = Field(0.002, gt=0, le=1, description="peak learning rate, after warm-up")
+    weight_decay: Optimizing[float] = Field(0.01, ge=0, le=1, description="weight decay of adamw")
+    clip: Optimizing[float] = Field(1.0, gt=0, description="maximum norm of the gradient")
+    batch_size: Optimizing[int | None] = Field(
+        None, ge=1, le=65_536, description="windows in a training step; default by the data"
+    )
+    patience: Optimizing[int] = Field(
+        8, ge=1, le=1_000_000, description="validations without improvement before training stops"
+    )
+    budget: First[Training[float | None]] = Field(
         None, gt=0, description="seconds for everything, from reading the table to the saved version"
     )
-    steps: int | None = Field(None, ge=1, le=1_000_000_000, description="number of training steps; default by the data")
-    plan: FilePath | None = Field(
+    steps: Training[int | None] = Field(
+        None, ge=1, le=1_000_000_000, description="number of training steps; default by the data"
+    )
+    plan: Training[FilePath | None] = Field(
         None, description="repeat the training plan of this file (config.json of a saved version, or its folder)"
     )
-    members: int | None = Field(
+    members: Training[int | None] = Field(
         None,
         ge=1,
         le=64,
         description="networks of each kind, whose median is the forecast; default as many as the time allows",
     )
-    jobs: int | None = Field(
+    jobs: Training[int | None] = Field(
         None,
         ge=1,
         description="networks trained in parallel, or fits of a backtest; default one for each core where it is faster",
@@ -253,12 +298,12 @@ class TrainSettings(Knobs):
         description="give baselines a share where their errors on held-out values justify it",
     )
     metric: Metric = Field("mase", description="error measure by which models are compared")
-    warm_start: bool = Field(
+    warm_start: Training[bool] = Field(
         False, description="start from the networks of the live version, or of the previous fit, and train fewer steps"
     )
-    seed: int = Field(0, ge=0, lt=2**31, description="seed of every random choice")
-    device: DeviceName = Field("auto", description="where networks run")
-    engine: EngineName = Field(
+    seed: Training[int] = Field(0, ge=0, lt=2**31, description="seed of every random choice")
+    device: Training[DeviceName] = Field("auto", description="where networks run")
+    engine: Training[EngineName] = Field(
         "auto",
         description="what runs networks in a forecast; auto: onnx where it is installed and the version has exports",
     )
@@ -272,27 +317,31 @@ class TrainSettings(Knobs):
 class BacktestSettings(Knobs):
     """From which origins in the past a backtest forecasts."""
 
-    windows: int | None = Field(
+    heading: ClassVar[str] = "Origins"
+
+    windows: First[int | None] = Field(
         None,
         ge=1,
         le=1000,
         description="number of origins; default 8, or fewer if the first fit needs the steps",
     )
-    step: int | None = Field(None, ge=1, description="steps between two origins; default the horizon")
-    refit: bool = Field(False, description="fit at each origin; default one fit, at the oldest, for all of them")
+    step: First[int | None] = Field(None, ge=1, description="steps between two origins; default the horizon")
+    refit: First[bool] = Field(False, description="fit at each origin; default one fit, at the oldest, for all of them")
 
 
 class CheckSettings(Knobs):
     """Checks of a table before anything is forecast from it."""
 
+    heading: ClassVar[str] = "Checks"
+
     warn_after: Duration | None = Field(
         None, description="warn if the newest value is this old or older, such as 36h or 2d"
     )
-    error_after: Duration | None = Field(
+    error_after: First[Duration | None] = Field(
         None,
         description="forecast nothing and exit with 4 if the newest value is this old or older, such as 3d",
     )
-    require_all: bool = Field(
+    require_all: First[bool] = Field(
         False, description="exit with 3 if a series of the fit is missing from the table, or has ended"
     )
 
@@ -300,7 +349,9 @@ class CheckSettings(Knobs):
 class OutputSettings(Knobs):
     """What a table of forecasts contains."""
 
-    levels: Levels = Field(INTERVALS, description="interval levels in percent, 50 to 99, comma-separated")
+    heading: ClassVar[str] = "Forecasts"
+
+    levels: First[Levels] = Field(INTERVALS, description="interval levels in percent, 50 to 99, comma-separated")
     point: Literal["median", "mean"] = Field("median", description="which number the column forecast contains")
     min: float | None = Field(
         None,
@@ -309,7 +360,7 @@ class OutputSettings(Knobs):
     )
     max: float | None = Field(None, description="upper bound of all forecasts")
     joint: bool = Field(False, description="widen the intervals so that they contain the stated share of whole paths")
-    integer: bool = Field(False, description="round all forecasts to whole numbers")
+    integer: First[bool] = Field(False, description="round all forecasts to whole numbers")
     explain: bool = Field(False, description="add the columns model and status")
     excel_safe: bool = Field(
         False, description="put ' before ids and column names that a spreadsheet would take for a formula"
@@ -324,10 +375,38 @@ class OutputSettings(Knobs):
         return self
 
 
+class PictureSettings(Knobs):
+    """Which series a picture shows, and how much of their past."""
+
+    heading: ClassVar[str] = "Picture"
+
+    series: First[Series] = Field(
+        (), description="a series to draw, named as in messages, such as EWR/UA; may be given several times"
+    )
+    count: First[int] = Field(
+        6, ge=1, le=100, description="number of series to draw where none is named: the worst, or the first"
+    )
+    history: First[int | None] = Field(
+        None, ge=1, le=100_000, description="steps of the past to draw; default 3 horizons, and 2 seasons at least"
+    )
+
+
+class ExplainSettings(Knobs):
+    """How forecasts are explained."""
+
+    heading: ClassVar[str] = "Explanation"
+
+    repeats: First[int] = Field(
+        10, ge=2, le=1000, description="how many times each column is shuffled to see how much worse forecasts get"
+    )
+
+
 class StoreSettings(Knobs):
     """Where versions are saved, and how many."""
 
-    store: FilePath = Field("forecast-model", description="folder of the saved versions")
+    heading: ClassVar[str] = "Store"
+
+    store: First[FilePath] = Field("forecast-model", description="folder of the saved versions")
     keep: int = Field(5, ge=1, description="number of versions that stay in the store")
     wait: float = Field(0.0, ge=0, description="seconds to wait while another process holds the store")
 

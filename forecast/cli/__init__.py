@@ -4,6 +4,7 @@ import gc
 import importlib
 import io
 import os
+import platform
 import signal
 import sys
 import threading
@@ -17,11 +18,20 @@ from typing import Any, TextIO
 
 import click
 
-from forecast.errors import ForecastError, Interrupted, StorageFailure, as_flag
+from forecast.cli._help import WIDTH
+from forecast.errors import ForecastError, Interrupted, StorageFailure, as_flag, visible
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 OBJECTS = 100_000  # between two looks for garbage: imports leave little, and looking takes a sixth of the start
 PACKAGES = {"sklearn": "scikit-learn"}  # whose modules have other names
+PURPOSES = {
+    "Forecast": ("now", "fit", "predict"),
+    "Look and measure": ("plot", "report", "explain", "inspect", "backtest", "score"),
+    "Models and data": ("models", "synth"),
+    "Jobs and versions": ("run", "status", "versions", "promote", "rollback"),
+}
+"""The order in which help lists commands; a new one comes last until it is placed here."""
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -48,30 +58,52 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        rows = []
-        for name in self.list_commands(ctx):
-            with (Path(__file__).parent / f"{name}.py").open(encoding="utf-8") as file:
-                rows.append((name, file.readline().strip().strip('"')))
-        with formatter.section("Commands"):
-            formatter.write_dl(rows)
+        """The commands by purpose; those without one come last."""
+        names = self.list_commands(ctx)
+        placed = {name for each in PURPOSES.values() for name in each}
+        width = max(map(len, names))
+        for purpose, some in {**PURPOSES, "Other": [name for name in names if name not in placed]}.items():
+            rows = []
+            for name in some:
+                with (Path(__file__).parent / f"{name}.py").open(encoding="utf-8") as file:
+                    rows.append((f"{name:<{width}}", file.readline().strip().strip('"')))
+            if rows:
+                with formatter.section(purpose):
+                    formatter.write_dl(rows)
+
+
+def _versions(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
+    """Print the versions of this package, of Python and of torch."""
+    if not value or ctx.resilient_parsing:
+        return
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        torch = f"torch {version('torch')}"  # read from its metadata: importing torch takes seconds
+    except PackageNotFoundError:
+        torch = "torch not installed"
+    click.echo(f"forecast {version('forecast')}, Python {platform.python_version()}, {torch}")
+    ctx.exit()
 
 
 @click.group(
     cls=Commands,
     invoke_without_command=True,
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": WIDTH},
 )
-@click.version_option(package_name="forecast")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_versions, help="show versions")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """A CSV in, trustworthy forecasts out.
 
     \b
-        forecast now sales.csv        forecast at once, as CSV
-        forecast fit sales.csv        train on a table, and save
-        forecast predict              print forecasts as CSV
+    Examples:
+      forecast now sales.csv      forecast at once, as CSV
+      forecast fit sales.csv      train on a table, and save
+      forecast predict            print forecasts as CSV
+      forecast plot               draw them
 
-    `forecast COMMAND --help` lists the options of a command.
+    `forecast COMMAND --help` shows examples and the options of a command.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -169,8 +201,6 @@ def _drop_output() -> None:
 def _show_traceback() -> None:
     """Show the traceback of the current error."""
     import traceback
-
-    from forecast.cli._console import visible
 
     click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
 

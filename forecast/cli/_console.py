@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from forecast.errors import as_flag, message_of
+from forecast.cli._help import MESSAGES, option
+from forecast.errors import as_flag, message_of, visible
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,9 +20,14 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from forecast.evaluation.backtest import Fold
+    from forecast.report.picture import Picture
     from forecast.training.context import Progress as Training
 
 UNLIMITED_WIDTH = 10_000  # characters, more than any table needs
+
+WIDEST_PICTURE = 120  # characters
+# of the parts of a picture; their characters differ, too
+STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "title": "bold", "note": "dim"}
 
 _style = {"format": "text", "quiet": False}
 
@@ -35,11 +42,19 @@ def style_options(function: Callable[..., Any]) -> Callable[..., Any]:
     def set_format(ctx: click.Context, parameter: click.Parameter, value: str) -> None:
         _style["format"] = value
 
-    quiet = click.option(
-        "--quiet", is_flag=True, expose_value=False, callback=set_quiet, help="print errors only", is_eager=True
+    quiet = option(
+        "--quiet",
+        heading=MESSAGES,
+        is_flag=True,
+        expose_value=False,
+        callback=set_quiet,
+        help="print errors only",
+        is_eager=True,
     )
-    form = click.option(
+    form = option(
         "--log-format",
+        heading=MESSAGES,
+        first=False,
         type=click.Choice(["text", "json"]),
         default="text",
         expose_value=False,
@@ -60,6 +75,17 @@ def say_lines(lines: Iterable[str]) -> None:
     """Write several messages to stderr, one line each."""
     for line in lines:
         say(line)
+
+
+def say_next(*words: str | None) -> None:
+    """Name the next sensible command on a terminal, unless --quiet.
+
+    Parameters
+    ----------
+    words : of the command; None is left out, and with - for stdin, which can be read once, nothing is said
+    """
+    if _style["format"] == "text" and sys.stderr.isatty() and "-" not in words:
+        say("next     " + shlex.join(["forecast", *(word for word in words if word is not None)]))
 
 
 def say_error(text: str, code: int) -> None:
@@ -94,6 +120,31 @@ def put_table(table: "Table", width: int | None = None) -> None:
     with console.capture() as captured:
         console.print(table)
     click.echo(captured.get(), nl=False)  # click handles readers that stop early, such as head
+
+
+def put_picture(picture: "Picture", width: int = 100) -> None:
+    """Write a picture to stdout as characters; a terminal gets colours, and lines as wide as it is.
+
+    Parameters
+    ----------
+    width : characters of a line if stdout is not a terminal
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    from forecast.report.terminal import terminal_lines
+
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=width, highlight=False)
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
+
+    def style(text: str, kind: str) -> str:
+        coloured = Text(text, STYLES.get(kind, ""))
+        with console.capture() as captured:
+            console.print(coloured, end="", soft_wrap=True)
+        return captured.get()
+
+    for line in terminal_lines(picture, min(console.width, WIDEST_PICTURE), unicode, style):
+        click.echo(line)
 
 
 def cell(text: object) -> "Text":
@@ -151,6 +202,21 @@ def fold_bar() -> "Iterator[tuple[Callable[[Fold], None] | None, Callable[[Train
 
 
 @contextmanager
+def steps_bar(title: str, unit: str) -> "Iterator[Callable[[int, int], None] | None]":
+    """Show on a terminal how many series are forecast, or inputs explained; elsewhere yield None."""
+    with _bar(title) as bar:
+        if bar is None:
+            yield None
+            return
+        task = bar.add_task("", total=None, loss="")
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, total=total, completed=done, loss=f"{done:,} of {total:,} {unit}")
+
+        yield show
+
+
+@contextmanager
 def _bar(title: str) -> "Iterator[Progress | None]":
     if _style["quiet"] or _style["format"] != "text" or not sys.stderr.isatty():
         yield None
@@ -187,11 +253,6 @@ def _write(text: str, level: str, fields: dict[str, Any]) -> None:
         line = visible(text) if level == "info" else f"{level}: {visible(text)}"
     with suppress(OSError):  # a message that cannot be written does not change the result
         click.echo(line, err=True)
-
-
-def visible(text: str, keep: str = "") -> str:
-    """A text with its control characters escaped, as ids and names may contain some; those in `keep` stay."""
-    return "".join(c if c.isprintable() or c in keep else repr(c)[1:-1] for c in text)
 
 
 def as_json(value: Any, indent: int | None = None) -> str:

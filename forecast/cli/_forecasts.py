@@ -1,14 +1,114 @@
-"""Write a table of forecasts, and say what it lacks."""
+"""Forecast by a saved forecaster or at once, write a table of forecasts, and say what it lacks."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from forecast.cli._console import say, say_lines
-from forecast.cli._data import write
-from forecast.settings import CheckSettings, OutputSettings
+from forecast.cli._console import say, say_lines, steps_bar
+from forecast.cli._data import load, write
+from forecast.cli._options import Given
+from forecast.errors import UsageError
+from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.inference.fitted import Fitted
     from forecast.inference.forecasting import Forecasts
+    from forecast.inference.predictor import Predictor
+    from forecast.panel.panel import Panel
+    from forecast.panel.schema import Schema
+
+    Look = Callable[[Panel, Schema], None]
+
+CHANGED = ("strict", "on_duplicate", "date_format")  # settings of a table that a saved forecaster accepts
+COVARIATES = ("known", "past", "static")  # which a network would have to learn
+
+
+@dataclass(frozen=True)
+class Continued:
+    """What a saved forecaster continues.
+
+    Attributes
+    ----------
+    data : the table; None for the series of the fit
+    future : the table with future values of known covariates
+    origin : the time of the table to forecast from
+    horizon : fewer steps than at fit
+    """
+
+    data: str | None
+    future: str | None
+    origin: str | None
+    horizon: int | None
+
+
+def predicted(
+    predictor: "Predictor", source: Continued, given: Given, shape: OutputSettings, look: "Look | None" = None
+) -> "Forecasts":
+    """Forecasts of a saved forecaster.
+
+    Parameters
+    ----------
+    look : gets the panel before it is forecast, and how it was read
+    """
+    from forecast.inference.forecasting import forecast_table
+    from forecast.panel.tidying import tidied
+    from forecast.tables.files import load_future
+
+    changed = set(CHANGED) & set(given.values)
+    how = given.of(TableSettings).model_dump(include=changed)
+    schema = predictor.fitted.config.table.model_copy(update=how)
+    text = given.reading(schema.reading)
+    table = None if source.data is None else load(source.data, text)[0]
+    later = None if source.future is None else tidied(load_future(source.future, text))
+
+    def see(panel: "Panel") -> None:
+        if look is not None:
+            look(panel, schema)
+
+    with steps_bar("forecasts", "series") as predictor.on_windows:
+        return forecast_table(
+            predictor,
+            table,
+            schema=schema,
+            future=later,
+            origin=source.origin,
+            horizon=source.horizon,
+            output=shape,
+            on_panel=see,
+        )
+
+
+def at_once(data: str, given: Given, shape: OutputSettings, look: "Look | None" = None) -> "tuple[Forecasts, Fitted]":
+    """Forecasts of the pretrained network and the quick baselines, and what they are made of.
+
+    Parameters
+    ----------
+    look : gets the panel before it is forecast, and how it was read
+    """
+    from forecast.engine import fit_panel
+    from forecast.ensemble.names import PRETRAINED
+    from forecast.inference.forecasting import forecast_table
+    from forecast.inference.predictor import Predictor
+    from forecast.inference.summary import describe_fit
+    from forecast.panel.reading import check_to_fit, describe_reading, read
+    from forecast.tables.writing import output_columns
+
+    for name in COVARIATES:
+        if given.values.get(name):
+            raise UsageError(f"--{name}: nothing is learned here; `forecast fit` uses covariates")
+    settings = given.of(TrainSettings, {"model": PRETRAINED})
+    table, defaults = load(data, given.of(TextSettings))
+    how = given.of(TableSettings, defaults)
+    reading = read(table, how, horizon=settings.horizon, reserved=output_columns(shape))
+    check_to_fit(reading)
+    say_lines(describe_reading(reading))
+    if look is not None:
+        look(reading.panel, reading.schema)
+    predictor = Predictor(fit_panel(reading.panel, reading.schema, settings, reading.name), settings.device)
+    with steps_bar("forecasts", "series") as predictor.on_windows:
+        forecasts = forecast_table(predictor, output=shape)
+    say_lines(describe_fit(predictor.fitted))
+    return forecasts, predictor.fitted
 
 
 def put_forecasts(

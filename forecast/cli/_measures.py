@@ -11,6 +11,7 @@ import click
 from forecast.cli._console import as_json as json_text
 from forecast.cli._console import cell, put_table
 from forecast.cli._data import write
+from forecast.cli._help import OUTPUT, option
 from forecast.cli._options import grouped
 from forecast.durable import replace_file
 
@@ -41,9 +42,14 @@ class Wanted:
 table_options = grouped(
     "wanted",
     Wanted,
-    click.option("--by", type=click.Choice(["series", "step"]), help="a row for each series, or step of the horizon"),
-    click.option("--output", metavar="FILE", help="write the table to a .csv, .json or .parquet file"),
-    click.option("--json", "as_json", is_flag=True, help="print all tables as one JSON object"),
+    option(
+        "--by",
+        heading=OUTPUT,
+        type=click.Choice(["series", "step"]),
+        help="a row for each series, or step of the horizon",
+    ),
+    option("--output", heading=OUTPUT, metavar="FILE", help="write the table to a .csv, .json or .parquet file"),
+    option("--json", "as_json", heading=OUTPUT, is_flag=True, help="print all tables as one JSON object"),
 )
 
 

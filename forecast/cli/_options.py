@@ -5,15 +5,16 @@ import functools
 import json
 import types
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
 from click.core import ParameterSource
-from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from forecast.cli._help import option
 from forecast.errors import UsageError
-from forecast.settings import Knobs, TextSettings
+from forecast.settings import FIRST, WHOLE, FilePath, Heading, Knobs, TextSettings
 
 Group = TypeVar("Group", bound=Knobs)
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -29,6 +30,18 @@ class Given:
         """The settings of one group, checked; `defaults` replace settings that were not given."""
         given = {name: value for name, value in self.values.items() if name in group.model_fields}
         return group.check({**(defaults or {}), **given})
+
+    def words(self, *groups: type[Knobs], more: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The settings of some groups as words of a command line, and `more`, named one by one."""
+        names = [name for group in groups for name in group.model_fields]
+        found: list[str] = []
+        for name in (*names, *more):
+            flag, value = name.replace("_", "-"), self.values.get(name)
+            if isinstance(value, bool):
+                found.append(f"--{flag}" if value else f"--no-{flag}")
+            elif value is not None:
+                found += [f"--{flag}", ",".join(value) if isinstance(value, tuple) else str(value)]
+        return tuple(found)
 
     def reading(self, stored: TextSettings) -> TextSettings:
         """How to read a file: by the settings of the command line, else by those of the fit."""
@@ -46,8 +59,7 @@ def settings_options(
     ----------
     single : further fields, by name, with their groups
     """
-    fields = {name: field for group in groups for name, field in group.model_fields.items()}
-    fields |= {name: group.model_fields[name] for name, group in (single or {}).items()}
+    fields = {name: group for group in groups for name in group.model_fields} | (single or {})
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
@@ -58,8 +70,8 @@ def settings_options(
             return function(*args, given=Given(given), **values)
 
         wrapped: Callable[..., Any] = called
-        for name, field in reversed(fields.items()):
-            wrapped = _option(name, field)(wrapped)
+        for name, group in reversed(fields.items()):
+            wrapped = _option(name, group)(wrapped)
         return wrapped
 
     return decorate
@@ -81,14 +93,15 @@ def grouped(name: str, kind: type[Any], *options: Decorator) -> Decorator:
             return function(*args, **{name: kind(**own)}, **values)
 
         wrapped: Callable[..., Any] = called
-        for option in reversed(options):
-            wrapped = option(wrapped)
+        for each in reversed(options):
+            wrapped = each(wrapped)
         return wrapped
 
     return decorate
 
 
-def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def _option(name: str, group: type[Knobs]) -> Decorator:
+    field = group.model_fields[name]
     flag = f"--{name.replace('_', '-')}"
     default = field.get_default(call_default_factory=True)
     shown = (
@@ -96,21 +109,22 @@ def _option(name: str, field: FieldInfo) -> Callable[[Callable[..., Any]], Calla
         if default is None or default is False or default in ((), {}, PydanticUndefined)
         else f"  [default: {_text(default)}]"
     )
-    help_text = (field.description or "") + shown
+    heading = next((mark for mark in field.metadata if isinstance(mark, Heading)), Heading(group.heading))
+    made = partial(option, heading=heading, first=FIRST in field.metadata, help=(field.description or "") + shown)
     kinds = [kind for kind in _alternatives(field.annotation) if kind is not type(None)]
     kind = kinds[0]
     if get_origin(kind) is dict:
-        return click.option(
-            "-p", name, multiple=True, metavar="KNOB=VALUE", help=help_text, callback=_pairs, expose_value=True
-        )
+        return made("-p", name, multiple=True, metavar="KNOB=VALUE", callback=_pairs, expose_value=True)
     if kind is bool:
-        return click.option(f"{flag}/--no-{flag[2:]}", name, is_flag=True, default=None, help=help_text)
+        return made(f"{flag}/--no-{flag[2:]}", name, is_flag=True, default=None)
+    if WHOLE in field.metadata:
+        return made(flag, name, multiple=True, metavar="TEXT")
     if get_origin(kind) is tuple:
-        return click.option(flag, name, multiple=True, metavar="LIST", help=help_text, callback=_items)
+        return made(flag, name, multiple=True, metavar="LIST", callback=_items)
     if get_origin(kind) is Literal:
-        return click.option(flag, name, type=click.Choice([str(choice) for choice in get_args(kind)]), help=help_text)
+        return made(flag, name, type=click.Choice([str(choice) for choice in get_args(kind)]))
     plain = next((number for number in (int, float) if number in kinds), str)
-    return click.option(flag, name, type=plain, help=help_text)
+    return made(flag, name, type=plain, metavar="FILE" if kind == FilePath else None)
 
 
 def _alternatives(annotation: Any) -> tuple[Any, ...]:

@@ -1,17 +1,16 @@
 """Options that name a store: the pipeline file of its job, or --artifact."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
+from forecast.cli._help import file_argument, option
 from forecast.cli._options import grouped
 from forecast.errors import UsageError
-from forecast.settings import STORE
+from forecast.settings import STORE, StoreSettings
 
 if TYPE_CHECKING:
     from forecast.jobs.ledger import Ledger
@@ -19,11 +18,19 @@ if TYPE_CHECKING:
 
 SUFFIX = ".toml"
 
-artifact_option = click.option(
-    "--artifact", default=STORE.store, show_default=True, metavar="DIR", help="folder of the saved versions"
+artifact_option = option(
+    "--artifact",
+    heading=StoreSettings.heading,
+    default=STORE.store,
+    show_default=True,
+    metavar="DIR",
+    help="folder of the saved versions",
 )
-optional_artifact_option = click.option(
-    "--artifact", metavar="DIR", help=f"folder of the saved versions  [default: {STORE.store}]"
+optional_artifact_option = option(
+    "--artifact",
+    heading=StoreSettings.heading,
+    metavar="DIR",
+    help=f"folder of the saved versions  [default: {STORE.store}]",
 )
 
 
@@ -35,8 +42,24 @@ class Saved:
     version: str | None
 
 
-version_option = click.option("--version", metavar="ID", help="a version of the store; default the live one")
+version_option = option(
+    "--version",
+    heading=StoreSettings.heading,
+    first=False,
+    metavar="ID",
+    help="a version of the store; default the live one",
+)
 saved_options = grouped("saved", Saved, artifact_option, version_option)
+
+
+def named(artifact: str) -> tuple[str, ...]:
+    """The words that name a store on the command line; none for the default one."""
+    return () if artifact == STORE.store else ("--artifact", artifact)
+
+
+def predicting(artifact: str, known: Sequence[str]) -> tuple[str, ...]:
+    """The command that forecasts with a store; covariates known in advance need a table of the future."""
+    return ("predict", *named(artifact), *(("--future", "FILE") if known else ()))
 
 
 @dataclass(frozen=True)
@@ -45,6 +68,16 @@ class Place:
 
     store: str
     pipeline: "Pipeline | None" = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The words that name the store on the command line."""
+        return (self.pipeline.file,) if self.pipeline is not None and self.pipeline.file else named(self.store)
+
+    @property
+    def use(self) -> tuple[str, ...]:
+        """The command that forecasts with the live version."""
+        return ("run", *self.words) if self.pipeline is not None else ("predict", *self.words)
 
     def shown(self, text: str) -> str:
         """A text without the secrets of the pipeline file."""
@@ -73,7 +106,7 @@ def store_options(function: Callable[..., Any]) -> Callable[..., Any]:
         with place.kept_out():
             return function(*args, place=place, **values)
 
-    return click.argument("job", required=False)(optional_artifact_option(called))
+    return file_argument("job", required=False)(optional_artifact_option(called))
 
 
 def place_of(job: str | None, artifact: str | None) -> Place:

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from forecast.cli._console import fold_bar, say, say_lines, style_options
+from forecast.cli._console import fold_bar, say, say_lines, say_next, style_options
 from forecast.cli._data import load, write
+from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._measures import Wanted, put_out, table_options
 from forecast.cli._options import Given, settings_options
+from forecast.cli._store import predicting
 from forecast.errors import UsageError
-from forecast.settings import BacktestSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import BacktestSettings, StoreSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.forecaster import Forecaster
@@ -19,14 +19,34 @@ if TYPE_CHECKING:
 READING = {"strict", "on_duplicate", "date_format"}  # settings of a table that a saved forecaster accepts
 
 
-@click.command()
-@click.argument("data")
-@click.option("--artifact", metavar="DIR", help="test the live forecaster of this store, without a fit")
-@click.option("--version", metavar="ID", help="a version of that store; default the live one")
-@click.option("--forecasts", metavar="FILE", help="write all forecasts and actual values to a .csv or .parquet file")
+@with_examples(
+    "forecast backtest sales.csv",
+    "forecast backtest sales.csv --horizon 7 --model auto,theta,drift",
+    "forecast backtest sales.csv --artifact shops --by series",
+)
+@file_argument("data")
+@settings_options(BacktestSettings, TableSettings, TextSettings, TrainSettings)
+@option(
+    "--artifact",
+    heading=StoreSettings.heading,
+    metavar="DIR",
+    help="test the live forecaster of this store, without a fit",
+)
+@option(
+    "--version",
+    heading=StoreSettings.heading,
+    first=False,
+    metavar="ID",
+    help="a version of that store; default the live one",
+)
+@option(
+    "--forecasts",
+    heading=OUTPUT,
+    metavar="FILE",
+    help="write all forecasts and actual values to a .csv or .parquet file",
+)
 @table_options
 @style_options
-@settings_options(BacktestSettings, TrainSettings, TableSettings, TextSettings)
 def command(
     data: str,
     artifact: str | None,
@@ -69,7 +89,11 @@ def command(
     if forecasts is not None:
         write(found.forecasts, forecasts)
     put_out(found, wanted, more)
-    return INCOMPLETE if found.missing else 0
+    if found.missing:
+        return INCOMPLETE
+    again = ("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))
+    say_next(*(again if artifact is None else predicting(artifact, forecaster.schema_.known)))
+    return 0
 
 
 def _new_forecaster(given: Given, defaults: dict[str, Any]) -> "Forecaster":

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forecast.cli._console import progress_bar, say, say_lines, style_options
+from forecast.cli._console import progress_bar, say, say_lines, say_next, style_options
 from forecast.cli._data import load
+from forecast.cli._help import RUN, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
-from forecast.cli._store import artifact_option
+from forecast.cli._store import artifact_option, predicting
 from forecast.settings import StoreSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -18,12 +19,17 @@ if TYPE_CHECKING:
 STARTUP = 3.0  # seconds of start-up that do not count against a budget
 
 
-@click.command()
-@click.argument("data")
+@with_examples(
+    "forecast fit sales.csv",
+    "forecast fit sales.csv --id shop --target units --horizon 28",
+    "forecast fit sales.csv --known price --holidays DE --artifact shops",
+    "forecast fit sales.csv --budget 600",
+)
+@file_argument("data")
+@settings_options(TableSettings, TextSettings, TrainSettings, single={"keep": StoreSettings, "wait": StoreSettings})
 @artifact_option
-@click.option("--resume", is_flag=True, help="continue a fit of the same data and settings that was stopped")
+@option("--resume", heading=RUN, is_flag=True, help="continue a fit of the same data and settings that was stopped")
 @style_options
-@settings_options(TrainSettings, TableSettings, TextSettings, single={"keep": StoreSettings, "wait": StoreSettings})
 @click.pass_obj
 def command(begun: float, data: str, artifact: str, resume: bool, given: Given) -> int:
     """Train on DATA, and save the forecaster as the live version of a store.
@@ -61,7 +67,10 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
         say(f"this version reads tables differently from the one before it: {'; '.join(changes)}", "warning")
     say_lines(forecaster.describe())
     say(f"saved    {artifact}/{version.id}")
-    return INCOMPLETE if "missing" in forecaster.fitted_.history.status else 0
+    if "missing" in forecaster.fitted_.history.status:
+        return INCOMPLETE
+    say_next(*predicting(artifact, forecaster.schema_.known))
+    return 0
 
 
 def _live(artifact: str) -> "Forecaster | None":

@@ -3,12 +3,11 @@
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from forecast.cli._console import put, put_json, style_options
+from forecast.cli._console import put, put_json, say_next, style_options
 from forecast.cli._data import load
+from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
-from forecast.cli._store import SUFFIX, optional_artifact_option, place_of, version_option
+from forecast.cli._store import SUFFIX, optional_artifact_option, place_of, predicting, version_option
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -17,13 +16,17 @@ if TYPE_CHECKING:
 SHOWN_NETWORKS = 6
 
 
-@click.command()
-@click.argument("data", required=False)
+@with_examples(
+    "forecast inspect sales.csv",
+    "forecast inspect --artifact shops",
+    "forecast inspect --json",
+)
+@file_argument("data", required=False)
+@settings_options(TableSettings, TextSettings, single={"horizon": TrainSettings, "lookback": TrainSettings})
 @optional_artifact_option
 @version_option
-@click.option("--json", "as_json", is_flag=True, help="print one JSON object")
+@option("--json", "as_json", heading=OUTPUT, is_flag=True, help="print one JSON object")
 @style_options
-@settings_options(TableSettings, TextSettings, single={"horizon": TrainSettings, "lookback": TrainSettings})
 def command(data: str | None, artifact: str | None, version: str | None, as_json: bool, given: Given) -> None:
     """Show the live forecaster of a store; with DATA, show how that table would be read, without fitting.
 
@@ -33,12 +36,16 @@ def command(data: str | None, artifact: str | None, version: str | None, as_json
         place = place_of(data, artifact)
         with place.kept_out():
             lines, found = _of_artifact(place.store, version)
+        known = found["table"]["known"]
+        after = place.use if place.pipeline else predicting(place.store, known)
     else:
         lines, found = _of_table(data, given)
+        after = ("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))
     if as_json:
         put_json(found, indent=1)
     else:
         put(*lines)
+    say_next(*after)
 
 
 def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[str, Any]]:

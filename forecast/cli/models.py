@@ -2,10 +2,14 @@
 
 import click
 
-from forecast.cli._console import put, style_options
+from forecast.cli._console import put, say_next, style_options
+from forecast.cli._help import with_examples
 
 
-@click.command()
+@with_examples(
+    "forecast models",
+    "forecast models segrnn",
+)
 @click.argument("name", required=False)
 @style_options
 def command(name: str | None) -> None:
@@ -18,6 +22,7 @@ def command(name: str | None) -> None:
         more = [f"it needs the extra {method.extra}"] if method.extra else []
         more += [method.about()] if method.about else []
         put("; ".join([f"{name}: a baseline, without settings", *more]))
+        say_next("fit", "DATA", "--model", name)
         return
     if name is None:
         names = model_names()
@@ -25,7 +30,9 @@ def command(name: str | None) -> None:
         for each in names:
             put(f"{each:<{width}}  {model_summary(each)}")
         put(f"baselines, which are models too: {', '.join(baseline_names())}")
+        say_next("models", names[0])
         return
     put(model_summary(name))
     for knob, field in model_knobs(name).model_fields.items():
         put(f"  -p {knob}={field.default}  {field.description}")
+    say_next("fit", "DATA", "--model", name)

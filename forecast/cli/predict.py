@@ -2,27 +2,30 @@
 
 from typing import TYPE_CHECKING
 
-import click
-
-from forecast.cli._console import style_options
-from forecast.cli._data import load
-from forecast.cli._forecasts import put_forecasts
+from forecast.cli._console import say_next, style_options
+from forecast.cli._forecasts import Continued, predicted, put_forecasts
+from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
-from forecast.cli._store import Saved, saved_options
+from forecast.cli._store import Saved, named, saved_options
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.panel.panel import Panel
+    from forecast.panel.schema import Schema
 
 
-@click.command()
-@click.argument("data", required=False)
+@with_examples(
+    "forecast predict --output forecasts.csv",
+    "forecast predict tonight.csv --artifact shops",
+    "forecast predict --future prices.csv --levels 80 --integer",
+)
+@file_argument("data", required=False)
 @saved_options
-@click.option("--output", metavar="FILE", help="write a .csv or .parquet file; default stdout")
-@click.option("--horizon", type=int, help="number of steps, fewer than at fit")
-@click.option("--origin", metavar="TIME", help="forecast from this time of DATA; later values are not used")
-@click.option("--future", metavar="FILE", help="table with the future values of known covariates")
-@click.option("--as-of", metavar="TIME", help="time at which the age of the data is measured  [default: now]")
+@option("--output", heading=OUTPUT, metavar="FILE", help="write a .csv or .parquet file; default stdout")
+@option("--horizon", heading=OutputSettings.heading, type=int, help="number of steps, fewer than at fit")
+@option("--origin", metavar="TIME", help="forecast from this time of DATA; later values are not used")
+@option("--future", metavar="FILE", help="table with the future values of known covariates")
+@option("--as-of", first=False, metavar="TIME", help="time at which the age of the data is measured  [default: now]")
 @style_options
 @settings_options(
     OutputSettings,
@@ -52,37 +55,26 @@ def command(
     Nothing is trained, and nothing in the store changes.
     """
     shape, checks = given.of(OutputSettings), given.of(CheckSettings)
-    from forecast.inference.forecasting import forecast_table, load_predictor, with_events
+    from forecast.inference.forecasting import load_predictor, with_events
     from forecast.jobs.apart import check_apart
     from forecast.jobs.checks import age, check_age
     from forecast.jobs.instant import parse_as_of
-    from forecast.panel.tidying import tidied
-    from forecast.tables.files import load_future
 
     instant = parse_as_of(as_of)
     given.of(TextSettings)  # refused before any work
-    how = given.of(TableSettings)
-    tables = {"the table that is read": data, "the table of --future": future, "the table of --events": how.events}
+    events = given.of(TableSettings).events
+    tables = {"the table that is read": data, "the table of --future": future, "the table of --events": events}
     check_apart(output, tables, saved.artifact)
     where = given.of(TrainSettings)
-    predictor = with_events(load_predictor(saved.artifact, saved.version, where.device, where.engine), how.events)
-    changed = {"strict", "on_duplicate", "date_format"} & set(given.values)
-    schema = predictor.fitted.config.table.model_copy(update=how.model_dump(include=changed))
-    text = given.reading(schema.reading)
-    table = None if data is None else load(data, text)[0]
-    later = None if future is None else tidied(load_future(future, text))
+    predictor = with_events(load_predictor(saved.artifact, saved.version, where.device, where.engine), events)
 
-    def look(panel: "Panel") -> None:
+    def look(panel: "Panel", schema: "Schema") -> None:
         check_age(age(panel, schema, instant), checks, data or saved.artifact)
 
-    forecasts = forecast_table(
-        predictor,
-        table,
-        schema=schema,
-        future=later,
-        origin=origin,
-        horizon=horizon,
-        output=shape,
-        on_panel=look,
-    )
-    return put_forecasts(forecasts, predictor.fitted, shape, checks, output)
+    forecasts = predicted(predictor, Continued(data, future, origin, horizon), given, shape, look)
+    code = put_forecasts(forecasts, predictor.fitted, shape, checks, output)
+    if code == 0:
+        more = {"--version": saved.version, "--future": future, "--origin": origin}
+        again = [word for flag, value in more.items() if value is not None for word in (flag, value)]
+        say_next("plot", data, *named(saved.artifact), *again, *given.words(TableSettings, TextSettings))
+    return code

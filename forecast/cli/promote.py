@@ -2,13 +2,17 @@
 
 import click
 
-from forecast.cli._console import say, style_options
+from forecast.cli._console import say, say_next, style_options
+from forecast.cli._help import with_examples
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import Place, store_options
 from forecast.settings import StoreSettings
 
 
-@click.command()
+@with_examples(
+    "forecast versions --artifact shops",
+    "forecast promote v-20260131T020000.000000Z-1ab4a977 --artifact shops",
+)
 @click.argument("version")
 @store_options
 @style_options
@@ -22,4 +26,5 @@ def command(version: str, place: Place, given: Given) -> int:
 
     now = promote(place.store, version, given.of(StoreSettings).wait, place.own_ledger())
     say(f"live     {place.shown(place.store)}/{now}")
+    say_next(*place.use)
     return 0

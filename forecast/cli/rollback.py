@@ -1,14 +1,16 @@
 """Go back to the version before the live one."""
 
-import click
-
-from forecast.cli._console import say, style_options
+from forecast.cli._console import say, say_next, style_options
+from forecast.cli._help import with_examples
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import Place, store_options
 from forecast.settings import StoreSettings
 
 
-@click.command()
+@with_examples(
+    "forecast rollback job.toml",
+    "forecast rollback --artifact shops",
+)
 @store_options
 @style_options
 @settings_options(single={"wait": StoreSettings})
@@ -21,4 +23,5 @@ def command(place: Place, given: Given) -> int:
 
     before, now = rollback(place.store, given.of(StoreSettings).wait, place.own_ledger())
     say(f"live     {place.shown(place.store)}/{now}, no longer {before}")
+    say_next(*place.use)
     return 0

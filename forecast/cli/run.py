@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import click
-
-from forecast.cli._console import progress_bar, put_json, say, style_options
+from forecast.cli._console import progress_bar, put_json, say, say_next, style_options
+from forecast.cli._help import OUTPUT, RUN, file_argument, option, with_examples
 from forecast.cli._options import Given, grouped, settings_options
 from forecast.errors import UsageError
 from forecast.settings import StoreSettings
@@ -24,19 +23,31 @@ class Options:
     take_over: bool
 
 
-@click.command()
-@click.argument("job", required=False)
+@with_examples(
+    "forecast run job.toml --check",
+    "forecast run job.toml",
+    "forecast run job.toml --as-of 2026-01-31",
+)
+@file_argument("job", required=False)
 @grouped(
     "options",
     Options,
-    click.option("--as-of", metavar="TIME", help="run as of this time; nothing later is read  [default: now]"),
-    click.option("--output", metavar="FILE", help="write to this file, and not to the sink of the job"),
-    click.option("--resume", is_flag=True, help="continue a fit that was stopped"),
-    click.option("--take-over", is_flag=True, help="take the store from another job, which this one replaces"),
+    option("--as-of", metavar="TIME", help="run as of this time; nothing later is read  [default: now]"),
+    option("--output", heading=OUTPUT, metavar="FILE", help="write to this file, and not to the sink of the job"),
+    option("--resume", heading=RUN, is_flag=True, help="continue a fit that was stopped"),
+    option(
+        "--take-over",
+        heading=RUN,
+        first=False,
+        is_flag=True,
+        help="take the store from another job, which this one replaces",
+    ),
 )
-@click.option("--check", is_flag=True, help="check the file, the source, its columns and the sink; write nothing")
-@click.option("--schema", is_flag=True, help="print the JSON schema of pipeline files, for editors")
-@click.option("--json", "as_json", is_flag=True, help="print the record of the run to stdout")
+@option(
+    "--check", heading=RUN, is_flag=True, help="check the file, the source, its columns and the sink; write nothing"
+)
+@option("--schema", heading=OUTPUT, is_flag=True, help="print the JSON schema of pipeline files, for editors")
+@option("--json", "as_json", heading=OUTPUT, is_flag=True, help="print the record of the run to stdout")
 @style_options
 @settings_options(single={"wait": StoreSettings})
 def command(job: str | None, options: Options, check: bool, schema: bool, as_json: bool, given: Given) -> int:
@@ -58,6 +69,7 @@ def command(job: str | None, options: Options, check: bool, schema: bool, as_jso
         say(pipeline.hidden(f"{job}: the file is valid; {_summary(pipeline)}"))
         for line in check_job(pipeline):
             say(line)
+        say_next("run", job)
         return 0
     from forecast.jobs.run import run_job
     from forecast.jobs.sinks import SinkSettings

@@ -1,31 +1,28 @@
 """Compare saved forecasts with the actual values."""
 
-from typing import TYPE_CHECKING
-
 import click
 from click.core import ParameterSource
 
-from forecast.cli._console import say, style_options
+from forecast.cli._console import say, say_next, style_options
 from forecast.cli._data import load
+from forecast.cli._help import file_argument, with_examples
 from forecast.cli._measures import Wanted, put_out, table_options
 from forecast.cli._options import Given, settings_options
+from forecast.cli._saved import reading_of_actual
 from forecast.cli._store import artifact_option
 from forecast.settings import TableSettings, TextSettings
 
-if TYPE_CHECKING:
-    from forecast.panel.schema import Schema
-    from forecast.tables.table import Table
 
-AS_AT_FIT = ("date_format", "timezone", "dst", "missing")  # settings of the fit that also apply to the actual values
-
-
-@click.command()
-@click.argument("forecast")
-@click.argument("actual")
+@with_examples(
+    "forecast score forecasts.csv sales.csv",
+    "forecast score forecasts.csv sales.csv --by series --output scores.csv",
+)
+@file_argument("forecast")
+@file_argument("actual")
+@settings_options(TableSettings, TextSettings)
 @artifact_option
 @table_options
 @style_options
-@settings_options(TableSettings, TextSettings)
 @click.pass_context
 def command(
     context: click.Context,
@@ -46,29 +43,14 @@ def command(
     from forecast.results import score
 
     check_apart(wanted.output, {"the table of forecasts": forecast, "the table of actual values": actual}, artifact)
-    text, settings = given.of(TextSettings), given.of(TableSettings)
+    given.of(TextSettings), given.of(TableSettings)  # refused before any work
     made = load(forecast, TextSettings())[0]
-    schema = _fitted(artifact, made, context.get_parameter_source("artifact") is not ParameterSource.DEFAULT)
-    if schema is not None:
-        text = given.reading(schema.reading)
-        settings = given.of(TableSettings, {name: getattr(schema, name) for name in AS_AT_FIT})
+    named = context.get_parameter_source("artifact") is not ParameterSource.DEFAULT
+    text, settings = reading_of_actual(artifact, made, given, named)
     found = score(made, load(actual, text)[0], settings)
     say(f"scored   {found.values:,} forecasts; a season is {found.season} steps")
     put_out(found, wanted, {"season": found.season, "values": found.values})
-    return INCOMPLETE if found.missing else 0
-
-
-def _fitted(artifact: str, made: "Table", named: bool) -> "Schema | None":
-    """How the fit in a store read its table; None where a store that the user did not name has other forecasts."""
-    from forecast.errors import ForecastError
-    from forecast.inference.forecasting import load_fitted
-
-    try:
-        schema = load_fitted(artifact).config.table
-    except ForecastError:
-        if named:
-            raise
-        return None
-    columns = made.names
-    own = [*schema.keys, "forecast"]
-    return schema if named or columns[: len(own)] == own else None
+    if found.missing:
+        return INCOMPLETE
+    say_next("plot", actual, "--forecast", forecast, *given.words(TableSettings, TextSettings))
+    return 0

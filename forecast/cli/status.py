@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forecast.cli._console import cell, put, put_json, put_table, style_options
+from forecast.cli._console import cell, put, put_json, put_table, say_next, style_options
+from forecast.cli._help import OUTPUT, option, with_examples
 from forecast.cli._store import Place, store_options
 
 WIDTH = 160  # characters of a line if stdout is not a terminal
@@ -14,10 +15,15 @@ if TYPE_CHECKING:
     from forecast.jobs.administration import Status
 
 
-@click.command()
+@with_examples(
+    "forecast status job.toml",
+    "forecast status --artifact shops --json",
+)
 @store_options
-@click.option("--runs", type=click.IntRange(1, 1000), default=10, show_default=True, help="number of runs to show")
-@click.option("--json", "as_json", is_flag=True, help="print a list of objects, one for each job")
+@option(
+    "--runs", heading=OUTPUT, type=click.IntRange(1, 1000), default=10, show_default=True, help="number of runs to show"
+)
+@option("--json", "as_json", heading=OUTPUT, is_flag=True, help="print a list of objects, one for each job")
 @style_options
 def command(place: Place, runs: int, as_json: bool) -> int:
     """Show the status of JOB, a pipeline file, or of all jobs of a store.
@@ -34,7 +40,10 @@ def command(place: Place, runs: int, as_json: bool) -> int:
     else:
         for state in states:
             _show(state)
-    return max(state.code for state in states)
+    code = max(state.code for state in states)
+    if code == 0:
+        say_next("versions", *place.words)
+    return code
 
 
 def _show(state: "Status") -> None:

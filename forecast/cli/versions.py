@@ -1,14 +1,16 @@
 """List the versions of a store."""
 
-import click
-
-from forecast.cli._console import put, put_json, style_options
+from forecast.cli._console import put, put_json, say_next, style_options
+from forecast.cli._help import OUTPUT, option, with_examples
 from forecast.cli._store import Place, store_options
 
 
-@click.command()
+@with_examples(
+    "forecast versions job.toml",
+    "forecast versions --artifact shops",
+)
 @store_options
-@click.option("--json", "as_json", is_flag=True, help="print a list of objects")
+@option("--json", "as_json", heading=OUTPUT, is_flag=True, help="print a list of objects")
 @style_options
 def command(place: Place, as_json: bool) -> int:
     """List the versions of a store, oldest first; the live one is marked.
@@ -21,8 +23,9 @@ def command(place: Place, as_json: bool) -> int:
     versions = [{**version, "note": place.shown(version["note"])} for version in versions]
     if as_json:
         put_json(versions, indent=2)
-        return 0
-    for version in versions:
-        mark = "live" if version["live"] else ""
-        put(f"{version['version']}  {mark:4}  {str(version['hash'])[:12]}  {version['note']}".rstrip())
+    else:
+        for version in versions:
+            mark = "live" if version["live"] else ""
+            put(f"{version['version']}  {mark:4}  {str(version['hash'])[:12]}  {version['note']}".rstrip())
+    say_next("inspect", *place.words)
     return 0

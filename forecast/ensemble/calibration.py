@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import Setting
+from forecast.evaluation.quantiles import mean_of
 
 log = logging.getLogger("forecast")
 
@@ -32,12 +33,14 @@ class Calibration:
     joint : [levels], factor by which a quantile's distance from the median grows, so that the whole path stays inside
     coverage : [levels], share of validation values below each quantile before it was moved
     windows : number of windows
+    mean : how far the mean of values lies from the median, as a share of the way to the mean of the moved quantiles
     """
 
     margins: NDArray[np.float32]
     joint: NDArray[np.float32]
     coverage: NDArray[np.float32]
     windows: int
+    mean: float = 1.0
 
 
 def calibrate(
@@ -82,12 +85,37 @@ def calibrate(
     below = np.array([(beyond[..., place] <= 0)[observed].mean() for place in range(len(levels))])
     moved = moved_by(quantiles, margins, scale)
     joint = _joint(moved, actual, observed, levels)
-    return Calibration(margins.astype(np.float32), joint, below.astype(np.float32), int(observed.any(1).sum()))
+    return Calibration(
+        margins.astype(np.float32),
+        joint,
+        below.astype(np.float32),
+        int(observed.any(1).sum()),
+        _mean_share(moved, actual, observed, scale, levels, evidence_share(size)),
+    )
 
 
 def evidence_share(size: float) -> float:
     """The weight of what so many independent windows say; the rest is that of what was known without them."""
     return 1.0 if np.isinf(size) else size / (size + PRIOR_WINDOWS)
+
+
+def _mean_share(
+    quantiles: Numbers,
+    actual: Numbers,
+    observed: NDArray[np.bool_],
+    scale: Numbers,
+    levels: tuple[float, ...],
+    own: float,
+) -> float:
+    """How far the mean of the values lies from the median on the way to the mean of the quantiles, 0 to 1.
+
+    The largest values of rare sales are hard to tell, and what quantiles say of them would decide their mean.
+    """
+    median = quantiles[..., levels.index(0.5)]
+    unit = np.where(scale > 0, scale, 1.0)[:, None]
+    said, came = (((values - median) / unit)[observed].sum() for values in (mean_of(quantiles, levels), actual))
+    share = float(np.clip(came / said, 0.0, 1.0)) if said > 0 else 1.0
+    return float(np.float32(own * share + 1 - own))  # as it is stored
 
 
 def _margins(scores: Numbers, observed: NDArray[np.bool_], share: float, own: float) -> Numbers:
@@ -143,28 +171,18 @@ def at_least(quantiles: Numbers, distance: Numbers) -> Numbers:
     return np.concatenate([lower, upper], -1)
 
 
-def say_few_scores(windows: int, held: int, interval: float) -> None:
-    """Warn of fewer validation windows than an interval needs to miss one value.
+def say_uncalibrated(held: int) -> None:
+    """Warn where no window calibrated the intervals; where there are few, they are widened.
 
     Parameters
     ----------
-    windows : validation windows that calibrated the intervals; those of a constant do not
-    held : all validation windows
-    interval : level in percent
+    held : validation windows
     """
-    needed = round(1 / (1 - interval / 100))
     if held == 0:
         log.warning(
             "no values could be held out: intervals are not calibrated, and may be far too narrow; a smaller %s may "
             "leave some",
             Setting("horizon"),
-        )
-    elif 0 < windows < needed:
-        log.warning(
-            "intervals are calibrated on %d held-out windows; those of %g %% need %d or more, and may be too narrow",
-            windows,
-            interval,
-            needed,
         )
 
 

@@ -12,6 +12,7 @@ log = logging.getLogger("forecast")
 
 LEVELS = (0.005, 0.025, 0.1, 0.25, 0.5, 0.75, 0.9, 0.975, 0.995)
 """Quantile levels of networks and baselines."""
+LOW = 0.5  # of the expected total, below which a total of medians misleads
 WHOLE = 2.0**53  # up to here float64 holds every whole number
 
 
@@ -69,7 +70,11 @@ def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
 
 
 def free_numbers(
-    quantiles: Numbers, have: tuple[float, ...], output: OutputSettings, counts: Flags | None = None
+    quantiles: Numbers,
+    have: tuple[float, ...],
+    output: OutputSettings,
+    counts: Flags | None = None,
+    mean_share: float = 1.0,
 ) -> Numbers:
     """The point and the ends of its intervals, [series, horizon, 1 + 2 * levels], before any bound.
 
@@ -77,9 +82,12 @@ def free_numbers(
     ----------
     counts : [series], whether values are small whole numbers; intervals then end at whole numbers, the next ones
         outwards, since one from 0.1 to 0.6 would hold no value that can come
+    mean_share : how far the mean lies from the median, as a share of the way to the mean of the quantiles
     """
     want = tuple(level for interval in output.levels for level in interval_levels(interval))
-    point = mean_of(quantiles, have) if output.point == "mean" else quantiles[..., have.index(0.5)]
+    point = quantiles[..., have.index(0.5)]
+    if output.point == "mean":
+        point = point + mean_share * (mean_of(quantiles, have) - point)
     bounds = at_levels(quantiles, have, want) if want else quantiles[..., :0]
     bounds[..., 0::2] = np.minimum(bounds[..., 0::2], point[..., None])
     bounds[..., 1::2] = np.maximum(bounds[..., 1::2], point[..., None])
@@ -107,3 +115,18 @@ def say_raised(count: int, of: int, cure: object = "") -> None:
     if count:
         text = "the forecasts of %d of %d series are bounded at 0, since no value of their past is below 0%s"
         log.info(text, count, of, cure)
+
+
+def say_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: object) -> None:
+    """Log how many series have medians that add up to far less than what is expected, as rare sales do.
+
+    Parameters
+    ----------
+    medians, means : [series, horizon], within their bounds
+    floor : [series], lower bound of the forecasts
+    cure : how to get forecasts that add up
+    """
+    count = int(((floor == 0) & (medians.sum(1) < LOW * means.sum(1))).sum())
+    if count:
+        text = "the medians of %d of %d series add up to less than half of what is expected, as most values are 0; %s"
+        log.info(text, count, len(floor), cure)

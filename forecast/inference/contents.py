@@ -57,6 +57,7 @@ def to_contents(fitted: Fitted) -> Contents:
             "joint": ensemble.calibration.joint,
             "coverage": ensemble.calibration.coverage,
             "windows": np.array([ensemble.calibration.windows], np.int64),
+            "mean": np.array([ensemble.calibration.mean], np.float32),
         },
         base=None if base is None else {"until": base.until, **_joined(base.weights)},
         pretrained=None if ensemble.network is None else ensemble.network.data,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from forecast.artifacts.store import Store
 from forecast.ensemble.calibration import widened
 from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
-from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
+from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_low_totals, say_raised
 from forecast.inference.contents import from_contents
 from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
@@ -125,10 +125,7 @@ def forecast_table(
     config, history = fitted.config, fitted.history
     refuse_clash(config.table.keys, output_columns(output))
     horizon = _checked_horizon(horizon, config.horizon)
-    if source is None:
-        panel = _continued(fitted, future, origin)
-    else:
-        panel = reading_to_forecast(fitted, source, schema, future, origin).panel
+    panel = panel_to_forecast(fitted, source, schema, future, origin)
     _say_unseen(panel, config.table, fitted)
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
@@ -144,9 +141,23 @@ def forecast_table(
         raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
     floor, counts = panel.floor()[series], panel.counts()[series]
     shown = quantiles if factors is None else widened(quantiles, factors)
-    columns = _output_columns(fitted, panel, series, _bounded(shown, config.levels, output, floor, counts), output)
+    numbers = _bounded(shown, fitted, output, floor, counts)
+    columns = _output_columns(fitted, panel, series, numbers, output)
     lower = floor if output.min is None else np.full(len(series), output.min)
     return Forecasts(columns, _skipped(panel, history), panel, series, quantiles, lower)
+
+
+def panel_to_forecast(
+    fitted: Fitted,
+    source: Source | None = None,
+    schema: Schema | None = None,
+    future: Table | None = None,
+    origin: str | None = None,
+) -> Panel:
+    """The series of a table, read as the fit read its own, or those of the fit; parameters as in `forecast_table`."""
+    if source is None:
+        return _continued(fitted, future, origin)
+    return reading_to_forecast(fitted, source, schema, future, origin).panel
 
 
 def reading_to_forecast(
@@ -237,14 +248,18 @@ def _continued(fitted: Fitted, future: Table | None, origin: str | None) -> Pane
     return fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
 
 
-def _bounded(
-    quantiles: Numbers, levels: tuple[float, ...], output: OutputSettings, floor: Numbers, counts: Flags
-) -> Numbers:
+def _bounded(quantiles: Numbers, fitted: Fitted, output: OutputSettings, floor: Numbers, counts: Flags) -> Numbers:
     """The numbers of the output, [series, horizon, columns], within their bounds."""
-    free = free_numbers(quantiles, levels, output, counts)
+    levels, share = fitted.config.levels, fitted.ensemble.calibration.mean
+    free = free_numbers(quantiles, levels, output, counts, share)
     cure = Words("; ", Setting("min", float("-inf")), " turns this off")
     say_raised(int(raised(free, output, floor).sum()), len(floor), cure)
-    return bounded(free, output, floor)
+    numbers = bounded(free, output, floor)
+    if output.point == "median":
+        other = output.model_copy(update={"point": "mean", "levels": ()})
+        means = bounded(free_numbers(quantiles, levels, other, counts, share), other, floor)[..., 0]
+        say_low_totals(numbers[..., 0], means, floor, Words("for totals pass ", Setting("point", "mean")))
+    return numbers
 
 
 def _output_columns(

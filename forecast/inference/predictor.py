@@ -1,6 +1,7 @@
 """Forecast a panel chunk by chunk: networks, median of members, ensemble, calibration, the transform undone."""
 
 import importlib
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from copy import copy
 from typing import Protocol, Self
@@ -56,6 +57,10 @@ class Predictor:
     engine : what runs them, by its name in the settings
     backend : the file of this folder that runs them; default by `engine`
 
+    Attributes
+    ----------
+    on_windows : called with the windows that are forecast and those of the whole call, after each chunk
+
     Raises
     ------
     Unavailable
@@ -67,6 +72,7 @@ class Predictor:
     def __init__(self, fitted: Fitted, device: str, engine: EngineName = "auto", backend: str | None = None) -> None:
         self.fitted, self.device = fitted, device
         self.backend: Backend | None = None
+        self.on_windows: Callable[[int, int], None] | None = None
         if fitted.config.networks or device not in EVERYWHERE:  # a device that is missing is refused in any case
             self.backend = load_backend(fitted, device, backend or pick_engine(fitted, engine, device))
 
@@ -103,6 +109,8 @@ class Predictor:
                 medians = [] if networks is None else networks.quantiles(index)
                 mixed = self.fitted.ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians, joint)
                 parts.append(inputs.restored(mixed, index))
+            if self.on_windows is not None:
+                self.on_windows(min(start + WINDOWS_AT_ONCE, len(series)), len(series))
         return np.concatenate(parts)
 
     def after(self, panel: Panel) -> Numbers:

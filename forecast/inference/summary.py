@@ -16,10 +16,11 @@ def models_of(fitted: Fitted) -> list[str]:
 
 def describe_fit(fitted: Fitted) -> list[str]:
     """What forecasts, and how it compares with seasonal naive on held-out values, as lines."""
-    counts, series = Counter(map(_counted, models_of(fitted))).most_common(), len(fitted.history)
+    counts, series = Counter(map(counted_models, models_of(fitted))).most_common(), len(fitted.history)
     name, count = counts[0]
     if len(counts) > 1:
-        name = f"{name} for {count:,} of {series:,} series, {len(counts) - 1} other mixtures for the rest"
+        others = len(counts) - 1
+        name = f"{name} for {count:,} of {series:,} series, {others} other mixture{'s' * (others > 1)} for the rest"
     sentence = verdict(fitted.config.scores, len(fitted.config.components))
     return [f"model    {name}", f"guard    {sentence}", *_effects(fitted)]
 
@@ -38,6 +39,6 @@ def ranking_of(fitted: Fitted) -> list[str]:
     return ranking(fitted.config.scores, fitted.settings().metric)
 
 
-def _counted(model: str) -> str:
+def counted_models(model: str) -> str:
     """A mixture with repeated networks counted: 2 segrnn + theta for segrnn+segrnn+theta."""
     return " + ".join(f"{count} {name}" if count > 1 else name for name, count in Counter(model.split("+")).items())

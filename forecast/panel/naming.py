@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from forecast.errors import Setting, UsageError, did_you_mean
 from forecast.tables.frames import Column
 
 NAMED = 5  # series that a message names
@@ -19,6 +20,22 @@ def series_name(ids: tuple[str, ...]) -> str:
 def series_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> str:
     """The first of several series: FLORAL/292, FLORAL/356, ..."""
     return ", ".join(map(series_name, series[:most])) + (", ..." if len(series) > most else "")
+
+
+def find_series(ids: Sequence[tuple[str, ...]], name: str) -> int:
+    """The place of a series that the user names as messages do.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    """
+    names = [series_name(each) for each in ids]
+    for known in (["/".join(each) for each in ids], names):
+        if name in known:
+            return known.index(name)
+    some = "" if (hint := did_you_mean(name, names)) else f"; there are {series_names(ids)}"
+    raise UsageError(f"no such series{hint}{some}", setting=Setting("series", name))
 
 
 def repeated_ids(ids: Sequence[tuple[str, ...]], names: tuple[str, ...], steps: int) -> dict[str, Column]:

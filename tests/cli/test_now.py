@@ -182,3 +182,20 @@ def test_an_output_that_is_the_table_of_events_is_refused(forecast: Run, weeks: 
     flags = ("--events", tmp_path / "events.csv", "--output", tmp_path / "events.csv")
     assert forecast("now", tmp_path / "weeks.csv", *flags).code == 2
     assert (tmp_path / "events.csv").read_text(encoding="utf-8").startswith("date,name")
+
+
+def test_means_of_rare_sales_add_up_and_medians_say_that_they_do_not(forecast: Run, tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    sold = random.poisson(3, (60, 48)) * (random.random((60, 48)) < 0.25)  # 0.75 a month
+    table = pd.DataFrame(sold, [f"part {row}" for row in range(60)]).rename_axis("part")
+    table.to_csv(tmp_path / "parts.csv")
+    words = "now", tmp_path / "parts.csv", "--layout", "rows", "--season", 12, "--horizon", 12
+    medians, means = forecast(*words), forecast(*words, "--point", "mean")
+    assert (
+        "of 60 series add up to less than half of what is expected, as most values are 0; for totals pass --point mean"
+        in (medians.err)
+    )
+    assert "add up to" not in means.err
+    expected = 0.75 * 12 * 60
+    assert medians.frame["forecast"].sum() < expected / 2
+    assert means.frame["forecast"].sum() == pytest.approx(expected, rel=0.25)

@@ -74,7 +74,7 @@ path = "out.csv"
 
 COMMANDS: list[tuple[int, list[str]]] = [
     (0, ["inspect", "sales.csv"]),
-    (0, ["inspect", "sales.csv", "--json"]),
+    (0, ["inspect", "sales.csv", "--json", "--quiet"]),
     (0, ["inspect", "wide.csv"]),
     (0, ["fit", "sales.csv", "--artifact", "fitted", *NAIVE]),
     (0, ["fit", "sales.csv", "--artifact", "fitted", *NAIVE, "--log-format", "json", "--season", "3"]),
@@ -84,6 +84,9 @@ COMMANDS: list[tuple[int, list[str]]] = [
     (3, ["predict", "few.csv", "--artifact", "fitted", "--require-all"]),
     (3, ["predict", "few.csv", "--artifact", "fitted", "--require-all", "--log-format", "json"]),
     (0, ["predict", "--artifact", "fitted", "--output", "forecasts.csv"]),
+    (0, ["plot", "--artifact", "fitted", "--count", "7"]),
+    (2, ["plot", "--artifact", "fitted", "--series", HOSTILE]),
+    (0, ["report", "--artifact", "fitted", "--output", "report.html"]),
     (0, ["score", "forecasts.csv", "later.csv", "--by", "series"]),
     (0, ["score", "forecasts.csv", "later.csv", "--json"]),
     (3, ["score", "forecasts.csv", "few.csv", "--by", "series"]),

@@ -30,9 +30,15 @@ def short(words: list[str]) -> list[str]:
     match words:
         case ["forecast", "fit", *_]:
             return [*words, *(word for name, value in FAST.items() for word in (f"--{name}", str(value)))]
+        case ["forecast", "backtest", *_] if "--artifact" in words:
+            return [*words, "--windows", "2"]
         case ["forecast", "backtest", *_]:
             return [*_without_auto(words), "--steps", "5", "--members", "1", "--windows", "2"]
-        case ["forecast", "now" | "predict" | "run" | "status" | "score" | "inspect" | "versions", *_]:
+        case [
+            "forecast",
+            "now" | "predict" | "run" | "status" | "score" | "plot" | "report" | "explain" | "inspect" | "versions",
+            *_,
+        ]:
             return words
         case ["forecast", "models" | "synth" | "promote" | "rollback", *_]:
             return words

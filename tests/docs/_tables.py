@@ -9,8 +9,10 @@ from forecast.jobs.sources import SourceSettings
 from forecast.settings import (
     BacktestSettings,
     CheckSettings,
+    ExplainSettings,
     Knobs,
     OutputSettings,
+    PictureSettings,
     StoreSettings,
     TableSettings,
     TextSettings,
@@ -22,9 +24,11 @@ GENERATED = re.compile(r"(?<=<!-- generated: )(\w+)( -->\n)(.*?)(?=<!-- end -->)
 
 COMMANDS: dict[type[Knobs], str] = {
     TrainSettings: "fit, backtest",
-    TableSettings: "fit, now, backtest, score, inspect",
-    TextSettings: "fit, now, predict, backtest, score, inspect",
-    OutputSettings: "now, predict",
+    TableSettings: "fit, now, backtest, score, plot, inspect",
+    TextSettings: "fit, now, predict, backtest, score, plot, explain, inspect",
+    OutputSettings: "now, predict, plot",
+    PictureSettings: "plot",
+    ExplainSettings: "explain",
     CheckSettings: "now, predict, run",
     BacktestSettings: "backtest",
     StoreSettings: "fit; --artifact: most commands; --wait: also run, promote, rollback",

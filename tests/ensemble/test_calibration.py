@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from forecast.ensemble.calibration import at_least, calibrate, moved_by, say_few_scores, widened
-from forecast.evaluation.quantiles import LEVELS
+from forecast.ensemble.calibration import at_least, calibrate, moved_by, say_uncalibrated, widened
+from forecast.evaluation.quantiles import LEVELS, mean_of
 
 ALL = np.ones((500, 8), bool)
 STEPS = np.arange(1, 9)
@@ -86,11 +86,19 @@ def test_quantiles_stay_in_order_whatever_the_margins() -> None:
     assert (np.diff(moved, axis=-1) >= 0).all()
 
 
-def test_few_held_out_windows_are_said(caplog: pytest.LogCaptureFixture) -> None:
-    say_few_scores(20, 20, 95)
-    say_few_scores(0, 20, 95)  # those of a constant
+def test_intervals_that_nothing_calibrates_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    say_uncalibrated(1)
     assert caplog.text == ""
-    say_few_scores(19, 20, 95)
-    assert "19 held-out windows" in caplog.text
-    say_few_scores(0, 0, 95)
+    say_uncalibrated(0)
     assert "no values could be held out" in caplog.text
+
+
+def test_the_mean_of_rare_values_follows_what_came() -> None:
+    """The highest quantiles here are far beyond any value, and would make a mean of 12 times what came."""
+    actual = (np.random.default_rng(0).random((500, 8)) < 0.2).astype(float)
+    quantiles = np.broadcast_to([0, 0, 0, 0, 0, 0.1, 1, 40, 80], (500, 8, len(LEVELS))).astype(float)
+    shares = [calibrate(quantiles, actual, ALL, np.ones(500), LEVELS, size).mean for size in (np.inf, 4)]
+    assert shares[0] * mean_of(quantiles, LEVELS).mean() == pytest.approx(actual.mean(), rel=0.05)
+    assert shares[1] == pytest.approx((shares[0] + 1) / 2, rel=1e-6)
+    none = np.zeros_like(ALL)
+    assert calibrate(quantiles, actual, none, np.ones(500), LEVELS).mean == 1

@@ -1,0 +1,242 @@
+"""Write a report as one page of HTML: a forecaster, its backtest, its job."""
+
+import json
+import platform
+import shlex
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from forecast.cli._console import say, say_next, steps_bar, style_options
+from forecast.cli._help import OUTPUT, option, with_examples
+from forecast.cli._options import Given, grouped, settings_options
+from forecast.cli._store import Place, named, store_options, version_option
+from forecast.durable import replace_file
+from forecast.errors import BadData, NoInput
+from forecast.settings import INTERVALS, STORE, OutputSettings, TrainSettings
+
+if TYPE_CHECKING:
+    from forecast.inference.predictor import Predictor
+    from forecast.report.content import Drawable
+    from forecast.report.measured import Measured
+    from forecast.report.nights import Nights
+    from forecast.report.page import Page, Section
+
+RUNS, DAYS = 30, 90  # of a job that a report shows
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a report reads beside the store, and where it goes."""
+
+    backtest: str | None
+    future: str | None
+    output: str
+
+
+@with_examples(
+    "forecast report --output report.html",
+    "forecast report job.toml --output job.html",
+    "forecast report --artifact shops --backtest tests.json --output s.html",
+)
+@store_options
+@version_option
+@settings_options(single=dict.fromkeys(("device", "engine"), TrainSettings))
+@grouped(
+    "files",
+    Files,
+    option("--backtest", metavar="FILE", help="a .json file that `forecast backtest DATA --output FILE` wrote"),
+    option("--future", metavar="FILE", help="table with the future values of known covariates"),
+    option("--output", heading=OUTPUT, required=True, metavar="FILE", help="the .html file to write"),
+)
+@style_options
+def command(place: Place, version: str | None, given: Given, files: Files) -> None:
+    """Write a report on the live forecaster of a store as one page of HTML.
+
+    JOB, a pipeline file, or --artifact names the store; the runs of a JOB are in the report. With --backtest and no
+    store the report is on the backtest alone. The page needs no other file and no network.
+    """
+    given.of(TrainSettings)
+    from forecast.artifacts.store import Store
+    from forecast.jobs.apart import check_apart
+    from forecast.jobs.pipeline import files_read
+    from forecast.report.page import check_report, page_bytes
+
+    check_report(files.output)
+    read = {"the backtest": files.backtest, "the table of --future": files.future}
+    check_apart(files.output, read | (files_read(place.pipeline) if place.pipeline else {}), place.store)
+    measured = None if files.backtest is None else _measured(files.backtest)
+    chosen = place.pipeline is not None or place.store != STORE.store or version is not None
+    alone = measured is not None and not chosen and Store(place.store).empty
+    saved = None if alone else Forecaster.of(place, version, given.of(TrainSettings))
+    replace_file(files.output, page_bytes(_page(place, files, measured, saved)))
+    say(f"written  {files.output}")
+    if measured is None:
+        say_next("backtest", "DATA", *named(place.store), "--output", "backtest.json")
+
+
+def _measured(path: str) -> "Measured":
+    from forecast.report.measured import Measured
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            found = json.load(file)
+    except OSError as error:
+        raise NoInput(f"{path} cannot be opened: {error.strerror or error}") from None
+    except (ValueError, RecursionError):
+        found = None
+    return Measured.of(found, path)
+
+
+def _page(place: Place, files: Files, measured: "Measured | None", saved: "Forecaster | None") -> "Page":
+    from forecast.report.measured import coverage_section, error_section, verdict_of
+    from forecast.report.nights import nights_section, nights_verdict, versions_section
+    from forecast.report.page import Commands, Page, Section
+
+    nights = None if place.pipeline is None else _nights(place)
+    verdicts = [] if measured is None else [verdict_of(measured)]
+    sections: list[Section] = []
+    if saved is not None:
+        verdicts = verdicts or [saved.held_out()]
+        sections += saved.read(files.future, measured)
+    if measured is not None:
+        sections += [error_section(measured), coverage_section(measured)]
+    elif saved is not None:
+        text = "No backtest was given. These lines make one, and a report that has its errors by step and by series."
+        sections.append(Section("Errors in the past", (text, Commands(_with_backtest(place, files.output)))))
+    if saved is not None:
+        sections += [*saved.models(), versions_section(saved.versions())]
+    if nights is not None:
+        verdicts.append(nights_verdict(nights))
+        sections.append(nights_section(nights))
+    sections.append(Section("How to repeat it", (Commands(_commands(place, files, saved)),)))
+    verdict = ". ".join(text for text in verdicts if text) + "."
+    name = place.pipeline.name if place.pipeline else place.store if saved else files.backtest
+    return Page(f"Forecast report: {name}", verdict, tuple(sections), _made())
+
+
+@dataclass(frozen=True)
+class Forecaster:
+    """A saved forecaster that a report is on."""
+
+    place: Place
+    predictor: "Predictor"
+
+    @classmethod
+    def of(cls, place: Place, version: str | None, where: TrainSettings) -> "Forecaster":
+        from forecast.inference.forecasting import load_predictor
+
+        return cls(place, load_predictor(place.store, version, where.device, where.engine))
+
+    def held_out(self) -> str:
+        """How good it was on held-out values."""
+        from forecast.ensemble.summary import verdict
+
+        config = self.predictor.fitted.config
+        text = verdict(config.scores, len(config.components))
+        return text[0].upper() + text[1:]
+
+    def read(self, future: str | None, measured: "Measured | None") -> "list[Section]":
+        """What it read, and its forecasts."""
+        from forecast.report.about import gaps_section, read_section
+        from forecast.report.gallery import gallery_of
+        from forecast.report.page import Section
+
+        drawable, text = self._drawable(future)
+        errors = {} if measured is None else measured.errors
+        if errors and not errors.keys() & set(drawable.ids):
+            cure = "name the store of the same series with --artifact, or leave one of the two out"
+            raise BadData("has no series of this store", place="the backtest", cure=cure)
+        measure = "" if measured is None else "MASE"
+        gallery = gallery_of(drawable, errors, measure, self._names(drawable))
+        fitted = self.predictor.fitted
+        return [read_section(fitted), gaps_section(fitted), Section("Forecasts", (text, gallery))]
+
+    def models(self) -> "list[Section]":
+        """Who forecasts, and what the forecasts rest on."""
+        from forecast.report.about import importance_section, models_section
+
+        fitted = self.predictor.fitted
+        return [models_section(fitted), importance_section(self.predictor, fitted.history)]
+
+    def versions(self) -> list[dict[str, Any]]:
+        """The versions of its store, oldest first."""
+        from forecast.jobs.administration import versions_of
+
+        versions = versions_of(self.place.store, self.place.own_ledger())
+        return [{**one, "note": self.place.shown(one["note"])} for one in versions]
+
+    def _drawable(self, future: str | None) -> "tuple[Drawable, str]":
+        """Its forecasts, and a sentence on them."""
+        from forecast.inference.forecasting import forecast_table
+        from forecast.panel.tidying import tidied
+        from forecast.report.content import drawable_forecasts, drawable_history
+        from forecast.tables.files import load_future
+
+        fitted = self.predictor.fitted
+        config = fitted.config
+        text = f"Forecasts of {config.horizon} steps after {config.train_end}, the last time at fit."
+        if config.table.known and future is None:
+            names = ", ".join(config.table.known)
+            text = f"History only: forecasts need the future values of {names}; name their table with --future."
+            return drawable_history(fitted), text
+        later = None if future is None else tidied(load_future(future, config.table.reading))
+        with steps_bar("forecasts", "series") as self.predictor.on_windows:
+            forecasts = forecast_table(self.predictor, future=later, output=OutputSettings(levels=INTERVALS))
+        return drawable_forecasts(forecasts, fitted, INTERVALS), text
+
+    def _names(self, drawable: "Drawable") -> list[str]:
+        """What forecasts each series."""
+        from forecast.inference.summary import counted_models
+        from forecast.panel.panel import series_index
+
+        fitted = self.predictor.fitted
+        names = fitted.ensemble.names(series_index(fitted.history.ids, drawable.ids))
+        return list(map(counted_models, names))
+
+
+def _nights(place: Place) -> "Nights":
+    """The runs of a job and the scores of its forecasts, without secrets."""
+    from forecast.jobs.administration import PARTIAL, status_of
+    from forecast.jobs.run import ledger_of
+    from forecast.report.nights import Nights
+
+    assert place.pipeline is not None
+    ledger = ledger_of(place.pipeline)
+    state = status_of(ledger, place.store, datetime.now(UTC), RUNS)
+    runs = []
+    for run in state.runs:
+        fit, skipped = (run["fit"] or {}).get("why"), ", ".join(run["skipped"] or {})
+        left_out = f"left out: {skipped}" if skipped and run["exit_code"] == PARTIAL else ""
+        what = run["error"] or left_out or (f"fit: {fit}" if fit else "")
+        runs.append({**run, "what": place.shown(what)})
+    days = [vars(day) for day in ledger.days(DAYS)]
+    return Nights(place.shown(state.job), place.shown(state.said), runs, days)
+
+
+def _with_backtest(place: Place, output: str) -> tuple[str, ...]:
+    """The lines that make a report with a backtest."""
+    test = ("forecast", "backtest", "DATA", "--artifact", place.store, "--output", "backtest.json")
+    report = ("forecast", "report", *place.words, "--backtest", "backtest.json", "--output", output)
+    return shlex.join(test), shlex.join(report)
+
+
+def _commands(place: Place, files: Files, saved: Forecaster | None) -> tuple[str, ...]:
+    """The commands that make the report and what it shows again."""
+    read = [(f"--{name}", value) for name, value in (("backtest", files.backtest), ("future", files.future)) if value]
+    words = place.words if saved is not None else ()
+    again = ("report", *words, *(word for pair in read for word in pair), "--output", files.output)
+    lines = [again]
+    if saved is not None:
+        future = ("--future", files.future or "FILE") if saved.predictor.fitted.config.table.known else ()
+        store = named(place.store)
+        lines += [place.use] if place.pipeline else []
+        lines += [("predict", *store, *future), ("explain", *store), ("inspect", *store, "--json")]
+    return tuple(shlex.join(("forecast", *line)) for line in lines)
+
+
+def _made() -> str:
+    from importlib.metadata import version
+
+    now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")
+    return f"Made by forecast {version('forecast')} with Python {platform.python_version()} at {now} UTC."

@@ -1,0 +1,1 @@
+"""Pictures of series and their forecasts, from plain tables."""

@@ -1,0 +1,70 @@
+"""Explain forecasts: what they rest on, and what they are made of."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecast.errors import BadData
+from forecast.inference.forecasting import Columns, columns_at
+from forecast.inference.predictor import Predictor
+from forecast.panel.known import require_known
+from forecast.panel.panel import Integers, Panel
+from forecast.report.importance import Importance, OnPart, importances
+from forecast.report.parts import Parts, parts_of
+from forecast.settings import ExplainSettings
+
+log = logging.getLogger("forecast")
+
+NAMES = ("median", "level", "season", "events", "rest")
+"""The columns of the parts; the last four add up to the first."""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What forecasts rest on and are made of.
+
+    Attributes
+    ----------
+    importance : of all inputs, the largest first
+    parts : of the forecasts of `series`; None where values known in advance are missing
+    panel : what was forecast from
+    series : [series], those with a forecast, in the order of the input
+    """
+
+    importance: list[Importance]
+    parts: Parts | None
+    panel: Panel
+    series: Integers
+
+    def columns(self, predictor: Predictor) -> Columns:
+        """A row for each series and step: id columns, time columns, and the parts; no columns without parts."""
+        if self.parts is None:
+            return {}
+        steps = np.arange(1, self.parts.median.shape[1] + 1)
+        numbers = {name: getattr(self.parts, name) for name in NAMES}
+        return columns_at(self.panel, predictor.fitted.config.table, self.series, steps, numbers)
+
+
+def explained(
+    predictor: Predictor, panel: Panel, settings: ExplainSettings, name: str, on_part: OnPart | None = None
+) -> Explanation:
+    """Explain the forecasts of a panel.
+
+    Parameters
+    ----------
+    panel : read as at fit, with a horizon of future slots
+    name : of the table, for messages
+    on_part : receives the progress
+    """
+    schema, horizon = predictor.fitted.config.table, predictor.fitted.config.horizon
+    series = panel.order[~panel.skipped[panel.order]]
+    try:
+        require_known(panel, schema, horizon, name, with_future=False)
+    except BadData as error:
+        log.warning("without the parts of the forecasts: %s", error)
+        parts = None
+    else:
+        parts = parts_of(predictor, panel, series)
+    found = importances(predictor, panel, settings.repeats, predictor.fitted.settings().seed, on_part)
+    return Explanation(found, parts, panel, series)

@@ -1,0 +1,342 @@
+"""The report: what it says, that it is one safe file, and how large it gets."""
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.jobs.a_job import Job, at, job
+
+__all__ = ["at", "job"]  # fixtures
+
+Run = Callable[..., Any]
+
+NAMES = ("north", "</script><b>", "a & 'b' \"c\"", "red\x1b[35m", *(f"shop {number}" for number in range(12)))
+DAYS = 90
+SECTIONS = [
+    "What was read",
+    "Gaps in the data",
+    "Forecasts",
+    "Errors in the past",
+    "Coverage of the intervals",
+    "Who forecasts what",
+    "What the forecasts rest on",
+    "Versions",
+    "How to repeat it",
+]
+
+
+@dataclass
+class Parsed(HTMLParser):
+    """A page as a parser of HTML reads it."""
+
+    tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    texts: dict[str, list[str]] = field(default_factory=dict)
+    inside: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self.inside.append(dict(attrs).get("id") or tag)
+        self.texts.setdefault(self.inside[-1], []).append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = self.inside[:-1]
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.texts[self.inside[-1]][-1] += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+@dataclass
+class Report:
+    """A page, and what its script reads."""
+
+    text: str
+
+    @property
+    def parsed(self) -> Parsed:
+        found = Parsed()
+        found.feed(re.sub(r"<(meta|input)([^>]*)>", r"<\1\2></\1>", self.text))  # these two have no end
+        return found
+
+    @property
+    def verdict(self) -> str:
+        return self.parsed.texts["verdict"][0]
+
+    @property
+    def sections(self) -> list[str]:
+        return [text for key, texts in self.parsed.texts.items() if re.fullmatch(r"s\d+", key) for text in texts]
+
+    @property
+    def data(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.parsed.texts["data"][0])
+        return found
+
+
+@pytest.fixture(scope="module")
+def sales(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Daily sales of shops with a week, one with a gap."""
+    random, day = np.random.default_rng(0), np.tile(np.arange(DAYS), len(NAMES))
+    frame = pd.DataFrame(
+        {
+            "shop": np.repeat(NAMES, DAYS),
+            "day": (pd.Timestamp("2024-01-01") + pd.to_timedelta(day, unit="D")).strftime("%Y-%m-%d"),
+            "units": (50 + 10 * np.sin(2 * np.pi * day / 7) + random.normal(0, 3, len(day))).round(2),
+        }
+    )
+    path = tmp_path_factory.mktemp("report") / "sales.csv"
+    frame.drop(frame.index[60:64]).to_csv(path, index=False)
+    return path
+
+
+@pytest.fixture
+def fitted(forecast: Run, sales: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a store of the sales and a backtest, in which the test runs."""
+    monkeypatch.chdir(tmp_path)
+    assert forecast("fit", sales, "--quiet", "--model", "theta", "--horizon", 7, "--artifact", "shops").code == 0
+    test = ("--model", "theta,drift", "--horizon", 7, "--windows", 4, "--output", "tests.json", "--quiet")
+    assert forecast("backtest", sales, *test).code == 0
+    return tmp_path
+
+
+def report(forecast: Run, *words: object) -> Report:
+    ran = forecast("report", *words, "--output", "report.html")
+    assert (ran.code, ran.out) == (0, ""), ran.err
+    assert ran.err.endswith("written  report.html\n")
+    return Report(Path("report.html").read_text(encoding="utf-8"))
+
+
+def test_the_verdict_says_the_numbers_of_the_backtest(forecast: Run, fitted: Path) -> None:
+    page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
+    own = next(row for row in json.loads(Path("tests.json").read_text())["overall"] if row["model"] == "theta")
+    assert own["skill"] > 0.1
+    held = f"95 % intervals held {100 * own['coverage_95']:.0f} %"
+    assert page.verdict == f"theta: {round(100 * own['skill'])} % less error than seasonal naive on 4 origins; {held}."
+    assert page.sections == SECTIONS
+    assert "4 of 1,440 values are missing, in 1 of 16 series." in page.text
+    assert "<td>2024-03-01</td><td>2024-03-04</td>" in page.text
+
+
+def test_without_a_backtest_the_verdict_is_that_of_the_fit_and_a_command_makes_one(forecast: Run, fitted: Path) -> None:
+    page = report(forecast, "--artifact", "shops")
+    guard = next(line for line in forecast("inspect", "--artifact", "shops").out.splitlines() if "guard" in line)
+    assert page.verdict.lower() == f"{guard.removeprefix('guard    ')}."
+    assert page.sections == [name for name in SECTIONS if name != "Coverage of the intervals"]
+    assert "forecast backtest DATA --artifact shops --output backtest.json" in page.text
+
+
+def test_a_backtest_alone_needs_no_store(forecast: Run, fitted: Path) -> None:
+    page = report(forecast, "--backtest", "tests.json")
+    assert page.verdict.startswith("theta: ")
+    assert page.sections == ["Errors in the past", "Coverage of the intervals", "How to repeat it"]
+
+
+def test_the_forecasts_are_those_of_predict_with_four_digits(forecast: Run, fitted: Path) -> None:
+    page = report(forecast, "--artifact", "shops", "--backtest", "tests.json").data
+    table = forecast("predict", "--artifact", "shops").frame
+    errors = {
+        row["shop"]: row["mase"]
+        for row in json.loads(Path("tests.json").read_text())["by_series"]
+        if row["model"] == "theta"
+    }
+    assert [each[0] for each in page["series"]] == [*NAMES[:3], "red\\x1b[35m", *NAMES[4:]]
+    for name, (_, note, error, time, past, *ahead) in zip(NAMES, page["series"], strict=True):
+        own = table[table["shop"] == name]
+        for numbers, column in zip(ahead, ("forecast", "lo_80", "hi_80", "lo_95", "hi_95"), strict=True):
+            assert numbers == [float(f"{value:.4g}") for value in own[column]]
+        assert page["times"][time] == ["2024-03-30", *own["day"]]
+        assert error == pytest.approx(errors[name], rel=1e-3)
+        assert note == "theta"
+        assert len(past) == 40
+    assert page["series"][0][4][10:14] == [None] * 4  # the gap
+
+
+def test_text_of_users_ends_no_script_and_makes_no_tag(forecast: Run, fitted: Path) -> None:
+    page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
+    assert page.text.count("</script>") == 2
+    assert "<b>" not in page.text
+    assert "\x1b" not in page.text
+    headings = page.parsed.texts["h3"]
+    assert headings[:4] == ["north", "</script><b>", "a & 'b' \"c\"", "red\\x1b[35m"]
+
+
+def test_the_page_fetches_nothing_and_runs_its_own_script_only(forecast: Run, fitted: Path) -> None:
+    page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
+    parsed = page.parsed
+    assert not {"link", "img", "iframe", "object", "embed", "base", "image", "use"} & {tag for tag, _ in parsed.tags}
+    assert not [attrs for _, attrs in parsed.tags if {"src", "style", "onclick", "xlink:href"} & attrs.keys()]
+    assert [attrs["href"] for attrs in parsed.all("a") if not str(attrs["href"]).startswith("#")] == []
+    assert [text for text in re.findall(r"https?://[^\"]*", page.text) if text != "http://www.w3.org/2000/svg"] == []
+    assert "url(" not in page.text
+    assert "@import" not in page.text
+    policy = next(str(attrs["content"]) for attrs in parsed.all("meta") if "http-equiv" in attrs)
+    assert policy.startswith("default-src 'none';")
+    assert "unsafe" not in policy
+    for tag, kind in (("style", "style"), ("script", "script")):
+        content = re.findall(rf"<{tag}>(.*?)</{tag}>", page.text, re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(content[0].encode()).digest()).decode()
+        assert len(content) == 1
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+
+
+def test_without_a_script_the_first_series_and_all_tables_are_there(forecast: Run, fitted: Path) -> None:
+    page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
+    parsed = page.parsed
+    figures = [attrs for attrs in parsed.all("figure") if attrs.get("class") == "one"]
+    assert len(figures) == 12
+    drawn = re.findall(r'<svg viewBox="0 0 360 170" role="img" aria-label="([^"]*)">', page.text)
+    assert len(drawn) == 12
+    first = forecast("predict", "--artifact", "shops").frame["forecast"][0]
+    assert drawn[0].startswith(f"north: forecast {first:.4g} for 2024-03-31, ")
+    assert "nan" not in re.sub(r"[a-z]{4,}", "", page.text.lower()).split()
+    assert {key: value for key, value in parsed.all("form")[0].items() if key in ("id", "hidden")} == {
+        "id": "controls",
+        "hidden": None,
+    }
+    assert len(parsed.all("table")) >= 8
+    assert "1 to 12 of 16 series" in page.text
+
+
+def test_the_page_can_be_used_by_keyboard_and_screen_reader(forecast: Run, fitted: Path) -> None:
+    page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
+    parsed = page.parsed
+    levels = [int(tag[1]) for tag, _ in parsed.tags if re.fullmatch(r"h\d", tag)]
+    assert levels.count(1) == 1
+    assert all(later - level <= 1 for level, later in pairwise(levels))
+    assert parsed.all("html") == [{"lang": "en"}]
+    ids = [attrs["id"] for _, attrs in parsed.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    pointed = [str(attrs["href"])[1:] for attrs in parsed.all("a")]
+    pointed += [
+        str(attrs[name]) for _, attrs in parsed.tags for name in ("aria-controls", "aria-labelledby") if name in attrs
+    ]
+    assert set(pointed) <= set(ids)
+    assert len(parsed.all("caption")) == len(parsed.all("table"))
+    assert all(attrs.get("scope") in ("col", "row") for attrs in parsed.all("th"))
+    assert all("aria-hidden" in attrs or attrs.get("role") == "img" for attrs in parsed.all("svg"))
+    assert all(attrs.get("type") == "button" for attrs in parsed.all("button"))
+    for needed in ("@media print", "prefers-color-scheme: dark", ":focus-visible"):
+        assert needed in page.text
+
+
+def test_a_job_adds_its_nights_and_versions(forecast: Run, job: Job, at: Callable[[int], str]) -> None:
+    for days in (196, 197, 198):
+        job.table(days)
+        assert forecast("run", job.file, "--as-of", at(days - 1), "--quiet").code == 0
+    ran = forecast("report", job.file, "--output", job.folder / "report.html")
+    assert ran.code == 0, ran.err
+    page = Report((job.folder / "report.html").read_text())
+    assert page.sections[-3:] == ["Versions", "Nights", "How to repeat it"]
+    rows = job.ledger("SELECT count, coverage_95 FROM forecast_scores GROUP BY day")
+    values = sum(count for count, _ in rows)
+    held = sum(count * share for count, share in rows) / values
+    told = f"In the job's last {len(rows)} scored days 95 % intervals held {100 * held:.0f} % of {values} values"
+    assert told in page.verdict
+    assert page.text.count('<th scope="row">2024-07-1') == 3 + len(rows)
+    assert job.record()["version"] in page.text
+    assert f"forecast run {job.file}" in page.text
+
+
+def test_a_fitted_network_and_known_columns_are_explained(
+    forecast: Run, panel_frame: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    panel_frame.to_csv("sales.csv", index=False)
+    words = ("--target", "units", "--known", "promo", "--id", "shop", "--horizon", 5)
+    fast = ("--model", "linear", "--steps", 5, "--members", 1, "--quiet")
+    assert forecast("fit", "sales.csv", *words, *fast).code == 0
+    page = report(forecast)
+    assert "History only: forecasts need the future values of promo" in page.text
+    assert set(page.data["series"][0][5]) == {None}
+    assert "<td>known</td>" in page.text
+    future = pd.concat(
+        pd.DataFrame({"shop": shop, "day": pd.date_range("2024-03-21", periods=5).strftime("%Y-%m-%d"), "promo": 1})
+        for shop in panel_frame["shop"].unique()
+    )
+    future.to_csv("future.csv", index=False)
+    assert None not in report(forecast, "--future", "future.csv").data["series"][0][5]
+
+
+def test_series_without_dates_and_without_ids_have_a_report(
+    forecast: Run, passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("rows.csv").write_text("id,1,2,3,4,5,6,7,8,9\na,1,2,3,4,5,6,7,8,9\nb,2,1,2,1,2,1,2,,\nc,5,5,5,5,5,5,5,5,5\n")
+    naive = ("--model", "last", "--horizon", 2, "--quiet", "--artifact")
+    assert forecast("fit", "rows.csv", "--layout", "rows", *naive, "rows").code == 0
+    page = report(forecast, "--artifact", "rows")
+    assert [page.data["times"][each[3]] for each in page.data["series"]] == [
+        ["9", "10", "11"],
+        ["7", "8", "9"],
+        ["9", "10", "11"],
+    ]
+    assert page.data["series"][2][5] == [5, 5]
+    assert forecast("fit", passengers, *naive, "air").code == 0
+    assert report(forecast, "--artifact", "air").data["series"][0][0] == "passengers"
+
+
+def test_what_cannot_be_a_report_is_refused_and_nothing_is_written(forecast: Run, fitted: Path, sales: Path) -> None:
+    def refused(code: int, text: str, *words: object) -> None:
+        ran = forecast("report", *words)
+        assert (ran.code, ran.out) == (code, "")
+        assert text in ran.err
+
+    before = sorted(fitted.iterdir())
+    store = ("--artifact", "shops")
+    refused(2, "a report is written as .html; name such a file", *store, "--output", "report.pdf")
+    refused(2, "Missing option '--output'", *store)
+    refused(66, "no forecaster can be read here", "--artifact", "nowhere", "--output", "r.html")
+    refused(66, "none.json cannot be opened", *store, "--backtest", "none.json", "--output", "r.html")
+    refused(65, "has no measures of a backtest", *store, "--backtest", sales, "--output", "r.html")
+    refused(2, "would replace a file of the store", *store, "--output", "shops/v-1.html")
+    assert sorted(fitted.iterdir()) == before
+    Path("tests.html").write_bytes(Path("tests.json").read_bytes())
+    refused(2, "the output would replace it", *store, "--backtest", "tests.html", "--output", "tests.html")
+    for broken in (
+        "[]",
+        '{"overall": [], "by_series": [], "by_step": []}',
+        '{"overall": 3, "origins": []}',
+        "[" * 9999,
+    ):
+        Path("broken.json").write_text(broken)
+        refused(65, "broken.json", *store, "--backtest", "broken.json", "--output", "r.html")
+
+
+def test_a_backtest_of_other_series_is_refused(forecast: Run, fitted: Path, passengers: Path) -> None:
+    assert forecast("backtest", passengers, "--model", "last", "--output", "other.json", "--quiet").code == 0
+    ran = forecast("report", "--artifact", "shops", "--backtest", "other.json", "--output", "r.html")
+    assert ran.code == 65
+    assert "the backtest: has no series of this store" in ran.err
+
+
+def test_thousands_of_series_fit_into_a_file_for_mail(
+    forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    series, days = 2_000, 70
+    random = np.random.default_rng(0)
+    values = random.lognormal(5, 1, (days, series)) * (1 + np.arange(days)[:, None] % 7)
+    frame = pd.DataFrame(values, columns=[f"product number {number}" for number in range(series)])
+    frame.insert(0, "day", pd.date_range("2024-01-01", periods=days))
+    frame.to_csv("wide.csv", index=False)
+    naive = ("--model", "seasonal-naive", "--horizon", 14, "--season", 7, "--quiet")
+    assert forecast("fit", "wide.csv", *naive).code == 0
+    page = report(forecast)
+    assert len(page.data["series"]) == series
+    assert len(page.text.encode()) < 25e6 * series / 10_000

@@ -1,0 +1,132 @@
+"""What forecasts rest on, and what they are made of, where the truth is known."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast import Forecaster
+from forecast.errors import BadData, UsageError
+
+Run = Callable[..., Any]
+
+DAYS, HORIZON = 240, 14
+NAMES = ["median", "level", "season", "events", "rest"]
+
+
+def driven(seed: int, series: int = 4) -> pd.DataFrame:
+    """Shops with a week, a promotion that adds 15, and a column that says nothing; no targets in the horizon."""
+    random, frames = np.random.default_rng(seed), []
+    days = pd.date_range("2024-01-01", periods=DAYS)
+    for shop in range(series):
+        promo, idle = (random.random((2, DAYS)) < 0.2).astype(int)
+        wave = 10 * np.sin(2 * np.pi * np.arange(DAYS) / 7)
+        units = 100 + 20 * shop + wave + 15 * promo + 2 * random.normal(size=DAYS)
+        units[-HORIZON:] = np.nan
+        frames.append(pd.DataFrame({"shop": f"s{shop}", "day": days, "units": units, "promo": promo, "idle": idle}))
+    return pd.concat(frames)
+
+
+def fitted(frame: pd.DataFrame) -> Forecaster:
+    settings = {"id": "shop", "target": "units", "known": ("promo", "idle"), "horizon": HORIZON}
+    return Forecaster(model="segrnn", steps=200, **settings).fit(frame)
+
+
+def check_driver(seed: int) -> bool:
+    """Whether the column that drives is the most important input, and the idle one within noise of zero."""
+    found = fitted(driven(seed)).explain().importance
+    assert (found["mean"].diff().dropna() <= 0).all()
+    idle = found.set_index("input").loc["idle"]
+    return found["input"][0] == "promo" and abs(idle["mean"]) < 3 * idle["std"]
+
+
+def test_the_column_that_drives_is_the_most_important_input() -> None:
+    assert check_driver(0)
+
+
+@pytest.mark.slow
+def test_the_column_that_drives_is_the_most_important_input_of_almost_all_panels() -> None:
+    assert sum(check_driver(seed) for seed in range(50)) >= 48
+
+
+@pytest.fixture(scope="module")
+def sale() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Four series of a level, a week of a tenth of it and a sale that adds 40 %, without noise; and the sales."""
+    days = pd.date_range("2023-01-02", periods=420)
+    dates = days[[30, 75, 110, 160, 190, 240, 290, 330, 370, 408]]
+    week = 1 + 0.1 * np.sin(2 * np.pi * np.arange(420) / 7)
+    levels = pd.DataFrame({"shop": [f"s{shop}" for shop in range(4)], "base": 100.0 + 50 * np.arange(4)})
+    frame = levels.merge(pd.DataFrame({"day": days, "week": week, "sale": days.isin(dates)}), how="cross")
+    frame["units"] = frame["base"] * frame["week"] * (1 + 0.4 * frame["sale"])
+    return frame, pd.DataFrame({"date": dates.strftime("%Y-%m-%d"), "name": "sale"})
+
+
+def test_parts_are_those_that_made_the_series_and_add_up(sale: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    frame, events = sale
+    past = frame[frame["day"] < frame["day"].max() - pd.Timedelta(days=HORIZON - 1)]
+    model = Forecaster(horizon=HORIZON, id="shop", target="units", events=events).fit(past[["shop", "day", "units"]])
+    found = model.explain()
+    parts = found.parts.merge(frame, on=["shop", "day"])
+    assert len(parts) == 4 * HORIZON
+    assert list(found.parts.columns) == ["shop", "day", *NAMES]
+    np.testing.assert_allclose(parts[NAMES[1:]].sum(axis=1), parts["median"], atol=1e-6)
+    effect = {
+        "level": parts["base"],
+        "season": parts["base"] * (parts["week"] - 1),
+        "events": parts["units"] - parts["base"] * parts["week"],
+    }
+    for name, true in effect.items():
+        assert np.abs(parts[name] - true).max() < 0.1 * np.abs(true).max(), name
+    assert np.abs(parts["rest"]).max() < 0.05 * parts["median"].min()
+    assert found.importance["input"][0] == "sale"
+
+
+def test_a_json_object_holds_importance_and_parts(forecast: Run, store: Path) -> None:
+    found = forecast("explain", "--artifact", store, "--json")
+    assert found.code == 0, found.err
+    told = json.loads(found.out)
+    assert {tuple(one) for one in told["importance"]} == {("input", "kind", "mean", "std")}
+    assert {one["kind"] for one in told["importance"]} == {"values"}
+    assert len(told["parts"]) == 18
+    for row in told["parts"]:
+        assert row["level"] + row["season"] + row["events"] + row["rest"] == pytest.approx(row["median"], abs=1e-6)
+    point = forecast("predict", "--artifact", store).frame["forecast"]
+    np.testing.assert_allclose(point, [row["median"] for row in told["parts"]], rtol=1e-6)
+    shown = forecast("explain", "--artifact", store)
+    assert [line.split()[0] for line in shown.out.splitlines() if line.startswith(" 19")] == [
+        row["month"] for row in told["parts"]
+    ]
+
+
+def test_without_future_values_there_is_importance_and_a_warning(
+    panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {"known": "promo", "past": "price", "static": "size", "horizon": 7}
+    model = Forecaster(model="linear", steps=20, id="shop", target="units", **settings).fit(panel_frame)
+    found = model.explain(repeats=2)
+    assert "without the parts of the forecasts" in caplog.text
+    assert found.parts.empty
+    kinds = dict(zip(found.importance["input"], found.importance["kind"], strict=True))
+    assert (kinds["promo"], kinds["price"], kinds["size"]) == ("known", "past", "static")
+    later = panel_frame.assign(units=np.nan)
+    days = pd.to_datetime(later["day"]) + pd.Timedelta(days=80)
+    future = later.assign(day=days.dt.strftime("%Y-%m-%d"))[["shop", "day", "promo"]]
+    assert len(model.explain(future=future, repeats=2).parts) == 4 * 7
+
+
+def test_a_table_that_holds_no_horizon_is_refused() -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=10), "units": range(10)})
+    model = Forecaster(horizon=10, model="last").fit(frame)
+    with pytest.raises(BadData, match="no forecast can be judged"):
+        model.explain()
+    with pytest.raises(UsageError, match="repeats=1"):
+        model.explain(repeats=1)
+
+
+def test_an_unknown_series_is_refused(forecast: Run, store: Path) -> None:
+    found = forecast("explain", "--artifact", store, "--series", "passenger")
+    assert (found.code, found.err.count("did you mean 'passengers'?")) == (2, 1)
