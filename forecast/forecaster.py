@@ -184,7 +184,7 @@ class Forecaster(NestedParams, BaseEstimator):
             If the table cannot be used; the message says where and how to mend it.
         """
         settings = self._settings()[0]
-        require_engine(settings.engine)
+        require_engine(settings.engine, settings.model)
         deadline = deadline_of(settings, time.monotonic() if started is None else started)
         reading = self._read(_table(X), callbacks)
         earlier = getattr(start or self, "fitted_", None)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-OPSET = 17  # the newest set of operators that may be asked for
+OPSET = 17  # the set of operators that exports are written in
 MAX_NODES = 20_000
 MAX_RANK = 8
 # fmt: off
@@ -79,31 +79,44 @@ def check_graph(data: bytes) -> None:
     model = _message(data, "model")
     for opset in model["opset"]:
         fields = _message(opset, "opset")
-        if any(fields["domain"]) or any(not 1 <= version <= OPSET for version in map(_whole, fields["version"])):
-            raise ValueError(f"the graph asks for other operators than those of ONNX up to set {OPSET}")
+        if any(fields["domain"]) or fields["version"] != [OPSET]:
+            raise ValueError(f"the graph asks for other operators than those of set {OPSET} of ONNX")
     if len(model["graph"]) != 1 or not model["opset"]:
         raise ValueError("the file does not hold one graph")
     graph = _message(model["graph"][0], "graph")
     if len(graph["node"]) > MAX_NODES:
         raise ValueError(f"the graph has {len(graph['node']):,} nodes, more than {MAX_NODES:,}")
-    for node in graph["node"]:
-        _check_node(_message(node, "node"))
-    for tensor in graph["tensor"]:
-        _check_tensor(_message(tensor, "tensor"))
+    tensors = [_message(tensor, "tensor") for tensor in graph["tensor"]]
+    nodes = [_message(node, "node") for node in graph["node"]]
+    constant = {bytes(_raw(name)) for tensor in tensors for name in tensor["name"]}
+    for tensor in tensors:
+        _check_tensor(tensor)
+    for node in nodes:
+        _check_node(node)
     for value in (*graph["input"], *graph["output"]):
         _walk(value, "value")
+    if any(bytes(_raw(name)) in constant for value in graph["input"] for name in _message(value, "value")["name"]):
+        raise ValueError("an input of the graph has the name of a constant")
 
 
 def _check_node(node: Message) -> None:
+    """A node has a known operator, and bounded attributes."""
     operators = [bytes(_raw(name)) for name in node["operator"]]
     if len(operators) != 1 or operators[0].decode("ascii", "replace") not in OPERATORS:
         raise ValueError(f"the graph has an unknown operator {b' '.join(operators)[:40]!r}")
     for attribute in node["attribute"]:
         fields = _message(attribute, "attribute")
-        for tensor in fields["tensor"]:
-            _check_tensor(_message(tensor, "tensor"))
+        for tensor in (_message(tensor, "tensor") for tensor in fields["tensor"]):
+            _check_tensor(tensor)
+            if operators == [b"ConstantOfShape"] and tensor["type"] == [WHOLE] and not _filled(tensor):
+                raise ValueError("an array of the graph is filled with other numbers than exports have")
         parts = [[part] if isinstance(part, int) else list(_varints(part)) for part in fields["int"] + fields["ints"]]
         _check_whole(np.array([number for part in parts for number in part], np.uint64).astype(np.int64))
+
+
+def _filled(tensor: Message) -> bool:
+    """Whether whole numbers are 0 or 1, of which exports make shapes; runtimes have ended the process by others."""
+    return all(np.isin(np.frombuffer(_raw(part), "<i8"), (0, 1)).all() for part in tensor["data"])
 
 
 def _check_tensor(tensor: Message) -> None:
@@ -128,8 +141,8 @@ def _check_whole(numbers: NDArray[np.int64]) -> None:
 
     Runtimes have ended the process by an assertion over others.
     """
-    small = (numbers >= -LARGEST) & (numbers <= LARGEST)
-    if not (small | np.isin(numbers, ENDS)).all():
+    large = numbers[(numbers < -LARGEST) | (numbers > LARGEST)]
+    if not set(large.tolist()) <= {*ENDS}:
         raise ValueError("a whole number of the graph is too large")
 
 

@@ -111,11 +111,12 @@ def _saved_forecaster(artifact: str, version: str | None, given: Given) -> "Fore
     from forecast.forecaster import Forecaster
 
     own = {*TableSettings.model_fields, *TrainSettings.model_fields, "refit"}
-    for name in own - {"model", "jobs", "device", *READING}:
+    for name in own - {"model", "jobs", "device", "engine", *READING}:
         if name in given.values:
             flag = "-p" if name == "params" else f"--{name.replace('_', '-')}"
             raise UsageError(f"{flag}: --artifact tests a forecaster as it is; leave one of the two out")
-    forecaster = Forecaster.load(artifact, version, given.of(TrainSettings).device)
+    where = given.of(TrainSettings)
+    forecaster = Forecaster.load(artifact, version, where.device, where.engine)
     return forecaster.set_params(**{name: given.values[name] for name in {*READING, "jobs"} & given.values.keys()})
 
 

@@ -4,6 +4,7 @@ import importlib
 
 from forecast.errors import Setting, Unavailable, UsageError, Words
 from forecast.inference.fitted import EVERYWHERE, Fitted
+from forecast.models import model_class, model_names
 from forecast.settings import EngineName
 
 EXTRA, EXTRA_PACKAGES = "onnx", ("onnx", "onnxruntime")  # of this package; the second is enough to forecast
@@ -48,9 +49,14 @@ def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto
     )
 
 
-def require_engine(engine: EngineName) -> None:
-    """Refuse to train for an engine that is not installed."""
-    if engine == "onnx" and not all(map(installed, EXTRA_PACKAGES)):
+def require_engine(engine: EngineName, model: str) -> None:
+    """Refuse to train a model for an engine that is not installed, or cannot run it."""
+    if engine != "onnx":
+        return
+    if model in model_names() and (reason := model_class(model).no_export):
+        instead = Words("leave out ", Setting("engine", engine))
+        raise UsageError(f"{model} has no export, as {reason}", setting=Setting("model", model), cure=instead)
+    if not all(map(installed, EXTRA_PACKAGES)):
         cure = f"`pip install '.[{EXTRA}]'` in the folder of this project"
         raise Unavailable("onnx and onnxruntime are not installed", setting=Setting("engine", engine), cure=cure)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from forecast.artifacts.format import LARGEST_EXPORT
+from forecast.artifacts.graph import OPSET
 from forecast.errors import ForecastError
 from forecast.inference.engines import EXTRA_PACKAGES, installed
 from forecast.inference.fitted import Exports, Fitted
@@ -85,7 +86,7 @@ def _export(network: "RecurrentModel", fitted: Fitted, newest: Batch, loaded: li
         return network.no_export
     batches = [*_random_batches(network, fitted), newest]
     try:
-        data = export(network, batches[0])
+        data = export(network, batches[0], OPSET)
         if len(data) > LARGEST_EXPORT:
             return f"its file would have {len(data):,} bytes"
         loaded.append(graph := Graph(data, "the export"))

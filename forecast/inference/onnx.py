@@ -131,7 +131,7 @@ def _session(data: bytes) -> Any:
 
 def _check_memory() -> None:
     """Raise MemoryError where the machine lacks the memory that exports may take, and no export is at fault."""
-    bytearray(MEMORY)
+    np.empty(MEMORY, np.uint8)  # asked for, but never touched
 
 
 @cache

@@ -178,7 +178,16 @@ def _others() -> Iterator[Case]:
             if tensor.data_type == 1:
                 tensor.raw_data = b"\0\0\xc0\x7f" * (len(tensor.raw_data) // 4)
 
-    for change in (renamed, of_texts, two, no_outputs, not_finite):
+    def shadowed(model: Any) -> None:
+        model.graph.initializer.add().CopyFrom(model.graph.initializer[0])
+        model.graph.initializer[-1].name = "past"
+
+    def negative(model: Any) -> None:
+        for node in model.graph.node:
+            if node.op_type == "ConstantOfShape":
+                node.attribute[0].t.raw_data = (-1).to_bytes(8, "little", signed=True)
+
+    for change in (shadowed, negative, renamed, of_texts, two, no_outputs, not_finite):
         yield Case(f"export: {change.__name__}", _changed(change))
 
 

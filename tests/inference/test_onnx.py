@@ -156,6 +156,20 @@ def test_attention_is_there_with_every_engine(tmp_path: Path, passengers: Path) 
     pd.testing.assert_frame_equal(weights, model.attention())
 
 
+def test_a_model_without_an_export_is_not_trained_for_onnx(forecast: Command, passengers: Path, tmp_path: Path) -> None:
+    refused = forecast("fit", passengers, "--artifact", tmp_path, "--model", "deepar", "--engine", "onnx")
+    assert refused.code == 2
+    assert "samples paths" in refused.err
+
+
+def test_a_frozen_forecaster_is_tested_by_the_engine_that_is_asked_for(
+    forecast: Command, store: Path, passengers: Path
+) -> None:
+    words = ("backtest", passengers, "--artifact", store, "--windows", 1, "--quiet", "--engine")
+    measures = [forecast(*words, engine).frame.iloc[:, 1:-2] for engine in ("torch", "onnx")]
+    pd.testing.assert_frame_equal(*measures, rtol=1e-3)
+
+
 def test_a_fit_for_onnx_forecasts_by_it(passengers: Path) -> None:
     model = Forecaster(model="linear", steps=4, guard=False, members=1, horizon=3, engine="onnx")
     assert "onnx" in type(model.fit(pd.read_csv(passengers)).predictor_.backend).__module__

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.panel.windows import Batch
 
-OPSET = 17
 FIELDS = (  # of a batch, which a network may read
     "past",
     "mask",
@@ -54,7 +53,7 @@ def core_inputs(network: RecurrentModel, batch: Batch) -> dict[str, Tensor]:
     return {name: array for name, array in columns.items() if array.numel() > 0} | network.example(batch)
 
 
-def export(network: RecurrentModel, batch: Batch) -> bytes:
+def export(network: RecurrentModel, batch: Batch, opset: int) -> bytes:
     """The ONNX file of a network's core, for any number of windows.
 
     It is written by tracing. The exporter that reads the program instead takes twenty times as long, and releases of
@@ -63,6 +62,7 @@ def export(network: RecurrentModel, batch: Batch) -> bytes:
     Parameters
     ----------
     batch : several windows on the CPU, as an example
+    opset : version of ONNX's operators
     """
     inputs = core_inputs(network, batch)
     names, file = tuple(inputs), io.BytesIO()
@@ -77,7 +77,7 @@ def export(network: RecurrentModel, batch: Batch) -> bytes:
             input_names=list(names),
             output_names=["quantiles"],
             dynamic_axes={name: {0: "windows"} for name in (*names, "quantiles")},
-            opset_version=OPSET,
+            opset_version=opset,
             **tracing,
         )
     return file.getvalue()
