@@ -12,7 +12,7 @@ import numpy as np
 from forecast.artifacts.resume import Checkpoints
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, context_length
 from forecast.ensemble.calibration import say_uncalibrated
-from forecast.ensemble.candidates import FEW_WINDOWS, candidates_for, check_plan, compared_with
+from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
 from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, check_model, is_baseline
 from forecast.ensemble.validation import ValidationSet
@@ -209,8 +209,8 @@ def _train(
         check_plan(plan, settings)
     longest = int(np.median(ready.split.train_end)) // 2
     schema = ready.inputs.schema
-    few = fitter.count < FEW_WINDOWS and not (schema.known or schema.past or schema.static)
-    candidates = candidates_for(settings, ready.lookback, longest, lags[0] if lags else 1, few)
+    columns = bool(schema.known or schema.past or schema.static)
+    candidates = candidates_for(settings, ready.lookback, longest, lags[0] if lags else 1, fitter.count, columns)
     middle = ready.inputs.levels.index(0.5)
 
     def loss(quantiles: Numbers) -> float:

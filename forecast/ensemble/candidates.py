@@ -8,7 +8,7 @@ from forecast.training.plan import Candidate, Plan
 
 FINETUNED = "finetuned"  # the pretrained network as a candidate that trains
 LONGEST = 256  # steps of the past that it reads
-FEW_WINDOWS = 1000  # up to which networks that start from nothing lose to it; tuned on 30 development series
+FEW_WINDOWS = 1000  # from which on networks that start from nothing beat it; tuned on 30 development series
 
 CANDIDATES: tuple[tuple[str, ScalingName, int], ...] = (
     (FIRST, "standard", 1),
@@ -39,7 +39,7 @@ def compared_with(settings: TrainSettings) -> tuple[str, ...]:
 
 
 def candidates_for(
-    settings: TrainSettings, lookback: int, longest: int, season: int, few: bool = False
+    settings: TrainSettings, lookback: int, longest: int, season: int, windows: int, columns: bool = False
 ) -> list[Candidate]:
     """The networks that are worth a try, the best bet first; where a model is named, only that one.
 
@@ -48,10 +48,14 @@ def candidates_for(
     lookback : steps
     longest : steps of the past that a lookback may have
     season : steps of the shortest season, 1 for none
-    few : there are few windows and no columns, from which only the pretrained network can learn
+    windows : that can be drawn; where they are few only the pretrained network can learn from them, and where they are
+        not, its time is better spent on others
+    columns : whether there are covariates, which it does not know
     """
     listed: tuple[tuple[str, ScalingName, int], ...] = CANDIDATES
-    if few and not (settings.params or settings.steps):
+    if windows >= FEW_WINDOWS:
+        listed = tuple(each for each in CANDIDATES if each[0] != FINETUNED)
+    elif not (columns or settings.params or settings.steps):
         listed = ((FINETUNED, "standard", 0),)
     if settings.model != AUTO:
         listed = ((settings.model, "standard", 0 if settings.model == FINETUNED else 1),)

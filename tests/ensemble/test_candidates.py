@@ -9,35 +9,42 @@ from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize
 
 
-def kinds(settings: TrainSettings, lookback: int = 24, longest: int = 100, season: int = 12) -> list:
-    found = candidates_for(settings, lookback, longest, season)
+def kinds(
+    settings: TrainSettings, lookback: int = 24, longest: int = 100, season: int = 12, windows: int = 9999
+) -> list:
+    found = candidates_for(settings, lookback, longest, season, windows, columns=True)
     return [(one.model, one.scaling, one.lookback) for one in found]
 
 
 def test_long_series_are_given_a_longer_past_too() -> None:
     found = kinds(TrainSettings())
     assert found[0] == ("segrnn", "standard", 24)
-    assert found[2:4] == [("segrnn", "last", 24), ("segrnn", "standard", 48)]
+    assert found[1:3] == [("segrnn", "last", 24), ("segrnn", "standard", 48)]
     assert ("linear", "last", 24) in found
     assert ("segrnn", "last", 48) in found
     assert len(set(found)) == len(found)
 
 
 def test_short_series_are_given_no_longer_past() -> None:
-    assert {steps for model, _, steps in kinds(TrainSettings(), longest=40) if model != "finetuned"} == {24}
+    assert {steps for model, _, steps in kinds(TrainSettings(), longest=40)} == {24}
 
 
 def test_the_pretrained_network_reads_all_of_the_past_up_to_a_limit() -> None:
+    few = TrainSettings()
+
     def steps(longest: int) -> int:
-        return next(steps for model, _, steps in kinds(TrainSettings(), longest=longest) if model == "finetuned")
+        return next(steps for model, _, steps in kinds(few, longest=longest, windows=999) if model == "finetuned")
 
     assert (steps(5), steps(100), steps(5000)) == (24, 200, 256)
 
 
 def test_few_windows_train_the_pretrained_network_alone() -> None:
-    found = candidates_for(TrainSettings(), 24, 40, 12, few=True)
+    found = candidates_for(TrainSettings(), 24, 40, 12, windows=999)
     assert [one.model for one in found] == ["finetuned"]
-    assert candidates_for(TrainSettings(model="gru"), 24, 40, 12, few=True)[0].model == "gru"
+    assert candidates_for(TrainSettings(model="gru"), 24, 40, 12, windows=999)[0].model == "gru"
+    with_columns = candidates_for(TrainSettings(), 24, 40, 12, windows=999, columns=True)
+    assert [one.model for one in with_columns][:2] == ["segrnn", "finetuned"]
+    assert "finetuned" not in [one.model for one in candidates_for(TrainSettings(), 24, 40, 12, windows=1000)]
 
 
 @pytest.mark.parametrize(
