@@ -41,7 +41,7 @@ def test_a_name_and_a_function_make_a_choice_everywhere(
         return package.run(*words).out
 
     command = ("-m", "forecast")
-    assert choice in run(*command, "fit", "--help")
+    assert choice in run(*command, "fit", "--help-all")
     schema = json.loads(run(*command, "run", "--schema"))
     assert choice in str(schema["$defs"]["TrainSettings"]["properties"][setting])
     package.add(

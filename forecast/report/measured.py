@@ -51,7 +51,9 @@ class Measured:
             If it has no such tables.
         """
         wrong = BadData(
-            "has no measures of a backtest", place=name, cure="write one: forecast backtest DATA --output FILE.json"
+            "has no measures of a backtest",
+            place=name,
+            cure="name a .json file that `forecast backtest` wrote as its output",
         )
         if not isinstance(found, Mapping):
             raise wrong

@@ -36,7 +36,7 @@ def test_now_is_ahead_only_where_it_beats_the_best_baseline() -> None:
     ]
 
 
-def test_a_set_is_forecast_from_six_origins_by_a_real_backtest(tmp_path: Path) -> None:
+def test_a_set_is_forecast_from_twenty_origins_by_a_real_backtest(tmp_path: Path) -> None:
     for one in SETS:
         (tmp_path / one.file).touch()
     days = pd.date_range("2012-01-01", "2014-12-31")
@@ -48,7 +48,7 @@ def test_a_set_is_forecast_from_six_origins_by_a_real_backtest(tmp_path: Path) -
     assert run.row["horizon"] == 30
     scores = run.measure(tmp_path)
     assert scores["mase"] > 0
-    assert "origins  6, " in (tmp_path / "log.txt").read_text()
+    assert "origins  20, " in (tmp_path / "log.txt").read_text()
 
 
 def test_missing_set_is_named(tmp_path: Path) -> None:
