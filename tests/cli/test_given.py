@@ -16,7 +16,16 @@ from tests.jobs.a_job import Job, at, job
 __all__ = ["at", "job"]  # fixtures
 
 Run = Callable[..., Any]
-KEPT = {"model", "jobs", "device", "engine", "strict", "on_duplicate", "windows", "step"}  # a saved forecaster takes them
+KEPT = {
+    "model",
+    "jobs",
+    "device",
+    "engine",
+    "strict",
+    "on_duplicate",
+    "windows",
+    "step",
+}  # a saved forecaster takes them
 
 
 def _table(folder: Path, twice: bool = False) -> Path:
