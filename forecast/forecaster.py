@@ -309,9 +309,12 @@ class Forecaster(NestedParams, BaseEstimator):
         """
         fitted, settings = self._check_fitted(), ExplainSettings.check({"repeats": repeats})
         table = None if X is None else _table(X)
-        panel = panel_to_forecast(fitted, table, self._schema(), None if future is None else _table(future))
-        name = "the saved table" if table is None else table.name
-        return explained_frames(explained(self.predictor_, panel, settings, name), self.predictor_)
+        later = None if future is None else _table(future)
+        panel = panel_to_forecast(fitted, table, self._schema(), later)
+        named = table if later is None else later
+        name = "the saved table" if named is None else named.name
+        found = explained(self.predictor_, panel, settings, name, later is not None)
+        return explained_frames(found, self.predictor_)
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE of the forecasts over the rows of `X` after the end of the fit; higher is better.

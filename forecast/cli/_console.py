@@ -82,7 +82,7 @@ def say_next(*words: str | None) -> None:
 
     Parameters
     ----------
-    words : of the command; None is left out, and with - for stdin, which can be read once, nothing is said
+    words : of the command; None is left out. A command that reads stdin (-) is not named, as stdin is read once
     """
     if _style["format"] == "text" and sys.stderr.isatty() and "-" not in words:
         say("next     " + shlex.join(["forecast", *(word for word in words if word is not None)]))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from forecast.inference.predictor import Predictor
     from forecast.panel.panel import Panel
     from forecast.panel.schema import Schema
+    from forecast.tables.table import Table
 
     Look = Callable[[Panel, Schema], None]
 
@@ -41,6 +42,21 @@ class Continued:
     horizon: int | None
 
 
+def read_as_fitted(
+    predictor: "Predictor", data: str | None, future: str | None, given: Given
+) -> "tuple[Schema, Table | None, Table | None]":
+    """How a saved forecaster reads, the table to forecast, and that of future values; None where none is named."""
+    from forecast.panel.tidying import tidied
+    from forecast.tables.files import load_future
+
+    changed = set(CHANGED) & set(given.values)
+    how = given.of(TableSettings).model_dump(include=changed)
+    schema = predictor.fitted.config.table.model_copy(update=how)
+    text = given.reading(schema.reading)
+    table = None if data is None else load(data, text)[0]
+    return schema, table, None if future is None else tidied(load_future(future, text))
+
+
 def predicted(
     predictor: "Predictor", source: Continued, given: Given, shape: OutputSettings, look: "Look | None" = None
 ) -> "Forecasts":
@@ -51,15 +67,8 @@ def predicted(
     look : gets the panel before it is forecast, and how it was read
     """
     from forecast.inference.forecasting import forecast_table
-    from forecast.panel.tidying import tidied
-    from forecast.tables.files import load_future
 
-    changed = set(CHANGED) & set(given.values)
-    how = given.of(TableSettings).model_dump(include=changed)
-    schema = predictor.fitted.config.table.model_copy(update=how)
-    text = given.reading(schema.reading)
-    table = None if source.data is None else load(source.data, text)[0]
-    later = None if source.future is None else tidied(load_future(source.future, text))
+    schema, table, later = read_as_fitted(predictor, source.data, source.future, given)
 
     def see(panel: "Panel") -> None:
         if look is not None:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from forecast.cli._console import cell, put_json, put_table, say, say_next, steps_bar, style_options
-from forecast.cli._data import load
+from forecast.cli._forecasts import CHANGED, read_as_fitted
 from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import Saved, named, saved_options
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from forecast.inference.predictor import Predictor
     from forecast.report.explanation import Explanation
 
-CHANGED = ("strict", "on_duplicate", "date_format")  # settings of a table that a saved forecaster accepts
 ROUNDING = 1e-6  # of the largest importance: less is shown as 0
 
 
@@ -45,21 +44,15 @@ def command(data: str | None, saved: Saved, future: str | None, as_json: bool, g
     wanted, where = given.of(ExplainSettings), given.of(TrainSettings)
     given.of(TextSettings), given.of(PictureSettings)  # refused before any work
     from forecast.inference.forecasting import load_predictor, panel_to_forecast, with_events
-    from forecast.panel.tidying import tidied
     from forecast.report.explanation import explained
-    from forecast.tables.files import load_future
 
     predictor = load_predictor(saved.artifact, saved.version, where.device, where.engine)
     predictor = with_events(predictor, given.of(TableSettings).events)
-    changed = given.of(TableSettings).model_dump(include=set(CHANGED) & set(given.values))
-    schema = predictor.fitted.config.table.model_copy(update=changed)
-    text = given.reading(schema.reading)
-    table = None if data is None else load(data, text)[0]
-    later = None if future is None else tidied(load_future(future, text))
+    schema, table, later = read_as_fitted(predictor, data, future, given)
     panel = panel_to_forecast(predictor.fitted, table, schema, later)
     name = "the saved table" if data is None else data
     with steps_bar("explain", "inputs") as on_part:
-        found = explained(predictor, panel, wanted, future or name, on_part)
+        found = explained(predictor, panel, wanted, future or name, future is not None, on_part)
     if as_json:
         put_json(_records(found, predictor), indent=1)
         return

@@ -30,7 +30,7 @@ the past as there is, up to `LONGEST`."""
 
 
 def compared_with(settings: TrainSettings) -> tuple[str, ...]:
-    """The baselines that a fit compares; one that is the model is the only one, except `pretrained`."""
+    """The baselines that a fit compares; a model that is a baseline stands alone, unless it is `pretrained`."""
     if settings.model == PRETRAINED and settings.guard:
         return tuple(dict.fromkeys([*settings.baselines, PRETRAINED]))
     if is_baseline(settings.model):

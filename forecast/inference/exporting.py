@@ -73,7 +73,7 @@ def _without(fitted: Fitted) -> Fitted:
 
 
 def _export(network: "RecurrentModel", fitted: Fitted, newest: Batch, loaded: list[Graph]) -> bytes | str:
-    """The ONNX file of a network, or why there is none.
+    """The ONNX file of a network, or the reason why it has no export.
 
     Parameters
     ----------

@@ -156,7 +156,7 @@ def picture_of(drawable: Drawable, settings: PictureSettings, actual: Panel | No
 
 
 def values_at(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:
-    """Observed values of some series at grid positions, [series, steps], NaN where there is none.
+    """Observed values of some series at grid positions, [series, steps], NaN where none was observed.
 
     Parameters
     ----------

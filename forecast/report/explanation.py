@@ -47,20 +47,26 @@ class Explanation:
 
 
 def explained(
-    predictor: Predictor, panel: Panel, settings: ExplainSettings, name: str, on_part: OnPart | None = None
+    predictor: Predictor,
+    panel: Panel,
+    settings: ExplainSettings,
+    name: str,
+    with_future: bool = False,
+    on_part: OnPart | None = None,
 ) -> Explanation:
     """Explain the forecasts of a panel.
 
     Parameters
     ----------
     panel : read as at fit, with a horizon of future slots
-    name : of the table, for messages
+    name : of the table that should have the values known in advance, for messages
+    with_future : whether it is a table of the future
     on_part : receives the progress
     """
     schema, horizon = predictor.fitted.config.table, predictor.fitted.config.horizon
     series = panel.order[~panel.skipped[panel.order]]
     try:
-        require_known(panel, schema, horizon, name, with_future=False)
+        require_known(panel, schema, horizon, name, with_future)
     except BadData as error:
         log.warning("without the parts of the forecasts: %s", error)
         parts = None

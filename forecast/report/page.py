@@ -73,7 +73,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and what is said of each."""
+    """Names, and a text for each."""
 
     rows: tuple[tuple[str, str], ...]
 
