@@ -10,8 +10,8 @@ import torch
 from forecast import Forecaster, RecurrentRegressor
 from forecast.models import model_knobs, model_names, model_summary
 from forecast.models.shared.building import build
-from forecast.models.shared.exporting import random_batch
 from forecast.models.shared.model import Shape
+from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize, toy_windows
 
@@ -19,6 +19,34 @@ SMALL = {"hidden_size": 8}
 LEVELS = (0.1, 0.5, 0.9)
 
 every_model = pytest.mark.parametrize("name", model_names())
+
+
+def any_batch(shape: Shape, rows: int = 3, seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*size: int) -> torch.Tensor:
+        return torch.randn(rows, *size, generator=generator)
+
+    def codes(steps: int, sizes: tuple[int, ...]) -> torch.Tensor:
+        return torch.randint(0, 2, (rows, steps, len(sizes)), generator=generator)
+
+    return Batch(
+        past=normal(shape.lookback),
+        mask=torch.ones(rows, shape.lookback),
+        past_covariates=normal(shape.lookback, shape.past),
+        future_covariates=normal(shape.horizon, shape.future),
+        static=normal(shape.static),
+        series=torch.randint(0, shape.series + 1, (rows,), generator=generator),
+        past_codes=codes(shape.lookback, shape.past_categories),
+        future_codes=codes(shape.horizon, shape.future_categories),
+        static_codes=codes(1, shape.static_categories)[:, 0],
+        seasonal=normal(shape.horizon, len(shape.seasons)),
+        target=normal(shape.horizon),
+        target_mask=torch.ones(rows, shape.horizon),
+        weight=torch.ones(rows),
+        location=torch.zeros(rows, 1),
+        scale=torch.ones(rows, 1),
+    )
 
 
 SHAPES = [
@@ -48,7 +76,7 @@ def test_quantiles_have_the_right_shape_and_do_not_cross(name: str, shape: Shape
     known = model_knobs(name).model_fields
     params = {knob: value for knob, value in {**SMALL, **knobs}.items() if knob in known}
     network = build(TrainSettings(model=name, params=params), shape).eval()
-    batch = random_batch(shape, 3, 0)
+    batch = any_batch(shape)
     outputs = network.quantiles(batch, shape.levels)
     assert outputs.shape == (3, shape.horizon, len(shape.levels))
     assert (outputs.diff(dim=-1) >= 0).all()
