@@ -18,7 +18,7 @@ from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.panel.building import calendar_of, time_columns_at, with_future
-from forecast.panel.comparing import check_levels, compare_ids, say_seen, say_short
+from forecast.panel.comparing import Comparison, check_levels, compare_ids, say_seen, say_short
 from forecast.panel.effects import NAMED, unseen_events
 from forecast.panel.event_table import read_events, renewed
 from forecast.panel.known import require_known
@@ -34,6 +34,20 @@ from forecast.tables.writing import interval_columns, output_columns, refuse_cla
 log = logging.getLogger("forecast")
 
 Columns = dict[str, Column | NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a part of a large table needs to know of the rest.
+
+    Attributes
+    ----------
+    reach : time of the newest value of the whole table, at which all series end
+    comparison : of the ids so far with those of the fit
+    """
+
+    reach: int
+    comparison: Comparison
 
 
 @dataclass(frozen=True)
@@ -102,6 +116,7 @@ def forecast_table(
     horizon: int | None = None,
     output: OutputSettings | None = None,
     on_panel: Callable[[Panel], Numbers | None] | None = None,
+    part: Part | None = None,
 ) -> Forecasts:
     """Forecast what comes after the series of a table, or after those that the fit saw.
 
@@ -115,6 +130,8 @@ def forecast_table(
     output : what the table of forecasts holds
     on_panel : gets the panel before it is forecast; may return factors [levels] by which the distance of each quantile
         from the median grows, or raise to stop
+    part : that the table is a part of a larger one; series that the fit saw, and that are in no part, are then left to
+        the caller
 
     Raises
     ------
@@ -125,7 +142,7 @@ def forecast_table(
     config, history = fitted.config, fitted.history
     refuse_clash(config.table.keys, output_columns(output))
     horizon = _checked_horizon(horizon, config.horizon)
-    panel = panel_to_forecast(fitted, source, schema, future, origin)
+    panel = panel_to_forecast(fitted, source, schema, future, origin, part)
     _say_unseen(panel, config.table, fitted)
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
@@ -135,7 +152,9 @@ def forecast_table(
         say_short(panel, history, config.lookback, source.name)
     factors = None if on_panel is None else on_panel(panel)
     series = panel.order[~panel.skipped[panel.order]]
-    quantiles = predictor.quantiles(panel, series, joint=output.joint)[:, :horizon]
+    quantiles = predictor.quantiles(panel, panel.order, joint=output.joint, left_out=panel.skipped[panel.order])[
+        :, :horizon
+    ]
     if not np.isfinite(quantiles).all():
         kind = ArtifactRefused if source is None else BadData
         raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
@@ -144,7 +163,8 @@ def forecast_table(
     numbers = _bounded(shown, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
     lower = floor if output.min is None else np.full(len(series), output.min)
-    return Forecasts(columns, _skipped(panel, history), panel, series, quantiles, lower)
+    gone = sorted(set(history.ids) - set(panel.ids)) if part is None else []
+    return Forecasts(columns, _skipped(panel, gone), panel, series, quantiles, lower)
 
 
 def panel_to_forecast(
@@ -153,22 +173,37 @@ def panel_to_forecast(
     schema: Schema | None = None,
     future: Table | None = None,
     origin: str | None = None,
+    part: Part | None = None,
 ) -> Panel:
     """The series of a table, read as the fit read its own, or those of the fit; parameters as in `forecast_table`."""
     if source is None:
         return _continued(fitted, future, origin)
-    return reading_to_forecast(fitted, source, schema, future, origin).panel
+    return reading_to_forecast(fitted, source, schema, future, origin, part).panel
 
 
 def reading_to_forecast(
-    fitted: Fitted, source: Source, schema: Schema | None = None, future: Table | None = None, origin: str | None = None
+    fitted: Fitted,
+    source: Source,
+    schema: Schema | None = None,
+    future: Table | None = None,
+    origin: str | None = None,
+    part: Part | None = None,
 ) -> Reading:
     """A table, read as the fit read its own and compared with the series of the fit."""
     config, history = fitted.config, fitted.history
     schema = schema or config.table
-    reading = read_as(source, schema, horizon=config.horizon, lookback=config.lookback, future=future, origin=origin)
+    reading = read_as(
+        source,
+        schema,
+        horizon=config.horizon,
+        lookback=config.lookback,
+        future=future,
+        origin=origin,
+        reach=None if part is None else part.reach,
+    )
     lowest = np.concatenate([[np.inf], history.lowest_seen()])[series_index(history.ids, reading.panel.ids)]
-    panel = compare_ids(replace(reading.panel, lowest=lowest), history.ids, source.name)
+    panel = replace(reading.panel, lowest=lowest)
+    panel = compare_ids(panel, history.ids, source.name) if part is None else part.comparison.add(panel)
     check_levels(panel, history.ids, fitted.level, config.lookback, source.name, schema.strict)
     return replace(reading, panel=panel)
 
@@ -279,8 +314,7 @@ def _output_columns(
     return columns
 
 
-def _skipped(panel: Panel, history: Panel) -> dict[tuple[str, ...], str]:
-    """Series without a forecast, and why."""
+def _skipped(panel: Panel, gone: list[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """Series without a forecast, and why; those of the fit that are `gone` come last."""
     skipped = {ids: word for ids, word in zip(panel.ids, panel.status, strict=True) if word in SKIPPED}
-    missing = sorted(set(history.ids) - set(panel.ids))
-    return skipped | dict.fromkeys(missing, "gone")
+    return skipped | dict.fromkeys(gone, "gone")
