@@ -41,7 +41,7 @@ from forecast.jobs.hiding import Hidden
 from forecast.jobs.input import digest_source, read_future, read_source, table_settings, text_settings
 from forecast.jobs.instant import as_text, parse_as_of, until
 from forecast.jobs.keys import key_of, move_old_rows
-from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file
+from forecast.jobs.ledger import FILE, KILLED, TABLES, Connection, Ledger, empty_ledger, open_file
 from forecast.jobs.output import check_sink, explained, places, reserved_columns, write_sink
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
@@ -137,10 +137,15 @@ def ledger_of(pipeline: Pipeline) -> Ledger:
 
 
 @contextmanager
-def _connect(hidden: Hidden, url: str) -> Iterator[Connection]:
+def _connect(hidden: Hidden, url: str, read: bool = False) -> Iterator[Connection]:
     """A transaction of the ledger in a database, whose messages hold no secrets whoever opens it."""
-    with hidden.kept_out(), databases.connect(url) as transaction:
-        yield transaction
+    with hidden.kept_out():
+        if not read:
+            with databases.connect(url) as transaction:
+                yield transaction
+            return
+        with databases.read_tables(url, TABLES) as found, empty_ledger() as empty:
+            yield empty if found is None else found
 
 
 @contextmanager
