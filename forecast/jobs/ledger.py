@@ -176,9 +176,7 @@ def _meaning(error: sqlite3.Error, path: Path) -> Exception:
             f"{path}: is not a ledger, or damaged ({error}); check the disk; move the file away to start a new one"
         )
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-        return _full(path) or CannotCreate(
-            f"{path}: cannot be opened ({error}); check the folder and its permissions"
-        )
+        return _full(path) or CannotCreate(f"{path}: cannot be opened ({error}); check the folder and its permissions")
     return StorageFailure(f"{path}: {error}; check the disk and its free space, then run again")
 
 
