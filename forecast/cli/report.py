@@ -176,9 +176,9 @@ class Forecaster:
         """Who forecasts, and what the forecasts rest on."""
         from forecast.report.about import importance_section, models_section
 
-        fitted = self.predictor.fitted
+        history = self.predictor.fitted.history
         with steps_bar("importance", "inputs") as on_part:
-            return [models_section(fitted), importance_section(self.predictor, fitted.history, on_part)]
+            return [models_section(self.predictor), importance_section(self.predictor, history, on_part)]
 
     def versions(self) -> list[dict[str, Any]]:
         """The versions of its store, oldest first."""
