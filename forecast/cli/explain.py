@@ -39,7 +39,7 @@ def command(data: str | None, saved: Saved, future: str | None, as_json: bool, g
     """Explain the forecasts of a saved forecaster, of the series of the fit or those of DATA.
 
     Importance says by how much the mean absolute error of the newest horizons grows without an input. The parts of a
-    forecast, level, season, events and rest, add up to its median.
+    forecast, level, season, events, known columns and rest, add up to its median.
     """
     wanted, where = given.of(ExplainSettings), given.of(TrainSettings)
     given.of(TextSettings), given.of(PictureSettings)  # refused before any work

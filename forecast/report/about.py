@@ -18,6 +18,7 @@ from forecast.report.charts import Chart, number
 from forecast.report.importance import OnPart, importances
 from forecast.report.page import Bar, Facts, Section, Table
 
+LABEL = 9  # characters of a line that describes a table, before what it says
 ROWS = 20  # that a table lists
 ATTENDED = 256  # series whose attention is averaged
 REPEATS = 3  # of each input whose importance is measured
@@ -45,7 +46,7 @@ def read_section(fitted: Fitted, version: str) -> Section:
         ("layout", config.table.layout),
         ("time", f"{', '.join(config.table.time)}, every {config.table.calendar.name}, up to {config.train_end}"),
         ("horizon", f"{config.horizon} steps, from the last {config.lookback}"),
-        *((word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)),
+        *((line[:LABEL].strip(), line[LABEL:]) for line in lines),
     ]
     return Section("What was read", (Facts(tuple(facts)),))
 

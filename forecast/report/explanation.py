@@ -1,7 +1,7 @@
 """Explain forecasts: what they rest on, and what they are made of."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from forecast.settings import ExplainSettings
 
 log = logging.getLogger("forecast")
 
-NAMES = ("median", "level", "season", "events", "rest")
-"""The columns of the parts; the last four add up to the first."""
+NAMES = tuple(field.name for field in fields(Parts))
+"""The columns of the parts; the others add up to the first, the median."""
 
 
 @dataclass(frozen=True)

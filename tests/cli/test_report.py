@@ -81,7 +81,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        return self.parsed.texts["verdict"][0]
+        return self.parsed.texts["verdict"][0].replace("\u00a0", " ")
 
     @property
     def sections(self) -> list[str]:
