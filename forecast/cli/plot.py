@@ -14,7 +14,7 @@ from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, grouped, settings_options
 from forecast.cli._saved import reading_of_actual
 from forecast.cli._store import Saved, named, saved_options
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, NoInput, UsageError
 from forecast.settings import OutputSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def command(context: click.Context, data: str | None, files: Files, source: Sour
     if source.forecast is not None:
         drawable, text = _saved_forecasts(data, source, saved, given, default)
         after: tuple[str | None, ...] = ("score", source.forecast, data, *given.words(TableSettings, TextSettings))
-    elif source.now or (data is not None and default and Store(saved.artifact).empty):
+    elif source.now or (default and Store(saved.artifact).empty):
         drawable, text = _at_once(data, source, given, choose)
         after = ("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))
     else:
@@ -157,6 +157,8 @@ def _at_once(
     from forecast.report.content import drawable_forecasts
 
     if data is None:
+        if not source.now:
+            raise NoInput("there is no store here; name a table, forecast plot DATA, or run `forecast fit` first")
         raise UsageError("--now: name the table to forecast: forecast plot DATA --now")
     _refuse(source, "nothing is learned here", "future", "origin")
     shape = given.of(OutputSettings)

@@ -279,6 +279,15 @@ def test_a_picture_never_replaces_a_table(forecast: Run, fitted: Path, whole: Pa
     assert forecast("plot", "--output", "missing/p.svg").code == 73
 
 
+def test_with_neither_store_nor_table_a_table_is_asked_for(
+    forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = forecast("plot")
+    assert ran.code == 66
+    assert "there is no store here; name a table, forecast plot DATA, or run `forecast fit` first" in ran.err
+
+
 def test_events_are_drawn_with_their_names(forecast: Run, past: Path, tmp_path: Path) -> None:
     days = ["2024-01-20", "2024-02-10", "2024-02-11", "2024-03-06"]
     pd.DataFrame({"date": days, "name": "<fair>", "shop": ["", "", "", "east"]}).to_csv(

@@ -137,6 +137,24 @@ def test_the_verdict_says_the_numbers_of_the_backtest(forecast: Run, fitted: Pat
     assert "<td>2024-03-01</td><td>2024-03-04</td>" in page.text
 
 
+@pytest.mark.parametrize(
+    ("errors", "verdict"),
+    [
+        ((0.0, 0.0, None), "Exact on 2 origins, as seasonal naive is."),
+        ((2e-16, 3e-16, -0.5), "Exact on 2 origins, as seasonal naive is."),
+        ((1e-16, 0.2, None), "MASE 0.2 on 2 origins, where seasonal naive is exact."),
+        ((0.5, 0.0, 1.0), "100 % less error than seasonal naive on 2 origins."),
+    ],
+)
+def test_an_exact_forecast_is_said_to_be_exact(errors: tuple[float, float, float | None], verdict: str) -> None:
+    from forecast.report.measured import Measured, verdict_of
+
+    naive, own, skill = errors
+    rows = [{"model": "seasonal-naive", "skill": 0.0, "mase": naive}, {"model": "theta", "skill": skill, "mase": own}]
+    tables = {"overall": rows, "by_series": rows, "by_step": rows, "origins": ["a", "b"]}
+    assert f"{verdict_of(Measured.of(tables, 'tests.json'))}." == verdict
+
+
 def test_without_a_backtest_the_verdict_is_that_of_the_fit_and_a_command_makes_one(forecast: Run, fitted: Path) -> None:
     page = report(forecast, "--artifact", "shops")
     guard = next(line for line in forecast("inspect", "--artifact", "shops").out.splitlines() if "guard" in line)

@@ -119,11 +119,20 @@ def test_without_future_values_there_is_importance_and_a_warning(
     assert len(model.explain(future=future, repeats=2).parts) == 4 * 7
 
 
-def test_a_table_that_holds_no_horizon_is_refused() -> None:
-    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=10), "units": range(10)})
-    model = Forecaster(horizon=10, model="last").fit(frame)
+def test_a_table_that_holds_no_horizon_has_parts_only(
+    forecast: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=10), "units": range(10), "promo": 1})
+    model = Forecaster(horizon=10, model="last").fit(frame[["day", "units"]])
+    found = model.explain()
+    assert "without importance: no series has more values than the horizon of 10" in caplog.text
+    assert (len(found.importance), len(found.parts)) == (0, 10)
+    model.save(str(tmp_path / "store"))
+    shown = forecast("explain", "--artifact", tmp_path / "store")
+    assert (shown.code, shown.out.count(" 2024-01-")) == (0, 10)
+    reading = {"time": "day", "target": "units", "layout": "long", "known": "promo"}
     with pytest.raises(BadData, match="no forecast can be judged"):
-        model.explain()
+        Forecaster(horizon=10, model="last", **reading).fit(frame).explain()
     with pytest.raises(UsageError, match="repeats=1"):
         model.explain(repeats=1)
 
