@@ -144,6 +144,9 @@ class Forecaster:
         from forecast.artifacts.store import Store
         from forecast.inference.forecasting import load_predictor
 
+        if place.pipeline is not None and Store(place.store).empty:
+            ran = f"forecast run {place.pipeline.file or 'JOB.toml'}"
+            raise NoInput(f"{place.shown(place.pipeline.name or 'job')} has not run yet; run `{ran}` first")
         own = version or Store(place.store).current()
         return cls(place, own, version is not None, load_predictor(place.store, own, where.device, where.engine))
 

@@ -358,6 +358,21 @@ def test_a_fitted_network_and_known_columns_are_explained(
     assert None not in report(forecast, "--future", "future.csv").data["series"][0][5]
 
 
+def test_training_and_attention_of_networks_are_shown(
+    forecast: Run, passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fast = ("--model", "attention-lstm", "--steps", 3, "--members", 1, "--no-guard", "--quiet")
+    assert forecast("fit", passengers, *fast).code == 0
+    page = report(forecast)
+    assert "Training of the networks" in page.text
+    assert re.search(r"<th scope=\"row\">attention-lstm</th><td class=\"num\">3</td>", page.text)
+    drawn = re.findall(r'aria-label="Attention of the network to the past, the mean over series">(.*?)</svg>', page.text)
+    assert len(drawn) == 1
+    steps = json.loads(forecast("inspect", "--json").out)["lookback"]
+    assert len(re.findall("[ML]", re.findall(r'class="line c0"[^>]*d="([^"]*)"', drawn[0])[0])) == steps
+
+
 def test_series_without_dates_and_without_ids_have_a_report(
     forecast: Run, passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

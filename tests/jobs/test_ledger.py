@@ -24,6 +24,9 @@ def test_commands_that_look_at_a_job_change_and_create_nothing(job: Job, forecas
     never = forecast("status", job.file)
     assert never.code == 66
     assert "has not run yet" in never.err
+    early = forecast("report", job.file, "--output", job.folder / "r.html")
+    assert early.code == 66
+    assert f"job has not run yet; run `forecast run {job.file}` first" in early.err
     assert contents(job.folder) == before
     assert sorted(path.name for path in job.folder.iterdir()) == ["job.toml", "sales.csv"]
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
