@@ -367,7 +367,8 @@ def test_training_and_attention_of_networks_are_shown(
     page = report(forecast)
     assert "Training of the networks" in page.text
     assert re.search(r"<th scope=\"row\">attention-lstm</th><td class=\"num\">3</td>", page.text)
-    drawn = re.findall(r'aria-label="Attention of the network to the past, the mean over series">(.*?)</svg>', page.text)
+    title = "Attention of the network to the past, the mean over series"
+    drawn = re.findall(rf'aria-label="{title}">(.*?)</svg>', page.text)
     assert len(drawn) == 1
     steps = json.loads(forecast("inspect", "--json").out)["lookback"]
     assert len(re.findall("[ML]", re.findall(r'class="line c0"[^>]*d="([^"]*)"', drawn[0])[0])) == steps
