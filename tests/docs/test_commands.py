@@ -32,7 +32,7 @@ PAGES = (
     *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))),
 )
 # blocks that are neither commands nor examples to be run, by how they begin
-SHOWN = ("table -> panel", "forecast/\n", '{"id": ', "date,name,", "effects  ")
+SHOWN = ("table -> panel", "forecast/\n", "apt-get install chromium", '{"id": ', "date,name,", "effects  ")
 
 Run = Callable[..., object]
 
