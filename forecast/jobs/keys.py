@@ -3,7 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from forecast.jobs.ledger import Connect, Connection
+from forecast.jobs.ledger import Connect
+from forecast.jobs.pruning import Connection
 from forecast.jobs.owner import Owner
 
 
