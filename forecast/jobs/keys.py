@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 
 from forecast.jobs.ledger import Connect
-from forecast.jobs.pruning import Connection
 from forecast.jobs.owner import Owner
+from forecast.jobs.pruning import Connection
 
 
 def key_of(job: str, owner: Owner | None) -> str:
