@@ -65,6 +65,8 @@ class State:
     output : bytes of the file of forecasts
     runs : exit code by the time of the run, as the ledger has it
     records : JSON of the newest runs, by time
+    kept : rows and sum of the forecasts that the ledger has, by the time of the run
+    fits : version by the time of its fit
     sink : rows by origin
     """
 
@@ -73,6 +75,8 @@ class State:
     output: bytes | None
     runs: dict[str, int]
     records: dict[str, dict[str, Any]]
+    kept: dict[str, tuple[int, float]]
+    fits: dict[str, str]
     sink: dict[str, int]
 
 
@@ -127,13 +131,11 @@ class NightJob:
         """
         output = self.folder / "out.csv"
         live, versions = self._look_at_store()
-        runs, records = self._look_at_ledger()
         return State(
             live=live,
             versions=versions,
             output=_whole(output.read_bytes()) if output.exists() else None,
-            runs=runs,
-            records=records,
+            **self._look_at_ledger(),
             sink=self._look_at_sink(),
         )
 
@@ -179,21 +181,25 @@ class NightJob:
         except ForecastError as error:
             raise Torn(f"the store: {error}") from error
 
-    def _look_at_ledger(self) -> tuple[dict[str, int], dict[str, dict[str, Any]]]:
+    def _look_at_ledger(self) -> dict[str, Any]:
+        nothing = dict[str, Any](runs={}, records={}, kept={}, fits={})
         if not self.ledger.exists():
-            return {}, {}
+            return nothing
         with _database(self.ledger) as connection:
             if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'forecast_runs'").fetchone():
-                return {}, {}
+                return nothing
             runs = dict(connection.execute("SELECT as_of, exit_code FROM forecast_runs"))
             newest = f"SELECT as_of, record FROM forecast_runs ORDER BY as_of DESC LIMIT {MAX_RUNS}"
             records = {as_of: json.loads(text) for as_of, text in connection.execute(newest)}
-            rows = dict(connection.execute("SELECT as_of, count(*) FROM forecast_values GROUP BY as_of"))
+            sums = "SELECT as_of, count(*), round(sum(forecast), 6) FROM forecast_values GROUP BY as_of"
+            kept = {as_of: (rows, total) for as_of, rows, total in connection.execute(sums)}
+            fits = dict(connection.execute("SELECT as_of, version FROM forecast_fits"))
         for as_of, record in records.items():
             expected = record["counts"].get("rows", 0) if record["settled"] and record["counts"] else None
-            if expected is not None and rows.get(as_of, 0) not in (expected, 0):
-                raise Torn(f"the ledger holds {rows.get(as_of)} of {expected} forecasts of the run as of {as_of}")
-        return runs, records
+            rows, _ = kept.get(as_of, (0, 0.0))
+            if expected is not None and rows not in (expected, 0):
+                raise Torn(f"the ledger holds {rows} of {expected} forecasts of the run as of {as_of}")
+        return {"runs": runs, "records": records, "kept": kept, "fits": fits}
 
     def _look_at_sink(self) -> dict[str, int]:
         path = self.folder / "sink.db"

@@ -61,8 +61,11 @@ def check_attempt(job: NightJob, attempt: Attempt, codes: tuple[int, ...], count
     hold(len(after.versions) <= KEEP + SPARED, f"{len(after.versions)} versions stay")
     lost = [as_of for as_of in before.runs if as_of not in after.runs]
     hold(not lost, f"the ledger lost the runs {lost[:3]}")
-    changed = [a for a in before.runs if a != attempt.as_of and before.runs[a] != after.runs.get(a)]
-    hold(not changed, f"the ledger changed the runs {changed[:3]}")
+    for name in ("runs", "kept", "fits"):
+        earlier, now = getattr(before, name), getattr(after, name)
+        pruned = min(now, default="") if name == "kept" else ""  # forecasts of old runs are deleted
+        changed = [a for a in earlier if a != attempt.as_of and a >= pruned and earlier[a] != now.get(a)]
+        hold(not changed, f"the ledger changed its {name} as of {changed[:3]}")
     fewer = [origin for origin, rows in before.sink.items() if after.sink.get(origin, 0) < rows]
     hold(not fewer, f"the sink lost rows of {fewer[:3]}")
     recorded = after.runs.get(attempt.as_of)

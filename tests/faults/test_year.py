@@ -109,10 +109,12 @@ def test_what_is_not_whole_is_found(job: NightJob, tamper: Callable[[NightJob], 
     [
         lambda job: execute(job.ledger, "DELETE FROM forecast_runs WHERE as_of < '2025-10-22'"),
         lambda job: execute(job.ledger, "UPDATE forecast_runs SET exit_code = 1 WHERE as_of < '2025-10-22'"),
+        lambda job: execute(job.ledger, "UPDATE forecast_values SET forecast = 1 WHERE as_of < '2025-10-22'"),
+        lambda job: execute(job.ledger, "DELETE FROM forecast_fits WHERE as_of < '2025-10-22'"),
         lambda job: execute(job.folder / "sink.db", "DELETE FROM loads WHERE origin < '2025-10-22'"),
         lambda job: shutil.rmtree(job.folder / "store" / Store(job.folder / "store").versions()[-1].id),
     ],
-    ids=["old runs", "an exit code", "old forecasts", "a version"],
+    ids=["old runs", "an exit code", "old forecasts", "a fit", "old rows", "a version"],
 )
 def test_what_is_lost_is_found(job: NightJob, tamper: Callable[[NightJob], object]) -> None:
     before, counts = job.look(), Counts()
