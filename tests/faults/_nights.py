@@ -24,7 +24,7 @@ DONE = (0, 4)
 KILLED = (*DONE, -signal.SIGKILL)
 STOPPED = (*DONE, -signal.SIGTERM, 143)
 FULL = (*DONE, 73, 74)
-ROOM = 60  # pages, up to which a full disk has room: a night needs about thirty
+ROOM = 40  # pages, up to which a full disk has room: a night needs about thirty
 DAY = DAY_HOURS * HOUR
 
 
