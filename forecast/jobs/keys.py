@@ -5,8 +5,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from forecast.jobs.ledger import Connection
 from forecast.jobs.owner import Owner
+from forecast.jobs.pruning import Connection
 
 
 def key_of(job: str, owner: Owner | None) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,15 +13,12 @@ from numpy.typing import NDArray
 
 from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
 from forecast.errors import ArtifactRefused, Busy, CannotCreate, StorageFailure
+from forecast.jobs.pruning import Connection, Row, Values, prune
 
 FILE = "ledger.db"
 MAX_SERIES = 2_000  # series of a run whose forecasts are stored; of more, an even selection
-MAX_RUNS = 200  # runs of a job whose forecasts are stored; scores and records stay
 KILLED = 137  # exit code of a run that began and did not end: that of SIGKILL
 LOCK_PATIENCE = 30.0  # seconds to wait for another process that writes
-
-Row = tuple[Any, ...]
-Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 TABLES = ("forecast_runs", "forecast_fits", "forecast_values", "forecast_scores")
 # plain SQL that SQLite and PostgreSQL share
@@ -38,13 +35,6 @@ _CREATE = (
     "count INTEGER NOT NULL, mase DOUBLE PRECISION, bias DOUBLE PRECISION, coverage_80 DOUBLE PRECISION, "
     "coverage_95 DOUBLE PRECISION, PRIMARY KEY (job, as_of, day))",
 )
-
-
-class Connection(Protocol):
-    """One transaction of a database."""
-
-    def execute(self, sql: str, parameters: Values = ...) -> list[Row]:
-        """Run a statement with named parameters, or once for each of a list of them; return its rows."""
 
 
 @dataclass(frozen=True)
@@ -241,24 +231,29 @@ class Ledger:
         with self.open() as connection:
             run = {**key, "exit_code": exit_code, "record": record}
             connection.execute(_upsert("forecast_runs", tuple(run), 2), run)
-            if forecasts is None:
-                return
-            for table in ("forecast_values", "forecast_scores"):
-                connection.execute(f"DELETE FROM {table} WHERE job = :job AND as_of = :as_of", key)
-            names = ("forecast", "lo_80", "hi_80", "lo_95", "hi_95")
-            slots = zip(forecasts.series.tolist(), forecasts.step.tolist(), forecasts.instant.tolist(), strict=True)
-            numbers = zip(forecasts.numbers.tolist(), forecasts.unit.tolist(), strict=True)
-            rows = [
-                {**key, "series": series, "step": step, "instant": instant, **dict(zip(names, row, strict=True)),
-                 "unit": unit if unit == unit else None}  # not every database has NaN
-                for (series, step, instant), (row, unit) in zip(slots, numbers, strict=True)
-            ]  # fmt: skip
-            if rows:
-                connection.execute(_insert("forecast_values", tuple(rows[0])), rows)
-            days = [{**key, **vars(score)} for score in scores]
-            if days:
-                connection.execute(_insert("forecast_scores", tuple(days[0])), days)
-            self._prune(connection)
+            if forecasts is not None:
+                self._add_forecasts(connection, key, forecasts, scores)
+            prune(connection, self.key)
+
+    def _add_forecasts(
+        self, connection: Connection, key: dict[str, str], forecasts: StoredForecasts, scores: list[DayScore]
+    ) -> None:
+        """Store the forecasts of a run, and the scores of earlier ones, in the place of those that are there."""
+        for table in ("forecast_values", "forecast_scores"):
+            connection.execute(f"DELETE FROM {table} WHERE job = :job AND as_of = :as_of", key)
+        names = ("forecast", "lo_80", "hi_80", "lo_95", "hi_95")
+        slots = zip(forecasts.series.tolist(), forecasts.step.tolist(), forecasts.instant.tolist(), strict=True)
+        numbers = zip(forecasts.numbers.tolist(), forecasts.unit.tolist(), strict=True)
+        rows = [
+            {**key, "series": series, "step": step, "instant": instant, **dict(zip(names, row, strict=True)),
+             "unit": unit if unit == unit else None}  # not every database has NaN
+            for (series, step, instant), (row, unit) in zip(slots, numbers, strict=True)
+        ]  # fmt: skip
+        if rows:
+            connection.execute(_insert("forecast_values", tuple(rows[0])), rows)
+        days = [{**key, **vars(score)} for score in scores]
+        if days:
+            connection.execute(_insert("forecast_scores", tuple(days[0])), days)
 
     def runs(self, count: int, until: str = "9") -> list[tuple[str, int, dict[str, Any]]]:
         """The newest runs, newest first: time, exit code and record."""
@@ -312,14 +307,6 @@ class Ledger:
         """Names of all jobs in the ledger."""
         with self._connect(read=True) as connection:
             return [name for (name,) in connection.execute("SELECT DISTINCT job FROM forecast_runs ORDER BY job")]
-
-    def _prune(self, connection: Connection) -> None:
-        """Delete forecasts of old runs."""
-        sql = (
-            "DELETE FROM forecast_values WHERE job = :job AND as_of < (SELECT MIN(as_of) FROM (SELECT DISTINCT as_of "
-            "FROM forecast_values WHERE job = :job ORDER BY as_of DESC LIMIT :runs) AS newest)"
-        )
-        connection.execute(sql, {"job": self.key, "runs": MAX_RUNS})
 
 
 class Connect(Protocol):

@@ -40,11 +40,12 @@ from forecast.jobs.hiding import Hidden
 from forecast.jobs.input import digest_source, read_future, read_source, table_settings, text_settings
 from forecast.jobs.instant import as_text, parse_as_of, until
 from forecast.jobs.keys import key_of, move_old_rows
-from forecast.jobs.ledger import FILE, KILLED, TABLES, Connection, Ledger, empty_ledger, open_file
+from forecast.jobs.ledger import FILE, KILLED, TABLES, Ledger, empty_ledger, open_file
 from forecast.jobs.output import check_sink, explained, places, reserved_columns, write_sink
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, in_keys
+from forecast.jobs.pruning import Connection
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import FIRST_FIT, changed_since_fit, check_frequency, entry, reason_to_fit, serving
@@ -238,6 +239,8 @@ def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
     if live is not None and live.fitted.effects is not None:
         live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
     refit = reason_to_fit(pipeline, live, ledger, run.instant)
+    if live is None or refit is not None:
+        check_names(pipeline.train)
     fitted = None if live is None else live.fitted.config.table
     text = text_settings(pipeline, None if changed_since_fit(pipeline, ledger) else fitted)
     table, defaults = read_source(pipeline, text)
@@ -320,7 +323,6 @@ def _fit(
     """
     pipeline, record, train = run.pipeline, run.record, run.pipeline.train
     log.info("fit      %s", reason)
-    check_names(train)
     check_to_fit(reading)
     _say_lines(describe_reading(reading))
     checkpoints = run.writer.checkpoints(resume)

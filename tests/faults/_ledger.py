@@ -13,7 +13,7 @@ SERIES = 20
 VAGUE = {"pread64": (76,), "openat": (73,), "newfstatat": (73,), "access": (73,), "fcntl": (75,)}
 """Exit codes of errors whose reason SQLite does not tell, by the call that fails."""
 
-module.LOCK_PATIENCE = 0.2  # seconds; nobody else writes, and a lock that is never free would take half a minute
+module.LOCK_PATIENCE = 0.2  # seconds; nobody else writes, and a lock that cannot be had would take half a minute
 
 
 def ledger_at(place: Path) -> Ledger:
