@@ -19,6 +19,7 @@ NOT_RUN = {
     "python -m benchmarks rolling": "its data do not ship; tests/benchmarks runs it on a small panel",
     "python -m benchmarks singles": "its data do not ship; tests/benchmarks runs it on small series",
     "python -m benchmarks speed predict": "it times whole commands; tests/benchmarks runs it once",
+    "python -m benchmarks dry-run": "it fits every sample in full; tests/benchmarks runs it on a small fit",
     "python -m benchmarks speed now": "it times whole commands; tests/benchmarks runs it once",
     "python -m forecast.training.pretraining": "it takes hours; tests/training/pretraining runs two steps of it",
 }

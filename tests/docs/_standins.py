@@ -113,6 +113,7 @@ def python_names() -> "dict[str, object]":
         "whole": whole,
         "plans": pd.DataFrame({"time": pd.date_range(whole["time"][424], periods=24, freq="h")}),
         "days": events(),
+        "more_days": events(),
         "X": windows,
         "y": windows[:, -1],
     }

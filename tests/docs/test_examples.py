@@ -28,6 +28,7 @@ LANGUAGES = ("python", "toml", "sql")  # that a test below runs
 SHOWN = {
     "table -> panel": "a picture",
     "forecast/\n": "a picture, which test_pages compares with the folders",
+    "apt-get install chromium": "it installs a browser, which only tests/browser needs",
     '{"id": ': "a record, which a test below compares with the code",
     "date,name,": "a table of events, which a test below reads",
     "effects  ": "a line that a fit prints of a table that is not shipped",
