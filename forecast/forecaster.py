@@ -78,6 +78,8 @@ BASELINES = default_baselines()
 class Forecaster(NestedParams, BaseEstimator):
     """Forecasts of many series by one recurrent network, from tables with a time column.
 
+    The arguments are the settings of the command line under the same names, with the same defaults and bounds.
+
     Parameters
     ----------
     model : name of the model, see ``forecast models``
@@ -87,12 +89,11 @@ class Forecaster(NestedParams, BaseEstimator):
     scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience : of training
     budget, steps, plan, members, jobs, seed, device, engine : how long, how often, where, and by what it forecasts
     warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
-    layout, time, id, target, freq, aggregate, season, known, past, static, categorical, holidays, date_format,
-    timezone, dst, on_duplicate, max_missing, missing, strict : how a table becomes series
+    layout, time, id, target, freq, aggregate, season : how a table becomes series
+    known, past, static, categorical, holidays : what is known beside their values
     events : a table of events, or its path: columns date and name, and id columns where series differ. It may be set
         anew after `fit`, as may on_duplicate, date_format and strict
-
-    All are the settings of the command line under the same names, with the same defaults and bounds.
+    date_format, timezone, dst, on_duplicate, max_missing, missing, strict : what times and absent rows mean
 
     Attributes
     ----------
@@ -102,8 +103,11 @@ class Forecaster(NestedParams, BaseEstimator):
 
     Examples
     --------
-    >>> model = Forecaster(horizon=24).fit(frame)  # doctest: +SKIP
-    >>> model.predict()  # doctest: +SKIP
+    >>> from forecast import Forecaster
+    >>> from forecast.tables.synthetic import synthesize
+    >>> model = Forecaster(model="theta", horizon=12).fit(synthesize("seasonal"))
+    >>> model.predict().columns.tolist()
+    ['series', 'time', 'forecast', 'lo_80', 'hi_80', 'lo_95', 'hi_95']
     """
 
     def __init__(
