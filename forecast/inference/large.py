@@ -15,7 +15,7 @@ from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.panel.tidying import tidied
 from forecast.settings import OutputSettings, TextSettings
-from forecast.tables.amounts import messages_as_one
+from forecast.tables.amounts import messages_as_one, without_messages
 from forecast.tables.parts import Parts, parts_of
 
 log = logging.getLogger("forecast")
@@ -98,10 +98,11 @@ def large_forecasts(
     if schema.layout != "long" or not schema.ids or len(schema.time) > 1 or schema.aggregate or schema.target is None:
         return None
     try:
-        parts = parts_of(source, reading, schema.ids, schema.time[0], schema.target, LEAST_ROWS, WINDOWS_AT_ONCE)
-        if parts is None:
-            return None
-        observations = observe(tidied(parts.newest), schema)
+        with without_messages(log):
+            parts = parts_of(source, reading, schema.ids, schema.time[0], schema.target, LEAST_ROWS, WINDOWS_AT_ONCE)
+            if parts is None:
+                return None
+            observations = observe(tidied(parts.newest), schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
     seen = observations.instants[np.isfinite(observations.values)]

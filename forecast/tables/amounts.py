@@ -77,6 +77,20 @@ def messages_as_one(logger: logging.Logger) -> Iterator[None]:
             logger.handle(record)
 
 
+@contextmanager
+def without_messages(logger: logging.Logger) -> Iterator[None]:
+    """Drop the messages of a logger: what is read here is read again."""
+
+    def drop(record: logging.LogRecord) -> bool:
+        return False
+
+    logger.addFilter(drop)
+    try:
+        yield
+    finally:
+        logger.removeFilter(drop)
+
+
 def matters(count: int) -> bool:
     """Whether a message that begins with this number is to be logged: not 0, unless it adds up with other parts."""
     return count > 0 or _IN_PARTS.get()
