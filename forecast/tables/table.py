@@ -176,6 +176,11 @@ class Table:
         sources = None if self.sources is None else {name: where[chosen] for name, where in self.sources.items()}
         return replace(self, frame=self.frame.loc[chosen].reset_index(drop=True), lines=lines, sources=sources)
 
+    def moved(self, rows: int) -> "Table":
+        """The table as a part of a larger one, in which so many rows come before its first one."""
+        lines = np.arange(1, len(self) + 1) if self.lines is None else self.lines
+        return replace(self, lines=lines + rows)
+
     def without(self, column: str) -> "Table":
         """The table without a column."""
         return replace(self, frame=self.frame.drop(columns=column), numbering=None)
