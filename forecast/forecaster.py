@@ -1,6 +1,7 @@
 """Forecaster: the scikit-learn-style face."""
 
 import time
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
@@ -96,6 +97,7 @@ class Forecaster(NestedParams, BaseEstimator):
     schema_ : what was inferred of the table
     plan_ : what training did
     fitted_ : all that a saved version holds
+    shard_ : the part of the series that it forecasts, of one that `shard` returned
 
     Examples
     --------
@@ -239,9 +241,29 @@ class Forecaster(NestedParams, BaseEstimator):
             future=None if future is None else _table(future),
             origin=origin,
             horizon=horizon,
-            output=OutputSettings.check({"levels": levels, "explain": explain, "min": min}),
+            output=OutputSettings.check(
+                {"levels": levels, "explain": explain, "min": min, "shard": getattr(self, "shard_", None)}
+            ),
         )
         return frame_of(forecasts.columns)
+
+    def shard(self, name: str) -> Self:
+        """This fitted forecaster for a part of the series: what its `predict` returns has no others.
+
+        Parameters
+        ----------
+        name : i/N, such as ``3/16``; a hash of the ids decides, the same on every machine and in every release, so that
+            the N parts together have each series once
+
+        Raises
+        ------
+        UsageError
+            If it is no shard.
+        """
+        self._check_fitted()
+        other = copy(self)
+        other.shard_ = OutputSettings.check({"shard": name}).shard
+        return other
 
     def plot(
         self,

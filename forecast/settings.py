@@ -65,6 +65,8 @@ Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
 
 INTERVALS = (80.0, 95.0)  # levels of intervals that forecasts, measures and the ledger have by default, in percent
 
+MAX_SHARDS = 100_000
+
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -74,6 +76,18 @@ def _check_duration(text: str) -> str:
 
 
 Duration = Annotated[str, AfterValidator(_check_duration)]
+
+
+def _check_shard(text: str) -> str:
+    number, _, count = text.partition("/")
+    if not (number.isascii() and number.isdigit() and count.isascii() and count.isdigit()):
+        raise ValueError("a shard is written as i/N, such as 3/16 for the third of sixteen")
+    if not 1 <= int(number) <= int(count) <= MAX_SHARDS:
+        raise ValueError(f"of N shards, at most {MAX_SHARDS:,}, i is one of 1 to N")
+    return text
+
+
+ShardName = Annotated[str, AfterValidator(_check_shard)]
 
 
 def seconds_of(duration: str) -> float:
@@ -362,6 +376,9 @@ class OutputSettings(Knobs):
     joint: bool = Field(False, description="widen the intervals so that they contain the stated share of whole paths")
     integer: First[bool] = Field(False, description="round all forecasts to whole numbers")
     explain: bool = Field(False, description="add the columns model and status")
+    shard: ShardName | None = Field(
+        None, description="forecast this part of the series only: i/N, such as 3/16; a hash of the ids decides"
+    )
     excel_safe: bool = Field(
         False, description="put ' before ids and column names that a spreadsheet would take for a formula"
     )

@@ -26,6 +26,7 @@ from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.reading import Reading, Source, read_as
 from forecast.panel.schema import Schema
+from forecast.panel.shards import Shard
 from forecast.settings import EngineName, OutputSettings
 from forecast.tables.frames import Column
 from forecast.tables.table import Table
@@ -134,7 +135,8 @@ def forecast_table(
         say_seen(panel, history, config.table, horizon, source.name)
         say_short(panel, history, config.lookback, source.name)
     factors = None if on_panel is None else on_panel(panel)
-    series = panel.order[~panel.skipped[panel.order]]
+    part = _shard(panel, output)
+    series = panel.order[(part & ~panel.skipped)[panel.order]]
     quantiles = predictor.quantiles(panel, series, joint=output.joint)[:, :horizon]
     if not np.isfinite(quantiles).all():
         kind = ArtifactRefused if source is None else BadData
@@ -144,7 +146,7 @@ def forecast_table(
     numbers = _bounded(shown, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
     lower = floor if output.min is None else np.full(len(series), output.min)
-    return Forecasts(columns, _skipped(panel, history), panel, series, quantiles, lower)
+    return Forecasts(columns, _skipped(panel, history, output), panel, series, quantiles, lower)
 
 
 def panel_to_forecast(
@@ -279,8 +281,22 @@ def _output_columns(
     return columns
 
 
-def _skipped(panel: Panel, history: Panel) -> dict[tuple[str, ...], str]:
-    """Series without a forecast, and why."""
+def _shard(panel: Panel, output: OutputSettings) -> Flags:
+    """[series], which belong to the shard that the output contains."""
+    if output.shard is None:
+        return np.ones(len(panel), bool)
+    shard = Shard.named(output.shard)
+    part = shard.holds(panel.ids)
+    log.info("shard %s: %s of %s series", shard, f"{part.sum():,}", f"{len(panel):,}")
+    return part
+
+
+def _skipped(panel: Panel, history: Panel, output: OutputSettings) -> dict[tuple[str, ...], str]:
+    """Series of the output's shard without a forecast, and why."""
     skipped = {ids: word for ids, word in zip(panel.ids, panel.status, strict=True) if word in SKIPPED}
     missing = sorted(set(history.ids) - set(panel.ids))
-    return skipped | dict.fromkeys(missing, "gone")
+    skipped |= dict.fromkeys(missing, "gone")
+    if output.shard is None:
+        return skipped
+    ids = tuple(skipped)
+    return {ids[i]: skipped[ids[i]] for i in np.flatnonzero(Shard.named(output.shard).holds(ids))}

@@ -30,9 +30,10 @@ class Column:
 
     def index(self) -> "pd.Index[Any]":
         """The column as pandas holds it."""
+        if self.values.dtype.kind == "O":
+            return _texts(self.values)
         if self.values.dtype.kind != "M":
-            index: pd.Index[Any] = pd.Index(self.values.tolist() if self.values.dtype.kind == "O" else self.values)
-            return index
+            return pd.Index(self.values)
         times = pd.DatetimeIndex(self.values)
         if self.period is not None:
             return pd.PeriodIndex(times, freq=self.period)
@@ -45,7 +46,17 @@ class Column:
 
 
 def frame_of(columns: Mapping[str, Column | NDArray[Any]]) -> pd.DataFrame:
-    """Columns by name as a frame."""
-    return pd.DataFrame(
-        {name: column.index() if isinstance(column, Column) else column for name, column in columns.items()}
-    )
+    """Columns by name as a frame; without rows they have the same types."""
+    return pd.DataFrame({name: _plain(column) for name, column in columns.items()})
+
+
+def _plain(column: Column | NDArray[Any]) -> "pd.Index[Any] | NDArray[Any]":
+    if isinstance(column, Column):
+        return column.index()
+    return column if len(column) or column.dtype.kind != "O" else _texts(column)
+
+
+def _texts(values: NDArray[Any]) -> "pd.Index[Any]":
+    """Texts as pandas holds them, also where there are none."""
+    index: pd.Index[Any] = pd.Index(values.tolist() or [""])
+    return index if len(values) else index.delete(0)
