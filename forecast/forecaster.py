@@ -36,6 +36,7 @@ from forecast.panel.event_table import events_columns
 from forecast.panel.known import say_blank_ahead
 from forecast.panel.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.panel.schema import Schema
+from forecast.parallel import on_cluster, workers
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
 from forecast.report.content import drawable_forecasts, picture_of
 from forecast.report.drawing import chart
@@ -423,7 +424,7 @@ class Forecaster(NestedParams, BaseEstimator):
             models,
             predictor=self.predictor_ if frozen else None,
             season_given=bool(table_settings.season),
-            jobs=settings.jobs or 1,
+            jobs=settings.jobs or (workers() if on_cluster() else 1),
             callbacks=callbacks,
         )
         return backtest_frames(result)

@@ -301,7 +301,8 @@ class TrainSettings(Knobs):
     jobs: Training[int | None] = Field(
         None,
         ge=1,
-        description="networks trained in parallel, or fits of a backtest; default one for each core where it is faster",
+        description="networks trained, fits of a backtest or shards of a forecast side by side; default one for each "
+        "core where it is faster",
     )
     baselines: Names = Field(
         default_factory=default_baselines,
@@ -326,6 +327,25 @@ class TrainSettings(Knobs):
     def decay(self) -> float:
         """The weight decay of training; Adam is AdamW without."""
         return self.weight_decay if self.optimizer == "adamw" else 0.0
+
+
+class ClusterSettings(Knobs):
+    """Where parallel work runs, and how a large table is divided."""
+
+    heading: ClassVar[str] = "Machines"
+
+    cluster: str | None = Field(
+        None,
+        description="run parallel work on a cluster: ray://HOST:PORT, ray://auto for that of this machine, or "
+        "dask://HOST:PORT",
+    )
+    shards: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_SHARDS,
+        description="forecast Parquet in so many parts, each into a file of the folder --output; default 16 with "
+        "--cluster, else all at once",
+    )
 
 
 class BacktestSettings(Knobs):

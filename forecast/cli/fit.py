@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from forecast.cli._cluster import in_use
 from forecast.cli._console import progress_bar, say, say_lines, say_next, style_options
 from forecast.cli._data import load
 from forecast.cli._help import RUN, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import artifact_option, predicting
-from forecast.settings import StoreSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import ClusterSettings, StoreSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.forecaster import Forecaster
@@ -26,7 +27,12 @@ STARTUP = 3.0  # seconds of start-up that do not count against a budget
     "forecast fit sales.csv --budget 600",
 )
 @file_argument("data")
-@settings_options(TableSettings, TextSettings, TrainSettings, single={"keep": StoreSettings, "wait": StoreSettings})
+@settings_options(
+    TableSettings,
+    TextSettings,
+    TrainSettings,
+    single={"keep": StoreSettings, "wait": StoreSettings, "cluster": ClusterSettings},
+)
 @artifact_option
 @option("--resume", heading=RUN, is_flag=True, help="continue a fit of the same data and settings that was stopped")
 @style_options
@@ -51,7 +57,7 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
         table, table_defaults = load(data, text)
         knobs = {**train.model_dump(), **given.of(TableSettings, table_defaults).model_dump()}
         forecaster, checkpoints = Forecaster(**knobs), writer.checkpoints(resume)
-        with progress_bar() as on_step:
+        with in_use(given), progress_bar() as on_step:
             forecaster.fit(
                 table,
                 started=started,

@@ -23,7 +23,7 @@ from forecast.panel.effects import NAMED, unseen_events
 from forecast.panel.event_table import read_events, renewed
 from forecast.panel.known import require_known
 from forecast.panel.naming import repeated_ids
-from forecast.panel.panel import SKIPPED, Flags, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import SKIPPED, Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.reading import Reading, Source, read_as
 from forecast.panel.schema import Schema
 from forecast.panel.shards import Shard
@@ -125,9 +125,9 @@ def forecast_table(
     fitted, output = predictor.fitted, output or OutputSettings()
     config, history = fitted.config, fitted.history
     refuse_clash(config.table.keys, output_columns(output))
-    horizon = _checked_horizon(horizon, config.horizon)
+    horizon = checked_horizon(horizon, config.horizon)
     panel = panel_to_forecast(fitted, source, schema, future, origin)
-    _say_unseen(panel, config.table, fitted)
+    say_unseen(panel, config.table, fitted)
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
     require_known(panel, config.table, horizon, name, with_future=future is not None)
@@ -135,11 +135,31 @@ def forecast_table(
         say_seen(panel, history, config.table, horizon, source.name)
         say_short(panel, history, config.lookback, source.name)
     factors = None if on_panel is None else on_panel(panel)
+    return forecast_panel(predictor, panel, horizon, output, factors, saved=source is None)
+
+
+def forecast_panel(
+    predictor: Predictor,
+    panel: Panel,
+    horizon: int,
+    output: OutputSettings,
+    factors: Numbers | None = None,
+    saved: bool = False,
+) -> Forecasts:
+    """Forecast what comes after the series of a panel that was compared with those of the fit.
+
+    Parameters
+    ----------
+    horizon : steps, at most those of the fit
+    factors : [levels], by which the distance of each quantile from the median grows
+    saved : whether the panel is that of the artifact
+    """
+    fitted, history = predictor.fitted, predictor.fitted.history
     part = _shard(panel, output)
     series = panel.order[(part & ~panel.skipped)[panel.order]]
     quantiles = predictor.quantiles(panel, series, joint=output.joint)[:, :horizon]
     if not np.isfinite(quantiles).all():
-        kind = ArtifactRefused if source is None else BadData
+        kind = ArtifactRefused if saved else BadData
         raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
     floor, counts = panel.floor()[series], panel.counts()[series]
     shown = quantiles if factors is None else widened(quantiles, factors)
@@ -169,10 +189,22 @@ def reading_to_forecast(
     config, history = fitted.config, fitted.history
     schema = schema or config.table
     reading = read_as(source, schema, horizon=config.horizon, lookback=config.lookback, future=future, origin=origin)
-    lowest = np.concatenate([[np.inf], history.lowest_seen()])[series_index(history.ids, reading.panel.ids)]
-    panel = compare_ids(replace(reading.panel, lowest=lowest), history.ids, source.name)
-    check_levels(panel, history.ids, fitted.level, config.lookback, source.name, schema.strict)
-    return replace(reading, panel=panel)
+    return replace(reading, panel=compared(fitted, reading.panel, schema, source.name, history.ids))
+
+
+def compared(fitted: Fitted, panel: Panel, schema: Schema, name: str, ids: Ids) -> Panel:
+    """A panel compared with the series of the fit: what is new, missing or moved is reported.
+
+    Parameters
+    ----------
+    name : of the table
+    ids : series of the fit that the panel should have
+    """
+    history = fitted.history
+    lowest = np.concatenate([[np.inf], history.lowest_seen()])[series_index(history.ids, panel.ids)]
+    panel = compare_ids(replace(panel, lowest=lowest), ids, name)
+    check_levels(panel, history.ids, fitted.level, fitted.config.lookback, name, schema.strict)
+    return panel
 
 
 def columns_at(
@@ -221,14 +253,14 @@ def with_events(predictor: Predictor, events: Table | str | None) -> Predictor:
     return predictor.serving(replace(fitted, config=config))
 
 
-def _say_unseen(panel: Panel, schema: Schema, fitted: Fitted) -> None:
+def say_unseen(panel: Panel, schema: Schema, fitted: Fitted) -> None:
     """Warn of events ahead that the fit has not seen."""
     unseen = [] if fitted.effects is None else unseen_events(panel, schema, fitted.effects)
     if unseen:
         log.warning("without effect, as the past of the fit has not shown them: %s", ", ".join(unseen[:NAMED]))
 
 
-def _checked_horizon(horizon: int | None, fitted: int) -> int:
+def checked_horizon(horizon: int | None, fitted: int) -> int:
     """The steps to forecast, at most those of the fit."""
     if horizon is None:
         return fitted

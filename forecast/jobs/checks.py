@@ -23,11 +23,16 @@ MORE_MISSING = 0.2  # share of missing values beyond that of the fit, for a warn
 
 def age(panel: Panel, schema: Schema, instant: datetime) -> float | None:
     """Seconds from the end of the newest observed period to an instant; None where times are steps."""
-    now = on_clock(instant, schema.time_format)
-    if now is None or schema.layout == "rows":
+    if on_clock(instant, schema.time_format) is None or schema.layout == "rows":
         return None
     newest = panel.origins - panel.trailing_gap()
-    return float(now - calendar_of(schema).ends(newest.max(keepdims=True))[0])
+    return age_at(int(newest.max()), schema, instant)
+
+
+def age_at(position: int, schema: Schema, instant: datetime) -> float | None:
+    """Seconds from the end of a period, given by its grid position, to an instant; None where times are steps."""
+    now = on_clock(instant, schema.time_format)
+    return None if now is None else float(now - calendar_of(schema).ends(np.array([position]))[0])
 
 
 def check_unfinished(panel: Panel, schema: Schema, instant: datetime, name: str) -> None:

@@ -62,8 +62,20 @@ class Grid:
         return dense
 
 
-def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, origin: str | None = None) -> Grid:
+def fill(
+    table: Table,
+    cells: Observations,
+    schema: Schema,
+    calendar: Calendar,
+    origin: str | None = None,
+    end: int | None = None,
+) -> Grid:
     """Place observed values on the grid: one for each series and position.
+
+    Parameters
+    ----------
+    origin : later values are not used
+    end : position at which the whole table ends, of which this is a part; default that of the last value
 
     Raises
     ------
@@ -84,7 +96,8 @@ def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, 
     if schema.on_duplicate != "error":
         observed = observed.combined(schema.on_duplicate)
     positions = calendar.positions(observed.instants)
-    _refuse_outlier(table, cells, observed.instants, positions, schema)
+    if end is None:
+        _refuse_outlier(table, cells, observed.instants, positions, schema)
     placed = Rows(observed.series, positions, observed.values)
     if schema.aggregate is not None:
         placed = aggregated(table, observed, blank, schema, calendar)
@@ -93,7 +106,7 @@ def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, 
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)
-    end = int(positions.max())
+    end = int(positions.max()) if end is None else end
     if last is not None and schema.missing == "zero" and schema.aggregate is None:
         end = max(end, int(calendar.positions(np.array([last]))[0]))  # the table goes on, so nothing was there
     final = np.full(len(counts), end)

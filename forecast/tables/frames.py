@@ -33,7 +33,8 @@ class Column:
         if self.values.dtype.kind == "O":
             return _texts(self.values)
         if self.values.dtype.kind != "M":
-            return pd.Index(self.values)
+            numbers: pd.Index[Any] = pd.Index(self.values)
+            return numbers
         times = pd.DatetimeIndex(self.values)
         if self.period is not None:
             return pd.PeriodIndex(times, freq=self.period)
@@ -58,5 +59,5 @@ def _plain(column: Column | NDArray[Any]) -> "pd.Index[Any] | NDArray[Any]":
 
 def _texts(values: NDArray[Any]) -> "pd.Index[Any]":
     """Texts as pandas holds them, also where there are none."""
-    index: pd.Index[Any] = pd.Index(values.tolist() or [""])
-    return index if len(values) else index.delete(0)
+    index: pd.Index[Any] = pd.Index(values.tolist() or [""])[: len(values)]
+    return index

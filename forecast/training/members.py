@@ -12,6 +12,7 @@ from joblib import Parallel, delayed
 from forecast.models.shared.building import build, to_tensors
 from forecast.models.shared.model import Shape
 from forecast.panel.windows import Batch
+from forecast.parallel import on_cluster, side_by_side
 from forecast.settings import TrainSettings
 from forecast.training.context import OnStep, Progress, TrainingContext
 from forecast.training.devices import threads
@@ -35,6 +36,8 @@ def train_members(
     context = context or TrainingContext()
     costs = [1.0] * len(members) if context.seconds is None else list(context.seconds)
     worker = _Worker(list(members), costs, make_data, settings, device, context)
+    if on_cluster() and context.jobs > 1:
+        return _on_cluster(worker)
     here, *others = schedule(costs, context.jobs)
     elsewhere = replace(worker, context=replace(context, on_step=None))
     trained: dict[int, Trained] = {}
@@ -56,6 +59,29 @@ def train_members(
                 warnings.simplefilter("ignore")  # that others are cancelled where one failed is no news
                 running.close()
     return [trained[number] for number in range(len(members))]
+
+
+def _on_cluster(worker: "_Worker") -> list[Trained]:
+    """Train all members on a cluster, whose machines have neither the clock nor the folders of this one."""
+    context, groups = worker.context, schedule(worker.costs, worker.context.jobs)
+    until = None if context.deadline is None else time.time() + context.deadline - time.monotonic()
+    there = replace(worker, context=replace(context, on_step=None, checkpoints=None))
+    found = side_by_side((delayed(_train_there)(there, numbers, until) for numbers in groups), len(groups))
+    trained: dict[int, Trained] = {}
+    for numbers, members in zip(groups, found, strict=True):
+        trained.update(zip(numbers, members, strict=True))
+    return [trained[number] for number in range(len(worker.members))]
+
+
+def _train_there(worker: "_Worker", numbers: list[int], until: float | None) -> list[Trained]:
+    """Train on another machine.
+
+    Parameters
+    ----------
+    until : the deadline as `time.time()`, which machines share
+    """
+    deadline = None if until is None else time.monotonic() + until - time.time()
+    return replace(worker, context=replace(worker.context, deadline=deadline)).train_all(numbers)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """The plan of a fit: what training does, as a function of data, settings and an estimate of cost, not of a clock."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -141,8 +140,3 @@ def schedule(costs: Sequence[float], jobs: int) -> list[list[int]]:
 def makespan(costs: Sequence[float], jobs: int) -> float:
     """The time until the last of `jobs` workers has finished."""
     return max((sum(costs[number] for number in worker) for worker in schedule(costs, jobs)), default=0.0)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -9,6 +9,7 @@ from forecast.jobs.sources import SourceSettings
 from forecast.settings import (
     BacktestSettings,
     CheckSettings,
+    ClusterSettings,
     ExplainSettings,
     Knobs,
     OutputSettings,
@@ -31,6 +32,7 @@ COMMANDS: dict[type[Knobs], str] = {
     ExplainSettings: "explain",
     CheckSettings: "now, predict, run",
     BacktestSettings: "backtest",
+    ClusterSettings: "predict; --cluster: also fit, backtest",
     StoreSettings: "fit; --artifact: most commands; --wait: also run, promote, rollback",
 }
 FLAGS = {"params": "-p KNOB=VALUE", "store": "--artifact"}  # settings whose option has another name

@@ -1,0 +1,242 @@
+"""Forecast a large table in parts: each reads its series, writes a file, and forgets both; a manifest comes last."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from forecast.errors import BadData, CannotCreate, Message, Setting, UsageError, collected_messages
+from forecast.inference.forecasting import checked_horizon, compared, forecast_panel, say_unseen
+from forecast.inference.predictor import Predictor
+from forecast.panel.building import calendar_of, position_texts
+from forecast.panel.comparing import say_seen, say_short
+from forecast.panel.known import require_known
+from forecast.panel.observations import id_codes
+from forecast.panel.parts import columns_read, last_position, read_part
+from forecast.panel.schema import Schema
+from forecast.panel.shards import Shard
+from forecast.parallel import side_by_side
+from forecast.settings import OutputSettings, Stored
+from forecast.tables.frames import frame_of
+from forecast.tables.storage import Place
+from forecast.tables.table import Table
+from forecast.tables.texts import pa, pc
+from forecast.tables.writing import guard_formulas, output_columns, parquet_bytes, refuse_clash
+
+log = logging.getLogger("forecast")
+
+MANIFEST = "MANIFEST.json"
+FORMAT = 1  # of the manifest
+DIGITS = 12  # of the sha256 in the name of a file
+
+
+class File(Stored):
+    """A file of forecasts."""
+
+    file: str = Field(pattern=r"^part-\d{5}-of-\d{5}-[0-9a-f]{12}\.parquet$", description="name in the folder")
+    shard: str
+    rows: int = Field(ge=0)
+    series: int = Field(ge=0)
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class Manifest(Stored):
+    """What a folder of forecasts contains."""
+
+    format: int = FORMAT
+    shards: int = Field(ge=1)
+    origin: str = Field(description="the last time at which the table has a value")
+    rows: int = Field(ge=0)
+    series: int = Field(ge=0)
+    files: tuple[File, ...] = Field(description="those with rows, in the order of the shards")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What all parts of a forecast share.
+
+    Attributes
+    ----------
+    predictor : the forecaster
+    schema : how the table is read
+    data, folder : where the table is, a path or URI of Parquet, and where the forecasts go
+    end : grid position at which the whole table ends
+    horizon : steps
+    output : what the tables of forecasts contain
+    future : more rows of columns known in advance
+    """
+
+    predictor: Predictor
+    schema: Schema
+    data: str
+    folder: str
+    end: int
+    horizon: int
+    output: OutputSettings
+    future: Table | None = None
+
+    def run(self, shard: Shard) -> "Done":
+        """Forecast one shard, and write its file; a repetition replaces it by the same bytes."""
+        with collected_messages(log) as messages:
+            fitted, place = self.predictor.fitted, Place.of(self.data)
+            ids = self.schema.ids
+            mine = fitted.history.ids
+            mine = tuple(mine[i] for i in np.flatnonzero(shard.holds(mine)))
+
+            def held(table: Table) -> NDArray[np.bool_]:
+                names, codes = id_codes(table, ids)
+                return np.asarray(shard.holds(names)[codes])
+
+            table = place.rows(columns_read(self.schema), held, list(ids or self.schema.time))
+            panel = read_part(
+                table,
+                self.schema,
+                end=self.end,
+                horizon=fitted.config.horizon,
+                lookback=fitted.config.lookback,
+                future=self.future,
+            )
+            if panel is None:
+                there = id_codes(table, ids)[0] if len(table) else ()
+                skipped = dict.fromkeys(there, "missing") | dict.fromkeys(sorted(set(mine) - set(there)), "gone")
+                return Done(None, skipped, messages)
+            panel = compared(fitted, panel, self.schema, place.name, mine)
+            say_unseen(panel, self.schema, fitted)
+            require_known(panel, self.schema, self.horizon, place.name, with_future=self.future is not None)
+            say_seen(panel, fitted.history, self.schema, self.horizon, place.name)
+            say_short(panel, fitted.history, fitted.config.lookback, place.name)
+            output = self.output.model_copy(update={"shard": str(shard)})
+            forecasts = forecast_panel(self.predictor, panel, self.horizon, output)
+            frame = frame_of(forecasts.columns)
+            if output.excel_safe:
+                frame = guard_formulas(frame, ids)
+            file = self._write(shard, b"".join(parquet_bytes(frame)), len(frame), len(forecasts.series))
+            return Done(file, forecasts.skipped, messages)
+
+    def _write(self, shard: Shard, data: bytes, rows: int, series: int) -> File | None:
+        if not rows:
+            return None
+        digest = hashlib.sha256(data).hexdigest()
+        name = f"part-{shard.number:05}-of-{shard.count:05}-{digest[:DIGITS]}.parquet"
+        Place.of(self.folder).write(name, data)
+        return File(file=name, shard=str(shard), rows=rows, series=series, bytes=len(data), sha256=digest)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A part that was forecast.
+
+    Attributes
+    ----------
+    file : None where no series got a forecast
+    skipped : series without a forecast, with the reason
+    messages : log messages, with their levels
+    """
+
+    file: File | None
+    skipped: dict[tuple[str, ...], str]
+    messages: list[tuple[int, Message]]
+
+
+def plan_parts(
+    predictor: Predictor,
+    schema: Schema,
+    data: str,
+    folder: str,
+    output: OutputSettings,
+    horizon: int | None = None,
+    future: Table | None = None,
+) -> Work:
+    """Look at the times of a table of Parquet, and refuse what cannot be forecast in parts, before any work.
+
+    Parameters
+    ----------
+    schema : how the table is read
+    data, folder : paths or URIs
+    horizon : fewer steps than at fit
+
+    Raises
+    ------
+    UsageError, BadData, NoInput
+        If it cannot.
+    """
+    config = predictor.fitted.config
+    if schema.layout != "long" or schema.aggregate is not None:
+        problem = "only long tables whose rows are not summed are forecast in parts"
+        raise UsageError(problem, setting=Setting("shards"), cure="leave it out")
+    refuse_clash(schema.keys, output_columns(output))
+    if folder.lower().endswith((".csv", ".parquet", ".pq", ".gz")):
+        problem = "parts are written into a folder"
+        raise CannotCreate(problem, setting=Setting("output", folder), cure="name a folder or a URI of one")
+    place = Place.of(data)
+    end = last_position(_times_with_values(place, schema), schema, place.name)
+    return Work(predictor, schema, data, folder, end, checked_horizon(horizon, config.horizon), output, future)
+
+
+def forecast_parts(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, dict[tuple[str, ...], str]]:
+    """Forecast all shards of a table; returns the manifest, and series without a forecast, with the reason.
+
+    The manifest of an earlier run stays until all files of this one are written; then files that only that one names
+    are removed.
+
+    Parameters
+    ----------
+    jobs : shards side by side
+
+    Raises
+    ------
+    BadData
+        If no series gets a forecast.
+    """
+    from joblib import delayed
+
+    tasks = (delayed(work.run)(Shard(number, shards)) for number in range(1, shards + 1))
+    files, skipped, said = list[File](), dict[tuple[str, ...], str](), set[str]()
+    for done in side_by_side(tasks, jobs):
+        skipped |= done.skipped
+        if done.file is not None:
+            files.append(done.file)
+        for level, message in done.messages:
+            if level >= logging.WARNING and message.text not in said:
+                said.add(message.text)
+                log.log(level, "%s (and perhaps more in other shards)", message)
+    if not files:
+        raise BadData(
+            f"{Place.of(work.data).name}: no series is left to forecast; each has ended, or misses its values"
+        )
+    origin = position_texts(work.schema, calendar_of(work.schema), np.array([work.end]))[0]
+    rows, series = sum(file.rows for file in files), sum(file.series for file in files)
+    manifest = Manifest(shards=shards, origin=origin, rows=rows, series=series, files=tuple(files))
+    folder = Place.of(work.folder)
+    old = _manifest(folder)
+    folder.write(MANIFEST, (json.dumps(manifest.model_dump(mode="json"), indent=1) + "\n").encode())
+    for name in {file.file for file in (old.files if old else ())} - {file.file for file in files}:
+        folder.remove(name)
+    return manifest, skipped
+
+
+def _manifest(folder: Place) -> Manifest | None:
+    """The manifest of an earlier run, if there is one that can be read."""
+    data = folder.read(MANIFEST)
+    try:
+        return None if data is None else Manifest.model_validate_json(data)
+    except ValidationError:
+        return None
+
+
+def _times_with_values(place: Place, schema: Schema) -> Iterator[Table]:
+    """The different times of each batch of a table that have a value."""
+    target = str(schema.target)
+    for batch in place.batches([*schema.time, target]):
+        values = batch[target]
+        if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type) or pa.types.is_null(values.type)):
+            raise BadData(f"{place.name}: column '{target}' has the type {values.type}; parts need numbers")
+        there = pc.and_(pc.is_valid(values), pc.fill_null(pc.invert(pc.is_nan(values.cast(pa.float64()))), False))
+        times = batch.select(list(schema.time)).filter(there)
+        yield place.as_table(times.group_by(list(schema.time), use_threads=False).aggregate([]))
