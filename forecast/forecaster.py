@@ -59,6 +59,7 @@ from forecast.settings import (
     OptimizerName,
     OutputSettings,
     PictureSettings,
+    PrecisionName,
     ScalingName,
     TableSettings,
     TrainSettings,
@@ -85,7 +86,8 @@ class Forecaster(NestedParams, BaseEstimator):
     horizon : steps to forecast; by default what the frequency suggests
     lookback : steps of the past that a forecast looks at
     scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience : of training
-    budget, steps, plan, members, jobs, seed, device, engine : how long, how often, where, and by what it forecasts
+    budget, steps, plan, members, jobs, seed, device, precision, engine : how long, how often, where, in which
+        precision, and by what it forecasts
     warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
     layout, time, id, target, freq, aggregate, season, known, past, static, categorical, holidays, date_format,
     timezone, dst, on_duplicate, max_missing, missing, strict : how a table becomes series
@@ -132,6 +134,7 @@ class Forecaster(NestedParams, BaseEstimator):
         warm_start: bool = False,
         seed: int = 0,
         device: DeviceName = "auto",
+        precision: PrecisionName = "auto",
         engine: EngineName = "auto",
         layout: Layout | None = None,
         time: Names = (),

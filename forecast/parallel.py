@@ -28,6 +28,16 @@ def workers() -> int:
     return _workers[-1] if _workers else cores()
 
 
+def processes() -> int:
+    """Processes that torchrun started to train together; 1 without it."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def process_rank() -> int:
+    """Which of them this one is, from 0; the first one writes."""
+    return int(os.environ["RANK"]) if processes() > 1 else 0
+
+
 def side_by_side(tasks: Iterable[Any], jobs: int) -> Iterator[Any]:
     """The results of tasks, `joblib.delayed`, in their order; each as it comes, where the backend can tell.
 

@@ -61,6 +61,8 @@ LossName = Literal["quantile", "mae", "mse", "huber"]
 OptimizerName = Literal["adamw", "adam"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 EngineName = Literal["auto", "torch", "onnx"]
+Precision = Literal["float32", "bfloat16"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
 Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
 
 INTERVALS = (80.0, 95.0)  # levels of intervals that forecasts, measures and the ledger have by default, in percent
@@ -318,6 +320,10 @@ class TrainSettings(Knobs):
     )
     seed: Training[int] = Field(0, ge=0, lt=2**31, description="seed of every random choice")
     device: Training[DeviceName] = Field("auto", description="where networks run")
+    precision: Training[PrecisionName] = Field(
+        "auto",
+        description="numbers that networks multiply in training; auto: bfloat16 where it is faster and costs nothing",
+    )
     engine: Training[EngineName] = Field(
         "auto",
         description="what runs networks in a forecast; auto: onnx where it is installed and the version has exports",

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 import click
 
 from forecast.cli._cluster import in_use
-from forecast.cli._console import progress_bar, say, say_lines, say_next, style_options
+from forecast.cli._console import be_quiet, progress_bar, say, say_lines, say_next, style_options
 from forecast.cli._data import load
 from forecast.cli._help import RUN, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import artifact_option, predicting
+from forecast.parallel import process_rank
 from forecast.settings import ClusterSettings, StoreSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
     train, _, text = given.of(TrainSettings), given.of(TableSettings), given.of(TextSettings)  # refused before any work
     check_names(train)
     store = given.of(StoreSettings)
+    if process_rank() > 0:
+        return _train_along(data, artifact, given)
     with Store(artifact).lock(store.wait) as writer:
         started = min(time.monotonic(), begun + STARTUP)  # a budget counts from the reading of the table
         table, table_defaults = load(data, text)
@@ -76,6 +79,18 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
     if "missing" in forecaster.fitted_.history.status:
         return INCOMPLETE
     say_next(*predicting(artifact, forecaster.schema_.known))
+    return 0
+
+
+def _train_along(data: str, artifact: str, given: Given) -> int:
+    """Train as one of several processes of torchrun; the first one says what happens, and saves."""
+    from forecast.forecaster import Forecaster
+
+    be_quiet()
+    train = given.of(TrainSettings)
+    table, table_defaults = load(data, given.of(TextSettings))
+    knobs = {**train.model_dump(), **given.of(TableSettings, table_defaults).model_dump()}
+    Forecaster(**knobs).fit(table, start=_live(artifact) if train.warm_start else None)
     return 0
 
 

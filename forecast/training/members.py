@@ -12,10 +12,11 @@ from joblib import Parallel, delayed
 from forecast.models.shared.building import build, to_tensors
 from forecast.models.shared.model import Shape
 from forecast.panel.windows import Batch
-from forecast.parallel import on_cluster, side_by_side
+from forecast.parallel import on_cluster, processes, side_by_side
 from forecast.settings import TrainSettings
 from forecast.training.context import OnStep, Progress, TrainingContext
 from forecast.training.devices import threads
+from forecast.training.distributed import own_part
 from forecast.training.loop import Trained, train
 from forecast.training.plan import Member, schedule
 from forecast.training.sampling import Draw
@@ -34,6 +35,8 @@ def train_members(
 ) -> list[Trained]:
     """Train networks, as many side by side as `context.jobs` says."""
     context = context or TrainingContext()
+    if processes() > 1:
+        context = replace(context, jobs=1, checkpoints=None)  # all train the same networks, one after another
     costs = [1.0] * len(members) if context.seconds is None else list(context.seconds)
     worker = _Worker(list(members), costs, make_data, settings, device, context)
     if on_cluster() and context.jobs > 1:
@@ -113,7 +116,7 @@ class _Worker:
         with threads(1), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(member_seed(self.settings, member) + place)  # dropout draws from the global generator
             context = replace(self.context, deadline=deadline)
-            return train(network, draw, validation, self.settings, member, place, context)
+            return train(network, own_part(draw), validation, self.settings, member, place, context)
 
 
 def _train_elsewhere(worker: _Worker, numbers: list[int], parent: int) -> list[Trained]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from forecast.settings import ScalingName, Stored
+from forecast.settings import Precision, ScalingName, Stored
 
 MAX_MEMBERS = 128  # of a plan
 
@@ -40,6 +40,13 @@ class Member(Candidate):
     validate_every: int = Field(ge=1, description="steps between two validations")
     cut: int | None = Field(None, description="the step at which a deadline cut it, if it did")
     warm: int = Field(0, ge=0, description="fits before this one, each of which the next went on from")
+    precision: Precision = Field("float32", description="numbers that it multiplies in training")
+
+    @model_serializer(mode="wrap")
+    def _as_older(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is at its default, which older releases do not know."""
+        values: dict[str, Any] = write(self)
+        return {name: value for name, value in values.items() if name != "precision" or value != "float32"}
 
     @property
     def candidate(self) -> Candidate:
