@@ -200,7 +200,7 @@ def table(path: Path, page: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(["steps", "now", "predict"]), default="steps")
+@click.argument("what", type=click.Choice(["steps", "precision", "now", "predict"]), default="steps")
 @click.option("--pairs", type=click.IntRange(3), help="default: 60 of steps, 9 of commands")
 @click.option(
     "--data",
@@ -209,13 +209,22 @@ def table(path: Path, page: Path | None) -> None:
     help="with M4 hourly, to measure now on it too",
 )
 def speed(what: str, pairs: int | None, folder: Path | None) -> None:
-    """Training steps beside those of a plain torch loop, or the command `now` or `predict` beside importing torch."""
+    """Steps beside a plain torch loop, bfloat16 beside float32, or `now` or `predict` beside importing torch."""
     if what == "steps":
         from benchmarks.speed import measure_pairs  # imports torch
 
         found = measure_pairs(pairs or 60)
         click.echo(f"ours {np.median(found.ours):.1f} ms a step, plain loop {np.median(found.plain):.1f} ms")
         click.echo(found.ratio_text())
+        return
+    if what == "precision":
+        from benchmarks import speed_precision  # imports torch
+
+        for name in speed_precision.MODELS:
+            both = speed_precision.compare(name, pairs or 5)
+            low, full = both.windows
+            click.echo(f"{name}: bfloat16 {low:,.0f} windows/s, float32 {full:,.0f}; loss of bfloat16 {both.loss_text}")
+            click.echo(f"  time of a step, {both.steps.ratio_text()}")
         return
     if what == "predict":
         for name, one in speed_predict.measure_predict(pairs or 9).items():

@@ -16,7 +16,7 @@ from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
 from forecast.training.plan import Member, Plan
 
-RUN_ONLY = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device", "precision", "engine", "warm_start"}
+RUN_ONLY = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device", "engine", "warm_start"}
 """Settings that decide the plan or where it runs; the plan holds the result."""
 
 RESTORED = RUN_ONLY - {"plan", "device", "engine"}
