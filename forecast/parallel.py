@@ -10,6 +10,8 @@ from forecast.errors import Setting, Unavailable, UsageError, did_you_mean
 RETRIES = 3  # times that an engine repeats work that it lost with a worker
 AUTO = "auto"  # the cluster of Ray that this machine is a node of
 
+Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+
 _workers: list[int] = []  # processes of the cluster in use, if any
 
 
@@ -38,11 +40,12 @@ def process_rank() -> int:
     return int(os.environ["RANK"]) if processes() > 1 else 0
 
 
-def side_by_side(tasks: Iterable[Any], jobs: int) -> Iterator[Any]:
-    """The results of tasks, `joblib.delayed`, in their order; each as it comes, where the backend can tell.
+def side_by_side(tasks: Iterable[Task], jobs: int) -> Iterator[Any]:
+    """The results of tasks in their order; each as it comes, where the backend can tell.
 
     Parameters
     ----------
+    tasks : each a function, its arguments and its named arguments, as `joblib.delayed` makes them
     jobs : tasks at a time; with 1 they run here, one after another, else a cluster decides
     """
     if jobs == 1:

@@ -124,13 +124,11 @@ def backtest(
     jobs : pairs of model and fit side by side
     on_fold : called when one of them is over
     """
-    from joblib import delayed
-
     season = schema.shortest_season
     models = {REFERENCE: baseline_fit(REFERENCE, season, levels), **models}
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]
     tasks = [(name, fold) for name in models for fold in folds]
-    results = side_by_side((delayed(_run_fold)(panel, models[name], origins[fold]) for name, fold in tasks), jobs)
+    results = side_by_side(((_run_fold, (panel, models[name], origins[fold]), {}) for name, fold in tasks), jobs)
     windows = cut(panel, origins)
     size = (len(panel), len(origins), panel.ahead)
     shape = (*size, 1 + 2 * len(OUTPUT.levels))

@@ -20,7 +20,7 @@ from forecast.panel.observations import id_codes
 from forecast.panel.parts import columns_read, last_position, read_part
 from forecast.panel.schema import Schema
 from forecast.panel.shards import Shard
-from forecast.parallel import side_by_side
+from forecast.parallel import Task, side_by_side
 from forecast.settings import OutputSettings, Stored
 from forecast.tables.frames import frame_of
 from forecast.tables.storage import Place
@@ -194,9 +194,7 @@ def forecast_parts(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, di
     BadData
         If no series gets a forecast.
     """
-    from joblib import delayed
-
-    tasks = (delayed(work.run)(Shard(number, shards)) for number in range(1, shards + 1))
+    tasks: Iterator[Task] = ((work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1))
     files, skipped, said = list[File](), dict[tuple[str, ...], str](), set[str]()
     for done in side_by_side(tasks, jobs):
         skipped |= done.skipped

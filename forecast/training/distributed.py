@@ -1,6 +1,5 @@
 """Several processes, one for each GPU, train one network together, as torchrun starts them."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -35,7 +34,7 @@ def process_group(device: torch.device, settings: TrainSettings) -> Iterator[Non
             "several processes have no common clock", setting=Setting("budget", settings.budget), cure=cure
         )
     if device.type == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
     torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield

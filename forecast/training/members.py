@@ -69,7 +69,7 @@ def _on_cluster(worker: "_Worker") -> list[Trained]:
     context, groups = worker.context, schedule(worker.costs, worker.context.jobs)
     until = None if context.deadline is None else time.time() + context.deadline - time.monotonic()
     there = replace(worker, context=replace(context, on_step=None, checkpoints=None))
-    found = side_by_side((delayed(_train_there)(there, numbers, until) for numbers in groups), len(groups))
+    found = side_by_side(((_train_there, (there, numbers, until), {}) for numbers in groups), len(groups))
     trained: dict[int, Trained] = {}
     for numbers, members in zip(groups, found, strict=True):
         trained.update(zip(numbers, members, strict=True))

@@ -30,8 +30,6 @@ def lowered(precision: Precision, device: torch.device) -> AbstractContextManage
 
 @cache
 def _multiplies_natively(device: str) -> bool:
-    """Whether a device multiplies numbers in bfloat16 without turning them into others before."""
-    if device == "cuda":
-        return torch.cuda.get_device_capability()[0] >= 8  # Ampere
+    """Whether a processor multiplies numbers in bfloat16 as they are; on GPUs nothing was measured yet."""
     units = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")  # older releases of torch lack them
     return device == "cpu" and any(getattr(torch.cpu, unit, bool)() for unit in units)

@@ -1,7 +1,6 @@
 """Compare what a cluster of several processes writes with what one process writes, also where a worker is killed."""
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -30,11 +29,12 @@ def main() -> int:
     parser.add_argument("engine", choices=("ray", "dask"))
     parser.add_argument("--series", type=int, default=2000, help="of the forecast; 100,000 for the measurement")
     parser.add_argument("--shards", type=int, default=16)
+    parser.add_argument("--only", choices=("predict", "backtest"), help="leave out the other one")
     given = parser.parse_args()
     if ISOLATED not in os.environ:
         return _isolated()
     with tempfile.TemporaryDirectory() as folder:
-        return _compare(given.engine, given.series, given.shards, Path(folder))
+        return _compare(given, Path(folder))
 
 
 def _isolated() -> int:
@@ -46,33 +46,33 @@ def _isolated() -> int:
     return subprocess.run(words, env={**os.environ, ISOLATED: "1"}, check=False).returncode
 
 
-def _compare(engine: str, series: int, shards: int, folder: Path) -> int:
-    _tables(folder, series)
+def _compare(given: argparse.Namespace, folder: Path) -> int:
+    _tables(folder, given.series)
     _run("fit", folder / "small.parquet", "--artifact", folder / "store", *FIT)
-    predict = ["predict", folder / "large.parquet", "--artifact", folder / "store", "--shards", shards, "--output"]
-    backtest = ["backtest", folder / "small.parquet", *FIT, "--refit", "--windows", FOLDS, "--forecasts"]
-    seconds = {
-        "predict, one process": _run(*predict, folder / "one"),
-        "backtest, one process": _run(*backtest, folder / "one.csv"),
-    }
-    equal = {}
-    with cluster_of(engine, folder) as address:
-        on = ["--cluster", address]
-        for name, kill in (("", False), (", a worker killed", True)):
-            label, output = f"predict, {engine}{name}", folder / f"many{kill}"
-            half = _half_written(output, shards) if kill else None
-            seconds[label] = _run(*predict, output, *on, engine=engine, when=half)
-            equal[label] = _files(output) == _files(folder / "one")
-            label, table = f"backtest, {engine}{name}", folder / f"many{kill}.csv"
-            half = _after(seconds["backtest, one process"] / 3) if kill else None
-            seconds[label] = _run(*backtest, table, *on, engine=engine, when=half)
-            equal[label] = table.read_bytes() == (folder / "one.csv").read_bytes()
-    for label, took in seconds.items():
-        verdict = {True: "equal to one process, byte for byte", False: "DIFFERENT", None: ""}[equal.get(label)]
-        print(f"{label:32} {took:7.1f} s  {verdict}")
-    manifest = json.loads((folder / "one" / "MANIFEST.json").read_text())
-    print(f"{manifest['series']:,} series in {manifest['shards']} shards, {manifest['rows']:,} rows; {FOLDS} folds")
-    return 0 if all(equal.values()) else 1
+    predict = ["predict", folder / "large.parquet", "--artifact", folder / "store", "--shards", given.shards]
+    backtest = ["backtest", folder / "small.parquet", *FIT, "--refit", "--windows", FOLDS]
+    commands = {"predict": (predict, "--output"), "backtest": (backtest, "--forecasts")}
+    if given.only is not None:
+        commands = {given.only: commands[given.only]}
+    alone = {}
+    for name, (words, option) in commands.items():
+        alone[name] = _run(*words, option, folder / f"{name}-alone")
+        print(f"{name + ', one process':32} {alone[name]:7.1f} s", flush=True)
+    different = 0
+    with cluster_of(given.engine, folder) as address:
+        for name, (words, option) in commands.items():
+            for kill in (False, True):
+                output = folder / f"{name}-{kill}"
+                half = _half_written(output, given.shards) if name == "predict" else _after(alone[name] / 3)
+                seconds = _run(
+                    *words, option, output, "--cluster", address, engine=given.engine, when=half if kill else None
+                )
+                equal = _bytes(output) == _bytes(folder / f"{name}-alone")
+                different += not equal
+                label = f"{name}, {given.engine}{', a worker killed' if kill else ''}"
+                print(f"{label:32} {seconds:7.1f} s  {'equal, byte for byte' if equal else 'DIFFERENT'}", flush=True)
+    print(f"{given.series:,} series of {POINTS} steps in {given.shards} shards; {FOLDS} folds of {FITTED} series")
+    return 1 if different else 0
 
 
 def _tables(folder: Path, series: int) -> None:
@@ -92,19 +92,18 @@ def _run(*words: object, engine: str = "", when: Check | None = None) -> float:
     """Seconds of a command; with `when` a busy worker is killed as soon as that is true."""
     start = time.monotonic()
     command = [sys.executable, "-m", "forecast", *map(str, words), "--quiet"]
-    running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    killed = when is None
-    while running.poll() is None:
-        if not killed and when is not None and when():
-            worker = busy_worker(engine)
-            if worker is not None:
+    with tempfile.TemporaryFile("w+") as errors:
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
+        while running.poll() is None:
+            if when is not None and when() and (worker := busy_worker(engine)) is not None:
                 os.kill(worker, signal.SIGKILL)
                 print(f"killed worker {worker} after {time.monotonic() - start:.1f} s")
-                killed = True
-        time.sleep(0.05)
-    if running.returncode != 0:
-        raise SystemExit(f"{' '.join(command)} ended with {running.returncode}: {running.communicate()[1]}")
-    if not killed:
+                when = None
+            time.sleep(0.05)
+        if running.returncode != 0:
+            errors.seek(0)
+            raise SystemExit(f"{' '.join(command)} ended with {running.returncode}: {errors.read()}")
+    if when is not None:
         raise SystemExit("no worker was killed: it was over too soon")
     return time.monotonic() - start
 
@@ -119,8 +118,12 @@ def _after(seconds: float) -> Check:
     return lambda: time.monotonic() > until
 
 
-def _files(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+def _bytes(place: Path) -> dict[str, bytes]:
+    """The content of a file, or of all files of a folder."""
+    return {
+        path.name if place.is_dir() else "": path.read_bytes()
+        for path in (place.iterdir() if place.is_dir() else [place])
+    }
 
 
 if __name__ == "__main__":
