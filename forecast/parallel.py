@@ -1,8 +1,9 @@
 """Where parallel work runs: in processes of this machine, or on a cluster of Ray or Dask by joblib's own backends."""
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any
 
 from forecast.errors import Setting, Unavailable, UsageError, did_you_mean
@@ -114,6 +115,7 @@ def _ray(place: str, stack: ExitStack) -> int:
     import ray
     from ray.util.joblib import register_ray
 
+    stack.enter_context(redirect_stdout(sys.stderr))  # Ray prints what happens to its workers; data go to stdout
     address = AUTO if place == AUTO else f"ray://{place}"
     ray.init(address=address, log_to_driver=False, logging_level="ERROR", namespace="forecast")
     stack.callback(ray.shutdown)
