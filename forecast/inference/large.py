@@ -4,15 +4,13 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from forecast.baselines.shared.parallel import in_order
 from forecast.errors import BadData, ForecastError
-from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table
+from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table, in_shard
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
 from forecast.panel.comparing import Comparison
-from forecast.panel.observations import observe
 from forecast.panel.panel import Panel
+from forecast.panel.reading import reach_of
 from forecast.panel.schema import Schema
 from forecast.panel.tidying import tidied
 from forecast.settings import OutputSettings, TextSettings
@@ -56,7 +54,9 @@ class LargeForecasts:
         """
         comparison = Comparison(self.predictor.fitted.history.ids, self.parts.name)
         progress, self.predictor.on_windows = self.predictor.on_windows, None
-        rows, done, alone = 0, 0, self.predictor.backend is not None and not self.predictor.backend.threads
+        done, alone = 0, self.predictor.backend is not None and not self.predictor.backend.threads
+
+        left = begun = False
 
         def forecast(part: tuple[int, Table]) -> Forecasts:
             number, table = part
@@ -69,13 +69,14 @@ class LargeForecasts:
                 done += len(forecasts.panel)
                 if progress is not None:
                     progress(done, self.parts.series)
-                rows += forecasts.rows
-                if forecasts.rows:
-                    yield forecasts.columns
-            if not rows:
+                left = left or not forecasts.panel.skipped.all()
+                if forecasts.rows or not begun:
+                    begun = True
+                    yield forecasts.columns  # at least once, as a shard may have no series
+            if not left:
                 raise BadData("no series is left to forecast", place=self.parts.name)
             comparison.say_missing()
-        self.skipped |= dict.fromkeys(comparison.missing, "gone")
+        self.skipped |= in_shard(dict.fromkeys(comparison.missing, "gone"), self.output)
 
     def _forecast(self, table: Table, part: Part) -> Forecasts:
         return forecast_table(
@@ -112,10 +113,7 @@ def large_forecasts(
             parts = parts_of(source, reading, schema.ids, schema.time[0], schema.target, LEAST_ROWS, WINDOWS_AT_ONCE)
             if parts is None:
                 return None
-            observations = observe(tidied(parts.newest), schema)
+            reach = reach_of(tidied(parts.newest), schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
-    seen = observations.instants[np.isfinite(observations.values)]
-    if not len(seen):
-        return None
-    return LargeForecasts(predictor, schema, parts, int(seen.max()), horizon, output, on_panel)
+    return LargeForecasts(predictor, schema, parts, reach, horizon, output, on_panel)

@@ -23,11 +23,20 @@ MORE_MISSING = 0.2  # share of missing values beyond that of the fit, for a warn
 
 def age(panel: Panel, schema: Schema, instant: datetime) -> float | None:
     """Seconds from the end of the newest observed period to an instant; None where times are steps."""
-    now = on_clock(instant, schema.time_format)
-    if now is None or schema.layout == "rows":
+    if on_clock(instant, schema.time_format) is None or schema.layout == "rows":
         return None
     newest = panel.origins - panel.trailing_gap()
-    return float(now - calendar_of(schema).ends(newest.max(keepdims=True))[0])
+    return _age(newest.max(keepdims=True), schema, instant)
+
+
+def age_of(reach: int, schema: Schema, instant: datetime) -> float | None:
+    """The age of a table whose newest value has this time, see `reach_of`."""
+    return _age(calendar_of(schema).positions(np.array([reach])), schema, instant)
+
+
+def _age(position: NDArray[np.int64], schema: Schema, instant: datetime) -> float | None:
+    now = on_clock(instant, schema.time_format)
+    return None if now is None else float(now - calendar_of(schema).ends(position)[0])
 
 
 def check_unfinished(panel: Panel, schema: Schema, instant: datetime, name: str) -> None:

@@ -74,18 +74,19 @@ def fill(
 
     Parameters
     ----------
-    reach : time of the newest value of a table of which this is a part
+    origin : later values are not used
+    reach : time of the newest value of a table of which this is a part, see `reach_of`; a part may have no value
 
     Raises
     ------
     BadData
-        If no value is observed.
+        If no value of a whole table is observed.
     UsageError
         If `origin` is no time, or lies before all values.
     """
     rows = Rows(cells.series, cells.instants, cells.values)
     use = np.isfinite(cells.values)
-    if not use.any():
+    if reach is None and not use.any():
         raise BadData(f"{table.name}: no series has a value; the target is blank in every row")
     last = None
     if origin is not None:
@@ -95,7 +96,8 @@ def fill(
     if schema.on_duplicate != "error":
         observed = observed.combined(schema.on_duplicate)
     positions = calendar.positions(observed.instants)
-    _refuse_outlier(table, cells, observed.instants, positions, schema)
+    if reach is None:
+        _refuse_outlier(table, cells, observed.instants, positions, schema)
     placed = Rows(observed.series, positions, observed.values)
     if schema.aggregate is not None:
         placed = aggregated(table, observed, blank, schema, calendar)
@@ -104,11 +106,10 @@ def fill(
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)
-    end = int(positions.max())
-    if reach is not None:
-        end = max(end, int(calendar.positions(np.array([reach]))[0]))
+    later = [] if reach is None else [reach]
     if last is not None and schema.missing == "zero" and schema.aggregate is None:
-        end = max(end, int(calendar.positions(np.array([last]))[0]))  # the table goes on, so nothing was there
+        later.append(last)  # the table goes on, so nothing was there
+    end = int(np.concatenate([positions, calendar.positions(np.array(later, np.int64))]).max())
     final = np.full(len(counts), end)
     first, lasts = final.copy(), final.copy()
     first[present], lasts[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
