@@ -26,7 +26,7 @@ from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.reading import Reading, Source, read_as
 from forecast.panel.schema import Schema
-from forecast.panel.shards import Shard
+from forecast.panel.shards import in_shard, only_in_shard
 from forecast.settings import EngineName, OutputSettings
 from forecast.tables.amounts import Total
 from forecast.tables.frames import Column
@@ -167,7 +167,10 @@ def forecast_table(
         say_short(panel, history, config.lookback, source.name)
     wanted = (None if on_panel is None else on_panel(panel)) or Wanted()
     order = panel.order if wanted.series is None else wanted.series
-    left_out = (panel.skipped | ~_in_shard(panel, output))[order]
+    held = in_shard(panel.ids, output.shard)
+    if output.shard is not None:
+        log.info("shard %s: %d of %d series", output.shard, Total(held.sum()), Total(len(panel)))
+    left_out = (panel.skipped | ~held)[order]
     series = order[~left_out]
     quantiles = predictor.quantiles(panel, order, joint=output.joint, left_out=left_out)[:, :horizon]
     if not np.isfinite(quantiles).all():
@@ -178,7 +181,7 @@ def forecast_table(
     numbers = _bounded(shown, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
     lower = floor if output.min is None else np.full(len(series), output.min)
-    skipped = in_shard(_skipped(panel, history.ids if part is None else ()), output)
+    skipped = only_in_shard(_skipped(panel, history.ids if part is None else ()), output.shard)
     return Forecasts(columns, skipped, panel, series, quantiles, lower)
 
 
@@ -329,25 +332,7 @@ def _output_columns(
     return columns
 
 
-def _in_shard(panel: Panel, output: OutputSettings) -> Flags:
-    """[series], which belong to the shard that the output contains."""
-    if output.shard is None:
-        return np.ones(len(panel), bool)
-    shard = Shard.named(output.shard)
-    held = shard.holds(panel.ids)
-    log.info("shard %s: %d of %d series", shard, Total(held.sum()), Total(len(panel)))
-    return held
-
-
 def _skipped(panel: Panel, fitted: Ids) -> dict[tuple[str, ...], str]:
     """Series without a forecast, and why; those of the fit that are gone come last."""
     skipped = {ids: word for ids, word in zip(panel.ids, panel.status, strict=True) if word in SKIPPED}
     return skipped | dict.fromkeys(sorted(set(fitted) - set(panel.ids)), "gone")
-
-
-def in_shard(skipped: dict[tuple[str, ...], str], output: OutputSettings) -> dict[tuple[str, ...], str]:
-    """Those of the series without a forecast that belong to the shard that the output contains."""
-    if output.shard is None:
-        return skipped
-    ids = tuple(skipped)
-    return {ids[i]: skipped[ids[i]] for i in np.flatnonzero(Shard.named(output.shard).holds(ids))}

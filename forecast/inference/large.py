@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 
 from forecast.baselines.shared.parallel import in_order
 from forecast.errors import BadData, ForecastError
-from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table, in_shard
+from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
 from forecast.panel.comparing import Comparison
 from forecast.panel.panel import Panel
 from forecast.panel.reading import reach_of
 from forecast.panel.schema import Schema
+from forecast.panel.shards import only_in_shard
 from forecast.panel.tidying import tidied
 from forecast.settings import OutputSettings, TextSettings
 from forecast.tables.amounts import PART, messages_as_one, without_messages
@@ -76,7 +77,7 @@ class LargeForecasts:
             if not left:
                 raise BadData("no series is left to forecast", place=self.parts.name)
             comparison.say_missing()
-        self.skipped |= in_shard(dict.fromkeys(comparison.missing, "gone"), self.output)
+        self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), self.output.shard)
 
     def _forecast(self, table: Table, part: Part) -> Forecasts:
         return forecast_table(

@@ -15,7 +15,7 @@ from forecast.errors import BadData, CannotCreate, Setting, UsageError
 from forecast.inference.forecasting import Part, checked_horizon, forecast_table
 from forecast.inference.predictor import Predictor
 from forecast.panel.building import calendar_of, position_texts
-from forecast.panel.comparing import Comparison
+from forecast.panel.comparing import Comparison, Id
 from forecast.panel.observations import id_codes
 from forecast.panel.reading import reach_of
 from forecast.panel.schema import Schema
@@ -85,17 +85,18 @@ class Work:
 
     def run(self, shard: Shard) -> "Done":
         """Forecast one shard, and write its file; a repetition replaces it by the same bytes."""
-        place, fitted = Place.of(self.data), self.predictor.fitted.history.ids
-        own = tuple(fitted[i] for i in np.flatnonzero(shard.holds(fitted)))
-        comparison = Comparison(own, place.name)
+        comparison, file, skipped = self.comparison(), None, dict[Id, str]()
         with messages_of_part(log, shard.number) as messages:
-            table, file, skipped = self._rows(place, shard), None, dict[tuple[str, ...], str]()
+            table = self._rows(shard)
             if len(table):
                 file, skipped = self._forecast(shard, table, comparison)
-            comparison.say_missing()
-        return Done(file, skipped | dict.fromkeys(comparison.missing, "gone"), messages)
+        return Done(file, skipped, messages, comparison.seen, comparison.new)
 
-    def _rows(self, place: Place, shard: Shard) -> Table:
+    def comparison(self) -> Comparison:
+        """Of the ids of the table with those of the fit."""
+        return Comparison(self.predictor.fitted.history.ids, Place.of(self.data).name)
+
+    def _rows(self, shard: Shard) -> Table:
         """The rows of the series of a shard."""
         schema = self.schema
         columns = [*schema.keys, str(schema.target), *schema.known, *schema.past, *schema.static]
@@ -104,11 +105,9 @@ class Work:
             names, codes = id_codes(table, schema.ids)
             return np.asarray(shard.holds(names)[codes])
 
-        return place.rows(list(dict.fromkeys(columns)), held, list(schema.ids or schema.time))
+        return Place.of(self.data).rows(list(dict.fromkeys(columns)), held, list(schema.ids or schema.time))
 
-    def _forecast(
-        self, shard: Shard, table: Table, comparison: Comparison
-    ) -> tuple["File | None", dict[tuple[str, ...], str]]:
+    def _forecast(self, shard: Shard, table: Table, comparison: Comparison) -> tuple[File | None, dict[Id, str]]:
         """Write the forecasts of a shard; returns its file, and series that got none, with the reason."""
         forecasts = forecast_table(
             self.predictor,
@@ -143,11 +142,14 @@ class Done:
     file : None where no series got a forecast
     skipped : series without a forecast, with the reason
     messages : that are to be logged
+    seen, new : ids, as a `Comparison` has them
     """
 
     file: File | None
-    skipped: dict[tuple[str, ...], str]
+    skipped: dict[Id, str]
     messages: list[logging.LogRecord]
+    seen: set[Id]
+    new: list[Id]
 
 
 def plan_shards(
@@ -185,7 +187,7 @@ def plan_shards(
     return Work(predictor, schema, data, folder, reach, horizon, output, future)
 
 
-def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, dict[tuple[str, ...], str]]:
+def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, dict[Id, str]]:
     """Forecast all shards of a table; returns the manifest, and series without a forecast, with the reason.
 
     The manifest of an earlier run stays until all files of this one are written; then files that only that one names
@@ -201,15 +203,18 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
         If no series gets a forecast.
     """
     tasks: Iterator[Task] = ((work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1))
-    files, skipped = list[File](), dict[tuple[str, ...], str]()
+    files, skipped, comparison = list[File](), dict[Id, str](), work.comparison()
     with messages_as_one(log):
         for number, done in enumerate(side_by_side(tasks, jobs), 1):
             hand_on(done.messages, log, number)
             skipped |= done.skipped
+            comparison.join(done.seen, done.new)
             if done.file is not None:
                 files.append(done.file)
-    if not files:
-        raise BadData("no series is left to forecast", place=Place.of(work.data).name)
+        if not files:
+            raise BadData("no series is left to forecast", place=Place.of(work.data).name)
+        comparison.say_missing()
+    skipped |= dict.fromkeys(comparison.missing, "gone")
     calendar = calendar_of(work.schema)
     origin = position_texts(work.schema, calendar, calendar.positions(np.array([work.reach])))[0]
     rows, series = sum(file.rows for file in files), sum(file.series for file in files)

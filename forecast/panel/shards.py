@@ -41,3 +41,14 @@ def shard_numbers(ids: Ids, count: int) -> Integers:
     texts = (BETWEEN.join(parts).encode("utf-8", "surrogatepass") for parts in ids)
     hashes = (int.from_bytes(blake2b(text, digest_size=DIGEST).digest(), "little") for text in texts)
     return np.fromiter((1 + each % count for each in hashes), np.int64, len(ids))
+
+
+def in_shard(ids: Ids, name: str | None) -> Flags:
+    """[series], which of them belong to the shard of this name; without a name all."""
+    return np.ones(len(ids), bool) if name is None else Shard.named(name).holds(ids)
+
+
+def only_in_shard(words: dict[tuple[str, ...], str], name: str | None) -> dict[tuple[str, ...], str]:
+    """Those of some words about series that are about series of a shard."""
+    held = in_shard(tuple(words), name)
+    return {ids: word for (ids, word), inside in zip(words.items(), held, strict=True) if inside}

@@ -55,6 +55,10 @@ def joined(folder: Path) -> pd.DataFrame:
     return pd.concat([pd.read_parquet(folder / name) for name in names]).sort_values(["shop", "day"], ignore_index=True)
 
 
+def warnings_of(text: str) -> list[str]:
+    return [line for line in text.splitlines() if "warning" in line]
+
+
 def work(folder: Path, output: Path | str) -> Work:
     predictor = load_predictor(str(folder / "store"))
     schema = predictor.fitted.config.table
@@ -67,8 +71,9 @@ def test_parts_together_are_the_forecasts_of_all_series(forecast: Run, folder: P
     parts = forecast(*command, tmp_path / "parts", "--shards", "30")  # more than there are series
     assert (whole.code, parts.code) == (3, 3)  # one series has no value
     expected = pd.read_parquet(tmp_path / "whole.parquet").sort_values(["shop", "day"], ignore_index=True)
-    pd.testing.assert_frame_equal(joined(tmp_path / "parts"), expected, rtol=2e-6)  # of the digits written
+    pd.testing.assert_frame_equal(joined(tmp_path / "parts"), expected)
     assert "1 series got no forecast: empty" in parts.err
+    assert sorted(warnings_of(parts.err)) == sorted(warnings_of(whole.err)) != []
     manifest = json.loads((tmp_path / "parts" / "MANIFEST.json").read_text())
     assert (manifest["rows"], manifest["series"], manifest["shards"]) == (20 * 7, 20, 30)
     assert manifest["origin"] == "2024-02-29 00:00:00"
@@ -76,6 +81,55 @@ def test_parts_together_are_the_forecasts_of_all_series(forecast: Run, folder: P
     assert set(written) == {"MANIFEST.json", *(each["file"] for each in manifest["files"])}
     for each in manifest["files"]:
         assert hashlib.sha256(written[each["file"]]).hexdigest() == each["sha256"]
+
+
+def test_messages_of_shards_in_other_processes_become_one(forecast: Run, folder: Path, tmp_path: Path) -> None:
+    frame = pd.read_parquet(folder / "whole.parquet")
+    frame["shop"] = frame["shop"].str.lstrip("0").mask(~frame["shop"].between("001", "005"), "new " + frame["shop"])
+    frame.to_parquet(tmp_path / "new.parquet")
+    command = ("predict", tmp_path / "new.parquet", "--artifact", folder / "store", "--output")
+    whole = forecast(*command, tmp_path / "whole.parquet")
+    parts = forecast(*command, tmp_path / "parts", "--shards", "5", "--jobs", "2")
+    assert sorted(warnings_of(parts.err)) == sorted(warnings_of(whole.err))
+    assert "21 series were not seen at fit (1, 2, 3, ...)" in parts.err
+    assert "some new ids are ids of the fit without their leading zeros" in parts.err
+
+
+def test_a_shard_may_have_few_times(forecast: Run, folder: Path, tmp_path: Path) -> None:
+    frame = pd.read_parquet(folder / "whole.parquet")
+    weekly = (frame["shop"] == "003") & (frame.groupby("shop").cumcount() % 7 > 0)
+    late = (frame["shop"] == "005") & (frame.groupby("shop").cumcount().between(5, 52))
+    frame[~weekly & ~late].to_parquet(tmp_path / "t.parquet")
+    command = ("predict", tmp_path / "t.parquet", "--artifact", folder / "store", "--output")
+    whole = forecast(*command, tmp_path / "whole.parquet")
+    parts = forecast(*command, tmp_path / "parts", "--shards", "30")
+    assert parts.code == whole.code, parts.err
+    expected = pd.read_parquet(tmp_path / "whole.parquet").sort_values(["shop", "day"], ignore_index=True)
+    pd.testing.assert_frame_equal(joined(tmp_path / "parts"), expected)
+
+
+@pytest.mark.parametrize("spoil", ["a time off the grid", "a far time", "a coarse table", "a huge value", "twice"])
+def test_what_is_wrong_with_a_table_is_named_as_in_the_whole(
+    forecast: Run, folder: Path, tmp_path: Path, spoil: str
+) -> None:
+    frame = pd.read_parquet(folder / "whole.parquet").reset_index(drop=True)
+    row = int(np.flatnonzero(frame["shop"] == "007")[9])
+    if spoil == "a time off the grid":
+        frame.loc[row, "day"] += pd.Timedelta(hours=1)
+    elif spoil == "a far time":
+        frame.loc[row, "day"] = pd.Timestamp("2094-01-01")
+    elif spoil == "a coarse table":
+        frame = frame[frame["day"].dt.day_of_year % 2 == 0]
+    elif spoil == "a huge value":
+        frame.loc[row, "units"] = 1e200
+    else:
+        frame.loc[row, "day"] = frame.loc[row - 1, "day"]
+    frame.to_parquet(tmp_path / "t.parquet")
+    command = ("predict", tmp_path / "t.parquet", "--artifact", folder / "store", "--output")
+    whole = forecast(*command, tmp_path / "whole.parquet")
+    parts = forecast(*command, tmp_path / "parts", "--shards", "5")
+    assert (parts.code, parts.err.splitlines()[-1]) == (whole.code, whole.err.splitlines()[-1])
+    assert f"row {row + 1}" in parts.err or spoil == "a coarse table"
 
 
 @pytest.mark.parametrize("backend", ["loky", "threading"])
