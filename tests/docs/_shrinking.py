@@ -24,8 +24,6 @@ NOT_RUN = {
     "python -m benchmarks speed precision": "it trains for minutes; tests/benchmarks runs it once",
     "forecast predict s3://": "it needs a cluster and a bucket",
     "forecast backtest sales.csv --refit --windows 8 --cluster": "it needs a cluster; tests.cluster has one",
-    "torchrun": "it starts several processes; tests/training/test_distributed.py does",
-    "python -m tests.cluster": "it starts a cluster",
     "python -m forecast.training.pretraining": "it takes hours; tests/training/pretraining runs two steps of it",
 }
 
