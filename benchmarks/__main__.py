@@ -9,7 +9,8 @@ import click
 import numpy as np
 from rich.console import Console
 
-from benchmarks import coverage, samples, speed_now, speed_predict
+from benchmarks import coverage, samples, speed_now, speed_panels, speed_predict
+from benchmarks import dry_run as measure_dry_run
 from benchmarks import rolling as rolling_origins
 from benchmarks.accuracy import DATASETS, measure_all, runs_on
 from benchmarks.machine import machine_lines
@@ -189,6 +190,22 @@ def events(births: Path | None, model: str, steps: int | None) -> None:
 
 
 @cli.command()
+@click.option("--table", "only", default="", metavar="TEXT", help="leave out tables without this in their name")
+@click.option(
+    "--data",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="with M4 hourly, to measure it too",
+)
+def dry_run(only: str, folder: Path | None) -> None:
+    """What `forecast fit --dry-run` says of the sample tables, beside what the fits then take."""
+    for path, flags in measure_dry_run.tables(folder):
+        if only in path.name:
+            with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
+                click.echo(measure_dry_run.measure_table(path, flags, Path(scratch)).text())
+
+
+@cli.command()
 @click.argument("path", metavar="JSON", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--markdown", "page", type=FILE, help="write the table here too")
 def table(path: Path, page: Path | None) -> None:
@@ -200,16 +217,25 @@ def table(path: Path, page: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(["steps", "precision", "now", "predict"]), default="steps")
+@click.argument("what", type=click.Choice(["steps", "precision", "now", "predict", "panels"]), default="steps")
 @click.option("--pairs", type=click.IntRange(3), help="default: 60 of steps, 9 of commands")
+@click.option("--series", callback=items, default="", metavar="N,M", help="of panels; default: 1k, 10k, 100k, 1M")
+@click.option("--methods", callback=items, default="", metavar="A,B", help="of panels; default: segrnn, all baselines")
 @click.option(
     "--data",
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="with M4 hourly, to measure now on it too",
 )
-def speed(what: str, pairs: int | None, folder: Path | None) -> None:
-    """Steps beside a plain torch loop, bfloat16 beside float32, or `now` or `predict` beside importing torch."""
+def speed(what: str, pairs: int | None, series: list[str], methods: list[str], folder: Path | None) -> None:
+    """Training steps beside those of a plain torch loop, or in bfloat16 beside float32; the command `now` or `predict`
+    beside importing torch; large
+    panels, whose ratio is that of the time for each series to the time in the largest panel before.
+    """
+    if what == "panels":
+        for line in speed_panels.panel_lines(methods, [int(one) for one in series], pairs or 1):
+            click.echo(line)
+        return
     if what == "steps":
         from benchmarks.speed import measure_pairs  # imports torch
 

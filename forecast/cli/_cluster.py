@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from forecast.cli._console import say
-from forecast.cli._forecasts import CHANGED, Continued
+from forecast.cli._forecasts import Continued, say_written, schema_as_fitted
 from forecast.cli._options import Given
-from forecast.errors import INCOMPLETE, Setting, UsageError, Words
+from forecast.errors import Setting, UsageError, Words
 from forecast.parallel import cluster, on_cluster, workers
-from forecast.settings import CheckSettings, ClusterSettings, OutputSettings, TableSettings, TrainSettings
+from forecast.settings import CheckSettings, ClusterSettings, OutputSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.inference.predictor import Predictor
@@ -54,14 +54,12 @@ def put_parts(
 ) -> int:
     """Forecast a table in parts, into a folder; returns the exit code."""
     from forecast.inference.parts import MANIFEST, forecast_parts, plan_parts
-    from forecast.jobs.checks import age_at, check_age, without_forecast
-    from forecast.panel.naming import series_names
+    from forecast.jobs.checks import age_at, check_age
     from forecast.panel.tidying import tidied
     from forecast.tables.files import load_future
 
-    how = given.of(TableSettings).model_dump(include=set(CHANGED) & set(given.values))
-    schema = predictor.fitted.config.table.model_copy(update=how)
-    future = None if source.future is None else tidied(load_future(source.future, given.reading(schema.reading)))
+    schema, text = schema_as_fitted(predictor, given)
+    future = None if source.future is None else tidied(load_future(source.future, text))
     data, checks, shards = str(source.data), given.of(CheckSettings), shards_of(given) or 1
     work = plan_parts(predictor, schema, data, output, shape, source.horizon, future)
     check_age(age_at(work.end, schema, instant), checks, data)
@@ -70,7 +68,4 @@ def put_parts(
         manifest, skipped = forecast_parts(work, shards, max(jobs, workers() if on_cluster() else 1))
     count, size = f"{manifest.series:,} series, {manifest.rows:,} rows", len(manifest.files)
     say(f"saved    {output}/{MANIFEST}: {count} in {size} files")
-    lost = without_forecast(skipped, checks.require_all)
-    if lost:
-        say(f"{len(lost)} series got no forecast: {series_names(lost, 10)}", "warning")
-    return INCOMPLETE if lost else 0
+    return say_written(skipped, predictor.fitted, shape, checks)

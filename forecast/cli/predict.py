@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from forecast.cli._cluster import put_parts, refuse_parts, shards_of
 from forecast.cli._console import say_next, style_options
-from forecast.cli._forecasts import Continued, predicted, put_forecasts
+from forecast.cli._forecasts import Continued, predict_and_write
 from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import Saved, named, saved_options
@@ -92,8 +92,7 @@ def command(
 
     if shards is not None and output is not None:
         return put_parts(predictor, source, given, shape, output, instant)
-    forecasts = predicted(predictor, source, given, shape, look)
-    code = put_forecasts(forecasts, predictor.fitted, shape, checks, output)
+    code = predict_and_write(predictor, source, given, shape, checks, look, output)
     if code == 0:
         more = {"--version": saved.version, "--future": future, "--origin": origin}
         again = [word for flag, value in more.items() if value is not None for word in (flag, value)]

@@ -144,6 +144,9 @@ class Forecaster:
         from forecast.artifacts.store import Store
         from forecast.inference.forecasting import load_predictor
 
+        if place.pipeline is not None and Store(place.store).empty:
+            ran = f"forecast run {place.pipeline.file or 'JOB.toml'}"
+            raise NoInput(f"{place.shown(place.pipeline.name or 'job')} has not run yet; run `{ran}` first")
         own = version or Store(place.store).current()
         return cls(place, own, version is not None, load_predictor(place.store, own, where.device, where.engine))
 
@@ -176,9 +179,9 @@ class Forecaster:
         """Who forecasts, and what the forecasts rest on."""
         from forecast.report.about import importance_section, models_section
 
-        fitted = self.predictor.fitted
+        history = self.predictor.fitted.history
         with steps_bar("importance", "inputs") as on_part:
-            return [models_section(fitted), importance_section(self.predictor, fitted.history, on_part)]
+            return [models_section(self.predictor), importance_section(self.predictor, history, on_part)]
 
     def versions(self) -> list[dict[str, Any]]:
         """The versions of its store, oldest first."""

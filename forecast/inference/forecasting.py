@@ -18,7 +18,7 @@ from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.panel.building import calendar_of, time_columns_at, with_future
-from forecast.panel.comparing import check_levels, compare_ids, say_seen, say_short
+from forecast.panel.comparing import Comparison, check_levels, compare_ids, say_seen, say_short
 from forecast.panel.effects import NAMED, unseen_events
 from forecast.panel.event_table import read_events, renewed
 from forecast.panel.known import require_known
@@ -28,6 +28,7 @@ from forecast.panel.reading import Reading, Source, read_as
 from forecast.panel.schema import Schema
 from forecast.panel.shards import Shard
 from forecast.settings import EngineName, OutputSettings
+from forecast.tables.amounts import Count
 from forecast.tables.frames import Column
 from forecast.tables.table import Table
 from forecast.tables.writing import interval_columns, output_columns, refuse_clash
@@ -35,6 +36,20 @@ from forecast.tables.writing import interval_columns, output_columns, refuse_cla
 log = logging.getLogger("forecast")
 
 Columns = dict[str, Column | NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a part of a large table needs to know of the rest.
+
+    Attributes
+    ----------
+    reach : time of the newest value of the whole table, at which all series end
+    comparison : of the ids so far with those of the fit
+    """
+
+    reach: int
+    comparison: Comparison
 
 
 @dataclass(frozen=True)
@@ -62,6 +77,20 @@ class Forecasts:
     def rows(self) -> int:
         """The rows of each column."""
         return int(np.prod(self.quantiles.shape[:2]))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is forecast of a panel.
+
+    Attributes
+    ----------
+    series : [series], indices into the panel, none that gets no forecast; default all others, in their order
+    factors : [levels], by which the distance of each quantile from the median grows; default 1
+    """
+
+    series: Integers | None = None
+    factors: Numbers | None = None
 
 
 def load_predictor(
@@ -102,7 +131,8 @@ def forecast_table(
     origin: str | None = None,
     horizon: int | None = None,
     output: OutputSettings | None = None,
-    on_panel: Callable[[Panel], Numbers | None] | None = None,
+    on_panel: Callable[[Panel], Wanted | None] | None = None,
+    part: Part | None = None,
 ) -> Forecasts:
     """Forecast what comes after the series of a table, or after those that the fit saw.
 
@@ -114,8 +144,9 @@ def forecast_table(
     origin : forecast from this time of the table: later values are not used
     horizon : fewer steps than at fit
     output : what the table of forecasts holds
-    on_panel : gets the panel before it is forecast; may return factors [levels] by which the distance of each quantile
-        from the median grows, or raise to stop
+    on_panel : gets the panel before it is forecast; may return what is wanted of it, or raise to stop
+    part : that the table is a part of a larger one; series that the fit saw, and that are in no part, are then left to
+        the caller
 
     Raises
     ------
@@ -126,47 +157,29 @@ def forecast_table(
     config, history = fitted.config, fitted.history
     refuse_clash(config.table.keys, output_columns(output))
     horizon = checked_horizon(horizon, config.horizon)
-    panel = panel_to_forecast(fitted, source, schema, future, origin)
-    say_unseen(panel, config.table, fitted)
+    panel = panel_to_forecast(fitted, source, schema, future, origin, part)
+    _say_unseen(panel, config.table, fitted)
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
     require_known(panel, config.table, horizon, name, with_future=future is not None)
     if source is not None:
         say_seen(panel, history, config.table, horizon, source.name)
         say_short(panel, history, config.lookback, source.name)
-    factors = None if on_panel is None else on_panel(panel)
-    return forecast_panel(predictor, panel, horizon, output, factors, saved=source is None)
-
-
-def forecast_panel(
-    predictor: Predictor,
-    panel: Panel,
-    horizon: int,
-    output: OutputSettings,
-    factors: Numbers | None = None,
-    saved: bool = False,
-) -> Forecasts:
-    """Forecast what comes after the series of a panel that was compared with those of the fit.
-
-    Parameters
-    ----------
-    horizon : steps, at most those of the fit
-    factors : [levels], by which the distance of each quantile from the median grows
-    saved : whether the panel is that of the artifact
-    """
-    fitted, history = predictor.fitted, predictor.fitted.history
-    part = _shard(panel, output)
-    series = panel.order[(part & ~panel.skipped)[panel.order]]
-    quantiles = predictor.quantiles(panel, series, joint=output.joint)[:, :horizon]
+    wanted = (None if on_panel is None else on_panel(panel)) or Wanted()
+    order = panel.order if wanted.series is None else wanted.series
+    left_out = (panel.skipped | ~in_shard(panel.ids, output))[order]
+    series = order[~left_out]
+    quantiles = predictor.quantiles(panel, order, joint=output.joint, left_out=left_out)[:, :horizon]
     if not np.isfinite(quantiles).all():
-        kind = ArtifactRefused if saved else BadData
+        kind = ArtifactRefused if source is None else BadData
         raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
     floor, counts = panel.floor()[series], panel.counts()[series]
-    shown = quantiles if factors is None else widened(quantiles, factors)
+    shown = quantiles if wanted.factors is None else widened(quantiles, wanted.factors)
     numbers = _bounded(shown, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
     lower = floor if output.min is None else np.full(len(series), output.min)
-    return Forecasts(columns, _skipped(panel, history, output), panel, series, quantiles, lower)
+    gone = sorted(set(history.ids) - set(panel.ids)) if part is None else []
+    return Forecasts(columns, _skipped(panel, gone, output), panel, series, quantiles, lower)
 
 
 def panel_to_forecast(
@@ -175,36 +188,39 @@ def panel_to_forecast(
     schema: Schema | None = None,
     future: Table | None = None,
     origin: str | None = None,
+    part: Part | None = None,
 ) -> Panel:
     """The series of a table, read as the fit read its own, or those of the fit; parameters as in `forecast_table`."""
     if source is None:
         return _continued(fitted, future, origin)
-    return reading_to_forecast(fitted, source, schema, future, origin).panel
+    return reading_to_forecast(fitted, source, schema, future, origin, part).panel
 
 
 def reading_to_forecast(
-    fitted: Fitted, source: Source, schema: Schema | None = None, future: Table | None = None, origin: str | None = None
+    fitted: Fitted,
+    source: Source,
+    schema: Schema | None = None,
+    future: Table | None = None,
+    origin: str | None = None,
+    part: Part | None = None,
 ) -> Reading:
     """A table, read as the fit read its own and compared with the series of the fit."""
     config, history = fitted.config, fitted.history
     schema = schema or config.table
-    reading = read_as(source, schema, horizon=config.horizon, lookback=config.lookback, future=future, origin=origin)
-    return replace(reading, panel=compared(fitted, reading.panel, schema, source.name, history.ids))
-
-
-def compared(fitted: Fitted, panel: Panel, schema: Schema, name: str, ids: Ids) -> Panel:
-    """A panel compared with the series of the fit: what is new, missing or moved is reported.
-
-    Parameters
-    ----------
-    name : of the table
-    ids : series of the fit that the panel should have
-    """
-    history = fitted.history
-    lowest = np.concatenate([[np.inf], history.lowest_seen()])[series_index(history.ids, panel.ids)]
-    panel = compare_ids(replace(panel, lowest=lowest), ids, name)
-    check_levels(panel, history.ids, fitted.level, fitted.config.lookback, name, schema.strict)
-    return panel
+    reading = read_as(
+        source,
+        schema,
+        horizon=config.horizon,
+        lookback=config.lookback,
+        future=future,
+        origin=origin,
+        reach=None if part is None else part.reach,
+    )
+    lowest = np.concatenate([[np.inf], history.lowest_seen()])[series_index(history.ids, reading.panel.ids)]
+    panel = replace(reading.panel, lowest=lowest)
+    panel = compare_ids(panel, history.ids, source.name) if part is None else part.comparison.add(panel)
+    check_levels(panel, history.ids, fitted.level, config.lookback, source.name, schema.strict)
+    return replace(reading, panel=panel)
 
 
 def columns_at(
@@ -253,7 +269,7 @@ def with_events(predictor: Predictor, events: Table | str | None) -> Predictor:
     return predictor.serving(replace(fitted, config=config))
 
 
-def say_unseen(panel: Panel, schema: Schema, fitted: Fitted) -> None:
+def _say_unseen(panel: Panel, schema: Schema, fitted: Fitted) -> None:
     """Warn of events ahead that the fit has not seen."""
     unseen = [] if fitted.effects is None else unseen_events(panel, schema, fitted.effects)
     if unseen:
@@ -313,21 +329,24 @@ def _output_columns(
     return columns
 
 
-def _shard(panel: Panel, output: OutputSettings) -> Flags:
-    """[series], which belong to the shard that the output contains."""
+def in_shard(ids: Ids, output: OutputSettings) -> Flags:
+    """[series], which belong to the shard that the output contains; all where it names none."""
     if output.shard is None:
-        return np.ones(len(panel), bool)
+        return np.ones(len(ids), bool)
     shard = Shard.named(output.shard)
-    part = shard.holds(panel.ids)
-    log.info("shard %s: %s of %s series", shard, f"{part.sum():,}", f"{len(panel):,}")
-    return part
+    held = shard.holds(ids)
+    log.info("shard %s: %s of %s series", shard, Count(held.sum()), Count(len(ids)))
+    return held
 
 
-def _skipped(panel: Panel, history: Panel, output: OutputSettings) -> dict[tuple[str, ...], str]:
-    """Series of the output's shard without a forecast, and why."""
+def _skipped(panel: Panel, gone: list[tuple[str, ...]], output: OutputSettings) -> dict[tuple[str, ...], str]:
+    """Series without a forecast, and why; those of the fit that are `gone` come last."""
     skipped = {ids: word for ids, word in zip(panel.ids, panel.status, strict=True) if word in SKIPPED}
-    missing = sorted(set(history.ids) - set(panel.ids))
-    skipped |= dict.fromkeys(missing, "gone")
+    return of_shard(skipped | dict.fromkeys(gone, "gone"), output)
+
+
+def of_shard(skipped: dict[tuple[str, ...], str], output: OutputSettings) -> dict[tuple[str, ...], str]:
+    """Those of some series that belong to the shard that the output contains."""
     if output.shard is None:
         return skipped
     ids = tuple(skipped)

@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
+from forecast.calendar.parsing import parse_times
 from forecast.errors import BadData, CannotCreate, Message, Setting, UsageError, collected_messages
-from forecast.inference.forecasting import checked_horizon, compared, forecast_panel, say_unseen
+from forecast.inference.forecasting import Part, checked_horizon, forecast_table
 from forecast.inference.predictor import Predictor
 from forecast.panel.building import calendar_of, position_texts
-from forecast.panel.comparing import say_seen, say_short
-from forecast.panel.known import require_known
+from forecast.panel.comparing import Comparison
 from forecast.panel.observations import id_codes
-from forecast.panel.parts import columns_read, last_position, read_part
 from forecast.panel.schema import Schema
 from forecast.panel.shards import Shard
+from forecast.panel.tidying import tidied
 from forecast.parallel import Task, side_by_side
 from forecast.settings import OutputSettings, Stored
+from forecast.tables.amounts import PART, in_parts, messages_as_one
 from forecast.tables.frames import frame_of
 from forecast.tables.storage import Place
 from forecast.tables.table import Table
@@ -66,8 +67,8 @@ class Work:
     predictor : the forecaster
     schema : how the table is read
     data, folder : where the table is, a path or URI of Parquet, and where the forecasts go
-    end : grid position at which the whole table ends
-    horizon : steps
+    reach : time of the newest value of the whole table, at which all series end
+    horizon : fewer steps than at fit
     output : what the tables of forecasts contain
     future : more rows of columns known in advance
     """
@@ -76,48 +77,46 @@ class Work:
     schema: Schema
     data: str
     folder: str
-    end: int
-    horizon: int
+    reach: int
+    horizon: int | None
     output: OutputSettings
     future: Table | None = None
 
+    @property
+    def end(self) -> int:
+        """The grid position at which all series end."""
+        return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
+
     def run(self, shard: Shard) -> "Done":
         """Forecast one shard, and write its file; a repetition replaces it by the same bytes."""
-        with collected_messages(log) as messages:
-            fitted, place = self.predictor.fitted, Place.of(self.data)
-            ids = self.schema.ids
-            mine = fitted.history.ids
-            mine = tuple(mine[i] for i in np.flatnonzero(shard.holds(mine)))
+        fitted, place, ids = self.predictor.fitted, Place.of(self.data), self.schema.ids
+        known = fitted.history.ids
+        mine = tuple(known[i] for i in np.flatnonzero(shard.holds(known)))
 
-            def held(table: Table) -> NDArray[np.bool_]:
-                names, codes = id_codes(table, ids)
-                return np.asarray(shard.holds(names)[codes])
+        def held(table: Table) -> NDArray[np.bool_]:
+            names, codes = id_codes(table, ids)
+            return np.asarray(shard.holds(names)[codes])
 
+        with collected_messages(log) as messages, in_parts():
             table = place.rows(columns_read(self.schema), held, list(ids or self.schema.time))
-            panel = read_part(
-                table,
-                self.schema,
-                end=self.end,
-                horizon=fitted.config.horizon,
-                lookback=fitted.config.lookback,
-                future=self.future,
-            )
-            if panel is None:
+            comparison = Comparison(mine, place.name)
+            if not len(table) or table.missing(str(self.schema.target)).all():
                 there = id_codes(table, ids)[0] if len(table) else ()
-                skipped = dict.fromkeys(there, "missing") | dict.fromkeys(sorted(set(mine) - set(there)), "gone")
-                return Done(None, skipped, messages)
-            panel = compared(fitted, panel, self.schema, place.name, mine)
-            say_unseen(panel, self.schema, fitted)
-            require_known(panel, self.schema, self.horizon, place.name, with_future=self.future is not None)
-            say_seen(panel, fitted.history, self.schema, self.horizon, place.name)
-            say_short(panel, fitted.history, fitted.config.lookback, place.name)
-            output = self.output.model_copy(update={"shard": str(shard)})
-            forecasts = forecast_panel(self.predictor, panel, self.horizon, output)
+                gone = sorted(set(mine) - set(there))
+                return Done(shard, None, dict.fromkeys(there, "missing") | dict.fromkeys(gone, "gone"), messages)
+            forecasts = forecast_table(
+                self.predictor,
+                tidied(table),
+                schema=self.schema,
+                future=self.future,
+                horizon=self.horizon,
+                output=self.output,
+                part=Part(self.reach, comparison),
+            )
             frame = frame_of(forecasts.columns)
-            if output.excel_safe:
-                frame = guard_formulas(frame, ids)
-            file = self._write(shard, b"".join(parquet_bytes(frame)), len(frame), len(forecasts.series))
-            return Done(file, forecasts.skipped, messages)
+            frame = guard_formulas(frame, ids) if self.output.excel_safe else frame
+            file = self._write(shard, b"".join(parquet_bytes([frame])), len(frame), len(forecasts.series))
+            return Done(shard, file, forecasts.skipped | dict.fromkeys(comparison.missing, "gone"), messages)
 
     def _write(self, shard: Shard, data: bytes, rows: int, series: int) -> File | None:
         if not rows:
@@ -134,11 +133,13 @@ class Done:
 
     Attributes
     ----------
+    shard : which one
     file : None where no series got a forecast
     skipped : series without a forecast, with the reason
     messages : log messages, with their levels
     """
 
+    shard: Shard
     file: File | None
     skipped: dict[tuple[str, ...], str]
     messages: list[tuple[int, Message]]
@@ -174,9 +175,8 @@ def plan_parts(
     if folder.lower().endswith((".csv", ".parquet", ".pq", ".gz")):
         problem = "parts are written into a folder"
         raise CannotCreate(problem, setting=Setting("output", folder), cure="name a folder or a URI of one")
-    place = Place.of(data)
-    end = last_position(_times_with_values(place, schema), schema, place.name)
-    return Work(predictor, schema, data, folder, end, checked_horizon(horizon, config.horizon), output, future)
+    checked_horizon(horizon, config.horizon)
+    return Work(predictor, schema, data, folder, _newest(Place.of(data), schema), horizon, output, future)
 
 
 def forecast_parts(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, dict[tuple[str, ...], str]]:
@@ -195,15 +195,19 @@ def forecast_parts(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, di
         If no series gets a forecast.
     """
     tasks: Iterator[Task] = ((work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1))
-    files, skipped, said = list[File](), dict[tuple[str, ...], str](), set[str]()
-    for done in side_by_side(tasks, jobs):
-        skipped |= done.skipped
-        if done.file is not None:
-            files.append(done.file)
-        for level, message in done.messages:
-            if level >= logging.WARNING and message.text not in said:
-                said.add(message.text)
-                log.log(level, "%s (and perhaps more in other shards)", message)
+    files, skipped = list[File](), dict[tuple[str, ...], str]()
+    with messages_as_one(log):
+        for done in side_by_side(tasks, jobs):
+            skipped |= done.skipped
+            if done.file is not None:
+                files.append(done.file)
+            PART.set(done.shard.number)
+            for level, message in done.messages:
+                log.log(level, message.text, *message.args)
+    name = Place.of(work.data).name
+    whole = Comparison(work.predictor.fitted.history.ids, name)
+    whole.seen = whole.fitted - {ids for ids, word in skipped.items() if word == "gone"}
+    whole.say_missing()
     if not files:
         raise BadData(
             f"{Place.of(work.data).name}: no series is left to forecast; each has ended, or misses its values"
@@ -226,6 +230,23 @@ def _manifest(folder: Place) -> Manifest | None:
         return None if data is None else Manifest.model_validate_json(data)
     except ValidationError:
         return None
+
+
+def columns_read(schema: Schema) -> list[str]:
+    """The columns of a long table that a forecast reads."""
+    return list(dict.fromkeys([*schema.keys, str(schema.target), *schema.known, *schema.past, *schema.static]))
+
+
+def _newest(place: Place, schema: Schema) -> int:
+    """The time of the newest value of a table."""
+    newest: list[int] = []
+    for table in _times_with_values(place, schema):
+        if len(table):
+            times = parse_times(table, schema.time, schema.time_settings, np.zeros(len(table), np.int64))
+            newest.append(int(times.instants.max()))
+    if not newest:
+        raise BadData("no series has a value; the target is blank in every row", place=place.name)
+    return max(newest)
 
 
 def _times_with_values(place: Place, schema: Schema) -> Iterator[Table]:

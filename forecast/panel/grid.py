@@ -68,14 +68,13 @@ def fill(
     schema: Schema,
     calendar: Calendar,
     origin: str | None = None,
-    end: int | None = None,
+    reach: int | None = None,
 ) -> Grid:
     """Place observed values on the grid: one for each series and position.
 
     Parameters
     ----------
-    origin : later values are not used
-    end : position at which the whole table ends, of which this is a part; default that of the last value
+    reach : time of the newest value of a table of which this is a part
 
     Raises
     ------
@@ -96,50 +95,43 @@ def fill(
     if schema.on_duplicate != "error":
         observed = observed.combined(schema.on_duplicate)
     positions = calendar.positions(observed.instants)
-    if end is None:
-        _refuse_outlier(table, cells, observed.instants, positions, schema)
+    _refuse_outlier(table, cells, observed.instants, positions, schema)
     placed = Rows(observed.series, positions, observed.values)
     if schema.aggregate is not None:
         placed = aggregated(table, observed, blank, schema, calendar)
     placed = placed.combined("first")
     series, positions, values = placed.series, placed.instants, placed.values
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
-    end = _last_position(positions, last, schema, calendar) if end is None else end
-    empty = Rows(blank.series, calendar.positions(blank.instants), blank.values)
-    return _laid_out(placed, empty.select(empty.instants <= end), len(cells.ids), end, schema)
-
-
-def _laid_out(placed: Rows, empty: Rows, count: int, end: int, schema: Schema) -> Grid:
-    """The grid of values and of rows without one, whose instants are positions; `count` series, up to `end`."""
-    series, positions = placed.series, placed.instants
-    counts = np.bincount(series, minlength=count).astype(np.int64)
+    counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)
-    final = np.full(count, end)
+    end = int(positions.max())
+    if reach is not None:
+        end = max(end, int(calendar.positions(np.array([reach]))[0]))
+    if last is not None and schema.missing == "zero" and schema.aggregate is None:
+        end = max(end, int(calendar.positions(np.array([last]))[0]))  # the table goes on, so nothing was there
+    final = np.full(len(counts), end)
     first, lasts = final.copy(), final.copy()
     first[present], lasts[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
-    zeros = present & (schema.missing == "zero" and schema.layout != "rows")
-    if schema.missing == "zero" and schema.layout == "long":  # in a wide table a blank cell is no row of its series
-        zeros[empty.series] = True
-        np.minimum.at(first, empty.series, empty.instants)
+    empty = calendar.positions(blank.instants)
+    inside = empty <= end
+    blank_series, empty = blank.series[inside], empty[inside]
+    zeros = np.zeros(len(counts), bool)
+    if schema.missing == "zero" and schema.layout != "rows":
+        zeros = present.copy()
+        if schema.layout == "long":  # in a wide table a blank cell is no row of its series
+            zeros[blank_series] = True
+            np.minimum.at(first, blank_series, empty)
     return Grid(
         series=series,
         positions=positions,
-        values=placed.values,
-        blank_series=empty.series,
-        blank_positions=empty.instants,
+        values=values,
+        blank_series=blank_series,
+        blank_positions=empty,
         first=first,
         origins=lasts if schema.layout == "rows" else final,
         counts=counts,
         zeros=zeros,
     )
-
-
-def _last_position(positions: Integers, last: int | None, schema: Schema, calendar: Calendar) -> int:
-    """Where a table ends; `last` is the instant at which it was cut, if it was."""
-    end = int(positions.max())
-    if last is not None and schema.missing == "zero" and schema.aggregate is None:
-        end = max(end, int(calendar.positions(np.array([last]))[0]))  # the table goes on, so nothing was there
-    return end
 
 
 def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origin: str) -> int:

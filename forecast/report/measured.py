@@ -19,6 +19,7 @@ TABLES = ("overall", "by_series", "by_step")
 INTERVALS = (80, 95)  # percent
 WORST = 20  # series that a table lists
 ERROR = "mase"
+ROUNDING = 1e-9  # a MASE below it is that of an exact forecast
 LARGEST = 1e300  # what is not below it is no measure
 HEADS = {"skill": "skill", ERROR: "MASE", "rmsse": "RMSSE", "smape": "sMAPE", "wape": "WAPE", "wql": "WQL"}
 COVERED = {"coverage_80": "in 80 %", "coverage_95": "in 95 %", "msis": "MSIS"}
@@ -96,8 +97,13 @@ def verdict_of(measured: Measured) -> str:
     skill, held = _number(whole, "skill"), _number(whole, "coverage_95")
     count = len(measured.origins)
     origins = f"{count} origin{'s' * (count != 1)}"
+    naive = _number(next(iter(measured.of_model("overall", REFERENCE)), {}), ERROR)
+    own = _number(whole, ERROR)
     if measured.model == REFERENCE:
         text = f"Seasonal naive alone was tested on {origins}"
+    elif own is not None and naive is not None and naive < ROUNDING:
+        exact = f"Exact on {origins}, as seasonal naive is"
+        text = exact if own < ROUNDING else f"MASE {own:.3g} on {origins}, where seasonal naive is exact"
     elif skill is None:
         text = f"No error can be compared with that of seasonal naive on {origins}"
     else:
