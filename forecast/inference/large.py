@@ -61,7 +61,7 @@ class LargeForecasts:
         def forecast(part: tuple[int, Table]) -> Forecasts:
             number, table = part
             PART.set(number)
-            return self._forecast(table, Part(self.reach, comparison))
+            return self._forecast(Part(tidied(table), self.reach, comparison))
 
         with messages_as_one(log):
             for forecasts in in_order(forecast, enumerate(self.parts.read()), threads=not alone):
@@ -77,15 +77,14 @@ class LargeForecasts:
             comparison.say_missing()
         self.skipped |= of_shard(dict.fromkeys(comparison.missing, "gone"), self.output)
 
-    def _forecast(self, table: Table, part: Part) -> Forecasts:
+    def _forecast(self, part: Part) -> Forecasts:
         return forecast_table(
             self.predictor,
-            tidied(table),
+            part,
             schema=self.schema,
             horizon=self.horizon,
             output=self.output,
             on_panel=self.on_panel,
-            part=part,
         )
 
 

@@ -106,12 +106,11 @@ class Work:
                 return Done(shard, None, dict.fromkeys(there, "missing") | dict.fromkeys(gone, "gone"), messages)
             forecasts = forecast_table(
                 self.predictor,
-                tidied(table),
+                Part(tidied(table), self.reach, comparison),
                 schema=self.schema,
                 future=self.future,
                 horizon=self.horizon,
                 output=self.output,
-                part=Part(self.reach, comparison),
             )
             frame = frame_of(forecasts.columns)
             frame = guard_formulas(frame, ids) if self.output.excel_safe else frame
