@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from forecast.cli._console import say
 from forecast.cli._forecasts import Continued, schema_as_fitted
 from forecast.cli._options import Given
-from forecast.errors import INCOMPLETE, Setting, UsageError, Words
+from forecast.errors import Setting, UsageError, Words
 from forecast.parallel import cluster, on_cluster, workers
 from forecast.settings import CheckSettings, ClusterSettings, OutputSettings, TrainSettings
 
@@ -69,7 +69,4 @@ def put_sharded(
         manifest, skipped = forecast_shards(work, shards, max(jobs, workers() if on_cluster() else 1))
     count, size = f"{manifest.series:,} series, {manifest.rows:,} rows", len(manifest.files)
     say(f"saved    {output}/{MANIFEST}: {count} in {size} files")
-    lost = without_forecast(skipped, checks.require_all)
-    if lost:
-        say(f"{len(lost)} series got no forecast: {series_names(lost, 10)}", "warning")
-    return INCOMPLETE if lost else 0
+    return say_written(skipped, predictor.fitted, shape, checks)

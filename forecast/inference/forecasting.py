@@ -40,14 +40,16 @@ Columns = dict[str, Column | NDArray[Any]]
 
 @dataclass(frozen=True)
 class Part:
-    """What a part of a large table needs to know of the rest.
+    """A part of a large table, and what it needs to know of the rest.
 
     Attributes
     ----------
+    table : all rows of some series
     reach : time of the newest value of the whole table, at which all series end
     comparison : of the ids so far with those of the fit
     """
 
+    table: Table
     reach: int
     comparison: Comparison
 
@@ -124,7 +126,7 @@ def _named(version: str) -> Iterator[None]:
 
 def forecast_table(
     predictor: Predictor,
-    source: Source | None = None,
+    source: Source | Part | None = None,
     *,
     schema: Schema | None = None,
     future: Table | None = None,
@@ -132,21 +134,19 @@ def forecast_table(
     horizon: int | None = None,
     output: OutputSettings | None = None,
     on_panel: Callable[[Panel], Wanted | None] | None = None,
-    part: Part | None = None,
 ) -> Forecasts:
     """Forecast what comes after the series of a table, or after those that the fit saw.
 
     Parameters
     ----------
-    source : the table; default the series of the fit
+    source : the table; default the series of the fit. Of a part of a larger one, series that the fit saw and that are
+        in no part are left to the caller
     schema : how to read it; default as the fit did
     future : rows of the columns known in advance
     origin : forecast from this time of the table: later values are not used
     horizon : fewer steps than at fit
     output : what the table of forecasts holds
     on_panel : gets the panel before it is forecast; may return what is wanted of it, or raise to stop
-    part : that the table is a part of a larger one; series that the fit saw, and that are in no part, are then left to
-        the caller
 
     Raises
     ------
@@ -155,6 +155,7 @@ def forecast_table(
     """
     fitted, output = predictor.fitted, output or OutputSettings()
     config, history = fitted.config, fitted.history
+    part, source = (source, source.table) if isinstance(source, Part) else (None, source)
     refuse_clash(config.table.keys, output_columns(output))
     horizon = checked_horizon(horizon, config.horizon)
     panel = panel_to_forecast(fitted, source, schema, future, origin, part)

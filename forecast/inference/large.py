@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from forecast.baselines.shared.parallel import in_order
 from forecast.errors import BadData, ForecastError
-from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table
+from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table, of_shard
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
 from forecast.panel.comparing import Comparison
 from forecast.panel.panel import Panel
@@ -62,7 +62,7 @@ class LargeForecasts:
         def forecast(part: tuple[int, Table]) -> Forecasts:
             number, table = part
             PART.set(number)
-            return self._forecast(table, Part(self.reach, comparison))
+            return self._forecast(Part(tidied(table), self.reach, comparison))
 
         with messages_as_one(log):
             for forecasts in in_order(forecast, enumerate(self.parts.read()), threads=not alone):
@@ -79,15 +79,14 @@ class LargeForecasts:
             comparison.say_missing()
         self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), self.output.shard)
 
-    def _forecast(self, table: Table, part: Part) -> Forecasts:
+    def _forecast(self, part: Part) -> Forecasts:
         return forecast_table(
             self.predictor,
-            tidied(table),
+            part,
             schema=self.schema,
             horizon=self.horizon,
             output=self.output,
             on_panel=self.on_panel,
-            part=part,
         )
 
 

@@ -20,6 +20,7 @@ from forecast.panel.observations import id_codes
 from forecast.panel.reading import reach_of
 from forecast.panel.schema import Schema
 from forecast.panel.shards import Shard
+from forecast.panel.tidying import tidied
 from forecast.parallel import Task, side_by_side
 from forecast.settings import OutputSettings, Stored
 from forecast.tables.amounts import hand_on, messages_as_one, messages_of_part, without_messages
@@ -83,6 +84,11 @@ class Work:
     output: OutputSettings
     future: Table | None = None
 
+    @property
+    def end(self) -> int:
+        """The grid position at which all series end."""
+        return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
+
     def run(self, shard: Shard) -> "Done":
         """Forecast one shard, and write its file; a repetition replaces it by the same bytes."""
         comparison, file, skipped = self.comparison(), None, dict[Id, str]()
@@ -139,12 +145,14 @@ class Done:
 
     Attributes
     ----------
+    shard : which one
     file : None where no series got a forecast
     skipped : series without a forecast, with the reason
     messages : that are to be logged
     seen, new : ids, as a `Comparison` has them
     """
 
+    shard: Shard
     file: File | None
     skipped: dict[Id, str]
     messages: list[logging.LogRecord]
