@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from forecast.cli._console import say
-from forecast.cli._forecasts import Continued, schema_as_fitted
+from forecast.cli._forecasts import Continued, say_written, schema_as_fitted
 from forecast.cli._options import Given
 from forecast.errors import Setting, UsageError, Words
 from forecast.parallel import cluster, on_cluster, workers
@@ -54,8 +54,7 @@ def put_sharded(
 ) -> int:
     """Forecast a table in parts, into a folder; returns the exit code."""
     from forecast.inference.sharded import MANIFEST, forecast_shards, plan_shards
-    from forecast.jobs.checks import age_of, check_age, without_forecast
-    from forecast.panel.naming import series_names
+    from forecast.jobs.checks import age_of, check_age
     from forecast.panel.tidying import tidied
     from forecast.tables.files import load_future
 

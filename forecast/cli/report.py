@@ -201,7 +201,9 @@ class Forecaster:
         config = fitted.config
         if not self.named and future is None and (sent := self._sent()) is not None:
             return sent
-        text = f"Forecasts of {config.horizon} steps after {config.train_end}, the last time at fit."
+        after = f"{config.train_end}, the last time at fit"
+        after = "the last value of each series" if config.table.layout == "rows" else after
+        text = f"Forecasts of {config.horizon} steps after {after}."
         if config.table.known and future is None:
             names = ", ".join(config.table.known)
             text = f"History only: forecasts need the future values of {names}; name their table with --future."

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from forecast.baselines.shared.parallel import in_order
 from forecast.errors import BadData, ForecastError
-from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table, of_shard
+from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
 from forecast.panel.comparing import Comparison
 from forecast.panel.panel import Panel

@@ -84,11 +84,6 @@ class Work:
     output: OutputSettings
     future: Table | None = None
 
-    @property
-    def end(self) -> int:
-        """The grid position at which all series end."""
-        return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
-
     def run(self, shard: Shard) -> "Done":
         """Forecast one shard, and write its file; a repetition replaces it by the same bytes."""
         comparison, file, skipped = self.comparison(), None, dict[Id, str]()
@@ -117,12 +112,11 @@ class Work:
         """Write the forecasts of a shard; returns its file, and series that got none, with the reason."""
         forecasts = forecast_table(
             self.predictor,
-            table,
+            Part(tidied(table), self.reach, comparison),
             schema=self.schema,
             future=self.future,
             horizon=self.horizon,
             output=self.output,
-            part=Part(self.reach, comparison),
         )
         frame = frame_of(forecasts.columns)
         if self.output.excel_safe:
@@ -145,14 +139,12 @@ class Done:
 
     Attributes
     ----------
-    shard : which one
     file : None where no series got a forecast
     skipped : series without a forecast, with the reason
     messages : that are to be logged
     seen, new : ids, as a `Comparison` has them
     """
 
-    shard: Shard
     file: File | None
     skipped: dict[Id, str]
     messages: list[logging.LogRecord]

@@ -104,30 +104,32 @@ def fill(
     placed = placed.combined("first")
     series, positions, values = placed.series, placed.instants, placed.values
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
-    counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
-    present, ends = counts > 0, np.cumsum(counts)
     later = [] if reach is None else [reach]
     if last is not None and schema.missing == "zero" and schema.aggregate is None:
         later.append(last)  # the table goes on, so nothing was there
     end = int(np.concatenate([positions, calendar.positions(np.array(later, np.int64))]).max())
-    final = np.full(len(counts), end)
+    empty = Rows(blank.series, calendar.positions(blank.instants), blank.values)
+    return _laid_out(placed, empty.select(empty.instants <= end), len(cells.ids), end, schema)
+
+
+def _laid_out(placed: Rows, empty: Rows, count: int, end: int, schema: Schema) -> Grid:
+    """The grid of `count` series up to `end`, from rows with a value and without, whose instants are positions."""
+    series, positions = placed.series, placed.instants
+    counts = np.bincount(series, minlength=count).astype(np.int64)
+    present, ends = counts > 0, np.cumsum(counts)
+    final = np.full(count, end)
     first, lasts = final.copy(), final.copy()
     first[present], lasts[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
-    empty = calendar.positions(blank.instants)
-    inside = empty <= end
-    blank_series, empty = blank.series[inside], empty[inside]
-    zeros = np.zeros(len(counts), bool)
-    if schema.missing == "zero" and schema.layout != "rows":
-        zeros = present.copy()
-        if schema.layout == "long":  # in a wide table a blank cell is no row of its series
-            zeros[blank_series] = True
-            np.minimum.at(first, blank_series, empty)
+    zeros = present & (schema.missing == "zero" and schema.layout != "rows")
+    if schema.missing == "zero" and schema.layout == "long":  # in a wide table a blank cell is no row of its series
+        zeros[empty.series] = True
+        np.minimum.at(first, empty.series, empty.instants)
     return Grid(
         series=series,
         positions=positions,
-        values=values,
-        blank_series=blank_series,
-        blank_positions=empty,
+        values=placed.values,
+        blank_series=empty.series,
+        blank_positions=empty.instants,
         first=first,
         origins=lasts if schema.layout == "rows" else final,
         counts=counts,

@@ -78,19 +78,6 @@ def messages_as_one(logger: logging.Logger) -> Iterator[None]:
         return False
 
     logger.addFilter(hold)
-    try:
-        with in_parts():
-            yield
-    finally:
-        logger.removeFilter(hold)
-    for key in sorted(held, key=ranks.__getitem__):
-        if _leading(held[key].args) != 0:
-            logger.handle(held[key])
-
-
-@contextmanager
-def in_parts() -> Iterator[None]:
-    """The block that works on a part of a table, whose messages another one makes one of."""
     token = _IN_PARTS.set(True)
     try:
         yield
