@@ -41,16 +41,18 @@ class ParquetBlocks:
         path = Path(source)
         if not ARROW or not path.exists():
             return None
+        files = [each for each in (sorted(path.rglob("*")) if path.is_dir() else [path]) if each.is_file()]
+        files = [each for each in files if _is_parquet(each)]
+        if not files:
+            return None
         import pyarrow.parquet
 
-        files = [each for each in sorted(path.rglob("*")) if each.is_file()] if path.is_dir() else [path]
-        files = [each for each in files if _is_parquet(each)]
         keys = any("=" in part for each in files for part in each.relative_to(path).parts[:-1])
         try:
             found = [pyarrow.parquet.read_metadata(each) for each in files]
         except (pa.ArrowException, OSError):
             return None  # reading the whole names what is wrong
-        if not found or keys or sum(each.num_rows for each in found) < least:
+        if keys or sum(each.num_rows for each in found) < least:
             return None
         schemas = [each.schema.to_arrow_schema() for each in found]
         if not all(schema.equals(schemas[0]) for schema in schemas):
