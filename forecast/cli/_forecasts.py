@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from forecast.panel.schema import Schema
     from forecast.tables.table import Table
 
-    Look = Callable[[Panel, Schema], None]
+    Look = Callable[[int, Schema], None]  # grid position of the newest value, and how the table was read
 
 CHANGED = ("strict", "on_duplicate", "date_format")  # settings of a table that a saved forecaster accepts
 COVARIATES = ("known", "past", "static")  # which a network would have to learn
@@ -69,7 +69,7 @@ def predicted(
 
     Parameters
     ----------
-    look : gets the panel before it is forecast, and how it was read
+    look : is called before anything is forecast
     """
     from forecast.inference.forecasting import forecast_table
 
@@ -77,7 +77,7 @@ def predicted(
 
     def see(panel: "Panel") -> None:
         if look is not None:
-            look(panel, schema)
+            look(panel.newest, schema)
 
     with steps_bar("forecasts", "series") as predictor.on_windows:
         return forecast_table(
@@ -135,11 +135,10 @@ def _write_in_parts(
     if source.data is None or source.future is not None or source.origin is not None:
         return None
     schema, text = schema_as_fitted(predictor, given)
-    found = large_forecasts(
-        predictor, source.data, text, schema, source.horizon, shape, lambda panel: look(panel, schema)
-    )
+    found = large_forecasts(predictor, source.data, text, schema, source.horizon, shape)
     if found is None:
         return None
+    look(found.newest, schema)
     with steps_bar("forecasts", "series") as predictor.on_windows:
         frames = frames_of(found.columns(), found.parts.name)
         write_all((guard_formulas(each, schema.ids) for each in frames) if shape.excel_safe else frames, output)
@@ -151,7 +150,7 @@ def at_once(data: str, given: Given, shape: OutputSettings, look: "Look | None" 
 
     Parameters
     ----------
-    look : gets the panel before it is forecast, and how it was read
+    look : is called before anything is forecast
     """
     from forecast.engine import fit_panel
     from forecast.ensemble.names import PRETRAINED
@@ -171,7 +170,7 @@ def at_once(data: str, given: Given, shape: OutputSettings, look: "Look | None" 
     check_to_fit(reading)
     say_lines(describe_reading(reading))
     if look is not None:
-        look(reading.panel, reading.schema)
+        look(reading.panel.newest, reading.schema)
     predictor = Predictor(fit_panel(reading.panel, reading.schema, settings, reading.name), settings.device)
     with steps_bar("forecasts", "series") as predictor.on_windows:
         forecasts = forecast_table(predictor, output=shape)

@@ -1,7 +1,7 @@
 """Forecast a large table part by part, in memory that does not grow with the number of series."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +10,9 @@ from forecast.baselines.shared.parallel import in_order
 from forecast.errors import BadData, ForecastError
 from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
+from forecast.panel.building import calendar_of
 from forecast.panel.comparing import Comparison
 from forecast.panel.observations import observe
-from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.panel.tidying import tidied
 from forecast.settings import OutputSettings, TextSettings
@@ -33,7 +33,7 @@ class LargeForecasts:
     ----------
     predictor, schema, parts : what forecasts, how the table is read, and the table
     reach : time of its newest value
-    horizon, output, on_panel : as `forecast_table` takes them
+    horizon, output : as `forecast_table` takes them
     skipped : series that got no forecast, with the reason, once all is read
     """
 
@@ -43,8 +43,12 @@ class LargeForecasts:
     reach: int
     horizon: int | None
     output: OutputSettings
-    on_panel: Callable[[Panel], None]
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> int:
+        """Grid position of the newest value."""
+        return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
 
     def columns(self) -> Iterator[Columns]:
         """The columns of the forecasts of each part; messages come when all is forecast.
@@ -84,7 +88,6 @@ class LargeForecasts:
             schema=self.schema,
             horizon=self.horizon,
             output=self.output,
-            on_panel=self.on_panel,
             part=part,
         )
 
@@ -96,7 +99,6 @@ def large_forecasts(
     schema: Schema,
     horizon: int | None,
     output: OutputSettings,
-    on_panel: Callable[[Panel], None],
 ) -> LargeForecasts | None:
     """Forecasts of a large table; None where it is small, or has to be read as a whole.
 
@@ -118,4 +120,4 @@ def large_forecasts(
     seen = observations.instants[np.isfinite(observations.values)]
     if not len(seen):
         return None
-    return LargeForecasts(predictor, schema, parts, int(seen.max()), horizon, output, on_panel)
+    return LargeForecasts(predictor, schema, parts, int(seen.max()), horizon, output)

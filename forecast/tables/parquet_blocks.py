@@ -85,9 +85,10 @@ class ParquetBlocks:
         import pyarrow.parquet
 
         for path in self.files:
-            with pyarrow.parquet.ParquetFile(path) as file:
-                for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
-                    yield pa.Table.from_batches([batch])
+            with pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+                for group in range(file.num_row_groups):  # a reader of several keeps the bytes of all
+                    for batch in file.iter_batches(ROWS_AT_ONCE, [group], columns):
+                        yield pa.Table.from_batches([batch])
 
 
 def _is_parquet(path: Path) -> bool:
