@@ -65,7 +65,7 @@ class LargeForecasts:
         def forecast(part: tuple[int, Table]) -> Forecasts:
             number, table = part
             PART.set(number)
-            return self._forecast(table, Part(self.reach, comparison))
+            return self._forecast(Part(tidied(table), self.reach, comparison))
 
         with messages_as_one(log):
             for forecasts in in_order(forecast, enumerate(self.parts.read()), threads=not alone):
@@ -81,15 +81,8 @@ class LargeForecasts:
             comparison.say_missing()
         self.skipped |= dict.fromkeys(comparison.missing, "gone")
 
-    def _forecast(self, table: Table, part: Part) -> Forecasts:
-        return forecast_table(
-            self.predictor,
-            tidied(table),
-            schema=self.schema,
-            horizon=self.horizon,
-            output=self.output,
-            part=part,
-        )
+    def _forecast(self, part: Part) -> Forecasts:
+        return forecast_table(self.predictor, part, schema=self.schema, horizon=self.horizon, output=self.output)
 
 
 def large_forecasts(

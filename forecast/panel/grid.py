@@ -104,11 +104,11 @@ def fill(
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)
-    end = int(positions.max())
-    if reach is not None:
-        end = max(end, int(calendar.positions(np.array([reach]))[0]))
-    if last is not None and schema.missing == "zero" and schema.aggregate is None:
-        end = max(end, int(calendar.positions(np.array([last]))[0]))  # the table goes on, so nothing was there
+    if schema.missing != "zero" or schema.aggregate is not None:
+        last = None
+    # up to a given origin the table goes on, so nothing was there
+    until = calendar.positions(np.array([instant for instant in (last, reach) if instant is not None], np.int64))
+    end = int(max([positions.max(), *until]))
     final = np.full(len(counts), end)
     first, lasts = final.copy(), final.copy()
     first[present], lasts[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
@@ -117,10 +117,7 @@ def fill(
     blank_series, empty = blank.series[inside], empty[inside]
     zeros = np.zeros(len(counts), bool)
     if schema.missing == "zero" and schema.layout != "rows":
-        zeros = present.copy()
-        if schema.layout == "long":  # in a wide table a blank cell is no row of its series
-            zeros[blank_series] = True
-            np.minimum.at(first, blank_series, empty)
+        zeros = _zeros_from(first, present, blank_series, empty, schema)
     return Grid(
         series=series,
         positions=positions,
@@ -132,6 +129,15 @@ def fill(
         counts=counts,
         zeros=zeros,
     )
+
+
+def _zeros_from(first: Integers, present: Flags, blank_series: Integers, empty: Integers, schema: Schema) -> Flags:
+    """[series], whether absent rows mean zeros; a blank cell moves the first slot of its series, in `first`."""
+    zeros = present.copy()
+    if schema.layout == "long":  # in a wide table a blank cell is no row of its series
+        zeros[blank_series] = True
+        np.minimum.at(first, blank_series, empty)
+    return zeros
 
 
 def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origin: str) -> int:
