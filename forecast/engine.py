@@ -45,6 +45,7 @@ from forecast.settings import BacktestSettings, TrainSettings
 from forecast.training.checkpoint import CheckpointStore
 from forecast.training.context import OnStep, TrainingContext, WarmStart
 from forecast.training.plan import Plan
+from forecast.training.rehearsal import Rehearsal
 from forecast.training.split import Split, split_windows, validation_windows
 
 if TYPE_CHECKING:
@@ -113,6 +114,34 @@ def save_by(settings: TrainSettings, started: float) -> float | None:
     return None if settings.budget is None else started + settings.budget - RESERVE
 
 
+@dataclass(frozen=True)
+class _How:
+    """How a fit is done, see `fit_panel`; with a rehearsal nothing is trained."""
+
+    deadline: float | None = None
+    on_step: OnStep | None = None
+    checkpoints: Checkpoints | None = None
+    earlier: Fitted | None = None
+    rehearsal: Rehearsal | None = None
+
+
+def rehearse_panel(
+    panel: Panel,
+    schema: Schema,
+    settings: TrainSettings,
+    name: str,
+    deadline: float | None = None,
+    earlier: Fitted | None = None,
+) -> tuple[Fitted, Rehearsal]:
+    """Do all that `fit_panel` does but train; what networks would be trained, and how long that would take.
+
+    The forecaster that comes back has networks of the right size that know nothing.
+    """
+    rehearsal = Rehearsal()
+    how = _How(deadline=deadline, earlier=earlier, rehearsal=rehearsal)
+    return _fit_panel(panel, schema, settings, name, how), rehearsal
+
+
 def fit_panel(
     panel: Panel,
     schema: Schema,
@@ -143,8 +172,13 @@ def fit_panel(
     UsageError
         If the plan continues other networks than those of `earlier`.
     """
+    return _fit_panel(panel, schema, settings, name, _How(deadline, on_step, checkpoints, earlier))
+
+
+def _fit_panel(panel: Panel, schema: Schema, settings: TrainSettings, name: str, how: _How) -> Fitted:
     if settings.device not in EVERYWHERE:
         _check_device(settings.device)
+    earlier = how.earlier
     plan = read_plan(settings.plan) if settings.plan else None
     from_scratch = not settings.warm_start or (plan is not None and plan.started_from is None)
     if from_scratch or is_baseline(settings.model):
@@ -161,9 +195,13 @@ def fit_panel(
     if not is_baseline(settings.model) and (plan is None or len(plan.members) > 0):
         _require_windows(ready, name)
         fitter, store = ready.fitter(), None
-        if checkpoints is not None:
-            store = _checkpoint_store(checkpoints, fitter, panel, plan, started_from)
-        context = TrainingContext(deadline=deadline, on_step=on_step, checkpoints=store)
+        if how.checkpoints is not None:
+            store = _checkpoint_store(how.checkpoints, fitter, panel, plan, started_from)
+        context = TrainingContext(deadline=how.deadline, on_step=how.on_step, checkpoints=store)
+        if how.rehearsal is not None:
+            from forecast.training.rehearsing import rehearsing
+
+            fitter, context = rehearsing(fitter, context, how.rehearsal)
         plan, trained = _train(ready, fitter, context, plan, start)
     ensemble = _choose(ready, baselines, plan or Plan(members=()), trained)
     return _collect(panel, schema, settings, ready, ensemble, plan or Plan(members=()), trained)

@@ -29,8 +29,13 @@ class Hidden:
 hidden = set(sys.argv.pop(1).split(","))
 sys.meta_path.insert(0, Hidden())
 from forecast.cli import main
-main()
+try:
+    main()
+finally:
+    if "none" in hidden and "torch" not in sys.modules:
+        sys.exit(42)
 """
+NO_TORCH = 42  # exit code of a command from which nothing is hidden, and which did not import torch
 LARGE = {"torch", "sklearn", "scipy", "pyarrow", "joblib", "statsmodels", "onnx", "array_api_compat"}
 
 
@@ -113,6 +118,7 @@ def test_a_job_runs_until_a_fit_is_due(tmp_path: Path, store: Path) -> None:
     )
     run("run", job)
     assert len(pd.read_csv(tmp_path / "forecasts.csv")) == 18
+    assert run("run", job, without=("none",), code=NO_TORCH).code == NO_TORCH  # nor is it imported where it is there
     job.write_text(job.read_text(encoding="utf-8").replace("never", "daily"), encoding="utf-8")
     assert "torch" in run("run", job, "--as-of", "2100-01-01", code=69).err
 

@@ -12,13 +12,14 @@ from forecast.settings import CheckSettings, OutputSettings, TableSettings, Text
 
 if TYPE_CHECKING:
     from forecast.inference.fitted import Fitted
-    from forecast.inference.forecasting import Forecasts
+    from forecast.inference.forecasting import Forecasts, Wanted
     from forecast.inference.predictor import Predictor
     from forecast.panel.panel import Panel
     from forecast.panel.schema import Schema
     from forecast.tables.table import Table
 
     Look = Callable[[int, Schema], None]  # grid position of the newest value, and how the table was read
+    Choose = Callable[[Panel], Wanted]
 
 CHANGED = ("strict", "on_duplicate", "date_format")  # settings of a table that a saved forecaster accepts
 COVARIATES = ("known", "past", "static")  # which a network would have to learn
@@ -63,21 +64,28 @@ def read_as_fitted(
 
 
 def predicted(
-    predictor: "Predictor", source: Continued, given: Given, shape: OutputSettings, look: "Look | None" = None
+    predictor: "Predictor",
+    source: Continued,
+    given: Given,
+    shape: OutputSettings,
+    look: "Look | None" = None,
+    choose: "Choose | None" = None,
 ) -> "Forecasts":
     """Forecasts of a saved forecaster.
 
     Parameters
     ----------
     look : is called before anything is forecast
+    choose : says what is forecast of the panel; default all
     """
     from forecast.inference.forecasting import forecast_table
 
     schema, table, later = read_as_fitted(predictor, source.data, source.future, given)
 
-    def see(panel: "Panel") -> None:
+    def see(panel: "Panel") -> "Wanted | None":
         if look is not None:
             look(panel.newest, schema)
+        return None if choose is None else choose(panel)
 
     with steps_bar("forecasts", "series") as predictor.on_windows:
         return forecast_table(
@@ -145,12 +153,15 @@ def _write_in_parts(
     return found.skipped
 
 
-def at_once(data: str, given: Given, shape: OutputSettings, look: "Look | None" = None) -> "tuple[Forecasts, Fitted]":
+def at_once(
+    data: str, given: Given, shape: OutputSettings, look: "Look | None" = None, choose: "Choose | None" = None
+) -> "tuple[Forecasts, Fitted]":
     """Forecasts of the pretrained network and the quick baselines, and what they are made of.
 
     Parameters
     ----------
     look : is called before anything is forecast
+    choose : says what is forecast of the panel; default all
     """
     from forecast.engine import fit_panel
     from forecast.ensemble.names import PRETRAINED
@@ -173,7 +184,7 @@ def at_once(data: str, given: Given, shape: OutputSettings, look: "Look | None" 
         look(reading.panel.newest, reading.schema)
     predictor = Predictor(fit_panel(reading.panel, reading.schema, settings, reading.name), settings.device)
     with steps_bar("forecasts", "series") as predictor.on_windows:
-        forecasts = forecast_table(predictor, output=shape)
+        forecasts = forecast_table(predictor, output=shape, on_panel=choose)
     say_lines(describe_fit(predictor.fitted))
     return forecasts, predictor.fitted
 

@@ -29,9 +29,11 @@ STARTUP = 3.0  # seconds of start-up that do not count against a budget
 @settings_options(TableSettings, TextSettings, TrainSettings, single={"keep": StoreSettings, "wait": StoreSettings})
 @artifact_option
 @option("--resume", heading=RUN, is_flag=True, help="continue a fit of the same data and settings that was stopped")
+@option("--dry-run", heading=RUN, is_flag=True, help="say what a fit would do and take; train and write nothing")
+@option("--json", "as_json", heading=RUN, first=False, is_flag=True, help="with --dry-run: print one JSON object")
 @style_options
 @click.pass_obj
-def command(begun: float, data: str, artifact: str, resume: bool, given: Given) -> int:
+def command(begun: float, data: str, artifact: str, resume: bool, dry_run: bool, as_json: bool, given: Given) -> int:
     """Train on DATA, and save the forecaster as the live version of a store.
 
     DATA is a CSV, .csv.gz, .xlsx, .ods or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
@@ -39,7 +41,7 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
     from forecast.artifacts.store import Store
     from forecast.engine import Callbacks, save_by
     from forecast.ensemble.names import check_names
-    from forecast.errors import INCOMPLETE
+    from forecast.errors import INCOMPLETE, Setting, UsageError
     from forecast.forecaster import Forecaster
     from forecast.panel.differences import schema_differences
 
@@ -50,6 +52,15 @@ def command(begun: float, data: str, artifact: str, resume: bool, given: Given) 
     )  # refused before any work
     check_names(train)
     store = given.of(StoreSettings)
+    if as_json and not dry_run:
+        raise UsageError("it belongs to --dry-run", setting=Setting("json", True))
+    if dry_run:
+        from forecast.cli._dry_run import put_dry_run, rehearse
+
+        live = _live(artifact) if train.warm_start else None
+        found = rehearse(begun, data, artifact, given, None if live is None else live.fitted_)
+        put_dry_run(found, artifact, as_json)
+        return 0
     with Store(artifact).lock(store.wait) as writer:
         started = min(time.monotonic(), begun + STARTUP)  # a budget counts from the reading of the table
         table, table_defaults = load_to_fit(data, text, how, train.seed)

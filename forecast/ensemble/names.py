@@ -18,7 +18,7 @@ def is_baseline(name: str) -> bool:
 
 
 def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
-    """Refuse models, knobs of models and baselines that do not exist.
+    """Refuse models, knobs of models and baselines that do not exist; knobs of networks import torch.
 
     Parameters
     ----------
@@ -29,14 +29,20 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
     UsageError
         With the nearest name.
     """
+    check_models(settings, models)
     for name in models or (settings.model,):
-        check_model(name)
-        if settings.params and is_baseline(name) and not models:
-            raise UsageError(f"the baseline '{name}' has no knobs", setting=Setting("params"))
         if settings.params and not is_baseline(name):
             network = FIRST if name == AUTO else name
             with suppress(ModuleNotFoundError):  # of torch, without which nothing is fitted
                 model_knobs(network).check(settings.params, f"model {network}: ", within="params")
+
+
+def check_models(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
+    """As `check_names`, without the knobs of networks."""
+    for name in models or (settings.model,):
+        check_model(name)
+        if settings.params and is_baseline(name) and not models:
+            raise UsageError(f"the baseline '{name}' has no knobs", setting=Setting("params"))
     for name in settings.baselines:
         baseline_method(name)
 

@@ -25,6 +25,7 @@ log = logging.getLogger("forecast")
 TOLERANCE = 1e-4  # of a window's scale, by which an export may differ from torch
 RANDOM = (1, 3, NETWORK_BATCH)  # windows of the batches of random numbers
 SECONDS = 2.0  # that one export may take; a budget that has less left goes without
+FIRST_EXPORT, NEXT_EXPORT = 0.5, 0.2  # seconds that they take as a rule
 OUT_OF_TIME = "the budget left no time"
 
 
@@ -62,6 +63,13 @@ def with_exports(fitted: Fitted, deadline: float | None = None) -> Fitted:
                 exports.files[number] = result
             number += 1
     return replace(fitted, exports=exports)
+
+
+def seconds_of_exports(networks: int) -> float:
+    """About how long the exports of some networks take; none where the packages are not installed."""
+    if not networks or not all(map(installed, EXTRA_PACKAGES)):
+        return 0.0
+    return FIRST_EXPORT + (networks - 1) * NEXT_EXPORT
 
 
 def _without(fitted: Fitted) -> Fitted:

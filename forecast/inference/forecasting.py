@@ -84,6 +84,20 @@ class Forecasts:
         return int(np.prod(self.quantiles.shape[:2]))
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is forecast of a panel.
+
+    Attributes
+    ----------
+    series : [series], indices into the panel, none that gets no forecast; default all others, in their order
+    factors : [levels], by which the distance of each quantile from the median grows; default 1
+    """
+
+    series: Integers | None = None
+    factors: Numbers | None = None
+
+
 def load_predictor(
     store: str, version: str | None = None, device: str = "auto", engine: EngineName = "auto"
 ) -> Predictor:
@@ -122,7 +136,7 @@ def forecast_table(
     origin: str | None = None,
     horizon: int | None = None,
     output: OutputSettings | None = None,
-    on_panel: Callable[[Panel], Numbers | None] | None = None,
+    on_panel: Callable[[Panel], Wanted | None] | None = None,
 ) -> Forecasts:
     """Forecast what comes after the series of a table, or after those that the fit saw.
 
@@ -135,8 +149,7 @@ def forecast_table(
     origin : forecast from this time of the table: later values are not used
     horizon : fewer steps than at fit
     output : what the table of forecasts holds
-    on_panel : gets the panel before it is forecast; may return factors [levels] by which the distance of each quantile
-        from the median grows, or raise to stop
+    on_panel : gets the panel before it is forecast; may return what is wanted of it, or raise to stop
 
     Raises
     ------
@@ -155,15 +168,16 @@ def forecast_table(
     if source is not None:
         say_seen(panel, history, config.table, horizon, source.name)
         say_short(panel, history, config.lookback, source.name)
-    factors = None if on_panel is None else on_panel(panel)
-    left_out = panel.skipped[panel.order]
-    series = panel.order[~left_out]
-    quantiles = predictor.quantiles(panel, panel.order, joint=output.joint, left_out=left_out)[:, :horizon]
+    wanted = (None if on_panel is None else on_panel(panel)) or Wanted()
+    order = panel.order if wanted.series is None else wanted.series
+    left_out = panel.skipped[order]
+    series = order[~left_out]
+    quantiles = predictor.quantiles(panel, order, joint=output.joint, left_out=left_out)[:, :horizon]
     if not np.isfinite(quantiles).all():
         kind = ArtifactRefused if source is None else BadData
         raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
     floor, counts = panel.floor()[series], panel.counts()[series]
-    shown = quantiles if factors is None else widened(quantiles, factors)
+    shown = quantiles if wanted.factors is None else widened(quantiles, wanted.factors)
     numbers = _bounded(shown, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
     lower = floor if output.min is None else np.full(len(series), output.min)

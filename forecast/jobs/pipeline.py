@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
-from forecast.ensemble.names import check_names
+from forecast.ensemble.names import check_models
 from forecast.errors import NoInput, UsageError, did_you_mean
 from forecast.jobs.apart import check_apart
 from forecast.jobs.hiding import MASK, Hidden
@@ -218,7 +218,7 @@ def _expanded(value: Any, where: str, hidden: Hidden, secret: bool) -> Any:
 def _check_together(pipeline: Pipeline, where: str) -> None:
     """Refuse settings that do not fit together."""
     sink = pipeline.sink
-    for section, check in (("source", source_of), ("sink", sinks_of), ("train", check_names)):
+    for section, check in (("source", source_of), ("sink", sinks_of), ("train", check_models)):
         try:
             check(getattr(pipeline, section))
         except UsageError as error:

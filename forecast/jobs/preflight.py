@@ -4,6 +4,7 @@ from pathlib import Path
 
 from forecast.artifacts.store import Store
 from forecast.durable import check_folder
+from forecast.ensemble.names import check_names
 from forecast.errors import BadData, UsageError, as_flag
 from forecast.jobs.input import read_future, read_source, table_settings, text_settings
 from forecast.jobs.output import check_sink, reserved_columns
@@ -33,6 +34,7 @@ def check_job(pipeline: Pipeline) -> list[str]:
 
 
 def _checked(pipeline: Pipeline) -> list[str]:
+    check_names(pipeline.train)
     reading = _read(pipeline)
     table = reading.dated.table
     lines = [f"source   {table.name}: {len(table):,} rows", *describe(reading.schema, reading.panel)]

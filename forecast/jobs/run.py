@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
@@ -29,7 +28,7 @@ from forecast.errors import (
 from forecast.inference.contents import to_contents
 from forecast.inference.exporting import with_exports
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, forecast_table, with_events
+from forecast.inference.forecasting import Forecasts, Wanted, forecast_table, with_events
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
 from forecast.jobs import databases
@@ -41,11 +40,12 @@ from forecast.jobs.hiding import Hidden
 from forecast.jobs.input import digest_source, read_future, read_source, table_settings, text_settings
 from forecast.jobs.instant import as_text, parse_as_of, until
 from forecast.jobs.keys import key_of, move_old_rows
-from forecast.jobs.ledger import FILE, KILLED, Connection, Ledger, open_file
+from forecast.jobs.ledger import FILE, KILLED, TABLES, Ledger, empty_ledger, open_file
 from forecast.jobs.output import check_sink, explained, places, reserved_columns, write_sink
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, in_keys
+from forecast.jobs.pruning import Connection
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import FIRST_FIT, changed_since_fit, check_frequency, entry, reason_to_fit, serving
@@ -137,10 +137,15 @@ def ledger_of(pipeline: Pipeline) -> Ledger:
 
 
 @contextmanager
-def _connect(hidden: Hidden, url: str) -> Iterator[Connection]:
+def _connect(hidden: Hidden, url: str, read: bool = False) -> Iterator[Connection]:
     """A transaction of the ledger in a database, whose messages hold no secrets whoever opens it."""
-    with hidden.kept_out(), databases.connect(url) as transaction:
-        yield transaction
+    with hidden.kept_out():
+        if not read:
+            with databases.connect(url) as transaction:
+                yield transaction
+            return
+        with databases.read_tables(url, TABLES) as found, empty_ledger() as empty:
+            yield empty if found is None else found
 
 
 @contextmanager
@@ -234,6 +239,8 @@ def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
     if live is not None and live.fitted.effects is not None:
         live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
     refit = reason_to_fit(pipeline, live, ledger, run.instant)
+    if live is None or refit is not None:
+        check_names(pipeline.train)
     fitted = None if live is None else live.fitted.config.table
     text = text_settings(pipeline, None if changed_since_fit(pipeline, ledger) else fitted)
     table, defaults = read_source(pipeline, text)
@@ -316,7 +323,6 @@ def _fit(
     """
     pipeline, record, train = run.pipeline, run.record, run.pipeline.train
     log.info("fit      %s", reason)
-    check_names(train)
     check_to_fit(reading)
     _say_lines(describe_reading(reading))
     checkpoints = run.writer.checkpoints(resume)
@@ -374,7 +380,7 @@ def _forecast(run: _Run, source: Source, live: ServingVersion, future: Table | N
     )
 
 
-def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> NDArray[np.float64]:
+def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Wanted:
     """Check what is to be forecast from, and say by how much its intervals change."""
     config, record, limits = live.fitted.config, run.record, run.pipeline.checks
     schema = config.table
@@ -389,7 +395,7 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> NDArray[
     used = {at: tuple(past["intervals"]) for at, _, past in run.ledger.runs(NEWEST + 1, before) if at < before}
     if not record.settled:  # a repeated run keeps its factors: runs of earlier times may have been repeated since
         record.intervals = interval_factors(run.matched, used)
-    return factors_by_level(record.intervals, config.levels)
+    return Wanted(factors=factors_by_level(record.intervals, config.levels))
 
 
 def _count(run: _Run, forecasts: Forecasts) -> None:

@@ -1,6 +1,7 @@
 """Estimate the memory that reading a table takes, and refuse it before it runs out."""
 
 import re
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -22,6 +23,19 @@ def require_memory(needed: int, name: str, free: int | None = None) -> None:
             f"{name} takes {needed / 2**30:.1f} GiB of memory or more to read, and {free / 2**30:.1f} GiB are free; "
             "split it by series or shorten its history"
         )
+
+
+def peak_memory() -> int:
+    """The most bytes that this process has had in memory so far; 0 where the system does not say."""
+    with suppress(OSError):
+        if peak := re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii")):
+            return int(peak[1]) * 1024
+    with suppress(ImportError):
+        import resource
+
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return used if sys.platform == "darwin" else used * 1024
+    return 0
 
 
 def free_memory() -> int:

@@ -189,6 +189,13 @@ class Table:
         """The table with another name for a column, which may be the one that numbers the rows."""
         return replace(self, frame=self.frame.rename(columns={column: name}), numbering=name if numbering else None)
 
+    def numbered(self, name: str) -> "Table":
+        """The table with a new first column that numbers its rows from 1; a blank line has a number, too."""
+        frame = self.frame.copy(deep=False)
+        numbers = np.arange(1, len(self) + 1) if self.lines is None else self.lines - self.lines[0] + 1
+        frame.insert(0, name, numbers.astype(str) if self.text else numbers)
+        return replace(self, frame=frame, numbering=name)
+
     def stacked(
         self,
         columns: Sequence[str],

@@ -1,5 +1,6 @@
 """What the networks of a fit share beside data and settings: deadline, progress, checkpoints, parallel jobs."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,7 @@ class TrainingContext:
     first : number of the first network in the whole plan: seeds depend on it
     start_weights : weights that each network starts from; by default they are drawn
     seconds : expected training time of each network; by default all take the same
+    clock : what tells how much time is left between two rounds
     """
 
     deadline: float | None = None
@@ -49,6 +51,7 @@ class TrainingContext:
     first: int = 0
     start_weights: list[Weights] | None = None
     seconds: Sequence[float] | None = None
+    clock: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Train candidates in rounds that halve them, until the time is used."""
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -125,7 +124,7 @@ class _Rounds:
             return
         self.decided, self.costs = [list(members) for members in decided.rounds], decided.costs
         if self.context.deadline is not None and decided.left is not None:
-            deadline = min(self.context.deadline, time.monotonic() + decided.left)
+            deadline = min(self.context.deadline, self.context.clock() + decided.left)
             self.context = replace(self.context, deadline=deadline)
 
     def _next(self, decide: Callable[[], list[Member]]) -> list[Member]:
@@ -179,7 +178,7 @@ class _Rounds:
 
     def _write(self) -> None:
         if self.context.checkpoints is not None:
-            left = None if self.context.deadline is None else self.context.deadline - time.monotonic()
+            left = None if self.context.deadline is None else self.context.deadline - self.context.clock()
             decided = _Decided(rounds=tuple(map(tuple, self.decided)), costs=self.costs, left=left)
             self.context.checkpoints.write(PLAN, Checkpoint(decided.model_dump(mode="json"), {}))
 
@@ -223,7 +222,7 @@ class _Rounds:
     def _left(self) -> float:
         if self.context.deadline is None:
             return fit_seconds(self.fitter.count) - self.spent
-        return max(self.context.deadline - time.monotonic(), 0.5)
+        return max(self.context.deadline - self.context.clock(), 0.5)
 
     def _jobs(self, members: int) -> int:
         """Networks side by side, as planned."""

@@ -65,6 +65,15 @@ def test_an_unknown_model_is_refused_before_a_night(job: Job, forecast: Run) -> 
     assert "did you mean 'segrnn'" in ran.err
 
 
+@pytest.mark.parametrize("words", [("--check",), ()])
+def test_an_unknown_knob_is_refused_before_the_source_is_read(job: Job, forecast: Run, words: tuple[str, ...]) -> None:
+    job.write(train="params = {hidden_sice = 8}")
+    job.file.write_text(job.file.read_text().replace("seasonal-naive", "gru").replace("sales.csv", "nowhere.csv"))
+    ran = forecast("run", job.file, *words)
+    assert ran.code == 2
+    assert "did you mean 'hidden_size'" in ran.err
+
+
 def test_no_file_and_no_name(forecast: Run, tmp_path: Path) -> None:
     assert forecast("run", tmp_path / "none.toml").code == 66
     assert forecast("run").code == 2
