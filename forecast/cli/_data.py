@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from forecast.cli._console import say, visible_frame
-from forecast.settings import TextSettings
+from forecast.settings import TableSettings, TextSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,15 @@ def load(source: str, settings: TextSettings) -> "tuple[Table, dict[str, Any]]":
 
     table, defaults = load_table(source, settings)
     return tidied(table), defaults
+
+
+def load_to_fit(source: str, settings: TextSettings, how: TableSettings, seed: int) -> "tuple[Table, dict[str, Any]]":
+    """Read a table as `load` does, or an even sample of its series where it does not fit into memory."""
+    from forecast.panel.sampling import sampled
+    from forecast.panel.tidying import tidied
+
+    sample = sampled(source, settings, how, seed)
+    return load(source, settings) if sample is None else (tidied(sample), {})
 
 
 def write(frame: "pd.DataFrame", output: str | None) -> None:

@@ -11,7 +11,6 @@ from forecast.errors import UsageError
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from forecast.panel.panel import Panel
     from forecast.panel.schema import Schema
 
 
@@ -72,8 +71,8 @@ def command(
     where = given.of(TrainSettings)
     predictor = with_events(load_predictor(saved.artifact, saved.version, where.device, where.engine), events)
 
-    def look(panel: "Panel", schema: "Schema") -> None:
-        check_age(age(panel, schema, instant), checks, data or saved.artifact)
+    def look(newest: int, schema: "Schema") -> None:
+        check_age(age(newest, schema, instant), checks, data or saved.artifact)
 
     source = Continued(data, future, origin, horizon)
     code = predict_and_write(predictor, source, given, shape, checks, look, output)

@@ -38,16 +38,23 @@ Columns = dict[str, Column | NDArray[Any]]
 
 @dataclass(frozen=True)
 class Part:
-    """What a part of a large table needs to know of the rest.
+    """A part of a large table, and what it needs to know of the rest.
 
     Attributes
     ----------
+    table : whole series of it
     reach : time of the newest value of the whole table, at which all series end
     comparison : of the ids so far with those of the fit
     """
 
+    table: Table
     reach: int
     comparison: Comparison
+
+    @property
+    def name(self) -> str:
+        """What messages call the table."""
+        return self.table.name
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ def _named(version: str) -> Iterator[None]:
 
 def forecast_table(
     predictor: Predictor,
-    source: Source | None = None,
+    source: Source | Part | None = None,
     *,
     schema: Schema | None = None,
     future: Table | None = None,
@@ -130,21 +137,19 @@ def forecast_table(
     horizon: int | None = None,
     output: OutputSettings | None = None,
     on_panel: Callable[[Panel], Wanted | None] | None = None,
-    part: Part | None = None,
 ) -> Forecasts:
     """Forecast what comes after the series of a table, or after those that the fit saw.
 
     Parameters
     ----------
-    source : the table; default the series of the fit
+    source : the table; default the series of the fit. Series that the fit saw and a part of a table lacks are left to
+        the caller
     schema : how to read it; default as the fit did
     future : rows of the columns known in advance
     origin : forecast from this time of the table: later values are not used
     horizon : fewer steps than at fit
     output : what the table of forecasts holds
     on_panel : gets the panel before it is forecast; may return what is wanted of it, or raise to stop
-    part : that the table is a part of a larger one; series that the fit saw, and that are in no part, are then left to
-        the caller
 
     Raises
     ------
@@ -155,7 +160,7 @@ def forecast_table(
     config, history = fitted.config, fitted.history
     refuse_clash(config.table.keys, output_columns(output))
     horizon = _checked_horizon(horizon, config.horizon)
-    panel = panel_to_forecast(fitted, source, schema, future, origin, part)
+    panel = panel_to_forecast(fitted, source, schema, future, origin)
     _say_unseen(panel, config.table, fitted)
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
@@ -176,37 +181,36 @@ def forecast_table(
     numbers = _bounded(shown, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
     lower = floor if output.min is None else np.full(len(series), output.min)
-    gone = sorted(set(history.ids) - set(panel.ids)) if part is None else []
+    gone = [] if isinstance(source, Part) else sorted(set(history.ids) - set(panel.ids))
     return Forecasts(columns, _skipped(panel, gone), panel, series, quantiles, lower)
 
 
 def panel_to_forecast(
     fitted: Fitted,
-    source: Source | None = None,
+    source: Source | Part | None = None,
     schema: Schema | None = None,
     future: Table | None = None,
     origin: str | None = None,
-    part: Part | None = None,
 ) -> Panel:
     """The series of a table, read as the fit read its own, or those of the fit; parameters as in `forecast_table`."""
     if source is None:
         return _continued(fitted, future, origin)
-    return reading_to_forecast(fitted, source, schema, future, origin, part).panel
+    return reading_to_forecast(fitted, source, schema, future, origin).panel
 
 
 def reading_to_forecast(
     fitted: Fitted,
-    source: Source,
+    source: Source | Part,
     schema: Schema | None = None,
     future: Table | None = None,
     origin: str | None = None,
-    part: Part | None = None,
 ) -> Reading:
     """A table, read as the fit read its own and compared with the series of the fit."""
     config, history = fitted.config, fitted.history
     schema = schema or config.table
+    part = source if isinstance(source, Part) else None
     reading = read_as(
-        source,
+        source.table if isinstance(source, Part) else source,
         schema,
         horizon=config.horizon,
         lookback=config.lookback,

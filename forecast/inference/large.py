@@ -1,7 +1,7 @@
 """Forecast a large table part by part, in memory that does not grow with the number of series."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +10,9 @@ from forecast.baselines.shared.parallel import in_order
 from forecast.errors import BadData, ForecastError
 from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
+from forecast.panel.building import calendar_of
 from forecast.panel.comparing import Comparison
 from forecast.panel.observations import observe
-from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.panel.tidying import tidied
 from forecast.settings import OutputSettings, TextSettings
@@ -33,7 +33,7 @@ class LargeForecasts:
     ----------
     predictor, schema, parts : what forecasts, how the table is read, and the table
     reach : time of its newest value
-    horizon, output, on_panel : as `forecast_table` takes them
+    horizon, output : as `forecast_table` takes them
     skipped : series that got no forecast, with the reason, once all is read
     """
 
@@ -43,8 +43,12 @@ class LargeForecasts:
     reach: int
     horizon: int | None
     output: OutputSettings
-    on_panel: Callable[[Panel], None]
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> int:
+        """Grid position of the newest value."""
+        return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
 
     def columns(self) -> Iterator[Columns]:
         """The columns of the forecasts of each part; messages come when all is forecast.
@@ -61,7 +65,7 @@ class LargeForecasts:
         def forecast(part: tuple[int, Table]) -> Forecasts:
             number, table = part
             PART.set(number)
-            return self._forecast(table, Part(self.reach, comparison))
+            return self._forecast(Part(tidied(table), self.reach, comparison))
 
         with messages_as_one(log):
             for forecasts in in_order(forecast, enumerate(self.parts.read()), threads=not alone):
@@ -77,16 +81,8 @@ class LargeForecasts:
             comparison.say_missing()
         self.skipped |= dict.fromkeys(comparison.missing, "gone")
 
-    def _forecast(self, table: Table, part: Part) -> Forecasts:
-        return forecast_table(
-            self.predictor,
-            tidied(table),
-            schema=self.schema,
-            horizon=self.horizon,
-            output=self.output,
-            on_panel=self.on_panel,
-            part=part,
-        )
+    def _forecast(self, part: Part) -> Forecasts:
+        return forecast_table(self.predictor, part, schema=self.schema, horizon=self.horizon, output=self.output)
 
 
 def large_forecasts(
@@ -96,7 +92,6 @@ def large_forecasts(
     schema: Schema,
     horizon: int | None,
     output: OutputSettings,
-    on_panel: Callable[[Panel], None],
 ) -> LargeForecasts | None:
     """Forecasts of a large table; None where it is small, or has to be read as a whole.
 
@@ -118,4 +113,4 @@ def large_forecasts(
     seen = observations.instants[np.isfinite(observations.values)]
     if not len(seen):
         return None
-    return LargeForecasts(predictor, schema, parts, int(seen.max()), horizon, output, on_panel)
+    return LargeForecasts(predictor, schema, parts, int(seen.max()), horizon, output)

@@ -21,18 +21,22 @@ MIN_DRIFT, MAX_P_VALUE = 0.4, 1e-4  # of the Kolmogorov-Smirnov test, for a warn
 MORE_MISSING = 0.2  # share of missing values beyond that of the fit, for a warning
 
 
-def age(panel: Panel, schema: Schema, instant: datetime) -> float | None:
-    """Seconds from the end of the newest observed period to an instant; None where times are steps."""
+def age(newest: int, schema: Schema, instant: datetime) -> float | None:
+    """Seconds from the end of the newest observed period to an instant; None where times are steps.
+
+    Parameters
+    ----------
+    newest : grid position of that period
+    """
     now = on_clock(instant, schema.time_format)
     if now is None or schema.layout == "rows":
         return None
-    newest = panel.origins - panel.trailing_gap()
-    return float(now - calendar_of(schema).ends(newest.max(keepdims=True))[0])
+    return float(now - calendar_of(schema).ends(np.array([newest]))[0])
 
 
 def check_unfinished(panel: Panel, schema: Schema, instant: datetime, name: str) -> None:
     """Warn where the newest value is of a period that is not over: half a day's sales would count as a day's."""
-    old = age(panel, schema, instant)
+    old = age(panel.newest, schema, instant)
     if old is not None and old < 0:
         log.warning(
             "%s: the newest period ends %s after the time of the run; if its value is incomplete, set "

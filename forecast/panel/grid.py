@@ -104,23 +104,13 @@ def fill(
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)
-    end = int(positions.max())
-    if reach is not None:
-        end = max(end, int(calendar.positions(np.array([reach]))[0]))
-    if last is not None and schema.missing == "zero" and schema.aggregate is None:
-        end = max(end, int(calendar.positions(np.array([last]))[0]))  # the table goes on, so nothing was there
-    final = np.full(len(counts), end)
-    first, lasts = final.copy(), final.copy()
+    end = max([int(positions.max()), *_ends(calendar, schema, last, reach)])
+    final, first, lasts = (np.full(len(counts), end) for _ in range(3))
     first[present], lasts[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
     empty = calendar.positions(blank.instants)
     inside = empty <= end
     blank_series, empty = blank.series[inside], empty[inside]
-    zeros = np.zeros(len(counts), bool)
-    if schema.missing == "zero" and schema.layout != "rows":
-        zeros = present.copy()
-        if schema.layout == "long":  # in a wide table a blank cell is no row of its series
-            zeros[blank_series] = True
-            np.minimum.at(first, blank_series, empty)
+    zeros = _zeros_from(first, present, blank_series, empty, schema)
     return Grid(
         series=series,
         positions=positions,
@@ -132,6 +122,25 @@ def fill(
         counts=counts,
         zeros=zeros,
     )
+
+
+def _ends(calendar: Calendar, schema: Schema, origin: int | None, reach: int | None) -> list[int]:
+    """Positions up to which the series go on, wherever their own values end."""
+    goes_on = origin if schema.missing == "zero" and schema.aggregate is None else None  # and nothing was there
+    instants = [instant for instant in (goes_on, reach) if instant is not None]
+    positions: list[int] = calendar.positions(np.array(instants, np.int64)).tolist()
+    return positions
+
+
+def _zeros_from(first: Integers, present: Flags, blank_series: Integers, empty: Integers, schema: Schema) -> Flags:
+    """[series], whether absent rows mean zeros; a blank cell moves the first slot of its series, in `first`."""
+    if schema.missing != "zero" or schema.layout == "rows":
+        return np.zeros(len(first), bool)
+    zeros = present.copy()
+    if schema.layout == "long":  # in a wide table a blank cell is no row of its series
+        zeros[blank_series] = True
+        np.minimum.at(first, blank_series, empty)
+    return zeros
 
 
 def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origin: str) -> int:

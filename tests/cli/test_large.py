@@ -172,6 +172,17 @@ def test_the_newest_value_of_any_part_is_the_end_of_all_series(fitted: Fits) -> 
     fitted.same(fitted.folder / "panel.parquet", parts=5)
 
 
+def test_the_age_is_that_of_the_newest_value_of_all_parts(fitted: Fits) -> None:
+    frame = panel().drop(columns=["promo", "size"])
+    frame[(frame["shop"] > "s009") | (frame["day"] < "2024-02-05")].to_parquet(fitted.folder / "panel.parquet")
+    table = fitted.folder / "panel.parquet"
+    late = ("--as-of", "2024-03-04")
+    assert "the newest value is " in fitted.same(table, *late, "--warn-after", "1d", "--error-after", "9d", parts=5).err
+    old = fitted.forecast("predict", table, "--artifact", fitted.folder / "store", *late, "--error-after", "2d")
+    assert old.code == 4
+    assert old.err.startswith("error: ")
+
+
 def test_a_number_too_large_for_whole_numbers_makes_the_table_go_as_a_whole(fitted: Fits) -> None:
     frame = panel().drop(columns=["promo", "size"])
     frame.loc[frame["shop"] == "s030", "units"] *= 5e15
