@@ -65,10 +65,20 @@ def measure_panels(models: list[str], sizes: list[int], rounds: int) -> Iterator
                 yield Measured(model, size, sorted(costs, key=lambda cost: cost.seconds)[rounds // 2])
 
 
-def exponent(measured: list[Measured]) -> float:
-    """Of the time over the series, between the two largest panels; start-up would make it smaller among small ones."""
-    small, large = sorted(measured, key=lambda one: one.series)[-2:]
-    return float(np.log(large.cost.seconds / small.cost.seconds) / np.log(large.series / small.series))
+def panel_lines(models: list[str], sizes: list[int], rounds: int) -> Iterator[str]:
+    """Lines of a report: for each measurement series per second, peak memory, and ratios to the panel before.
+
+    The exponent is that of the time over the number of series.
+    """
+    before: dict[str, Measured] = {}
+    for one in measure_panels(models, sizes, rounds):
+        line = f"{one.model}: {one.series:,} series in {one.cost.seconds:.1f} s, {one.rate:,.0f} series/s, "
+        line += f"peak {one.cost.peak_mb:,.0f} MB"
+        if (last := before.get(one.model)) is not None:
+            exponent = np.log(one.cost.seconds / last.cost.seconds) / np.log(one.series / last.series)
+            line += f"; ratio of memory {one.cost.peak_mb / last.cost.peak_mb:.2f}, exponent of time {exponent:.2f}"
+        before[one.model] = one
+        yield line
 
 
 def write_panel(path: Path, series: int) -> None:

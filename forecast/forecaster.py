@@ -36,6 +36,7 @@ from forecast.panel.event_table import events_columns
 from forecast.panel.known import say_blank_ahead
 from forecast.panel.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.panel.schema import Schema
+from forecast.panel.tidying import tidied
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
 from forecast.report.content import drawable_forecasts, picture_of, series_without_errors
 from forecast.report.drawing import chart
@@ -68,7 +69,7 @@ from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 from forecast.tables.writing import refuse_clash
 
-Data = Any  # a pandas DataFrame or Series, or a Table
+Data = Any  # a pandas DataFrame or Series, an array [rows], or a Table
 Names = str | tuple[str, ...]
 
 BASELINES = default_baselines()
@@ -175,7 +176,7 @@ class Forecaster(NestedParams, BaseEstimator):
 
         Parameters
         ----------
-        X : a DataFrame, long or wide, a Series, or a Table
+        X : a DataFrame, long or wide, a Series, an array [rows], or a Table
         y : not used, here because scikit-learn passes it
         started : `time.monotonic()` from which the budget counts; default now
         callbacks : receive what was read, and the progress of training
@@ -536,4 +537,4 @@ def _events(data: Data | None) -> Table | str | None:
 
 
 def _table(data: Data) -> Table:
-    return data if isinstance(data, Table) else table_from_frame(data)
+    return tidied(data if isinstance(data, Table) else table_from_frame(data))

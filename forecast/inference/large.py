@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from forecast.baselines.shared.parallel import in_order
 from forecast.errors import BadData, ForecastError
-from forecast.inference.forecasting import Columns, Part, forecast_table
+from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
 from forecast.panel.comparing import Comparison
 from forecast.panel.observations import observe
@@ -15,8 +16,9 @@ from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.panel.tidying import tidied
 from forecast.settings import OutputSettings, TextSettings
-from forecast.tables.amounts import messages_as_one
+from forecast.tables.amounts import PART, messages_as_one, without_messages
 from forecast.tables.parts import Parts, parts_of
+from forecast.tables.table import Table
 
 log = logging.getLogger("forecast")
 
@@ -53,19 +55,16 @@ class LargeForecasts:
             If the table cannot be used, or has to be read as a whole.
         """
         comparison = Comparison(self.predictor.fitted.history.ids, self.parts.name)
-        rows, done, progress = 0, 0, self.predictor.on_windows
+        progress, self.predictor.on_windows = self.predictor.on_windows, None
+        rows, done, alone = 0, 0, self.predictor.backend is not None and not self.predictor.backend.threads
+
+        def forecast(part: tuple[int, Table]) -> Forecasts:
+            number, table = part
+            PART.set(number)
+            return self._forecast(table, Part(self.reach, comparison))
+
         with messages_as_one(log):
-            for table in self.parts.read():
-                self.predictor.on_windows = None
-                forecasts = forecast_table(
-                    self.predictor,
-                    tidied(table),
-                    schema=self.schema,
-                    horizon=self.horizon,
-                    output=self.output,
-                    on_panel=self.on_panel,
-                    part=Part(self.reach, comparison),
-                )
+            for forecasts in in_order(forecast, enumerate(self.parts.read()), threads=not alone):
                 self.skipped |= forecasts.skipped
                 done += len(forecasts.panel)
                 if progress is not None:
@@ -77,6 +76,17 @@ class LargeForecasts:
                 raise BadData("no series is left to forecast", place=self.parts.name)
             comparison.say_missing()
         self.skipped |= dict.fromkeys(comparison.missing, "gone")
+
+    def _forecast(self, table: Table, part: Part) -> Forecasts:
+        return forecast_table(
+            self.predictor,
+            tidied(table),
+            schema=self.schema,
+            horizon=self.horizon,
+            output=self.output,
+            on_panel=self.on_panel,
+            part=part,
+        )
 
 
 def large_forecasts(
@@ -98,10 +108,11 @@ def large_forecasts(
     if schema.layout != "long" or not schema.ids or len(schema.time) > 1 or schema.aggregate or schema.target is None:
         return None
     try:
-        parts = parts_of(source, reading, schema.ids, schema.time[0], schema.target, LEAST_ROWS, WINDOWS_AT_ONCE)
-        if parts is None:
-            return None
-        observations = observe(tidied(parts.newest), schema)
+        with without_messages(log):
+            parts = parts_of(source, reading, schema.ids, schema.time[0], schema.target, LEAST_ROWS, WINDOWS_AT_ONCE)
+            if parts is None:
+                return None
+            observations = observe(tidied(parts.newest), schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
     seen = observations.instants[np.isfinite(observations.values)]

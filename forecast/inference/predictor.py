@@ -27,9 +27,11 @@ class Backend(Protocol):
     Attributes
     ----------
     to_array : copies arrays of numpy to where batches are gathered
+    threads : whether several threads may run networks at once
     """
 
     to_array: ToArray
+    threads: bool
 
     def __init__(self, fitted: Fitted, device: str) -> None:
         """Load the networks onto a device, by its name in the settings."""

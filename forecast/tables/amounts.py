@@ -5,8 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from threading import Lock
 
 from forecast.errors import as_argument, told
+
+PART: ContextVar[int] = ContextVar("part", default=0)
+"""The number of the part of a table that is at work."""
 
 _IN_PARTS: ContextVar[bool] = ContextVar("in_parts", default=False)
 
@@ -56,13 +60,17 @@ class Rows(Count):
 def messages_as_one(logger: logging.Logger) -> Iterator[None]:
     """Hold back the messages of a logger, and hand on those of all parts of a table as one; after an error none."""
     held: dict[object, logging.LogRecord] = {}
+    ranks: dict[object, tuple[int, int]] = {}  # the first part that says it, and what it says before
+    lock = Lock()
 
     def hold(record: logging.LogRecord) -> bool:
         args = record.args if isinstance(record.args, tuple) else (record.args,)
         key = record.levelno, str(record.msg), tuple(_fixed(arg) for arg in args)
-        if key in held:
-            record.args = _together(held[key].args, args)
-        held[key] = record
+        with lock:
+            if key in held:
+                record.args = _together(held[key].args, args)
+            rank = PART.get(), len(held)
+            held[key], ranks[key] = record, min(rank, ranks.get(key, rank))
         return False
 
     logger.addFilter(hold)
@@ -72,9 +80,23 @@ def messages_as_one(logger: logging.Logger) -> Iterator[None]:
     finally:
         _IN_PARTS.reset(token)
         logger.removeFilter(hold)
-    for record in held.values():
-        if _leading(record.args) != 0:
-            logger.handle(record)
+    for key in sorted(held, key=ranks.__getitem__):
+        if _leading(held[key].args) != 0:
+            logger.handle(held[key])
+
+
+@contextmanager
+def without_messages(logger: logging.Logger) -> Iterator[None]:
+    """Drop the messages of a logger: what is read here is read again."""
+
+    def drop(record: logging.LogRecord) -> bool:
+        return False
+
+    logger.addFilter(drop)
+    try:
+        yield
+    finally:
+        logger.removeFilter(drop)
 
 
 def matters(count: int) -> bool:

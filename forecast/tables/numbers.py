@@ -205,7 +205,10 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
         cure = Words("pass ", Setting("decimal", ","), " or ", Setting("thousands", ","))
         raise BadData(f"{comma} may hold a decimal comma or thousands", cure=cure)
     log.warning(
-        "%s: the comma is read as decimal mark (%d numbers); pass %s to say so", table.name, commas, Setting("decimal")
+        "%s: the comma is read as decimal mark (%d numbers); pass %s to say so",
+        table.name,
+        Count(commas),
+        Setting("decimal"),
     )
     return ","
 

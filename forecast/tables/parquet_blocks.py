@@ -1,12 +1,11 @@
 """Read a large Parquet file, or a folder of them, block by block."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
 
 from forecast.tables.arrow import PARQUET, arrow_frame
@@ -72,8 +71,7 @@ class ParquetBlocks:
                 held.append(next(blocks))
             rows = pa.concat_tables(held)
             held = [rows.slice(end - first)]
-            table = table_from_frame(arrow_frame(rows.slice(0, end - first)), self.name)
-            yield replace(table, lines=np.arange(first, end) + 1)
+            yield table_from_frame(arrow_frame(rows.slice(0, end - first)), self.name).moved(first)
 
     def _blocks(self, columns: list[str] | None) -> Iterator[Any]:
         import pyarrow.parquet

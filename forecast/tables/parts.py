@@ -1,7 +1,7 @@
 """Read a large table in parts of whole series, where the rows of each series stand together."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.settings import TextSettings
+from forecast.tables.cells import cells_of, flags_of, is_text, is_word, trimmed
+from forecast.tables.csv_blocks import CsvBlocks
 from forecast.tables.parquet_blocks import ParquetBlocks
 from forecast.tables.table import Table
+from forecast.tables.texts import pc
 
 Integers = NDArray[np.int64]
 
@@ -46,14 +49,14 @@ def parts_of(
     least : rows of a table that is read in parts
     at_once : series of a part
     """
-    blocks = ParquetBlocks.of(source, least)
+    blocks = ParquetBlocks.of(source, least) or CsvBlocks.of(source, settings, least)
     if blocks is None or not {*ids, time, target} <= set(blocks.names):
         return None
     runs, newest, seen = _Runs(list(ids)), [], pd.Index([])
     for frame in blocks.frames([*ids, time, target]):
         if not runs.add(frame[list(ids)]):
             return None
-        new = frame[frame[target].notna() & (frame[target] != "")].drop_duplicates(time)
+        new = frame[_has_value(frame[target])].drop_duplicates(time)
         new = new[~new[time].isin(seen)]
         seen = seen.append(pd.Index(new[time]))
         newest.append(new)
@@ -62,7 +65,20 @@ def parts_of(
         return None
     cuts = [*starts[::at_once].tolist(), runs.rows]
     rows = pd.concat(newest, ignore_index=True)
-    return Parts(blocks.name, len(starts), blocks.table(rows), lambda: blocks.parts(cuts))
+    return Parts(
+        blocks.name,
+        len(starts),
+        blocks.table(rows),
+        lambda: (replace(part, reading=settings) for part in blocks.parts(cuts)),
+    )
+
+
+def _has_value(values: "pd.Series[Any]") -> NDArray[np.bool_]:
+    """[rows], whether a target is neither blank nor a word for missing."""
+    if not is_text(values):
+        return np.asarray(values.notna(), bool)
+    cells = trimmed(cells_of([values]))
+    return ~(flags_of(pc.equal(cells, "")) | flags_of(is_word(cells)))
 
 
 class _Runs:

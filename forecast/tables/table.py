@@ -176,6 +176,11 @@ class Table:
         sources = None if self.sources is None else {name: where[chosen] for name, where in self.sources.items()}
         return replace(self, frame=self.frame.loc[chosen].reset_index(drop=True), lines=lines, sources=sources)
 
+    def moved(self, rows: int) -> "Table":
+        """The table as a part of a larger one, in which so many rows come before its first one."""
+        lines = np.arange(1, len(self) + 1) if self.lines is None else self.lines
+        return replace(self, lines=lines + rows)
+
     def without(self, column: str) -> "Table":
         """The table without a column."""
         return replace(self, frame=self.frame.drop(columns=column), numbering=None)
@@ -183,6 +188,13 @@ class Table:
     def renamed(self, column: str, name: str, numbering: bool) -> "Table":
         """The table with another name for a column, which may be the one that numbers the rows."""
         return replace(self, frame=self.frame.rename(columns={column: name}), numbering=name if numbering else None)
+
+    def numbered(self, name: str) -> "Table":
+        """The table with a new first column that numbers its rows from 1; a blank line has a number, too."""
+        frame = self.frame.copy(deep=False)
+        numbers = np.arange(1, len(self) + 1) if self.lines is None else self.lines - self.lines[0] + 1
+        frame.insert(0, name, numbers.astype(str) if self.text else numbers)
+        return replace(self, frame=frame, numbering=name)
 
     def stacked(
         self,

@@ -13,7 +13,7 @@ from forecast.tables.texts import pa, require_arrow
 # the last four are full-width signs, which some spreadsheets treat alike
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 WRITE_ROWS = 100_000  # rows written at once
-GROUP_ROWS = 1 << 20  # of a group of rows of Parquet
+GROUP_ROWS = 1 << 17  # of a group of rows of Parquet
 
 
 def interval_columns(levels: tuple[float, ...]) -> list[str]:

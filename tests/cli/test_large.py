@@ -177,3 +177,51 @@ def test_a_number_too_large_for_whole_numbers_makes_the_table_go_as_a_whole(fitt
     frame.loc[frame["shop"] == "s030", "units"] *= 5e15
     frame.to_parquet(fitted.folder / "panel.parquet")
     fitted.same(fitted.folder / "panel.parquet", "--integer", suffix="parquet")
+
+
+@pytest.mark.parametrize(("delimiter", "decimal"), [(",", "."), (";", ","), ("\t", ".")])
+def test_a_sorted_csv_goes_in_parts(
+    fitted: Fits, monkeypatch: pytest.MonkeyPatch, delimiter: str, decimal: str
+) -> None:
+    monkeypatch.setattr("forecast.tables.csv_blocks.BLOCK", 5_000)
+    frame = panel().drop(columns=["promo", "size"])
+    text = frame.to_csv(index=False, sep=delimiter, decimal=decimal, lineterminator="\r\n", na_rep="n/a")
+    (fitted.folder / "panel.csv").write_bytes(text.encode())
+    ran = fitted.same(fitted.folder / "panel.csv", parts=5)
+    assert "words such as n/a or - are read as missing" in ran.err
+    bad = text.replace("s030", "s03\u00e9").encode("latin-1")
+    (fitted.folder / "panel.csv").write_bytes(bad)
+    assert "is not UTF-8 text" in fitted.same(fitted.folder / "panel.csv").err
+
+
+@pytest.mark.parametrize("spoil", ["a quote", "a blank line", "a letter", "a cell too many", "a mark", "no end"])
+def test_what_is_odd_in_a_csv_is_read_or_named_as_in_the_whole(fitted: Fits, spoil: str) -> None:
+    frame = panel().drop(columns=["promo", "size"]).dropna()
+    lines = frame.to_csv(index=False, lineterminator="\n").splitlines(keepends=True)
+    middle = len(lines) // 2
+    cells = lines[middle].split(",")
+    odd = {
+        "a quote": ",".join([f'"{cells[0]}"', *cells[1:]]),
+        "a blank line": "\n" + lines[middle],
+        "a letter": ",".join([*cells[:2], "many\n"]),
+        "a cell too many": lines[middle].strip() + ",1\n",
+    }
+    lines[middle] = odd.get(spoil, lines[middle])
+    if spoil == "a mark":
+        lines[0] = "\ufeff" + lines[0]
+    text = "".join(lines)
+    (fitted.folder / "panel.csv").write_text(text.rstrip("\n") if spoil == "no end" else text, encoding="utf-8")
+    ran = fitted.same(fitted.folder / "panel.csv")
+    if spoil in ("a letter", "a cell too many"):
+        assert ran.code == 65
+        assert f"panel.csv line {middle + 1}" in ran.err
+    else:
+        assert ran.code == 0, ran.err
+
+
+def test_a_bad_time_of_a_csv_is_named_by_its_line(fitted: Fits) -> None:
+    lines = panel().drop(columns=["promo", "size"]).dropna().to_csv(index=False).splitlines(keepends=True)
+    middle = len(lines) // 2
+    lines.insert(middle, lines[middle - 1])
+    (fitted.folder / "panel.csv").write_text("".join(lines))
+    assert f"panel.csv line {middle + 1}, column 'day'" in fitted.same(fitted.folder / "panel.csv").err

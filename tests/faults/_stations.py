@@ -58,7 +58,8 @@ class Stations:
             station = f'"{self.name(number)}"'
             lines += [f"{station},{self._texts[hour]},{cells[hour]}\n" for hour in hours if cells[hour] != "-"]
             if later is not None:
-                lines += [f"{station},{self._texts[hour]},{later}\n" for hour in range(now + 1, now + 30)]
+                after = self._hour(self.as_of(night)) + 1
+                lines += [f"{station},{self._texts[hour]},{later}\n" for hour in range(after, after + 30)]
         return "".join(lines).encode()
 
     def night_seen(self, night: int) -> int:

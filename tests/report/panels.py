@@ -64,9 +64,9 @@ def made(seed: int, driven: bool = False) -> Made:
     for shop in range(SERIES):
         base = 10 ** random.uniform(1, 4) * (1 + growth * np.arange(len(times)) / steps)
         season = base * amplitude * shape[np.arange(len(times)) % calendar.season]
-        events = (base + season) * effect * days.isin(chosen)
         promo, idle = (random.random((2, len(times))) < 0.2).astype(int)
-        known = (base + season + events) * gain * promo
+        known = (base + season) * gain * promo
+        events = (base + season + known) * effect * days.isin(chosen)
         noise = 0.03 * amplitude * base * random.normal(size=len(times))
         parts = pd.DataFrame(
             {"shop": f"s{shop}", "time": times, "level": base, "season": season, "events": events, "known": known}

@@ -174,7 +174,14 @@ def test_parts_are_those_that_made_the_panel_whatever_forecasts(seed: int) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(24, 36))
+@pytest.mark.parametrize("seed", range(24, 36, 2))
 def test_what_a_known_column_adds_is_in_no_other_part(seed: int) -> None:
     panel = made(seed, driven=True)
-    check_parts(parts_of(panel, known=("promo", "idle")), panel)
+    found = parts_of(panel, model="segrnn", steps=300, known=("promo", "idle"))
+    own = found.merge(panel.truth, on=["shop", "time"], suffixes=("", "_made"))
+    own = own.merge(panel.frame[["shop", "time", "promo"]], on=["shop", "time"])
+    on = own[own["promo"] == 1]
+    assert 0.7 < (on["known"] / on["known_made"]).median() < 1.3  # a network learns it roughly
+    assert (own["known"].abs() / own["level"])[own["promo"] == 0].max() < 0.05
+    assert (own["level"] - own["level_made"]).abs().max() < 0.1 * own["level_made"].max()
+    assert (own["rest"].abs() / own["median"]).max() < 0.05
