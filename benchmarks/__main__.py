@@ -9,7 +9,7 @@ import click
 import numpy as np
 from rich.console import Console
 
-from benchmarks import coverage, samples, speed_now, speed_predict
+from benchmarks import coverage, samples, speed_now, speed_panels, speed_predict
 from benchmarks import dry_run as measure_dry_run
 from benchmarks import rolling as rolling_origins
 from benchmarks.accuracy import DATASETS, measure_all, runs_on
@@ -217,16 +217,24 @@ def table(path: Path, page: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(["steps", "now", "predict"]), default="steps")
+@click.argument("what", type=click.Choice(["steps", "now", "predict", "panels"]), default="steps")
 @click.option("--pairs", type=click.IntRange(3), help="default: 60 of steps, 9 of commands")
+@click.option("--series", callback=items, default="", metavar="N,M", help="of panels; default: 1k, 10k, 100k, 1M")
+@click.option("--methods", callback=items, default="", metavar="A,B", help="of panels; default: segrnn, all baselines")
 @click.option(
     "--data",
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="with M4 hourly, to measure now on it too",
 )
-def speed(what: str, pairs: int | None, folder: Path | None) -> None:
-    """Training steps beside those of a plain torch loop, or the command `now` or `predict` beside importing torch."""
+def speed(what: str, pairs: int | None, series: list[str], methods: list[str], folder: Path | None) -> None:
+    """Training steps beside those of a plain torch loop; the command `now` or `predict` beside importing torch; large
+    panels, whose ratio is that of the time for each series to the time in the largest panel before.
+    """
+    if what == "panels":
+        for line in speed_panels.panel_lines(methods, [int(one) for one in series], pairs or 1):
+            click.echo(line)
+        return
     if what == "steps":
         from benchmarks.speed import measure_pairs  # imports torch
 

@@ -1,6 +1,7 @@
 """Forecaster: the scikit-learn-style face."""
 
 import time
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -35,8 +36,9 @@ from forecast.panel.event_table import events_columns
 from forecast.panel.known import say_blank_ahead
 from forecast.panel.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.panel.schema import Schema
+from forecast.panel.tidying import tidied
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
-from forecast.report.content import drawable_forecasts, picture_of
+from forecast.report.content import drawable_forecasts, picture_of, series_without_errors
 from forecast.report.drawing import chart
 from forecast.report.explanation import explained
 from forecast.results import Backtest, Explained, backtest_frames, explained_frames, result_columns
@@ -67,7 +69,7 @@ from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 from forecast.tables.writing import refuse_clash
 
-Data = Any  # a pandas DataFrame or Series, or a Table
+Data = Any  # a pandas DataFrame or Series, an array [rows], or a Table
 Names = str | tuple[str, ...]
 
 BASELINES = default_baselines()
@@ -75,6 +77,8 @@ BASELINES = default_baselines()
 
 class Forecaster(NestedParams, BaseEstimator):
     """Forecasts of many series by one recurrent network, from tables with a time column.
+
+    The arguments are the settings of the command line under the same names, with the same defaults and bounds.
 
     Parameters
     ----------
@@ -85,22 +89,26 @@ class Forecaster(NestedParams, BaseEstimator):
     scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience : of training
     budget, steps, plan, members, jobs, seed, device, engine : how long, how often, where, and by what it forecasts
     warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
-    layout, time, id, target, freq, aggregate, season, known, past, static, categorical, holidays, date_format,
-    timezone, dst, on_duplicate, max_missing, missing, strict : how a table becomes series
-    events : a table of events, or its path: columns date and name, and id columns where series differ
-
-    All are the settings of the command line under the same names, with the same defaults and bounds.
+    layout, time, id, target, freq, aggregate, season : how a table becomes series
+    known, past, static, categorical, holidays : what is known beside their values
+    events : a table of events, or its path: columns date and name, and id columns where series differ. It may be set
+        anew after `fit`, as may on_duplicate, date_format and strict
+    date_format, timezone, dst, on_duplicate, max_missing, missing, strict : what times and absent rows mean
 
     Attributes
     ----------
     schema_ : what was inferred of the table
     plan_ : what training did
     fitted_ : all that a saved version holds
+    events_ : the setting `events` at fit
 
     Examples
     --------
-    >>> model = Forecaster(horizon=24).fit(frame)  # doctest: +SKIP
-    >>> model.predict()  # doctest: +SKIP
+    >>> from forecast import Forecaster
+    >>> from forecast.tables.synthetic import synthesize
+    >>> model = Forecaster(model="theta", horizon=12).fit(synthesize("seasonal"))
+    >>> model.predict().columns.tolist()
+    ['series', 'time', 'forecast', 'lo_80', 'hi_80', 'lo_95', 'hi_95']
     """
 
     def __init__(
@@ -169,7 +177,7 @@ class Forecaster(NestedParams, BaseEstimator):
 
         Parameters
         ----------
-        X : a DataFrame, long or wide, a Series, or a Table
+        X : a DataFrame, long or wide, a Series, an array [rows], or a Table
         y : not used, here because scikit-learn passes it
         started : `time.monotonic()` from which the budget counts; default now
         callbacks : receive what was read, and the progress of training
@@ -190,6 +198,7 @@ class Forecaster(NestedParams, BaseEstimator):
         earlier = getattr(start or self, "fitted_", None)
         panel, schema, name = reading.panel, reading.schema, reading.name
         self.fitted_ = fit_panel(panel, schema, settings, name, deadline, callbacks.on_step, checkpoints, earlier)
+        self.events_ = self.events
         if settings.engine == "onnx":
             self.fitted_ = with_exports(self.fitted_)
         self._set_predictor(Predictor(self.fitted_, settings.device, settings.engine))
@@ -205,9 +214,11 @@ class Forecaster(NestedParams, BaseEstimator):
         levels: float | tuple[float, ...] = INTERVALS,
         explain: bool = False,
         min: float | None = None,
-        events: Data | None = None,
     ) -> pd.DataFrame:
         """Forecast what comes after the series seen at fit, or after those of another table, by the frozen model.
+
+        Newer events are set, ``set_params(events=newer).predict()``; from their first day on they replace those of the
+        fit.
 
         Parameters
         ----------
@@ -218,7 +229,6 @@ class Forecaster(NestedParams, BaseEstimator):
         levels : intervals in percent, 50 to 99
         explain : add the columns model and status
         min : lower bound of every number; by default 0 for a series without a value below 0, ``-inf`` for none
-        events : a newer table of events, or its path; it replaces that of the fit from its first day on
 
         Returns
         -------
@@ -231,9 +241,8 @@ class Forecaster(NestedParams, BaseEstimator):
         UsageError, BadData
             As `fit` does; and if values known in advance are missing for the horizon.
         """
-        self._check_fitted()
         forecasts = forecast_table(
-            with_events(self.predictor_, _events(events)),
+            self._predictor(),
             None if X is None else _table(X),
             schema=self._schema(),
             future=None if future is None else _table(future),
@@ -247,7 +256,7 @@ class Forecaster(NestedParams, BaseEstimator):
         self,
         X: Data | None = None,
         *,
-        series: Names = (),
+        series: Names | int = 6,
         actual: Data | None = None,
         history: int | None = None,
         future: Data | None = None,
@@ -260,7 +269,7 @@ class Forecaster(NestedParams, BaseEstimator):
         Parameters
         ----------
         X, future, origin, horizon, levels : as `predict` takes them
-        series : names of series, parts of ids joined by ``/``; default six: the first, or those with the largest errors
+        series : names of series, parts of ids joined by ``/``; or how many: those with the largest errors, or the first
         actual : a table with later values; with an `origin` the default is X
         history : steps of the past; default 3 horizons, and 2 seasons at least
 
@@ -276,21 +285,24 @@ class Forecaster(NestedParams, BaseEstimator):
         Unavailable
             If Altair is not installed.
         """
-        fitted = self._check_fitted()
-        settings = PictureSettings.check({"series": series, "history": history})
+        predictor, counted = self._predictor(), isinstance(series, int)
+        which = {"count": series} if counted else {"series": series}
+        settings = PictureSettings.check({**which, "history": history}, where="series: " if counted else "")
         output = OutputSettings.check({"levels": levels})
+        actual = X if actual is None and origin is not None else actual
+        all_matter = actual is not None and not settings.series  # the errors of all tell which are the largest
         forecasts = forecast_table(
-            self.predictor_,
+            predictor,
             None if X is None else _table(X),
             schema=self._schema(),
             future=None if future is None else _table(future),
             origin=origin,
             horizon=horizon,
             output=output,
+            on_panel=None if all_matter else partial(series_without_errors, settings=settings),
         )
-        actual = X if actual is None and origin is not None else actual
         later = None if actual is None else read_as(_table(actual), self._schema(), horizon=0)
-        drawable = drawable_forecasts(forecasts, fitted, output.levels)
+        drawable = drawable_forecasts(forecasts, predictor.fitted, output.levels)
         came, name = (None, "") if later is None else (later.panel, later.name)
         return chart(picture_of(drawable, settings, came, name))
 
@@ -307,14 +319,15 @@ class Forecaster(NestedParams, BaseEstimator):
         UsageError, BadData
             As `predict` does; and if no series is long enough to hold out a horizon.
         """
-        fitted, settings = self._check_fitted(), ExplainSettings.check({"repeats": repeats})
+        settings = ExplainSettings.check({"repeats": repeats})
         table = None if X is None else _table(X)
         later = None if future is None else _table(future)
-        panel = panel_to_forecast(fitted, table, self._schema(), later)
+        predictor = self._predictor()
+        panel = panel_to_forecast(predictor.fitted, table, self._schema(), later)
         named = table if later is None else later
         name = "the saved table" if named is None else named.name
-        found = explained(self.predictor_, panel, settings, name, later is not None)
-        return explained_frames(found, self.predictor_)
+        found = explained(predictor, panel, settings, name, later is not None)
+        return explained_frames(found, predictor)
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE of the forecasts over the rows of `X` after the end of the fit; higher is better.
@@ -345,7 +358,7 @@ class Forecaster(NestedParams, BaseEstimator):
         if schema.known:
             history = with_future(history, later.dated.table, schema, later.dated.times_by(schema))
         say_blank_ahead(history, schema, config.horizon, later.name)
-        quantiles = self.predictor_.quantiles(history, series)
+        quantiles = self._predictor().quantiles(history, series)
         point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
         return -float(mase(actual[series], point, fitted.seasonal_error[series]))
 
@@ -399,7 +412,7 @@ class Forecaster(NestedParams, BaseEstimator):
             settings,
             rolling,
             models,
-            predictor=self.predictor_ if frozen else None,
+            predictor=self._predictor() if frozen else None,
             season_given=bool(table_settings.season),
             jobs=settings.jobs or 1,
             callbacks=callbacks,
@@ -462,7 +475,7 @@ class Forecaster(NestedParams, BaseEstimator):
         schema = fitted.config.table
         events = frame_of(events_columns(schema)) if schema.dated_events else None
         forecaster = cls(**knobs).set_params(**schema.knobs(), events=events)
-        forecaster.fitted_ = fitted
+        forecaster.fitted_, forecaster.events_ = fitted, forecaster.events
         forecaster._set_predictor(predictor)
         return forecaster
 
@@ -506,6 +519,11 @@ class Forecaster(NestedParams, BaseEstimator):
             predictor,
         )
 
+    def _predictor(self) -> Predictor:
+        """What forecasts, with the events that were set after the fit."""
+        self._check_fitted()
+        return with_events(self.predictor_, None if self.events is self.events_ else _events(self.events))
+
     def _check_fitted(self) -> Fitted:
         if not hasattr(self, "fitted_"):
             raise NotFitted("this Forecaster is not fitted yet; call fit first")
@@ -520,4 +538,4 @@ def _events(data: Data | None) -> Table | str | None:
 
 
 def _table(data: Data) -> Table:
-    return data if isinstance(data, Table) else table_from_frame(data)
+    return tidied(data if isinstance(data, Table) else table_from_frame(data))

@@ -147,8 +147,8 @@ class Explained:
     importance : a row for each input, the most important first: ``input``, its ``kind`` (known, past, static, event, or
         values for the past of the series themselves), and mean and standard deviation over repeats of what the mean
         absolute error of the newest horizons grows by without it, ``mean`` and ``std``, in the target's unit
-    parts : a row for each forecast: id columns, time column, ``median``, and ``level``, ``season``, ``events`` and
-        ``rest``, which add up to it; no rows where values known in advance are missing
+    parts : a row for each forecast: id columns, time column, ``median``, and ``level``, ``season``, ``events``,
+        ``known`` and ``rest``, which add up to it; no rows where values known in advance are missing
     """
 
     importance: pd.DataFrame

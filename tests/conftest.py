@@ -100,7 +100,8 @@ class PackageCopy:
     def add_tests(self, path: str) -> None:
         """Copy a file of tests, and what it needs."""
         (self.folder / path).parent.mkdir(parents=True)
-        for name in ("tests/conftest.py", path, "setup.cfg"):
+        helpers = [str(file.relative_to(ROOT)) for file in (ROOT / path).parent.glob("_*.py")]
+        for name in ("tests/conftest.py", path, "setup.cfg", *helpers):
             shutil.copy(ROOT / name, self.folder / name)
 
 

@@ -73,16 +73,16 @@ def test_a_forecaster_with_events_is_cloned_saved_and_fitted_again(frame: pd.Dat
 def test_newer_events_come_at_predict(frame: pd.DataFrame, caplog: pytest.LogCaptureFixture) -> None:
     fitted = Forecaster(model="seasonal-naive", horizon=HORIZON, events=EVENTS[:3]).fit(frame)
     without = fitted.predict()
-    newer = fitted.predict(events=EVENTS[3:])
+    newer = fitted.set_params(events=EVENTS[3:]).predict()
     assert on(newer, "2021-12-25") == pytest.approx(0.4 * on(without, "2021-12-25"), rel=0.2)
     others = ~without["day"].astype(str).str[:10].between("2021-12-24", "2021-12-26")
     pd.testing.assert_frame_equal(newer[others], without[others])
-    fitted.predict(events=pd.DataFrame({"date": ["2021-12-20"], "name": "strike"}))
+    fitted.set_params(events=pd.DataFrame({"date": ["2021-12-20"], "name": "strike"})).predict()
     assert "without effect, as the past of the fit has not shown them: strike" in caplog.text
     with pytest.raises(UsageError, match="fitted without events"):
-        Forecaster(model="last").fit(frame).predict(events=EVENTS)
+        Forecaster(model="last").fit(frame).set_params(events=EVENTS).predict()
     with pytest.raises(BadData, match="the table of events: no column 'name'"):
-        fitted.predict(events=EVENTS[["date"]])
+        fitted.set_params(events=EVENTS[["date"]]).predict()
 
 
 def test_without_events_a_version_is_stored_as_before(frame: pd.DataFrame, tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Linear autoregression with a ridge penalty, for many series at once."""
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from forecast.baselines.shared.gaps import recent_values
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
@@ -29,13 +28,11 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     lengths = values.shape[1] - start
     # one order for windows of nearly one length: their equations are solved together
     orders = np.minimum(lengths // 2, MAX_LAGS)
-    with threadpool_limits(1, "blas"):  # threads only wait for each other on matrices so small
-        for order in np.unique(orders[lengths >= MIN_VALUES]):
-            rows = np.flatnonzero((orders == order) & (lengths >= MIN_VALUES))
-            for low in range(0, len(rows), WINDOWS_AT_ONCE):
-                part = rows[low : low + WINDOWS_AT_ONCE]
-                first = int(start[part].min())
-                result[part] = _continued(values[part, first:], start[part] - first, int(order), horizon)
+    for order in np.unique(orders[lengths >= MIN_VALUES]):
+        rows = np.flatnonzero((orders == order) & (lengths >= MIN_VALUES))
+        for low in range(0, len(rows), WINDOWS_AT_ONCE):
+            part = rows[low : low + WINDOWS_AT_ONCE]
+            result[part] = _continued(values[part], start[part], int(order), horizon)
     return result
 
 

@@ -80,4 +80,4 @@ def _shapes(values: Values, season: int) -> list[tuple[str, str | None, bool, st
     return [(error, trend, damped, seasonal) for error, seasonal in kinds for trend, damped in trends]
 
 
-METHOD = Method(forecast, extra="stats")
+METHOD = Method(forecast, extra="stats", threads=False)

@@ -14,6 +14,7 @@ LONG_SEASON = 24  # a season of more steps stays fixed
 FIRST_VALUES = 10  # values that the first level and trend come from
 MIN_VALUES = 5  # fewer values repeat the last one
 WINDOWS_AT_ONCE = 64  # what a cache holds
+LOGS_AT_ONCE = 8  # forecasts that are multiplied before the logarithm is taken
 MIN_ERROR = 1e-12  # smallest standard deviation of errors, as values are at most 1
 MIN_LEVEL = 1e-3  # share of the mean that a level stays above where the season is a factor
 
@@ -38,7 +39,8 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
         rows = np.flatnonzero(some)
         for low in range(0, len(rows), WINDOWS_AT_ONCE):
             part = rows[low : low + WINDOWS_AT_ONCE]
-            result[part] = smooth(values[part], start[part], index[part], multiplicative[part], horizon)
+            two = np.pad(part, (0, max(0, 2 - len(part))), mode="edge")  # numpy adds up a single one in another order
+            result[part] = smooth(values[two], start[two], index[two], multiplicative[two], horizon)[: len(part)]
     return np.where((values.shape[1] - start < MIN_VALUES)[:, None], values[:, -1:], result)
 
 
@@ -106,21 +108,25 @@ class _Smoothing:
             for damping in (DAMPINGS if trend else DAMPINGS[:1])
             for seasonal in (SEASONS if season > 1 else SEASONS[:1])
         ]
-        self.alpha, self.beta, self.gamma, self.damping = np.array(points).T[..., None]  # [points, 1] each
+        shape = len(points), len(values)
+        # a parameter for each window, too: numpy is slow where it has to repeat one
+        parameters = np.repeat(np.array(points).T[..., None], len(values), 2)
+        self.alpha, self.beta, self.gamma, self.damping = parameters  # [points, windows] each
         self.factors, self.index = factors, index.T[:, None]
         first, slope = _beginning(values, start, index, factors)
-        self.lowest = MIN_LEVEL * values.sum(1) / (values.shape[1] - start)
-        shape = len(points), len(values)
+        self.lowest = np.broadcast_to(MIN_LEVEL * values.sum(1) / (values.shape[1] - start), shape).copy()
         self.first, self.slope = np.broadcast_to(first, shape), slope * (self.damping > 0)
         self.level, self.trend = self.first.copy(), self.slope.copy()
         self.seasons = np.broadcast_to(self.index, (season, *shape)).copy()  # [season, points, windows]
         self.squares, self.logs, self.error, self.buffer = (np.zeros(shape) for _ in range(4))
+        self.made, self.pending = np.ones(shape), 0  # the product of forecasts whose logarithm is not yet in `logs`
 
     def begin(self, new: Mask) -> None:
         """Start some windows: the steps before were padding."""
         self.level[:, new], self.trend[:, new] = self.first[:, new], self.slope[:, new]
         self.seasons[:, :, new] = self.index[..., new]
         self.squares[:, new] = self.logs[:, new] = 0.0
+        self.made[:, new] = 1.0
 
     def add(self, value: Values, phase: int) -> None:
         """Add the next value of each window, [windows]."""
@@ -131,7 +137,10 @@ class _Smoothing:
             np.maximum(level, self.lowest, out=level)
             np.divide(value, np.multiply(level, now, out=buffer), out=error)
             error -= 1
-            self.logs += np.log(buffer, out=buffer)
+            self.made *= buffer
+            self.pending += 1
+            if self.pending == LOGS_AT_ONCE:
+                self._take_logs()
         else:
             np.subtract(value, level, out=error)
             error -= now
@@ -144,8 +153,13 @@ class _Smoothing:
         trend += np.multiply(error, self.beta, out=buffer)
         level += np.multiply(error, self.alpha, out=buffer)
 
+    def _take_logs(self) -> None:
+        self.logs += np.log(self.made, out=self.buffer)
+        self.made[:], self.pending = 1.0, 0
+
     def criterion(self, count: Values) -> Values:
         """Akaike's criterion for windows of so many values."""
+        self._take_logs()
         free = 2 + 3 * (self.damping > 0)  # the season comes from the decomposition
         likelihood = count * np.log(np.maximum(self.squares / count, MIN_ERROR**2)) + 2 * self.logs
         criterion: Values = likelihood + 2 * free * count / np.maximum(count - free - 1, 1)

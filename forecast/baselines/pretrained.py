@@ -1,7 +1,6 @@
 """A small recurrent network, trained on synthetic series: it forecasts what it has never seen, without a fit."""
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from forecast.baselines.shared.method import Mask, Method, Values
 from forecast.pretrained.forecasting import CONTEXT, Network, forecast_quantiles, how_it_was_made, load_network
@@ -20,8 +19,7 @@ def quantiles(
     seasons: tuple[int, ...],
     levels: tuple[float, ...],
 ) -> Values:
-    with threadpool_limits(1, "blas"):  # threads only wait for each other on matrices so small
-        own = forecast_quantiles(network or load_network(), values, observed, horizon, seasons)
+    own = forecast_quantiles(network or load_network(), values, observed, horizon, seasons)
     lowest = np.where(observed, values, np.inf).min(1)
     constant = lowest == np.where(observed, values, -np.inf).max(1)  # which the network continues but for rounding
     own = own[..., [LEVELS.index(level) for level in levels]]

@@ -1,15 +1,18 @@
 """Read and write the tables of a command."""
 
 import sys
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from forecast.cli._console import visible_frame
+from forecast.cli._console import say, visible_frame
 from forecast.settings import TextSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from forecast.tables.table import Table
+
+MOST_IN_MEMORY = 1 << 27  # bytes of a table for stdout, beyond which it waits in a temporary file
 
 
 def load(source: str, settings: TextSettings) -> "tuple[Table, dict[str, Any]]":
@@ -26,12 +29,24 @@ def write(frame: "pd.DataFrame", output: str | None) -> None:
 
     Files and pipes get text unchanged; on a terminal control characters are escaped.
     """
-    from forecast.tables.files import write_frame
+    write_all([frame], output)
+
+
+def write_all(frames: "Iterable[pd.DataFrame]", output: str | None) -> None:
+    """Write frames of the same columns as `write` does one: as they come, and nothing if one fails to come."""
+    import shutil
+    import tempfile
+
+    from forecast.tables.files import write_frames
     from forecast.tables.writing import csv_bytes
 
     if output is not None:
-        write_frame(frame, output)
+        write_frames(frames, output)
+        say(f"written  {output}")
         return
-    for piece in csv_bytes(visible_frame(frame) if sys.stdout.isatty() else frame):
-        sys.stdout.buffer.write(piece)
+    shown = map(visible_frame, frames) if sys.stdout.isatty() else frames
+    with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as spool:
+        spool.writelines(csv_bytes(shown))
+        spool.seek(0)
+        shutil.copyfileobj(spool, sys.stdout.buffer)
     sys.stdout.buffer.flush()

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from forecast.inference.predictor import Predictor
     from forecast.report.explanation import Explanation
 
-ROUNDING = 1e-6  # of the largest importance: less is shown as 0
+ROUNDING = 1e-6  # of the largest number: less is shown as 0
+DIGITS = 3, 5  # of an importance, and of a part
 
 
 @with_examples(
@@ -39,17 +40,20 @@ def command(data: str | None, saved: Saved, future: str | None, as_json: bool, g
     """Explain the forecasts of a saved forecaster, of the series of the fit or those of DATA.
 
     Importance says by how much the mean absolute error of the newest horizons grows without an input. The parts of a
-    forecast, level, season, events and rest, add up to its median.
+    forecast, level, season, events, known columns and rest, add up to its median.
     """
     wanted, where = given.of(ExplainSettings), given.of(TrainSettings)
     given.of(TextSettings), given.of(PictureSettings)  # refused before any work
     from forecast.inference.forecasting import load_predictor, panel_to_forecast, with_events
+    from forecast.panel.naming import find_series
     from forecast.report.explanation import explained
 
     predictor = load_predictor(saved.artifact, saved.version, where.device, where.engine)
     predictor = with_events(predictor, given.of(TableSettings).events)
     schema, table, later = read_as_fitted(predictor, data, future, given)
     panel = panel_to_forecast(predictor.fitted, table, schema, later)
+    for each in given.of(PictureSettings).series:
+        find_series(panel.ids, each)  # refused before the work
     name = "the saved table" if data is None else data
     with steps_bar("explain", "inputs") as on_part:
         found = explained(predictor, panel, wanted, future or name, future is not None, on_part)
@@ -68,14 +72,16 @@ def _records(found: "Explanation", predictor: "Predictor") -> dict[str, Any]:
     return {"importance": [vars(one) for one in found.importance], "parts": parts.to_dict("records")}
 
 
-def _short(number: float, largest: float) -> str:
-    return f"{number:.3g}" if abs(number) > ROUNDING * largest else "0"
+def _short(number: float, largest: float, digits: int) -> str:
+    return f"{number:.{digits}g}" if abs(number) > ROUNDING * largest else "0"
 
 
 def _print_importance(found: "Explanation") -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    if not found.importance:
+        return
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for name in ("input", "kind"):
         table.add_column(name)
@@ -83,7 +89,9 @@ def _print_importance(found: "Explanation") -> None:
         table.add_column(name, justify="right", no_wrap=True)
     largest = max((abs(one.mean) for one in found.importance), default=0.0)
     for one in found.importance:
-        table.add_row(cell(one.input), cell(one.kind), _short(one.mean, largest), _short(one.std, largest))
+        table.add_row(
+            cell(one.input), cell(one.kind), *(_short(each, largest, DIGITS[0]) for each in (one.mean, one.std))
+        )
     put_table(table)
 
 
@@ -110,8 +118,11 @@ def _print_parts(found: "Explanation", predictor: "Predictor", series: tuple[str
         for name in NAMES:
             table.add_column(name, justify="right", no_wrap=True)
         own = rows.iloc[place * horizon : (place + 1) * horizon]
+        largest = float(own[list(NAMES)].abs().to_numpy().max())
         for row in own[[*times, *NAMES]].itertuples(index=False):
-            table.add_row(*map(cell, row[: len(times)]), *(f"{number:.5g}" for number in row[len(times) :]))
+            table.add_row(
+                *map(cell, row[: len(times)]), *(_short(number, largest, DIGITS[1]) for number in row[len(times) :])
+            )
         put_table(table)
     if len(ids) > len(chosen) and not series:
         say(f"series   1 of {len(ids):,}; --series names others, --json has all")

@@ -1,6 +1,7 @@
 """Draw history, forecasts and actual values."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -13,10 +14,11 @@ from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, grouped, settings_options
 from forecast.cli._saved import reading_of_actual
 from forecast.cli._store import Saved, named, saved_options
-from forecast.errors import BadData, UsageError
+from forecast.errors import BadData, NoInput, UsageError
 from forecast.settings import OutputSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
+    from forecast.cli._forecasts import Choose
     from forecast.panel.panel import Panel
     from forecast.panel.schema import Schema
     from forecast.report.content import Drawable
@@ -91,7 +93,7 @@ def command(context: click.Context, data: str | None, files: Files, source: Sour
     given.of(TextSettings), given.of(OutputSettings), given.of(TrainSettings)
     from forecast.artifacts.store import Store
     from forecast.jobs.apart import check_apart
-    from forecast.report.content import picture_of
+    from forecast.report.content import picture_of, series_without_errors
 
     tables = {
         "the table that is read": data,
@@ -106,16 +108,17 @@ def command(context: click.Context, data: str | None, files: Files, source: Sour
 
         check_picture(files.output)
     default = context.get_parameter_source("artifact") is ParameterSource.DEFAULT and saved.version is None
+    came = files.actual or (data if source.origin is not None else None)
+    choose = None if came is not None and not wanted.series else partial(series_without_errors, settings=wanted)
     if source.forecast is not None:
         drawable, text = _saved_forecasts(data, source, saved, given, default)
         after: tuple[str | None, ...] = ("score", source.forecast, data, *given.words(TableSettings, TextSettings))
-    elif source.now or (data is not None and default and Store(saved.artifact).empty):
-        drawable, text = _at_once(data, source, given)
+    elif source.now or (default and Store(saved.artifact).empty):
+        drawable, text = _at_once(data, source, given, choose)
         after = ("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))
     else:
-        drawable, text = _predicted(data, source, saved, given)
+        drawable, text = _predicted(data, source, saved, given, choose)
         after = ("predict", data, *named(saved.artifact))
-    came = files.actual or (data if source.origin is not None else None)
     actual = None if came is None else _panel(came, drawable.schema, text)
     picture = picture_of(drawable, wanted, actual, came or "")
     _say_left_out(picture, wanted)
@@ -147,20 +150,26 @@ def _saved_forecasts(
     return drawable_saved(made, panel, reading.schema), text
 
 
-def _at_once(data: str | None, source: Source, given: Given) -> "tuple[Drawable, TextSettings]":
+def _at_once(
+    data: str | None, source: Source, given: Given, choose: "Choose | None"
+) -> "tuple[Drawable, TextSettings]":
     """The forecasts of `forecast now`."""
     from forecast.report.content import drawable_forecasts
 
     if data is None:
+        if not source.now:
+            raise NoInput("there is no store here; name a table, forecast plot DATA, or run `forecast fit` first")
         raise UsageError("--now: name the table to forecast: forecast plot DATA --now")
     _refuse(source, "nothing is learned here", "future", "origin")
     shape = given.of(OutputSettings)
-    forecasts, fitted = at_once(data, given, shape)
+    forecasts, fitted = at_once(data, given, shape, choose=choose)
     say("drawn    the forecasts of `forecast now`" + ("" if source.now else ", as there is no store here"))
     return drawable_forecasts(forecasts, fitted, shape.levels), given.of(TextSettings)
 
 
-def _predicted(data: str | None, source: Source, saved: Saved, given: Given) -> "tuple[Drawable, TextSettings]":
+def _predicted(
+    data: str | None, source: Source, saved: Saved, given: Given, choose: "Choose | None"
+) -> "tuple[Drawable, TextSettings]":
     """The forecasts of a saved forecaster."""
     from forecast.inference.forecasting import load_predictor, with_events
     from forecast.report.content import drawable_forecasts
@@ -172,9 +181,9 @@ def _predicted(data: str | None, source: Source, saved: Saved, given: Given) -> 
     shape, where = given.of(OutputSettings), given.of(TrainSettings)
     predictor = load_predictor(saved.artifact, saved.version, where.device, where.engine)
     predictor = with_events(predictor, given.of(TableSettings).events)
-    horizon = given.values.get("horizon")
+    continued = Continued(data, source.future, source.origin, given.values.get("horizon"))
     try:
-        forecasts = predicted(predictor, Continued(data, source.future, source.origin, horizon), given, shape)
+        forecasts = predicted(predictor, continued, given, shape, choose=choose)
     except BadData as error:
         error.cure = error.cure or f"if {saved.artifact} was fitted to another table, pass --now, or another --artifact"
         raise

@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING
 
 from forecast.cli._console import say_next, style_options
-from forecast.cli._forecasts import Continued, predicted, put_forecasts
+from forecast.cli._forecasts import Continued, predict_and_write
 from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import Saved, named, saved_options
+from forecast.errors import UsageError
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ def command(
     from forecast.jobs.instant import parse_as_of
 
     instant = parse_as_of(as_of)
-    given.of(TextSettings)  # refused before any work
+    reading = given.of(TextSettings).model_dump(exclude_defaults=True)  # refused before any work
+    if reading and data is None and future is None:
+        flags = ", ".join(f"--{name}" for name in reading)
+        raise UsageError(f"{flags}: it says how a table is read, and no table is; name DATA, or leave it out")
     events = given.of(TableSettings).events
     tables = {"the table that is read": data, "the table of --future": future, "the table of --events": events}
     check_apart(output, tables, saved.artifact)
@@ -71,8 +75,8 @@ def command(
     def look(panel: "Panel", schema: "Schema") -> None:
         check_age(age(panel, schema, instant), checks, data or saved.artifact)
 
-    forecasts = predicted(predictor, Continued(data, future, origin, horizon), given, shape, look)
-    code = put_forecasts(forecasts, predictor.fitted, shape, checks, output)
+    source = Continued(data, future, origin, horizon)
+    code = predict_and_write(predictor, source, given, shape, checks, look, output)
     if code == 0:
         more = {"--version": saved.version, "--future": future, "--origin": origin}
         again = [word for flag, value in more.items() if value is not None for word in (flag, value)]

@@ -3,6 +3,7 @@
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS
 
 NAIVE = "seasonal-naive"
+ROUNDING = 1e-9, 1e-12  # an error below this share of the largest one, or below this, is rounding
 
 
 def verdict(scores: dict[str, float], forecasting: int) -> str:
@@ -17,13 +18,17 @@ def verdict(scores: dict[str, float], forecasting: int) -> str:
         return "no values could be held out to compare candidates on"
     candidates = len(scores.keys() - {CHOSEN, NETWORKS})
     counted = f"{forecasting} of {candidates} candidates {'is' if forecasting == 1 else 'are'} used"
-    return f"{_compared(scores[CHOSEN], scores.get(NAIVE))}; {counted}"
+    rounding = max(ROUNDING[0] * max(scores.values()), ROUNDING[1])
+    return f"{_compared(scores[CHOSEN], scores.get(NAIVE), rounding)}; {counted}"
 
 
-def _compared(chosen: float, naive: float | None) -> str:
+def _compared(chosen: float, naive: float | None, rounding: float) -> str:
+    """How the choice compares; errors up to `rounding` are none."""
     if naive is None:
         return f"mean error {chosen:.3g} on held-out values"
-    if naive == 0:
+    if naive <= rounding:
+        if chosen <= rounding:
+            return "exact on held-out values, as seasonal naive is"
         return f"mean error {chosen:.3g} on held-out values, where seasonal naive is exact"
     percent = round(100 * (1 - chosen / naive))
     if percent == 0:

@@ -18,6 +18,7 @@ from forecast.panel.panel import Flags, Integers, Numbers
 MEMORY, MIN_MEMORY = 4.0, 64.0  # horizons, and steps at least; an error that is so old counts 1/e
 GROWTH = 0.5  # power of the step by which errors grow where nothing is known, that of a random walk
 PULL = 1.0  # independent windows that the common curve of growth counts, beside those of a step
+FAR_OFF = 8.0  # times the usual error at a step, the most that one window counts
 LOPSIDED = 4.0  # independent windows from which on errors may be more lopsided than even
 CORRELATION = 0.1  # of the errors of two series at the same time; see weights.py
 
@@ -150,7 +151,7 @@ def _spread(errors: _Errors) -> Numbers:
     """
     count = len(errors.steps)
     reach = count // 10
-    sums = np.stack([(errors.weights * np.abs(errors.values)).sum(0), errors.weights.sum(0)])
+    sums = np.stack([(errors.weights * _clipped(errors)).sum(0), errors.weights.sum(0)])
     totals = np.concatenate([np.zeros((2, 1)), sums.cumsum(1)], 1)
     place = np.arange(count)
     near = totals[:, np.minimum(place + reach + 1, count)] - totals[:, np.maximum(place - reach, 0)]
@@ -167,6 +168,16 @@ def _spread(errors: _Errors) -> Numbers:
     curve = mean_level + slope * (step - mean_step)
     size = np.where(known, errors.sizes, 0.0)
     return np.asarray(np.exp((size * level + PULL * curve) / (size + PULL)))
+
+
+def _clipped(errors: _Errors) -> Numbers:
+    """Sizes of the errors, those far beyond what is usual at their step made smaller, [windows, steps].
+
+    Where series differ much, as in an outbreak, a few of them must not decide how wide the intervals of all are.
+    """
+    sizes, total = np.abs(errors.values), errors.weights.sum(0)
+    usual = ((errors.weights * np.sqrt(sizes)).sum(0) / np.where(total > 0, total, 1.0)) ** 2  # [steps]
+    return np.asarray(np.minimum(sizes, FAR_OFF * usual))
 
 
 def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: float) -> Numbers:

@@ -7,6 +7,7 @@ import numpy as np
 
 from forecast.panel.panel import Flags, Numbers
 from forecast.settings import OutputSettings
+from forecast.tables.amounts import Count, matters
 
 log = logging.getLogger("forecast")
 
@@ -112,9 +113,9 @@ def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
 
 def say_raised(count: int, of: int, cure: object = "") -> None:
     """Log the number of series whose forecasts were raised to 0, and how to prevent it."""
-    if count:
-        text = "the forecasts of %d of %d series are bounded at 0, since no value of their past is below 0%s"
-        log.info(text, count, of, cure)
+    if matters(count):
+        text = "forecasts of %d of %d series would end below 0, and end at 0, as no value of their past is below it%s"
+        log.info(text, Count(count), Count(of), cure)
 
 
 def say_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: object) -> None:
@@ -127,6 +128,6 @@ def say_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: objec
     cure : how to get forecasts that add up
     """
     count = int(((floor == 0) & (medians.sum(1) < LOW * means.sum(1))).sum())
-    if count:
+    if matters(count):
         text = "the medians of %d of %d series add up to less than half of what is expected, as most values are 0; %s"
-        log.info(text, count, len(floor), cure)
+        log.info(text, Count(count), Count(len(floor)), cure)

@@ -18,7 +18,7 @@ from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.panel.building import calendar_of, time_columns_at, with_future
-from forecast.panel.comparing import check_levels, compare_ids, say_seen, say_short
+from forecast.panel.comparing import Comparison, check_levels, compare_ids, say_seen, say_short
 from forecast.panel.effects import NAMED, unseen_events
 from forecast.panel.event_table import read_events, renewed
 from forecast.panel.known import require_known
@@ -34,6 +34,20 @@ from forecast.tables.writing import interval_columns, output_columns, refuse_cla
 log = logging.getLogger("forecast")
 
 Columns = dict[str, Column | NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a part of a large table needs to know of the rest.
+
+    Attributes
+    ----------
+    reach : time of the newest value of the whole table, at which all series end
+    comparison : of the ids so far with those of the fit
+    """
+
+    reach: int
+    comparison: Comparison
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,20 @@ class Forecasts:
     def rows(self) -> int:
         """The rows of each column."""
         return int(np.prod(self.quantiles.shape[:2]))
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is forecast of a panel.
+
+    Attributes
+    ----------
+    series : [series], indices into the panel, none that gets no forecast; default all others, in their order
+    factors : [levels], by which the distance of each quantile from the median grows; default 1
+    """
+
+    series: Integers | None = None
+    factors: Numbers | None = None
 
 
 def load_predictor(
@@ -101,7 +129,8 @@ def forecast_table(
     origin: str | None = None,
     horizon: int | None = None,
     output: OutputSettings | None = None,
-    on_panel: Callable[[Panel], Numbers | None] | None = None,
+    on_panel: Callable[[Panel], Wanted | None] | None = None,
+    part: Part | None = None,
 ) -> Forecasts:
     """Forecast what comes after the series of a table, or after those that the fit saw.
 
@@ -113,8 +142,9 @@ def forecast_table(
     origin : forecast from this time of the table: later values are not used
     horizon : fewer steps than at fit
     output : what the table of forecasts holds
-    on_panel : gets the panel before it is forecast; may return factors [levels] by which the distance of each quantile
-        from the median grows, or raise to stop
+    on_panel : gets the panel before it is forecast; may return what is wanted of it, or raise to stop
+    part : that the table is a part of a larger one; series that the fit saw, and that are in no part, are then left to
+        the caller
 
     Raises
     ------
@@ -125,7 +155,7 @@ def forecast_table(
     config, history = fitted.config, fitted.history
     refuse_clash(config.table.keys, output_columns(output))
     horizon = _checked_horizon(horizon, config.horizon)
-    panel = panel_to_forecast(fitted, source, schema, future, origin)
+    panel = panel_to_forecast(fitted, source, schema, future, origin, part)
     _say_unseen(panel, config.table, fitted)
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
@@ -133,18 +163,21 @@ def forecast_table(
     if source is not None:
         say_seen(panel, history, config.table, horizon, source.name)
         say_short(panel, history, config.lookback, source.name)
-    factors = None if on_panel is None else on_panel(panel)
-    series = panel.order[~panel.skipped[panel.order]]
-    quantiles = predictor.quantiles(panel, series, joint=output.joint)[:, :horizon]
+    wanted = (None if on_panel is None else on_panel(panel)) or Wanted()
+    order = panel.order if wanted.series is None else wanted.series
+    left_out = panel.skipped[order]
+    series = order[~left_out]
+    quantiles = predictor.quantiles(panel, order, joint=output.joint, left_out=left_out)[:, :horizon]
     if not np.isfinite(quantiles).all():
         kind = ArtifactRefused if source is None else BadData
         raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
     floor, counts = panel.floor()[series], panel.counts()[series]
-    shown = quantiles if factors is None else widened(quantiles, factors)
+    shown = quantiles if wanted.factors is None else widened(quantiles, wanted.factors)
     numbers = _bounded(shown, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
     lower = floor if output.min is None else np.full(len(series), output.min)
-    return Forecasts(columns, _skipped(panel, history), panel, series, quantiles, lower)
+    gone = sorted(set(history.ids) - set(panel.ids)) if part is None else []
+    return Forecasts(columns, _skipped(panel, gone), panel, series, quantiles, lower)
 
 
 def panel_to_forecast(
@@ -153,22 +186,37 @@ def panel_to_forecast(
     schema: Schema | None = None,
     future: Table | None = None,
     origin: str | None = None,
+    part: Part | None = None,
 ) -> Panel:
     """The series of a table, read as the fit read its own, or those of the fit; parameters as in `forecast_table`."""
     if source is None:
         return _continued(fitted, future, origin)
-    return reading_to_forecast(fitted, source, schema, future, origin).panel
+    return reading_to_forecast(fitted, source, schema, future, origin, part).panel
 
 
 def reading_to_forecast(
-    fitted: Fitted, source: Source, schema: Schema | None = None, future: Table | None = None, origin: str | None = None
+    fitted: Fitted,
+    source: Source,
+    schema: Schema | None = None,
+    future: Table | None = None,
+    origin: str | None = None,
+    part: Part | None = None,
 ) -> Reading:
     """A table, read as the fit read its own and compared with the series of the fit."""
     config, history = fitted.config, fitted.history
     schema = schema or config.table
-    reading = read_as(source, schema, horizon=config.horizon, lookback=config.lookback, future=future, origin=origin)
+    reading = read_as(
+        source,
+        schema,
+        horizon=config.horizon,
+        lookback=config.lookback,
+        future=future,
+        origin=origin,
+        reach=None if part is None else part.reach,
+    )
     lowest = np.concatenate([[np.inf], history.lowest_seen()])[series_index(history.ids, reading.panel.ids)]
-    panel = compare_ids(replace(reading.panel, lowest=lowest), history.ids, source.name)
+    panel = replace(reading.panel, lowest=lowest)
+    panel = compare_ids(panel, history.ids, source.name) if part is None else part.comparison.add(panel)
     check_levels(panel, history.ids, fitted.level, config.lookback, source.name, schema.strict)
     return replace(reading, panel=panel)
 
@@ -279,8 +327,7 @@ def _output_columns(
     return columns
 
 
-def _skipped(panel: Panel, history: Panel) -> dict[tuple[str, ...], str]:
-    """Series without a forecast, and why."""
+def _skipped(panel: Panel, gone: list[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """Series without a forecast, and why; those of the fit that are `gone` come last."""
     skipped = {ids: word for ids, word in zip(panel.ids, panel.status, strict=True) if word in SKIPPED}
-    missing = sorted(set(history.ids) - set(panel.ids))
-    return skipped | dict.fromkeys(missing, "gone")
+    return skipped | dict.fromkeys(gone, "gone")

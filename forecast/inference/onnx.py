@@ -77,6 +77,8 @@ class Networks:
     groups : the members of each group of networks that has a weight in the forecast
     """
 
+    threads = True
+
     def __init__(self, fitted: Fitted, device: str) -> None:
         self.to_array, self.config = np.ascontiguousarray, fitted.config
         files = iter(sorted(fitted.exports.files.items()))

@@ -13,11 +13,11 @@ from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import EVERYWHERE, Config, Fitted
 from forecast.panel.arrays import Array
 from forecast.panel.inputs import Inputs, make_inputs
-from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 from forecast.settings import EngineName
 
-WINDOWS_AT_ONCE = 8192
+WINDOWS_AT_ONCE = 4096
 TORCH = "torch"  # the backend that has attention
 
 
@@ -27,9 +27,11 @@ class Backend(Protocol):
     Attributes
     ----------
     to_array : copies arrays of numpy to where batches are gathered
+    threads : whether several threads may run networks at once
     """
 
     to_array: ToArray
+    threads: bool
 
     def __init__(self, fitted: Fitted, device: str) -> None:
         """Load the networks onto a device, by its name in the settings."""
@@ -83,7 +85,12 @@ class Predictor:
         return other
 
     def quantiles(
-        self, panel: Panel, series: Integers, position: Integers | None = None, joint: bool = False
+        self,
+        panel: Panel,
+        series: Integers,
+        position: Integers | None = None,
+        joint: bool = False,
+        left_out: Flags | None = None,
     ) -> Numbers:
         """Quantiles of the values after windows, [windows, horizon, levels], in the target's own unit.
 
@@ -92,6 +99,8 @@ class Predictor:
         panel : of any series, values as they were read
         series, position : [windows], each a series and the slot before which its past ends; default the newest
         joint : widen the intervals so that they hold whole paths
+        left_out : [windows], windows that get no forecast; the others are forecast together with the same windows as if
+            they did, on which the last bits of a product of matrices depend
 
         Raises
         ------
@@ -104,7 +113,10 @@ class Predictor:
         networks = None if self.backend is None else _Running(self.backend, inputs, config)
         parts = [np.zeros((0, config.horizon, len(config.levels)))]
         for start in range(0, len(series), WINDOWS_AT_ONCE):
-            index = series[start : start + WINDOWS_AT_ONCE], ends[start : start + WINDOWS_AT_ONCE]
+            chosen = np.arange(start, min(start + WINDOWS_AT_ONCE, len(series)))
+            if left_out is not None:
+                chosen = chosen[~left_out[chosen]]
+            index = series[chosen], ends[chosen]
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
                 medians = [] if networks is None else networks.quantiles(index)
                 mixed = self.fitted.ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians, joint)

@@ -24,6 +24,8 @@ class Networks:
     groups : the members of each group of networks that has a weight in the forecast
     """
 
+    threads = False  # how many threads torch takes, and how small its numbers get, is the same for all
+
     def __init__(self, fitted: Fitted, device: str) -> None:
         self.device, self.seed = pick_device(device), fitted.settings().seed
         self.to_array = on_device(self.device)

@@ -1,9 +1,10 @@
 """The key of a job in a ledger that several jobs share, and rows of 0.1.0, whose key was the name alone."""
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from forecast.jobs.ledger import Connect
 from forecast.jobs.owner import Owner
 from forecast.jobs.pruning import Connection
 
@@ -13,7 +14,9 @@ def key_of(job: str, owner: Owner | None) -> str:
     return job if owner is None else f"{job}@{owner.id}"
 
 
-def move_old_rows(connect: Connect, job: str, key: str, versions: set[str]) -> None:
+def move_old_rows(
+    connect: Callable[[], AbstractContextManager[Connection]], job: str, key: str, versions: set[str]
+) -> None:
     """Move the rows of a job that 0.1.0 wrote under its name to its key, unless a run has succeeded under the key.
 
     Parameters

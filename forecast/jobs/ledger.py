@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
-from forecast.errors import ArtifactRefused, Busy, CannotCreate, NoInput, StorageFailure
+from forecast.errors import ArtifactRefused, Busy, CannotCreate, StorageFailure
 from forecast.jobs.pruning import Connection, Row, Values, prune
 
 FILE = "ledger.db"
@@ -85,17 +85,15 @@ class DayScore:
 
 
 @contextmanager
-def open_file(path: Path, create: bool = True) -> Iterator["Connection"]:
+def open_file(path: Path, read: bool = False) -> Iterator["Connection"]:
     """Open one transaction of the ledger in a file: committed at the end of the block, rolled back if it raises.
 
     Parameters
     ----------
-    create : whether to create a missing file and its folder
+    read : only read, and change and create nothing; a missing ledger is an empty one
 
     Raises
     ------
-    NoInput
-        If the file is missing, and `create` is false.
     Busy
         If another process writes for longer than half a minute.
     CannotCreate, StorageFailure
@@ -103,23 +101,46 @@ def open_file(path: Path, create: bool = True) -> Iterator["Connection"]:
     ArtifactRefused
         If the file is not a ledger, or damaged.
     """
-    if create:
+    if not read:
         make_directory(path.parent)
     elif not path.exists():
-        raise NoInput(f"{path}: there is no ledger; `forecast run` creates it")
+        with empty_ledger() as empty:
+            yield empty
+        return
     try:
-        connection = sqlite3.connect(path, timeout=LOCK_PATIENCE, isolation_level=None)
+        # not mode=ro: the unfinished transaction of a killed run must be rolled back before reading
+        target = f"{path.absolute().as_uri()}?mode=rw" if read else path
+        connection = sqlite3.connect(target, timeout=LOCK_PATIENCE, isolation_level=None, uri=read)
     except sqlite3.Error as error:
         raise _meaning(error, path) from error
     try:
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("BEGIN IMMEDIATE" if create else "BEGIN")
-        yield _File(connection)
+        connection.execute("PRAGMA query_only = ON" if read else "PRAGMA synchronous = FULL")
+        connection.execute("BEGIN" if read else "BEGIN IMMEDIATE")
+        if read and not _has_tables(connection):
+            with empty_ledger() as empty:
+                yield empty
+        else:
+            yield _File(connection)
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise _meaning(error, path) from error
     finally:
         connection.close()
+
+
+@contextmanager
+def empty_ledger() -> Iterator["Connection"]:
+    """A transaction of a ledger without a run."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for statement in _CREATE:
+            connection.execute(statement)
+        yield _File(connection)
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    """Whether a run has begun to write; all tables are created together."""
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    return names.issuperset(TABLES)
 
 
 class _File:
@@ -145,9 +166,7 @@ def _meaning(error: sqlite3.Error, path: Path) -> Exception:
             f"{path}: is not a ledger, or damaged ({error}); check the disk; move the file away to start a new one"
         )
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-        return _full(path) or CannotCreate(
-            f"{path}: cannot be opened for writing ({error}); check the folder and its permissions"
-        )
+        return _full(path) or CannotCreate(f"{path}: cannot be opened ({error}); check the folder and its permissions")
     return StorageFailure(f"{path}: {error}; check the disk and its free space, then run again")
 
 
@@ -181,7 +200,7 @@ class Ledger:
 
     @contextmanager
     def open(self) -> Iterator[Connection]:
-        """Open one transaction, and create missing tables."""
+        """Open one transaction that writes, and create missing tables."""
         with self._connect() as connection:
             for statement in _CREATE:
                 connection.execute(statement)
@@ -200,7 +219,7 @@ class Ledger:
             "SELECT as_of, version, promoted, reason, settings FROM forecast_fits "
             "WHERE job = :job AND as_of <= :until ORDER BY as_of"
         )
-        with self.open() as connection:
+        with self._connect(read=True) as connection:
             rows = connection.execute(sql, {"job": self.key, "until": until})
         return [FitEntry(as_of, version, bool(promoted), why, used) for as_of, version, promoted, why, used in rows]
 
@@ -242,7 +261,7 @@ class Ledger:
             "SELECT as_of, exit_code, record FROM forecast_runs WHERE job = :job AND as_of <= :until "
             "ORDER BY as_of DESC LIMIT :count"
         )
-        with self.open() as connection:
+        with self._connect(read=True) as connection:
             rows = connection.execute(sql, {"job": self.key, "until": until, "count": count})
         return [(as_of, code, json.loads(record)) for as_of, code, record in rows]
 
@@ -254,7 +273,7 @@ class Ledger:
             "FROM forecast_values WHERE job = :job AND as_of < :before ORDER BY as_of DESC LIMIT :runs) AS newest), '')"
             " ORDER BY as_of, series, step"
         )
-        with self.open() as connection:
+        with self._connect(read=True) as connection:
             rows = connection.execute(sql, {"job": self.key, "before": before, "runs": runs})
         columns = list(zip(*rows, strict=True)) or [()] * 10
         return StoredForecasts(
@@ -273,7 +292,7 @@ class Ledger:
             "AND as_of = (SELECT MAX(as_of) FROM forecast_scores WHERE job = :job AND day = found.day "
             "AND as_of < :before) ORDER BY day DESC LIMIT :count"
         )
-        with self.open() as connection:
+        with self._connect(read=True) as connection:
             rows = connection.execute(sql, {"job": self.key, "count": count, "before": before})
         return [DayScore(*row) for row in rows]
 
@@ -286,14 +305,14 @@ class Ledger:
 
     def jobs(self) -> list[str]:
         """Names of all jobs in the ledger."""
-        with self.open() as connection:
+        with self._connect(read=True) as connection:
             return [name for (name,) in connection.execute("SELECT DISTINCT job FROM forecast_runs ORDER BY job")]
 
 
 class Connect(Protocol):
-    """Opens one transaction."""
+    """Opens one transaction; one that only reads finds a missing ledger empty, and creates none."""
 
-    def __call__(self) -> AbstractContextManager[Connection]: ...
+    def __call__(self, read: bool = False) -> AbstractContextManager[Connection]: ...
 
 
 def series_text(ids: tuple[str, ...]) -> str:

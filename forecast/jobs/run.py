@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
@@ -29,7 +28,7 @@ from forecast.errors import (
 from forecast.inference.contents import to_contents
 from forecast.inference.exporting import with_exports
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, forecast_table, with_events
+from forecast.inference.forecasting import Forecasts, Wanted, forecast_table, with_events
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
 from forecast.jobs import databases
@@ -41,7 +40,7 @@ from forecast.jobs.hiding import Hidden
 from forecast.jobs.input import digest_source, read_future, read_source, table_settings, text_settings
 from forecast.jobs.instant import as_text, parse_as_of, until
 from forecast.jobs.keys import key_of, move_old_rows
-from forecast.jobs.ledger import FILE, KILLED, Ledger, open_file
+from forecast.jobs.ledger import FILE, KILLED, TABLES, Ledger, empty_ledger, open_file
 from forecast.jobs.output import check_sink, explained, places, reserved_columns, write_sink
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
@@ -138,10 +137,15 @@ def ledger_of(pipeline: Pipeline) -> Ledger:
 
 
 @contextmanager
-def _connect(hidden: Hidden, url: str) -> Iterator[Connection]:
+def _connect(hidden: Hidden, url: str, read: bool = False) -> Iterator[Connection]:
     """A transaction of the ledger in a database, whose messages hold no secrets whoever opens it."""
-    with hidden.kept_out(), databases.connect(url) as transaction:
-        yield transaction
+    with hidden.kept_out():
+        if not read:
+            with databases.connect(url) as transaction:
+                yield transaction
+            return
+        with databases.read_tables(url, TABLES) as found, empty_ledger() as empty:
+            yield empty if found is None else found
 
 
 @contextmanager
@@ -376,7 +380,7 @@ def _forecast(run: _Run, source: Source, live: ServingVersion, future: Table | N
     )
 
 
-def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> NDArray[np.float64]:
+def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Wanted:
     """Check what is to be forecast from, and say by how much its intervals change."""
     config, record, limits = live.fitted.config, run.record, run.pipeline.checks
     schema = config.table
@@ -391,7 +395,7 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> NDArray[
     used = {at: tuple(past["intervals"]) for at, _, past in run.ledger.runs(NEWEST + 1, before) if at < before}
     if not record.settled:  # a repeated run keeps its factors: runs of earlier times may have been repeated since
         record.intervals = interval_factors(run.matched, used)
-    return factors_by_level(record.intervals, config.levels)
+    return Wanted(factors=factors_by_level(record.intervals, config.levels))
 
 
 def _count(run: _Run, forecasts: Forecasts) -> None:

@@ -18,6 +18,7 @@ from forecast.panel.panel import Flags, Integers, Panel
 from forecast.panel.schema import Schema
 from forecast.panel.status import observed_spans
 from forecast.panel.tidying import tidied
+from forecast.tables.amounts import Count, First, Rows, matters
 from forecast.tables.distinct import distinct, repeats
 from forecast.tables.frames import Column
 from forecast.tables.table import Table
@@ -132,7 +133,7 @@ def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
     steps = np.diff(cells.row_instants[order])
     steps = steps[np.diff(series[order]) == 0]
     if (steps < 0).any():
-        late = rows_of(int((steps < 0).sum()))
+        late = Rows((steps < 0).sum())
         logger.warning("%s: sorted by time; %s came after a later one.", table.name, late)
     elif (steps > 0).all():
         return
@@ -140,7 +141,7 @@ def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
     if twice.any() and (schema.aggregate is None or schema.on_duplicate != "error"):
         if schema.on_duplicate == "error":
             raise _duplicate(table, schema, cells, int(np.argmax(twice)), int(twice.sum()))
-        count = rows_of(int(twice.sum()))
+        count = Rows(twice.sum())
         logger.warning(
             "%s: times that repeat: %s; settled by %s.", table.name, count, Setting("on_duplicate", schema.on_duplicate)
         )
@@ -155,7 +156,7 @@ def _duplicate(table: Table, schema: Schema, cells: Observations, row: int, coun
         same &= cells.series == cells.series[row]
     return BadData(
         f"{format_instant(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first in "
-        f"{table.line(int(np.argmax(same)))} ({rows_of(count)} like that)",
+        f"{table.line(int(np.argmax(same)))} ({Rows(count)} like that)",
         place=table.place(row, schema.time),
         cure=Words(
             "pass ",
@@ -165,11 +166,6 @@ def _duplicate(table: Table, schema: Schema, cells: Observations, row: int, coun
             " names the columns that tell series apart",
         ),
     )
-
-
-def rows_of(count: int) -> str:
-    """``1 row`` or ``7 rows``."""
-    return f"{count:,} row{'s' * (count != 1)}"
 
 
 def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: Calendar) -> None:
@@ -219,16 +215,16 @@ def say_gaps(panel: Panel, schema: Schema, name: str) -> None:
     """Warn of missing values between the first and the last of a series."""
     spans, counts = observed_spans(panel)
     gaps = np.where(counts > 0, spans - counts, 0)
-    if gaps.any():
+    if matters(int(gaps.sum())):
         series = int(np.argmax(gaps > 0))
         position = int(panel.starts[series] + np.argmin(panel.observed[panel.slots(series)]))
         time = format_instant(int(calendar_of(schema).times(np.array([position]))[0]), schema.time_format)
         logger.warning(
             "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked.",
             name,
-            gaps.sum(),
-            spans.sum(),
-            (gaps > 0).sum(),
-            len(gaps),
-            f"{series_name(panel.ids[series])} at {time}".removeprefix(" at "),
+            Count(gaps.sum()),
+            Count(spans.sum()),
+            Count((gaps > 0).sum()),
+            Count(len(gaps)),
+            First(f"{series_name(panel.ids[series])} at {time}".removeprefix(" at ") if gaps.any() else ""),
         )

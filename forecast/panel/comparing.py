@@ -3,14 +3,16 @@
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 
 from forecast.errors import BadData, Setting, Words
 from forecast.panel.building import calendar_of, position_texts
-from forecast.panel.naming import series_name, series_names
+from forecast.panel.naming import series_name, series_names, some_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
+from forecast.tables.amounts import Count, Most, Names
 
 log = logging.getLogger("forecast")
 
@@ -26,10 +28,67 @@ SMALL_CHANGES: dict[str, Callable[[str], str]] = {
 Id = tuple[str, ...]
 
 
-def mean_level(panel: Panel) -> Numbers:
-    """[series], mean absolute observed value of each series, 0 where there is none."""
-    total = np.add.reduceat(np.abs(panel.values) * panel.observed, panel.offsets[:-1])
-    return np.asarray(total / np.maximum(np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64), 1))
+def mean_level(panel: Panel, steps: int | None = None) -> Numbers:
+    """[series], mean absolute observed value of each series, of its last `steps` if given; 0 where there is none."""
+    used = panel.observed
+    if steps is not None:
+        first = np.repeat(panel.offsets[1:] - panel.ahead - steps, np.diff(panel.offsets))
+        used = used & (np.arange(len(used)) >= first)
+    total = np.add.reduceat(np.abs(panel.values) * used, panel.offsets[:-1])
+    return np.asarray(total / np.maximum(np.add.reduceat(used, panel.offsets[:-1], dtype=np.int64), 1))
+
+
+class Comparison:
+    """The ids of a table, or of one part of it after another, beside those of a fit.
+
+    Parameters
+    ----------
+    ids : of the fit
+    name : of the table
+    """
+
+    def __init__(self, ids: Ids, name: str) -> None:
+        self.ids, self.fitted, self.name = ids, set(ids), name
+        self.seen: set[Id] = set()
+        self.new: list[Id] = []  # those that may be ids of the fit but for a small change
+
+    def add(self, panel: Panel) -> Panel:
+        """Warn of ids that are new since the fit, and give new series their status."""
+        new = [names for names in panel.ids if names not in self.fitted]
+        self.seen.update(self.fitted.intersection(panel.ids))
+        if new:
+            names, count = some_names(new, NAMED_SERIES), Count(len(new))
+            log.warning("%s: %d series were not seen at fit (%s); they are forecast anyway", self.name, count, names)
+        if len(self.seen) < len(self.fitted):
+            plain = self._plain_fitted.items()
+            self.new += [names for names in new if any(_plain(names, change) in ids for change, ids in plain)]
+        seen = zip(series_index(self.ids, panel.ids), panel.status, strict=True)
+        return replace(panel, status=tuple("new" if not index and word == "ok" else word for index, word in seen))
+
+    @property
+    def missing(self) -> list[Id]:
+        """The ids of the fit that were not added, ascending."""
+        return sorted(self.fitted - self.seen)
+
+    def say_missing(self) -> None:
+        """Warn of ids that are missing since the fit."""
+        missing = self.missing
+        if not missing:
+            return
+        none = "; none of the fit is left: is this the right table?" if len(missing) == len(self.fitted) else ""
+        shown = series_names(missing, NAMED_SERIES)
+        log.warning(
+            "%s: %d series of the fit are not here (%s); they get no forecast%s", self.name, len(missing), shown, none
+        )
+        for change in SMALL_CHANGES:
+            plain_missing = {_plain(names, change) for names in missing}
+            if any(_plain(names, change) in plain_missing for names in self.new):
+                log.warning("%s: some new ids are ids of the fit %s; did an export change them?", self.name, change)
+                return
+
+    @cached_property
+    def _plain_fitted(self) -> dict[str, set[Id]]:
+        return {change: {_plain(names, change) for names in self.fitted} for change in SMALL_CHANGES}
 
 
 def compare_ids(panel: Panel, ids: Ids, name: str) -> Panel:
@@ -40,20 +99,10 @@ def compare_ids(panel: Panel, ids: Ids, name: str) -> Panel:
     ids : of the fit
     name : of the table
     """
-    fitted = set(ids)
-    new, missing = [names for names in panel.ids if names not in fitted], sorted(fitted - set(panel.ids))
-    if new:
-        names = series_names(new, NAMED_SERIES)
-        log.warning("%s: %d series were not seen at fit (%s); they are forecast anyway", name, len(new), names)
-    if missing:
-        none = "; none of the fit is left: is this the right table?" if len(missing) == len(fitted) else ""
-        names = series_names(missing, NAMED_SERIES)
-        log.warning(
-            "%s: %d series of the fit are not here (%s); they get no forecast%s", name, len(missing), names, none
-        )
-    _say_small_changes(new, missing, name)
-    seen = zip(series_index(ids, panel.ids), panel.status, strict=True)
-    return replace(panel, status=tuple("new" if not index and word == "ok" else word for index, word in seen))
+    comparison = Comparison(ids, name)
+    panel = comparison.add(panel)
+    comparison.say_missing()
+    return panel
 
 
 def check_levels(panel: Panel, ids: Ids, level: Numbers, lookback: int, name: str, strict: bool) -> None:
@@ -64,19 +113,21 @@ def check_levels(panel: Panel, ids: Ids, level: Numbers, lookback: int, name: st
     ids, level : [series], those of the fit and their mean level over its last lookback
     name : of the table
     """
-    now = mean_level(panel.tail(lookback))
+    now = mean_level(panel, lookback)
     then = np.concatenate([[0.0], level])[series_index(ids, panel.ids)]
     both = (now > 0) & (then > 0)
     ratio = np.divide(now, then, out=np.ones_like(now), where=both)
     moved = [panel.ids[i] for i in np.flatnonzero((ratio > MAX_RATIO) | (ratio < 1 / MAX_RATIO))]
     if not moved:
         return
-    names = series_names(moved, NAMED_SERIES)
-    problem = f"the level of {len(moved)} series moved more than tenfold since the fit ({names})"
+    names = some_names(moved, NAMED_SERIES)
     if strict:
         cure = Words("was the unit changed? Without ", Setting("strict", True), " this is a warning")
-        raise BadData(problem, place=name, cure=cure)
-    log.warning("%s: %s; was the unit changed?", name, problem)
+        raise BadData(
+            f"the level of {len(moved)} series moved more than tenfold since the fit ({names})", place=name, cure=cure
+        )
+    text = "%s: the level of %d series moved more than tenfold since the fit (%s); was the unit changed?"
+    log.warning(text, name, Count(len(moved)), names)
 
 
 def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: str) -> None:
@@ -90,7 +141,7 @@ def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: st
             "after %s; a backtest measures on values that the fit has not seen",
             name,
             end,
-            min(int(ahead.max()), horizon),
+            Most(min(int(ahead.max()), horizon)),
             horizon,
             after,
         )
@@ -114,14 +165,15 @@ def say_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
     before = np.concatenate([[lookback], fitted.lengths])[series_index(fitted.ids, panel.ids)]
     short = np.flatnonzero(panel.lengths < np.minimum(before, lookback))
     if len(short):
-        named = [f"{series_name(panel.ids[i])} {panel.lengths[i]:,}".strip() for i in short[:NAMED_SERIES]]
+        lengths = panel.lengths[short[: NAMED_SERIES + 1]]
+        named = [f"{series_name(panel.ids[i])} {length:,}".strip() for i, length in zip(short, lengths, strict=False)]
         log.warning(
             "%s: %d series have a shorter past than the %d steps that a forecast looks back (%s); what is missing "
             "counts as unknown, and their forecasts are less certain",
             name,
-            len(short),
+            Count(len(short)),
             lookback,
-            ", ".join(named) + (", ..." if len(short) > NAMED_SERIES else ""),
+            Names.of(named, NAMED_SERIES),
         )
 
 
@@ -158,10 +210,6 @@ def _ends(panel: Panel, fitted: Panel) -> Numbers:
     return np.concatenate([[-np.inf], fitted.origins])[series_index(fitted.ids, panel.ids)]
 
 
-def _say_small_changes(new: list[Id], missing: list[Id], name: str) -> None:
-    """Warn of new ids that equal missing ones but for a small change."""
-    for change, plain in SMALL_CHANGES.items():
-        plain_missing = {tuple(map(plain, names)) for names in missing}
-        if any(tuple(map(plain, names)) in plain_missing for names in new):
-            log.warning("%s: some new ids are ids of the fit %s; did an export change them?", name, change)
-            return
+def _plain(names: Id, change: str) -> Id:
+    """An id as it would be after a small change."""
+    return tuple(map(SMALL_CHANGES[change], names))

@@ -62,8 +62,19 @@ class Grid:
         return dense
 
 
-def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, origin: str | None = None) -> Grid:
+def fill(
+    table: Table,
+    cells: Observations,
+    schema: Schema,
+    calendar: Calendar,
+    origin: str | None = None,
+    reach: int | None = None,
+) -> Grid:
     """Place observed values on the grid: one for each series and position.
+
+    Parameters
+    ----------
+    reach : time of the newest value of a table of which this is a part
 
     Raises
     ------
@@ -94,6 +105,8 @@ def fill(table: Table, cells: Observations, schema: Schema, calendar: Calendar, 
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)
     end = int(positions.max())
+    if reach is not None:
+        end = max(end, int(calendar.positions(np.array([reach]))[0]))
     if last is not None and schema.missing == "zero" and schema.aggregate is None:
         end = max(end, int(calendar.positions(np.array([last]))[0]))  # the table goes on, so nothing was there
     final = np.full(len(counts), end)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from forecast.errors import Setting, UsageError, did_you_mean
+from forecast.tables.amounts import Names
 from forecast.tables.frames import Column
 
 NAMED = 5  # series that a message names
@@ -19,7 +20,12 @@ def series_name(ids: tuple[str, ...]) -> str:
 
 def series_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> str:
     """The first of several series: FLORAL/292, FLORAL/356, ..."""
-    return ", ".join(map(series_name, series[:most])) + (", ..." if len(series) > most else "")
+    return str(some_names(series, most))
+
+
+def some_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> Names:
+    """The first of several series, for a message."""
+    return Names.of([series_name(ids) for ids in series[: most + 1]], most)
 
 
 def find_series(ids: Sequence[tuple[str, ...]], name: str) -> int:

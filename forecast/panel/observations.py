@@ -11,6 +11,7 @@ from forecast.errors import BadData
 from forecast.panel.naming import series_name, series_names
 from forecast.panel.panel import Ids, Numbers
 from forecast.panel.schema import Schema
+from forecast.tables.amounts import Count, First
 from forecast.tables.distinct import distinct, encoded, repeats
 from forecast.tables.numbers import is_blank, numeric_columns, parse_columns, parse_numbers
 from forecast.tables.table import Table
@@ -61,6 +62,8 @@ class Rows:
         """One row for each series and time, ascending: the first, last, mean or sum of the rows in their order."""
         times = distinct(self.instants)
         keys = self.series * len(times) + np.searchsorted(times, self.instants)
+        if (np.diff(keys) > 0).all():
+            return self
         order = np.argsort(keys, kind="stable")
         keys, values = keys[order], self.values[order]
         starts = np.flatnonzero(np.diff(keys, prepend=-1))
@@ -136,7 +139,7 @@ def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
         logger.warning(
             "%s: %d rows have no id in %s; they are read as a series of their own.",
             table.name,
-            blank.sum(),
+            Count(blank.sum()),
             ", ".join(schema.ids),
         )
     _warn_similar_ids(table, ids)
@@ -194,7 +197,7 @@ def _warn_similar_ids(table: Table, ids: Ids) -> None:
     for parts in ids:
         similar = trimmed.setdefault(tuple(part.strip() for part in parts), parts)
         if similar != parts:
-            names = series_name(similar), series_name(parts)
+            names = First(series_name(similar)), First(series_name(parts))
             logger.warning(
                 "%s: ids '%s' and '%s' differ only in blanks; they are read as two series.", table.name, *names
             )

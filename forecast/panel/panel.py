@@ -18,6 +18,7 @@ ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "
 """The arrays that every panel has."""
 
 SKIPPED = ("ended", "missing")  # the statuses of series that get no forecast
+CELLS_AT_ONCE = 1_000_000  # values that are laid out side by side
 LARGEST_COUNT = 100  # whole numbers up to here are counts, of which an interval holds whole ones only
 
 
@@ -171,26 +172,40 @@ class Panel:
         if self.spread is not None:
             return self.spread
         sizes = np.diff(self.offsets)
-        start = np.repeat(self.offsets[:-1], sizes)
         seen = self.observed
         slot = np.where(seen, np.arange(len(seen)), len(seen))
         first = np.minimum.reduceat(slot, self.offsets[:-1]) if len(seen) else slot
         base = np.where(first < len(seen), self.values[np.minimum(first, len(seen) - 1)], 0.0)
         moved = np.where(seen, self.values - np.repeat(base, sizes), 0.0)
-        # cumulative sums over all series at once keep their digits only when every series has size 1
+        # sums keep their digits, however small the values are
         size = np.maximum.reduceat(np.abs(moved), self.offsets[:-1]) if len(seen) else np.zeros(0)
         unit = np.repeat(np.where(size > 0, size, 1.0), sizes)
         moved /= unit
 
         def running(values: Numbers) -> Numbers:
-            total = np.concatenate([[0.0], np.cumsum(values)])
-            sums: Numbers = total[1:] - total[start]
-            return sums
+            return _running_sums(values, self.offsets)
 
         count = np.maximum(running(seen.astype(np.float64)), 1.0)
         variance = running(moved**2) / count - (running(moved) / count) ** 2
         spread: Floats = (np.sqrt(np.maximum(variance, 0.0)) * unit).astype(np.float32)
         return spread
+
+
+def _running_sums(values: Numbers, offsets: Integers) -> Numbers:
+    """[slots], sums of values from the start of their series; none depends, even in its last bits, on other series."""
+    sizes = np.diff(offsets)
+    if len(sizes) and (sizes == sizes[0]).all():
+        return np.cumsum(values.reshape(len(sizes), -1), 1).ravel()
+    order = np.argsort(sizes, kind="stable")  # those of nearly one length together
+    sums = np.empty_like(values)
+    at_once = max(1, CELLS_AT_ONCE // max(int(sizes.max(initial=1)), 1))
+    for low in range(0, len(order), at_once):
+        some = order[low : low + at_once]
+        step = np.arange(sizes[some].max())
+        inside = step < sizes[some, None]
+        slots = np.where(inside, offsets[some, None] + step, 0)  # [series, longest]
+        sums[slots[inside]] = np.cumsum(values[slots], 1)[inside]
+    return sums
 
 
 def series_index(fitted: Ids, ids: Ids) -> Integers:

@@ -111,6 +111,7 @@ def read_as(
     lookback: int | None = None,
     future: Table | None = None,
     origin: str | None = None,
+    reach: int | None = None,
 ) -> Reading:
     """Read a table by the schema of an earlier fit; only parts that a reading does not hold already are read.
 
@@ -120,6 +121,7 @@ def read_as(
     lookback : steps that a forecast looks back, by which series get the statuses short and ended
     future : more rows of columns known in advance; without id columns they hold for all series
     origin : forecast from this time: later values are not used
+    reach : time of the newest value of a table of which this is a part
 
     Raises
     ------
@@ -133,7 +135,7 @@ def read_as(
     check_schema(schema, dated.table if isinstance(dated, DatedTable) else dated)
     dated = dated if isinstance(dated, DatedTable) else dated_table(dated, schema)
     if before is None or not _same_grid(before, schema):
-        before, (observations, grid) = None, _on_grid(dated, schema, origin)
+        before, (observations, grid) = None, _on_grid(dated, schema, origin, reach)
     else:
         observations, grid = before.observations, before.grid
     if before is not None and _same_panel(before, schema, horizon):
@@ -146,7 +148,7 @@ def read_as(
         panel = with_future(panel, future, schema)
     panel = with_status(panel, schema, lookback)
     if lookback is not None:
-        say_status(panel, schema, dated.name, () if before is None else before.panel.status)
+        say_status(panel, schema, dated.name, () if before is None else before.panel.status, reach is None)
     return Reading(schema, panel, dated, observations, grid, lookback)
 
 
@@ -164,11 +166,13 @@ def describe_reading(reading: Reading) -> list[str]:
     return [*describe(reading.schema, reading.panel), ahead]
 
 
-def _on_grid(dated: DatedTable, schema: Schema, origin: str | None = None) -> tuple[Observations, Grid]:
+def _on_grid(
+    dated: DatedTable, schema: Schema, origin: str | None = None, reach: int | None = None
+) -> tuple[Observations, Grid]:
     """The observations of a table, and their values on the grid."""
     observations = observe(dated.table, schema, dated.times_by(schema))
     check_rows(dated.table, observations, schema)
-    return observations, fill(dated.table, observations, schema, calendar_of(schema), origin)
+    return observations, fill(dated.table, observations, schema, calendar_of(schema), origin, reach)
 
 
 def _same_grid(reading: Reading, schema: Schema) -> bool:

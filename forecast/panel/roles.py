@@ -11,9 +11,9 @@ from forecast.calendar.parsing import ParsedTimes
 from forecast.calendar.split_columns import part_named
 from forecast.calendar.zones import Integers
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.panel.building import rows_of
 from forecast.panel.observations import id_codes
 from forecast.settings import TableSettings
+from forecast.tables.amounts import Rows
 from forecast.tables.distinct import repeats
 from forecast.tables.numbers import has_leading_zeros, is_whole, lacks_values, parse_numbers
 from forecast.tables.table import Table
@@ -109,7 +109,7 @@ def _open_ids(
     reduce = () if settled else (", or ", first_of, " (or last, mean, sum) to make one row of them")
     return BadData(
         f"{format_instant(int(instants[row]), times.format)} comes twice{shown}, first in {table.line(first)} "
-        f"({rows_of(int(twice.sum()))} like that)",
+        f"({Rows(twice.sum())} like that)",
         place=table.place(row, time),
         cure=Words(
             guessed, *joined, "pass ", Setting("id"), f" with the columns that tell series apart{also}", *none, *reduce

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
-from forecast.panel.naming import series_names
+from forecast.panel.naming import some_names
 from forecast.panel.panel import SKIPPED, Integers, Panel
 from forecast.panel.schema import Schema
+from forecast.tables.amounts import Count
 
 logger = logging.getLogger("forecast")
 
@@ -42,13 +43,14 @@ def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
     return np.maximum(panel.lengths - panel.trailing_gap(), 1), counts
 
 
-def say_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = ()) -> None:
+def say_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = (), whole: bool = True) -> None:
     """Warn of series that are constant or get no forecast, and refuse a panel where none is left to forecast.
 
     Parameters
     ----------
     name : of the table
     before : the statuses that were reported already
+    whole : whether these are all series; where none of a part is left, others may be
     """
     words: NDArray[np.object_] = np.array(panel.status, object)
     new = np.array([word != earlier for word, earlier in zip(words, before or [None] * len(words), strict=True)], bool)
@@ -61,9 +63,10 @@ def say_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] 
     ):
         series = np.flatnonzero((words == word) & new)
         if len(series):
-            names = series_names([panel.ids[i] for i in series], NAMED_SERIES)
-            logger.warning("%s: %d series %s: %s", name, len(series), meaning, names or "the whole table")
-    if np.isin(words, SKIPPED).all():
+            names = some_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES)
+            shown = names if str(names) else "the whole table"
+            logger.warning("%s: %d series %s: %s", name, Count(len(series)), meaning, shown)
+    if whole and np.isin(words, SKIPPED).all():
         raise BadData(
             f"no series is left to forecast: each misses more than {limit} of its values or ended long ago",
             place=name,

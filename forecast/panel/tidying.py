@@ -1,15 +1,15 @@
-"""Tidy a table where it enters: drop or name an unnamed first column, unfold years by months."""
+"""Tidy a table where it enters: drop or name an unnamed first column, number a single one, unfold years by months."""
 
 import logging
 import re
 
 import numpy as np
 
-from forecast.calendar.inference import looks_like_times, resembles_times
+from forecast.calendar.inference import TIME_NAMES, looks_like_times, resembles_times
 from forecast.errors import BadData
 from forecast.panel.unfolding import unfold
 from forecast.tables.headers import DATE_OR_FRACTION
-from forecast.tables.numbers import counted_values, is_whole
+from forecast.tables.numbers import counted_values, is_whole, numeric_columns
 from forecast.tables.table import Table
 
 UNNAMED = ("", "Unnamed: 0")  # pandas reads the first as the second
@@ -19,7 +19,7 @@ log = logging.getLogger("forecast")
 
 
 def tidied(table: Table) -> Table:
-    """The table without row numbers, and with a row for each month or quarter; a tidy table stays as it is.
+    """The table without needless row numbers, and with a row for each month or quarter; a tidy table stays as it is.
 
     Raises
     ------
@@ -30,8 +30,14 @@ def tidied(table: Table) -> Table:
 
 
 def _settle_numbering(table: Table) -> Table:
-    """Drop a first column without a name where it numbers the rows and another column holds times; else name it."""
+    """Drop a first column without a name where it numbers the rows and another column holds times; else name it.
+
+    A table of one column that holds numbers gets one that numbers its rows.
+    """
     columns = table.names
+    if len(columns) == 1 and _is_bare(table, columns[0]):
+        log.warning("%s has one column, '%s': its rows are numbered as steps of a time", table.name, columns[0])
+        return table.numbered(INDEX)
     if columns[0] not in UNNAMED:
         return table
     first, others = columns[0], columns[1:]
@@ -47,6 +53,12 @@ def _settle_numbering(table: Table) -> Table:
     reason = "numbers the rows and has no name" if numbered else "has no name"
     log.warning("%s: the first column %s; it is called '%s'", table.name, reason, label)
     return table.renamed(first, label, numbered)
+
+
+def _is_bare(table: Table, column: str) -> bool:
+    """Whether a column holds values alone: numbers that are no times, under a name that is no number itself."""
+    named = re.search(r"[^\W\d_]", column) is not None and column.lower() not in (*TIME_NAMES, INDEX)
+    return named and numeric_columns(table, [column])[0] and not looks_like_times(table, column)
 
 
 def _numbers_rows(table: Table, column: str) -> bool:

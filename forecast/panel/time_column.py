@@ -1,5 +1,7 @@
 """Find the column that holds the times of a table, or the columns that hold them together."""
 
+import re
+
 import numpy as np
 
 from forecast.calendar.inference import TIME_NAMES, looks_like_times, resembles_times
@@ -61,6 +63,9 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
     if nearly or table.numbering in columns:
         return (nearly[0] if nearly else str(table.numbering),)
     if table.text and len(columns) == 1:
+        if re.fullmatch(r"[\d.,eE+-]+", columns[0]):
+            cure = Words("put a line with the name of the column before it")
+            raise BadData(f"the first line, '{columns[0]}', holds data and no header", place=table.name, cure=cure)
         cure = Words("a table needs a column of times too; pass ", Setting("delimiter"), " if there are several")
         raise BadData(f"all lines have one column, '{columns[0]}'", place=table.name, cure=cure)
     numbers = [column for column in columns if looks_like_times(table, column, named=True)]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from forecast.errors import BadData
+from forecast.errors import BadData, Unavailable
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import counted_models, models_of
@@ -14,11 +14,13 @@ from forecast.panel.detection import describe
 from forecast.panel.naming import series_name, series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.report.charts import number
+from forecast.report.charts import Chart, number
 from forecast.report.importance import OnPart, importances
 from forecast.report.page import Bar, Facts, Section, Table
 
+LABEL = 9  # characters of a line that describes a table, before what it says
 ROWS = 20  # that a table lists
+ATTENDED = 256  # series whose attention is averaged
 REPEATS = 3  # of each input whose importance is measured
 MEANINGS = {
     "ok": "forecast",
@@ -44,7 +46,7 @@ def read_section(fitted: Fitted, version: str) -> Section:
         ("layout", config.table.layout),
         ("time", f"{', '.join(config.table.time)}, every {config.table.calendar.name}, up to {config.train_end}"),
         ("horizon", f"{config.horizon} steps, from the last {config.lookback}"),
-        *((word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines)),
+        *((line[:LABEL].strip(), line[LABEL:]) for line in lines),
     ]
     return Section("What was read", (Facts(tuple(facts)),))
 
@@ -89,8 +91,9 @@ def _name(panel: Panel, series: int) -> str:
     return series_name(panel.ids[series]) or "the series"
 
 
-def models_section(fitted: Fitted) -> Section:
-    """Which models forecast which series, by what weight, and how the candidates compared."""
+def models_section(predictor: Predictor) -> Section:
+    """Which models forecast which series and by what weight; how candidates compared, and networks were trained."""
+    fitted = predictor.fitted
     panel, names = fitted.history, models_of(fitted)
     groups = Counter(names).most_common()
     examples: dict[str, list[tuple[str, ...]]] = {}
@@ -111,6 +114,39 @@ def models_section(fitted: Fitted) -> Section:
             *more,
             Table("Mean weight in the forecasts", ("model", "weight"), weights),
             *(losses if scores else ("No value could be held out to compare candidates on.",)),
+            *_trained(fitted),
+            *_attention(predictor),
+        ),
+    )
+
+
+def _trained(fitted: Fitted) -> tuple[Table, ...]:
+    """How each network was trained; nothing where none was."""
+    config = fitted.config
+    rows = tuple(
+        (member.model, steps, member.batch_size, member.lookback, loss)
+        for member, steps, loss in zip(config.plan.members, config.trained_steps, config.validation, strict=True)
+    )
+    heads = ("network", "steps", "windows a step", "steps of the past", "best loss on held-out values")
+    return (Table("Training of the networks", heads, rows),) if rows else ()
+
+
+def _attention(predictor: Predictor) -> tuple[Chart, ...]:
+    """The weight that a network with attention gives to each step of the past, the mean over series."""
+    config, panel = predictor.fitted.config, predictor.fitted.history
+    if not any("attention" in member.model for group in config.members() for member in group):
+        return ()  # before torch is imported
+    series = panel.order[~panel.skipped[panel.order]][:ATTENDED]
+    try:
+        weights = predictor.attention(panel, series).mean(0)
+    except Unavailable:
+        return ()
+    return (
+        Chart(
+            "Attention of the network to the past, the mean over series",
+            "steps before the forecast",
+            (f"{len(weights):,}", "1"),
+            {"weight": weights.tolist()},
         ),
     )
 

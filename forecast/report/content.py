@@ -11,7 +11,7 @@ from forecast.errors import BadData, visible
 from forecast.evaluation.measures import in_sample_errors
 from forecast.evaluation.saved import POINT, SavedForecasts
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts
+from forecast.inference.forecasting import Forecasts, Wanted
 from forecast.panel.building import calendar_of
 from forecast.panel.events import has_events, mark
 from forecast.panel.naming import find_series, series_name
@@ -40,6 +40,7 @@ class Drawable:
     numbers : [forecasts, horizon, 1 + 2 * levels], the point forecast, then the ends of each interval
     levels : of the intervals, in percent
     scale : [forecasts], the unit of MASE
+    total : series that could be forecast, of which these may be some; default these
     """
 
     panel: Panel
@@ -49,11 +50,26 @@ class Drawable:
     numbers: Numbers
     levels: tuple[float, ...]
     scale: Numbers
+    total: int | None = None
 
     @property
     def ids(self) -> Ids:
         """Of the series with a forecast."""
         return tuple(self.panel.ids[i] for i in self.series)
+
+
+def series_without_errors(panel: Panel, settings: PictureSettings) -> Wanted:
+    """The series of a picture without values that came, which would tell the worst: those named, or the first.
+
+    Raises
+    ------
+    UsageError
+        If a series is not there.
+    """
+    if settings.series:
+        named = np.array([find_series(panel.ids, each) for each in settings.series], np.int64)
+        return Wanted(panel.order[np.isin(panel.order, named) & ~panel.skipped[panel.order]])
+    return Wanted(panel.order[~panel.skipped[panel.order]][: settings.count])
 
 
 def drawable_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float, ...]) -> Drawable:
@@ -71,7 +87,8 @@ def drawable_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float
         scale = fitted.seasonal_error[series]
     else:
         scale = in_sample_errors(panel, panel.origins, schema.shortest_season)[0][series]
-    return Drawable(panel, schema, series, panel.origins[series] + 1, numbers, levels, scale)
+    total = int((~panel.skipped).sum())
+    return Drawable(panel, schema, series, panel.origins[series] + 1, numbers, levels, scale, total)
 
 
 def drawable_history(fitted: Fitted) -> Drawable:
@@ -152,7 +169,8 @@ def picture_of(drawable: Drawable, settings: PictureSettings, actual: Panel | No
         drawn.append(_drawn(drawable, settings, (series, row), note, values, spans.get(series, [])))
     value = schema.target or "" if schema.layout == "long" else ""
     kind = schema.calendar.kind == "steps"
-    return Picture(tuple(drawn), levels, kind, visible(", ".join(schema.time)), visible(value), len(ids), worst)
+    total = len(ids) if drawable.total is None else drawable.total
+    return Picture(tuple(drawn), levels, kind, visible(", ".join(schema.time)), visible(value), total, worst)
 
 
 def values_at(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:

@@ -1,7 +1,7 @@
 """Explain forecasts: what they rest on, and what they are made of."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from forecast.settings import ExplainSettings
 
 log = logging.getLogger("forecast")
 
-NAMES = ("median", "level", "season", "events", "rest")
-"""The columns of the parts; the last four add up to the first."""
+NAMES = tuple(field.name for field in fields(Parts))
+"""The columns of the parts; the others add up to the first, the median."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Explanation:
 
     Attributes
     ----------
-    importance : of all inputs, the largest first
+    importance : of all inputs, the largest first; none where no forecast can be judged
     parts : of the forecasts of `series`; None where values known in advance are missing
     panel : what was forecast from
     series : [series], those with a forecast, in the order of the input
@@ -62,9 +62,16 @@ def explained(
     name : of the table that should have the values known in advance, for messages
     with_future : whether it is a table of the future
     on_part : receives the progress
+
+    Raises
+    ------
+    BadData
+        If there is neither, or no series has a forecast.
     """
     schema, horizon = predictor.fitted.config.table, predictor.fitted.config.horizon
     series = panel.order[~panel.skipped[panel.order]]
+    if not len(series):
+        raise BadData("no series has a forecast, so there is nothing to explain", place=name)
     try:
         require_known(panel, schema, horizon, name, with_future)
     except BadData as error:
@@ -72,5 +79,11 @@ def explained(
         parts = None
     else:
         parts = parts_of(predictor, panel, series)
-    found = importances(predictor, panel, settings.repeats, predictor.fitted.settings().seed, on_part)
+    try:
+        found = importances(predictor, panel, settings.repeats, predictor.fitted.settings().seed, on_part)
+    except BadData as error:
+        if parts is None:
+            raise
+        log.warning("without importance: %s", error)
+        found = []
     return Explanation(found, parts, panel, series)

@@ -77,7 +77,28 @@
     return svg;
   };
 
-  const numbers = (past, ahead, when) => {
+  // what is under the pointer: a line in the drawing, and its numbers below
+  const reading = (svg, past, ahead, when) => {
+    const text = make("p", { class: "under", "aria-hidden": "true" }, "\u00a0"), line = make("path", { class: "pointer", d: "" });
+    const count = past.length + ahead[0].length;
+    const show = (event) => {
+      const box = svg.getBoundingClientRect(), x = W * (event.clientX - box.left) / box.width;
+      const i = Math.max(0, Math.min(count - 1, Math.round((count - 1) * (x - LEFT) / (W - LEFT - RIGHT))));
+      const at = i - past.length, back = -1 - at, time = at < 0 ? when[0] : when[at + 1];
+      const value = at < 0 ? past[i] : ahead[0][at];
+      const intervals = at < 0 ? [] : levels.filter((_, place) => ahead[1 + 2 * place][at] !== null).map((level, place) =>
+        `${level} %: ${number(ahead[1 + 2 * place][at])} to ${number(ahead[2 + 2 * place][at])}`);
+      const before = back > 0 ? `${back} step${back > 1 ? "s" : ""} before ` : "";
+      text.textContent = [`${before}${time}: ${value === null ? "missing" : number(value)}`, ...intervals].join(", ");
+      line.setAttribute("d", `M${(LEFT + (W - LEFT - RIGHT) * i / (count - 1)).toFixed(1)} ${TOP}V${H - BOTTOM}`);
+      if (!line.parentNode) svg.append(line);
+    };
+    for (const kind of ["pointermove", "pointerdown"]) svg.addEventListener(kind, show);
+    svg.addEventListener("pointerleave", () => { text.textContent = "\u00a0"; line.remove(); });
+    return text;
+  };
+
+  const numbers = (title, past, ahead, when) => {
     const details = make("details", {}, make("summary", {}, "Numbers"));
     details.addEventListener("toggle", () => {
       if (details.children.length > 1) return;
@@ -85,7 +106,8 @@
       const head = make("tr", {}, ...heads.map((text) => make("th", { scope: "col" }, text)));
       const rows = ahead[0].map((_, i) => make("tr", {}, make("th", { scope: "row" }, when[i + 1]),
         ...ahead.map((values) => make("td", { class: "num" }, values[i] === null ? "" : number(values[i])))));
-      details.append(make("div", { class: "scroll" }, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
+      const around = { class: "scroll", role: "group", tabindex: 0, "aria-label": `Numbers of ${title}` };
+      details.append(make("div", around, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows))));
     });
     return details;
   };
@@ -94,7 +116,8 @@
     const notes = [error === null ? "" : `${measure} ${number(error)}`, note].filter(Boolean).join(", ");
     const caption = make("figcaption", {}, make("h3", {}, title), make("p", { title: notes }, notes));
     const label = `${title}: ${said(ahead, times[time])}`;
-    return make("figure", { class: "one" }, caption, drawing(label, past, ahead, times[time]), numbers(past, ahead, times[time]));
+    const svg = drawing(label, past, ahead, times[time]);
+    return make("figure", { class: "one" }, caption, svg, reading(svg, past, ahead, times[time]), numbers(title, past, ahead, times[time]));
   };
 
   const byError = (sign) => (a, b) => (a[2] === null) - (b[2] === null) || sign * (a[2] - b[2]);

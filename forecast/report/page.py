@@ -1,6 +1,7 @@
 """A report as one page of HTML that needs no other file: text, tables, charts, and the series."""
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from forecast.report.charts import Chart, chart_svg, number
 from forecast.report.gallery import Gallery, gallery_html
 
 SUFFIX = ".html"
+CODE = re.compile("`([^`]+)`")
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -125,7 +127,7 @@ def page_bytes(page: Page) -> Iterator[bytes]:
     links = "".join(f'<li><a href="#s{i}">{_text(each.title)}</a></li>' for i, each in enumerate(page.sections, 1))
     yield PAGE.format(
         title=_text(page.title),
-        verdict=_text(page.verdict),
+        verdict=_text(page.verdict).replace(" %", "&nbsp;%"),
         links=links,
         style=style,
         style_hash=_hash(style),
@@ -155,7 +157,8 @@ def _text(text: str) -> str:
 
 def _part(part: Part) -> Iterator[str]:
     if isinstance(part, str):
-        yield f"<p>{_text(part)}</p>\n"
+        text = CODE.sub(r"<code>\1</code>", _text(part))
+        yield f"<p>{text}</p>\n"
     elif isinstance(part, Facts):
         rows = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(text)}</dd></div>\n" for name, text in part.rows)
         yield f"<dl>\n{rows}</dl>\n"

@@ -1,41 +1,43 @@
-"""The parts of a forecast: level, season, events and the rest, which add up to its median."""
+"""The parts of a forecast: level, season, events, known columns and the rest, which add up to its median."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from forecast.inference.predictor import Predictor
 from forecast.panel.effects import ordinary_panel
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
+from forecast.panel.schema import Schema
 
-SEASONS = 3  # of the past, from whose mean the season is known before
-BELIEF = 0.1  # in that season, against each step of the forecast
-LEAST = 1e-6  # belief in a level that stays where it is, where nothing else tells
+SEASONS = 8  # of the past, at most, from which season and slope are known before
+BELIEF = 0.1  # in that season and that slope, against each step of the forecast
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What forecasts are made of, in the target's unit; the last four add up to the median.
+    """What forecasts are made of, in the target's unit; the last five add up to the median.
 
     Attributes
     ----------
     median : [series, horizon], neither rounded nor bounded
-    level : [series, horizon], a straight line; without a season the forecast without events
-    season, events, rest : [series, horizon]
+    level : [series, horizon], a straight line; without a season the forecast without events and known columns
+    season, events, known, rest : [series, horizon]
     """
 
     median: Numbers
     level: Numbers
     season: Numbers
     events: Numbers
+    known: Numbers
     rest: Numbers
 
 
 def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> Parts:
     """The parts of the forecasts of some series.
 
-    The events are what is put back into the forecast. What is left is a line and a season by least squares; the
-    season is drawn towards that of the newest past, so that a horizon shorter than a season has one, too.
+    The events are what is put back into the forecast. Known columns are what it changes by where they have their usual
+    values in the horizon. What is left is a line and a season by least squares; both are drawn towards those of the
+    newest past, which tell them apart where the horizon is shorter than two seasons.
 
     Parameters
     ----------
@@ -47,45 +49,72 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> Parts:
     place = np.searchsorted(np.unique(series), series)
     index = series_index(fitted.history.ids, part.ids)
     ordinary, _ = ordinary_panel(part, schema, fitted.effects, index)
-    plain = predictor.serving(replace(fitted, effects=None)).after(ordinary)[..., middle]
-    median = plain if fitted.effects is None else predictor.after(part)[..., middle]
+    serving = predictor.serving(replace(fitted, effects=None))
+    without_events = serving.after(ordinary)[..., middle]
+    median = without_events if fitted.effects is None else predictor.after(part)[..., middle]
+    usual = with_usual_columns(ordinary, schema)
+    plain = serving.after(usual)[..., middle] if schema.known else without_events
     known = max((length for length in schema.season if length > 1), default=1)
-    seasons = np.stack([_season(ordinary, one, known) for one in range(len(part))])  # [series, season]
     if known == 1:
         level, season = plain, np.zeros_like(plain)
     else:
-        level, season = _split(plain, seasons)
-    parts = Parts(median, level, season, median - plain, plain - level - season)
-    return Parts(*(getattr(parts, name)[place] for name in ("median", "level", "season", "events", "rest")))
+        before = [_before(ordinary, one, known) for one in range(len(part))]
+        level, season = _split(plain, np.stack([each for each, _ in before]), np.array([slope for _, slope in before]))
+    parts = Parts(median, level, season, median - without_events, without_events - plain, plain - level - season)
+    return Parts(*(getattr(parts, field.name)[place] for field in fields(Parts)))
 
 
-def _season(panel: Panel, one: int, length: int) -> Numbers:
-    """[season], the mean of each phase around the mean of its season, the first for the first step ahead."""
+def with_usual_columns(panel: Panel, schema: Schema) -> Panel:
+    """A panel whose known columns have, in the future of each series, the values that are usual in its past.
+
+    That of a number is the median, so that it is one that came; that of a category the most frequent one.
+    """
+    known = panel.known.copy()
+    for one in range(len(panel)):
+        past = panel.slots(one)
+        for place, name in enumerate(schema.known):
+            seen = panel.known[past, place]
+            seen = np.sort(seen[np.isfinite(seen)])
+            if not len(seen):
+                continue
+            values, counts = np.unique(seen, return_counts=True)
+            most = values[np.argmax(counts)] if name in schema.categories else seen[(len(seen) - 1) // 2]
+            known[past.stop : panel.offsets[one + 1], place] = most
+    return replace(panel, known=known)
+
+
+def _before(panel: Panel, one: int, length: int) -> tuple[Numbers, float]:
+    """The season of the newest past of a series, and its slope.
+
+    Returns
+    -------
+    [season], the mean of each phase around the mean of its season, the first for the first step ahead; and what the
+    level grows by in a step
+    """
     slots = panel.slots(one)
     values = np.where(panel.observed[slots], panel.values[slots], np.nan)[-SEASONS * length :]
     count = len(values) // length
     if not count:
-        return np.zeros(length)
+        return np.zeros(length), 0.0
     folded = values[len(values) - count * length :].reshape(count, length)
-    line = np.arange(length) - (length - 1) / 2
-    with np.errstate(invalid="ignore"):
-        seen = np.isfinite(folded)
-        means = np.where(seen, folded, 0.0).sum(1) / np.maximum(seen.sum(1), 1)
-    slope = float(np.polyfit(np.arange(count), means, 1)[0]) / length if count > 1 else 0.0
-    rest = folded - means[:, None] - slope * line
+    seen = np.isfinite(folded)
+    means = np.where(seen, folded, 0.0).sum(1) / np.maximum(seen.sum(1), 1)
+    whole = np.flatnonzero(seen.any(1))
+    slope = float(np.polyfit(whole, means[whole], 1)[0]) / length if len(whole) > 1 else 0.0
+    rest = folded - means[:, None] - slope * (np.arange(length) - (length - 1) / 2)
     profile = np.where(seen, rest, 0.0).sum(0) / np.maximum(seen.sum(0), 1)
-    return np.asarray(profile - profile.mean())
+    return np.asarray(profile - profile.mean()), slope
 
 
-def _split(path: Numbers, seasons: Numbers) -> tuple[Numbers, Numbers]:
-    """The line and the season of forecasts [series, horizon] whose season is known before [series, season]."""
+def _split(path: Numbers, seasons: Numbers, slopes: Numbers) -> tuple[Numbers, Numbers]:
+    """The line and the season of forecasts [series, horizon], known before as seasons [series, season] and slopes."""
     horizon, length = path.shape[1], seasons.shape[1]
-    phase = np.arange(horizon) % length
-    phases = min(horizon, length)
+    phase, phases = np.arange(horizon) % length, min(horizon, length)
     dummies = np.eye(phases)[phase]
     line = np.stack([np.ones(horizon), np.arange(horizon) / horizon], 1)
     design = np.concatenate([line, dummies], 1)
-    belief = np.diag([0.0, LEAST, *[BELIEF] * phases])
-    moved = path - seasons[:, phase]
+    belief = np.diag([0.0, *[BELIEF] * (1 + phases)])
+    level, season = slopes[:, None] * np.arange(horizon), seasons[:, phase]
+    moved = path - level - season
     found = np.linalg.solve(design.T @ design + belief, design.T @ moved.T).T  # [series, 2 + phases]
-    return found[:, :2] @ line.T, found[:, 2:] @ dummies.T + seasons[:, phase]
+    return level + found[:, :2] @ line.T, season + found[:, 2:] @ dummies.T

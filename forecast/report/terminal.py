@@ -19,7 +19,7 @@ PLAIN = {"history": "*", "forecast": "+", "actual": "o", "shades": ".:", "edge":
 SHADES = "░▒"  # of the widest interval, and of the others
 DOT = "●"
 HEIGHT = 12  # lines of one series
-MARGIN = 12  # characters left of the drawing, for numbers
+NARROWEST = 8  # characters of the drawing, at least
 
 Style = Callable[[str, str], str]
 
@@ -91,20 +91,35 @@ def terminal_lines(
     unicode : whether the terminal has more than ASCII
     style : colours a text by its kind: history, forecast, actual, interval, title, note
     """
+    left = max(len(text) for drawn in picture.series for text in _labels(drawn).values()) + 2
     lines: list[str] = []
     for drawn in picture.series:
-        lines += ["", *_series(picture, drawn, max(width - MARGIN - 1, 20), unicode, style)]
-    return [*lines, "", _legend(picture, unicode, style)]
+        lines += ["", *_series(picture, drawn, (left, max(width - left - 1, NARROWEST)), unicode, style)]
+    return [*lines, "", *_legend(picture, width, unicode, style)]
 
 
-def _series(picture: Picture, drawn: Drawn, width: int, unicode: bool, style: Style) -> list[str]:
-    canvas = Canvas(width, HEIGHT)
-    arrays = [drawn.past, drawn.forecast, drawn.low.ravel(), drawn.high.ravel(), drawn.actual]
-    values = np.concatenate(arrays)
+def _range(drawn: Drawn) -> tuple[float, float]:
+    """The lowest and the highest value that a drawing has room for."""
+    values = np.concatenate([drawn.past, drawn.forecast, drawn.low.ravel(), drawn.high.ravel(), drawn.actual])
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     if low == high:  # a line of its own height, in the middle
         low, high = low - max(1.0, abs(low) / 10), high + max(1.0, abs(high) / 10)
+    return low, high
+
+
+def _labels(drawn: Drawn) -> dict[int, str]:
+    """The numbers left of the drawing, by line."""
+    low, high = _range(drawn)
+    middle = (HEIGHT // 2 + 0.5) / HEIGHT
+    numbers = {0: high, HEIGHT // 2: high * (1 - middle) + low * middle, HEIGHT - 1: low}
+    return {line: _number(number) for line, number in numbers.items()}
+
+
+def _series(picture: Picture, drawn: Drawn, size: tuple[int, int], unicode: bool, style: Style) -> list[str]:
+    """One series; `size` is the characters left of the drawing, and those of the drawing."""
+    left, width = size
+    canvas, (low, high) = Canvas(width, HEIGHT), _range(drawn)
     first, last = float(drawn.past_times[0]), float(drawn.times[-1])
 
     def across(times: NDArray[Any]) -> Numbers:
@@ -124,14 +139,12 @@ def _series(picture: Picture, drawn: Drawn, width: int, unicode: bool, style: St
         if np.isfinite(row):
             canvas.point("actual", column, row)
     edge = "│" if unicode else PLAIN["edge"]
-    middle = (HEIGHT // 2 + 0.5) / HEIGHT
-    labels = {0: high, HEIGHT // 2: high * (1 - middle) + low * middle, HEIGHT - 1: low}
+    labels = _labels(drawn)
     rows = [
-        f"{_number(labels[place]) if place in labels else '':>{MARGIN - 2}} {edge}{text}"
-        for place, text in enumerate(canvas.lines(unicode, style))
+        f"{labels.get(place, ''):>{left - 2}} {edge}{text}" for place, text in enumerate(canvas.lines(unicode, style))
     ]
     note = style(f"  {drawn.note}", "note") if drawn.note else ""
-    return [style(drawn.name, "title") + note, *rows, _times(picture, drawn, width)]
+    return [style(drawn.name, "title") + note, *rows, " " * left + _times(picture, drawn, width)]
 
 
 def _shade(canvas: Canvas, columns: Numbers, intervals: list[tuple[Numbers, Numbers]]) -> None:
@@ -150,34 +163,48 @@ def _shade(canvas: Canvas, columns: Numbers, intervals: list[tuple[Numbers, Numb
 def _times(picture: Picture, drawn: Drawn, width: int) -> str:
     """The first time, that of the first forecast, and the last, below the drawing."""
     first, last = float(drawn.past_times[0]), float(drawn.times[-1])
-    texts = [_time(picture, time) for time in (drawn.past_times[0], drawn.times[0], drawn.times[-1])]
+    texts = _time_texts(picture, drawn)
     start = round((float(drawn.times[0]) - first) / max(last - first, 1) * (width - 1))
     line = list(" " * width)
     for text, place in ((texts[0], 0), (texts[2], width - len(texts[2])), (texts[1], start - len(texts[1]) // 2)):
         if 0 <= place <= width - len(text) and not "".join(line[max(place - 1, 0) : place + len(text) + 1]).strip():
             line[place : place + len(text)] = text
-    return " " * MARGIN + "".join(line).rstrip()
+    return "".join(line).rstrip()
 
 
-def _time(picture: Picture, time: float) -> str:
+def _time_texts(picture: Picture, drawn: Drawn) -> list[str]:
+    """The first time, that of the first forecast, and the last, as short as all times of the series allow."""
+    whole = np.concatenate([drawn.past_times, drawn.times]).astype(np.int64)
+    shown = whole[[0, len(drawn.past_times), -1]]
     if picture.steps:
-        return str(int(time))
-    text = str(np.datetime64(int(time), "s")).replace("T", " ")
-    return text.removesuffix(" 00:00:00").removesuffix(":00")
+        return [str(time) for time in shown.tolist()]
+    instants = whole.astype("datetime64[s]")
+    unit = next(
+        unit for unit in ("Y", "M", "D", "m", "s") if (instants.astype(f"datetime64[{unit}]") == instants).all()
+    )
+    return [str(time).replace("T", " ") for time in shown.astype("datetime64[s]").astype(f"datetime64[{unit}]")]
 
 
 def _number(value: float) -> str:
     return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}" if abs(value) < 1e8 else f"{value:.3g}"
 
 
-def _legend(picture: Picture, unicode: bool, style: Style) -> str:
+def _legend(picture: Picture, width: int, unicode: bool, style: Style) -> list[str]:
     marks = {"history": "⣀⠤⠒", "forecast": "⣀⠤⠒", "actual": DOT} if unicode else PLAIN
     shades = SHADES if unicode else PLAIN["shades"]
-    parts = [style(marks["history"], "history") + " history", style(marks["forecast"], "forecast") + " forecast"]
+    parts = [(marks[kind], kind, kind) for kind in ("history", "forecast")]
     widest = max(picture.levels, default=None)
     for level in picture.levels:
         shade = shades[0 if level == widest else 1]
-        parts.append(style(shade * 2, "interval") + f" {level:g} %")
+        parts.append((shade * 2, "interval", f"{level:g} %"))
     if any(np.isfinite(drawn.actual).any() for drawn in picture.series):
-        parts.append(style(marks["actual"], "actual") + " actual")
-    return " " * MARGIN + "   ".join(parts)
+        parts.append((marks["actual"], "actual", "actual"))
+    lines, used = [""], 0
+    for mark, kind, name in parts:
+        size = len(mark) + 1 + len(name)
+        between = 3 if used else 0
+        if used and used + between + size > width:
+            lines, used, between = [*lines, ""], 0, 0
+        lines[-1] += " " * between + f"{style(mark, kind)} {name}"
+        used += between + size
+    return lines

@@ -1,5 +1,6 @@
 """Load tables from the sources that users name, and write frames to files."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -67,5 +68,10 @@ def check_output(output: str) -> None:
 
 def write_frame(frame: pd.DataFrame, output: str) -> None:
     """Write a frame to a file, CSV or Parquet by its suffix; the file is replaced at once, or stays as it was."""
+    write_frames([frame], output)
+
+
+def write_frames(frames: Iterable[pd.DataFrame], output: str) -> None:
+    """Write frames of the same columns to one file, as they come; it is replaced at once, or stays as it was."""
     check_output(output)
-    replace_file(output, parquet_bytes(frame) if output.lower().endswith((".parquet", ".pq")) else csv_bytes(frame))
+    replace_file(output, parquet_bytes(frames) if output.lower().endswith((".parquet", ".pq")) else csv_bytes(frames))

@@ -1,12 +1,14 @@
 """Turn plain columns into what pandas users get: indexes and frames, with the types that the input had."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Any, Literal
 
 import pandas as pd
 from numpy.typing import NDArray
+
+from forecast.errors import BadData
 
 Unit = Literal["s", "ms", "us", "ns"]
 
@@ -42,6 +44,23 @@ class Column:
     def texts(self) -> list[str]:
         """Each value as pandas writes it."""
         return [str(value) for value in self.index()]
+
+
+def frames_of(parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str) -> Iterator[pd.DataFrame]:
+    """The columns of each part of a table as a frame; messages call the table `name`.
+
+    Raises
+    ------
+    BadData
+        If a column has another type in one part than in another.
+    """
+    first = None
+    for columns in parts:
+        frame = frame_of(columns)
+        first = frame.dtypes if first is None else first
+        if (frame.dtypes != first).any():
+            raise BadData("a column has another type in one part than in another", place=name)
+        yield frame
 
 
 def frame_of(columns: Mapping[str, Column | NDArray[Any]]) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
 from forecast.settings import DecimalMark
+from forecast.tables.amounts import Count
 from forecast.tables.cells import (
     LARGEST,
     Cells,
@@ -28,6 +29,7 @@ from forecast.tables.notation import advice, number_pattern
 from forecast.tables.table import Table
 from forecast.tables.texts import pa, pc
 
+THOUSANDS_OR_DECIMALS = r"^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})?$|^0$"
 NEARLY_ALL = 0.9
 
 log = logging.getLogger("forecast")
@@ -79,7 +81,7 @@ def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words =
         touched += [names[position] for position in np.flatnonzero(by_column)]
     if words:
         where = f"column '{touched[0]}'" + (f" and {len(touched) - 1} more" if len(touched) > 1 else "")
-        log.warning("%s: words such as n/a or - are read as missing: %d in %s", table.name, words, where)
+        log.warning("%s: words such as n/a or - are read as missing: %d in %s", table.name, Count(words), where)
     numbers += 0.0  # turns -0.0 into 0.0
     return numbers
 
@@ -166,7 +168,8 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
     """Infer the decimal mark from all the number columns of a text table.
 
     A comma is a decimal mark if every number with a mark has it (with a warning). Under the delimiter ``,`` it never
-    is: such cells were quoted, and `parse_numbers` refuses them with the flag to pass.
+    is: such cells were quoted, and `parse_numbers` refuses them with the flag to pass. Under ``;``, which goes with
+    decimal commas, points that all stand before three digits may separate thousands, and are refused.
     """
     if delimiter == "," or table.thousands == ",":
         return "."
@@ -174,7 +177,7 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
         return ","
     commas = 0
     dot = comma = ""
-    all_grouped = all_marked = True
+    all_grouped = all_marked = all_thousands = True
     for names, series, _ in column_groups(table, table.names):
         if not is_text(series[0]):
             continue
@@ -187,12 +190,18 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
         number &= (number.sum(axis=1) >= np.maximum(1, NEARLY_ALL * present.sum(axis=1)))[:, np.newaxis]
         with_comma, with_dot = number & ~with_dot, number & ~with_comma
         dot = dot or _first_place(table, names, with_dot)
+        if with_dot.any() and all_thousands:
+            beside = cells.filter(pa.array((number & with_dot.any(axis=1, keepdims=True)).ravel()))
+            all_thousands = bool(pc.all(pc.match_substring_regex(beside, THOUSANDS_OR_DECIMALS)).as_py())
         comma = comma or _first_place(table, names, with_comma)
         if count := int(with_comma.sum()):
             commas += count
             marked = cells.filter(pa.array(with_comma.ravel()))
             all_grouped &= bool(pc.all(pc.match_substring_regex(marked, r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$")).as_py())
             all_marked &= count == int(number[with_comma.any(axis=1)].sum())
+    if not commas and dot and all_thousands and delimiter == ";":
+        cure = Words("pass ", Setting("thousands", "."), " or ", Setting("decimal", "."))
+        raise BadData(f"{dot} may hold thousands or a decimal point", cure=cure)
     if not commas:
         return "."
     if dot:
@@ -204,7 +213,10 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
         cure = Words("pass ", Setting("decimal", ","), " or ", Setting("thousands", ","))
         raise BadData(f"{comma} may hold a decimal comma or thousands", cure=cure)
     log.warning(
-        "%s: the comma is read as decimal mark (%d numbers); pass %s to say so", table.name, commas, Setting("decimal")
+        "%s: the comma is read as decimal mark (%d numbers); pass %s to say so",
+        table.name,
+        Count(commas),
+        Setting("decimal"),
     )
     return ","
 

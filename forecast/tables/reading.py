@@ -13,7 +13,9 @@ from gzip import GzipFile
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.errors import BadData, NoInput, StorageFailure, UsageError
 from forecast.settings import TextSettings
@@ -82,26 +84,29 @@ def _read(source: str, settings: TextSettings) -> Table:
         return _read_file(file, path, settings)
 
 
-def table_from_frame(frame: "pd.DataFrame | pd.Series[Any]", name: str = "DataFrame") -> Table:
+def table_from_frame(frame: "pd.DataFrame | pd.Series[Any] | NDArray[Any]", name: str = "DataFrame") -> Table:
     """Take a pandas object as a table; the caller's object is left as it is.
 
     Parameters
     ----------
     frame : named index levels become columns; an unnamed index of times is called ``time``, one of text ``index``,
-        and any other unnamed index is dropped. A Series without a name is called ``y``.
+        and any other unnamed index is dropped. A Series without a name is called ``y``, as is an array [rows].
     name : what messages call the table
 
     Raises
     ------
     UsageError
-        If `frame` is no pandas object.
+        If `frame` is neither a pandas object nor such an array.
     BadData
         If it has no rows or columns, several levels of columns, or two columns of one name.
     """
+    if isinstance(frame, np.ndarray) and frame.ndim == 1:
+        frame = pd.Series(frame)
     if isinstance(frame, pd.Series):
         frame = frame.to_frame("y" if frame.name is None else frame.name)
     if not isinstance(frame, pd.DataFrame):
-        raise UsageError(f"a table must be a pandas DataFrame or Series, not {type(frame).__name__}")
+        given = f"an array of {frame.ndim} dimensions" if isinstance(frame, np.ndarray) else type(frame).__name__
+        raise UsageError(f"a table must be a pandas DataFrame or Series, or an array of one dimension, not {given}")
     if isinstance(frame.columns, pd.MultiIndex):
         raise BadData(f"{name} has {frame.columns.nlevels} levels of column names; flatten them to one")
     levels = _index_columns(frame.index)

@@ -31,6 +31,15 @@ log = logging.getLogger("forecast")
 
 
 def sniffed_delimiter(data: bytes, name: str) -> str:
+    """The best delimiter, with a warning where it is no comma."""
+    delimiter = best_delimiter(data)
+    if delimiter != ",":
+        shown = "tabs" if delimiter == "\t" else delimiter_name(delimiter)
+        log.warning("%s: columns are separated by %s; pass %s to say so", name, shown, Setting("delimiter"))
+    return delimiter
+
+
+def best_delimiter(data: bytes) -> str:
     """The delimiter that cuts the header and most of the first lines into the same number of columns."""
     sample = io.StringIO(data[:SAMPLE].decode(errors="replace"), newline="")
     lines = [line for line in sample if line.strip()]
@@ -47,9 +56,6 @@ def sniffed_delimiter(data: bytes, name: str) -> str:
         fit = (widths[0] == width, rows / len(widths), width)
         if width > 1 and fit > best:
             best, delimiter = fit, candidate
-    if delimiter != ",":
-        shown = "tabs" if delimiter == "\t" else delimiter_name(delimiter)
-        log.warning("%s: columns are separated by %s; pass %s to say so", name, shown, Setting("delimiter"))
     return delimiter
 
 

@@ -14,6 +14,7 @@ Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 Kind = Literal["text", "whole", "number", "boolean", "datetime", "date", "period", "other"]
 
+PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 SAMPLE = 50  # cells that tell whether objects are dates
 
 
@@ -119,17 +120,21 @@ class Table:
 
     def distinct(self, column: str) -> tuple[Integers, list[str]]:
         """Codes [rows] and the different `texts` of a column, in the order in which they come first."""
-        codes, unique = pd.factorize(self._as_text(column))
-        return np.asarray(codes, np.int64), [str(text) for text in unique]
+        values = self.frame[column]
+        if self.text:
+            codes, unique = pd.factorize(values)
+            return np.asarray(codes, np.int64), [str(text) for text in unique]
+        codes, unique = pd.factorize(values, use_na_sentinel=False)
+        same, texts = pd.factorize(self._written(pd.Series(unique)))  # 1.0 and '1' are written alike
+        return np.asarray(same, np.int64)[codes], [str(text) for text in texts]
 
     def texts(self, column: str) -> NDArray[np.object_]:
         """[rows], the cells as text: just as written, whole numbers without a decimal mark, '' where missing."""
-        return np.asarray(self._as_text(column), object)
-
-    def _as_text(self, column: str) -> "pd.Series[str]":
         values = self.frame[column]
-        if self.text:
-            return values
+        return np.asarray(values if self.text else self._written(values), object)
+
+    def _written(self, values: "pd.Series[Any]") -> "pd.Series[str]":
+        """Values of a column with a type as text."""
         if isinstance(values.dtype, pd.CategoricalDtype):
             values = values.astype(float if pd.api.types.is_float_dtype(values.cat.categories.dtype) else object)
         if pd.api.types.is_float_dtype(values.dtype) and bool((values.dropna() % 1 == 0).all()):
@@ -151,7 +156,7 @@ class Table:
             return TypedTimes(starts, starts, period=frequency)
         index = pd.DatetimeIndex(values)
         instants = _seconds(index)
-        fractions = bool((index.as_unit("s").as_unit(index.unit) != index).any())
+        fractions = bool((index.asi8 % PER_SECOND[index.unit]).any())
         if index.tz is None:
             return TypedTimes(instants, instants, fractions, index.unit)
         zone = getattr(index.tz, "key", None) or getattr(index.tz, "zone", None)
@@ -171,6 +176,11 @@ class Table:
         sources = None if self.sources is None else {name: where[chosen] for name, where in self.sources.items()}
         return replace(self, frame=self.frame.loc[chosen].reset_index(drop=True), lines=lines, sources=sources)
 
+    def moved(self, rows: int) -> "Table":
+        """The table as a part of a larger one, in which so many rows come before its first one."""
+        lines = np.arange(1, len(self) + 1) if self.lines is None else self.lines
+        return replace(self, lines=lines + rows)
+
     def without(self, column: str) -> "Table":
         """The table without a column."""
         return replace(self, frame=self.frame.drop(columns=column), numbering=None)
@@ -178,6 +188,13 @@ class Table:
     def renamed(self, column: str, name: str, numbering: bool) -> "Table":
         """The table with another name for a column, which may be the one that numbers the rows."""
         return replace(self, frame=self.frame.rename(columns={column: name}), numbering=name if numbering else None)
+
+    def numbered(self, name: str) -> "Table":
+        """The table with a new first column that numbers its rows from 1; a blank line has a number, too."""
+        frame = self.frame.copy(deep=False)
+        numbers = np.arange(1, len(self) + 1) if self.lines is None else self.lines - self.lines[0] + 1
+        frame.insert(0, name, numbers.astype(str) if self.text else numbers)
+        return replace(self, frame=frame, numbering=name)
 
     def stacked(
         self,
@@ -233,7 +250,7 @@ def plain(values: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _seconds(index: pd.DatetimeIndex) -> Integers:
-    return np.asarray(index.as_unit("s").asi8, np.int64)
+    return np.asarray(index.asi8 // PER_SECOND[index.unit], np.int64)
 
 
 def _written(value: object) -> str:

@@ -29,7 +29,7 @@ log = logging.getLogger("forecast")
 
 def check_settings(settings: TextSettings) -> None:
     """Refuse a delimiter that is no single character, and the same mark for decimals and thousands."""
-    delimiter = _delimiter(settings)
+    delimiter = given_delimiter(settings)
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
         raise UsageError("give one character, such as , ; | or tab", setting=Setting("delimiter", settings.delimiter))
     if settings.thousands is not None and settings.thousands == settings.decimal:
@@ -46,7 +46,7 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     line = DELIMITER_LINE.match(data)
     if line:
         data = b"\n" * line[0].count(b"\n") + data[line.end() :]  # blank lines in its place, for the line numbers
-    delimiter = _delimiter(settings) or (line[1].decode() if line else sniffed_delimiter(data, name))
+    delimiter = given_delimiter(settings) or (line[1].decode() if line else sniffed_delimiter(data, name))
     require_room(data, delimiter, name)
     header, frame, lines = cut_columns(data, delimiter, name)
     header, frame = without_right_edge(header, frame, name)
@@ -65,7 +65,8 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     return table if settings.decimal else replace(table, decimal=infer_decimal(table, delimiter))
 
 
-def _delimiter(settings: TextSettings) -> str | None:
+def given_delimiter(settings: TextSettings) -> str | None:
+    """The delimiter that the user gave."""
     return DELIMITER_NAMES.get(settings.delimiter, settings.delimiter) if settings.delimiter is not None else None
 
 

@@ -1,17 +1,19 @@
 """Columns of a table of forecasts, and a frame as bytes: CSV or Parquet."""
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import pandas as pd
 
 from forecast.errors import UsageError
 from forecast.settings import OutputSettings
-from forecast.tables.texts import require_arrow
+from forecast.tables.texts import pa, require_arrow
 
 # the last four are full-width signs, which some spreadsheets treat alike
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 WRITE_ROWS = 100_000  # rows written at once
+GROUP_ROWS = 1 << 17  # of a group of rows of Parquet
 
 
 def interval_columns(levels: tuple[float, ...]) -> list[str]:
@@ -51,16 +53,64 @@ def _guarded(text: object) -> object:
     return f"'{text}" if str(text).startswith(FORMULA) else text
 
 
-def csv_bytes(frame: pd.DataFrame) -> Iterator[bytes]:
-    """The frame as CSV, UTF-8, one line per row, in pieces."""
-    for start in range(0, max(len(frame), 1), WRITE_ROWS):
-        part = frame.iloc[start : start + WRITE_ROWS]
-        yield part.to_csv(index=False, header=start == 0, lineterminator="\n").encode()
+def csv_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
+    """Frames of the same columns as one CSV, UTF-8, one line per row, in pieces."""
+    header = True
+    for frame in frames:
+        for start in range(0, max(len(frame), 1), WRITE_ROWS):
+            part = frame.iloc[start : start + WRITE_ROWS]
+            yield part.to_csv(index=False, header=header, lineterminator="\n").encode()
+            header = False
 
 
-def parquet_bytes(frame: pd.DataFrame) -> Iterator[bytes]:
-    """The frame as one Parquet file."""
-    buffer = io.BytesIO()
+def parquet_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
+    """Frames of the same columns as one Parquet file, in pieces; its bytes do not depend on how rows are parted."""
     require_arrow("writing Parquet")
-    frame.to_parquet(buffer, index=False, engine="pyarrow")
-    yield buffer.getvalue()
+    import pyarrow.parquet
+
+    sink, writer = _Pieces(), None
+    for rows in _groups(frames):
+        writer = writer or pyarrow.parquet.ParquetWriter(sink, rows.schema)
+        writer.write_table(rows, GROUP_ROWS)
+        yield from sink.taken()
+    if writer is not None:
+        writer.close()
+    yield from sink.taken()
+
+
+def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[Any]:
+    """The rows of frames as tables of Arrow, each a group of rows of a file."""
+    held: Any = None
+    for frame in frames:
+        rows = pa.Table.from_pandas(frame, schema=None if held is None else held.schema, preserve_index=False)
+        held = rows if held is None else pa.concat_tables([held, rows])
+        while held.num_rows > GROUP_ROWS:
+            yield held.slice(0, GROUP_ROWS).combine_chunks()
+            held = held.slice(GROUP_ROWS)
+    if held is not None:
+        yield held.combine_chunks()
+
+
+class _Pieces(io.RawIOBase):
+    """A file in memory that is taken away as it is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[bytes] = []
+        self.size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self.size
+
+    def write(self, data: Any) -> int:
+        self.pieces.append(bytes(data))
+        self.size += len(self.pieces[-1])
+        return len(self.pieces[-1])
+
+    def taken(self) -> list[bytes]:
+        """What was written since it was taken."""
+        pieces, self.pieces = self.pieces, []
+        return pieces

@@ -10,6 +10,7 @@ from forecast.baselines import baseline_method, baseline_names
 from forecast.baselines.shared.gaps import fill_gaps
 from forecast.baselines.shared.windows import forecast_baseline
 from forecast.errors import UsageError
+from tests.baselines._textbook import seasonal_index, smooth
 
 Values = NDArray[np.float64]
 NAN = float("nan")
@@ -143,12 +144,7 @@ def seasonal_series(seed: int, length: int, season: int) -> Values:
 def slow_theta(values: Values, horizon: int, season: int, best_theta: bool) -> Values:
     """Theta as in the papers, one series, one coefficient and one theta after another."""
     length = len(values)
-    index, multiplicative = np.zeros(season), False
-    if season > 1 and length >= 2 * season and slow_test(values, season):
-        multiplicative = bool((values > 0).all())
-        index = slow_index(values, season, multiplicative)
-        if multiplicative and index.min() < 0.05:
-            index, multiplicative = slow_index(values, season, False), False
+    index, multiplicative = seasonal_index(values, season)
     phases = np.arange(length + horizon) % season
     plain = values / index[phases[:length]] if multiplicative else values - index[phases[:length]]
     slope, level = np.polyfit(np.arange(length), plain, 1)
@@ -163,37 +159,6 @@ def slow_theta(values: Values, horizon: int, season: int, best_theta: bool) -> V
             found.append((errors @ errors, newest + weight * line[length:]))
     forecast = min(found, key=lambda pair: pair[0])[1]
     return forecast * index[phases[length:]] if multiplicative else forecast + index[phases[length:]]
-
-
-def slow_test(values: Values, season: int) -> bool:
-    """Whether the autocorrelation one season back passes its 90 % limit."""
-    deviation, length = values - values.mean(), len(values)
-    products = [float(deviation[lag:] @ deviation[: length - lag]) for lag in range(season + 1)]
-    correlation = [product / products[0] for product in products]
-    variance = (1 + 2 * sum(r**2 for r in correlation[1:season])) * (length - season) / length**2
-    return correlation[season] > 1.2816 * variance**0.5
-
-
-def smooth(values: Values, coefficient: float, level: float) -> tuple[Values, float]:
-    """Errors one step ahead and the last level of simple exponential smoothing."""
-    errors = []
-    for value in values:
-        errors.append(value - level)
-        level += coefficient * errors[-1]
-    return np.array(errors), level
-
-
-def slow_index(values: Values, season: int, multiplicative: bool) -> Values:
-    """Indices of classical decomposition, the first for the first value."""
-    around = np.full(season + 1 - season % 2, 1 / season)
-    if season % 2 == 0:
-        around[[0, -1]] /= 2
-    trend = np.convolve(values, around, mode="valid")
-    middle = values[season // 2 : season // 2 + len(trend)]
-    rest = middle / trend if multiplicative else middle - trend
-    phases = (np.arange(len(rest)) + season // 2) % season
-    index = np.array([rest[phases == phase].mean() for phase in range(season)])
-    return index / index.mean() if multiplicative else index - index.mean()
 
 
 @every_theta
@@ -226,3 +191,12 @@ def test_theta_does_not_explode_where_a_phase_is_close_to_zero(name: str) -> Non
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
     with pytest.raises(UsageError, match="did you mean 'theta'"):
         forecast("thetta", [1.0], 1, 1)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "pretrained"])
+@given(gappy_windows(), st.integers(1, 14))
+@settings(deadline=None, max_examples=30)
+def test_windows_beside_a_window_do_not_change_a_bit_of_its_forecast(name: str, past: Values, season: int) -> None:
+    repeated = np.tile(past, (9, 1))
+    alone = np.concatenate([forecast(name, window, 5, season) for window in past])
+    assert (forecast(name, repeated[::-1], 5, season)[::-1] == np.tile(alone, (9, 1))).all()

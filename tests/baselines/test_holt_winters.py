@@ -1,7 +1,5 @@
 """Exponential smoothing averaged over its parameters, against a slow loop and what it is for."""
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,6 +8,7 @@ from numpy.typing import NDArray
 
 from forecast.baselines import holt_winters
 from forecast.baselines.shared.windows import forecast_baseline
+from tests.baselines._textbook import smoothing_values
 
 Values = NDArray[np.float64]
 
@@ -68,32 +67,6 @@ def test_a_long_season_stays_as_it_was_found() -> None:
     assert forecast(values[:192], 48, 48) == pytest.approx(values[192:], abs=0.5)
 
 
-def slow(values: Values, index: Values, factors: bool, horizon: int) -> list[tuple[float, Values]]:
-    """Akaike's criterion and the forecasts of each point of the grid, one step after another."""
-    season, count, found = len(index), len(values), []
-    phases = (np.arange(count + horizon) - count) % season
-    first = values[:10] / index[phases[:10]] if factors else values[:10] - index[phases[:10]]
-    slope, begin = np.polyfit(np.arange(1, len(first) + 1), first, 1)
-    moves = [(0.0, 0.0), *itertools.product(holt_winters.TRENDS[1:], holt_winters.DAMPINGS)]
-    seasons = holt_winters.SEASONS if season > 1 else (0.0,)
-    for alpha, (move, damping), gamma in itertools.product(holt_winters.LEVELS, moves, seasons):
-        level, trend, own, squares, logs = begin, slope if damping else 0.0, index.copy(), 0.0, 0.0
-        for step, value in enumerate(values):
-            base, phase = level + damping * trend, phases[step]
-            made = base * own[phase] if factors else base + own[phase]
-            error = value / made - 1 if factors else value - made
-            squares, logs = squares + error**2, logs + (np.log(made) if factors else 0.0)
-            size = base if factors else 1.0
-            level, trend = base + alpha * error * size, damping * trend + alpha * move * error * size
-            own[phase] += (1 - alpha) * gamma * error * (own[phase] if factors else 1.0)
-        free = 2 + 3 * (damping > 0)
-        criterion = count * np.log(squares / count) + 2 * logs + 2 * free * count / max(count - free - 1, 1)
-        damped = np.cumsum(damping ** np.arange(1, horizon + 1)) if damping else np.zeros(horizon)
-        ahead = level + damped * trend
-        found.append((criterion, ahead * own[phases[count:]] if factors else ahead + own[phases[count:]]))
-    return found
-
-
 @pytest.mark.parametrize(("season", "factors"), [(1, False), (4, False), (4, True)])
 def test_each_point_of_the_grid_equals_the_slow_loop(season: int, factors: bool) -> None:
     random = np.random.default_rng(season)
@@ -103,7 +76,7 @@ def test_each_point_of_the_grid_equals_the_slow_loop(season: int, factors: bool)
     values[1, :13] = 0
     criterion, ahead = holt_winters.smoothed(values, start, np.stack([index, index]), factors, 6)
     for window, first in enumerate(start):
-        expected = slow(values[window, first:], index, factors, 6)
+        expected = smoothing_values(values[window, first:], index, factors, 6)
         assert criterion[:, window] == pytest.approx(np.array([one for one, _ in expected]))
         points = ahead[:, :, window].T
         assert points == pytest.approx(np.stack([one for _, one in expected]))

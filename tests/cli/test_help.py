@@ -135,7 +135,7 @@ def test_shells_complete_commands_options_choices_and_files(shell: str, words: s
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_documented_line_loads_the_completion(shell: str, tmp_path: Path) -> None:
-    docs = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+    docs = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
     assert f"_FORECAST_COMPLETE={shell}_source forecast" in docs
     environment = {**os.environ, "_FORECAST_COMPLETE": f"{shell}_source"}
     run = [sys.executable, "-m", "forecast"]

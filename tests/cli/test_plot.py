@@ -226,6 +226,41 @@ def test_the_first_series_are_drawn_or_the_worst_where_values_came(forecast: Run
     assert "MASE" in Path("p.html").read_text()
 
 
+def test_only_what_is_drawn_is_forecast_unless_the_errors_of_all_decide(
+    forecast: Run, fitted: Path, past: Path, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from forecast.inference.predictor import Predictor
+
+    asked: list[int] = []
+    quantiles = Predictor.quantiles
+
+    def counted(self: Predictor, panel: Any, series: Any, **more: Any) -> Any:
+        asked.append(len(series))
+        return quantiles(self, panel, series, **more)
+
+    monkeypatch.setattr(Predictor, "quantiles", counted)
+    for words, count in (
+        (("--count", 3), 3),
+        ((past, "--series", "hill", "--series", "north"), 2),
+        ((whole, "--origin", "2024-03-03", "--series", "west"), 1),
+        ((whole, "--origin", "2024-03-03", "--count", 1), len(NAMES)),
+        (("--actual", whole, "--count", 1), len(NAMES)),
+        ((past, "--now", "--count", 2), 2),
+    ):
+        asked.clear()
+        assert forecast("plot", *words, "--output", "p.svg").code == 0
+        assert asked == [count]
+
+
+def test_a_series_that_gets_no_forecast_is_drawn_with_the_reason(forecast: Run, fitted: Path, past: Path) -> None:
+    ended = pd.read_csv(past)
+    ended = ended[(ended["shop"] != "east") | (ended["day"] < "2024-01-10")]
+    ended.to_csv("ended.csv", index=False)
+    ran = forecast("plot", "ended.csv", "--series", "east", "--terminal")
+    assert ran.code == 0, ran.err
+    assert "east  no forecast: ended" in ran.out
+
+
 def test_a_series_that_is_not_there_is_refused_with_the_nearest(forecast: Run, fitted: Path) -> None:
     ran = forecast("plot", "--series", "North", "--series", "Norht")
     assert ran.code == 2
@@ -242,6 +277,15 @@ def test_a_picture_never_replaces_a_table(forecast: Run, fitted: Path, whole: Pa
     assert Path("table.svg").read_bytes() == whole.read_bytes()
     assert forecast("plot", "--output", "forecast-model/CURRENT").code == 2
     assert forecast("plot", "--output", "missing/p.svg").code == 73
+
+
+def test_with_neither_store_nor_table_a_table_is_asked_for(
+    forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = forecast("plot")
+    assert ran.code == 66
+    assert "there is no store here; name a table, forecast plot DATA, or run `forecast fit` first" in ran.err
 
 
 def test_events_are_drawn_with_their_names(forecast: Run, past: Path, tmp_path: Path) -> None:
@@ -273,7 +317,7 @@ def test_without_a_file_the_picture_goes_to_stdout_as_characters(forecast: Run, 
 
 def test_python_returns_a_chart(panel_frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> None:
     from forecast import Forecaster
-    from forecast.errors import Unavailable
+    from forecast.errors import Unavailable, UsageError
 
     model = Forecaster(model="seasonal-naive", horizon=5).fit(panel_frame[["shop", "day", "units"]])
     chart = model.plot(series="s002", history=9)
@@ -281,6 +325,19 @@ def test_python_returns_a_chart(panel_frame: pd.DataFrame, monkeypatch: pytest.M
     assert spec["title"]["text"] == "s002"
     assert {9, 6} <= {len(rows) for rows in spec["datasets"].values()}  # the past; the forecast, from its last value on
     assert len(model.plot(panel_frame, origin="2024-03-10").to_dict()["concat"]) == 4
+    assert len(model.plot(series=2).to_dict()["concat"]) == 2
+    with pytest.raises(UsageError, match="series: count=0"):
+        model.plot(series=0)
     monkeypatch.setitem(sys.modules, "altair", None)
     with pytest.raises(Unavailable, match=r"pip install forecast\[plot\]"):
         model.plot()
+
+
+def test_python_draws_events_that_are_set_after_the_fit(panel_frame: pd.DataFrame) -> None:
+    from forecast import Forecaster
+
+    events = pd.DataFrame({"date": ["2024-01-20", "2024-02-10"], "name": "fair"})
+    model = Forecaster(model="seasonal-naive", horizon=5, events=events).fit(panel_frame[["shop", "day", "units"]])
+    assert "fair" not in model.plot(series="s002", history=9).to_json()
+    model.set_params(events=pd.DataFrame({"date": ["2024-03-22"], "name": "fair"}))
+    assert "fair" in model.plot(series="s002", history=9).to_json()

@@ -81,7 +81,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        return self.parsed.texts["verdict"][0]
+        return self.parsed.texts["verdict"][0].replace("\u00a0", " ")
 
     @property
     def sections(self) -> list[str]:
@@ -135,6 +135,24 @@ def test_the_verdict_says_the_numbers_of_the_backtest(forecast: Run, fitted: Pat
     assert page.sections == SECTIONS
     assert "4 of 1,440 values are missing, in 1 of 16 series." in page.text
     assert "<td>2024-03-01</td><td>2024-03-04</td>" in page.text
+
+
+@pytest.mark.parametrize(
+    ("errors", "verdict"),
+    [
+        ((0.0, 0.0, None), "Exact on 2 origins, as seasonal naive is."),
+        ((2e-16, 3e-16, -0.5), "Exact on 2 origins, as seasonal naive is."),
+        ((1e-16, 0.2, None), "MASE 0.2 on 2 origins, where seasonal naive is exact."),
+        ((0.5, 0.0, 1.0), "100 % less error than seasonal naive on 2 origins."),
+    ],
+)
+def test_an_exact_forecast_is_said_to_be_exact(errors: tuple[float, float, float | None], verdict: str) -> None:
+    from forecast.report.measured import Measured, verdict_of
+
+    naive, own, skill = errors
+    rows = [{"model": "seasonal-naive", "skill": 0.0, "mase": naive}, {"model": "theta", "skill": skill, "mase": own}]
+    tables = {"overall": rows, "by_series": rows, "by_step": rows, "origins": ["a", "b"]}
+    assert f"{verdict_of(Measured.of(tables, 'tests.json'))}." == verdict
 
 
 def test_without_a_backtest_the_verdict_is_that_of_the_fit_and_a_command_makes_one(forecast: Run, fitted: Path) -> None:
@@ -338,6 +356,22 @@ def test_a_fitted_network_and_known_columns_are_explained(
     )
     future.to_csv("future.csv", index=False)
     assert None not in report(forecast, "--future", "future.csv").data["series"][0][5]
+
+
+def test_training_and_attention_of_networks_are_shown(
+    forecast: Run, passengers: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fast = ("--model", "attention-lstm", "--steps", 3, "--members", 1, "--no-guard", "--quiet")
+    assert forecast("fit", passengers, *fast).code == 0
+    page = report(forecast)
+    assert "Training of the networks" in page.text
+    assert re.search(r"<th scope=\"row\">attention-lstm</th><td class=\"num\">3</td>", page.text)
+    title = "Attention of the network to the past, the mean over series"
+    drawn = re.findall(rf'aria-label="{title}">(.*?)</svg>', page.text)
+    assert len(drawn) == 1
+    steps = json.loads(forecast("inspect", "--json").out)["lookback"]
+    assert len(re.findall("[ML]", re.findall(r'class="line c0"[^>]*d="([^"]*)"', drawn[0])[0])) == steps
 
 
 def test_series_without_dates_and_without_ids_have_a_report(

@@ -1,6 +1,15 @@
-"""Write the generated tables of the documentation: python -m tests.docs."""
+"""Write the generated parts of the documentation: python -m tests.docs; with `outputs` also what its commands print."""
 
-from tests.docs._tables import ROOT, updated
+import sys
+import tempfile
+from pathlib import Path
 
-for page in (ROOT / "docs").glob("*.md"):
+from tests.docs._outputs import refresh
+from tests.docs._pages import SITE
+from tests.docs._tables import updated
+
+for page in SITE:
     page.write_text(updated(page.read_text(encoding="utf-8")), encoding="utf-8")
+if sys.argv[1:] == ["outputs"]:
+    with tempfile.TemporaryDirectory() as folder:
+        refresh(Path(folder))

@@ -1,6 +1,7 @@
 """Find the blocks of a Markdown page, and the commands in them."""
 
 import shlex
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
@@ -17,6 +18,7 @@ PROGRAMS = (
     "systemctl",
     "docker",
     "sudo",
+    "sphinx-build",
     "cd",
     "export",
     "uv",
@@ -43,6 +45,11 @@ class Block:
     @property
     def text(self) -> str:
         return "\n".join(self.lines) + "\n"
+
+    @property
+    def is_directive(self) -> bool:
+        """Whether it tells Sphinx to build something, such as a table of contents."""
+        return (self.language or "").startswith("{")
 
     @property
     def is_commands(self) -> bool:
@@ -82,16 +89,20 @@ def blocks(page: str) -> Iterator[Block]:
         line = lines[number]
         if line.lstrip().startswith("```"):
             inside = list(takewhile(lambda one: not one.lstrip().startswith("```"), lines[number + 1 :]))
-            yield Block(number + 2, line.strip().strip("`").strip(), tuple(inside))
+            yield Block(number + 2, line.strip().strip("`").strip(), _dedented(inside))
             number += len(inside) + 2
         elif line.startswith(INDENT) and (number == 0 or not lines[number - 1].strip()):
             inside = list(takewhile(lambda one: one.startswith(INDENT) or not one.strip(), lines[number:]))
             number, first = number + len(inside), number
             while not inside[-1].strip():
                 inside.pop()
-            yield Block(first + 1, None, tuple(one.removeprefix(INDENT) for one in inside))
+            yield Block(first + 1, None, _dedented(inside))
         else:
             number += 1
+
+
+def _dedented(lines: list[str]) -> tuple[str, ...]:
+    return tuple(textwrap.dedent("\n".join(lines)).split("\n"))
 
 
 def commands(block: Block) -> list[Command]:

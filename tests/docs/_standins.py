@@ -8,6 +8,17 @@ import numpy as np
 import pandas as pd
 
 TABLES = (".csv", ".parquet")
+JOB = """
+[source]
+path = "sales.csv"
+
+[train]
+model = "theta"
+horizon = 7
+
+[sink]
+path = "job-forecasts.csv"
+"""
 WRITTEN = ("--output", "--forecasts", "--json", "--markdown")  # options that name a file to be written
 
 
@@ -17,7 +28,10 @@ def write_all(folder: Path) -> None:
     _hourly(folder / "DIR")
     _transformer(folder / "DIR")
     _timetable(folder)
+    _flights(folder)
     sales(folder / "sales.csv")
+    sales(folder / "prices.csv", others=["price"], ahead=28)
+    (folder / "job.toml").write_text(JOB, encoding="utf-8")
 
 
 def write_missing(folder: Path, words: Sequence[str]) -> None:
@@ -38,9 +52,11 @@ def events() -> pd.DataFrame:
     return pd.DataFrame({"date": ["2024-01-05", "2024-01-12", "2024-02-05"], "name": "promotion"})
 
 
-def sales(path: Path, ids: Sequence[str] = ("shop",), target: str = "units", others: Sequence[str] = ()) -> None:
-    """Two series of 120 days up to yesterday."""
-    days = pd.date_range(end=pd.Timestamp.now().normalize() - pd.Timedelta(days=1), periods=120, freq="D")
+def sales(
+    path: Path, ids: Sequence[str] = ("shop",), target: str = "units", others: Sequence[str] = (), ahead: int = -1
+) -> None:
+    """Two series of 120 days up to yesterday, or to `ahead` days from today."""
+    days = pd.date_range(end=pd.Timestamp.now().normalize() + pd.Timedelta(days=ahead), periods=120, freq="D")
     parts = []
     for name in ("a", "b"):
         week = np.arange(120) % 7
@@ -75,17 +91,21 @@ def _timetable(folder: Path) -> None:
     week.to_csv(folder / "timetable.csv", index=False)
 
 
-def python_names() -> "dict[str, object]":
-    """What README's Python example takes for granted: tables, arrays, and scikit-learn's search."""
-    from sklearn.model_selection import GridSearchCV
+def _flights(folder: Path) -> None:
+    """The flights, and a series of an airline that is new."""
+    flights = pd.read_csv(folder / "data" / "nyc_flight_delays.csv")
+    new = flights[(flights["airport"] == "JFK") & (flights["airline"] == "B6")].assign(airline="XX")
+    pd.concat([flights, new]).to_csv(folder / "flights.csv", index=False)
 
+
+def python_names() -> "dict[str, object]":
+    """What the Python examples take for granted: tables and arrays."""
     hours = np.arange(480)
     random = np.random.default_rng(0)
     load = 9 + hours % 24 + random.normal(size=480)
     whole = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=480, freq="h"), "load": load})
     windows = random.normal(size=(40, 12))
     return {
-        "GridSearchCV": GridSearchCV,
         "frame": whole.head(400),
         "tonight": whole.head(410),
         "newer": whole.head(424),
@@ -93,6 +113,7 @@ def python_names() -> "dict[str, object]":
         "whole": whole,
         "plans": pd.DataFrame({"time": pd.date_range(whole["time"][424], periods=24, freq="h")}),
         "days": events(),
+        "more_days": events(),
         "X": windows,
         "y": windows[:, -1],
     }

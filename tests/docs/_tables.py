@@ -1,7 +1,6 @@
-"""The tables of the documentation that are generated from the settings; `python -m tests.docs` writes them."""
+"""The parts of the documentation that are generated from the code; `python -m tests.docs` writes them."""
 
 import re
-from pathlib import Path
 
 from forecast.jobs.pipeline import JobSettings
 from forecast.jobs.sinks import SinkSettings
@@ -18,29 +17,31 @@ from forecast.settings import (
     TextSettings,
     TrainSettings,
 )
+from tests.docs import _reference
 
-ROOT = Path(__file__).parents[2]
 GENERATED = re.compile(r"(?<=<!-- generated: )(\w+)( -->\n)(.*?)(?=<!-- end -->)", re.DOTALL)
 
-COMMANDS: dict[type[Knobs], str] = {
-    TrainSettings: "fit, backtest",
-    TableSettings: "fit, now, backtest, score, plot, inspect",
-    TextSettings: "fit, now, predict, backtest, score, plot, explain, inspect",
-    OutputSettings: "now, predict, plot",
-    PictureSettings: "plot",
-    ExplainSettings: "explain",
-    CheckSettings: "now, predict, run",
-    BacktestSettings: "backtest",
-    StoreSettings: "fit; --artifact: most commands; --wait: also run, promote, rollback",
-}
+GROUPS: tuple[type[Knobs], ...] = (
+    TrainSettings,
+    TableSettings,
+    TextSettings,
+    OutputSettings,
+    PictureSettings,
+    ExplainSettings,
+    CheckSettings,
+    BacktestSettings,
+    StoreSettings,
+)
 FLAGS = {"params": "-p KNOB=VALUE", "store": "--artifact"}  # settings whose option has another name
 KEYS: tuple[type[Knobs], ...] = (JobSettings, SourceSettings, SinkSettings)
 
 
 def tables() -> dict[str, str]:
-    """The generated tables, by the names of their settings groups."""
-    flags = {group.__name__: _flags(group, commands) for group, commands in COMMANDS.items()}
-    return flags | {group.__name__: _keys(group) for group in KEYS}
+    """The generated parts: tables by the names of their settings groups, commands and models."""
+    parts = {group.__name__: _flags(group) for group in GROUPS}
+    parts |= {group.__name__: _keys(group) for group in KEYS}
+    headings = {group: _heading(group) for group in GROUPS}
+    return parts | {"commands": _reference.commands(headings), "models": _reference.models()}
 
 
 def updated(page: str) -> str:
@@ -49,21 +50,31 @@ def updated(page: str) -> str:
     return GENERATED.sub(lambda match: f"{match[1]}{match[2]}\n{generated[match[1]]}\n\n", page)
 
 
-def _flags(group: type[Knobs], commands: str) -> str:
+def _flags(group: type[Knobs]) -> str:
     rows = []
     for name, field in group.model_fields.items():
         default = field.get_default(call_default_factory=True)
         flag = FLAGS.get(name, f"--{name.replace('_', '-')}")
-        flag = f"{flag}` `--no-{name}" if default is True else flag
-        if default in (None, ()) or isinstance(default, bool):
+        if isinstance(default, bool):
+            flag, shown = f"{flag}` `--no-{name.replace('_', '-')}", "on" if default else "off"
+        elif default in (None, ()):
             shown = ""
         elif isinstance(default, tuple):
             shown = ",".join(each if isinstance(each, str) else f"{each:g}" for each in default)
         else:
             shown = f"{default}"
         rows.append(f"| `{flag}` | {shown} | {(field.description or '').replace('|', 'or')} |")
-    title = (group.__doc__ or "").splitlines()[0].rstrip(".")
-    return "\n".join([f"{title} (`{commands}`):\n", "| option | default | meaning |\n|---|---|---|", *rows])
+    head = [
+        f"## {_heading(group)}\n",
+        f"{_reference.takers(group)}\n",
+        "| option | default | meaning |",
+        "|---|---|---|",
+    ]
+    return "\n".join([*head, *rows])
+
+
+def _heading(group: type[Knobs]) -> str:
+    return (group.__doc__ or "").splitlines()[0].rstrip(".")
 
 
 def _keys(group: type[Knobs]) -> str:

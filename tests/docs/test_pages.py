@@ -6,19 +6,15 @@ from pathlib import Path
 import pytest
 
 from forecast.models import model_names
-from tests.docs._tables import GENERATED, ROOT, tables, updated
+from tests.docs._pages import OTHERS, ROOT, SITE, name_of
+from tests.docs._tables import GENERATED, tables, updated
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [
-    ROOT / "README.md",
-    *DOCS,
-    *(ROOT / folder / "README.md" for folder in ("pipelines", "data", "benchmarks", "tests/bad_input")),
-]
+PAGES = [*OTHERS, *SITE, ROOT / "tests" / "bad_input" / "README.md"]
 
 
 def test_the_generated_tables_are_up_to_date() -> None:
-    pages = [page.read_text(encoding="utf-8") for page in DOCS]
+    pages = [page.read_text(encoding="utf-8") for page in SITE]
     assert all(page == updated(page) for page in pages), "run python -m tests.docs"
     assert sorted(match[1] for page in pages for match in GENERATED.finditer(page)) == sorted(tables())
 
@@ -32,20 +28,19 @@ def test_every_model_has_a_row(name: str) -> None:
     assert f"| `{name}`" in README
 
 
-@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
-def test_every_page_begins_with_what_it_answers_and_is_in_the_index(page: Path) -> None:
+@pytest.mark.parametrize("page", SITE, ids=name_of)
+def test_every_page_begins_with_what_it_is_for_and_an_index_names_it(page: Path) -> None:
     title, first = page.read_text(encoding="utf-8").split("\n\n")[:2]
     assert title.startswith("# ")
     assert first.startswith("This page ")
-    if page.name != "README.md":
-        assert f"]({page.name})" in (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
-        assert f"](docs/{page.name})" in README
+    indexes = [other for other in SITE if "{toctree}" in other.read_text(encoding="utf-8")]
+    linked = [(index.parent / link).resolve() for index in indexes for link in _links(index)]
+    assert page.name == "index.md" or page in linked
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_relative_link_exists(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+    for target in _links(page):
         if "://" in target:
             continue
         file, _, anchor = target.partition("#")
@@ -53,6 +48,10 @@ def test_every_relative_link_exists(page: Path) -> None:
         assert there.exists(), f"{page}: {target}"
         if anchor:
             assert anchor in _anchors(there.read_text(encoding="utf-8")), f"{page}: {target}"
+
+
+def _links(page: Path) -> list[str]:
+    return re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
 
 
 def _anchors(page: str) -> set[str]:

@@ -14,6 +14,9 @@ from forecast.ensemble.summary import ranking, verdict
         (1.001, 1.0, "error the same as seasonal naive on held-out values; 1 of 3 candidates is used"),
         (1e-9, 1.0, "error over 99 % below seasonal naive on held-out values; 1 of 3 candidates is used"),
         (0.2, 0.0, "mean error 0.2 on held-out values, where seasonal naive is exact; 1 of 3 candidates is used"),
+        (1e-10, 0.0, "exact on held-out values, as seasonal naive is; 1 of 3 candidates is used"),
+        (1.02e-15, 1e-15, "exact on held-out values, as seasonal naive is; 1 of 3 candidates is used"),
+        (0.2, 1e-15, "mean error 0.2 on held-out values, where seasonal naive is exact; 1 of 3 candidates is used"),
         (0.2, None, "mean error 0.2 on held-out values; 1 of 2 candidates is used"),
     ],
 )
@@ -24,6 +27,11 @@ def test_the_choice_is_compared_with_seasonal_naive_in_one_sentence(
     found = verdict(scores if naive is None else {**scores, "seasonal-naive": naive}, 1)
     assert found == sentence
     assert len(found) <= 120
+
+
+def test_where_all_errors_are_rounding_no_share_of_them_is_told() -> None:
+    scores = {"last": 3e-16, "seasonal-naive": 2e-16, CHOSEN: 2.04e-16}
+    assert verdict(scores, 1) == "exact on held-out values, as seasonal naive is; 1 of 2 candidates is used"
 
 
 def test_without_held_out_values_the_sentence_says_so() -> None:

@@ -56,6 +56,19 @@ def test_newer_errors_count_more() -> None:
     assert now_loud[0, HIGH] > 1.7 * now_calm[0, HIGH]
 
 
+def test_a_few_series_that_explode_do_not_widen_the_intervals_of_all() -> None:
+    errors = np.random.default_rng(4).normal(size=(200, 8))
+    series = np.arange(200), np.zeros(200, np.int64)
+    calm, wild = errors, errors.copy()
+    wild[:4, 4:] *= 100
+
+    def high(values: np.ndarray) -> np.ndarray:
+        seen, scale = np.ones(values.shape, bool), np.ones(len(values))
+        return error_quantiles(np.zeros_like(values), values, seen, scale, LEVELS, series)[:, HIGH]
+
+    assert (high(wild) < 1.5 * high(calm)).all()
+
+
 def test_flat_windows_and_unseen_values_give_no_width() -> None:
     nothing = np.zeros((3, 4))
     ends = np.zeros(3, np.int64), np.arange(3)

@@ -1,10 +1,10 @@
 """Runs in a ledger, each with its number in every column, so that half a run is seen."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from forecast.errors import NoInput
 from forecast.jobs import ledger as module
 from forecast.jobs.apart import runs_folder
 from forecast.jobs.ledger import FILE, DayScore, Ledger, StoredForecasts, open_file
@@ -16,10 +16,9 @@ VAGUE = {"pread64": (76,), "openat": (73,), "newfstatat": (73,), "access": (73,)
 module.LOCK_PATIENCE = 0.2  # seconds; nobody else writes, and a lock that cannot be had would take half a minute
 
 
-def ledger_at(place: Path, create: bool = True) -> Ledger:
+def ledger_at(place: Path) -> Ledger:
     """The ledger beside the store of a scene."""
-    path = runs_folder(str(place / "store")) / FILE
-    return Ledger("nightly", lambda: open_file(path, create))
+    return Ledger("nightly", partial(open_file, runs_folder(str(place / "store")) / FILE))
 
 
 def add_run(place: Path, number: int, horizon: int) -> None:
@@ -45,12 +44,8 @@ def numbers_in_ledger(place: Path, horizon: int) -> list[int]:
     ValueError
         If a part of a run is there without the rest.
     """
-    ledger = ledger_at(place, create=False)
-    try:
-        runs = ledger.runs(1000)
-    except NoInput:
-        return []
-    numbers = [int(record["number"]) for _, _, record in runs]
+    ledger = ledger_at(place)
+    numbers = [int(record["number"]) for _, _, record in ledger.runs(1000)]
     kept = ledger.forecasts("9", 1000)
     for number in numbers:
         own = kept.numbers[kept.as_of == instant(number)]

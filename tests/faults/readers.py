@@ -135,4 +135,4 @@ def digest(frame: pd.DataFrame) -> str:
     """The sha256 of a table as it would be written."""
     from forecast.tables.writing import csv_bytes
 
-    return hashlib.sha256(b"".join(csv_bytes(frame))).hexdigest()
+    return hashlib.sha256(b"".join(csv_bytes([frame]))).hexdigest()

@@ -25,7 +25,7 @@ def ledger(url: str, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """A ledger that has seen twelve nights, each of which scored four days."""
     monkeypatch.setattr(pruning, "MAX_RUNS", RUNS)
     monkeypatch.setattr(pruning, "MAX_RECORDS", RECORDS)
-    other, made = Ledger("other", lambda: connect(url)), Ledger("nightly", lambda: connect(url))
+    other, made = Ledger("other", lambda read=False: connect(url)), Ledger("nightly", lambda read=False: connect(url))
     other.add_run(at(1), 0, "{}", forecasts(1), [])
     for number in range(1, 13):
         days = [DayScore(at(day)[:10], number, 1.0, 0.0, 0.8, 0.95) for day in range(max(1, number - DAYS), number)]

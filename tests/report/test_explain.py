@@ -11,11 +11,12 @@ import pytest
 
 from forecast import Forecaster
 from forecast.errors import BadData, UsageError
+from tests.report.panels import CALENDARS, Made, made
 
 Run = Callable[..., Any]
 
 DAYS, HORIZON = 240, 14
-NAMES = ["median", "level", "season", "events", "rest"]
+NAMES = ["median", "level", "season", "events", "known", "rest"]
 
 
 def driven(seed: int, series: int = 4) -> pd.DataFrame:
@@ -93,7 +94,7 @@ def test_a_json_object_holds_importance_and_parts(forecast: Run, store: Path) ->
     assert {one["kind"] for one in told["importance"]} == {"values"}
     assert len(told["parts"]) == 18
     for row in told["parts"]:
-        assert row["level"] + row["season"] + row["events"] + row["rest"] == pytest.approx(row["median"], abs=1e-6)
+        assert sum(row[name] for name in NAMES[1:]) == pytest.approx(row["median"], abs=1e-6)
     point = forecast("predict", "--artifact", store).frame["forecast"]
     np.testing.assert_allclose(point, [row["median"] for row in told["parts"]], rtol=1e-6)
     shown = forecast("explain", "--artifact", store)
@@ -118,11 +119,20 @@ def test_without_future_values_there_is_importance_and_a_warning(
     assert len(model.explain(future=future, repeats=2).parts) == 4 * 7
 
 
-def test_a_table_that_holds_no_horizon_is_refused() -> None:
-    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=10), "units": range(10)})
-    model = Forecaster(horizon=10, model="last").fit(frame)
+def test_a_table_that_holds_no_horizon_has_parts_only(
+    forecast: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    frame = pd.DataFrame({"day": pd.date_range("2024-01-01", periods=10), "units": range(10), "promo": 1})
+    model = Forecaster(horizon=10, model="last").fit(frame[["day", "units"]])
+    found = model.explain()
+    assert "without importance: no series has more values than the horizon of 10" in caplog.text
+    assert (len(found.importance), len(found.parts)) == (0, 10)
+    model.save(str(tmp_path / "store"))
+    shown = forecast("explain", "--artifact", tmp_path / "store")
+    assert (shown.code, shown.out.count(" 2024-01-")) == (0, 10)
+    reading = {"time": "day", "target": "units", "layout": "long", "known": "promo"}
     with pytest.raises(BadData, match="no forecast can be judged"):
-        model.explain()
+        Forecaster(horizon=10, model="last", **reading).fit(frame).explain()
     with pytest.raises(UsageError, match="repeats=1"):
         model.explain(repeats=1)
 
@@ -130,3 +140,48 @@ def test_a_table_that_holds_no_horizon_is_refused() -> None:
 def test_an_unknown_series_is_refused(forecast: Run, store: Path) -> None:
     found = forecast("explain", "--artifact", store, "--series", "passenger")
     assert (found.code, found.err.count("did you mean 'passengers'?")) == (2, 1)
+
+
+def check_parts(found: pd.DataFrame, panel: Made) -> None:
+    """Each part lies within a tenth of its known effect, in each series, and little is left."""
+    for _, own in found.merge(panel.truth, on=["shop", "time"], suffixes=("", "_made")).groupby("shop"):
+        assert len(own) == panel.horizon
+        np.testing.assert_allclose(own[NAMES[1:]].sum(axis=1), own["median"], atol=1e-6)
+        for name in ("level", "season", "events"):
+            error, effect = (own[name] - own[f"{name}_made"]).abs().max(), own[f"{name}_made"].abs().max()
+            assert error <= 0.1 * effect, f"{name}: off by {error:.3g} of {effect:.3g}"
+        assert own["rest"].abs().max() < 0.05 * own["median"].min()
+
+
+def parts_of(panel: Made, **settings: Any) -> pd.DataFrame:
+    columns = ["shop", "time", "units", *settings.get("known", ())]
+    table = panel.frame[columns] if "known" in settings else panel.frame[columns].dropna()
+    reading = {"id": "shop", "target": "units", "time": "time", "season": panel.season, "events": panel.events}
+    return Forecaster(horizon=panel.horizon, **reading, **settings).fit(table).explain(repeats=2).parts
+
+
+@pytest.mark.parametrize("seed", range(len(CALENDARS)))
+def test_parts_are_those_that_made_the_panel_on_every_calendar(seed: int) -> None:
+    panel = made(seed)
+    check_parts(parts_of(panel, model="holt-winters"), panel)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(24))
+def test_parts_are_those_that_made_the_panel_whatever_forecasts(seed: int) -> None:
+    panel = made(seed)
+    check_parts(parts_of(panel), panel)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(24, 36, 2))
+def test_what_a_known_column_adds_is_in_no_other_part(seed: int) -> None:
+    panel = made(seed, driven=True)
+    found = parts_of(panel, model="segrnn", steps=300, known=("promo", "idle"))
+    own = found.merge(panel.truth, on=["shop", "time"], suffixes=("", "_made"))
+    own = own.merge(panel.frame[["shop", "time", "promo"]], on=["shop", "time"])
+    on = own[own["promo"] == 1]
+    assert 0.7 < (on["known"] / on["known_made"]).median() < 1.3  # a network learns it roughly
+    assert (own["known"].abs() / own["level"])[own["promo"] == 0].max() < 0.05
+    assert (own["level"] - own["level_made"]).abs().max() < 0.1 * own["level_made"].max()
+    assert (own["rest"].abs() / own["median"]).max() < 0.05

@@ -1,10 +1,12 @@
 """A picture of characters shows what the numbers are."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from forecast.report.picture import Drawn, Picture
-from forecast.report.terminal import HEIGHT, MARGIN, PLAIN, terminal_lines
+from forecast.report.terminal import HEIGHT, PLAIN, terminal_lines
 
 NONE = np.full(10, np.nan)
 
@@ -16,11 +18,11 @@ def picture(past: np.ndarray, forecast: np.ndarray, actual: np.ndarray = NONE, w
     return Picture((drawn,), (80.0,), True, "step", "", 1)
 
 
-def drawing(shown: Picture, width: int = 80 + MARGIN + 1) -> list[str]:
+def drawing(shown: Picture, width: int = 93) -> list[str]:
     """The lines of the drawing, without numbers, plain."""
     lines = terminal_lines(shown, width, unicode=False)
     assert max(map(len, lines)) <= width
-    return [line[MARGIN:] for line in lines[2 : 2 + HEIGHT]]
+    return [line.partition(PLAIN["edge"])[2] for line in lines[2 : 2 + HEIGHT]]
 
 
 def test_a_rising_series_rises_from_the_lower_left_to_the_upper_right() -> None:
@@ -44,7 +46,7 @@ def test_a_missing_value_is_a_gap_and_a_lone_one_is_still_there() -> None:
 
 def test_intervals_are_shaded_around_the_forecast_only_and_actual_values_cover_it() -> None:
     lines = drawing(picture(np.full(30, 5.0), np.full(10, 5.0), np.where(np.arange(10) == 4, 6.0, np.nan)))
-    assert all(line[:55].strip(" *") == "" for line in lines)
+    assert all(line[:60].strip(" *") == "" for line in lines)
     assert sum(line.count(PLAIN["shades"][0]) for line in lines) > 100
     assert sum(line.count("o") for line in lines) == 1
 
@@ -55,9 +57,32 @@ def test_intervals_are_shaded_around_the_forecast_only_and_actual_values_cover_i
 def test_extreme_series_are_drawn(past: np.ndarray) -> None:
     for width in (1, 40, 200):
         lines = terminal_lines(picture(past, past[:10]), width)
-        assert len(lines) == 2 + HEIGHT + 3
+        assert len([line for line in lines if "│" in line]) == HEIGHT
 
 
 def test_without_any_number_nothing_is_drawn() -> None:
     lines = drawing(picture(np.full(30, np.nan), NONE))
     assert all(line.strip() == "" for line in lines)
+
+
+@pytest.mark.parametrize("width", [16, 24, 40, 100])
+def test_no_line_is_wider_than_a_narrow_terminal(width: int) -> None:
+    shown = picture(np.arange(30.0), np.arange(30.0, 40.0), np.arange(30.0, 40.0))
+    lines = terminal_lines(shown, width)
+    assert max(map(len, lines)) <= width
+    legend = " ".join(lines[lines.index("", 1) + 1 :])
+    assert [word for word in ("history", "forecast", "80 %", "actual") if word in legend] == [
+        "history",
+        "forecast",
+        "80 %",
+        "actual",
+    ]
+
+
+@pytest.mark.parametrize(("unit", "texts"), [("M", ["1970-01", "1972-07", "1973-04"]), ("Y", ["1970", "2000", "2009"])])
+def test_times_are_as_short_as_the_steps_allow(unit: str, texts: list[str]) -> None:
+    times = np.arange(40).astype(f"datetime64[{unit}]").astype("datetime64[s]").astype(np.int64)
+    made = picture(np.arange(30.0), np.arange(30.0, 40.0)).series[0]
+    shown = Picture((replace(made, past_times=times[:30], times=times[30:]),), (80.0,), False, "t", "", 1)
+    line = next(line for line in terminal_lines(shown, 100) if "19" in line and "│" not in line)
+    assert line.split() == texts

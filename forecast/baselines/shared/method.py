@@ -40,6 +40,7 @@ class Method:
     quantiles : its own quantiles; by default they are its points plus quantiles of its past errors
     context : steps of the past that it sees, if more than others do
     as_read : it sees values as they were read, not brought to at most 1: whole numbers may be counts
+    threads : whether several threads may forecast at once
     """
 
     forecast: Forecast
@@ -50,3 +51,4 @@ class Method:
     quantiles: Quantiles | None = None
     context: int = 0
     as_read: bool = False
+    threads: bool = True

@@ -33,10 +33,12 @@ def seasonal_index(values: Values, start: Counts, season: int) -> tuple[Values, 
         rows = np.flatnonzero(_is_seasonal(values, start, season))
         values, start = values[rows], start[rows]
         positive = np.where(np.arange(span) >= start[:, None], values, np.inf).min(1, initial=np.inf) > 0
-        factors = _decompose(np.where(positive[:, None], values, 1.0), start, season, multiplicative=True)
-        divided[rows] = positive & (factors.min(1, initial=np.inf) >= MIN_INDEX)
-        summands = _decompose(values, start, season, multiplicative=False)
-        index[rows] = np.where(divided[rows, None], factors, summands)
+        for multiplicative in (True, False):
+            some = np.flatnonzero(positive if multiplicative else ~divided[rows])
+            found = _decompose(values[some], start[some], season, multiplicative)
+            usable = found.min(1, initial=np.inf) >= MIN_INDEX if multiplicative else np.ones(len(some), bool)
+            index[rows[some[usable]]] = found[usable]
+            divided[rows[some[usable]]] = multiplicative
     return index, divided
 
 

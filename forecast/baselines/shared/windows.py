@@ -1,17 +1,19 @@
 """Forecast many windows by a baseline: some at a time, those shorter than a season without one, on one scale."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from forecast.baselines import baseline_method
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
+from forecast.baselines.shared.parallel import cores, side_by_side
 from forecast.pretrained.forecasting import Network
 
 Ahead = Callable[[Values, Mask, tuple[int, ...]], Values]
 """From pasts, whether each value was observed, and seasons to an array whose first axis is windows."""
 
 WINDOWS_AT_ONCE, VALUES_AT_ONCE = 512, 2_000_000  # what a cache holds
+COLUMNS = 64  # windows get a multiple of so many, or all there are
 
 
 def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, season: int) -> Values:
@@ -41,7 +43,7 @@ def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, sea
         return method.forecast(values, seen, horizon, *(seasons or (1,)))
 
     seasons = (season,) if season > 1 else ()
-    return _in_parts(points if method.as_read else _scaled(points), past, observed, seasons, (horizon,))
+    return _in_parts(points if method.as_read else _scaled(points), past, observed, seasons, (horizon,), method.threads)
 
 
 def forecast_own_quantiles(
@@ -68,7 +70,9 @@ def forecast_own_quantiles(
         return np.asarray(np.sort(own(network, values, seen, horizon, seasons, levels), -1))
 
     shape = horizon, len(levels)
-    return _in_parts(quantiles if method.as_read else _scaled(quantiles), past, observed, seasons, shape)
+    return _in_parts(
+        quantiles if method.as_read else _scaled(quantiles), past, observed, seasons, shape, method.threads
+    )
 
 
 def _in_parts(
@@ -77,34 +81,39 @@ def _in_parts(
     observed: Mask,
     seasons: tuple[int, ...],
     shape: tuple[int, ...],
+    threads: bool,
 ) -> Values:
-    """Forecast windows some at a time, those together that span the same seasons, [windows, *shape]."""
+    """Forecast windows some at a time, those together that span the same seasons, [windows, *shape].
+
+    No forecast depends, even in its last bits, on the windows beside it.
+    """
     windows, span = past.shape
     result = np.zeros((windows, *shape))
-    rows = max(1, min(WINDOWS_AT_ONCE, VALUES_AT_ONCE // max(span, 1, *seasons)))
-    for low in range(0, windows, rows):
-        part = slice(low, low + rows)
-        seen = observed[part] & np.isfinite(past[part])
-        length = np.where(seen.any(1), span - seen.argmax(1), 0)
-        for spanned, chosen in _by_seasons(length, seasons):
-            columns = slice(span - int(length[chosen].max()), span)
-            values = np.where(seen[chosen, columns], past[part][chosen, columns], 0.0)
-            with np.errstate(over="ignore"):
-                result[part][chosen] = np.nan_to_num(forecast(values, seen[chosen, columns], spanned))
+    observed = observed & np.isfinite(past)
+    length = np.where(observed.any(1), span - observed.argmax(1), 0)
+
+    def fill(part: tuple[Counts, int, tuple[int, ...]]) -> None:
+        rows, width, spanned = part
+        values, seen = past[rows, span - width :], observed[rows, span - width :]
+        with np.errstate(over="ignore"):
+            result[rows] = np.nan_to_num(forecast(np.where(seen, values, 0.0), seen, spanned))
+
+    at_once = max(1, min(WINDOWS_AT_ONCE, -(-windows // cores()), VALUES_AT_ONCE // max(span, 1, *seasons)))
+    parts = []
+    for width, spanned, rows in _alike(length, span, seasons):
+        parts += [(rows[low : low + at_once], width, spanned) for low in range(0, len(rows), at_once)]
+    side_by_side(fill, parts, threads)
     return result
 
 
-def _by_seasons(length: Counts, seasons: tuple[int, ...]) -> list[tuple[tuple[int, ...], Mask]]:
-    """Windows that span the same seasons, the most seasons first; not those of length 0."""
-    groups: dict[tuple[int, ...], Mask] = {}
-    for longest in sorted({*seasons, 0}, reverse=True):
-        spanned = tuple(season for season in seasons if season <= longest)
-        chosen = (length > 0) & (length >= longest)
-        for others in groups.values():
-            chosen &= ~others
-        if chosen.any():
-            groups[spanned] = chosen
-    return list(groups.items())
+def _alike(length: Counts, span: int, seasons: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...], Counts]]:
+    """Columns, seasons and places of windows of about one length that span the same seasons; not those of length 0."""
+    columns = np.minimum(-(-length // COLUMNS) * COLUMNS, span)
+    count = (length[:, None] >= np.sort(seasons)).sum(1)
+    for width, spans in np.unique(np.stack([columns, count])[:, length > 0], axis=1).T.tolist():
+        longest = sorted(seasons)[:spans]
+        spanned = tuple(season for season in seasons if season in longest)
+        yield width, spanned, np.flatnonzero((columns == width) & (count == spans) & (length > 0))
 
 
 def _scaled(forecast: Ahead) -> Ahead:

@@ -117,6 +117,30 @@ def connect(url: str) -> "Iterator[Transaction]":
         yield Transaction(connection)
 
 
+@contextmanager
+def read_tables(url: str, tables: Sequence[str]) -> "Iterator[Transaction | None]":
+    """Open a transaction in the database of a job's sink that changes and creates nothing.
+
+    Parameters
+    ----------
+    url : as for `upsert`
+    tables : that are read; where one of them is missing, the transaction is None
+
+    Raises
+    ------
+    ForecastError
+        As `upsert`, also from within the block.
+    """
+    _require_extra("sink")
+    from forecast.jobs.databases.opening import Transaction, has_tables, missing_file, transaction
+
+    if missing_file(url) is not None:
+        yield None
+        return
+    with transaction(url, "sink", "read") as connection:
+        yield Transaction(connection) if has_tables(connection, tables) else None
+
+
 def _require_extra(role: str) -> None:
     try:
         import sqlalchemy  # noqa: F401

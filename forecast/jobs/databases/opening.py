@@ -4,13 +4,15 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, quote_plus
 
 import sqlalchemy as sa
 
 from forecast.errors import NoInput, Unavailable, UsageError, did_you_mean
 from forecast.jobs.databases.failures import Place, Role, translated
+
+Purpose = Literal["write", "rehearse", "read"]
 
 LOCK_PATIENCE = 60  # seconds to wait for another process that writes
 LOCK = 0x666F7265  # number of this application's advisory lock in PostgreSQL
@@ -54,32 +56,32 @@ class Transaction:
 
 
 @contextmanager
-def transaction(url: str, role: Role, rehearsal: bool = False) -> Iterator[sa.Connection]:
+def transaction(url: str, role: Role, purpose: Purpose = "write") -> Iterator[sa.Connection]:
     """Open a transaction: committed at the end, rolled back if an exception ends it, read-only for a source.
 
     Parameters
     ----------
-    rehearsal : always roll back, as even a commit without changes would write to an SQLite file
+    purpose : a rehearsal always rolls back, as even a commit without changes would write to an SQLite file
 
     Raises
     ------
     ForecastError
         In place of every error of the database, also of errors inside the ``with`` block.
     """
-    parsed = _parsed(url, role)
+    parsed, reads = _parsed(url, role), role == "source" or purpose == "read"
     secrets = _secrets(parsed)
     with translated(Place(role, f"{role}.url", secrets)):
-        engine = _engine(parsed, role)
+        engine = _engine(parsed, role, reads)
         connection = engine.connect()
     try:
         with translated(Place(role, WORK[role], secrets)):
             if engine.dialect.name == "postgresql":
-                connection.execution_options(postgresql_readonly=role == "source")
+                connection.execution_options(postgresql_readonly=reads)
             with connection.begin() as changes:
                 if engine.dialect.name == "postgresql":
                     run(connection, f"SET LOCAL lock_timeout = '{LOCK_PATIENCE}s'")
                 yield connection
-                if rehearsal:
+                if purpose != "write":
                     changes.rollback()
     finally:
         connection.close()
@@ -94,6 +96,12 @@ def exclude_others(connection: sa.Connection) -> None:
     """Wait until no other transaction of this application can create a table; SQLite has one writer anyway."""
     if connection.dialect.name == "postgresql":
         run(connection, f"SELECT pg_advisory_xact_lock({LOCK})")
+
+
+def has_tables(connection: sa.Connection, names: Sequence[str]) -> bool:
+    """Whether a database has all of some tables."""
+    inspector = sa.inspect(connection)
+    return all(inspector.has_table(name) for name in names)
 
 
 def dialect_of(url: str, role: Role) -> str:
@@ -145,7 +153,7 @@ def _secrets(url: sa.URL) -> tuple[str, ...]:
     return tuple({form for value in values for form in (value, quote(value, ""), quote_plus(value)) if form})
 
 
-def _engine(url: sa.URL, role: Role) -> sa.Engine:
+def _engine(url: sa.URL, role: Role, reads: bool) -> sa.Engine:
     dialect = url.get_backend_name()
     defaults: dict[str, Any] = {}
     if dialect == "sqlite":
@@ -160,7 +168,7 @@ def _engine(url: sa.URL, role: Role) -> sa.Engine:
         remedy = "pip install 'forecast[db]'" if dialect == "postgresql" else f"install a driver for {dialect}"
         raise Unavailable(f"{role}.url: {error.name or 'the driver'} cannot be imported; {remedy}") from None
     if dialect == "sqlite":
-        _take_over_transactions(engine, role)
+        _take_over_transactions(engine, reads)
     return engine
 
 
@@ -182,9 +190,9 @@ def _sqlite_url(url: sa.URL, role: Role) -> sa.URL:
     return url.set(database=f"file:{quote(path)}").update_query_dict({"mode": "rw", "uri": "true"})
 
 
-def _take_over_transactions(engine: sa.Engine, role: Role) -> None:
+def _take_over_transactions(engine: sa.Engine, reads: bool) -> None:
     """Begin transactions explicitly: Python's driver begins them when a row changes, too late for CREATE TABLE."""
-    if role == "source":
+    if reads:
 
         @sa.event.listens_for(engine, "connect")
         def forbid_changes(connection: Any, _: object) -> None:
@@ -193,7 +201,7 @@ def _take_over_transactions(engine: sa.Engine, role: Role) -> None:
 
     @sa.event.listens_for(engine, "begin")
     def begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if role == "sink" else "BEGIN")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _stay_in_this_file(action: int, *_: object) -> int:

@@ -30,7 +30,7 @@ def rehearse(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> 
         if file is not None:
             check_folder(file.parent, f"sink.url: {file}")
             return False
-        with transaction(url, "sink", rehearsal=True) as connection:
+        with transaction(url, "sink", "rehearse") as connection:
             exists = sa.inspect(connection).has_table(target.name, schema=target.schema)
             fitted = prepare(connection, target, columns, keys)
             if exists:

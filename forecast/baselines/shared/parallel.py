@@ -1,0 +1,75 @@
+"""Do parts of some work side by side, in a thread for each core; numpy lets other threads run while it computes."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from functools import cache
+from typing import TypeVar
+
+from threadpoolctl import ThreadpoolController
+
+Part = TypeVar("Part")
+Result = TypeVar("Result")
+
+MOST = 4  # parts that `in_order` works on at once, each of which takes memory
+
+_busy: ContextVar[bool] = ContextVar("busy", default=False)
+
+
+@cache
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def side_by_side(work: Callable[[Part], None], parts: Sequence[Part], threads: bool = True) -> None:
+    """Call `work` with each of the parts.
+
+    Parameters
+    ----------
+    threads : whether it may run in several threads
+    """
+    # the threads of BLAS only wait for each other on matrices so small
+    with _libraries().limit(limits=1, user_api="blas"):
+        if len(parts) < 2 or cores() < 2 or not threads or _busy.get():
+            for part in parts:
+                work(part)
+            return
+        contexts = [copy_context() for _ in parts]  # how numpy treats overflows is a thread's own
+        with ThreadPoolExecutor(cores()) as pool:
+            for _ in pool.map(lambda context, part: context.run(work, part), contexts, parts):
+                pass
+
+
+def in_order(work: Callable[[Part], Result], parts: Iterable[Part], threads: bool = True) -> Iterator[Result]:
+    """Yield what `work` makes of each of the parts, in their order, while it is at work on the next ones.
+
+    Parameters
+    ----------
+    threads : whether it may run in several threads
+    """
+    count = min(cores(), MOST)
+    if count < 2 or not threads:
+        yield from map(work, parts)
+        return
+    waiting: deque[Future[Result]] = deque()
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+        try:
+            for part in parts:
+                context = copy_context()
+                context.run(_busy.set, True)
+                waiting.append(pool.submit(context.run, work, part))
+                if len(waiting) > count:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for one in waiting:
+                one.cancel()

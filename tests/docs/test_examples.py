@@ -1,0 +1,117 @@
+"""Blocks that are no commands, and the example scripts, are run or compared with the code."""
+
+import doctest
+import importlib
+import json
+import sqlite3
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import forecast as package
+from forecast import Forecaster
+from forecast.jobs.pipeline import SECTIONS, JobSettings
+from forecast.jobs.record import Record
+from tests.docs._blocks import Block
+from tests.docs._pages import ROOT, blocks_of_pages
+from tests.docs._shrinking import short_pipeline, short_python
+from tests.docs._standins import python_names
+
+Run = Callable[..., object]
+
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
+LANGUAGES = ("python", "toml", "sql")  # that a test below runs
+# other blocks, by how they begin, and why they are not run
+SHOWN = {
+    "table -> panel": "a picture",
+    "forecast/\n": "a picture, which test_pages compares with the folders",
+    "apt-get install chromium": "it installs a browser, which only tests/browser needs",
+    '{"id": ': "a record, which a test below compares with the code",
+    "date,name,": "a table of events, which a test below reads",
+    "effects  ": "a line that a fit prints of a table that is not shipped",
+}
+
+
+def beginning(start: str) -> list[Block]:
+    return [block for _, block in blocks_of_pages() if block.text.startswith(start)]
+
+
+def is_toml(block: Block) -> bool:
+    """Whether an indented block is a pipeline file or a part of one."""
+    try:
+        return block.language is None and bool(tomllib.loads(block.text))
+    except tomllib.TOMLDecodeError:
+        return False
+
+
+def test_every_block_is_run_or_has_a_reason_why_not() -> None:
+    for page, block in blocks_of_pages():
+        known = block.is_commands or block.language in LANGUAGES or is_toml(block)
+        assert known or block.text.startswith(tuple(SHOWN)), (
+            f"{page} line {block.line}: neither commands nor {LANGUAGES}; run it, or add it to SHOWN with a reason"
+        )
+    assert [start for start in SHOWN if not beginning(start)] == []
+
+
+def test_python_examples_run(checkout: Path) -> None:
+    examples = [(page, block) for page, block in blocks_of_pages() if block.language == "python"]
+    assert examples
+    for page, block in examples:
+        code = compile("\n" * (block.line - 1) + short_python(block.text), page, "exec")
+        exec(code, python_names())
+
+
+def test_pipeline_examples_run(checkout: Path, forecast: Run) -> None:
+    examples = [block for _, block in blocks_of_pages() if block.language == "toml" or is_toml(block)]
+    assert examples
+    for block in examples:
+        found = tomllib.loads(block.text)
+        if {"source", "sink"} <= set(found):
+            Path("job.toml").write_text(short_pipeline(block.text), encoding="utf-8")
+            ended = forecast("run", "job.toml")
+            assert ended.code == 0, ended.err
+        for name, value in found.items():
+            assert (
+                set(value) <= set(SECTIONS[name].model_fields) if name in SECTIONS else name in JobSettings.model_fields
+            )
+
+
+def test_queries_find_rows_in_the_database_of_the_job(checkout: Path, forecast: Run) -> None:
+    queries = [block.text for _, block in blocks_of_pages() if block.language == "sql"]
+    assert queries
+    assert forecast("run", "pipelines/database.toml", "--as-of", "2010-02-01").code == 0
+    assert forecast("run", "pipelines/database.toml", "--as-of", "2010-03-01").code == 0
+    for query in queries:
+        with sqlite3.connect("pipelines/output/forecasts.db") as database:
+            assert database.execute(query).fetchall(), query
+
+
+def test_the_record_has_the_keys_of_a_record() -> None:
+    (block,) = beginning('{"id": ')
+    record = json.loads(block.text.replace(", …}", "}"))
+    assert set(record) <= set(Record.model_fields)
+
+
+def test_the_table_of_events_is_one(panel_frame: pd.DataFrame, tmp_path: Path) -> None:
+    (block,) = beginning("date,name,")
+    events = tmp_path / "events.csv"
+    events.write_text(block.text, encoding="utf-8")
+    named = panel_frame.replace({"shop": {"s001": "Berlin"}})
+    fitted = Forecaster(model="last", horizon=2, id="shop", target="units", events=str(events)).fit(named)
+    assert len(fitted.schema_.dated_events) == len(block.lines) - 1
+
+
+def test_examples_in_docstrings_print_what_they_show() -> None:
+    modules = {importlib.import_module(getattr(package, name).__module__) for name in package.__all__}
+    results = [doctest.testmod(module) for module in modules]
+    assert sum(result.attempted for result in results) >= 8
+    assert sum(result.failed for result in results) == 0
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_an_example_script_runs_short(path: Path, checkout: Path) -> None:
+    code = compile(short_python(path.read_text(encoding="utf-8")), str(path), "exec")
+    exec(code, {"__name__": "__main__", "__file__": str(path)})
