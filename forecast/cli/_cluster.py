@@ -54,7 +54,7 @@ def put_sharded(
 ) -> int:
     """Forecast a table in parts, into a folder; returns the exit code."""
     from forecast.inference.sharded import MANIFEST, forecast_shards, plan_shards
-    from forecast.jobs.checks import age_of, check_age
+    from forecast.jobs.checks import age, check_age
     from forecast.panel.tidying import tidied
     from forecast.tables.files import load_future
 
@@ -62,7 +62,7 @@ def put_sharded(
     future = None if source.future is None else tidied(load_future(source.future, text))
     data, checks, shards = str(source.data), given.of(CheckSettings), shards_of(given) or 1
     work = plan_shards(predictor, schema, data, output, shape, source.horizon, future)
-    check_age(age_of(work.reach, schema, instant), checks, data)
+    check_age(age(work.newest, schema, instant), checks, data)
     jobs = given.of(TrainSettings).jobs or 1
     with in_use(given):
         manifest, skipped = forecast_shards(work, shards, max(jobs, workers() if on_cluster() else 1))

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from forecast.cli._console import visible_frame
-from forecast.settings import TextSettings
+from forecast.cli._console import say, visible_frame
+from forecast.settings import TableSettings, TextSettings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,6 +22,15 @@ def load(source: str, settings: TextSettings) -> "tuple[Table, dict[str, Any]]":
 
     table, defaults = load_table(source, settings)
     return tidied(table), defaults
+
+
+def load_to_fit(source: str, settings: TextSettings, how: TableSettings, seed: int) -> "tuple[Table, dict[str, Any]]":
+    """Read a table as `load` does, or an even sample of its series where it does not fit into memory."""
+    from forecast.panel.sampling import sampled
+    from forecast.panel.tidying import tidied
+
+    sample = sampled(source, settings, how, seed)
+    return load(source, settings) if sample is None else (tidied(sample), {})
 
 
 def write(frame: "pd.DataFrame", output: str | None) -> None:
@@ -42,6 +51,7 @@ def write_all(frames: "Iterable[pd.DataFrame]", output: str | None) -> None:
 
     if output is not None:
         write_frames(frames, output)
+        say(f"written  {output}")
         return
     shown = map(visible_frame, frames) if sys.stdout.isatty() else frames
     with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as spool:

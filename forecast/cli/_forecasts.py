@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from forecast.panel.schema import Schema
     from forecast.tables.table import Table
 
-    Look = Callable[[Panel, Schema], None]
+    Look = Callable[[int, Schema], None]  # grid position of the newest value, and how the table was read
     Choose = Callable[[Panel], Wanted]
 
 CHANGED = ("strict", "on_duplicate", "date_format")  # settings of a table that a saved forecaster accepts
@@ -75,7 +75,7 @@ def predicted(
 
     Parameters
     ----------
-    look : gets the panel before it is forecast, and how it was read
+    look : is called before anything is forecast
     choose : says what is forecast of the panel; default all
     """
     from forecast.inference.forecasting import forecast_table
@@ -84,7 +84,7 @@ def predicted(
 
     def see(panel: "Panel") -> "Wanted | None":
         if look is not None:
-            look(panel, schema)
+            look(panel.newest, schema)
         return None if choose is None else choose(panel)
 
     with steps_bar("forecasts", "series") as predictor.on_windows:
@@ -143,11 +143,10 @@ def _write_in_parts(
     if source.data is None or source.future is not None or source.origin is not None:
         return None
     schema, text = schema_as_fitted(predictor, given)
-    found = large_forecasts(
-        predictor, source.data, text, schema, source.horizon, shape, lambda panel: look(panel, schema)
-    )
+    found = large_forecasts(predictor, source.data, text, schema, source.horizon, shape)
     if found is None:
         return None
+    look(found.newest, schema)
     with steps_bar("forecasts", "series") as predictor.on_windows:
         frames = frames_of(found.columns(), found.parts.name)
         write_all((guard_formulas(each, schema.ids) for each in frames) if shape.excel_safe else frames, output)
@@ -161,7 +160,7 @@ def at_once(
 
     Parameters
     ----------
-    look : gets the panel before it is forecast, and how it was read
+    look : is called before anything is forecast
     choose : says what is forecast of the panel; default all
     """
     from forecast.engine import fit_panel
@@ -182,7 +181,7 @@ def at_once(
     check_to_fit(reading)
     say_lines(describe_reading(reading))
     if look is not None:
-        look(reading.panel, reading.schema)
+        look(reading.panel.newest, reading.schema)
     predictor = Predictor(fit_panel(reading.panel, reading.schema, settings, reading.name), settings.device)
     with steps_bar("forecasts", "series") as predictor.on_windows:
         forecasts = forecast_table(predictor, output=shape, on_panel=choose)

@@ -7,7 +7,7 @@ import click
 
 from forecast.cli._cluster import in_use
 from forecast.cli._console import be_quiet, progress_bar, say, say_lines, say_next, style_options
-from forecast.cli._data import load
+from forecast.cli._data import load_to_fit
 from forecast.cli._help import RUN, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import artifact_option, predicting
@@ -52,7 +52,11 @@ def command(begun: float, data: str, artifact: str, resume: bool, dry_run: bool,
     from forecast.forecaster import Forecaster
     from forecast.panel.differences import schema_differences
 
-    train, _, text = given.of(TrainSettings), given.of(TableSettings), given.of(TextSettings)  # refused before any work
+    train, how, text = (
+        given.of(TrainSettings),
+        given.of(TableSettings),
+        given.of(TextSettings),
+    )  # refused before any work
     check_names(train)
     store = given.of(StoreSettings)
     if as_json and not dry_run:
@@ -68,7 +72,7 @@ def command(begun: float, data: str, artifact: str, resume: bool, dry_run: bool,
         return 0
     with Store(artifact).lock(store.wait) as writer:
         started = min(time.monotonic(), begun + STARTUP)  # a budget counts from the reading of the table
-        table, table_defaults = load(data, text)
+        table, table_defaults = load_to_fit(data, text, how, train.seed)
         knobs = {**train.model_dump(), **given.of(TableSettings, table_defaults).model_dump()}
         forecaster, checkpoints = Forecaster(**knobs), writer.checkpoints(resume)
         with in_use(given), progress_bar() as on_step:
@@ -99,7 +103,7 @@ def _train_along(data: str, artifact: str, given: Given) -> int:
 
     be_quiet()
     train = given.of(TrainSettings)
-    table, table_defaults = load(data, given.of(TextSettings))
+    table, table_defaults = load_to_fit(data, given.of(TextSettings), given.of(TableSettings), train.seed)
     knobs = {**train.model_dump(), **given.of(TableSettings, table_defaults).model_dump()}
     Forecaster(**knobs).fit(table, start=_live(artifact) if train.warm_start else None)
     return 0

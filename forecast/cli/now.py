@@ -9,7 +9,6 @@ from forecast.cli._options import Given, settings_options
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
-    from forecast.panel.panel import Panel
     from forecast.panel.schema import Schema
 
 
@@ -39,8 +38,8 @@ def command(data: str, output: str | None, as_of: str | None, given: Given) -> i
     instant = parse_as_of(as_of)
     check_apart(output, {"the table that is read": data, "the table of --events": events})
 
-    def look(panel: "Panel", schema: "Schema") -> None:
-        check_age(age(panel, schema, instant), checks, data)
+    def look(newest: int, schema: "Schema") -> None:
+        check_age(age(newest, schema, instant), checks, data)
 
     forecasts, fitted = at_once(data, given, shape, look)
     code = put_forecasts(forecasts, fitted, shape, checks, output)

@@ -8,6 +8,7 @@ from forecast.cli._forecasts import Continued, predict_and_write
 from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import Saved, named, saved_options
+from forecast.errors import UsageError
 from forecast.settings import (
     CheckSettings,
     ClusterSettings,
@@ -18,7 +19,6 @@ from forecast.settings import (
 )
 
 if TYPE_CHECKING:
-    from forecast.panel.panel import Panel
     from forecast.panel.schema import Schema
 
 
@@ -77,7 +77,10 @@ def command(
     from forecast.jobs.instant import parse_as_of
 
     instant = parse_as_of(as_of)
-    given.of(TextSettings)  # refused before any work
+    reading = given.of(TextSettings).model_dump(exclude_defaults=True)  # refused before any work
+    if reading and data is None and future is None:
+        flags = ", ".join(f"--{name}" for name in reading)
+        raise UsageError(f"{flags}: it says how a table is read, and no table is; name DATA, or leave it out")
     events = given.of(TableSettings).events
     tables = {"the table that is read": data, "the table of --future": future, "the table of --events": events}
     check_apart(output, tables, saved.artifact)
@@ -87,8 +90,8 @@ def command(
     where = given.of(TrainSettings)
     predictor = with_events(load_predictor(saved.artifact, saved.version, where.device, where.engine), events)
 
-    def look(panel: "Panel", schema: "Schema") -> None:
-        check_age(age(panel, schema, instant), checks, data or saved.artifact)
+    def look(newest: int, schema: "Schema") -> None:
+        check_age(age(newest, schema, instant), checks, data or saved.artifact)
 
     if shards is not None and output is not None:
         return put_sharded(predictor, source, given, shape, output, instant)

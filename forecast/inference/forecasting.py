@@ -44,7 +44,7 @@ class Part:
 
     Attributes
     ----------
-    table : all rows of some series
+    table : whole series of it
     reach : time of the newest value of the whole table, at which all series end
     comparison : of the ids so far with those of the fit
     """
@@ -52,6 +52,11 @@ class Part:
     table: Table
     reach: int
     comparison: Comparison
+
+    @property
+    def name(self) -> str:
+        """What messages call the table."""
+        return self.table.name
 
 
 @dataclass(frozen=True)
@@ -139,8 +144,8 @@ def forecast_table(
 
     Parameters
     ----------
-    source : the table; default the series of the fit. Of a part of a larger one, series that the fit saw and that are
-        in no part are left to the caller
+    source : the table; default the series of the fit. Series that the fit saw and a part of a table lacks are left to
+        the caller
     schema : how to read it; default as the fit did
     future : rows of the columns known in advance
     origin : forecast from this time of the table: later values are not used
@@ -155,10 +160,9 @@ def forecast_table(
     """
     fitted, output = predictor.fitted, output or OutputSettings()
     config, history = fitted.config, fitted.history
-    part, source = (source, source.table) if isinstance(source, Part) else (None, source)
     refuse_clash(config.table.keys, output_columns(output))
     horizon = checked_horizon(horizon, config.horizon)
-    panel = panel_to_forecast(fitted, source, schema, future, origin, part)
+    panel = panel_to_forecast(fitted, source, schema, future, origin)
     _say_unseen(panel, config.table, fitted)
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
@@ -182,37 +186,36 @@ def forecast_table(
     numbers = _bounded(shown, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
     lower = floor if output.min is None else np.full(len(series), output.min)
-    skipped = only_in_shard(_skipped(panel, history.ids if part is None else ()), output.shard)
+    skipped = only_in_shard(_skipped(panel, () if isinstance(source, Part) else history.ids), output.shard)
     return Forecasts(columns, skipped, panel, series, quantiles, lower)
 
 
 def panel_to_forecast(
     fitted: Fitted,
-    source: Source | None = None,
+    source: Source | Part | None = None,
     schema: Schema | None = None,
     future: Table | None = None,
     origin: str | None = None,
-    part: Part | None = None,
 ) -> Panel:
     """The series of a table, read as the fit read its own, or those of the fit; parameters as in `forecast_table`."""
     if source is None:
         return _continued(fitted, future, origin)
-    return reading_to_forecast(fitted, source, schema, future, origin, part).panel
+    return reading_to_forecast(fitted, source, schema, future, origin).panel
 
 
 def reading_to_forecast(
     fitted: Fitted,
-    source: Source,
+    source: Source | Part,
     schema: Schema | None = None,
     future: Table | None = None,
     origin: str | None = None,
-    part: Part | None = None,
 ) -> Reading:
     """A table, read as the fit read its own and compared with the series of the fit."""
     config, history = fitted.config, fitted.history
     schema = schema or config.table
+    part = source if isinstance(source, Part) else None
     reading = read_as(
-        source,
+        source.table if isinstance(source, Part) else source,
         schema,
         horizon=config.horizon,
         lookback=config.lookback,

@@ -1,15 +1,17 @@
 """Forecast a large table part by part, in memory that does not grow with the number of series."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+
+import numpy as np
 
 from forecast.baselines.shared.parallel import in_order
 from forecast.errors import BadData, ForecastError
 from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
+from forecast.panel.building import calendar_of
 from forecast.panel.comparing import Comparison
-from forecast.panel.panel import Panel
 from forecast.panel.reading import reach_of
 from forecast.panel.schema import Schema
 from forecast.panel.shards import only_in_shard
@@ -32,7 +34,7 @@ class LargeForecasts:
     ----------
     predictor, schema, parts : what forecasts, how the table is read, and the table
     reach : time of its newest value
-    horizon, output, on_panel : as `forecast_table` takes them
+    horizon, output : as `forecast_table` takes them
     skipped : series that got no forecast, with the reason, once all is read
     """
 
@@ -42,8 +44,12 @@ class LargeForecasts:
     reach: int
     horizon: int | None
     output: OutputSettings
-    on_panel: Callable[[Panel], None]
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
+
+    @property
+    def newest(self) -> int:
+        """Grid position of the newest value."""
+        return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
 
     def columns(self) -> Iterator[Columns]:
         """The columns of the forecasts of each part; messages come when all is forecast.
@@ -80,14 +86,7 @@ class LargeForecasts:
         self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), self.output.shard)
 
     def _forecast(self, part: Part) -> Forecasts:
-        return forecast_table(
-            self.predictor,
-            part,
-            schema=self.schema,
-            horizon=self.horizon,
-            output=self.output,
-            on_panel=self.on_panel,
-        )
+        return forecast_table(self.predictor, part, schema=self.schema, horizon=self.horizon, output=self.output)
 
 
 def large_forecasts(
@@ -97,7 +96,6 @@ def large_forecasts(
     schema: Schema,
     horizon: int | None,
     output: OutputSettings,
-    on_panel: Callable[[Panel], None],
 ) -> LargeForecasts | None:
     """Forecasts of a large table; None where it is small, or has to be read as a whole.
 
@@ -116,4 +114,4 @@ def large_forecasts(
             reach = reach_of(tidied(parts.newest), schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
-    return LargeForecasts(predictor, schema, parts, reach, horizon, output, on_panel)
+    return LargeForecasts(predictor, schema, parts, reach, horizon, output)

@@ -16,7 +16,7 @@ from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 from forecast.settings import EngineName
 
-WINDOWS_AT_ONCE = 4096
+WINDOWS_AT_ONCE = 2048
 TORCH = "torch"  # the backend that has attention
 
 

@@ -84,6 +84,11 @@ class Work:
     output: OutputSettings
     future: Table | None = None
 
+    @property
+    def newest(self) -> int:
+        """Grid position of the newest value."""
+        return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
+
     def run(self, shard: Shard) -> "Done":
         """Forecast one shard, and write its file; a repetition replaces it by the same bytes."""
         comparison, file, skipped = self.comparison(), None, dict[Id, str]()
@@ -215,8 +220,7 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
             raise BadData("no series is left to forecast", place=Place.of(work.data).name)
         comparison.say_missing()
     skipped |= dict.fromkeys(comparison.missing, "gone")
-    calendar = calendar_of(work.schema)
-    origin = position_texts(work.schema, calendar, calendar.positions(np.array([work.reach])))[0]
+    origin = position_texts(work.schema, calendar_of(work.schema), np.array([work.newest]))[0]
     rows, series = sum(file.rows for file in files), sum(file.series for file in files)
     manifest = Manifest(shards=shards, origin=origin, rows=rows, series=series, files=tuple(files))
     folder = Place.of(work.folder)

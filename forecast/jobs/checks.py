@@ -21,27 +21,22 @@ MIN_DRIFT, MAX_P_VALUE = 0.4, 1e-4  # of the Kolmogorov-Smirnov test, for a warn
 MORE_MISSING = 0.2  # share of missing values beyond that of the fit, for a warning
 
 
-def age(panel: Panel, schema: Schema, instant: datetime) -> float | None:
-    """Seconds from the end of the newest observed period to an instant; None where times are steps."""
-    if on_clock(instant, schema.time_format) is None or schema.layout == "rows":
-        return None
-    newest = panel.origins - panel.trailing_gap()
-    return _age(newest.max(keepdims=True), schema, instant)
+def age(newest: int, schema: Schema, instant: datetime) -> float | None:
+    """Seconds from the end of the newest observed period to an instant; None where times are steps.
 
-
-def age_of(reach: int, schema: Schema, instant: datetime) -> float | None:
-    """The age of a table whose newest value has this time, see `reach_of`."""
-    return _age(calendar_of(schema).positions(np.array([reach])), schema, instant)
-
-
-def _age(position: NDArray[np.int64], schema: Schema, instant: datetime) -> float | None:
+    Parameters
+    ----------
+    newest : grid position of that period
+    """
     now = on_clock(instant, schema.time_format)
-    return None if now is None else float(now - calendar_of(schema).ends(position)[0])
+    if now is None or schema.layout == "rows":
+        return None
+    return float(now - calendar_of(schema).ends(np.array([newest]))[0])
 
 
 def check_unfinished(panel: Panel, schema: Schema, instant: datetime, name: str) -> None:
     """Warn where the newest value is of a period that is not over: half a day's sales would count as a day's."""
-    old = age(panel, schema, instant)
+    old = age(panel.newest, schema, instant)
     if old is not None and old < 0:
         log.warning(
             "%s: the newest period ends %s after the time of the run; if its value is incomplete, set "

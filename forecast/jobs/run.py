@@ -304,7 +304,7 @@ def _read_to_forecast(run: _Run, table: Table, schema: Schema) -> DatedTable:
 def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
     """Record the age of the data, and refuse data that are too old."""
     record, limits = run.record, run.pipeline.checks
-    record.data_age = age(panel, schema, run.instant)
+    record.data_age = age(panel.newest, schema, run.instant)
     newest = (panel.origins - panel.trailing_gap()).max(keepdims=True)
     record.data_end = position_texts(schema, calendar_of(schema), newest)[0]
     record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}

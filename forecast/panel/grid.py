@@ -104,37 +104,44 @@ def fill(
     placed = placed.combined("first")
     series, positions, values = placed.series, placed.instants, placed.values
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
-    later = [] if reach is None else [reach]
-    if last is not None and schema.missing == "zero" and schema.aggregate is None:
-        later.append(last)  # the table goes on, so nothing was there
-    end = int(np.concatenate([positions, calendar.positions(np.array(later, np.int64))]).max())
-    empty = Rows(blank.series, calendar.positions(blank.instants), blank.values)
-    return _laid_out(placed, empty.select(empty.instants <= end), len(cells.ids), end, schema)
-
-
-def _laid_out(placed: Rows, empty: Rows, count: int, end: int, schema: Schema) -> Grid:
-    """The grid of `count` series up to `end`, from rows with a value and without, whose instants are positions."""
-    series, positions = placed.series, placed.instants
-    counts = np.bincount(series, minlength=count).astype(np.int64)
+    counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)
-    final = np.full(count, end)
-    first, lasts = final.copy(), final.copy()
+    end = int(np.concatenate([positions, _ends(calendar, schema, last, reach)]).max())
+    final, first, lasts = (np.full(len(counts), end) for _ in range(3))
     first[present], lasts[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
-    zeros = present & (schema.missing == "zero" and schema.layout != "rows")
-    if schema.missing == "zero" and schema.layout == "long":  # in a wide table a blank cell is no row of its series
-        zeros[empty.series] = True
-        np.minimum.at(first, empty.series, empty.instants)
+    empty = calendar.positions(blank.instants)
+    inside = empty <= end
+    blank_series, empty = blank.series[inside], empty[inside]
+    zeros = _zeros_from(first, present, blank_series, empty, schema)
     return Grid(
         series=series,
         positions=positions,
-        values=placed.values,
-        blank_series=empty.series,
-        blank_positions=empty.instants,
+        values=values,
+        blank_series=blank_series,
+        blank_positions=empty,
         first=first,
         origins=lasts if schema.layout == "rows" else final,
         counts=counts,
         zeros=zeros,
     )
+
+
+def _ends(calendar: Calendar, schema: Schema, origin: int | None, reach: int | None) -> Integers:
+    """Positions up to which the series go on, wherever their own values end."""
+    goes_on = origin if schema.missing == "zero" and schema.aggregate is None else None  # and nothing was there
+    instants = [instant for instant in (goes_on, reach) if instant is not None]
+    return calendar.positions(np.array(instants, np.int64))
+
+
+def _zeros_from(first: Integers, present: Flags, blank_series: Integers, empty: Integers, schema: Schema) -> Flags:
+    """[series], whether absent rows mean zeros; a blank cell moves the first slot of its series, in `first`."""
+    if schema.missing != "zero" or schema.layout == "rows":
+        return np.zeros(len(first), bool)
+    zeros = present.copy()
+    if schema.layout == "long":  # in a wide table a blank cell is no row of its series
+        zeros[blank_series] = True
+        np.minimum.at(first, blank_series, empty)
+    return zeros
 
 
 def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origin: str) -> int:

@@ -89,6 +89,11 @@ class Panel:
         rank = np.where(self.observed, np.arange(len(self.observed)) - np.repeat(self.offsets[:-1], sizes), -1)
         return self.lengths - 1 - np.maximum.reduceat(rank, self.offsets[:-1])
 
+    @property
+    def newest(self) -> int:
+        """Grid position of the newest observed value of all series."""
+        return int((self.origins - self.trailing_gap()).max())
+
     def lowest_seen(self) -> Numbers:
         """[series], the lowest value of the whole past of each series; infinite where none was observed."""
         seen = np.minimum.reduceat(np.where(self.observed, self.values, np.inf), self.offsets[:-1])

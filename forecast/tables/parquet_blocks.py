@@ -1,12 +1,14 @@
 """Read a large Parquet file, or a folder of them, block by block."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.tables.arrow import PARQUET, arrow_frame
 from forecast.tables.reading import table_from_frame
@@ -25,11 +27,13 @@ class ParquetBlocks:
     name : of the file or folder, for messages
     files : their paths
     names : of the columns
+    rows : of all files
     """
 
     name: str
     files: tuple[Path, ...]
     names: tuple[str, ...]
+    rows: int
 
     @classmethod
     def of(cls, source: str, least: int) -> Self | None:
@@ -37,30 +41,34 @@ class ParquetBlocks:
         path = Path(source)
         if not ARROW or not path.exists():
             return None
+        files = [each for each in (sorted(path.rglob("*")) if path.is_dir() else [path]) if each.is_file()]
+        files = [each for each in files if _is_parquet(each)]
+        if not files:
+            return None
         import pyarrow.parquet
 
-        files = [each for each in sorted(path.rglob("*")) if each.is_file()] if path.is_dir() else [path]
-        files = [each for each in files if _is_parquet(each)]
         keys = any("=" in part for each in files for part in each.relative_to(path).parts[:-1])
         try:
             found = [pyarrow.parquet.read_metadata(each) for each in files]
         except (pa.ArrowException, OSError):
             return None  # reading the whole names what is wrong
-        if not found or keys or sum(each.num_rows for each in found) < least:
+        if keys or sum(each.num_rows for each in found) < least:
             return None
         schemas = [each.schema.to_arrow_schema() for each in found]
         if not all(schema.equals(schemas[0]) for schema in schemas):
             return None
-        return cls(path.name or str(path), tuple(files), tuple(schemas[0].names))
+        rows = sum(each.num_rows for each in found)
+        return cls(path.name or str(path), tuple(files), tuple(schemas[0].names), rows)
 
     def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """Some columns, block by block."""
         for block in self._blocks(list(columns)):
             yield arrow_frame(block.replace_schema_metadata(None))[list(columns)]  # without an index
 
-    def table(self, frame: pd.DataFrame) -> Table:
-        """A table of some of the rows."""
-        return table_from_frame(frame, self.name)
+    def table(self, frame: pd.DataFrame, rows: NDArray[np.int64] | None = None) -> Table:
+        """A table of some of the rows, whose places may be given."""
+        table = table_from_frame(frame, self.name)
+        return table if rows is None else replace(table, lines=rows + 1)
 
     def parts(self, cuts: Sequence[int]) -> Iterator[Table]:
         """Tables of the rows between cuts."""
@@ -77,9 +85,10 @@ class ParquetBlocks:
         import pyarrow.parquet
 
         for path in self.files:
-            with pyarrow.parquet.ParquetFile(path) as file:
-                for batch in file.iter_batches(ROWS_AT_ONCE, columns=columns):
-                    yield pa.Table.from_batches([batch])
+            with pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+                for group in range(file.num_row_groups):  # a reader of several keeps the bytes of all
+                    for batch in file.iter_batches(ROWS_AT_ONCE, [group], columns):
+                        yield pa.Table.from_batches([batch])
 
 
 def _is_parquet(path: Path) -> bool:

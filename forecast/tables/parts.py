@@ -36,6 +36,20 @@ class Parts:
     read: Callable[[], Iterator[Table]]
 
 
+Blocks = ParquetBlocks | CsvBlocks
+
+
+def blocks_of(source: str, settings: TextSettings, least: int) -> Blocks | None:
+    """What reads a file or a folder block by block; None where nothing can, or it surely has less than `least` rows.
+
+    Parameters
+    ----------
+    source : path of a Parquet file, of a folder of them, or of a CSV
+    settings : of reading a text
+    """
+    return ParquetBlocks.of(source, least) or CsvBlocks.of(source, settings, least)
+
+
 def parts_of(
     source: str, settings: TextSettings, ids: Sequence[str], time: str, target: str, least: int, at_once: int
 ) -> Parts | None:
@@ -49,7 +63,7 @@ def parts_of(
     least : rows of a table that is read in parts
     at_once : series of a part
     """
-    blocks = ParquetBlocks.of(source, least) or CsvBlocks.of(source, settings, least)
+    blocks = blocks_of(source, settings, least)
     if blocks is None or not {*ids, time, target} <= set(blocks.names):
         return None
     runs, newest, seen = _Runs(list(ids)), [], pd.Index([])
@@ -71,6 +85,25 @@ def parts_of(
         blocks.table(rows),
         lambda: (replace(part, reading=settings) for part in blocks.parts(cuts)),
     )
+
+
+def drawn(blocks: Blocks, ids: Sequence[str], one_in: int, seed: int) -> Table | None:
+    """A table of one series in so many, with all their rows, drawn by the hashes of their ids; None if it has none.
+
+    Parameters
+    ----------
+    ids : the columns that tell series apart
+    """
+    chosen, places, row = [], [], 0
+    for frame in blocks.frames(blocks.names):
+        texts = frame[list(ids)].astype(str)
+        hashes = pd.util.hash_pandas_object(texts, index=False, hash_key=f"{seed % 10**16:016d}").to_numpy()
+        some = np.flatnonzero(hashes % one_in == 0)
+        chosen.append(frame.iloc[some])
+        places.append(some + row)
+        row += len(frame)
+    rows = pd.concat(chosen, ignore_index=True)
+    return blocks.table(rows, np.concatenate(places)) if len(rows) else None
 
 
 def _has_value(values: "pd.Series[Any]") -> NDArray[np.bool_]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
@@ -28,6 +29,24 @@ def test_predict_by_each_engine_and_the_import_of_torch_run_in_turns(monkeypatch
     assert found.exit_code == 0, found.output
     assert "onnx: 1.00 s, import torch 2.00 s\n  ratio 0.50" in found.output
     assert "torch, from a table: 3.00 s, import torch 2.00 s\n  ratio 1.50" in found.output
+
+
+def test_panels_grow_and_are_compared_with_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+
+    def run(words: list[str], folder: Path) -> Cost:
+        if "predict" in words:
+            rows.append(pq.read_metadata(folder / "panel.parquet").num_rows)
+        return Cost(rows[-1] / 1000 if rows else 9.0, 100.0)
+
+    monkeypatch.setattr("benchmarks.speed_panels.run_measured", run)
+    found = CliRunner().invoke(cli, ["speed", "panels", "--methods", "last", "--series", "10,40"])
+    assert found.exit_code == 0, found.output
+    assert rows == [10 * 200, 40 * 200]
+    assert found.output.splitlines() == [
+        "last: 10 series in 2.0 s, 5 series/s, peak 100 MB",
+        "last: 40 series in 8.0 s, 5 series/s, peak 100 MB; ratio of memory 1.00, exponent of time 1.00",
+    ]
 
 
 def test_now_and_the_import_of_torch_run_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -124,12 +124,13 @@ def test_a_shard_of_a_large_table_has_the_rows_of_the_whole(fits: Fits, shard: s
     frame = panel().drop(columns=["promo", "size"])
     fits.fit(pd.concat([frame[frame["shop"] < "s006"], frame[frame["shop"] == "s001"].assign(shop="gone")]), *NETWORK)
     frame.to_parquet(fits.folder / "panel.parquet")
-    whole = fits.same(fits.folder / "panel.parquet", suffix="").out.splitlines()
+    whole = fits.same(fits.folder / "panel.parquet", suffix="").frame
     ran = fits.same(fits.folder / "panel.parquet", "--shard", shard, "--require-all", suffix="", parts=5)
-    lines, held = ran.out.splitlines(), Shard.named(shard).holds
-    assert lines == [whole[0], *(line for line in whole[1:] if held(((line.split(",")[0],),))[0])]
+    found, held = ran.frame, Shard.named(shard).holds
+    expected = whole[held(tuple((name,) for name in whole["shop"]))].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected, rtol=2e-6, check_dtype=len(found) > 0)
     assert f"shard {shard}: {held(tuple((name,) for name in frame['shop'].unique())).sum()} of 37 series" in ran.err
-    assert (len(lines) == 1) == (shard == "1/999")
+    assert (len(found) == 0) == (shard == "1/999")
     assert ("got no forecast: " in ran.err and ", gone" in ran.err) == held((("gone",),))[0]
 
 
@@ -185,6 +186,17 @@ def test_the_newest_value_of_any_part_is_the_end_of_all_series(fitted: Fits) -> 
     late = (frame["shop"] == "s036") | (frame["day"] < "2024-02-26")
     frame[late].to_parquet(fitted.folder / "panel.parquet")
     fitted.same(fitted.folder / "panel.parquet", parts=5)
+
+
+def test_the_age_is_that_of_the_newest_value_of_all_parts(fitted: Fits) -> None:
+    frame = panel().drop(columns=["promo", "size"])
+    frame[(frame["shop"] > "s009") | (frame["day"] < "2024-02-05")].to_parquet(fitted.folder / "panel.parquet")
+    table = fitted.folder / "panel.parquet"
+    late = ("--as-of", "2024-03-04")
+    assert "the newest value is " in fitted.same(table, *late, "--warn-after", "1d", "--error-after", "9d", parts=5).err
+    old = fitted.forecast("predict", table, "--artifact", fitted.folder / "store", *late, "--error-after", "2d")
+    assert old.code == 4
+    assert old.err.startswith("error: ")
 
 
 def test_a_number_too_large_for_whole_numbers_makes_the_table_go_as_a_whole(fitted: Fits) -> None:
