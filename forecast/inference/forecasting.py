@@ -336,7 +336,7 @@ def in_shard(ids: Ids, output: OutputSettings) -> Flags:
         return np.ones(len(ids), bool)
     shard = Shard.named(output.shard)
     held = shard.holds(ids)
-    log.info("shard %s: %s of %s series", shard, Count(held.sum()), Count(len(ids)))
+    log.info("of %d series %d are in shard %s", Count(len(ids)), Count(held.sum()), shard)
     return held
 
 

@@ -133,6 +133,15 @@ def test_series_and_their_rows_may_come_in_any_order(fitted: Fits) -> None:
     assert "sorted by time; " in ran.err
 
 
+@pytest.mark.parametrize(("shard", "suffix"), [("2/3", "parquet"), ("1/1000", "csv"), ("33/50", "csv")])
+def test_a_shard_of_a_table_in_parts_is_that_of_the_whole(fitted: Fits, shard: str, suffix: str) -> None:
+    frame = panel().drop(columns=["promo", "size"])
+    frame[frame["shop"] != "s003"].to_parquet(fitted.folder / "panel.parquet")
+    ran = fitted.same(fitted.folder / "panel.parquet", "--shard", shard, "--require-all", suffix=suffix, parts=5)
+    assert "of 36 series " in ran.err
+    assert f" are in shard {shard}" in ran.err
+
+
 def test_a_folder_of_files_is_one_table(fitted: Fits) -> None:
     frame = panel().drop(columns=["promo", "size"])
     (fitted.folder / "many").mkdir()

@@ -67,7 +67,7 @@ def test_parts_together_are_the_forecasts_of_all_series(forecast: Run, folder: P
     parts = forecast(*command, tmp_path / "parts", "--shards", "30")  # more than there are series
     assert (whole.code, parts.code) == (3, 3)  # one series has no value
     expected = pd.read_parquet(tmp_path / "whole.parquet").sort_values(["shop", "day"], ignore_index=True)
-    pd.testing.assert_frame_equal(joined(tmp_path / "parts"), expected, rtol=2e-6)  # of the digits written
+    pd.testing.assert_frame_equal(joined(tmp_path / "parts"), expected, rtol=2e-6)  # of seven digits
     assert "1 series got no forecast: empty" in parts.err
     manifest = json.loads((tmp_path / "parts" / "MANIFEST.json").read_text())
     assert (manifest["rows"], manifest["series"], manifest["shards"]) == (20 * 7, 20, 30)
