@@ -156,7 +156,7 @@ def as_flag(setting: Setting) -> str:
     if value is None or isinstance(value, bool):
         return f"--no-{name}" if value is False else f"--{name}"
     text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
-    if not re.fullmatch(r"[\w.,:;+/@|-]+", text):
+    if not re.fullmatch(r"[\w.,:+/@-]+", text):
         text = f'"{text}"' if "'" in text or not text.strip() else f"'{text}'"
     return f"--{name} {text}"
 

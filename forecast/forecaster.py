@@ -104,6 +104,7 @@ class Forecaster(NestedParams, BaseEstimator):
     schema_ : what was inferred of the table
     plan_ : what training did
     fitted_ : all that a saved version holds
+    events_ : the setting `events` at fit
     shard_ : the part of the series that it forecasts, of one that `shard` returned
 
     Examples

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from forecast.cli._console import visible_frame
+from forecast.cli._console import say, visible_frame
 from forecast.settings import TextSettings
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def write_all(frames: "Iterable[pd.DataFrame]", output: str | None) -> None:
 
     if output is not None:
         write_frames(frames, output)
+        say(f"written  {output}")
         return
     shown = map(visible_frame, frames) if sys.stdout.isatty() else frames
     with tempfile.SpooledTemporaryFile(MOST_IN_MEMORY) as spool:

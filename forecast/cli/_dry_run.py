@@ -152,7 +152,7 @@ def _estimate(begun: float, fitted: "Fitted", rehearsal: "Rehearsal") -> tuple[f
     kinds = list(dict.fromkeys(network.member.key for network in rehearsal.networks))[:FORECASTING]
     weights = [network.weights for network in rehearsal.networks if network.member.key in kinds]
     stored = sum(map(len, encode(to_contents(fitted)).values())) + WEIGHT_BYTES * sum(weights)
-    seconds = START + rehearsal.clock() - begun + seconds_of_exports(len(weights))
+    seconds = START + rehearsal.clock() - begun + rehearsal.busy() * seconds_of_exports(len(weights))
     return seconds, peak_memory() + rehearsal.processes * PROCESS_BYTES, stored
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from forecast.cli._console import as_json as json_text
-from forecast.cli._console import cell, put_table
+from forecast.cli._console import cell, put_table, say
 from forecast.cli._data import write
 from forecast.cli._help import OUTPUT, option
 from forecast.cli._options import grouped
@@ -68,6 +68,7 @@ def put_out(measured: Measured, wanted: Wanted, more: dict[str, Any]) -> None:
     whole = json_text({**more, **tables})
     if output is not None and output.lower().endswith(".json"):
         replace_file(output, [whole.encode() + b"\n"])
+        say(f"written  {output}")
     elif output is not None:
         write(_rounded(frame), output)
     if wanted.as_json:

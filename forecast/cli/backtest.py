@@ -103,11 +103,20 @@ def command(
     if forecasts is not None:
         write(found.forecasts, forecasts)
     put_out(found, wanted, more)
+    if wanted.output is not None:  # the measures are not on the screen
+        say(f"result   {_result(found)}")
     if found.missing:
         return INCOMPLETE
     again = ("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))
     say_next(*(again if artifact is None else predicting(artifact, forecaster.schema_.known)))
     return 0
+
+
+def _result(found: "Backtest") -> str:
+    from forecast.report.measured import TABLES, Measured, verdict_of
+
+    tables = {name: getattr(found, name).to_dict("records") for name in TABLES}
+    return verdict_of(Measured.of({**tables, "origins": list(found.origins), "seen": found.seen}, "backtest"))
 
 
 def _new_forecaster(given: Given, defaults: dict[str, Any]) -> "Forecaster":

@@ -8,6 +8,7 @@ from forecast.cli._forecasts import Continued, predict_and_write
 from forecast.cli._help import OUTPUT, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import Saved, named, saved_options
+from forecast.errors import UsageError
 from forecast.settings import (
     CheckSettings,
     ClusterSettings,
@@ -77,7 +78,10 @@ def command(
     from forecast.jobs.instant import parse_as_of
 
     instant = parse_as_of(as_of)
-    given.of(TextSettings)  # refused before any work
+    reading = given.of(TextSettings).model_dump(exclude_defaults=True)  # refused before any work
+    if reading and data is None and future is None:
+        flags = ", ".join(f"--{name}" for name in reading)
+        raise UsageError(f"{flags}: it says how a table is read, and no table is; name DATA, or leave it out")
     events = given.of(TableSettings).events
     tables = {"the table that is read": data, "the table of --future": future, "the table of --events": events}
     check_apart(output, tables, saved.artifact)

@@ -15,7 +15,7 @@ from forecast.cli._options import Given, grouped, settings_options
 from forecast.cli._store import Place, store_options, version_option
 from forecast.durable import replace_file
 from forecast.errors import BadData, NoInput
-from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TrainSettings
+from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.inference.predictor import Predictor
@@ -78,6 +78,8 @@ def command(place: Place, version: str | None, given: Given, files: Files) -> No
             raise BadData("has no series of this store", place=files.backtest, cure=cure)
         say(f"store    {place.store} has other series than {files.backtest}, and is left out")
         saved = None
+    if saved is not None and measured is not None and measured.steps != saved.steps:
+        say(f"{files.backtest} tests {measured.steps} steps, and the store forecasts {saved.steps}", "warning")
     replace_file(files.output, page_bytes(_page(place, files, measured, saved)))
     say(f"written  {files.output}")
     if measured is None and saved is not None:
@@ -150,6 +152,11 @@ class Forecaster:
         own = version or Store(place.store).current()
         return cls(place, own, version is not None, load_predictor(place.store, own, where.device, where.engine))
 
+    @property
+    def steps(self) -> int:
+        """The steps that it forecasts."""
+        return self.predictor.fitted.config.horizon
+
     def has(self, measured: "Measured") -> bool:
         """Whether a backtest had one of its series."""
         return not measured.ids.isdisjoint(self.predictor.fitted.history.ids)
@@ -201,7 +208,9 @@ class Forecaster:
         config = fitted.config
         if not self.named and future is None and (sent := self._sent()) is not None:
             return sent
-        text = f"Forecasts of {config.horizon} steps after {config.train_end}, the last time at fit."
+        after = f"{config.train_end}, the last time at fit"
+        after = "the last value of each series" if config.table.layout == "rows" else after
+        text = f"Forecasts of {config.horizon} steps after {after}."
         if config.table.known and future is None:
             names = ", ".join(config.table.known)
             text = f"History only: forecasts need the future values of {names}; name their table with --future."
@@ -267,14 +276,15 @@ def _fit_words(saved: Forecaster) -> list[str]:
     """The settings of its fit that are not the defaults, as words of a command line."""
     fitted = saved.predictor.fitted
     table = TableSettings.check(fitted.config.table.knobs()).model_dump(exclude_defaults=True)
+    reading = fitted.config.table.reading.model_dump(exclude_defaults=True)
     train = fitted.settings().model_dump(exclude_defaults=True) | fitted.run | {"horizon": fitted.config.horizon}
     params = train.pop("params", {})
     given = {
         name: tuple(map(str, value)) if isinstance(value, list | tuple) else value
-        for name, value in {**table, **train}.items()
+        for name, value in {**table, **reading, **train}.items()
     }
     pairs = [word for name, value in params.items() for word in ("-p", f"{name}={json.dumps(value)}")]
-    return [*Given(given).words(TableSettings, TrainSettings), *pairs]
+    return [*Given(given).words(TableSettings, TextSettings, TrainSettings), *pairs]
 
 
 def _commands(place: Place, files: Files, saved: Forecaster | None) -> tuple[str, ...]:

@@ -114,7 +114,7 @@ def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
 def say_raised(count: int, of: int, cure: object = "") -> None:
     """Log the number of series whose forecasts were raised to 0, and how to prevent it."""
     if matters(count):
-        text = "the forecasts of %d of %d series are bounded at 0, since no value of their past is below 0%s"
+        text = "forecasts of %d of %d series would end below 0, and end at 0, as no value of their past is below it%s"
         log.info(text, Count(count), Count(of), cure)
 
 

@@ -25,7 +25,7 @@ log = logging.getLogger("forecast")
 TOLERANCE = 1e-4  # of a window's scale, by which an export may differ from torch
 RANDOM = (1, 3, NETWORK_BATCH)  # windows of the batches of random numbers
 SECONDS = 2.0  # that one export may take; a budget that has less left goes without
-FIRST_EXPORT, NEXT_EXPORT = 2.0, 0.5  # seconds that they take as a rule
+FIRST_EXPORT, NEXT_EXPORT = 0.5, 0.2  # seconds that they take as a rule
 OUT_OF_TIME = "the budget left no time"
 
 

@@ -107,7 +107,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         lines.append(f"reading  {flags}")
     if schema.ignored:
         names = [f"{name} ({kind})" if (kind := schema.calendar_columns.get(name)) else name for name in schema.ignored]
-        hint = "; known, past or static columns help a forecast" if schema.layout == "long" else ""
+        useful = schema.layout == "long" and not set(schema.ignored) <= set(schema.calendar_columns)
+        hint = "; known, past or static columns help a forecast" if useful else ""
         lines.append(f"left out {_listed(names)}{hint}")
     return lines
 
@@ -190,6 +191,8 @@ def _timed_schema(
         name=table.name,
         place=lambda instant: table.place(int(np.argmax(times.instants == instant)), time),
     )
+    ignored = tuple(c for c in table.names if c not in {*used, *time, *covariates})
+    constant = dict.fromkeys((c for c in ignored if len(table.distinct(c)[1]) == 1), "the same in all rows")
     schema = Schema(
         layout="long" if layout == "long" else "wide",
         time=time,
@@ -200,8 +203,8 @@ def _timed_schema(
         calendar=calendar,
         time_format=times.format,
         categories=categories_of(table, covariates, settings.categorical),
-        ignored=tuple(c for c in table.names if c not in {*used, *time, *covariates}),
-        calendar_columns=of_calendar,
+        ignored=ignored,
+        calendar_columns=constant | of_calendar,
     )
     return schema, times
 

@@ -33,7 +33,7 @@ def schema_differences(before: Schema, now: Schema) -> list[str]:
             differences.append(
                 f"{name} {new.name}, but on another grid" if same else f"{name} {new.name}, was {old.name}"
             )
-        elif field == "time_format":
+        elif field in ("time_format", "reading"):
             differences.append(f"{name} {_parts(new.model_dump(), old.model_dump())}")
         elif field == "categories":
             differences.append(f"categories of {_some(sorted(k for k in {**old, **new} if old.get(k) != new.get(k)))}")

@@ -66,7 +66,9 @@ class Schema(Stored):
     holidays: str | None = None
     dated_events: tuple[Event, ...] = Field((), description="events that the user named, in the order of time")
     ignored: Names = Field((), description="columns left out")
-    calendar_columns: dict[str, str] = Field({}, description="those of them that only repeat the time, and what of it")
+    calendar_columns: dict[str, str] = Field(
+        {}, description="those of them that only repeat the time, and what of it, or have one value"
+    )
     aggregate: Aggregate | None = None
     date_format: str | None = None
     timezone: str | None = None

@@ -21,7 +21,10 @@ PAGE = """<!DOCTYPE html>
 script-src 'unsafe-inline' 'unsafe-eval'; img-src data:">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
-<style>body {{ margin: 1.5rem; background: white; font-family: Helvetica, Arial, sans-serif; }}</style>
+<style>
+body {{ margin: 1.5rem; background: white; font-family: Helvetica, Arial, sans-serif; }}
+svg {{ max-width: 100%; height: auto; }}
+</style>
 </head>
 <body>
 <div id="still">{svg}</div>

@@ -20,6 +20,7 @@ INTERVALS = (80, 95)  # percent
 WORST = 20  # series that a table lists
 ERROR = "mase"
 ROUNDING = 1e-9  # a MASE below it is that of an exact forecast
+NARROW = 0.7  # share of values that 80 % intervals hold, below which they are called too narrow
 LARGEST = 1e300  # what is not below it is no measure
 HEADS = {"skill": "skill", ERROR: "MASE", "rmsse": "RMSSE", "smape": "sMAPE", "wape": "WAPE", "wql": "WQL"}
 COVERED = {"coverage_80": "in 80 %", "coverage_95": "in 95 %", "msis": "MSIS"}
@@ -80,6 +81,11 @@ class Measured:
         return [row["model"] for row in self.tables["overall"]]
 
     @property
+    def steps(self) -> int:
+        """The steps of the horizon."""
+        return len(self.of_model("by_step", self.model))
+
+    @property
     def ids(self) -> set[Ids]:
         """The ids of the series."""
         return {_ids(row) for row in self.of_model("by_series", self.model)}
@@ -111,6 +117,9 @@ def verdict_of(measured: Measured) -> str:
         text = f"{share} % {'less' if skill >= 0 else 'more'} error than seasonal naive on {origins}"
         text = f"The same error as seasonal naive on {origins}" if round(100 * skill) == 0 else text
     intervals = "" if held is None else f"; 95 % intervals held {100 * held:.0f} %"
+    narrow = _number(whole, "coverage_80")
+    if narrow is not None and narrow < NARROW:
+        intervals += f", and 80 % intervals {100 * narrow:.0f} %: they were too narrow"
     prefix = f"{measured.model}: " if len(measured.models) > 2 else ""
     seen = f"; at its fit it had seen the values of {measured.seen} of them" if measured.seen else ""
     return f"{prefix}{text}{intervals}{seen}"
@@ -160,7 +169,7 @@ def _by_step(measured: Measured, name: str, title: str) -> tuple[Chart, Table]:
         model: [_number(row, name) for row in measured.of_model("by_step", model)]
         for model in measured.models[: len(COLOURS)]
     }
-    steps = len(measured.of_model("by_step", measured.model))
+    steps = measured.steps
     rows = [row for row in measured.tables["by_step"] if row["model"] in lines]
     names = {name: "MASE", **COVERED}
     table = _table("Numbers by step", rows, ("step", "model"), names, folded=True)

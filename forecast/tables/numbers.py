@@ -29,6 +29,7 @@ from forecast.tables.notation import advice, number_pattern
 from forecast.tables.table import Table
 from forecast.tables.texts import pa, pc
 
+THOUSANDS_OR_DECIMALS = r"^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})?$|^0$"
 NEARLY_ALL = 0.9
 
 log = logging.getLogger("forecast")
@@ -167,7 +168,8 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
     """Infer the decimal mark from all the number columns of a text table.
 
     A comma is a decimal mark if every number with a mark has it (with a warning). Under the delimiter ``,`` it never
-    is: such cells were quoted, and `parse_numbers` refuses them with the flag to pass.
+    is: such cells were quoted, and `parse_numbers` refuses them with the flag to pass. Under ``;``, which goes with
+    decimal commas, points that all stand before three digits may separate thousands, and are refused.
     """
     if delimiter == "," or table.thousands == ",":
         return "."
@@ -175,7 +177,7 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
         return ","
     commas = 0
     dot = comma = ""
-    all_grouped = all_marked = True
+    all_grouped = all_marked = all_thousands = True
     for names, series, _ in column_groups(table, table.names):
         if not is_text(series[0]):
             continue
@@ -188,12 +190,18 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
         number &= (number.sum(axis=1) >= np.maximum(1, NEARLY_ALL * present.sum(axis=1)))[:, np.newaxis]
         with_comma, with_dot = number & ~with_dot, number & ~with_comma
         dot = dot or _first_place(table, names, with_dot)
+        if with_dot.any() and all_thousands:
+            beside = cells.filter(pa.array((number & with_dot.any(axis=1, keepdims=True)).ravel()))
+            all_thousands = bool(pc.all(pc.match_substring_regex(beside, THOUSANDS_OR_DECIMALS)).as_py())
         comma = comma or _first_place(table, names, with_comma)
         if count := int(with_comma.sum()):
             commas += count
             marked = cells.filter(pa.array(with_comma.ravel()))
             all_grouped &= bool(pc.all(pc.match_substring_regex(marked, r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$")).as_py())
             all_marked &= count == int(number[with_comma.any(axis=1)].sum())
+    if not commas and dot and all_thousands and delimiter == ";":
+        cure = Words("pass ", Setting("thousands", "."), " or ", Setting("decimal", "."))
+        raise BadData(f"{dot} may hold thousands or a decimal point", cure=cure)
     if not commas:
         return "."
     if dot:

@@ -36,6 +36,7 @@ class Rehearsal:
     seconds : of training, by the clock
     spent : seconds of the rehearsal that a fit does not spend
     processes : that train beside the one that fits, at most
+    begun : `time.monotonic()` and `time.process_time()` at its beginning
     """
 
     networks: list[PlannedNetwork] = field(default_factory=list)
@@ -43,10 +44,16 @@ class Rehearsal:
     seconds: float = 0.0
     spent: float = 0.0
     processes: int = 0
+    begun: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.process_time()))
 
     def clock(self) -> float:
         """What `time.monotonic()` would be if the networks had been trained."""
         return time.monotonic() + self.seconds - self.spent
+
+    def busy(self) -> float:
+        """How many times as long work takes by the clock as its processor needs; more than 1 on a busy machine."""
+        clock, processor = self.begun
+        return max(1.0, (time.monotonic() - clock) / max(time.process_time() - processor, 1e-3))
 
     def add(self, networks: Sequence[PlannedNetwork], costs: Sequence[float], jobs: int, extra: float) -> None:
         """Add a round.

@@ -20,12 +20,13 @@ from forecast.training.sampling import Draw
 from forecast.training.state import TrainingState
 
 STEPS = 6  # that are timed, of which the first ones are slow
+LATER = 1.1  # by which the steps of a long training are slower
 SIDE_BY_SIDE = 1.1  # by which networks are slower that share a machine
 
 
 @dataclass(frozen=True)
 class Timed:
-    """Seconds of one step and of one validation, and how many numbers a network learns."""
+    """Seconds of one step and of one validation on a machine that does nothing else, and how many numbers it learns."""
 
     step: float
     validation: float
@@ -53,13 +54,16 @@ class RehearsingFitter(Fitter):
                 self.timed[key] = _time(TrainingState(network, self.settings, member, 0), draw, validation)
             networks.append(self._planned(member, number, self.timed[key], context.jobs))
         self.rehearsal.spent += time.monotonic() - begun
-        self.rehearsal.add(networks, context.seconds or [1.0] * len(members), context.jobs, PROCESS_START)
+        start = PROCESS_START * self.rehearsal.busy()
+        self.rehearsal.add(networks, context.seconds or [1.0] * len(members), context.jobs, start)
         return members, trained
 
     def _planned(self, member: Member, number: int, timed: Timed, jobs: int) -> PlannedNetwork:
         validations = (member.steps - member.refit_steps) // member.validate_every + 1
         seconds = member.steps * timed.step + validations * timed.validation
-        return PlannedNetwork(member, number, timed.weights, seconds * (SIDE_BY_SIDE if jobs > 1 else 1.0))
+        busy = self.rehearsal.busy() if self.device.type == "cpu" else 1.0
+        slower = LATER * (SIDE_BY_SIDE if jobs > 1 else 1.0) * busy
+        return PlannedNetwork(member, number, timed.weights, slower * seconds)
 
 
 def rehearsing(
@@ -75,16 +79,18 @@ def rehearsing(
 def _time(state: TrainingState, draw: Draw, validation: list[Batch]) -> Timed:
     """Take some steps and forecast held-out windows once; the network of the state is spoilt."""
     weights = sum(array.size for array in to_arrays(state.network.state_dict()).values())
+    on_cpu = all(weight.device.type == "cpu" for weight in state.network.parameters())
+    clock = time.process_time if on_cpu else time.monotonic  # other work of the machine does not count
     seconds = []
     with threads(1), torch.random.fork_rng(devices=[]):
         for _ in range(STEPS):
-            begun = time.monotonic()
+            begun = clock()
             state.take(draw(state.generator, state.member.batch_size, not validation))
-            seconds.append(time.monotonic() - begun)
-        begun = time.monotonic()
+            seconds.append(clock() - begun)
+        begun = clock()
         if validation:
             state.validate(validation)
-        held_out = time.monotonic() - begun
+        held_out = clock() - begun
     return Timed(float(np.median(seconds[STEPS // 3 :])), held_out, weights)
 
 

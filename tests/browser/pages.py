@@ -1,9 +1,15 @@
 """Pages that are open in a browser, with what went wrong and what they asked for."""
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+ROOT = Path(__file__).parents[2]
+AXE = Path(os.environ.get("AXE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
+SERIOUS = ("serious", "critical")
 WIDE, NARROW = (1280, 900), (360, 740)  # pixels
 
 HORIZON = 48  # of the report by the hour
@@ -61,3 +67,17 @@ class Browser:
         for context in self.contexts:
             context.close()
         self.contexts = []
+
+
+def faults(page: Any) -> list[str]:
+    """What an accessibility checker finds serious."""
+    if not AXE.exists():
+        pytest.skip(f"axe-core is not installed: {AXE}")
+    page.evaluate(AXE.read_text(encoding="utf-8"))  # not as a script of the page, which its policy would refuse
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
+    return [
+        f"{one['id']} ({one['impact']}): {node['target']} {node['failureSummary']}"
+        for one in found
+        if one["impact"] in SERIOUS
+        for node in one["nodes"]
+    ]

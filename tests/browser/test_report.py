@@ -7,14 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.browser.pages import HORIZON, NAMES, NARROW, WIDE, Browser, Opened
+from tests.browser.pages import HORIZON, NAMES, NARROW, ROOT, WIDE, Browser, Opened, faults
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
-AXE = Path(os.environ.get("AXE", ROOT / "node_modules" / "axe-core" / "axe.min.js"))
 SITE = Path(os.environ.get("SITE", ROOT / "build" / "site"))
-SERIOUS = ("serious", "critical")
 TABS = 200  # presses of a key that lead anywhere on a page
 
 SCREENS = [(colours, size) for colours in ("light", "dark") for size in (WIDE, NARROW)]
@@ -166,20 +163,6 @@ def test_without_scripts_and_in_print_it_can_be_read(browser: Browser, hourly: P
     for name in ("#controls", "#theme", "nav"):
         assert page.locator(name).is_hidden()
     assert page.locator("#verdict").is_visible()
-
-
-def faults(page: Any) -> list[str]:
-    """What an accessibility checker finds serious."""
-    if not AXE.exists():
-        pytest.skip(f"axe-core is not installed: {AXE}")
-    page.evaluate(AXE.read_text(encoding="utf-8"))  # not as a script of the page, which its policy would refuse
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]
-    return [
-        f"{one['id']} ({one['impact']}): {node['target']} {node['failureSummary']}"
-        for one in found
-        if one["impact"] in SERIOUS
-        for node in one["nodes"]
-    ]
 
 
 @pytest.mark.parametrize(("colours", "size"), SCREENS)

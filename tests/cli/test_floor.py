@@ -11,7 +11,7 @@ from forecast import Forecaster
 
 Run = Callable[..., "object"]
 NUMBERS = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
-MESSAGE = "bounded at 0, since no value of their past is below 0; --min -inf turns this off"
+MESSAGE = "would end below 0, and end at 0, as no value of their past is below it; --min -inf turns this off"
 MEAN = ("--model", "mean", "--horizon", 5)
 
 
@@ -44,7 +44,7 @@ def test_forecasts_of_what_is_never_below_zero_are_not_below_zero(forecast: Run,
         found = forecast("predict", *data, "--artifact", store)
         assert lowest(found.frame) == 0
         assert nested(found.frame)
-        assert found.err.count("bounded at 0") == 1
+        assert found.err.count("would end below 0") == 1
         assert f"the forecasts of 2 of 2 series are {MESSAGE}" in found.err
         free = forecast("predict", *data, "--artifact", store, "--min", "-inf")
         assert lowest(free.frame) < -3
@@ -94,7 +94,7 @@ def test_backtest_measures_bounded_forecasts(forecast: Run, tmp_path: Path, capl
     assert set(found["model"]) == {"seasonal-naive", "mean", "drift"}
     assert lowest(found) == 0
     assert lowest(found, "heat") < -5
-    assert caplog.text.count("bounded at 0") == 1
+    assert caplog.text.count("would end below 0") == 1
     assert "--min" not in caplog.text  # which a backtest does not take
     frozen = model.fit(frame).backtest(frame, windows=2, frozen=True).forecasts
     assert lowest(frozen) == 0

@@ -7,7 +7,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from statistics import median
 
@@ -26,9 +26,11 @@ from tests.faults._stations import ALWAYS, BLOCK, ZONE, Stations
 
 ROOT = Path(__file__).parents[2]
 JOURNAL = "journal.jsonl"
-NEAR = 20  # nights around the tenth, and the last ones, whose times are compared
-SLOWER = 1.1  # by which the last nights may be slower: a machine is not as fast at all times
-GROWTH = 1.1  # of the store and of the ledger from the fourth fifth of the year to the last
+TENTH, LAST = "tenth", "last"  # folders with what the tenth and the last whole night left
+EARLY, LATE = 9, 14  # the first night that may be the tenth, and how many nights from the end on may be the last
+RACES, LONG = 7, 60  # runs of each, and nights from which on they are compared
+SLOWER = 1.1  # by which the last night may be slower: it compares the forecasts of sixty nights with what came
+GROWTH = 1.1  # of the store and of the ledger in the last fifth of the year
 STATUS_EVERY = 28  # nights, after which `status` and `versions` are asked
 SAY_EVERY = 10  # nights
 
@@ -45,6 +47,7 @@ class Entry:
     store, ledger : bytes at its end
     done : what was done, by name
     lost : what was lost
+    raced : how the night is called that is run again at the end; "" for others
     """
 
     night: int
@@ -56,6 +59,7 @@ class Entry:
     ledger: int
     done: dict[str, int]
     lost: list[str]
+    raced: str = ""
 
 
 @click.command()
@@ -114,6 +118,7 @@ def _live(
     else:
         job.write(model)
         job.copy_to(before)
+    raced = {entry.raced: entry.night for entry in entries if entry.raced}
     year, begun, done_before = Year(job, stations, commands, counts, before, disk), time.monotonic(), len(entries)
     for night in range(len(entries), stations.nights):
         done, lost = counts.done.copy(), len(counts.lost)
@@ -124,11 +129,26 @@ def _live(
         except Torn:  # it is counted, and later nights would only repeat it
             break
         job.copy_to(before)
-        entries.append(_entry(year, night, kind, dict(counts.done - done), counts.lost[lost:]))
+        name = _raced(year, night, raced)
+        if name:
+            job.copy_to(place / name)
+            raced[name] = night
+        entries.append(_entry(year, night, kind, dict(counts.done - done), counts.lost[lost:], name))
         with (place / JOURNAL).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(entries[-1])) + "\n")
         if night % SAY_EVERY == SAY_EVERY - 1:
             _say(entries, counts, stations.nights, (time.monotonic() - begun) / (len(entries) - done_before))
+    if len(raced) > 1 and stations.nights >= LONG:
+        race(year, place, raced)
+
+
+def _raced(year: Year, night: int, raced: dict[str, int]) -> str:
+    """Whether a night is to be run again at the end, as the tenth or the last one; "" if not."""
+    if not year.ended or year.ended[-1].code != 0:
+        return ""
+    if TENTH not in raced:
+        return TENTH if night >= EARLY else ""
+    return LAST if night >= year.stations.nights - LATE else ""
 
 
 def import_application() -> None:
@@ -151,14 +171,14 @@ def _ask(year: Year, night: int) -> None:
             year.counts.lose(f"night {night}: {words[0]} ended with {ended.code}: {ended.said[-500:]}")
 
 
-def _entry(year: Year, night: int, kind: str, done: dict[str, int], lost: list[str]) -> Entry:
+def _entry(year: Year, night: int, kind: str, done: dict[str, int], lost: list[str], raced: str) -> Entry:
     """The entry of a night that is over."""
     job, last = year.job, year.ended[-1] if year.ended else None
     fitted = last is not None and "\nfit      " in f"\n{last.said}"
     seconds, cpu_seconds = (0.0, 0.0) if last is None else (last.seconds, last.cpu_seconds)
     ledger = sum(path.stat().st_size for path in job.ledger.parent.iterdir())
     store = sum(path.stat().st_size for path in job.store.path.rglob("*"))
-    return Entry(night, kind, fitted, round(seconds, 3), round(cpu_seconds, 3), store, ledger, done, lost)
+    return Entry(night, kind, fitted, round(seconds, 3), round(cpu_seconds, 3), store, ledger, done, lost, raced)
 
 
 def _say(entries: list[Entry], counts: Counts, nights: int, each: float) -> None:
@@ -172,7 +192,7 @@ def _say(entries: list[Entry], counts: Counts, nights: int, each: float) -> None
 
 
 def judge_year(entries: list[Entry], job: NightJob, counts: Counts) -> None:
-    """The ledger and the store have to be bounded in size, and the last nights as fast as the first."""
+    """The ledger and the store have to be bounded in size."""
     state, stations = job.look(), ALWAYS + len(entries) // BLOCK + 1
     most = {"forecast_runs": MAX_RECORDS, "forecast_fits": MAX_RECORDS}
     most["forecast_values"] = MAX_RUNS * stations * HORIZON
@@ -181,24 +201,36 @@ def judge_year(entries: list[Entry], job: NightJob, counts: Counts) -> None:
             counts.lose(f"the ledger has {job.count(table)} rows in {table}, more than {rows}")
     if len(state.versions) > KEEP + SPARED:
         counts.lose(f"{len(state.versions)} versions stay")
-    fifth = len(entries) // 5
-    for name in ("store", "ledger") if fifth >= MAX_RUNS // 3 else ():
+    last = len(entries) - len(entries) // 5
+    for name in ("store", "ledger") if last >= MAX_RUNS else ():
         sizes = [getattr(entry, name) for entry in entries]
-        ends = max(sizes[-2 * fifth : -fifth]), max(sizes[-fifth:])
-        click.echo(f"{name}: at most {ends[0]:,} bytes in the fourth fifth of the nights, then {ends[1]:,}", err=True)
-        if ends[1] > GROWTH * ends[0]:
-            counts.lose(f"the {name} grows: {ends[0]:,} bytes at most, then {ends[1]:,}")
-    whole = [entry for entry in entries if entry.kind == "quiet" and not entry.fitted]
-    early = [entry for entry in whole if entry.night < 10 + NEAR // 2]
-    late = [entry for entry in whole if entry.night >= len(entries) - NEAR]
-    if not early or not late or len(entries) < 3 * NEAR:
-        return
-    cpu = [median(entry.cpu_seconds for entry in some) for some in (early, late)]
-    wall = [median(entry.seconds for entry in some) for some in (early, late)]
-    click.echo(
-        f"medians of quiet nights around the tenth ({len(early)}) and at the end ({len(late)}): {cpu[0]:.2f} and "
-        f"{cpu[1]:.2f} s of a core, {wall[0]:.2f} and {wall[1]:.2f} s by the clock",
-        err=True,
+        before, after = max(sizes[:last]), max(sizes[last:])
+        click.echo(f"{name}: {before:,} bytes at most until night {last}, then {after:,}", err=True)
+        if after > GROWTH * before:
+            counts.lose(f"the {name} grows: {before:,} bytes at most, then {after:,}")
+
+
+def race(year: Year, place: Path, nights: dict[str, int]) -> None:
+    """Run the tenth night and the last one again in turns: the last one may take no longer.
+
+    Parameters
+    ----------
+    nights : by the names of the folders in `place` that hold what they left
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in nights}
+    by_clock: dict[str, list[float]] = {name: [] for name in nights}
+    for _ in range(RACES):
+        for name, night in nights.items():
+            year.job.restore(place / name)
+            as_of = year.stations.as_of(night)
+            ended = year.commands.run("run", "job.toml", "--as-of", datetime.fromtimestamp(as_of, UTC).isoformat())
+            seconds[name].append(ended.cpu_seconds)
+            by_clock[name].append(ended.seconds)
+    said = ", ".join(
+        f"night {night + 1} {median(seconds[name]):.2f} s of a core and {median(by_clock[name]):.2f} s by the clock"
+        for name, night in nights.items()
     )
-    if cpu[1] > SLOWER * cpu[0]:
-        counts.lose(f"the last nights take {cpu[1]:.2f} s of a core, those around the tenth {cpu[0]:.2f} s")
+    ratio = median(late / early for early, late in zip(*seconds.values(), strict=True))
+    click.echo(f"medians of {RACES} runs in turns: {said}; ratio {ratio:.2f}", err=True)
+    if ratio > SLOWER:
+        year.counts.lose(f"the last night takes {ratio:.2f} times as long as the tenth")

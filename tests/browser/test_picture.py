@@ -1,0 +1,33 @@
+"""A picture as a page of HTML in a real browser."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import command
+from tests.browser.pages import NARROW, WIDE, Browser, faults
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW])
+def test_it_fits_the_screen_and_shows_numbers_under_the_pointer(
+    browser: Browser, store: Path, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    path = tmp_path / "p.html"
+    command("plot", "--artifact", store, "--output", path, "--quiet")
+    opened = browser.open(path, size)
+    page = opened.page
+    page.locator("#live svg").wait_for()
+    assert page.locator("#still").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
+    box = page.locator("#live svg").bounding_box()
+    shown = page.locator("#vg-tooltip-element.visible")
+    for share in range(30, 100, 2):  # the dots that can be pointed at are small
+        page.mouse.move(box["x"] + box["width"] * share / 100, box["y"] + box["height"] * 0.55)
+        if shown.count():
+            break
+    assert "forecast" in shown.text_content() or "history" in shown.text_content()
+    assert faults(page) == []
+    assert opened.errors == []
+    assert opened.requests == [path.as_uri()]
