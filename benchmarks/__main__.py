@@ -217,7 +217,7 @@ def table(path: Path, page: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(["steps", "now", "predict", "panels"]), default="steps")
+@click.argument("what", type=click.Choice(["steps", "precision", "now", "predict", "panels"]), default="steps")
 @click.option("--pairs", type=click.IntRange(3), help="default: 60 of steps, 9 of commands")
 @click.option("--series", callback=items, default="", metavar="N,M", help="of panels; default: 1k, 10k, 100k, 1M")
 @click.option("--methods", callback=items, default="", metavar="A,B", help="of panels; default: segrnn, all baselines")
@@ -228,8 +228,9 @@ def table(path: Path, page: Path | None) -> None:
     help="with M4 hourly, to measure now on it too",
 )
 def speed(what: str, pairs: int | None, series: list[str], methods: list[str], folder: Path | None) -> None:
-    """Training steps beside those of a plain torch loop; the command `now` or `predict` beside importing torch; large
-    panels, whose ratio is that of the time for each series to the time in the largest panel before.
+    """Training steps beside those of a plain torch loop; bfloat16 beside float32; the command `now` or `predict` beside
+    importing torch; large panels, whose ratio is that of the time for each series to the time in the largest panel
+    before.
     """
     if what == "panels":
         for line in speed_panels.panel_lines(methods, [int(one) for one in series], pairs or 1):
@@ -241,6 +242,15 @@ def speed(what: str, pairs: int | None, series: list[str], methods: list[str], f
         found = measure_pairs(pairs or 60)
         click.echo(f"ours {np.median(found.ours):.1f} ms a step, plain loop {np.median(found.plain):.1f} ms")
         click.echo(found.ratio_text())
+        return
+    if what == "precision":
+        from benchmarks import speed_precision  # imports torch
+
+        for name in speed_precision.MODELS:
+            both = speed_precision.compare(name, pairs or 5)
+            low, full = both.windows
+            click.echo(f"{name}: bfloat16 {low:,.0f} windows/s, float32 {full:,.0f}; loss of bfloat16 {both.loss_text}")
+            click.echo(f"  time of a step, {both.steps.ratio_text()}")
         return
     if what == "predict":
         for name, one in speed_predict.measure_predict(pairs or 9).items():

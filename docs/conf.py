@@ -38,7 +38,6 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "write_computation_times": False,
     "within_subsection_order": "FileNameSortKey",
-    "ignore_repr_types": "altair",
     "plot_gallery": "True",
 }
 

@@ -41,6 +41,7 @@ from forecast.panel.schema import Schema
 from forecast.panel.season import panel_seasons
 from forecast.panel.status import with_status
 from forecast.panel.transforms import fit_power, transformed
+from forecast.parallel import processes
 from forecast.settings import BacktestSettings, TrainSettings
 from forecast.training.checkpoint import CheckpointStore
 from forecast.training.context import OnStep, TrainingContext, WarmStart
@@ -195,7 +196,7 @@ def _fit_panel(panel: Panel, schema: Schema, settings: TrainSettings, name: str,
     if not is_baseline(settings.model) and (plan is None or len(plan.members) > 0):
         _require_windows(ready, name)
         fitter, store = ready.fitter(), None
-        if how.checkpoints is not None:
+        if how.checkpoints is not None and processes() == 1:  # several must all begin at the same step
             store = _checkpoint_store(how.checkpoints, fitter, panel, plan, started_from)
         context = TrainingContext(deadline=how.deadline, on_step=how.on_step, checkpoints=store)
         if how.rehearsal is not None:
@@ -239,6 +240,7 @@ def _train(
 ) -> "tuple[Plan, list[Trained]]":
     """Train networks; the plan that is returned repeats it."""
     from forecast.training.devices import threads
+    from forecast.training.distributed import process_group
     from forecast.training.halving import train_networks
 
     settings, lags = ready.settings, ready.inputs.lags
@@ -254,7 +256,7 @@ def _train(
     def loss(quantiles: Numbers) -> float:
         return ready.validation.mean_loss(quantiles[..., middle])
 
-    with threads(1):
+    with threads(1), process_group(fitter.device, settings):
         plan, trained = train_networks(fitter, candidates, loss, context, plan, start)
     if any(member.cut is not None and member.cut < FEW_STEPS for member in trained):
         fewest = min(member.steps for member in trained)

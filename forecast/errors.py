@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 MAX_TYPO_LENGTH = 100  # characters; comparing longer words takes too long
@@ -116,6 +117,22 @@ def message_in(record: logging.LogRecord) -> Message:
     """The message of a log record."""
     args = record.args if isinstance(record.args, tuple) else ()
     return Message(str(record.msg), args) if args else Message(record.getMessage())
+
+
+@contextmanager
+def collected_messages(log: logging.Logger) -> Iterator[list[tuple[int, Message]]]:
+    """Hold back the messages of a logger, with their levels: those of other processes would be lost."""
+    messages: list[tuple[int, Message]] = []
+
+    def collect(record: logging.LogRecord) -> bool:
+        messages.append((record.levelno, message_in(record)))
+        return False
+
+    log.addFilter(collect)
+    try:
+        yield messages
+    finally:
+        log.removeFilter(collect)
 
 
 def message_of(record: logging.LogRecord, write: Write) -> str:

@@ -1,6 +1,7 @@
 """Forecaster: the scikit-learn-style face."""
 
 import time
+from copy import copy
 from functools import partial
 from typing import Any, Self
 
@@ -37,6 +38,7 @@ from forecast.panel.known import say_blank_ahead
 from forecast.panel.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.panel.schema import Schema
 from forecast.panel.tidying import tidied
+from forecast.parallel import on_cluster, workers
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
 from forecast.report.content import drawable_forecasts, picture_of, series_without_errors
 from forecast.report.drawing import chart
@@ -59,6 +61,7 @@ from forecast.settings import (
     OptimizerName,
     OutputSettings,
     PictureSettings,
+    PrecisionName,
     ScalingName,
     TableSettings,
     TrainSettings,
@@ -87,7 +90,8 @@ class Forecaster(NestedParams, BaseEstimator):
     horizon : steps to forecast; by default what the frequency suggests
     lookback : steps of the past that a forecast looks at
     scaling, transform, loss, optimizer, learning_rate, weight_decay, clip, batch_size, patience : of training
-    budget, steps, plan, members, jobs, seed, device, engine : how long, how often, where, and by what it forecasts
+    budget, steps, plan, members, jobs, seed, device, precision, engine : how long, how often, where, in which
+        precision, and by what it forecasts
     warm_start : a second `fit` goes on from the networks of the first one, in fewer steps
     layout, time, id, target, freq, aggregate, season : how a table becomes series
     known, past, static, categorical, holidays : what is known beside their values
@@ -101,6 +105,7 @@ class Forecaster(NestedParams, BaseEstimator):
     plan_ : what training did
     fitted_ : all that a saved version holds
     events_ : the setting `events` at fit
+    shard_ : the part of the series that it forecasts, of one that `shard` returned
 
     Examples
     --------
@@ -137,6 +142,7 @@ class Forecaster(NestedParams, BaseEstimator):
         warm_start: bool = False,
         seed: int = 0,
         device: DeviceName = "auto",
+        precision: PrecisionName = "auto",
         engine: EngineName = "auto",
         layout: Layout | None = None,
         time: Names = (),
@@ -248,9 +254,29 @@ class Forecaster(NestedParams, BaseEstimator):
             future=None if future is None else _table(future),
             origin=origin,
             horizon=horizon,
-            output=OutputSettings.check({"levels": levels, "explain": explain, "min": min}),
+            output=OutputSettings.check(
+                {"levels": levels, "explain": explain, "min": min, "shard": getattr(self, "shard_", None)}
+            ),
         )
         return frame_of(forecasts.columns)
+
+    def shard(self, name: str) -> Self:
+        """This fitted forecaster for a part of the series: what its `predict` returns has no others.
+
+        Parameters
+        ----------
+        name : i/N, such as ``3/16``; a hash of the ids decides, the same on every machine and in every release, so that
+            the N parts together have each series once
+
+        Raises
+        ------
+        UsageError
+            If it is no shard.
+        """
+        self._check_fitted()
+        other = copy(self)
+        other.shard_ = OutputSettings.check({"shard": name}).shard
+        return other
 
     def plot(
         self,
@@ -414,7 +440,7 @@ class Forecaster(NestedParams, BaseEstimator):
             models,
             predictor=self._predictor() if frozen else None,
             season_given=bool(table_settings.season),
-            jobs=settings.jobs or 1,
+            jobs=settings.jobs or (workers() if on_cluster() else 1),
             callbacks=callbacks,
         )
         return backtest_frames(result)

@@ -61,9 +61,13 @@ LossName = Literal["quantile", "mae", "mse", "huber"]
 OptimizerName = Literal["adamw", "adam"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 EngineName = Literal["auto", "torch", "onnx"]
+Precision = Literal["float32", "bfloat16"]
+PrecisionName = Literal["auto", "float32", "bfloat16"]
 Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
 
 INTERVALS = (80.0, 95.0)  # levels of intervals that forecasts, measures and the ledger have by default, in percent
+
+MAX_SHARDS = 100_000
 
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -74,6 +78,18 @@ def _check_duration(text: str) -> str:
 
 
 Duration = Annotated[str, AfterValidator(_check_duration)]
+
+
+def _check_shard(text: str) -> str:
+    number, _, count = text.partition("/")
+    if not (number.isascii() and number.isdigit() and count.isascii() and count.isdigit()):
+        raise ValueError("a shard is written as i/N, such as 3/16 for the third of sixteen")
+    if not 1 <= int(number) <= int(count) <= MAX_SHARDS:
+        raise ValueError(f"of N shards, at most {MAX_SHARDS:,}, i is one of 1 to N")
+    return text
+
+
+ShardName = Annotated[str, AfterValidator(_check_shard)]
 
 
 def seconds_of(duration: str) -> float:
@@ -287,7 +303,8 @@ class TrainSettings(Knobs):
     jobs: Training[int | None] = Field(
         None,
         ge=1,
-        description="networks trained in parallel, or fits of a backtest; default one for each core where it is faster",
+        description="networks trained, fits of a backtest or shards of a forecast side by side; default one for each "
+        "core where it is faster",
     )
     baselines: Names = Field(
         default_factory=default_baselines,
@@ -303,6 +320,10 @@ class TrainSettings(Knobs):
     )
     seed: Training[int] = Field(0, ge=0, lt=2**31, description="seed of every random choice")
     device: Training[DeviceName] = Field("auto", description="where networks run")
+    precision: Training[PrecisionName] = Field(
+        "auto",
+        description="numbers that networks multiply in training; auto: bfloat16 where it is faster and costs nothing",
+    )
     engine: Training[EngineName] = Field(
         "auto",
         description="what runs networks in a forecast; auto: onnx where it is installed and the version has exports",
@@ -312,6 +333,25 @@ class TrainSettings(Knobs):
     def decay(self) -> float:
         """The weight decay of training; Adam is AdamW without."""
         return self.weight_decay if self.optimizer == "adamw" else 0.0
+
+
+class ClusterSettings(Knobs):
+    """Where parallel work runs, and how a large table is divided."""
+
+    heading: ClassVar[str] = "Machines"
+
+    cluster: str | None = Field(
+        None,
+        description="run parallel work on a cluster: ray://HOST:PORT, ray://auto for that of this machine, or "
+        "dask://HOST:PORT",
+    )
+    shards: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_SHARDS,
+        description="forecast Parquet in so many parts, each into a file of the folder --output; default 16 with "
+        "--cluster, else all at once",
+    )
 
 
 class BacktestSettings(Knobs):
@@ -362,6 +402,9 @@ class OutputSettings(Knobs):
     joint: bool = Field(False, description="widen the intervals so that they contain the stated share of whole paths")
     integer: First[bool] = Field(False, description="round all forecasts to whole numbers")
     explain: bool = Field(False, description="add the columns model and status")
+    shard: ShardName | None = Field(
+        None, description="forecast this part of the series only: i/N, such as 3/16; a hash of the ids decides"
+    )
     excel_safe: bool = Field(
         False, description="put ' before ids and column names that a spreadsheet would take for a formula"
     )

@@ -54,7 +54,7 @@ tested = model.backtest(past, models=("auto", "theta"))
 tested.overall[["model", "skill", "mase", "wql", "coverage_80", "coverage_95"]].round(3)
 
 # %%
-# Promotions are what a seasonal naive forecast cannot see. The error in units a day, with and without one:
+# Promotions are what seasonal naive and Theta cannot see. The error in units a day, without one (0) and with one (1):
 
 errors = tested.forecasts.merge(table, on=["shop", "product", "day"])
 errors["error"] = (errors["actual"] - errors["forecast"]).abs()

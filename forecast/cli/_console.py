@@ -65,6 +65,12 @@ def style_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return quiet(form(function))
 
 
+def be_quiet() -> None:
+    """Write errors only, as with --quiet."""
+    _style["quiet"] = True
+    _listen()
+
+
 def say(text: str, level: str = "info", **fields: Any) -> None:
     """Write a message to stderr, unless --quiet."""
     if not _style["quiet"]:

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from forecast.cli._cluster import in_use
 from forecast.cli._console import fold_bar, say, say_lines, say_next, style_options
 from forecast.cli._data import load, write
 from forecast.cli._help import OUTPUT, file_argument, option, with_examples
@@ -9,7 +10,14 @@ from forecast.cli._measures import Wanted, put_out, table_options
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import predicting
 from forecast.errors import UsageError
-from forecast.settings import BacktestSettings, StoreSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import (
+    BacktestSettings,
+    ClusterSettings,
+    StoreSettings,
+    TableSettings,
+    TextSettings,
+    TrainSettings,
+)
 
 if TYPE_CHECKING:
     from forecast.forecaster import Forecaster
@@ -25,7 +33,7 @@ READING = {"strict", "on_duplicate", "date_format"}  # settings of a table that 
     "forecast backtest sales.csv --artifact shops --by series",
 )
 @file_argument("data")
-@settings_options(BacktestSettings, TableSettings, TextSettings, TrainSettings)
+@settings_options(BacktestSettings, TableSettings, TextSettings, TrainSettings, single={"cluster": ClusterSettings})
 @option(
     "--artifact",
     heading=StoreSettings.heading,
@@ -80,7 +88,8 @@ def command(
     else:
         forecaster = _saved_forecaster(artifact, version, given)
         table = load(data, given.reading(forecaster.schema_.reading))[0]
-    found = _run(forecaster, table, rolling, models, artifact is not None)
+    with in_use(given):
+        found = _run(forecaster, table, rolling, models, artifact is not None)
     oldest, newest = (str(found.origins[place]).removesuffix(" 00:00:00") for place in (0, -1))
     origins = f"{len(found.origins)}, {oldest} to {newest}"
     fits = "none" if artifact else "one at each" if rolling.refit else "one at the oldest"

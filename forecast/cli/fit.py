@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from forecast.cli._console import progress_bar, say, say_lines, say_next, style_options
+from forecast.cli._cluster import in_use
+from forecast.cli._console import be_quiet, progress_bar, say, say_lines, say_next, style_options
 from forecast.cli._data import load_to_fit
 from forecast.cli._help import RUN, file_argument, option, with_examples
 from forecast.cli._options import Given, settings_options
 from forecast.cli._store import artifact_option, predicting
-from forecast.settings import StoreSettings, TableSettings, TextSettings, TrainSettings
+from forecast.parallel import process_rank
+from forecast.settings import ClusterSettings, StoreSettings, TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.forecaster import Forecaster
@@ -26,7 +28,12 @@ STARTUP = 3.0  # seconds of start-up that do not count against a budget
     "forecast fit sales.csv --budget 600",
 )
 @file_argument("data")
-@settings_options(TableSettings, TextSettings, TrainSettings, single={"keep": StoreSettings, "wait": StoreSettings})
+@settings_options(
+    TableSettings,
+    TextSettings,
+    TrainSettings,
+    single={"keep": StoreSettings, "wait": StoreSettings, "cluster": ClusterSettings},
+)
 @artifact_option
 @option("--resume", heading=RUN, is_flag=True, help="continue a fit of the same data and settings that was stopped")
 @option("--dry-run", heading=RUN, is_flag=True, help="say what a fit would do and take; train and write nothing")
@@ -54,6 +61,8 @@ def command(begun: float, data: str, artifact: str, resume: bool, dry_run: bool,
     store = given.of(StoreSettings)
     if as_json and not dry_run:
         raise UsageError("it belongs to --dry-run", setting=Setting("json", True))
+    if process_rank() > 0:
+        return 0 if dry_run else _train_along(data, artifact, given)
     if dry_run:
         from forecast.cli._dry_run import put_dry_run, rehearse
 
@@ -66,7 +75,7 @@ def command(begun: float, data: str, artifact: str, resume: bool, dry_run: bool,
         table, table_defaults = load_to_fit(data, text, how, train.seed)
         knobs = {**train.model_dump(), **given.of(TableSettings, table_defaults).model_dump()}
         forecaster, checkpoints = Forecaster(**knobs), writer.checkpoints(resume)
-        with progress_bar() as on_step:
+        with in_use(given), progress_bar() as on_step:
             forecaster.fit(
                 table,
                 started=started,
@@ -85,6 +94,18 @@ def command(begun: float, data: str, artifact: str, resume: bool, dry_run: bool,
     if "missing" in forecaster.fitted_.history.status:
         return INCOMPLETE
     say_next(*predicting(artifact, forecaster.schema_.known))
+    return 0
+
+
+def _train_along(data: str, artifact: str, given: Given) -> int:
+    """Train as one of several processes of torchrun; the first one says what happens, and saves."""
+    from forecast.forecaster import Forecaster
+
+    be_quiet()
+    train = given.of(TrainSettings)
+    table, table_defaults = load_to_fit(data, given.of(TextSettings), given.of(TableSettings), train.seed)
+    knobs = {**train.model_dump(), **given.of(TableSettings, table_defaults).model_dump()}
+    Forecaster(**knobs).fit(table, start=_live(artifact) if train.warm_start else None)
     return 0
 
 

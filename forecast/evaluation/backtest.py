@@ -2,13 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from forecast.errors import Message, message_in
+from forecast.errors import Message, collected_messages
 from forecast.evaluation.baseline_models import Fit, baseline_fit
 from forecast.evaluation.measures import (
     REFERENCE,
@@ -23,6 +22,7 @@ from forecast.evaluation.origins import PastsAtOrigins, cut
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
+from forecast.parallel import side_by_side
 from forecast.settings import OutputSettings
 
 log = logging.getLogger("forecast")
@@ -124,15 +124,11 @@ def backtest(
     jobs : pairs of model and fit side by side
     on_fold : called when one of them is over
     """
-    from joblib import Parallel, delayed
-
     season = schema.shortest_season
     models = {REFERENCE: baseline_fit(REFERENCE, season, levels), **models}
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]
     tasks = [(name, fold) for name in models for fold in folds]
-    results = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_run_fold)(panel, models[name], origins[fold]) for name, fold in tasks
-    )
+    results = side_by_side(((_run_fold, (panel, models[name], origins[fold]), {}) for name, fold in tasks), jobs)
     windows = cut(panel, origins)
     size = (len(panel), len(origins), panel.ahead)
     shape = (*size, 1 + 2 * len(OUTPUT.levels))
@@ -159,26 +155,10 @@ def backtest(
 
 def _run_fold(panel: Panel, fit: Fit, origins: Integers) -> _Result:
     """Fit at the oldest of some origins, and forecast from all of them at once."""
-    with _collect_messages() as messages:
+    with collected_messages(log) as messages:
         start = time.perf_counter()
         predict = fit(panel.until(origins[0]))
         fitted = time.perf_counter()
         together = max(1, MAX_SLOTS // len(panel.values))
         parts = [predict(cut(panel, origins[low : low + together]).panel) for low in range(0, len(origins), together)]
         return _Result(np.concatenate(parts), fitted - start, time.perf_counter() - fitted, messages)
-
-
-@contextmanager
-def _collect_messages() -> Iterator[list[tuple[int, Message]]]:
-    """Hold back log messages: many folds repeat them, and those of other processes would be lost."""
-    messages: list[tuple[int, Message]] = []
-
-    def collect(record: logging.LogRecord) -> bool:
-        messages.append((record.levelno, message_in(record)))
-        return False
-
-    log.addFilter(collect)
-    try:
-        yield messages
-    finally:
-        log.removeFilter(collect)

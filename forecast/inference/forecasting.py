@@ -23,10 +23,12 @@ from forecast.panel.effects import NAMED, unseen_events
 from forecast.panel.event_table import read_events, renewed
 from forecast.panel.known import require_known
 from forecast.panel.naming import repeated_ids
-from forecast.panel.panel import SKIPPED, Flags, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import SKIPPED, Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.reading import Reading, Source, read_as
 from forecast.panel.schema import Schema
+from forecast.panel.shards import in_shard, only_in_shard
 from forecast.settings import EngineName, OutputSettings
+from forecast.tables.amounts import Total
 from forecast.tables.frames import Column
 from forecast.tables.table import Table
 from forecast.tables.writing import interval_columns, output_columns, refuse_clash
@@ -159,7 +161,7 @@ def forecast_table(
     fitted, output = predictor.fitted, output or OutputSettings()
     config, history = fitted.config, fitted.history
     refuse_clash(config.table.keys, output_columns(output))
-    horizon = _checked_horizon(horizon, config.horizon)
+    horizon = checked_horizon(horizon, config.horizon)
     panel = panel_to_forecast(fitted, source, schema, future, origin)
     _say_unseen(panel, config.table, fitted)
     with_known = source if future is None else future
@@ -170,7 +172,10 @@ def forecast_table(
         say_short(panel, history, config.lookback, source.name)
     wanted = (None if on_panel is None else on_panel(panel)) or Wanted()
     order = panel.order if wanted.series is None else wanted.series
-    left_out = panel.skipped[order]
+    held = in_shard(panel.ids, output.shard)
+    if output.shard is not None:
+        log.info("shard %s: %d of %d series", output.shard, Total(held.sum()), Total(len(panel)))
+    left_out = (panel.skipped | ~held)[order]
     series = order[~left_out]
     quantiles = predictor.quantiles(panel, order, joint=output.joint, left_out=left_out)[:, :horizon]
     if not np.isfinite(quantiles).all():
@@ -181,8 +186,8 @@ def forecast_table(
     numbers = _bounded(shown, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
     lower = floor if output.min is None else np.full(len(series), output.min)
-    gone = [] if isinstance(source, Part) else sorted(set(history.ids) - set(panel.ids))
-    return Forecasts(columns, _skipped(panel, gone), panel, series, quantiles, lower)
+    skipped = only_in_shard(_skipped(panel, () if isinstance(source, Part) else history.ids), output.shard)
+    return Forecasts(columns, skipped, panel, series, quantiles, lower)
 
 
 def panel_to_forecast(
@@ -278,7 +283,7 @@ def _say_unseen(panel: Panel, schema: Schema, fitted: Fitted) -> None:
         log.warning("without effect, as the past of the fit has not shown them: %s", ", ".join(unseen[:NAMED]))
 
 
-def _checked_horizon(horizon: int | None, fitted: int) -> int:
+def checked_horizon(horizon: int | None, fitted: int) -> int:
     """The steps to forecast, at most those of the fit."""
     if horizon is None:
         return fitted
@@ -331,7 +336,7 @@ def _output_columns(
     return columns
 
 
-def _skipped(panel: Panel, gone: list[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
-    """Series without a forecast, and why; those of the fit that are `gone` come last."""
+def _skipped(panel: Panel, fitted: Ids) -> dict[tuple[str, ...], str]:
+    """Series without a forecast, and why; those of the fit that are gone come last."""
     skipped = {ids: word for ids, word in zip(panel.ids, panel.status, strict=True) if word in SKIPPED}
-    return skipped | dict.fromkeys(gone, "gone")
+    return skipped | dict.fromkeys(sorted(set(fitted) - set(panel.ids)), "gone")

@@ -12,8 +12,9 @@ from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_ta
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
 from forecast.panel.building import calendar_of
 from forecast.panel.comparing import Comparison
-from forecast.panel.observations import observe
+from forecast.panel.reading import reach_of
 from forecast.panel.schema import Schema
+from forecast.panel.shards import only_in_shard
 from forecast.panel.tidying import tidied
 from forecast.settings import OutputSettings, TextSettings
 from forecast.tables.amounts import PART, messages_as_one, without_messages
@@ -60,7 +61,9 @@ class LargeForecasts:
         """
         comparison = Comparison(self.predictor.fitted.history.ids, self.parts.name)
         progress, self.predictor.on_windows = self.predictor.on_windows, None
-        rows, done, alone = 0, 0, self.predictor.backend is not None and not self.predictor.backend.threads
+        done, alone = 0, self.predictor.backend is not None and not self.predictor.backend.threads
+
+        left = begun = False
 
         def forecast(part: tuple[int, Table]) -> Forecasts:
             number, table = part
@@ -73,13 +76,14 @@ class LargeForecasts:
                 done += len(forecasts.panel)
                 if progress is not None:
                     progress(done, self.parts.series)
-                rows += forecasts.rows
-                if forecasts.rows:
-                    yield forecasts.columns
-            if not rows:
+                left = left or not forecasts.panel.skipped.all()
+                if forecasts.rows or not begun:
+                    begun = True
+                    yield forecasts.columns  # at least once, as a shard may have no series
+            if not left:
                 raise BadData("no series is left to forecast", place=self.parts.name)
             comparison.say_missing()
-        self.skipped |= dict.fromkeys(comparison.missing, "gone")
+        self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), self.output.shard)
 
     def _forecast(self, part: Part) -> Forecasts:
         return forecast_table(self.predictor, part, schema=self.schema, horizon=self.horizon, output=self.output)
@@ -107,10 +111,7 @@ def large_forecasts(
             parts = parts_of(source, reading, schema.ids, schema.time[0], schema.target, LEAST_ROWS, WINDOWS_AT_ONCE)
             if parts is None:
                 return None
-            observations = observe(tidied(parts.newest), schema)
+            reach = reach_of(tidied(parts.newest), schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
-    seen = observations.instants[np.isfinite(observations.values)]
-    if not len(seen):
-        return None
-    return LargeForecasts(predictor, schema, parts, int(seen.max()), horizon, output)
+    return LargeForecasts(predictor, schema, parts, reach, horizon, output)

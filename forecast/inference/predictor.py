@@ -3,8 +3,7 @@
 import importlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from copy import copy
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -80,9 +79,18 @@ class Predictor:
 
     def serving(self, fitted: Fitted) -> Self:
         """The same networks with another description of the forecaster."""
-        other = copy(self)
-        other.fitted = fitted
+        other = type(self).__new__(type(self))
+        vars(other).update(vars(self), fitted=fitted)
         return other
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs; it loads the networks itself, as sessions of onnxruntime cannot be sent."""
+        engine = None if self.backend is None else type(self.backend).__module__.rpartition(".")[2]
+        return {"fitted": self.fitted, "device": self.device, "engine": engine}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.fitted, self.device, self.on_windows = state["fitted"], state["device"], None
+        self.backend = state["engine"] and load_backend(self.fitted, self.device, state["engine"])
 
     def quantiles(
         self,

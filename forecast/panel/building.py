@@ -118,12 +118,17 @@ def time_columns_at(schema: Schema, calendar: Calendar, positions: Integers) -> 
     return dict(zip(schema.time, columns, strict=True))
 
 
-def check_rows(table: Table, cells: Observations, schema: Schema) -> None:
-    """Refuse times that lie off the grid or come twice in a series; warn of rows out of order."""
+def check_rows(table: Table, cells: Observations, schema: Schema, whole: bool = True) -> None:
+    """Refuse times that lie off the grid or come twice in a series; warn of rows out of order.
+
+    Parameters
+    ----------
+    whole : whether the table is whole, and has to be as fine as the grid; a part may have few times
+    """
     if schema.layout != "rows":
         _check_order(table, cells, schema)
         if schema.aggregate is None:
-            _check_on_grid(table, cells, schema, calendar_of(schema))
+            _check_on_grid(table, cells, schema, calendar_of(schema), whole)
 
 
 def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
@@ -168,8 +173,8 @@ def _duplicate(table: Table, schema: Schema, cells: Observations, row: int, coun
     )
 
 
-def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: Calendar) -> None:
-    """Refuse times between those of the grid, and times of a coarser frequency."""
+def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: Calendar, whole: bool) -> None:
+    """Refuse times between those of the grid, and a whole table of a coarser frequency."""
     name, unique = schema.calendar.name, distinct(cells.row_instants)
     off = unique[~calendar.on_grid(unique)]
     if len(off):
@@ -181,7 +186,7 @@ def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: 
             f"nor do {len(off) - 1} other times{looks}; bring the table to the frequency of the fit, or fit again"
         )
     steps = np.diff(calendar.positions(unique))
-    if len(steps) > 2 and int(steps.min()) > 1:
+    if whole and len(steps) > 2 and int(steps.min()) > 1:
         other = _frequency_of(unique, schema)
         if int(np.gcd.reduce(steps)) > 1 or other not in (None, name):
             looks = f" (its frequency looks like {other})" if other else ""

@@ -59,11 +59,16 @@ class Comparison:
         if new:
             names, count = some_names(new, NAMED_SERIES), Count(len(new))
             log.warning("%s: %d series were not seen at fit (%s); they are forecast anyway", self.name, count, names)
-        if len(self.seen) < len(self.fitted):
+        if new and len(self.seen) < len(self.fitted):
             plain = self._plain_fitted.items()
             self.new += [names for names in new if any(_plain(names, change) in ids for change, ids in plain)]
         seen = zip(series_index(self.ids, panel.ids), panel.status, strict=True)
         return replace(panel, status=tuple("new" if not index and word == "ok" else word for index, word in seen))
+
+    def join(self, seen: set[Id], new: list[Id]) -> None:
+        """Add what another comparison found in other parts: `seen` and `new`."""
+        self.seen |= seen
+        self.new += new
 
     @property
     def missing(self) -> list[Id]:

@@ -74,18 +74,19 @@ def fill(
 
     Parameters
     ----------
-    reach : time of the newest value of a table of which this is a part
+    origin : later values are not used
+    reach : time of the newest value of a table of which this is a part, see `reach_of`; a part may have no value
 
     Raises
     ------
     BadData
-        If no value is observed.
+        If no value of a whole table is observed.
     UsageError
         If `origin` is no time, or lies before all values.
     """
     rows = Rows(cells.series, cells.instants, cells.values)
     use = np.isfinite(cells.values)
-    if not use.any():
+    if reach is None and not use.any():
         raise BadData(f"{table.name}: no series has a value; the target is blank in every row")
     last = None
     if origin is not None:
@@ -95,7 +96,8 @@ def fill(
     if schema.on_duplicate != "error":
         observed = observed.combined(schema.on_duplicate)
     positions = calendar.positions(observed.instants)
-    _refuse_outlier(table, cells, observed.instants, positions, schema)
+    if reach is None:
+        _refuse_outlier(table, cells, observed.instants, positions, schema)
     placed = Rows(observed.series, positions, observed.values)
     if schema.aggregate is not None:
         placed = aggregated(table, observed, blank, schema, calendar)
@@ -104,7 +106,7 @@ def fill(
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)
-    end = max([int(positions.max()), *_ends(calendar, schema, last, reach)])
+    end = int(np.concatenate([positions, _ends(calendar, schema, last, reach)]).max())
     final, first, lasts = (np.full(len(counts), end) for _ in range(3))
     first[present], lasts[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
     empty = calendar.positions(blank.instants)
@@ -124,12 +126,11 @@ def fill(
     )
 
 
-def _ends(calendar: Calendar, schema: Schema, origin: int | None, reach: int | None) -> list[int]:
+def _ends(calendar: Calendar, schema: Schema, origin: int | None, reach: int | None) -> Integers:
     """Positions up to which the series go on, wherever their own values end."""
     goes_on = origin if schema.missing == "zero" and schema.aggregate is None else None  # and nothing was there
     instants = [instant for instant in (goes_on, reach) if instant is not None]
-    positions: list[int] = calendar.positions(np.array(instants, np.int64)).tolist()
-    return positions
+    return calendar.positions(np.array(instants, np.int64))
 
 
 def _zeros_from(first: Integers, present: Flags, blank_series: Integers, empty: Integers, schema: Schema) -> Flags:

@@ -121,7 +121,7 @@ def read_as(
     lookback : steps that a forecast looks back, by which series get the statuses short and ended
     future : more rows of columns known in advance; without id columns they hold for all series
     origin : forecast from this time: later values are not used
-    reach : time of the newest value of a table of which this is a part
+    reach : time of the newest value of a table of which this is a part, see `reach_of`
 
     Raises
     ------
@@ -152,6 +152,22 @@ def read_as(
     return Reading(schema, panel, dated, observations, grid, lookback)
 
 
+def reach_of(times: Table, schema: Schema) -> int:
+    """The time of the newest value of a table that is read in parts, whose times are checked as a whole.
+
+    Parameters
+    ----------
+    times : a row of each time of the table
+
+    Raises
+    ------
+    BadData
+        If the table has no value, or its times do not suit the schema.
+    """
+    observations, _ = _on_grid(dated_table(times, schema), schema)
+    return int(observations.instants[np.isfinite(observations.values)].max())
+
+
 def check_to_fit(reading: Reading) -> None:
     """Warn of what a fit cannot use, and refuse a table without a series to forecast, or whose times run out."""
     panel, schema = reading.panel, reading.schema
@@ -171,7 +187,7 @@ def _on_grid(
 ) -> tuple[Observations, Grid]:
     """The observations of a table, and their values on the grid."""
     observations = observe(dated.table, schema, dated.times_by(schema))
-    check_rows(dated.table, observations, schema)
+    check_rows(dated.table, observations, schema, whole=reach is None)
     return observations, fill(dated.table, observations, schema, calendar_of(schema), origin, reach)
 
 

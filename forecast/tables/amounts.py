@@ -19,6 +19,10 @@ class Count(int):
     """A number that adds up over the parts."""
 
 
+class Total(Count):
+    """A number that adds up, and is told also where it is 0."""
+
+
 class Most(int):
     """A number of which the largest holds for all parts."""
 
@@ -81,8 +85,38 @@ def messages_as_one(logger: logging.Logger) -> Iterator[None]:
         _IN_PARTS.reset(token)
         logger.removeFilter(hold)
     for key in sorted(held, key=ranks.__getitem__):
-        if _leading(held[key].args) != 0:
+        first = _leading(held[key].args)
+        if first != 0 or isinstance(first, Total):
             logger.handle(held[key])
+
+
+@contextmanager
+def messages_of_part(logger: logging.Logger, number: int) -> Iterator[list[logging.LogRecord]]:
+    """Hold back the messages of a part that is at work in another process than `messages_as_one`, for `hand_on`."""
+    records: list[logging.LogRecord] = []
+
+    def hold(record: logging.LogRecord) -> bool:
+        if PART.get() != number:
+            return True
+        records.append(record)
+        return False
+
+    tokens = PART.set(number), _IN_PARTS.set(True)
+    logger.addFilter(hold)
+    try:
+        yield records
+    finally:
+        logger.removeFilter(hold)
+        PART.reset(tokens[0])
+        _IN_PARTS.reset(tokens[1])
+
+
+def hand_on(records: Sequence[logging.LogRecord], logger: logging.Logger, number: int) -> None:
+    """Log the messages of a part, by its number."""
+    token = PART.set(number)
+    for record in records:
+        logger.handle(record)
+    PART.reset(token)
 
 
 @contextmanager

@@ -32,9 +32,11 @@ class Column:
 
     def index(self) -> "pd.Index[Any]":
         """The column as pandas holds it."""
+        if self.values.dtype.kind == "O":
+            return _texts(self.values)
         if self.values.dtype.kind != "M":
-            index: pd.Index[Any] = pd.Index(self.values.tolist() if self.values.dtype.kind == "O" else self.values)
-            return index
+            numbers: pd.Index[Any] = pd.Index(self.values)
+            return numbers
         times = pd.DatetimeIndex(self.values)
         if self.period is not None:
             return pd.PeriodIndex(times, freq=self.period)
@@ -64,7 +66,17 @@ def frames_of(parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str) -
 
 
 def frame_of(columns: Mapping[str, Column | NDArray[Any]]) -> pd.DataFrame:
-    """Columns by name as a frame."""
-    return pd.DataFrame(
-        {name: column.index() if isinstance(column, Column) else column for name, column in columns.items()}
-    )
+    """Columns by name as a frame; without rows they have the same types."""
+    return pd.DataFrame({name: _plain(column) for name, column in columns.items()})
+
+
+def _plain(column: Column | NDArray[Any]) -> "pd.Index[Any] | NDArray[Any]":
+    if isinstance(column, Column):
+        return column.index()
+    return column if len(column) or column.dtype.kind != "O" else _texts(column)
+
+
+def _texts(values: NDArray[Any]) -> "pd.Index[Any]":
+    """Texts as pandas holds them, also where there are none."""
+    index: pd.Index[Any] = pd.Index(values.tolist() or [""])[: len(values)]
+    return index

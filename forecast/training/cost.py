@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from forecast.models.shared.model import RecurrentModel
 from forecast.panel.windows import Batch
+from forecast.settings import Precision
 from forecast.training.optimizer import AdamW
 from forecast.training.plan import MIN_STEPS
+from forecast.training.precision import lowered
 from forecast.training.sampling import Draw
 
 # a machine of two cores: operations a second, seconds a step of a recurrent layer, seconds a step of anything else
@@ -69,7 +71,10 @@ class Probe:
     seconds : of the fastest step so far: slower ones waited for other work of the machine
     """
 
-    def __init__(self, network: RecurrentModel, draw: Draw, size: int, seed: int) -> None:
+    def __init__(
+        self, network: RecurrentModel, draw: Draw, size: int, seed: int, precision: Precision = "float32"
+    ) -> None:
+        self.precision, self.device = precision, network.levels.device
         self.network, self.draw, self.size = network.train(), draw, size
         self.optimizer = AdamW(network.parameters(), 0.0)
         self.generator = torch.Generator().manual_seed(seed)
@@ -79,7 +84,9 @@ class Probe:
         """Take a few steps."""
         for _ in range(PROBE_STEPS):
             start = time.monotonic()
-            loss = self.network.loss(self.draw(self.generator, self.size, False))
+            batch = self.draw(self.generator, self.size, False)
+            with lowered(self.precision, self.device):
+                loss = self.network.loss(batch)
             loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step(1e-4)
             self.optimizer.zero_grad()

@@ -1,6 +1,7 @@
 """Where a network runs, with how many threads, and what happens when it runs out of memory."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import Setting, Unavailable, Words
 from forecast.panel.windows import ToArray
+from forecast.parallel import processes
 
 log = logging.getLogger("forecast")
 
@@ -24,6 +26,8 @@ def pick_device(name: str) -> torch.device:
     Unavailable
         If the device was requested by name and does not exist.
     """
+    if processes() > 1 and torch.cuda.is_available() and name in ("auto", "cuda"):
+        return torch.device("cuda", int(os.environ["LOCAL_RANK"]))  # each process of torchrun has a GPU of its own
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         device = next(torch.device(kind) for kind in ("cuda", "mps", "cpu") if available[kind])

@@ -12,13 +12,14 @@ from forecast.models.shared.building import build, network_shape
 from forecast.models.shared.model import Shape
 from forecast.panel.inputs import Inputs
 from forecast.panel.windows import Batch, WindowIndex, Windows
-from forecast.settings import TrainSettings
+from forecast.settings import Precision, TrainSettings
 from forecast.training.context import TrainingContext
 from forecast.training.cost import Probe, default_batch_size, estimate_step
 from forecast.training.devices import on_device, out_of_memory, pick_device
 from forecast.training.loop import Trained
 from forecast.training.members import train_members
 from forecast.training.plan import Candidate, Member, enough_steps, plan_member
+from forecast.training.precision import chosen_precision
 from forecast.training.sampling import Draw, sampler, validation_batches
 from forecast.training.split import Split, validation_windows
 
@@ -93,18 +94,17 @@ class Fitter:
         members = []
         for candidate, most in zip(candidates, seconds, strict=True):
             size, step = self._cost(candidate, most, measure and steps is None)
-            members.append(
-                plan_member(
-                    candidate,
-                    self._enough_steps(candidate, size, warm),
-                    step,
-                    refit=refit,
-                    batch_size=size,
-                    seconds=STEPS_SHARE * most if measure else most,
-                    steps=steps,
-                    warm=warm,
-                )
+            member = plan_member(
+                candidate,
+                self._enough_steps(candidate, size, warm),
+                step,
+                refit=refit,
+                batch_size=size,
+                seconds=STEPS_SHARE * most if measure else most,
+                steps=steps,
+                warm=warm,
             )
+            members.append(member.model_copy(update={"precision": self._precision(candidate)}))
         return members
 
     def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
@@ -148,6 +148,9 @@ class Fitter:
     def _enough_steps(self, candidate: Candidate, batch_size: int, warm: int = 0) -> int:
         return enough_steps(self.count, batch_size, warm > 0 or model_class(candidate.model).starts_trained)
 
+    def _precision(self, candidate: Candidate) -> Precision:
+        return chosen_precision(self.settings.precision, candidate, self.device)
+
     def _cost(self, candidate: Candidate, seconds: float, measure: bool) -> tuple[int, float]:
         """Windows a step, and seconds a step on one core."""
         shape, draw, _ = self.make_data(candidate)
@@ -161,6 +164,8 @@ class Fitter:
         if not measure:
             return size, estimate(size)
         if (candidate.key, size) not in self._probes:
-            self._probes[candidate.key, size] = Probe(network, draw, size, self.settings.seed)
+            self._probes[candidate.key, size] = Probe(
+                network, draw, size, self.settings.seed, self._precision(candidate)
+            )
             self._probes[candidate.key, size].run()
         return size, self._probes[candidate.key, size].seconds

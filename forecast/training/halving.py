@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
+from forecast.parallel import workers
 from forecast.settings import Stored
 from forecast.training.checkpoint import Checkpoint
 from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Trained
-from forecast.training.plan import Candidate, Member, Plan, cores, fit_seconds, makespan
+from forecast.training.plan import Candidate, Member, Plan, fit_seconds, makespan
 
 log = logging.getLogger("forecast")
 
@@ -231,5 +232,5 @@ class _Rounds:
     def _running(self, members: int, seconds: float) -> int:
         """Networks side by side, as this machine can."""
         left = self._left() if self.measure else seconds
-        wanted = self.fitter.settings.jobs or (cores() if left > WORTH_A_PROCESS else 1)
+        wanted = self.fitter.settings.jobs or (workers() if left > WORTH_A_PROCESS else 1)
         return max(1, min(wanted, members))

@@ -12,9 +12,11 @@ from joblib import Parallel, delayed
 from forecast.models.shared.building import build, to_tensors
 from forecast.models.shared.model import Shape
 from forecast.panel.windows import Batch
+from forecast.parallel import on_cluster, processes, side_by_side
 from forecast.settings import TrainSettings
 from forecast.training.context import OnStep, Progress, TrainingContext
 from forecast.training.devices import threads
+from forecast.training.distributed import own_part
 from forecast.training.loop import Trained, train
 from forecast.training.plan import Member, schedule
 from forecast.training.sampling import Draw
@@ -33,8 +35,12 @@ def train_members(
 ) -> list[Trained]:
     """Train networks, as many side by side as `context.jobs` says."""
     context = context or TrainingContext()
+    if processes() > 1:
+        context = replace(context, jobs=1, checkpoints=None)  # all train the same networks, one after another
     costs = [1.0] * len(members) if context.seconds is None else list(context.seconds)
     worker = _Worker(list(members), costs, make_data, settings, device, context)
+    if on_cluster() and context.jobs > 1:
+        return _on_cluster(worker)
     here, *others = schedule(costs, context.jobs)
     elsewhere = replace(worker, context=replace(context, on_step=None))
     trained: dict[int, Trained] = {}
@@ -56,6 +62,29 @@ def train_members(
                 warnings.simplefilter("ignore")  # that others are cancelled where one failed is no news
                 running.close()
     return [trained[number] for number in range(len(members))]
+
+
+def _on_cluster(worker: "_Worker") -> list[Trained]:
+    """Train all members on a cluster, whose machines have neither the clock nor the folders of this one."""
+    context, groups = worker.context, schedule(worker.costs, worker.context.jobs)
+    until = None if context.deadline is None else time.time() + context.deadline - time.monotonic()
+    there = replace(worker, context=replace(context, on_step=None, checkpoints=None))
+    found = side_by_side(((_train_there, (there, numbers, until), {}) for numbers in groups), len(groups))
+    trained: dict[int, Trained] = {}
+    for numbers, members in zip(groups, found, strict=True):
+        trained.update(zip(numbers, members, strict=True))
+    return [trained[number] for number in range(len(worker.members))]
+
+
+def _train_there(worker: "_Worker", numbers: list[int], until: float | None) -> list[Trained]:
+    """Train on another machine.
+
+    Parameters
+    ----------
+    until : the deadline as `time.time()`, which machines share
+    """
+    deadline = None if until is None else time.monotonic() + until - time.time()
+    return replace(worker, context=replace(worker.context, deadline=deadline)).train_all(numbers)
 
 
 @dataclass(frozen=True)
@@ -87,7 +116,7 @@ class _Worker:
         with threads(1), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(member_seed(self.settings, member) + place)  # dropout draws from the global generator
             context = replace(self.context, deadline=deadline)
-            return train(network, draw, validation, self.settings, member, place, context)
+            return train(network, own_part(draw), validation, self.settings, member, place, context)
 
 
 def _train_elsewhere(worker: _Worker, numbers: list[int], parent: int) -> list[Trained]:

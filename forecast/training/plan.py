@@ -1,12 +1,11 @@
 """The plan of a fit: what training does, as a function of data, settings and an estimate of cost, not of a clock."""
 
-import os
 from collections.abc import Sequence
 from typing import Any
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
-from forecast.settings import ScalingName, Stored
+from forecast.settings import Precision, ScalingName, Stored
 
 MAX_MEMBERS = 128  # of a plan
 
@@ -41,6 +40,13 @@ class Member(Candidate):
     validate_every: int = Field(ge=1, description="steps between two validations")
     cut: int | None = Field(None, description="the step at which a deadline cut it, if it did")
     warm: int = Field(0, ge=0, description="fits before this one, each of which the next went on from")
+    precision: Precision = Field("float32", description="numbers that it multiplies in training")
+
+    @model_serializer(mode="wrap")
+    def _as_older(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is at its default, which older releases do not know."""
+        values: dict[str, Any] = write(self)
+        return {name: value for name, value in values.items() if name != "precision" or value != "float32"}
 
     @property
     def candidate(self) -> Candidate:
@@ -141,8 +147,3 @@ def schedule(costs: Sequence[float], jobs: int) -> list[list[int]]:
 def makespan(costs: Sequence[float], jobs: int) -> float:
     """The time until the last of `jobs` workers has finished."""
     return max((sum(costs[number] for number in worker) for worker in schedule(costs, jobs)), default=0.0)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from forecast.training.plan import Member, schedule
+from forecast.training.plan import Member
 
 
 @dataclass(frozen=True)
@@ -55,16 +55,18 @@ class Rehearsal:
         clock, processor = self.begun
         return max(1.0, (time.monotonic() - clock) / max(time.process_time() - processor, 1e-3))
 
-    def add(self, networks: Sequence[PlannedNetwork], costs: Sequence[float], jobs: int, extra: float) -> None:
+    def add(
+        self, networks: Sequence[PlannedNetwork], lanes: Sequence[Sequence[int]], start: float, most: float
+    ) -> None:
         """Add a round.
 
         Parameters
         ----------
-        costs : of the networks, by which they are divided among processes
-        jobs : processes that train
-        extra : seconds that the other processes take to start
+        lanes : the networks that each process trains, by number; the first one is there already
+        start : seconds that another process takes to start
+        most : seconds that are left, after which training is cut
         """
-        lanes = [sum(networks[number].seconds for number in lane) for lane in schedule(costs, jobs)]
+        here, *others = (sum(networks[number].seconds for number in lane) for lane in lanes)
         self.networks += networks
-        self.seconds += max([lanes[0], *(extra + lane for lane in lanes[1:])])
-        self.processes = max(self.processes, len(lanes) - 1)
+        self.seconds += min(max([here, *(start + seconds for seconds in others)]), most)
+        self.processes = max(self.processes, len(others))

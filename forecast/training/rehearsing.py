@@ -1,5 +1,6 @@
 """Rehearse the training of networks: a few steps of each are timed, on a network that is thrown away."""
 
+import math
 import time
 from dataclasses import dataclass, field, fields, replace
 
@@ -14,7 +15,7 @@ from forecast.training.devices import threads
 from forecast.training.fitting import Fitter
 from forecast.training.halving import PROCESS_START
 from forecast.training.loop import Trained
-from forecast.training.plan import Member
+from forecast.training.plan import Member, schedule
 from forecast.training.rehearsal import PlannedNetwork, Rehearsal
 from forecast.training.sampling import Draw
 from forecast.training.state import TrainingState
@@ -54,8 +55,9 @@ class RehearsingFitter(Fitter):
                 self.timed[key] = _time(TrainingState(network, self.settings, member, 0), draw, validation)
             networks.append(self._planned(member, number, self.timed[key], context.jobs))
         self.rehearsal.spent += time.monotonic() - begun
-        start = PROCESS_START * self.rehearsal.busy()
-        self.rehearsal.add(networks, context.seconds or [1.0] * len(members), context.jobs, start)
+        lanes = schedule(context.seconds or [1.0] * len(members), context.jobs)
+        most = math.inf if context.deadline is None else max(0.0, context.deadline - self.rehearsal.clock())
+        self.rehearsal.add(networks, lanes, PROCESS_START * self.rehearsal.busy(), most)
         return members, trained
 
     def _planned(self, member: Member, number: int, timed: Timed, jobs: int) -> PlannedNetwork:

@@ -15,8 +15,10 @@ from forecast.panel.windows import Batch
 from forecast.settings import Stored, TrainSettings
 from forecast.training.checkpoint import Checkpoint, layout_of
 from forecast.training.context import Weights
+from forecast.training.distributed import shared_loss
 from forecast.training.optimizer import AdamW
 from forecast.training.plan import Member
+from forecast.training.precision import lowered
 
 log = logging.getLogger("forecast")
 
@@ -47,6 +49,7 @@ class TrainingState:
 
     def __init__(self, network: RecurrentModel, settings: TrainSettings, member: Member, number: int) -> None:
         self.network, self.settings, self.member = network, settings, member
+        self.loss = shared_loss(network)
         self.generator = torch.Generator().manual_seed(member_seed(settings, member) + 7919 * (number + 1))
         self.step, self.done, self.stale = 0, 0, 0
         self.best: float | None = None
@@ -69,7 +72,8 @@ class TrainingState:
         """Take one step; returns the loss of the batch."""
         self.network.train()
         self.optimizer.zero_grad()
-        loss = self.network.loss(batch)
+        with lowered(self.member.precision, self._device):
+            loss = self.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.optimizer.parameters, self.settings.clip)
         at, value = self.step, float(loss.detach())

@@ -45,14 +45,14 @@ def test_forecasts_of_what_is_never_below_zero_are_not_below_zero(forecast: Run,
         assert lowest(found.frame) == 0
         assert nested(found.frame)
         assert found.err.count("would end below 0") == 1
-        assert f"the forecasts of 2 of 2 series are {MESSAGE}" in found.err
+        assert f"forecasts of 2 of 2 series {MESSAGE}" in found.err
         free = forecast("predict", *data, "--artifact", store, "--min", "-inf")
         assert lowest(free.frame) < -3
-        assert "bounded" not in free.err
+        assert "below 0" not in free.err
         pd.testing.assert_frame_equal(found.frame[NUMBERS], free.frame[NUMBERS].clip(lower=0))
         own = forecast("predict", *data, "--artifact", store, "--min", "-2.5")
         assert lowest(own.frame) == -2.5
-        assert "bounded" not in own.err
+        assert "below 0" not in own.err
 
 
 def test_the_bound_is_that_of_each_series(forecast: Run, tmp_path: Path) -> None:
@@ -61,13 +61,13 @@ def test_the_bound_is_that_of_each_series(forecast: Run, tmp_path: Path) -> None
     found = forecast("predict", "--artifact", store)
     assert lowest(found.frame) == 0
     assert lowest(found.frame, "heat") < -5
-    assert f"the forecasts of 1 of 2 series are {MESSAGE}" in found.err
+    assert f"forecasts of 1 of 2 series {MESSAGE}" in found.err
 
 
 def test_nothing_is_said_where_no_number_changes(forecast: Run, tmp_path: Path) -> None:
     table, store = write(tmp_path / "r.csv", level=100 + rain()), tmp_path / "s"
     assert forecast("fit", table, "--artifact", store, *MEAN).code == 0
-    assert "bounded" not in forecast("predict", "--artifact", store).err
+    assert "below 0" not in forecast("predict", "--artifact", store).err
 
 
 def test_one_value_below_zero_long_ago_lifts_the_bound(forecast: Run, tmp_path: Path) -> None:

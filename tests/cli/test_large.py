@@ -13,6 +13,7 @@ import pytest
 
 from forecast.inference import large, predictor
 from forecast.inference.forecasting import forecast_table
+from forecast.panel.shards import Shard
 from tests.conftest import Ran
 
 Run = Callable[..., Any]
@@ -116,6 +117,21 @@ def test_baselines_forecast_parts_to_the_last_bit(fits: Fits, model: str) -> Non
     fits.fit(frame[frame["shop"] < "s006"], "--model", model, "--horizon", 5, *budget)
     frame.to_parquet(fits.folder / "panel.parquet")
     fits.same(fits.folder / "panel.parquet", suffix="parquet", parts=-(-SHOPS // AT_ONCE))
+
+
+@pytest.mark.parametrize("shard", ["1/3", "2/3", "3/3", "1/999"])
+def test_a_shard_of_a_large_table_has_the_rows_of_the_whole(fits: Fits, shard: str) -> None:
+    frame = panel().drop(columns=["promo", "size"])
+    fits.fit(pd.concat([frame[frame["shop"] < "s006"], frame[frame["shop"] == "s001"].assign(shop="gone")]), *NETWORK)
+    frame.to_parquet(fits.folder / "panel.parquet")
+    whole = fits.same(fits.folder / "panel.parquet", suffix="").frame
+    ran = fits.same(fits.folder / "panel.parquet", "--shard", shard, "--require-all", suffix="", parts=5)
+    found, held = ran.frame, Shard.named(shard).holds
+    expected = whole[held(tuple((name,) for name in whole["shop"]))].reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, expected, rtol=2e-6, check_dtype=len(found) > 0)
+    assert f"shard {shard}: {held(tuple((name,) for name in frame['shop'].unique())).sum()} of 37 series" in ran.err
+    assert (len(found) == 0) == (shard == "1/999")
+    assert ("got no forecast: " in ran.err and ", gone" in ran.err) == held((("gone",),))[0]
 
 
 @pytest.fixture

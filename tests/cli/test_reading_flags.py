@@ -34,7 +34,7 @@ def fitted(forecast: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     sales(60, "tonight.csv")
     found = forecast("fit", "sales.csv", "--artifact", "store", "--model", "last", "--horizon", 3, *FLAGS)
     assert found.code == 0, found.err
-    assert "reading  --encoding cp1252 --delimiter ; --thousands ." in found.err
+    assert "reading  --encoding cp1252 --delimiter ';' --thousands ." in found.err
 
 
 def test_predict_needs_no_flags_of_reading(forecast: Run, fitted: None) -> None:

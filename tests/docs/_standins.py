@@ -62,7 +62,11 @@ def sales(
         week = np.arange(120) % 7
         part = {"day": days.strftime("%Y-%m-%d"), target: 20 + 5 * week + np.arange(120) % 5}
         parts.append(pd.DataFrame({**dict.fromkeys(ids, name), **part, **dict.fromkeys(others, week)}))
-    pd.concat(parts).to_csv(path, index=False)
+    whole = pd.concat(parts)
+    if path.suffix == ".parquet":
+        whole.to_parquet(path, index=False)
+    else:
+        whole.to_csv(path, index=False)
 
 
 def _hourly(folder: Path) -> None:

@@ -8,6 +8,7 @@ from forecast.jobs.sources import SourceSettings
 from forecast.settings import (
     BacktestSettings,
     CheckSettings,
+    ClusterSettings,
     ExplainSettings,
     Knobs,
     OutputSettings,
@@ -30,6 +31,7 @@ GROUPS: tuple[type[Knobs], ...] = (
     ExplainSettings,
     CheckSettings,
     BacktestSettings,
+    ClusterSettings,
     StoreSettings,
 )
 FLAGS = {"params": "-p KNOB=VALUE", "store": "--artifact"}  # settings whose option has another name

@@ -112,6 +112,7 @@ def test_examples_in_docstrings_print_what_they_show() -> None:
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_script_runs_short(path: Path, checkout: Path) -> None:
+def test_an_example_script_runs_short(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(path.parent)
     code = compile(short_python(path.read_text(encoding="utf-8")), str(path), "exec")
-    exec(code, {"__name__": "__main__", "__file__": str(path)})
+    exec(code, {"__name__": "__main__"})

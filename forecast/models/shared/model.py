@@ -106,7 +106,8 @@ class RecurrentModel(nn.Module):
 
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles in scaled units, [batch, horizon, levels], ascending along the last axis."""
-        return self._put_together(self(self._embed(batch)), batch)
+        raw = self(self._embed(batch))
+        return self._put_together(raw.float() if raw.dtype == torch.bfloat16 else raw, batch)
 
     def core(self, batch: Batch, arrays: dict[str, Tensor]) -> Tensor:
         """What is exported of a network, traceable from the arrays of a batch to [batch, horizon, ...].

@@ -1,0 +1,54 @@
+"""Shards: parts of a panel by a hash of the ids, the same on every machine and in every release."""
+
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from forecast.panel.panel import Flags, Ids, Integers
+
+DIGEST = 8  # bytes of the hash
+BETWEEN = "\x1f"  # the parts of an id: what ASCII has for the purpose
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Shard `number`, counted from 1, of `count`.
+
+    A series belongs to the shard 1 + h mod count, where h is the BLAKE2b hash, 8 bytes long and read as a number with
+    its lowest byte first, of the UTF-8 text of its id, with the parts of the id joined by the character 31.
+    """
+
+    number: int
+    count: int
+
+    @classmethod
+    def named(cls, name: str) -> "Shard":
+        """The shard that the settings write as 3/16."""
+        number, _, count = name.partition("/")
+        return cls(int(number), int(count))
+
+    def holds(self, ids: Ids) -> Flags:
+        """[series], which of them belong to this shard."""
+        return np.asarray(shard_numbers(ids, self.count) == self.number)
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+
+def shard_numbers(ids: Ids, count: int) -> Integers:
+    """[series], the number of the shard, from 1 to `count`, that each belongs to."""
+    texts = (BETWEEN.join(parts).encode("utf-8", "surrogatepass") for parts in ids)
+    hashes = (int.from_bytes(blake2b(text, digest_size=DIGEST).digest(), "little") for text in texts)
+    return np.fromiter((1 + each % count for each in hashes), np.int64, len(ids))
+
+
+def in_shard(ids: Ids, name: str | None) -> Flags:
+    """[series], which of them belong to the shard of this name; without a name all."""
+    return np.ones(len(ids), bool) if name is None else Shard.named(name).holds(ids)
+
+
+def only_in_shard(words: dict[tuple[str, ...], str], name: str | None) -> dict[tuple[str, ...], str]:
+    """Those of some words about series that are about series of a shard."""
+    held = in_shard(tuple(words), name)
+    return {ids: word for (ids, word), inside in zip(words.items(), held, strict=True) if inside}
