@@ -1,6 +1,7 @@
 """Read Parquet, a file or a folder, and other Arrow columns into a frame whose columns keep their types."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +94,17 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _from_arrow(open_source: Callable[[], Any], name: str) -> pd.DataFrame:
-    try:
+    with readable(name):
         source = open_source()
         columns = source.read() if hasattr(source, "read") else source.to_table()
         return arrow_frame(columns)
+
+
+@contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Refuse a table that libraries fail to read, and call it `name`."""
+    try:
+        yield
     except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         # the last three come from metadata that pandas wrote into the file
         raise BadData(f"{name} cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from None

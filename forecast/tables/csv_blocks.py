@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import BadData
 from forecast.settings import TextSettings
-from forecast.tables.arrow import PARQUET
+from forecast.tables.arrow import PARQUET, readable
 from forecast.tables.contents import foreign_kind
 from forecast.tables.encoding import SAMPLE, UTF8_MARK, UTF16_MARKS
 from forecast.tables.numbers import infer_decimal
@@ -144,7 +144,7 @@ class CsvBlocks:
 
     def _blocks(self) -> Iterator[bytes]:
         """The lines after the header, some at a time."""
-        with self.path.open("rb") as file:
+        with readable(self.name), self.path.open("rb") as file:
             file.seek(len(self.header))
             rest: Any = b""
             while piece := file.read(BLOCK):

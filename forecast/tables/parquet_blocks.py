@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.tables.arrow import PARQUET, arrow_frame
+from forecast.tables.arrow import PARQUET, arrow_frame, readable
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 from forecast.tables.texts import ARROW, pa
@@ -63,7 +63,9 @@ class ParquetBlocks:
     def frames(self, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
         """Some columns, block by block."""
         for block in self._blocks(list(columns)):
-            yield arrow_frame(block.replace_schema_metadata(None))[list(columns)]  # without an index
+            with readable(self.name):
+                frame = arrow_frame(block.replace_schema_metadata(None))  # without an index
+            yield frame[list(columns)]
 
     def table(self, frame: pd.DataFrame, rows: NDArray[np.int64] | None = None) -> Table:
         """A table of some of the rows, whose places may be given."""
@@ -79,13 +81,15 @@ class ParquetBlocks:
                 held.append(next(blocks))
             rows = pa.concat_tables(held)
             held = [rows.slice(end - first)]
-            yield table_from_frame(arrow_frame(rows.slice(0, end - first)), self.name).moved(first)
+            with readable(self.name):
+                frame = arrow_frame(rows.slice(0, end - first))
+            yield table_from_frame(frame, self.name).moved(first)
 
     def _blocks(self, columns: list[str] | None) -> Iterator[Any]:
         import pyarrow.parquet
 
         for path in self.files:
-            with pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
+            with readable(self.name), pyarrow.parquet.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
                 for group in range(file.num_row_groups):  # a reader of several keeps the bytes of all
                     for batch in file.iter_batches(ROWS_AT_ONCE, [group], columns):
                         yield pa.Table.from_batches([batch])

@@ -47,7 +47,10 @@ def blocks_of(source: str, settings: TextSettings, least: int) -> Blocks | None:
     source : path of a Parquet file, of a folder of them, or of a CSV
     settings : of reading a text
     """
-    return ParquetBlocks.of(source, least) or CsvBlocks.of(source, settings, least)
+    try:
+        return ParquetBlocks.of(source, least) or CsvBlocks.of(source, settings, least)
+    except OSError:
+        return None
 
 
 def parts_of(

@@ -188,6 +188,17 @@ def test_the_newest_value_of_any_part_is_the_end_of_all_series(fitted: Fits) -> 
     fitted.same(fitted.folder / "panel.parquet", parts=5)
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_a_damaged_file_is_refused_as_the_whole_is(fitted: Fits, suffix: str) -> None:
+    frame, table = panel().drop(columns=["promo", "size"]).dropna(), fitted.folder / f"panel.{suffix}"
+    frame.to_parquet(table, row_group_size=500) if suffix == "parquet" else frame.to_csv(table, index=False)
+    data = bytearray(table.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 600] = bytes(range(200, 256)) * 10 + bytes(40)
+    table.write_bytes(data)
+    assert fitted.same(table).code == 65
+
+
 def test_the_age_is_that_of_the_newest_value_of_all_parts(fitted: Fits) -> None:
     frame = panel().drop(columns=["promo", "size"])
     frame[(frame["shop"] > "s009") | (frame["day"] < "2024-02-05")].to_parquet(fitted.folder / "panel.parquet")
