@@ -71,7 +71,7 @@ def test_auto_asks_the_processor_and_the_model(native: bool, monkeypatch: pytest
         candidate = Candidate(model=model, params={"hidden_size": units}, lookback=14)
         return chosen_precision(asked, candidate, CPU)  # type: ignore[arg-type]
 
-    assert chosen("lstm", 128) == expected
-    assert chosen("lstm", 16) == chosen("gru", 128) == chosen("linear", 128) == "float32"
+    assert chosen("lstm", 128) == chosen("gru", 128) == expected
+    assert chosen("lstm", 64) == chosen("segrnn", 128) == chosen("linear", 128) == "float32"
     assert chosen("gru", 16, "bfloat16") == "bfloat16"
     assert chosen("lstm", 128, "float32") == "float32"
