@@ -84,13 +84,11 @@ def fill(
     UsageError
         If `origin` is no time, or lies before all values.
     """
-    rows = Rows(cells.series, cells.instants, cells.values)
-    use = np.isfinite(cells.values)
+    rows, use = Rows(cells.series, cells.instants, cells.values), np.isfinite(cells.values)
     if reach is None and not use.any():
         raise BadData(f"{table.name}: no series has a value; the target is blank in every row")
-    last = None
-    if origin is not None:
-        last = _cut_at(table, cells, use, schema, origin)
+    last = None if origin is None else _cut_at(table, cells, use, schema, origin)
+    if last is not None:
         rows, use = rows.select(cells.instants <= last), use[cells.instants <= last]
     observed, blank = rows.select(use), rows.select(~use)
     if schema.on_duplicate != "error":
