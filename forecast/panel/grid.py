@@ -107,15 +107,14 @@ def fill(
     end = int(np.concatenate([positions, _ends(calendar, schema, last, reach)]).max())
     final, first, lasts = (np.full(len(counts), end) for _ in range(3))
     first[present], lasts[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
+    blank = blank.select(calendar.positions(blank.instants) <= end)
     empty = calendar.positions(blank.instants)
-    inside = empty <= end
-    blank_series, empty = blank.series[inside], empty[inside]
-    zeros = _zeros_from(first, present, blank_series, empty, schema)
+    zeros = _zeros_from(first, present, blank.series, empty, schema)
     return Grid(
         series=series,
         positions=positions,
         values=values,
-        blank_series=blank_series,
+        blank_series=blank.series,
         blank_positions=empty,
         first=first,
         origins=lasts if schema.layout == "rows" else final,

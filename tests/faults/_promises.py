@@ -19,7 +19,8 @@ from tests.faults._stations import HOUR, ZONE
 DONE, STALE = 0, 4
 NEVER_BEGAN = (2, 75)  # exit codes of a run that leaves no trace
 NO_RECORD = (73, 74)  # of a run whose failure may keep it from being recorded, too
-CUT_OFF = (*NO_RECORD, 130, 143)  # of a run that ended anywhere, perhaps after it had written
+STOPPED = (130, 143)  # by a signal, perhaps before the run began to record, or after it had written
+CUT_OFF = (*NO_RECORD, *STOPPED)
 SPARED = 2  # versions that stay beside those that `keep` counts
 STALE_AFTER = 72 * HOUR
 DIGITS = 2e-3  # by which a written forecast may differ from the one in the ledger, as a share and in units
@@ -70,11 +71,11 @@ def check_attempt(job: NightJob, attempt: Attempt, codes: tuple[int, ...], count
     fewer = [origin for origin, rows in before.sink.items() if after.sink.get(origin, 0) < rows]
     hold(not fewer, f"the sink lost rows of {fewer[:3]}")
     recorded = after.runs.get(attempt.as_of)
-    if ended.code >= 0 and ended.code not in (*NEVER_BEGAN, *NO_RECORD):
+    if ended.code >= 0 and ended.code not in (*NEVER_BEGAN, *CUT_OFF):
         hold(recorded == ended.code, f"the ledger has exit code {recorded} of a run that ended with {ended.code}")
-    elif ended.code < 0:
-        allowed = (None, KILLED, DONE, STALE, before.runs.get(attempt.as_of))
-        hold(recorded in allowed, f"the ledger has exit code {recorded} of a run that was killed")
+    elif ended.code < 0 or ended.code in STOPPED:
+        allowed = (None, KILLED, DONE, STALE, ended.code, before.runs.get(attempt.as_of))
+        hold(recorded in allowed, f"the ledger has exit code {recorded} of a run that was cut off")
     if ended.code > 0 and ended.code not in CUT_OFF:
         hold(after.output == before.output, f"a run that ended with {ended.code} changed the output")
         hold(after.sink == before.sink, f"a run that ended with {ended.code} changed the table")
