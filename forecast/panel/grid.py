@@ -84,8 +84,7 @@ def fill(
     UsageError
         If `origin` is no time, or lies before all values.
     """
-    rows = Rows(cells.series, cells.instants, cells.values)
-    use = np.isfinite(cells.values)
+    rows, use = Rows(cells.series, cells.instants, cells.values), np.isfinite(cells.values)
     if reach is None and not use.any():
         raise BadData(f"{table.name}: no series has a value; the target is blank in every row")
     last = None if origin is None else _cut_at(table, cells, use, schema, origin)

@@ -51,10 +51,10 @@ def test_an_error_ends_the_work() -> None:
 
 
 def test_threads_are_used_and_treat_overflow_as_their_caller_does(cores: int) -> None:
-    seen = set()
+    seen, together = set(), threading.Barrier(cores)
 
     def work(part: int) -> None:
-        time.sleep(0.01)
+        together.wait(timeout=30)
         seen.add(threading.get_ident())
         np.array([1e300]) * 1e300  # a warning, but for the caller's settings
 
@@ -62,6 +62,7 @@ def test_threads_are_used_and_treat_overflow_as_their_caller_does(cores: int) ->
         side_by_side(work, range(6))
     assert len(seen) == cores
     seen.clear()
+    together = threading.Barrier(1)
     with np.errstate(over="ignore"):
         list(in_order(lambda part: side_by_side(work, range(4)), range(4)))
     assert len(seen) <= cores  # not threads of threads

@@ -1,6 +1,5 @@
 """Do parts of some work side by side, in a thread for each core; numpy lets other threads run while it computes."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,18 +9,14 @@ from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
 
+from forecast.parallel import cores
+
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 
 MOST = 4  # parts that `in_order` works on at once, each of which takes memory
 
 _busy: ContextVar[bool] = ContextVar("busy", default=False)
-
-
-@cache
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

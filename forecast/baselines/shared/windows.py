@@ -6,7 +6,8 @@ import numpy as np
 
 from forecast.baselines import baseline_method
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
-from forecast.baselines.shared.parallel import cores, side_by_side
+from forecast.baselines.shared.parallel import side_by_side
+from forecast.parallel import cores
 from forecast.pretrained.forecasting import Network
 
 Ahead = Callable[[Values, Mask, tuple[int, ...]], Values]
