@@ -21,6 +21,7 @@ NOT_RUN = {
     "python -m benchmarks speed predict": "it times whole commands; tests/benchmarks runs it once",
     "python -m benchmarks dry-run": "it fits every sample in full; tests/benchmarks runs it on a small fit",
     "python -m benchmarks speed now": "it times whole commands; tests/benchmarks runs it once",
+    "python -m benchmarks speed panels": "it times commands on large panels; tests/benchmarks runs it on small ones",
     "python -m benchmarks speed precision": "it trains for minutes; tests/benchmarks runs it once",
     "forecast predict s3://": "it needs a cluster and a bucket",
     "forecast backtest sales.csv --refit --windows 8 --cluster": "it needs a cluster; tests.cluster has one",
