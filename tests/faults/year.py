@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from statistics import median
@@ -217,13 +217,14 @@ def race(year: Year, place: Path, nights: dict[str, int]) -> None:
     ----------
     nights : by the names of the folders in `place` that hold what they left
     """
+    commands = replace(year.commands, fork=False)  # the whole command, whose start is most of it
     seconds: dict[str, list[float]] = {name: [] for name in nights}
     by_clock: dict[str, list[float]] = {name: [] for name in nights}
     for _ in range(RACES):
         for name, night in nights.items():
             year.job.restore(place / name)
             as_of = year.stations.as_of(night)
-            ended = year.commands.run("run", "job.toml", "--as-of", datetime.fromtimestamp(as_of, UTC).isoformat())
+            ended = commands.run("run", "job.toml", "--as-of", datetime.fromtimestamp(as_of, UTC).isoformat())
             seconds[name].append(ended.cpu_seconds)
             by_clock[name].append(ended.seconds)
     said = ", ".join(
