@@ -192,7 +192,8 @@ def _timed_schema(
         place=lambda instant: table.place(int(np.argmax(times.instants == instant)), time),
     )
     ignored = tuple(c for c in table.names if c not in {*used, *time, *covariates})
-    constant = dict.fromkeys((c for c in ignored if len(table.distinct(c)[1]) == 1), "the same in all rows")
+    plain = (column for column in ignored if table.kind(column) != "other")  # a cell may hold a list
+    constant = dict.fromkeys((c for c in plain if len(table.distinct(c)[1]) == 1), "the same in all rows")
     schema = Schema(
         layout="long" if layout == "long" else "wide",
         time=time,

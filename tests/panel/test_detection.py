@@ -326,6 +326,13 @@ class TestPredict:
         check_schema(inferred(csv(frame)), csv(frame.drop(columns="south")))
 
 
+def test_a_column_left_out_that_could_help_is_named_with_the_way_to_use_it(csv):
+    table = csv(long_frame(shop=["a", "b"]).assign(note="x", price=np.arange(60) % 7 / 2))
+    schema = inferred(table, target=("y",))
+    lines = describe(schema, read_as(table, schema, horizon=0).panel)
+    assert "left out note (the same in all rows), price; known, past or static columns help a forecast" in lines
+
+
 def test_what_was_inferred_is_said_in_a_short_block(csv):
     table = csv(long_frame(shop=["a", "b"]).assign(note="x", price=1.5))
     schema = inferred(table, known=("price",))
@@ -336,7 +343,7 @@ def test_what_was_inferred_is_said_in_a_short_block(csv):
         "time     date: 2024-01-01 to 2024-01-30, every D",
         "season   none",
         "known    price; predict needs their values of the horizon",
-        "left out note; known, past or static columns help a forecast",
+        "left out note (the same in all rows)",
     ]
 
 
