@@ -58,18 +58,31 @@ def command(data: str | None, saved: Saved, future: str | None, as_json: bool, g
     with steps_bar("explain", "inputs") as on_part:
         found = explained(predictor, panel, wanted, future or name, future is not None, on_part)
     if as_json:
-        put_json(_records(found, predictor), indent=1)
+        put_json(_records(found, predictor, given.of(PictureSettings).series), indent=1)
         return
     _print_importance(found)
     _print_parts(found, predictor, given.of(PictureSettings).series)
     say_next("plot", data, *named(saved.artifact))
 
 
-def _records(found: "Explanation", predictor: "Predictor") -> dict[str, Any]:
+def _records(found: "Explanation", predictor: "Predictor", series: tuple[str, ...]) -> dict[str, Any]:
+    """The importance of all inputs, and the parts of the series that are named, or of all."""
     from forecast.tables.frames import frame_of
 
     parts = frame_of(found.columns(predictor))
+    if series and found.parts is not None:
+        horizon = found.parts.median.shape[1]
+        rows = [row for place in _places(found, series) for row in range(place * horizon, (place + 1) * horizon)]
+        parts = parts.iloc[rows]
     return {"importance": [vars(one) for one in found.importance], "parts": parts.to_dict("records")}
+
+
+def _places(found: "Explanation", series: tuple[str, ...]) -> list[int]:
+    """The series that are named, by their places among those with parts."""
+    from forecast.panel.naming import find_series
+
+    ids = tuple(found.panel.ids[i] for i in found.series)
+    return [find_series(ids, name) for name in series]
 
 
 def _short(number: float, largest: float, digits: int) -> str:
@@ -82,7 +95,8 @@ def _print_importance(found: "Explanation") -> None:
 
     if not found.importance:
         return
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    title = "all series together" if len(found.panel) > 1 else None
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=title, title_justify="left")
     for name in ("input", "kind"):
         table.add_column(name)
     for name in ("error grows by", "+/-"):
@@ -100,14 +114,14 @@ def _print_parts(found: "Explanation", predictor: "Predictor", series: tuple[str
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    from forecast.panel.naming import find_series, series_name
+    from forecast.panel.naming import series_name
     from forecast.report.explanation import NAMES
     from forecast.tables.frames import frame_of
 
     if found.parts is None:
         return
     ids = [found.panel.ids[i] for i in found.series]
-    chosen = [find_series(tuple(ids), name) for name in series] or [0]
+    chosen = _places(found, series) or [0]
     rows, horizon = frame_of(found.columns(predictor)), found.parts.median.shape[1]
     schema = predictor.fitted.config.table
     times = [name for name in rows if name not in NAMES and name not in schema.ids]
