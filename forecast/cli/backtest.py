@@ -103,8 +103,7 @@ def command(
     if forecasts is not None:
         write(found.forecasts, forecasts)
     put_out(found, wanted, more)
-    if wanted.output is not None:  # the measures are not on the screen
-        say(f"result   {_result(found)}")
+    say(f"result   {_result(found)}")
     if found.missing:
         return INCOMPLETE
     again = ("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))

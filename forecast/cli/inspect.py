@@ -100,7 +100,8 @@ def _training(config: "Config", weights: int) -> list[str]:
     groups = config.plan.groups()
     used = [number for group in config.networks for number in groups[group]]
     if not used:
-        return ["trained  no network"]
+        tried = len(config.plan.members)
+        return [f"trained  {tried} networks, and none is used" if tried else "trained  no network"]
     steps = [f"{config.plan.members[number].model} {config.trained_steps[number]:,} steps" for number in used]
     some = ", ".join(steps[:SHOWN_NETWORKS]) + (
         f" and {len(steps) - SHOWN_NETWORKS} more" if len(steps) > SHOWN_NETWORKS else ""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes, parse_times
@@ -26,6 +27,7 @@ from forecast.tables.table import Table
 from forecast.tables.writing import refuse_clash
 
 LISTED_COLUMNS = 10  # columns that a line names
+CONSTANT, STATIC = "the same in all rows", "the same in each series"
 FIRST_CATEGORIES = 5  # categories that a line names
 
 ROWS_SETTINGS = ("categorical", "on_duplicate", "max_missing", "missing", "freq", "strict")
@@ -107,7 +109,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         lines.append(f"reading  {flags}")
     if schema.ignored:
         names = [f"{name} ({kind})" if (kind := schema.calendar_columns.get(name)) else name for name in schema.ignored]
-        useful = schema.layout == "long" and not set(schema.ignored) <= set(schema.calendar_columns)
+        kinds = {schema.calendar_columns.get(name, STATIC) for name in schema.ignored}
+        useful = schema.layout == "long" and STATIC in kinds
         hint = "; known, past or static columns help a forecast" if useful else ""
         lines.append(f"left out {_listed(names)}{hint}")
     return lines
@@ -193,7 +196,7 @@ def _timed_schema(
     )
     ignored = tuple(c for c in table.names if c not in {*used, *time, *covariates})
     plain = (column for column in ignored if table.kind(column) != "other")  # a cell may hold a list
-    constant = dict.fromkeys((c for c in plain if len(table.distinct(c)[1]) == 1), "the same in all rows")
+    constant = {c: kind for c in plain if (kind := _constant(table, c, codes if layout == "long" else None))}
     schema = Schema(
         layout="long" if layout == "long" else "wide",
         time=time,
@@ -208,6 +211,17 @@ def _timed_schema(
         calendar_columns=constant | of_calendar,
     )
     return schema, times
+
+
+def _constant(table: Table, column: str, series: NDArray[np.int64] | None) -> str | None:
+    """Whether a column has one value, or in a long table one in each series, [rows]."""
+    values, distinct = table.distinct(column)
+    if len(distinct) == 1:
+        return CONSTANT
+    if series is None or len(distinct) > int(series.max()) + 1:
+        return None
+    pairs = np.unique(series * len(distinct) + values)
+    return STATIC if len(pairs) == int(series.max()) + 1 else None
 
 
 def _series(table: Table, others: list[str], numeric: list[str], left_out: dict[str, str]) -> tuple[str, ...]:

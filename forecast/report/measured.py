@@ -17,10 +17,11 @@ Ids = tuple[str, ...]
 
 TABLES = ("overall", "by_series", "by_step")
 INTERVALS = (80, 95)  # percent
+NAMED = 3  # series that the verdict names
 WORST = 20  # series that a table lists
 ERROR = "mase"
 ROUNDING = 1e-9  # a MASE below it is that of an exact forecast
-NARROW = 0.7  # share of values that 80 % intervals hold, below which they are called too narrow
+NARROW = 0.75  # share of values in 80 % intervals, below which it is called too small
 LARGEST = 1e300  # what is not below it is no measure
 HEADS = {"skill": "skill", ERROR: "MASE", "rmsse": "RMSSE", "smape": "sMAPE", "wape": "WAPE", "wql": "WQL"}
 COVERED = {"coverage_80": "in 80 %", "coverage_95": "in 95 %", "msis": "MSIS"}
@@ -116,13 +117,25 @@ def verdict_of(measured: Measured) -> str:
         share = "over 99" if 0.995 < skill < 1 else f"{abs(round(100 * skill)):,}"
         text = f"{share} % {'less' if skill >= 0 else 'more'} error than seasonal naive on {origins}"
         text = f"The same error as seasonal naive on {origins}" if round(100 * skill) == 0 else text
-    intervals = "" if held is None else f"; 95 % intervals held {100 * held:.0f} %"
-    narrow = _number(whole, "coverage_80")
-    if narrow is not None and narrow < NARROW:
-        intervals += f", and 80 % intervals {100 * narrow:.0f} %: they were too narrow"
+        text += _worse(measured) if skill > 0 else ""
+    inner = _number(whole, "coverage_80")
+    both = (80, inner), (95, held)
+    shares = [f"{level} % intervals held {100 * share:.0f} %" for level, share in both if share is not None]
+    narrow = ", too few" if inner is not None and inner < NARROW else ""
+    intervals = f"; {', '.join(shares)}{narrow}" if shares else ""
     prefix = f"{measured.model}: " if len(measured.models) > 2 else ""
     seen = f"; at its fit it had seen the values of {measured.seen} of them" if measured.seen else ""
     return f"{prefix}{text}{intervals}{seen}"
+
+
+def _worse(measured: Measured) -> str:
+    """The series that are forecast worse than by seasonal naive, if there are several series and not all are."""
+    skills = {series_name(_ids(row)): _number(row, "skill") for row in measured.of_model("by_series", measured.model)}
+    worse = [name for name, skill in skills.items() if skill is not None and skill < 0]
+    if not worse or len(worse) == len(skills) or measured.model == REFERENCE:
+        return ""
+    more = f" and {len(worse) - NAMED:,} more" if len(worse) > NAMED else ""
+    return f", but more for {len(worse):,} of {len(skills):,} series ({', '.join(worse[:NAMED])}{more})"
 
 
 def error_section(measured: Measured) -> Section:

@@ -130,7 +130,7 @@ def test_the_verdict_says_the_numbers_of_the_backtest(forecast: Run, fitted: Pat
     page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
     own = next(row for row in json.loads(Path("tests.json").read_text())["overall"] if row["model"] == "theta")
     assert own["skill"] > 0.1
-    held = f"95 % intervals held {100 * own['coverage_95']:.0f} %"
+    held = ", ".join(f"{level} % intervals held {100 * own[f'coverage_{level}']:.0f} %" for level in (80, 95))
     assert page.verdict == f"theta: {round(100 * own['skill'])} % less error than seasonal naive on 4 origins; {held}."
     assert page.sections == SECTIONS
     assert "4 of 1,440 values are missing, in 1 of 16 series." in page.text
@@ -153,6 +153,20 @@ def test_an_exact_forecast_is_said_to_be_exact(errors: tuple[float, float, float
     rows = [{"model": "seasonal-naive", "skill": 0.0, "mase": naive}, {"model": "theta", "skill": skill, "mase": own}]
     tables = {"overall": rows, "by_series": rows, "by_step": rows, "origins": ["a", "b"]}
     assert f"{verdict_of(Measured.of(tables, 'tests.json'))}." == verdict
+
+
+def test_the_verdict_names_series_that_are_forecast_worse_and_intervals_that_hold_too_few_values() -> None:
+    from forecast.report.measured import Measured, verdict_of
+
+    whole = {"model": "theta", "skill": 0.26, "mase": 0.5, "coverage_80": 0.71, "coverage_95": 0.9}
+    skills = {"a": 0.5, "b": -0.1, "c": -0.2, "d": -0.3, "e": -0.4, "f": 0.1}
+    rows = [{"id": name, "model": "theta", "skill": skill, "mase": 0.5} for name, skill in skills.items()]
+    tables = {"overall": [whole], "by_series": rows, "by_step": [whole], "origins": ["x", "y"]}
+    text = verdict_of(Measured.of(tables, "tests.json"))
+    assert text == (
+        "26 % less error than seasonal naive on 2 origins, but more for 4 of 6 series (b, c, d and 1 more); "
+        "80 % intervals held 71 %, 95 % intervals held 90 %, too few"
+    )
 
 
 def test_without_a_backtest_the_verdict_is_that_of_the_fit_and_a_command_makes_one(forecast: Run, fitted: Path) -> None:

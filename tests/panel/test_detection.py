@@ -326,6 +326,12 @@ class TestPredict:
         check_schema(inferred(csv(frame)), csv(frame.drop(columns="south")))
 
 
+def test_a_column_with_one_value_in_each_series_is_said_to_be_static(csv):
+    table = csv(long_frame(shop=["a", "b"]).assign(town=["x"] * 30 + ["y"] * 30, turn=["x", "y"] * 30))
+    schema = inferred(table, id=("shop",), target=("y",))
+    assert schema.calendar_columns == {"town": "the same in each series"}
+
+
 def test_a_column_left_out_that_could_help_is_named_with_the_way_to_use_it(csv):
     table = csv(long_frame(shop=["a", "b"]).assign(note="x", price=np.arange(60) % 7 / 2))
     schema = inferred(table, target=("y",))
