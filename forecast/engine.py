@@ -1,7 +1,6 @@
-"""The order of the stages: fit a panel, backtest it; only what trains networks imports torch."""
+"""The order of the stages of a fit; only what trains networks imports torch."""
 
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -17,18 +16,15 @@ from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, check_model, is_baseline
 from forecast.ensemble.validation import ValidationSet
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.evaluation.backtest import BacktestResult, Fold, backtest
-from forecast.evaluation.baseline_models import Fit, Predict
-from forecast.evaluation.measures import REFERENCE
+from forecast.evaluation.backtest import Fold
 from forecast.evaluation.metrics import error_units
-from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
 from forecast.inference.contents import read_plan
 from forecast.inference.engines import EXTRA_PACKAGES
 from forecast.inference.fitted import EVERYWHERE, RESTORED, RUN_ONLY, Base, Config, Fitted
-from forecast.inference.predictor import Predictor, median_of_members
+from forecast.inference.predictor import median_of_members
 from forecast.panel.building import calendar_of, position_texts
-from forecast.panel.comparing import mean_level, say_seen_origins
+from forecast.panel.comparing import mean_level
 from forecast.panel.covariates import Statistics, fit_statistics
 from forecast.panel.effect_fit import fit_effects
 from forecast.panel.effects import Effects, ordinary_panel
@@ -36,13 +32,10 @@ from forecast.panel.events import has_events
 from forecast.panel.inputs import Inputs, Transform, make_inputs
 from forecast.panel.lookback import lags_and_lookback, most_lookback
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
-from forecast.panel.reading import Reading
 from forecast.panel.schema import Schema
-from forecast.panel.season import panel_seasons
-from forecast.panel.status import with_status
 from forecast.panel.transforms import fit_power, transformed
 from forecast.parallel import processes
-from forecast.settings import BacktestSettings, TrainSettings
+from forecast.settings import TrainSettings
 from forecast.training.checkpoint import CheckpointStore
 from forecast.training.context import OnStep, TrainingContext, WarmStart
 from forecast.training.plan import Plan
@@ -418,73 +411,3 @@ def _collect(
         run=settings.model_dump(include=RESTORED, exclude_defaults=True),
         effects=effects,
     )
-
-
-@dataclass
-class _Fold:
-    """Fits a model at origins of a backtest; with a warm start each fit goes on from the one before it."""
-
-    settings: TrainSettings
-    schema: Schema
-    name: str
-    on_step: OnStep | None
-    fitted: Fitted | None = None
-
-    def __call__(self, past: Panel) -> Predict:
-        """Fit to a panel as it stood at an origin; what comes back forecasts from it and from later ones."""
-        settings, schema = self.settings, self.schema
-        deadline = None if settings.budget is None else time.monotonic() + settings.budget
-        _, lookback = lags_and_lookback(past, schema.season, settings.lookback)
-        past = with_status(past, schema, lookback)
-        if past.skipped.all():
-            problem = "at the oldest origin no series is left to forecast"
-            raise BadData(problem, place=self.name, cure=Words("pass fewer ", Setting("windows")))
-        self.fitted = fit_panel(past, schema, settings, self.name, deadline, self.on_step, earlier=self.fitted)
-        return Predictor(self.fitted, settings.device).after
-
-
-def backtest_reading(
-    reading: Reading,
-    settings: TrainSettings,
-    rolling: BacktestSettings,
-    models: tuple[str, ...] = (),
-    *,
-    predictor: Predictor | None = None,
-    season_given: bool = False,
-    jobs: int = 1,
-    callbacks: Callbacks = NO_CALLBACKS,
-) -> BacktestResult:
-    """Forecast from rolling origins in the past of a table, and measure against what came.
-
-    Each fit sees what lies before its origin and nothing else, the season that is inferred included.
-
-    Parameters
-    ----------
-    models : names of models and baselines; default that of `settings`, or what `predictor` was fitted as
-    predictor : a fitted forecaster that forecasts as it is, without a fit
-    season_given : whether the season of the reading was given and not inferred
-    jobs : fits side by side
-    """
-    panel, schema = reading.panel, reading.schema
-    levels: tuple[float, ...] = LEVELS
-    missing = np.array(panel.status) == "missing"
-    missing_ids = tuple(panel.ids[i] for i in np.flatnonzero(missing))
-    panel = panel.select(np.flatnonzero(~missing))
-    origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, predictor is not None)
-    model, fits, seen = settings.model, dict[str, Fit](), 0
-    if predictor is not None:
-        seen = say_seen_origins(panel, predictor.fitted.history, origins, predictor.fitted.config.train_end)
-        model, levels, after = predictor.fitted.settings().model, predictor.fitted.config.levels, predictor.after
-        fits[model] = lambda past: after
-    elif not season_given:
-        schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
-    refit = rolling.refit and predictor is None
-    if rolling.refit and settings.warm_start:
-        jobs = 1  # each fit goes on from the one before it
-    on_step = callbacks.on_step if jobs == 1 else None  # it stays in this process
-    for name in models or (model,):
-        if name not in fits and name != REFERENCE:
-            knobs = settings.model_copy(update={"model": name, "jobs": settings.jobs if jobs == 1 else 1})
-            fits[name] = _Fold(knobs, schema, reading.name, on_step)
-    result = backtest(panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold)
-    return replace(result, missing=missing_ids, seen=seen)

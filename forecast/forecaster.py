@@ -11,8 +11,9 @@ from sklearn.base import BaseEstimator
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
+from forecast.backtesting import backtest_reading
 from forecast.baselines import default_baselines
-from forecast.engine import NO_CALLBACKS, Callbacks, backtest_reading, deadline_of, fit_panel
+from forecast.engine import NO_CALLBACKS, Callbacks, deadline_of, fit_panel
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
 from forecast.evaluation.backtest import OUTPUT

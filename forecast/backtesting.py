@@ -1,0 +1,95 @@
+"""Backtest a table: fit its panel as it stood at origins in the past, forecast, and compare with what came."""
+
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from forecast.engine import NO_CALLBACKS, Callbacks, fit_panel
+from forecast.errors import BadData, Setting, Words
+from forecast.evaluation.backtest import BacktestResult, backtest
+from forecast.evaluation.baseline_models import Fit, Predict
+from forecast.evaluation.measures import REFERENCE
+from forecast.evaluation.origins import choose_origins
+from forecast.evaluation.quantiles import LEVELS
+from forecast.inference.fitted import Fitted
+from forecast.inference.predictor import Predictor
+from forecast.panel.comparing import say_seen_origins
+from forecast.panel.lookback import lags_and_lookback
+from forecast.panel.panel import Panel
+from forecast.panel.reading import Reading
+from forecast.panel.schema import Schema
+from forecast.panel.season import panel_seasons
+from forecast.panel.status import with_status
+from forecast.settings import BacktestSettings, TrainSettings
+from forecast.training.context import OnStep
+
+
+@dataclass
+class _Fold:
+    """Fits a model at origins of a backtest; with a warm start each fit goes on from the one before it."""
+
+    settings: TrainSettings
+    schema: Schema
+    name: str
+    on_step: OnStep | None
+    fitted: Fitted | None = None
+
+    def __call__(self, past: Panel) -> Predict:
+        """Fit to a panel as it stood at an origin; what comes back forecasts from it and from later ones."""
+        settings, schema = self.settings, self.schema
+        deadline = None if settings.budget is None else time.monotonic() + settings.budget
+        _, lookback = lags_and_lookback(past, schema.season, settings.lookback)
+        past = with_status(past, schema, lookback)
+        if past.skipped.all():
+            problem = "at the oldest origin no series is left to forecast"
+            raise BadData(problem, place=self.name, cure=Words("pass fewer ", Setting("windows")))
+        self.fitted = fit_panel(past, schema, settings, self.name, deadline, self.on_step, earlier=self.fitted)
+        return Predictor(self.fitted, settings.device).after
+
+
+def backtest_reading(
+    reading: Reading,
+    settings: TrainSettings,
+    rolling: BacktestSettings,
+    models: tuple[str, ...] = (),
+    *,
+    predictor: Predictor | None = None,
+    season_given: bool = False,
+    jobs: int = 1,
+    callbacks: Callbacks = NO_CALLBACKS,
+) -> BacktestResult:
+    """Forecast from rolling origins in the past of a table, and measure against what came.
+
+    Each fit sees what lies before its origin and nothing else, the season that is inferred included.
+
+    Parameters
+    ----------
+    models : names of models and baselines; default that of `settings`, or what `predictor` was fitted as
+    predictor : a fitted forecaster that forecasts as it is, without a fit
+    season_given : whether the season of the reading was given and not inferred
+    jobs : fits side by side
+    """
+    panel, schema = reading.panel, reading.schema
+    levels: tuple[float, ...] = LEVELS
+    missing = np.array(panel.status) == "missing"
+    missing_ids = tuple(panel.ids[i] for i in np.flatnonzero(missing))
+    panel = panel.select(np.flatnonzero(~missing))
+    origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, predictor is not None)
+    model, fits, seen = settings.model, dict[str, Fit](), 0
+    if predictor is not None:
+        seen = say_seen_origins(panel, predictor.fitted.history, origins, predictor.fitted.config.train_end)
+        model, levels, after = predictor.fitted.settings().model, predictor.fitted.config.levels, predictor.after
+        fits[model] = lambda past: after
+    elif not season_given:
+        schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
+    refit = rolling.refit and predictor is None
+    if rolling.refit and settings.warm_start:
+        jobs = 1  # each fit goes on from the one before it
+    on_step = callbacks.on_step if jobs == 1 else None  # it stays in this process
+    for name in models or (model,):
+        if name not in fits and name != REFERENCE:
+            knobs = settings.model_copy(update={"model": name, "jobs": settings.jobs if jobs == 1 else 1})
+            fits[name] = _Fold(knobs, schema, reading.name, on_step)
+    result = backtest(panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold)
+    return replace(result, missing=missing_ids, seen=seen)
