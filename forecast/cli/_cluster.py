@@ -1,4 +1,4 @@
-"""Forecast in parts, on this machine or on a cluster."""
+"""Forecast in shards, on this machine or on a cluster."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,30 +29,30 @@ def in_use(given: Given) -> Iterator[None]:
 
 
 def shards_of(given: Given) -> int | None:
-    """The parts that a table is forecast in; None for all at once."""
+    """The number of shards that a table is forecast in; None for all at once."""
     machines = given.of(ClusterSettings)
     return SHARDS if machines.shards is None and machines.cluster is not None else machines.shards
 
 
 def refuse_sharded(source: Continued, output: str | None, shape: OutputSettings) -> None:
-    """Refuse what does not go with parts, before any work."""
-    parts = Setting("shards")
+    """Refuse what does not go with shards, before any work."""
+    shards = Setting("shards")
     if source.data is None or source.data == "-" or source.data.startswith("synth:"):
         raise UsageError(
-            "parts are read from Parquet", setting=parts, cure="name a file or folder of Parquet, or a URI"
+            "shards are read from Parquet", setting=shards, cure="name a file or folder of Parquet, or a URI"
         )
     if output is None:
         cure = Words("name one with ", Setting("output"))
-        raise UsageError("parts are written into a folder", setting=parts, cure=cure)
+        raise UsageError("shards are written into a folder", setting=shards, cure=cure)
     for other in ("origin", "shard"):
         if getattr(source if other == "origin" else shape, other) is not None:
-            raise UsageError("it does not go with parts", setting=Setting(other), cure=Words("leave out ", parts))
+            raise UsageError("it does not go with shards", setting=Setting(other), cure=Words("leave out ", shards))
 
 
 def put_sharded(
     predictor: "Predictor", source: Continued, given: Given, shape: OutputSettings, output: str, instant: datetime
 ) -> int:
-    """Forecast a table in parts, into a folder; returns the exit code."""
+    """Forecast a table in shards, into a folder; returns the exit code."""
     from forecast.inference.sharded import MANIFEST, forecast_shards, plan_shards
     from forecast.jobs.checks import age, check_age
     from forecast.panel.tidying import tidied

@@ -180,11 +180,11 @@ def plan_shards(
         If it cannot.
     """
     if schema.layout != "long" or schema.aggregate is not None:
-        problem = "only long tables whose rows are not summed are forecast in parts"
+        problem = "only long tables without aggregation are forecast in shards"
         raise UsageError(problem, setting=Setting("shards"), cure="leave it out")
     refuse_clash(schema.keys, output_columns(output))
     if folder.lower().endswith((".csv", ".parquet", ".pq", ".gz")):
-        problem = "parts are written into a folder"
+        problem = "shards are written into a folder"
         raise CannotCreate(problem, setting=Setting("output", folder), cure="name a folder or a URI of one")
     checked_horizon(horizon, predictor.fitted.config.horizon)
     with without_messages(log):  # each shard has its own
@@ -246,7 +246,9 @@ def _times(place: Place, schema: Schema) -> Table:
     for first, batch in place.batches([*time, target]):
         values = batch[target]
         if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type) or pa.types.is_null(values.type)):
-            raise BadData(f"{place.name}: column '{target}' has the type {values.type}; parts need numbers")
+            raise BadData(
+                f"{place.name}: column '{target}' has the type {values.type}; shards need a column of numbers"
+            )
         there = pc.and_(pc.is_valid(values), pc.fill_null(pc.invert(pc.is_nan(values.cast(pa.float64()))), False))
         rows = pa.array(np.arange(first, first + len(batch)))
         parts.append(_each_time(batch.select(time).append_column(VALUED, there).append_column(ROW, rows), time))

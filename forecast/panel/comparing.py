@@ -29,7 +29,7 @@ Id = tuple[str, ...]
 
 
 def mean_level(panel: Panel, steps: int | None = None) -> Numbers:
-    """[series], mean absolute observed value of each series, of its last `steps` if given; 0 where there is none."""
+    """[series], the mean absolute value of each series, over its last `steps` if given; 0 if none was observed."""
     used = panel.observed
     if steps is not None:
         first = np.repeat(panel.offsets[1:] - panel.ahead - steps, np.diff(panel.offsets))

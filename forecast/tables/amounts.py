@@ -20,7 +20,7 @@ class Count(int):
 
 
 class Total(Count):
-    """A number that adds up, and is told also where it is 0."""
+    """A number that adds up; a message with a total of 0 is logged, too."""
 
 
 class Most(int):
@@ -28,7 +28,7 @@ class Most(int):
 
 
 class First(str):
-    """A text about the first series of several, in the order of their names; empty where there is none."""
+    """A text about the first of several series, in the order of their names; empty if there is no such series."""
 
 
 @dataclass(frozen=True)

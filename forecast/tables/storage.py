@@ -70,7 +70,7 @@ class Place:
         return self.path.rstrip("/").rpartition("/")[2] or self.uri
 
     def read(self, name: str) -> bytes | None:
-        """The bytes of a file in this folder; None where there is none."""
+        """The bytes of a file in this folder; None if it does not exist."""
         try:
             with self.system.open_input_stream(f"{self.path}/{name}") as file:
                 data: bytes = file.read()
