@@ -56,17 +56,17 @@ class Rehearsal:
         return max(1.0, (time.monotonic() - clock) / max(time.process_time() - processor, 1e-3))
 
     def add(
-        self, networks: Sequence[PlannedNetwork], lanes: Sequence[Sequence[int]], start: float, most: float
+        self, networks: Sequence[PlannedNetwork], schedule: Sequence[Sequence[int]], start: float, most: float
     ) -> None:
         """Add a round.
 
         Parameters
         ----------
-        lanes : the networks that each process trains, by number; the first one is there already
+        schedule : the networks that each process trains, by number; the first one is there already
         start : seconds that another process takes to start
         most : seconds that are left, after which training is cut
         """
-        here, *others = (sum(networks[number].seconds for number in lane) for lane in lanes)
+        here, *others = (sum(networks[number].seconds for number in worker) for worker in schedule)
         self.networks += networks
         self.seconds += min(max([here, *(start + seconds for seconds in others)]), most)
         self.processes = max(self.processes, len(others))
