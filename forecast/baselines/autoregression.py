@@ -5,7 +5,8 @@ import numpy as np
 from forecast.baselines.shared.gaps import recent_values
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
 
-MAX_LAGS = 64
+MIN_LAGS, MAX_LAGS = 24, 64
+LAGS_PER_SEASON = 4 / 3
 MIN_VALUES = 4  # fewer values repeat the last one
 PENALTIES = 10.0 ** np.arange(-12, 2)  # of the ridge, as shares of the largest eigenvalue
 ERROR_ROUNDING = 1e-15  # share of the sum of squares: smaller errors are rounding
@@ -17,23 +18,28 @@ WINDOWS_AT_ONCE = 64  # what a cache holds
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
     """Forecast each window by a linear map of its last values, found by ridge regression on the window itself.
 
-    The map has up to 64 lags, at most half of the window, and an intercept; it is applied again and again to its own
-    forecasts. Generalised cross-validation chooses the penalty (Golub, Heath and Wahba 1979). Sums of lines, waves and
-    patterns of up to 64 steps obey such a map exactly, whatever their periods are. Forecasts stay within the range of
-    the past, widened on both sides by that range (by more where the horizon is longer than the past). Fewer than four
-    values repeat the last one.
+    The map has lags of a season and a third, 24 to 64 but at most half of the window, and an intercept; it is applied
+    again and again to its own forecasts. Generalised cross-validation chooses the penalty (Golub, Heath and Wahba
+    1979). Sums of lines and waves obey such a map exactly, whatever their periods are. Forecasts stay within the range
+    of the past, widened on both sides by that range (by more where the horizon is longer than the past). Fewer than
+    four values repeat the last one.
     """
     values, start = recent_values(values, observed, season)
     result = np.repeat(values[:, -1:], horizon, 1)
     lengths = values.shape[1] - start
     # one order for windows of nearly one length: their equations are solved together
-    orders = np.minimum(lengths // 2, MAX_LAGS)
+    orders = np.minimum(lengths // 2, max_lags(season))
     for order in np.unique(orders[lengths >= MIN_VALUES]):
         rows = np.flatnonzero((orders == order) & (lengths >= MIN_VALUES))
         for low in range(0, len(rows), WINDOWS_AT_ONCE):
             part = rows[low : low + WINDOWS_AT_ONCE]
             result[part] = _continued(values[part], start[part], int(order), horizon)
     return result
+
+
+def max_lags(season: int) -> int:
+    """Lags of a window that is long enough."""
+    return int(np.clip(LAGS_PER_SEASON * season, MIN_LAGS, MAX_LAGS))
 
 
 def _continued(values: Values, start: Counts, order: int, horizon: int) -> Values:

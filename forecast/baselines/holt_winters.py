@@ -1,4 +1,12 @@
-"""Exponential smoothing of level, trend and season (Holt 1957, Winters 1960), for many series at once."""
+"""Exponential smoothing of level, trend and season (Holt 1957, Winters 1960), for many series at once.
+
+Smoothing with fixed parameters is a linear filter. So the squared errors of a window and its last level, trend and
+season are matrix products for all parameters of a grid, without a loop over steps.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -7,183 +15,179 @@ from forecast.baselines.shared.method import Counts, Mask, Method, Values
 from forecast.baselines.shared.seasons import remove_season, restore_season, seasonal_index
 
 LEVELS = (0.02, 0.1, 0.25, 0.45, 0.7, 0.95)  # share of an error that moves the level
-TRENDS = (0.0, 0.05, 0.2)  # share of the level's move that moves the trend; 0 means no trend
-DAMPINGS = (0.85, 0.95, 1.0)  # share of the trend that remains a step later
-SEASONS = (0.0, 0.1, 0.5)  # share of the rest of an error that moves the season
+TRENDS = (0.05, 0.2)  # share of the level's move that moves the trend
+DAMPINGS = (0.0, 0.85, 0.95, 1.0)  # share of the trend that remains a step later; 0 means no trend
+SEASONS = (0.1, 0.5)  # share of the rest of an error that moves the season, where it moves at all
 LONG_SEASON = 24  # a season of more steps stays fixed
 FIRST_VALUES = 10  # values that the first level and trend come from
 MIN_VALUES = 5  # fewer values repeat the last one
-WINDOWS_AT_ONCE = 128  # what a cache holds, and enough for threads not to wait for the interpreter
-LOGS_AT_ONCE = 8  # forecasts that are multiplied before the logarithm is taken
+WINDOWS_AT_ONCE = 64  # always so many: the last bits of a matrix product depend on its size
 MIN_ERROR = 1e-12  # smallest standard deviation of errors, as values are at most 1
-MIN_LEVEL = 1e-3  # share of the mean that a level stays above where the season is a factor
+ERROR_ROUNDING = 1e-13  # share of the squared errors with an endless future: smaller sums are rounding
+DOUBLINGS = 20  # of the steps after which a filter must have forgotten a value
+FORGOTTEN = 1e-3  # share of a value that may be left by then
 
 
 def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Values:
     """Forecast by the mean over a grid of smoothing parameters, weighted by how well each of them fits the past.
 
-    The forms are those of ETS (Hyndman et al. 2008): no trend, or one that may be damped, and no season or, where Theta
-    finds one, an additive or a multiplicative one. Each form and parameter counts by its Akaike weight (Kolassa 2011),
-    so that nothing is optimised and no single choice decides. A season of more than 24 steps stays as classical
-    decomposition finds it. Fewer than five values repeat the last one.
+    The forms are those of ETS (Hyndman et al. 2008) with additive errors: no trend, or one that may be damped. Where
+    Theta finds a season, classical decomposition takes it out as a factor or a summand, and a summand that smoothing
+    updates corrects it; a season of more than 24 steps stays as it was found, and where one of factors is updated, the
+    same one as summands is tried beside it. Each form and parameter counts by its Akaike weight (Kolassa 2011), so that
+    nothing is optimised and no single choice decides. Fewer than five values repeat the last one.
     """
     values, start = recent_values(values, observed, season)
-    index, multiplicative = seasonal_index(values, start, season)
-    updated = index.any(1) & (season <= LONG_SEASON)
+    index, factors = seasonal_index(values, start, season)
+    updated: Mask = index.any(1) & (season <= LONG_SEASON)
     result = np.zeros((len(values), horizon))
-    for some, smooth in (
-        (updated & multiplicative, _with_factors),
-        (updated & ~multiplicative, _with_summands),
-        (~updated, _fixed),
+    span = 1 << (values.shape[1] - 1).bit_length()
+    for some, own_season, ahead in (
+        (updated & factors, season, _mixed),
+        (updated & ~factors, season, _smoothed),
+        (~updated, 1, _smoothed),
     ):
         rows = np.flatnonzero(some)
         for low in range(0, len(rows), WINDOWS_AT_ONCE):
             part = rows[low : low + WINDOWS_AT_ONCE]
-            two = np.pad(part, (0, max(0, 2 - len(part))), mode="edge")  # numpy adds up a single one in another order
-            result[part] = smooth(values[two], start[two], index[two], multiplicative[two], horizon)[: len(part)]
+            full = np.pad(part, (0, WINDOWS_AT_ONCE - len(part)), mode="edge")
+            filters = _filters(own_season, span)
+            points, _ = ahead(filters, values[full], start[full], index[full], factors[full], horizon)
+            result[part] = points[: len(part)]
     return np.where((values.shape[1] - start < MIN_VALUES)[:, None], values[:, -1:], result)
 
 
-def _with_factors(values: Values, start: Counts, index: Values, multiplicative: Mask, horizon: int) -> Values:
-    """Forecast windows whose season may be factors, or summands all the same, [windows, horizon]."""
-    mean = values.sum(1) / (values.shape[1] - start)
-    summands = (index - 1) * mean[:, None]
-    runs = smoothed(values, start, index, True, horizon), smoothed(values, start, summands, False, horizon)
-    return _mixed(np.concatenate([runs[0][0], runs[1][0]]), np.concatenate([runs[0][1], runs[1][1]], 1))
+@dataclass(frozen=True)
+class _Filters:
+    """The points of the grid with one damping whose season is updated, or those whose season is not.
+
+    The states are level, trend and, where it is updated, the season, the next step's first.
+
+    Attributes
+    ----------
+    responses : [span, points * states], the last states that values of one leave, the newest value last
+    energies : [points, states, states], the form that gives the sum of squared errors if only zeros follow
+    spectra : [span + 1, points], what the power at each frequency adds to the sum of squared errors, in an endless past
+        and future of zeros
+    """
+
+    responses: Values
+    energies: Values
+    spectra: Values
 
 
-def _with_summands(values: Values, start: Counts, index: Values, multiplicative: Mask, horizon: int) -> Values:
-    return _mixed(*smoothed(values, start, index, False, horizon))
+@lru_cache(maxsize=8)
+def _filters(season: int, span: int) -> dict[float, list[_Filters]]:
+    """The grid by damping, for windows of up to `span` steps and a season that is updated; 1 means none."""
+    kinds = [(0, (0.0,)), (season, SEASONS)][: 1 + (season > 1)]
+    return {damping: [_filter(span, damping, *kind) for kind in kinds] for damping in DAMPINGS}
 
 
-def _fixed(values: Values, start: Counts, index: Values, multiplicative: Mask, horizon: int) -> Values:
-    """Take a season out, forecast what is left, and put it back, [windows, horizon]."""
-    present = np.arange(values.shape[1]) >= start[:, None]
-    plain = np.where(present, remove_season(values, index, multiplicative), 0.0)
-    points = _with_summands(plain, start, np.zeros((len(values), 1)), multiplicative, horizon)
-    return restore_season(points, index, multiplicative)
+def _filter(span: int, damping: float, season: int, seasons: tuple[float, ...]) -> _Filters:
+    gain = np.array(
+        [
+            (level, level * trend, *[0.0] * (season - 1), *[(1 - level) * moves] * (season > 0))
+            for level in LEVELS
+            for trend in (TRENDS if damping else TRENDS[:1])
+            for moves in seasons
+        ]
+    )  # [points, states], what an error of one adds
+    states = gain.shape[1]
+    ahead, move = np.zeros(states), np.zeros((states, states))  # what comes, and what the states are a step later
+    ahead[:2], ahead[2:3] = (1, damping), 1
+    move[0, :2], move[1, 1], move[2:, 2:] = (1, damping), damping, np.roll(np.eye(season), 1, 1)
+    closed = move - gain[:, :, None] * ahead  # a step later, if a zero comes
+    energy, later = np.broadcast_to(np.outer(ahead, ahead), closed.shape), closed
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(DOUBLINGS):
+            energy, later = energy + later.transpose(0, 2, 1) @ energy @ later, later @ later
+        # parameters whose errors depend on the beginning for ever are not admissible (Hyndman et al. 2008)
+        kept = np.abs(ahead @ later).max(1) < FORGOTTEN
+    gain, closed, energy = gain[kept], closed[kept], energy[kept]
+    after = [gain]  # [points, states], what is left so many steps after a value of one
+    for _ in range(span - 1):
+        after.append((closed @ after[-1][..., None])[..., 0])
+    responses = np.stack(after)
+    correlations = np.einsum("pn,pnm,spm->sp", gain, energy, responses, optimize=True)
+    correlations[0] += 1
+    correlations[1:] = 2 * (correlations[1:] - responses[:-1] @ ahead)  # a step before and a step after
+    halves = np.full((span + 1, 1), 2.0)  # both a frequency and its negative, but for the first and the last
+    halves[[0, -1]] = 1
+    spectra = halves * np.fft.rfft(correlations, 2 * span, axis=0).real / (2 * span)
+    return _Filters(responses[::-1].reshape(span, -1), energy, spectra)
 
 
-def _mixed(criterion: Values, ahead: Values) -> Values:
-    """The mean of forecasts [horizon, points, windows] by the Akaike weights of criteria [points, windows]."""
-    weight = np.exp((criterion.min(0) - criterion) / 2)
-    mean: Values = np.einsum("pw,hpw->wh", weight / weight.sum(0), ahead)
-    return mean
+def _mixed(
+    filters: dict[float, list[_Filters]], values: Values, start: Counts, index: Values, factors: Mask, horizon: int
+) -> tuple[Values, Values]:
+    """Forecast with a season of factors and with the same as summands, mixed by their weights, as `_smoothed`."""
+    summands = (index - 1) * (values.sum(1) / (values.shape[1] - start))[:, None]
+    ahead, weight = _smoothed(filters, values, start, index, factors, horizon)
+    others, other = _smoothed(filters, values, start, summands, ~factors, horizon)
+    share = 1 / (1 + np.exp(np.minimum(other - weight, 700)))
+    return share[:, None] * ahead + (1 - share)[:, None] * others, np.logaddexp(weight, other)
 
 
-def smoothed(values: Values, start: Counts, index: Values, factors: bool, horizon: int) -> tuple[Values, Values]:
+def _smoothed(
+    filters: dict[float, list[_Filters]], values: Values, start: Counts, index: Values, factors: Mask, horizon: int
+) -> tuple[Values, Values]:
     """Smooth windows with every point of the grid.
 
     Parameters
     ----------
-    values, start : values [windows, span] without gaps from column `start` [windows] on, zeros before;
-        positive where the season is a factor
-    index : [windows, season], the season that each window begins with, the first column for the first step ahead
-    factors : whether the season is a factor, and errors are relative, or a summand, and they are absolute
+    values, start : values [windows, span] without gaps from column `start` [windows] on, zeros before
+    index, factors : the season to take out, as `seasonal_index` gives it
 
     Returns
     -------
-    Akaike's criterion, corrected for small samples, [points, windows]; forecasts, [horizon, points, windows]
+    The mean of the forecasts by Akaike weights, [windows, horizon]; the logarithm of the sum of weights, [windows]
     """
-    span, season = values.shape[1], index.shape[1]
-    run = _Smoothing(values, start, index, factors)
-    begins = np.bincount(start, minlength=span) > 0
-    steps = np.ascontiguousarray(values.T)
-    for step in range(int(start.min()), span):
-        if begins[step]:
-            run.begin(start == step)
-        run.add(steps[step], (step - span) % season)
-    return run.criterion((span - start).astype(np.float64)), run.ahead(horizon)
+    span = values.shape[1]
+    present, count = np.arange(span) >= start[:, None], (span - start)[:, None]
+    plain = np.where(present, remove_season(values, index, factors), 0.0)
+    first, slope = _beginning(plain, start)
+    steps = np.maximum(np.arange(1, span + horizon + 1) - start[:, None], 0)  # 1 is the first value's
+    criteria, parts = [], []
+    for damping, some in filters.items():
+        trend = np.append(0.0, np.cumsum(damping ** np.arange(1, span + horizon + 1)) * (damping > 0))
+        line = first[:, None] + slope[:, None] * trend[steps]  # where the beginning alone leads
+        free = 2 + 3 * (damping > 0)  # the season comes from the decomposition
+        penalty = 2 * free * count / np.maximum(count - free - 1, 1)  # corrected for few values
+        for squares, states in _filtered(some, np.where(present, plain - line[:, :span], 0.0)):
+            criteria.append(count * np.log(np.maximum(squares / count, MIN_ERROR**2)) + penalty)
+            parts.append((states, line[:, span:], trend[1 : horizon + 1]))
+    least = np.min([one.min(1) for one in criteria], 0)[:, None]
+    weights = [np.exp((least - one) / 2) for one in criteria]
+    total = np.sum([one.sum(1) for one in weights], 0)
+    ahead = np.zeros((len(values), horizon))
+    for weight, (states, line, trend) in zip(weights, parts, strict=True):
+        state = np.einsum("wp,wpn->wn", weight / total[:, None], states)
+        ahead += (weight.sum(1) / total)[:, None] * line + state[:, :1] + state[:, 1:2] * trend
+        if state.shape[1] > 2:
+            ahead += state[:, 2 + np.arange(horizon) % (state.shape[1] - 2)]
+    profile = np.where(factors[:, None], index, 1.0)[:, np.arange(-span, 0) % index.shape[1]]
+    stretch = np.log(np.where(present, profile, 1.0)).sum(1)  # errors of what is left, as those of the values
+    return restore_season(ahead, index, factors), np.log(total) - least[:, 0] / 2 - stretch
 
 
-class _Smoothing:
-    """The states of all windows for every point of the grid, and their squared errors so far."""
-
-    def __init__(self, values: Values, start: Counts, index: Values, factors: bool) -> None:
-        season = index.shape[1]
-        points = [
-            (level, level * trend, (1 - level) * seasonal, damping if trend else 0.0)
-            for level in LEVELS
-            for trend in TRENDS
-            for damping in (DAMPINGS if trend else DAMPINGS[:1])
-            for seasonal in (SEASONS if season > 1 else SEASONS[:1])
-        ]
-        shape = len(points), len(values)
-        # a parameter for each window, too: numpy is slow where it has to repeat one
-        parameters = np.repeat(np.array(points).T[..., None], len(values), 2)
-        self.alpha, self.beta, self.gamma, self.damping = parameters  # [points, windows] each
-        self.factors, self.index = factors, index.T[:, None]
-        first, slope = _beginning(values, start, index, factors)
-        self.lowest = np.broadcast_to(MIN_LEVEL * values.sum(1) / (values.shape[1] - start), shape).copy()
-        self.first, self.slope = np.broadcast_to(first, shape), slope * (self.damping > 0)
-        self.level, self.trend = self.first.copy(), self.slope.copy()
-        self.seasons = np.broadcast_to(self.index, (season, *shape)).copy()  # [season, points, windows]
-        self.squares, self.logs, self.error, self.buffer = (np.zeros(shape) for _ in range(4))
-        self.made, self.pending = np.ones(shape), 0  # the product of forecasts whose logarithm is not yet in `logs`
-
-    def begin(self, new: Mask) -> None:
-        """Start some windows: the steps before were padding."""
-        self.level[:, new], self.trend[:, new] = self.first[:, new], self.slope[:, new]
-        self.seasons[:, :, new] = self.index[..., new]
-        self.squares[:, new] = self.logs[:, new] = 0.0
-        self.made[:, new] = 1.0
-
-    def add(self, value: Values, phase: int) -> None:
-        """Add the next value of each window, [windows]."""
-        level, trend, now, error, buffer = self.level, self.trend, self.seasons[phase], self.error, self.buffer
-        trend *= self.damping
-        level += trend
-        if self.factors:
-            np.maximum(level, self.lowest, out=level)
-            np.divide(value, np.multiply(level, now, out=buffer), out=error)
-            error -= 1
-            self.made *= buffer
-            self.pending += 1
-            if self.pending == LOGS_AT_ONCE:
-                self._take_logs()
-        else:
-            np.subtract(value, level, out=error)
-            error -= now
-        self.squares += np.multiply(error, error, out=buffer)
-        if len(self.seasons) > 1:
-            np.multiply(error, self.gamma, out=buffer)
-            now += np.multiply(buffer, now, out=buffer) if self.factors else buffer
-        if self.factors:
-            error *= level
-        trend += np.multiply(error, self.beta, out=buffer)
-        level += np.multiply(error, self.alpha, out=buffer)
-
-    def _take_logs(self) -> None:
-        self.logs += np.log(self.made, out=self.buffer)
-        self.made[:], self.pending = 1.0, 0
-
-    def criterion(self, count: Values) -> Values:
-        """Akaike's criterion for windows of so many values."""
-        self._take_logs()
-        free = 2 + 3 * (self.damping > 0)  # the season comes from the decomposition
-        likelihood = count * np.log(np.maximum(self.squares / count, MIN_ERROR**2)) + 2 * self.logs
-        criterion: Values = likelihood + 2 * free * count / np.maximum(count - free - 1, 1)
-        return criterion
-
-    def ahead(self, horizon: int) -> Values:
-        """Forecasts, [horizon, points, windows]; the states move along."""
-        result = np.empty((horizon, *self.level.shape))
-        for step, out in enumerate(result):
-            self.trend *= self.damping
-            self.level += self.trend
-            now = self.seasons[step % len(self.seasons)]
-            np.multiply(self.level, now, out=out) if self.factors else np.add(self.level, now, out=out)
-        return result
+def _filtered(filters: list[_Filters], deviations: Values) -> Iterator[tuple[Values, Values]]:
+    """Sums of squared errors [windows, points] and last states [windows, points, states] of [windows, span]."""
+    windows, span = deviations.shape
+    power = np.abs(np.fft.rfft(deviations, 2 * (len(filters[0].spectra) - 1))) ** 2
+    for one in filters:
+        points, states = one.energies.shape[:2]
+        last = (deviations @ one.responses[-span:]).reshape(windows, points, states)
+        by_point, endless = last.transpose(1, 0, 2), power @ one.spectra
+        after = ((by_point @ one.energies) * by_point).sum(2).T
+        yield np.maximum(endless - after, ERROR_ROUNDING * endless), last
 
 
-def _beginning(values: Values, start: Counts, index: Values, factors: bool) -> tuple[Values, Values]:
+def _beginning(values: Values, start: Counts) -> tuple[Values, Values]:
     """The level before the first value and the trend, by a line through the first values, [windows] each."""
-    span, season = values.shape[1], index.shape[1]
+    span = values.shape[1]
     column = start[:, None] + np.arange(FIRST_VALUES)  # [windows, FIRST_VALUES]
     inside = column < span
-    column = np.minimum(column, span - 1)
-    first, profile = np.take_along_axis(values, column, 1), np.take_along_axis(index, (column - span) % season, 1)
-    first = np.where(inside, first / profile if factors else first - profile, 0.0)
+    first = np.where(inside, np.take_along_axis(values, np.minimum(column, span - 1), 1), 0.0)
     count = inside.sum(1)
     time = np.where(inside, np.arange(FIRST_VALUES) - ((count - 1) / 2)[:, None], 0.0)  # centred in each window
     slope = (first * time).sum(1) / np.maximum((time**2).sum(1), 1.0)

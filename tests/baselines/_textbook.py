@@ -52,43 +52,51 @@ def smooth(values: Values, coefficient: float, level: float) -> tuple[Values, fl
     return np.array(errors), level
 
 
-def smoothing_values(values: Values, index: Values, factors: bool, horizon: int) -> list[tuple[float, Values]]:
+def smoothing_values(values: Values, season: int, horizon: int) -> list[tuple[float, Values]]:
     """Akaike's criterion and the forecasts of each point of the grid of Holt-Winters, one step after another.
 
     Parameters
     ----------
-    index : the season that the series begins with, the first one for the first step ahead
+    values : without the season that classical decomposition found
+    season : of what is added to it, from zero on; 1 means none
     """
-    season, count, found = len(index), len(values), []
-    phases = (np.arange(count + horizon) - count) % season
-    begin = index[phases[: min(10, count)]]
-    first = values[:10] / begin if factors else values[:10] - begin
-    slope, begin = np.polyfit(np.arange(1, len(first) + 1), first, 1)
-    moves = [(0.0, 0.0), *itertools.product(holt_winters.TRENDS[1:], holt_winters.DAMPINGS)]
-    seasons = holt_winters.SEASONS if season > 1 else (0.0,)
-    lowest = holt_winters.MIN_LEVEL * values.mean() if factors else -np.inf
-    for alpha, (move, damping), gamma in itertools.product(holt_winters.LEVELS, moves, seasons):
-        level, trend, own, squares, logs = begin, slope if damping else 0.0, index.copy(), 0.0, 0.0
-        for step, value in enumerate(values):
-            base, phase = max(level + damping * trend, lowest), phases[step]
-            made = base * own[phase] if factors else base + own[phase]
-            error = value / made - 1 if factors else value - made
-            squares, logs = squares + error**2, logs + (np.log(made) if factors else 0.0)
-            size = base if factors else 1.0
-            level, trend = base + alpha * error * size, damping * trend + alpha * move * error * size
-            own[phase] += (1 - alpha) * gamma * error * (own[phase] if factors else 1.0)
-        free = 2 + 3 * (damping > 0)
-        least = holt_winters.MIN_ERROR**2
-        criterion = count * np.log(max(squares / count, least)) + 2 * logs + 2 * free * count / max(count - free - 1, 1)
-        damped = np.cumsum(damping ** np.arange(1, horizon + 1)) if damping else np.zeros(horizon)
-        ahead = level + damped * trend
-        found.append((criterion, ahead * own[phases[count:]] if factors else ahead + own[phases[count:]]))
+    count, found = len(values), []
+    slope, begin = np.polyfit(np.arange(1, len(values[:10]) + 1), values[:10], 1)
+    seasons = (0.0, *holt_winters.SEASONS) if season > 1 else (0.0,)
+    for alpha, damping, gamma in itertools.product(holt_winters.LEVELS, holt_winters.DAMPINGS, seasons):
+        for move in holt_winters.TRENDS if damping else (0.0,):
+            if not is_admissible(alpha, alpha * move, (1 - alpha) * gamma, damping, season):
+                continue
+            level, trend, own, squares = begin, slope if damping else 0.0, np.zeros(season), 0.0
+            for step, value in enumerate(values):
+                base, phase = level + damping * trend, step % season
+                error = value - base - own[phase]
+                squares += error**2
+                level, trend = base + alpha * error, damping * trend + alpha * move * error
+                own[phase] += (1 - alpha) * gamma * error
+            free = 2 + 3 * (damping > 0)
+            least = holt_winters.MIN_ERROR**2
+            criterion = count * np.log(max(squares / count, least)) + 2 * free * count / max(count - free - 1, 1)
+            damped = np.cumsum(damping ** np.arange(1, horizon + 1)) if damping else np.zeros(horizon)
+            found.append((criterion, level + damped * trend + own[np.arange(count, count + horizon) % season]))
     return found
 
 
-def autoregression_values(values: Values, horizon: int) -> Values:
+def is_admissible(alpha: float, beta: float, gamma: float, damping: float, season: int) -> bool:
+    """Whether errors forget where smoothing began: all roots but that of a level that seasons take up are below one."""
+    if gamma == 0:
+        return True
+    ahead, gain = np.zeros(2 + season), np.zeros(2 + season)
+    ahead[:3], gain[:2], gain[-1] = (1, damping, 1), (alpha, beta), gamma
+    move = np.zeros((2 + season, 2 + season))
+    move[:2, :2], move[2:, 2:] = ((1, damping), (0, damping)), np.roll(np.eye(season), 1, 1)
+    roots = np.linalg.eigvals(move - np.outer(gain, ahead))
+    return bool(np.abs(np.delete(roots, np.abs(roots - 1).argmin())).max() < 1)
+
+
+def autoregression_values(values: Values, season: int, horizon: int) -> Values:
     """Ridge regression on the own past, by solving its equations for each penalty."""
-    order = min(len(values) // 2, autoregression.MAX_LAGS)
+    order = min(len(values) // 2, autoregression.max_lags(season))
     mean, scale = values.mean(), values.std()
     plain = (values - mean) / scale
     past = np.stack([plain[row : row + order] for row in range(len(plain) - order)])

@@ -1,4 +1,4 @@
-"""Exponential smoothing averaged over its parameters, against a slow loop and what it is for."""
+"""Exponential smoothing averaged over its parameters: what it is for."""
 
 import numpy as np
 import pytest
@@ -6,9 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from forecast.baselines import holt_winters
 from forecast.baselines.shared.windows import forecast_baseline
-from tests.baselines._textbook import smoothing_values
 
 Values = NDArray[np.float64]
 
@@ -65,21 +63,6 @@ def test_a_season_that_changes_is_followed() -> None:
 def test_a_long_season_stays_as_it_was_found() -> None:
     values = 20 + 5 * wave(48, 240)
     assert forecast(values[:192], 48, 48) == pytest.approx(values[192:], abs=0.5)
-
-
-@pytest.mark.parametrize(("season", "factors"), [(1, False), (4, False), (4, True)])
-def test_each_point_of_the_grid_equals_the_slow_loop(season: int, factors: bool) -> None:
-    random = np.random.default_rng(season)
-    index = random.uniform(0.8, 1.2, season) if factors else random.normal(size=season) * (season > 1)
-    values = np.abs(random.normal(size=(2, 40)).cumsum(1)) + 10
-    start = np.array([0, 13])
-    values[1, :13] = 0
-    criterion, ahead = holt_winters.smoothed(values, start, np.stack([index, index]), factors, 6)
-    for window, first in enumerate(start):
-        expected = smoothing_values(values[window, first:], index, factors, 6)
-        assert criterion[:, window] == pytest.approx(np.array([one for one, _ in expected]))
-        points = ahead[:, :, window].T
-        assert points == pytest.approx(np.stack([one for _, one in expected]))
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0.01, 8))

@@ -1,6 +1,5 @@
 """Baselines of many windows at once against textbook loops of one series, one step and one parameter after another."""
 
-import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -70,18 +69,20 @@ def theta(values: Values, season: int, best_theta: bool) -> list[Values]:
 def smoothing(values: Values, season: int) -> list[Values]:
     """The mean over the grid of `holt_winters` by Akaike weights."""
     index, factors = seasonal_index(values, season)
-    phases = (np.arange(len(values) + HORIZON)) % season
-    own = np.roll(index, -(len(values) % season))  # the first one for the first step ahead
-    if season > holt_winters.LONG_SEASON or not index.any():
-        plain = values / index[phases[: len(values)]] if factors else values - index[phases[: len(values)]]
-        points = mean_of(smoothing_values(plain, np.zeros(1), False, HORIZON))
-        ahead = index[phases[len(values) :]]
-        return [points * ahead if factors else points + ahead]
-    if not factors:
-        return [mean_of(smoothing_values(values, own, False, HORIZON))]
-    summands = (own - 1) * values.mean()
-    both = (smoothing_values(values, own, True, HORIZON), smoothing_values(values, summands, False, HORIZON))
-    return [mean_of(list(itertools.chain(*both)))]
+    phases = np.arange(len(values) + HORIZON) % season
+    updated = season if season <= holt_winters.LONG_SEASON and index.any() else 1
+    found = smoothed(values, index[phases], factors, updated)
+    if factors and updated > 1:
+        found += smoothed(values, (index[phases] - 1) * values.mean(), False, season)
+    return [mean_of(found)]
+
+
+def smoothed(values: Values, profile: Values, factors: bool, season: int) -> list[tuple[float, Values]]:
+    """Take a season out [steps and horizon], smooth what is left, and put it back."""
+    past, ahead = profile[: len(values)], profile[len(values) :]
+    found = smoothing_values(values / past if factors else values - past, season, HORIZON)
+    stretch = 2 * float(np.log(past).sum()) if factors else 0.0  # the criterion is that of the values
+    return [(criterion + stretch, points * ahead if factors else points + ahead) for criterion, points in found]
 
 
 def mean_of(found: list[tuple[float, Values]]) -> Values:
@@ -95,7 +96,7 @@ TEXTBOOK: dict[str, tuple[Callable[[Values, int], list[Values]], float]] = {
     "theta": (lambda values, season: theta(values, season, False), 1e-9),
     "auto-theta": (lambda values, season: theta(values, season, True), 1e-9),
     "holt-winters": (smoothing, 1e-9),
-    "autoregression": (lambda values, season: [autoregression_values(values, HORIZON)], 1e-6),
+    "autoregression": (lambda values, season: [autoregression_values(values, season, HORIZON)], 1e-6),
 }
 """Forecasts of one series that are as good as each other, and how near they are to be met."""
 
