@@ -6,10 +6,9 @@ import tempfile
 from pathlib import Path
 
 import click
-import numpy as np
 from rich.console import Console
 
-from benchmarks import coverage, samples, speed_now, speed_panels, speed_predict
+from benchmarks import coverage, samples
 from benchmarks import dry_run as measure_dry_run
 from benchmarks import rolling as rolling_origins
 from benchmarks.accuracy import DATASETS, measure_all, runs_on
@@ -19,6 +18,7 @@ from benchmarks.plan import Wanted
 from benchmarks.processes import ROOT
 from benchmarks.rows import Row, add_row, read_rows
 from benchmarks.singles import MEASURES, measure, read_runs, summary
+from benchmarks.speed import ALL, KINDS, Asked, speed_lines
 from benchmarks.tables import markdown, rich_tables
 from forecast.durable import replace_file
 from forecast.errors import ForecastError
@@ -217,54 +217,40 @@ def table(path: Path, page: Path | None) -> None:
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(["steps", "precision", "now", "predict", "panels"]), default="steps")
-@click.option("--pairs", type=click.IntRange(3), help="default: 60 of steps, 9 of commands")
+@click.argument("what", type=click.Choice([*KINDS, ALL]), default="steps")
+@click.option("--pairs", type=click.IntRange(3), help="default: 60 of steps, 5 or 9 of commands")
 @click.option("--series", callback=items, default="", metavar="N,M", help="of panels; default: 1k, 10k, 100k, 1M")
-@click.option("--methods", callback=items, default="", metavar="A,B", help="of panels; default: segrnn, all baselines")
+@click.option("--models", callback=items, default="", metavar="A,B", help="of panels; default: segrnn, all baselines")
+@click.option("--methods", callback=items, default="theta", metavar="A,B", help="that a bare fit is compared with")
+@click.option("--peers-python", "pythons", type=click.Path(), multiple=True, help="an interpreter with peers")
 @click.option(
     "--data",
     "folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="with M4 hourly, to measure now on it too",
+    help="with M4 hourly, for now and accuracy",
 )
-def speed(what: str, pairs: int | None, series: list[str], methods: list[str], folder: Path | None) -> None:
-    """Training steps beside those of a plain torch loop; bfloat16 beside float32; the command `now` or `predict` beside
-    importing torch; large panels, whose ratio is that of the time for each series to the time in the largest panel
-    before.
+def speed(
+    what: str,
+    pairs: int | None,
+    series: list[str],
+    models: list[str],
+    methods: list[str],
+    pythons: tuple[str, ...],
+    folder: Path | None,
+) -> None:
+    """Ratios of seconds in one run: training steps beside a plain torch loop, bfloat16 beside float32, `now` and
+    `predict` beside importing torch, large panels beside smaller ones, sizes and imports beside the peers', and a bare
+    fit beside methods that it gets as accurate as.
     """
-    if what == "panels":
-        for line in speed_panels.panel_lines(methods, [int(one) for one in series], pairs or 1):
+    try:
+        peers = installed_peers(pythons)[0] if pythons else []
+        compared = choose([*own_methods(), *peers], methods)
+        packages = {str(peer.package): peer for peer in peers}
+        asked = Asked(pairs, [int(one) for one in series], models, compared, list(packages.values()), folder)
+        for line in speed_lines(what, asked):
             click.echo(line)
-        return
-    if what == "steps":
-        from benchmarks.speed import measure_pairs  # imports torch
-
-        found = measure_pairs(pairs or 60)
-        click.echo(f"ours {np.median(found.ours):.1f} ms a step, plain loop {np.median(found.plain):.1f} ms")
-        click.echo(found.ratio_text())
-        return
-    if what == "precision":
-        from benchmarks import speed_precision  # imports torch
-
-        for name in speed_precision.MODELS:
-            both = speed_precision.compare(name, pairs or 5)
-            low, full = both.windows
-            click.echo(f"{name}: bfloat16 {low:,.0f} windows/s, float32 {full:,.0f}; loss of bfloat16 {both.loss_text}")
-            click.echo(f"  time of a step, {both.steps.ratio_text()}")
-        return
-    if what == "predict":
-        for name, one in speed_predict.measure_predict(pairs or 9).items():
-            click.echo(f"{name}: {np.median(one.ours):.2f} s, import torch {np.median(one.plain):.2f} s")
-            click.echo(f"  {one.ratio_text()}")
-        return
-    found = speed_now.measure_start(pairs or 9)
-    click.echo(f"forecast now {np.median(found.ours):.2f} s, import torch {np.median(found.plain):.2f} s")
-    click.echo(found.ratio_text())
-    if folder is not None:
-        try:
-            click.echo(f"forecast now on M4 hourly {speed_now.measure_m4(folder):.1f} s")
-        except ValueError as error:
-            raise click.ClickException(str(error)) from error
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _methods(peers: bool, pythons: tuple[str, ...]) -> list[Method]:

@@ -1,88 +1,101 @@
-"""Training steps of this project beside those of a plain torch loop over the same LSTM, in turns in one run."""
+"""What can be timed, each as lines of a report with ratios of one run."""
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import torch
-from torch import nn
 
-from benchmarks.pairs import Pairs
-from forecast import Forecaster
-from forecast.engine import Callbacks
-from forecast.tables.synthetic import synthesize
-from forecast.training.context import Progress
-
-LOOKBACK, HORIZON, BATCH, HIDDEN, LAYERS = 144, 48, 128, 128, 2
-WARM_UP = 5  # pairs that do not count
+from benchmarks import speed_accuracy, speed_install, speed_now, speed_panels, speed_predict
+from benchmarks.methods import Method
 
 
-def measure_pairs(pairs: int) -> Pairs:
-    """Milliseconds of steps of an LSTM in `Forecaster.fit`, and after each of one step of a plain loop.
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for.
 
-    Ours draws, scales and weights its windows in its time; the plain loop is given one ready batch for ever. The
-    LSTM has the same layers, sizes and input width, and both clip and use AdamW, under the same threads. A validation
-    between two of our steps would fall into one pair, which the median does not see.
+    Attributes
+    ----------
+    pairs : measurements of ours and of what it is compared with, in turns; None: each kind's own number
+    series : numbers of series of panels
+    models : those that forecast panels
+    methods : those that a bare fit is compared with
+    peers : those that are installed, one of each package
+    folder : with M4 hourly
     """
-    frame = synthesize("seasonal", series=20, length=1000, seed=0)
-    step = _plain_step(_fit(frame, 1, None).predictor_.backend.groups[0][0])
-    ours: list[float] = []
-    plain: list[float] = []
-    last: float | None = None
 
-    def on_step(progress: Progress) -> None:
-        nonlocal last
-        now = time.perf_counter()
-        if last is not None:
-            ours.append(now - last)
-            step()
-            plain.append(time.perf_counter() - now)
-        last = time.perf_counter()
-
-    _fit(frame, pairs + WARM_UP + 1, on_step)
-    return Pairs(1000 * np.array(ours[WARM_UP:]), 1000 * np.array(plain[WARM_UP:]))
+    pairs: int | None
+    series: Sequence[int]
+    models: Sequence[str]
+    methods: Sequence[Method]
+    peers: Sequence[Method]
+    folder: Path | None
 
 
-def _fit(frame: pd.DataFrame, steps: int, on_step: Callable[[Progress], None] | None) -> Forecaster:
-    forecaster = Forecaster(
-        model="lstm",
-        params={"hidden_size": HIDDEN, "layers": LAYERS},
-        lookback=LOOKBACK,
-        horizon=HORIZON,
-        batch_size=BATCH,
-        steps=steps,
-        members=1,
-        guard=False,
-        patience=steps,
-        precision="float32",  # as the plain loop
-    )
-    return forecaster.fit(frame, callbacks=Callbacks(on_step=on_step))
+def speed_lines(what: str, asked: Asked) -> Iterator[str]:
+    """Lines of the report on one of `KINDS`, or on all of them."""
+    for kind, lines in KINDS.items():
+        if what in (kind, ALL):
+            if what == ALL:
+                yield f"## {kind}"
+            yield from lines(asked)
 
 
-class _Plain(nn.Module):
-    """An LSTM and a linear head on its last state."""
+def _steps(asked: Asked) -> Iterator[str]:
+    from benchmarks.speed_steps import measure_pairs  # imports torch
 
-    def __init__(self, recurrent: nn.LSTM, outputs: int) -> None:
-        super().__init__()
-        self.recurrent = nn.LSTM(recurrent.input_size, recurrent.hidden_size, recurrent.num_layers, batch_first=True)
-        self.head = nn.Linear(recurrent.hidden_size, outputs)
-
-    def forward(self, past: torch.Tensor) -> torch.Tensor:
-        return torch.as_tensor(self.head(self.recurrent(past)[0][:, -1]))
+    found = measure_pairs(asked.pairs or 60)
+    yield f"ours {np.median(found.ours):.1f} ms a step, plain loop {np.median(found.plain):.1f} ms"
+    yield found.ratio_text()
 
 
-def _plain_step(network: nn.Module) -> Callable[[], None]:
-    recurrent = next(part for part in network.modules() if isinstance(part, nn.LSTM))
-    plain = _Plain(recurrent, HORIZON)
-    past, target = torch.randn(BATCH, LOOKBACK, recurrent.input_size), torch.randn(BATCH, HORIZON)
-    optimizer = torch.optim.AdamW(plain.parameters(), lr=1e-3, foreach=True)
+def _precision(asked: Asked) -> Iterator[str]:
+    from benchmarks import speed_precision  # imports torch
 
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss = (plain(past) - target).abs().mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(plain.parameters(), 1.0)
-        optimizer.step()
+    for name in speed_precision.MODELS:
+        both = speed_precision.compare(name, asked.pairs or 5)
+        low, full = both.windows
+        yield f"{name}: bfloat16 {low:,.0f} windows/s, float32 {full:,.0f}; loss of bfloat16 {both.loss_text}"
+        yield f"  time of a step, {both.steps.ratio_text()}"
 
-    return step
+
+def _now(asked: Asked) -> Iterator[str]:
+    found = speed_now.measure_start(asked.pairs or 9)
+    yield f"forecast now {np.median(found.ours):.2f} s, import torch {np.median(found.plain):.2f} s"
+    yield found.ratio_text()
+    if asked.folder is not None:
+        yield f"forecast now on M4 hourly {speed_now.measure_m4(asked.folder):.1f} s"
+
+
+def _predict(asked: Asked) -> Iterator[str]:
+    for name, one in speed_predict.measure_predict(asked.pairs or 9).items():
+        yield f"{name}: {np.median(one.ours):.2f} s, import torch {np.median(one.plain):.2f} s"
+        yield f"  {one.ratio_text()}"
+
+
+def _panels(asked: Asked) -> Iterator[str]:
+    return speed_panels.panel_lines(list(asked.models), list(asked.series), asked.pairs or 1)
+
+
+def _install(asked: Asked) -> Iterator[str]:
+    yield from speed_install.size_lines(asked.peers)
+    yield from speed_install.import_lines(asked.peers, asked.pairs or 5)
+
+
+def _accuracy(asked: Asked) -> Iterator[str]:
+    if asked.folder is None:
+        yield "left out: --data names no folder with M4 hourly"
+        return
+    yield from speed_accuracy.accuracy_lines(asked.methods, asked.folder)
+
+
+ALL = "all"
+KINDS: dict[str, Callable[[Asked], Iterator[str]]] = {
+    "steps": _steps,
+    "precision": _precision,
+    "now": _now,
+    "predict": _predict,
+    "panels": _panels,
+    "install": _install,
+    "accuracy": _accuracy,
+}

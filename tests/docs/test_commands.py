@@ -17,7 +17,7 @@ import benchmarks.__main__
 import benchmarks.samples
 import benchmarks.windows
 import benchmarks.work
-from benchmarks import speed
+from benchmarks import speed_steps
 from benchmarks.processes import Cost
 from forecast.cli import cli
 from tests.docs._blocks import Command, blocks, commands
@@ -60,7 +60,7 @@ def perform(forecast: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[[Sequenc
     for module in (benchmarks.work, benchmarks.samples):
         monkeypatch.setattr(module, "run_measured", measured)
     for name, value in {"LOOKBACK": 24, "HORIZON": 6, "BATCH": 8, "HIDDEN": 8}.items():
-        monkeypatch.setattr(speed, name, value)
+        monkeypatch.setattr(speed_steps, name, value)
     return perform
 
 
