@@ -193,9 +193,9 @@ def _fit_panel(panel: Panel, schema: Schema, settings: TrainSettings, name: str,
             store = _checkpoint_store(how.checkpoints, fitter, panel, plan, started_from)
         context = TrainingContext(deadline=how.deadline, on_step=how.on_step, checkpoints=store)
         if how.rehearsal is not None:
-            from forecast.training.rehearsing import rehearsing
+            from forecast.training.trial_steps import trial_fitter
 
-            fitter, context = rehearsing(fitter, context, how.rehearsal)
+            fitter, context = trial_fitter(fitter, context, how.rehearsal)
         plan, trained = _train(ready, fitter, context, plan, start)
     ensemble = _choose(ready, baselines, plan or Plan(members=()), trained)
     return _collect(panel, schema, settings, ready, ensemble, plan or Plan(members=()), trained)

@@ -35,7 +35,7 @@ class Timed:
 
 
 @dataclass(frozen=True)
-class RehearsingFitter(Fitter):
+class TrialFitter(Fitter):
     """Plans networks as a fitter does, and times what it would train."""
 
     rehearsal: Rehearsal = field(default_factory=Rehearsal)
@@ -68,14 +68,12 @@ class RehearsingFitter(Fitter):
         return PlannedNetwork(member, number, timed.weights, slower * seconds)
 
 
-def rehearsing(
-    fitter: Fitter, context: TrainingContext, rehearsal: Rehearsal
-) -> tuple[RehearsingFitter, TrainingContext]:
+def trial_fitter(fitter: Fitter, context: TrainingContext, rehearsal: Rehearsal) -> tuple[TrialFitter, TrainingContext]:
     """A fitter that rehearses what another one would do, and its context, whose clock tells when that would be over."""
     inner = {item.name: getattr(fitter, item.name) for item in fields(Fitter)}
     split = fitter.split
     rehearsal.windows = fitter.count, int(split.count(True).sum()), len(fitter.index[0])
-    return RehearsingFitter(**inner, rehearsal=rehearsal), replace(context, clock=rehearsal.clock, checkpoints=None)
+    return TrialFitter(**inner, rehearsal=rehearsal), replace(context, clock=rehearsal.clock, checkpoints=None)
 
 
 def _time(state: TrainingState, draw: Draw, validation: list[Batch]) -> Timed:
