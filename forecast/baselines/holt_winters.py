@@ -39,7 +39,7 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     """
     values, start = recent_values(values, observed, season)
     index, factors = seasonal_index(values, start, season)
-    updated: Mask = index.any(1) & (season <= LONG_SEASON)
+    updated = index.any(1) & (season <= LONG_SEASON)
     result = np.zeros((len(values), horizon))
     span = 1 << (values.shape[1] - 1).bit_length()
     for some, own_season, ahead in (
