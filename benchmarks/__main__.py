@@ -34,6 +34,14 @@ def items(ctx: click.Context, parameter: click.Parameter, given: str) -> list[st
     return [part.strip() for part in given.split(",") if part.strip()]
 
 
+def whole_numbers(ctx: click.Context, parameter: click.Parameter, given: str) -> list[int]:
+    """The numbers of a list with commas."""
+    try:
+        return [int(part) for part in items(ctx, parameter, given)]
+    except ValueError as error:
+        raise click.BadParameter(f"{given!r} is not a list of whole numbers; write it as 96,192") from error
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
     """Measure this project and its peers on the same work."""
@@ -47,7 +55,9 @@ def cli() -> None:
 @click.option(
     "--methods", callback=items, default="", metavar="A,B", help="default: a bare fit, all models and baselines"
 )
-@click.option("--horizon", "horizons", callback=items, default="", metavar="N,M", help="default: those of the papers")
+@click.option(
+    "--horizon", "horizons", callback=whole_numbers, default="", metavar="N,M", help="default: those of the papers"
+)
 @click.option("--budget", "budgets", callback=items, default="", metavar="S,T", help="seconds; default: none is passed")
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="number of seeds, from 0")
 @click.option("--steps", type=click.IntRange(1), help="training steps, for a trial of the harness; not a result")
@@ -61,7 +71,7 @@ def accuracy(
     name: str,
     folder: Path | None,
     methods: list[str],
-    horizons: list[str],
+    horizons: list[int],
     budgets: list[str],
     seeds: int,
     steps: int | None,
@@ -76,7 +86,7 @@ def accuracy(
     if folder is None:
         raise click.UsageError(f"name the folder with the files of {name}: --data DIR")
     try:
-        wanted = Wanted([int(one) for one in horizons], [float(one) for one in budgets] or [None], seeds, steps)
+        wanted = Wanted(horizons, [float(one) for one in budgets] or [None], seeds, steps)
         chosen = choose(_methods(peers or bool(pythons), pythons), methods)
         with tempfile.TemporaryDirectory(prefix="benchmark-") as scratch:
             rows, failures = measure_all(runs_on(name, folder, Path(scratch), chosen, wanted), path, said)
@@ -219,7 +229,9 @@ def table(path: Path, page: Path | None) -> None:
 @cli.command()
 @click.argument("what", type=click.Choice([*KINDS, ALL]), default="steps")
 @click.option("--pairs", type=click.IntRange(3), help="default: 60 of steps, 5 or 9 of commands")
-@click.option("--series", callback=items, default="", metavar="N,M", help="of panels; default: 1k, 10k, 100k, 1M")
+@click.option(
+    "--series", callback=whole_numbers, default="", metavar="N,M", help="of panels; default: 1k, 10k, 100k, 1M"
+)
 @click.option("--models", callback=items, default="", metavar="A,B", help="of panels; default: segrnn, all baselines")
 @click.option("--methods", callback=items, default="theta", metavar="A,B", help="that a bare fit is compared with")
 @click.option("--peers-python", "pythons", type=click.Path(), multiple=True, help="an interpreter with peers")
@@ -232,7 +244,7 @@ def table(path: Path, page: Path | None) -> None:
 def speed(
     what: str,
     pairs: int | None,
-    series: list[str],
+    series: list[int],
     models: list[str],
     methods: list[str],
     pythons: tuple[str, ...],
@@ -246,7 +258,7 @@ def speed(
         peers = installed_peers(pythons)[0] if pythons else []
         compared = choose([*own_methods(), *peers], methods)
         packages = {str(peer.package): peer for peer in peers}
-        asked = Asked(pairs, [int(one) for one in series], models, compared, list(packages.values()), folder)
+        asked = Asked(pairs, series, models, compared, list(packages.values()), folder)
         for line in speed_lines(what, asked):
             click.echo(line)
     except ValueError as error:

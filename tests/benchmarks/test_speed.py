@@ -137,6 +137,12 @@ def test_a_bare_fit_gets_more_seconds_until_it_is_as_good(monkeypatch: pytest.Mo
     assert found.output.splitlines()[-1] == "as good as theta: after 5.0 s, ratio 1.25"
 
 
+def test_a_number_of_series_that_is_none_is_refused_with_how_to_write_it() -> None:
+    found = CliRunner().invoke(cli, ["speed", "panels", "--series", "10k"])
+    assert found.exit_code == 2
+    assert "'10k' is not a list of whole numbers; write it as 96,192" in " ".join(found.output.split())
+
+
 def test_all_kinds_run_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.speed.KINDS", {kind: lambda asked, kind=kind: iter([kind]) for kind in ("a", "b")})
     found = CliRunner().invoke(cli, ["speed", "all"])
