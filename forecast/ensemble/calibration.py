@@ -20,6 +20,7 @@ NEIGHBOURS = 2  # horizon steps to each side whose scores are pooled with a step
 MIN_HALF_WIDTH = 0.01  # of an interval, as a share of the window's scale
 MAX_TIES = 0.05  # share of equal values from which on quantiles do not move inwards
 ADAPTATION_RATE = 0.02  # of adaptive conformal inference
+MIN_SERIES = 3  # of a panel from which on some may be harder to forecast than others
 MIN_WINDOWS = 4  # validation windows before the adaptive share moves, and at least a quarter of them
 
 
@@ -34,6 +35,7 @@ class Calibration:
     coverage : [levels], share of validation values below each quantile before it was moved
     windows : number of windows
     mean : how far the mean of values lies from the median, as a share of the way to the mean of the moved quantiles
+    slope, usual : intervals of a window of this roughness grow by exp(slope * (roughness - usual)) before they move
     """
 
     margins: NDArray[np.float32]
@@ -41,6 +43,18 @@ class Calibration:
     coverage: NDArray[np.float32]
     windows: int
     mean: float = 1.0
+    slope: float = 0.0
+    usual: float = 0.0
+
+    def moved(self, quantiles: Numbers, scale: Numbers, roughness: Numbers) -> Numbers:
+        """Calibrated quantiles of windows, [windows, horizon, levels].
+
+        Parameters
+        ----------
+        scale, roughness : [windows], see `window_scale` and `roughness`
+        """
+        grown = _grown(quantiles, self.slope, roughness - self.usual)
+        return moved_by(grown, self.margins.astype(np.float64), scale)
 
 
 def calibrate(
@@ -50,6 +64,8 @@ def calibrate(
     scale: Numbers,
     levels: tuple[float, ...],
     size: float = np.inf,
+    roughness: Numbers | None = None,
+    series: NDArray[np.int64] | None = None,
 ) -> Calibration:
     """Conformalised quantile regression on validation windows, one interval at a time.
 
@@ -60,6 +76,9 @@ def calibrate(
     more so the fewer independent windows there are. The median stays where it is. Where many values are equal, such as
     the zeros of rare sales, quantiles move outwards only: inwards, one step too far would lose all of them.
 
+    Before, intervals grow by a power of how rough each window's past is, as far as errors did: one margin is for all
+    series, and some are much easier than others.
+
     Parameters
     ----------
     quantiles : [windows, horizon, levels], ascending
@@ -67,12 +86,17 @@ def calibrate(
     scale : [windows]; windows of scale 0 do not count
     levels : ascending and symmetric, 0.5 among them
     size : independent windows that these stand for; by default so many that nothing is shrunk
+    roughness, series : [windows], NaN where unknown, and the series of each; by default nothing is known
     """
     horizon, middle = quantiles.shape[1], levels.index(0.5)
     observed = observed & (scale > 0)[:, None]
     if not observed.any():
         nothing = np.zeros(len(levels), np.float32)
         return Calibration(np.zeros((horizon, len(levels)), np.float32), nothing + 1, nothing, 0)
+    slope, usual = 0.0, 0.0
+    if roughness is not None and series is not None:
+        slope, usual = _slope(quantiles, actual, observed, roughness, series)
+        quantiles = _grown(quantiles, slope, roughness - usual)
     beyond = (actual[..., None] - quantiles) / half_widths(quantiles, np.where(scale > 0, scale, 1.0))
     inwards = _largest_share(actual[observed]) < MAX_TIES
     margins = np.zeros((horizon, len(levels)))
@@ -91,12 +115,46 @@ def calibrate(
         below.astype(np.float32),
         int(observed.any(1).sum()),
         _mean_share(moved, actual, observed, scale, levels, evidence_share(size)),
+        slope,
+        usual,
     )
 
 
 def evidence_share(size: float) -> float:
     """The weight of what so many independent windows say; the rest is that of what was known without them."""
     return 1.0 if np.isinf(size) else size / (size + PRIOR_WINDOWS)
+
+
+def _slope(
+    quantiles: Numbers, actual: Numbers, observed: NDArray[np.bool_], roughness: Numbers, series: NDArray[np.int64]
+) -> tuple[float, float]:
+    """The slope of errors in widths over roughness, both as logarithms and by series, and the mean roughness.
+
+    It is between 0 and 1, and shrunk by the share of its square that is chance: the square of its standard error.
+    """
+    error = np.where(observed, np.abs(actual - quantiles[..., quantiles.shape[-1] // 2]), 0.0).sum(1)
+    width = np.where(observed, quantiles[..., -2] - quantiles[..., 1], 0.0).sum(1)
+    used = np.isfinite(roughness) & (error > 0) & (width > 0)
+    _, place, counts = np.unique(series[used], return_inverse=True, return_counts=True)
+    if len(counts) < MIN_SERIES:
+        return 0.0, 0.0
+    misses = np.log(error[used] / width[used])
+    rough, missed = (np.bincount(place, values) / counts for values in (roughness[used], misses))
+    apart, usual = rough - rough.mean(), float(np.float32(rough.mean()))  # as they are stored
+    squares = max(float((apart**2).sum()), 1e-300)
+    slope = float((apart * missed).sum()) / squares
+    rest = missed - missed.mean() - slope * apart
+    chance = float((rest**2).sum()) / (len(counts) - 2) / squares
+    own = max(0.0, 1 - chance / slope**2) if slope > 0 else 0.0
+    return float(np.float32(own * min(slope, 1.0))), usual
+
+
+def _grown(quantiles: Numbers, slope: float, rougher: Numbers) -> Numbers:
+    """Quantiles whose distance from the median grows with roughness, [windows, ..., levels]."""
+    if slope == 0:
+        return quantiles
+    factor = np.exp(slope * np.nan_to_num(rougher))
+    return widened(quantiles, factor.reshape(-1, *(1,) * (quantiles.ndim - 1)))
 
 
 def _mean_share(

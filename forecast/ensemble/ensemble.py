@@ -12,9 +12,9 @@ from forecast.ensemble.baseline_forecasts import (
     own_quantiles,
     steps_back,
 )
-from forecast.ensemble.calibration import Calibration, at_least, calibrate, evidence_share, moved_by, widened
+from forecast.ensemble.calibration import Calibration, at_least, calibrate, evidence_share, widened
 from forecast.ensemble.names import PRETRAINED
-from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
+from forecast.ensemble.validation import ValidationForecasts, ValidationSet, roughness, window_scale
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
 from forecast.evaluation.past_errors import independent_windows
 from forecast.panel.inputs import Inputs
@@ -92,7 +92,8 @@ class Ensemble:
                 mixed += weight * at_least(networks[place], scale * self.errors[place].astype(np.float64))
             elif (weight > 0).any():
                 mixed += weight * self._baseline_quantiles(inputs, windows, place, scale)
-        moved = moved_by(mixed, self.calibration.margins.astype(np.float64), scale[:, 0, 0])
+        unit = scale[:, 0, 0]
+        moved = self.calibration.moved(mixed, unit, roughness(inputs, windows, unit, self.lookback))
         return widened(moved, self.calibration.joint) if joint else moved
 
     def _baseline_quantiles(self, inputs: Inputs, windows: WindowIndex, place: int, scale: Numbers) -> Numbers:
@@ -158,7 +159,7 @@ def choose_ensemble(
         networks=tuple(np.flatnonzero(used[:count]).tolist()),
         weights=weights[:, used].astype(np.float32),
         errors=errors[used].astype(np.float32),
-        calibration=_calibrated(unseen, validation, levels, size),
+        calibration=_calibrated(inputs, unseen, validation),
         lookback=validation.lookback,
         context_length=baselines.context,
         scores=_scores(_losses(inputs, validation, np.stack(list(named.values()))), list(named)),
@@ -178,11 +179,20 @@ def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
     return np.asarray(mixed)
 
 
-def _calibrated(quantiles: Numbers, validation: ValidationSet, levels: tuple[float, ...], size: float) -> Calibration:
+def _calibrated(inputs: Inputs, quantiles: Numbers, validation: ValidationSet) -> Calibration:
     """Calibrate on the validation windows that have quantiles, [windows, horizon, levels]."""
-    rows = ~np.isnan(quantiles).any((1, 2))
-    actual, observed, scale = validation.actual[rows], validation.observed[rows], validation.scale[rows]
-    return calibrate(quantiles[rows], actual, observed, scale, levels, size)
+    rows = np.flatnonzero(~np.isnan(quantiles).any((1, 2)))
+    windows, scale = (validation.windows[0][rows], validation.windows[1][rows]), validation.scale[rows]
+    return calibrate(
+        quantiles[rows],
+        validation.actual[rows],
+        validation.observed[rows],
+        scale,
+        inputs.levels,
+        independent_windows(windows, inputs.horizon),
+        roughness(inputs, windows, scale, validation.lookback),
+        windows[0],
+    )
 
 
 def _validated(validation: ValidationSet, inputs: Inputs, points: Numbers) -> ValidationForecasts | None:

@@ -16,6 +16,8 @@ from forecast.settings import Metric
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+MIN_PAIRS = 4  # values a season apart from which on their differences say how rough a window is
+LEAST_ROUGH = 0.01  # of a window's scale, below which a window is not smoother
 EXACT = 1e-3  # share of the unit of scaled errors below which an error counts as none
 
 
@@ -132,6 +134,30 @@ def window_scale(inputs: Inputs, windows: WindowIndex, lookback: int) -> Numbers
     """[windows], the deviation of each window's past; 0 where the past is constant."""
     _, scale, weight = inputs.windows(lookback).scales(*windows)
     return np.where(weight > 0, scale[:, 0], 0.0)
+
+
+def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: int) -> Numbers:
+    """How far values of each window's past lie from those a season before, as a logarithm in units of its scale.
+
+    Parameters
+    ----------
+    scale : [windows], see `window_scale`
+
+    Returns
+    -------
+    [windows]; NaN where the past is constant, has hardly a pair of such values, or where values are counts
+    """
+    panel, (series, position) = inputs.panel, windows
+    lag = inputs.lags[0] if inputs.lags else max(1, inputs.horizon // 2)
+    step = position[:, None] + np.arange(-lookback, 0)
+    now = panel.offsets[series][:, None] + np.maximum(step, 0)
+    before = np.where(step >= lag, now - lag, now)
+    paired = (step >= lag) & panel.observed[now] & panel.observed[before]
+    moved = np.where(paired, np.abs(panel.values[now] - panel.values[before]), 0.0)
+    pairs = paired.sum(1)
+    ratio = moved.sum(1) / np.maximum(pairs, 1) / np.where(scale > 0, scale, 1.0)
+    known = (pairs >= MIN_PAIRS) & (scale > 0) & ~inputs.counts[series]
+    return np.where(known, np.log(np.maximum(ratio, LEAST_ROUGH)), np.nan)
 
 
 def _values_after(panel: Panel, windows: WindowIndex, horizon: int) -> tuple[Numbers, Flags]:

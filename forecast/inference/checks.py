@@ -175,7 +175,7 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
         "joint": (levels,),
         "coverage": (levels,),
     }
-    if arrays.keys() - {"mean"} != {*shapes, "windows"}:
+    if arrays.keys() - {"mean", "roughness"} != {*shapes, "windows"}:
         raise ValueError("calibration does not hold the arrays that it must")
     for name, shape in shapes.items():
         if arrays[name].shape != shape or arrays[name].dtype != np.float32 or not np.isfinite(arrays[name]).all():
@@ -188,13 +188,23 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
     mean = arrays.get("mean", np.ones(1, np.float32))
     if mean.shape != (1,) or mean.dtype != np.float32 or not 0 <= mean[0] <= 1:
         raise ValueError("the share of the mean must be one number from 0 to 1")
+    roughness = arrays.get("roughness", np.zeros(2, np.float32))
+    if roughness.shape != (2,) or roughness.dtype != np.float32 or not np.isfinite(roughness).all():
+        raise ValueError("the slope of roughness and its mean must be two finite numbers")
+    if not 0 <= roughness[0] <= 1:
+        raise ValueError("the slope of roughness must lie from 0 to 1")
     return Ensemble(
         components=config.components,
         networks=config.networks,
         weights=arrays["shares"],
         errors=arrays["errors"],
         calibration=Calibration(
-            arrays["margins"], arrays["joint"], arrays["coverage"], int(windows[0]), float(mean[0])
+            arrays["margins"],
+            arrays["joint"],
+            arrays["coverage"],
+            int(windows[0]),
+            float(mean[0]),
+            *map(float, roughness),
         ),
         lookback=config.lookback,
         context_length=config.context_length,

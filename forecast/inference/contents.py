@@ -58,6 +58,7 @@ def to_contents(fitted: Fitted) -> Contents:
             "coverage": ensemble.calibration.coverage,
             "windows": np.array([ensemble.calibration.windows], np.int64),
             "mean": np.array([ensemble.calibration.mean], np.float32),
+            "roughness": np.array([ensemble.calibration.slope, ensemble.calibration.usual], np.float32),
         },
         base=None if base is None else {"until": base.until, **_joined(base.weights)},
         pretrained=None if ensemble.network is None else ensemble.network.data,

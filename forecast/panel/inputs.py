@@ -7,7 +7,7 @@ import numpy as np
 from forecast.panel.building import calendar_of
 from forecast.panel.covariates import Statistics, make_columns
 from forecast.panel.effects import Adjustment, Effects, ordinary_panel
-from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
 from forecast.panel.transforms import transformed, undo_power
 from forecast.panel.windows import WindowIndex, Windows
@@ -42,6 +42,7 @@ class Inputs:
     series_index : [series], see `series_index`
     arrays : the windows, those of a lookback of 1, as arrays of numpy
     power : exponent of the transform
+    counts : [series], see `Panel.counts`
     adjustment : what events do to the values; None where there are none
     """
 
@@ -53,6 +54,7 @@ class Inputs:
     series_index: Integers
     arrays: Windows
     power: float
+    counts: Flags
     adjustment: Adjustment | None = None
 
     @property
@@ -98,4 +100,4 @@ def make_inputs(
     ordinary, moved = ordinary_panel(panel, schema, transform.effects, index)
     changed = transformed(ordinary, transform.power)
     arrays = Windows(changed, columns, 1, horizon, lags, "standard", index)
-    return Inputs(changed, schema, lags, levels, len(ids), index, arrays, transform.power, moved)
+    return Inputs(changed, schema, lags, levels, len(ids), index, arrays, transform.power, panel.counts(), moved)
