@@ -128,9 +128,10 @@ def evidence_share(size: float) -> float:
 def _slope(
     quantiles: Numbers, actual: Numbers, observed: NDArray[np.bool_], roughness: Numbers, series: NDArray[np.int64]
 ) -> tuple[float, float]:
-    """The slope of errors in widths over roughness, both as logarithms and by series, and the mean roughness.
+    """The slope of errors in widths over roughness, both as logarithms and by series, and the usual roughness.
 
-    It is between 0 and 1, and shrunk by the share of its square that is chance: the square of its standard error.
+    The slope is between 0 and 1, and shrunk by the share of its square that is chance: the square of its standard
+    error. With the usual roughness the intervals of all series are as wide on average as they were.
     """
     error = np.where(observed, np.abs(actual - quantiles[..., quantiles.shape[-1] // 2]), 0.0).sum(1)
     width = np.where(observed, quantiles[..., -2] - quantiles[..., 1], 0.0).sum(1)
@@ -140,13 +141,15 @@ def _slope(
         return 0.0, 0.0
     misses = np.log(error[used] / width[used])
     rough, missed = (np.bincount(place, values) / counts for values in (roughness[used], misses))
-    apart, usual = rough - rough.mean(), float(np.float32(rough.mean()))  # as they are stored
+    apart = rough - rough.mean()
     squares = max(float((apart**2).sum()), 1e-300)
     slope = float((apart * missed).sum()) / squares
     rest = missed - missed.mean() - slope * apart
     chance = float((rest**2).sum()) / (len(counts) - 2) / squares
-    own = max(0.0, 1 - chance / slope**2) if slope > 0 else 0.0
-    return float(np.float32(own * min(slope, 1.0))), usual
+    if slope**2 <= chance or slope <= 0:
+        return 0.0, 0.0
+    slope = float(np.float32((1 - chance / slope**2) * min(slope, 1.0)))  # as it is stored
+    return slope, float(np.float32(np.log(np.exp(slope * rough).mean()) / slope))
 
 
 def _grown(quantiles: Numbers, slope: float, rougher: Numbers) -> Numbers:

@@ -102,3 +102,19 @@ def test_the_mean_of_rare_values_follows_what_came() -> None:
     assert shares[1] == pytest.approx((shares[0] + 1) / 2, rel=1e-6)
     none = np.zeros_like(ALL)
     assert calibrate(quantiles, actual, none, np.ones(500), LEVELS).mean == 1
+
+
+def test_intervals_grow_with_roughness_as_far_as_errors_do() -> None:
+    random = np.random.default_rng(4)
+    series = np.repeat(np.arange(40), 10)
+    rough = random.normal(size=40)[series]
+    quantiles = np.broadcast_to(np.linspace(-2, 2, len(LEVELS)), (400, 8, len(LEVELS)))
+    actual = random.normal(size=(400, 8))
+    seen, scale = np.ones((400, 8), bool), np.ones(400)
+    growing = calibrate(quantiles, actual * np.exp(0.6 * rough)[:, None], seen, scale, LEVELS, 40, rough, series)
+    same = calibrate(quantiles, actual, seen, scale, LEVELS, 40, rough, series)
+    assert growing.slope == pytest.approx(0.6, abs=0.1)
+    assert same.slope < 0.1
+    unknown = growing.moved(quantiles[:1], scale[:1], np.array([np.nan]))
+    usual = growing.moved(quantiles[:1], scale[:1], np.array([growing.usual]))
+    assert (unknown == usual).all()

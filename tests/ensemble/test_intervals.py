@@ -69,3 +69,20 @@ def test_intervals_of_rare_sales_end_at_whole_numbers_and_hold(no_networks: str)
         assert (found["lo_80"] <= found["forecast"]).all()
         inside.append(((values[STEPS:] >= found["lo_80"]) & (values[STEPS:] <= found["hi_80"])).mean())
     assert np.mean(inside) > 0.78
+
+
+def test_easy_series_of_a_panel_have_narrow_intervals_and_hard_ones_wide(tmp_path: Path) -> None:
+    random, wave = np.random.default_rng(9), 10 * np.sin(np.arange(140) * 2 * np.pi / 7)
+    noise = dict.fromkeys((f"easy {i}" for i in range(12)), 0.5) | dict.fromkeys((f"hard {i}" for i in range(12)), 2.0)
+    wide = pd.DataFrame({name: wave + size * random.normal(size=140) for name, size in noise.items()})
+    wide.insert(0, "day", pd.date_range("2024-01-01", periods=140))
+    model = Forecaster(model="seasonal-naive", horizon=7, season=(7,)).fit(wide[:133])
+    found = model.predict().set_index("series")
+    width = (found["hi_80"] - found["lo_80"]).groupby(level=0).mean()
+    hard = width.index.str.startswith("hard")
+    assert width[hard].min() > 2 * width[~hard].max()
+    actual = wide[133:].drop(columns="day").melt(var_name="series")["value"].to_numpy()
+    aligned = found.loc[list(noise)]
+    assert ((actual >= aligned["lo_80"]) & (actual <= aligned["hi_80"])).mean() == pytest.approx(0.8, abs=0.1)
+    model.save(str(tmp_path / "store"))
+    pd.testing.assert_frame_equal(Forecaster.load(str(tmp_path / "store")).predict(), model.predict())
