@@ -71,26 +71,19 @@ def judge(
     worse, words = is_worse(*pairs)
     metric = new.settings().metric.upper()
     ours, theirs = (losses.mean() for losses in pairs)
-    return not worse, (
-        f"{metric} {ours:.4g} on what came since {live.version}, which has {theirs:.4g}: {words.format('fresh')}"
-    )
+    return not worse, f"{metric} {ours:.4g} on what came since {live.version}, which has {theirs:.4g}: {words}"
 
 
 def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
-    """Whether losses [horizons] are worse than those of another on the same horizons, and the rule in words.
-
-    Returns
-    -------
-    The answer, and the words, with a place for an adjective of the horizons.
-    """
+    """Whether losses [horizons] are worse than those of another on the same horizons, and the rule in words."""
     ratios = log_ratios(ours, theirs)
-    more, horizons = 100 * np.expm1(ratios.mean()), len(ratios)
-    if horizons < ENOUGH:
-        rule = f"under two {{}} horizons, on which only over {100 * (MUCH_WORSE - 1):.0f} % counts"
-        return bool(ratios.mean() > np.log(MUCH_WORSE)), f"{more:+.1f} % on {rule}"
-    error = standard_error(ratios)
-    rule = f"over {100 * (NO_WORSE - 1):.0f} % after one standard error of {100 * error:.1f} % counts"
-    return bool(ratios.mean() - error > np.log(NO_WORSE)), f"{more:+.1f} % on {horizons} {{}} horizons, on which {rule}"
+    count, mean, error = len(ratios), ratios.mean(), standard_error(ratios)
+    shown = f"{100 * np.expm1(mean):+.1f} % over "
+    if count < ENOUGH:
+        words = f"{shown}less than two horizons, where only more than {100 * (MUCH_WORSE - 1):.0f} % counts"
+        return bool(mean > np.log(MUCH_WORSE)), words
+    rule = f"where more than {100 * (NO_WORSE - 1):.0f} % counts, less one standard error of {100 * error:.1f} %"
+    return bool(mean - error > np.log(NO_WORSE)), f"{shown}{count} horizons, {rule}"
 
 
 def log_ratios(ours: Numbers, theirs: Numbers) -> Numbers:
@@ -100,13 +93,12 @@ def log_ratios(ours: Numbers, theirs: Numbers) -> Numbers:
 
 
 def standard_error(ratios: Numbers) -> float:
-    """The standard error of the mean of what neighbouring horizons have shown, which are alike; 0 of a single one.
+    """The standard error of the mean of what horizons have shown; 0 of a single one.
 
-    The variance has the covariance of neighbours beside it (Newey and West 1987), where that is above 0. The divisor
-    n - 1 in the place of the root of n (n - 1) is what the quantiles of Student's t ask for where n is small.
+    The divisor n - 1 in the place of the root of n (n - 1) is about what Student's t asks for where n is small.
+    Horizons that share no value are hardly correlated, and so few could not show it: their covariance is left out.
     """
-    off, count = ratios - ratios.mean(), len(ratios)
-    return float(np.sqrt(off @ off + max(off[1:] @ off[:-1], 0.0)) / max(count - 1, 1))
+    return float(ratios.std() * np.sqrt(len(ratios)) / max(len(ratios) - 1, 1))
 
 
 def horizons_of(dates: NDArray[np.int64], horizon: int) -> NDArray[np.int64]:
@@ -204,7 +196,7 @@ def _loses_to_baselines(new: Fitted) -> str | None:
     baselines = {label: score for label, score in config.scores.items() if is_baseline(base_name(label))}
     best, metric = min(baselines, key=baselines.__getitem__), new.settings().metric.upper()
     ours, theirs = (losses.mean() for losses in pairs)
-    return f"{metric} {ours:.4g} on held-out values, where {best} has {theirs:.4g}: {words.format('held-out')}"
+    return f"{metric} {ours:.4g} on held-out values, where {best} has {theirs:.4g}: {words}"
 
 
 def _no_dates(new: Fitted, held: ValidationForecasts) -> NDArray[np.int64]:
