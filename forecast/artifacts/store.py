@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -261,6 +261,7 @@ class Writer:
         created: datetime | None = None,
         promote: bool = True,
         reuse: bool = False,
+        announce: Callable[[str], None] | None = None,
     ) -> VersionInfo:
         """Write a new version, make it the live one, and prune old ones.
 
@@ -272,6 +273,7 @@ class Writer:
             behind it, so that ids sort in the order of saving whatever the clock does
         promote : whether the new version becomes the live one
         reuse : where a version with the same hash is there already, take that one instead of writing another
+        announce : is given the id of a new version before anything is written
 
         Raises
         ------
@@ -292,6 +294,8 @@ class Writer:
         if newest is not None and created <= newest:
             created = newest + timedelta(microseconds=1)
         version = version_id(created, digest[:8])
+        if announce is not None:
+            announce(version)
         manifest = dump_manifest(files, version, created.isoformat(), contents.run, contents.unexported)
         self._write(version, files | {MANIFEST: manifest})
         if promote:

@@ -152,6 +152,9 @@ def choose_ensemble(
         unseen[part] = _mixed(part_weights[series_index[part]], quantiles[:, part])
     labels = [*(group.model for group in networks), *(baseline.label for baseline in baselines.baselines)]
     named = {**_by_name(labels, count, medians, weights[0]), CHOSEN: points}
+    scores = _scores(_losses(inputs, validation, np.stack(list(named.values()))), list(named))
+    best = min((label for label in labels[count:] if label in scores), key=scores.__getitem__, default=None)
+    rival = None if best is None else medians[labels.index(best, count)]
     used: NDArray[np.bool_] = np.asarray(weights.any(0))
     components = tuple(np.array(labels)[used].tolist())
     return Ensemble(
@@ -162,9 +165,9 @@ def choose_ensemble(
         calibration=_calibrated(inputs, unseen, validation),
         lookback=validation.lookback,
         context_length=baselines.context,
-        scores=_scores(_losses(inputs, validation, np.stack(list(named.values()))), list(named)),
+        scores=scores,
         network=load_network() if PRETRAINED in components else None,
-        validation=_validated(validation, inputs, points),
+        validation=_validated(validation, inputs, points, rival),
     )
 
 
@@ -195,12 +198,14 @@ def _calibrated(inputs: Inputs, quantiles: Numbers, validation: ValidationSet) -
     )
 
 
-def _validated(validation: ValidationSet, inputs: Inputs, points: Numbers) -> ValidationForecasts | None:
+def _validated(
+    validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None
+) -> ValidationForecasts | None:
     """The point forecasts of validation windows, those that have some."""
     rows = np.asarray(~np.isnan(points).any(1))
     if not rows.any():
         return None
-    return ValidationForecasts.of(validation, inputs, points).select(rows, validation.observed)
+    return ValidationForecasts.of(validation, inputs, points, rival).select(rows, validation.observed)
 
 
 def _spread_at_least(inputs: Inputs, baselines: BaselineForecasts, share: float) -> Numbers:

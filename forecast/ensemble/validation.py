@@ -89,6 +89,7 @@ class ValidationForecasts:
     points, actual, observed : [windows, horizon]
     unit : [windows], unit of scaled errors, see `window_losses`
     metric : the measure of losses
+    rival : [windows, horizon], points of the best baseline, NaN where it has none; None without baselines
     """
 
     series: NDArray[np.int64]
@@ -98,10 +99,11 @@ class ValidationForecasts:
     observed: Flags
     unit: Numbers
     metric: Metric
+    rival: Numbers | None = None
 
     @classmethod
-    def of(cls, validation: ValidationSet, inputs: Inputs, points: Numbers) -> Self:
-        """From point forecasts [windows, horizon] in the unit of the panel's values."""
+    def of(cls, validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None) -> Self:
+        """From points [windows, horizon], and those of the best baseline, in the unit of the panel's values."""
         series, position = validation.windows
         return cls(
             inputs.series_index[series] - 1,
@@ -111,6 +113,7 @@ class ValidationForecasts:
             validation.observed,
             validation.unit,
             validation.metric,
+            None if rival is None else inputs.restored(rival, validation.windows),
         )
 
     def select(self, windows: Flags, observed: Flags) -> Self:
@@ -123,6 +126,7 @@ class ValidationForecasts:
             actual=self.actual[windows],
             observed=observed[windows],
             unit=self.unit[windows],
+            rival=None if self.rival is None else self.rival[windows],
         )
 
     def losses(self, points: Numbers) -> Numbers:

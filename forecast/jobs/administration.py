@@ -12,7 +12,7 @@ from forecast.artifacts.store import LOCK, Store
 from forecast.errors import NoInput, UsageError
 from forecast.jobs.apart import runs_folder
 from forecast.jobs.checks import aged, shown
-from forecast.jobs.ledger import FILE, KILLED, DayScore, Ledger, open_file
+from forecast.jobs.ledger import ALL_FITS, FILE, KILLED, DayScore, Ledger, open_file
 from forecast.lock import is_held
 from forecast.settings import STORE, seconds_of
 
@@ -41,7 +41,7 @@ def versions_of(artifact: str, own: Ledger | None = None) -> list[dict[str, Any]
     live = store.current()
     notes = {}
     for ledger in _ledgers(artifact, own):
-        for fit in ledger.fits("9"):
+        for fit in ledger.fits(ALL_FITS, unfinished=True):
             reason = "; ".join(_verdict_and_hand(fit.reason))
             notes[fit.version] = f"{ledger.job}: {'' if fit.promoted else 'not live: '}{reason}"
     return [
@@ -76,9 +76,10 @@ def promote(artifact: str, version: str, wait: float = STORE.wait, own: Ledger |
     store = Store(artifact)
     version = _whole_id(store, version)  # before the lock, which would create a missing folder
     with store.lock(wait) as writer:
-        writer.promote(version)
-        for ledger in _ledgers(artifact, own):
+        store.load(version)
+        for ledger in _ledgers(artifact, own):  # first: else the next run would finish what it had promoted itself
             _mark(ledger, version, True, BY_HAND)
+        writer.promote(version)
     return version
 
 
@@ -105,7 +106,9 @@ def _verdict_and_hand(reason: str) -> list[str]:
 
 def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
     """Record a change by hand in a ledger; it replaces an earlier change by hand."""
-    for reason in {fit.reason for fit in ledger.fits("9") if fit.version == version}:
+    fits = ledger.fits(ALL_FITS, unfinished=True)
+    if fits:
+        reason = next((fit.reason for fit in reversed(fits) if fit.version == version), "")
         ledger.mark(version, promoted, "; ".join([*_verdict_and_hand(reason)[:1], done]))
 
 
@@ -130,13 +133,14 @@ def rollback(artifact: str, wait: float = STORE.wait, own: Ledger | None = None)
     with store.lock(wait) as writer:
         live = store.current()
         ledgers = _ledgers(artifact, own)
-        refused = {fit.version for ledger in ledgers for fit in ledger.fits("9") if not fit.promoted}
+        refused = set[str]().union(*(ledger.refused() for ledger in ledgers))
         older = [version.id for version in store.versions() if version.id < live and version.id not in refused]
         if not older:
             raise NoInput(f"{artifact}: there is no version before {live} to go back to")
-        writer.promote(older[-1])
+        store.load(older[-1])
         for ledger in ledgers:
             _mark(ledger, live, False, ROLLED_BACK)
+        writer.promote(older[-1])
     return live, older[-1]
 
 

@@ -1,12 +1,14 @@
 """The gate: whether a new fit may go live in the place of the version that serves."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.ensemble.baseline_forecasts import base_name
-from forecast.ensemble.ensemble import CHOSEN
 from forecast.ensemble.names import is_baseline
+from forecast.ensemble.validation import ValidationForecasts
 from forecast.errors import ForecastError, as_flag
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
@@ -15,8 +17,12 @@ from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.reading import Reading, read_as
 
-TOLERANCE = 1.01  # error over that of another which still counts as no worse
+NO_WORSE = 1.01  # error over that of another which still counts as no worse
+MUCH_WORSE = 1.1  # the same where there is too little to tell noise from a difference
+ENOUGH = 2  # horizons, from which on they tell it
+NOTHING = 1e-3  # share of the mean error below which errors differ by nothing
 
+Numbers = NDArray[np.float64]
 Id = tuple[str, ...]
 
 
@@ -34,12 +40,14 @@ class ServingVersion:
         return self.predictor.fitted
 
 
-def judge(new: Fitted, live: ServingVersion | None, reading: Reading, require_all: bool) -> tuple[bool, str]:
+def judge(
+    new: Fitted, live: ServingVersion | None, read_as_live: Callable[[], Reading], require_all: bool
+) -> tuple[bool, str]:
     """Whether a new fit may go live: it is no worse than the live version and the baselines on the newest origins.
 
     Parameters
     ----------
-    reading : the table of the new fit
+    read_as_live : reads the table of the new fit as the live version does
     require_all : a fit without a series of the live version may not go live, or that series would be forgotten
 
     Returns
@@ -55,29 +63,92 @@ def judge(new: Fitted, live: ServingVersion | None, reading: Reading, require_al
     if missing and require_all:
         return False, f"{len(missing)} series of {live.version} are not in it ({series_names(missing)})"
     try:
-        losses = compared_losses(new, live.predictor, reading)
+        pairs = compared_losses(new, live.predictor, read_as_live())
     except ForecastError as error:
         return True, f"{live.version} cannot read this table ({error.told(as_flag)})"
-    if losses is None:
+    if pairs is None:
         return True, f"nothing has come since {live.version} that both could be measured on"
-    ours, theirs = losses
+    worse, words = is_worse(*pairs)
     metric = new.settings().metric.upper()
-    words = f"{metric} {ours:.4g} on what came since {live.version}, which has {theirs:.4g}"
-    return ours <= theirs * TOLERANCE, words
+    ours, theirs = (losses.mean() for losses in pairs)
+    return not worse, f"{metric} {ours:.4g} on what came since {live.version}, which has {theirs:.4g}: {words}"
 
 
-def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[float, float] | None:
-    """Mean loss of a new fit and of an older one on what the new one held out and the older one never saw.
+def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
+    """Whether losses [horizons] are worse than those of another on the same horizons, and the rule in words."""
+    ratios = log_ratios(ours, theirs)
+    count, mean, error = len(ratios), ratios.mean(), standard_error(ratios)
+    shown = f"{100 * np.expm1(mean):+.1f} % over "
+    if count < ENOUGH:
+        words = f"{shown}less than two horizons, where only more than {100 * (MUCH_WORSE - 1):.0f} % counts"
+        return bool(mean > np.log(MUCH_WORSE)), words
+    rule = f"where more than {100 * (NO_WORSE - 1):.0f} % counts, less one standard error of {100 * error:.1f} %"
+    return bool(mean - error > np.log(NO_WORSE)), f"{shown}{count} horizons, {rule}"
+
+
+def log_ratios(ours: Numbers, theirs: Numbers) -> Numbers:
+    """Logarithms of losses over others; errors of nothing are alike."""
+    nothing = NOTHING * (ours.mean() + theirs.mean()) + np.finfo(float).tiny
+    return np.asarray(np.log((ours + nothing) / (theirs + nothing)))
+
+
+def standard_error(ratios: Numbers) -> float:
+    """The standard error of the mean of what horizons have shown; 0 of a single one.
+
+    The divisor n - 1 in the place of the root of n (n - 1) is about what Student's t asks for where n is small.
+    Horizons that share no value are hardly correlated, and so few could not show it: their covariance is left out.
+    """
+    return float(ratios.std() * np.sqrt(len(ratios)) / max(len(ratios) - 1, 1))
+
+
+def horizons_of(dates: NDArray[np.int64], horizon: int) -> NDArray[np.int64]:
+    """The horizon, from 0, that each of some dates falls into: none is shorter, the rest is shared out among them."""
+    count = np.ptp(dates) + 1
+    return np.asarray((dates - dates.min()) * max(count // horizon, 1) // count)
+
+
+def paired_losses(
+    held: ValidationForecasts, others: Numbers, counted: NDArray[np.bool_], origins: NDArray[np.int64]
+) -> tuple[Numbers, Numbers] | None:
+    """Mean losses of held-out forecasts and of others of the same windows, [horizons] twice; None without a pair.
+
+    A horizon holds what came on as many dates, of all series.
+
+    Parameters
+    ----------
+    others, counted : [windows, horizon], the other points, and the steps that count
+    origins : [windows], the position from which dates count
+    """
+    horizon = counted.shape[1]
+    if not counted.any():
+        return None
+    date = (held.first - origins)[:, None] + np.arange(horizon)
+    block = np.full(date.shape, -1)
+    block[counted] = horizons_of(date[counted], horizon)
+    pairs = []
+    for number in np.unique(block[counted]):
+        inside = block == number
+        rows = inside.any(1)
+        part = held.select(rows, inside)
+        losses = np.stack([part.losses(part.points), part.losses(others[rows])])
+        usable = np.isfinite(losses).all(0)
+        if usable.any():
+            pairs.append(np.average(losses[:, usable], axis=1, weights=inside[rows][usable].sum(1)))
+    return (np.array(pairs)[:, 0], np.array(pairs)[:, 1]) if pairs else None
+
+
+def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[Numbers, Numbers] | None:
+    """Losses of a new fit and of an older one on what the new one held out and the older one never saw.
 
     Both are measured by the metric of the new fit, on the steps after the end of the older fit.
 
     Parameters
     ----------
-    reading : the table of the new fit
+    reading : the table of the new fit, as the older one reads it
 
     Returns
     -------
-    The two losses; None where there is no such step, or the two cannot be compared.
+    The losses of both, [horizons]; None where there is no such step, or the two cannot be compared.
 
     Raises
     ------
@@ -92,17 +163,16 @@ def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[floa
     rank, end = _positions_of(panel.ids), _positions_of(history.ids)
     ids = [new.history.ids[i] for i in held.series]
     series = np.array([rank.get(one, -1) for one in ids], np.int64)
-    seen = np.array([history.origins[end[one]] if one in end else -(2**62) for one in ids], np.int64)
+    newest = history.origins.max()  # of a series that is new, what came on the dates of the others counts
+    seen = np.array([history.origins[end[one]] if one in end else newest for one in ids], np.int64)
     position = held.first - panel.starts[series]
     fresh = held.observed & (held.first[:, None] + np.arange(horizon) > seen[:, None])
     usable = (series >= 0) & (position > 0) & (position <= panel.lengths[series]) & fresh.any(1)
     if not usable.any():
         return None
-    quantiles = old.quantiles(panel, series[usable], position[usable])
+    points = old.quantiles(panel, series[usable], position[usable])[..., config.levels.index(0.5)]
     judged = held.select(usable, fresh)
-    losses = np.stack([judged.losses(judged.points), judged.losses(quantiles[..., config.levels.index(0.5)])])
-    finite = np.isfinite(losses).all(0)
-    return (float(losses[0, finite].mean()), float(losses[1, finite].mean())) if finite.any() else None
+    return paired_losses(judged, points, judged.observed, _no_dates(new, judged))
 
 
 def _read_by(fitted: Fitted, reading: Reading) -> Panel:
@@ -116,16 +186,22 @@ def _read_by(fitted: Fitted, reading: Reading) -> Panel:
 
 def _loses_to_baselines(new: Fitted) -> str | None:
     """How networks of a new fit lose to a baseline on what it held out; None where they do not."""
-    config = new.config
-    error = config.scores.get(CHOSEN)
+    config, held = new.config, new.ensemble.validation
+    if not config.networks or held is None or held.rival is None:
+        return None
+    pairs = paired_losses(held, held.rival, held.observed, _no_dates(new, held))
+    worse, words = (False, "") if pairs is None else is_worse(*pairs)
+    if pairs is None or not worse:
+        return None
     baselines = {label: score for label, score in config.scores.items() if is_baseline(base_name(label))}
-    if error is None or not config.networks or not baselines:
-        return None
-    best = min(baselines, key=baselines.__getitem__)
-    if error <= baselines[best] * TOLERANCE:
-        return None
-    metric = new.settings().metric.upper()
-    return f"{metric} {error:.4g} on held-out values, where {best} has {baselines[best]:.4g}"
+    best, metric = min(baselines, key=baselines.__getitem__), new.settings().metric.upper()
+    ours, theirs = (losses.mean() for losses in pairs)
+    return f"{metric} {ours:.4g} on held-out values, where {best} has {theirs:.4g}: {words}"
+
+
+def _no_dates(new: Fitted, held: ValidationForecasts) -> NDArray[np.int64]:
+    """[windows], where the dates of windows begin: at 0, or at the end of each series where times are only steps."""
+    return np.asarray(new.history.origins[held.series] * (new.config.table.layout == "rows"))
 
 
 def _positions_of(ids: tuple[Id, ...]) -> dict[Id, int]:

@@ -11,12 +11,6 @@ from forecast.tables.files import load_future, settings_as_at_fit
 from forecast.tables.table import Table
 
 
-def digest_source(pipeline: Pipeline) -> str | None:
-    """The sha256 of the source of a job; None where it has to be that of the table."""
-    kind, source = source_of(pipeline.source)
-    return kind.digest(source)
-
-
 def read_source(pipeline: Pipeline, text: TextSettings) -> tuple[Table, dict[str, Any]]:
     """Read the table of a job, and the table settings that come with it, if any.
 

@@ -95,3 +95,9 @@ def until(dated: DatedTable, schema: Schema, instant: datetime, whole: bool = Fa
     for name in (*targets, *schema.past):
         frame[name] = frame[name].where(~late, "" if table.text else np.nan)
     return replace(dated, table=replace(table, frame=frame))
+
+
+def same_cut(schema: Schema, other: Schema) -> bool:
+    """Whether `until` leaves the same of a table by two schemas."""
+    blanked = ("known", "layout", "target", "series", "past") if schema.known or other.known else ()
+    return all(getattr(schema, name) == getattr(other, name) for name in ("time_format", "calendar", *blanked))

@@ -31,11 +31,8 @@ class Source(Protocol):
 
     Settings: type[Knobs]
 
-    def digest(self, source: Any) -> str | None:
-        """The sha256 of the bytes that `read` is going to read; None where it has to be that of the table."""
-
     def read(self, source: Any, text: TextSettings) -> tuple[Table, dict[str, Any]]:
-        """Read the table, and the table settings that come with it, if any."""
+        """Read the table, with the sha256 of its bytes where it has some, and the table settings that come with it."""
 
 
 class SinkKeys(Knobs):

@@ -19,6 +19,9 @@ FILE = "ledger.db"
 MAX_SERIES = 2_000  # series of a run whose forecasts are stored; of more, an even selection
 KILLED = 137  # exit code of a run that began and did not end: that of SIGKILL
 LOCK_PATIENCE = 30.0  # seconds to wait for another process that writes
+UNFINISHED = "its run has not ended"  # the reason of a fit until its run is in the ledger: no other part of it counts
+ALL_FITS = "9"  # sorts after every instant
+MOVES = 2  # `promoted` of a fit whose run makes it the live version right after
 
 TABLES = ("forecast_runs", "forecast_fits", "forecast_values", "forecast_scores")
 # plain SQL that SQLite and PostgreSQL share
@@ -63,13 +66,19 @@ class StoredForecasts:
 
 @dataclass(frozen=True)
 class FitEntry:
-    """One fit of a job: when, which version, whether it was promoted and why, and a digest of its settings."""
+    """One fit of a job: when, which version, whether it was promoted and why, and a digest of its settings.
+
+    Attributes
+    ----------
+    moves : whether its run makes it the live version; not so of a fit as of a time before that of the live one
+    """
 
     as_of: str
     version: str
     promoted: bool
     reason: str
     settings: str
+    moves: bool = False
 
 
 @dataclass(frozen=True)
@@ -208,29 +217,52 @@ class Ledger:
 
     def add_fit(self, entry: FitEntry) -> None:
         """Record a fit; it replaces one of the same time."""
-        columns = ("job", "as_of", "version", "promoted", "reason", "settings")
-        values = {"job": self.key, **vars(entry), "promoted": int(entry.promoted)}
         with self.open() as connection:
-            connection.execute(_upsert("forecast_fits", columns, 2), values)
+            self._add_fit(connection, entry)
 
-    def fits(self, until: str) -> list[FitEntry]:
-        """The fits until a time, inclusive, oldest first."""
+    def _add_fit(self, connection: Connection, entry: FitEntry) -> None:
+        columns = ("job", "as_of", "version", "promoted", "reason", "settings")
+        promoted = MOVES if entry.moves else int(entry.promoted)
+        values = {name: value for name, value in vars(entry).items() if name != "moves"}
+        values |= {"job": self.key, "promoted": promoted}
+        connection.execute(_upsert("forecast_fits", columns, 2), values)
+
+    def fits(self, until: str, unfinished: bool = False) -> list[FitEntry]:
+        """The fits until a time, inclusive, oldest first; those whose run has not ended only if they are asked for."""
         sql = (
             "SELECT as_of, version, promoted, reason, settings FROM forecast_fits "
             "WHERE job = :job AND as_of <= :until ORDER BY as_of"
         )
         with self._connect(read=True) as connection:
             rows = connection.execute(sql, {"job": self.key, "until": until})
-        return [FitEntry(as_of, version, bool(promoted), why, used) for as_of, version, promoted, why, used in rows]
+        fits = [FitEntry(at, version, sign > 0, why, used, sign == MOVES) for at, version, sign, why, used in rows]
+        return [fit for fit in fits if unfinished or fit.reason != UNFINISHED]
+
+    def refused(self) -> set[str]:
+        """The versions that the gate, the user or the end of a run kept from going live."""
+        newest = {fit.version: fit.promoted for fit in self.fits(ALL_FITS, unfinished=True)}
+        return {version for version, promoted in newest.items() if not promoted}
+
+    def owed(self) -> str | None:
+        """The version that the newest run with a promoted fit makes live, unless a user has chosen another since."""
+        return next((fit.version for fit in reversed(self.fits(ALL_FITS)) if fit.moves), None)
 
     def add_run(
-        self, as_of: str, exit_code: int, record: str, forecasts: StoredForecasts | None, scores: list[DayScore]
+        self,
+        as_of: str,
+        exit_code: int,
+        record: str,
+        forecasts: StoredForecasts | None,
+        scores: list[DayScore],
+        fit: FitEntry | None = None,
     ) -> None:
-        """Record a run, its forecasts and the scores of earlier ones; it replaces a run of the same time."""
+        """Record a run, its fit, its forecasts and the scores of earlier ones; it replaces a run of the same time."""
         key = {"job": self.key, "as_of": as_of}
         with self.open() as connection:
             run = {**key, "exit_code": exit_code, "record": record}
             connection.execute(_upsert("forecast_runs", tuple(run), 2), run)
+            if fit is not None:
+                self._add_fit(connection, fit)
             if forecasts is not None:
                 self._add_forecasts(connection, key, forecasts, scores)
             prune(connection, self.key)
@@ -297,10 +329,12 @@ class Ledger:
         return [DayScore(*row) for row in rows]
 
     def mark(self, version: str, promoted: bool, reason: str) -> None:
-        """Change whether a fit was promoted, and the reason."""
+        """Change whether a fit was promoted, and the reason; no run makes its version live after that."""
+        settled = f"UPDATE forecast_fits SET promoted = 1 WHERE job = :job AND promoted = {MOVES}"
         sql = "UPDATE forecast_fits SET promoted = :promoted, reason = :reason WHERE job = :job AND version = :version"
         values = {"job": self.key, "version": version, "promoted": int(promoted), "reason": reason}
         with self.open() as connection:
+            connection.execute(settled, {"job": self.key})
             connection.execute(sql, values)
 
     def jobs(self) -> list[str]:

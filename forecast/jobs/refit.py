@@ -3,27 +3,29 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from forecast.artifacts.manifest import saved_at
 from forecast.artifacts.store import Store
+from forecast.calendar.zones import wall_clock
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import BadData
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.agreement import refuse_other_settings, settings_changed, settings_digest
-from forecast.jobs.gate import ServingVersion
-from forecast.jobs.instant import as_text, on_clock
-from forecast.jobs.ledger import DayScore, FitEntry, Ledger
+from forecast.jobs.gate import ServingVersion, horizons_of, log_ratios, standard_error
+from forecast.jobs.instant import STEPS, as_text, on_clock
+from forecast.jobs.ledger import ALL_FITS, DayScore, FitEntry, Ledger
 from forecast.jobs.pipeline import Pipeline, refit_days
 from forecast.panel.building import calendar_of
 from forecast.panel.schema import Schema
 from forecast.settings import EngineName
 
 SLACK = 3_600.0  # seconds by which a fit may come early: cron starts a job a little sooner or later each time
-WORSE_RATIO = 1.25  # recent error over that of the fit, from which on a fit is due
+WORSE_RATIO = 1.25  # recent error over that of the fit, from which on a fit is due: days differ more than versions do
 MIN_SCORES = 30  # scored values that this takes
 RECENT_DAYS = 14  # scored days that are recent
-DAY = 86_400.0
-ALL_FITS = "9"  # sorts after every instant
+DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def serving(
     if store.empty:
         return None
     place, versions = str(store.path), {one.id: one for one in store.versions()}
-    refused = {fit.version for fit in ledger.fits(ALL_FITS) if not fit.promoted}
+    refused = ledger.refused()
     at = as_text(instant)
     taken = [record.get("version") for when, _, record in ledger.runs(1, at) if when == at and record["settled"]]
     newest = [version for version in reversed(versions) if version not in refused]
@@ -131,9 +133,11 @@ def check_frequency(schema: Schema, live: ServingVersion, name: str) -> None:
         )
 
 
-def entry(pipeline: Pipeline, instant: datetime, version: str, promoted: bool, reason: str) -> FitEntry:
+def entry(
+    pipeline: Pipeline, instant: datetime, version: str, promoted: bool, reason: str, moves: bool = False
+) -> FitEntry:
     """The entry of a fit in the ledger."""
-    return FitEntry(as_text(instant), version, promoted, reason, settings_digest(pipeline))
+    return FitEntry(as_text(instant), version, promoted, reason, settings_digest(pipeline), moves)
 
 
 def _sees_later(fitted: Fitted, instant: datetime) -> bool:
@@ -146,16 +150,36 @@ def _sees_later(fitted: Fitted, instant: datetime) -> bool:
 
 
 def _worse(fitted: Fitted, days: list[DayScore]) -> str | None:
-    """Why the newest scores ask for a fit; None where they do not."""
-    at_fit = fitted.config.scores.get(CHOSEN)
-    scores = [(day.mase, day.count) for day in days if day.mase is not None]
-    count = sum(number for _, number in scores)
-    if at_fit is None or fitted.settings().metric != "mase" or count < MIN_SCORES:
+    """Why the newest scores of a version ask for a fit; None where they do not.
+
+    Days within a horizon of its fit do not count: the version before it has forecast them, too.
+    """
+    at_fit, schema = fitted.config.scores.get(CHOSEN), fitted.config.table
+    instants = calendar_of(schema).times(fitted.history.origins.max() + np.array([0, fitted.config.horizon]))
+    steps = schema.time_format.kind == STEPS or schema.layout == "rows"
+    ends = instants if steps else wall_clock(instants, schema.time_format.zone) // DAY
+    scores = [
+        (date, day.mase, day.count) for day in days if day.mase is not None and (date := _date(day.day)) > ends[1]
+    ]
+    if not at_fit or fitted.settings().metric != "mase" or sum(count for *_, count in scores) < MIN_SCORES:
         return None
-    recent = sum(mase * number for mase, number in scores) / count
-    if recent <= WORSE_RATIO * at_fit:
+    dates, mase, counts = (np.array(column) for column in zip(*scores, strict=True))
+    block = horizons_of(dates, max(int(np.ptp(ends)), 1))
+    filled = np.bincount(block, counts) > 0
+    recent = np.bincount(block, mase * counts)[filled] / np.bincount(block, counts)[filled]
+    ratios = log_ratios(recent, np.array([at_fit]))
+    error = standard_error(ratios)
+    if ratios.mean() - error <= np.log(WORSE_RATIO):
         return None
-    return f"MASE {recent:.4g} over the last {len(scores)} days, and {at_fit:.4g} at fit"
+    return (
+        f"MASE {recent.mean():.4g} over {len(ratios)} horizon(s) of recent days, and {at_fit:.4g} at fit: over "
+        f"{100 * (WORSE_RATIO - 1):.0f} % more after one standard error of {100 * error:.0f} %"
+    )
+
+
+def _date(day: str) -> int:
+    """A day of the ledger, or a step, as a number."""
+    return int(day) if day.isdigit() else int(np.datetime64(day, "D").astype(np.int64))
 
 
 def _created(version: str) -> datetime:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 
+from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
 from forecast.engine import deadline_of, fit_panel, save_by
@@ -37,10 +38,10 @@ from forecast.jobs.apart import check_apart, runs_folder
 from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, lagging, without_forecast
 from forecast.jobs.gate import ServingVersion, judge
 from forecast.jobs.hiding import Hidden
-from forecast.jobs.input import digest_source, read_future, read_source, table_settings, text_settings
-from forecast.jobs.instant import as_text, parse_as_of, until
+from forecast.jobs.input import read_future, read_source, table_settings, text_settings
+from forecast.jobs.instant import as_text, parse_as_of, same_cut, until
 from forecast.jobs.keys import key_of, move_old_rows
-from forecast.jobs.ledger import FILE, KILLED, TABLES, Ledger, empty_ledger, open_file
+from forecast.jobs.ledger import FILE, KILLED, TABLES, UNFINISHED, FitEntry, Ledger, empty_ledger, open_file
 from forecast.jobs.output import check_sink, explained, places, reserved_columns, write_sink
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
@@ -55,7 +56,7 @@ from forecast.panel.dated import DatedTable, dated_table
 from forecast.panel.detection import check_schema, infer_schema
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel, series_index
-from forecast.panel.reading import Reading, Source, check_to_fit, describe_reading, read
+from forecast.panel.reading import Reading, Source, check_to_fit, describe_reading, read, read_as
 from forecast.panel.schema import Schema
 from forecast.settings import TableSettings
 from forecast.tables.files import check_output
@@ -82,8 +83,10 @@ def run_job(
 ) -> Record:
     """Run a job once.
 
-    The store is held from start to end. The sink's table is written in one transaction, then its file is replaced,
-    then the ledger gets its entry; a run that ends in between is repaired by running it again with its `as_of`.
+    The store is held from start to end. A new version is saved, then the sink's table is written in one transaction,
+    then its file is replaced, then the ledger gets the run and its fit, then the version goes live. A run that ends
+    before the ledger has it is repaired by running it again with its `as_of`; after that the next run makes the
+    version live.
 
     Parameters
     ----------
@@ -191,6 +194,8 @@ class _Run:
     ----------
     matched : earlier forecasts beside the values that have come since
     lagging : series without a recent value
+    fit : the fit of the run, for the ledger
+    checkpoints : of that fit
     began : `time.monotonic()` at which it began
     """
 
@@ -202,6 +207,8 @@ class _Run:
     ledger: Ledger
     matched: Matched | None = None
     lagging: list[tuple[str, ...]] = field(default_factory=list)
+    fit: FitEntry | None = None
+    checkpoints: Checkpoints | None = None
     began: float = field(default_factory=time.monotonic)
 
 
@@ -235,6 +242,7 @@ def _begin(run: _Run, later_matters: bool) -> None:
 def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
     """Read, check, fit when due, forecast, write, record."""
     pipeline, ledger = run.pipeline, run.ledger
+    _promote_owed(run)
     live = serving(run.store, ledger, run.instant, pipeline.train.device, pipeline.train.engine)
     if live is not None and live.fitted.effects is not None:
         live = replace(live, predictor=with_events(live.predictor, pipeline.table.events))
@@ -250,20 +258,34 @@ def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
         refit = refit or FIRST_FIT
         began = time.monotonic()
         settings = table_settings(pipeline, None if refit.anew else fitted, defaults)
-        source = _read_to_fit(run, table, settings, None if refit.anew else live)
-        live = _fit(run, source, live, refit.reason, began, resume, on_step)
+        reading, dated = _read_to_fit(run, table, settings, None if refit.anew else live)
+        live, source = _fit(run, reading, dated, live, refit.reason, began, resume, on_step)
     else:
         source = _read_to_forecast(run, table, live.fitted.config.table)
         _recall_fit(run)
     forecasts = _forecast(run, source, live, read_future(pipeline, text))
     run.record.output |= write_sink(pipeline, forecasts, live.fitted.config.table, live.version)
     _count(run, forecasts)
+    if run.fit is not None:
+        run.record.fit["promoted"] = run.fit.promoted
     _append(run, forecasts, live)
+    if run.checkpoints is not None:
+        run.checkpoints.discard()
+    _promote_owed(run)
+
+
+def _promote_owed(run: _Run) -> None:
+    """Make the version live that a run which is in the ledger promoted: this one, or an earlier one that was killed."""
+    owed, store = run.ledger.owed(), run.store
+    # a version that was saved later is the choice of a user
+    if owed is None or not (store.path / owed).exists() or (not store.empty and store.current() >= owed):
+        return
+    run.writer.promote(owed)
 
 
 def _record_input(run: _Run, table: Table) -> None:
     """Record what the run read."""
-    digest = digest_source(run.pipeline) or sha256_of_frame(table.frame)
+    digest = table.sha256 or sha256_of_frame(table.frame)
     run.record.input = {"name": run.pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
 
 
@@ -272,12 +294,18 @@ def _known_then(run: _Run, dated: DatedTable, schema: Schema) -> DatedTable:
     return until(dated, schema, run.instant, whole=run.pipeline.source.unfinished == "leave out")
 
 
-def _read_to_fit(run: _Run, table: Table, settings: TableSettings, as_before: ServingVersion | None) -> Reading:
+def _read_to_fit(
+    run: _Run, table: Table, settings: TableSettings, as_before: ServingVersion | None
+) -> tuple[Reading, DatedTable]:
     """Read the table for a new fit, and refuse what the sink cannot take and data that are too old.
 
     Parameters
     ----------
     as_before : the live version, if the new fit reads its table as that one did
+
+    Returns
+    -------
+    What could be known at the instant of the run, and the whole table.
     """
     pipeline, train = run.pipeline, run.pipeline.train
     if as_before is not None:
@@ -291,7 +319,7 @@ def _read_to_fit(run: _Run, table: Table, settings: TableSettings, as_before: Se
     reading = read(known_then, settings, horizon=train.horizon, lookback=train.lookback)
     if pipeline.checks.error_after is not None:
         _check_age(run, reading.panel, reading.schema, table.name)
-    return reading
+    return reading, dated
 
 
 def _read_to_forecast(run: _Run, table: Table, schema: Schema) -> DatedTable:
@@ -312,12 +340,20 @@ def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
 
 
 def _fit(
-    run: _Run, reading: Reading, live: ServingVersion | None, reason: str, began: float, resume: bool, on_step: OnStep
-) -> ServingVersion:
-    """Fit, save, and promote what may go live; the version that forecasts tonight.
+    run: _Run,
+    reading: Reading,
+    dated: DatedTable,
+    live: ServingVersion | None,
+    reason: str,
+    began: float,
+    resume: bool,
+    on_step: OnStep,
+) -> tuple[ServingVersion, Reading]:
+    """Fit, save, and judge; the version that forecasts tonight, and the table as it reads it.
 
     Parameters
     ----------
+    dated : the whole table
     began : `time.monotonic()` from which the budget counts
     resume : go on with a fit that was stopped
     """
@@ -329,23 +365,45 @@ def _fit(
     panel, schema, deadline = reading.panel, reading.schema, deadline_of(train, began)
     earlier = None if live is None else live.fitted
     fitted = fit_panel(panel, schema, train, reading.name, deadline, on_step, checkpoints, earlier)
-    promoted, verdict = judge(fitted, live, reading, pipeline.checks.require_all)
+    as_live = cache(lambda: reading if live is None else _read_as_live(run, reading, dated, live))
+    promoted, verdict = judge(fitted, live, as_live, pipeline.checks.require_all)
     verdict = pipeline.hidden(verdict)
     newest = run.store.empty if live is None else live.version == run.store.current()
     fitted = with_exports(fitted, save_by(train, began))
     contents = to_contents(fitted)
-    version = run.writer.save(contents, pipeline.keep, run.instant, promote=promoted and newest, reuse=True)
-    run.ledger.add_fit(entry(pipeline, run.instant, version.id, promoted, verdict))
-    checkpoints.discard()
+
+    def announce(version: str) -> None:  # a kill leaves a version that nothing takes for one that was live
+        run.ledger.add_fit(entry(pipeline, run.instant, version, False, UNFINISHED))
+
+    version = run.writer.save(contents, pipeline.keep, run.instant, promote=False, reuse=True, announce=announce)
+    run.fit = entry(pipeline, run.instant, version.id, promoted, verdict, moves=promoted and newest)
+    run.checkpoints = checkpoints
     if live is not None:
         _say_missing(live, fitted)
-    record.fit = {"why": pipeline.hidden(reason), "version": version.id, "promoted": promoted, "verdict": verdict}
+    record.fit = {"why": pipeline.hidden(reason), "version": version.id, "promoted": False, "verdict": verdict}
     _say_lines(describe_fit(fitted))
     if promoted or live is None:
         log.info("gate     %s passes: %s", version.id, verdict)
-        return ServingVersion(version.id, version.hash, Predictor(fitted, train.device, train.engine))
+        return ServingVersion(version.id, version.hash, Predictor(fitted, train.device, train.engine)), reading
     log.warning("%s does not go live: %s; %s still forecasts", version.id, verdict, live.version)
-    return live
+    return live, as_live()
+
+
+def _read_as_live(run: _Run, reading: Reading, dated: DatedTable, live: ServingVersion) -> Reading:
+    """The table as the live version reads it, which may know columns in advance that a new fit does not.
+
+    Parameters
+    ----------
+    reading, dated : what could be known as the new fit reads it, and the whole table
+    """
+    config = live.fitted.config
+    schema = config.table
+    if same_cut(schema, reading.schema):
+        return reading
+    check_schema(schema, dated.table)
+    if dated.times is not None and dated.times_by(schema) is None:
+        dated = dated_table(dated.table, schema)
+    return read_as(_known_then(run, dated, schema), schema, horizon=config.horizon)
 
 
 def _say_missing(live: ServingVersion, fitted: Fitted) -> None:
@@ -429,7 +487,7 @@ def _append(run: _Run, forecasts: Forecasts, live: ServingVersion) -> None:
     scores = [] if run.matched is None else by_day(run.matched)
     record.scores = [vars(score) for score in scores[-RECORDED_DAYS:]]
     _finish(record, run.began)
-    run.ledger.add_run(record.as_of, record.exit_code, record.model_dump_json(), kept, scores)
+    run.ledger.add_run(record.as_of, record.exit_code, record.model_dump_json(), kept, scores, run.fit)
 
 
 def _say_lines(lines: list[str]) -> None:

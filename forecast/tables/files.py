@@ -17,15 +17,16 @@ from forecast.tables.writing import csv_bytes, parquet_bytes
 SYNTHETIC = "synth:"
 
 
-def load_table(source: str, settings: TextSettings) -> tuple[Table, dict[str, Any]]:
+def load_table(source: str, settings: TextSettings, hashed: bool = False) -> tuple[Table, dict[str, Any]]:
     """Load a table, and the table settings that come with it: those of a synthetic series, else none.
 
     Parameters
     ----------
     source : a file, a folder of Parquet files, - for standard input, or synth:KIND
+    hashed : note the sha256 of the bytes of a file
     """
     if not source.startswith(SYNTHETIC):
-        return read_table(source, settings), {}
+        return read_table(source, settings, hashed), {}
     kind = source.removeprefix(SYNTHETIC)
     return table_from_frame(synthesize(kind), source), dict(table_settings(kind))
 

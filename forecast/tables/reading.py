@@ -1,5 +1,6 @@
 """Read a table from a file, standard input, a folder of Parquet or a DataFrame; text stays as it is written."""
 
+import hashlib
 import io
 import logging
 import os
@@ -34,7 +35,7 @@ READ_SIZE = 1 << 22  # bytes read at once
 log = logging.getLogger("forecast")
 
 
-def read_table(source: str, settings: TextSettings) -> Table:
+def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Table:
     """Read a table; its content, not its name, decides: CSV, gzip, zip with one member, Parquet or a workbook.
 
     Parameters
@@ -42,6 +43,7 @@ def read_table(source: str, settings: TextSettings) -> Table:
     source : path of a file, of a folder of Parquet files, or ``-`` for standard input
     settings : encoding, delimiter, decimal mark and thousands separator of text, sheet of a workbook; None: inferred
         from the content
+    hashed : note the sha256 of the bytes of a file
 
     Returns
     -------
@@ -61,10 +63,10 @@ def read_table(source: str, settings: TextSettings) -> Table:
         If reading fails half-way.
     """
     check_settings(settings)
-    return replace(_read(source, settings), reading=settings)
+    return replace(_read(source, settings, hashed), reading=settings)
 
 
-def _read(source: str, settings: TextSettings) -> Table:
+def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
     if source == "-":
         return _from_bytes(_read_limited(sys.stdin.buffer.read, "standard input", settings), "standard input", settings)
     path = Path(source)
@@ -81,7 +83,7 @@ def _read(source: str, settings: TextSettings) -> Table:
     except OSError as error:
         raise NoInput(f"{source} cannot be opened: {error.strerror or error}") from None
     with file:
-        return _read_file(file, path, settings)
+        return _read_file(file, path, settings, hashed)
 
 
 def table_from_frame(frame: "pd.DataFrame | pd.Series[Any] | NDArray[Any]", name: str = "DataFrame") -> Table:
@@ -139,7 +141,7 @@ def _index_columns(index: pd.Index) -> "dict[str, pd.Index]":
     return columns
 
 
-def _read_file(file: IO[bytes], path: Path, settings: TextSettings) -> Table:
+def _read_file(file: IO[bytes], path: Path, settings: TextSettings, hashed: bool) -> Table:
     """Read an open file, and check that nobody wrote to it meanwhile: its last line may be cut within a number."""
     before = os.fstat(file.fileno())
     require_memory(MEMORY_FACTOR * before.st_size, path.name)
@@ -155,7 +157,7 @@ def _read_file(file: IO[bytes], path: Path, settings: TextSettings) -> Table:
         if not (replaced or data.endswith((b"\n", b"\r", b"\n\0")) or data.startswith((GZIP, *ZIP, PARQUET))):
             raise BadData(f"{path.name} changed while it was read, its last line may be cut; read it when it is whole")
         log.warning("%s: changed while it was read; what had come up to then is used", path.name)
-    return table
+    return replace(table, sha256=hashlib.sha256(data).hexdigest()) if hashed else table
 
 
 def _read_limited(read: Callable[[int], bytes], name: str, settings: TextSettings, packed: bool = False) -> bytes:

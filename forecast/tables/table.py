@@ -57,6 +57,7 @@ class Table:
     sources : by column of an unfolded table, [rows], the column of the source in which each cell stood
     numbering : a column that only numbers the rows: the time where there is no other, and never a series
     reading : the settings that the user gave for reading the file
+    sha256 : of the bytes that were read, where a reader was asked for it
     """
 
     name: str
@@ -68,6 +69,7 @@ class Table:
     numbering: str | None = None
     reading: TextSettings = field(default_factory=TextSettings)
     sources: "dict[str, NDArray[np.object_]] | None" = None
+    sha256: str | None = None
 
     def __len__(self) -> int:
         return len(self.frame)

@@ -1,5 +1,9 @@
 """A job that is killed and run again leaves what it would have left; `python -m tests.faults pipeline` does more."""
 
+import os
+import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from random import Random
@@ -9,6 +13,8 @@ import pytest
 from tests.faults._counts import Counts
 from tests.faults.pipeline import kill_runs
 
+ROOT = Path(__file__).parents[2]
+
 
 @pytest.mark.filterwarnings("ignore:This process.*fork")  # newer Pythons warn of forks beside threads
 def test_a_killed_run_is_repaired_by_running_it_again(url: str) -> None:
@@ -17,3 +23,11 @@ def test_a_killed_run_is_repaired_by_running_it_again(url: str) -> None:
         kill_runs("seasonal-naive", 2, Path(folder), url, Random(1), counts)
     assert counts.done["runs of a 'seasonal-naive' job repeated"] == 1
     assert counts.lost == []
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_a_refit_goes_live_after_its_run_wherever_a_kill_cuts_it() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    words = [sys.executable, "-m", "tests.faults", "refits", "--sample", "6"]
+    ended = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=300, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr

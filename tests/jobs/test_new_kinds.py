@@ -44,10 +44,14 @@ def write(sink: Settings, results: Results) -> dict[str, Any]:
 
 SOURCE = '''"""A file of JSON lines."""
 
+import hashlib
+import io
+from dataclasses import replace
+from pathlib import Path
+
 import pandas as pd
 from pydantic import Field
 
-from forecast.jobs.record import sha256_of_file
 from forecast.settings import FilePath, Knobs
 from forecast.tables.reading import table_from_frame
 
@@ -58,12 +62,10 @@ class Settings(Knobs):
     records: FilePath = Field(description="a .jsonl file")
 
 
-def digest(source):
-    return sha256_of_file(source.records)
-
-
 def read(source, text):
-    return table_from_frame(pd.read_json(source.records, lines=True), source.records), {}
+    data = Path(source.records).read_bytes()
+    table = table_from_frame(pd.read_json(io.BytesIO(data), lines=True), source.records)
+    return replace(table, sha256=hashlib.sha256(data).hexdigest()), {}
 '''
 
 IN_PYTHON = """

@@ -20,10 +20,6 @@ class Settings(Knobs):
     sql: str = Field(description="the query whose rows are the table; needs url")
 
 
-def digest(source: Settings) -> None:
-    """None: only the rows can be compared."""
-
-
 def read(source: Settings, text: TextSettings) -> tuple[Table, dict[str, Any]]:
     """Run the query; see `databases.read_query`."""
     return table_from_frame(databases.read_query(source.url, source.sql), "the query of [source]"), {}
