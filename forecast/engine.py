@@ -38,7 +38,7 @@ from forecast.parallel import processes
 from forecast.settings import TrainSettings
 from forecast.training.checkpoint import CheckpointStore
 from forecast.training.context import OnStep, TrainingContext, WarmStart
-from forecast.training.plan import Plan
+from forecast.training.plan import Plan, compared_windows
 from forecast.training.rehearsal import Rehearsal
 from forecast.training.split import Split, split_windows, validation_windows
 
@@ -181,7 +181,9 @@ def _fit_panel(panel: Panel, schema: Schema, settings: TrainSettings, name: str,
     started_from = None if start is None else start.hash
     _check_start(plan, started_from, settings)
     # before training, so that the deadline holds for it too
-    baselines = BaselineForecasts.of(ready.inputs, ready.validation, compared_with(settings), ready.context)
+    compared = compared_windows(settings.budget) if plan is None else plan.compared
+    names = compared_with(settings)
+    baselines = BaselineForecasts.of(ready.inputs, ready.validation, names, ready.context, compared)
     suffice = not ready.trains or (settings.model == AUTO and baselines.suffice(ready.validation))
     if plan is None and start is None and suffice:
         plan = Plan(members=())
@@ -197,8 +199,9 @@ def _fit_panel(panel: Panel, schema: Schema, settings: TrainSettings, name: str,
 
             fitter, context = trial_fitter(fitter, context, how.rehearsal)
         plan, trained = _train(ready, fitter, context, plan, start)
-    ensemble = _choose(ready, baselines, plan or Plan(members=()), trained)
-    return _collect(panel, schema, settings, ready, ensemble, plan or Plan(members=()), trained)
+    plan = (plan or Plan(members=())).model_copy(update={"compared": compared})
+    ensemble = _choose(ready, baselines, plan, trained)
+    return _collect(panel, schema, settings, ready, ensemble, plan, trained)
 
 
 def _check_device(device: str) -> None:

@@ -22,7 +22,6 @@ from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
 MIN_CONTEXT, CONTEXT_SEASONS = 200, 6  # steps and seasons that a baseline looks back at least
 MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
 DRAWN_BY = 16  # newest values of a window that decide whether it is drawn
-OWN_WINDOWS = 192  # validation windows, and past ones, that a baseline with its own quantiles forecasts
 MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 
 Numbers = NDArray[np.float64]
@@ -166,14 +165,20 @@ class BaselineForecasts:
     middle: int
 
     @classmethod
-    def of(cls, inputs: Inputs, validation: ValidationSet, names: tuple[str, ...], context: int) -> Self:
-        """Forecast by the baselines called `names`, which see `context` steps of the past, or more if they want to."""
+    def of(cls, inputs: Inputs, validation: ValidationSet, names: tuple[str, ...], context: int, most: int) -> Self:
+        """Forecast by baselines.
+
+        Parameters
+        ----------
+        context : steps of the past that they see, unless they want more
+        most : validation windows, and past ones, that a baseline with its own quantiles forecasts
+        """
         panel, levels, baselines = inputs.panel, inputs.levels, baselines_of(names, inputs.lags)
         windows, middle = _past_windows(panel, inputs.lags[0] if inputs.lags else 1), inputs.levels.index(0.5)
         past = ValidationSet.of(inputs, windows, validation.lookback, validation.power, validation.metric)
         # a baseline with its own quantiles takes time, and needs no errors, to which the older half adds
-        some = _drawn(panel, validation.windows, np.arange(len(validation)))
-        recent = _drawn(panel, windows, np.flatnonzero(newer_half(windows[0])))
+        some = _drawn(panel, validation.windows, np.arange(len(validation)), most)
+        recent = _drawn(panel, windows, np.flatnonzero(newer_half(windows[0])), most)
         quantiles = np.full((len(baselines), len(validation), inputs.horizon, len(levels)), np.nan)
         past_points = np.full((len(baselines), len(past), inputs.horizon), np.nan)
         errors = np.zeros((len(baselines), inputs.horizon, len(levels)))
@@ -220,19 +225,19 @@ class BaselineForecasts:
         return not comparable or any(validation.is_exact(points) for points in self.points)
 
 
-def _drawn(panel: Panel, windows: WindowIndex, places: Integers) -> Integers:
-    """All of some windows, or as many as a baseline with its own quantiles is asked for, by their places.
+def _drawn(panel: Panel, windows: WindowIndex, places: Integers, most: int) -> Integers:
+    """All of some windows, by their places, or `most` of them.
 
     They are drawn by the values of their series, so that neither the names nor the order of series matter.
     """
-    if len(places) <= OWN_WINDOWS:
+    if len(places) <= most:
         return places
     draws = []
     for series, position in zip(windows[0][places], windows[1][places], strict=True):
         start = panel.offsets[series]
         newest = panel.values[start + max(0, position - DRAWN_BY) : start + position]
         draws.append(zlib.crc32(np.ascontiguousarray(newest).tobytes()))
-    return np.sort(places[np.argsort(draws, kind="stable")[:OWN_WINDOWS]])
+    return np.sort(places[np.argsort(draws, kind="stable")[:most]])
 
 
 def _taken(windows: WindowIndex, places: NDArray[np.int64]) -> WindowIndex:

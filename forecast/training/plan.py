@@ -13,6 +13,10 @@ MAX_MEMBERS = 128  # of a plan
 # forecasts them well
 LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 3.0, 25.0, 200
 MIN_STEPS, PASSES = 500, 1.5  # steps, and passes over the windows, that are enough; more of them overfit
+COMPARED, COMPARED_A_SECOND = (
+    (64, 192),
+    8,
+)  # windows on which slow baselines are compared, and those for each second of a budget
 REFIT_SHARE = 0.2  # of the steps, which train on all data, the newest values included
 WARM_SHARE = 0.25  # of the steps of a fit from scratch that are enough for one that continues another
 
@@ -65,12 +69,16 @@ class Plan(Stored):
     )
 
     exports: bool = Field(True, description="whether there was time to export the networks")
+    compared: int = Field(
+        COMPARED[1], ge=1, le=COMPARED[1], description="windows on which the slow baselines are compared"
+    )
 
     @model_serializer(mode="wrap")
     def _as_older(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what is at its default, which older releases do not know."""
         values: dict[str, Any] = write(self)
-        return {name: value for name, value in values.items() if name != "exports" or not value}
+        defaults = {"exports": True, "compared": COMPARED[1]}
+        return {name: value for name, value in values.items() if value != defaults.get(name)}
 
     def groups(self) -> list[list[int]]:
         """The members, by number, that differ in their seed only; the median of each group is one forecast."""
@@ -113,6 +121,11 @@ def plan_member(
         validate_every=max(10, steps // 16),
         warm=warm,
     )
+
+
+def compared_windows(budget: float | None) -> int:
+    """Windows on which slow baselines are compared with others: fewer where networks need the time more."""
+    return COMPARED[1] if budget is None else max(COMPARED[0], min(COMPARED[1], int(COMPARED_A_SECOND * budget)))
 
 
 def fit_seconds(windows: int) -> float:

@@ -11,13 +11,13 @@ import pytest
 from forecast import Forecaster
 from forecast.baselines import baseline_method, default_baselines
 from forecast.ensemble.baseline_forecasts import (
-    OWN_WINDOWS,
     base_name,
     baseline_labelled,
     baselines_of,
     context_length,
 )
 from forecast.pretrained.forecasting import forecast_quantiles
+from forecast.training.plan import COMPARED
 
 
 def test_a_baseline_that_repeats_a_season_comes_once_for_each_season() -> None:
@@ -69,8 +69,21 @@ def test_a_baseline_that_takes_time_is_asked_for_some_windows_only(
     found = forecast("now", tmp_path / "rows.csv", "--layout", "rows", "--season", 12, "--horizon", 4, "--explain")
     assert found.code == 0
     assert len(found.frame) == 90 * 4
-    assert sum(asked) <= 2 * OWN_WINDOWS + 90
+    assert sum(asked) <= 2 * COMPARED[1] + 90
     assert "  pretrained\n" in found.err
+
+
+def test_a_small_budget_compares_on_fewer_windows_and_its_plan_repeats_the_fit(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    values = 100 + 20 * np.sin(2 * np.pi * np.arange(60) / 12) + 5 * random.normal(size=(90, 60))
+    table = pd.DataFrame(values.T, columns=[f"s{i:02}" for i in range(90)])
+    table.insert(0, "month", pd.date_range("2020-01-01", periods=60, freq="MS"))
+    knobs = {"model": "pretrained", "baselines": ("seasonal-naive", "pretrained"), "horizon": 4}
+    quick, whole = Forecaster(**knobs, budget=8).fit(table), Forecaster(**knobs).fit(table)
+    assert quick.fitted_.config.plan.compared == COMPARED[0] < whole.fitted_.config.plan.compared
+    quick.save(str(tmp_path / "store"))
+    again = Forecaster(**knobs, plan=str(tmp_path / "store")).fit(table)
+    pd.testing.assert_frame_equal(again.predict(), quick.predict())
 
 
 def test_order_and_names_of_series_do_not_matter() -> None:
