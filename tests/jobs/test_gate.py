@@ -61,8 +61,10 @@ def _stand_in_goes_live(seed: int, ratio: float, horizons: int) -> bool:
     first = np.tile(first, SHOPS)
     slots = (panel.offsets[series] + first)[:, None] + np.arange(HORIZON)
     actual = panel.values[slots]
-    known = actual - 5 * generator.normal(size=len(panel.values))[slots]  # what can be known of a day, at any origin
-    ours, theirs = (5 * noise * generator.normal(size=actual.shape) for noise in (noise_for(ratio), NOISE))
+    # what can be known of a day, at any origin; some weeks are wilder than others
+    wild_then = np.exp(generator.normal(size=DAYS))[(first[:, None] + np.arange(HORIZON)) // HORIZON]
+    known = actual - wild_then * generator.normal(size=len(panel.values))[slots]
+    ours, theirs = (wild_then * noise * generator.normal(size=actual.shape) for noise in (noise_for(ratio), NOISE))
     origins, unit = panel.starts[series] + first, np.ones(len(first))
     held = ValidationForecasts(series, origins, known + ours, actual, np.ones(actual.shape, bool), unit, "mase")
     config = SimpleNamespace(
