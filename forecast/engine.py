@@ -321,8 +321,10 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
     used = np.flatnonzero(~panel.skipped)
     selected = panel.select(used)
     _require_values(int(selected.lengths.max()), horizon, name, settings)
-    split, trains = _split(selected.lengths, lookback, horizon, lags[0] if lags else 1, settings)
-    power = fit_power(settings.transform, selected, schema.shortest_season) if earlier is None else earlier.config.power
+    gaps = None if schema.layout == "rows" else selected.trailing_gap()
+    split, trains = _split(selected.lengths, gaps, lookback, horizon, lags[0] if lags else 1, settings)
+    season = schema.shortest_season
+    power = earlier.config.power if earlier else fit_power(settings.transform, selected, season, split.train_end)
     statistics = fit_statistics(selected, schema, split.train_end)
     transform = Transform(power, _effects(panel, schema, used, split.train_end))
     inputs = make_inputs(
@@ -333,13 +335,15 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
     return _Prepared(inputs, split, settings, validation, statistics, used, lookback, context, transform, trains)
 
 
-def _split(lengths: Integers, lookback: int, horizon: int, season: int, settings: TrainSettings) -> tuple[Split, bool]:
+def _split(
+    lengths: Integers, gaps: Integers | None, lookback: int, horizon: int, season: int, settings: TrainSettings
+) -> tuple[Split, bool]:
     """The split of the windows, and whether networks train; not where no value is left to choose them by."""
     trains = not is_baseline(settings.model)
-    split = split_windows(lengths, lookback, horizon, season, trains)
+    split = split_windows(lengths, lookback, horizon, season, trains, gaps)
     if _may_train_nothing(settings) and not split.held_out.any():
         trains = False
-        split = split_windows(lengths, lookback, horizon, season, trains)
+        split = split_windows(lengths, lookback, horizon, season, trains, gaps)
     return split, trains
 
 

@@ -40,9 +40,9 @@ class Ensemble:
     calibration : of the ensemble
     lookback : steps that the window's scale is computed from
     context_length : steps that a baseline looks back
-    scores : mean loss of each component on the validation windows, and of the choice
+    scores : mean loss of each component on the validation windows, and of the choice by weights from other windows
     network : the pretrained one, where it is a component
-    validation : its forecasts of those windows; after a fit only, no version holds them
+    validation : its forecasts of those windows, likewise; after a fit only, no version holds them
     """
 
     components: tuple[str, ...]
@@ -146,10 +146,10 @@ def choose_ensemble(
     alone = baselines.alone(validation)
     if alone is not None:
         weights = np.tile(np.eye(weights.shape[1])[count + alone], (len(weights), 1))
-    points = _mixed(weights[series_index], medians)
     unseen = np.zeros(quantiles.shape[1:])  # quantiles of each window, with weights from others
     for part, part_weights in cross_fitted_weights(losses, past, count, inputs.series):
         unseen[part] = _mixed(part_weights[series_index[part]], quantiles[:, part])
+    points = unseen[..., levels.index(0.5)]
     labels = [*(group.model for group in networks), *(baseline.label for baseline in baselines.baselines)]
     named = {**_by_name(labels, count, medians, weights[0]), CHOSEN: points}
     scores = _scores(_losses(inputs, validation, np.stack(list(named.values()))), list(named))
@@ -229,20 +229,28 @@ def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losse
     return Losses(
         np.stack(values) if values else np.zeros((0, len(validation))),
         inputs.series_index[windows[0]] - 1,
-        _horizon_blocks(windows, inputs.horizon),
+        _horizon_blocks(inputs, windows),
     )
 
 
-def _horizon_blocks(windows: WindowIndex, horizon: int) -> NDArray[np.int64]:
-    """[windows], one number for the windows of a series within one horizon; each number has as many windows."""
+def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> NDArray[np.int64]:
+    """[windows], one number for the windows within one horizon of time; each number spans as many steps.
+
+    Without dates, each series has a time of its own.
+    """
     series, position = windows
     if not len(series):
         return position
-    starts = np.flatnonzero(np.diff(series, prepend=-1))  # windows are in the order of the series, then of time
+    dated = inputs.schema.layout != "rows"
+    time = inputs.panel.starts[series] + position if dated else position
+    # windows are in the order of the series, then of time
+    starts = np.flatnonzero(np.diff(series, prepend=-1))
+    oldest, newest = time[starts], time[np.append(starts[1:], len(series)) - 1]
+    if dated:
+        oldest, newest = np.full_like(oldest, oldest.min()), np.full_like(newest, newest.max())
     counts = np.diff(starts, append=len(series))
-    oldest, newest = position[starts], position[starts + counts - 1]
-    parts = 1 + np.repeat((newest - oldest) // horizon, counts)
-    share = (position - np.repeat(oldest, counts)) / np.repeat(newest - oldest + 1, counts)
+    parts = 1 + np.repeat((newest - oldest) // inputs.horizon, counts)
+    share = (time - np.repeat(oldest, counts)) / np.repeat(newest - oldest + 1, counts)
     return np.asarray(parts - 1 - (share * parts).astype(np.int64))  # counted backwards from the newest, 0
 
 

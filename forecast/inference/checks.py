@@ -278,6 +278,7 @@ def _check_shapes(arrays: Arrays, config: Config, count: int) -> None:
         "observed": ((slots,), np.bool_),
         "spread": ((slots,), np.float32),
         "lowest": ((count,), np.float64),
+        **({"counted": ((count,), np.bool_)} if "counted" in arrays else {}),  # versions of before lack it
         "known": ((slots, len(config.table.known)), np.float64),
         "past": ((slots, len(config.table.past)), np.float64),
         "static": ((count, len(config.table.static)), np.float64),

@@ -38,6 +38,7 @@ def to_contents(fitted: Fitted) -> Contents:
         **{name: getattr(panel, name) for name in ARRAYS},
         "spread": panel.expanding_std(),
         "lowest": panel.lowest_seen(),
+        **({} if panel.counted is None else {"counted": panel.counted}),
         "ids": np.frombuffer(json.dumps([panel.ids, panel.status], ensure_ascii=False).encode(), np.uint8).copy(),
     }
     return Contents(

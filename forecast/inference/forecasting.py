@@ -223,8 +223,10 @@ def reading_to_forecast(
         origin=origin,
         reach=None if part is None else part.reach,
     )
-    lowest = np.concatenate([[np.inf], history.lowest_seen()])[series_index(history.ids, reading.panel.ids)]
-    panel = replace(reading.panel, lowest=lowest)
+    index = series_index(history.ids, reading.panel.ids)
+    lowest = np.concatenate([[np.inf], history.lowest_seen()])[index]
+    counted = None if history.counted is None else np.concatenate([[True], history.counted])[index]
+    panel = replace(reading.panel, lowest=lowest, counted=counted)
     panel = compare_ids(panel, history.ids, source.name) if part is None else part.comparison.add(panel)
     check_levels(panel, history.ids, fitted.level, config.lookback, source.name, schema.strict)
     return replace(reading, panel=panel)

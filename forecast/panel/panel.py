@@ -45,6 +45,7 @@ class Panel:
     spread : [slots], of the transformed values, given where the panel is only a tail of the series; see
         `expanding_std`
     lowest : [series], lowest value seen elsewhere: by the fit, or before the tail
+    counted : [series], whether all values seen elsewhere are counts, see `counts`
     """
 
     ids: Ids
@@ -60,6 +61,7 @@ class Panel:
     status: tuple[str, ...] = field(default=())
     spread: Floats | None = None
     lowest: Numbers | None = None
+    counted: Flags | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -104,9 +106,10 @@ class Panel:
         return np.where(self.lowest_seen() >= 0, 0.0, -np.inf)
 
     def counts(self) -> Flags:
-        """[series], whether all observed values are whole numbers from 0 to 100, as those of rare sales are."""
-        counted = (self.values >= 0) & (self.values <= LARGEST_COUNT) & (self.values == np.floor(self.values))
-        return np.asarray(np.logical_and.reduceat(counted | ~self.observed, self.offsets[:-1]))
+        """[series], whether all values of the past are whole numbers from 0 to 100, as those of rare sales are."""
+        whole = (self.values >= 0) & (self.values <= LARGEST_COUNT) & (self.values == np.floor(self.values))
+        counts = np.asarray(np.logical_and.reduceat(whole | ~self.observed, self.offsets[:-1]))
+        return counts if self.counted is None else counts & self.counted
 
     def select(self, series: Integers) -> "Panel":
         """The panel of some of the series, given as ascending indices."""
@@ -128,6 +131,7 @@ class Panel:
             status=tuple(self.status[i] for i in series) if self.status else (),
             spread=None if self.spread is None else self.spread[take],
             lowest=None if self.lowest is None else self.lowest[series],
+            counted=None if self.counted is None else self.counted[series],
         )
 
     def tail(self, steps: int) -> "Panel":
@@ -145,6 +149,7 @@ class Panel:
             past=self.past[take],
             spread=self.expanding_std()[take],
             lowest=self.lowest_seen(),
+            counted=self.counts(),
         )
 
     def until(self, origin: int | Integers) -> "Panel":
@@ -247,4 +252,5 @@ def stacked(panels: list[Panel]) -> Panel:
         status=tuple(word for panel in panels for word in panel.status),
         spread=None if first.spread is None else joined("spread"),
         lowest=None if first.lowest is None else joined("lowest"),
+        counted=None if first.counted is None else joined("counted"),
     )

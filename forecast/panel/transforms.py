@@ -11,11 +11,15 @@ from forecast.settings import TransformName
 LEAST_SIGNED_POWER = 0.2  # towards 0 the signed power tears negative and positive values apart
 
 
-def fit_power(name: TransformName, panel: Panel, season: int) -> float:
+def fit_power(name: TransformName, panel: Panel, season: int, before: Integers) -> float:
     """The exponent of the transform: 1 none, 0 the logarithm, between them Box-Cox.
 
     The exponent of `power` is the one at which spread depends least on level, over blocks of one season (Guerrero
-    1993), averaged over the series.
+    1993), averaged over the series. Later values only forbid a logarithm that they do not have.
+
+    Parameters
+    ----------
+    before : [series], slots from here on are held out
 
     Raises
     ------
@@ -33,12 +37,16 @@ def fit_power(name: TransformName, panel: Panel, season: int) -> float:
                 cure=Words("pass ", Setting("transform", "power")),
             )
         return 0.0
-    least = 0.0 if lowest > 0 else LEAST_SIGNED_POWER
-    means, deviations, series = _blocks(panel, max(2, season))
+    sizes = np.diff(panel.offsets)
+    place = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], sizes)
+    past = replace(panel, observed=panel.observed & (place < np.repeat(before, sizes)))
+    means, deviations, series = _blocks(past, max(2, season))
     if len(means) < 2:
         return 1.0
+    least = 0.0 if past.values[past.observed].min() > 0 else LEAST_SIGNED_POWER
     powers = np.linspace(least, 1.0, 21)
-    return float(powers[np.argmin([_unevenness(means, deviations, series, power) for power in powers])])
+    power = float(powers[np.argmin([_unevenness(means, deviations, series, power) for power in powers])])
+    return power if lowest > 0 else max(power, LEAST_SIGNED_POWER)
 
 
 def apply_power(values: Numbers, observed: Flags, power: float) -> Numbers:

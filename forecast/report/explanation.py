@@ -86,4 +86,6 @@ def explained(
             raise
         log.warning("without importance: %s", error)
         found = []
+    if found and panel.newest <= predictor.fitted.history.newest:
+        log.info("importance is measured on values of the fit; a table with newer ones measures it on those")
     return Explanation(found, parts, panel, series)

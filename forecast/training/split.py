@@ -1,11 +1,14 @@
 """Split the windows of a panel by time: which of them train, and which validate."""
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
 
 from forecast.panel.panel import Flags, Integers
 from forecast.panel.windows import WindowIndex
+
+log = logging.getLogger("forecast")
 
 VALIDATION_WINDOWS, ORIGINS = 1024, 128  # validation windows of all series, and of each
 HELD_OUT_SHARE = 10  # a long series holds out a tenth of its past, a short one a horizon
@@ -23,17 +26,19 @@ class Split:
     train_end : [series], past slots that are not held out
     end : [series], past slots
     horizon : steps
+    oldest : [series], lowest position of a window that validates
     """
 
     first: Integers
     train_end: Integers
     end: Integers
     horizon: int
+    oldest: Integers
 
     @property
     def held_out(self) -> Flags:
-        """[series], whether values are held out."""
-        return self.train_end < self.end
+        """[series], whether a window of theirs validates."""
+        return self.oldest <= self.end - self.horizon
 
     def last(self, everything: bool) -> Integers:
         """[series], highest position: a whole horizon before the end, or less where the series is short."""
@@ -47,25 +52,45 @@ class Split:
         )
 
 
-def split_windows(lengths: Integers, lookback: int, horizon: int, season: int, trains: bool = True) -> Split:
+def split_windows(
+    lengths: Integers,
+    lookback: int,
+    horizon: int,
+    season: int,
+    trains: bool = True,
+    gaps: Integers | None = None,
+) -> Split:
     """Hold out the newest values of each series that is long enough.
+
+    Where series have dates, no network may train on a date at which others validate, since what moves all series at
+    once would be known. All are then cut at one date, the median of those at which each alone would be.
 
     Parameters
     ----------
     lengths : [series], past slots
     season : the shortest one, 1 where there is none
     trains : networks train on what is not held out
+    gaps : [series], slots after the last observed value of each; the series end at one date. Default: without dates
     """
     most = horizon * max(HORIZONS, -(-ENOUGH_HORIZONS // max(len(lengths), 1)))
     wanted = np.maximum(horizon, np.minimum(lengths // HELD_OUT_SHARE, most))
     if len(lengths) < FEW_SERIES:
         wanted = np.maximum(wanted, np.minimum(lengths // 4, most))
-    long_enough = lengths - wanted >= horizon * trains + max(season, min(lookback, 8))
+    least = max(season, min(lookback, 8))
+    long_enough = lengths - wanted >= horizon * trains + least
+    train_end = np.where(long_enough, lengths - wanted, lengths)
+    if gaps is not None and long_enough.any():
+        dates, ended = int(np.median(wanted[long_enough])), int(np.median(gaps[long_enough]))
+        if dates <= ended <= lengths.max() - horizon * trains - least - dates:
+            log.info("most series ended before the dates that would be held out: they are older, and most have values")
+            dates += ended
+        train_end = np.maximum(lengths - dates, 0)
     return Split(
         first=np.full(len(lengths), max(1, min(lookback // 2, max(season, 8)))),
-        train_end=np.where(long_enough, lengths - wanted, lengths),
+        train_end=train_end,
         end=lengths,
         horizon=horizon,
+        oldest=np.maximum(train_end, least),
     )
 
 
@@ -77,7 +102,7 @@ def validation_windows(split: Split) -> WindowIndex:
     if len(series) > VALIDATION_WINDOWS:
         series = series[np.linspace(0, len(series) - 1, VALIDATION_WINDOWS).astype(np.int64)]
     origins = int(np.clip(VALIDATION_WINDOWS // len(series), 1, ORIGINS))
-    newest, oldest = split.end[series] - split.horizon, split.train_end[series]
+    newest, oldest = split.end[series] - split.horizon, split.oldest[series]
     steps = np.linspace(0, 1, origins) if origins > 1 else np.zeros(1)
     position = newest[:, None] - np.round(steps * (newest - oldest)[:, None]).astype(np.int64)  # [series, origins]
     pairs = np.unique(np.stack([np.repeat(series, origins), position.ravel()], 1), axis=0)

@@ -86,3 +86,35 @@ def test_easy_series_of_a_panel_have_narrow_intervals_and_hard_ones_wide(tmp_pat
     assert ((actual >= aligned["lo_80"]) & (actual <= aligned["hi_80"])).mean() == pytest.approx(0.8, abs=0.1)
     model.save(str(tmp_path / "store"))
     pd.testing.assert_frame_equal(Forecaster.load(str(tmp_path / "store")).predict(), model.predict())
+
+
+def rare_sales(steps: int) -> np.ndarray:
+    random = np.random.default_rng(8)
+    return np.where(random.random(steps) < 0.25, 1.0 + random.poisson(1.0, steps), 0.0)
+
+
+def ends_are_whole(found: pd.DataFrame) -> bool:
+    bounds = found[["lo_80", "hi_80", "lo_95", "hi_95"]].to_numpy()
+    return bool((bounds == np.round(bounds)).all())
+
+
+def test_a_series_is_counts_by_all_values_of_the_fit_with_and_without_a_table(tmp_path: Path) -> None:
+    values = rare_sales(600)
+    values[3] = 0.5  # long before what a version keeps
+    fitted = Forecaster(model="mean", horizon=5).fit(table_of(values))
+    fitted.save(str(tmp_path))
+    for model in (fitted, Forecaster.load(str(tmp_path))):
+        found = model.predict()
+        assert not ends_are_whole(found)
+        pd.testing.assert_frame_equal(found, model.predict(table_of(values)), check_exact=True)
+        later = table_of(values).iloc[100:]  # nothing but counts
+        both = model.predict(later.assign(new=later["value"]))
+        assert [ends_are_whole(both[both["series"] == name]) for name in ("value", "new")] == [False, True]
+
+
+def test_a_later_fraction_ends_that_a_series_is_counts() -> None:
+    values = rare_sales(200)
+    fitted = Forecaster(model="mean", horizon=5).fit(table_of(values))
+    assert ends_are_whole(fitted.predict())
+    assert ends_are_whole(fitted.predict(table_of(np.append(values, 2.0))))
+    assert not ends_are_whole(fitted.predict(table_of(np.append(values, 2.5))))

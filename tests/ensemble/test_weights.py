@@ -12,6 +12,8 @@ import pytest
 from forecast import Forecaster
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights, effective_sample_size
 from forecast.errors import UsageError
+from forecast.panel.reading import read_as
+from forecast.tables.reading import table_from_frame
 
 Run = Callable[..., "object"]
 QUICK = {"steps": 60, "params": {"hidden_size": 8}, "horizon": 6}
@@ -199,6 +201,20 @@ def panel(kind: str, series: int = 12, length: int = 160) -> pd.DataFrame:
 def test_where_nothing_can_be_learned_no_candidate_is_far_from_the_best() -> None:
     scores = Forecaster(**QUICK).fit(panel("white noise")).fitted_.config.scores
     assert scores["chosen"] < 1.02 * min(scores.values())
+
+
+def test_the_error_that_a_fit_says_is_that_of_weights_from_other_windows(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text('{"members": []}')
+    frame, settings = panel("white noise", 8, 240), {"plan": str(tmp_path / "plan.json"), "horizon": 6}
+    model = Forecaster(**settings, baselines=("mean", "seasonal-mean", "last", "drift", "theta")).fit(frame)
+    fitted, held = model.fitted_, model.fitted_.ensemble.validation
+    assert held is not None
+    said = fitted.config.scores["chosen"]
+    assert said == pytest.approx(held.losses(held.points).mean())
+    now = read_as(table_from_frame(frame), fitted.config.table, horizon=6).panel
+    quantiles = model.predictor_.quantiles(now, held.series, held.first - now.starts[held.series])
+    fitting = held.losses(quantiles[..., fitted.config.levels.index(0.5)]).mean()
+    assert 1.001 * fitting < said < 1.1 * min(score for name, score in fitted.config.scores.items() if name != "chosen")
 
 
 @pytest.mark.parametrize("kind", ["random walk", "constant"])

@@ -263,6 +263,8 @@ def _histories() -> Iterator[Case]:
         "a smallest value that is NaN": {"lowest": _put(np.nan, 0)},
         "no smallest values": {"lowest": None},
         "smallest values of too few series": {"lowest": lambda array: array[:-1]},
+        "counts of too few series": {"counted": lambda array: array[:-1]},
+        "counts that are numbers": {"counted": lambda array: array.astype(np.int64)},
         "codes of no category": {"past": _put(99, (slice(None), 0))},
         "codes below 0": {"past": _put(-1, (slice(None), 0))},
         "codes of 1e30": {"static": _put(1e30, (0, 0))},

@@ -49,6 +49,17 @@ def test_the_column_that_drives_is_the_most_important_input() -> None:
     assert check_driver(0)
 
 
+def test_importance_on_values_of_the_fit_is_called_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="forecast")
+    days = pd.date_range("2024-01-01", periods=80)
+    frame = pd.DataFrame({"day": days, "y": np.random.default_rng(0).normal(size=80)})
+    model = Forecaster(model="mean", horizon=7).fit(frame[:70])
+    for table, said in ((None, True), (frame[:70], True), (frame, False)):
+        caplog.clear()
+        model.explain(table)
+        assert ("importance is measured on values of the fit" in caplog.text) == said
+
+
 @pytest.mark.slow
 def test_the_column_that_drives_is_the_most_important_input_of_almost_all_panels() -> None:
     assert sum(check_driver(seed) for seed in range(50)) >= 48
