@@ -73,7 +73,6 @@ class Ensemble:
         windows: WindowIndex,
         series_index: NDArray[np.int64],
         networks: list[Numbers],
-        joint: bool = False,
     ) -> Numbers:
         """Calibrated quantiles of windows, [windows, horizon, levels], in the unit of the panel's values.
 
@@ -81,7 +80,6 @@ class Ensemble:
         ----------
         series_index : [windows], of each window's series, as `names` takes it
         networks : [windows, horizon, levels] of each network among the components
-        joint : widen the intervals so that they hold whole paths
         """
         weights = self.weights[series_index].astype(np.float64)
         scale = window_scale(inputs, windows, self.lookback)[:, None, None]
@@ -93,8 +91,11 @@ class Ensemble:
             elif (weight > 0).any():
                 mixed += weight * self._baseline_quantiles(inputs, windows, place, scale)
         unit = scale[:, 0, 0]
-        moved = self.calibration.moved(mixed, unit, roughness(inputs, windows, unit, self.lookback))
-        return widened(moved, self.calibration.joint) if joint else moved
+        return self.calibration.moved(mixed, unit, roughness(inputs, windows, unit, self.lookback))
+
+    def joint(self, quantiles: Numbers) -> Numbers:
+        """Calibrated quantiles, widened so that their intervals hold whole paths, [windows, horizon, levels]."""
+        return widened(quantiles, self.calibration.joint)
 
     def _baseline_quantiles(self, inputs: Inputs, windows: WindowIndex, place: int, scale: Numbers) -> Numbers:
         """Quantiles of the baseline at a place of the components, before calibration, [windows, horizon, levels].

@@ -27,7 +27,7 @@ from forecast.panel.panel import SKIPPED, Flags, Ids, Integers, Numbers, Panel, 
 from forecast.panel.reading import Reading, Source, read_as
 from forecast.panel.schema import Schema
 from forecast.panel.shards import in_shard, only_in_shard
-from forecast.settings import EngineName, OutputSettings
+from forecast.settings import INTERVALS, EngineName, OutputSettings
 from forecast.tables.amounts import Total
 from forecast.tables.frames import Column
 from forecast.tables.table import Table
@@ -69,8 +69,9 @@ class Forecasts:
     skipped : series that get no forecast, with the reason: ``{("store 7",): "missing"}``
     panel : what was forecast from
     series : [series], those of the panel that get a forecast, in the order of the rows
-    quantiles : [series, horizon, levels], before any factor and bound
-    floor : [series], lower bound of all numbers of the columns
+    quantiles : [series, horizon, levels], of each value alone, before any factor and bound
+    published : [series, horizon, 5], the point and the ends of the 80 and 95 % intervals as the columns have them, or
+        would have them
     """
 
     columns: Columns
@@ -78,7 +79,7 @@ class Forecasts:
     panel: Panel
     series: Integers
     quantiles: Numbers
-    floor: Numbers
+    published: Numbers
 
     @property
     def rows(self) -> int:
@@ -93,11 +94,12 @@ class Wanted:
     Attributes
     ----------
     series : [series], indices into the panel, none that gets no forecast; default all others, in their order
-    factors : [levels], by which the distance of each quantile from the median grows; default 1
+    factors : given the series and `Forecasts.quantiles`, the factors [levels] by which the distance of each quantile
+        from the median grows; default 1
     """
 
     series: Integers | None = None
-    factors: Numbers | None = None
+    factors: Callable[[Integers, Numbers], Numbers] | None = None
 
 
 def load_predictor(
@@ -177,17 +179,21 @@ def forecast_table(
         log.info("shard %s: %d of %d series", output.shard, Total(held.sum()), Total(len(panel)))
     left_out = (panel.skipped | ~held)[order]
     series = order[~left_out]
-    quantiles = predictor.quantiles(panel, order, joint=output.joint, left_out=left_out)[:, :horizon]
-    if not np.isfinite(quantiles).all():
+    marginal, joint = predictor.marginal_and_joint(panel, order, left_out=left_out, joint=output.joint)
+    quantiles, shown = marginal[:, :horizon], joint[:, :horizon]
+    if not np.isfinite(shown).all():
         kind = ArtifactRefused if source is None else BadData
         raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
     floor, counts = panel.floor()[series], panel.counts()[series]
-    shown = quantiles if wanted.factors is None else widened(quantiles, wanted.factors)
+    if wanted.factors is not None:
+        shown = widened(shown, wanted.factors(series, quantiles))
     numbers = _bounded(shown, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
-    lower = floor if output.min is None else np.full(len(series), output.min)
+    usual = output.model_copy(update={"levels": INTERVALS})
+    same = output.levels == INTERVALS
+    published = numbers if same else bounded(_free(shown, fitted, usual, counts), usual, floor)
     skipped = only_in_shard(_skipped(panel, () if isinstance(source, Part) else history.ids), output.shard)
-    return Forecasts(columns, skipped, panel, series, quantiles, lower)
+    return Forecasts(columns, skipped, panel, series, quantiles, published)
 
 
 def panel_to_forecast(
@@ -309,16 +315,20 @@ def _continued(fitted: Fitted, future: Table | None, origin: str | None) -> Pane
 
 def _bounded(quantiles: Numbers, fitted: Fitted, output: OutputSettings, floor: Numbers, counts: Flags) -> Numbers:
     """The numbers of the output, [series, horizon, columns], within their bounds."""
-    levels, share = fitted.config.levels, fitted.ensemble.calibration.mean
-    free = free_numbers(quantiles, levels, output, counts, share)
+    free = _free(quantiles, fitted, output, counts)
     cure = Words("; ", Setting("min", float("-inf")), " turns this off")
     say_raised(int(raised(free, output, floor).sum()), len(floor), cure)
     numbers = bounded(free, output, floor)
     if output.point == "median":
         other = output.model_copy(update={"point": "mean", "levels": ()})
-        means = bounded(free_numbers(quantiles, levels, other, counts, share), other, floor)[..., 0]
+        means = bounded(_free(quantiles, fitted, other, counts), other, floor)[..., 0]
         say_low_totals(numbers[..., 0], means, floor, Words("for totals pass ", Setting("point", "mean")))
     return numbers
+
+
+def _free(quantiles: Numbers, fitted: Fitted, output: OutputSettings, counts: Flags) -> Numbers:
+    """The numbers of the output, [series, horizon, columns], before any bound."""
+    return free_numbers(quantiles, fitted.config.levels, output, counts, fitted.ensemble.calibration.mean)
 
 
 def _output_columns(

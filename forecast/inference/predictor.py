@@ -97,18 +97,31 @@ class Predictor:
         panel: Panel,
         series: Integers,
         position: Integers | None = None,
-        joint: bool = False,
         left_out: Flags | None = None,
     ) -> Numbers:
         """Quantiles of the values after windows, [windows, horizon, levels], in the target's own unit.
+
+        Parameters and errors as in `marginal_and_joint`.
+        """
+        return self.marginal_and_joint(panel, series, position, left_out, joint=False)[0]
+
+    def marginal_and_joint(
+        self,
+        panel: Panel,
+        series: Integers,
+        position: Integers | None = None,
+        left_out: Flags | None = None,
+        joint: bool = True,
+    ) -> tuple[Numbers, Numbers]:
+        """Quantiles of each value after windows, and wider ones for whole paths; [windows, horizon, levels] each.
 
         Parameters
         ----------
         panel : of any series, values as they were read
         series, position : [windows], each a series and the slot before which its past ends; default the newest
-        joint : widen the intervals so that they hold whole paths
         left_out : [windows], windows that get no forecast; the others are forecast together with the same windows as if
             they did, on which the last bits of a product of matrices depend
+        joint : without it, the second are the first
 
         Raises
         ------
@@ -120,6 +133,7 @@ class Predictor:
         series = np.ascontiguousarray(series)
         networks = None if self.backend is None else _Running(self.backend, inputs, config)
         parts = [np.zeros((0, config.horizon, len(config.levels)))]
+        wider = parts.copy()
         for start in range(0, len(series), WINDOWS_AT_ONCE):
             chosen = np.arange(start, min(start + WINDOWS_AT_ONCE, len(series)))
             if left_out is not None:
@@ -127,11 +141,14 @@ class Predictor:
             index = series[chosen], ends[chosen]
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
                 medians = [] if networks is None else networks.quantiles(index)
-                mixed = self.fitted.ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians, joint)
+                mixed = self.fitted.ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians)
                 parts.append(inputs.restored(mixed, index))
+                if joint:
+                    wider.append(inputs.restored(self.fitted.ensemble.joint(mixed), index))
             if self.on_windows is not None:
                 self.on_windows(min(start + WINDOWS_AT_ONCE, len(series)), len(series))
-        return np.concatenate(parts)
+        quantiles = np.concatenate(parts)
+        return quantiles, np.concatenate(wider) if joint else quantiles
 
     def after(self, panel: Panel) -> Numbers:
         """Quantiles of what comes after each series of a panel, [series, horizon, levels]."""

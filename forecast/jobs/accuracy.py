@@ -1,23 +1,28 @@
 """Compare earlier forecasts with the values that came: scores by day, and factors by which intervals change."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.calendar.zones import wall_clock
-from forecast.ensemble.calibration import adapted_share, score_at
+from forecast.ensemble.calibration import adapted_share
 from forecast.errors import BadData
 from forecast.evaluation.quantiles import interval_levels
+from forecast.inference.fitted import Fitted
+from forecast.inference.forecasting import Forecasts
 from forecast.jobs.ledger import MAX_SERIES, DayScore, StoredForecasts, series_text
 from forecast.panel.building import calendar_of
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
 from forecast.settings import INTERVALS
 
 NEWEST = 60  # runs whose forecasts are compared
 MIN_VALUES, MIN_TIMES = 40, 6  # values, and times with values, from which on intervals change
 MIN_FACTOR, MAX_FACTOR = 0.5, 3.0  # by which intervals change at most
+FADED = 0.25  # weight of an error of an older version beside one of the version that forecasts
 MAX_SCORE = 100.0  # half widths: the score of a value outside an interval without width
 
 DAY = 86_400
@@ -25,43 +30,47 @@ DAY = 86_400
 
 @dataclass(frozen=True)
 class Matched:
-    """Earlier forecasts whose values have come.
+    """Earlier forecasts, and the values that have come.
 
     Attributes
     ----------
-    kept : the forecasts
+    stored : all the forecasts
+    series : [rows], each forecast's series as an index into the panel; -1 for one that is not there
+    came : [values], rows of those whose value has come
     actual : [values], the values
     day : [values], the day, or the step where times are steps
     """
 
-    kept: StoredForecasts
+    stored: StoredForecasts
+    series: NDArray[np.int64]
+    came: NDArray[np.int64]
     actual: NDArray[np.float64]
     day: NDArray[np.str_]
 
 
-def match(kept: StoredForecasts, panel: Panel, schema: Schema) -> Matched:
+def match(stored: StoredForecasts, panel: Panel, schema: Schema) -> Matched:
     """The earlier forecasts whose values have come, beside these values."""
     calendar = calendar_of(schema)
     rank = {series_text(one): i for i, one in enumerate(panel.ids)}
-    names, codes = np.unique(kept.series, return_inverse=True)
+    names, codes = np.unique(stored.series, return_inverse=True)
     series = np.array([rank.get(str(name), -1) for name in names], np.int64)[codes.ravel()]
-    position = calendar.positions(kept.instant) if len(kept) else kept.instant
+    position = calendar.positions(stored.instant) if len(stored) else stored.instant
     step = position - panel.starts[series]
     inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
     slot = np.where(inside, panel.offsets[series] + step, 0)
     came = np.flatnonzero(inside & panel.observed[slot])
-    matched = _rows(kept, came)
+    instants = stored.instant[came]
     if schema.time_format.kind == "integer" or schema.layout == "rows":
-        day = np.array([f"{instant:012d}" for instant in matched.instant.tolist()], np.str_)
+        day = np.array([f"{instant:012d}" for instant in instants.tolist()], np.str_)
     else:
-        day = (wall_clock(matched.instant, schema.time_format.zone) // DAY).astype("datetime64[D]").astype(np.str_)
-    return Matched(matched, panel.values[slot[came]], day)
+        day = (wall_clock(instants, schema.time_format.zone) // DAY).astype("datetime64[D]").astype(np.str_)
+    return Matched(stored, series, came, panel.values[slot[came]], day)
 
 
 def by_day(matched: Matched) -> list[DayScore]:
     """Scores of each day, oldest first; errors in units of the seasonal naive error."""
     scores = []
-    numbers, unit = matched.kept.numbers, matched.kept.unit
+    numbers, unit = matched.stored.numbers[matched.came], matched.stored.unit[matched.came]
     with np.errstate(invalid="ignore", divide="ignore"):
         error = np.where(unit > 0, (numbers[:, 0] - matched.actual) / unit, np.nan)
     for day in np.unique(matched.day):
@@ -76,37 +85,118 @@ def by_day(matched: Matched) -> list[DayScore]:
     return scores
 
 
-def interval_factors(matched: Matched, used: dict[str, tuple[float, float]]) -> tuple[float, float]:
-    """Factors by which the 80 and 95 % intervals grow or shrink, from the values inside and outside earlier ones.
+@dataclass(frozen=True)
+class Past:
+    """An earlier run: the version that forecast, and the factors of its intervals."""
+
+    version: str | None
+    factors: tuple[float, float]
+
+
+def interval_factors(
+    matched: Matched, runs: Mapping[str, Past], version: str, series: Integers, intervals: Numbers
+) -> tuple[float, float]:
+    """Factors by which the 80 and 95 % intervals grow or shrink, from the errors of earlier forecasts.
 
     Adaptive conformal inference (Gibbs and Candes 2021): the target share moves with what each time missed, and the
     factor is the score that this share of the newest values stayed below. A score is the distance of a value from the
-    median, in units of the distance of the interval's end on that side.
+    median, in units of the distance of the interval's end on that side, before any correction. The errors of older
+    versions count less (Barber et al. 2023), and over the widths that the intervals of this one would have had.
+    Intervals without width neither learn nor teach.
 
     Parameters
     ----------
-    used : by run, the factors of its intervals
+    runs : by their time
+    version : the one that forecasts tonight
+    series : [series], indices into the panel, of what it forecasts tonight
+    intervals : [series, horizon, 5], as `StoredForecasts.raw`
 
     Returns
     -------
     Two factors; 1 where too little has come.
     """
-    instant = matched.kept.instant
-    times, row, counts = np.unique(instant, return_inverse=True, return_counts=True)
-    if len(instant) < MIN_VALUES or len(times) < MIN_TIMES:
+    stored, came = matched.stored, matched.came
+    if not len(came):
         return 1.0, 1.0
-    order = np.argsort(row.ravel(), kind="stable")
-    column = np.arange(len(instant)) - np.repeat(np.cumsum(counts) - counts, counts)
-    factors = []
+    begins = np.r_[True, stored.as_of[1:] != stored.as_of[:-1]]  # rows are in the order of runs
+    run, recorded = begins.cumsum() - 1, np.isfinite(stored.raw[:, 0])
+    past = [runs.get(str(time), Past(None, (1.0, 1.0))) for time in stored.as_of[begins]]
+    factors = np.array([one.factors for one in past]).reshape(-1, 2).repeat(2, 1)[run]
+    ends = stored.numbers[:, :1] + (stored.numbers[:, 1:] - stored.numbers[:, :1]) / factors
+    raw = np.where(recorded[:, None], stored.raw, np.concatenate([stored.numbers[:, :1], ends], 1))
+    # where intervals were not recorded they may be those of whole paths, and the widths change as with a version
+    kinds = [(one.version, bool(is_raw)) for one, is_raw in zip(past, recorded[begins], strict=True)]
+    live = np.array([one.version == version for one in past], bool)[run[came]]
+    ahead = _widths_ahead(matched, raw, run, [*kinds, (version, True)], series, intervals)
+    found = []
     for i, level in enumerate(INTERVALS):
-        low, high = matched.kept.numbers[:, 1 + 2 * i], matched.kept.numbers[:, 2 + 2 * i]
-        score = _scores(matched.actual, matched.kept.numbers[:, 0], low, high)
-        score *= np.array([used.get(str(run), (1.0, 1.0))[i] for run in matched.kept.as_of])
-        table = np.full((len(times), int(counts.max())), np.nan)
-        table[row.ravel()[order], column] = score[order]
+        low, high = raw[came, 1 + 2 * i], raw[came, 2 + 2 * i]
+        usable = high > low
+        score = (_scores(matched.actual, raw[came, 0], low, high) / ahead[came, i])[usable]
+        table = _by_time(score, stored.instant[came][usable])
+        if len(score) < MIN_VALUES or len(table) < MIN_TIMES:
+            found.append(1.0)
+            continue
+        weight = np.where(live[usable], 1.0, FADED if live[usable].any() else 1.0)
         share = adapted_share(table, np.isfinite(table), level / 100)
-        factors.append(float(np.clip(score_at(score, share), MIN_FACTOR, MAX_FACTOR)))
-    return factors[0], factors[1]
+        found.append(float(np.clip(_score_at(score, weight, share), MIN_FACTOR, MAX_FACTOR)))
+    return found[0], found[1]
+
+
+def _widths_ahead(
+    matched: Matched,
+    raw: Numbers,
+    run: Integers,
+    kinds: list[tuple[str | None, bool]],
+    series: Integers,
+    intervals: Numbers,
+) -> Numbers:
+    """The width that tonight's version would have given each stored interval, over the one that it has, [rows, 2].
+
+    Where one run's intervals come from another version than those of the run before, the ratio of their mean widths
+    says by how much versions differ: only a night lies between them, and the series have the same scale in both.
+
+    Parameters
+    ----------
+    raw : [rows, 5], uncorrected
+    run : [rows], the number of each row's run, in the order of time
+    kinds : [runs + 1], what made each run's intervals, tonight's last
+    """
+    present, place = np.unique(np.concatenate([matched.series, series]), return_inverse=True)
+    horizon = intervals.shape[1]
+    place = np.concatenate([place[: len(raw)], place[len(raw) :].repeat(horizon)])
+    at = np.concatenate([run, np.full(len(series) * horizon, len(kinds) - 1)]) * len(present) + place
+    ratios = np.ones((len(raw), 2))
+    changed = np.array([one != other for one, other in pairwise(kinds)], bool)
+    for i in range(2) if changed.any() else ():
+        both = np.concatenate([raw, intervals.reshape(-1, 5)])
+        width = both[:, 2 + 2 * i] - both[:, 1 + 2 * i]
+        total, count = (np.bincount(at, part, len(kinds) * len(present)) for part in (width, width > 0))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = np.log(total / count).reshape(len(kinds), -1)
+        steps = np.diff(mean, axis=0) * changed[:, None]
+        seen = np.isfinite(steps)
+        usual = [np.median(row[known]) if known.any() else 0.0 for row, known in zip(steps, seen, strict=True)]
+        steps = np.where(seen, steps, np.array(usual)[:, None])
+        ratios[:, i] = np.exp(steps[::-1].cumsum(0)[::-1][run, place[: len(raw)]])
+    return ratios
+
+
+def _by_time(scores: Numbers, instant: Integers) -> Numbers:
+    """Scores by the time of their value, [times, most of a time], the oldest first; NaN fills up."""
+    _, row, counts = np.unique(instant, return_inverse=True, return_counts=True)
+    order = np.argsort(row, kind="stable")
+    column = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    table = np.full((len(counts), counts.max(initial=0)), np.nan)
+    table[row[order], column] = scores[order]
+    return table
+
+
+def _score_at(scores: Numbers, weights: Numbers, share: float) -> float:
+    """The score that `share` of new values stays below; one value of weight 1 more than there are counts as above."""
+    order = np.argsort(scores)
+    below = np.cumsum(weights[order])
+    return float(scores[order[min(int(np.searchsorted(below, share * (below[-1] + 1))), len(scores) - 1)]])
 
 
 def factors_by_level(factors: tuple[float, float], levels: tuple[float, ...]) -> NDArray[np.float64]:
@@ -115,40 +205,33 @@ def factors_by_level(factors: tuple[float, float], levels: tuple[float, ...]) ->
     return np.array([factors[0] if edge <= level <= 1 - edge else factors[1] for level in levels])
 
 
-def to_keep(
-    panel: Panel,
-    schema: Schema,
-    series: NDArray[np.int64],
-    quantiles: NDArray[np.float64],
-    levels: tuple[float, ...],
-    unit: NDArray[np.float64],
-    as_of: str,
-) -> StoredForecasts:
-    """The forecasts of a run for the ledger: those of at most some thousand series, evenly spread.
-
-    Parameters
-    ----------
-    series : [series], indices into the panel
-    quantiles : [series, horizon, levels], as written
-    unit : [series], see `StoredForecasts`
-    """
-    chosen = np.unique(np.linspace(0, len(series) - 1, min(len(series), MAX_SERIES)).astype(np.int64))
-    series, quantiles, unit = series[chosen], quantiles[chosen], unit[chosen]
-    horizon = quantiles.shape[1]
-    wanted = [0.5, *(share for level in INTERVALS for share in interval_levels(level))]
-    columns = [int(np.argmin(np.abs(np.array(levels) - share))) for share in wanted]
-    if max(abs(levels[column] - share) for column, share in zip(columns, wanted, strict=True)) > 1e-6:
-        raise BadData("this version has no quantiles for 80 and 95 % intervals; fit again")
+def to_keep(forecasts: Forecasts, fitted: Fitted, as_of: str) -> StoredForecasts:
+    """The forecasts of a run for the ledger: those of at most some thousand series, evenly spread."""
+    panel, count = forecasts.panel, len(forecasts.series)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, MAX_SERIES)).astype(np.int64))
+    series, horizon = forecasts.series[chosen], forecasts.quantiles.shape[1]
+    units = np.concatenate([[np.nan], fitted.seasonal_error])
+    unit = units[series_index(fitted.history.ids, panel.ids)[series]]
     steps = np.arange(1, horizon + 1)
     positions = (panel.origins[series][:, None] + steps).ravel()
     return StoredForecasts(
         np.full(len(positions), as_of),
         np.repeat(np.array([series_text(panel.ids[i]) for i in series], np.str_), horizon),
         np.tile(steps, len(series)),
-        calendar_of(schema).times(positions),
-        quantiles[..., columns].reshape(-1, 5),
+        calendar_of(fitted.config.table).times(positions),
+        forecasts.published[chosen].reshape(-1, 5),
         np.repeat(unit, horizon),
+        forecasts.quantiles[chosen][..., interval_columns(fitted.config.levels)].reshape(-1, 5),
     )
+
+
+def interval_columns(levels: tuple[float, ...]) -> list[int]:
+    """The places of the median and of the ends of the 80 and 95 % intervals among quantile levels."""
+    wanted = [0.5, *(share for level in INTERVALS for share in interval_levels(level))]
+    columns = [int(np.argmin(np.abs(np.array(levels) - share))) for share in wanted]
+    if max(abs(levels[column] - share) for column, share in zip(columns, wanted, strict=True)) > 1e-6:
+        raise BadData("this version has no quantiles for 80 and 95 % intervals; fit again")
+    return columns
 
 
 def _scores(
@@ -158,8 +241,3 @@ def _scores(
     off = np.abs(actual - middle)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE)))
-
-
-def _rows(kept: StoredForecasts, rows: NDArray[np.int64]) -> StoredForecasts:
-    names = ("as_of", "series", "step", "instant", "numbers", "unit")
-    return StoredForecasts(*(getattr(kept, name)[rows] for name in names))

@@ -24,6 +24,10 @@ ALL_FITS = "9"  # sorts after every instant
 MOVES = 2  # `promoted` of a fit whose run makes it the live version right after
 
 TABLES = ("forecast_runs", "forecast_fits", "forecast_values", "forecast_scores")
+PUBLISHED = ("forecast", "lo_80", "hi_80", "lo_95", "hi_95")
+RAW = ("raw_median", "raw_lo_80", "raw_hi_80", "raw_lo_95", "raw_hi_95")  # missing in rows that 0.2.0 wrote
+COLUMNS_0_2 = 11  # of the table of forecasts, without RAW
+_RAW_COLUMNS = ", ".join(f"{name} DOUBLE PRECISION" for name in RAW)
 # plain SQL that SQLite and PostgreSQL share
 _CREATE = (
     "CREATE TABLE IF NOT EXISTS forecast_runs (job TEXT NOT NULL, as_of TEXT NOT NULL, exit_code INTEGER NOT NULL, "
@@ -33,7 +37,7 @@ _CREATE = (
     "CREATE TABLE IF NOT EXISTS forecast_values (job TEXT NOT NULL, as_of TEXT NOT NULL, series TEXT NOT NULL, "
     "step INTEGER NOT NULL, instant BIGINT NOT NULL, forecast DOUBLE PRECISION NOT NULL, lo_80 DOUBLE PRECISION, "
     "hi_80 DOUBLE PRECISION, lo_95 DOUBLE PRECISION, hi_95 DOUBLE PRECISION, unit DOUBLE PRECISION, "
-    "PRIMARY KEY (job, as_of, series, step))",
+    f"{_RAW_COLUMNS}, PRIMARY KEY (job, as_of, series, step))",
     "CREATE TABLE IF NOT EXISTS forecast_scores (job TEXT NOT NULL, as_of TEXT NOT NULL, day TEXT NOT NULL, "
     "count INTEGER NOT NULL, mase DOUBLE PRECISION, bias DOUBLE PRECISION, coverage_80 DOUBLE PRECISION, "
     "coverage_95 DOUBLE PRECISION, PRIMARY KEY (job, as_of, day))",
@@ -49,8 +53,10 @@ class StoredForecasts:
     as_of : [rows], time of the run
     series : [rows], ids as JSON
     step, instant : [rows], step of the horizon from 1, and its time on the clock of the table
-    numbers : [rows, 5], forecast, lo_80, hi_80, lo_95, hi_95
+    numbers : [rows, 5], forecast, lo_80, hi_80, lo_95, hi_95, as the output has them
     unit : [rows], in-sample error of the seasonal naive forecast of the series
+    raw : [rows, 5], median, lo_80, hi_80, lo_95, hi_95 of each value alone, before any correction and bound; NaN in
+        ledgers that did not have them
     """
 
     as_of: NDArray[np.str_]
@@ -59,6 +65,7 @@ class StoredForecasts:
     instant: NDArray[np.int64]
     numbers: NDArray[np.float64]
     unit: NDArray[np.float64]
+    raw: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.step)
@@ -213,6 +220,9 @@ class Ledger:
         with self._connect() as connection:
             for statement in _CREATE:
                 connection.execute(statement)
+            if not _has_raw(connection):
+                for name in RAW:
+                    connection.execute(f"ALTER TABLE forecast_values ADD COLUMN {name} DOUBLE PRECISION")
             yield connection
 
     def add_fit(self, entry: FitEntry) -> None:
@@ -273,9 +283,10 @@ class Ledger:
         """Store the forecasts of a run, and the scores of earlier ones, in the place of those that are there."""
         for table in ("forecast_values", "forecast_scores"):
             connection.execute(f"DELETE FROM {table} WHERE job = :job AND as_of = :as_of", key)
-        names = ("forecast", "lo_80", "hi_80", "lo_95", "hi_95")
+        names = (*PUBLISHED, *RAW)
         slots = zip(forecasts.series.tolist(), forecasts.step.tolist(), forecasts.instant.tolist(), strict=True)
-        numbers = zip(forecasts.numbers.tolist(), forecasts.unit.tolist(), strict=True)
+        both = np.concatenate([forecasts.numbers, forecasts.raw], 1)
+        numbers = zip(both.tolist(), forecasts.unit.tolist(), strict=True)
         rows = [
             {**key, "series": series, "step": step, "instant": instant, **dict(zip(names, row, strict=True)),
              "unit": unit if unit == unit else None}  # not every database has NaN
@@ -287,34 +298,37 @@ class Ledger:
         if days:
             connection.execute(_insert("forecast_scores", tuple(days[0])), days)
 
-    def runs(self, count: int, until: str = "9") -> list[tuple[str, int, dict[str, Any]]]:
+    def runs(self, count: int, until: str = "9", since: str = "") -> list[tuple[str, int, dict[str, Any]]]:
         """The newest runs, newest first: time, exit code and record."""
         sql = (
             "SELECT as_of, exit_code, record FROM forecast_runs WHERE job = :job AND as_of <= :until "
-            "ORDER BY as_of DESC LIMIT :count"
+            "AND as_of >= :since ORDER BY as_of DESC LIMIT :count"
         )
         with self._connect(read=True) as connection:
-            rows = connection.execute(sql, {"job": self.key, "until": until, "count": count})
+            rows = connection.execute(sql, {"job": self.key, "until": until, "since": since, "count": count})
         return [(as_of, code, json.loads(record)) for as_of, code, record in rows]
 
     def forecasts(self, before: str, runs: int) -> StoredForecasts:
         """The forecasts of the newest `runs` runs before a time."""
         sql = (
-            "SELECT as_of, series, step, instant, forecast, lo_80, hi_80, lo_95, hi_95, unit FROM forecast_values "
+            "SELECT as_of, series, step, instant, unit, {numbers} FROM forecast_values "
             "WHERE job = :job AND as_of < :before AND as_of >= COALESCE((SELECT MIN(as_of) FROM (SELECT DISTINCT as_of "
             "FROM forecast_values WHERE job = :job AND as_of < :before ORDER BY as_of DESC LIMIT :runs) AS newest), '')"
             " ORDER BY as_of, series, step"
         )
         with self._connect(read=True) as connection:
+            raw = RAW if _has_raw(connection) else ("NULL",) * len(RAW)
+            sql = sql.format(numbers=", ".join((*PUBLISHED, *raw)))
             rows = connection.execute(sql, {"job": self.key, "before": before, "runs": runs})
-        columns = list(zip(*rows, strict=True)) or [()] * 10
+        columns = list(zip(*rows, strict=True)) or [()] * 15
         return StoredForecasts(
             np.array(columns[0], np.str_),
             np.array(columns[1], np.str_),
             np.array(columns[2], np.int64),
             np.array(columns[3], np.int64),
-            np.array(columns[4:9], np.float64).T.reshape(-1, 5),
-            np.array(columns[9], np.float64),
+            np.array(columns[5:10], np.float64).T.reshape(-1, 5),
+            np.array(columns[4], np.float64),
+            np.array(columns[10:], np.float64).T.reshape(-1, 5),
         )
 
     def days(self, count: int, before: str = "9") -> list[DayScore]:
@@ -352,6 +366,12 @@ class Connect(Protocol):
 def series_text(ids: tuple[str, ...]) -> str:
     """The ids of a series as JSON."""
     return json.dumps(ids, ensure_ascii=False, separators=(",", ":"))
+
+
+def _has_raw(connection: Connection) -> bool:
+    """Whether the table of forecasts has the columns RAW; one row comes back even where it is empty."""
+    (row,) = connection.execute("SELECT kept.* FROM (SELECT 1) AS one LEFT JOIN forecast_values AS kept ON 1 = 0")
+    return len(row) > COLUMNS_0_2
 
 
 def _insert(table: str, columns: tuple[str, ...]) -> str:

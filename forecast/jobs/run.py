@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 
-import numpy as np
-
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
@@ -33,7 +31,17 @@ from forecast.inference.forecasting import Forecasts, Wanted, forecast_table, wi
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
 from forecast.jobs import databases
-from forecast.jobs.accuracy import NEWEST, Matched, by_day, factors_by_level, interval_factors, match, to_keep
+from forecast.jobs.accuracy import (
+    NEWEST,
+    Matched,
+    Past,
+    by_day,
+    factors_by_level,
+    interval_columns,
+    interval_factors,
+    match,
+    to_keep,
+)
 from forecast.jobs.apart import check_apart, runs_folder
 from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, lagging, without_forecast
 from forecast.jobs.gate import ServingVersion, judge
@@ -46,7 +54,7 @@ from forecast.jobs.output import check_sink, explained, places, reserved_columns
 from forecast.jobs.owner import claim, owner_of
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, in_keys
-from forecast.jobs.pruning import Connection
+from forecast.jobs.pruning import MAX_RECORDS, Connection
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import FIRST_FIT, changed_since_fit, check_frequency, entry, reason_to_fit, serving
@@ -55,7 +63,7 @@ from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.dated import DatedTable, dated_table
 from forecast.panel.detection import check_schema, infer_schema
 from forecast.panel.naming import series_names
-from forecast.panel.panel import Panel, series_index
+from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.reading import Reading, Source, check_to_fit, describe_reading, read, read_as
 from forecast.panel.schema import Schema
 from forecast.settings import TableSettings
@@ -439,7 +447,7 @@ def _forecast(run: _Run, source: Source, live: ServingVersion, future: Table | N
 
 
 def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Wanted:
-    """Check what is to be forecast from, and say by how much its intervals change."""
+    """Check what is to be forecast from, and how its intervals are to change."""
     config, record, limits = live.fitted.config, run.record, run.pipeline.checks
     schema = config.table
     _check_age(run, panel, schema, name)
@@ -448,12 +456,18 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Wanted:
     run.lagging = lagging(panel, schema, limits, name)
     season = schema.shortest_season
     record.drift = check_drift(panel, live.fitted.history, season, name)
-    before = record.as_of
-    run.matched = match(run.ledger.forecasts(before, NEWEST), panel, schema)
-    used = {at: tuple(past["intervals"]) for at, _, past in run.ledger.runs(NEWEST + 1, before) if at < before}
-    if not record.settled:  # a repeated run keeps its factors: runs of earlier times may have been repeated since
-        record.intervals = interval_factors(run.matched, used)
-    return Wanted(factors=factors_by_level(record.intervals, config.levels))
+    matched = run.matched = match(run.ledger.forecasts(record.as_of, NEWEST), panel, schema)
+
+    def factors(series: Integers, quantiles: Numbers) -> Numbers:
+        if not record.settled:  # a repeated run keeps its factors: runs of earlier times may have been repeated since
+            oldest = str(matched.stored.as_of[0]) if len(matched.stored) else record.as_of
+            ended = run.ledger.runs(MAX_RECORDS, record.as_of, since=oldest)
+            runs = {at: Past(past["version"], tuple(past["intervals"])) for at, _, past in ended}
+            tonight = quantiles[..., interval_columns(config.levels)]
+            record.intervals = interval_factors(matched, runs, live.version, series, tonight)
+        return factors_by_level(record.intervals, config.levels)
+
+    return Wanted(factors=factors)
 
 
 def _count(run: _Run, forecasts: Forecasts) -> None:
@@ -473,17 +487,8 @@ def _count(run: _Run, forecasts: Forecasts) -> None:
 
 def _append(run: _Run, forecasts: Forecasts, live: ServingVersion) -> None:
     """Append the run to the ledger, with its forecasts and the scores of earlier ones."""
-    fitted, record = live.fitted, run.record
-    levels = fitted.config.levels
-    units = np.concatenate([[np.nan], fitted.seasonal_error])
-    unit = units[series_index(fitted.history.ids, forecasts.panel.ids)[forecasts.series]]
-    factors = factors_by_level(record.intervals, levels)
-    median = levels.index(0.5)
-    middle = forecasts.quantiles[..., median, None]
-    written = middle + (forecasts.quantiles - middle) * factors
-    # the lower ends stay free, else an interval that has grown down to its bound could never shrink again
-    written[..., median:] = np.maximum(written[..., median:], forecasts.floor[:, None, None])
-    kept = to_keep(forecasts.panel, fitted.config.table, forecasts.series, written, levels, unit, record.as_of)
+    record = run.record
+    kept = to_keep(forecasts, live.fitted, record.as_of)
     scores = [] if run.matched is None else by_day(run.matched)
     record.scores = [vars(score) for score in scores[-RECORDED_DAYS:]]
     _finish(record, run.began)

@@ -31,6 +31,7 @@ def add_run(place: Path, number: int, horizon: int) -> None:
         instant=np.arange(rows),
         numbers=np.full((rows, 5), number, np.float64),
         unit=np.full(rows, number, np.float64),
+        raw=np.full((rows, 5), number, np.float64),
     )
     scores = [DayScore(instant(number), number, None, None, None, None)]
     ledger_at(place).add_run(instant(number), 0, f'{{"number": {number}}}', kept, scores)

@@ -17,7 +17,8 @@ def at(number: int) -> str:
 def forecasts(number: int) -> StoredForecasts:
     names = np.array(["a", "a", "b", "b"])
     steps = np.array([1, 2, 1, 2])
-    return StoredForecasts(np.full(4, at(number)), names, steps, steps, np.full((4, 5), number), np.ones(4))
+    numbers = np.full((4, 5), number)
+    return StoredForecasts(np.full(4, at(number)), names, steps, steps, numbers, np.ones(4), numbers)
 
 
 @pytest.fixture

@@ -1,0 +1,208 @@
+"""Corrections of intervals by what came: whose errors they learn from, and what the ledger keeps of each forecast."""
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast.artifacts.store import Store
+from forecast.inference.contents import from_contents, to_contents
+from tests.conftest import Ran
+from tests.jobs.a_job import Job
+
+Run = Callable[..., Ran]
+At = Callable[[int], str]
+
+SERIES, DAYS, HORIZON = 120, 200, 7
+PUBLISHED = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
+RAW = ["raw_median", "raw_lo_80", "raw_hi_80", "raw_lo_95", "raw_hi_95"]
+
+
+def write(job: Job, values: np.ndarray, top: str = 'refit = "never"', output: str = "") -> pd.DataFrame:
+    """Write a daily table of [series, days], and a job whose nights take no time."""
+    day = (pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(values.shape[1]), unit="D")).strftime("%Y-%m-%d")
+    shop = [f"s{place:03}" for place in range(len(values))]
+    wide = pd.DataFrame(values, index=shop, columns=day).rename_axis("shop")
+    frame = wide.reset_index().melt("shop", var_name="day", value_name="units")
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    job.file.write_text(
+        f'store = "store"\n{top}\n[source]\npath = "sales.csv"\n[train]\nmodel = "mean"\nhorizon = {HORIZON}\n'
+        f'[table]\nid = "shop"\nseason = [7]\n[sink]\npath = "out.csv"\n[output]\n{output}\n'
+    )
+    return frame
+
+
+def noise(series: int = SERIES, days: int = DAYS) -> np.ndarray:
+    return (200 + 5 * np.random.default_rng(0).normal(size=(series, days))).round(3)
+
+
+def rescale(job: Job, factor: float | np.ndarray) -> None:
+    """Put a version live whose quantiles lie further from the median by factors, [horizon, levels], than in the one."""
+    store = Store(job.store)
+    fitted = from_contents(store.load()[0])
+    factor = np.broadcast_to(np.float32(factor), fitted.ensemble.errors.shape[1:])
+    margins = fitted.ensemble.calibration.margins * (factor > 0)
+    ensemble = replace(
+        fitted.ensemble,
+        errors=fitted.ensemble.errors * factor,
+        calibration=replace(fitted.ensemble.calibration, margins=margins),
+    )
+    with store.lock() as writer:
+        writer.save(to_contents(replace(fitted, ensemble=ensemble)))
+
+
+def nights(job: Job, forecast: Run, at: At, *days: int) -> None:
+    for day in days:
+        ran = forecast("run", job.file, "--as-of", at(day))
+        assert ran.code == 0, ran.err
+
+
+def inside(job: Job, frame: pd.DataFrame, level: int = 80) -> pd.Series:
+    """Whether each value lies inside the interval of the output, by shop and day."""
+    both = pd.read_csv(job.output).merge(frame, on=["shop", "day"]).set_index(["shop", "day"])
+    assert len(both)
+    return both["units"].between(both[f"lo_{level}"], both[f"hi_{level}"])
+
+
+def cells(job: Job, names: list[str]) -> np.ndarray:
+    """Numbers of the newest run in the ledger, [series x horizon, names]."""
+    sql = f"SELECT {', '.join(names)} FROM forecast_values WHERE as_of = (SELECT MAX(as_of) FROM forecast_values)"
+    return np.array(job.ledger(f"{sql} ORDER BY series, step"), float)
+
+
+def output(job: Job, names: list[str]) -> np.ndarray:
+    return pd.read_csv(job.output).sort_values(["shop", "day"])[names].to_numpy(float)
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_corrections_do_not_outlive_the_version_that_earned_them(
+    job: Job, forecast: Run, at: At, factor: float
+) -> None:
+    frame = write(job, noise(), top='refit = "every 20 days"')
+    nights(job, forecast, at, 150)
+    rescale(job, factor)
+    nights(job, forecast, at, *range(151, 170, 2))
+    before = job.record()
+    assert before["intervals"][0] == pytest.approx(1 / factor, rel=0.15)
+    assert 0.75 <= inside(job, frame).mean() <= 0.85
+    for day in range(170, 176):
+        nights(job, forecast, at, day)
+        assert job.record()["version"] != before["version"]
+        assert 0.75 <= inside(job, frame).mean() <= 0.85
+        assert 0.91 <= inside(job, frame, 95).mean() <= 0.98
+
+
+def test_errors_of_the_live_version_outweigh_those_of_others(job: Job, forecast: Run, at: At) -> None:
+    values = noise(40)
+    values[:, 150:170] += 2 * (values[:, 150:170] - 200)  # three times as noisy for as long as one version is live
+    write(job, values)
+    nights(job, forecast, at, *range(149, 169, 2))
+    noisy = job.record()["version"]
+    rescale(job, 1)  # another version with the same forecasts
+    nights(job, forecast, at, *range(169, 183, 2))
+    calm = job.record()["intervals"]
+    assert forecast("promote", noisy, job.file).code == 0
+    nights(job, forecast, at, 182)
+    assert job.record()["version"] == noisy
+    assert job.record()["intervals"][0] > 1.1 * calm[0]
+
+
+def test_corrections_of_whole_paths_learn_from_single_values(job: Job, forecast: Run, at: At) -> None:
+    frame = write(job, noise(), output="joint = true")
+    nights(job, forecast, at, *range(150, 180, 3))
+    assert job.record()["intervals"] == pytest.approx([1, 1], abs=0.1)
+    assert 0.7 <= inside(job, frame).groupby("shop").all().mean() <= 0.9
+
+
+def test_intervals_without_width_teach_nothing(job: Job, forecast: Run, at: At) -> None:
+    frame = write(job, noise(20))
+    nights(job, forecast, at, 150)
+    factor = np.ones((HORIZON, 1))
+    factor[1::3] = 0
+    rescale(job, factor)
+    nights(job, forecast, at, *range(151, 166, 2))
+    raw = cells(job, RAW)
+    assert ((raw[:, 1] == raw[:, 2]).reshape(-1, HORIZON) == (factor[:, 0] == 0)).all()
+    assert job.record()["intervals"] == pytest.approx([1, 1], abs=0.15)
+    assert len(frame)
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["", "integer = true", "min = 197.5\nmax = 203.25", 'point = "mean"', "levels = [95, 50, 80]", "joint = true"],
+)
+def test_the_ledger_holds_the_numbers_of_the_output(job: Job, forecast: Run, at: At, options: str) -> None:
+    write(job, noise(8), output=options)
+    nights(job, forecast, at, 150)
+    rescale(job, 0.6)
+    nights(job, forecast, at, *range(151, 164, 2))
+    assert job.record()["intervals"][0] > 1.2
+    assert (cells(job, PUBLISHED) == output(job, PUBLISHED)).all()
+
+
+def test_the_ledger_holds_intervals_of_counts_and_scores_them_as_they_were_published(
+    job: Job, forecast: Run, at: At
+) -> None:
+    frame = write(job, np.random.default_rng(0).poisson(1.4, (8, DAYS)).astype(float))
+    nights(job, forecast, at, 150)
+    assert (cells(job, PUBLISHED) == output(job, PUBLISHED)).all()
+    held = inside(job, frame).groupby("day").mean()
+    nights(job, forecast, at, 150 + HORIZON)
+    days = json.loads(forecast("status", job.file, "--json").out)[0]["days"]
+    assert {day["day"]: day["coverage_80"] for day in days} == pytest.approx(held.to_dict())
+
+
+def test_ends_of_other_levels_are_rounded_and_bounded_too(job: Job, forecast: Run, at: At) -> None:
+    write(job, noise(8), output="levels = [50]\ninteger = true\nmin = 196")
+    nights(job, forecast, at, 150)
+    found = cells(job, PUBLISHED)
+    assert (found == found.round()).all()
+    assert found.min() == 196
+    assert (found[:, 0] == output(job, ["forecast"])[:, 0]).all()
+
+
+def test_both_sets_of_numbers_are_in_order(job: Job, forecast: Run, at: At) -> None:
+    write(job, noise(30))
+    nights(job, forecast, at, 150)
+    factor = np.ones((HORIZON, 9))
+    factor[:, [0, 1, 7, 8]] = np.where(np.arange(HORIZON) == 0, 0.66, 2.5)[:, None]  # of ends beyond 80 %
+    rescale(job, factor)
+    nights(job, forecast, at, *range(151, 164, 2))
+    wide, narrow = job.record()["intervals"]
+    assert narrow < 0.8 < wide
+    for names in (PUBLISHED, RAW):
+        assert (np.diff(cells(job, names)[:, [3, 1, 0, 2, 4]]) >= 0).all()
+
+
+def test_a_ledger_without_uncorrected_numbers_goes_on(job: Job, forecast: Run, at: At) -> None:
+    write(job, noise(20))
+    nights(job, forecast, at, 150)
+    rescale(job, 0.5)
+    nights(job, forecast, at, *range(151, 164, 2))
+    file = job.folder / "store.runs" / "ledger.db"
+    shutil.copy(file, job.folder / "old.db")
+    nights(job, forecast, at, 165)
+    expected = job.record()["intervals"], cells(job, RAW)
+    shutil.move(job.folder / "old.db", file)
+    with closing(sqlite3.connect(file)) as ledger, ledger:
+        for place, end in enumerate((80, 95)):  # as 0.2.0 wrote them
+            used = f"(SELECT json_extract(record, '$.intervals[{place}]') FROM forecast_runs AS run "
+            used += "WHERE run.as_of = forecast_values.as_of)"
+            for name in (f"lo_{end}", f"hi_{end}"):
+                ledger.execute(f"UPDATE forecast_values SET {name} = raw_median + (raw_{name} - raw_median) * {used}")
+        ledger.execute("UPDATE forecast_values SET forecast = raw_median")
+        for name in RAW:
+            ledger.execute(f"ALTER TABLE forecast_values DROP COLUMN {name}")
+    assert forecast("status", job.file).code in (0, 3)
+    assert forecast("report", job.file, "--output", job.folder / "report.html").code == 0
+    nights(job, forecast, at, 165)
+    assert job.record()["intervals"] == pytest.approx(expected[0], rel=0.03)
+    assert expected[0][0] > 1.5
+    assert (cells(job, RAW) == expected[1]).all()
+    assert (cells(job, PUBLISHED) == output(job, PUBLISHED)).all()
