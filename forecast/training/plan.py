@@ -78,7 +78,7 @@ class Plan(Stored):
         """Leave out what is at its default, which older releases do not know."""
         values: dict[str, Any] = write(self)
         defaults = {"exports": True, "compared": COMPARED[1]}
-        return {name: value for name, value in values.items() if value != defaults.get(name)}
+        return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
 
     def groups(self) -> list[list[int]]:
         """The members, by number, that differ in their seed only; the median of each group is one forecast."""
