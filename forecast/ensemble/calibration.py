@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.ensemble.recent import Recent
 from forecast.errors import Setting
 from forecast.evaluation.quantiles import mean_of
 
@@ -20,6 +21,8 @@ NEIGHBOURS = 2  # horizon steps to each side whose scores are pooled with a step
 MIN_HALF_WIDTH = 0.01  # of an interval, as a share of the window's scale
 MAX_TIES = 0.05  # share of equal values from which on quantiles do not move inwards
 ADAPTATION_RATE = 0.02  # of adaptive conformal inference
+LARGEST = 2.0  # times the largest value of the past, beyond which no end lies for lack of evidence
+CAPPED = 2  # highest quantiles that this bounds
 MIN_WINDOWS = 4  # validation windows before the adaptive share moves, and at least a quarter of them
 
 
@@ -34,6 +37,8 @@ class Calibration:
     coverage : [levels], share of validation values below each quantile before it was moved
     windows : number of windows
     mean : how far the mean of values lies from the median, as a share of the way to the mean of the moved quantiles
+    trust : share of that mean in the mean of a series at rest; the others are its recent mean
+    largest : times the largest value of the past that bounds the highest quantiles
     """
 
     margins: NDArray[np.float32]
@@ -41,6 +46,14 @@ class Calibration:
     coverage: NDArray[np.float32]
     windows: int
     mean: float = 1.0
+    trust: float = 1.0
+    largest: float = np.inf
+
+    def means(self, quantiles: Numbers, levels: tuple[float, ...], recent: Recent) -> Numbers:
+        """The mean of each value, [windows, horizon], from quantiles [windows, horizon, levels] that were moved."""
+        means = _means(quantiles, levels, recent.floor, self.mean)
+        certain = quantiles[..., 0] == quantiles[..., -1]
+        return np.asarray(means + np.where(certain, 0.0, (1 - self.trust) * recent.drawn(means)))
 
 
 def calibrate(
@@ -50,6 +63,8 @@ def calibrate(
     scale: Numbers,
     levels: tuple[float, ...],
     size: float = np.inf,
+    recent: Recent | None = None,
+    limit: Numbers | None = None,
 ) -> Calibration:
     """Conformalised quantile regression on validation windows, one interval at a time.
 
@@ -67,12 +82,15 @@ def calibrate(
     scale : [windows]; windows of scale 0 do not count
     levels : ascending and symmetric, 0.5 among them
     size : independent windows that these stand for; by default so many that nothing is shrunk
+    recent : of the windows; by default none is at rest
+    limit : [windows], bound of the highest quantiles; default none
     """
     horizon, middle = quantiles.shape[1], levels.index(0.5)
+    recent = recent or Recent.unknown(np.full(len(scale), -np.inf))
     observed = observed & (scale > 0)[:, None]
     if not observed.any():
         nothing = np.zeros(len(levels), np.float32)
-        return Calibration(np.zeros((horizon, len(levels)), np.float32), nothing + 1, nothing, 0)
+        return Calibration(np.zeros((horizon, len(levels)), np.float32), nothing + 1, nothing, 0, trust=0.0)
     beyond = (actual[..., None] - quantiles) / half_widths(quantiles, np.where(scale > 0, scale, 1.0))
     inwards = _largest_share(actual[observed]) < MAX_TIES
     margins = np.zeros((horizon, len(levels)))
@@ -84,13 +102,19 @@ def calibrate(
         margins[:, place] = -margins[:, mirror]
     below = np.array([(beyond[..., place] <= 0)[observed].mean() for place in range(len(levels))])
     moved = moved_by(quantiles, margins, scale)
+    if limit is not None:
+        moved = capped(moved, limit)
     joint = _joint(moved, actual, observed, levels)
+    own, unit = evidence_share(size), np.where(scale > 0, scale, 1.0)[:, None]
+    mean = _mean_share(moved, actual, observed, unit, levels, recent.floor, own)
+    trust = _trust(_means(moved, levels, recent.floor, mean), actual, observed, unit, recent, own)
     return Calibration(
         margins.astype(np.float32),
         joint,
         below.astype(np.float32),
         int(observed.any(1).sum()),
-        _mean_share(moved, actual, observed, scale, levels, evidence_share(size)),
+        mean,
+        trust,
     )
 
 
@@ -103,19 +127,41 @@ def _mean_share(
     quantiles: Numbers,
     actual: Numbers,
     observed: NDArray[np.bool_],
-    scale: Numbers,
+    unit: Numbers,
     levels: tuple[float, ...],
+    floor: Numbers,
     own: float,
 ) -> float:
     """How far the mean of the values lies from the median on the way to the mean of the quantiles, 0 to 1.
 
     The largest values of rare sales are hard to tell, and what quantiles say of them would decide their mean.
     """
-    median = quantiles[..., levels.index(0.5)]
-    unit = np.where(scale > 0, scale, 1.0)[:, None]
-    said, came = (((values - median) / unit)[observed].sum() for values in (mean_of(quantiles, levels), actual))
+    median, mean = (_means(quantiles, levels, floor, share) for share in (0.0, 1.0))
+    said, came = (((values - median) / unit)[observed].sum() for values in (mean, actual))
     share = float(np.clip(came / said, 0.0, 1.0)) if said > 0 else 1.0
     return float(np.float32(own * share + 1 - own))  # as it is stored
+
+
+def _means(quantiles: Numbers, levels: tuple[float, ...], floor: Numbers, share: float) -> Numbers:
+    """What lies so far between the median and the mean of quantiles, none of them below the floor."""
+    raised = np.maximum(quantiles, floor[:, None, None])
+    median = raised[..., levels.index(0.5)]
+    return np.asarray(median + share * (mean_of(raised, levels) - median))
+
+
+def _trust(
+    means: Numbers, actual: Numbers, observed: NDArray[np.bool_], unit: Numbers, recent: Recent, own: float
+) -> float:
+    """How far the best mean of series at rest lies from their recent mean on the way to `means`, 0 to 1.
+
+    It is a ridge regression: that held-out values deviate by what is usual in a window counts as PRIOR_WINDOWS do.
+    """
+    if not recent.rest.any():
+        return 1.0
+    drawn = recent.drawn(means)
+    way, miss = (-drawn / unit)[observed], ((actual - means - drawn) / unit)[observed]
+    spread = (way**2).mean() + (1 / own - 1)  # in units of the variance of a window
+    return float(np.float32(np.clip((way * miss).mean() / spread, 0.0, 1.0))) if spread > 0 else 0.0
 
 
 def _margins(scores: Numbers, observed: NDArray[np.bool_], share: float, own: float) -> Numbers:
@@ -156,6 +202,14 @@ def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
     """Quantiles whose distance from the median is multiplied, in order again, [..., levels]."""
     middle = quantiles[..., quantiles.shape[-1] // 2, None]
     return _ordered(np.asarray(middle + (quantiles - middle) * factors))
+
+
+def capped(quantiles: Numbers, limit: Numbers) -> Numbers:
+    """Quantiles [windows, horizon, levels], of which the highest are at most the limit [windows], or the next lower."""
+    bounded = quantiles.copy()
+    for place in range(-CAPPED, 0):
+        bounded[..., place] = np.minimum(bounded[..., place], np.maximum(bounded[..., place - 1], limit[:, None]))
+    return bounded
 
 
 def at_least(quantiles: Numbers, distance: Numbers) -> Numbers:

@@ -1,6 +1,6 @@
 """The ensemble that forecasts: weights of networks and baselines by series, and their calibration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,24 @@ from forecast.ensemble.baseline_forecasts import (
     own_quantiles,
     steps_back,
 )
-from forecast.ensemble.calibration import Calibration, at_least, calibrate, evidence_share, moved_by, widened
+from forecast.ensemble.calibration import (
+    LARGEST,
+    Calibration,
+    at_least,
+    calibrate,
+    capped,
+    evidence_share,
+    moved_by,
+    score_at,
+    widened,
+)
 from forecast.ensemble.names import PRETRAINED
+from forecast.ensemble.recent import STEPS, Recent, largest
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
 from forecast.evaluation.past_errors import independent_windows
 from forecast.panel.inputs import Inputs
+from forecast.panel.transforms import apply_power, undo_power
 from forecast.panel.windows import WindowIndex
 from forecast.pretrained.forecasting import Network, load_network
 
@@ -58,8 +70,9 @@ class Ensemble:
 
     @property
     def steps_back(self) -> int:
-        """Steps of the past that the baselines among the components see."""
-        return steps_back(self.components[len(self.networks) :], self.context_length)
+        """Steps of the past that the baselines among the components see, and recent means where they count."""
+        steps = steps_back(self.components[len(self.networks) :], self.context_length)
+        return steps if self.calibration.trust == 1 else max(steps, STEPS)
 
     def names(self, series_index: NDArray[np.int64]) -> list[str]:
         """The components that forecast series, given by their numbers from 1; 0 is a series that was not in the fit."""
@@ -93,7 +106,9 @@ class Ensemble:
             elif (weight > 0).any():
                 mixed += weight * self._baseline_quantiles(inputs, windows, place, scale)
         moved = moved_by(mixed, self.calibration.margins.astype(np.float64), scale[:, 0, 0])
-        return widened(moved, self.calibration.joint) if joint else moved
+        if joint:
+            moved = widened(moved, self.calibration.joint)
+        return capped(moved, _limit(inputs, windows, self.steps_back, self.calibration.largest))
 
     def _baseline_quantiles(self, inputs: Inputs, windows: WindowIndex, place: int, scale: Numbers) -> Numbers:
         """Quantiles of the baseline at a place of the components, before calibration, [windows, horizon, levels].
@@ -153,12 +168,13 @@ def choose_ensemble(
     named = {**_by_name(labels, count, medians, weights[0]), CHOSEN: points}
     used: NDArray[np.bool_] = np.asarray(weights.any(0))
     components = tuple(np.array(labels)[used].tolist())
+    steps = steps_back(np.array(labels)[count:][used[count:]].tolist(), baselines.context)
     return Ensemble(
         components=components,
         networks=tuple(np.flatnonzero(used[:count]).tolist()),
         weights=weights[:, used].astype(np.float32),
         errors=errors[used].astype(np.float32),
-        calibration=_calibrated(unseen, validation, levels, size),
+        calibration=_calibrated(inputs, unseen, validation, steps, size),
         lookback=validation.lookback,
         context_length=baselines.context,
         scores=_scores(_losses(inputs, validation, np.stack(list(named.values()))), list(named)),
@@ -178,11 +194,40 @@ def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
     return np.asarray(mixed)
 
 
-def _calibrated(quantiles: Numbers, validation: ValidationSet, levels: tuple[float, ...], size: float) -> Calibration:
-    """Calibrate on the validation windows that have quantiles, [windows, horizon, levels]."""
-    rows = ~np.isnan(quantiles).any((1, 2))
+def _calibrated(inputs: Inputs, quantiles: Numbers, validation: ValidationSet, steps: int, size: float) -> Calibration:
+    """Calibrate on the validation windows that have quantiles, [windows, horizon, levels].
+
+    Parameters
+    ----------
+    steps : of the past that the baselines among the components see
+    """
+    levels, rows = inputs.levels, ~np.isnan(quantiles).any((1, 2))
+    windows = validation.windows[0][rows], validation.windows[1][rows]
     actual, observed, scale = validation.actual[rows], validation.observed[rows], validation.scale[rows]
-    return calibrate(quantiles[rows], actual, observed, scale, levels, size)
+    floor = np.full(len(inputs.panel), -np.inf) if inputs.power == 0 else inputs.panel.floor()
+    recent = Recent.of(inputs.panel, windows, floor[windows[0]])
+    steps = max(steps, STEPS) if recent.rest.any() else steps
+    most = _largest(inputs, windows, steps)[:, None]
+    values = undo_power(actual, inputs.power)
+    beyond = (values / np.where(most > 0, most, np.inf))[observed & (scale > 0)[:, None]]  # 0 where nothing is bounded
+    times = float(np.float32(max(LARGEST, score_at(beyond, levels[-1])))) if len(beyond) else LARGEST
+    limit = _limit(inputs, windows, steps, times)
+    return replace(calibrate(quantiles[rows], actual, observed, scale, levels, size, recent, limit), largest=times)
+
+
+def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:
+    """The largest value of each past, [windows], in the target's unit; infinite where a series falls below 0."""
+    found = undo_power(largest(inputs.panel, windows, steps), inputs.power)
+    bounded = (inputs.panel.lowest_seen()[windows[0]] >= 0) | (inputs.power == 0)
+    return np.where(bounded & np.isfinite(found), found, np.inf)
+
+
+def _limit(inputs: Inputs, windows: WindowIndex, steps: int, times: float) -> Numbers:
+    """The bound of the highest quantiles of windows, [windows], in the unit of the panel's values."""
+    if np.isinf(times):
+        return np.full(len(windows[0]), np.inf)
+    limit = times * _largest(inputs, windows, steps)
+    return apply_power(limit, np.isfinite(limit), inputs.power) + np.where(np.isfinite(limit), 0.0, np.inf)
 
 
 def _validated(validation: ValidationSet, inputs: Inputs, points: Numbers) -> ValidationForecasts | None:

@@ -175,7 +175,7 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
         "joint": (levels,),
         "coverage": (levels,),
     }
-    if arrays.keys() - {"mean"} != {*shapes, "windows"}:
+    if arrays.keys() - {"mean", "trust", "largest"} != {*shapes, "windows"}:
         raise ValueError("calibration does not hold the arrays that it must")
     for name, shape in shapes.items():
         if arrays[name].shape != shape or arrays[name].dtype != np.float32 or not np.isfinite(arrays[name]).all():
@@ -185,16 +185,24 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
     windows = arrays["windows"]
     if windows.shape != (1,) or windows.dtype != np.int64 or windows[0] < 0:
         raise ValueError("the number of held-out windows must be one number")
-    mean = arrays.get("mean", np.ones(1, np.float32))
-    if mean.shape != (1,) or mean.dtype != np.float32 or not 0 <= mean[0] <= 1:
-        raise ValueError("the share of the mean must be one number from 0 to 1")
+    one = np.ones(1, np.float32)  # earlier versions have no recent mean and no bound
+    mean, trust, largest = arrays.get("mean", one), arrays.get("trust", one), arrays.get("largest", one * np.inf)
+    for number, most in ((mean, 1.0), (trust, 1.0), (largest, np.inf)):
+        if number.shape != (1,) or number.dtype != np.float32 or not 0 <= number[0] <= most:
+            raise ValueError("the shares of the mean must be numbers from 0 to 1, and the bound of ends one from 0 on")
     return Ensemble(
         components=config.components,
         networks=config.networks,
         weights=arrays["shares"],
         errors=arrays["errors"],
         calibration=Calibration(
-            arrays["margins"], arrays["joint"], arrays["coverage"], int(windows[0]), float(mean[0])
+            arrays["margins"],
+            arrays["joint"],
+            arrays["coverage"],
+            int(windows[0]),
+            float(mean[0]),
+            float(trust[0]),
+            float(largest[0]),
         ),
         lookback=config.lookback,
         context_length=config.context_length,

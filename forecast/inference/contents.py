@@ -58,6 +58,8 @@ def to_contents(fitted: Fitted) -> Contents:
             "coverage": ensemble.calibration.coverage,
             "windows": np.array([ensemble.calibration.windows], np.int64),
             "mean": np.array([ensemble.calibration.mean], np.float32),
+            "trust": np.array([ensemble.calibration.trust], np.float32),
+            "largest": np.array([ensemble.calibration.largest], np.float32),
         },
         base=None if base is None else {"until": base.until, **_joined(base.weights)},
         pretrained=None if ensemble.network is None else ensemble.network.data,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store
 from forecast.ensemble.calibration import widened
+from forecast.ensemble.recent import Recent
 from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_low_totals, say_raised
 from forecast.inference.contents import from_contents
@@ -183,7 +184,10 @@ def forecast_table(
         raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
     floor, counts = panel.floor()[series], panel.counts()[series]
     shown = quantiles if wanted.factors is None else widened(quantiles, wanted.factors)
-    numbers = _bounded(shown, fitted, output, floor, counts)
+    calibration, newest = fitted.ensemble.calibration, (series, panel.lengths[series])
+    recent = Recent.of(panel, newest, floor) if calibration.trust < 1 else Recent.unknown(floor)
+    means = calibration.means(shown, config.levels, recent)
+    numbers = _bounded(shown, means, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
     lower = floor if output.min is None else np.full(len(series), output.min)
     skipped = only_in_shard(_skipped(panel, () if isinstance(source, Part) else history.ids), output.shard)
@@ -305,17 +309,17 @@ def _continued(fitted: Fitted, future: Table | None, origin: str | None) -> Pane
     return fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
 
 
-def _bounded(quantiles: Numbers, fitted: Fitted, output: OutputSettings, floor: Numbers, counts: Flags) -> Numbers:
+def _bounded(
+    quantiles: Numbers, means: Numbers, fitted: Fitted, output: OutputSettings, floor: Numbers, counts: Flags
+) -> Numbers:
     """The numbers of the output, [series, horizon, columns], within their bounds."""
-    levels, share = fitted.config.levels, fitted.ensemble.calibration.mean
-    free = free_numbers(quantiles, levels, output, counts, share)
+    free = free_numbers(quantiles, fitted.config.levels, output, counts, means)
     cure = Words("; ", Setting("min", float("-inf")), " turns this off")
     say_raised(int(raised(free, output, floor).sum()), len(floor), cure)
     numbers = bounded(free, output, floor)
     if output.point == "median":
-        other = output.model_copy(update={"point": "mean", "levels": ()})
-        means = bounded(free_numbers(quantiles, levels, other, counts, share), other, floor)[..., 0]
-        say_low_totals(numbers[..., 0], means, floor, Words("for totals pass ", Setting("point", "mean")))
+        expected = bounded(means[..., None], output, floor)[..., 0]
+        say_low_totals(numbers[..., 0], expected, floor, Words("for totals pass ", Setting("point", "mean")))
     return numbers
 
 
