@@ -19,6 +19,7 @@ PRIOR_WINDOWS = 4.0  # independent windows that say as much as what is known wit
 MIN_WIDTH = 0.05  # share of its width that an interval keeps at least
 NEIGHBOURS = 2  # horizon steps to each side whose scores are pooled with a step's own
 MIN_HALF_WIDTH = 0.01  # of an interval, as a share of the window's scale
+TIED_HALF_WIDTH = 1.0  # where values tie: rare sales lie thousands of half widths beyond an interval of hardly any
 MAX_TIES = 0.05  # share of equal values from which on quantiles do not move inwards
 ADAPTATION_RATE = 0.02  # of adaptive conformal inference
 LARGEST = 2.0  # times the largest value of the past, beyond which no end lies for lack of evidence
@@ -38,6 +39,7 @@ class Calibration:
     windows : number of windows
     mean : how far the mean of values lies from the median, as a share of the way to the mean of the moved quantiles
     trust : share of that mean in the mean of a series at rest; the others are its recent mean
+    tied : 1 where many values are equal, else 0; margins are multiples of wider half widths then
     largest : times the largest value of the past that bounds the highest quantiles
     """
 
@@ -47,11 +49,16 @@ class Calibration:
     windows: int
     mean: float = 1.0
     trust: float = 1.0
+    tied: float = 0.0
     largest: float = np.inf
+
+    def moved(self, quantiles: Numbers, scale: Numbers) -> Numbers:
+        """Quantiles moved by the margins, see `moved_by`."""
+        return moved_by(quantiles, self.margins.astype(np.float64), scale, self.tied > 0)
 
     def means(self, quantiles: Numbers, levels: tuple[float, ...], recent: Recent) -> Numbers:
         """The mean of each value, [windows, horizon], from quantiles [windows, horizon, levels] that were moved."""
-        means = _means(quantiles, levels, recent.floor, self.mean)
+        means = _means(quantiles, levels, self.mean)
         certain = quantiles[..., 0] == quantiles[..., -1]
         return np.asarray(means + np.where(certain, 0.0, (1 - self.trust) * recent.drawn(means)))
 
@@ -86,28 +93,28 @@ def calibrate(
     limit : [windows], bound of the highest quantiles; default none
     """
     horizon, middle = quantiles.shape[1], levels.index(0.5)
-    recent = recent or Recent.unknown(np.full(len(scale), -np.inf))
+    recent = recent or Recent.unknown(len(scale))
     observed = observed & (scale > 0)[:, None]
     if not observed.any():
         nothing = np.zeros(len(levels), np.float32)
         return Calibration(np.zeros((horizon, len(levels)), np.float32), nothing + 1, nothing, 0, trust=0.0)
-    beyond = (actual[..., None] - quantiles) / half_widths(quantiles, np.where(scale > 0, scale, 1.0))
-    inwards = _largest_share(actual[observed]) < MAX_TIES
+    tied = _largest_share(actual[observed]) >= MAX_TIES
+    beyond = (actual[..., None] - quantiles) / half_widths(quantiles, np.where(scale > 0, scale, 1.0), tied)
     margins = np.zeros((horizon, len(levels)))
     for place in range(middle):
         mirror = len(levels) - 1 - place
         share = levels[mirror] - levels[place]
         margin = _margins(np.maximum(-beyond[..., place], beyond[..., mirror]), observed, share, evidence_share(size))
-        margins[:, mirror] = margin if inwards else np.maximum(0.0, margin)
+        margins[:, mirror] = np.maximum(0.0, margin) if tied else margin
         margins[:, place] = -margins[:, mirror]
     below = np.array([(beyond[..., place] <= 0)[observed].mean() for place in range(len(levels))])
-    moved = moved_by(quantiles, margins, scale)
+    moved = moved_by(quantiles, margins, scale, tied)
     if limit is not None:
         moved = capped(moved, limit)
     joint = _joint(moved, actual, observed, levels)
     own, unit = evidence_share(size), np.where(scale > 0, scale, 1.0)[:, None]
-    mean = _mean_share(moved, actual, observed, unit, levels, recent.floor, own)
-    trust = _trust(_means(moved, levels, recent.floor, mean), actual, observed, unit, recent, own)
+    mean = _mean_share(moved, actual, observed, unit, levels, own)
+    trust = _trust(_means(moved, levels, mean), actual, observed, unit, recent, own)
     return Calibration(
         margins.astype(np.float32),
         joint,
@@ -115,6 +122,7 @@ def calibrate(
         int(observed.any(1).sum()),
         mean,
         trust,
+        float(tied),
     )
 
 
@@ -129,24 +137,22 @@ def _mean_share(
     observed: NDArray[np.bool_],
     unit: Numbers,
     levels: tuple[float, ...],
-    floor: Numbers,
     own: float,
 ) -> float:
     """How far the mean of the values lies from the median on the way to the mean of the quantiles, 0 to 1.
 
     The largest values of rare sales are hard to tell, and what quantiles say of them would decide their mean.
     """
-    median, mean = (_means(quantiles, levels, floor, share) for share in (0.0, 1.0))
+    median, mean = (_means(quantiles, levels, share) for share in (0.0, 1.0))
     said, came = (((values - median) / unit)[observed].sum() for values in (mean, actual))
     share = float(np.clip(came / said, 0.0, 1.0)) if said > 0 else 1.0
     return float(np.float32(own * share + 1 - own))  # as it is stored
 
 
-def _means(quantiles: Numbers, levels: tuple[float, ...], floor: Numbers, share: float) -> Numbers:
-    """What lies so far between the median and the mean of quantiles, none of them below the floor."""
-    raised = np.maximum(quantiles, floor[:, None, None])
-    median = raised[..., levels.index(0.5)]
-    return np.asarray(median + share * (mean_of(raised, levels) - median))
+def _means(quantiles: Numbers, levels: tuple[float, ...], share: float) -> Numbers:
+    """What lies so far between the median and the mean of quantiles."""
+    median = quantiles[..., levels.index(0.5)]
+    return np.asarray(median + share * (mean_of(quantiles, levels) - median))
 
 
 def _trust(
@@ -182,12 +188,13 @@ def _margins(scores: Numbers, observed: NDArray[np.bool_], share: float, own: fl
     return np.asarray(np.expm1(own * (own * each + (1 - own) * pooled)))
 
 
-def half_widths(quantiles: Numbers, scale: Numbers) -> Numbers:
+def half_widths(quantiles: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
     """Half the width of the interval that each quantile bounds with its mirror image, [windows, horizon, levels]."""
-    return np.maximum(np.abs(quantiles[..., ::-1] - quantiles) / 2, MIN_HALF_WIDTH * scale[:, None, None])
+    least = TIED_HALF_WIDTH if tied else MIN_HALF_WIDTH
+    return np.maximum(np.abs(quantiles[..., ::-1] - quantiles) / 2, least * scale[:, None, None])
 
 
-def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers) -> Numbers:
+def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
     """Quantiles moved by margins and put in order again, outwards from the middle one, [windows, horizon, levels].
 
     Parameters
@@ -195,7 +202,7 @@ def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers) -> Numbers:
     margins : [horizon, levels]
     scale : [windows]; where it is 0 the past is constant, and quantiles stay where they are
     """
-    return _ordered(quantiles + margins * half_widths(quantiles, scale))
+    return _ordered(quantiles + margins * half_widths(quantiles, scale, tied))
 
 
 def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:

@@ -19,7 +19,6 @@ from forecast.ensemble.calibration import (
     calibrate,
     capped,
     evidence_share,
-    moved_by,
     score_at,
     widened,
 )
@@ -105,10 +104,10 @@ class Ensemble:
                 mixed += weight * at_least(networks[place], scale * self.errors[place].astype(np.float64))
             elif (weight > 0).any():
                 mixed += weight * self._baseline_quantiles(inputs, windows, place, scale)
-        moved = moved_by(mixed, self.calibration.margins.astype(np.float64), scale[:, 0, 0])
+        calibration, moved = self.calibration, self.calibration.moved(mixed, scale[:, 0, 0])
         if joint:
-            moved = widened(moved, self.calibration.joint)
-        return capped(moved, _limit(inputs, windows, self.steps_back, self.calibration.largest))
+            moved = widened(moved, calibration.joint)
+        return capped(moved, _limit(inputs, windows, self.steps_back, calibration.largest))
 
     def _baseline_quantiles(self, inputs: Inputs, windows: WindowIndex, place: int, scale: Numbers) -> Numbers:
         """Quantiles of the baseline at a place of the components, before calibration, [windows, horizon, levels].
@@ -204,8 +203,7 @@ def _calibrated(inputs: Inputs, quantiles: Numbers, validation: ValidationSet, s
     levels, rows = inputs.levels, ~np.isnan(quantiles).any((1, 2))
     windows = validation.windows[0][rows], validation.windows[1][rows]
     actual, observed, scale = validation.actual[rows], validation.observed[rows], validation.scale[rows]
-    floor = np.full(len(inputs.panel), -np.inf) if inputs.power == 0 else inputs.panel.floor()
-    recent = Recent.of(inputs.panel, windows, floor[windows[0]])
+    recent = Recent.of(inputs.panel, windows)
     steps = max(steps, STEPS) if recent.rest.any() else steps
     most = _largest(inputs, windows, steps)[:, None]
     values = undo_power(actual, inputs.power)

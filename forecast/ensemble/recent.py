@@ -25,15 +25,13 @@ class Recent:
     ----------
     mean : [windows], newer values count more
     rest : [windows], 0 where less than half of the past lies at its median, up to 1 where three quarters do
-    floor : [windows], below which no value lies
     """
 
     mean: Numbers
     rest: Numbers
-    floor: Numbers
 
     @classmethod
-    def of(cls, panel: Panel, windows: WindowIndex, floor: Numbers) -> Self:
+    def of(cls, panel: Panel, windows: WindowIndex) -> Self:
         """Look back from windows of a panel, in the unit of its values."""
         means, rests = [np.zeros(0)], [np.zeros(0)]
         for past, observed in pasts(panel, windows, min(STEPS, int(panel.lengths.max(initial=1)))):
@@ -46,12 +44,12 @@ class Recent:
             off = past - np.take_along_axis(ordered, (count[:, None] - 1) // 2, 1)
             near = np.abs(off) <= AT_REST * np.sqrt((np.where(observed, off, 0.0) ** 2).sum(1) / count)[:, None]
             rests.append(np.clip(4 * (observed & near).sum(1) / count - 2, 0.0, 1.0))
-        return cls(np.concatenate(means), np.concatenate(rests), floor)
+        return cls(np.concatenate(means), np.concatenate(rests))
 
     @classmethod
-    def unknown(cls, floor: Numbers) -> Self:
+    def unknown(cls, count: int) -> Self:
         """Of windows that do not count as at rest."""
-        return cls(np.zeros(len(floor)), np.zeros(len(floor)), floor)
+        return cls(np.zeros(count), np.zeros(count))
 
     def drawn(self, means: Numbers) -> Numbers:
         """How far the means [windows, horizon] of series at rest are moved to their recent mean, if all the way."""

@@ -185,7 +185,7 @@ def forecast_table(
     floor, counts = panel.floor()[series], panel.counts()[series]
     shown = quantiles if wanted.factors is None else widened(quantiles, wanted.factors)
     calibration, newest = fitted.ensemble.calibration, (series, panel.lengths[series])
-    recent = Recent.of(panel, newest, floor) if calibration.trust < 1 else Recent.unknown(floor)
+    recent = Recent.of(panel, newest) if calibration.trust < 1 else Recent.unknown(len(series))
     means = calibration.means(shown, config.levels, recent)
     numbers = _bounded(shown, means, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
