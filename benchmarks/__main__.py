@@ -10,6 +10,7 @@ from rich.console import Console
 
 from benchmarks import coverage, samples
 from benchmarks import dry_run as measure_dry_run
+from benchmarks import lumpy as lumpy_series
 from benchmarks import rolling as rolling_origins
 from benchmarks.accuracy import DATASETS, measure_all, runs_on
 from benchmarks.machine import machine_lines
@@ -180,6 +181,21 @@ def singles(
         runs = [run for run in read_runs(path) if run["method"] == method and only in run["series"]]
         table = summary(runs, None if against is None else read_runs(against), by)
         click.echo(table.round(3).to_string())
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+@cli.command()
+@click.option("--json", "path", required=True, type=FILE, help="JSON lines so far; they are kept, and new ones added")
+@click.option("--method", default=NOW, show_default=True, help="now, default (a bare fit) or a model")
+@click.option("--checkout", type=click.Path(exists=True, file_okay=False, path_type=Path), help="measure this one")
+@click.option("--series", type=click.IntRange(1), default=200, show_default=True)
+def lumpy(path: Path, method: str, checkout: Path | None, series: int) -> None:
+    """Means and 99 % ends of made lumpy series, beside the truth."""
+    try:
+        for row in lumpy_series.measure(path, method, checkout or ROOT, series):
+            said.print(" ".join(f"{name}={value:.3g}" for name, value in row.items() if name != "method"))
+        click.echo(lumpy_series.summary(lumpy_series.read_rows(path)).round(3).to_string())
     except ValueError as error:
         raise click.ClickException(str(error)) from error
 

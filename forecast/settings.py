@@ -415,6 +415,11 @@ class OutputSettings(Knobs):
             raise ValueError(f"min {self.min:g}: a lower bound is a number, or -inf for none")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("min lies above max")
+        least, most = self.min if self.min is not None else -math.inf, self.max if self.max is not None else math.inf
+        if self.integer and math.isfinite(least) and math.isfinite(most) and math.ceil(least) > math.floor(most):
+            raise ValueError(
+                f"no whole number lies between min {least:g} and max {most:g}; leave out integer, or move one"
+            )
         return self
 
 

@@ -97,7 +97,7 @@ def baseline_points(panel: Panel, windows: WindowIndex, baseline: Baseline, hori
     context : steps of the past that it sees
     """
     parts = [np.zeros((0, horizon))]
-    for past, observed in _pasts(panel, windows, context):
+    for past, observed in pasts(panel, windows, context):
         parts.append(forecast_baseline(baseline.name, past, observed, horizon, baseline.season))
     return np.concatenate(parts)
 
@@ -121,12 +121,12 @@ def own_quantiles(
         return None
     longest = int(panel.lengths.max(initial=1))
     parts = [np.zeros((0, horizon, len(levels)))]
-    for past, observed in _pasts(panel, windows, max(context, min(method.context, longest))):
+    for past, observed in pasts(panel, windows, max(context, min(method.context, longest))):
         parts.append(forecast_own_quantiles(method, past, observed, horizon, inputs.lags, levels, network))
     return np.concatenate(parts)
 
 
-def _pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Numbers, NDArray[np.bool_]]]:
+def pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Numbers, NDArray[np.bool_]]]:
     """The pasts of windows and whether each value was observed, [windows, context] twice, some windows at a time."""
     series, position = windows
     rows = max(1, MAX_CELLS // context)

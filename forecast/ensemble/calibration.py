@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.ensemble.pasts import Pasts, Recent
 from forecast.errors import Setting
 from forecast.evaluation.quantiles import mean_of
 
@@ -18,9 +19,12 @@ PRIOR_WINDOWS = 4.0  # independent windows that say as much as what is known wit
 MIN_WIDTH = 0.05  # share of its width that an interval keeps at least
 NEIGHBOURS = 2  # horizon steps to each side whose scores are pooled with a step's own
 MIN_HALF_WIDTH = 0.01  # of an interval, as a share of the window's scale
+TIED_HALF_WIDTH = 1.0  # where values tie: rare sales lie thousands of half widths beyond an interval of hardly any
 MAX_TIES = 0.05  # share of equal values from which on quantiles do not move inwards
 ADAPTATION_RATE = 0.02  # of adaptive conformal inference
 MIN_SERIES = 3  # of a panel from which on some may be harder to forecast than others
+LARGEST = 2.0  # times the largest value of the past, beyond which no end lies for lack of evidence
+CAPPED = 2  # highest quantiles that this bounds
 MIN_WINDOWS = 4  # validation windows before the adaptive share moves, and at least a quarter of them
 
 
@@ -36,6 +40,9 @@ class Calibration:
     windows : number of windows
     mean : how far the mean of values lies from the median, as a share of the way to the mean of the moved quantiles
     slope, usual : intervals of a window of this roughness grow by exp(slope * (roughness - usual)) before they move
+    trust : share of that mean in the mean of a series at rest; the others are its recent mean
+    tied : 1 where many values are equal, else 0; margins are multiples of wider half widths then
+    largest : times the largest value of the past that bounds the highest quantiles
     """
 
     margins: NDArray[np.float32]
@@ -43,6 +50,9 @@ class Calibration:
     coverage: NDArray[np.float32]
     windows: int
     mean: float = 1.0
+    trust: float = 1.0
+    tied: float = 0.0
+    largest: float = np.inf
     slope: float = 0.0
     usual: float = 0.0
 
@@ -54,7 +64,13 @@ class Calibration:
         scale, roughness : [windows], see `window_scale` and `roughness`
         """
         grown = _grown(quantiles, self.slope, roughness - self.usual)
-        return moved_by(grown, self.margins.astype(np.float64), scale)
+        return moved_by(grown, self.margins.astype(np.float64), scale, self.tied > 0)
+
+    def means(self, quantiles: Numbers, levels: tuple[float, ...], recent: Recent) -> Numbers:
+        """The mean of each value, [windows, horizon], from quantiles [windows, horizon, levels] that were moved."""
+        means = _means(quantiles, levels, self.mean)
+        certain = quantiles[..., 0] == quantiles[..., -1]
+        return np.asarray(means + np.where(certain, 0.0, (1 - self.trust) * recent.drawn(means)))
 
 
 def calibrate(
@@ -64,8 +80,7 @@ def calibrate(
     scale: Numbers,
     levels: tuple[float, ...],
     size: float = np.inf,
-    roughness: Numbers | None = None,
-    series: NDArray[np.int64] | None = None,
+    pasts: Pasts | None = None,
 ) -> Calibration:
     """Conformalised quantile regression on validation windows, one interval at a time.
 
@@ -86,37 +101,41 @@ def calibrate(
     scale : [windows]; windows of scale 0 do not count
     levels : ascending and symmetric, 0.5 among them
     size : independent windows that these stand for; by default so many that nothing is shrunk
-    roughness, series : [windows], NaN where unknown, and the series of each; by default nothing is known
+    pasts : of the windows; by default none is at rest, bounded, or known to be harder than another
     """
     horizon, middle = quantiles.shape[1], levels.index(0.5)
+    pasts = pasts or Pasts.unknown(len(scale))
     observed = observed & (scale > 0)[:, None]
     if not observed.any():
         nothing = np.zeros(len(levels), np.float32)
-        return Calibration(np.zeros((horizon, len(levels)), np.float32), nothing + 1, nothing, 0)
-    slope, usual = 0.0, 0.0
-    if roughness is not None and series is not None:
-        slope, usual = _slope(quantiles, actual, observed, roughness, series)
-        quantiles = _grown(quantiles, slope, roughness - usual)
-    beyond = (actual[..., None] - quantiles) / half_widths(quantiles, np.where(scale > 0, scale, 1.0))
-    inwards = _largest_share(actual[observed]) < MAX_TIES
+        return Calibration(np.zeros((horizon, len(levels)), np.float32), nothing + 1, nothing, 0, trust=0.0)
+    slope, usual = _slope(quantiles, actual, observed, pasts)
+    quantiles = _grown(quantiles, slope, pasts.roughness - usual)
+    tied = _largest_share(actual[observed]) >= MAX_TIES
+    beyond = (actual[..., None] - quantiles) / half_widths(quantiles, np.where(scale > 0, scale, 1.0), tied)
     margins = np.zeros((horizon, len(levels)))
     for place in range(middle):
         mirror = len(levels) - 1 - place
         share = levels[mirror] - levels[place]
         margin = _margins(np.maximum(-beyond[..., place], beyond[..., mirror]), observed, share, evidence_share(size))
-        margins[:, mirror] = margin if inwards else np.maximum(0.0, margin)
+        margins[:, mirror] = np.maximum(0.0, margin) if tied else margin
         margins[:, place] = -margins[:, mirror]
     below = np.array([(beyond[..., place] <= 0)[observed].mean() for place in range(len(levels))])
-    moved = moved_by(quantiles, margins, scale)
+    moved = capped(moved_by(quantiles, margins, scale, tied), pasts.limit)
     joint = _joint(moved, actual, observed, levels)
+    own, unit = evidence_share(size), np.where(scale > 0, scale, 1.0)[:, None]
+    mean = _mean_share(moved, actual, observed, unit, levels, own)
+    trust = _trust(_means(moved, levels, mean), actual, observed, unit, pasts.recent, own)
     return Calibration(
         margins.astype(np.float32),
         joint,
         below.astype(np.float32),
         int(observed.any(1).sum()),
-        _mean_share(moved, actual, observed, scale, levels, evidence_share(size)),
-        slope,
-        usual,
+        mean,
+        trust,
+        float(tied),
+        slope=slope,
+        usual=usual,
     )
 
 
@@ -125,9 +144,7 @@ def evidence_share(size: float) -> float:
     return 1.0 if np.isinf(size) else size / (size + PRIOR_WINDOWS)
 
 
-def _slope(
-    quantiles: Numbers, actual: Numbers, observed: NDArray[np.bool_], roughness: Numbers, series: NDArray[np.int64]
-) -> tuple[float, float]:
+def _slope(quantiles: Numbers, actual: Numbers, observed: NDArray[np.bool_], pasts: Pasts) -> tuple[float, float]:
     """The slope of errors in widths over roughness, both as logarithms and by series, and the usual roughness.
 
     The slope is between 0 and 1, and shrunk by the share of its square that is chance: the square of its standard
@@ -135,12 +152,12 @@ def _slope(
     """
     error = np.where(observed, np.abs(actual - quantiles[..., quantiles.shape[-1] // 2]), 0.0).sum(1)
     width = np.where(observed, quantiles[..., -2] - quantiles[..., 1], 0.0).sum(1)
-    used = np.isfinite(roughness) & (error > 0) & (width > 0)
-    _, place, counts = np.unique(series[used], return_inverse=True, return_counts=True)
+    used = np.isfinite(pasts.roughness) & (error > 0) & (width > 0)
+    _, place, counts = np.unique(pasts.series[used], return_inverse=True, return_counts=True)
     if len(counts) < MIN_SERIES:
         return 0.0, 0.0
     misses = np.log(error[used] / width[used])
-    rough, missed = (np.bincount(place, values) / counts for values in (roughness[used], misses))
+    rough, missed = (np.bincount(place, values) / counts for values in (pasts.roughness[used], misses))
     apart = rough - rough.mean()
     squares = max(float((apart**2).sum()), 1e-300)
     slope = float((apart * missed).sum()) / squares
@@ -164,7 +181,7 @@ def _mean_share(
     quantiles: Numbers,
     actual: Numbers,
     observed: NDArray[np.bool_],
-    scale: Numbers,
+    unit: Numbers,
     levels: tuple[float, ...],
     own: float,
 ) -> float:
@@ -172,11 +189,31 @@ def _mean_share(
 
     The largest values of rare sales are hard to tell, and what quantiles say of them would decide their mean.
     """
-    median = quantiles[..., levels.index(0.5)]
-    unit = np.where(scale > 0, scale, 1.0)[:, None]
-    said, came = (((values - median) / unit)[observed].sum() for values in (mean_of(quantiles, levels), actual))
+    median, mean = (_means(quantiles, levels, share) for share in (0.0, 1.0))
+    said, came = (((values - median) / unit)[observed].sum() for values in (mean, actual))
     share = float(np.clip(came / said, 0.0, 1.0)) if said > 0 else 1.0
     return float(np.float32(own * share + 1 - own))  # as it is stored
+
+
+def _means(quantiles: Numbers, levels: tuple[float, ...], share: float) -> Numbers:
+    """What lies so far between the median and the mean of quantiles."""
+    median = quantiles[..., levels.index(0.5)]
+    return np.asarray(median + share * (mean_of(quantiles, levels) - median))
+
+
+def _trust(
+    means: Numbers, actual: Numbers, observed: NDArray[np.bool_], unit: Numbers, recent: Recent, own: float
+) -> float:
+    """How far the best mean of series at rest lies from their recent mean on the way to `means`, 0 to 1.
+
+    It is a ridge regression: that held-out values deviate by what is usual in a window counts as PRIOR_WINDOWS do.
+    """
+    if not recent.rest.any():
+        return 1.0
+    drawn = recent.drawn(means)
+    way, miss = (-drawn / unit)[observed], ((actual - means - drawn) / unit)[observed]
+    spread = (way**2).mean() + (1 / own - 1)  # in units of the variance of a window
+    return float(np.float32(np.clip((way * miss).mean() / spread, 0.0, 1.0))) if spread > 0 else 0.0
 
 
 def _margins(scores: Numbers, observed: NDArray[np.bool_], share: float, own: float) -> Numbers:
@@ -197,12 +234,13 @@ def _margins(scores: Numbers, observed: NDArray[np.bool_], share: float, own: fl
     return np.asarray(np.expm1(own * (own * each + (1 - own) * pooled)))
 
 
-def half_widths(quantiles: Numbers, scale: Numbers) -> Numbers:
+def half_widths(quantiles: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
     """Half the width of the interval that each quantile bounds with its mirror image, [windows, horizon, levels]."""
-    return np.maximum(np.abs(quantiles[..., ::-1] - quantiles) / 2, MIN_HALF_WIDTH * scale[:, None, None])
+    least = TIED_HALF_WIDTH if tied else MIN_HALF_WIDTH
+    return np.maximum(np.abs(quantiles[..., ::-1] - quantiles) / 2, least * scale[:, None, None])
 
 
-def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers) -> Numbers:
+def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
     """Quantiles moved by margins and put in order again, outwards from the middle one, [windows, horizon, levels].
 
     Parameters
@@ -210,13 +248,21 @@ def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers) -> Numbers:
     margins : [horizon, levels]
     scale : [windows]; where it is 0 the past is constant, and quantiles stay where they are
     """
-    return _ordered(quantiles + margins * half_widths(quantiles, scale))
+    return _ordered(quantiles + margins * half_widths(quantiles, scale, tied))
 
 
 def widened(quantiles: Numbers, factors: NDArray[np.floating[Any]]) -> Numbers:
     """Quantiles whose distance from the median is multiplied, in order again, [..., levels]."""
     middle = quantiles[..., quantiles.shape[-1] // 2, None]
     return _ordered(np.asarray(middle + (quantiles - middle) * factors))
+
+
+def capped(quantiles: Numbers, limit: Numbers) -> Numbers:
+    """Quantiles [windows, horizon, levels], of which the highest are at most the limit [windows], or the next lower."""
+    bounded = quantiles.copy()
+    for place in range(-CAPPED, 0):
+        bounded[..., place] = np.minimum(bounded[..., place], np.maximum(bounded[..., place - 1], limit[:, None]))
+    return bounded
 
 
 def at_least(quantiles: Numbers, distance: Numbers) -> Numbers:

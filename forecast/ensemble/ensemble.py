@@ -1,6 +1,6 @@
 """The ensemble that forecasts: weights of networks and baselines by series, and their calibration."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +12,23 @@ from forecast.ensemble.baseline_forecasts import (
     own_quantiles,
     steps_back,
 )
-from forecast.ensemble.calibration import Calibration, at_least, calibrate, evidence_share, widened
+from forecast.ensemble.calibration import (
+    LARGEST,
+    Calibration,
+    at_least,
+    calibrate,
+    capped,
+    evidence_share,
+    score_at,
+    widened,
+)
 from forecast.ensemble.names import PRETRAINED
+from forecast.ensemble.pasts import STEPS, Pasts, Recent, largest
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, roughness, window_scale
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
 from forecast.evaluation.past_errors import independent_windows
 from forecast.panel.inputs import Inputs
+from forecast.panel.transforms import apply_power, undo_power
 from forecast.panel.windows import WindowIndex
 from forecast.pretrained.forecasting import Network, load_network
 
@@ -58,8 +69,9 @@ class Ensemble:
 
     @property
     def steps_back(self) -> int:
-        """Steps of the past that the baselines among the components see."""
-        return steps_back(self.components[len(self.networks) :], self.context_length)
+        """Steps of the past that the baselines among the components see, and recent means where they count."""
+        steps = steps_back(self.components[len(self.networks) :], self.context_length)
+        return steps if self.calibration.trust == 1 else max(steps, STEPS)
 
     def names(self, series_index: NDArray[np.int64]) -> list[str]:
         """The components that forecast series, given by their numbers from 1; 0 is a series that was not in the fit."""
@@ -90,8 +102,9 @@ class Ensemble:
                 mixed += weight * at_least(networks[place], scale * self.errors[place].astype(np.float64))
             elif (weight > 0).any():
                 mixed += weight * self._baseline_quantiles(inputs, windows, place, scale)
-        unit = scale[:, 0, 0]
-        return self.calibration.moved(mixed, unit, roughness(inputs, windows, unit, self.lookback))
+        calibration, unit = self.calibration, scale[:, 0, 0]
+        moved = calibration.moved(mixed, unit, roughness(inputs, windows, unit, self.lookback))
+        return capped(moved, _limit(inputs, windows, self.steps_back, calibration.largest))
 
     def joint(self, quantiles: Numbers) -> Numbers:
         """Calibrated quantiles, widened so that their intervals hold whole paths, [windows, horizon, levels]."""
@@ -158,12 +171,13 @@ def choose_ensemble(
     rival = None if best is None else medians[labels.index(best, count)]
     used: NDArray[np.bool_] = np.asarray(weights.any(0))
     components = tuple(np.array(labels)[used].tolist())
+    steps = steps_back(np.array(labels)[count:][used[count:]].tolist(), baselines.context)
     return Ensemble(
         components=components,
         networks=tuple(np.flatnonzero(used[:count]).tolist()),
         weights=weights[:, used].astype(np.float32),
         errors=errors[used].astype(np.float32),
-        calibration=_calibrated(inputs, unseen, validation),
+        calibration=_calibrated(inputs, unseen, validation, steps),
         lookback=validation.lookback,
         context_length=baselines.context,
         scores=scores,
@@ -183,20 +197,41 @@ def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
     return np.asarray(mixed)
 
 
-def _calibrated(inputs: Inputs, quantiles: Numbers, validation: ValidationSet) -> Calibration:
-    """Calibrate on the validation windows that have quantiles, [windows, horizon, levels]."""
-    rows = np.flatnonzero(~np.isnan(quantiles).any((1, 2)))
-    windows, scale = (validation.windows[0][rows], validation.windows[1][rows]), validation.scale[rows]
-    return calibrate(
-        quantiles[rows],
-        validation.actual[rows],
-        validation.observed[rows],
-        scale,
-        inputs.levels,
-        independent_windows(windows, inputs.horizon),
-        roughness(inputs, windows, scale, validation.lookback),
-        windows[0],
-    )
+def _calibrated(inputs: Inputs, quantiles: Numbers, validation: ValidationSet, steps: int) -> Calibration:
+    """Calibrate on the validation windows that have quantiles, [windows, horizon, levels].
+
+    Parameters
+    ----------
+    steps : of the past that the baselines among the components see
+    """
+    rows = ~np.isnan(quantiles).any((1, 2))
+    windows = validation.windows[0][rows], validation.windows[1][rows]
+    actual, observed, scale = validation.actual[rows], validation.observed[rows], validation.scale[rows]
+    recent = Recent.of(inputs.panel, windows)
+    steps = max(steps, STEPS) if recent.rest.any() else steps
+    most = _largest(inputs, windows, steps)[:, None]
+    values = undo_power(actual, inputs.power)
+    beyond = (values / np.where(most > 0, most, np.inf))[observed & (scale > 0)[:, None]]  # 0 where nothing is bounded
+    times = float(np.float32(max(LARGEST, score_at(beyond, inputs.levels[-1])))) if len(beyond) else LARGEST
+    rough = roughness(inputs, windows, scale, validation.lookback)
+    known = Pasts(windows[0], rough, recent, _limit(inputs, windows, steps, times))
+    size = independent_windows(windows, inputs.horizon)
+    return replace(calibrate(quantiles[rows], actual, observed, scale, inputs.levels, size, known), largest=times)
+
+
+def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:
+    """The largest value of each past, [windows], in the target's unit; infinite where a series falls below 0."""
+    found = undo_power(largest(inputs.panel, windows, steps), inputs.power)
+    bounded = (inputs.panel.lowest_seen()[windows[0]] >= 0) | (inputs.power == 0)
+    return np.where(bounded & np.isfinite(found), found, np.inf)
+
+
+def _limit(inputs: Inputs, windows: WindowIndex, steps: int, times: float) -> Numbers:
+    """The bound of the highest quantiles of windows, [windows], in the unit of the panel's values."""
+    if np.isinf(times):
+        return np.full(len(windows[0]), np.inf)
+    limit = times * _largest(inputs, windows, steps)
+    return apply_power(limit, np.isfinite(limit), inputs.power) + np.where(np.isfinite(limit), 0.0, np.inf)
 
 
 def _validated(

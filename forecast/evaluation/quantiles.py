@@ -75,7 +75,7 @@ def free_numbers(
     have: tuple[float, ...],
     output: OutputSettings,
     counts: Flags | None = None,
-    mean_share: float = 1.0,
+    means: Numbers | None = None,
 ) -> Numbers:
     """The point and the ends of its intervals, [series, horizon, 1 + 2 * levels], before any bound.
 
@@ -83,12 +83,12 @@ def free_numbers(
     ----------
     counts : [series], whether values are small whole numbers; intervals then end at whole numbers, the next ones
         outwards, since one from 0.1 to 0.6 would hold no value that can come
-    mean_share : how far the mean lies from the median, as a share of the way to the mean of the quantiles
+    means : [series, horizon], of the values; default that of the quantiles
     """
     want = tuple(level for interval in output.levels for level in interval_levels(interval))
     point = quantiles[..., have.index(0.5)]
     if output.point == "mean":
-        point = point + mean_share * (mean_of(quantiles, have) - point)
+        point = mean_of(quantiles, have) if means is None else means
     bounds = at_levels(quantiles, have, want) if want else quantiles[..., :0]
     bounds[..., 0::2] = np.minimum(bounds[..., 0::2], point[..., None])
     bounds[..., 1::2] = np.maximum(bounds[..., 1::2], point[..., None])
@@ -102,8 +102,10 @@ def free_numbers(
 def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = None) -> Numbers:
     """Numbers within the bounds of the output, rounded; their order stays, so that intervals stay nested."""
     lower = output.min if output.min is not None or floor is None else floor[:, None, None]
-    numbers = np.clip(numbers, lower, output.max)
-    return np.round(numbers) + 0.0 if output.integer else rounded(numbers)
+    if not output.integer:
+        return rounded(np.clip(numbers, lower, output.max))
+    lower, upper = (None if end is None else one(end) for one, end in ((np.ceil, lower), (np.floor, output.max)))
+    return np.clip(np.round(numbers), lower, upper) + 0.0  # whole bounds first: 8 lies below 8.5
 
 
 def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:

@@ -34,6 +34,8 @@ MAX_TEXT = 200
 TRIAL = np.arange(9.0)[None], np.ones((1, 9), bool), 2, (4,)
 """A window that a pretrained network must be able to forecast: values, observed, horizon, seasons."""
 MAX_LABEL = 2 * MAX_TEXT
+LATER = {"mean": (1.0, 1.0), "trust": (1.0, 1.0), "tied": (0.0, 1.0), "largest": (np.inf, np.inf)}
+"""Numbers that the calibration of earlier versions lacks: what stands for each, and the most it can be."""
 MAX_EXPONENT = 4
 NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
 
@@ -175,7 +177,7 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
         "joint": (levels,),
         "coverage": (levels,),
     }
-    if arrays.keys() - {"mean", "roughness"} != {*shapes, "windows"}:
+    if arrays.keys() - {*LATER, "roughness"} != {*shapes, "windows"}:
         raise ValueError("calibration does not hold the arrays that it must")
     for name, shape in shapes.items():
         if arrays[name].shape != shape or arrays[name].dtype != np.float32 or not np.isfinite(arrays[name]).all():
@@ -185,12 +187,14 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
     windows = arrays["windows"]
     if windows.shape != (1,) or windows.dtype != np.int64 or windows[0] < 0:
         raise ValueError("the number of held-out windows must be one number")
-    mean = arrays.get("mean", np.ones(1, np.float32))
-    if mean.shape != (1,) or mean.dtype != np.float32 or not 0 <= mean[0] <= 1:
-        raise ValueError("the share of the mean must be one number from 0 to 1")
+    numbers = {name: arrays.get(name, np.full(1, earlier, np.float32)) for name, (earlier, _) in LATER.items()}
+    for name, number in numbers.items():
+        most = LATER[name][1]
+        if number.shape != (1,) or number.dtype != np.float32 or not 0 <= number[0] <= most:
+            raise ValueError(f"calibration '{name}' must be one number from 0 to {most:g}")
     roughness = arrays.get("roughness", np.zeros(2, np.float32))
     if roughness.shape != (2,) or roughness.dtype != np.float32 or not np.isfinite(roughness).all():
-        raise ValueError("the slope of roughness and its mean must be two finite numbers")
+        raise ValueError("the slope of roughness and the usual one must be two finite numbers")
     if not 0 <= roughness[0] <= 1:
         raise ValueError("the slope of roughness must lie from 0 to 1")
     return Ensemble(
@@ -203,8 +207,9 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
             arrays["joint"],
             arrays["coverage"],
             int(windows[0]),
-            float(mean[0]),
-            *map(float, roughness),
+            **{name: float(number[0]) for name, number in numbers.items()},
+            slope=float(roughness[0]),
+            usual=float(roughness[1]),
         ),
         lookback=config.lookback,
         context_length=config.context_length,

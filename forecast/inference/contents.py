@@ -14,6 +14,7 @@ from forecast.artifacts.plain import load_json
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, ForecastError, NoInput, Setting, Unavailable, UsageError
 from forecast.inference.checks import (
+    LATER,
     check_config,
     check_settings,
     read_by_series,
@@ -58,7 +59,7 @@ def to_contents(fitted: Fitted) -> Contents:
             "joint": ensemble.calibration.joint,
             "coverage": ensemble.calibration.coverage,
             "windows": np.array([ensemble.calibration.windows], np.int64),
-            "mean": np.array([ensemble.calibration.mean], np.float32),
+            **{name: np.array([getattr(ensemble.calibration, name)], np.float32) for name in LATER},
             "roughness": np.array([ensemble.calibration.slope, ensemble.calibration.usual], np.float32),
         },
         base=None if base is None else {"until": base.until, **_joined(base.weights)},

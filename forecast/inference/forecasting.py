@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from forecast.artifacts.store import Store
 from forecast.ensemble.calibration import widened
+from forecast.ensemble.pasts import Recent
 from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_low_totals, say_raised
 from forecast.inference.contents import from_contents
@@ -187,11 +188,14 @@ def forecast_table(
     floor, counts = panel.floor()[series], panel.counts()[series]
     if wanted.factors is not None:
         shown = widened(shown, wanted.factors(series, quantiles))
-    numbers = _bounded(shown, fitted, output, floor, counts)
+    calibration, newest = fitted.ensemble.calibration, (series, panel.lengths[series])
+    recent = Recent.of(panel, newest) if calibration.trust < 1 else Recent.unknown(len(series))
+    means = calibration.means(shown, config.levels, recent)
+    numbers = _bounded(shown, means, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
     usual = output.model_copy(update={"levels": INTERVALS})
     same = output.levels == INTERVALS
-    published = numbers if same else bounded(_free(shown, fitted, usual, counts), usual, floor)
+    published = numbers if same else bounded(free_numbers(shown, config.levels, usual, counts, means), usual, floor)
     skipped = only_in_shard(_skipped(panel, () if isinstance(source, Part) else history.ids), output.shard)
     return Forecasts(columns, skipped, panel, series, quantiles, published)
 
@@ -313,22 +317,18 @@ def _continued(fitted: Fitted, future: Table | None, origin: str | None) -> Pane
     return fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
 
 
-def _bounded(quantiles: Numbers, fitted: Fitted, output: OutputSettings, floor: Numbers, counts: Flags) -> Numbers:
+def _bounded(
+    quantiles: Numbers, means: Numbers, fitted: Fitted, output: OutputSettings, floor: Numbers, counts: Flags
+) -> Numbers:
     """The numbers of the output, [series, horizon, columns], within their bounds."""
-    free = _free(quantiles, fitted, output, counts)
+    free = free_numbers(quantiles, fitted.config.levels, output, counts, means)
     cure = Words("; ", Setting("min", float("-inf")), " turns this off")
     say_raised(int(raised(free, output, floor).sum()), len(floor), cure)
     numbers = bounded(free, output, floor)
     if output.point == "median":
-        other = output.model_copy(update={"point": "mean", "levels": ()})
-        means = bounded(_free(quantiles, fitted, other, counts), other, floor)[..., 0]
-        say_low_totals(numbers[..., 0], means, floor, Words("for totals pass ", Setting("point", "mean")))
+        expected = bounded(means[..., None], output, floor)[..., 0]
+        say_low_totals(numbers[..., 0], expected, floor, Words("for totals pass ", Setting("point", "mean")))
     return numbers
-
-
-def _free(quantiles: Numbers, fitted: Fitted, output: OutputSettings, counts: Flags) -> Numbers:
-    """The numbers of the output, [series, horizon, columns], before any bound."""
-    return free_numbers(quantiles, fitted.config.levels, output, counts, fitted.ensemble.calibration.mean)
 
 
 def _output_columns(

@@ -1,9 +1,12 @@
 """Calibration makes intervals hold, by step and for whole paths, outwards and inwards."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from forecast.ensemble.calibration import at_least, calibrate, moved_by, say_uncalibrated, widened
+from forecast.ensemble.calibration import at_least, calibrate, capped, moved_by, say_uncalibrated, widened
+from forecast.ensemble.pasts import Pasts, Recent
 from forecast.evaluation.quantiles import LEVELS, mean_of
 
 ALL = np.ones((500, 8), bool)
@@ -111,10 +114,43 @@ def test_intervals_grow_with_roughness_as_far_as_errors_do() -> None:
     quantiles = np.broadcast_to(np.linspace(-2, 2, len(LEVELS)), (400, 8, len(LEVELS)))
     actual = random.normal(size=(400, 8))
     seen, scale = np.ones((400, 8), bool), np.ones(400)
-    growing = calibrate(quantiles, actual * np.exp(0.6 * rough)[:, None], seen, scale, LEVELS, 40, rough, series)
-    same = calibrate(quantiles, actual, seen, scale, LEVELS, 40, rough, series)
+    pasts = replace(Pasts.unknown(400), series=series, roughness=rough)
+    growing = calibrate(quantiles, actual * np.exp(0.6 * rough)[:, None], seen, scale, LEVELS, 40, pasts)
+    same = calibrate(quantiles, actual, seen, scale, LEVELS, 40, pasts)
     assert growing.slope == pytest.approx(0.6, abs=0.1)
     assert same.slope < 0.1
     unknown = growing.moved(quantiles[:1], scale[:1], np.array([np.nan]))
     usual = growing.moved(quantiles[:1], scale[:1], np.array([growing.usual]))
     assert (unknown == usual).all()
+
+
+def test_margins_of_intervals_without_width_carry_over_to_wide_ones() -> None:
+    """On half of the windows the interval has no width, and a sale lies thousands of half widths beyond it."""
+    random = np.random.default_rng(0)
+    width = np.where(np.arange(500) % 2, 2.0, 0.0)[:, None, None]
+    quantiles = width * np.broadcast_to([0, 0, 0, 0, 0, 0.1, 0.5, 0.8, 1], (500, 8, len(LEVELS)))
+    actual = np.where(random.random((500, 8)) < 0.25, random.gamma(4, 1.0, (500, 8)), 0.0)
+    made = calibrate(quantiles, actual, ALL, np.ones(500), LEVELS)
+    moved = made.moved(quantiles, np.ones(500), np.full(500, np.nan))
+    assert moved.max() < 2 * actual.max()
+    assert (moved[:, :, 7] > 0).all()
+    assert coverage(actual, moved, 1, 7).mean() > 0.94
+
+
+def test_the_highest_quantiles_are_bounded_and_stay_in_order() -> None:
+    found = capped(np.array([[[0, 1, 2, 3, 4, 5, 6, 70, 80.0]]]), np.array([10.0]))
+    np.testing.assert_array_equal(found, [[[0, 1, 2, 3, 4, 5, 6, 10, 10]]])
+    found = capped(np.array([[[0, 1, 2, 3, 4, 5, 60, 70, 80.0]]]), np.array([10.0]))
+    np.testing.assert_array_equal(found, [[[0, 1, 2, 3, 4, 5, 60, 60, 60]]])
+
+
+def test_quantiles_give_the_mean_of_series_at_rest_where_held_out_values_say_so() -> None:
+    random = np.random.default_rng(0)
+    level = np.repeat(random.uniform(2, 12, 500)[:, None], 8, 1)  # what quantiles know, and the recent mean does not
+    quantiles = level[..., None] + np.linspace(-1, 1, len(LEVELS))
+    at_rest = replace(Pasts.unknown(500), recent=Recent(np.full(500, 7.0), np.ones(500)))
+    for actual, trusted in ((level, 1.0), (7 + random.normal(size=(500, 8)), 0.0)):
+        made = calibrate(quantiles, actual, ALL, np.ones(500), LEVELS, 20.0, at_rest)
+        assert made.trust == pytest.approx(trusted, abs=0.05)
+    assert calibrate(quantiles, level, ~ALL, np.ones(500), LEVELS, 20.0, at_rest).trust == 0
+    assert calibrate(quantiles, level, ALL, np.ones(500), LEVELS, 20.0).trust == 1
