@@ -279,7 +279,7 @@ def _read_fit_forecast_write(run: _Run, resume: bool, on_step: OnStep) -> None:
     _append(run, forecasts, live)
     if run.checkpoints is not None:
         run.checkpoints.discard()
-    _promote_owed(run)
+        _promote_owed(run)
 
 
 def _promote_owed(run: _Run) -> None:
