@@ -24,6 +24,7 @@ from forecast.inference.engines import EXTRA_PACKAGES
 from forecast.inference.fitted import EVERYWHERE, RESTORED, RUN_ONLY, Base, Config, Fitted
 from forecast.inference.predictor import median_of_members
 from forecast.panel.building import calendar_of, position_texts
+from forecast.panel.closed import Closed, find_closed, fixed_values, unless_contradicted
 from forecast.panel.comparing import mean_level
 from forecast.panel.covariates import Statistics, fit_statistics
 from forecast.panel.effect_fit import fit_effects
@@ -86,6 +87,7 @@ class _Prepared:
     lookback: int
     context: int  # steps that baselines look back
     transform: Transform  # of the target, from what is not held out
+    closed: Closed  # from the same
     trains: bool  # networks, if the plan has some
 
     def fitter(self) -> "Fitter":
@@ -326,13 +328,24 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
     season = schema.shortest_season
     power = earlier.config.power if earlier else fit_power(settings.transform, selected, season, split.train_end)
     statistics = fit_statistics(selected, schema, split.train_end)
-    transform = Transform(power, _effects(panel, schema, used, split.train_end))
+    closed = find_closed(panel, schema, _before(panel, used, split.train_end))
+    transform = Transform(power, _effects(panel, schema, closed, used, split.train_end))
     inputs = make_inputs(
-        selected, schema, statistics, transform=transform, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
+        selected,
+        schema,
+        statistics,
+        transform=transform,
+        lags=lags,
+        levels=LEVELS,
+        ids=panel.ids,
+        horizon=horizon,
+        fixed=fixed_values(closed.of(used), selected, schema),
     )
     validation = ValidationSet.of(inputs, validation_windows(split), lookback, power, settings.metric)
     context = context_length(lookback, lags, longest)
-    return _Prepared(inputs, split, settings, validation, statistics, used, lookback, context, transform, trains)
+    return _Prepared(
+        inputs, split, settings, validation, statistics, used, lookback, context, transform, closed, trains
+    )
 
 
 def _split(
@@ -352,13 +365,18 @@ def _may_train_nothing(settings: TrainSettings) -> bool:
     return settings.model == AUTO and settings.steps is None and bool(compared_with(settings))
 
 
-def _effects(panel: Panel, schema: Schema, used: Integers, before: Integers) -> Effects | None:
+def _before(panel: Panel, used: Integers, before: Integers) -> Integers:
+    """[series], the slots before `before` [used] of the series `used`, and none of others."""
+    limit = np.zeros(len(panel), np.int64)
+    limit[used] = before
+    return limit
+
+
+def _effects(panel: Panel, schema: Schema, closed: Closed, used: Integers, before: Integers) -> Effects | None:
     """What events do, estimated from the slots before `before` [used] of the series `used`; None without events."""
     if not has_events(schema):
         return None
-    limit = np.zeros(len(panel), np.int64)
-    limit[used] = before
-    return fit_effects(panel, schema, limit)
+    return fit_effects(panel, schema, _before(panel, used, before), fixed_values(closed, panel, schema))
 
 
 def _choose(ready: _Prepared, baselines: BaselineForecasts, plan: Plan, trained: "list[Trained]") -> Ensemble:
@@ -385,8 +403,10 @@ def _collect(
     lookback, lags, groups = ready.lookback, ready.inputs.lags, plan.groups()
     forecasting = [number for group in ensemble.networks for number in groups[group]]
     pasts = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
-    effects = _effects(panel, schema, ready.used, panel.lengths[ready.used])
-    ordinary, _ = ordinary_panel(panel, schema, effects, series_index(panel.ids, panel.ids))
+    closed = unless_contradicted(ready.closed, panel, schema, panel.lengths)
+    effects = _effects(panel, schema, closed, ready.used, panel.lengths[ready.used])
+    index, fixed = series_index(panel.ids, panel.ids), fixed_values(closed, panel, schema)
+    ordinary, _ = ordinary_panel(panel, schema, effects, index, fixed)
     spread = transformed(ordinary, ready.transform.power).spread
     until = panel.starts.copy()
     until[ready.used] += ready.split.train_end
@@ -417,4 +437,5 @@ def _collect(
         base=Base([trained[number].base for number in forecasting], until),
         run=settings.model_dump(include=RESTORED, exclude_defaults=True),
         effects=effects,
+        closed=closed,
     )

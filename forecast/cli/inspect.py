@@ -52,6 +52,7 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
     from forecast.artifacts.store import Store
     from forecast.inference.forecasting import load_fitted
     from forecast.inference.summary import describe_fit, models_of, ranking_of
+    from forecast.panel.closed import closed_groups
     from forecast.panel.detection import describe
 
     contents, info = Store(artifact).load(version)
@@ -79,6 +80,10 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
         "models": dict(zip(map("/".join, fitted.history.ids), models_of(fitted), strict=True)),
         "series": len(fitted.history),
         "statuses": seen,
+        "closed": [
+            {"series": count, "when": when, "value": value}
+            for count, when, value in closed_groups(fitted.closed, config.table)
+        ],
         "pretrained": None if network is None else network.hash,
         "exports": {"networks": len(fitted.exports.files), "missing": fitted.exports.missing},
         **config.model_dump(mode="json"),

@@ -89,15 +89,15 @@ def steps_back(labels: Iterable[str], context: int) -> int:
     return max([context, *(baseline_method(base_name(label)).context for label in labels)])
 
 
-def baseline_points(panel: Panel, windows: WindowIndex, baseline: Baseline, horizon: int, context: int) -> Numbers:
+def baseline_points(inputs: Inputs, windows: WindowIndex, baseline: Baseline, context: int) -> Numbers:
     """Point forecasts of a baseline, [windows, horizon], in the unit of the panel's values.
 
     Parameters
     ----------
     context : steps of the past that it sees
     """
-    parts = [np.zeros((0, horizon))]
-    for past, observed in pasts(panel, windows, context):
+    parts, horizon = [np.zeros((0, inputs.horizon))], inputs.horizon
+    for past, observed in _pasts(inputs, windows, context, baseline_method(baseline.name).evens):
         parts.append(forecast_baseline(baseline.name, past, observed, horizon, baseline.season))
     return np.concatenate(parts)
 
@@ -121,21 +121,45 @@ def own_quantiles(
         return None
     longest = int(panel.lengths.max(initial=1))
     parts = [np.zeros((0, horizon, len(levels)))]
-    for past, observed in pasts(panel, windows, max(context, min(method.context, longest))):
+    for past, observed in _pasts(inputs, windows, max(context, min(method.context, longest)), method.evens):
         parts.append(forecast_own_quantiles(method, past, observed, horizon, inputs.lags, levels, network))
     return np.concatenate(parts)
 
 
-def pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Numbers, NDArray[np.bool_]]]:
+def pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Numbers, Flags]]:
     """The pasts of windows and whether each value was observed, [windows, context] twice, some windows at a time."""
+    for _, slot, observed in _past_slots(panel, windows, context):
+        yield np.where(observed, panel.values[slot], 0.0), observed
+
+
+def _pasts(inputs: Inputs, windows: WindowIndex, context: int, evens: bool) -> Iterator[tuple[Numbers, Flags]]:
+    """The pasts of windows as a baseline sees them, as `pasts` has them.
+
+    Closed slots have their value, which a season of summands fits, or with `evens` the mean of the others.
+    """
+    for inside, slot, observed in _past_slots(inputs.panel, windows, context):
+        values = np.where(observed, inputs.panel.values[slot], 0.0)
+        if inputs.closed is None:
+            yield values, observed
+            continue
+        fixed = np.where(inside, inputs.closed[slot], np.nan)
+        filled = np.isfinite(fixed)
+        if evens:
+            mean = values.sum(1, keepdims=True) / np.maximum(observed.sum(1, keepdims=True), 1)
+            whole = (values == np.round(values)).all(1, keepdims=True)  # counts stay counts
+            fixed = np.where(whole, np.round(mean), mean)
+        yield np.where(filled, fixed, values), observed | filled
+
+
+def _past_slots(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Flags, Integers, Flags]]:
+    """Of the pasts of windows, whether each step lies in its series, its slot, and whether it was observed."""
     series, position = windows
     rows = max(1, MAX_CELLS // context)
     for low in range(0, len(series), rows):
         some, end = series[low : low + rows], position[low : low + rows]
         step = end[:, None] + np.arange(-context, 0)  # [windows, context]
         slot = panel.offsets[some][:, None] + np.maximum(step, 0)
-        observed = (step >= 0) & panel.observed[slot]
-        yield np.where(observed, panel.values[slot], 0.0), observed
+        yield step >= 0, slot, (step >= 0) & panel.observed[slot]
 
 
 @dataclass(frozen=True)
@@ -185,10 +209,10 @@ class BaselineForecasts:
         for place, baseline in enumerate(baselines):
             own = own_quantiles(inputs, _taken(validation.windows, some), baseline, context)
             if own is None:
-                points = baseline_points(panel, windows, baseline, inputs.horizon, context)
+                points = baseline_points(inputs, windows, baseline, context)
                 past_points[place] = points
                 errors[place] = error_quantiles(points, past.actual, past.observed, past.scale, levels, windows)
-                ahead = baseline_points(panel, validation.windows, baseline, inputs.horizon, context)
+                ahead = baseline_points(inputs, validation.windows, baseline, context)
                 quantiles[place] = ahead[..., None] + validation.scale[:, None, None] * errors[place]
             else:
                 quantiles[place, some] = own

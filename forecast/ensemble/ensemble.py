@@ -121,7 +121,7 @@ class Ensemble:
         own = own_quantiles(inputs, windows, baseline, self.context_length, self.network)
         if own is not None:
             return at_least(own, scale * self.errors[place].astype(np.float64))
-        points = baseline_points(inputs.panel, windows, baseline, inputs.horizon, self.context_length)
+        points = baseline_points(inputs, windows, baseline, self.context_length)
         return np.asarray(points[..., None] + scale * self.errors[place].astype(np.float64))
 
 

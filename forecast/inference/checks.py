@@ -18,6 +18,7 @@ from forecast.errors import UsageError
 from forecast.inference.fitted import Config
 from forecast.models import model_names
 from forecast.panel.building import calendar_of, position_texts
+from forecast.panel.closed import Closed
 from forecast.panel.covariates import Statistics
 from forecast.panel.effects import WEEKDAYS, Effects
 from forecast.panel.lookback import most_lookback
@@ -27,7 +28,7 @@ from forecast.pretrained.forecasting import Network, load_network
 from forecast.settings import TrainSettings
 from forecast.tables.cells import LARGEST
 
-MAX_LEVELS, MAX_LAGS = 99, 50
+MAX_LEVELS, MAX_LAGS, MAX_SEASON = 99, 50, 1_000_000
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}
 """How far from its anchor a grid may reach: to about the year 10,000."""
 MAX_TEXT = 200
@@ -160,6 +161,27 @@ def read_effects(plain: Any, count: int) -> Effects:
         unit=arrays["unit"],
         reaction=arrays["reaction"],
     )
+
+
+def read_closed(plain: Any, count: int) -> Closed:
+    """Positions of a season at which some of `count` series have one value."""
+    if plain.keys() != {"series", "season", "phase", "value", "opened"}:
+        raise ValueError("the closed positions do not hold what they must")
+    numbers = [np.array(plain[name]) for name in ("series", "season", "phase")]
+    series, season, phase = numbers
+    value = np.array(plain["value"], np.float64)
+    if any(one.ndim != 1 or one.dtype != np.int64 or len(one) != len(value) for one in numbers) or not len(value):
+        raise ValueError("the closed positions must be whole numbers, each with a value")
+    if (np.diff(series, prepend=0, append=count - 1) < 0).any() or ((phase < 0) | (phase >= season)).any():
+        raise ValueError("the closed positions contradict each other")
+    if not (np.abs(value) <= LARGEST).all() or (season > MAX_SEASON).any():
+        raise ValueError("the closed positions must have finite values")
+    opened = tuple((number, label) for number, label in plain["opened"])
+    if any(type(number) is not int or not 0 <= number < len(value) for number, _ in opened):
+        raise ValueError("an event opens no closed position")
+    if any(type(label) is not str or len(label) > MAX_LABEL for _, label in opened):
+        raise ValueError("the labels of events must be texts")
+    return Closed(series, season, phase, value, opened)
 
 
 def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes | None) -> Ensemble:

@@ -18,12 +18,14 @@ from forecast.inference.checks import (
     check_config,
     check_settings,
     read_by_series,
+    read_closed,
     read_effects,
     read_ensemble,
     read_history,
     read_statistics,
 )
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Exports, Fitted
+from forecast.panel.closed import NEVER, Closed
 from forecast.panel.effects import Effects
 from forecast.panel.panel import ARRAYS
 from forecast.settings import TrainSettings
@@ -49,7 +51,8 @@ def to_contents(fitted: Fitted) -> Contents:
             "statistics": fitted.statistics.model_dump(mode="json"),
             "level": fitted.level.tolist(),
             "seasonal_error": [value if np.isfinite(value) else None for value in fitted.seasonal_error.tolist()],
-            **({} if fitted.effects is None else {"effects": plain_effects(fitted.effects)}),
+            **({} if fitted.effects is None else {"effects": plain(fitted.effects)}),
+            **({"closed": plain(fitted.closed)} if len(fitted.closed) else {}),
         },
         history=history,
         calibration={
@@ -96,7 +99,7 @@ def _read(contents: Contents) -> Fitted:
     config = Config.model_validate(contents.config)
     check_config(config)
     check_settings(TrainSettings.check(config.settings))
-    if config.settings.keys() & RUN_ONLY or contents.scaler.keys() - {"effects"} != SCALER:
+    if config.settings.keys() & RUN_ONLY or contents.scaler.keys() - {"effects", "closed"} != SCALER:
         raise ValueError("it holds unknown settings or statistics")
     history = read_history(contents.history, config)
     return Fitted(
@@ -109,16 +112,17 @@ def _read(contents: Contents) -> Fitted:
         network_weights=_parted(contents.weights, config),
         base=None if contents.base is None else _read_base(contents.base, contents.weights, config, len(history)),
         effects=read_effects(contents.scaler["effects"], len(history)) if "effects" in contents.scaler else None,
+        closed=read_closed(contents.scaler["closed"], len(history)) if "closed" in contents.scaler else NEVER,
         exports=_read_exports(contents, config),
         run=TrainSettings.check(contents.run).model_dump(include=RESTORED, exclude_defaults=True),
     )
 
 
-def plain_effects(effects: Effects) -> dict[str, Any]:
-    """Effects as lists and numbers."""
-    values = {field.name: getattr(effects, field.name) for field in fields(effects)}
+def plain(found: Effects | Closed) -> dict[str, Any]:
+    """What a fit found as lists and numbers."""
+    values = {field.name: getattr(found, field.name) for field in fields(found)}
     arrays = {name: value.tolist() for name, value in values.items() if isinstance(value, np.ndarray)}
-    return {**values, **arrays, "labels": list(effects.labels)}
+    return {**values, **arrays, **{name: list(value) for name, value in values.items() if isinstance(value, tuple)}}
 
 
 def _joined(members: list[dict[str, NDArray[np.float32]]]) -> Arrays:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from forecast.ensemble.ensemble import Ensemble
+from forecast.panel.closed import NEVER, Closed
 from forecast.panel.covariates import Statistics
 from forecast.panel.effects import Effects
 from forecast.panel.inputs import Transform
@@ -102,6 +103,7 @@ class Fitted:
     base : None in an artifact that was written without
     run : those of the settings RESTORED that are not the defaults
     effects : of holidays and events; None where there are none
+    closed : positions of a season at which series have one value
     exports : of the networks, where they were exported
     """
 
@@ -115,6 +117,7 @@ class Fitted:
     base: Base | None = None
     run: dict[str, Any] = field(default_factory=dict)
     effects: Effects | None = None
+    closed: Closed = NEVER
     exports: Exports = field(default_factory=Exports)
 
     @property

@@ -17,7 +17,7 @@ from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_low
 from forecast.inference.contents import from_contents
 from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
-from forecast.inference.predictor import Predictor
+from forecast.inference.predictor import Predictor, fixed_of
 from forecast.panel.building import calendar_of, time_columns_at, with_future
 from forecast.panel.comparing import Comparison, check_levels, compare_ids, say_seen, say_short
 from forecast.panel.effects import NAMED, unseen_events
@@ -189,7 +189,11 @@ def forecast_table(
     if wanted.factors is not None:
         shown = widened(shown, wanted.factors(series, quantiles))
     calibration, newest = fitted.ensemble.calibration, (series, panel.lengths[series])
-    recent = Recent.of(panel, newest) if calibration.trust < 1 else Recent.unknown(len(series))
+    recent = Recent.unknown(len(series))
+    if calibration.trust < 1:
+        fixed = fixed_of(fitted, panel)
+        opened = panel if fixed is None else replace(panel, observed=panel.observed & np.isnan(fixed))
+        recent = Recent.of(opened, newest)
     means = calibration.means(shown, config.levels, recent)
     numbers = _bounded(shown, means, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)

@@ -11,8 +11,9 @@ from forecast.errors import Setting, UsageError, Words
 from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import EVERYWHERE, Config, Fitted
 from forecast.panel.arrays import Array
+from forecast.panel.closed import closed_now, fixed_values
 from forecast.panel.inputs import Inputs, make_inputs
-from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 from forecast.settings import EngineName
 
@@ -128,9 +129,12 @@ class Predictor:
         Unavailable
             If memory runs out.
         """
-        inputs, config = inputs_of(self.fitted, panel), self.fitted.config
+        config = self.fitted.config
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
         series = np.ascontiguousarray(series)
+        before = panel.lengths.copy()
+        np.minimum.at(before, series, ends)
+        inputs = inputs_of(self.fitted, panel, before)
         networks = None if self.backend is None else _Running(self.backend, inputs, config)
         parts = [np.zeros((0, config.horizon, len(config.levels)))]
         wider = parts.copy()
@@ -185,8 +189,20 @@ def load_backend(fitted: Fitted, device: str, name: str) -> Backend:
     return backend
 
 
-def inputs_of(fitted: Fitted, panel: Panel) -> Inputs:
-    """A panel made ready as that of the fit was."""
+def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Numbers | None:
+    """[slots], the values of closed slots of a panel, see `fixed_values`.
+
+    Parameters
+    ----------
+    before : [series], slots of each series that may contradict the fit; default all
+    """
+    schema, index = fitted.config.table, series_index(fitted.history.ids, panel.ids)
+    closed = closed_now(fitted.closed, panel, schema, index, panel.lengths if before is None else before)
+    return fixed_values(closed, panel, schema)
+
+
+def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Inputs:
+    """A panel made ready as that of the fit was; parameters as in `fixed_of`."""
     config = fitted.config
     return make_inputs(
         panel,
@@ -197,6 +213,7 @@ def inputs_of(fitted: Fitted, panel: Panel) -> Inputs:
         levels=config.levels,
         ids=fitted.history.ids,
         horizon=config.horizon,
+        fixed=fixed_of(fitted, panel, before),
     )
 
 

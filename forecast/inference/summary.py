@@ -6,6 +6,7 @@ import numpy as np
 
 from forecast.ensemble.summary import ranking, verdict
 from forecast.inference.fitted import Fitted
+from forecast.panel.closed import closed_groups
 from forecast.panel.effects import NAMED, describe_effects, unseen_events
 
 
@@ -22,7 +23,15 @@ def describe_fit(fitted: Fitted) -> list[str]:
         others = len(counts) - 1
         name = f"{name} for {count:,} of {series:,} series, {others} other mixture{'s' * (others > 1)} for the rest"
     sentence = verdict(fitted.config.scores, len(fitted.config.components))
-    return [f"model    {name}", f"guard    {sentence}", *_effects(fitted)]
+    return [f"model    {name}", f"guard    {sentence}", *_closed(fitted), *_effects(fitted)]
+
+
+def _closed(fitted: Fitted) -> list[str]:
+    """Which series always have one value, and when, as lines."""
+    groups = closed_groups(fitted.closed, fitted.config.table)
+    named = [f"{count:,} series {where}, always {value:g}" for count, where, value in groups[:NAMED]]
+    more = f", and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
+    return [f"closed   {'; '.join(named)}{more}"] if groups else []
 
 
 def _effects(fitted: Fitted) -> list[str]:

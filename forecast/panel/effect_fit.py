@@ -1,8 +1,11 @@
 """Estimate what events do to values, from the past of a panel only.
 
-A day is compared with the same day of the nearest weeks without events. What all days with a label have in common is
-its effect: a weighted regression on labels, since a day may have several.
+A day is compared with the same day of the nearest weeks without events, or with the same events where each such day
+has them. What all days with a label have in common is its effect: a weighted regression on labels, since a day may have
+several.
 """
+
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,21 +21,24 @@ from forecast.panel.event_days import (
 )
 from forecast.panel.event_regression import EXPONENTS, LabelSets, Regression
 from forecast.panel.events import FAR, mark
-from forecast.panel.panel import Integers, Panel
+from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 
 HALF_LIFE = 260.0  # weeks after which what an event did counts half; tuned as those of `event_days`
 
 
-def fit_effects(panel: Panel, schema: Schema, before: Integers) -> Effects:
-    """Estimate what events do to values.
+def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers | None = None) -> Effects:
+    """Estimate what events do to values; nothing in closed slots.
 
     Parameters
     ----------
     before : [series], slots of each series that may be used
+    fixed : [slots], the values of closed slots, see `fixed_values`
     """
     marks = mark(panel, schema)
-    past = Past.of(panel, marks, before)
+    closed = np.zeros(len(panel.values), bool) if fixed is None else np.isfinite(fixed)
+    came = Past.of(panel, marks, before).seen
+    past = Past.of(replace(panel, observed=panel.observed & ~closed), marks, before)
     profile = weekly_profile(past, marks.weekday, len(panel))
     signed = np.minimum.reduceat(np.where(past.seen, past.values, np.inf), past.offsets[:-1]) < 0
     unit = np.where(signed, ordinary_deviation(past, len(panel)), 0.0)
@@ -58,7 +64,7 @@ def fit_effects(panel: Panel, schema: Schema, before: Integers) -> Effects:
         effect[kind], typical[kind] = found.effect.reshape(shape), found.typical
         own = np.unique(part.days.series)
         reaction[1 + own] = found.reaction[own]
-    seen = np.isin(marks.slot, days.slot)
+    seen = np.isin(marks.slot, days.slot) | (came & closed)[marks.slot]
     label = np.unique(marks.key[marks.slot[seen]] * FAR + marks.label[seen]) % FAR
     counts = np.bincount(label, minlength=shape[0])
     shown = np.flatnonzero(counts)

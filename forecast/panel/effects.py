@@ -46,19 +46,23 @@ class Effects:
 
 @dataclass(frozen=True)
 class Adjustment:
-    """How events move the values of a panel: value = factor * ordinary value + shift.
+    """How events move the values of a panel: value = factor * ordinary value + shift; closed slots have one value.
 
     Attributes
     ----------
     factor, shift : [slots]
+    fixed : [slots], the value of closed slots, NaN for others; None where none is
     """
 
     factor: Numbers
     shift: Numbers
+    fixed: Numbers | None = None
 
     def removed(self, panel: Panel) -> Panel:
-        """The panel with ordinary values; where events leave hardly anything, they are not known."""
+        """The panel with ordinary values; in closed slots, and where events leave hardly anything, they are unknown."""
         known = self.factor >= HIDDEN
+        if self.fixed is not None:
+            known &= np.isnan(self.fixed)
         observed = panel.observed & known
         values = (panel.values - self.shift) / np.where(known, self.factor, 1.0)
         return replace(panel, values=np.where(observed, values, 0.0), observed=observed)
@@ -66,7 +70,11 @@ class Adjustment:
     def put_back(self, values: Numbers, slot: Integers) -> Numbers:
         """What events make of ordinary values, [windows, horizon, ...], in their slots, [windows, horizon]."""
         shape = (*slot.shape, *(1,) * (values.ndim - slot.ndim))
-        return np.asarray(values * self.factor[slot].reshape(shape) + self.shift[slot].reshape(shape))
+        moved = np.asarray(values * self.factor[slot].reshape(shape) + self.shift[slot].reshape(shape))
+        if self.fixed is None:
+            return moved
+        fixed = self.fixed[slot].reshape(shape)
+        return np.where(np.isnan(fixed), moved, fixed)
 
 
 def adjustment(panel: Panel, schema: Schema, effects: Effects, series_index: Integers) -> Adjustment:
@@ -91,12 +99,23 @@ def adjustment(panel: Panel, schema: Schema, effects: Effects, series_index: Int
 
 
 def ordinary_panel(
-    panel: Panel, schema: Schema, effects: Effects | None, series_index: Integers
+    panel: Panel, schema: Schema, effects: Effects | None, series_index: Integers, fixed: Numbers | None = None
 ) -> tuple[Panel, Adjustment | None]:
-    """A panel with ordinary values, and what events do to it."""
-    if effects is None:
+    """A panel with ordinary values, and what events do to it; they do nothing to closed slots.
+
+    Parameters
+    ----------
+    fixed : [slots], see `fixed_values`
+    """
+    if effects is None and fixed is None:
         return panel, None
-    moved = adjustment(panel, schema, effects, series_index)
+    slots = len(panel.values)
+    moved = Adjustment(np.ones(slots), np.zeros(slots))
+    if effects is not None:
+        moved = adjustment(panel, schema, effects, series_index)
+    if fixed is not None:
+        free = np.isnan(fixed)
+        moved = Adjustment(np.where(free, moved.factor, 1.0), np.where(free, moved.shift, 0.0), fixed)
     return moved.removed(panel), moved
 
 

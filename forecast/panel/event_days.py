@@ -101,7 +101,11 @@ def ordinary_deviation(past: Past, count: int) -> Numbers:
 
 def compared_days(past: Past, slots: Integers, marks: Marks, week: int, unit: Numbers) -> Days:
     """Days of series, compared with what is expected of them; those that cannot be compared are left out."""
-    expected, level = _expected(past, slots, week)
+    expected, level = _expected(past, slots, week, np.where(past.free, 0, -1), np.zeros(len(slots), np.int64))
+    kinds = marks.kinds
+    rest = ~np.isin(kinds[slots], kinds[slots[np.isfinite(expected)]])  # each such day has the same events
+    if rest.any():
+        expected[rest] = _expected(past, slots[rest], week, np.where(past.seen, kinds, -1), kinds[slots[rest]])[0]
     series = past.series[slots]
     level = np.where(unit[series] > 0, unit[series], level)
     usable = np.isfinite(expected) & (level > 0)
@@ -117,11 +121,15 @@ def compared_days(past: Past, slots: Integers, marks: Marks, week: int, unit: Nu
     return Days(series[first], marks.key[slot], marks.weekday[slot], slot, deviation, mean(expected) / mean(level))
 
 
-def _expected(past: Past, slots: Integers, week: int) -> tuple[Numbers, Numbers]:
+def _expected(past: Past, slots: Integers, week: int, kinds: Integers, kind: Integers) -> tuple[Numbers, Numbers]:
     """What slots would have without events, and the level around them, [slots] twice; NaN where nothing tells.
 
     The first is the mean of the same day and hour in the weeks around, without the smallest and the largest of four or
     more.
+
+    Parameters
+    ----------
+    kinds, kind : [slots of the past] and [slots], those that have the same number are compared
     """
     low, high = past.offsets[past.series[slots]], past.offsets[past.series[slots] + 1]
     total, count = np.zeros(len(slots)), np.zeros(len(slots))
@@ -131,7 +139,7 @@ def _expected(past: Past, slots: Integers, week: int) -> tuple[Numbers, Numbers]
         for weeks in range(1, REACH + 1):
             near = slots + side * weeks * week
             near = np.where((near >= low) & (near < high) & (found < EACH_SIDE), near, -1)
-            used = (near >= 0) & past.free[near]
+            used = (near >= 0) & (kinds[near] == kind)
             value = past.values[near]
             found += used
             total += np.where(used, value, 0.0)

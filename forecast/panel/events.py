@@ -45,6 +45,19 @@ class Marks:
     key: Integers
     weekday: Integers
 
+    @property
+    def kinds(self) -> Integers:
+        """[slots], a number for each set of labels, 0 for none."""
+        kinds, rank = (
+            np.zeros(len(self.key), np.int64),
+            np.arange(len(self.slot)) - np.searchsorted(self.slot, self.slot),
+        )
+        for place in range(int(rank.max(initial=-1)) + 1):
+            slot = self.slot[rank == place]
+            pairs = kinds[slot] * len(self.labels) + self.label[rank == place]
+            kinds[slot] = np.unique(pairs, return_inverse=True)[1].reshape(-1) + int(kinds.max(initial=0)) + 1
+        return kinds
+
 
 def takes_events(spec: CalendarSpec) -> bool:
     """Whether events act on a grid: of weeks, of days, or finer."""

@@ -1,6 +1,7 @@
 """Make a panel ready for networks and baselines: target transformed, covariates standardised, windows indexed."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from forecast.panel.covariates import Statistics, make_columns
 from forecast.panel.effects import Adjustment, Effects, ordinary_panel
 from forecast.panel.panel import Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
-from forecast.panel.transforms import transformed, undo_power
+from forecast.panel.transforms import apply_power, transformed, undo_power
 from forecast.panel.windows import WindowIndex, Windows
 from forecast.settings import ScalingName
 
@@ -43,7 +44,7 @@ class Inputs:
     arrays : the windows, those of a lookback of 1, as arrays of numpy
     power : exponent of the transform
     counts : [series], see `Panel.counts`
-    adjustment : what events do to the values; None where there are none
+    adjustment : what events do to the values, and closed slots; None where there are none
     """
 
     panel: Panel
@@ -57,6 +58,15 @@ class Inputs:
     counts: Flags
     adjustment: Adjustment | None = None
 
+    @cached_property
+    def closed(self) -> Numbers | None:
+        """[slots], the values of closed slots, transformed as those of the panel, NaN for others; None if none is."""
+        if self.adjustment is None or self.adjustment.fixed is None:
+            return None
+        fixed = self.adjustment.fixed
+        known = fixed > 0 if self.power == 0.0 else np.isfinite(fixed)
+        return np.where(known, apply_power(fixed, known, self.power), np.nan)
+
     @property
     def horizon(self) -> int:
         """Steps that the networks forecast."""
@@ -67,7 +77,7 @@ class Inputs:
         return self.arrays.cut(lookback, scaling)
 
     def restored(self, values: Numbers, windows: WindowIndex) -> Numbers:
-        """What comes after windows, [windows, horizon, ...], in the target's own unit, the effects of events in it."""
+        """What follows windows, [windows, horizon, ...], in the target's own unit, events and closed slots in it."""
         values = undo_power(values, self.power)
         if self.adjustment is None:
             return values
@@ -86,6 +96,7 @@ def make_inputs(
     levels: tuple[float, ...],
     ids: Ids,
     horizon: int,
+    fixed: Numbers | None = None,
 ) -> Inputs:
     """Make a panel ready.
 
@@ -94,10 +105,11 @@ def make_inputs(
     transform : of the target
     ids : of the series of the fit
     horizon : steps that the networks forecast
+    fixed : [slots], the values of closed slots, see `fixed_values`
     """
     columns = make_columns(panel, schema, statistics, calendar_of(schema))
     index = series_index(ids, panel.ids)
-    ordinary, moved = ordinary_panel(panel, schema, transform.effects, index)
+    ordinary, moved = ordinary_panel(panel, schema, transform.effects, index, fixed)
     changed = transformed(ordinary, transform.power)
     arrays = Windows(changed, columns, 1, horizon, lags, "standard", index)
     return Inputs(changed, schema, lags, levels, len(ids), index, arrays, transform.power, panel.counts(), moved)

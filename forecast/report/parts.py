@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
-from forecast.inference.predictor import Predictor
+from forecast.inference.predictor import Predictor, fixed_of
 from forecast.panel.effects import ordinary_panel
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
@@ -48,7 +48,9 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> Parts:
     part = panel.select(np.unique(series))
     place = np.searchsorted(np.unique(series), series)
     index = series_index(fitted.history.ids, part.ids)
-    ordinary, _ = ordinary_panel(part, schema, fitted.effects, index)
+    _, moved = ordinary_panel(part, schema, fitted.effects, index, fixed_of(fitted, part))
+    # closed slots keep their values, by which they are found again
+    ordinary = part if moved is None else replace(moved, fixed=None).removed(part)
     serving = predictor.serving(replace(fitted, effects=None))
     without_events = serving.after(ordinary)[..., middle]
     median = without_events if fitted.effects is None else predictor.after(part)[..., middle]

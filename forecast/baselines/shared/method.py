@@ -41,6 +41,7 @@ class Method:
     context : steps of the past that it sees, if more than others do
     as_read : it sees values as they were read, not brought to at most 1: whole numbers may be counts
     threads : whether several threads may forecast at once
+    evens : it sees closed slots at the mean of the others, as it has no season that would hold their value
     """
 
     forecast: Forecast
@@ -52,3 +53,4 @@ class Method:
     context: int = 0
     as_read: bool = False
     threads: bool = True
+    evens: bool = False
