@@ -175,31 +175,22 @@ def forecast_table(
         say_short(panel, history, config.lookback, source.name)
     wanted = (None if on_panel is None else on_panel(panel)) or Wanted()
     order = panel.order if wanted.series is None else wanted.series
-    held = in_shard(panel.ids, output.shard)
-    if output.shard is not None:
-        log.info("shard %s: %d of %d series", output.shard, Total(held.sum()), Total(len(panel)))
-    left_out = (panel.skipped | ~held)[order]
+    left_out = _left_out(panel, output.shard)[order]
     series = order[~left_out]
-    marginal, joint = predictor.marginal_and_joint(panel, order, left_out=left_out, joint=output.joint)
-    quantiles, shown = marginal[:, :horizon], joint[:, :horizon]
+    both = predictor.marginal_and_joint(panel, order, left_out=left_out, joint=output.joint)
+    quantiles, shown = (part[:, :horizon] for part in both)
     if not np.isfinite(shown).all():
         kind = ArtifactRefused if source is None else BadData
         raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
     floor, counts = panel.floor()[series], panel.counts()[series]
     if wanted.factors is not None:
         shown = widened(shown, wanted.factors(series, quantiles))
-    calibration, newest = fitted.ensemble.calibration, (series, panel.lengths[series])
-    recent = Recent.unknown(len(series))
-    if calibration.trust < 1:
-        fixed = fixed_of(fitted, panel)
-        opened = panel if fixed is None else replace(panel, observed=panel.observed & np.isnan(fixed))
-        recent = Recent.of(opened, newest)
-    means = calibration.means(shown, config.levels, recent)
+    means = _means(shown, fitted, panel, series)
     numbers = _bounded(shown, means, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
     usual = output.model_copy(update={"levels": INTERVALS})
-    same = output.levels == INTERVALS
-    published = numbers if same else bounded(free_numbers(shown, config.levels, usual, counts, means), usual, floor)
+    free = free_numbers(shown, config.levels, usual, counts, means)
+    published = numbers if usual == output else bounded(free, usual, floor)
     skipped = only_in_shard(_skipped(panel, () if isinstance(source, Part) else history.ids), output.shard)
     return Forecasts(columns, skipped, panel, series, quantiles, published)
 
@@ -335,6 +326,16 @@ def _bounded(
     return numbers
 
 
+def _means(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers) -> Numbers:
+    """The means of the forecasts of series, [series, horizon]; their past without closed slots counts."""
+    calibration, recent = fitted.ensemble.calibration, Recent.unknown(len(series))
+    if calibration.trust < 1:
+        fixed = fixed_of(fitted, panel)
+        opened = panel if fixed is None else replace(panel, observed=panel.observed & np.isnan(fixed))
+        recent = Recent.of(opened, (series, panel.lengths[series]))
+    return calibration.means(quantiles, fitted.config.levels, recent)
+
+
 def _output_columns(
     fitted: Fitted, panel: Panel, series: Integers, numbers: Numbers, output: OutputSettings
 ) -> Columns:
@@ -350,6 +351,14 @@ def _output_columns(
         columns["model"] = np.repeat(np.array(fitted.ensemble.names(index), object), horizon)
         columns["status"] = np.repeat(np.array(panel.status, object)[series], horizon)
     return columns
+
+
+def _left_out(panel: Panel, shard: str | None) -> Flags:
+    """[series], whether a series gets no forecast here."""
+    held = in_shard(panel.ids, shard)
+    if shard is not None:
+        log.info("shard %s: %d of %d series", shard, Total(held.sum()), Total(len(panel)))
+    return np.asarray(panel.skipped | ~held)
 
 
 def _skipped(panel: Panel, fitted: Ids) -> dict[tuple[str, ...], str]:

@@ -98,6 +98,18 @@ def test_corrections_do_not_outlive_the_version_that_earned_them(
         assert 0.91 <= inside(job, frame, 95).mean() <= 0.98
 
 
+def test_old_errors_of_a_growing_series_are_measured_at_their_own_scale(job: Job, forecast: Run, at: At) -> None:
+    frame = write(job, (200 + 0.4 * (noise(100) - 200) * np.exp(0.012 * np.arange(DAYS))).round(3))
+    nights(job, forecast, at, 120)
+    rescale(job, 0.5)
+    nights(job, forecast, at, *range(121, 160, 3))
+    rescale(job, 2)
+    for day in (160, 163):
+        nights(job, forecast, at, day)
+        assert job.record()["intervals"][0] == pytest.approx(0.95, abs=0.1)
+        assert 0.75 <= inside(job, frame).mean() <= 0.85
+
+
 def test_errors_of_the_live_version_outweigh_those_of_others(job: Job, forecast: Run, at: At) -> None:
     values = noise(40)
     values[:, 150:170] += 2 * (values[:, 150:170] - 200)  # three times as noisy for as long as one version is live
