@@ -324,7 +324,10 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
     selected = panel.select(used)
     _require_values(int(selected.lengths.max()), horizon, name, settings)
     gaps = None if schema.layout == "rows" else selected.trailing_gap()
-    split, trains = _split(selected.lengths, gaps, lookback, horizon, lags[0] if lags else 1, settings)
+    unseen = (
+        None if earlier is None or earlier.base is None else int(panel.origins.max() + 1 - earlier.base.until.max())
+    )
+    split, trains = _split(selected.lengths, gaps, unseen, lookback, horizon, lags[0] if lags else 1, settings)
     season = schema.shortest_season
     power = earlier.config.power if earlier else fit_power(settings.transform, selected, season, split.train_end)
     statistics = fit_statistics(selected, schema, split.train_end)
@@ -349,14 +352,20 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
 
 
 def _split(
-    lengths: Integers, gaps: Integers | None, lookback: int, horizon: int, season: int, settings: TrainSettings
+    lengths: Integers,
+    gaps: Integers | None,
+    unseen: int | None,
+    lookback: int,
+    horizon: int,
+    season: int,
+    settings: TrainSettings,
 ) -> tuple[Split, bool]:
     """The split of the windows, and whether networks train; not where no value is left to choose them by."""
     trains = not is_baseline(settings.model)
-    split = split_windows(lengths, lookback, horizon, season, trains, gaps)
+    split = split_windows(lengths, lookback, horizon, season, trains, gaps, unseen)
     if _may_train_nothing(settings) and not split.held_out.any():
         trains = False
-        split = split_windows(lengths, lookback, horizon, season, trains, gaps)
+        split = split_windows(lengths, lookback, horizon, season, trains, gaps, unseen)
     return split, trains
 
 

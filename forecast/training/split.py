@@ -59,6 +59,7 @@ def split_windows(
     season: int,
     trains: bool = True,
     gaps: Integers | None = None,
+    unseen: int | None = None,
 ) -> Split:
     """Hold out the newest values of each series that is long enough.
 
@@ -71,6 +72,7 @@ def split_windows(
     season : the shortest one, 1 where there is none
     trains : networks train on what is not held out
     gaps : [series], slots after the last observed value of each; the series end at one date. Default: without dates
+    unseen : newest dates that networks which go on from an earlier fit have not seen; no more are held out
     """
     most = horizon * max(HORIZONS, -(-ENOUGH_HORIZONS // max(len(lengths), 1)))
     wanted = np.maximum(horizon, np.minimum(lengths // HELD_OUT_SHARE, most))
@@ -84,6 +86,8 @@ def split_windows(
         if dates <= ended <= lengths.max() - horizon * trains - least - dates:
             log.info("most series ended before the dates that would be held out: they are older, and most have values")
             dates += ended
+        if unseen is not None and unseen >= horizon:
+            dates = min(dates, unseen)
         train_end = np.maximum(lengths - dates, 0)
     return Split(
         first=np.full(len(lengths), max(1, min(lookback // 2, max(season, 8)))),

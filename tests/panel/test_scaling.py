@@ -100,8 +100,8 @@ def test_the_power_evens_out_what_grows_with_the_level() -> None:
     level = np.exp(np.linspace(0, 4, 240))
     growing = pd.DataFrame({"time": time, "y": level * (1 + 0.3 * np.sin(np.arange(240) * np.pi / 6))})
     steady = pd.DataFrame({"time": time, "y": 10 * np.linspace(1, 9, 240) + 5 * np.sin(np.arange(240) * np.pi / 6)})
-    assert fit_power("power", panel_of(growing), 12) < 0.2
-    assert fit_power("power", panel_of(steady), 12) > 0.8
+    assert fit_power("power", panel_of(growing), 12, panel_of(growing).lengths) < 0.2
+    assert fit_power("power", panel_of(steady), 12, panel_of(steady).lengths) > 0.8
 
 
 def test_a_week_of_hours_is_found_where_it_is() -> None:
