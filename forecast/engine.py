@@ -332,17 +332,13 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
     power = earlier.config.power if earlier else fit_power(settings.transform, selected, season, split.train_end)
     statistics = fit_statistics(selected, schema, split.train_end)
     closed = find_closed(panel, schema, _before(panel, used, split.train_end))
-    transform = Transform(power, _effects(panel, schema, closed, used, split.train_end))
+    effects, fixed = (
+        _effects(panel, schema, closed, used, split.train_end),
+        fixed_values(closed.of(used), selected, schema),
+    )
+    transform = Transform(power, effects, fixed)
     inputs = make_inputs(
-        selected,
-        schema,
-        statistics,
-        transform=transform,
-        lags=lags,
-        levels=LEVELS,
-        ids=panel.ids,
-        horizon=horizon,
-        fixed=fixed_values(closed.of(used), selected, schema),
+        selected, schema, statistics, transform=transform, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
     )
     validation = ValidationSet.of(inputs, validation_windows(split), lookback, power, settings.metric)
     context = context_length(lookback, lags, longest)

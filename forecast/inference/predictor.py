@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -208,12 +209,11 @@ def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> I
         panel,
         config.table,
         fitted.statistics,
-        transform=fitted.transform,
+        transform=replace(fitted.transform, fixed=fixed_of(fitted, panel, before)),
         lags=config.lags,
         levels=config.levels,
         ids=fitted.history.ids,
         horizon=config.horizon,
-        fixed=fixed_of(fitted, panel, before),
     )
 
 

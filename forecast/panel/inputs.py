@@ -23,10 +23,12 @@ class Transform:
     ----------
     power : exponent, see `fit_power`
     effects : of events, which are taken out first; None where there are none
+    fixed : [slots of the panel], the values of closed slots, see `fixed_values`; None where none is
     """
 
     power: float
     effects: Effects | None = None
+    fixed: Numbers | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,6 @@ def make_inputs(
     levels: tuple[float, ...],
     ids: Ids,
     horizon: int,
-    fixed: Numbers | None = None,
 ) -> Inputs:
     """Make a panel ready.
 
@@ -105,11 +106,10 @@ def make_inputs(
     transform : of the target
     ids : of the series of the fit
     horizon : steps that the networks forecast
-    fixed : [slots], the values of closed slots, see `fixed_values`
     """
     columns = make_columns(panel, schema, statistics, calendar_of(schema))
     index = series_index(ids, panel.ids)
-    ordinary, moved = ordinary_panel(panel, schema, transform.effects, index, fixed)
+    ordinary, moved = ordinary_panel(panel, schema, transform.effects, index, transform.fixed)
     changed = transformed(ordinary, transform.power)
     arrays = Windows(changed, columns, 1, horizon, lags, "standard", index)
     return Inputs(changed, schema, lags, levels, len(ids), index, arrays, transform.power, panel.counts(), moved)
