@@ -29,7 +29,7 @@ LOWEST_LEVEL, HIGHEST_LEVEL = 1, 99  # of an interval, in percent; the quantiles
 
 
 def _check_level(level: float) -> float:
-    if not LOWEST_LEVEL <= level <= HIGHEST_LEVEL:  # NaN too
+    if not LOWEST_LEVEL <= level <= HIGHEST_LEVEL:
         raise ValueError(f"intervals have levels of {LOWEST_LEVEL} to {HIGHEST_LEVEL} percent")
     return level
 

@@ -107,7 +107,7 @@ def test_a_shorter_horizon_says_what_stands_for_the_columns_after_it(
     later = pd.DataFrame({"shop": np.repeat(["a", "b"], 7), "day": [*days, *days], "promo": np.arange(14) % 2})
     later.to_csv(tmp_path / "all.csv", index=False)
     later[later["day"] < "2024-03-04"].to_csv(tmp_path / "three.csv", index=False)
-    predict = ("predict", "--artifact", store, "--horizon", 3, "--future")
+    predict = ("predict", "--artifact", store, "--engine", "torch", "--horizon", 3, "--future")
     whole, cut = forecast(*predict, tmp_path / "all.csv"), forecast(*predict, tmp_path / "three.csv")
     assert (whole.code, cut.code) == (0, 0)
     expected = "three.csv: 8 of 14 values known in advance are blank after step 3 of the 7 that are forecast together"
