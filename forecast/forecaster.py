@@ -233,7 +233,7 @@ class Forecaster(NestedParams, BaseEstimator):
         future : rows of the columns that are known in advance
         origin : forecast from this time of X: later values are not used
         horizon : fewer steps than at fit
-        levels : intervals in percent, 50 to 99
+        levels : intervals in percent, 1 to 99
         explain : add the columns model and status
         min : lower bound of every number; by default 0 for a series without a value below 0, ``-inf`` for none
 

@@ -25,7 +25,16 @@ def _as_text(given: object) -> object:
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_as_many)]
 Seasons = Annotated[tuple[Annotated[int, Field(ge=2, le=100_000)], ...], BeforeValidator(_as_many)]
-Levels = Annotated[tuple[Annotated[float, Field(ge=50, le=99)], ...], BeforeValidator(_as_many)]
+LOWEST_LEVEL, HIGHEST_LEVEL = 1, 99  # of an interval, in percent; the quantiles of forecasts end at the highest
+
+
+def _check_level(level: float) -> float:
+    if not LOWEST_LEVEL <= level <= HIGHEST_LEVEL:
+        raise ValueError(f"intervals have levels of {LOWEST_LEVEL} to {HIGHEST_LEVEL} percent")
+    return level
+
+
+Levels = Annotated[tuple[Annotated[float, AfterValidator(_check_level)], ...], BeforeValidator(_as_many)]
 
 # marks a setting: in a pipeline file a relative path starts at the folder of that file
 FILE = "the path of a file or folder"
@@ -391,7 +400,9 @@ class OutputSettings(Knobs):
 
     heading: ClassVar[str] = "Forecasts"
 
-    levels: First[Levels] = Field(INTERVALS, description="interval levels in percent, 50 to 99, comma-separated")
+    levels: First[Levels] = Field(
+        INTERVALS, description=f"interval levels in percent, {LOWEST_LEVEL} to {HIGHEST_LEVEL}, comma-separated"
+    )
     point: Literal["median", "mean"] = Field("median", description="which number the column forecast contains")
     min: float | None = Field(
         None,

@@ -1,6 +1,7 @@
 """Options and fixtures that all tests share."""
 
 import io
+import json
 import logging
 import os
 import shutil
@@ -15,8 +16,10 @@ import pandas as pd
 import pytest
 from hypothesis import settings
 
-settings.register_profile("any speed", deadline=None)  # a busy machine is no failure
-settings.load_profile("any speed")
+# a busy machine is no failure; what the gate samples, `pytest --slow` runs in full
+settings.register_profile("gate", deadline=None, max_examples=30)
+settings.register_profile("slow", deadline=None)
+settings.load_profile("gate")
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "data"
@@ -24,6 +27,10 @@ DATA = ROOT / "data"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="run the tests marked slow too")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.load_profile("slow" if config.getoption("--slow") else "gate")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -74,6 +81,21 @@ def forecast(
     logger.setLevel(logging.NOTSET)
 
 
+BREAK = "\f"
+COMMANDS = f"""
+import json, sys
+from forecast.cli import main
+for words in json.loads(sys.argv.pop()):
+    sys.argv[1:] = words
+    try:
+        main()
+    except SystemExit as left:
+        if left.code:
+            raise
+    print({BREAK!r}, end="", flush=True)
+"""
+
+
 @dataclass(frozen=True)
 class PackageCopy:
     """A copy of the package, to which a test adds files."""
@@ -92,6 +114,10 @@ class PackageCopy:
         )
         assert ended.returncode == code, ended.stdout + ended.stderr
         return Ran(code, ended.stdout, ended.stderr)
+
+    def forecast(self, *commands: tuple[str, ...]) -> list[str]:
+        """What commands of the copy write, one after another in one process: start-up takes longer than the work."""
+        return self.run("-c", COMMANDS, json.dumps(commands)).out.split(BREAK)[:-1]
 
     def add(self, path: str, text: str) -> None:
         """Write a file into the copy."""

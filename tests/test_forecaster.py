@@ -218,9 +218,9 @@ def test_a_series_that_ended_long_ago_gets_no_forecast(
 def test_intervals_are_nested_around_the_forecast(panel_frame: pd.DataFrame) -> None:
     model = Forecaster(**SMALL, **ROLES).fit(panel_frame)
     found = model.predict(
-        panel_frame[panel_frame["day"] < "2024-03-10"].copy(), origin="2024-03-01", levels=(50, 80, 97.5, 99)
+        panel_frame[panel_frame["day"] < "2024-03-10"].copy(), origin="2024-03-01", levels=(10, 50, 80, 97.5, 99)
     )
-    names = ["lo_99", "lo_97.5", "lo_80", "lo_50", "forecast", "hi_50", "hi_80", "hi_97.5", "hi_99"]
+    names = ["lo_99", "lo_97.5", "lo_80", "lo_50", "lo_10", "forecast", "hi_10", "hi_50", "hi_80", "hi_97.5", "hi_99"]
     assert (np.diff(found[names].to_numpy(), axis=1) >= 0).all()
 
 

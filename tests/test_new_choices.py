@@ -40,17 +40,17 @@ def test_a_name_and_a_function_make_a_choice_everywhere(
     def run(*words: str) -> str:
         return package.run(*words).out
 
-    command = ("-m", "forecast")
-    assert choice in run(*command, "fit", "--help-all")
-    schema = json.loads(run(*command, "run", "--schema"))
+    helped, schema_text, table = package.forecast(("fit", "--help-all"), ("run", "--schema"), ("synth", "seasonal"))
+    assert choice in helped
+    schema = json.loads(schema_text)
     assert choice in str(schema["$defs"]["TrainSettings"]["properties"][setting])
     package.add(
         "job.toml",
         f'store = "s"\n[source]\npath = "t.csv"\n[sink]\npath = "f.csv"\n'
         f'[train]\n{setting} = "{choice}"\nmodel = "linear"\nsteps = 3\nhorizon = 2\n',
     )
-    package.add("t.csv", run(*command, "synth", "seasonal"))
-    run(*command, "run", "job.toml", "--as-of", "2100-01-01")
+    package.add("t.csv", table)
+    package.forecast(("run", "job.toml", "--as-of", "2100-01-01"))
     assert (package.folder / "f.csv").exists()
     run(
         "-c",

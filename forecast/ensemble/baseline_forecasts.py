@@ -45,9 +45,14 @@ class Baseline:
 
 
 def baselines_of(names: tuple[str, ...], seasons: tuple[int, ...]) -> list[Baseline]:
-    """The baselines called `names`; those that repeat a season come once for each season."""
+    """The baselines called `names`; those that repeat a season come once for each season.
+
+    Without a season those that are then the same as another one of them are left out.
+    """
     baselines = []
     for name in names:
+        if not seasons and baseline_method(name).without_season in names:
+            continue
         for place, season in enumerate(seasons or (1,)):
             if place == 0 or baseline_method(name).repeats_season:
                 baselines.append(Baseline(name, season, name if place == 0 else f"{name}-{season}"))

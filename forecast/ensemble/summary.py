@@ -2,7 +2,7 @@
 
 from forecast.ensemble.ensemble import CHOSEN, NETWORKS
 
-NAIVE = "seasonal-naive"
+NAIVE = {"seasonal-naive": "seasonal naive", "last": "the last value"}  # the latter where there is no season
 ROUNDING = 1e-9, 1e-12  # an error below this share of the largest one, or below this, is rounding
 
 
@@ -19,22 +19,24 @@ def verdict(scores: dict[str, float], forecasting: int) -> str:
     candidates = len(scores.keys() - {CHOSEN, NETWORKS})
     counted = f"{forecasting} of {candidates} candidates {'is' if forecasting == 1 else 'are'} used"
     rounding = max(ROUNDING[0] * max(scores.values()), ROUNDING[1])
-    return f"{_compared(scores[CHOSEN], scores.get(NAIVE), rounding)}; {counted}"
+    return f"{_compared(scores, rounding)}; {counted}"
 
 
-def _compared(chosen: float, naive: float | None, rounding: float) -> str:
+def _compared(scores: dict[str, float], rounding: float) -> str:
     """How the choice compares; errors up to `rounding` are none."""
-    if naive is None:
+    chosen, label = scores[CHOSEN], next((label for label in NAIVE if label in scores), None)
+    if label is None:
         return f"mean error {chosen:.3g} on held-out values"
+    naive, name = scores[label], NAIVE[label]
     if naive <= rounding:
         if chosen <= rounding:
-            return "exact on held-out values, as seasonal naive is"
-        return f"mean error {chosen:.3g} on held-out values, where seasonal naive is exact"
+            return f"exact on held-out values, as {name} is"
+        return f"mean error {chosen:.3g} on held-out values, where {name} is exact"
     percent = round(100 * (1 - chosen / naive))
     if percent == 0:
-        return "error the same as seasonal naive on held-out values"
+        return f"error the same as {name} on held-out values"
     share = "over 99" if percent > 99 else f"{abs(percent):,}"
-    return f"error {share} % {'below' if percent > 0 else 'above'} seasonal naive on held-out values"
+    return f"error {share} % {'below' if percent > 0 else 'above'} {name} on held-out values"
 
 
 def ranking(scores: dict[str, float], metric: str) -> list[str]:

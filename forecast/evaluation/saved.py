@@ -60,7 +60,8 @@ def read_saved(forecasts: Table, actual: Table, settings: TableSettings) -> tupl
     Raises
     ------
     BadData
-        If a column is missing, times are not on the grid of `actual`, or a series and time come twice.
+        If a column is missing, times are not on the grid of `actual`, a series and time come twice, or an interval ends
+        below its beginning.
     """
     names = forecasts.names
     if POINT not in names or names.index(POINT) == 0:
@@ -120,7 +121,14 @@ def _on_grid(forecasts: Table, actual: str, schema: Schema, intervals: tuple[flo
     position = calendar.positions(cells.instants)
     first = np.full(len(cells.ids), np.iinfo(np.int64).max)
     np.minimum.at(first, cells.series, position)
-    numbers = np.stack([parse_numbers(forecasts, name) for name in (POINT, *interval_columns(intervals))], -1)
+    columns = [POINT, *interval_columns(intervals)]
+    numbers = np.stack([parse_numbers(forecasts, name) for name in columns], -1)
+    crossed = np.argwhere(numbers[:, 1::2] > numbers[:, 2::2])  # rows and intervals
+    if len(crossed):
+        row, first_column = int(crossed[0, 0]), 1 + 2 * int(crossed[0, 1])
+        ends = low, high = columns[first_column], columns[first_column + 1]
+        problem = f"the interval begins at {forecasts.value(row, (low,))} and ends at {forecasts.value(row, (high,))}"
+        raise BadData(problem, place=forecasts.place(row, ends), cure="give a table that predict wrote")
     return SavedForecasts(cells.ids, first, cells.series, position - first[cells.series], numbers, intervals)
 
 

@@ -22,7 +22,7 @@ from forecast.panel.building import calendar_of, time_columns_at, with_future
 from forecast.panel.comparing import Comparison, check_levels, compare_ids, say_seen, say_short
 from forecast.panel.effects import NAMED, unseen_events
 from forecast.panel.event_table import read_events, renewed
-from forecast.panel.known import require_known
+from forecast.panel.known import require_known, say_blank_beyond
 from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.reading import Reading, Source, read_as
@@ -170,6 +170,8 @@ def forecast_table(
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
     require_known(panel, config.table, horizon, name, with_future=future is not None)
+    if config.networks:  # baselines see no columns
+        say_blank_beyond(panel, config.table, horizon, config.horizon, name)
     if source is not None:
         say_seen(panel, history, config.table, horizon, source.name)
         say_short(panel, history, config.lookback, source.name)

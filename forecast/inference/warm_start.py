@@ -11,6 +11,7 @@ from forecast.panel.schema import Schema
 from forecast.training.context import WarmStart
 from forecast.training.fitting import Fitter
 from forecast.training.plan import Candidate
+from forecast.training.precision import trainable
 from forecast.training.warm_start import carry_weights
 
 SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # which must be the same
@@ -44,6 +45,7 @@ def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmSt
         if carried is None:
             return f"its {candidate.model} has another shape"
         weights.append(carried)
+    trainable(members, fitter.device)  # says so where they go on in another precision
     digest = artifact_hash(encode(to_contents(fitted)))
     return WarmStart(candidates, weights, 1 + max(member.warm for member in members), digest)
 

@@ -57,6 +57,27 @@ def say_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> No
         )
 
 
+def say_blank_beyond(panel: Panel, schema: Schema, horizon: int, whole: int, name: str) -> None:
+    """Say what stands for values that are blank beyond a horizon, where a forecast is made of the whole one and cut.
+
+    Parameters
+    ----------
+    horizon, whole : steps that are shown, and that are forecast
+    name : of the table that may have the values
+    """
+    blank = _blank_ahead(panel, schema, whole)
+    if blank.any():
+        log.warning(
+            "%s: %d of %d values known in advance are blank after step %d of the %d that are forecast together; the "
+            "mean of the column stands for them, or an unknown category",
+            name,
+            blank.sum(),
+            blank.size,
+            horizon,
+            whole,
+        )
+
+
 def say_blank(panel: Panel, schema: Schema, name: str) -> None:
     """Warn of blank cells beside observed values, in columns known in advance."""
     if not schema.known:

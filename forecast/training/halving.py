@@ -16,6 +16,7 @@ from forecast.training.context import TrainingContext, WarmStart
 from forecast.training.fitting import Fitter
 from forecast.training.loop import Trained
 from forecast.training.plan import Candidate, Member, Plan, fit_seconds, makespan
+from forecast.training.precision import require_precision, trainable
 
 log = logging.getLogger("forecast")
 
@@ -51,12 +52,19 @@ def train_networks(
     context : deadline, progress and checkpoints
     plan : to repeat; by default one is made
     start : networks of an earlier fit to continue, each once
+
+    Raises
+    ------
+    Unavailable
+        If the device cannot train in the precision that the settings name.
     """
     settings = fitter.settings
+    tried = plan.members if plan is not None else start.candidates if start is not None else candidates
+    require_precision(settings.precision, tried, fitter.device)
     rounds = _Rounds(fitter, loss, replace(context, start_weights=None if start is None else start.weights))
     rounds.resume()
     if plan is not None:
-        rounds.once(lambda: list(plan.members))
+        rounds.once(lambda: trainable(plan.members, fitter.device))
     elif start is not None:
         rounds.fixed(start.candidates, start.warm)
     elif settings.steps or settings.members:
@@ -123,7 +131,8 @@ class _Rounds:
         except ValidationError:
             log.warning("the checkpoint of the plan cannot be read; training starts anew")
             return
-        self.decided, self.costs = [list(members) for members in decided.rounds], decided.costs
+        members = iter(trainable([member for round in decided.rounds for member in round], self.fitter.device))
+        self.decided, self.costs = [[next(members) for _ in round] for round in decided.rounds], decided.costs
         if self.context.deadline is not None and decided.left is not None:
             deadline = min(self.context.deadline, self.context.clock() + decided.left)
             self.context = replace(self.context, deadline=deadline)

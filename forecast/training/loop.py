@@ -77,7 +77,7 @@ class Trained:
         held_out = layout.pop("held_out", ((), None))[0]
         shape = (windows, network.shape.horizon, len(network.shape.levels))
         alike = layout == layout_of({**prefixed("weights", initial), **prefixed("base", initial)})
-        if numbers.ended != member or not alike or held_out != shape:
+        if not member.continues(numbers.ended) or not alike or held_out != shape:
             return None
         arrays: dict[str, NDArray[Any]] = checkpoint.arrays
         weights, base = unprefixed("weights", arrays), unprefixed("base", arrays)

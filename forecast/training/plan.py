@@ -57,6 +57,10 @@ class Member(Candidate):
         """The network alone, without its training."""
         return Candidate(**self.model_dump(include=set(Candidate.model_fields)))
 
+    def continues(self, earlier: "Member") -> bool:
+        """Whether its training goes on where that of `earlier` stopped, be it in another precision."""
+        return self == earlier.model_copy(update={"precision": self.precision})
+
 
 class Plan(Stored):
     """Everything that decides a fit beside data, settings and seed."""

@@ -1,12 +1,21 @@
 """The precision in which a network trains: bfloat16 where processor and network gain by it."""
 
+import logging
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields, replace
 from functools import cache
 
 import torch
 
+from forecast.errors import Setting, Unavailable, Words
+from forecast.models.shared.building import build
+from forecast.models.shared.exporting import random_batch
+from forecast.models.shared.model import Shape
 from forecast.settings import Precision, PrecisionName
-from forecast.training.plan import Candidate
+from forecast.training.plan import Candidate, Member
+
+log = logging.getLogger("forecast")
 
 # models, and the units of a layer from which on bfloat16 is worth it: at 128 a step takes 1.9 and 1.7 times as long in
 # float32, and the loss on held-out values is the same within 0.1 %
@@ -22,12 +31,58 @@ def chosen_precision(asked: PrecisionName, candidate: Candidate, device: torch.d
         return asked
     units = candidate.params.get("hidden_size", 64)
     least = GAINING.get(candidate.model)
-    return "bfloat16" if least is not None and units >= least and _multiplies_natively(device.type) else "float32"
+    gains = least is not None and units >= least and _multiplies_natively(device.type)
+    return "bfloat16" if gains and trains_in_bfloat16(candidate.model, device.type) else "float32"
+
+
+def require_precision(asked: PrecisionName, candidates: Sequence[Candidate], device: torch.device) -> None:
+    """Refuse a precision that is asked for by name where one of the networks cannot train in it.
+
+    Raises
+    ------
+    Unavailable
+        If the device cannot.
+    """
+    unable = _unable(candidates, device) if asked == "bfloat16" else ""
+    if unable:
+        cure = Words("pass ", Setting("precision", "auto"))
+        raise Unavailable(f"this machine cannot train {unable} in bfloat16", cure=cure)
+
+
+def trainable(members: Sequence[Member], device: torch.device) -> list[Member]:
+    """The members of a plan, in float32 where this machine cannot train them as they were planned on another one."""
+    lower = [member for member in members if member.precision == "bfloat16"]
+    unable = _unable(lower, device)
+    if unable:
+        log.warning("this machine cannot train %s in bfloat16, as was planned; training is in float32", unable)
+        members = [member.model_copy(update={"precision": "float32"}) for member in members]
+    return list(members)
 
 
 def lowered(precision: Precision, device: torch.device) -> AbstractContextManager[None]:
     """The block in which a network computes in a precision; its weights stay float32."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+@cache
+def trains_in_bfloat16(model: str, device: str) -> bool:
+    """Whether a device trains a model in bfloat16: a tiny network is tried, as oneDNN lacks LSTMs without AVX-512."""
+    shape, place = Shape(lookback=12, horizon=2), torch.device(device)
+    network, batch = build(Candidate(model=model, lookback=12), shape).to(place), random_batch(shape, 2, 0)
+    batch = replace(batch, **{field.name: getattr(batch, field.name).to(place) for field in fields(batch)})
+    try:
+        with torch.random.fork_rng(devices=[]), lowered("bfloat16", place):
+            loss = network.loss(batch)
+        loss.backward()  # type: ignore[no-untyped-call]
+    except RuntimeError:
+        return False
+    return True
+
+
+def _unable(candidates: Sequence[Candidate], device: torch.device) -> str:
+    """The models that a device cannot train in bfloat16."""
+    models = dict.fromkeys(candidate.model for candidate in candidates)
+    return ", ".join(model for model in models if not trains_in_bfloat16(model, device.type))
 
 
 @cache

@@ -153,7 +153,7 @@ class TrainingState:
                 torch.Generator().set_state(random[name])
         except (ValidationError, RuntimeError):
             return False
-        if numbers.member != self.member or numbers.step > self.member.steps:
+        if not self.member.continues(numbers.member) or numbers.step > self.member.steps:
             return False
         self.step, self.done, self.stale = numbers.step, numbers.done, numbers.stale
         self.best, self.factor, self.retries = numbers.best, numbers.factor, numbers.retries

@@ -344,7 +344,7 @@ def test_half_of_a_surrogate_pair_is_no_text(data):
     assert "surrogates" in refused("config.json", data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_mutated_scaler_of_format_1_is_read_as_plain_values_or_refused(data):
     damaged = bytearray(joblib_bytes(contents().scaler))
@@ -355,7 +355,7 @@ def test_mutated_scaler_of_format_1_is_read_as_plain_values_or_refused(data):
         json.dumps(decode(of_format_1(bytes(damaged)), number=1).scaler, allow_nan=False)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.sampled_from(["config.json", "scaler.json", "model.safetensors", "history.safetensors"]), st.data())
 def test_mutated_files_are_read_or_refused(name, data):
     files = encode(contents())

@@ -48,19 +48,23 @@ def test_a_new_file_is_a_baseline_everywhere(package: PackageCopy) -> None:
     def run(*words: str) -> str:
         return package.run(*words).out
 
-    command = ("-m", "forecast")
-    assert "middle" in run(*command, "models").splitlines()[-1]
-    assert run(*command, "models", "middle").startswith("middle: a baseline")
-    quick = ("--model", "linear", "--steps", "2", "--horizon", "3")
-    run(*command, "fit", "synth:noise", *quick, "--baselines", "middle")
-    assert '"middle"' in run(*command, "inspect", "--json")
     days = pd.date_range("2024-01-01", periods=60).strftime("%Y-%m-%d")
     pd.DataFrame({"day": days, "units": [i * i % 7 for i in range(60)]}).to_csv(
         package.folder / "sales.csv", index=False
     )
     package.add("job.toml", JOB)
-    run(*command, "run", "job.toml")
-    assert '"middle"' in run(*command, "inspect", "--artifact", "store", "--json")
+    listed, described, _, fitted, _, ran = package.forecast(
+        ("models",),
+        ("models", "middle"),
+        ("fit", "synth:noise", "--model", "linear", "--steps", "2", "--horizon", "3", "--baselines", "middle"),
+        ("inspect", "--json"),
+        ("run", "job.toml"),
+        ("inspect", "--artifact", "store", "--json"),
+    )
+    assert "middle" in listed.splitlines()[-1]
+    assert described.startswith("middle: a baseline")
+    assert '"middle"' in fitted
+    assert '"middle"' in ran
     compared, alone = run("-c", API).splitlines()
     assert "'middle'" in compared
     assert alone == "['middle']"

@@ -69,7 +69,26 @@ def test_neither_torch_nor_scikit_learn_nor_scipy_is_needed(passengers: Path, tm
     assert ended.stdout.startswith("series,month,forecast,lo_80,hi_80\npassengers,1961-01,4")
 
 
-@pytest.mark.parametrize("flags", [(), ("--explain", "--levels", "50,90"), ("--excel-safe", "--min", 60, "--joint")])
+@pytest.mark.parametrize("level", ["0.5", "99.5"])
+def test_levels_beyond_the_quantiles_are_refused_in_a_sentence(forecast: Run, passengers: Path, level: str) -> None:
+    refused = forecast("now", passengers, "--levels", f"80,{level}")
+    assert refused.code == 2
+    assert f"--levels {level}: intervals have levels of 1 to 99 percent" in refused.err
+
+
+def test_an_interval_may_be_narrow_and_is_scored(forecast: Run, passengers: Path, tmp_path: Path) -> None:
+    lines = passengers.read_text().splitlines(keepends=True)
+    (tmp_path / "past.csv").write_text("".join(lines[:-12]))
+    words = ("now", tmp_path / "past.csv", "--horizon", 12, "--levels", "1,33.3,99", "--output", tmp_path / "made.csv")
+    assert forecast(*words).code == 0
+    names = ["lo_99", "lo_33.3", "lo_1", "forecast", "hi_1", "hi_33.3", "hi_99"]
+    assert (np.diff(pd.read_csv(tmp_path / "made.csv")[names].to_numpy(), axis=1) > 0).all()
+    scored = forecast("score", tmp_path / "made.csv", passengers)
+    assert scored.code == 0
+    assert {"coverage_1", "width_1", "coverage_33.3", "coverage_99", "msis"} <= set(scored.frame.columns)
+
+
+@pytest.mark.parametrize("flags", [(), ("--explain", "--levels", "10,90"), ("--excel-safe", "--min", 60, "--joint")])
 def test_columns_and_numbers_are_those_of_a_saved_fit(
     forecast: Run, weeks: pd.DataFrame, tmp_path: Path, flags: tuple[object, ...]
 ) -> None:

@@ -139,12 +139,12 @@ def test_ids_that_look_like_tags_are_drawn_as_text(forecast: Run, fitted: Path) 
 def test_the_numbers_are_those_of_predict_after_the_values_of_the_fit(
     forecast: Run, fitted: Path, shops: pd.DataFrame
 ) -> None:
-    table = forecast("predict", "--levels", "50,80").frame
-    assert forecast("plot", "--output", "p.html", "--series", "north", "--levels", "80,50", "--history", 20).code == 0
+    table = forecast("predict", "--levels", "10,80").frame
+    assert forecast("plot", "--output", "p.html", "--series", "north", "--levels", "80,10", "--history", 20).code == 0
     rows = panels(Path("p.html"))["north"]
     own = table[table["shop"] == "north"]
     assert [row["y"] for row in rows["forecast"][1:]] == own["forecast"].tolist()
-    for level in (50, 80):
+    for level in (10, 80):
         band = rows[f"{level} % interval"]
         assert [row["y"] for row in band[1:]] == own[f"lo_{level}"].tolist()
         assert [row["high"] for row in band[1:]] == own[f"hi_{level}"].tolist()

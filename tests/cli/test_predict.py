@@ -95,3 +95,22 @@ def test_blank_known_values_that_a_fit_or_a_score_uses_are_counted(
     later.loc[later["day"] > "2024-02-26", "promo"] = np.nan
     fitted.score(later)
     assert "6 of 14 values that are known in advance are blank in the horizon" in caplog.text
+
+
+@pytest.mark.parametrize(("model", "told"), [("gru", 1), ("last", 0)])
+def test_a_shorter_horizon_says_what_stands_for_the_columns_after_it(
+    forecast: Run, table: pd.DataFrame, tmp_path: Path, model: str, told: int
+) -> None:
+    words = ("--model", model, "--horizon", 7, *(("--no-guard", "--steps", 2, "-p", "hidden_size=4") if told else ()))
+    store = _fitted(forecast, tmp_path, table, "--known", "promo", *words)
+    days = pd.date_range("2024-03-01", periods=7).strftime("%Y-%m-%d")
+    later = pd.DataFrame({"shop": np.repeat(["a", "b"], 7), "day": [*days, *days], "promo": np.arange(14) % 2})
+    later.to_csv(tmp_path / "all.csv", index=False)
+    later[later["day"] < "2024-03-04"].to_csv(tmp_path / "three.csv", index=False)
+    predict = ("predict", "--artifact", store, "--engine", "torch", "--horizon", 3, "--future")
+    whole, cut = forecast(*predict, tmp_path / "all.csv"), forecast(*predict, tmp_path / "three.csv")
+    assert (whole.code, cut.code) == (0, 0)
+    expected = "three.csv: 8 of 14 values known in advance are blank after step 3 of the 7 that are forecast together"
+    assert cut.err.count(expected) == told
+    assert "stands for them" not in whole.err
+    assert told or whole.out == cut.out

@@ -66,3 +66,16 @@ def test_values_that_are_not_there_yet_are_bad_data(
     assert found.code == 65
     assert "past.csv (2024-01-01 to 2024-03-15) has no value for a time of made.csv (2024-03-16 to" in found.err
     assert forecast("score", tmp_path / "none.csv", made).code == 66
+
+
+def test_an_interval_that_ends_below_its_beginning_is_refused(
+    forecast: Run, predicted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    made, actual = predicted
+    frame = pd.read_csv(made, dtype=str)
+    frame.loc[3, ["lo_95", "hi_95"]] = ["12", "7.5"]
+    frame.to_csv(tmp_path / "crossed.csv", index=False)
+    refused = forecast("score", tmp_path / "crossed.csv", actual)
+    assert refused.code == 65
+    columns = "crossed.csv line 5, columns 'lo_95' and 'hi_95'"
+    assert f"{columns}: the interval begins at 12 and ends at 7.5; give a table that predict wrote" in refused.err

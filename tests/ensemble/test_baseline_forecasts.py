@@ -26,6 +26,18 @@ def test_a_baseline_that_repeats_a_season_comes_once_for_each_season() -> None:
     assert [baseline.season for baseline in baselines_of(("last", "seasonal-mean"), ())] == [1, 1]
 
 
+def test_without_a_season_a_baseline_that_is_then_another_one_is_left_out() -> None:
+    names = ("last", "seasonal-naive", "drift", "seasonal-drift", "seasonal-mean")
+    assert [baseline.label for baseline in baselines_of(names, ())] == ["last", "drift", "seasonal-mean"]
+    assert [baseline.label for baseline in baselines_of(("seasonal-naive", "theta"), ())] == ["seasonal-naive", "theta"]
+    years = pd.DataFrame({"year": range(1960, 2000), "value": np.random.default_rng(1).normal(size=40).cumsum()})
+    several = Forecaster(model="pretrained", horizon=4, baselines=names).fit(years)
+    assert not {"seasonal-naive", "seasonal-drift"} & several.fitted_.config.scores.keys()
+    alone = Forecaster(model="seasonal-naive", horizon=4).fit(years)
+    assert alone.fitted_.config.components == ("seasonal-naive",)
+    assert (alone.predict()["forecast"] - years["value"].iloc[-1]).abs().max() < 1e-3
+
+
 def test_a_label_leads_back_to_its_baseline() -> None:
     for baseline in baselines_of(default_baselines(), (7, 365)):
         assert baseline_labelled(baseline.label, (7, 365)) == baseline

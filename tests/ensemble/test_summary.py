@@ -34,6 +34,11 @@ def test_where_all_errors_are_rounding_no_share_of_them_is_told() -> None:
     assert verdict(scores, 1) == "exact on held-out values, as seasonal naive is; 1 of 2 candidates is used"
 
 
+def test_without_a_season_the_choice_is_compared_with_the_last_value() -> None:
+    scores = {"last": 1.0, "theta": 0.9, CHOSEN: 0.8}
+    assert verdict(scores, 1) == "error 20 % below the last value on held-out values; 1 of 2 candidates is used"
+
+
 def test_without_held_out_values_the_sentence_says_so() -> None:
     assert verdict({}, 1) == "no values could be held out to compare candidates on"
     assert ranking({}, "mase") == []

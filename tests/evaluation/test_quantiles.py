@@ -15,7 +15,7 @@ from forecast.settings import OutputSettings
 NORMAL = np.array([NormalDist(100, 15).inv_cdf(level) for level in LEVELS])
 
 
-@pytest.mark.parametrize("interval", [50, 60, 80, 90, 95, 97.5, 99])
+@pytest.mark.parametrize("interval", [1, 10, 33.3, 50, 60, 80, 90, 95, 97.5, 99])
 def test_levels_of_a_normal_are_exact(interval: float) -> None:
     low, high = interval_levels(interval)
     found = at_levels(NORMAL, LEVELS, (low, high))

@@ -47,23 +47,16 @@ def test_a_new_file_is_a_model_everywhere(package: PackageCopy) -> None:
     def run(*words: str) -> str:
         return package.run(*words).out
 
-    command = ("-m", "forecast")
-    assert "leaky-memory" in run(*command, "models")
-    assert "hidden_size=32" in run(*command, "models", "leaky-memory")
-    run(
-        *command,
-        "fit",
-        "synth:seasonal",
-        "--model",
-        "leaky-memory",
-        "--steps",
-        "5",
-        "--horizon",
-        "3",
-        "-p",
-        "hidden_size=4",
+    quick = ("--steps", "5", "--horizon", "3", "-p", "hidden_size=4")
+    listed, described, _, forecasts = package.forecast(
+        ("models",),
+        ("models", "leaky-memory"),
+        ("fit", "synth:seasonal", "--model", "leaky-memory", *quick),
+        ("predict",),
     )
-    assert len(run(*command, "predict").splitlines()) == 4
+    assert "leaky-memory" in listed
+    assert "hidden_size=32" in described
+    assert len(forecasts.splitlines()) == 4
     api = "from forecast import Forecaster as F; from forecast.tables.synthetic import synthesize as s; "
     run("-c", api + "print(F(model='leaky-memory', steps=3, horizon=2).fit(s('noise')).predict())")
     told = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/models/test_every_model.py", "-k", "leaky-memory")

@@ -80,7 +80,8 @@ def sale() -> tuple[pd.DataFrame, pd.DataFrame]:
 def test_parts_are_those_that_made_the_series_and_add_up(sale: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     frame, events = sale
     past = frame[frame["day"] < frame["day"].max() - pd.Timedelta(days=HORIZON - 1)]
-    model = Forecaster(horizon=HORIZON, id="shop", target="units", events=events).fit(past[["shop", "day", "units"]])
+    model = Forecaster(horizon=HORIZON, id="shop", target="units", events=events, steps=100)
+    model.fit(past[["shop", "day", "units"]])
     found = model.explain()
     parts = found.parts.merge(frame, on=["shop", "day"])
     assert len(parts) == 4 * HORIZON

@@ -35,6 +35,7 @@ class Method:
     forecast : the function
     default_place : its place among the baselines that run by default; None: it runs only when asked for
     repeats_season : it repeats a season, so that it comes once for each season of the data
+    without_season : the baseline that it is the same as where there is no season, so that one of both is left out
     extra : the optional dependency that it needs
     about : says in a few words what it is
     quantiles : its own quantiles; by default they are its points plus quantiles of its past errors
@@ -47,6 +48,7 @@ class Method:
     forecast: Forecast
     default_place: int | None = None
     repeats_season: bool = False
+    without_season: str | None = None
     extra: str | None = None
     about: Callable[[], str] | None = None
     quantiles: Quantiles | None = None
