@@ -187,7 +187,7 @@ def forecast_table(
     floor, counts = panel.floor()[series], panel.counts()[series]
     if wanted.factors is not None:
         shown = widened(shown, wanted.factors(series, quantiles))
-    means = _means(shown, fitted, panel, series)
+    means = _means(quantiles, fitted, panel, series)  # neither whole paths nor corrections change what is expected
     numbers = _bounded(shown, means, fitted, output, floor, counts)
     columns = _output_columns(fitted, panel, series, numbers, output)
     usual = output.model_copy(update={"levels": INTERVALS})
