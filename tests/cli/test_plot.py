@@ -232,13 +232,13 @@ def test_only_what_is_drawn_is_forecast_unless_the_errors_of_all_decide(
     from forecast.inference.predictor import Predictor
 
     asked: list[int] = []
-    quantiles = Predictor.quantiles
+    forecasts = Predictor.marginal_and_joint
 
-    def counted(self: Predictor, panel: Any, series: Any, **more: Any) -> Any:
+    def counted(self: Predictor, panel: Any, series: Any, *more: Any, **named: Any) -> Any:
         asked.append(len(series))
-        return quantiles(self, panel, series, **more)
+        return forecasts(self, panel, series, *more, **named)
 
-    monkeypatch.setattr(Predictor, "quantiles", counted)
+    monkeypatch.setattr(Predictor, "marginal_and_joint", counted)
     for words, count in (
         (("--count", 3), 3),
         ((past, "--series", "hill", "--series", "north"), 2),

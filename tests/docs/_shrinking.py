@@ -67,6 +67,8 @@ def _short_benchmark(words: list[str]) -> list[str]:
             return [*words, "--methods", "last"]
         case ["intervals", *_]:
             return [*words, "--kinds", "seasonal", "--methods", "linear", "--series", "4", "--steps", "5"]
+        case ["lumpy", *_]:
+            return [*words, "--series", "1"]
         case ["events", *_]:
             return [*words[:4]]
         case ["speed", *_]:

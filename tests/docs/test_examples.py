@@ -32,6 +32,7 @@ SHOWN = {
     '{"id": ': "a record, which a test below compares with the code",
     "date,name,": "a table of events, which a test below reads",
     "effects  ": "a line that a fit prints of a table that is not shipped",
+    "closed  ": "the same",
 }
 
 
