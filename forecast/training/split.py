@@ -72,7 +72,8 @@ def split_windows(
     season : the shortest one, 1 where there is none
     trains : networks train on what is not held out
     gaps : [series], slots after the last observed value of each; the series end at one date. Default: without dates
-    unseen : newest dates that networks which go on from an earlier fit have not seen; no more are held out
+    unseen : newest dates that networks which go on from an earlier fit have not seen; no more are held out,
+        unless each series alone would hold out more
     """
     most = horizon * max(HORIZONS, -(-ENOUGH_HORIZONS // max(len(lengths), 1)))
     wanted = np.maximum(horizon, np.minimum(lengths // HELD_OUT_SHARE, most))
@@ -86,7 +87,7 @@ def split_windows(
         if dates <= ended <= lengths.max() - horizon * trains - least - dates:
             log.info("most series ended before the dates that would be held out: they are older, and most have values")
             dates += ended
-        if unseen is not None and unseen >= horizon:
+        if unseen is not None and unseen >= wanted[long_enough].min():  # else they start anew
             dates = min(dates, unseen)
         train_end = np.maximum(lengths - dates, 0)
     return Split(
