@@ -196,7 +196,7 @@ def test_output_settings_shape_the_table(forecast: Run, store: Path) -> None:
         (("fit", "synth:seasonal", "--device", "cuda"), 69, "cuda"),
         (("fit", "synth:seasonal", "--plan", "nowhere.json"), 66, "nowhere.json"),
         (("predict", "--artifact", "nowhere"), 66, "forecast fit"),
-        (("predict", "--levels", "40"), 2, "levels"),
+        (("predict", "--levels", "99.5"), 2, "levels"),
         (("models", "gruu"), 2, "did you mean 'gru'"),
         (("synth", "wave"), 2, "wave"),
     ],

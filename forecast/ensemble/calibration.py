@@ -91,8 +91,7 @@ def calibrate(
     more so the fewer independent windows there are. The median stays where it is. Where many values are equal, such as
     the zeros of rare sales, quantiles move outwards only: inwards, one step too far would lose all of them.
 
-    Before, intervals grow by a power of how rough each window's past is, as far as errors did: one margin is for all
-    series, and some are much easier than others.
+    Before, intervals grow by a power of how rough each window's past is, as far as errors did.
 
     Parameters
     ----------
@@ -104,36 +103,33 @@ def calibrate(
     pasts : of the windows; by default none is at rest, bounded, or known to be harder than another
     """
     horizon, middle = quantiles.shape[1], levels.index(0.5)
-    pasts = pasts or Pasts.unknown(len(scale))
-    observed = observed & (scale > 0)[:, None]
+    pasts, observed = pasts or Pasts.unknown(len(scale)), observed & (scale > 0)[:, None]
     if not observed.any():
         nothing = np.zeros(len(levels), np.float32)
         return Calibration(np.zeros((horizon, len(levels)), np.float32), nothing + 1, nothing, 0, trust=0.0)
     slope, usual = _slope(quantiles, actual, observed, pasts)
     quantiles = _grown(quantiles, slope, pasts.roughness - usual)
     tied = _largest_share(actual[observed]) >= MAX_TIES
-    beyond = (actual[..., None] - quantiles) / half_widths(quantiles, np.where(scale > 0, scale, 1.0), tied)
+    own, unit = evidence_share(size), np.where(scale > 0, scale, 1.0)
+    beyond = (actual[..., None] - quantiles) / half_widths(quantiles, unit, tied)
     margins = np.zeros((horizon, len(levels)))
     for place in range(middle):
         mirror = len(levels) - 1 - place
-        share = levels[mirror] - levels[place]
-        margin = _margins(np.maximum(-beyond[..., place], beyond[..., mirror]), observed, share, evidence_share(size))
+        score = np.maximum(-beyond[..., place], beyond[..., mirror])
+        margin = _margins(score, observed, levels[mirror] - levels[place], own)
         margins[:, mirror] = np.maximum(0.0, margin) if tied else margin
         margins[:, place] = -margins[:, mirror]
     below = np.array([(beyond[..., place] <= 0)[observed].mean() for place in range(len(levels))])
     moved = capped(moved_by(quantiles, margins, scale, tied), pasts.limit)
-    joint = _joint(moved, actual, observed, levels)
-    own, unit = evidence_share(size), np.where(scale > 0, scale, 1.0)[:, None]
-    mean = _mean_share(moved, actual, observed, unit, levels, own)
-    trust = _trust(_means(moved, levels, mean), actual, observed, unit, pasts.recent, own)
+    mean = _mean_share(moved, actual, observed, unit[:, None], levels, own)
     return Calibration(
-        margins.astype(np.float32),
-        joint,
-        below.astype(np.float32),
-        int(observed.any(1).sum()),
-        mean,
-        trust,
-        float(tied),
+        margins=margins.astype(np.float32),
+        joint=_joint(moved, actual, observed, levels),
+        coverage=below.astype(np.float32),
+        windows=int(observed.any(1).sum()),
+        mean=mean,
+        trust=_trust(_means(moved, levels, mean), actual, observed, unit[:, None], pasts.recent, own),
+        tied=float(tied),
         slope=slope,
         usual=usual,
     )

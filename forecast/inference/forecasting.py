@@ -170,8 +170,7 @@ def forecast_table(
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
     require_known(panel, config.table, horizon, name, with_future=future is not None)
-    if config.networks:  # baselines see no columns
-        say_blank_beyond(panel, config.table, horizon, config.horizon, name)
+    say_blank_beyond(panel, config.table, horizon, config.horizon if config.networks else horizon, name)
     if source is not None:
         say_seen(panel, history, config.table, horizon, source.name)
         say_short(panel, history, config.lookback, source.name)
