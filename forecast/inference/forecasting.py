@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from forecast.artifacts.store import Store
 from forecast.ensemble.calibration import widened
 from forecast.ensemble.pasts import Recent
-from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
+from forecast.errors import ArtifactRefused, BadData, ForecastError, Setting, UsageError, Words
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_low_totals, say_raised
 from forecast.inference.contents import from_contents
 from forecast.inference.engines import pick_engine
@@ -180,9 +180,7 @@ def forecast_table(
     series = order[~left_out]
     both = predictor.marginal_and_joint(panel, order, left_out=left_out, joint=output.joint)
     quantiles, shown = (part[:, :horizon] for part in both)
-    if not np.isfinite(shown).all():
-        kind = ArtifactRefused if source is None else BadData
-        raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
+    _require_finite(shown, ArtifactRefused if source is None else BadData)
     floor, counts = panel.floor()[series], panel.counts()[series]
     if wanted.factors is not None:
         shown = widened(shown, wanted.factors(series, quantiles))
@@ -325,6 +323,11 @@ def _bounded(
         expected = bounded(means[..., None], output, floor)[..., 0]
         say_low_totals(numbers[..., 0], expected, floor, Words("for totals pass ", Setting("point", "mean")))
     return numbers
+
+
+def _require_finite(quantiles: Numbers, kind: type[ForecastError]) -> None:
+    if not np.isfinite(quantiles).all():
+        raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
 
 
 def _means(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers) -> Numbers:
