@@ -14,7 +14,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason=
 def test_a_dry_run_and_its_fit_are_measured(tmp_path: Path, passengers: Path) -> None:
     row = measure_table(passengers, ("--model", "theta"), tmp_path)
     assert "air_passengers.csv: time" in row.text()
-    assert 0.2 < row.seconds.ratio < 5  # whatever else the machine does
+    assert 0.02 < row.seconds.ratio < 50  # seconds of both, whatever else the machine does
     assert 0.5 < row.memory.ratio < 2
     assert 0.8 < row.stored.ratio < 1.25
     assert row.dry_seconds > 0
