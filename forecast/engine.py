@@ -332,11 +332,8 @@ def _prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, e
     power = earlier.config.power if earlier else fit_power(settings.transform, selected, season, split.train_end)
     statistics = fit_statistics(selected, schema, split.train_end)
     closed = find_closed(panel, schema, _before(panel, used, split.train_end))
-    effects, fixed = (
-        _effects(panel, schema, closed, used, split.train_end),
-        fixed_values(closed.of(used), selected, schema),
-    )
-    transform = Transform(power, effects, fixed)
+    effects = _effects(panel, schema, closed, used, split.train_end)
+    transform = Transform(power, effects, fixed_values(closed.of(used), selected, schema))
     inputs = make_inputs(
         selected, schema, statistics, transform=transform, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
     )
@@ -408,6 +405,7 @@ def _collect(
     lookback, lags, groups = ready.lookback, ready.inputs.lags, plan.groups()
     forecasting = [number for group in ensemble.networks for number in groups[group]]
     pasts = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
+    pasts.append(lookback + (lags[0] if lags else panel.ahead))  # how rough it is takes values a season before
     closed = unless_contradicted(ready.closed, panel, schema, panel.lengths)
     effects = _effects(panel, schema, closed, ready.used, panel.lengths[ready.used])
     index, fixed = series_index(panel.ids, panel.ids), fixed_values(closed, panel, schema)
@@ -437,7 +435,7 @@ def _collect(
         level=mean_level(panel.tail(lookback + max(lags, default=0))),
         seasonal_error=error_units(panel.values, panel.observed, panel.offsets, schema.shortest_season),
         ensemble=ensemble,
-        history=replace(panel, spread=spread).tail(max(ensemble.steps_back, lookback, *pasts)),
+        history=replace(panel, spread=spread).tail(max(ensemble.steps_back, *pasts)),
         network_weights=[trained[number].weights for number in forecasting],
         base=Base([trained[number].base for number in forecasting], until),
         run=settings.model_dump(include=RESTORED, exclude_defaults=True),

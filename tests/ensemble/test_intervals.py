@@ -88,6 +88,18 @@ def test_easy_series_of_a_panel_have_narrow_intervals_and_hard_ones_wide(tmp_pat
     pd.testing.assert_frame_equal(Forecaster.load(str(tmp_path / "store")).predict(), model.predict())
 
 
+def test_a_version_holds_what_the_roughness_of_its_series_takes(tmp_path: Path) -> None:
+    random = np.random.default_rng(10)
+    noise = (
+        np.repeat([0.5, 2.0], 12) * random.normal(size=(600, 24)) * np.where(np.arange(600) < 340, 5.0, 1.0)[:, None]
+    )
+    wide = pd.DataFrame(10 * np.sin(np.arange(600) * 2 * np.pi / 7)[:, None] + noise).add_prefix("s")
+    wide.insert(0, "day", pd.date_range("2024-01-01", periods=600))
+    model = Forecaster(model="seasonal-naive", horizon=7, season=(7,), lookback=260).fit(wide)
+    assert model.fitted_.ensemble.calibration.slope > 0
+    pd.testing.assert_frame_equal(model.predict(), model.predict(wide), check_exact=True)
+
+
 def rare_sales(steps: int) -> np.ndarray:
     random = np.random.default_rng(8)
     return np.where(random.random(steps) < 0.25, 1.0 + random.poisson(1.0, steps), 0.0)
