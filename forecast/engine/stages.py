@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.ensemble.baseline_forecasts import BaselineForecasts, context_length
-from forecast.ensemble.calibration import say_uncalibrated
+from forecast.ensemble.calibration import warn_uncalibrated
 from forecast.ensemble.candidates import candidates_for, check_plan, compared_with
 from forecast.ensemble.ensemble import Ensemble, Group, choose_ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, check_model, is_baseline
@@ -185,7 +185,7 @@ def _fit_panel(panel: Panel, schema: Schema, settings: TrainSettings, name: str,
     compared = compared_windows(settings.budget) if plan is None else plan.compared
     names = compared_with(settings)
     baselines = BaselineForecasts.of(ready.inputs, ready.validation, names, ready.context, compared)
-    suffice = not ready.trains or (settings.model == AUTO and baselines.suffice(ready.validation))
+    suffice = not ready.trains or (settings.model == AUTO and baselines.skip_networks(ready.validation))
     if plan is None and start is None and suffice:
         plan = Plan(members=())
     trained: list[Trained] = []
@@ -387,7 +387,7 @@ def _choose(ready: _Prepared, baselines: BaselineForecasts, plan: Plan, trained:
         quantiles = median_of_members([trained[number].held_out for number in members])
         groups.append(Group(plan.members[members[0]].model, quantiles))
     ensemble = choose_ensemble(ready.inputs, ready.validation, groups, baselines)
-    say_uncalibrated(len(ready.validation))
+    warn_uncalibrated(len(ready.validation))
     return ensemble
 
 
