@@ -149,9 +149,7 @@ def _read_exports(contents: Contents, config: Config) -> Exports:
 
 
 def _read_base(arrays: Arrays, weights: Arrays, config: Config, count: int) -> Base:
-    shapes: dict[str, tuple[tuple[int, ...], type]] = {
-        name: (array.shape, np.float32) for name, array in weights.items()
-    }
+    shapes: Shapes = {name: (array.shape, np.float32) for name, array in weights.items()}
     check_arrays("the base", arrays, {**shapes, "until": ((count,), np.int64)})
     return Base(_parted({name: array for name, array in arrays.items() if name != "until"}, config), arrays["until"])
 
