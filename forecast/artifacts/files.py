@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from forecast.durable import BINARY, POSIX, close_quietly, failure, when_free
+from forecast.durable import BINARY, POSIX, close_quietly, failure, raised_as, when_free
 from forecast.errors import ArtifactRefused
 
 log = logging.getLogger("forecast")
@@ -19,17 +19,21 @@ Folder = int | Path  # a descriptor, which stays the same folder whatever is ren
 
 def read_file(folder: Folder, name: str, shown: Path, most: int) -> bytes:
     """All bytes of an ordinary file, `most` of them at most; FileNotFoundError is left to the caller."""
-    descriptor = _open_file(name, folder, shown)
+    with raised_as(_cannot_open, shown):
+        if isinstance(folder, Path):
+            _check_kind(folder / name, shown, stat.S_IFREG)
+            descriptor = int(when_free(os.open, folder / name, os.O_RDONLY | BINARY))
+        else:  # not blocking: else a named pipe would keep us waiting for ever
+            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise refused(shown, "is not an ordinary file")
-        if status.st_size > most:
-            raise refused(shown, f"has {status.st_size:,} bytes, more than the {most:,} expected")
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(status.st_size + 1)
-    except OSError as error:
-        raise failure(error, shown) from error
+        with raised_as(failure, shown):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise refused(shown, "is not an ordinary file")
+            if status.st_size > most:
+                raise refused(shown, f"has {status.st_size:,} bytes, more than the {most:,} expected")
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(status.st_size + 1)
     finally:
         close_quietly(descriptor)
     if len(data) != status.st_size:
@@ -52,8 +56,7 @@ def open_folder(path: Path, links: bool = True) -> Iterator[Folder]:
         finally:
             close_quietly(descriptor)
     else:
-        status = os.stat(path, follow_symlinks=links)
-        if not stat.S_ISDIR(status.st_mode):
+        if not stat.S_ISDIR(os.stat(path, follow_symlinks=links).st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
         yield path
 
@@ -62,47 +65,24 @@ def open_folder(path: Path, links: bool = True) -> Iterator[Folder]:
 def folder_in(folder: Folder, name: str, shown: Path) -> Iterator[Folder]:
     """Open the folder `name` in `folder`, never one that a link points at; FileNotFoundError is left to the caller."""
     if isinstance(folder, Path):
-        _check_kind(folder / name, shown, stat.S_IFDIR)
+        with raised_as(_cannot_open, shown):
+            _check_kind(folder / name, shown, stat.S_IFDIR)
         yield folder / name
         return
-    descriptor = _open_at(name, os.O_DIRECTORY, folder, shown)
+    with raised_as(_cannot_open, shown):
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY, dir_fd=folder)
     try:
         yield descriptor
     finally:
         close_quietly(descriptor)
 
 
-def _open_file(name: str, folder: Folder, shown: Path) -> int:
-    """A descriptor of the file `name` in `folder`; links are not followed."""
-    if not isinstance(folder, Path):
-        # not blocking: else a named pipe would keep us waiting for ever
-        return _open_at(name, os.O_NONBLOCK, folder, shown)
-    _check_kind(folder / name, shown, stat.S_IFREG)
-    try:
-        return int(when_free(os.open, folder / name, os.O_RDONLY | BINARY))
-    except OSError as error:
-        raise _meaning(error, shown) from error
-
-
-def _open_at(name: str, flags: int, folder: int, shown: Path) -> int:
-    try:
-        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=folder)
-    except OSError as error:
-        raise _meaning(error, shown) from error
-
-
 def _check_kind(path: Path, shown: Path, kind: int) -> None:
-    """Refuse a link, and any other kind than expected."""
-    try:
-        actual = stat.S_IFMT(os.lstat(path).st_mode)
-    except OSError as error:
-        raise _meaning(error, shown) from error
-    if actual != kind:
+    if stat.S_IFMT(os.lstat(path).st_mode) != kind:
         raise refused(shown, "is a link, or of the wrong kind")
 
 
-def _meaning(error: OSError, shown: Path) -> Exception:
-    """What it means that a file or folder of a store cannot be opened."""
+def _cannot_open(error: OSError, shown: Path) -> Exception:
     if isinstance(error, FileNotFoundError):
         return FileNotFoundError(errno.ENOENT, "is missing", str(shown))
     if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EACCES, errno.EPERM):
@@ -112,10 +92,8 @@ def _meaning(error: OSError, shown: Path) -> Exception:
 
 def names_in(folder: Folder, shown: Path) -> list[str]:
     """Names in a folder, sorted."""
-    try:
+    with raised_as(failure, shown):
         return sorted(os.listdir(folder))
-    except OSError as error:
-        raise failure(error, shown) from error
 
 
 def remove(path: Path) -> None:

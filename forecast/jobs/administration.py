@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from forecast.artifacts.nearby import nearby
+from forecast.artifacts.find_stores import stores_nearby
 from forecast.artifacts.store import LOCK, Store
 from forecast.errors import NoInput, UsageError
 from forecast.jobs.apart import runs_folder
@@ -244,7 +244,7 @@ def ledgers_of(artifact: str) -> list[Ledger]:
     """
     ledgers = _ledgers(artifact)
     if not ledgers:
-        near = nearby(Path(artifact)) if Store(artifact).empty else ""
+        near = stores_nearby(Path(artifact)) if Store(artifact).empty else ""
         raise NoInput(
             f"{runs_folder(artifact)}: no job has run with this store; name a pipeline file, or a store with "
             f"--artifact{near}"

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from forecast.artifacts.nearby import POINTER
+from forecast.artifacts.find_stores import POINTER
 from forecast.artifacts.store import LOCK, OWNER, RESUME
 from forecast.errors import UsageError
 

@@ -13,6 +13,7 @@ import threading
 import time
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -276,10 +277,16 @@ def test_store_itself_may_be_reached_through_a_link(store, tmp_path):
 
 
 def test_forged_store_that_agrees_with_itself_is_parsed_strictly(store):
-    files = {name: data for name, data in encode(contents()).items() if name != "scaler.json"}
-    forge(store, files | {"scaler.joblib": b"\x80\x04cposix\nsystem\n."}, format=1)
-    with pytest.raises(ArtifactRefused, match=r"scaler\.joblib: cannot be trusted: holds GLOBAL"):
+    forge(store, encode(contents()) | {"scaler.json": b"\x80\x04cposix\nsystem\n."})
+    with pytest.raises(ArtifactRefused, match=r"scaler\.json: cannot be trusted"):
         store.load()
+
+
+def test_store_of_0_1_0_is_refused_with_the_way_out():
+    old = Store(Path(__file__).parent / "store_0_1_0")
+    for read in (old.load, old.versions):
+        with pytest.raises(ArtifactRefused, match=r"was made by forecast 0\.1\.0; move the store"):
+            read()
 
 
 def test_manifest_cannot_name_a_file_elsewhere(store, tmp_path):

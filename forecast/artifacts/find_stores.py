@@ -6,22 +6,19 @@ from itertools import islice
 from pathlib import Path
 
 POINTER = "CURRENT"
-DEPTH = 2  # levels of folders that are searched
 MAX_FOLDERS, NAMED = 2_000, 5
 
 
-def nearby(path: Path) -> str:
+def stores_nearby(path: Path) -> str:
     """The stores near `path`, as the end of a message; an empty text where there are none."""
     folder = path.parent if path.parent.is_dir() else Path()
-    stores = [
-        os.path.normpath(path) for path in islice(_folders(folder, DEPTH), MAX_FOLDERS) if (path / POINTER).is_file()
-    ]
+    stores = [os.path.normpath(path) for path in islice(_folders(folder), MAX_FOLDERS) if (path / POINTER).is_file()]
     if not stores:
         return ""
     return f"; stores nearby: {', '.join(stores[:NAMED])}{', ...' if len(stores) > NAMED else ''}"
 
 
-def _folders(folder: Path, depth: int) -> Iterator[Path]:
+def _folders(folder: Path, levels: int = 2) -> Iterator[Path]:
     """The folders in a folder, nearer ones first; neither hidden ones nor links."""
     try:
         with os.scandir(folder) as entries:
@@ -30,6 +27,5 @@ def _folders(folder: Path, depth: int) -> Iterator[Path]:
         return
     inside = [folder / name for name in names if not name.startswith(".")]
     yield from inside
-    if depth > 1:
-        for path in inside:
-            yield from _folders(path, depth - 1)
+    for path in inside if levels > 1 else ():
+        yield from _folders(path, levels - 1)
