@@ -1,5 +1,7 @@
 """Administer a store: list its versions, choose the live one, report the status of its jobs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -10,9 +12,15 @@ from typing import Any
 from forecast.artifacts.find_stores import stores_nearby
 from forecast.artifacts.store import LOCK, Store
 from forecast.errors import NoInput, UsageError
-from forecast.jobs.apart import runs_folder
+from forecast.jobs import databases
 from forecast.jobs.checks import aged, shown
-from forecast.jobs.ledger import ALL_FITS, FILE, KILLED, DayScore, Ledger, open_file
+from forecast.jobs.hiding import Hidden
+from forecast.jobs.keys import key_of
+from forecast.jobs.ledger import ALL_FITS, FILE, KILLED, TABLES, DayScore, Ledger, empty_ledger, open_file
+from forecast.jobs.output_guard import runs_folder
+from forecast.jobs.owner import owner_of
+from forecast.jobs.pipeline import Pipeline
+from forecast.jobs.pruning import Connection
 from forecast.lock import is_held
 from forecast.settings import STORE, seconds_of
 
@@ -29,13 +37,6 @@ def versions_of(artifact: str, own: Ledger | None = None) -> list[dict[str, Any]
     Parameters
     ----------
     own : a ledger that is not beside the store
-
-    Raises
-    ------
-    NoInput
-        If there is no store.
-    ArtifactRefused
-        If it is damaged.
     """
     store = Store(artifact)
     live = store.current()
@@ -57,21 +58,12 @@ def versions_of(artifact: str, own: Ledger | None = None) -> list[dict[str, Any]
 
 
 def promote(artifact: str, version: str, wait: float = STORE.wait, own: Ledger | None = None) -> str:
-    """Make a version the live one, and record that in the ledger.
+    """Make a version the live one, record that in the ledger, and return its id.
 
     Parameters
     ----------
     version : its id, or the beginning of the id or of the hash
     own : a ledger that is not beside the store
-
-    Returns
-    -------
-    The id.
-
-    Raises
-    ------
-    NoInput, UsageError, ArtifactRefused, Busy
-        As the store does.
     """
     store = Store(artifact)
     version = _whole_id(store, version)  # before the lock, which would create a missing folder
@@ -81,35 +73,6 @@ def promote(artifact: str, version: str, wait: float = STORE.wait, own: Ledger |
             _mark(ledger, version, True, BY_HAND)
         writer.promote(version)
     return version
-
-
-def _whole_id(store: Store, short: str) -> str:
-    """The id that begins with a text, or whose hash does."""
-    versions = store.versions()
-    ids = [
-        version.id for version in versions if short and short in (version.id[: len(short)], version.hash[: len(short)])
-    ]
-    if len(ids) > 1 and short not in ids:
-        raise UsageError(f"{short} may mean {len(ids)} versions: {', '.join(ids[:3])}; give more of the id")
-    if not ids:
-        store.check_id(short)
-        return store.load(short)[1].id  # raises: there is no such version
-    return short if short in ids else ids[0]
-
-
-def _verdict_and_hand(reason: str) -> list[str]:
-    """The reason why a fit went live or not, and the last change by hand, if any."""
-    notes = reason.split("; ")
-    verdict = [note for note in notes if note not in (BY_HAND, ROLLED_BACK)]
-    return ["; ".join(verdict)] * bool(verdict) + [note for note in notes[-1:] if note not in verdict]
-
-
-def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
-    """Record a change by hand in a ledger; it replaces an earlier change by hand."""
-    fits = ledger.fits(ALL_FITS, unfinished=True)
-    if fits:
-        reason = next((fit.reason for fit in reversed(fits) if fit.version == version), "")
-        ledger.mark(version, promoted, "; ".join([*_verdict_and_hand(reason)[:1], done]))
 
 
 def rollback(artifact: str, wait: float = STORE.wait, own: Ledger | None = None) -> tuple[str, str]:
@@ -122,11 +85,6 @@ def rollback(artifact: str, wait: float = STORE.wait, own: Ledger | None = None)
     Returns
     -------
     The version that was live, and the one that is now.
-
-    Raises
-    ------
-    NoInput
-        If there is none before it.
     """
     store = Store(artifact)
     store.current()
@@ -144,29 +102,44 @@ def rollback(artifact: str, wait: float = STORE.wait, own: Ledger | None = None)
     return live, older[-1]
 
 
+def _whole_id(store: Store, short: str) -> str:
+    """The id that begins with a text, or whose hash does."""
+    versions = store.versions() if short else []
+    found = [version.id for version in versions if version.id.startswith(short) or version.hash.startswith(short)]
+    if short in found:
+        return short
+    if len(found) > 1:
+        raise UsageError(f"{short} may mean {len(found)} versions: {', '.join(found[:3])}; give more of the id")
+    return found[0] if found else store.load(short)[1].id  # which raises: there is no such version
+
+
+def _verdict_and_hand(reason: str) -> list[str]:
+    """The reason why a fit went live or not, and the last change by hand, if any."""
+    notes = reason.split("; ")
+    verdict = [note for note in notes if note not in (BY_HAND, ROLLED_BACK)]
+    return ["; ".join(verdict)] * bool(verdict) + [note for note in notes[-1:] if note not in verdict]
+
+
+def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
+    """Record a change by hand in a ledger; it replaces an earlier change by hand."""
+    fits = ledger.fits(ALL_FITS, unfinished=True)
+    if fits:
+        reason = next((fit.reason for fit in reversed(fits) if fit.version == version), "")
+        ledger.mark(version, promoted, "; ".join([*_verdict_and_hand(reason)[:1], done]))
+
+
 @dataclass(frozen=True)
 class Status:
-    """The status of a job.
-
-    Attributes
-    ----------
-    job : its name
-    code : 0 all is well, 3 the newest run failed or was partial, 4 the data are stale
-    said : the reason, in words
-    live : the live version
-    data_end, data_age : end of the data in the newest run that read some, and their age now, in seconds
-    runs : newest first: as_of, exit_code, version, seconds, error
-    days : scores, newest day first
-    """
+    """The status of a job."""
 
     job: str
-    code: int
-    said: str
-    live: str | None
-    data_end: str | None
-    data_age: float | None
-    runs: list[dict[str, Any]]
-    days: list[DayScore]
+    code: int  # 0 all is well, 3 the newest run failed or was partial, 4 the data are stale
+    said: str  # the reason
+    live: str | None  # version
+    data_end: str | None  # in the newest run that read some data
+    data_age: float | None  # of that end now, in seconds
+    runs: list[dict[str, Any]]  # newest first: as_of, exit_code, version, seconds, error
+    days: list[DayScore]  # newest first
 
     def as_json(self) -> dict[str, Any]:
         """The status as plain values."""
@@ -193,21 +166,25 @@ def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Stat
         raise NoInput(f"job '{ledger.job}' has not run yet; run `forecast run JOB.toml`")
     _, code, newest = newest_runs[0]
     read = next((record for _, _, record in newest_runs if record.get("data_age") is not None), {})
-    age = read.get("data_age")
+    age, limit = read.get("data_age"), read.get("limits", {}).get("error_after")
     if age is not None:
         age += (now - datetime.fromisoformat(read["as_of"])).total_seconds()
-    stale = code == STALE or _reached(age, read, "error_after")
+    stale = code == STALE or (age is not None and limit is not None and age >= seconds_of(limit))
     problems = [newest.get("error") or "some series were left out"] if code not in (FINE, STALE) else []
-    problems += [f"the data are {'stale' if age is None else aged(age)}"] if stale else []
-    problems += [] if stale else _late(newest_runs, now)
-    verdict = STALE if stale else PARTIAL if problems else FINE
+    problems += [f"the data are {'stale' if age is None else aged(age)}"] if stale else _missed(newest_runs, now)
     warnings = newest.get("warnings", [])
     well = "all is well" + (f", with {len(warnings)} warning(s): {warnings[0]}" if warnings else "")
     names = ("as_of", "exit_code", "version", "seconds", "error", "fit", "warnings", "intervals", "skipped")
-    live = None if Store(store).empty else Store(store).current()
-    shown_runs = [{name: record.get(name) for name in names} for _, _, record in newest_runs]
-    days = ledger.days(SHOWN_DAYS)
-    return Status(ledger.job, verdict, "; ".join(problems) or well, live, read.get("data_end"), age, shown_runs, days)
+    return Status(
+        job=ledger.job,
+        code=STALE if stale else PARTIAL if problems else FINE,
+        said="; ".join(problems) or well,
+        live=None if Store(store).empty else Store(store).current(),
+        data_end=read.get("data_end"),
+        data_age=age,
+        runs=[{name: record.get(name) for name in names} for _, _, record in newest_runs],
+        days=ledger.days(SHOWN_DAYS),
+    )
 
 
 def noted(run: dict[str, Any]) -> str:
@@ -217,12 +194,7 @@ def noted(run: dict[str, Any]) -> str:
     return run["error"] or left_out or (f"fit: {fit}" if fit else "")
 
 
-def _reached(age: float | None, record: dict[str, Any], name: str) -> bool:
-    limit = record.get("limits", {}).get(name)
-    return age is not None and limit is not None and age >= seconds_of(limit)
-
-
-def _late(runs: list[tuple[str, int, dict[str, Any]]], now: datetime) -> list[str]:
+def _missed(runs: list[tuple[str, int, dict[str, Any]]], now: datetime) -> list[str]:
     """The problem, if any, that runs came at regular intervals and now are missing."""
     starts = [datetime.fromisoformat(record["started"]) for _, _, record in runs]
     intervals = sorted((later - earlier).total_seconds() for later, earlier in pairwise(starts))
@@ -234,14 +206,29 @@ def _late(runs: list[tuple[str, int, dict[str, Any]]], now: datetime) -> list[st
     return [f"no run for {shown(elapsed)}; before, there was one every {shown(usual)}"]
 
 
-def ledgers_of(artifact: str) -> list[Ledger]:
-    """The ledgers of all jobs that ran with a store.
+def ledger_of(pipeline: Pipeline) -> Ledger:
+    """The ledger of a job: the file beside its store, or in the database of its sink."""
+    name = pipeline.name or "job"
+    if pipeline.ledger == "sink" and pipeline.sink.url is not None:
+        key = key_of(name, owner_of(pipeline.store))
+        return Ledger(pipeline.hidden(name), partial(_connect, pipeline.hidden, pipeline.sink.url), key)
+    return Ledger(pipeline.hidden(name), partial(open_file, runs_folder(pipeline.store) / FILE), name)
 
-    Raises
-    ------
-    NoInput
-        If there are none.
-    """
+
+@contextmanager
+def _connect(hidden: Hidden, url: str, read: bool = False) -> Iterator[Connection]:
+    """A transaction of the ledger in a database, whose messages hold no secrets whoever opens it."""
+    with hidden.kept_out():
+        if not read:
+            with databases.connect(url) as transaction:
+                yield transaction
+            return
+        with databases.read_tables(url, TABLES) as found, empty_ledger() as empty:
+            yield empty if found is None else found
+
+
+def ledgers_of(artifact: str) -> list[Ledger]:
+    """The ledgers of all jobs that ran with a store; NoInput if there are none."""
     ledgers = _ledgers(artifact)
     if not ledgers:
         near = stores_nearby(Path(artifact)) if Store(artifact).empty else ""
@@ -253,9 +240,8 @@ def ledgers_of(artifact: str) -> list[Ledger]:
 
 
 def _ledgers(artifact: str, own: Ledger | None = None) -> list[Ledger]:
-    path = runs_folder(str(Path(artifact))) / FILE
-    elsewhere = [] if own is None else [own]
-    if not path.exists():
-        return elsewhere
+    """The ledgers beside a store, and one elsewhere."""
+    path = runs_folder(artifact) / FILE
     connect = partial(open_file, path)
-    return [*(Ledger(job, connect) for job in Ledger("", connect).jobs()), *elsewhere]
+    beside = [Ledger(job, connect) for job in Ledger("", connect).jobs()] if path.exists() else []
+    return beside if own is None else [*beside, own]

@@ -18,13 +18,7 @@ class Connection(Protocol):
 
 
 def prune(connection: Connection, job: str) -> None:
-    """Delete the forecasts of old runs, scores of days that newer runs scored too, then whole runs and fits.
-
-    Parameters
-    ----------
-    connection : a transaction of the ledger
-    job : key of its rows
-    """
+    """Delete the forecasts of old runs, scores of days that newer runs scored too, then whole runs and fits."""
     oldest = _oldest(connection, job, "SELECT DISTINCT as_of FROM forecast_values", MAX_RUNS)
     _delete(connection, "forecast_values", oldest)
     # each run scores a stretch of days up to its own

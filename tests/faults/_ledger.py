@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from forecast.jobs import ledger as module
-from forecast.jobs.apart import runs_folder
+from forecast.jobs.output_guard import runs_folder
 from forecast.jobs.ledger import FILE, DayScore, Ledger, StoredForecasts, open_file
 
 SERIES = 20

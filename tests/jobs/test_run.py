@@ -414,8 +414,8 @@ def test_a_repeated_night_is_as_it_was_whatever_was_made_up_for_since(job: Job, 
 
 
 def test_a_killed_run_leaves_a_trace_in_the_status(job: Job, forecast: Run, at: At) -> None:
+    from forecast.jobs.administration import ledger_of
     from forecast.jobs.pipeline import read_pipeline
-    from forecast.jobs.run import ledger_of
 
     forecast("run", job.file, "--as-of", at(150))
     ledger = ledger_of(read_pipeline(str(job.file)))

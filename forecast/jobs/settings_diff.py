@@ -31,7 +31,7 @@ def settings_digest(pipeline: Pipeline) -> str:
 
 
 def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]) -> str | None:
-    """The reason why the settings of a file need a new fit; None if the job has fitted with them.
+    """Why the settings of a file need a new fit; None if the job has fitted with them.
 
     Parameters
     ----------
@@ -53,18 +53,10 @@ def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: lis
 
 
 def refuse_other_settings(pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]) -> None:
-    """Refuse to forecast with a version of other settings if the file forbids a new fit.
-
-    Raises
-    ------
-    UsageError
-        With the settings that differ.
-    """
-    last = fits[-1] if fits else None
-    if last is not None and last.version == version and last.settings == settings_digest(pipeline):
+    """Raise UsageError, with the settings that differ from the fit's, where the file forbids a new fit."""
+    if fits and (fits[-1].version, fits[-1].settings) == (version, settings_digest(pipeline)):
         return
-    changes = differences(pipeline, config)
-    if changes:
+    if changes := differences(pipeline, config):
         raise UsageError(
             f"{pipeline.store}: {version} was fitted with other settings than the file's ({changes}), and refit is "
             "never; correct the file, allow a refit, or promote a version with these settings"
@@ -73,30 +65,27 @@ def refuse_other_settings(pipeline: Pipeline, version: str, config: Config, fits
 
 def differences(pipeline: Pipeline, config: Config) -> str:
     """The settings of the file that differ from those of a fit, in words; "" if there are none."""
+    schema = config.table
+    trained = {**TrainSettings.check(config.settings).model_dump(), "horizon": config.horizon}
+    trained = {name: value for name, value in trained.items() if name not in RUN_ONLY}
+    groups = (
+        ("train", pipeline.train, {**trained, "lookback": config.lookback}),
+        ("table", pipeline.table, _table_settings(schema)),
+    )
     changes = []
-    for group, settings, fitted in (
-        ("train", pipeline.train, _trained(config)),
-        ("table", pipeline.table, _read(config.table)),
-    ):
-        given = settings.model_dump(exclude_unset=True)
-        for name, value in given.items():
+    for group, settings, fitted in groups:
+        for name, value in settings.model_dump(exclude_unset=True).items():
             if name == "freq" and value is not None:
-                same = _same_frequency(value, config.table)
+                same, before = _same_frequency(value, schema), schema.calendar.name
             else:
-                same = name not in fitted or _plain(name, value) == _plain(name, fitted[name])
+                same = name not in fitted or _comparable(name, value) == _comparable(name, fitted[name])
+                before = _text(fitted.get(name))
             if not same:
-                before = config.table.calendar.name if name == "freq" else _text(fitted[name])
                 changes.append(f"{name} in [{group}] is {_text(value)}, and was {before}")
     return "; ".join(changes)
 
 
-def _trained(config: Config) -> dict[str, Any]:
-    """The settings of [train] that a fit used."""
-    used = {**TrainSettings.check(config.settings).model_dump(), "horizon": config.horizon, "lookback": config.lookback}
-    return {name: value for name, value in used.items() if name not in RUN_ONLY}
-
-
-def _read(schema: Schema) -> dict[str, Any]:
+def _table_settings(schema: Schema) -> dict[str, Any]:
     """The settings of [table] that a fit used, including inferred ones."""
     used = {
         **schema.knobs(),
@@ -108,15 +97,16 @@ def _read(schema: Schema) -> dict[str, Any]:
     return {name: value for name, value in used.items() if name not in {*AT_PREDICT, "freq"}}
 
 
-def _plain(name: str, value: Any) -> Any:
-    """A value in a form that can be compared."""
-    many = isinstance(value, tuple | list)
-    return tuple(value) if many and name in ORDERED else frozenset(value) if many else value
+def _comparable(name: str, value: Any) -> Any:
+    if not isinstance(value, tuple | list):
+        return value
+    return tuple(value) if name in ORDERED else frozenset(value)
 
 
 def _text(value: Any) -> str:
-    many = isinstance(value, tuple | list)
-    return ", ".join(map(str, value)) or "none" if many else "not given" if value is None else str(value)
+    if isinstance(value, tuple | list):
+        return ", ".join(map(str, value)) or "none"
+    return "not given" if value is None else str(value)
 
 
 def _same_frequency(freq: str, schema: Schema) -> bool:
