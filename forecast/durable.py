@@ -31,28 +31,16 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
     """Replace the file `path` by `data`; the old file stays until all data are on disk.
 
     A link is followed, an existing file keeps its mode, a new one gets 0644 less the umask. Temporary files of killed
-    processes are removed after an hour.
-
-    Raises
-    ------
-    CannotCreate
-        If the folder is missing or cannot be written, or `path` is not an ordinary, writable file, or, on Windows, is
-        open in another program.
-    StorageFailure
-        If writing fails, as on a full disk; the old file is unchanged. If only the folder cannot be synced, the new
-        file is in place, and a power cut may bring back the old one.
+    processes are removed after an hour. CannotCreate and StorageFailure leave the old file unchanged; if only the
+    folder cannot be synced, the new file is in place, and a power cut may bring back the old one.
     """
     target = Path(os.path.realpath(path))
     _sweep(target.parent)
     temporary = temporary_beside(target)
     try:
         write_new(temporary, data, _mode_of(target), shown=Path(path))
-        try:
+        with raised_as(_cannot_replace, Path(path)):
             when_free(os.replace, temporary, target)
-        except OSError as error:
-            if isinstance(error, PermissionError) and not POSIX:
-                raise CannotCreate(f"{path}: is open in another program; close it there, and run again") from error
-            raise failure(error, Path(path)) from error
     except BaseException:
         remove_quietly(temporary)
         raise
@@ -66,13 +54,6 @@ def write_new(path: Path, data: bytes | Iterable[bytes], mode: int | None = None
     ----------
     mode : permissions, independent of the umask; default 0644 less the umask
     shown : another path for messages
-
-    Raises
-    ------
-    CannotCreate
-        If the file cannot be created.
-    StorageFailure
-        If writing fails.
     """
     shown = shown or path
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
@@ -96,20 +77,14 @@ def write_new(path: Path, data: bytes | Iterable[bytes], mode: int | None = None
 
 
 def fsync_directory(path: str | os.PathLike[str]) -> None:
-    """Wait until the names in the folder `path` are on disk; Windows has no such call.
-
-    Raises
-    ------
-    StorageFailure
-        If the disk reports an error. There is no second attempt, as its success would mean nothing.
-    """
+    """Wait until the names in the folder `path` are on disk; Windows has no such call."""
     if not POSIX:
         return
     with raised_as(failure, Path(path)):
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
             try:
-                os.fsync(descriptor)
+                os.fsync(descriptor)  # once: the success of a second attempt would mean nothing
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -127,15 +102,7 @@ def check_folder(folder: Path, path: str) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Create the folder `path` and missing folders above it, safe from power cuts.
-
-    Raises
-    ------
-    CannotCreate
-        If a folder cannot be created, or the path is not a folder.
-    StorageFailure
-        If the disk is full or broken.
-    """
+    """Create the folder `path` and missing folders above it, safe from power cuts."""
     with raised_as(cannot_create, path):
         try:
             mode = os.stat(path).st_mode
@@ -151,10 +118,7 @@ def make_directory(path: Path) -> None:
 
 
 def when_free(act: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of `os` on a file; on Windows, retry for `PATIENCE` seconds while another process has it open.
-
-    Readers and virus scanners have a file open for a moment only.
-    """
+    """Call a function of `os` on a file; on Windows, retry for a while, as scanners have it open for a moment."""
     deadline = time.monotonic() + (0.0 if POSIX else PATIENCE)
     while True:
         try:
@@ -196,6 +160,12 @@ def cannot_create(error: OSError, path: Path) -> ForecastError:
 def failure(error: OSError, path: Path) -> StorageFailure:
     """The error that reading or writing `path` failed."""
     return StorageFailure(f"{path}: {error.strerror}; check the disk and its free space, then run again")
+
+
+def _cannot_replace(error: OSError, path: Path) -> ForecastError:
+    if isinstance(error, PermissionError) and not POSIX:
+        return CannotCreate(f"{path}: is open in another program; close it there, and run again")
+    return failure(error, path)
 
 
 def _sweep(folder: Path) -> None:

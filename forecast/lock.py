@@ -19,16 +19,7 @@ _MAX_SIGNATURE = 300  # bytes of the holder's pid and host
 def lock_file(path: Path, wait: float = 0.0) -> Iterator[None]:
     """Hold the lock on a file, which is created, contains the pid and host of its holder, and is never removed.
 
-    Parameters
-    ----------
-    wait : seconds to wait for another holder; 0 gives up at once
-
-    Raises
-    ------
-    Busy
-        If another process still holds the lock after `wait` seconds; names its pid and host.
-    CannotCreate, StorageFailure
-        If the lock file cannot be created or locked.
+    Raises Busy if another process, which it names, still holds the lock after `wait` seconds.
     """
     flags = os.O_RDWR | os.O_CREAT | BINARY
     if POSIX:
@@ -76,26 +67,19 @@ def _cannot_lock(error: OSError, path: Path) -> Exception:
 def is_held(path: Path) -> bool:
     """Whether a process of this machine holds a lock; it only reads the file, as locking would disturb others."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | BINARY)
-    except OSError:
-        return False
-    try:
-        pid, host = os.read(descriptor, _MAX_SIGNATURE).decode().split()
-        return POSIX and host == socket.gethostname() and _alive(int(pid))
+        with open(path, "rb", buffering=0) as file:
+            pid, host = (file.read(_MAX_SIGNATURE) or b"").decode().split()
     except PermissionError:  # Windows: the first byte cannot be read while another process has the lock
         return True
     except (OSError, ValueError):
         return False
-    finally:
-        close_quietly(descriptor)
-
-
-def _alive(pid: int) -> bool:
+    if not POSIX or host != socket.gethostname():
+        return False
     try:
-        os.kill(pid, 0)
+        os.kill(int(pid), 0)
     except PermissionError:  # it belongs to another user
         return True
-    except (OSError, OverflowError):
+    except (OSError, OverflowError, ValueError):
         return False
     return True
 

@@ -43,12 +43,7 @@ def read_file(folder: Folder, name: str, shown: Path, most: int) -> bytes:
 
 @contextmanager
 def open_folder(path: Path, links: bool = True) -> Iterator[Folder]:
-    """Open a folder for `read_file` and `folder_in`; raises OSError where it cannot be opened.
-
-    Parameters
-    ----------
-    links : whether `path` may be a link to it
-    """
+    """Open a folder for `read_file` and `folder_in`, also one that a link points at; OSError is left to the caller."""
     if POSIX:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | (0 if links else os.O_NOFOLLOW))
         try:

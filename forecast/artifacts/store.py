@@ -61,11 +61,7 @@ class Store:
 
     @contextmanager
     def lock(self, wait: float = STORE.wait) -> Iterator["Writer"]:
-        """Hold the store for writing, and yield what writes.
-
-        Raises Busy if another process holds it after `wait` seconds, CannotCreate if the folder cannot be created or
-        written, or holds other files and is no store.
-        """
+        """Hold the store for writing, and yield what writes; Busy if another process holds it after `wait` seconds."""
         make_directory(self.path)
         self._refuse_foreign_folder()
         with lock_file(self.path / LOCK, wait):
@@ -76,16 +72,8 @@ class Store:
     def load(self, version: str | None = None) -> tuple[Contents, VersionInfo]:
         """Return the contents of a version; the live one without `version`.
 
-        Raises
-        ------
-        UsageError
-            If `version` is not a version id.
-        NoInput
-            If there is no store, no live version, or no such version.
-        ArtifactRefused
-            If anything in the store is damaged, unsafe, too old or too new; names the file.
-        StorageFailure
-            If the disk fails while reading.
+        Raises NoInput if there is no store, no live version, or no such version; ArtifactRefused, with the name of the
+        file, if anything is damaged, unsafe, too old or too new; StorageFailure if the disk fails.
         """
         if version is not None:
             self.check_id(version)

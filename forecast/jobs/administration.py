@@ -34,9 +34,7 @@ FINE, PARTIAL, STALE = 0, 3, 4  # exit codes of `forecast status`
 def versions_of(artifact: str, own: Ledger | None = None) -> list[dict[str, Any]]:
     """List the versions of a store, oldest first: id, hash, time, whether it is live, and the notes of its jobs.
 
-    Parameters
-    ----------
-    own : a ledger that is not beside the store
+    Here and below, `own` is a ledger that is not beside the store.
     """
     store = Store(artifact)
     live = store.current()
@@ -58,13 +56,7 @@ def versions_of(artifact: str, own: Ledger | None = None) -> list[dict[str, Any]
 
 
 def promote(artifact: str, version: str, wait: float = STORE.wait, own: Ledger | None = None) -> str:
-    """Make a version the live one, record that in the ledger, and return its id.
-
-    Parameters
-    ----------
-    version : its id, or the beginning of the id or of the hash
-    own : a ledger that is not beside the store
-    """
+    """Make the version live whose id or hash begins so, record that in the ledger, and return its id."""
     store = Store(artifact)
     version = _whole_id(store, version)  # before the lock, which would create a missing folder
     with store.lock(wait) as writer:
@@ -76,16 +68,7 @@ def promote(artifact: str, version: str, wait: float = STORE.wait, own: Ledger |
 
 
 def rollback(artifact: str, wait: float = STORE.wait, own: Ledger | None = None) -> tuple[str, str]:
-    """Make the version before the live one live; versions that the gate refused are skipped.
-
-    Parameters
-    ----------
-    own : a ledger that is not beside the store
-
-    Returns
-    -------
-    The version that was live, and the one that is now.
-    """
+    """Make the version before the live one live, but none that the gate refused; returns the one that was, and is."""
     store = Store(artifact)
     store.current()
     with store.lock(wait) as writer:
@@ -147,17 +130,7 @@ class Status:
 
 
 def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Status:
-    """The status of a job, from its ledger.
-
-    Parameters
-    ----------
-    runs : number of runs to report
-
-    Raises
-    ------
-    NoInput
-        If the job has never run.
-    """
+    """The status of a job, from its ledger, with its newest runs; NoInput if it has never run."""
     newest_runs = ledger.runs(runs + 1)
     if newest_runs and newest_runs[0][1] == KILLED and is_held(Path(store) / LOCK):
         newest_runs = newest_runs[1:]  # it has not ended yet

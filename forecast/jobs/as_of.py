@@ -31,15 +31,9 @@ def read_to_forecast(pipeline: Pipeline, instant: datetime, table: Table, schema
 def read_to_fit(
     pipeline: Pipeline, instant: datetime, table: Table, settings: TableSettings, live: Schema | None
 ) -> tuple[Reading, DatedTable]:
-    """Read a table for a new fit, and refuse what the sink cannot take.
+    """Read what could be known of a table for a new fit, and refuse what the sink cannot take; also the whole table.
 
-    Parameters
-    ----------
-    live : of the live version, if the new fit reads its table as that one did
-
-    Returns
-    -------
-    What could be known at the instant, and the whole table.
+    `live` is the schema of the live version, if the new fit reads its table as that one did.
     """
     if live is not None:
         check_schema(live, table)
@@ -58,12 +52,7 @@ def read_to_fit(
 def read_as_live(
     pipeline: Pipeline, instant: datetime, reading: Reading, dated: DatedTable, live: Schema, horizon: int
 ) -> Reading:
-    """The table as the live version reads it, which may know columns in advance that a new fit does not.
-
-    Parameters
-    ----------
-    reading, dated : what could be known as the new fit reads it, and the whole table
-    """
+    """The table as the live version reads it, which may know columns in advance that `reading` does not."""
     other = reading.schema
     blanked = ("known", "layout", "target", "series", "past") if live.known or other.known else ()
     if all(getattr(live, name) == getattr(other, name) for name in ("time_format", "calendar", *blanked)):
@@ -77,7 +66,7 @@ def read_as_live(
 def until(dated: DatedTable, schema: Schema, instant: datetime, unfinished: str = "keep") -> DatedTable:
     """The table as it could be known at an instant: no later row, or one with blank targets for what is known ahead.
 
-    Where `unfinished` is "leave out", a row is later until its period is over.
+    With `unfinished` "leave out" a row is later until its period is over.
     """
     end = on_clock(instant, schema.time_format)
     if dated.times is None or end is None:

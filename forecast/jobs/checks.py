@@ -59,13 +59,7 @@ def lagging(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> l
 
 
 def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
-    """Warn of a table that is old, and raise StaleData where it is as old as `limits.error_after`.
-
-    Parameters
-    ----------
-    seconds : its age; None where times are steps
-    name : of the table
-    """
+    """Warn of a table that is old, and raise StaleData where it is as old as `limits.error_after`."""
     if seconds is None:
         return
     text = f"{name}: the newest value is {aged(seconds)}"
@@ -99,16 +93,9 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
     """Compare the values since the fit with the last ones of the fit, and warn where they look different.
 
     The two-sample Kolmogorov-Smirnov test compares changes over a season, in units of each series' mean change at fit,
-    so that neither level nor trend nor season counts as drift. The shares of missing values are compared too.
-
-    Parameters
-    ----------
-    panel, fitted : tonight's, and the tail of each series as the fit saw it
-    season : steps, 1 for none
-
-    Returns
-    -------
-    ``{"statistic": ..., "values": ..., "missing": ...}``; without a statistic where too few values are new.
+    so that neither level nor trend nor season (in steps, 1 for none) counts as drift. The shares of missing values are
+    compared too. Returns ``{"statistic": ..., "values": ..., "missing": ...}``, without a statistic where too few are
+    new.
     """
     before = series_index(fitted.ids, panel.ids) - 1
     if (before < 0).all():

@@ -100,18 +100,10 @@ def horizons_of(dates: Integers, horizon: int) -> Integers:
 
 
 def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[Numbers, Numbers] | None:
-    """Losses of a new fit and of an older one on what the new one held out and the older one never saw, by horizon.
+    """Losses [horizons] of a new fit and of an older one on what the new one held out and the older one never saw.
 
-    Both are measured by the metric of the new fit. None where there is nothing, or the two cannot be compared.
-
-    Parameters
-    ----------
-    reading : the table of the new fit, as the older one reads it
-
-    Raises
-    ------
-    BadData
-        If the older fit cannot read the table, or is strict, and levels have moved.
+    Both are measured by the metric of the new fit. None where there is nothing, or the two cannot be compared. BadData
+    where the older fit cannot read the table, or is strict, and levels have moved.
     """
     held, horizon = new.ensemble.validation, new.config.horizon
     config, history = old.fitted.config, old.fitted.history
@@ -136,14 +128,10 @@ def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[Numb
 
 
 def paired_losses(new: Fitted, held: ValidationForecasts, others: Numbers) -> tuple[Numbers, Numbers] | None:
-    """Mean losses of held-out forecasts and of others of the same windows, [horizons] twice; None without a pair.
+    """Mean losses of held-out forecasts and of other points [windows, horizon], [horizons] twice; None without a pair.
 
-    A horizon holds what came on as many dates, of all series; where times are only steps, on as many steps before the
+    A horizon holds the actuals of as many dates, of all series; where times are only steps, dates are counted from the
     end of each series.
-
-    Parameters
-    ----------
-    others : [windows, horizon], the other points
     """
     horizon = held.observed.shape[1]
     if not held.observed.any():

@@ -14,6 +14,13 @@ import urllib.request
 log = logging.getLogger("forecast")
 
 TIMEOUT = 5.0  # seconds in all, name resolution, redirects and slow answers included
+_PROBLEMS: dict[type[BaseException], str] = {
+    TimeoutError: "no answer in time",
+    ssl.SSLError: "no secure connection",
+    socket.gaierror: "the host was not found",
+    http.client.HTTPException: "the answer is not HTTP",
+    ValueError: "the answer is not HTTP",
+}
 _VISIBLE = re.compile(r"[!-~]+")  # characters of an address; http.client refuses others only when it sends
 
 
@@ -78,13 +85,7 @@ def _problem(error: BaseException) -> str:
     """The problem, without the text of the error, which may contain the address."""
     reason = getattr(error, "reason", None)
     cause = reason if isinstance(reason, BaseException) else error
-    for kind, problem in (
-        (TimeoutError, "no answer in time"),
-        (ssl.SSLError, "no secure connection"),
-        (socket.gaierror, "the host was not found"),
-    ):
+    for kind, problem in _PROBLEMS.items():
         if isinstance(cause, kind):
             return problem
-    if isinstance(cause, OSError) and cause.errno is not None:
-        return os.strerror(cause.errno).lower()
-    return "the answer is not HTTP" if isinstance(cause, http.client.HTTPException | ValueError) else "it failed"
+    return os.strerror(cause.errno).lower() if isinstance(cause, OSError) and cause.errno is not None else "it failed"

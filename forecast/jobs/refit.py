@@ -44,11 +44,6 @@ def serving(
 
     It is the version that an earlier run at that instant took, else the live one, else the newest promoted one; none
     of them may have been fitted to later values.
-
-    Raises
-    ------
-    ArtifactRefused
-        If a version that would serve is damaged.
     """
     if store.empty:
         return None
@@ -66,13 +61,7 @@ def serving(
 
 
 def reason_to_fit(pipeline: Pipeline, live: ServingVersion | None, ledger: Ledger, instant: datetime) -> Refit | None:
-    """Why a job fits anew at an instant; None where it does not.
-
-    Raises
-    ------
-    UsageError
-        If the file asks for other settings than those of the live fit, and for no refit.
-    """
+    """Why a job fits anew at an instant; None where it does not."""
     if live is None:
         return FIRST_FIT
     at = as_text(instant)

@@ -17,17 +17,7 @@ from forecast.durable import make_directory, replace_file
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import deadline_of, fit_panel, save_by
 from forecast.ensemble.names import check_names
-from forecast.errors import (
-    INCOMPLETE,
-    BadData,
-    ForecastError,
-    Interrupted,
-    StaleData,
-    Unavailable,
-    UsageError,
-    as_flag,
-    told,
-)
+from forecast.errors import INCOMPLETE, ForecastError, Interrupted, as_flag, told
 from forecast.inference.contents import to_contents
 from forecast.inference.forecasting import Forecasts, Wanted, forecast_table, with_events
 from forecast.inference.predictor import Predictor
@@ -130,7 +120,7 @@ def run_job(
                 _begin(run, warn_of_later=output is None)
                 try:
                     _read_fit_forecast_write(run)
-                except (BadData, UsageError, StaleData, Unavailable) as error:
+                except ForecastError as error:
                     raise type(error)(in_keys(error.told(as_flag))) from error
     return record
 
@@ -252,12 +242,7 @@ def _schema_of(version: ServingVersion) -> Schema:
 def _fit(
     run: _Run, refit: Refit, live: ServingVersion | None, table: Table, defaults: dict[str, Any]
 ) -> tuple[ServingVersion, Reading]:
-    """Fit, save, and compare; the version that forecasts tonight, and the table as it reads it.
-
-    Parameters
-    ----------
-    defaults : settings that came with the table
-    """
+    """Fit, save, and compare; the version that forecasts tonight, and the table as it reads it."""
     pipeline, train, began = run.pipeline, run.pipeline.train, time.monotonic()
     as_before = None if live is None or refit.anew else _schema_of(live)
     settings = table_settings(pipeline, as_before, defaults)

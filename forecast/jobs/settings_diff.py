@@ -31,13 +31,7 @@ def settings_digest(pipeline: Pipeline) -> str:
 
 
 def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]) -> str | None:
-    """Why the settings of a file need a new fit; None if the job has fitted with them.
-
-    Parameters
-    ----------
-    version, config : of the fit that forecasts
-    fits : fits of the job, oldest first
-    """
+    """Why the settings of a file need another fit than the one that forecasts; None if the job has fitted with them."""
     last = fits[-1] if fits else None
     if last is not None and last.settings != settings_digest(pipeline):
         return "the settings changed"
