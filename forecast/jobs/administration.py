@@ -41,8 +41,7 @@ def versions_of(artifact: str, own: Ledger | None = None) -> list[dict[str, Any]
     notes = {}
     for ledger in _ledgers(artifact, own):
         for fit in ledger.fits(ALL_FITS, unfinished=True):
-            reason = "; ".join(_verdict_and_hand(fit.reason))
-            notes[fit.version] = f"{ledger.job}: {'' if fit.promoted else 'not live: '}{reason}"
+            notes[fit.version] = f"{ledger.job}: {'' if fit.promoted else 'not live: '}{fit.reason}"
     return [
         {
             "version": version.id,
@@ -96,19 +95,14 @@ def _whole_id(store: Store, short: str) -> str:
     return found[0] if found else store.load(short)[1].id  # which raises: there is no such version
 
 
-def _verdict_and_hand(reason: str) -> list[str]:
-    """The reason why a fit went live or not, and the last change by hand, if any."""
-    notes = reason.split("; ")
-    verdict = [note for note in notes if note not in (BY_HAND, ROLLED_BACK)]
-    return ["; ".join(verdict)] * bool(verdict) + [note for note in notes[-1:] if note not in verdict]
-
-
 def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
-    """Record a change by hand in a ledger; it replaces an earlier change by hand."""
+    """Record a change by hand behind the verdict of the gate, in the place of an earlier change by hand."""
     fits = ledger.fits(ALL_FITS, unfinished=True)
     if fits:
-        reason = next((fit.reason for fit in reversed(fits) if fit.version == version), "")
-        ledger.mark(version, promoted, "; ".join([*_verdict_and_hand(reason)[:1], done]))
+        verdict = next((fit.reason for fit in reversed(fits) if fit.version == version), "")
+        for note in (BY_HAND, ROLLED_BACK):
+            verdict = verdict.removesuffix(note).removesuffix("; ")
+        ledger.mark(version, promoted, f"{verdict}; {done}" if verdict else done)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
@@ -90,12 +90,9 @@ class Pipeline(JobSettings):
 
 
 SECTIONS: dict[str, type[Knobs]] = {
-    "source": SourceSettings,
-    "table": TableSettings,
-    "train": TrainSettings,
-    "output": OutputSettings,
-    "sink": SinkSettings,
-    "checks": CheckSettings,
+    name: cast("type[Knobs]", field.annotation)
+    for name, field in Pipeline.model_fields.items()
+    if name not in JobSettings.model_fields
 }
 _HOMES = {key: section for section, group in SECTIONS.items() for key in group.model_fields}
 

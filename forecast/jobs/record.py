@@ -10,7 +10,6 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from forecast.artifacts.manifest import installed
 from forecast.errors import as_flag, message_of
 
 FILE = "run.json"
@@ -47,11 +46,6 @@ class Record(BaseModel):
     limits: dict[str, str | None] = {}  # for the age of the data
     warnings: list[str] = []
     packages: dict[str, str] = {}
-
-
-def new_record(job: str, as_of: str, started: str) -> Record:
-    """An empty record."""
-    return Record(id=f"{job}/{as_of}", job=job, as_of=as_of, started=started, packages=installed())
 
 
 def sha256_of_file(path: str) -> str | None:

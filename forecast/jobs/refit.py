@@ -13,7 +13,7 @@ from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.gate import ServingVersion, horizons_of, log_ratios, standard_error
 from forecast.jobs.instant import STEPS, as_text, on_clock
-from forecast.jobs.ledger import ALL_FITS, DayScore, FitEntry, Ledger
+from forecast.jobs.ledger import ALL_FITS, DayScore, Ledger
 from forecast.jobs.pipeline import Pipeline, refit_days
 from forecast.jobs.settings_diff import refuse_other_settings, settings_changed, settings_digest
 from forecast.panel.schema import calendar_of
@@ -88,13 +88,6 @@ def changed_since_fit(pipeline: Pipeline, ledger: Ledger) -> bool:
     """Whether the settings of the pipeline changed since its newest fit."""
     fits = ledger.fits(ALL_FITS)
     return bool(fits) and fits[-1].settings != settings_digest(pipeline)
-
-
-def entry(
-    pipeline: Pipeline, instant: datetime, version: str, promoted: bool, reason: str, moves: bool = False
-) -> FitEntry:
-    """The entry of a fit in the ledger."""
-    return FitEntry(as_text(instant), version, promoted, reason, settings_digest(pipeline), moves)
 
 
 def _sees_later(fitted: Fitted, instant: datetime) -> bool:

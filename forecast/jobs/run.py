@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
+from forecast.artifacts.manifest import installed
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
@@ -47,8 +48,9 @@ from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, in_keys
 from forecast.jobs.pruning import MAX_RECORDS
 from forecast.jobs.record import FILE as RECORD
-from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
-from forecast.jobs.refit import FIRST_FIT, Refit, changed_since_fit, entry, reason_to_fit, serving
+from forecast.jobs.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
+from forecast.jobs.refit import FIRST_FIT, Refit, changed_since_fit, reason_to_fit, serving
+from forecast.jobs.settings_diff import settings_digest
 from forecast.jobs.sinks import SinkSettings
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
@@ -113,8 +115,9 @@ def run_job(
             if pipeline.file:  # a pipeline made in Python has no file that could claim a store
                 claim(pipeline.store, pipeline.hidden(name), pipeline.file, take_over)
             ledger = ledger_of(pipeline)
-            record = new_record(pipeline.hidden(name), as_text(instant), as_text(datetime.now(UTC)))
-            record.pipeline_sha256 = sha256_of_file(pipeline.file)
+            job, started = pipeline.hidden(name), as_text(datetime.now(UTC))
+            record = Record(id=f"{job}/{as_text(instant)}", job=job, as_of=as_text(instant), started=started)
+            record.packages, record.pipeline_sha256 = installed(), sha256_of_file(pipeline.file)
             with _recorded(record, ledger, pipeline):
                 run = _Run(pipeline, instant, record, store, writer, ledger, resume, on_step)
                 _begin(run, warn_of_later=output is None)
@@ -269,12 +272,14 @@ def _fit(
     newest = run.store.empty if live is None else live.version == run.store.current()
     fitted = with_exports(fitted, save_by(train, began))
 
+    entry = partial(FitEntry, run.record.as_of, settings=settings_digest(pipeline))
+
     def announce(version: str) -> None:  # a kill leaves a version that nothing takes for one that was live
-        run.ledger.add_fit(entry(pipeline, run.instant, version, False, UNFINISHED))
+        run.ledger.add_fit(entry(version=version, promoted=False, reason=UNFINISHED))
 
     contents = to_contents(fitted)
     version = run.writer.save(contents, pipeline.keep, run.instant, promote=False, reuse=True, announce=announce)
-    run.fit = entry(pipeline, run.instant, version.id, promoted, verdict, moves=promoted and newest)
+    run.fit = entry(version=version.id, promoted=promoted, reason=verdict, moves=promoted and newest)
     reason = pipeline.hidden(refit.reason)
     run.record.fit = {"why": reason, "version": version.id, "promoted": False, "verdict": verdict}
     if live is not None and (missing := sorted(set(live.fitted.history.ids) - set(fitted.history.ids))):
