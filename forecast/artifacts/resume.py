@@ -5,7 +5,7 @@ import logging
 import re
 from pathlib import Path
 
-from forecast.artifacts.files import open_folder, read_file, refused, remove
+from forecast.artifacts.files import check_folder, read_file, refused, remove
 from forecast.artifacts.format import dump_arrays, load_arrays, parse_strictly
 from forecast.artifacts.plain import dump_json, load_json
 from forecast.durable import TEMPORARY, make_directory, replace_file
@@ -38,9 +38,8 @@ class CheckpointFolder:
             return None
         shown = self._folder / name
         try:
-            with open_folder(self._folder, links=False) as folder:
-                data = read_file(folder, name, shown, MAX_BYTES)
-            return parse_strictly(str(shown), data, _parse)
+            check_folder(self._folder)
+            return parse_strictly(str(shown), read_file(shown, MAX_BYTES), _parse)
         except FileNotFoundError:
             return None
         except (OSError, ForecastError) as error:

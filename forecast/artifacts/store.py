@@ -7,12 +7,12 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from forecast.artifacts.files import Folder, folder_in, names_in, open_folder, read_file, refused, remove
+from forecast.artifacts.files import check_folder, read_file, refused, remove
 from forecast.artifacts.find_stores import POINTER, stores_nearby
 from forecast.artifacts.format import LIMITS, MANIFEST, Contents, artifact_hash, decode, encode
 from forecast.artifacts.manifest import Manifest, dump_manifest, load_manifest, saved_at, version_id
@@ -65,7 +65,7 @@ class Store:
         make_directory(self.path)
         self._refuse_foreign_folder()
         with lock_file(self.path / LOCK, wait):
-            for name in fnmatch.filter(names_in(self.path, self.path), TEMPORARY):
+            for name in fnmatch.filter(self._names(), TEMPORARY):
                 remove(self.path / name)
             yield Writer(self)
 
@@ -83,17 +83,15 @@ class Store:
     def versions(self) -> list[VersionInfo]:
         """Return all versions, oldest first; raises as `load` does."""
         infos = []
-        with self._folder() as store:
-            for version in self._version_ids(store):
-                with suppress(FileNotFoundError):  # pruned meanwhile
-                    infos.append(_info(self._manifest(store, version)[0]))
+        for version in self._version_ids():
+            with suppress(FileNotFoundError):  # pruned meanwhile
+                infos.append(_info(self._manifest(version)[0]))
         return infos
 
     def check_id(self, version: str) -> None:
         """Refuse a text that is no version id, and list the ids that exist; raises as `load` does."""
         if saved_at(version) is None:
-            with self._folder() as store:
-                raise UsageError(f"{version!r} is not a version id; {self.path} holds {self._known(store)}")
+            raise UsageError(f"{version!r} is not a version id; {self.path} holds {self._known()}")
 
     @property
     def empty(self) -> bool:
@@ -102,85 +100,75 @@ class Store:
 
     def current(self) -> str:
         """Return the id of the live version; raises as `load` does."""
-        with self._folder() as folder:
-            return self._pointer(folder)[0]
+        return self._pointer()[0]
 
     def note(self, name: str, most: int) -> bytes | None:
         """Return the bytes of a file beside the versions, `most` at most; None where there is no file, or no store."""
         try:
-            with self._folder() as store:
-                return read_file(store, name, self.path / name, most)
-        except (FileNotFoundError, NoInput):
+            return read_file(self.path / name, most) if self.path.is_dir() else None
+        except FileNotFoundError:
             return None
 
-    def _load_verified(self, version: str | None, attempts: int = 2) -> tuple[Contents, VersionInfo, str]:
+    def _load_verified(self, version: str | None, attempts: int = 3) -> tuple[Contents, VersionInfo, str]:
         """Contents and info of a version, and the sha256 of its manifest."""
         try:
-            with self._folder() as store:
-                return self._read(store, version)
+            return self._read(version)
         except FileNotFoundError as error:
             if attempts > 1:  # it may have been pruned between a look at its name and one at its files
                 return self._load_verified(version, attempts - 1)
             raise ArtifactRefused(f"{error.filename}: is missing; restore it, or fit again") from error
 
-    def _read(self, store: Folder, version: str | None) -> tuple[Contents, VersionInfo, str]:
+    def _read(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
         expected = None
         if version is None:
-            version, expected = self._pointer(store)
-        elif version not in self._version_ids(store):
-            raise NoInput(f"{self.path}: has no version {version}; it holds {self._known(store)}")
-        manifest, digest = self._manifest(store, version)
+            version, expected = self._pointer()
+        elif version not in self._version_ids():
+            raise NoInput(f"{self.path}: has no version {version}; it holds {self._known()}")
+        manifest, digest = self._manifest(version)
         place = self.path / version
         if expected not in (None, digest):
             raise refused(place / MANIFEST, f"differs from its checksum in {POINTER}")
         files = {}
-        with folder_in(store, version, place) as folder:
-            for name, entry in manifest.files.items():
-                files[name] = read_file(folder, name, place / name, entry.size)
-                if hashlib.sha256(files[name]).hexdigest() != entry.sha256:
-                    raise refused(place / name, f"differs from its checksum in {MANIFEST}")
+        for name, entry in manifest.files.items():
+            files[name] = read_file(place / name, entry.size)
+            if hashlib.sha256(files[name]).hexdigest() != entry.sha256:
+                raise refused(place / name, f"differs from its checksum in {MANIFEST}")
         contents = decode(files, f"{place}{os.sep}", manifest.format)
         unexported = {int(number): reason for number, reason in manifest.unexported.items()}
         return replace(contents, run=manifest.run, unexported=unexported), _info(manifest), digest
 
-    def _manifest(self, store: Folder, version: str) -> tuple[Manifest, str]:
+    def _manifest(self, version: str) -> tuple[Manifest, str]:
         """The manifest of a version and the sha256 of its bytes."""
-        shown = self.path / version / MANIFEST
-        with folder_in(store, version, self.path / version) as folder:
-            data = read_file(folder, MANIFEST, shown, LIMITS[MANIFEST])
-        manifest = load_manifest(data, str(shown))
+        path = self.path / version / MANIFEST
+        check_folder(path.parent)
+        data = read_file(path, LIMITS[MANIFEST])
+        manifest = load_manifest(data, str(path))
         if manifest.version != version:
-            raise refused(shown, f"belongs to version {manifest.version[:80]!r}")
+            raise refused(path, f"belongs to version {manifest.version[:80]!r}")
         return manifest, hashlib.sha256(data).hexdigest()
 
-    def _pointer(self, store: Folder) -> tuple[str, str]:
+    def _pointer(self) -> tuple[str, str]:
         """The id of the live version and the sha256 of its manifest."""
-        shown = self.path / POINTER
-        try:
-            data = read_file(store, POINTER, shown, 200)
-        except FileNotFoundError:
+        if POINTER not in self._names():
             hint = stores_nearby(self.path)
-            raise NoInput(f"{self.path}: holds no forecaster yet; run `forecast fit` first{hint}") from None
-        match = _POINTER.fullmatch(data.decode("ascii", errors="replace"))
+            raise NoInput(f"{self.path}: holds no forecaster yet; run `forecast fit` first{hint}")
+        match = _POINTER.fullmatch(read_file(self.path / POINTER, 200).decode("ascii", errors="replace"))
         if match is None or saved_at(match[1]) is None:
-            raise refused(shown, "does not name a version")
+            raise refused(self.path / POINTER, "does not name a version")
         return match[1], match[2]
 
-    def _version_ids(self, store: Folder) -> list[str]:
-        return [name for name in names_in(store, self.path) if saved_at(name) is not None]
+    def _version_ids(self) -> list[str]:
+        return [name for name in self._names() if saved_at(name) is not None]
 
-    def _known(self, store: Folder) -> str:
+    def _known(self) -> str:
         """The newest ids of the store, for a message."""
-        known = self._version_ids(store)[::-1]
+        known = self._version_ids()[::-1]
         more = f" and {len(known) - NAMED} older ones" if len(known) > NAMED else ""
         return f"{', '.join(known[:NAMED]) or 'none'}{more}"
 
-    @contextmanager
-    def _folder(self) -> Iterator[Folder]:
-        with ExitStack() as opened:
-            with raised_as(_no_store, self.path):
-                folder = opened.enter_context(open_folder(self.path))
-            yield folder
+    def _names(self) -> list[str]:
+        with raised_as(_no_store, self.path):
+            return sorted(os.listdir(self.path))
 
     def _refuse_foreign_folder(self) -> None:
         with raised_as(cannot_create, self.path):
@@ -254,13 +242,12 @@ class Writer:
 
     def _versions_before(self) -> tuple[list[str], str | None]:
         """Ids of the versions that are there, and of the live one."""
-        with self._store._folder() as store:
-            ids = self._store._version_ids(store)
-            try:
-                return ids, None if self._store.empty else self._store._pointer(store)[0]
-            except ArtifactRefused as error:
-                log.warning("the file that names the live version is replaced, since it cannot be read: %s", error)
-                return ids, None
+        ids = self._store._version_ids()
+        try:
+            return ids, None if self._store.empty else self._store.current()
+        except ArtifactRefused as error:
+            log.warning("the file that names the live version is replaced, since it cannot be read: %s", error)
+            return ids, None
 
     def _same(self, digest: str) -> VersionInfo | None:
         """The newest version with this hash."""

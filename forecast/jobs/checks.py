@@ -27,15 +27,14 @@ def age(newest: int, schema: Schema, instant: datetime) -> float | None:
     return float(now - calendar_of(schema).ends(np.array([newest]))[0])
 
 
-def check_unfinished(panel: Panel, schema: Schema, instant: datetime, name: str) -> None:
+def check_unfinished(seconds: float | None, name: str) -> None:
     """Warn where the newest value is of a period that is not over: half a day's sales would count as a day's."""
-    old = age(panel.newest, schema, instant)
-    if old is not None and old < 0:
+    if seconds is not None and seconds < 0:
         log.warning(
             "%s: the newest period ends %s after the time of the run; if its value is incomplete, set "
             'unfinished = "leave out" in [source], else unfinished = "keep"',
             name,
-            shown(-old),
+            shown(-seconds),
         )
 
 

@@ -322,7 +322,7 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Wanted:
     schema = config.table
     _check_age(run, panel, schema, name)
     if run.pipeline.source.unfinished == "warn":
-        check_unfinished(panel, schema, run.instant, name)
+        check_unfinished(record.data_age, name)
     run.lagging = lagging(panel, schema, run.pipeline.checks, name)
     record.drift = check_drift(panel, live.fitted.history, schema.shortest_season, name)
     matched = run.matched = match(run.ledger.forecasts(record.as_of, NEWEST), panel, schema)
