@@ -3,6 +3,8 @@
 import os
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -100,13 +102,8 @@ _HOMES = {key: section for section, group in SECTIONS.items() for key in group.m
 def read_pipeline(path: str) -> Pipeline:
     """Read and check a pipeline file; relative paths in it start at its folder.
 
-    Raises
-    ------
-    NoInput
-        If there is no such file.
-    UsageError
-        If it is not TOML, a key is unknown (the message names the nearest one of all tables), a value is out of
-        bounds, an environment variable is not set, or the source or the sink is missing.
+    Raises NoInput if there is no such file; UsageError if it is not TOML, a key is unknown (the message names the
+    nearest one of all tables), a value is out of bounds, or a variable, the source or the sink is missing.
     """
     file, where, hidden = Path(path), f"{path}: ", Hidden()
     try:
@@ -167,10 +164,8 @@ def _checked(group: type[Knobs], values: dict[str, Any], where: str, hidden: Hid
     for value in (expanded[name] for name in secret):
         if isinstance(value, str):
             hidden.add(value)
-    try:
-        return group.check(expanded, where, [name for name in values if expanded[name] != values[name]])
-    except UsageError as error:
-        raise UsageError(str(error)) from None  # as text: keys look like Python arguments, not like flags
+    with _placed(where):
+        return group.check(expanded, hidden=[name for name in values if expanded[name] != values[name]])
 
 
 def _hint(name: str) -> str:
@@ -207,22 +202,23 @@ def _expanded(value: Any, where: str, hidden: Hidden, secret: bool) -> Any:
     return text
 
 
+@contextmanager
+def _placed(place: str) -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{place}{error}") from None  # as text: keys look like Python arguments, not like flags
+
+
 def _check_together(pipeline: Pipeline, where: str) -> None:
     """Refuse settings that do not fit together, and outputs that would replace what is read."""
     sink, limits = pipeline.sink, pipeline.checks
-
-    def guard(settings: SinkSettings) -> None:
-        for key, output in marked(settings, FILE).items():
-            try:
-                check_apart(output, files_read(pipeline), pipeline.store)
-            except UsageError as error:
-                raise UsageError(f"{key} {error}") from None
-
-    for section, check in (("source", source_of), ("sink", sinks_of), ("train", check_models), ("sink", guard)):
-        try:
+    for section, check in (("source", source_of), ("sink", sinks_of), ("train", check_models)):
+        with _placed(f"{where}[{section}] "):
             check(getattr(pipeline, section))
-        except UsageError as error:
-            raise UsageError(f"{where}[{section}] {error}") from None
+    for key, output in marked(sink, FILE).items():
+        with _placed(f"{where}[sink] {key} "):
+            check_apart(output, files_read(pipeline), pipeline.store)
     if pipeline.ledger == "sink" and sink.url is None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
     if pipeline.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in TABLES:

@@ -23,20 +23,9 @@ from forecast.inference.contents import to_contents
 from forecast.inference.forecasting import Forecasts, Wanted, forecast_table, with_events
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
-from forecast.jobs.accuracy import (
-    NEWEST,
-    Matched,
-    Past,
-    by_day,
-    factors_by_level,
-    interval_columns,
-    interval_factors,
-    match,
-    to_keep,
-)
+from forecast.jobs import accuracy, checks
 from forecast.jobs.administration import ledger_of
 from forecast.jobs.as_of import read_as_live, read_to_fit, read_to_forecast
-from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, lagging, without_forecast
 from forecast.jobs.gate import ServingVersion, should_promote
 from forecast.jobs.input import read_future, read_source, table_settings, text_settings
 from forecast.jobs.instant import as_text, parse_as_of
@@ -176,7 +165,7 @@ class _Run:
     resume: bool
     on_step: OnStep
     began: float = field(default_factory=time.monotonic)
-    matched: Matched | None = None  # earlier forecasts beside the actuals
+    matched: accuracy.Matched | None = None  # earlier forecasts beside the actuals
     lagging: list[tuple[str, ...]] = field(default_factory=list)  # series without a recent value
     fit: FitEntry | None = None  # of this run
     checkpoints: Checkpoints | None = None  # of that fit
@@ -190,7 +179,7 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
         record.settled, record.version = True, before[0]["version"]
         record.intervals = tuple(before[0]["intervals"])
     begun = record.model_copy(update={"exit_code": KILLED, "error": "it began, and did not end"})
-    later = written_later(ledger.runs(NEWEST), record.as_of, places(run.pipeline)) if warn_of_later else None
+    later = written_later(ledger.runs(accuracy.NEWEST), record.as_of, places(run.pipeline)) if warn_of_later else None
     ledger.add_run(record.as_of, KILLED, begun.model_dump_json(), None, [])
     if later is not None:
         log.warning(
@@ -254,7 +243,8 @@ def _fit(
         _check_age(run, reading.panel, reading.schema, table.name)
     log.info("fit      %s", refit.reason)
     check_to_fit(reading)
-    _log_lines(describe_reading(reading))
+    for line in describe_reading(reading):
+        log.info("%s", line)
     run.checkpoints = run.writer.checkpoints(run.resume)
     panel, schema, deadline = reading.panel, reading.schema, deadline_of(train, began)
     earlier = None if live is None else live.fitted
@@ -285,7 +275,8 @@ def _fit(
     if live is not None and (missing := sorted(set(live.fitted.history.ids) - set(fitted.history.ids))):
         names = series_names(missing)
         log.warning("%d series of %s are not in the table any more (%s)", len(missing), live.version, names)
-    _log_lines(describe_fit(fitted))
+    for line in describe_fit(fitted):
+        log.info("%s", line)
     if promoted or live is None:
         log.info("gate     %s passes: %s", version.id, verdict)
         return ServingVersion(version.id, version.hash, Predictor(fitted, train.device, train.engine)), reading
@@ -322,19 +313,19 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Wanted:
     schema = config.table
     _check_age(run, panel, schema, name)
     if run.pipeline.source.unfinished == "warn":
-        check_unfinished(record.data_age, name)
-    run.lagging = lagging(panel, schema, run.pipeline.checks, name)
-    record.drift = check_drift(panel, live.fitted.history, schema.shortest_season, name)
-    matched = run.matched = match(run.ledger.forecasts(record.as_of, NEWEST), panel, schema)
+        checks.check_unfinished(record.data_age, name)
+    run.lagging = checks.lagging(panel, schema, run.pipeline.checks, name)
+    record.drift = checks.check_drift(panel, live.fitted.history, schema.shortest_season, name)
+    matched = run.matched = accuracy.match(run.ledger.forecasts(record.as_of, accuracy.NEWEST), panel, schema)
 
     def factors(series: Integers, quantiles: Numbers) -> Numbers:
         if not record.settled:  # a repeated run keeps its factors: runs of earlier times may have been repeated since
             oldest = str(matched.stored.as_of[0]) if len(matched.stored) else record.as_of
             ended = run.ledger.runs(MAX_RECORDS, record.as_of, since=oldest)
-            runs = {at: Past(past["version"], tuple(past["intervals"])) for at, _, past in ended}
-            tonight = quantiles[..., interval_columns(config.levels)]
-            record.intervals = interval_factors(matched, runs, live.version, series, tonight)
-        return factors_by_level(record.intervals, config.levels)
+            runs = {at: accuracy.Past(past["version"], tuple(past["intervals"])) for at, _, past in ended}
+            tonight = quantiles[..., accuracy.interval_columns(config.levels)]
+            record.intervals = accuracy.interval_factors(matched, runs, live.version, series, tonight)
+        return accuracy.factors_by_level(record.intervals, config.levels)
 
     return Wanted(factors=factors)
 
@@ -342,10 +333,10 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Wanted:
 def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
     """Record the age of the data, and refuse data that are too old."""
     record, limits = run.record, run.pipeline.checks
-    record.data_age = age(panel.newest, schema, run.instant)
+    record.data_age = checks.age(panel.newest, schema, run.instant)
     record.data_end = position_texts(schema, calendar_of(schema), np.array([panel.newest]))[0]
     record.limits = {"warn_after": limits.warn_after, "error_after": limits.error_after}
-    check_age(record.data_age, limits, name)
+    checks.check_age(record.data_age, limits, name)
 
 
 def _append(run: _Run, forecasts: Forecasts, live: ServingVersion) -> None:
@@ -353,7 +344,7 @@ def _append(run: _Run, forecasts: Forecasts, live: ServingVersion) -> None:
     record, required, skipped = run.record, run.pipeline.checks.require_all, forecasts.skipped
     record.counts = {"series": len(forecasts.series), "rows": forecasts.rows, "skipped": len(skipped)}
     record.skipped = {"/".join(series): status for series, status in list(skipped.items())[:MAX_RECORDED]}
-    lost = without_forecast(skipped, required)
+    lost = checks.without_forecast(skipped, required)
     if required:
         lost += [series for series in run.lagging if series not in lost]
     if lost:
@@ -362,13 +353,8 @@ def _append(run: _Run, forecasts: Forecasts, live: ServingVersion) -> None:
     record.exit_code, record.settled = INCOMPLETE if lost else 0, True
     if run.fit is not None:
         record.fit["promoted"] = run.fit.promoted
-    scores = [] if run.matched is None else by_day(run.matched)
+    scores = [] if run.matched is None else accuracy.by_day(run.matched)
     record.scores = [vars(score) for score in scores[-RECORDED_DAYS:]]
     _finish(record, run.began)
-    stored = to_keep(forecasts, live.fitted, record.as_of)
+    stored = accuracy.to_keep(forecasts, live.fitted, record.as_of)
     run.ledger.add_run(record.as_of, record.exit_code, record.model_dump_json(), stored, scores, run.fit)
-
-
-def _log_lines(lines: list[str]) -> None:
-    for line in lines:
-        log.info("%s", line)
