@@ -1,4 +1,4 @@
-"""A run parses the time column of its table once, whatever it does with it."""
+"""The table of a job as of its instant: nothing later is read, and times are parsed once."""
 
 import sys
 from collections import Counter
@@ -121,3 +121,72 @@ def test_a_gated_refit_gives_each_warning_once(job: Job, forecast: Run, at: At, 
     assert record["fit"]["promoted"] is (model == "seasonal-naive")
     assert len(record["warnings"]) > 5
     assert sorted(record["warnings"]) == sorted(set(record["warnings"]))
+
+
+def test_no_row_later_than_the_as_of_is_read(job: Job, forecast: Run, at: At) -> None:
+    forecast("run", job.file, "--as-of", at(120))
+    first = job.output.read_bytes()
+    frame = job.table()
+    late = frame["day"] > "2024-04-30"
+    frame.loc[late, "units"] = 10_000.0
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    other = Job(job.folder)
+    other.write(top='name = "other"')
+    assert forecast("run", job.file, "--as-of", at(120)).code == 0
+    assert job.output.read_bytes() == first
+
+
+def test_columns_known_in_advance_are_read_beyond_the_as_of_and_targets_are_not(
+    job: Job, forecast: Run, at: At
+) -> None:
+    frame = job.table()
+    frame["promo"] = frame["day"].str[-1].isin(["1", "5"]).astype(int)
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    job.write(train="steps = 3", table='known = ["promo"]')
+    job.file.write_text(job.file.read_text().replace("seasonal-naive", "linear"))
+    ran = forecast("run", job.file, "--as-of", at(150))
+    assert ran.code == 0, ran.err
+    first = job.output.read_bytes()
+    frame.loc[frame["day"] > "2024-05-30", "units"] = -77.0
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    assert job.output.read_bytes() == first
+
+
+def test_a_value_of_a_day_that_is_not_over_is_left_out_unless_the_file_says_otherwise(
+    job: Job, forecast: Run, at: At
+) -> None:
+    ran = forecast("run", job.file, "--as-of", at(150))
+    assert "2 rows of a period that is not over at 2024-05-31T12:00:00Z are left out" in ran.err
+    assert pd.read_csv(job.output)["day"].min() == "2024-05-31"
+    assert job.record()["data_age"] == 12 * 3600
+    assert job.record()["warnings"] == []
+    for word, said in (("keep", False), ("warn", True)):
+        job.write(source=f'unfinished = "{word}"')
+        assert ("after the time of the run" in forecast("run", job.file, "--as-of", at(151)).err) is said
+        assert pd.read_csv(job.output)["day"].min() == "2024-06-02"
+
+
+@pytest.mark.parametrize("every", ["D", "h"])
+def test_a_simulated_night_sees_no_later_hour_of_its_day(job: Job, forecast: Run, every: str) -> None:
+    times = pd.date_range("2024-01-01", "2024-02-29", freq=every)
+    frame = pd.DataFrame({"time": times, "units": 10 + np.arange(len(times)) % 5})
+    job.write(table='freq = "D"\naggregate = "sum"' if every == "h" else "")
+    left = []
+    for later in (0, 9_999):  # what the day of the run, and those after it, are to bring
+        frame.loc[frame["time"] > ("2024-02-20 02:10" if every == "h" else "2024-02-19"), "units"] += later
+        frame.to_csv(job.folder / "sales.csv", index=False)
+        ran = forecast("run", job.file, "--as-of", "2024-02-20T02:10:00", "--output", job.folder / f"{later}.csv")
+        assert ran.code == 0, ran.err
+        left.append((job.folder / f"{later}.csv").read_bytes())
+    assert left[0] == left[1]
+    assert pd.read_csv(job.folder / "0.csv")["time"].min()[:10] == "2024-02-20"
+
+
+def test_a_table_of_one_unfinished_day_is_refused_with_the_reason(job: Job, forecast: Run) -> None:
+    frame = job.table()
+    frame[frame["day"] == "2024-05-31"].to_csv(job.folder / "sales.csv", index=False)
+    job.write(table='freq = "D"\nid = "shop"')
+    ran = forecast("run", job.file, "--as-of", "2024-05-31T12:00:00+00:00")
+    assert ran.code == 65
+    assert "every row belongs to a period that is not over at 2024-05-31T12:00:00Z" in ran.err
