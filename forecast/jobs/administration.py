@@ -13,7 +13,7 @@ from forecast.artifacts.find_stores import stores_nearby
 from forecast.artifacts.store import LOCK, Store
 from forecast.errors import NoInput, UsageError
 from forecast.jobs import databases
-from forecast.jobs.checks import aged, shown
+from forecast.jobs.checks import aged, duration_text
 from forecast.jobs.hiding import Hidden
 from forecast.jobs.keys import key_of
 from forecast.jobs.ledger import ALL_FITS, FILE, KILLED, TABLES, DayScore, Ledger, empty_ledger, open_file
@@ -31,15 +31,15 @@ SHOWN_DAYS = 14  # scored days that a status shows
 FINE, PARTIAL, STALE = 0, 3, 4  # exit codes of `forecast status`
 
 
-def versions_of(artifact: str, own: Ledger | None = None) -> list[dict[str, Any]]:
+def versions_of(artifact: str, elsewhere: Ledger | None = None) -> list[dict[str, Any]]:
     """List the versions of a store, oldest first: id, hash, time, whether it is live, and the notes of its jobs.
 
-    Here and below, `own` is a ledger that is not beside the store.
+    Here and below, `elsewhere` is a ledger that is not beside the store.
     """
     store = Store(artifact)
     live = store.current()
     notes = {}
-    for ledger in _ledgers(artifact, own):
+    for ledger in _ledgers(artifact, elsewhere):
         for fit in ledger.fits(ALL_FITS, unfinished=True):
             notes[fit.version] = f"{ledger.job}: {'' if fit.promoted else 'not live: '}{fit.reason}"
     return [
@@ -54,25 +54,27 @@ def versions_of(artifact: str, own: Ledger | None = None) -> list[dict[str, Any]
     ]
 
 
-def promote(artifact: str, version: str, wait: float = STORE.wait, own: Ledger | None = None) -> str:
+def promote(artifact: str, version: str, wait: float = STORE.wait, elsewhere: Ledger | None = None) -> str:
     """Make the version live whose id or hash begins so, record that in the ledger, and return its id."""
     store = Store(artifact)
     version = _whole_id(store, version)  # before the lock, which would create a missing folder
     with store.lock(wait) as writer:
         store.load(version)
-        for ledger in _ledgers(artifact, own):  # first: else the next run would finish what it had promoted itself
+        for ledger in _ledgers(
+            artifact, elsewhere
+        ):  # first: else the next run would promote its own
             _mark(ledger, version, True, BY_HAND)
         writer.promote(version)
     return version
 
 
-def rollback(artifact: str, wait: float = STORE.wait, own: Ledger | None = None) -> tuple[str, str]:
+def rollback(artifact: str, wait: float = STORE.wait, elsewhere: Ledger | None = None) -> tuple[str, str]:
     """Make the version before the live one live, but none that the gate refused; returns the one that was, and is."""
     store = Store(artifact)
     store.current()
     with store.lock(wait) as writer:
         live = store.current()
-        ledgers = _ledgers(artifact, own)
+        ledgers = _ledgers(artifact, elsewhere)
         refused = set[str]().union(*(ledger.refused() for ledger in ledgers))
         older = [version.id for version in store.versions() if version.id < live and version.id not in refused]
         if not older:
@@ -170,7 +172,7 @@ def _missed(runs: list[tuple[str, int, dict[str, Any]]], now: datetime) -> list[
     usual, elapsed = intervals[len(intervals) // 2], (now - max(starts)).total_seconds()
     if usual < MIN_INTERVAL or elapsed <= MISSED_RUNS * usual:
         return []
-    return [f"no run for {shown(elapsed)}; before, there was one every {shown(usual)}"]
+    return [f"no run for {duration_text(elapsed)}; before, there was one every {duration_text(usual)}"]
 
 
 def ledger_of(pipeline: Pipeline) -> Ledger:
@@ -206,9 +208,9 @@ def ledgers_of(artifact: str) -> list[Ledger]:
     return ledgers
 
 
-def _ledgers(artifact: str, own: Ledger | None = None) -> list[Ledger]:
+def _ledgers(artifact: str, elsewhere: Ledger | None = None) -> list[Ledger]:
     """The ledgers beside a store, and one elsewhere."""
     path = runs_folder(artifact) / FILE
     connect = partial(open_file, path)
     beside = [Ledger(job, connect) for job in Ledger("", connect).jobs()] if path.exists() else []
-    return beside if own is None else [*beside, own]
+    return beside if elsewhere is None else [*beside, elsewhere]

@@ -34,7 +34,7 @@ def check_unfinished(seconds: float | None, name: str) -> None:
             "%s: the newest period ends %s after the time of the run; if its value is incomplete, set "
             'unfinished = "leave out" in [source], else unfinished = "keep"',
             name,
-            shown(-seconds),
+            duration_text(-seconds),
         )
 
 
@@ -74,7 +74,7 @@ def without_forecast(skipped: dict[tuple[str, ...], str], require_all: bool) -> 
     return [series for series, status in skipped.items() if status in counted]
 
 
-def shown(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """A length of time for people: 3.2 days."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if abs(seconds) >= 2 * size:
@@ -85,7 +85,7 @@ def shown(seconds: float) -> str:
 
 def aged(seconds: float) -> str:
     """The age of the newest value for people, which is negative before its period is over."""
-    return f"{shown(seconds)} old" if seconds >= 0 else f"of a period that ends in {shown(-seconds)}"
+    return f"{duration_text(seconds)} old" if seconds >= 0 else f"of a period that ends in {duration_text(-seconds)}"
 
 
 def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str, float]:

@@ -59,23 +59,23 @@ def should_promote(
     except ForecastError as error:
         return True, f"{live.version} cannot read this table ({error.told(as_flag)})"
     if pairs is None:
-        return True, f"nothing has come since {live.version} that both could be measured on"
+        return True, f"no values since {live.version} could measure both"
     worse, rule = is_worse(*pairs)
     metric = new.settings().metric.upper()
     ours, theirs = (losses.mean() for losses in pairs)
-    return not worse, f"{metric} {ours:.4g} on what came since {live.version}, which has {theirs:.4g}: {rule}"
+    return not worse, f"{metric} {ours:.4g} on values since {live.version}, which has {theirs:.4g}: {rule}"
 
 
 def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
     """Whether losses [horizons] are worse than those of another on the same horizons, and the rule in words."""
     ratios = log_ratios(ours, theirs)
     count, mean, error = len(ratios), ratios.mean(), standard_error(ratios)
-    shown = f"{100 * np.expm1(mean):+.1f} % over "
+    change = f"{100 * np.expm1(mean):+.1f} % over "
     if count < ENOUGH:
-        rule = f"{shown}less than two horizons, where only more than {100 * (MUCH_WORSE - 1):.0f} % counts"
+        rule = f"{change}less than two horizons, where only more than {100 * (MUCH_WORSE - 1):.0f} % counts"
         return bool(mean > np.log(MUCH_WORSE)), rule
     rule = f"where more than {100 * (NO_WORSE - 1):.0f} % counts, less one standard error of {100 * error:.1f} %"
-    return bool(mean - error > np.log(NO_WORSE)), f"{shown}{count} horizons, {rule}"
+    return bool(mean - error > np.log(NO_WORSE)), f"{change}{count} horizons, {rule}"
 
 
 def log_ratios(ours: Numbers, theirs: Numbers) -> Numbers:
@@ -114,7 +114,7 @@ def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[Numb
         check_levels(panel, history.ids, old.fitted.level, config.lookback, reading.name, strict=True)
     rank = {ids: position for position, ids in enumerate(panel.ids)}
     end = dict(zip(history.ids, history.origins.tolist(), strict=True))
-    newest = history.origins.max()  # of a series that is new, what came on the dates of the others counts
+    newest = history.origins.max()  # of a new series, values at the dates of the others count
     names = [new.history.ids[i] for i in held.series]
     series = np.array([rank.get(ids, -1) for ids in names], np.int64)
     seen = np.array([end.get(ids, newest) for ids in names], np.int64)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import ks_2samp
 
-from forecast.jobs.checks import kolmogorov_smirnov, shown
+from forecast.jobs.checks import duration_text, kolmogorov_smirnov
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
@@ -115,4 +115,4 @@ def test_drift_is_measured_as_scipy_does(moved: float) -> None:
     ("seconds", "said"), [(45, "45 seconds"), (7_200, "2 hours"), (277_000, "3.21 days"), (1e8, "1,157 days")]
 )
 def test_a_length_of_time_is_written_for_people(seconds: float, said: str) -> None:
-    assert shown(seconds) == said
+    assert duration_text(seconds) == said
