@@ -60,9 +60,7 @@ def promote(artifact: str, version: str, wait: float = STORE.wait, elsewhere: Le
     version = _whole_id(store, version)  # before the lock, which would create a missing folder
     with store.lock(wait) as writer:
         store.load(version)
-        for ledger in _ledgers(
-            artifact, elsewhere
-        ):  # first: else the next run would promote its own
+        for ledger in _ledgers(artifact, elsewhere):  # first: else the next run would promote its own
             _mark(ledger, version, True, BY_HAND)
         writer.promote(version)
     return version

@@ -121,7 +121,7 @@ def read_pipeline(path: str) -> Pipeline:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{where}is not valid TOML: {error}") from None
     with hidden.kept_out():
-        pipeline = _with_whole_paths(_built(given, where, hidden), file.resolve().parent, where)
+        pipeline = _built(given, where, file.resolve().parent, hidden)
         pipeline = pipeline.model_copy(update={"name": pipeline.name or file.stem})
         pipeline._file, pipeline._hidden = path, hidden
         _check_together(pipeline, where)
@@ -139,23 +139,23 @@ def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     return {"the pipeline file": pipeline.file or None, **files}
 
 
-def _built(given: dict[str, Any], where: str, hidden: Hidden) -> Pipeline:
+def _built(given: dict[str, Any], where: str, folder: Path, hidden: Hidden) -> Pipeline:
     """Make the pipeline from the keys of a file; add its secrets to `hidden`."""
     groups = {}
     for name in [key for key in given if key in SECTIONS]:
         values = given.pop(name)
         if not isinstance(values, dict):
             raise UsageError(f"{where}'{name}' is a table of settings: write [{name}] on a line of its own")
-        groups[name] = _checked(SECTIONS[name], values, f"{where}[{name}] ", hidden)
-    top = _checked(JobSettings, given, where, hidden)
+        groups[name] = _checked(SECTIONS[name], values, f"{where}[{name}] ", folder, hidden)
+    top = _checked(JobSettings, given, where, folder, hidden)
     for name, use in (("source", SOURCE_USE), ("sink", SINK_USE)):
         if name not in groups:
             raise UsageError(f"{where}the table [{name}] is missing: {use}")
     return Pipeline(**{name: getattr(top, name) for name in JobSettings.model_fields}, **groups)
 
 
-def _checked(group: type[Knobs], values: dict[str, Any], where: str, hidden: Hidden) -> Any:
-    """Check the settings of one table of the file."""
+def _checked(group: type[Knobs], values: dict[str, Any], where: str, folder: Path, hidden: Hidden) -> Any:
+    """The settings of one table of the file, checked, with whole paths."""
     for name in values:
         if name not in group.model_fields:
             raise UsageError(f"{where}unknown key '{name}'{_hint(name)} (`forecast run --schema` prints all keys)")
@@ -165,7 +165,10 @@ def _checked(group: type[Knobs], values: dict[str, Any], where: str, hidden: Hid
         if isinstance(value, str):
             hidden.add(value)
     with _placed(where):
-        return group.check(expanded, hidden=[name for name in values if expanded[name] != values[name]])
+        settings = group.check(expanded, hidden=[name for name in values if expanded[name] != values[name]])
+    paths = {key: _whole_path(path, folder, f"{where}{key}") for key, path in marked(settings, FILE).items()}
+    urls = {key: _whole_url(url, folder) for key, url in marked(settings, DATABASE).items()}
+    return settings.model_copy(update=paths | urls)
 
 
 def _hint(name: str) -> str:
@@ -225,19 +228,6 @@ def _check_together(pipeline: Pipeline, where: str) -> None:
         raise UsageError(f"{where}[sink] table {sink.table} is one of the ledger's own; write to another table")
     if limits.warn_after and limits.error_after and seconds_of(limits.warn_after) > seconds_of(limits.error_after):
         raise UsageError(f"{where}[checks] warn_after {limits.warn_after} lies beyond error_after {limits.error_after}")
-
-
-def _with_whole_paths(pipeline: Pipeline, folder: Path, where: str) -> Pipeline:
-    """Make relative paths absolute, also those of SQLite databases."""
-
-    def resolved(settings: Knobs, section: str) -> dict[str, str]:
-        files, databases = marked(settings, FILE), marked(settings, DATABASE)
-        paths = {key: _whole_path(given, folder, f"{where}{section}{key}") for key, given in files.items()}
-        return paths | {key: _whole_url(given, folder) for key, given in databases.items()}
-
-    sections = {name: getattr(pipeline, name) for name in SECTIONS}
-    groups = {name: group.model_copy(update=resolved(group, f"[{name}] ")) for name, group in sections.items()}
-    return pipeline.model_copy(update={**resolved(pipeline, ""), **groups})
 
 
 def _whole_path(given: str, folder: Path, where: str) -> str:

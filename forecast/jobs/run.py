@@ -192,7 +192,7 @@ def _begin(run: _Run, warn_of_later: bool) -> None:
 
 def _read_fit_forecast_write(run: _Run) -> None:
     """The steps of a run, in order; what a kill leaves undone after a step, the next run finishes or repeats."""
-    pipeline, ledger, train = run.pipeline, run.ledger, run.pipeline.train
+    pipeline, record, ledger, train = run.pipeline, run.record, run.ledger, run.pipeline.train
     _promote_owed(run)
     live = serving(run.store, ledger, run.instant, train.device, train.engine)
     if live is not None and live.fitted.effects is not None:
@@ -203,15 +203,25 @@ def _read_fit_forecast_write(run: _Run) -> None:
     text = text_settings(pipeline, None if live is None or changed_since_fit(pipeline, ledger) else _schema_of(live))
     table, defaults = read_source(pipeline, text)
     digest = table.sha256 or sha256_of_frame(table.frame)
-    run.record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
+    record.input = {"name": pipeline.hidden(table.name), "rows": len(table), "sha256": digest}
     source: Source
     if live is None or refit is not None:
         live, source = _fit(run, refit or FIRST_FIT, live, table, defaults)
     else:
         source = read_to_forecast(pipeline, run.instant, table, _schema_of(live))
         _recall_fit(run)
-    forecasts = _forecast(run, source, live, read_future(pipeline, text))
-    run.record.output |= write_sink(pipeline, forecasts, _schema_of(live), live.version)
+    serves, schema = live, _schema_of(live)
+    record.version, record.hash, record.train_end = live.version, live.hash, live.fitted.config.train_end
+    at_predict = pipeline.table.model_dump(include={"strict", "on_duplicate", "date_format"}, exclude_unset=True)
+    forecasts = forecast_table(
+        live.predictor,
+        source,
+        schema=schema.model_copy(update=at_predict),
+        future=read_future(pipeline, text),
+        output=explained(pipeline),
+        on_panel=lambda panel: _check(run, panel, source.name, serves),
+    )
+    record.output |= write_sink(pipeline, forecasts, schema, live.version)
     _append(run, forecasts, live)
     if run.checkpoints is not None:
         run.checkpoints.discard()
@@ -290,21 +300,6 @@ def _recall_fit(run: _Run) -> None:
         if fit.as_of == run.record.as_of:
             facts = {"version": fit.version, "promoted": fit.promoted, "verdict": fit.reason}
             run.record.fit = {"why": "fitted by an earlier run as of this instant", **facts}
-
-
-def _forecast(run: _Run, source: Source, live: ServingVersion, future: Table | None) -> Forecasts:
-    """Forecast by a version, after the checks of tonight's table."""
-    pipeline, config, record = run.pipeline, live.fitted.config, run.record
-    record.version, record.hash, record.train_end = live.version, live.hash, config.train_end
-    chosen = pipeline.table.model_dump(include={"strict", "on_duplicate", "date_format"}, exclude_unset=True)
-    return forecast_table(
-        live.predictor,
-        source,
-        schema=config.table.model_copy(update=chosen),
-        future=future,
-        output=explained(pipeline),
-        on_panel=lambda panel: _check(run, panel, source.name, live),
-    )
 
 
 def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Wanted:
