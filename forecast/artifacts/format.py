@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -57,71 +58,6 @@ class Contents:
     exports: dict[int, bytes] = field(default_factory=dict)
     unexported: dict[int, str] = field(default_factory=dict)  # why a network has no export; in the manifest
     run: dict[str, Any] = field(default_factory=dict)  # settings that change no artifact of a plan; in the manifest
-
-
-def encode(contents: Contents) -> dict[str, bytes]:
-    """Return the files of a version by name; equal contents give equal bytes, and tuples become lists.
-
-    What `decode` would refuse raises TypeError or ValueError; a file larger than it accepts raises Unavailable.
-    """
-    files = {
-        "config.json": dump_json(contents.config),
-        "model.safetensors": dump_arrays(contents.weights, _WEIGHT_TYPES),
-        "scaler.json": dump_json(contents.scaler),
-        "history.safetensors": dump_arrays(contents.history),
-    }
-    if contents.calibration is not None:
-        files["calibration.safetensors"] = dump_arrays(contents.calibration)
-    if contents.base is not None:
-        files["base.safetensors"] = dump_arrays(contents.base)
-    if contents.pretrained is not None:
-        files[PRETRAINED] = contents.pretrained
-    files |= {f"network-{number}.onnx": data for number, data in contents.exports.items()}
-    for name, data in files.items():
-        if len(data) > most_bytes(name):
-            raise Unavailable(
-                f"{name} would have {len(data):,} bytes, more than the {most_bytes(name):,} that an artifact may hold",
-                cure=Words(
-                    "fit fewer series at once, a shorter ", Setting("lookback"), " or fewer ", Setting("members")
-                ),
-            )
-    return files
-
-
-def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) -> Contents:
-    """Return the contents of a version from its files by name, without the manifest.
-
-    Raises ArtifactRefused if a file is missing, unknown, damaged, or holds anything but plain values and arrays of
-    known types.
-
-    Parameters
-    ----------
-    where : path that messages put before a file's name, with its separator
-    number : the format of the files
-    """
-    for name in REQUIRED:
-        if name not in files:
-            raise ArtifactRefused(f"{where}{name}: is missing; use another version of the store, or fit again")
-    for name in sorted(files):
-        if name == MANIFEST or most_bytes(name) < 0 or format_of([name]) > number:
-            raise ArtifactRefused(f"{where}{name}: does not belong to an artifact; it was not read")
-
-    def part(name: str, parse: Callable[[bytes], Part]) -> Part:
-        return parse_strictly(f"{where}{name}", files[name], parse)
-
-    def optional(name: str) -> Arrays | None:
-        return part(name, load_arrays) if name in files else None
-
-    return Contents(
-        config=part("config.json", load_json),
-        weights=part("model.safetensors", lambda data: load_arrays(data, _WEIGHT_TYPES)),
-        scaler=part("scaler.json", load_json),
-        history=part("history.safetensors", load_arrays),
-        calibration=optional("calibration.safetensors"),
-        base=optional("base.safetensors"),
-        pretrained=files.get(PRETRAINED),
-        exports={int(found[1]): data for name, data in files.items() if (found := EXPORT.fullmatch(name))},
-    )
 
 
 def most_bytes(name: str) -> int:
@@ -188,3 +124,63 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) ->
             raise ValueError(f"array '{name}' holds numbers that are not finite")
         if array.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
             raise ValueError(f"array '{name}' holds bytes that are neither true nor false")
+
+
+_dump_weights = partial(dump_arrays, types=_WEIGHT_TYPES)
+_load_weights = partial(load_arrays, types=_WEIGHT_TYPES)
+
+# the part of the contents in each file, how it is written, and how it is read
+_PARTS: dict[str, tuple[str, Callable[[Any], bytes], Callable[[bytes], Any]]] = {
+    "config.json": ("config", dump_json, load_json),
+    "model.safetensors": ("weights", _dump_weights, _load_weights),
+    "scaler.json": ("scaler", dump_json, load_json),
+    "history.safetensors": ("history", dump_arrays, load_arrays),
+    "calibration.safetensors": ("calibration", dump_arrays, load_arrays),
+    "base.safetensors": ("base", dump_arrays, load_arrays),
+    PRETRAINED: ("pretrained", bytes, bytes),
+}
+
+
+def encode(contents: Contents) -> dict[str, bytes]:
+    """Return the files of a version by name; equal contents give equal bytes, and tuples become lists.
+
+    What `decode` would refuse raises TypeError or ValueError; a file larger than it accepts raises Unavailable.
+    """
+    values = {name: (getattr(contents, part), dump) for name, (part, dump, _) in _PARTS.items()}
+    files = {name: dump(value) for name, (value, dump) in values.items() if value is not None}
+    files |= {f"network-{number}.onnx": data for number, data in contents.exports.items()}
+    for name, data in files.items():
+        if len(data) > most_bytes(name):
+            raise Unavailable(
+                f"{name} would have {len(data):,} bytes, more than the {most_bytes(name):,} that an artifact may hold",
+                cure=Words(
+                    "fit fewer series at once, a shorter ", Setting("lookback"), " or fewer ", Setting("members")
+                ),
+            )
+    return files
+
+
+def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) -> Contents:
+    """Return the contents of a version from its files by name, without the manifest.
+
+    Raises ArtifactRefused if a file is missing, unknown, damaged, or holds anything but plain values and arrays of
+    known types.
+
+    Parameters
+    ----------
+    where : path that messages put before a file's name, with its separator
+    number : the format of the files
+    """
+    for name in REQUIRED:
+        if name not in files:
+            raise ArtifactRefused(f"{where}{name}: is missing; use another version of the store, or fit again")
+    for name in sorted(files):
+        if name == MANIFEST or most_bytes(name) < 0 or format_of([name]) > number:
+            raise ArtifactRefused(f"{where}{name}: does not belong to an artifact; it was not read")
+    parts = {
+        part: parse_strictly(f"{where}{name}", files[name], load)
+        for name, (part, _, load) in _PARTS.items()
+        if name in files
+    }
+    exports = {int(found[1]): data for name, data in files.items() if (found := EXPORT.fullmatch(name))}
+    return Contents(**parts, exports=exports)

@@ -15,7 +15,7 @@ from forecast.jobs.gate import ServingVersion, horizons_of, log_ratios, standard
 from forecast.jobs.instant import STEPS, as_text, on_clock
 from forecast.jobs.ledger import ALL_FITS, DayScore, Ledger
 from forecast.jobs.pipeline import Pipeline, refit_days
-from forecast.jobs.settings_diff import refuse_other_settings, settings_changed, settings_digest
+from forecast.jobs.settings_diff import settings_changed, settings_digest
 from forecast.panel.schema import calendar_of
 from forecast.settings import EngineName
 
@@ -68,13 +68,11 @@ def reason_to_fit(pipeline: Pipeline, live: ServingVersion | None, ledger: Ledge
     fits = ledger.fits(at)
     if fits and fits[-1].as_of == at:
         return None  # this instant has had its fit
-    config = live.fitted.config
-    if pipeline.refit == "never":
-        refuse_other_settings(pipeline, live.version, config, fits)
-        return None
-    changed = settings_changed(pipeline, live.version, config, fits)
+    changed = settings_changed(pipeline, live.version, live.fitted.config, fits)
     if changed is not None:
         return Refit(changed, anew=True)
+    if pipeline.refit == "never":
+        return None
     if pipeline.refit == "when worse":
         worse = _worse(live.fitted, ledger.days(RECENT_DAYS, before=at))
         return None if worse is None else Refit(worse)

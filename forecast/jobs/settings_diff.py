@@ -31,30 +31,30 @@ def settings_digest(pipeline: Pipeline) -> str:
 
 
 def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]) -> str | None:
-    """Why the settings of a file need another fit than the one that forecasts; None if the job has fitted with them."""
-    last = fits[-1] if fits else None
+    """Why the settings of a file need another fit than the version that forecasts; None if they do not.
+
+    Raises UsageError, with the settings that differ, where the file forbids a new fit.
+    """
+    last, never = fits[-1] if fits else None, pipeline.refit == "never"
     if last is not None and last.settings != settings_digest(pipeline):
-        return "the settings changed"
-    changes = "" if last is not None and last.version == version else differences(pipeline, config)
+        if not never:
+            return "the settings changed"
+    elif last is not None and last.version == version:
+        return None
+    changes = differences(pipeline, config)
     if not changes:
         return None
+    if never:
+        raise UsageError(
+            f"{pipeline.store}: {version} was fitted with other settings than the file's ({changes}), and refit is "
+            "never; correct the file, allow a refit, or promote a version with these settings"
+        )
     if last is not None and last.version > version:  # the gate or the user decided for the older version
         log.warning(
             "%s still forecasts, although it was fitted with other settings than the file's: %s", version, changes
         )
         return None
     return f"{version} was fitted with other settings than the file's: {changes}"
-
-
-def refuse_other_settings(pipeline: Pipeline, version: str, config: Config, fits: list[FitEntry]) -> None:
-    """Raise UsageError, with the settings that differ from the fit's, where the file forbids a new fit."""
-    if fits and (fits[-1].version, fits[-1].settings) == (version, settings_digest(pipeline)):
-        return
-    if changes := differences(pipeline, config):
-        raise UsageError(
-            f"{pipeline.store}: {version} was fitted with other settings than the file's ({changes}), and refit is "
-            "never; correct the file, allow a refit, or promote a version with these settings"
-        )
 
 
 def differences(pipeline: Pipeline, config: Config) -> str:
