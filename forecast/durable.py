@@ -50,10 +50,7 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
 def write_new(path: Path, data: bytes | Iterable[bytes], mode: int | None = None, shown: Path | None = None) -> None:
     """Create the file `path`, write `data` and wait until they are on disk; the caller removes an incomplete file.
 
-    Parameters
-    ----------
-    mode : permissions, independent of the umask; default 0644 less the umask
-    shown : another path for messages
+    `mode` does not depend on the umask, the default of 0644 does. Messages name `shown` in the place of `path`.
     """
     shown = shown or path
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY

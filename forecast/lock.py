@@ -73,15 +73,15 @@ def is_held(path: Path) -> bool:
         return True
     except (OSError, ValueError):
         return False
-    if not POSIX or host != socket.gethostname():
-        return False
     try:
-        os.kill(int(pid), 0)
+        if POSIX and host == socket.gethostname():
+            os.kill(int(pid), 0)
+            return True
     except PermissionError:  # it belongs to another user
         return True
     except (OSError, OverflowError, ValueError):
-        return False
-    return True
+        pass
+    return False
 
 
 def _sign(descriptor: int) -> None:
