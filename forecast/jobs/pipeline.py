@@ -11,10 +11,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 from forecast.ensemble.names import check_models
 from forecast.errors import NoInput, UsageError, did_you_mean
 from forecast.jobs.apart import check_apart
-from forecast.jobs.hiding import MASK, Hidden
 from forecast.jobs.kinds import DATABASE
 from forecast.jobs.ledger import TABLES
 from forecast.jobs.ping import check_address
+from forecast.jobs.redaction import MASK, Redactor
 from forecast.jobs.sinks import USE as SINK_USE
 from forecast.jobs.sinks import SinkSettings, sinks_of
 from forecast.jobs.sources import USE as SOURCE_USE
@@ -76,7 +76,7 @@ class Pipeline(JobSettings):
     checks: CheckSettings = Field(CheckSettings(), description="checks before forecasting")
 
     _file: str = PrivateAttr("")
-    _hidden: Hidden = PrivateAttr(default_factory=Hidden)
+    _hidden: Redactor = PrivateAttr(default_factory=Redactor)
 
     @property
     def file(self) -> str:
@@ -84,7 +84,7 @@ class Pipeline(JobSettings):
         return self._file
 
     @property
-    def hidden(self) -> Hidden:
+    def hidden(self) -> Redactor:
         """The secrets of the job, which no message may show."""
         return self._hidden
 
@@ -126,7 +126,7 @@ def read_pipeline(path: str) -> Pipeline:
         given = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: is not valid TOML: {error}") from None
-    where, hidden = f"{path}: ", Hidden()
+    where, hidden = f"{path}: ", Redactor()
     with hidden.kept_out():
         pipeline = _with_whole_paths(_built(given, where, hidden), file.resolve().parent, where)
         _check_together(pipeline, where)
@@ -149,7 +149,7 @@ def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     return {"the pipeline file": pipeline.file or None, **tables, **plans, **events}
 
 
-def _built(given: dict[str, Any], where: str, hidden: Hidden) -> Pipeline:
+def _built(given: dict[str, Any], where: str, hidden: Redactor) -> Pipeline:
     """Make the pipeline from the keys of a file; add its secrets to `hidden`."""
     groups = {}
     for name in [key for key in given if key in SECTIONS]:
@@ -164,7 +164,7 @@ def _built(given: dict[str, Any], where: str, hidden: Hidden) -> Pipeline:
     return Pipeline(**{name: getattr(top, name) for name in JobSettings.model_fields}, **groups)
 
 
-def _checked(group: type[Knobs], values: dict[str, Any], where: str, hidden: Hidden) -> Any:
+def _checked(group: type[Knobs], values: dict[str, Any], where: str, hidden: Redactor) -> Any:
     """Check the settings of one table of the file."""
     for name in values:
         if name not in group.model_fields:
@@ -192,7 +192,7 @@ def _hint(name: str) -> str:
     return f"{hint.removesuffix('?')}{homes[key]}?" if key else ""
 
 
-def _expanded(value: Any, where: str, hidden: Hidden, secret: bool) -> Any:
+def _expanded(value: Any, where: str, hidden: Redactor, secret: bool) -> Any:
     """Replace ${NAME} in a value by the environment variable of that name, which no message may show."""
     if isinstance(value, dict):
         return {name: _expanded(item, f"{where}.{name}", hidden, secret) for name, item in value.items()}

@@ -45,18 +45,16 @@ from forecast.jobs.accuracy import (
 from forecast.jobs.apart import check_apart, runs_folder
 from forecast.jobs.checks import age, check_age, check_drift, check_unfinished, lagging, without_forecast
 from forecast.jobs.gate import ServingVersion, judge
-from forecast.jobs.hiding import Hidden
 from forecast.jobs.input import read_future, read_source, table_settings, text_settings
 from forecast.jobs.instant import as_text, parse_as_of, same_cut, until
-from forecast.jobs.keys import key_of, move_old_rows
-from forecast.jobs.ledger import FILE, KILLED, TABLES, UNFINISHED, FitEntry, Ledger, empty_ledger, open_file
+from forecast.jobs.ledger import FILE, KILLED, MAX_RECORDS, TABLES, UNFINISHED, Execute, FitEntry, Ledger, open_file
 from forecast.jobs.output import check_sink, explained, places, reserved_columns, write_sink
-from forecast.jobs.owner import claim, owner_of
+from forecast.jobs.owner import claim, ledger_key
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, in_keys
-from forecast.jobs.pruning import MAX_RECORDS, Connection
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
+from forecast.jobs.redaction import Redactor
 from forecast.jobs.refit import FIRST_FIT, changed_since_fit, check_frequency, entry, reason_to_fit, serving
 from forecast.jobs.sinks import SinkSettings
 from forecast.panel.naming import series_names
@@ -141,21 +139,16 @@ def ledger_of(pipeline: Pipeline) -> Ledger:
     """The ledger of a job: the file beside its store, or in the database of its sink."""
     name = pipeline.name or "job"
     if pipeline.ledger == "sink" and pipeline.sink.url is not None:
-        key = key_of(name, owner_of(pipeline.store))
-        return Ledger(pipeline.hidden(name), partial(_connect, pipeline.hidden, pipeline.sink.url), key)
+        connect = partial(_connect, pipeline.hidden, pipeline.sink.url)
+        return Ledger(pipeline.hidden(name), connect, ledger_key(name, pipeline.store))
     return Ledger(pipeline.hidden(name), partial(open_file, runs_folder(pipeline.store) / FILE), name)
 
 
 @contextmanager
-def _connect(hidden: Hidden, url: str, read: bool = False) -> Iterator[Connection]:
+def _connect(hidden: Redactor, url: str, read: bool = False) -> Iterator[Execute]:
     """A transaction of the ledger in a database, whose messages hold no secrets whoever opens it."""
-    with hidden.kept_out():
-        if not read:
-            with databases.connect(url) as transaction:
-                yield transaction
-            return
-        with databases.read_tables(url, TABLES) as found, empty_ledger() as empty:
-            yield empty if found is None else found
+    with hidden.kept_out(), databases.connect(url, reads=TABLES if read else ()) as execute:
+        yield execute
 
 
 @contextmanager
@@ -227,9 +220,6 @@ def _begin(run: _Run, later_matters: bool) -> None:
     later_matters : warn where a run of a later instant has written the output
     """
     record, ledger = run.record, run.ledger
-    if run.pipeline.ledger == "sink" and not run.store.empty:
-        versions = {version.id for version in run.store.versions()}
-        move_old_rows(ledger.open, run.pipeline.name or "job", ledger.key, versions)
     before = [past for at, _, past in ledger.runs(1, record.as_of) if at == record.as_of]
     if before and before[0]["settled"]:
         record.settled, record.version = True, before[0]["version"]

@@ -16,19 +16,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.errors import BadData, Busy, CannotCreate, NoInput, StorageFailure, Unavailable, UsageError
-from forecast.jobs.databases import connect, opening, read_query, upsert
+from forecast.jobs.databases import connect, connecting, read_query, upsert
 
 KEYS = ["store", "day", "origin"]
 SECRET = "hunter2"
 
 
 def test_it_takes_named_parameters_for_one_statement_or_many(url, rows):
-    with connect(url) as transaction:
-        assert transaction.execute("CREATE TABLE runs (name TEXT PRIMARY KEY, code BIGINT)") == []
+    with connect(url) as execute:
+        assert execute("CREATE TABLE runs (name TEXT PRIMARY KEY, code BIGINT)") == []
         many = [{"name": "a", "code": 1}, {"name": "b", "code": None}]
-        assert transaction.execute("INSERT INTO runs VALUES (:name, :code)", many) == []
-        transaction.execute("INSERT INTO runs VALUES (:name, :code)", {"name": "c'", "code": 2**40})
-        assert transaction.execute("SELECT * FROM runs WHERE name > :name ORDER BY name", {"name": "a"}) == [
+        assert execute("INSERT INTO runs VALUES (:name, :code)", many) == []
+        execute("INSERT INTO runs VALUES (:name, :code)", {"name": "c'", "code": 2**40})
+        assert execute("SELECT * FROM runs WHERE name > :name ORDER BY name", {"name": "a"}) == [
             ("b", None),
             ("c'", 2**40),
         ]
@@ -37,9 +37,9 @@ def test_it_takes_named_parameters_for_one_statement_or_many(url, rows):
 
 def test_exception_rolls_it_back_with_the_tables_that_it_created(url, rows, run):
     def fail() -> None:
-        with connect(url) as transaction:
-            transaction.execute("CREATE TABLE runs (name TEXT)")
-            transaction.execute("INSERT INTO runs VALUES (:name)", {"name": "a"})
+        with connect(url) as execute:
+            execute("CREATE TABLE runs (name TEXT)")
+            execute("INSERT INTO runs VALUES (:name)", {"name": "a"})
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -56,7 +56,7 @@ def test_wrong_sql_and_broken_constraints_are_said(url, run):
 
 
 def test_transactions_and_the_creation_of_tables_wait_for_each_other(url, forecasts, rows, monkeypatch):
-    monkeypatch.setattr(opening, "LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr(connecting, "LOCK_PATIENCE", 0.05)
     with connect(url):
         with pytest.raises(Busy):
             rows(url, "SELECT 1")
@@ -136,10 +136,10 @@ def test_wrong_password_and_missing_database_and_no_server_are_unavailable(serve
 
 def test_server_that_goes_in_a_transaction_is_unavailable(server):
     def fail() -> None:
-        with connect(server.url) as transaction:
-            ((process,),) = transaction.execute("SELECT pg_backend_pid()")
+        with connect(server.url) as execute:
+            ((process,),) = execute("SELECT pg_backend_pid()")
             server.execute("SELECT pg_terminate_backend(%s)", process)
-            transaction.execute("SELECT 1")
+            execute("SELECT 1")
 
     with pytest.raises(Unavailable, match=r"sink\.url: .*terminating connection"):
         fail()
@@ -158,10 +158,10 @@ def test_user_without_rights_has_no_input_and_cannot_create(server):
 
 
 def test_locked_table_is_busy(server, monkeypatch, forecasts):
-    monkeypatch.setattr(opening, "LOCK_PATIENCE", 0.05)
+    monkeypatch.setattr(connecting, "LOCK_PATIENCE", 0.05)
     upsert(server.url, "f", forecasts(), KEYS)
-    with connect(server.url) as transaction:
-        transaction.execute("LOCK TABLE f")
+    with connect(server.url) as execute:
+        execute("LOCK TABLE f")
         with pytest.raises(Busy, match=r"sink\.url: canceling statement due to lock timeout"):
             upsert(server.url, "f", forecasts(), KEYS)
         with pytest.raises(Busy, match=r"source\.url"):
@@ -262,15 +262,22 @@ def test_forecasts_are_not_written_to_a_database_without_upsert(forecasts):
 
 
 @pytest.mark.parametrize("missing", ["sqlalchemy", "psycopg"])
-def test_missing_extra_is_said_with_the_command_that_installs_it(monkeypatch, missing, forecasts, rows):
-    monkeypatch.setitem(sys.modules, missing, None)
-    for call in (
-        lambda: read_query("postgresql://127.0.0.1:1/x", "SELECT 1"),
-        lambda: upsert("postgresql://127.0.0.1:1/x", "f", forecasts(), KEYS),
-        lambda: rows("postgresql://127.0.0.1:1/x", "SELECT 1"),
-    ):
-        with pytest.raises(Unavailable, match=r"pip install 'forecast\[db\]'"):
-            call()
+@pytest.mark.parametrize("call", ["read_query(url, 'SELECT 1')", "upsert(url, 'f', DataFrame({'id': ['a']}), ['id'])"])
+def test_missing_extra_is_said_with_the_command_that_installs_it(missing, call):
+    script = f"""
+import sys
+from pandas import DataFrame
+from forecast.errors import Unavailable
+sys.modules["{missing}"] = None
+from forecast.jobs import databases
+url = "postgresql://127.0.0.1:1/x"
+try:
+    databases.{call}
+except Unavailable as error:
+    print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "pip install 'forecast[db]'" in ran.stdout, ran.stderr
 
 
 def test_a_job_without_a_database_loads_nothing_of_them():
