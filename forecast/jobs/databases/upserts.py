@@ -179,13 +179,9 @@ def _fitted(
 
 
 def _send_to_sqlite(connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str]) -> None:
-    # parameters of our own names: SQLAlchemy makes one of 'a b' and a_b
-    names = {name: f"value_{place}" for place, name in enumerate(rows.column_names)}
-    insert = sqlite.insert(target).values({name: sa.bindparam(value) for name, value in names.items()})
-    statement = _replacing(insert, keys)
+    statement = str(_replacing(sqlite.insert(target), keys).compile(dialect=connection.dialect))
     for batch in rows.to_batches(BATCH_ROWS):
-        columns = zip(*map(_sqlite_values, batch.columns), strict=True)
-        connection.execute(statement, [dict(zip(names.values(), row, strict=True)) for row in columns])
+        connection.exec_driver_sql(statement, list(zip(*map(_sqlite_values, batch.columns), strict=True)))
 
 
 def _sqlite_values(column: pa.Array) -> list[Any]:
