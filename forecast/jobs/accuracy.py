@@ -48,11 +48,11 @@ def match(stored: StoredForecasts, panel: Panel, schema: Schema) -> Matched:
     inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
     slot = np.where(inside, panel.offsets[series] + step, 0)
     rows = np.flatnonzero(inside & panel.observed[slot])
-    instants = stored.instant[rows]
+    timestamps = stored.instant[rows]
     if schema.time_format.kind == "integer" or schema.layout == "rows":
-        day = np.array([f"{instant:012d}" for instant in instants.tolist()], np.str_)
+        day = np.array([f"{step:012d}" for step in timestamps.tolist()], np.str_)
     else:
-        day = (wall_clock(instants, schema.time_format.zone) // DAY).astype("datetime64[D]").astype(np.str_)
+        day = (wall_clock(timestamps, schema.time_format.zone) // DAY).astype("datetime64[D]").astype(np.str_)
     return Matched(stored, series, rows, panel.values[slot[rows]], day)
 
 

@@ -45,10 +45,7 @@ Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
 class Execute(Protocol):
-    """One transaction of a database: runs a statement with parameters as ``:name``, and returns its rows.
-
-    For a sequence of parameters it runs the statement once for each of them.
-    """
+    """Runs a statement with parameters as ``:name``, or once for each of several, and returns its rows."""
 
     def __call__(self, sql: str, parameters: Values = ...) -> list[Row]: ...
 
@@ -107,14 +104,7 @@ class DayScore:
 
 
 class Ledger:
-    """The ledger of one job; each method is one transaction.
-
-    Parameters
-    ----------
-    job : name of the job
-    connect : opens a transaction
-    key : key of its rows; default the name
-    """
+    """The ledger of one job, whose rows have its name or another key; each method is one transaction."""
 
     def __init__(self, job: str, connect: Connect, key: str | None = None) -> None:
         self.job, self.key = job, key or job
@@ -278,12 +268,9 @@ def open_file(path: Path, read: bool = False) -> Iterator[Execute]:
 
     Raises
     ------
-    Busy
-        If another process writes for longer than half a minute.
-    CannotCreate, StorageFailure
-        If it cannot be created, read or written.
-    ArtifactRefused
-        If the file is not a ledger, or damaged.
+    Busy, CannotCreate, StorageFailure, ArtifactRefused
+        If another process writes for longer than half a minute; if the file cannot be created, read or written; if it
+        is no ledger, or damaged.
     """
     if not read:
         make_directory(path.parent)
@@ -319,11 +306,11 @@ def _meaning(error: sqlite3.Error, path: Path) -> Exception:
             f"{path}: is not a ledger, or damaged ({error}); check the disk; move the file away to start a new one"
         )
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH):
-        probe = temporary_beside(path)
+        probe = temporary_beside(
+            path
+        )  # SQLite does not say whether the disk is full or broken; a StorageFailure passes
         try:
-            with suppress(
-                CannotCreate
-            ):  # StorageFailure passes: SQLite does not say whether the disk is full or broken
+            with suppress(CannotCreate):
                 write_new(probe, b"", shown=path)
         finally:
             remove_quietly(probe)

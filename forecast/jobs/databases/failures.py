@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from forecast.errors import BadData, Busy, CannotCreate, ForecastError, NoInput, StorageFailure, Unavailable, UsageError
 from forecast.jobs.redaction import Redactor
@@ -11,23 +11,17 @@ from forecast.jobs.redaction import Redactor
 Role = Literal["source", "sink"]
 
 
-class Situation(NamedTuple):
-    """A kind of failure."""
+Situation = tuple[type[ForecastError], type[ForecastError], str]  # the error for a source, for a sink, and the remedy
 
-    source: type[ForecastError]
-    sink: type[ForecastError]
-    remedy: str
-
-
-AWAY = Situation(Unavailable, Unavailable, "check that the server runs, and host, port, user, password and database")
-MEMORY = Situation(Unavailable, Unavailable, "give the database more memory, or read and write less at once")
-DENIED = Situation(NoInput, CannotCreate, "check the permissions of the user, and those of files")
-MISSING = Situation(NoInput, CannotCreate, "check the name, or create it")
-WRONG = Situation(UsageError, UsageError, "correct the job, or the database")
-DATA = Situation(BadData, BadData, "correct the data, or a type in the database")
-DAMAGED = Situation(BadData, StorageFailure, "check that it is the right file; restore it if it is damaged")
-STORAGE = Situation(StorageFailure, StorageFailure, "check the disk and its free space, then run again")
-BUSY = Situation(Busy, Busy, "another process is writing; run again later")
+AWAY: Situation = Unavailable, Unavailable, "check that the server runs, and host, port, user, password and database"
+MEMORY: Situation = Unavailable, Unavailable, "give the database more memory, or read and write less at once"
+DENIED: Situation = NoInput, CannotCreate, "check the permissions of the user, and those of files"
+MISSING: Situation = NoInput, CannotCreate, "check the name, or create it"
+WRONG: Situation = UsageError, UsageError, "correct the job, or the database"
+DATA: Situation = BadData, BadData, "correct the data, or a type in the database"
+DAMAGED: Situation = BadData, StorageFailure, "check that it is the right file; restore it if it is damaged"
+STORAGE: Situation = StorageFailure, StorageFailure, "check the disk and its free space, then run again"
+BUSY: Situation = Busy, Busy, "another process is writing; run again later"
 
 # by the beginning of the SQLSTATE; the longest match counts
 SQLSTATES = {
@@ -65,8 +59,9 @@ def translated(role: Role, key: str, redact: Redactor) -> Iterator[None]:
             raise
         place = key if situation in (MISSING, WRONG, DATA) else f"{role}.url"
         message = redact(_message(cause))[:MAX_LENGTH].rstrip(" .:;")
-        kind = situation.source if role == "source" else situation.sink
-        raise kind(f"{place}: {message}; {situation.remedy}") from None  # the cause may contain rows and the URL
+        of_source, of_sink, remedy = situation
+        kind = of_source if role == "source" else of_sink
+        raise kind(f"{place}: {message}; {remedy}") from None  # the cause may contain rows and the URL
 
 
 def _situation(error: BaseException) -> Situation | None:

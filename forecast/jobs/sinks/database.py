@@ -75,9 +75,9 @@ def _sample(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFram
     return pd.DataFrame({**columns, "origin": times, "version": SAMPLE_VERSION, "model": "", "status": ""})
 
 
-def _times(instants: Integers, schema: Schema) -> "pd.Index[Any]":
+def _times(seconds: Integers, schema: Schema) -> "pd.Index[Any]":
     """Times as timestamps, with a zone where the input's have one, or whole numbers where they are steps."""
     if schema.time_format.kind == "integer" or schema.layout == "rows":
-        return pd.Index(instants)
-    timestamps = pd.DatetimeIndex(instants.astype("datetime64[s]"))
+        return pd.Index(seconds)
+    timestamps = pd.DatetimeIndex(seconds.astype("datetime64[s]"))
     return timestamps.tz_localize("UTC") if schema.time_format.zone is not None else timestamps
