@@ -254,8 +254,7 @@ class Forecaster:
 
 def _nights(place: Place, pipeline: "Pipeline") -> "Nights":
     """The runs of a job and the scores of its forecasts, without secrets."""
-    from forecast.jobs.administration import noted, status_of
-    from forecast.jobs.administration import ledger_of
+    from forecast.jobs.administration import ledger_of, noted, status_of
     from forecast.report.nights import Nights
 
     ledger = ledger_of(pipeline)

@@ -14,13 +14,11 @@ from forecast.artifacts.store import LOCK, Store
 from forecast.errors import NoInput, UsageError
 from forecast.jobs import databases
 from forecast.jobs.checks import aged, duration_text
-from forecast.jobs.hiding import Hidden
-from forecast.jobs.keys import key_of
-from forecast.jobs.ledger import ALL_FITS, FILE, KILLED, TABLES, DayScore, Ledger, empty_ledger, open_file
+from forecast.jobs.ledger import ALL_FITS, FILE, KILLED, TABLES, DayScore, Execute, Ledger, open_file
 from forecast.jobs.output_guard import runs_folder
-from forecast.jobs.owner import owner_of
+from forecast.jobs.owner import ledger_key
 from forecast.jobs.pipeline import Pipeline
-from forecast.jobs.pruning import Connection
+from forecast.jobs.redaction import Redactor
 from forecast.lock import is_held
 from forecast.settings import STORE, seconds_of
 
@@ -177,21 +175,16 @@ def ledger_of(pipeline: Pipeline) -> Ledger:
     """The ledger of a job: the file beside its store, or in the database of its sink."""
     name = pipeline.name or "job"
     if pipeline.ledger == "sink" and pipeline.sink.url is not None:
-        key = key_of(name, owner_of(pipeline.store))
-        return Ledger(pipeline.hidden(name), partial(_connect, pipeline.hidden, pipeline.sink.url), key)
+        connect = partial(_connect, pipeline.hidden, pipeline.sink.url)
+        return Ledger(pipeline.hidden(name), connect, ledger_key(name, pipeline.store))
     return Ledger(pipeline.hidden(name), partial(open_file, runs_folder(pipeline.store) / FILE), name)
 
 
 @contextmanager
-def _connect(hidden: Hidden, url: str, read: bool = False) -> Iterator[Connection]:
+def _connect(hidden: Redactor, url: str, read: bool = False) -> Iterator[Execute]:
     """A transaction of the ledger in a database, whose messages hold no secrets whoever opens it."""
-    with hidden.kept_out():
-        if not read:
-            with databases.connect(url) as transaction:
-                yield transaction
-            return
-        with databases.read_tables(url, TABLES) as found, empty_ledger() as empty:
-            yield empty if found is None else found
+    with hidden.kept_out(), databases.connect(url, reads=TABLES if read else ()) as execute:
+        yield execute
 
 
 def ledgers_of(artifact: str) -> list[Ledger]:

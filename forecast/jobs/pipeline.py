@@ -12,11 +12,11 @@ from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
 from forecast.ensemble.names import check_models
 from forecast.errors import NoInput, UsageError, did_you_mean
-from forecast.jobs.hiding import MASK, Hidden
 from forecast.jobs.kinds import DATABASE
 from forecast.jobs.ledger import TABLES
 from forecast.jobs.output_guard import check_apart
 from forecast.jobs.ping import check_address
+from forecast.jobs.redaction import MASK, Redactor
 from forecast.jobs.sinks import USE as SINK_USE
 from forecast.jobs.sinks import SinkSettings, sinks_of
 from forecast.jobs.sources import USE as SOURCE_USE
@@ -78,7 +78,7 @@ class Pipeline(JobSettings):
     checks: CheckSettings = Field(CheckSettings(), description="checks before forecasting")
 
     _file: str = PrivateAttr("")
-    _hidden: Hidden = PrivateAttr(default_factory=Hidden)
+    _hidden: Redactor = PrivateAttr(default_factory=Redactor)
 
     @property
     def file(self) -> str:
@@ -86,7 +86,7 @@ class Pipeline(JobSettings):
         return self._file
 
     @property
-    def hidden(self) -> Hidden:
+    def hidden(self) -> Redactor:
         """The secrets of the job, which no message may show."""
         return self._hidden
 
@@ -105,7 +105,7 @@ def read_pipeline(path: str) -> Pipeline:
     Raises NoInput if there is no such file; UsageError if it is not TOML, a key is unknown (the message names the
     nearest one of all tables), a value is out of bounds, or a variable, the source or the sink is missing.
     """
-    file, where, hidden = Path(path), f"{path}: ", Hidden()
+    file, where, hidden = Path(path), f"{path}: ", Redactor()
     try:
         with file.open(encoding="utf-8") as opened:
             text = opened.read(MAX_LENGTH + 1)
@@ -139,7 +139,7 @@ def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     return {"the pipeline file": pipeline.file or None, **files}
 
 
-def _built(given: dict[str, Any], where: str, folder: Path, hidden: Hidden) -> Pipeline:
+def _built(given: dict[str, Any], where: str, folder: Path, hidden: Redactor) -> Pipeline:
     """Make the pipeline from the keys of a file; add its secrets to `hidden`."""
     groups = {}
     for name in [key for key in given if key in SECTIONS]:
@@ -154,7 +154,7 @@ def _built(given: dict[str, Any], where: str, folder: Path, hidden: Hidden) -> P
     return Pipeline(**{name: getattr(top, name) for name in JobSettings.model_fields}, **groups)
 
 
-def _checked(group: type[Knobs], values: dict[str, Any], where: str, folder: Path, hidden: Hidden) -> Any:
+def _checked(group: type[Knobs], values: dict[str, Any], where: str, folder: Path, hidden: Redactor) -> Any:
     """The settings of one table of the file, checked, with whole paths."""
     for name in values:
         if name not in group.model_fields:
@@ -182,7 +182,7 @@ def _hint(name: str) -> str:
     return f"{hint.removesuffix('?')} {homes[hint.split(chr(39))[1]]}?" if hint else ""
 
 
-def _expanded(value: Any, where: str, hidden: Hidden, secret: bool) -> Any:
+def _expanded(value: Any, where: str, hidden: Redactor, secret: bool) -> Any:
     """Replace ${NAME} in a value by the environment variable of that name, which no message may show."""
     if isinstance(value, dict):
         return {name: _expanded(item, f"{where}.{name}", hidden, secret) for name, item in value.items()}

@@ -29,13 +29,12 @@ from forecast.jobs.as_of import read_as_live, read_to_fit, read_to_forecast
 from forecast.jobs.gate import ServingVersion, should_promote
 from forecast.jobs.input import read_future, read_source, table_settings, text_settings
 from forecast.jobs.instant import as_text, parse_as_of
-from forecast.jobs.ledger import KILLED, UNFINISHED, FitEntry, Ledger
+from forecast.jobs.ledger import KILLED, MAX_RECORDS, UNFINISHED, FitEntry, Ledger
 from forecast.jobs.output import explained, places, write_sink
 from forecast.jobs.output_guard import check_apart, runs_folder
 from forecast.jobs.owner import claim
 from forecast.jobs.ping import ping
 from forecast.jobs.pipeline import Pipeline, files_read, in_keys
-from forecast.jobs.pruning import MAX_RECORDS
 from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import FIRST_FIT, Refit, changed_since_fit, reason_to_fit, serving

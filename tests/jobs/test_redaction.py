@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from forecast.jobs.hiding import Hidden
+from forecast.jobs.redaction import Redactor
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
@@ -164,7 +164,7 @@ def test_a_pipeline_in_a_traceback_holds_no_address(job: Job) -> None:
 
 
 def test_short_words_and_own_words_stay_readable() -> None:
-    hidden = Hidden()
+    hidden = Redactor()
     hidden.add("7", "${DAYS}")
     hidden.add("data", "${SHOP}")
     hidden.add("forecast", "${NAME}")

@@ -10,18 +10,17 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from forecast.errors import ForecastError, StorageFailure, as_flag, message_of, told
 
-MIN_HIDDEN_LENGTH = 3  # characters; a shorter secret, such as 7, occurs in messages by chance
-NEVER_HIDDEN = {"forecast", "sqlite", "postgresql"}  # words of our own messages
+MIN_LENGTH = 3  # characters; a shorter secret, such as 7, occurs in messages by chance
 MIN_PART_LENGTH = 8  # characters of a secret that is hidden inside longer words too
+NEVER_HIDDEN = {"forecast", "sqlite", "postgresql"}  # words of our own messages
 MASK = "***"
 
 
-class Hidden:
+class Redactor:
     """Secrets, and the text to show instead of each; call it to remove them from a message."""
 
     def __init__(self) -> None:
         self._shown: dict[str, str] = {}
-        self._pattern: re.Pattern[str] | None = None
 
     def add(self, text: str, shown: str = MASK, parts: bool = False) -> None:
         """Hide a text, its lines, the password of an address, and quoted forms of these.
@@ -33,18 +32,15 @@ class Hidden:
         """
         for part in {text, *text.splitlines(), *_parts(text, parts)}:
             for form in _forms(part):
-                if len(form) >= MIN_HIDDEN_LENGTH and form.lower() not in NEVER_HIDDEN:
+                if len(form) >= MIN_LENGTH and form.lower() not in NEVER_HIDDEN:
                     self._shown.setdefault(form.lower(), shown)
-        self._pattern = None
 
     def __call__(self, message: str) -> str:
         """The message without secrets."""
         if not self._shown:
             return message
-        if self._pattern is None:
-            texts = sorted(self._shown, key=len, reverse=True)
-            self._pattern = re.compile("|".join(map(_guarded, texts)), re.IGNORECASE)
-        return self._pattern.sub(lambda match: self._shown.get(match[0].lower(), MASK), message)
+        pattern = "|".join(map(_pattern, sorted(self._shown, key=len, reverse=True)))
+        return re.sub(pattern, lambda match: self._shown.get(match[0].lower(), MASK), message, flags=re.IGNORECASE)
 
     @contextmanager
     def kept_out(self) -> Iterator[None]:
@@ -59,18 +55,14 @@ class Hidden:
         try:
             yield
         except Exception as error:
-            clean = self._without(error)
-            if clean is None:
+            text = told(error, as_flag)
+            if self(text) == text:
                 raise
-            raise clean from None  # the first error contains the secret
+            raise self._without_secrets(error, text) from None  # the first error contains the secret
         finally:
             logger.removeFilter(rewrite)
 
-    def _without(self, error: Exception) -> Exception | None:
-        """The same error without secrets; None if it contains none."""
-        text = told(error, as_flag)
-        if self(text) == text:
-            return None
+    def _without_secrets(self, error: Exception, text: str) -> Exception:
         if isinstance(error, ForecastError):
             return type(error)(self(text))
         if isinstance(error, OSError):
@@ -81,11 +73,8 @@ class Hidden:
 def _forms(text: str) -> set[str]:
     """The forms in which messages may quote a text."""
     plain = {text, text.strip(), os.path.normpath(text) if text else ""}
-    return plain | {
-        form
-        for part in plain
-        for form in (repr(part)[1:-1], json.dumps(part)[1:-1], quote(part, ""), quote_plus(part), unquote(part))
-    }
+    quotes = (lambda part: repr(part)[1:-1], lambda part: json.dumps(part)[1:-1], lambda part: quote(part, ""))
+    return plain | {form(part) for part in plain for form in (*quotes, quote_plus, unquote)}
 
 
 def _parts(text: str, every: bool) -> set[str]:
@@ -101,7 +90,7 @@ def _parts(text: str, every: bool) -> set[str]:
     return {part for part in parts if part}
 
 
-def _guarded(text: str) -> str:
+def _pattern(text: str) -> str:
     """A pattern that matches a text; a short text is matched as a whole word only."""
     if len(text) >= MIN_PART_LENGTH:
         return re.escape(text)
