@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
+from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
 from forecast.errors import NoInput, UsageError, did_you_mean
 from forecast.jobs.kinds import DATABASE
 from forecast.jobs.ledger import TABLES
 from forecast.jobs.output_guard import check_apart
 from forecast.jobs.ping import check_address
-from forecast.jobs.redaction import MASK, Redactor
 from forecast.jobs.sinks import USE as SINK_USE
 from forecast.jobs.sinks import SinkSettings, sinks_of
 from forecast.jobs.sources import USE as SOURCE_USE

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from forecast.databases.connecting import BATCH_ROWS, transaction
 from forecast.errors import BadData, UsageError
-from forecast.jobs.databases.connecting import BATCH_ROWS, transaction
 from forecast.tables.arrow import arrow_frame
 
 

@@ -9,11 +9,11 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
+from forecast.databases.failures import Role, translated
+from forecast.databases.redaction import Redactor
+from forecast.databases.transactions import Execute, Row, Values, no_tables
 from forecast.durable import check_folder
 from forecast.errors import NoInput, Unavailable, UsageError, did_you_mean
-from forecast.jobs.databases.failures import Role, translated
-from forecast.jobs.ledger import Execute, Row, Values, no_ledger
-from forecast.jobs.redaction import Redactor
 
 Purpose = Literal["write", "rehearse", "read"]
 
@@ -43,7 +43,7 @@ def connect(url: str, reads: Collection[str] = ()) -> Iterator[Execute]:
     reads : tables that are only read; where one of them is missing, no row is found
     """
     if reads and _missing_file(_parsed(url, "sink")):
-        yield no_ledger
+        yield no_tables
         return
     with transaction(url, "sink", "read" if reads else "write") as connection:
 
@@ -53,7 +53,7 @@ def connect(url: str, reads: Collection[str] = ()) -> Iterator[Execute]:
 
         if not reads:
             exclude_others(connection)
-        yield execute if all(map(sa.inspect(connection).has_table, reads)) else no_ledger
+        yield execute if all(map(sa.inspect(connection).has_table, reads)) else no_tables
 
 
 @contextmanager

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecast.databases import connect, connecting, read_query, upsert
 from forecast.errors import Busy, NoInput, Unavailable, UsageError
-from forecast.jobs.databases import connect, connecting, read_query, upsert
 
 KEYS = ["store", "day", "origin"]
 SECRET = "hunter2"
@@ -172,7 +172,7 @@ import sys
 from pandas import DataFrame
 from forecast.errors import Unavailable
 sys.modules["{missing}"] = None
-from forecast.jobs import databases
+from forecast import databases
 url = "postgresql://127.0.0.1:1/x"
 try:
     databases.{call}
@@ -184,5 +184,5 @@ except Unavailable as error:
 
 
 def test_a_job_without_a_database_loads_nothing_of_them():
-    script = "import sys, forecast.jobs.databases; print(sorted({'sqlalchemy', 'psycopg', 'pandas'} & {*sys.modules}))"
+    script = "import sys, forecast.databases; print(sorted({'sqlalchemy', 'psycopg', 'pandas'} & {*sys.modules}))"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "[]\n"

@@ -13,8 +13,8 @@ import pyarrow.csv
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from forecast.databases.connecting import BATCH_ROWS, Purpose, exclude_others, transaction
 from forecast.errors import BadData, UsageError, did_you_mean
-from forecast.jobs.databases.connecting import BATCH_ROWS, Purpose, exclude_others, transaction
 
 WHOLE = r"^(0|-?[1-9][0-9]*)$"
 MAX_NAME_BYTES = 63  # bytes; PostgreSQL cuts longer ones without an error

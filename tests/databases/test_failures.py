@@ -8,8 +8,8 @@ from urllib.parse import quote
 import pandas as pd
 import pytest
 
+from forecast.databases import connect, connecting, read_query, upsert
 from forecast.errors import BadData, Busy, CannotCreate, NoInput, StorageFailure, Unavailable, UsageError
-from forecast.jobs.databases import connect, connecting, read_query, upsert
 
 KEYS = ["store", "day", "origin"]
 

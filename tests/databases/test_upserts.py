@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from forecast.databases import connect, read_query, upsert, upserts
 from forecast.errors import BadData, ForecastError, UsageError
-from forecast.jobs.databases import connect, read_query, upsert, upserts
 
 KEYS = ["store", "day", "origin"]
 
@@ -286,7 +286,7 @@ def test_any_names_and_ids_come_back_as_they_were(url, table, columns, ids):
 CHILD = """
 import sys, time
 import pandas as pd
-from forecast.jobs.databases import upsert, upserts
+from forecast.databases import upsert, upserts
 
 def stop():
     print("here", flush=True)
@@ -349,7 +349,7 @@ def test_killed_process_leaves_no_table_that_it_created(url, rows):
 
 def test_two_upserts_of_the_same_rows_at_once_wait_for_each_other(url):
     script = (
-        "import sys\nimport pandas as pd\nfrom forecast.jobs.databases import upsert\nsys.stdin.read()\n"
+        "import sys\nimport pandas as pd\nfrom forecast.databases import upsert\nsys.stdin.read()\n"
         "frame = pd.DataFrame({'id': range(2000), 'x': 1.0})[:: int(sys.argv[2])]\n"
         "for _ in range(5):\n    upsert(sys.argv[1], 'f', frame, ['id'])\n"
     )

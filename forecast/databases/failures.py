@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from forecast.databases.redaction import Redactor
 from forecast.errors import BadData, Busy, CannotCreate, ForecastError, NoInput, StorageFailure, Unavailable, UsageError
-from forecast.jobs.redaction import Redactor
 
 Role = Literal["source", "sink"]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from forecast.jobs.redaction import Redactor
+from forecast.databases.redaction import Redactor
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 

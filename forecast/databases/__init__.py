@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 from forecast.errors import Unavailable
 
 if TYPE_CHECKING:
-    from forecast.jobs.databases.connecting import connect
-    from forecast.jobs.databases.queries import read_query
-    from forecast.jobs.databases.upserts import rehearse, upsert
+    from forecast.databases.connecting import connect
+    from forecast.databases.queries import read_query
+    from forecast.databases.upserts import rehearse, upsert
 
 __all__ = ["connect", "read_query", "rehearse", "upsert"]
 
