@@ -118,10 +118,10 @@ def seconds_of(duration: str) -> float:
 class Stored(BaseModel):
     """Frozen values that are stored as JSON; unknown names, and numbers that are not finite, are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)  # help needs none
 
 
-class Knobs(Stored):
+class SettingsGroup(Stored):
     """A frozen group of settings; a wrong name or value raises a `UsageError` that says how to correct it.
 
     A field with ``repr=False`` holds a secret: no message shows its value.
@@ -167,7 +167,13 @@ class Knobs(Stored):
             raise UsageError(Words(where, place, reason)) from None
 
 
-def marked(settings: Knobs, mark: str) -> dict[str, str]:
+Knobs = SettingsGroup
+
+ALIASES = {"n_jobs": "jobs", "max_steps": "steps", "max_grad_norm": "clip"}
+"""What other libraries call some settings; Python and -p take these names too."""
+
+
+def marked(settings: SettingsGroup, mark: str) -> dict[str, str]:
     """The settings that are given and whose type, such as `FilePath`, has a mark; by name."""
 
     def has_mark(kind: Any) -> bool:
@@ -178,7 +184,7 @@ def marked(settings: Knobs, mark: str) -> dict[str, str]:
     return {name: value for name in names if (value := getattr(settings, name)) is not None}
 
 
-class TextSettings(Knobs):
+class TextSettings(SettingsGroup):
     """How the bytes of a file become columns."""
 
     heading: ClassVar[str] = "File"
@@ -194,7 +200,7 @@ class TextSettings(Knobs):
     )
 
 
-class TableSettings(Knobs):
+class TableSettings(SettingsGroup):
     """How the columns of a table become series on a calendar."""
 
     heading: ClassVar[str] = "Columns"
@@ -259,7 +265,7 @@ class TableSettings(Knobs):
     )
 
 
-class TrainSettings(Knobs):
+class TrainSettings(SettingsGroup):
     """What is trained, how, and for how long."""
 
     heading: ClassVar[str] = "Model"
@@ -344,7 +350,7 @@ class TrainSettings(Knobs):
         return self.weight_decay if self.optimizer == "adamw" else 0.0
 
 
-class ClusterSettings(Knobs):
+class ClusterSettings(SettingsGroup):
     """Where parallel work runs, and how a large table is divided."""
 
     heading: ClassVar[str] = "Machines"
@@ -363,7 +369,7 @@ class ClusterSettings(Knobs):
     )
 
 
-class BacktestSettings(Knobs):
+class BacktestSettings(SettingsGroup):
     """From which origins in the past a backtest forecasts."""
 
     heading: ClassVar[str] = "Origins"
@@ -378,7 +384,7 @@ class BacktestSettings(Knobs):
     refit: First[bool] = Field(False, description="fit at each origin; default one fit, at the oldest, for all of them")
 
 
-class CheckSettings(Knobs):
+class CheckSettings(SettingsGroup):
     """Checks of a table before anything is forecast from it."""
 
     heading: ClassVar[str] = "Checks"
@@ -395,7 +401,7 @@ class CheckSettings(Knobs):
     )
 
 
-class OutputSettings(Knobs):
+class OutputSettings(SettingsGroup):
     """What a table of forecasts contains."""
 
     heading: ClassVar[str] = "Forecasts"
@@ -434,7 +440,7 @@ class OutputSettings(Knobs):
         return self
 
 
-class PictureSettings(Knobs):
+class PictureSettings(SettingsGroup):
     """Which series a picture shows, and how much of their past."""
 
     heading: ClassVar[str] = "Picture"
@@ -450,7 +456,7 @@ class PictureSettings(Knobs):
     )
 
 
-class ExplainSettings(Knobs):
+class ExplainSettings(SettingsGroup):
     """How forecasts are explained."""
 
     heading: ClassVar[str] = "Explanation"
@@ -460,7 +466,7 @@ class ExplainSettings(Knobs):
     )
 
 
-class StoreSettings(Knobs):
+class StoreSettings(SettingsGroup):
     """Where versions are saved, and how many."""
 
     heading: ClassVar[str] = "Store"
@@ -470,5 +476,5 @@ class StoreSettings(Knobs):
     wait: float = Field(0.0, ge=0, description="seconds to wait while another process holds the store")
 
 
-STORE = StoreSettings()
+STORE = StoreSettings.model_construct()
 """The defaults of a store."""

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from forecast.cli._console import as_json as json_text
-from forecast.cli._console import cell, put_table, say
+from forecast.cli._console import cell, log, put_table
 from forecast.cli._data import write
-from forecast.cli._help import OUTPUT, option
-from forecast.cli._options import grouped
 from forecast.durable import replace_file
 
 if TYPE_CHECKING:
@@ -39,20 +37,6 @@ class Wanted:
     as_json: bool
 
 
-table_options = grouped(
-    "wanted",
-    Wanted,
-    option(
-        "--by",
-        heading=OUTPUT,
-        type=click.Choice(["series", "step"]),
-        help="a row for each series, or step of the horizon",
-    ),
-    option("--output", heading=OUTPUT, metavar="FILE", help="write the table to a .csv, .json or .parquet file"),
-    option("--json", "as_json", heading=OUTPUT, is_flag=True, help="print all tables as one JSON object"),
-)
-
-
 def put_out(measured: Measured, wanted: Wanted, more: dict[str, Any]) -> None:
     """Write the table that the user wants.
 
@@ -68,7 +52,7 @@ def put_out(measured: Measured, wanted: Wanted, more: dict[str, Any]) -> None:
     whole = json_text({**more, **tables})
     if output is not None and output.lower().endswith(".json"):
         replace_file(output, [whole.encode() + b"\n"])
-        say(f"written  {output}")
+        log(f"written  {output}")
     elif output is not None:
         write(_rounded(frame), output)
     if wanted.as_json:

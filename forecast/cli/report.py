@@ -6,24 +6,34 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from forecast.cli._console import say, say_next, steps_bar, style_options
-from forecast.cli._help import OUTPUT, option, with_examples
-from forecast.cli._options import Given, grouped, settings_options
-from forecast.cli._store import Place, store_options, version_option
+from forecast.artifacts.store import Store
+from forecast.cli._command import Request
+from forecast.cli._console import log, steps_bar, suggest, warn
+from forecast.cli._store import Place, place_of
 from forecast.durable import replace_file
+from forecast.ensemble.summary import verdict
 from forecast.errors import BadData, NoInput
+from forecast.inference.forecasting import forecast_table, load_predictor
+from forecast.inference.predictor import Predictor
+from forecast.inference.summary import counted_models
+from forecast.jobs.administration import noted, status_of, versions_of
+from forecast.jobs.apart import check_apart
+from forecast.jobs.pipeline import Pipeline, files_read
+from forecast.jobs.run import ledger_of
+from forecast.panel.panel import series_index
+from forecast.reading.tidying import tidied
+from forecast.report.about import gaps_section, importance_section, models_section, read_section
+from forecast.report.content import Drawable, drawable_forecasts, drawable_history, drawable_stored
+from forecast.report.gallery import gallery_of
+from forecast.report.measured import Measured, coverage_section, error_section, verdict_of
+from forecast.report.nights import Nights, nights_section, nights_verdict, versions_section
+from forecast.report.page import Commands, Page, Section, check_report, page_bytes
 from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TextSettings, TrainSettings
-
-if TYPE_CHECKING:
-    from forecast.inference.predictor import Predictor
-    from forecast.jobs.pipeline import Pipeline
-    from forecast.report.content import Drawable
-    from forecast.report.measured import Measured
-    from forecast.report.nights import Nights
-    from forecast.report.page import Page, Section
+from forecast.tables.files import load_future
 
 RUNS, DAYS = 30, 90  # of a job that a report shows
 
@@ -37,58 +47,40 @@ class Files:
     output: str
 
 
-@with_examples(
-    "forecast report --output report.html",
-    "forecast report job.toml --output job.html",
-    "forecast report --artifact shops --backtest tests.json --output s.html",
-)
-@store_options
-@version_option
-@settings_options(single=dict.fromkeys(("device", "engine"), TrainSettings))
-@grouped(
-    "files",
-    Files,
-    option("--backtest", metavar="FILE", help="a .json file that `forecast backtest DATA --output FILE` wrote"),
-    option("--future", metavar="FILE", help="table with the future values of known covariates"),
-    option("--output", heading=OUTPUT, required=True, metavar="FILE", help="the .html file to write"),
-)
-@style_options
-def command(place: Place, version: str | None, given: Given, files: Files) -> None:
-    """Write a report on the live forecaster of a store as one page of HTML.
-
-    JOB, a pipeline file, or --artifact names the store; the runs of a JOB are in the report. With --backtest and no
-    store the report is on the backtest alone. The page needs no other file and no network.
-    """
-    given.of(TrainSettings)
-    from forecast.artifacts.store import Store
-    from forecast.jobs.apart import check_apart
-    from forecast.jobs.pipeline import files_read
-    from forecast.report.page import check_report, page_bytes
-
-    check_report(files.output)
-    read = {"the backtest": files.backtest, "the table of --future": files.future}
-    check_apart(files.output, read | (files_read(place.pipeline) if place.pipeline else {}), place.store)
-    measured = None if files.backtest is None else _measured(files.backtest)
-    chosen = place.pipeline is not None or place.store != STORE.store or version is not None
-    alone = measured is not None and not chosen and Store(place.store).empty
-    saved = None if alone else Forecaster.of(place, version, given.of(TrainSettings))
-    if saved is not None and measured is not None and not saved.has(measured):
-        if chosen:
-            cure = "name the store of the same series with --artifact, or leave one of the two out"
-            raise BadData("has no series of this store", place=files.backtest, cure=cure)
-        say(f"store    {place.store} has other series than {files.backtest}, and is left out")
-        saved = None
-    if saved is not None and measured is not None and measured.steps != saved.steps:
-        say(f"{files.backtest} tests {measured.steps} steps, and the store forecasts {saved.steps}", "warning")
-    replace_file(files.output, page_bytes(_page(place, files, measured, saved)))
-    say(f"written  {files.output}")
-    if measured is None and saved is not None:
-        say_next("backtest", "DATA", *_fit_words(saved), "--output", "backtest.json")
+def run(
+    job: str | None,
+    artifact: str | None,
+    version: str | None,
+    backtest: str | None,
+    future: str | None,
+    output: str,
+    request: Request,
+) -> None:
+    """Write the page."""
+    where, files = request.of(TrainSettings), Files(backtest, future, output)  # refused before any work
+    with place_of(job, artifact) as place:
+        check_report(files.output)
+        read = {"the backtest": files.backtest, "the table of --future": files.future}
+        check_apart(files.output, read | (files_read(place.pipeline) if place.pipeline else {}), place.store)
+        measured = None if files.backtest is None else _measured(files.backtest)
+        chosen = place.pipeline is not None or place.store != STORE.store or version is not None
+        alone = measured is not None and not chosen and Store(place.store).empty
+        saved = None if alone else Forecaster.of(place, version, where)
+        if saved is not None and measured is not None and not saved.has(measured):
+            if chosen:
+                cure = "name the store of the same series with --artifact, or leave one of the two out"
+                raise BadData("has no series of this store", place=files.backtest, cure=cure)
+            log(f"store    {place.store} has other series than {files.backtest}, and is left out")
+            saved = None
+        if saved is not None and measured is not None and measured.steps != saved.steps:
+            warn(f"{files.backtest} tests {measured.steps} steps, and the store forecasts {saved.steps}")
+        replace_file(files.output, page_bytes(_page(place, files, measured, saved)))
+        log(f"written  {files.output}")
+        if measured is None and saved is not None:
+            suggest("backtest", "DATA", *_fit_words(saved), "--output", "backtest.json")
 
 
-def _measured(path: str) -> "Measured":
-    from forecast.report.measured import Measured
-
+def _measured(path: str) -> Measured:
     try:
         with open(path, encoding="utf-8") as file:
             found = json.load(file)
@@ -99,11 +91,7 @@ def _measured(path: str) -> "Measured":
     return Measured.of(found, path)
 
 
-def _page(place: Place, files: Files, measured: "Measured | None", saved: "Forecaster | None") -> "Page":
-    from forecast.report.measured import coverage_section, error_section, verdict_of
-    from forecast.report.nights import nights_section, nights_verdict, versions_section
-    from forecast.report.page import Commands, Page, Section
-
+def _page(place: Place, files: Files, measured: Measured | None, saved: "Forecaster | None") -> Page:
     nights = None if place.pipeline is None else _nights(place, place.pipeline)
     verdicts = [] if measured is None else [verdict_of(measured)]
     sections: list[Section] = []
@@ -139,13 +127,10 @@ class Forecaster:
     place: Place
     version: str
     named: bool
-    predictor: "Predictor"
+    predictor: Predictor
 
     @classmethod
     def of(cls, place: Place, version: str | None, where: TrainSettings) -> "Forecaster":
-        from forecast.artifacts.store import Store
-        from forecast.inference.forecasting import load_predictor
-
         if place.pipeline is not None and Store(place.store).empty:
             ran = f"forecast run {place.pipeline.file or 'JOB.toml'}"
             raise NoInput(f"{place.shown(place.pipeline.name or 'job')} has not run yet; run `{ran}` first")
@@ -157,24 +142,18 @@ class Forecaster:
         """The steps that it forecasts."""
         return self.predictor.fitted.config.horizon
 
-    def has(self, measured: "Measured") -> bool:
+    def has(self, measured: Measured) -> bool:
         """Whether a backtest had one of its series."""
         return not measured.ids.isdisjoint(self.predictor.fitted.history.ids)
 
     def held_out(self) -> str:
         """How good it was on held-out values."""
-        from forecast.ensemble.summary import verdict
-
         config = self.predictor.fitted.config
         text = verdict(config.scores, len(config.components))
         return text[0].upper() + text[1:]
 
-    def read(self, future: str | None, measured: "Measured | None") -> "list[Section]":
+    def read(self, future: str | None, measured: Measured | None) -> list[Section]:
         """What it read, and its forecasts."""
-        from forecast.report.about import gaps_section, read_section
-        from forecast.report.gallery import gallery_of
-        from forecast.report.page import Section
-
         drawable, text = self._drawable(future)
         errors = {} if measured is None else measured.errors
         measure = "" if measured is None else "MASE"
@@ -182,28 +161,19 @@ class Forecaster:
         fitted = self.predictor.fitted
         return [read_section(fitted, self.version), gaps_section(fitted), Section("Forecasts", (text, gallery))]
 
-    def models(self) -> "list[Section]":
+    def models(self) -> list[Section]:
         """Who forecasts, and what the forecasts rest on."""
-        from forecast.report.about import importance_section, models_section
-
         history = self.predictor.fitted.history
         with steps_bar("importance", "inputs") as on_part:
             return [models_section(self.predictor), importance_section(self.predictor, history, on_part)]
 
     def versions(self) -> list[dict[str, Any]]:
         """The versions of its store, oldest first."""
-        from forecast.jobs.administration import versions_of
-
-        versions = versions_of(self.place.store, self.place.own_ledger())
+        versions = versions_of(self.place.store, self.place.sink_ledger())
         return [{**one, "note": self.place.shown(one["note"])} for one in versions]
 
-    def _drawable(self, future: str | None) -> "tuple[Drawable, str]":
+    def _drawable(self, future: str | None) -> tuple[Drawable, str]:
         """Its forecasts, and a sentence on them."""
-        from forecast.inference.forecasting import forecast_table
-        from forecast.reading.tidying import tidied
-        from forecast.report.content import drawable_forecasts, drawable_history
-        from forecast.tables.files import load_future
-
         fitted = self.predictor.fitted
         config = fitted.config
         if not self.named and future is None and (sent := self._sent()) is not None:
@@ -220,11 +190,8 @@ class Forecaster:
             forecasts = forecast_table(self.predictor, future=later, output=OutputSettings(levels=INTERVALS))
         return drawable_forecasts(forecasts, fitted, INTERVALS), text
 
-    def _sent(self) -> "tuple[Drawable, str] | None":
+    def _sent(self) -> tuple[Drawable, str] | None:
         """The forecasts of the newest run of the job that the ledger has, and a sentence on them."""
-        from forecast.jobs.run import ledger_of
-        from forecast.report.content import drawable_stored
-
         if self.place.pipeline is None:
             return None
         fitted, stored = self.predictor.fitted, ledger_of(self.place.pipeline).forecasts("9", 1)
@@ -242,22 +209,15 @@ class Forecaster:
             text += f" The ledger holds those of {len(drawable.series):,} of {len(fitted.history):,} series."
         return drawable, text
 
-    def _names(self, drawable: "Drawable") -> list[str]:
+    def _names(self, drawable: Drawable) -> list[str]:
         """What forecasts each series."""
-        from forecast.inference.summary import counted_models
-        from forecast.panel.panel import series_index
-
         fitted = self.predictor.fitted
         names = fitted.ensemble.names(series_index(fitted.history.ids, drawable.ids))
         return list(map(counted_models, names))
 
 
-def _nights(place: Place, pipeline: "Pipeline") -> "Nights":
+def _nights(place: Place, pipeline: Pipeline) -> Nights:
     """The runs of a job and the scores of its forecasts, without secrets."""
-    from forecast.jobs.administration import noted, status_of
-    from forecast.jobs.run import ledger_of
-    from forecast.report.nights import Nights
-
     ledger = ledger_of(pipeline)
     state = status_of(ledger, place.store, datetime.now(UTC), RUNS)
     runs = [{**run, "what": place.shown(noted(run))} for run in state.runs]
@@ -284,7 +244,7 @@ def _fit_words(saved: Forecaster) -> list[str]:
         for name, value in {**table, **reading, **train}.items()
     }
     pairs = [word for name, value in params.items() for word in ("-p", f"{name}={json.dumps(value)}")]
-    return [*Given(given).words(TableSettings, TextSettings, TrainSettings), *pairs]
+    return [*Request(given).words(TableSettings, TextSettings, TrainSettings), *pairs]
 
 
 def _commands(place: Place, files: Files, saved: Forecaster | None) -> tuple[str, ...]:
@@ -313,7 +273,5 @@ def _line(place: Place, words: Sequence[str]) -> str:
 
 
 def _made() -> str:
-    from importlib.metadata import version
-
     now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")
-    return f"Made by forecast {version('forecast')} with Python {platform.python_version()} at {now} UTC."
+    return f"Made by forecast {version_of('forecast')} with Python {platform.python_version()} at {now} UTC."
