@@ -16,7 +16,7 @@ from forecast.baselines import default_baselines
 from forecast.engine import NO_CALLBACKS, Callbacks, deadline_of, fit_panel
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
-from forecast.evaluation.backtest import OUTPUT
+from forecast.evaluation.backtest import OUTPUT, Backtest, result_columns
 from forecast.evaluation.metrics import mase
 from forecast.inference.contents import to_contents
 from forecast.inference.engines import require_engine
@@ -41,10 +41,10 @@ from forecast.panel.schema import Schema
 from forecast.panel.tidying import tidied
 from forecast.parallel import on_cluster, workers
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
-from forecast.report.content import drawable_forecasts, picture_of, series_without_errors
-from forecast.report.drawing import chart
-from forecast.report.explanation import explained
-from forecast.results import Backtest, Explained, backtest_frames, explained_frames, result_columns
+from forecast.report.chart import chart_of
+from forecast.report.explanation import Explanation, explain_panel
+from forecast.report.files import altair_chart
+from forecast.report.plot_data import plot_of_forecasts, series_without_actuals
 from forecast.settings import (
     INTERVALS,
     STORE,
@@ -291,7 +291,7 @@ class Forecaster(NestedParams, BaseEstimator):
         horizon: int | None = None,
         levels: float | tuple[float, ...] = INTERVALS,
     ) -> Any:
-        """Draw the past of some series, their forecasts with intervals, and the values that came.
+        """Draw the past of some series, their forecasts with intervals, and the actual values.
 
         Parameters
         ----------
@@ -326,14 +326,14 @@ class Forecaster(NestedParams, BaseEstimator):
             origin=origin,
             horizon=horizon,
             output=output,
-            on_panel=None if all_matter else partial(series_without_errors, settings=settings),
+            on_panel=None if all_matter else partial(series_without_actuals, settings=settings),
         )
         later = None if actual is None else read_as(_table(actual), self._schema(), horizon=0)
-        drawable = drawable_forecasts(forecasts, predictor.fitted, output.levels)
-        came, name = (None, "") if later is None else (later.panel, later.name)
-        return chart(picture_of(drawable, settings, came, name))
+        data = plot_of_forecasts(forecasts, predictor.fitted, output.levels)
+        actuals, name = (None, "") if later is None else (later.panel, later.name)
+        return altair_chart(chart_of(data, settings, actuals, name))
 
-    def explain(self, X: Data | None = None, *, future: Data | None = None, repeats: int = 10) -> Explained:
+    def explain(self, X: Data | None = None, *, future: Data | None = None, repeats: int = 10) -> Explanation:
         """What the forecasts rest on, and what they are made of.
 
         Parameters
@@ -353,8 +353,7 @@ class Forecaster(NestedParams, BaseEstimator):
         panel = panel_to_forecast(predictor.fitted, table, self._schema(), later)
         named = table if later is None else later
         name = "the saved table" if named is None else named.name
-        found = explained(predictor, panel, settings, name, later is not None)
-        return explained_frames(found, predictor)
+        return explain_panel(predictor, panel, settings, name, later is not None)
 
     def score(self, X: Data, y: None = None) -> float:
         """Minus the MASE of the forecasts over the rows of `X` after the end of the fit; higher is better.
@@ -434,7 +433,7 @@ class Forecaster(NestedParams, BaseEstimator):
         else:
             reading = self._read(_table(X), callbacks)
         refuse_clash(reading.schema.keys, result_columns(OUTPUT.levels), "result")
-        result = backtest_reading(
+        return backtest_reading(
             reading,
             settings,
             rolling,
@@ -444,7 +443,6 @@ class Forecaster(NestedParams, BaseEstimator):
             jobs=settings.jobs or (workers() if on_cluster() else 1),
             callbacks=callbacks,
         )
-        return backtest_frames(result)
 
     def attention(self, X: Data | None = None) -> pd.DataFrame:
         """The weight that an attention model gives to each step of the past, a row per series and step.

@@ -4,7 +4,7 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from forecast.evaluation.backtest import Fold
-    from forecast.report.picture import Picture
+    from forecast.report.chart import Chart
     from forecast.training.context import Progress as Training
 
 UNLIMITED_WIDTH = 10_000  # characters, more than any table needs
 
-WIDEST_PICTURE = 120  # characters
-# of the parts of a picture; their characters differ, too
+WIDEST_CHART = 120  # characters
+# of the parts of a chart; their characters differ, too
 STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "title": "bold", "note": "dim"}
 
 _style = {"format": "text", "quiet": False}
@@ -128,8 +128,28 @@ def put_table(table: "Table", width: int | None = None) -> None:
     click.echo(captured.get(), nl=False)  # click handles readers that stop early, such as head
 
 
-def put_picture(picture: "Picture", width: int = 100) -> None:
-    """Write a picture to stdout as characters; a terminal gets colours, and lines as wide as it is.
+def put_numbers(heads: Sequence[str], texts: int, rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+    """Write a table to stdout whose first columns are texts and the others numbers.
+
+    Parameters
+    ----------
+    texts : how many columns are texts
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    name = None if title is None else cell(title)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=name, title_justify="left")
+    for place, head in enumerate(heads):
+        number = place >= texts
+        table.add_column(cell(head), justify="right" if number else "left", no_wrap=number or head == "model")
+    for row in rows:
+        table.add_row(*map(cell, row))
+    put_table(table)
+
+
+def put_chart(chart: "Chart", width: int = 100) -> None:
+    """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is.
 
     Parameters
     ----------
@@ -149,7 +169,7 @@ def put_picture(picture: "Picture", width: int = 100) -> None:
             console.print(coloured, end="", soft_wrap=True)
         return captured.get()
 
-    for line in terminal_lines(picture, min(console.width, WIDEST_PICTURE), unicode, style):
+    for line in terminal_lines(chart, min(console.width, WIDEST_CHART), unicode, style):
         click.echo(line)
 
 

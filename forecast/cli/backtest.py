@@ -20,8 +20,8 @@ from forecast.settings import (
 )
 
 if TYPE_CHECKING:
+    from forecast.evaluation.backtest import Backtest
     from forecast.forecaster import Forecaster
-    from forecast.results import Backtest
     from forecast.tables.table import Table
 
 READING = {"strict", "on_duplicate", "date_format"}  # settings of a table that a saved forecaster accepts
@@ -112,10 +112,10 @@ def command(
 
 
 def _result(found: "Backtest") -> str:
-    from forecast.report.measured import TABLES, Measured, verdict_of
+    from forecast.report.backtest_sections import TABLES, BacktestTables, verdict_of
 
     tables = {name: getattr(found, name).to_dict("records") for name in TABLES}
-    return verdict_of(Measured.of({**tables, "origins": list(found.origins), "seen": found.seen}, "backtest"))
+    return verdict_of(BacktestTables.of({**tables, "origins": list(found.origins), "seen": found.seen}, "backtest"))
 
 
 def _new_forecaster(given: Given, defaults: dict[str, Any]) -> "Forecaster":

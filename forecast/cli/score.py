@@ -39,8 +39,8 @@ def command(
     store's forecasts, ACTUAL is read with the settings of that fit.
     """
     from forecast.errors import INCOMPLETE
+    from forecast.evaluation.scoring import score
     from forecast.jobs.apart import check_apart
-    from forecast.results import score
 
     check_apart(wanted.output, {"the table of forecasts": forecast, "the table of actual values": actual}, artifact)
     given.of(TextSettings), given.of(TableSettings)  # refused before any work

@@ -1,0 +1,58 @@
+"""Explain forecasts, and print what they rest on and are made of."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.cli._console import put_json, put_numbers, say, say_next, steps_bar
+from forecast.cli._forecasts import read_as_fitted
+from forecast.cli._options import Given
+from forecast.cli._store import Saved, named
+from forecast.inference.forecasting import load_predictor, panel_to_forecast, with_events
+from forecast.panel.naming import find_series, series_name
+from forecast.report.explanation import PARTS, explain_panel
+from forecast.settings import ExplainSettings, PictureSettings, TableSettings, TrainSettings
+
+ROUNDING = 1e-6  # of the largest number: less is shown as 0
+
+
+def explain(data: str | None, saved: Saved, future: str | None, as_json: bool, given: Given) -> None:
+    """Explain the forecasts of a saved forecaster, and print the explanation."""
+    where, names = given.of(TrainSettings), given.of(PictureSettings).series
+    predictor = load_predictor(saved.artifact, saved.version, where.device, where.engine)
+    predictor = with_events(predictor, given.of(TableSettings).events)
+    schema, table, later = read_as_fitted(predictor, data, future, given)
+    panel = panel_to_forecast(predictor.fitted, table, schema, later)
+    for name in names:
+        find_series(panel.ids, name)  # refused before the work
+    place = future or data or "the saved table"
+    with steps_bar("explain", "inputs") as on_part:
+        found = explain_panel(predictor, panel, given.of(ExplainSettings), place, future is not None, on_part)
+    horizon = len(found.parts) // len(found.ids)
+    places = [find_series(found.ids, name) for name in names] or [0]
+    series = {i: found.parts[i * horizon : (i + 1) * horizon] for i in places if horizon}
+    if as_json:
+        shown = list(series.values()) if names else [found.parts]
+        parts = [row for each in shown for row in each.to_dict("records")]
+        put_json({"importance": found.importance.to_dict("records"), "parts": parts}, indent=1)
+        return
+    if len(found.importance):
+        texts, numbers = found.importance[["input", "kind"]], found.importance[["mean", "std"]].to_numpy()
+        title = "all series together" if len(panel) > 1 else None
+        put_numbers(("input", "kind", "error grows by", "+/-"), 2, _cells(texts, numbers, numbers[:, 0], 3), title)
+    for i, parts in series.items():
+        times, numbers = parts[list(schema.time)], parts[list(PARTS)].to_numpy()
+        put_numbers((*times, *PARTS), times.shape[1], _cells(times, numbers, numbers, 5), series_name(found.ids[i]))
+    if len(found.ids) > 1 and series and not names:
+        say(f"series   1 of {len(found.ids):,}; --series names others, --json has all")
+    say_next("plot", data, *named(saved.artifact))
+
+
+def _cells(texts: Any, numbers: NDArray[Any], largest: NDArray[Any], digits: int) -> list[list[str]]:
+    """Rows of texts and numbers; a number that is tiny beside the largest is 0."""
+    least = ROUNDING * np.abs(largest).max()
+    return [
+        [*map(str, row), *(f"{number:.{digits}g}" if abs(number) > least else "0" for number in found)]
+        for row, found in zip(texts.itertuples(index=False), numbers, strict=True)
+    ]
