@@ -34,15 +34,15 @@ def explain(data: str | None, saved: Saved, future: str | None, as_json: bool, g
     series = {i: found.parts[i * horizon : (i + 1) * horizon] for i in places if horizon}
     if as_json:
         shown = list(series.values()) if names else [found.parts]
-        parts = [row for each in shown for row in each.to_dict("records")]
+        parts = [row for frame in shown for row in frame.to_dict("records")]
         put_json({"importance": found.importance.to_dict("records"), "parts": parts}, indent=1)
         return
     if len(found.importance):
         texts, numbers = found.importance[["input", "kind"]], found.importance[["mean", "std"]].to_numpy()
         title = "all series together" if len(panel) > 1 else None
         put_numbers(("input", "kind", "error grows by", "+/-"), 2, _cells(texts, numbers, numbers[:, 0], 3), title)
-    for i, parts in series.items():
-        times, numbers = parts[list(schema.time)], parts[list(PARTS)].to_numpy()
+    for i, rows in series.items():
+        times, numbers = rows[list(schema.time)], rows[list(PARTS)].to_numpy()
         put_numbers((*times, *PARTS), times.shape[1], _cells(times, numbers, numbers, 5), series_name(found.ids[i]))
     if len(found.ids) > 1 and series and not names:
         say(f"series   1 of {len(found.ids):,}; --series names others, --json has all")

@@ -15,7 +15,7 @@ from forecast.errors import BadData, NoInput, UsageError
 from forecast.evaluation.saved import missing_series, read_saved
 from forecast.inference.forecasting import load_predictor, with_events
 from forecast.jobs.apart import check_apart
-from forecast.panel.reading import read_as
+from forecast.reading.reading import read_as
 from forecast.report.chart import chart_of
 from forecast.report.files import check_chart_file, write_chart
 from forecast.report.plot_data import PlotData, plot_of_forecasts, plot_of_table, series_without_actuals

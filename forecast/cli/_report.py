@@ -24,9 +24,9 @@ from forecast.jobs.administration import noted, status_of, versions_of
 from forecast.jobs.apart import check_apart
 from forecast.jobs.pipeline import Pipeline, files_read
 from forecast.jobs.run import ledger_of
-from forecast.panel.building import calendar_of
 from forecast.panel.panel import series_index
-from forecast.panel.tidying import tidied
+from forecast.panel.schema import calendar_of
+from forecast.reading.tidying import tidied
 from forecast.report.backtest_sections import BacktestTables, coverage_section, error_section, verdict_of
 from forecast.report.forecaster_sections import gaps_section, importance_section, models_section, read_section
 from forecast.report.gallery import Gallery

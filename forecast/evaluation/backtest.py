@@ -14,9 +14,8 @@ from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sam
 from forecast.evaluation.metrics import measure_names
 from forecast.evaluation.origins import PastsAtOrigins, cut
 from forecast.evaluation.quantiles import bounded, free_numbers, log_raised, raised
-from forecast.panel.building import calendar_of, format_positions, position_texts, time_columns_at
 from forecast.panel.panel import Integers, Numbers, Panel
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of, format_positions, position_texts, time_columns_at
 from forecast.parallel import side_by_side
 from forecast.settings import OutputSettings
 from forecast.tables.frames import Column, Frame, frame_of

@@ -11,11 +11,10 @@ from forecast.evaluation.baseline_models import baseline_fit
 from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
 from forecast.evaluation.origins import values_at
 from forecast.evaluation.saved import POINT, SavedForecasts, missing_series, read_saved
-from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.panel import Panel, series_index
-from forecast.panel.reading import read_as
-from forecast.panel.schema import Schema
-from forecast.panel.tidying import tidied
+from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.reading.reading import read_as
+from forecast.reading.tidying import tidied
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
@@ -75,8 +74,8 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
     if not np.isfinite(evaluation.scale).any():
         text = "%s: before the first forecast there are no two values a season (%d) apart; skill, mase, rmsse, widths "
         log.warning(text + "and msis stay empty", names[1], season)
-    frames = (each[each["model"] == POINT].reset_index(drop=True) for each in measure_frames(evaluation))
-    return Scores(*frames, season, count, missing)
+    frames = [frame[frame["model"] == POINT].reset_index(drop=True) for frame in measure_frames(evaluation)]
+    return Scores(frames[0], frames[1], frames[2], season, count, missing)
 
 
 def _table(data: Data, name: str) -> Table:

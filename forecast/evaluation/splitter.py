@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import Setting, UsageError
-from forecast.panel.dated import dated_table
-from forecast.panel.tidying import tidied
+from forecast.reading.dated import dated_table
+from forecast.reading.tidying import tidied
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
@@ -30,9 +30,9 @@ class RollingOrigin:
     def __init__(
         self, windows: int = 3, horizon: int = 1, step: int | None = None, time: str | tuple[str, ...] | None = None
     ) -> None:
-        for name, value in (("windows", windows), ("horizon", horizon), ("step", step)):
-            optional = name == "step" and value is None
-            if not optional and (not isinstance(value, Integral) or value < 1):
+        counts: dict[str, Any] = {"windows": windows, "horizon": horizon, "step": 1 if step is None else step}
+        for name, value in counts.items():
+            if not isinstance(value, Integral) or value < 1:
                 raise UsageError("a whole number of 1 or more is needed", setting=Setting(name, value))
         self.windows, self.horizon, self.step, self.time = windows, horizon, step, time
 

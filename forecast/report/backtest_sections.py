@@ -44,15 +44,15 @@ class BacktestTables:
         BadData
             If it has no such tables.
         """
-        tables = {table: found.get(table) for table in (*TABLES, "origins")} if isinstance(found, Mapping) else {}
-        usable = tables and all(isinstance(rows, list) and rows for rows in tables.values())
-        if not usable or not all(_is_row(row) for table in TABLES for row in tables[table]):
+        whole: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+        usable = all(isinstance(whole.get(table), list) and whole[table] for table in (*TABLES, "origins"))
+        if not usable or not all(_is_row(row) for table in TABLES for row in whole[table]):
             cure = "name a .json file that `forecast backtest` wrote as its output"
             raise BadData("has no measures of a backtest", place=name, cure=cure)
-        models = [row["model"] for row in tables["overall"]]
+        models = [row["model"] for row in whole["overall"]]
         model = next((name for name in models if name != REFERENCE), models[0])
-        seen = found.get("seen", 0) if isinstance(found, Mapping) else 0
-        return cls(tables, tuple(map(str, tables["origins"])), model, seen if isinstance(seen, int) else 0)
+        seen = whole.get("seen", 0) if isinstance(whole.get("seen"), int) else 0
+        return cls({table: whole[table] for table in TABLES}, tuple(map(str, whole["origins"])), model, seen)
 
     def rows(self, table: str, model: str | None = None) -> list[Row]:
         """The rows of a model; default the one that the report is on."""
@@ -97,8 +97,8 @@ def verdict_of(found: BacktestTables) -> str:
         text = f"{share} % {'less' if skill >= 0 else 'more'} error than seasonal naive on {origins}"
         text = f"The same error as seasonal naive on {origins}" if round(100 * skill) == 0 else text
         text += _worse(found) if skill > 0 else ""
-    held = {level: share for level in INTERVALS if (share := _number(whole, f"coverage_{level:g}")) is not None}
-    shares = ", ".join(f"{level:g} % intervals held {100 * share:.0f} %" for level, share in held.items())
+    held = {level: part for level in INTERVALS if (part := _number(whole, f"coverage_{level:g}")) is not None}
+    shares = ", ".join(f"{level:g} % intervals held {100 * part:.0f} %" for level, part in held.items())
     narrow = ", too few" if held.get(INTERVALS[0], 1.0) < NARROW else ""
     prefix = f"{found.model}: " if len(found.models) > 2 else ""
     seen = f"; at its fit it had seen the values of {found.seen} of them" if found.seen else ""

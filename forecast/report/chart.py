@@ -8,11 +8,10 @@ import numpy as np
 
 from forecast.calendar.calendar import Calendar
 from forecast.errors import BadData, visible
-from forecast.panel.building import calendar_of
-from forecast.panel.events import has_events, mark
+from forecast.events.marks import has_events, mark
 from forecast.panel.naming import find_series, series_name
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of
 from forecast.report.plot_data import PlotData, actuals_at
 from forecast.settings import PictureSettings
 

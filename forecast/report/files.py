@@ -93,5 +93,5 @@ def _content(chart: Chart, suffix: str) -> bytes:
         return str(svg).encode()
     title = escape("Forecast of " + ", ".join(one.name for one in chart.series))
     live = json.dumps(vega_lite(chart)).replace("<", "\\u003c")  # no tag ends the script
-    library = vl_convert.javascript_bundle().replace("</script", "<\\/script")
+    library = vl_convert.javascript_bundle(None).replace("</script", "<\\/script")
     return PAGE.format(title=title, svg=svg, library=library, spec=live).encode()

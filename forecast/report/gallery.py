@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.errors import visible
-from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Integers
+from forecast.panel.schema import calendar_of, position_texts
 from forecast.report.plot_data import PlotData, actuals_at
 
 DIGITS = 4

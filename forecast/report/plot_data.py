@@ -39,7 +39,8 @@ class PlotData:
     @property
     def usual_history(self) -> int:
         """Steps of the past that are drawn by default."""
-        return max(HORIZONS * self.numbers.shape[1], SEASONS * self.schema.shortest_season, FEWEST)
+        horizon: int = self.numbers.shape[1]
+        return max(HORIZONS * horizon, SEASONS * self.schema.shortest_season, FEWEST)
 
 
 def plot_of_forecasts(forecasts: Forecasts, fitted: Fitted, levels: tuple[float, ...]) -> PlotData:

@@ -5,7 +5,7 @@ from itertools import groupby
 
 import numpy as np
 
-from forecast.panel.panel import Flags, Numbers
+from forecast.panel.panel import Flags, Integers, Numbers
 from forecast.report.chart import Chart, SeriesChart
 
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of one character of Braille, by row
@@ -61,9 +61,9 @@ def _drawing(one: SeriesChart, width: int, unicode: bool, style: Style) -> list[
     """The lines of a drawing; actual values cover lines, and lines cover intervals."""
     (low, high), first, last = _range(one), float(one.past_times[0]), float(one.times[-1])
 
-    def place(times: Numbers, values: Numbers) -> tuple[Numbers, Numbers]:
+    def place(times: Integers, values: Numbers) -> tuple[Numbers, Numbers]:
         """Columns and rows in dots; 2 by 4 dots are a character. Halves do not overflow."""
-        columns = (np.asarray(times, float) - first) / max(last - first, 1) * (2 * width - 1)
+        columns = (times - first) / max(last - first, 1) * (2 * width - 1)
         return columns, (high / 2 - values / 2) / (high / 2 - low / 2) * (4 * HEIGHT - 1)
 
     marks = UNICODE if unicode else PLAIN

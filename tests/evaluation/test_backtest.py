@@ -10,11 +10,11 @@ import pytest
 from forecast import Forecaster, score
 from forecast.errors import BadData, UsageError
 from forecast.evaluation.backtest import Fold, backtest
-from forecast.evaluation.baseline_models import Fit, Predict, baseline_fit
+from forecast.evaluation.baseline_models import Predict, baseline_fit
 from forecast.evaluation.origins import choose_origins, cut
-from forecast.panel import reading
 from forecast.panel.panel import Panel, stacked
 from forecast.panel.schema import Schema
+from forecast.reading import reading
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
