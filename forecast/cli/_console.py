@@ -4,7 +4,7 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +103,26 @@ def put_table(table: "Table", width: int | None = None) -> None:
     with console.capture() as captured:
         console.print(table)
     click.echo(captured.get(), nl=False)  # click handles readers that stop early, such as head
+
+
+def put_numbers(heads: Sequence[str], texts: int, rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+    """Write a table to stdout whose first columns are texts and the others numbers.
+
+    Parameters
+    ----------
+    texts : how many columns are texts
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    name = None if title is None else cell(title)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title=name, title_justify="left")
+    for place, head in enumerate(heads):
+        number = place >= texts
+        table.add_column(cell(head), justify="right" if number else "left", no_wrap=number or head == "model")
+    for row in rows:
+        table.add_row(*map(cell, row))
+    put_table(table)
 
 
 def cell(text: object) -> "Text":

@@ -9,10 +9,10 @@ from forecast.cli._measures import Wanted, put_out
 from forecast.engine.stages import Callbacks
 from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, Setting, UsageError
+from forecast.evaluation.backtest import Backtest
 from forecast.forecaster import Forecaster
 from forecast.jobs.apart import check_apart
-from forecast.report.measured import TABLES, Measured, verdict_of
-from forecast.results import Backtest
+from forecast.report.backtest_sections import TABLES, BacktestTables, verdict_of
 from forecast.settings import BacktestSettings, TableSettings, TextSettings, TrainSettings
 
 
@@ -68,7 +68,7 @@ def run(
 
 def _result(found: Backtest) -> str:
     tables = {name: getattr(found, name).to_dict("records") for name in TABLES}
-    return verdict_of(Measured.of({**tables, "origins": list(found.origins), "seen": found.seen}, "backtest"))
+    return verdict_of(BacktestTables.of({**tables, "origins": list(found.origins), "seen": found.seen}, "backtest"))
 
 
 def _saved_forecaster(artifact: str, version: str | None, request: Request) -> Forecaster:

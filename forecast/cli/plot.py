@@ -13,106 +13,107 @@ from forecast.cli._console import log, suggest
 from forecast.cli._data import load, text_settings
 from forecast.cli._forecasts import CHANGED, Choose, Continued, predicted
 from forecast.cli._saved import actual_settings
-from forecast.cli.commands.plot import SHAPE, Files, Source
+from forecast.cli.commands.plot import SHAPE, WHERE, Files, Source
 from forecast.cli.now import at_once, read_to_forecast
 from forecast.errors import BadData, NoInput, UsageError
 from forecast.evaluation.saved import missing_series, read_saved
 from forecast.inference.forecasting import load_predictor, with_events
 from forecast.jobs.apart import check_apart
-from forecast.panel.panel import Panel
-from forecast.panel.schema import Schema
 from forecast.reading.reading import read_as
-from forecast.report.content import (
-    Drawable,
-    drawable_forecasts,
-    drawable_saved,
-    picture_of,
-    series_without_errors,
-)
-from forecast.report.files import check_picture, write_picture
-from forecast.report.picture import Picture
+from forecast.report.chart import Chart, chart_of
+from forecast.report.files import check_chart_file, write_chart
+from forecast.report.plot_data import PlotData, plot_of_forecasts, plot_of_table, series_without_actuals
 from forecast.report.terminal import terminal_lines
 from forecast.settings import STORE, OutputSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
 
-WIDEST_PICTURE = 120  # characters
-# of the parts of a picture; their characters differ, too
+WIDEST_CHART = 120  # characters
+# of the parts of a chart; their characters differ, too
 STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "title": "bold", "note": "dim"}
 
 
 def run(
     data: str | None, files: Files, source: Source, artifact: str | None, version: str | None, request: Request
 ) -> None:
-    """Forecast or read forecasts, and draw them."""
-    wanted, how = request.of(PictureSettings), request.of(TableSettings)  # refused before any work
-    request.of(TextSettings), request.of(OutputSettings), request.of(TrainSettings)
+    """Draw series and forecasts, to a file or the terminal."""
+    request.of(TextSettings), request.of(OutputSettings), request.of(TrainSettings)  # refused before any work
+    store = artifact or STORE.store
+    chosen = None if artifact is None and version is None else store
+    settings = request.of(PictureSettings)
     tables = {
         "the table that is read": data,
         "the table of forecasts": source.forecast,
         "the table of actual values": files.actual,
         "the table of --future": source.future,
-        "the table of --events": how.events,
+        "the table of --events": request.of(TableSettings).events,
     }
-    store = artifact or STORE.store
     check_apart(files.output, tables, store)
     if files.output is not None:
-        check_picture(files.output)
-    chosen = None if artifact is None and version is None else store
-    came = files.actual or (data if source.origin is not None else None)
-    choose = None if came is not None and not wanted.series else partial(series_without_errors, settings=wanted)
+        check_chart_file(files.output)
+    actual = files.actual or (data if source.origin is not None else None)
+    all_matter = actual is not None and not settings.series  # the errors of all tell which are the largest
+    choose = None if all_matter else partial(series_without_actuals, settings=settings)
+    after: tuple[str | None, ...]
     if source.forecast is not None:
-        drawable, text = _saved_forecasts(data, source, chosen, request)
-        after: tuple[str | None, ...] = ("score", source.forecast, data, *request.words(TableSettings, TextSettings))
+        plotted, text = _read(data, source.forecast, source, chosen, request)
+        after = ("score", source.forecast, data, *request.words(TableSettings, TextSettings))
     elif source.now or (chosen is None and Store(store).empty):
-        drawable, text = _at_once(data, source, request, choose)
+        plotted, text = _at_once(data, source, request, choose)
         after = ("fit", data, *request.words(TableSettings, TextSettings, more=("horizon",)))
     else:
-        drawable, text = _predicted(data, source, (store, version), request, choose)
+        plotted, text = _predicted(data, source, (store, version), request, choose)
         after = ("predict", data, *named(store))
-    actual = None if came is None else _panel(came, drawable.schema, text)
-    picture = picture_of(drawable, wanted, actual, came or "")
-    _log_left_out(picture, wanted)
-    _put(picture, files)
+    actuals = None if actual is None else read_as(load(actual, text)[0], plotted.schema, horizon=0).panel
+    chart = chart_of(plotted, settings, actuals, actual or "")
+    if chart.total > len(chart.series) and not settings.series:
+        which = "those with the largest errors" if chart.worst else "the first of the table"
+        shown = f"{len(chart.series)} of {chart.total:,}"
+        log(f"series   {shown}, {which}; --series names others, --count draws more")
+    if files.output is not None:
+        write_chart(chart, files.output)
+        log(f"written  {files.output}")
+    if files.output is None or files.terminal:
+        _put_on_terminal(chart)
     suggest(*after)
 
 
-def _saved_forecasts(
-    data: str | None, source: Source, store: str | None, request: Request
-) -> tuple[Drawable, TextSettings]:
+def _read(
+    data: str | None, forecast: str, source: Source, store: str | None, request: Request
+) -> tuple[PlotData, TextSettings]:
     """Forecasts of a file, beside DATA."""
     if data is None:
         raise UsageError("--forecast: name the table with the history, too: forecast plot DATA --forecast FILE")
     _refuse(source, "--forecast draws a table as it is", "now", "future", "origin")
-    for name in ("horizon", "device", "engine", *SHAPE):
+    for name in (*WHERE, *SHAPE):
         if name in request.values:
             raise UsageError(f"--{name}: --forecast draws a table as it is; leave one of the two out")
-    forecasts = load(source.forecast or "", TextSettings())[0]
+    forecasts = load(forecast, TextSettings())[0]
     text, how = actual_settings(store, forecasts, request)
     table = load(data, text)[0]
     reading, made = read_saved(forecasts, table, how)
-    panel = read_as(reading, reading.schema, horizon=made.horizon).panel
+    panel = read_as(reading, reading.schema, horizon=made.numbers.shape[1]).panel
     missing_series(made, panel, forecasts.name, table.name)
-    log(f"drawn    the forecasts of {source.forecast}")
-    return drawable_saved(made, panel, reading.schema), text
+    log(f"drawn    the forecasts of {forecast}")
+    return plot_of_table(panel, reading.schema, made.ids, made.first, made.numbers, made.intervals), text
 
 
 def _at_once(
     data: str | None, source: Source, request: Request, choose: Choose | None
-) -> tuple[Drawable, TextSettings]:
+) -> tuple[PlotData, TextSettings]:
     """The forecasts of `forecast now`."""
+    if data is None and not source.now:
+        raise NoInput("there is no store here; name a table, forecast plot DATA, or run `forecast fit` first")
     if data is None:
-        if not source.now:
-            raise NoInput("there is no store here; name a table, forecast plot DATA, or run `forecast fit` first")
         raise UsageError("--now: name the table to forecast: forecast plot DATA --now")
     _refuse(source, "nothing is learned here", "future", "origin")
     shape = request.of(OutputSettings)
     forecasts, fitted = at_once(read_to_forecast(data, request, shape), request, shape, choose)
     log("drawn    the forecasts of `forecast now`" + ("" if source.now else ", as there is no store here"))
-    return drawable_forecasts(forecasts, fitted, shape.levels), request.of(TextSettings)
+    return plot_of_forecasts(forecasts, fitted, shape.levels), request.of(TextSettings)
 
 
 def _predicted(
     data: str | None, source: Source, saved: tuple[str, str | None], request: Request, choose: Choose | None
-) -> tuple[Drawable, TextSettings]:
+) -> tuple[PlotData, TextSettings]:
     """The forecasts of a version of a store."""
     store, version = saved
     for name in TableSettings.model_fields.keys() - {*CHANGED, "events"}:
@@ -130,7 +131,7 @@ def _predicted(
         raise
     log(f"drawn    the forecasts of {store}")
     text = text_settings(request, predictor.fitted.config.table.reading)
-    return drawable_forecasts(forecasts, predictor.fitted, shape.levels), text
+    return plot_of_forecasts(forecasts, predictor.fitted, shape.levels), text
 
 
 def _refuse(source: Source, why: str, *names: str) -> None:
@@ -139,29 +140,8 @@ def _refuse(source: Source, why: str, *names: str) -> None:
             raise UsageError(f"--{name}: {why}; leave it out")
 
 
-def _panel(table: str, schema: Schema, text: TextSettings) -> Panel:
-    """The values that came."""
-    return read_as(load(table, text)[0], schema, horizon=0).panel
-
-
-def _log_left_out(picture: Picture, wanted: PictureSettings) -> None:
-    """Say how many series are not in the picture."""
-    left = picture.total - len(picture.series)
-    if left > 0 and not wanted.series:
-        which = "those with the largest errors" if picture.worst else "the first of the table"
-        log(f"series   {len(picture.series)} of {picture.total:,}, {which}; --series names others, --count draws more")
-
-
-def _put(picture: Picture, files: Files) -> None:
-    if files.output is not None:
-        write_picture(picture, files.output)
-        log(f"written  {files.output}")
-    if files.output is None or files.terminal:
-        _put_on_terminal(picture)
-
-
-def _put_on_terminal(picture: Picture, width: int = 100) -> None:
-    """Write a picture to stdout as characters; a terminal gets colours, and lines as wide as it is.
+def _put_on_terminal(chart: Chart, width: int = 100) -> None:
+    """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is.
 
     Parameters
     ----------
@@ -176,5 +156,5 @@ def _put_on_terminal(picture: Picture, width: int = 100) -> None:
             console.print(coloured, end="", soft_wrap=True)
         return captured.get()
 
-    for line in terminal_lines(picture, min(console.width, WIDEST_PICTURE), unicode, style):
+    for line in terminal_lines(chart, min(console.width, WIDEST_CHART), unicode, style):
         click.echo(line)

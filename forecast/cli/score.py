@@ -6,8 +6,8 @@ from forecast.cli._data import load
 from forecast.cli._measures import Wanted, put_out
 from forecast.cli._saved import actual_settings
 from forecast.errors import INCOMPLETE
+from forecast.evaluation.scoring import score
 from forecast.jobs.apart import check_apart
-from forecast.results import score
 from forecast.settings import STORE, TableSettings, TextSettings
 
 

@@ -9,14 +9,12 @@ import pytest
 
 from forecast import Forecaster, score
 from forecast.errors import BadData, UsageError
-from forecast.evaluation import backtest as evaluation
-from forecast.evaluation.backtest import Fold
-from forecast.evaluation.baseline_models import Fit, Predict, baseline_fit
+from forecast.evaluation.backtest import Fold, backtest
+from forecast.evaluation.baseline_models import Predict, baseline_fit
 from forecast.evaluation.origins import choose_origins, cut
 from forecast.panel.panel import Panel, stacked
 from forecast.panel.schema import Schema
 from forecast.reading import reading
-from forecast.results import Backtest, backtest_frames
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
@@ -39,18 +37,6 @@ def read(panel_frame: pd.DataFrame) -> tuple[Panel, Schema]:
     table = table_from_frame(panel_frame[~late])
     schema = reading.read(table, TableSettings(**ROLES, season=(7,))).schema
     return reading.read_as(table, schema, horizon=5).panel, schema
-
-
-def backtest(
-    panel: Panel,
-    schema: Schema,
-    models: dict[str, Fit],
-    origins: np.ndarray,
-    levels: tuple[float, ...],
-    **knobs: Any,
-) -> Backtest:
-    """A backtest as the user gets it."""
-    return backtest_frames(evaluation.backtest(panel, schema, models, origins, levels, **knobs))
 
 
 def mean_fit(past: Panel) -> Predict:

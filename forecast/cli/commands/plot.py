@@ -15,7 +15,8 @@ from forecast.cli._command import (
 )
 from forecast.settings import OutputSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
 
-SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a picture can show
+SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a chart can show
+WHERE = ("horizon", "device", "engine")
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ command = Command(
         PictureSettings,
         TableSettings,
         TextSettings,
-        *options_of(TrainSettings, "horizon", "device", "engine"),
+        *options_of(TrainSettings, *WHERE),
         *options_of(OutputSettings, *SHAPE),
     ],
     "forecast plot sales.csv",
