@@ -271,7 +271,7 @@ class Forecaster(ForecasterParams):
         frozen: bool = False,
         callbacks: Callbacks = NO_CALLBACKS,
     ) -> Backtest:
-        """Forecast from rolling origins in the past, of which a fit sees what lies before, and compare with the actuals.
+        """Forecast from rolling origins in the past, of which fits see what lies before, and compare with actuals.
 
         Parameters
         ----------

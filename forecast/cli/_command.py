@@ -4,7 +4,7 @@ import importlib
 import json
 import types
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
@@ -59,15 +59,6 @@ class Option(click.Option):
         self.heading, self.first, self.setting = heading, first, setting
 
 
-@dataclass(frozen=True)
-class Grouped:
-    """Options that the body gets as one dataclass, whose fields have their names."""
-
-    name: str
-    kind: type[Any]
-    options: tuple[Option, ...]
-
-
 class Request:
     """The settings that the command line gave, by name; those with their default value too."""
 
@@ -97,36 +88,33 @@ class Command(click.Command):
     Parameters
     ----------
     about : its help
-    params : each a parameter of the body, and groups of settings; all settings go there as one `Request`
+    params : parameters of the body; groups of settings, which go there as one `Request`; and dataclasses, whose fields
+        are annotated with their options, and which go there by their names
     examples : command lines
     """
 
-    def __init__(
-        self, name: str, about: str, params: Sequence[click.Parameter | Grouped | type[SettingsGroup]], *examples: str
-    ) -> None:
-        self.groups = [param for param in params if isinstance(param, Grouped)]
-        flat: list[click.Parameter] = []
+    def __init__(self, name: str, about: str, params: Sequence[click.Parameter | type[Any]], *examples: str) -> None:
+        self.examples, self.groups, flat = examples, dict[str, type[Any]](), list[click.Parameter]()
         for param in params:
-            if isinstance(param, Grouped):
-                flat += param.options
-            elif isinstance(param, click.Parameter):
+            if isinstance(param, click.Parameter):
                 flat.append(param)
-            else:
+            elif issubclass(param, SettingsGroup):
                 flat += options_of(param)
+            else:
+                self.groups[param.__name__.lower()] = param
+                flat += [field.type.__metadata__[0] for field in fields(param)]  # type: ignore[union-attr]
         super().__init__(name, help=about, params=[*flat, _QUIET, _LOG_FORMAT])
-        self.examples = examples
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Load the body and call it: nothing else in this folder imports when it runs."""
-        values = dict(ctx.params)
+        """Load the body and call it: nothing else here imports when a command runs."""
+        values, source = dict(ctx.params), ctx.get_parameter_source
         names = [param.name or "" for param in self.params if isinstance(param, Option) and param.setting]
-        settings = {name: values.pop(name) for name in names}
         if names:
-            source = ctx.get_parameter_source
+            settings = {name: values.pop(name) for name in names}
             given = {name: value for name, value in settings.items() if source(name) != ParameterSource.DEFAULT}
             values["request"] = Request(_without_aliases(given))
-        for group in self.groups:
-            values[group.name] = group.kind(**{field.name: values.pop(field.name) for field in fields(group.kind)})
+        for name, kind in self.groups.items():
+            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
         return importlib.import_module(f"forecast.cli.{self.name}").run(**values)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forecast.errors import Message, as_flag, visible
+from forecast.parallel import cluster, workers
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -130,6 +131,15 @@ def cell(text: object) -> "Text":
     from rich.text import Text
 
     return Text(visible(str(text)))
+
+
+@contextmanager
+def using_cluster(address: str | None) -> Iterator[None]:
+    """Run parallel work of the block on a cluster, if one is named."""
+    with cluster(address):
+        if address is not None:
+            log(f"cluster  {address}: {workers()} processes")
+        yield
 
 
 @contextmanager

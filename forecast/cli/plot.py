@@ -12,9 +12,9 @@ from forecast.cli._command import Request, named
 from forecast.cli._console import log, suggest
 from forecast.cli._data import load, text_settings
 from forecast.cli._forecasts import CHANGED, Choose, Continued, predicted
-from forecast.cli._saved import actual_settings
 from forecast.cli.commands.plot import SHAPE, WHERE, Files, Source
 from forecast.cli.now import at_once, read_to_forecast
+from forecast.cli.score import actual_settings
 from forecast.errors import BadData, NoInput, UsageError
 from forecast.evaluation.saved import missing_series, read_saved
 from forecast.inference.forecasting import load_predictor, with_events

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from forecast.cli._cluster import in_use
 from forecast.cli._command import Request, named
-from forecast.cli._console import log, steps_bar, suggest
+from forecast.cli._console import log, steps_bar, suggest, using_cluster
 from forecast.cli._data import write_all
 from forecast.cli._forecasts import Continued, log_written, predicted, put_forecasts, schema_as_fitted
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words
@@ -148,7 +147,7 @@ def _put_sharded(
     work = plan_shards(predictor, schema, data, output, shape, source.horizon, future)
     check_age(age(work.newest, schema, instant), checks, data)
     jobs = request.of(TrainSettings).jobs or 1
-    with in_use(request):
+    with using_cluster(request.of(ClusterSettings).cluster):
         manifest, skipped = forecast_shards(work, shards, max(jobs, workers() if on_cluster() else 1))
     count, size = f"{manifest.series:,} series, {manifest.rows:,} rows", len(manifest.files)
     log(f"saved    {output}/{MANIFEST}: {count} in {size} files")

@@ -12,6 +12,7 @@ from forecast.artifacts.store import Store
 from forecast.cli._command import Request
 from forecast.cli._console import log, steps_bar, suggest, warn
 from forecast.cli._store import Place, place_of
+from forecast.cli.commands.report import Files
 from forecast.durable import replace_file
 from forecast.ensemble.summary import verdict
 from forecast.errors import BadData, NoInput
@@ -39,15 +40,6 @@ RUNS, DAYS = 30, 90  # of a job that a report shows
 
 
 @dataclass(frozen=True)
-class Files:
-    """What a report reads beside the store, and where it goes."""
-
-    backtest: str | None
-    future: str | None
-    output: str
-
-
-@dataclass(frozen=True)
 class Saved:
     """The version of a store that a report is on."""
 
@@ -62,19 +54,11 @@ class Saved:
         return self.predictor.fitted
 
 
-def run(
-    job: str | None,
-    artifact: str | None,
-    version: str | None,
-    backtest: str | None,
-    future: str | None,
-    output: str,
-    request: Request,
-) -> None:
+def run(job: str | None, artifact: str | None, version: str | None, files: Files, request: Request) -> None:
     """Write a report."""
     where = request.of(TrainSettings)  # refused before any work
     with place_of(job, artifact) as place:
-        _write(place, version, where, Files(backtest, future, output))
+        _write(place, version, where, files)
 
 
 def _write(place: Place, version: str | None, where: TrainSettings, files: Files) -> None:
