@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 from pydantic_core import PydanticUndefined
 
-from forecast.cli._console import set_format, set_quiet
+from forecast.cli._console import listen, use_format
 from forecast.errors import UsageError
 from forecast.settings import ALIASES, FIRST, STORE, WHOLE, FilePath, Heading, SettingsGroup, StoreSettings
 
@@ -22,9 +22,8 @@ _ALL = "forecast.help-all"  # in the context of a call that lists all options
 Group = TypeVar("Group", bound=SettingsGroup)
 
 
-def files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the name of a file: the shell knows them."""
-    return [CompletionItem(incomplete, type="file")]
+def _files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="file")]  # which the shell knows
 
 
 class Option(click.Option):
@@ -53,7 +52,7 @@ class Option(click.Option):
         flag, _, metavar = flag.partition(" ")
         if not metavar and "type" not in attributes:
             attributes["is_flag"] = True
-        complete = files if metavar in ("FILE", "DIR") else None
+        complete = _files if metavar in ("FILE", "DIR") else None
         declared = [flag] if name is None else [flag, name]  # click takes its own by keyword
         super().__init__(declared, help=help, metavar=metavar or None, shell_complete=complete, **attributes)
         self.heading, self.first, self.setting = heading, first, setting
@@ -120,11 +119,8 @@ class Command(click.Command):
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The parameters, and --help-all where it lists more."""
         params = super().get_params(ctx)
-        if any(isinstance(param, Option) and not param.first for param in params):
-            text = "show all options and exit"
-            more = Option("--help-all", text, is_eager=True, expose_value=False, callback=_all)
-            params = [*params, more]
-        return params
+        more = any(isinstance(param, Option) and not param.first for param in params)
+        return [*params, _HELP_ALL] if more else params
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """What the command does, and examples."""
@@ -228,10 +224,18 @@ def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
 
 def table_argument(name: str, required: bool = True) -> click.Argument:
     """An argument that names a file, which shells complete."""
-    return click.Argument([name], required=required, shell_complete=files)
+    return click.Argument([name], required=required, shell_complete=_files)
 
 
-_QUIET = Option("--quiet", "print errors only", MESSAGES, is_eager=True, expose_value=False, callback=set_quiet)
+_HELP_ALL = Option("--help-all", "show all options and exit", is_eager=True, expose_value=False, callback=_all)
+_QUIET = Option(
+    "--quiet",
+    "print errors only",
+    MESSAGES,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda *given: listen(given[2]),
+)
 _LOG_FORMAT = Option(
     "--log-format",
     "format of messages on stderr",
@@ -241,7 +245,7 @@ _LOG_FORMAT = Option(
     default="text",
     is_eager=True,
     expose_value=False,
-    callback=set_format,
+    callback=lambda *given: use_format(given[2]),
 )
 ARTIFACT = Option("--artifact DIR", f"folder of the saved versions  [default: {STORE.store}]", StoreSettings.heading)
 VERSION = Option("--version ID", "a version of the store; default the live one", StoreSettings.heading, first=False)

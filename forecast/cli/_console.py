@@ -25,23 +25,18 @@ UNLIMITED_WIDTH = 10_000  # characters, more than any table needs
 _style = {"format": "text", "quiet": False}
 
 
-def set_quiet(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    """Take --quiet, which every command has, and begin to show log messages."""
-    _style["quiet"] = value
+def listen(quiet: bool) -> None:
+    """Show log messages from now on, or with --quiet errors only."""
+    _style["quiet"] = quiet
     logger = logging.getLogger("forecast")
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logger.handlers = [_Handler()]
 
 
-def set_format(ctx: click.Context, parameter: click.Parameter, value: str) -> None:
-    """Take --log-format, which every command has."""
-    _style["format"] = value
-
-
-def be_quiet() -> None:
-    """Write errors only, as with --quiet."""
-    _style["quiet"] = True
+def use_format(name: str) -> None:
+    """Write messages in the format of --log-format."""
+    _style["format"] = name
 
 
 def log(text: str, level: str = "info") -> None:

@@ -7,7 +7,7 @@ import click
 
 from forecast.artifacts.store import Store
 from forecast.cli._command import Request, predicting
-from forecast.cli._console import be_quiet, log, log_lines, progress_bar, suggest, using_cluster, warn
+from forecast.cli._console import listen, log, log_lines, progress_bar, suggest, using_cluster, warn
 from forecast.cli._data import load
 from forecast.cli._dry_run import put_dry_run
 from forecast.engine.stages import Callbacks, save_by
@@ -71,7 +71,7 @@ def _load(data: str, request: Request) -> tuple[Table, dict[str, Any]]:
 
 def _train_along(data: str, folder: str, request: Request) -> int:
     """Train as one of several processes of torchrun; the first one says what happens, and saves."""
-    be_quiet()
+    listen(quiet=True)
     table, settings = _load(data, request)
     Forecaster(**settings).fit(table, start=_live(folder) if settings["warm_start"] else None)
     return 0
