@@ -215,7 +215,7 @@ class Forecaster(ForecasterParams):
         choose = None if all_matter else partial(series_without_actuals, settings=settings)
         forecasts = self._forecasts(X, future, origin, horizon, output, choose)
         later = None if actual is None else read_as(table_of(actual), self._schema(), horizon=0)
-        data = plot_of_forecasts(forecasts, self.fitted_, output.levels)
+        data = plot_of_forecasts(forecasts, self._predictor().fitted, output.levels)
         actuals, name = (None, "") if later is None else (later.panel, later.name)
         return altair_chart(chart_of(data, settings, actuals, name))
 

@@ -188,7 +188,7 @@ def test_output_settings_shape_the_table(forecast: Run, store: Path) -> None:
         (("fit", "x.csv", "--horizon", "0"), 2, "--horizon 0"),
         (("fit", "x.csv", "--horizon", "two"), 2, "horizon"),
         (("fit", "x.csv", "--season", "1"), 2, "season"),
-        (("fit", "x.csv", "-p", "hidden_size"), 2, "KNOB=VALUE"),
+        (("fit", "x.csv", "-p", "hidden_size"), 2, "NAME=VALUE"),
         (("fit", "nowhere.csv"), 66, "nowhere.csv"),
         (("fit", "synth:seasnal"), 2, "did you mean 'seasonal'"),
         (("fit", "synth:seasonal", "--model", "lstmm"), 2, "did you mean 'lstm'"),
@@ -404,7 +404,7 @@ def test_every_setting_is_an_option_with_help(forecast: Run) -> None:
     shown = forecast("fit", "--help-all").out + forecast("predict", "--help-all").out
     for group in (TrainSettings, TableSettings, TextSettings, OutputSettings):
         for name, field in group.model_fields.items():
-            flag = "-p KNOB=VALUE" if name == "params" else f"--{name.replace('_', '-')}"
+            flag = "-p NAME=VALUE" if name == "params" else f"--{name.replace('_', '-')}"
             assert flag in shown
             assert field.description
 

@@ -182,7 +182,7 @@ def _option(name: str, group: type[SettingsGroup]) -> Option:
     kind = kinds[0]
     attributes: dict[str, Any] = {}
     if get_origin(kind) is dict:
-        flag, attributes = "-p KNOB=VALUE", {"multiple": True, "callback": _pairs}
+        flag, attributes = "-p NAME=VALUE", {"multiple": True, "callback": _pairs}
     elif kind is bool:
         flag, attributes = f"{flag}/--no-{flag[2:]}", {"default": None}
     elif WHOLE in field.metadata:
@@ -214,7 +214,7 @@ def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
     for text in given:
         name, sign, value = text.partition("=")
         if not sign or not name:
-            raise UsageError(f"-p {text}: write it as -p KNOB=VALUE, e.g. -p hidden_size=128")
+            raise UsageError(f"-p {text}: write it as -p NAME=VALUE, e.g. -p hidden_size=128")
         try:
             params[name.strip().replace("-", "_")] = json.loads(value)
         except ValueError:
