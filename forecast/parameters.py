@@ -1,4 +1,4 @@
-"""Shared by the scikit-learn-style estimators: knobs as ``params__hidden_size``, cross-validation in order of time."""
+"""Shared by the scikit-learn-style estimators: nested settings (``params__hidden_size``), names of other libraries."""
 
 import sys
 from typing import Any, Self
@@ -6,6 +6,7 @@ from typing import Any, Self
 from sklearn.exceptions import NotFittedError
 
 from forecast.errors import ForecastError, UsageError, WrongSplit
+from forecast.settings import ALIASES
 
 PREFIX = "params__"
 
@@ -17,21 +18,36 @@ class NotFitted(ForecastError, NotFittedError):
 
 
 class NestedParams:
-    """Mix-in before `sklearn.base.BaseEstimator`: reads and sets entries of the dictionary `params`."""
+    """Mix-in before `sklearn.base.BaseEstimator`: entries of the dictionary `params`, and the names of `ALIASES`.
+
+    A constructor also takes aliases, which are None by default; the setting alone is an attribute and a parameter.
+    """
 
     params: dict[str, Any] | None
 
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        return [name for name in super()._get_param_names() if name not in ALIASES]  # type: ignore[misc]
+
+    def _store(self, arguments: dict[str, Any]) -> None:
+        """Keep the arguments of the constructor as attributes."""
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
+        for alias, name in ALIASES.items():
+            if arguments.get(alias) is not None:
+                setattr(self, name, arguments[alias])
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor arguments; with `deep` also the entries of `params`, as ``params__NAME``."""
-        knobs: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
+        params: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
         if deep and isinstance(self.params, dict):  # fit refuses anything else
-            knobs.update({PREFIX + name: value for name, value in self.params.items()})
-        return knobs
+            params.update({PREFIX + name: value for name, value in self.params.items()})
+        return params
 
     def set_params(self, **params: Any) -> Self:  # the signature is scikit-learn's
         """Set constructor arguments, or entries of `params` as ``params__NAME``."""
         nested = {name.removeprefix(PREFIX): value for name, value in params.items() if name.startswith(PREFIX)}
-        flat = {name: value for name, value in params.items() if not name.startswith(PREFIX)}
+        flat = {ALIASES.get(name, name): value for name, value in params.items() if not name.startswith(PREFIX)}
         try:
             super().set_params(**flat)  # type: ignore[misc]
         except ValueError as error:
@@ -42,14 +58,9 @@ class NestedParams:
 
 
 def refuse_other_rows(others: int, horizon: int) -> None:
-    """Stop a cross-validation of scikit-learn if test rows do not come after those of the fit.
+    """Stop a cross-validation of scikit-learn in which `others` test rows do not come after those of the fit.
 
     Outside a cross-validation a table may hold the past too.
-
-    Parameters
-    ----------
-    others : number of such test rows
-    horizon : of the forecaster
     """
     frame = sys._getframe() if others else None
     while frame is not None:

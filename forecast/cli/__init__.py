@@ -1,4 +1,4 @@
-"""The command line: one file a command, found by listing the folder; `--help` imports none of them."""
+"""The command line: a file of `commands` declares a command, and its body is imported when it runs."""
 
 import gc
 import importlib
@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -18,10 +19,11 @@ from typing import Any, TextIO
 
 import click
 
-from forecast.cli._help import WIDTH
-from forecast.errors import ForecastError, Interrupted, StorageFailure, as_flag, visible
+from forecast.cli._console import log_error, warn
+from forecast.errors import ForecastError, Interrupted, StorageFailure, as_flag, did_you_mean, visible
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
+WIDTH = 80  # characters of a line of help
 OBJECTS = 100_000  # between two looks for garbage: imports leave little, and looking takes a sixth of the start
 PACKAGES = {"sklearn": "scikit-learn"}  # whose modules have other names
 PURPOSES = {
@@ -32,6 +34,7 @@ PURPOSES = {
 }
 """The order in which help lists commands; a new one comes last until it is placed here."""
 
+_FOLDER = Path(__file__).parent / "commands"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -39,12 +42,12 @@ class Commands(click.Group):
     """Commands by the names of their files; a file is imported when its command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+        return sorted(path.stem for path in _FOLDER.glob("[!_]*.py"))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"{__name__}.commands.{cmd_name}").command
         return command
 
     def resolve_command(
@@ -52,20 +55,18 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and name not in self.list_commands(ctx):
-            from forecast.errors import did_you_mean
-
             ctx.fail(f"no command '{name}'{did_you_mean(name, self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands by purpose; those without one come last."""
+        """The commands by purpose, each with the first line of its file; those without a purpose come last."""
         names = self.list_commands(ctx)
-        placed = {name for each in PURPOSES.values() for name in each}
+        placed = {name for group in PURPOSES.values() for name in group}
         width = max(map(len, names))
-        for purpose, some in {**PURPOSES, "Other": [name for name in names if name not in placed]}.items():
+        for purpose, group in {**PURPOSES, "Other": [name for name in names if name not in placed]}.items():
             rows = []
-            for name in some:
-                with (Path(__file__).parent / f"{name}.py").open(encoding="utf-8") as file:
+            for name in group:
+                with (_FOLDER / f"{name}.py").open(encoding="utf-8") as file:
                     rows.append((f"{name:<{width}}", file.readline().strip().strip('"')))
             if rows:
                 with formatter.section(purpose):
@@ -123,7 +124,7 @@ def main() -> None:
         code = _run()
     except Interrupted as error:
         _restore_signals()
-        code = _say(str(error), error.exit_code)
+        code = _failed(str(error), error.exit_code)
     _restore_signals()
     sys.unraisablehook, warnings.showwarning = before, show
     sys.exit(code)
@@ -163,24 +164,26 @@ def _run() -> int:
         _drop_output()
         code = 0
     except click.ClickException as error:
-        code = _say(_usage(error), error.exit_code)
+        code = _failed(_usage(error), error.exit_code)
     except click.Abort:
         code = 130
     except ForecastError as error:
-        code = _say(error.told(as_flag), error.exit_code)
+        code = _failed(error.render(as_flag), error.exit_code)
     except OSError as error:
-        code = _say(f"{error.filename or 'input or output'}: {error.strerror}", StorageFailure.exit_code)
+        code = _failed(f"{error.filename or 'input or output'}: {error.strerror}", StorageFailure.exit_code)
         _drop_output()
     except MemoryError:
-        code = _say("out of memory; pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate", 69)
+        code = _failed(
+            "out of memory; pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate", 69
+        )
     except ModuleNotFoundError as error:
         if os.environ.get(DEBUG):
             _show_traceback()
-        code = _say(*_missing(error))
+        code = _failed(*_missing(error))
     except Exception as error:
         if os.environ.get(DEBUG):
             _show_traceback()
-        code = _say(f"this is a bug of forecast: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)
+        code = _failed(f"this is a bug of forecast: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)
     return code
 
 
@@ -200,8 +203,6 @@ def _drop_output() -> None:
 
 def _show_traceback() -> None:
     """Show the traceback of the current error."""
-    import traceback
-
     click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
 
 
@@ -214,9 +215,7 @@ def _warned(
     line: str | None = None,
 ) -> None:
     """Show a warning of a library as a message, without the line of code."""
-    from forecast.cli._console import say
-
-    say(str(message), "warning")
+    warn(str(message))
 
 
 def _restore_signals() -> None:
@@ -254,8 +253,6 @@ def _usage(error: click.ClickException) -> str:
     return f"{error.format_message().rstrip('.')}; see `{where} --help`"
 
 
-def _say(text: str, code: int) -> int:
-    from forecast.cli._console import say_error
-
-    say_error(text, code)
+def _failed(text: str, code: int) -> int:
+    log_error(text, code)
     return code

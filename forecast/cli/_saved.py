@@ -1,44 +1,37 @@
 """How the values beside a saved table of forecasts are read."""
 
-from typing import TYPE_CHECKING
-
-from forecast.cli._options import Given
-from forecast.settings import TableSettings, TextSettings
-
-if TYPE_CHECKING:
-    from forecast.panel.schema import Schema
-    from forecast.tables.table import Table
+from forecast.cli._command import Request
+from forecast.cli._data import text_settings
+from forecast.errors import ForecastError
+from forecast.inference.forecasting import load_fitted
+from forecast.panel.schema import Schema
+from forecast.settings import STORE, TableSettings, TextSettings
+from forecast.tables.table import Table
 
 AS_AT_FIT = ("date_format", "timezone", "dst", "missing")  # settings of the fit that also apply to the actual values
 
 
-def reading_of_actual(artifact: str, made: "Table", given: Given, named: bool) -> tuple[TextSettings, TableSettings]:
+def actual_settings(artifact: str | None, forecasts: Table, request: Request) -> tuple[TextSettings, TableSettings]:
     """The settings by which a table of values is read: as the fit did if the forecasts have the columns of its store.
 
     Parameters
     ----------
-    artifact : the store
-    made : the table of forecasts
-    named : whether the user named the store
+    artifact : the store; None if the user did not name it
     """
-    schema = _fitted(artifact, made, named)
+    schema = _fitted(artifact, forecasts)
     if schema is None:
-        return given.of(TextSettings), given.of(TableSettings)
+        return request.of(TextSettings), request.of(TableSettings)
     as_at_fit = {name: getattr(schema, name) for name in AS_AT_FIT}
-    return given.reading(schema.reading), given.of(TableSettings, as_at_fit)
+    return text_settings(request, schema.reading), request.of(TableSettings, as_at_fit)
 
 
-def _fitted(artifact: str, made: "Table", named: bool) -> "Schema | None":
+def _fitted(artifact: str | None, forecasts: Table) -> Schema | None:
     """How the fit in a store read its table; None where a store that the user did not name has other forecasts."""
-    from forecast.errors import ForecastError
-    from forecast.inference.forecasting import load_fitted
-
     try:
-        schema = load_fitted(artifact).config.table
+        schema = load_fitted(artifact or STORE.store).config.table
     except ForecastError:
-        if named:
+        if artifact is not None:
             raise
         return None
-    columns = made.names
-    own = [*schema.keys, "forecast"]
-    return schema if named or columns[: len(own)] == own else None
+    columns = [*schema.keys, "forecast"]
+    return schema if artifact is not None or forecasts.names[: len(columns)] == columns else None

@@ -1,40 +1,61 @@
 """Say what forecasts rest on, and what they are made of."""
 
-from forecast.cli._console import style_options
-from forecast.cli._forecasts import CHANGED
-from forecast.cli._help import OUTPUT, file_argument, option, with_examples
-from forecast.cli._options import Given, settings_options
-from forecast.cli._store import Saved, saved_options
-from forecast.settings import ExplainSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.cli._command import Request, named
+from forecast.cli._console import log, put_json, put_numbers, steps_bar, suggest
+from forecast.cli._forecasts import read_as_fitted
+from forecast.inference.forecasting import load_predictor, panel_to_forecast, with_events
+from forecast.panel.naming import find_series, series_name
+from forecast.report.explanation import PARTS, explain_panel
+from forecast.settings import STORE, ExplainSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
+
+ROUNDING = 1e-6  # of the largest number: less is shown as 0
 
 
-@with_examples(
-    "forecast explain",
-    "forecast explain tonight.csv --artifact shops",
-    "forecast explain tonight.csv --series north --json",
-)
-@file_argument("data", required=False)
-@settings_options(
-    ExplainSettings,
-    TextSettings,
-    single={
-        "series": PictureSettings,
-        **dict.fromkeys(("device", "engine"), TrainSettings),
-        **dict.fromkeys((*CHANGED, "events"), TableSettings),
-    },
-)
-@saved_options
-@option("--future", metavar="FILE", help="table with the future values of known covariates")
-@option("--json", "as_json", heading=OUTPUT, is_flag=True, help="print everything as one JSON object")
-@style_options
-def command(data: str | None, saved: Saved, future: str | None, as_json: bool, given: Given) -> None:
-    """Explain the forecasts of a saved forecaster, of the series of the fit or those of DATA.
+def run(
+    data: str | None, artifact: str | None, version: str | None, future: str | None, as_json: bool, request: Request
+) -> None:
+    """Print the importance of inputs, and the parts of forecasts."""
+    settings, where = request.of(ExplainSettings), request.of(TrainSettings)
+    names, _ = request.of(PictureSettings).series, request.of(TextSettings)  # refused before any work
+    store = artifact or STORE.store
+    predictor = load_predictor(store, version, where.device, where.engine)
+    predictor = with_events(predictor, request.of(TableSettings).events)
+    schema, table, later = read_as_fitted(predictor, data, future, request)
+    panel = panel_to_forecast(predictor.fitted, table, schema, later)
+    for name in names:
+        find_series(panel.ids, name)  # refused before the work
+    place = future or data or "the saved table"
+    with steps_bar("explain", "inputs") as on_part:
+        found = explain_panel(predictor, panel, settings, place, future is not None, on_part)
+    horizon = len(found.parts) // len(found.ids)
+    places = [find_series(found.ids, name) for name in names] or [0]
+    series = {i: found.parts[i * horizon : (i + 1) * horizon] for i in places if horizon}
+    if as_json:
+        shown = list(series.values()) if names else [found.parts]
+        parts = [row for frame in shown for row in frame.to_dict("records")]
+        put_json({"importance": found.importance.to_dict("records"), "parts": parts}, indent=1)
+        return
+    if len(found.importance):
+        texts, numbers = found.importance[["input", "kind"]], found.importance[["mean", "std"]].to_numpy()
+        title = "all series together" if len(panel) > 1 else None
+        put_numbers(("input", "kind", "error grows by", "+/-"), 2, _cells(texts, numbers, numbers[:, 0], 3), title)
+    for i, rows in series.items():
+        times, numbers = rows[list(schema.time)], rows[list(PARTS)].to_numpy()
+        put_numbers((*times, *PARTS), times.shape[1], _cells(times, numbers, numbers, 5), series_name(found.ids[i]))
+    if len(found.ids) > 1 and series and not names:
+        log(f"series   1 of {len(found.ids):,}; --series names others, --json has all")
+    suggest("plot", data, *named(store))
 
-    Importance says by how much the mean absolute error of the newest horizons grows without an input. The parts of a
-    forecast, level, season, events, known columns and rest, add up to its median.
-    """
-    for group in (ExplainSettings, TrainSettings, TextSettings, PictureSettings):
-        given.of(group)  # refused before any work
-    from forecast.cli._explain import explain
 
-    explain(data, saved, future, as_json, given)
+def _cells(texts: Any, numbers: NDArray[Any], largest: NDArray[Any], digits: int) -> list[list[str]]:
+    """Rows of texts and numbers; a number that is tiny beside the largest is 0."""
+    least = ROUNDING * np.abs(largest).max()
+    return [
+        [*map(str, row), *(f"{number:.{digits}g}" if abs(number) > least else "0" for number in found)]
+        for row, found in zip(texts.itertuples(index=False), numbers, strict=True)
+    ]

@@ -65,7 +65,7 @@ def judge(
     try:
         pairs = compared_losses(new, live.predictor, read_as_live())
     except ForecastError as error:
-        return True, f"{live.version} cannot read this table ({error.told(as_flag)})"
+        return True, f"{live.version} cannot read this table ({error.render(as_flag)})"
     if pairs is None:
         return True, f"nothing has come since {live.version} that both could be measured on"
     worse, words = is_worse(*pairs)

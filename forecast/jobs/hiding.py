@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
-from forecast.errors import ForecastError, StorageFailure, as_flag, message_of, told
+from forecast.errors import ForecastError, Message, StorageFailure, as_flag, render
 
 MIN_HIDDEN_LENGTH = 3  # characters; a shorter secret, such as 7, occurs in messages by chance
 NEVER_HIDDEN = {"forecast", "sqlite", "postgresql"}  # words of our own messages
@@ -51,7 +51,7 @@ class Hidden:
         """Remove secrets from log messages of the block, and from errors that end it."""
 
         def rewrite(record: logging.LogRecord) -> bool:
-            record.msg, record.args = self(message_of(record, as_flag)), None
+            record.msg, record.args = self(Message.of(record).render(as_flag)), None
             return True
 
         logger = logging.getLogger("forecast")
@@ -68,7 +68,7 @@ class Hidden:
 
     def _without(self, error: Exception) -> Exception | None:
         """The same error without secrets; None if it contains none."""
-        text = told(error, as_flag)
+        text = render(error, as_flag)
         if self(text) == text:
             return None
         if isinstance(error, ForecastError):

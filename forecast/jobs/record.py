@@ -11,7 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from forecast.artifacts.manifest import installed
-from forecast.errors import as_flag, message_of
+from forecast.errors import Message, as_flag
 
 FILE = "run.json"
 
@@ -111,7 +111,7 @@ def warnings_into(texts: list[str]) -> Iterator[None]:
 
     def collect(record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:
-            texts.append(message_of(record, as_flag))
+            texts.append(Message.of(record).render(as_flag))
         return True
 
     logger = logging.getLogger("forecast")

@@ -23,7 +23,7 @@ from forecast.errors import (
     Unavailable,
     UsageError,
     as_flag,
-    told,
+    render,
 )
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
@@ -133,7 +133,7 @@ def run_job(
                 try:
                     _read_fit_forecast_write(run, resume, on_step)
                 except (BadData, UsageError, StaleData, Unavailable) as error:
-                    raise type(error)(in_keys(error.told(as_flag))) from error
+                    raise type(error)(in_keys(error.render(as_flag))) from error
     return record
 
 
@@ -167,7 +167,7 @@ def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[No
             ping(pipeline.ping, "start")
             yield
     except BaseException as error:
-        record.error = pipeline.hidden(told(error, as_flag)).split("\n")[0]
+        record.error = pipeline.hidden(render(error, as_flag)).split("\n")[0]
         record.exit_code = error.exit_code if isinstance(error, ForecastError | Interrupted) else 1
         _finish(record, begun)
         try:

@@ -9,7 +9,7 @@ import click
 
 from forecast.baselines import baseline_method, baseline_names, default_baselines
 from forecast.cli import PURPOSES, cli
-from forecast.cli._help import Command
+from forecast.cli._command import Command
 from forecast.models import model_knobs, model_names, model_summary
 from forecast.settings import Knobs
 
