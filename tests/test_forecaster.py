@@ -94,17 +94,6 @@ def test_grid_search_over_rolling_origins_and_a_pipeline() -> None:
     assert len(Pipeline([("forecast", Forecaster(steps=2, horizon=3))]).fit(frame).predict(frame)) == 3
 
 
-def test_rolling_origins_train_on_the_past_only(panel_frame: pd.DataFrame) -> None:
-    shuffled = panel_frame.sample(frac=1, random_state=0)
-    folds = list(RollingOrigin(windows=3, horizon=5).split(shuffled))
-    assert len(folds) == 3
-    for train, test in folds:
-        days = pd.to_datetime(shuffled["day"])
-        assert days.iloc[train].max() < days.iloc[test].min()
-        assert days.iloc[test].nunique() == 5
-    assert RollingOrigin(windows=3, horizon=5).get_n_splits() == 3
-
-
 @pytest.mark.parametrize("model", model_names())
 @pytest.mark.parametrize("scaling", ["standard", "robust", "mean", "last", "none"])
 def test_the_future_changes_nothing(panel_frame: pd.DataFrame, model: str, scaling: str) -> None:

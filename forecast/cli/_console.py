@@ -102,12 +102,7 @@ def put_table(table: "Table", width: int | None = None) -> None:
 
 
 def put_numbers(heads: Sequence[str], texts: int, rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-    """Write a table to stdout whose first columns are texts and the others numbers.
-
-    Parameters
-    ----------
-    texts : how many columns are texts
-    """
+    """Write a table to stdout whose first columns are texts, `texts` of them, and the others numbers."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

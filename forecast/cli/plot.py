@@ -26,7 +26,7 @@ from forecast.report.plot_data import PlotData, plot_of_forecasts, plot_of_table
 from forecast.report.terminal import terminal_lines
 from forecast.settings import STORE, OutputSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
 
-WIDEST_CHART = 120  # characters
+WIDTH, WIDEST = 100, 120  # characters of a chart that goes elsewhere, and to a terminal at most
 # of the parts of a chart; their characters differ, too
 STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "title": "bold", "note": "dim"}
 
@@ -34,11 +34,10 @@ STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "ti
 def run(
     data: str | None, files: Files, source: Source, artifact: str | None, version: str | None, request: Request
 ) -> None:
-    """Draw series and forecasts, to a file or the terminal."""
-    request.of(TextSettings), request.of(OutputSettings), request.of(TrainSettings)  # refused before any work
-    store = artifact or STORE.store
-    chosen = None if artifact is None and version is None else store
-    settings = request.of(PictureSettings)
+    """Forecast or read forecasts, and draw them."""
+    for group in (TableSettings, TextSettings, OutputSettings, TrainSettings):
+        request.of(group)  # refused before any work
+    settings, store = request.of(PictureSettings), artifact or STORE.store
     tables = {
         "the table that is read": data,
         "the table of forecasts": source.forecast,
@@ -49,6 +48,7 @@ def run(
     check_apart(files.output, tables, store)
     if files.output is not None:
         check_chart_file(files.output)
+    chosen = None if artifact is None and version is None else store
     actual = files.actual or (data if source.origin is not None else None)
     all_matter = actual is not None and not settings.series  # the errors of all tell which are the largest
     choose = None if all_matter else partial(series_without_actuals, settings=settings)
@@ -72,7 +72,7 @@ def run(
         write_chart(chart, files.output)
         log(f"written  {files.output}")
     if files.output is None or files.terminal:
-        _put_on_terminal(chart)
+        _print(chart)
     suggest(*after)
 
 
@@ -140,21 +140,15 @@ def _refuse(source: Source, why: str, *names: str) -> None:
             raise UsageError(f"--{name}: {why}; leave it out")
 
 
-def _put_on_terminal(chart: Chart, width: int = 100) -> None:
-    """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is.
-
-    Parameters
-    ----------
-    width : characters of a line if stdout is not a terminal
-    """
-    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=width, highlight=False)
+def _print(chart: Chart) -> None:
+    """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
     unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
 
     def style(text: str, kind: str) -> str:
-        coloured = Text(text, STYLES.get(kind, ""))
         with console.capture() as captured:
-            console.print(coloured, end="", soft_wrap=True)
+            console.print(Text(text, STYLES.get(kind, "")), end="", soft_wrap=True)
         return captured.get()
 
-    for line in terminal_lines(chart, min(console.width, WIDEST_CHART), unicode, style):
+    for line in terminal_lines(chart, min(console.width, WIDEST), unicode, style):
         click.echo(line)

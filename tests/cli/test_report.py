@@ -141,38 +141,6 @@ def test_the_verdict_says_the_numbers_of_the_backtest(forecast: Run, fitted: Pat
     assert "<td>2024-03-01</td><td>2024-03-04</td>" in page.text
 
 
-@pytest.mark.parametrize(
-    ("errors", "verdict"),
-    [
-        ((0.0, 0.0, None), "Exact on 2 origins, as seasonal naive is."),
-        ((2e-16, 3e-16, -0.5), "Exact on 2 origins, as seasonal naive is."),
-        ((1e-16, 0.2, None), "MASE 0.2 on 2 origins, where seasonal naive is exact."),
-        ((0.5, 0.0, 1.0), "100 % less error than seasonal naive on 2 origins."),
-    ],
-)
-def test_an_exact_forecast_is_said_to_be_exact(errors: tuple[float, float, float | None], verdict: str) -> None:
-    from forecast.report.backtest_sections import BacktestTables, verdict_of
-
-    naive, own, skill = errors
-    rows = [{"model": "seasonal-naive", "skill": 0.0, "mase": naive}, {"model": "theta", "skill": skill, "mase": own}]
-    tables = {"overall": rows, "by_series": rows, "by_step": rows, "origins": ["a", "b"]}
-    assert f"{verdict_of(BacktestTables.of(tables, 'tests.json'))}." == verdict
-
-
-def test_the_verdict_names_series_that_are_forecast_worse_and_intervals_that_hold_too_few_values() -> None:
-    from forecast.report.backtest_sections import BacktestTables, verdict_of
-
-    whole = {"model": "theta", "skill": 0.26, "mase": 0.5, "coverage_80": 0.71, "coverage_95": 0.9}
-    skills = {"a": 0.5, "b": -0.1, "c": -0.2, "d": -0.3, "e": -0.4, "f": 0.1}
-    rows = [{"id": name, "model": "theta", "skill": skill, "mase": 0.5} for name, skill in skills.items()]
-    tables = {"overall": [whole], "by_series": rows, "by_step": [whole], "origins": ["x", "y"]}
-    text = verdict_of(BacktestTables.of(tables, "tests.json"))
-    assert text == (
-        "26 % less error than seasonal naive on 2 origins, but more for 4 of 6 series (b, c, d and 1 more); "
-        "80 % intervals held 71 %, 95 % intervals held 90 %, too few"
-    )
-
-
 def test_without_a_backtest_the_verdict_is_that_of_the_fit_and_a_command_makes_one(forecast: Run, fitted: Path) -> None:
     page = report(forecast, "--artifact", "shops")
     guard = next(line for line in forecast("inspect", "--artifact", "shops").out.splitlines() if "guard" in line)
