@@ -60,6 +60,9 @@ class ForecastError(Rendered, Exception):
 
     exit_code = 1
 
+    def __init_subclass__(cls, exit_code: int | None = None) -> None:
+        cls.exit_code = cls.exit_code if exit_code is None else exit_code
+
     def __init__(
         self, problem: object = "", *, setting: Setting | None = None, place: object = "", cure: object = ""
     ) -> None:
@@ -130,58 +133,40 @@ def as_flag(setting: Setting) -> str:
     return f"--{name} {text}"
 
 
-class UsageError(ForecastError, ValueError):
+class UsageError(ForecastError, ValueError, exit_code=2):
     """A setting, option or argument is wrong."""
 
-    exit_code = 2
 
-
-class StaleData(ForecastError):
+class StaleData(ForecastError, exit_code=4):
     """The newest value of the table is older than the user allows."""
 
-    exit_code = 4
 
-
-class BadData(ForecastError, ValueError):
+class BadData(ForecastError, ValueError, exit_code=65):
     """The table can be opened, but its content cannot be used."""
 
-    exit_code = 65
 
-
-class NoInput(ForecastError):
+class NoInput(ForecastError, exit_code=66):
     """A file, folder or saved version does not exist."""
 
-    exit_code = 66
 
-
-class Unavailable(ForecastError):
+class Unavailable(ForecastError, exit_code=69):
     """A device, memory or an optional dependency is not available."""
 
-    exit_code = 69
 
-
-class CannotCreate(ForecastError):
+class CannotCreate(ForecastError, exit_code=73):
     """An output cannot be created."""
 
-    exit_code = 73
 
-
-class StorageFailure(ForecastError):
+class StorageFailure(ForecastError, exit_code=74):
     """Reading or writing failed: disk full, I/O error."""
 
-    exit_code = 74
 
-
-class Busy(ForecastError):
+class Busy(ForecastError, exit_code=75):
     """Another process holds the store."""
 
-    exit_code = 75
 
-
-class ArtifactRefused(ForecastError):
+class ArtifactRefused(ForecastError, exit_code=76):
     """A store or a version in it is damaged, foreign, unsafe or too new."""
-
-    exit_code = 76
 
 
 class WrongSplit(BaseException):

@@ -11,7 +11,7 @@ from forecast.errors import Setting, Unavailable, UsageError, did_you_mean
 RETRIES = 3  # times that an engine repeats work that it lost with a worker
 AUTO = "auto"  # the cluster of Ray that this machine is a node of
 
-Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # as `joblib.delayed` makes it
 
 _workers: list[int] = []  # processes of the cluster in use, if any
 
@@ -42,12 +42,9 @@ def process_rank() -> int:
 
 
 def side_by_side(tasks: Iterable[Task], jobs: int) -> Iterator[Any]:
-    """The results of tasks in their order; each as it comes, where the backend can tell.
+    """The results of tasks in their order, as they come where the backend can tell.
 
-    Parameters
-    ----------
-    tasks : each a function, its arguments and its named arguments, as `joblib.delayed` makes them
-    jobs : tasks at a time; with 1 they run here, one after another, else a cluster decides
+    With one of the `jobs` tasks run here, one after another; else a cluster in use decides how many run at a time.
     """
     if jobs == 1:
         return (function(*args, **named) for function, args, named in tasks)
@@ -60,15 +57,7 @@ def side_by_side(tasks: Iterable[Task], jobs: int) -> Iterator[Any]:
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """Run what is parallel in the block on a cluster, such as ray://10.0.0.5:10001; None is this machine alone.
-
-    Raises
-    ------
-    UsageError
-        If it is no address of a cluster.
-    Unavailable
-        If the extra is not installed, or the cluster does not answer or gives up.
-    """
+    """Run what is parallel in the block on a cluster, such as ray://10.0.0.5:10001; None is this machine alone."""
     if address is None:
         yield
         return

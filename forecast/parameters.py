@@ -39,10 +39,8 @@ BASELINES = default_baselines()
 PREFIX = "params__"
 
 
-class NotFitted(ForecastError, NotFittedError):
+class NotFitted(ForecastError, NotFittedError, exit_code=66):
     """A method that needs a fitted forecaster was called before fit."""
-
-    exit_code = 66
 
 
 class NestedParams:

@@ -34,16 +34,9 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
     params : the model's hyperparameters, e.g. ``{"hidden_size": 128}``; ``params__hidden_size`` in a grid
     loss : loss of the prediction
     optimizer, learning_rate, weight_decay, clip : of the training loop
-    batch_size : windows a step; default up to 128
-    steps : training steps; default 300, or 30 passes over the windows where that is more
-    seed : of every random choice
-    device : where the network runs
+    batch_size, steps : windows a step, by default up to 128; and steps, by default 300, or 30 passes if that is more
+    seed, device : of every random choice; where the network runs
     max_steps, max_grad_norm : other names of `steps` and `clip`
-
-    Attributes
-    ----------
-    network_ : the trained network
-    n_features_in_ : steps of a window
 
     Examples
     --------
@@ -79,11 +72,6 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         ----------
         X : [n, steps] or [n, steps, features]
         y : [n] or [n, targets]
-
-        Raises
-        ------
-        UsageError
-            If a setting is unknown or out of bounds.
         """
         settings = TrainSettings.check(self.get_params(deep=False))
         checked = validate_data(self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=np.float64)
@@ -120,16 +108,7 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
-        """Predict the targets of windows.
-
-        Parameters
-        ----------
-        X : [n, steps] or [n, steps, features], as at fit
-
-        Returns
-        -------
-        [n] or [n, targets], as y at fit
-        """
+        """The targets of windows X [n, steps] or [n, steps, features]: [n] or [n, targets], as y at fit."""
         check_is_fitted(self)
         windows = _three_dimensional(validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64))
         if windows.shape[2] != len(self.X_mean_):
