@@ -66,15 +66,19 @@ def estimate_step(network: RecurrentModel, batch: Batch, batch_size: int) -> flo
 class Probe:
     """A network that is trained only to measure how long a step takes.
 
-    Attributes
-    ----------
-    seconds : of the fastest step so far: slower ones waited for other work of the machine
+    `seconds` are those of the fastest step so far: slower ones waited for other work of the machine.
     """
 
     def __init__(
-        self, network: RecurrentModel, draw: Draw, size: int, seed: int, precision: Precision = "float32"
+        self,
+        network: RecurrentModel,
+        draw: Draw,
+        size: int,
+        seed: int,
+        precision: Precision,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.precision, self.device = precision, network.levels.device
+        self.precision, self.device, self.clock = precision, network.levels.device, clock
         self.network, self.draw, self.size = network.train(), draw, size
         self.optimizer = AdamW(network.parameters(), 0.0)
         self.generator = torch.Generator().manual_seed(seed)
@@ -83,7 +87,7 @@ class Probe:
     def run(self) -> None:
         """Take a few steps."""
         for _ in range(PROBE_STEPS):
-            start = time.monotonic()
+            start = self.clock()
             batch = self.draw(self.generator, self.size, False)
             with lowered(self.precision, self.device):
                 loss = self.network.loss(batch)
@@ -91,4 +95,4 @@ class Probe:
             self.optimizer.step(1e-4)
             self.optimizer.zero_grad()
             loss.item()
-            self.seconds = min(self.seconds, time.monotonic() - start)
+            self.seconds = min(self.seconds, self.clock() - start)

@@ -1,23 +1,26 @@
 """Fit networks to the windows of a panel: with which plan, and what to do when memory runs out."""
 
 import logging
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 
 from forecast.errors import Setting, Unavailable, Words
 from forecast.models import model_class
-from forecast.models.shared.building import build, network_shape
-from forecast.models.shared.model import Shape
+from forecast.models.shared.building import build, network_shape, to_arrays
+from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.settings import Precision, TrainSettings
 from forecast.training.context import TrainingContext
 from forecast.training.cost import Probe, default_batch_size, estimate_step
 from forecast.training.devices import on_device, out_of_memory, pick_device
 from forecast.training.loop import Trained
 from forecast.training.members import train_members
-from forecast.training.plan import Candidate, Member, enough_steps, plan_member
+from forecast.training.plan import PROCESS_START, Candidate, Member, enough_steps, plan_member, schedule
 from forecast.training.precision import chosen_precision
+from forecast.training.rehearsal import PlannedNetwork, Rehearsal
 from forecast.training.sampling import Draw, sampler, validation_batches
 from forecast.training.split import Split, validation_windows
 from forecast.windows.inputs import Inputs
@@ -27,28 +30,20 @@ log = logging.getLogger("forecast")
 
 STEPS_SHARE = 0.92  # of a budget; the rest is for validation, and for a machine that is busy
 PROBE_BATCH = 32  # windows of the batch that an estimate counts with
+PROBE_REPEATS = 2  # a busy neighbour slows a machine for half a second
+SLOWER = 1.25  # times that the steps of a training take those of a probe; tuned by `python -m benchmarks dry-run`
 
 
 @dataclass(frozen=True)
 class Fitter:
-    """Plans and trains networks on one panel.
-
-    Attributes
-    ----------
-    inputs : the panel made ready
-    split : which windows train
-    index : the validation windows
-    settings : of training
-    device : where networks train
-    windows : of tensors on that device
-    """
+    """Plans and trains networks on one panel."""
 
     inputs: Inputs
     split: Split
-    index: WindowIndex
+    index: WindowIndex  # of the windows that validate
     settings: TrainSettings
     device: torch.device
-    windows: Windows
+    windows: Windows  # of tensors on that device
     _probes: dict[tuple[str, int], Probe] = field(default_factory=dict)  # by candidate and windows a step
 
     @classmethod
@@ -90,7 +85,6 @@ class Fitter:
         steps : of each, as set by the user
         warm : earlier fits that they continue
         """
-        refit = len(self.index[0]) > 0
         members = []
         for candidate, most in zip(candidates, seconds, strict=True):
             size, step = self._cost(candidate, most, measure and steps is None)
@@ -98,7 +92,7 @@ class Fitter:
                 candidate,
                 self._enough_steps(candidate, size, warm),
                 step,
-                refit=refit,
+                refit=len(self.index[0]) > 0,
                 batch_size=size,
                 seconds=STEPS_SHARE * most if measure else most,
                 steps=steps,
@@ -114,8 +108,9 @@ class Fitter:
 
     def measure_again(self) -> None:
         """Repeat all measurements; the fastest step counts."""
-        for probe in self._probes.values():
-            probe.run()
+        for _ in range(PROBE_REPEATS):
+            for probe in self._probes.values():
+                probe.run()
 
     def train(self, members: list[Member], context: TrainingContext) -> tuple[list[Member], list[Trained]]:
         """Train networks; the members that are returned repeat it.
@@ -125,6 +120,8 @@ class Fitter:
         Unavailable
             If memory runs out even with the smallest batch.
         """
+        if context.rehearsal is not None:
+            return members, self._rehearse(members, context, context.rehearsal)
         make_data = replace(self, _probes={}).make_data  # networks that were measured are not sent to other processes
         while True:
             try:
@@ -133,17 +130,51 @@ class Fitter:
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
-                largest = max(member.batch_size for member in members)
-                if largest == 1:
-                    cure = Words("pass a smaller ", Setting("lookback"))
-                    raise Unavailable("out of memory at one window a step", cure=cure) from None
-                halved = [max(1, member.batch_size // 2) for member in members]
-                members = [
-                    member.model_copy(update={"batch_size": size}) for member, size in zip(members, halved, strict=True)
-                ]
-                log.warning("out of memory; training starts again with %d windows a step", largest // 2)
-        cuts = [result.cut for result in trained]
-        return [member.model_copy(update={"cut": cut}) for member, cut in zip(members, cuts, strict=True)], trained
+            largest = max(member.batch_size for member in members)
+            if largest == 1:
+                cure = Words("pass a smaller ", Setting("lookback"))
+                raise Unavailable("out of memory at one window a step", cure=cure)
+            members = [one.model_copy(update={"batch_size": max(1, one.batch_size // 2)}) for one in members]
+            log.warning("out of memory; training starts again with %d windows a step", largest // 2)
+        ended = zip(members, trained, strict=True)
+        return [member.model_copy(update={"cut": result.cut}) for member, result in ended], trained
+
+    def _rehearse(self, members: list[Member], context: TrainingContext, rehearsal: Rehearsal) -> list[Trained]:
+        """Add to a rehearsal what training would take; the networks that are returned know nothing."""
+        begun, held_out = time.monotonic(), len(self.index[0])
+        rehearsal.windows = self.count, int(self.split.count(True).sum()), held_out
+        number = 1 + max((network.round for network in rehearsal.networks), default=0)
+        networks, trained = [], []
+        for member in members:
+            network, draw, batch = self._example(member)
+            weights = {name: array.copy() for name, array in to_arrays(network.state_dict()).items()}
+            forecasts = np.zeros((held_out, network.shape.horizon, len(network.shape.levels)))
+            trained.append(Trained(weights, weights, None, forecasts, None, member.steps))
+            step = estimate_step(network, batch, member.batch_size)
+            if rehearsal.speed is None:
+                clock = (
+                    time.process_time if self.device.type == "cpu" else time.monotonic
+                )  # others' work does not count
+                probe = Probe(network, draw, member.batch_size, self.settings.seed, member.precision, clock)
+                for _ in range(PROBE_REPEATS):
+                    probe.run()
+                rehearsal.speed = probe.seconds / step
+            # a validation only goes forward, a third of a step's work
+            validations = (member.steps - member.refit_steps) // member.validate_every + 1
+            steps = member.steps + validations * held_out / member.batch_size / 3
+            busy = rehearsal.busy() if self.device.type == "cpu" else 1.0
+            seconds = steps * step * rehearsal.speed * SLOWER * busy
+            networks.append(PlannedNetwork(member, number, sum(array.size for array in weights.values()), seconds))
+        rehearsal.spent += time.monotonic() - begun
+        lanes = schedule(context.seconds or [1.0] * len(members), context.jobs)
+        rehearsal.add(networks, lanes, PROCESS_START * rehearsal.busy(), context.seconds_left())
+        return trained
+
+    def _example(self, candidate: Candidate) -> tuple[RecurrentModel, Draw, Batch]:
+        """An untrained network, what draws its batches, and one of them to count with."""
+        draw = sampler(self.windows.cut(candidate.lookback, candidate.scaling), self.split)
+        network = build(candidate, self.shape(candidate), self.settings.seed).to(self.device)
+        return network, draw, draw(torch.Generator().manual_seed(self.settings.seed), PROBE_BATCH, False)
 
     def _enough_steps(self, candidate: Candidate, batch_size: int, warm: int = 0) -> int:
         return enough_steps(self.count, batch_size, warm > 0 or model_class(candidate.model).starts_trained)
@@ -153,9 +184,7 @@ class Fitter:
 
     def _cost(self, candidate: Candidate, seconds: float, measure: bool) -> tuple[int, float]:
         """Windows a step, and seconds a step on one core."""
-        shape, draw, _ = self.make_data(candidate)
-        network = build(candidate, shape).to(self.device)
-        batch = draw(torch.Generator().manual_seed(self.settings.seed), PROBE_BATCH, False)
+        network, draw, batch = self._example(candidate)
 
         def estimate(size: int) -> float:
             return estimate_step(network, batch, size)
@@ -164,8 +193,7 @@ class Fitter:
         if not measure:
             return size, estimate(size)
         if (candidate.key, size) not in self._probes:
-            self._probes[candidate.key, size] = Probe(
-                network, draw, size, self.settings.seed, self._precision(candidate)
-            )
-            self._probes[candidate.key, size].run()
+            probe = Probe(network, draw, size, self.settings.seed, self._precision(candidate))
+            self._probes[candidate.key, size] = probe
+            probe.run()
         return size, self._probes[candidate.key, size].seconds

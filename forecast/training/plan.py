@@ -13,10 +13,9 @@ MAX_MEMBERS = 128  # of a plan
 # forecasts them well
 LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 3.0, 25.0, 200
 MIN_STEPS, PASSES = 500, 1.5  # steps, and passes over the windows, that are enough; more of them overfit
-COMPARED, COMPARED_A_SECOND = (
-    (64, 192),
-    8,
-)  # windows on which slow baselines are compared, and those for each second of a budget
+PROCESS_START = 2.5  # seconds until another process trains
+COMPARED = 64, 192  # windows on which slow baselines are compared, at least and at most
+COMPARED_A_SECOND = 8  # of a budget
 REFIT_SHARE = 0.2  # of the steps, which train on all data, the newest values included
 WARM_SHARE = 0.25  # of the steps of a fit from scratch that are enough for one that continues another
 

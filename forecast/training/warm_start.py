@@ -7,9 +7,9 @@ import numpy as np
 from forecast.models.shared.building import build, to_arrays
 from forecast.models.shared.model import Shape
 from forecast.panel.panel import Integers
-from forecast.training.checkpoint import layout_of
 from forecast.training.context import Weights
 from forecast.training.plan import Candidate
+from forecast.training.resume import layout_of
 
 
 def carry_weights(candidate: Candidate, shape: Shape, weights: Weights, earlier: Integers) -> Weights | None:
