@@ -25,11 +25,8 @@ class Checkpoint:
 class CheckpointStore(Protocol):
     """Stores checkpoints by name. It reports its own failures; training continues without."""
 
-    def read(self, name: str) -> Checkpoint | None:
-        """Read a checkpoint; None if nothing can be resumed."""
-
-    def write(self, name: str, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint in place of the previous one."""
+    def read(self, name: str) -> Checkpoint | None: ...
+    def write(self, name: str, checkpoint: Checkpoint) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -61,9 +58,8 @@ class TrainingContext:
 
     def seconds_left(self) -> float | None:
         """Until the deadline; None without one."""
-        if self.deadline is None:
-            return None
-        return self.deadline - (time.monotonic() if self.rehearsal is None else self.rehearsal.clock())
+        clock = time.monotonic if self.rehearsal is None else self.rehearsal.clock
+        return None if self.deadline is None else self.deadline - clock()
 
 
 @dataclass(frozen=True)

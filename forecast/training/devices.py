@@ -48,7 +48,7 @@ def _works(device: torch.device) -> bool:
 
 
 def on_device(device: torch.device) -> ToArray:
-    """The function that copies an array of numpy to a device; it can be pickled, as a fitted forecaster is."""
+    """The function that copies an array of numpy to a device; a fitted forecaster, which holds it, can be pickled."""
     return partial(_to_tensor, device)
 
 

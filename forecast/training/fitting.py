@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -18,11 +18,12 @@ from forecast.training.cost import Probe, default_batch_size, estimate_step
 from forecast.training.devices import on_device, out_of_memory, pick_device
 from forecast.training.loop import Trained
 from forecast.training.members import train_members
-from forecast.training.plan import PROCESS_START, Candidate, Member, enough_steps, plan_member, schedule
+from forecast.training.plan import Candidate, Member, enough_steps, plan_member, schedule
 from forecast.training.precision import chosen_precision
 from forecast.training.rehearsal import PlannedNetwork, Rehearsal
 from forecast.training.sampling import Draw, sampler, validation_batches
 from forecast.training.split import Split, validation_windows
+from forecast.training.state import TrainingState
 from forecast.windows.inputs import Inputs
 from forecast.windows.windows import Batch, WindowIndex, Windows
 
@@ -85,20 +86,12 @@ class Fitter:
         steps : of each, as set by the user
         warm : earlier fits that they continue
         """
-        members = []
+        members, refit = [], len(self.index[0]) > 0
         for candidate, most in zip(candidates, seconds, strict=True):
             size, step = self._cost(candidate, most, measure and steps is None)
-            member = plan_member(
-                candidate,
-                self._enough_steps(candidate, size, warm),
-                step,
-                refit=len(self.index[0]) > 0,
-                batch_size=size,
-                seconds=STEPS_SHARE * most if measure else most,
-                steps=steps,
-                warm=warm,
-            )
-            members.append(member.model_copy(update={"precision": self._precision(candidate)}))
+            affordable = int((STEPS_SHARE * most if measure else most) / step)
+            taken = steps or max(1, min(affordable, self._enough_steps(candidate, size, warm)))
+            members.append(plan_member(candidate, taken, size, refit, warm, self._precision(candidate)))
         return members
 
     def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
@@ -151,23 +144,18 @@ class Fitter:
             forecasts = np.zeros((held_out, network.shape.horizon, len(network.shape.levels)))
             trained.append(Trained(weights, weights, None, forecasts, None, member.steps))
             step = estimate_step(network, batch, member.batch_size)
-            if rehearsal.speed is None:
-                clock = (
-                    time.process_time if self.device.type == "cpu" else time.monotonic
-                )  # others' work does not count
-                probe = Probe(network, draw, member.batch_size, self.settings.seed, member.precision, clock)
-                for _ in range(PROBE_REPEATS):
-                    probe.run()
-                rehearsal.speed = probe.seconds / step
+            on_cpu = self.device.type == "cpu"
+            if rehearsal.speed is None:  # other work of the machine does not count
+                clock = time.process_time if on_cpu else time.monotonic
+                rehearsal.speed = self._probe(network, member, draw, clock).seconds / step
             # a validation only goes forward, a third of a step's work
             validations = (member.steps - member.refit_steps) // member.validate_every + 1
             steps = member.steps + validations * held_out / member.batch_size / 3
-            busy = rehearsal.busy() if self.device.type == "cpu" else 1.0
-            seconds = steps * step * rehearsal.speed * SLOWER * busy
+            seconds = steps * step * rehearsal.speed * SLOWER * (rehearsal.busy() if on_cpu else 1.0)
             networks.append(PlannedNetwork(member, number, sum(array.size for array in weights.values()), seconds))
         rehearsal.spent += time.monotonic() - begun
         lanes = schedule(context.seconds or [1.0] * len(members), context.jobs)
-        rehearsal.add(networks, lanes, PROCESS_START * rehearsal.busy(), context.seconds_left())
+        rehearsal.add(networks, lanes, context.seconds_left())
         return trained
 
     def _example(self, candidate: Candidate) -> tuple[RecurrentModel, Draw, Batch]:
@@ -193,7 +181,13 @@ class Fitter:
         if not measure:
             return size, estimate(size)
         if (candidate.key, size) not in self._probes:
-            probe = Probe(network, draw, size, self.settings.seed, self._precision(candidate))
-            self._probes[candidate.key, size] = probe
-            probe.run()
+            member = plan_member(candidate, 1, size, refit=False, precision=self._precision(candidate))
+            self._probes[candidate.key, size] = self._probe(network, member, draw)
         return size, self._probes[candidate.key, size].seconds
+
+    def _probe(
+        self, network: RecurrentModel, member: Member, draw: Draw, clock: Callable[[], float] = time.monotonic
+    ) -> Probe:
+        probe = Probe(TrainingState(network, self.settings, member, 0), draw, clock)
+        probe.run()
+        return probe

@@ -14,7 +14,7 @@ from forecast.training.fitting import Fitter
 from forecast.training.loop import Trained
 from forecast.training.plan import PROCESS_START, Candidate, Member, Plan, fit_seconds, makespan
 from forecast.training.precision import require_precision, trainable
-from forecast.training.resume import Decisions, read_decisions, write_decisions
+from forecast.training.resume import Decisions
 
 MAX_NETWORKS = 24  # of a forecaster
 PAIR = 2  # networks that train side by side in a plan that does not depend on a clock
@@ -182,7 +182,7 @@ class _Rounds:
     @classmethod
     def of(cls, fitter: Fitter, context: TrainingContext) -> "_Rounds":
         """The rounds of a fit, which may have been stopped."""
-        decisions = read_decisions(context.checkpoints)
+        decisions = Decisions.read(context.checkpoints)
         members = iter(trainable([member for members in decisions.rounds for member in members], fitter.device))
         decided = [[next(members) for _ in planned] for planned in decisions.rounds]
         if context.deadline is not None and decisions.left is not None:
@@ -212,5 +212,4 @@ class _Rounds:
 
     def _write(self) -> None:
         context, rounds = self.budget.context, tuple(map(tuple, self.decided))
-        decisions = Decisions(rounds=rounds, costs=self.budget.costs, left=context.seconds_left())
-        write_decisions(context.checkpoints, decisions)
+        Decisions(rounds=rounds, costs=self.budget.costs, left=context.seconds_left()).write(context.checkpoints)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from forecast.training.plan import Member
+from forecast.training.plan import PROCESS_START, Member
 
 
 @dataclass(frozen=True)
@@ -39,23 +39,11 @@ class Rehearsal:
         clock, processor = self.begun
         return max(1.0, (time.monotonic() - clock) / max(time.process_time() - processor, 1e-3))
 
-    def add(
-        self,
-        networks: Sequence[PlannedNetwork],
-        schedule: Sequence[Sequence[int]],
-        process_start: float,
-        left: float | None = None,
-    ) -> None:
-        """Add a round.
-
-        Parameters
-        ----------
-        schedule : the networks that each process trains, by number; the first one is there already
-        process_start : seconds that another process takes to start
-        left : seconds after which training is cut
-        """
+    def add(self, networks: list[PlannedNetwork], schedule: Sequence[list[int]], left: float | None = None) -> None:
+        """Add a round of networks, by number as each process trains them; training is cut after `left` seconds."""
         here, *others = (sum(networks[number].seconds for number in numbers) for numbers in schedule)
+        start = PROCESS_START * self.busy()
         self.networks += networks
-        longest = max([here, *(process_start + seconds for seconds in others)])
+        longest = max([here, *(start + seconds for seconds in others)])
         self.seconds += min(longest, math.inf if left is None else max(left, 0.0))
         self.processes = max(self.processes, len(others))

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,7 @@ log = logging.getLogger("forecast")
 INTERVAL = 10.0  # seconds between two checkpoints of a network
 WRITING_SHARE = 0.01  # of the time that writing them may take
 
-CHECKPOINT_FORMAT = 2
+FORMAT = 2
 UNKEYED = {"jobs", "device", "plan", "warm_start"}  # settings that change nothing, or whose result is in the key
 PLAN = "plan"  # name of the checkpoint of the decisions
 
@@ -46,19 +47,17 @@ def plan_key(settings: TrainSettings, plan: Plan | None, device: torch.device, s
 
     Parameters
     ----------
-    plan : to be repeated
-    device : where the networks run
     started_from : hash of the artifact whose networks the fit continues
     """
     facts = {
-        "format": CHECKPOINT_FORMAT,
+        "format": FORMAT,
         "settings": settings.model_dump(mode="json", exclude=UNKEYED),
         "plan": None if plan is None else plan.model_dump(mode="json"),
         "device": device.type,
         "started_from": started_from,
         "machine": [torch.backends.cpu.get_cpu_capability(), str(torch.__version__), np.__version__],
     }
-    return hashlib.sha256((json.dumps(facts, sort_keys=True, indent=1) + "\n").encode()).hexdigest()
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 class Decisions(Stored):
@@ -68,22 +67,18 @@ class Decisions(Stored):
     costs: dict[str, float] = Field(default_factory=dict, description="seconds of each candidate")
     left: float | None = Field(None, description="seconds of the budget that were left")
 
-
-def read_decisions(store: CheckpointStore | None) -> Decisions:
-    """The decisions of the fit that was stopped; none where there is nothing to resume."""
-    checkpoint = store.read(PLAN) if store is not None else None
-    if checkpoint is not None:
+    @classmethod
+    def read(cls, store: CheckpointStore | None) -> "Decisions":
+        checkpoint = store.read(PLAN) if store is not None else None
         try:
-            return Decisions.model_validate(checkpoint.facts)
+            return cls() if checkpoint is None else cls.model_validate(checkpoint.facts)
         except ValidationError:
             log.warning("the checkpoint of the plan cannot be read; training starts anew")
-    return Decisions()
+            return cls()
 
-
-def write_decisions(store: CheckpointStore | None, decisions: Decisions) -> None:
-    """Keep the decisions for a fit that resumes."""
-    if store is not None:
-        store.write(PLAN, Checkpoint(decisions.model_dump(mode="json"), {}))
+    def write(self, store: CheckpointStore | None) -> None:
+        if store is not None:
+            store.write(PLAN, Checkpoint(self.model_dump(mode="json"), {}))
 
 
 class _Numbers(Stored):
@@ -101,59 +96,47 @@ class _Numbers(Stored):
 
 
 class NetworkCheckpoint:
-    """The checkpoint of one network: continues its training from there, and writes where it stands now and then.
-
-    Parameters
-    ----------
-    store : None writes nothing
-    number : of the network in the plan
-    """
+    """The checkpoint of one network: continues its training from there, and writes where it stands now and then."""
 
     def __init__(self, store: CheckpointStore | None, state: TrainingState, number: int) -> None:
-        self.store, self.state, self.number = store, state, number
+        self.store, self.state, self.name, self.number = store, state, f"member-{number}", number + 1
         self._next = time.monotonic() + INTERVAL
 
     def restore(self) -> None:
         """Continue from the checkpoint where there is one of the same training."""
-        checkpoint = self.store.read(self._name) if self.store is not None else None
+        checkpoint = self.store.read(self.name) if self.store is not None else None
         if checkpoint is None:
             return
         if not restore(self.state, checkpoint):
-            number = self.number + 1
-            log.warning("the checkpoint of network %d belongs to another plan; its training starts anew", number)
+            log.warning("the checkpoint of network %d belongs to another plan; its training starts anew", self.number)
         elif not self.state.finished:
-            steps = self.state.step, self.state.member.steps
-            log.info("network %d goes on from step %d of %d", self.number + 1, *steps)
+            log.info("network %d goes on from step %d of %d", self.number, self.state.step, self.state.member.steps)
 
     def write(self, now: bool) -> None:
         """Write where training stands, `now` or if it is time; the longer that takes, the longer until the next one."""
         start = time.monotonic()
         if self.store is not None and (now or start > self._next):
-            self.store.write(self._name, checkpoint_of(self.state))
+            self.store.write(self.name, checkpoint_of(self.state))
             end = time.monotonic()
             self._next = end + max(INTERVAL, (end - start) / WRITING_SHARE)
-
-    @property
-    def _name(self) -> str:
-        return f"member-{self.number}"
 
 
 def checkpoint_of(state: TrainingState) -> Checkpoint:
     """All of a training state, between two steps."""
     numbers = _Numbers(**{name: getattr(state, name) for name in _Numbers.model_fields})
-    return Checkpoint(numbers.model_dump(mode="json"), to_arrays(_tensors(state) | _random_states(state)))
+    random = {name: get() for name, (get, _) in _generators(state).items()}
+    return Checkpoint(numbers.model_dump(mode="json"), to_arrays(_tensors(state) | random))
 
 
 def restore(state: TrainingState, checkpoint: Checkpoint) -> bool:
     """Continue from a checkpoint of the same training; False, and nothing changes, where it is of another one."""
-    arrays, tensors, random = checkpoint.arrays, _tensors(state), _random_states(state)
-    if layout_of(arrays) != layout_of(to_arrays(tensors | random)):
+    saved = {name: torch.tensor(array) for name, array in checkpoint.arrays.items()}
+    if layout_of(checkpoint.arrays) != layout_of(checkpoint_of(state).arrays):
         return False
-    random = {name: torch.tensor(arrays[name]) for name in random}
     try:
         numbers = _Numbers.model_validate(checkpoint.facts)
         for name in ("random/draw", "random/cpu"):
-            torch.Generator().set_state(random[name])
+            torch.Generator().set_state(saved[name])
     except (ValidationError, RuntimeError):
         return False
     if not state.member.continues(numbers.member) or numbers.step > state.member.steps:
@@ -161,9 +144,10 @@ def restore(state: TrainingState, checkpoint: Checkpoint) -> bool:
     for name in _Numbers.model_fields.keys() - {"member"}:
         setattr(state, name, getattr(numbers, name))
     with torch.no_grad():
-        for name, tensor in tensors.items():
-            tensor.copy_(torch.tensor(arrays[name]))
-    _set_random_states(state, random)
+        for name, tensor in _tensors(state).items():
+            tensor.copy_(saved[name])
+    for name, (_, set_state) in _generators(state).items():
+        set_state(saved[name])
     return True
 
 
@@ -174,32 +158,25 @@ def layout_of(arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[tuple[int, ...
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
     """The tensors of a state by name, not copies of them."""
-    optimizer = state.optimizer
     parts: dict[str, dict[Any, Tensor]] = {
         "network": state.network.state_dict(),
         "best": state.best_weights,
-        "exp_avg": dict(enumerate(optimizer.exp_avg)),
-        "exp_avg_sq": dict(enumerate(optimizer.exp_avg_sq)),
-        "optimizer": {"steps": optimizer.steps},
+        "exp_avg": dict(enumerate(state.optimizer.exp_avg)),
+        "exp_avg_sq": dict(enumerate(state.optimizer.exp_avg_sq)),
+        "optimizer": {"steps": state.optimizer.steps},
         "held_out": {"quantiles": state.held_out},
     }
     return {f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
 
 
-def _random_states(state: TrainingState) -> dict[str, Tensor]:
-    """The states of the generator that draws windows, and of torch's global ones, from which dropout draws."""
-    states = {"random/draw": state.generator.get_state(), "random/cpu": torch.get_rng_state()}
-    if state.device.type == "cuda":
-        states["random/device"] = torch.cuda.get_rng_state(state.device)
-    elif state.device.type == "mps":
-        states["random/device"] = torch.mps.get_rng_state()
-    return states
-
-
-def _set_random_states(state: TrainingState, states: dict[str, Tensor]) -> None:
-    state.generator.set_state(states["random/draw"])
-    torch.set_rng_state(states["random/cpu"])
-    if state.device.type == "cuda":
-        torch.cuda.set_rng_state(states["random/device"], state.device)
-    elif state.device.type == "mps":
-        torch.mps.set_rng_state(states["random/device"])
+def _generators(state: TrainingState) -> dict[str, tuple[Callable[[], Tensor], Callable[[Tensor], Any]]]:
+    """What reads and sets the generator that draws windows, and torch's own, from which dropout draws."""
+    generator = state.generator
+    found: dict[str, Any] = {
+        "random/draw": (generator.get_state, generator.set_state),
+        "random/cpu": (torch.get_rng_state, torch.set_rng_state),
+    }
+    if state.device.type != "cpu":
+        module = getattr(torch, state.device.type)  # torch.cuda, torch.mps
+        found["random/device"] = module.get_rng_state, module.set_rng_state
+    return found

@@ -16,7 +16,7 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.settings import TrainSettings
 from forecast.training.context import Progress, TrainingContext
 from forecast.training.loop import train
-from forecast.training.plan import Candidate, Member, plan_member
+from forecast.training.plan import Member
 from forecast.training.split import split_windows
 from forecast.training.state import rate_at
 from forecast.windows.windows import Batch
@@ -125,18 +125,6 @@ def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
     assert max(rates) == rates[100] == pytest.approx(1.0, abs=1e-3)
     assert rates[-1] < 1e-4
     assert (np.diff(rates[100:]) <= 0).all()
-
-
-def test_a_plan_keeps_within_the_budget_and_is_a_function_of_its_arguments() -> None:
-    one = Candidate(model="gru", lookback=6)
-    made = plan_member(one, 23_437, 0.01, refit=True, batch_size=64, seconds=20.0)
-    assert 19.0 <= made.steps * 0.01 <= 20.0
-    assert made == plan_member(one, 23_437, 0.01, refit=True, batch_size=64, seconds=20.0)
-    small = plan_member(one, 500, 0.01, refit=False, batch_size=64, seconds=20.0)
-    assert small.steps < made.steps
-    assert small.refit_steps == 0
-    wanted = plan_member(one, 500, 0.01, refit=True, batch_size=64, seconds=20.0, steps=7)
-    assert wanted.steps == 7
 
 
 def test_memory_that_runs_out_halves_the_batch_then_is_said(
