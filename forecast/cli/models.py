@@ -15,7 +15,7 @@ from forecast.cli._help import with_examples
 def command(name: str | None) -> None:
     """List the models; with NAME, list that model's own settings, which `-p KNOB=VALUE` sets."""
     from forecast.baselines import baseline_method, baseline_names
-    from forecast.models import model_knobs, model_names, model_summary
+    from forecast.models import model_params, model_names, model_summary
 
     if name in baseline_names():
         method = baseline_method(name)
@@ -33,6 +33,6 @@ def command(name: str | None) -> None:
         say_next("models", names[0])
         return
     put(model_summary(name))
-    for knob, field in model_knobs(name).model_fields.items():
+    for knob, field in model_params(name).model_fields.items():
         put(f"  -p {knob}={field.default}  {field.description}")
     say_next("fit", "DATA", "--model", name)

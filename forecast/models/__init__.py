@@ -29,9 +29,9 @@ def model_class(name: str) -> "type[RecurrentModel]":
     return network
 
 
-def model_knobs(name: str) -> "type[Knobs]":
-    """The model's own knobs."""
-    return model_class(name).Knobs
+def model_params(name: str) -> "type[Knobs]":
+    """The model's own settings."""
+    return model_class(name).Params
 
 
 def _files() -> dict[str, Path]:

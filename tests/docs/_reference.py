@@ -10,7 +10,7 @@ import click
 from forecast.baselines import baseline_method, baseline_names, default_baselines
 from forecast.cli import PURPOSES, cli
 from forecast.cli._help import Command
-from forecast.models import model_knobs, model_names, model_summary
+from forecast.models import model_params, model_names, model_summary
 from forecast.settings import Knobs
 
 EVERYWHERE = ("quiet", "log_format")  # options of each command, which the page names once
@@ -47,7 +47,7 @@ def models() -> str:
     lines = []
     for name in model_names():
         lines += [f"## {name}", "", f"{model_summary(name)}.", ""]
-        fields = model_knobs(name).model_fields
+        fields = model_params(name).model_fields
         if fields:
             lines += ["| setting | default | meaning |", "|---|---|---|"]
             lines += [
