@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from forecast.models.shared.building import to_tensors
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.models.shared.own_scale import OwnWindows, between, both_ways
 from forecast.models.shared.pretrained import Pretrained
+from forecast.models.shared.pretrained_windows import PretrainedWindows, between, both_ways
 from forecast.pretrained.features import TOKEN
 from forecast.pretrained.forecasting import load_network
 from forecast.windows.windows import Batch
@@ -37,7 +37,7 @@ class Network(RecurrentModel):
         self.of_static = nn.Parameter(torch.zeros(self.shape.static, width))
 
     def outputs(self, batch: Batch) -> Tensor:
-        windows, run = OwnWindows.of(batch, self.shape.seasons, self.shape.horizon), partial(self.core, batch)
+        windows, run = PretrainedWindows.of(batch, self.shape.seasons, self.shape.horizon), partial(self.core, batch)
         if not self.training:
             return torch.as_tensor(both_ways(windows, run, self.shape.levels))
         turned = np.arange(len(batch)) % 2 == 1
@@ -58,7 +58,7 @@ class Network(RecurrentModel):
             given.update(arrays)
             return self.core(batch, arrays)
 
-        windows = OwnWindows.of(batch, self.shape.seasons, self.shape.horizon)
+        windows = PretrainedWindows.of(batch, self.shape.seasons, self.shape.horizon)
         windows.quantiles(run, windows.sign(np.arange(len(batch)) % 2 == 1))
         return given
 

@@ -24,7 +24,7 @@ def pick_device(name: str) -> torch.device:
     Raises
     ------
     Unavailable
-        If the device was requested by name and does not exist.
+        If the device was asked for by name and does not exist.
     """
     if processes() > 1 and torch.cuda.is_available() and name in ("auto", "cuda"):
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))  # each process of torchrun has a GPU of its own

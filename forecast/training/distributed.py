@@ -42,7 +42,7 @@ def process_group(device: torch.device, settings: TrainSettings) -> Iterator[Non
         torch.distributed.destroy_process_group()
 
 
-def own_part(draw: Draw) -> Draw:
+def part_of_process(draw: Draw) -> Draw:
     """Draw as many windows for each process, all with the same random numbers, and take those of this process."""
     count, rank = processes(), process_rank()
     if count == 1:

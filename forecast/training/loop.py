@@ -56,7 +56,6 @@ def train(
     ----------
     validation : held-out batches, may be empty
     number : of the member, for its seed and for the progress
-    context : deadline, progress and checkpoints; where the deadline cut training is returned, so that a plan repeats it
 
     Raises
     ------

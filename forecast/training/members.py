@@ -17,7 +17,7 @@ from forecast.parallel import on_cluster, processes, side_by_side
 from forecast.settings import TrainSettings
 from forecast.training.context import OnStep, Progress, TrainingContext
 from forecast.training.devices import threads
-from forecast.training.distributed import own_part
+from forecast.training.distributed import part_of_process
 from forecast.training.loop import Trained, train
 from forecast.training.plan import Member, schedule
 from forecast.training.sampling import Draw
@@ -82,7 +82,7 @@ class _Worker:
         with threads(1), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(member_seed(self.settings, member) + place)  # dropout draws from the global generator
             context = replace(self.context, deadline=deadline)
-            return train(network, own_part(draw), validation, self.settings, member, place, context)
+            return train(network, part_of_process(draw), validation, self.settings, member, place, context)
 
 
 def _on_cluster(worker: _Worker, groups: list[list[int]]) -> list[list[Trained]]:

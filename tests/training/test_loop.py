@@ -17,7 +17,6 @@ from forecast.settings import TrainSettings
 from forecast.training.context import Progress, TrainingContext
 from forecast.training.loop import train
 from forecast.training.plan import Member
-from forecast.training.split import split_windows
 from forecast.training.state import rate_at
 from forecast.windows.windows import Batch
 
@@ -153,16 +152,3 @@ def test_a_budget_bounds_the_fit() -> None:
     fitted = Forecaster(model="gru", budget=3, horizon=7, guard=False).fit(frame)
     assert time.monotonic() - start < 3 + 5
     assert fitted.plan_.members[0].steps > 10
-
-
-@pytest.mark.parametrize("length", [2, 3, 9, 30, 400, 20_000])
-def test_training_windows_end_before_what_is_held_out(length: int) -> None:
-    split = split_windows(np.array([length]), lookback=24, horizon=12, season=6)
-    assert 1 <= int(split.train_end[0]) <= length
-    last = int(split.last(False)[0])
-    assert last < int(split.train_end[0])
-    if length >= 100:
-        assert split.held_out.all()
-        assert last + 12 <= int(split.train_end[0])
-        assert length - int(split.train_end[0]) >= 12
-    assert split.count(True)[0] >= 1
