@@ -15,7 +15,7 @@ from forecast.cli._help import with_examples
 def command(name: str | None) -> None:
     """List the models; with NAME, list that model's own settings, which `-p KNOB=VALUE` sets."""
     from forecast.baselines import baseline_method, baseline_names
-    from forecast.models import model_params, model_names, model_summary
+    from forecast.models import model_names, model_params, model_summary
 
     if name in baseline_names():
         method = baseline_method(name)

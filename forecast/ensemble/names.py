@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from forecast.baselines import baseline_method, baseline_names
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.models import model_params, model_names
+from forecast.models import model_names, model_params
 from forecast.settings import TrainSettings
 
 AUTO = "auto"

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from forecast.inference.fitted import Fitted
-from forecast.models import model_params, model_names
+from forecast.models import model_names, model_params
 from forecast.models.shared.building import network_shape, rebuild
 from forecast.models.shared.model import RecurrentModel
 from forecast.training.devices import on_device, pick_device, report_out_of_memory, threads

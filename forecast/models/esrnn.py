@@ -89,13 +89,8 @@ def smooth(
     those of the cycle before and not on one another, so that a cycle is one linear recurrence: there is one Python
     step a cycle, not one a value.
 
-    Parameters
-    ----------
-    values, mask : [batch, lookback]
-    level_rate, season_rate : [batch, 1], between 0 and 1
-    start : [batch, 1], share of the window's own seasonal profile that the offsets start from
-    season : steps of a cycle; 0 for none
-    horizon : steps ahead
+    Rates are between 0 and 1, and `start` is the share of the window's own seasonal profile that the offsets start
+    from, [batch, 1] each; a cycle has `season` steps, 0 for none.
     """
     rows, lookback = values.shape[0], int(values.shape[1])
     cycle = season or lookback

@@ -42,17 +42,10 @@ class Network(SegmentModel):
         return self._mean_loss(*self.from_forks(batch, self._draw_forks(batch.past.device)))
 
     def from_forks(self, batch: Batch, back: Tensor) -> tuple[Tensor, Batch]:
-        """Forecast from places in the past.
+        """Forecast from places in the past, `back` [forks] whole segments before its end; the last one is 0.
 
-        Parameters
-        ----------
-        back : [forks], whole segments that each fork lies before the end of the past; 0, the last one, at the end.
-            No fork may lie within the first season
-
-        Returns
-        -------
-        quantiles : [batch * forks, horizon, levels], in scaled units; the forks of a window one after another
-        forks : the batch as it is seen from the forks, targets included
+        No fork may lie within the first season. Returns quantiles in scaled units, [batch * forks, horizon, levels],
+        the forks of a window one after another, and the batch as it is seen from there, targets included.
         """
         batch = self._embed(batch)
         forks = self._seen_from(batch, self.shape.lookback - back * self.segment)

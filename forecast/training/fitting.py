@@ -77,14 +77,9 @@ class Fitter:
         steps: int | None = None,
         warm: int = 0,
     ) -> list[Member]:
-        """Plan the training of one network for each candidate.
+        """Plan the training of one network for each candidate, in at most so many seconds each.
 
-        Parameters
-        ----------
-        seconds : upper bound for each of them
-        measure : whether to time a step; by default its cost is estimated
-        steps : of each, as set by the user
-        warm : earlier fits that they continue
+        Steps cost what is estimated, or with `measure` timed; they are not counted where the user set their number.
         """
         members, refit = [], len(self.index[0]) > 0
         for candidate, most in zip(candidates, seconds, strict=True):

@@ -10,12 +10,7 @@ BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
 class AdamW:
-    """It does what `torch.optim.AdamW` does, whose first use imports torch's compiler: longer than a short fit has.
-
-    Parameters
-    ----------
-    decay : weight decay, 0 for plain Adam
-    """
+    """It does what `torch.optim.AdamW` does, whose first use imports torch's compiler: longer than a short fit has."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
         self.parameters = [parameter for parameter in parameters if parameter.requires_grad]

@@ -75,16 +75,12 @@ class Plan(_Brief):
 
     newer = ("exports", "compared")
 
-    members: tuple[Member, ...] = Field(
-        max_length=MAX_MEMBERS, description="the networks, whose median is the forecast"
-    )
+    members: tuple[Member, ...] = Field(max_length=MAX_MEMBERS, description="whose median is the forecast")
     started_from: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="hash of the artifact whose networks it goes on from"
     )
     exports: bool = Field(True, description="whether there was time to export the networks")
-    compared: int = Field(
-        COMPARED[1], ge=1, le=COMPARED[1], description="windows on which the slow baselines are compared"
-    )
+    compared: int = Field(COMPARED[1], ge=1, le=COMPARED[1], description="windows that compare slow baselines")
 
     def groups(self) -> list[list[int]]:
         """The members, by number, that differ in their seed only; the median of each group is one forecast."""
@@ -97,22 +93,10 @@ class Plan(_Brief):
 def plan_member(
     candidate: Candidate, steps: int, batch_size: int, refit: bool, warm: int = 0, precision: Precision = "float32"
 ) -> Member:
-    """Plan the training of one network.
-
-    Parameters
-    ----------
-    refit : whether the last steps train on held-out values too
-    warm : earlier fits that it continues
-    """
-    return Member(
-        **candidate.model_dump(),
-        batch_size=batch_size,
-        steps=steps,
-        refit_steps=int(REFIT_SHARE * steps) if refit else 0,
-        validate_every=max(10, steps // 16),
-        warm=warm,
-        precision=precision,
-    )
+    """The schedule of one network; with `refit` its last steps train on held-out values too."""
+    refit_steps, every = int(REFIT_SHARE * steps) if refit else 0, max(10, steps // 16)
+    training = {"batch_size": batch_size, "steps": steps, "refit_steps": refit_steps, "validate_every": every}
+    return Member(**candidate.model_dump(), **training, warm=warm, precision=precision)
 
 
 def compared_windows(budget: float | None) -> int:

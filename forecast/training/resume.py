@@ -45,9 +45,7 @@ def data_key(panel: Panel, schema: Schema) -> str:
 def plan_key(settings: TrainSettings, plan: Plan | None, device: torch.device, started_from: str | None = None) -> str:
     """The sha256, in hexadecimal, of all but the data that decides the result of a fit, to the last bit.
 
-    Parameters
-    ----------
-    started_from : hash of the artifact whose networks the fit continues
+    `started_from` is the hash of the artifact whose networks the fit continues.
     """
     facts = {
         "format": FORMAT,

@@ -38,9 +38,8 @@ class Split:
 
     def count(self, everything: bool) -> Integers:
         """[series], windows that can be drawn."""
-        return np.maximum(self.last(everything) - np.minimum(self.first, self.last(everything)) + 1, 0) * (
-            self.last(everything) >= 1
-        )
+        last = self.last(everything)
+        return np.maximum(last - np.minimum(self.first, last) + 1, 0) * (last >= 1)
 
 
 def split_windows(

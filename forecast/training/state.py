@@ -25,10 +25,7 @@ RETRIES = 4  # times that training continues from the best weights, with half th
 class TrainingState:
     """Weights, optimizer, best weights, learning rate and random numbers of one network in training.
 
-    Parameters
-    ----------
-    number : of the network in the plan, for its seed
-    held_out : windows that validate
+    Its `number` in the plan is for the seed; `held_out` windows validate.
     """
 
     def __init__(

@@ -20,12 +20,22 @@ class Deferred:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self._hold()
+        if threading.current_thread() is threading.main_thread():
+            try:
+                for number in SIGNALS:
+                    handler = signal.getsignal(number)
+                    # None was set by C code and could not be restored
+                    if handler is not None and handler != signal.SIG_IGN:
+                        self._before[number] = handler
+                        signal.signal(number, self._note)
+            except BaseException:  # a signal that came before its handler was replaced
+                self._release()
+                raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         self._release()
-        if error is None and self.pending is not None:
+        if kind is None and self.pending is not None:
             signal.raise_signal(self.pending)
 
     def deliver(self) -> None:
@@ -34,21 +44,7 @@ class Deferred:
         if number is not None:
             self._release()
             signal.raise_signal(number)
-            self._hold()
-
-    def _hold(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        try:
-            for number in SIGNALS:
-                handler = signal.getsignal(number)
-                # None was set by C code and could not be restored
-                if handler is not None and handler != signal.SIG_IGN:
-                    self._before[number] = handler
-                    signal.signal(number, self._note)
-        except BaseException:  # a signal that came before its handler was replaced
-            self._release()
-            raise
+            self.__enter__()
 
     def _release(self) -> None:
         while self._before:

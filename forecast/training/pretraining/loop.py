@@ -82,12 +82,7 @@ class Pretraining:
             getattr(self, name).load_state_dict(state)
 
     def export(self, path: Path, cool: int) -> None:
-        """Write the averaged weights in half precision, and beside them how they were made, as JSON.
-
-        Parameters
-        ----------
-        cool : last steps, over which the learning rate fell
-        """
+        """Write the averaged weights in half precision, and beside them how they were made, as JSON."""
         arrays = {name: array.half().contiguous() for name, array in self.averaged.cpu().state_dict().items()}
         data = save(arrays, {"architecture": str(ARCHITECTURE)})
         digest, recipe = hashlib.sha256(data).hexdigest(), asdict(self.recipe)
