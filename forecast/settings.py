@@ -153,8 +153,6 @@ class SettingsGroup(Stored):
             raise UsageError(Words(where, place, reason[:1].lower(), reason[1:])) from None
 
 
-Knobs = SettingsGroup
-
 ALIASES = {"n_jobs": "jobs", "max_steps": "steps", "max_grad_norm": "clip"}
 """What other libraries call some settings; Python and -p take these names too."""
 

@@ -2,7 +2,7 @@
 
 from forecast.baselines import baseline_method, baseline_names
 from forecast.cli._console import put, suggest
-from forecast.models import model_knobs, model_names, model_summary
+from forecast.models import model_names, model_params, model_summary
 
 
 def run(name: str | None) -> None:
@@ -21,6 +21,6 @@ def run(name: str | None) -> None:
         put("; ".join(note for note in notes if note is not None))
     else:
         put(model_summary(name))
-        for setting, field in model_knobs(name).model_fields.items():
+        for setting, field in model_params(name).model_fields.items():
             put(f"  -p {setting}={field.default}  {field.description}")
     suggest("fit", "DATA", "--model", name)

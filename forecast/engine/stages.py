@@ -33,8 +33,7 @@ from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.parallel import processes
 from forecast.reading.comparing import mean_level
 from forecast.settings import TrainSettings
-from forecast.training.checkpoint import CheckpointStore
-from forecast.training.context import OnStep, TrainingContext, WarmStart
+from forecast.training.context import CheckpointStore, OnStep, TrainingContext, WarmStart
 from forecast.training.plan import Plan, compared_windows
 from forecast.training.rehearsal import Rehearsal
 from forecast.training.split import Split, split_windows, validation_windows
@@ -194,11 +193,7 @@ def _fit_panel(panel: Panel, schema: Schema, settings: TrainSettings, name: str,
         fitter, store = ready.fitter(), None
         if how.checkpoints is not None and processes() == 1:  # several must all begin at the same step
             store = _checkpoint_store(how.checkpoints, fitter, panel, plan, started_from)
-        context = TrainingContext(deadline=how.deadline, on_step=how.on_step, checkpoints=store)
-        if how.rehearsal is not None:
-            from forecast.training.trial_steps import trial_fitter
-
-            fitter, context = trial_fitter(fitter, context, how.rehearsal)
+        context = TrainingContext(how.deadline, how.on_step, store, rehearsal=how.rehearsal)
         plan, trained = _train(ready, fitter, context, plan, start)
     plan = (plan or Plan(members=())).model_copy(update={"compared": compared})
     ensemble = _choose(ready, baselines, plan, trained)
@@ -226,7 +221,7 @@ def _checkpoint_store(
     checkpoints: Checkpoints, fitter: "Fitter", panel: Panel, plan: Plan | None, started_from: str | None
 ) -> CheckpointStore | None:
     """Where training writes its state, named by all that decides its result."""
-    from forecast.training.keys import data_key, plan_key
+    from forecast.training.resume import data_key, plan_key
 
     data = data_key(panel, fitter.inputs.schema)
     return checkpoints.open(data, plan_key(fitter.settings, plan, fitter.device, started_from))

@@ -22,8 +22,8 @@ from forecast.jobs.sources import SourceSettings, source_of
 from forecast.settings import (
     FILE,
     CheckSettings,
-    Knobs,
     OutputSettings,
+    SettingsGroup,
     StoreSettings,
     TableSettings,
     TrainSettings,
@@ -89,7 +89,7 @@ class Pipeline(JobSettings):
         return self._hidden
 
 
-SECTIONS: dict[str, type[Knobs]] = {
+SECTIONS: dict[str, type[SettingsGroup]] = {
     "source": SourceSettings,
     "table": TableSettings,
     "train": TrainSettings,
@@ -164,7 +164,7 @@ def _built(given: dict[str, Any], where: str, hidden: Hidden) -> Pipeline:
     return Pipeline(**{name: getattr(top, name) for name in JobSettings.model_fields}, **groups)
 
 
-def _checked(group: type[Knobs], values: dict[str, Any], where: str, hidden: Hidden) -> Any:
+def _checked(group: type[SettingsGroup], values: dict[str, Any], where: str, hidden: Hidden) -> Any:
     """Check the settings of one table of the file."""
     for name in values:
         if name not in group.model_fields:
@@ -255,7 +255,7 @@ def _with_whole_paths(pipeline: Pipeline, folder: Path, where: str) -> Pipeline:
             return given
         return f"{_SQLITE}{str(folder).replace('%', '%25')}/{file}"
 
-    def resolved(settings: Knobs, section: str) -> dict[str, str]:
+    def resolved(settings: SettingsGroup, section: str) -> dict[str, str]:
         paths = {key: path(f"{section}{key}", given) for key, given in marked(settings, FILE).items()}
         return paths | {key: url(given) for key, given in marked(settings, DATABASE).items()}
 
