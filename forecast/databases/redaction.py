@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
-from forecast.errors import ForecastError, StorageFailure, as_flag, message_of, told
+from forecast.errors import ForecastError, Message, StorageFailure, as_flag, render
 
 MIN_LENGTH = 3  # characters; a shorter secret, such as 7, occurs in messages by chance
 MIN_PART_LENGTH = 8  # characters of a secret that is hidden inside longer words too
@@ -47,7 +47,7 @@ class Redactor:
         """Remove secrets from log messages of the block, and from errors that end it."""
 
         def rewrite(record: logging.LogRecord) -> bool:
-            record.msg, record.args = self(message_of(record, as_flag)), None
+            record.msg, record.args = self(Message.of(record).render(as_flag)), None
             return True
 
         logger = logging.getLogger("forecast")
@@ -55,7 +55,7 @@ class Redactor:
         try:
             yield
         except Exception as error:
-            text = told(error, as_flag)
+            text = render(error, as_flag)
             if self(text) == text:
                 raise
             raise self._without_secrets(error, text) from None  # the first error contains the secret

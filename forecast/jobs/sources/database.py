@@ -6,12 +6,12 @@ from pydantic import Field
 
 from forecast import databases
 from forecast.jobs.kinds import DatabaseUrl
-from forecast.settings import Knobs, TextSettings
+from forecast.settings import SettingsGroup, TextSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 
 
-class Settings(Knobs):
+class Settings(SettingsGroup):
     """Keys of [source] for a database."""
 
     url: DatabaseUrl = Field(

@@ -1,7 +1,6 @@
 """What a saved forecaster is, as sections of a report: what it read, gaps, who forecasts, what forecasts rest on."""
 
 from collections import Counter
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,9 +12,8 @@ from forecast.panel.naming import series_name, series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.detection import describe
-from forecast.report.charts import Chart, number
 from forecast.report.importance import OnPart, importances
-from forecast.report.page import Bar, Facts, Section, Table
+from forecast.report.page import Bar, Cell, Facts, LineChart, Section, Table, number
 
 LABEL = 9  # characters of a line that describes a table, before what it says
 ROWS = 20  # that a table lists
@@ -31,12 +29,7 @@ MEANINGS = {
 
 
 def read_section(fitted: Fitted, version: str) -> Section:
-    """What was read and inferred at fit.
-
-    Parameters
-    ----------
-    version : its id
-    """
+    """What was read and inferred at the fit of a version."""
     config = fitted.config
     lines = [line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))]
     facts = [
@@ -56,25 +49,27 @@ def gaps_section(fitted: Fitted) -> Section:
     sizes, slots = panel.lengths, np.concatenate([[0], np.cumsum(panel.lengths)])
     seen = np.concatenate([panel.observed[panel.slots(i)] for i in range(len(panel))])
     missing = sizes - np.add.reduceat(seen, slots[:-1])
-    states, of_status = Counter(panel.status), list(zip(panel.ids, panel.status, strict=True))
+    of_status: dict[str, list[tuple[str, ...]]] = {}
+    for ids, status in zip(panel.ids, panel.status, strict=True):
+        of_status.setdefault(status, []).append(ids)
     rows = tuple(
-        (word, count, MEANINGS.get(word, ""), series_names([i for i, own in of_status if own == word], 3))
-        for word, count in states.most_common()
+        (status, len(ids), MEANINGS.get(status, ""), series_names(ids, 3))
+        for status, ids in sorted(of_status.items(), key=lambda item: -len(item[1]))
     )
-    counts = int(missing.sum()), int((missing > 0).sum())
-    text = f"{counts[0]:,} of {len(seen):,} values are missing, in {counts[1]:,} of {len(panel):,} series. "
-    text = text if counts[0] else "No value is missing. "
+    count, gapped = int(missing.sum()), int((missing > 0).sum())
+    text = f"{count:,} of {len(seen):,} values are missing, in {gapped:,} of {len(panel):,} series. "
+    text = text if count else "No value is missing. "
     text += f"The version holds the newest {int(sizes.max()):,} steps of the series; older gaps do not count."
-    table = [Table("Series by status", ("status", "series", "meaning", "such as"), rows)]
-    worst = np.argsort(-missing, kind="stable")[:ROWS]
-    if counts[0]:
+    tables = [Table("Series by status", ("status", "series", "meaning", "such as"), rows)]
+    if count:
+        worst = np.argsort(-missing, kind="stable")[:ROWS]
         gaps = tuple(_gaps(panel, fitted.config.table, int(i)) for i in worst if missing[i])
         heads = ("series", "missing", "share", "longest gap, steps", "from", "to")
-        table.append(Table("The series with the most missing values", heads, gaps))
-    return Section("Gaps in the data", (text, *table))
+        tables.append(Table("The series with the most missing values", heads, gaps))
+    return Section("Gaps in the data", (text, *tables))
 
 
-def _gaps(panel: Panel, schema: Schema, series: int) -> tuple[str | int | float, ...]:
+def _gaps(panel: Panel, schema: Schema, series: int) -> tuple[Cell, ...]:
     """A row for a series with missing values."""
     seen = panel.observed[panel.slots(series)]
     edges = np.flatnonzero(np.diff(np.concatenate([[True], seen, [True]]).astype(int)))
@@ -82,45 +77,42 @@ def _gaps(panel: Panel, schema: Schema, series: int) -> tuple[str | int | float,
     longest = int(np.argmax(end - begin))
     ends = panel.starts[series] + np.array([begin[longest], end[longest] - 1])
     first, last = (text.removesuffix(" 00:00:00") for text in position_texts(schema, calendar_of(schema), ends))
-    count = int((~seen).sum())
-    return _name(panel, series), count, count / len(seen), int(end[longest] - begin[longest]), first, last
-
-
-def _name(panel: Panel, series: int) -> str:
-    return series_name(panel.ids[series]) or "the series"
+    name, count = series_name(panel.ids[series]) or "the series", int((~seen).sum())
+    return name, count, count / len(seen), int(end[longest] - begin[longest]), first, last
 
 
 def models_section(predictor: Predictor) -> Section:
     """Which models forecast which series and by what weight; how candidates compared, and networks were trained."""
     fitted = predictor.fitted
-    panel, names = fitted.history, models_of(fitted)
-    groups = Counter(names).most_common()
     examples: dict[str, list[tuple[str, ...]]] = {}
-    for ids, name in zip(panel.ids, names, strict=True):
+    for ids, name in zip(fitted.history.ids, models_of(fitted), strict=True):
         examples.setdefault(name, []).append(ids)
-    rows = tuple((counted_models(name), count, series_names(examples[name], 3)) for name, count in groups[:ROWS])
+    groups = sorted(examples.items(), key=lambda item: -len(item[1]))
+    rows = tuple((counted_models(name), len(ids), series_names(ids, 3)) for name, ids in groups[:ROWS])
     more = (f"The {ROWS} most frequent of {len(groups):,} mixtures.",) if len(groups) > ROWS else ()
-    by_component = _by_model(fitted.ensemble.components, fitted.ensemble.weights[1:].mean(0).tolist())
-    largest = max((weight for _, weight in by_component), default=1.0) or 1.0
-    weights = tuple((name, Bar(weight, weight / largest)) for name, weight in by_component)
+    total = Counter[str]()
+    for name, weight in zip(fitted.ensemble.components, fitted.ensemble.weights[1:].mean(0).tolist(), strict=True):
+        total[name] += weight  # that of repeated networks together
+    largest = max(total.values(), default=1.0) or 1.0
+    weights = tuple((name, Bar(weight, weight / largest)) for name, weight in total.most_common())
     scores = sorted(fitted.config.scores.items(), key=lambda item: item[1])
     metric = fitted.settings().metric.upper()
-    losses = (Table(f"Candidates on held-out values, by {metric}", ("candidate", metric), tuple(scores)),)
+    losses = Table(f"Candidates on held-out values, by {metric}", ("candidate", metric), tuple(scores))
     return Section(
         "Who forecasts what",
         (
             Table("Mixtures", ("models", "series", "such as"), rows),
             *more,
             Table("Mean weight in the forecasts", ("model", "weight"), weights),
-            *(losses if scores else ("No value could be held out to compare candidates on.",)),
-            *_trained(fitted),
+            losses if scores else "No value could be held out to compare candidates on.",
+            *_training(fitted),
             *_attention(predictor),
         ),
     )
 
 
-def _trained(fitted: Fitted) -> tuple[Table, ...]:
-    """How each network was trained; nothing where none was."""
+def _training(fitted: Fitted) -> tuple[Table, ...]:
+    """How each network was trained; nothing where there is none."""
     config = fitted.config
     rows = tuple(
         (member.model, steps, member.batch_size, member.lookback, loss)
@@ -130,7 +122,7 @@ def _trained(fitted: Fitted) -> tuple[Table, ...]:
     return (Table("Training of the networks", heads, rows),) if rows else ()
 
 
-def _attention(predictor: Predictor) -> tuple[Chart, ...]:
+def _attention(predictor: Predictor) -> tuple[LineChart, ...]:
     """The weight that a network with attention gives to each step of the past, the mean over series."""
     config, panel = predictor.fitted.config, predictor.fitted.history
     if not any("attention" in member.model for group in config.members() for member in group):
@@ -140,22 +132,8 @@ def _attention(predictor: Predictor) -> tuple[Chart, ...]:
         weights = predictor.attention(panel, series).mean(0)
     except Unavailable:
         return ()
-    return (
-        Chart(
-            "Attention of the network to the past, the mean over series",
-            "steps before the forecast",
-            (f"{len(weights):,}", "1"),
-            {"weight": weights.tolist()},
-        ),
-    )
-
-
-def _by_model(names: Sequence[str], weights: Sequence[float]) -> list[tuple[str, float]]:
-    """The weights of models, those of repeated networks together, the largest first."""
-    total: dict[str, float] = {}
-    for name, weight in zip(names, weights, strict=True):
-        total[name] = total.get(name, 0.0) + weight
-    return sorted(total.items(), key=lambda item: -item[1])
+    title, across = "Attention of the network to the past, the mean over series", "steps before the forecast"
+    return (LineChart(title, across, (f"{len(weights):,}", "1"), {"weight": weights.tolist()}),)
 
 
 def importance_section(predictor: Predictor, panel: Panel, on_part: OnPart | None = None) -> Section:
@@ -172,4 +150,5 @@ def importance_section(predictor: Predictor, panel: Panel, on_part: OnPart | Non
     )
     text = "By how much the mean absolute error of the newest horizons grows without an input, in the unit of the "
     text += f"target. `forecast explain` repeats this more often than the {REPEATS} times here."
-    return Section(title, (text, Table("Importance", ("input", "kind", "error grows by", "spread"), rows)))
+    heads = ("input", "kind", "error grows by", "standard deviation")
+    return Section(title, (text, Table("Importance", heads, rows)))

@@ -1,4 +1,4 @@
-"""What surrounds the pretrained network inside `finetuned`: its own scale and mirror images, numpy and torch alike."""
+"""Windows as the pretrained network reads them inside `finetuned`, and mirror images; numpy and torch alike."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,26 +24,18 @@ Run = Callable[[dict[str, Array]], Array]
 
 
 @dataclass(frozen=True)
-class OwnWindows:
-    """The windows of a batch as the pretrained network reads them.
+class PretrainedWindows:
+    """The windows of a batch as the pretrained network reads them, on its own scale."""
 
-    Attributes
-    ----------
-    batch : in scaled units
-    past, observed : [batch, whole tokens], values in the target's unit, whole numbers exactly
-    counts : [batch], whether a window holds small whole numbers only
-    seasons, horizon : steps
-    """
-
-    batch: Batch
-    past: Numbers
+    batch: Batch  # in scaled units
+    past: Numbers  # [batch, whole tokens], values in the target's unit, whole numbers exactly
     observed: Flags
-    counts: Flags
+    counts: Flags  # [batch], whether a window holds small whole numbers only
     seasons: tuple[int, ...]
     horizon: int
 
     @classmethod
-    def of(cls, batch: Batch, seasons: tuple[int, ...], horizon: int) -> "OwnWindows":
+    def of(cls, batch: Batch, seasons: tuple[int, ...], horizon: int) -> "PretrainedWindows":
         """Undo the scaling of a batch."""
         location, scale, scaled = (_numpy(array) for array in (batch.location, batch.scale, batch.past))
         values = location + scale * scaled.astype(np.float64)
@@ -61,19 +53,17 @@ class OwnWindows:
     def quantiles(self, run: Run, sign: Array) -> Array:
         """Quantiles in scaled units, [batch, horizon, network's levels]; `sign` is -1 where they come from a mirror."""
         features = self._features(_numpy(sign))
-        inputs = dict(zip(INPUTS, (*map(self.like, inputs_of(features)), sign), strict=True))
-        location, scale = self.like(features.location), self.like(features.scale)
-        scaled = run(inputs)
-        xp = array_namespace(scaled)
+        scaled = run(dict(zip(INPUTS, (*map(self.like, inputs_of(features)), sign), strict=True)))
+        location, scale, xp = self.like(features.location), self.like(features.scale), array_namespace(scaled)
         far = BEND * xp.sinh(xp.clip(xp.astype(scaled, xp.float64), -LARGEST, LARGEST) / BEND)
         values = location[:, None, None] + scale[:, None, None] * far
         values = xp.where(sign[:, None, None] > 0, values, -xp.flip(values, axis=-1))
-        return xp.astype((values - self.batch.location[..., None]) / self._own(), scaled.dtype)
+        return xp.astype((values - self.batch.location[..., None]) / self._unit(), scaled.dtype)
 
     def whole(self, quantiles: Array) -> Array:
         """Quantiles in scaled units, those of counts moved to the nearest whole number in the target's unit."""
         xp, location = array_namespace(quantiles), self.batch.location[..., None]
-        moved = (xp.round(location + self.batch.scale[..., None] * quantiles) - location) / self._own()
+        moved = (xp.round(location + self.batch.scale[..., None] * quantiles) - location) / self._unit()
         return xp.astype(moved, quantiles.dtype)
 
     def like(self, array: Any) -> Array:
@@ -81,7 +71,7 @@ class OwnWindows:
         xp = array_namespace(self.batch.past)
         return xp.asarray(array, device=device_of(self.batch.past))
 
-    def _own(self) -> Array:
+    def _unit(self) -> Array:
         return array_namespace(self.batch.scale).clip(self.batch.scale, min=TINY)[..., None]
 
     def _features(self, sign: Floats) -> Features:
@@ -89,13 +79,13 @@ class OwnWindows:
         seasons = window_seasons(self.seasons, self.past.shape[1] - self.observed.argmax(1))
         whole = -(-self.horizon // TOKEN) * TOKEN
         features = features_of(sign.astype(np.float64)[:, None] * self.past, self.observed, seasons, whole)
-        own = _numpy(self.batch.scale)[:, 0]
-        constant = features.scale < CONSTANT * own  # a constant past has no scale of its own
+        scale = _numpy(self.batch.scale)[:, 0]
+        constant = features.scale < CONSTANT * scale  # a constant past has no scale of its own
         unit = np.where(constant, np.float32(1), features.unit)
-        return replace(features, scale=np.where(constant, own, features.scale), unit=unit)
+        return replace(features, scale=np.where(constant, scale, features.scale), unit=unit)
 
 
-def both_ways(windows: OwnWindows, run: Run, levels: tuple[float, ...]) -> Array:
+def both_ways(windows: PretrainedWindows, run: Run, levels: tuple[float, ...]) -> Array:
     """Quantiles in scaled units, [batch, horizon, levels]: the mean of windows and their mirror images.
 
     Counts are forecast upright, by whole numbers.
@@ -112,7 +102,7 @@ def both_ways(windows: OwnWindows, run: Run, levels: tuple[float, ...]) -> Array
 def between(levels: tuple[float, ...]) -> Floats:
     """What turns quantiles at the network's levels into those at others, [network's levels, levels]."""
     deviates = [[NormalDist().inv_cdf(level) for level in some] for some in (LEVELS, levels)]
-    columns = [np.interp(deviates[1], deviates[0], one) for one in np.eye(len(LEVELS))]
+    columns = [np.interp(deviates[1], deviates[0], unit) for unit in np.eye(len(LEVELS))]
     return np.stack(columns).astype(np.float32)
 
 
