@@ -67,7 +67,8 @@ class Gaussian:
         return self.location + self.scale * deviates
 
     def draw(self, uniform: Tensor) -> Tensor:
-        return self.location + self.scale * torch.special.ndtri(uniform[0])
+        deviates: Tensor = torch.special.ndtri(uniform[0])
+        return self.location + self.scale * deviates
 
 
 @dataclass(frozen=True)
