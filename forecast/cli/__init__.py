@@ -15,12 +15,12 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
 from forecast.cli._console import log_error, warn
-from forecast.errors import ForecastError, Interrupted, StorageFailure, as_flag, did_you_mean, visible
+from forecast.errors import ForecastError, Interrupted, StorageFailure, Unavailable, as_flag, did_you_mean, visible
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
 WIDTH = 80  # characters of a line of help
@@ -119,7 +119,7 @@ def main() -> None:
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     before, show = sys.unraisablehook, warnings.showwarning
-    sys.unraisablehook, warnings.showwarning = partial(_ignored, before), _warned
+    sys.unraisablehook, warnings.showwarning = partial(_ignored, before), lambda message, *_: warn(str(message))
     try:
         code = _run()
     except Interrupted as error:
@@ -155,67 +155,43 @@ def _write_utf8() -> None:
 
 def _run() -> int:
     """Run the command line, and return its exit code."""
-    code = 1
     try:
         result = cli.main(prog_name="forecast", standalone_mode=False, obj=time.monotonic())
         sys.stdout.flush()
-        code = result if isinstance(result, int) else 0
+        return result if isinstance(result, int) else 0
     except BrokenPipeError:  # the reader, such as head, has stopped
         _drop_output()
-        code = 0
+        return 0
     except click.ClickException as error:
-        code = _failed(_usage(error), error.exit_code)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        where = context.command_path if context else "forecast"
+        return _failed(f"{error.format_message().rstrip('.')}; see `{where} --help`", error.exit_code)
     except click.Abort:
-        code = 130
+        return 130
     except ForecastError as error:
-        code = _failed(error.render(as_flag), error.exit_code)
+        return _failed(error.render(as_flag), error.exit_code)
     except OSError as error:
         code = _failed(f"{error.filename or 'input or output'}: {error.strerror}", StorageFailure.exit_code)
         _drop_output()
+        return code
     except MemoryError:
-        code = _failed(
-            "out of memory; pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate", 69
-        )
-    except ModuleNotFoundError as error:
-        if os.environ.get(DEBUG):
-            _show_traceback()
-        code = _failed(*_missing(error))
+        cure = "pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate"
+        return _failed(f"out of memory; {cure}", Unavailable.exit_code)
     except Exception as error:
         if os.environ.get(DEBUG):
-            _show_traceback()
-        code = _failed(f"this is a bug of forecast: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)
-    return code
-
-
-def _missing(error: ModuleNotFoundError) -> tuple[str, int]:
-    """What to say of a package that is not installed, and the exit code; a module of ours that is missing is a bug."""
-    package = (error.name or "").partition(".")[0]
-    if package in ("", "forecast"):
-        return f"this is a bug of forecast: {error}", 1
-    name = PACKAGES.get(package, package)
-    return f"this needs the package {name}, which is not installed; `pip install {name}`, or install forecast whole", 69
+            click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
+        package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if package in ("", "forecast"):  # a module of ours that is missing is a bug, too
+            text = f"{type(error).__name__}: {error} (set {DEBUG}=1 to see where)"
+            return _failed(f"this is a bug of forecast: {text}", 1)
+        name = PACKAGES.get(package, package)
+        text = f"this needs the package {name}, which is not installed; `pip install {name}`, or install forecast whole"
+        return _failed(text, Unavailable.exit_code)
 
 
 def _drop_output() -> None:
     """Drop unwritten output, or Python would try again at exit and change the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _show_traceback() -> None:
-    """Show the traceback of the current error."""
-    click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
-
-
-def _warned(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Show a warning of a library as a message, without the line of code."""
-    warn(str(message))
 
 
 def _restore_signals() -> None:
@@ -226,31 +202,19 @@ def _restore_signals() -> None:
 
 def _ignored(before: Callable[[Any], Any], dropped: Any) -> None:
     """Repeat a signal that arrived in a finaliser or a callback, where Python drops exceptions."""
-    if isinstance(dropped.exc_value, Interrupted):
-        number = dropped.exc_value.exit_code - 128
-        timer = threading.Timer(0.01, _send, (number,))
-        timer.daemon = True
-        timer.start()
-    else:
+    if not isinstance(dropped.exc_value, Interrupted):
         before(dropped)
-
-
-def _send(number: int) -> None:
-    if hasattr(os, "fork"):
-        os.kill(os.getpid(), number)  # wakes the main thread too
-    else:
-        signal.raise_signal(number)  # `os.kill` of Windows ends the process at once
+        return
+    number = dropped.exc_value.exit_code - 128
+    # `os.kill` wakes the main thread too; that of Windows ends the process at once
+    send = partial(os.kill, os.getpid()) if hasattr(os, "fork") else signal.raise_signal
+    timer = threading.Timer(0.01, send, (number,))
+    timer.daemon = True
+    timer.start()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> Any:
     raise Interrupted(number)
-
-
-def _usage(error: click.ClickException) -> str:
-    """The error of a command line in one sentence, and how to get help."""
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    where = context.command_path if context else "forecast"
-    return f"{error.format_message().rstrip('.')}; see `{where} --help`"
 
 
 def _failed(text: str, code: int) -> int:

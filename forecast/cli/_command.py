@@ -4,7 +4,7 @@ import importlib
 import json
 import types
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import click
@@ -12,7 +12,7 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 from pydantic_core import PydanticUndefined
 
-from forecast.cli._console import set_format, set_quiet
+from forecast.cli._console import listen, use_format
 from forecast.errors import UsageError
 from forecast.settings import ALIASES, FIRST, STORE, WHOLE, FilePath, Heading, SettingsGroup, StoreSettings
 
@@ -22,9 +22,8 @@ _ALL = "forecast.help-all"  # in the context of a call that lists all options
 Group = TypeVar("Group", bound=SettingsGroup)
 
 
-def files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Complete the name of a file: the shell knows them."""
-    return [CompletionItem(incomplete, type="file")]
+def _files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(incomplete, type="file")]  # which the shell knows
 
 
 class Option(click.Option):
@@ -53,19 +52,10 @@ class Option(click.Option):
         flag, _, metavar = flag.partition(" ")
         if not metavar and "type" not in attributes:
             attributes["is_flag"] = True
-        complete = files if metavar in ("FILE", "DIR") else None
+        complete = _files if metavar in ("FILE", "DIR") else None
         declared = [flag] if name is None else [flag, name]  # click takes its own by keyword
         super().__init__(declared, help=help, metavar=metavar or None, shell_complete=complete, **attributes)
         self.heading, self.first, self.setting = heading, first, setting
-
-
-@dataclass(frozen=True)
-class Grouped:
-    """Options that the body gets as one dataclass, whose fields have their names."""
-
-    name: str
-    kind: type[Any]
-    options: tuple[Option, ...]
 
 
 class Request:
@@ -97,46 +87,40 @@ class Command(click.Command):
     Parameters
     ----------
     about : its help
-    params : each a parameter of the body, and groups of settings; all settings go there as one `Request`
+    params : parameters of the body; groups of settings, which go there as one `Request`; and dataclasses, whose fields
+        are annotated with their options, and which go there by their names
     examples : command lines
     """
 
-    def __init__(
-        self, name: str, about: str, params: Sequence[click.Parameter | Grouped | type[SettingsGroup]], *examples: str
-    ) -> None:
-        self.groups = [param for param in params if isinstance(param, Grouped)]
-        flat: list[click.Parameter] = []
+    def __init__(self, name: str, about: str, params: Sequence[click.Parameter | type[Any]], *examples: str) -> None:
+        self.examples, self.groups, flat = examples, dict[str, type[Any]](), list[click.Parameter]()
         for param in params:
-            if isinstance(param, Grouped):
-                flat += param.options
-            elif isinstance(param, click.Parameter):
+            if isinstance(param, click.Parameter):
                 flat.append(param)
-            else:
+            elif issubclass(param, SettingsGroup):
                 flat += options_of(param)
+            else:
+                self.groups[param.__name__.lower()] = param
+                flat += [field.type.__metadata__[0] for field in fields(param)]  # type: ignore[union-attr]
         super().__init__(name, help=about, params=[*flat, _QUIET, _LOG_FORMAT])
-        self.examples = examples
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Load the body and call it: nothing else in this folder imports when it runs."""
-        values = dict(ctx.params)
+        """Load the body and call it: nothing else here imports when a command runs."""
+        values, source = dict(ctx.params), ctx.get_parameter_source
         names = [param.name or "" for param in self.params if isinstance(param, Option) and param.setting]
-        settings = {name: values.pop(name) for name in names}
         if names:
-            source = ctx.get_parameter_source
+            settings = {name: values.pop(name) for name in names}
             given = {name: value for name, value in settings.items() if source(name) != ParameterSource.DEFAULT}
             values["request"] = Request(_without_aliases(given))
-        for group in self.groups:
-            values[group.name] = group.kind(**{field.name: values.pop(field.name) for field in fields(group.kind)})
+        for name, kind in self.groups.items():
+            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
         return importlib.import_module(f"forecast.cli.{self.name}").run(**values)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """The parameters, and --help-all where it lists more."""
         params = super().get_params(ctx)
-        if any(isinstance(param, Option) and not param.first for param in params):
-            text = "show all options and exit"
-            more = Option("--help-all", text, is_eager=True, expose_value=False, callback=_all)
-            params = [*params, more]
-        return params
+        more = any(isinstance(param, Option) and not param.first for param in params)
+        return [*params, _HELP_ALL] if more else params
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """What the command does, and examples."""
@@ -198,7 +182,7 @@ def _option(name: str, group: type[SettingsGroup]) -> Option:
     kind = kinds[0]
     attributes: dict[str, Any] = {}
     if get_origin(kind) is dict:
-        flag, attributes = "-p KNOB=VALUE", {"multiple": True, "callback": _pairs}
+        flag, attributes = "-p NAME=VALUE", {"multiple": True, "callback": _pairs}
     elif kind is bool:
         flag, attributes = f"{flag}/--no-{flag[2:]}", {"default": None}
     elif WHOLE in field.metadata:
@@ -230,7 +214,7 @@ def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
     for text in given:
         name, sign, value = text.partition("=")
         if not sign or not name:
-            raise UsageError(f"-p {text}: write it as -p KNOB=VALUE, e.g. -p hidden_size=128")
+            raise UsageError(f"-p {text}: write it as -p NAME=VALUE, e.g. -p hidden_size=128")
         try:
             params[name.strip().replace("-", "_")] = json.loads(value)
         except ValueError:
@@ -240,10 +224,18 @@ def _pairs(ctx: click.Context, parameter: click.Parameter, given: tuple[str, ...
 
 def table_argument(name: str, required: bool = True) -> click.Argument:
     """An argument that names a file, which shells complete."""
-    return click.Argument([name], required=required, shell_complete=files)
+    return click.Argument([name], required=required, shell_complete=_files)
 
 
-_QUIET = Option("--quiet", "print errors only", MESSAGES, is_eager=True, expose_value=False, callback=set_quiet)
+_HELP_ALL = Option("--help-all", "show all options and exit", is_eager=True, expose_value=False, callback=_all)
+_QUIET = Option(
+    "--quiet",
+    "print errors only",
+    MESSAGES,
+    is_eager=True,
+    expose_value=False,
+    callback=lambda *given: listen(given[2]),
+)
 _LOG_FORMAT = Option(
     "--log-format",
     "format of messages on stderr",
@@ -253,7 +245,7 @@ _LOG_FORMAT = Option(
     default="text",
     is_eager=True,
     expose_value=False,
-    callback=set_format,
+    callback=lambda *given: use_format(given[2]),
 )
 ARTIFACT = Option("--artifact DIR", f"folder of the saved versions  [default: {STORE.store}]", StoreSettings.heading)
 VERSION = Option("--version ID", "a version of the store; default the live one", StoreSettings.heading, first=False)

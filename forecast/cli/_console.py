@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from forecast.errors import Message, as_flag, visible
+from forecast.parallel import cluster, workers
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,23 +25,18 @@ UNLIMITED_WIDTH = 10_000  # characters, more than any table needs
 _style = {"format": "text", "quiet": False}
 
 
-def set_quiet(ctx: click.Context, parameter: click.Parameter, value: bool) -> None:
-    """Take --quiet, which every command has, and begin to show log messages."""
-    _style["quiet"] = value
+def listen(quiet: bool) -> None:
+    """Show log messages from now on, or with --quiet errors only."""
+    _style["quiet"] = quiet
     logger = logging.getLogger("forecast")
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logger.handlers = [_Handler()]
 
 
-def set_format(ctx: click.Context, parameter: click.Parameter, value: str) -> None:
-    """Take --log-format, which every command has."""
-    _style["format"] = value
-
-
-def be_quiet() -> None:
-    """Write errors only, as with --quiet."""
-    _style["quiet"] = True
+def use_format(name: str) -> None:
+    """Write messages in the format of --log-format."""
+    _style["format"] = name
 
 
 def log(text: str, level: str = "info") -> None:
@@ -125,6 +121,15 @@ def cell(text: object) -> "Text":
     from rich.text import Text
 
     return Text(visible(str(text)))
+
+
+@contextmanager
+def using_cluster(address: str | None) -> Iterator[None]:
+    """Run parallel work of the block on a cluster, if one is named."""
+    with cluster(address):
+        if address is not None:
+            log(f"cluster  {address}: {workers()} processes")
+        yield
 
 
 @contextmanager

@@ -29,20 +29,12 @@ CHANGED = ("strict", "on_duplicate", "date_format")  # settings of a table that 
 
 @dataclass(frozen=True)
 class Continued:
-    """What a saved forecaster continues.
+    """What a saved forecaster continues."""
 
-    Attributes
-    ----------
-    data : the table; None for the series of the fit
-    future : the table with future values of known covariates
-    origin : the time of the table to forecast from
-    horizon : fewer steps than at fit
-    """
-
-    data: str | None
-    future: str | None
-    origin: str | None
-    horizon: int | None
+    data: str | None  # the table; None for the series of the fit
+    future: str | None  # the table with future values of known covariates
+    origin: str | None  # the time of the table to forecast from
+    horizon: int | None  # fewer steps than at fit
 
 
 def schema_as_fitted(predictor: Predictor, request: Request) -> tuple[Schema, TextSettings]:
@@ -91,7 +83,7 @@ def put_forecasts(
 def log_written(
     skipped: dict[tuple[str, ...], str], fitted: Fitted, shape: OutputSettings, checks: CheckSettings
 ) -> int:
-    """Report what forecasts were made of where that is asked for, and series without one; returns the exit code."""
+    """Report what forecasts are made of where that is asked for, and series without one; returns the exit code."""
     if shape.explain:
         log_lines(ranking_of(fitted))
     lost = without_forecast(skipped, checks.require_all)

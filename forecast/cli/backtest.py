@@ -1,8 +1,7 @@
 """Forecast from rolling origins in the past, and compare with the actual values."""
 
-from forecast.cli._cluster import in_use
 from forecast.cli._command import Request, predicting
-from forecast.cli._console import fold_bar, log, log_lines, suggest
+from forecast.cli._console import fold_bar, log, log_lines, suggest, using_cluster
 from forecast.cli._data import load, text_settings, write
 from forecast.cli._forecasts import CHANGED
 from forecast.cli._measures import put_measures
@@ -13,7 +12,7 @@ from forecast.evaluation.backtest import Backtest
 from forecast.forecaster import Forecaster
 from forecast.jobs.apart import check_apart
 from forecast.report.backtest_sections import TABLES, BacktestTables, verdict_of
-from forecast.settings import BacktestSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import BacktestSettings, ClusterSettings, TableSettings, TextSettings, TrainSettings
 
 
 def run(
@@ -47,7 +46,7 @@ def run(
         forecaster = _saved_forecaster(artifact, version, request)
         table = load(data, text_settings(request, forecaster.schema_.reading))[0]
         after = predicting(artifact, forecaster.schema_.known)
-    with in_use(request), fold_bar() as (on_fold, on_step):
+    with using_cluster(request.of(ClusterSettings).cluster), fold_bar() as (on_fold, on_step):
         callbacks, frozen = Callbacks(log_lines, on_fold, on_step), artifact is not None
         found = forecaster.backtest(table, **rolling.model_dump(), models=models, frozen=frozen, callbacks=callbacks)
     oldest, newest = (str(found.origins[place]).removesuffix(" 00:00:00") for place in (0, -1))

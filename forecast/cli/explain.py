@@ -1,4 +1,4 @@
-"""Say what forecasts rest on, and what they are made of."""
+"""Explain forecasts, and print what they rest on and are made of."""
 
 from typing import Any
 
@@ -19,10 +19,9 @@ ROUNDING = 1e-6  # of the largest number: less is shown as 0
 def run(
     data: str | None, artifact: str | None, version: str | None, future: str | None, as_json: bool, request: Request
 ) -> None:
-    """Print the importance of inputs, and the parts of forecasts."""
-    settings, where = request.of(ExplainSettings), request.of(TrainSettings)
-    names, _ = request.of(PictureSettings).series, request.of(TextSettings)  # refused before any work
-    store = artifact or STORE.store
+    """Explain the forecasts of a saved forecaster, and print the explanation."""
+    options, store, _ = request.of(ExplainSettings), artifact or STORE.store, request.of(TextSettings)
+    where, names = request.of(TrainSettings), request.of(PictureSettings).series
     predictor = load_predictor(store, version, where.device, where.engine)
     predictor = with_events(predictor, request.of(TableSettings).events)
     schema, table, later = read_as_fitted(predictor, data, future, request)
@@ -31,7 +30,7 @@ def run(
         find_series(panel.ids, name)  # refused before the work
     place = future or data or "the saved table"
     with steps_bar("explain", "inputs") as on_part:
-        found = explain_panel(predictor, panel, settings, place, future is not None, on_part)
+        found = explain_panel(predictor, panel, options, place, future is not None, on_part)
     horizon = len(found.parts) // len(found.ids)
     places = [find_series(found.ids, name) for name in names] or [0]
     series = {i: found.parts[i * horizon : (i + 1) * horizon] for i in places if horizon}

@@ -6,9 +6,8 @@ from typing import Any
 import click
 
 from forecast.artifacts.store import Store
-from forecast.cli._cluster import in_use
 from forecast.cli._command import Request, predicting
-from forecast.cli._console import be_quiet, log, log_lines, progress_bar, suggest, warn
+from forecast.cli._console import listen, log, log_lines, progress_bar, suggest, using_cluster, warn
 from forecast.cli._data import load
 from forecast.cli._dry_run import put_dry_run
 from forecast.engine.stages import Callbacks, save_by
@@ -20,7 +19,7 @@ from forecast.parallel import process_rank
 from forecast.reading.differences import schema_differences
 from forecast.reading.sampling import sampled
 from forecast.reading.tidying import tidied
-from forecast.settings import STORE, StoreSettings, TableSettings, TextSettings, TrainSettings
+from forecast.settings import STORE, ClusterSettings, StoreSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.table import Table
 
 STARTUP = 3.0  # seconds of start-up that do not count against a budget
@@ -44,7 +43,7 @@ def run(data: str, artifact: str | None, resume: bool, dry_run: bool, as_json: b
         started = min(time.monotonic(), begun + STARTUP)  # a budget counts from the reading of the table
         table, settings = _load(data, request)
         forecaster, checkpoints = Forecaster(**settings), writer.checkpoints(resume)
-        with in_use(request), progress_bar() as on_step:
+        with using_cluster(request.of(ClusterSettings).cluster), progress_bar() as on_step:
             callbacks = Callbacks(on_read=log_lines, on_step=on_step)
             start = _live(folder) if train.warm_start else None
             forecaster.fit(table, started=started, callbacks=callbacks, checkpoints=checkpoints, start=start)
@@ -72,7 +71,7 @@ def _load(data: str, request: Request) -> tuple[Table, dict[str, Any]]:
 
 def _train_along(data: str, folder: str, request: Request) -> int:
     """Train as one of several processes of torchrun; the first one says what happens, and saves."""
-    be_quiet()
+    listen(quiet=True)
     table, settings = _load(data, request)
     Forecaster(**settings).fit(table, start=_live(folder) if settings["warm_start"] else None)
     return 0

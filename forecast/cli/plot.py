@@ -12,9 +12,9 @@ from forecast.cli._command import Request, named
 from forecast.cli._console import log, suggest
 from forecast.cli._data import load, text_settings
 from forecast.cli._forecasts import CHANGED, Choose, Continued, predicted
-from forecast.cli._saved import actual_settings
-from forecast.cli.commands.plot import SHAPE, Files, Source
+from forecast.cli.commands.plot import SHAPE, WHERE, Files, Source
 from forecast.cli.now import at_once, read_to_forecast
+from forecast.cli.score import actual_settings
 from forecast.errors import BadData, NoInput, UsageError
 from forecast.evaluation.saved import missing_series, read_saved
 from forecast.inference.forecasting import load_predictor, with_events
@@ -26,7 +26,7 @@ from forecast.report.plot_data import PlotData, plot_of_forecasts, plot_of_table
 from forecast.report.terminal import terminal_lines
 from forecast.settings import STORE, OutputSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
 
-WIDTH, WIDEST = 100, 120  # characters of a chart that goes elsewhere, and to a terminal at most
+WIDEST_CHART = 120  # characters
 # of the parts of a chart; their characters differ, too
 STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "title": "bold", "note": "dim"}
 
@@ -34,10 +34,11 @@ STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "ti
 def run(
     data: str | None, files: Files, source: Source, artifact: str | None, version: str | None, request: Request
 ) -> None:
-    """Forecast or read forecasts, and draw them."""
-    for group in (TableSettings, TextSettings, OutputSettings, TrainSettings):
-        request.of(group)  # refused before any work
-    settings, store = request.of(PictureSettings), artifact or STORE.store
+    """Draw series and forecasts, to a file or the terminal."""
+    request.of(TextSettings), request.of(OutputSettings), request.of(TrainSettings)  # refused before any work
+    store = artifact or STORE.store
+    chosen = None if artifact is None and version is None else store
+    settings = request.of(PictureSettings)
     tables = {
         "the table that is read": data,
         "the table of forecasts": source.forecast,
@@ -48,7 +49,6 @@ def run(
     check_apart(files.output, tables, store)
     if files.output is not None:
         check_chart_file(files.output)
-    chosen = None if artifact is None and version is None else store
     actual = files.actual or (data if source.origin is not None else None)
     all_matter = actual is not None and not settings.series  # the errors of all tell which are the largest
     choose = None if all_matter else partial(series_without_actuals, settings=settings)
@@ -72,7 +72,7 @@ def run(
         write_chart(chart, files.output)
         log(f"written  {files.output}")
     if files.output is None or files.terminal:
-        _print(chart)
+        _put_on_terminal(chart)
     suggest(*after)
 
 
@@ -83,7 +83,7 @@ def _read(
     if data is None:
         raise UsageError("--forecast: name the table with the history, too: forecast plot DATA --forecast FILE")
     _refuse(source, "--forecast draws a table as it is", "now", "future", "origin")
-    for name in ("horizon", "device", "engine", *SHAPE):
+    for name in (*WHERE, *SHAPE):
         if name in request.values:
             raise UsageError(f"--{name}: --forecast draws a table as it is; leave one of the two out")
     forecasts = load(forecast, TextSettings())[0]
@@ -140,15 +140,21 @@ def _refuse(source: Source, why: str, *names: str) -> None:
             raise UsageError(f"--{name}: {why}; leave it out")
 
 
-def _print(chart: Chart) -> None:
-    """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is."""
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+def _put_on_terminal(chart: Chart, width: int = 100) -> None:
+    """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is.
+
+    Parameters
+    ----------
+    width : characters of a line if stdout is not a terminal
+    """
+    console = Console(highlight=False) if sys.stdout.isatty() else Console(width=width, highlight=False)
     unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
 
     def style(text: str, kind: str) -> str:
+        coloured = Text(text, STYLES.get(kind, ""))
         with console.capture() as captured:
-            console.print(Text(text, STYLES.get(kind, "")), end="", soft_wrap=True)
+            console.print(coloured, end="", soft_wrap=True)
         return captured.get()
 
-    for line in terminal_lines(chart, min(console.width, WIDEST), unicode, style):
+    for line in terminal_lines(chart, min(console.width, WIDEST_CHART), unicode, style):
         click.echo(line)

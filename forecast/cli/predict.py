@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from datetime import datetime
 
-from forecast.cli._cluster import in_use
 from forecast.cli._command import Request, named
-from forecast.cli._console import log, steps_bar, suggest
+from forecast.cli._console import log, steps_bar, suggest, using_cluster
 from forecast.cli._data import write_all
 from forecast.cli._forecasts import Continued, log_written, predicted, put_forecasts, schema_as_fitted
 from forecast.errors import BadData, Setting, Unavailable, UsageError, Words
@@ -16,8 +15,6 @@ from forecast.inference.sharded import MANIFEST, forecast_shards, plan_shards
 from forecast.jobs.apart import check_apart
 from forecast.jobs.checks import age, check_age
 from forecast.jobs.instant import parse_as_of
-from forecast.panel.panel import Panel
-from forecast.panel.schema import Schema
 from forecast.parallel import on_cluster, workers
 from forecast.reading.tidying import tidied
 from forecast.settings import (
@@ -35,7 +32,7 @@ from forecast.tables.writing import guard_formulas
 
 SHARDS = 16  # with a cluster, whatever its size: the same files come out of any
 
-Look = Callable[[int, Schema], None]  # given the grid position of the newest value, and how the table was read
+Look = Callable[[int], None]  # given the grid position of the newest value; raises where that is too old
 
 
 def run(
@@ -67,7 +64,9 @@ def run(
     if shards is not None and output is not None:
         return _put_sharded(predictor, source, request, output, shards, instant)
 
-    def look(newest: int, schema: Schema) -> None:
+    schema = schema_as_fitted(predictor, request)[0]
+
+    def look(newest: int) -> None:
         check_age(age(newest, schema, instant), checks, data or store)
 
     code = _put(predictor, source, request, look, output)
@@ -92,12 +91,8 @@ def _put(predictor: Predictor, source: Continued, request: Request, look: Look, 
         skipped, trouble = None, error
     if skipped is not None:
         return log_written(skipped, predictor.fitted, shape, checks)
-
-    def check(panel: Panel) -> None:
-        look(panel.newest, schema_as_fitted(predictor, request)[0])
-
     try:
-        forecasts = predicted(predictor, source, request, shape, check)
+        forecasts = predicted(predictor, source, request, shape, lambda panel: look(panel.newest))
     except Unavailable:
         if trouble is not None:
             raise trouble from None  # the whole does not fit into memory
@@ -116,7 +111,7 @@ def _put_in_parts(
     found = large_forecasts(predictor, source.data, text, schema, source.horizon, shape)
     if found is None:
         return None
-    look(found.newest, schema)
+    look(found.newest)
     with steps_bar("forecasts", "series") as predictor.on_windows:
         frames = frames_of(found.columns(), found.parts.name)
         write_all((guard_formulas(each, schema.ids) for each in frames) if shape.excel_safe else frames, output)
@@ -148,7 +143,7 @@ def _put_sharded(
     work = plan_shards(predictor, schema, data, output, shape, source.horizon, future)
     check_age(age(work.newest, schema, instant), checks, data)
     jobs = request.of(TrainSettings).jobs or 1
-    with in_use(request):
+    with using_cluster(request.of(ClusterSettings).cluster):
         manifest, skipped = forecast_shards(work, shards, max(jobs, workers() if on_cluster() else 1))
     count, size = f"{manifest.series:,} series, {manifest.rows:,} rows", len(manifest.files)
     log(f"saved    {output}/{MANIFEST}: {count} in {size} files")

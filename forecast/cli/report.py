@@ -1,4 +1,4 @@
-"""Write a report as one page of HTML: a forecaster, its backtest, its job."""
+"""Put a report together from a store, a backtest and the ledger of a job, and name the commands that repeat it."""
 
 import json
 import platform
@@ -12,6 +12,7 @@ from forecast.artifacts.store import Store
 from forecast.cli._command import Request
 from forecast.cli._console import log, steps_bar, suggest, warn
 from forecast.cli._store import Place, place_of
+from forecast.cli.commands.report import Files
 from forecast.durable import replace_file
 from forecast.ensemble.summary import verdict
 from forecast.errors import BadData, NoInput
@@ -39,15 +40,6 @@ RUNS, DAYS = 30, 90  # of a job that a report shows
 
 
 @dataclass(frozen=True)
-class Files:
-    """What a report reads beside the store, and where it goes."""
-
-    backtest: str | None
-    future: str | None
-    output: str
-
-
-@dataclass(frozen=True)
 class Saved:
     """The version of a store that a report is on."""
 
@@ -62,38 +54,35 @@ class Saved:
         return self.predictor.fitted
 
 
-def run(
-    job: str | None,
-    artifact: str | None,
-    version: str | None,
-    backtest: str | None,
-    future: str | None,
-    output: str,
-    request: Request,
-) -> None:
-    """Write the page, and name the command that makes it more complete."""
-    where, files = request.of(TrainSettings), Files(backtest, future, output)  # refused before any work
+def run(job: str | None, artifact: str | None, version: str | None, files: Files, request: Request) -> None:
+    """Write a report."""
+    where = request.of(TrainSettings)  # refused before any work
     with place_of(job, artifact) as place:
-        check_report(output)
-        read = {"the backtest": backtest, "the table of --future": future}
-        check_apart(output, read | (files_read(place.pipeline) if place.pipeline else {}), place.store)
-        tables = None if backtest is None else _backtest(backtest)
-        chosen = place.pipeline is not None or place.store != STORE.store or version is not None
+        _write(place, version, where, files)
+
+
+def _write(place: Place, version: str | None, where: TrainSettings, files: Files) -> None:
+    """Write a report, and name the command that makes it more complete."""
+    check_report(files.output)
+    read = {"the backtest": files.backtest, "the table of --future": files.future}
+    check_apart(files.output, read | (files_read(place.pipeline) if place.pipeline else {}), place.store)
+    backtest = None if files.backtest is None else _backtest(files.backtest)
+    chosen = place.pipeline is not None or place.store != STORE.store or version is not None
+    saved = None
+    if backtest is None or chosen or not Store(place.store).empty:
+        saved = _saved(place, version, where)
+    if saved is not None and backtest is not None and backtest.ids.isdisjoint(saved.fitted.history.ids):
+        if chosen:
+            cure = "name the store of the same series with --artifact, or leave one of the two out"
+            raise BadData("has no series of this store", place=files.backtest, cure=cure)
+        log(f"store    {place.store} has other series than {files.backtest}, and is left out")
         saved = None
-        if tables is None or chosen or not Store(place.store).empty:
-            saved = _saved(place, version, where)
-        if saved is not None and tables is not None and tables.ids.isdisjoint(saved.fitted.history.ids):
-            if chosen:
-                cure = "name the store of the same series with --artifact, or leave one of the two out"
-                raise BadData("has no series of this store", place=backtest, cure=cure)
-            log(f"store    {place.store} has other series than {backtest}, and is left out")
-            saved = None
-        if saved is not None and tables is not None and tables.steps != (steps := saved.fitted.config.horizon):
-            warn(f"{backtest} tests {tables.steps} steps, and the store forecasts {steps}")
-        replace_file(output, page_bytes(_page(place, files, tables, saved)))
-        log(f"written  {output}")
-        if tables is None and saved is not None:
-            suggest("backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
+    if saved is not None and backtest is not None and backtest.steps != (steps := saved.fitted.config.horizon):
+        warn(f"{files.backtest} tests {backtest.steps} steps, and the store forecasts {steps}")
+    replace_file(files.output, page_bytes(_page(place, files, backtest, saved)))
+    log(f"written  {files.output}")
+    if backtest is None and saved is not None:
+        suggest("backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
 
 
 def _backtest(path: str) -> BacktestTables:

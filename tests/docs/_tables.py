@@ -34,7 +34,7 @@ GROUPS: tuple[type[Knobs], ...] = (
     ClusterSettings,
     StoreSettings,
 )
-FLAGS = {"params": "-p KNOB=VALUE", "store": "--artifact"}  # settings whose option has another name
+FLAGS = {"params": "-p NAME=VALUE", "store": "--artifact"}  # settings whose option has another name
 KEYS: tuple[type[Knobs], ...] = (JobSettings, SourceSettings, SinkSettings)
 
 

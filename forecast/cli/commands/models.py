@@ -6,7 +6,7 @@ from forecast.cli._command import Command
 
 command = Command(
     "models",
-    """List the models; with NAME, list that model's own settings, which `-p KNOB=VALUE` sets.""",
+    """List the models; with NAME, list that model's own settings, which `-p NAME=VALUE` sets.""",
     [click.Argument(["name"], required=False)],
     "forecast models",
     "forecast models segrnn",

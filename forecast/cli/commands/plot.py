@@ -1,6 +1,7 @@
 """Draw history, forecasts and actual values."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from forecast.cli._command import (
     ARTIFACT,
@@ -8,33 +9,39 @@ from forecast.cli._command import (
     OUTPUT,
     VERSION,
     Command,
-    Grouped,
     Option,
     options_of,
     table_argument,
 )
 from forecast.settings import OutputSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
 
-SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a picture can show
+SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a chart can show
+WHERE = ("horizon", "device", "engine")
+
+
+@dataclass(frozen=True)
+class Files:
+    """What is drawn beside the forecasts, and where to."""
+
+    actual: Annotated[str | None, Option("--actual FILE", "table with the actual values; default those of DATA")]
+    output: Annotated[
+        str | None, Option("--output FILE", "write a .png, .svg, .pdf or .html file; default the terminal", OUTPUT)
+    ]
+    terminal: Annotated[bool, Option("--terminal", "draw in the terminal, with --output too", OUTPUT)]
 
 
 @dataclass(frozen=True)
 class Source:
     """Which forecasts are drawn."""
 
-    forecast: str | None
-    now: bool
-    future: str | None
-    origin: str | None
-
-
-@dataclass(frozen=True)
-class Files:
-    """What is drawn beside them, and where to."""
-
-    actual: str | None
-    output: str | None
-    terminal: bool
+    forecast: Annotated[
+        str | None, Option("--forecast FILE", "draw this table of forecasts, which predict wrote, beside DATA")
+    ]
+    now: Annotated[bool, Option("--now", "draw the forecasts of `forecast now`, even where there is a store")]
+    future: Annotated[str | None, FUTURE]
+    origin: Annotated[
+        str | None, Option("--origin TIME", "forecast from this time of DATA, and draw what came after it")
+    ]
 
 
 command = Command(
@@ -45,31 +52,14 @@ command = Command(
     """,
     [
         table_argument("data", required=False),
-        Grouped(
-            "files",
-            Files,
-            (
-                Option("--actual FILE", "table with the values that came; default those of DATA"),
-                Option("--output FILE", "write a .png, .svg, .pdf or .html file; default the terminal", OUTPUT),
-                Option("--terminal", "draw in the terminal, with --output too", OUTPUT),
-            ),
-        ),
-        Grouped(
-            "source",
-            Source,
-            (
-                Option("--forecast FILE", "draw this table of forecasts, which predict wrote, beside DATA"),
-                Option("--now", "draw the forecasts of `forecast now`, even where there is a store"),
-                FUTURE,
-                Option("--origin TIME", "forecast from this time of DATA, and draw what came after it"),
-            ),
-        ),
+        Files,
+        Source,
         ARTIFACT,
         VERSION,
         PictureSettings,
         TableSettings,
         TextSettings,
-        *options_of(TrainSettings, "horizon", "device", "engine"),
+        *options_of(TrainSettings, *WHERE),
         *options_of(OutputSettings, *SHAPE),
     ],
     "forecast plot sales.csv",

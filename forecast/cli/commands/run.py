@@ -1,8 +1,9 @@
 """Run a job from its pipeline file, for cron."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from forecast.cli._command import OUTPUT, RUN, Command, Grouped, Option, options_of, table_argument
+from forecast.cli._command import OUTPUT, RUN, Command, Option, options_of, table_argument
 from forecast.settings import StoreSettings
 
 
@@ -10,10 +11,12 @@ from forecast.settings import StoreSettings
 class Options:
     """Options of one run, beside the settings of the job."""
 
-    as_of: str | None
-    output: str | None
-    resume: bool
-    take_over: bool
+    as_of: Annotated[str | None, Option("--as-of TIME", "run as of this time; nothing later is read  [default: now]")]
+    output: Annotated[str | None, Option("--output FILE", "write here, and not to the sink of the job", OUTPUT)]
+    resume: Annotated[bool, Option("--resume", "continue a fit that was stopped", RUN)]
+    take_over: Annotated[
+        bool, Option("--take-over", "take the store from another job, which this one replaces", RUN, first=False)
+    ]
 
 
 command = Command(
@@ -24,16 +27,7 @@ command = Command(
     """,
     [
         table_argument("job", required=False),
-        Grouped(
-            "options",
-            Options,
-            (
-                Option("--as-of TIME", "run as of this time; nothing later is read  [default: now]"),
-                Option("--output FILE", "write to this file, and not to the sink of the job", OUTPUT),
-                Option("--resume", "continue a fit that was stopped", RUN),
-                Option("--take-over", "take the store from another job, which this one replaces", RUN, first=False),
-            ),
-        ),
+        Options,
         Option("--check", "check the file, the source, its columns and the sink; write nothing", RUN),
         Option("--schema", "print the JSON schema of pipeline files, for editors", OUTPUT),
         Option("--json", "print the record of the run to stdout", OUTPUT, name="as_json"),

@@ -1,5 +1,6 @@
-"""A flag or knob that is given counts as given, with its default value too."""
+"""A setting that is given counts as given, with its default value and by another name too."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,7 @@ def test_every_flag_with_its_default_value_is_refused_where_it_would_be_refused(
         assert f"{flag}: --artifact tests" in refused.err
 
 
-def test_a_knob_with_its_default_value_counts_for_a_loaded_forecaster(tmp_path: Path) -> None:
+def test_a_parameter_with_its_default_value_counts_for_a_loaded_forecaster(tmp_path: Path) -> None:
     frame = pd.read_csv(_table(tmp_path, twice=True))
     Forecaster(model="last", horizon=3, on_duplicate="last").fit(frame).save(str(tmp_path / "s"))
     loaded = Forecaster.load(str(tmp_path / "s"))
@@ -83,3 +84,10 @@ def test_a_job_reads_as_its_version_does_unless_its_file_says_otherwise(
     assert ran.code == 0, ran.err
     job.write(top='refit = "never"', table='on_duplicate = "error"')
     assert forecast("run", job.file, "--as-of", future).code == 65
+
+
+def test_p_takes_names_of_other_libraries(forecast: Run, tmp_path: Path) -> None:
+    words = ("fit", _table(tmp_path), "--model", "gru", "-p", "max_steps=3", "-p", "hidden_size=4", "-p", "n_jobs=1")
+    found = json.loads(forecast(*words, "--dry-run", "--json").out)
+    assert [network["steps"] for network in found["networks"]] == [3]
+    assert found["networks"][0]["params"] == {"hidden_size": 4}
