@@ -89,7 +89,8 @@ def chart_of(data: PlotData, settings: PictureSettings, actuals: Panel | None = 
     events = _events(data.panel, schema, chosen)
     charts = []
     for series, row in zip(chosen, rows.tolist(), strict=True):
-        note, values = f"no forecast: {data.panel.status[series]}", np.full(horizon, np.nan)
+        why = f": {data.panel.status[series]}" if data.panel.status else ""
+        note, values = f"no forecast{why}", np.full(horizon, np.nan)
         if row >= 0:
             note, values = _note(data, row, actual[row], errors[row]), actual[row]
         charts.append(_series_chart(data, settings.history, (series, row), note, values, events.get(series, [])))

@@ -138,11 +138,8 @@ class _HeldOut:
         for first, last in zip(edges, [*edges[1:], longest], strict=True):
             if first < longest:
                 steps = f"{first + 1} to {min(last, longest)} steps ago" if last > first + 1 else f"{last} steps ago"
-                yield (
-                    "the newest value" if last == 1 else f"values {steps}",
-                    "values",
-                    partial(self._hidden, first, last),
-                )
+                name = "the newest value" if last == 1 else f"values {steps}"
+                yield name, "values", partial(self._hidden, first, last)
 
     def _shuffled(self, kind: str, place: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
         """The values of a column in another order within each series, blanks where they were."""
