@@ -122,12 +122,7 @@ def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
 
 
 def _series_chart(
-    data: PlotData,
-    history: int | None,
-    chosen: tuple[int, int],
-    note: str,
-    actual: Numbers,
-    events: list[EventSpan],
+    data: PlotData, history: int | None, chosen: tuple[int, int], note: str, actual: Numbers, events: list[EventSpan]
 ) -> SeriesChart:
     """The chart of a series; `chosen` are its indices in the panel and in the forecasts, -1 without a forecast."""
     (series, row), panel, schema = chosen, data.panel, data.schema
