@@ -6,13 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.errors import Message, collected_messages
 from forecast.evaluation.baseline_models import Fit, baseline_fit
 from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
 from forecast.evaluation.metrics import measure_names
-from forecast.evaluation.origins import PastsAtOrigins, cut
+from forecast.evaluation.origins import cut
 from forecast.evaluation.quantiles import bounded, free_numbers, log_raised, raised
 from forecast.panel.panel import Integers, Numbers, Panel
 from forecast.panel.schema import Schema, calendar_of, format_positions, position_texts, time_columns_at
@@ -101,11 +100,13 @@ def backtest(
     size = (len(panel), len(origins), panel.ahead)
     numbers = {name: np.full((*size, 1 + 2 * len(OUTPUT.levels)), np.nan) for name in models}
     seconds = {name: np.zeros(2) for name in models}
+    counts, floor = windows.panel.counts(), windows.panel.floor()
     raised_series, logged = np.zeros(len(panel), bool), set[tuple[str, Message]]()
     for done, ((name, fold), result) in enumerate(zip(tasks, results, strict=True), start=1):
-        rows = np.isin(windows.origin, fold)
-        numbers[name][windows.series[rows], windows.origin[rows]], below = _output(windows, rows, result, levels)
-        raised_series[windows.series[rows]] |= below
+        rows = np.flatnonzero(np.isin(windows.origin, fold))
+        free = free_numbers(result.quantiles, levels, OUTPUT, counts[rows])
+        numbers[name][windows.series[rows], windows.origin[rows]] = bounded(free, OUTPUT, floor[rows])
+        raised_series[windows.series[rows]] |= raised(free, OUTPUT, floor[rows])
         seconds[name] += result.seconds
         for level, message in result.messages:
             if (name, message) not in logged:  # once for all folds of a model
@@ -139,15 +140,6 @@ def _run_fold(panel: Panel, fit: Fit, origins: Integers) -> _FoldResult:
         together = max(1, MAX_SLOTS // len(panel.values))
         parts = [predict(cut(panel, origins[low : low + together]).panel) for low in range(0, len(origins), together)]
         return _FoldResult(np.concatenate(parts), (fitted - start, time.perf_counter() - fitted), messages)
-
-
-def _output(
-    windows: PastsAtOrigins, rows: NDArray[np.bool_], result: _FoldResult, levels: tuple[float, ...]
-) -> tuple[Numbers, NDArray[np.bool_]]:
-    """The numbers of a fold's windows as a user gets them, and whether the bound at 0 raised some, [windows]."""
-    floor = windows.panel.floor()[rows]
-    free = free_numbers(result.quantiles, levels, OUTPUT, windows.panel.counts()[rows])
-    return bounded(free, OUTPUT, floor), raised(free, OUTPUT, floor)
 
 
 def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:

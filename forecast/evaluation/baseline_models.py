@@ -21,15 +21,10 @@ MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 
 
 def baseline_fit(name: str, season: int, levels: tuple[float, ...]) -> Fit:
-    """A baseline as a `Fit`.
+    """A baseline as a `Fit`, with a season in steps, 1 for none, and ascending quantile levels, 0.5 among them.
 
     Its quantiles are its point plus quantiles of its errors at earlier origins of the fitted panel, by horizon step, in
     units of the mean error of repeating a season in each window's past.
-
-    Parameters
-    ----------
-    season : steps; 1 means none
-    levels : quantile levels, ascending, 0.5 among them
     """
     return partial(_fit, name, season, levels)
 

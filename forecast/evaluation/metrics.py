@@ -84,35 +84,25 @@ def rmsse(actual: Numbers, forecast: Numbers, squared_scale: Numbers, axis: Axes
 
 
 def smape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
-    """Symmetric mean absolute percentage error, 0 to 200, as the M4 competition took it (Makridakis et al. 2020).
-
-    A value that is zero and forecast to be zero has no error.
-    """
+    """Symmetric mean absolute percentage error, 0 to 200, that of M4 (Makridakis et al. 2020): 0 for 0 is exact."""
     size = np.abs(actual) + np.abs(forecast)
     return 200 * _mean(_divided(np.abs(actual - forecast), np.where(size == 0, 1.0, size)), actual, axis)
 
 
 def wape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
-    """Weighted absolute percentage error: sum of absolute errors over sum of absolute values (Kolassa, Schuetz 2007).
-
-    A share, not a percentage.
-    """
+    """Sum of absolute errors over sum of absolute values, a share (Kolassa, Schuetz 2007)."""
     return _divided(_sum(np.abs(actual - forecast), actual, axis), _sum(np.abs(actual), actual, axis))
 
 
-def weighted_quantile_loss(
-    actual: Numbers, quantiles: Numbers, levels: tuple[float, ...], axis: Axes = None
-) -> Numbers:
+def wql(actual: Numbers, quantiles: Numbers, levels: tuple[float, ...], axis: Axes = None) -> Numbers:
     """Mean over the levels of twice the quantile loss over the sum of absolute values (Park et al. 2022).
 
     With many levels it comes near to the continuous ranked probability score (Gneiting and Raftery 2007), in the same
     unit as `wape`. `quantiles` have the shape of `actual`, and the levels as a last axis.
     """
-    total = sum(
-        _sum(2 * np.maximum(level * error, (level - 1) * error), actual, axis)
-        for level, error in ((level, actual - quantiles[..., place]) for place, level in enumerate(levels))
-    )
-    return _divided(np.asarray(total) / len(levels), _sum(np.abs(actual), actual, axis))
+    errors = actual[..., None] - quantiles
+    losses = 2 * np.maximum(np.array(levels) * errors, (np.array(levels) - 1) * errors).mean(-1)
+    return _divided(_sum(losses, actual, axis), _sum(np.abs(actual), actual, axis))
 
 
 def coverage(actual: Numbers, lower: Numbers, upper: Numbers, axis: Axes = None) -> Numbers:
@@ -174,9 +164,7 @@ MEASURES = {
     "rmse": Measure(lambda out, axis: rmse(out.actual, out.point, axis)),
     "smape": Measure(lambda out, axis: smape(out.actual, out.point, axis), in_terminal=True),
     "wape": Measure(lambda out, axis: wape(out.actual, out.point, axis)),
-    "wql": Measure(
-        lambda out, axis: weighted_quantile_loss(out.actual, out.numbers, out.levels, axis), in_terminal=True
-    ),
+    "wql": Measure(lambda out, axis: wql(out.actual, out.numbers, out.levels, axis), in_terminal=True),
 }
 """The measures that need no interval, in the order in which tables show them.
 
@@ -189,7 +177,6 @@ def window_losses(metric: Metric, actual: Numbers, forecast: Numbers, unit: Numb
 
     Parameters
     ----------
-    metric : the measure
     actual, forecast : [windows, horizon]
     unit : [windows], from `error_units` of each window's series, with the measure's `unit_power`
     """

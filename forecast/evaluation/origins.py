@@ -30,7 +30,6 @@ def choose_origins(panel: Panel, windows: int | None, step: int | None, name: st
 
     Parameters
     ----------
-    panel : with a horizon of future slots
     windows : number of origins; by default 8, or as many as leave half of the steps to the first fit
     step : steps between two origins; default one horizon
     name : of the table, for messages

@@ -72,12 +72,7 @@ def error_quantiles(
 
 
 def widening(sizes: Numbers, levels: tuple[float, ...]) -> Numbers:
-    """By how much quantiles of a normal distribution move out where its scale comes from few values, [..., levels].
-
-    Parameters
-    ----------
-    sizes : [...], independent values
-    """
+    """By how much normal quantiles move out where the scale comes from few independent values [...]: [..., levels]."""
     tail = [0.75 if level == 0.5 else level for level in levels]  # the median does not move
     z = np.array([NormalDist().inv_cdf(level) for level in tail])
     factor = _t_quantiles(z, np.maximum(sizes, 1.0)[..., None] + 1) / z
@@ -102,10 +97,7 @@ def independent_windows(windows: tuple[Integers, Integers], length: int, decay: 
     """How many independent windows some windows stand for, if those of a series within `length` steps count as one.
 
     Of those of different series at the same time, whose errors are correlated, n count n / (1 + (n - 1) CORRELATION).
-
-    Parameters
-    ----------
-    decay : steps after which a window counts 1/e; the number is that of Kish for values with weights
+    After `decay` steps a window counts 1/e; the number is then that of Kish for values with weights.
     """
     series, age = windows[0], _age(windows) // max(length, 1)
     blocks, sizes = np.unique(np.unique(np.stack([series, age], 1), axis=0)[:, 1], return_counts=True)

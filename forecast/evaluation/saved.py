@@ -36,13 +36,9 @@ class SavedForecasts:
 
 
 def read_saved(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Reading, SavedForecasts]:
-    """Read a table of forecasts on the grid of a table of values, and those values.
+    """Read a table of forecasts on the grid of a table of values, which is read by `settings`, and those values.
 
-    Parameters
-    ----------
-    forecasts : id columns, time, ``forecast``, then ``lo_80``, ``hi_80`` and so on
-    actual : its id columns and its time are found by the names that they have in `forecasts`
-    settings : how to read `actual`
+    The id columns and the time of the values are found by the names that they have in the forecasts.
 
     Raises
     ------
@@ -122,11 +118,7 @@ def _numbers(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
 
 
 def missing_series(saved: SavedForecasts, panel: Panel, forecasts: str, actual: str) -> tuple[tuple[str, ...], ...]:
-    """Warn of forecasts whose series is not in the panel, and return their ids.
-
-    Parameters
-    ----------
-    forecasts, actual : names of both tables, for messages
+    """Warn of forecasts whose series is not in the panel, and return their ids; messages name both tables.
 
     Raises
     ------

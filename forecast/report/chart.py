@@ -61,7 +61,6 @@ def chart_of(data: PlotData, settings: PictureSettings, actuals: Panel | None = 
 
     Parameters
     ----------
-    settings : which series, and how much of their past
     actuals : later values; default those of the panel of the forecasts
     name : of the table of these values, for messages
 
@@ -90,11 +89,10 @@ def chart_of(data: PlotData, settings: PictureSettings, actuals: Panel | None = 
     events = _events(data.panel, schema, chosen)
     charts = []
     for series, row in zip(chosen, rows.tolist(), strict=True):
+        why = f": {data.panel.status[series]}" if data.panel.status else ""
+        note, values = f"no forecast{why}", np.full(horizon, np.nan)
         if row >= 0:
             note, values = _note(data, row, actual[row], errors[row]), actual[row]
-        else:
-            status = data.panel.status[series] if data.panel.status else ""
-            note, values = f"no forecast: {status}" if status else "no forecast", np.full(horizon, np.nan)
         charts.append(_series_chart(data, settings.history, (series, row), note, values, events.get(series, [])))
     value = schema.target or "" if schema.layout == "long" else ""
     time, steps = visible(", ".join(schema.time)), schema.calendar.kind == "steps"
@@ -124,12 +122,7 @@ def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
 
 
 def _series_chart(
-    data: PlotData,
-    history: int | None,
-    chosen: tuple[int, int],
-    note: str,
-    actual: Numbers,
-    events: list[EventSpan],
+    data: PlotData, history: int | None, chosen: tuple[int, int], note: str, actual: Numbers, events: list[EventSpan]
 ) -> SeriesChart:
     """The chart of a series; `chosen` are its indices in the panel and in the forecasts, -1 without a forecast."""
     (series, row), panel, schema = chosen, data.panel, data.schema

@@ -49,14 +49,12 @@ def explain_panel(
     with_future: bool = False,
     on_part: OnPart | None = None,
 ) -> Explanation:
-    """Explain the forecasts of a panel.
+    """Explain the forecasts of a panel, read as at fit, with a horizon of future slots.
 
     Parameters
     ----------
-    panel : read as at fit, with a horizon of future slots
     name : of the table that should have the values known in advance, for messages
     with_future : whether it is a table of the future
-    on_part : receives the progress
 
     Raises
     ------

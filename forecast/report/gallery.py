@@ -56,12 +56,7 @@ def gallery_html(gallery: Gallery) -> Iterator[str]:
     orders = ORDERS | (ERROR_ORDERS if any(ids in gallery.errors for ids in data.ids[:count]) else {})
     choices = "".join(f'<option value="{value}">{text}</option>' for value, text in orders.items())
     yield CONTROLS.format(choices=choices, count=count)
-    head = {
-        "levels": data.levels,
-        "measure": gallery.measure,
-        "perPage": PER_PAGE,
-        "times": _times(data, last),
-    }
+    head = {"levels": data.levels, "measure": gallery.measure, "perPage": PER_PAGE, "times": _times(data, last)}
     yield f'<script type="application/json" id="data">{as_json(head)[:-1]},"series":[\n'
     for place, series in enumerate(_series(gallery, count, times, steps)):
         yield f"{',' * bool(place)}{series}\n"

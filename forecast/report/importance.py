@@ -14,6 +14,7 @@ from forecast.inference.predictor import Predictor
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 
 WINDOWS, ORIGINS = 256, 8  # windows that are forecast again and again, and those of one series
+RANDOM = ("known", "past", "static")  # kinds of inputs that differ between repeats
 SPANS = (0, 1, 2, 4)  # seasons, between which lie the parts of the past that are hidden
 
 OnPart = Callable[[int, int], None]
@@ -30,14 +31,8 @@ class Importance:
     std: float  # over repeats
 
 
-@dataclass(frozen=True)
-class _Input:
-    """An input, and the errors of all windows without it in one repeat."""
-
-    name: str
-    kind: str
-    errors: Callable[[np.random.Generator], Numbers]
-    random: bool = True  # whether repeats differ
+Change = Callable[[np.random.Generator], tuple[Predictor, Panel]]
+"""What forecasts the windows without an input, and the windows, in one repeat."""
 
 
 def importances(
@@ -52,8 +47,6 @@ def importances(
     Parameters
     ----------
     panel : with a horizon of future slots; forecasts start within it, so that they have actual values
-    repeats : of each input
-    on_part : receives the progress
 
     Raises
     ------
@@ -63,10 +56,11 @@ def importances(
     held_out = _HeldOut.of(predictor, panel)
     inputs = list(held_out.inputs())
     found = []
-    for done, one in enumerate(inputs):
+    for done, (name, kind, change) in enumerate(inputs):
         if on_part is not None:
             on_part(done, len(inputs))
-        found.append(held_out.importance(one, repeats, seed))
+        means = held_out.increases(change, kind in RANDOM, repeats, seed)
+        found.append(Importance(name, kind, float(np.mean(means)), float(np.std(means))))
     return sorted(found, key=lambda one: -one.mean)
 
 
@@ -107,16 +101,16 @@ class _HeldOut:
         count = seen.sum(1)
         return np.where(count > 0, np.where(seen, error, 0.0).sum(1) / np.maximum(count, 1), np.nan)
 
-    def importance(self, one: _Input, repeats: int, seed: int) -> Importance:
-        """How much worse forecasts are without an input."""
+    def increases(self, change: Change, random: bool, repeats: int, seed: int) -> list[float]:
+        """How much worse forecasts are without an input, in each repeat."""
         worse, means = np.zeros(0), []
         counted = np.flatnonzero(np.isfinite(self.plain))
         for repeat in range(repeats):
             draw = np.random.default_rng((seed, repeat))
-            if one.random or repeat == 0:
-                worse = one.errors(draw) - self.plain
-            means.append(np.average(worse[counted], weights=self._weights(counted, draw)))
-        return Importance(one.name, one.kind, float(np.mean(means)), float(np.std(means)))
+            if random or repeat == 0:
+                worse = self.errors(*change(draw)) - self.plain
+            means.append(float(np.average(worse[counted], weights=self._weights(counted, draw))))
+        return means
 
     def _weights(self, windows: Integers, draw: np.random.Generator) -> Integers:
         """[windows], how often each was drawn with its series and its origin; some at least once."""
@@ -128,40 +122,39 @@ class _HeldOut:
             if weights.any():
                 return weights
 
-    def inputs(self) -> Iterator[_Input]:
-        """All inputs of the forecaster."""
-        schema = self.predictor.fitted.config.table
+    def inputs(self) -> Iterator[tuple[str, str, Change]]:
+        """The names, kinds and changes of all inputs of the forecaster."""
+        schema, effects = self.predictor.fitted.config.table, self.predictor.fitted.effects
         for kind, names in (("known", schema.known), ("past", schema.past)):
             for place, name in enumerate(names):
-                yield _Input(name, kind, partial(self._shuffled, kind, place))
+                yield name, kind, partial(self._shuffled, kind, place)
         for place, name in enumerate(schema.static):
-            yield _Input(name, "static", partial(self._exchanged, place))
-        effects = self.predictor.fitted.effects
+            yield name, "static", partial(self._exchanged, place)
         if effects is not None and has_events(schema):
             for name in self._events_ahead():
-                yield _Input(name, "event", partial(self._without_event, effects, name), random=False)
+                yield name, "event", partial(self._without_event, effects, name)
         edges = [max(1, schema.shortest_season) * span for span in SPANS]
         longest = int(self.pasts.panel.lengths.max())
         for first, last in zip(edges, [*edges[1:], longest], strict=True):
             if first < longest:
                 steps = f"{first + 1} to {min(last, longest)} steps ago" if last > first + 1 else f"{last} steps ago"
                 name = "the newest value" if last == 1 else f"values {steps}"
-                yield _Input(name, "values", partial(self._hidden, first, last), random=False)
+                yield name, "values", partial(self._hidden, first, last)
 
-    def _shuffled(self, kind: str, place: int, draw: np.random.Generator) -> Numbers:
-        """Errors with the values of a column in another order, blanks where they were."""
+    def _shuffled(self, kind: str, place: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
+        """The values of a column in another order within each series, blanks where they were."""
         columns = getattr(self.panel, kind).copy()
         for start, end in zip(self.panel.offsets[:-1], self.panel.offsets[1:], strict=True):
             values = columns[start:end, place]
             present = np.flatnonzero(np.isfinite(values))
             values[present] = draw.permutation(values[present])
-        return self.errors(self.predictor, cut(replace(self.panel, **{kind: columns}), self.origins).panel)
+        return self.predictor, cut(replace(self.panel, **{kind: columns}), self.origins).panel
 
-    def _exchanged(self, place: int, draw: np.random.Generator) -> Numbers:
-        """Errors with the values of a static column exchanged between series."""
+    def _exchanged(self, place: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
+        """The values of a static column exchanged between series."""
         static = self.panel.static.copy()
         static[:, place] = draw.permutation(static[:, place])
-        return self.errors(self.predictor, cut(replace(self.panel, static=static), self.origins).panel)
+        return self.predictor, cut(replace(self.panel, static=static), self.origins).panel
 
     def _events_ahead(self) -> list[str]:
         """The events that touch a value that is forecast."""
@@ -172,22 +165,21 @@ class _HeldOut:
         touched = {marks.labels[label] for label in np.unique(marks.label[left <= panel.ahead])}
         return [name for name in marks.names if touched & _labels(name)]
 
-    def _without_event(self, effects: Effects, name: str, draw: np.random.Generator) -> Numbers:
-        """Errors without the effect of an event, of its eve and of the day after."""
+    def _without_event(self, effects: Effects, name: str, draw: np.random.Generator) -> tuple[Predictor, Panel]:
+        """No effect of an event, of its eve and of the day after."""
         kept = np.array([label not in _labels(name) for label in effects.labels])
         fitted = replace(self.predictor.fitted, effects=replace(effects, effect=effects.effect * kept[:, None]))
-        return self.errors(self.predictor.serving(fitted), self.pasts.panel)
+        return self.predictor.serving(fitted), self.pasts.panel
 
-    def _hidden(self, first: int, last: int, draw: np.random.Generator) -> Numbers:
-        """Errors without the values from `first` to `last` steps before each origin, where others are left."""
+    def _hidden(self, first: int, last: int, draw: np.random.Generator) -> tuple[Predictor, Panel]:
+        """No values from `first` to `last` steps before each origin, where others are left."""
         panel = self.pasts.panel
         sizes = np.diff(panel.offsets)
         back = np.repeat(panel.offsets[1:] - panel.ahead, sizes) - np.arange(panel.offsets[-1])  # 1 for the newest
         hidden: Flags = (back > first) & (back <= last)
         left = np.add.reduceat(panel.observed & ~hidden, panel.offsets[:-1]) > 0
         observed = panel.observed & ~(hidden & np.repeat(left, sizes))
-        values = np.where(observed, panel.values, 0.0)
-        return self.errors(self.predictor, replace(panel, observed=observed, values=values))
+        return self.predictor, replace(panel, observed=observed, values=np.where(observed, panel.values, 0.0))
 
 
 def _labels(name: str) -> set[str]:

@@ -81,16 +81,12 @@ class LineChart:
 
 @dataclass(frozen=True)
 class Facts:
-    """Names, and a text for each."""
-
-    rows: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, str], ...]  # names, and a text for each
 
 
 @dataclass(frozen=True)
 class Commands:
-    """Lines for a shell."""
-
-    lines: tuple[str, ...]
+    lines: tuple[str, ...]  # for a shell
 
 
 Part = str | Table | Facts | LineChart | Commands | Gallery

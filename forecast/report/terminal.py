@@ -63,7 +63,7 @@ def _drawing(one: SeriesChart, width: int, unicode: bool, style: Style) -> list[
 
     def place(times: Integers, values: Numbers) -> tuple[Numbers, Numbers]:
         """Columns and rows in dots; 2 by 4 dots are a character. Halves do not overflow."""
-        columns: Numbers = (times - first) / max(last - first, 1) * (2 * width - 1)
+        columns = np.asarray((times - first) / max(last - first, 1) * (2 * width - 1), np.float64)
         return columns, (high / 2 - values / 2) / (high / 2 - low / 2) * (4 * HEIGHT - 1)
 
     marks = UNICODE if unicode else PLAIN

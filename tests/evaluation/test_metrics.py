@@ -25,9 +25,9 @@ from forecast.evaluation.metrics import (
     skill,
     smape,
     wape,
-    weighted_quantile_loss,
     width,
     window_losses,
+    wql,
 )
 from forecast.settings import Metric
 
@@ -82,7 +82,7 @@ def test_scikit_learn_says_the_same() -> None:
     quantiles = np.sort(rng.normal(size=(4, 3, 5, 3)), -1)
     losses = [mean_pinball_loss(actual.ravel(), quantiles[..., i].ravel(), alpha=a) for i, a in enumerate(levels)]
     expected = 2 * np.mean(losses) / np.abs(actual).mean()
-    assert weighted_quantile_loss(actual, quantiles, levels) == pytest.approx(expected)
+    assert wql(actual, quantiles, levels) == pytest.approx(expected)
 
 
 def test_a_series_without_scale_does_not_count_where_errors_are_scaled() -> None:
@@ -100,7 +100,7 @@ def test_zeros_and_nothing_at_all_give_no_infinity_and_no_warning() -> None:
     assert np.isnan(wape(zero, zero + 1))
     assert np.isnan(mae(none, zero))
     assert np.isnan(coverage(none, zero, zero))
-    assert np.isnan(weighted_quantile_loss(none, zero[..., None], (0.5,)))
+    assert np.isnan(wql(none, zero[..., None], (0.5,)))
     assert np.isnan(skill(np.ones(1), np.zeros(1))).all()
 
 
