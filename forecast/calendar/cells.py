@@ -1,6 +1,8 @@
 """The cells of a time column as text, each different one once, so that errors can name where it stands."""
 
+import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -11,35 +13,39 @@ from forecast.tables.distinct import encoded
 from forecast.tables.table import Table, TypedTimes
 from forecast.tables.texts import Texts, pa
 
-Kind = Literal["text", "number", "datetime"]
+WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
 
 
 @dataclass(frozen=True)
 class TimeCells:
-    """The different texts of a time column, or of several columns joined by blanks.
-
-    Attributes
-    ----------
-    codes : [rows], which of the texts each row has
-    kind : type of the column
-    series : [rows], which series each row belongs to, where that is known
-    """
+    """The different texts of a time column, or of several columns joined by blanks."""
 
     table: Table
     columns: tuple[str, ...]
-    codes: Integers
+    codes: Integers  # [rows], which of the texts each row has
     texts: list[str]
-    kind: Kind = "text"
-    series: Integers | None = None
+    kind: Literal["text", "number", "datetime"] = "text"  # type of the column
+    series: Integers | None = None  # [rows], which series each row belongs to, where that is known
 
     @property
     def name(self) -> str:
         """The columns, for messages."""
         return " and ".join(self.columns)
 
+    @cached_property
     def array(self) -> Texts:
         """The texts in Arrow's memory."""
         return pa.array(self.texts, pa.string())
+
+    @cached_property
+    def whole(self) -> Texts:
+        """The texts without the decimal point of whole numbers: 2024 for 2024.0."""
+        return pa.array([without_point(text) for text in self.texts], pa.string())
+
+    @cached_property
+    def numbers(self) -> Integers | None:
+        """[texts] as whole numbers, None if one of them is not whole."""
+        return whole_numbers(self.texts) if all(map(is_whole_number, self.texts)) else None
 
     def place(self, value: int = 0) -> str:
         """Say where the first row with this text stands."""
@@ -51,21 +57,36 @@ class TimeCells:
         return self.table.place(row, self.columns), self.texts[self.codes[row]]
 
 
-def time_cells(table: Table, column: str) -> TimeCells:
-    """A column as text; '' where a cell is missing, which a column of datetimes may not have."""
+def is_whole_number(text: str) -> bool:
+    """Whether a text is a whole number that 64 bits hold."""
+    return WHOLE.fullmatch(text) is not None and abs(int(text.partition(".")[0])) < 2**63
+
+
+def whole_numbers(texts: list[str]) -> Integers:
+    """[texts] as whole numbers."""
+    return np.array([int(text.partition(".")[0]) for text in texts], np.int64)
+
+
+def without_point(text: str) -> str:
+    """A whole number without its decimal point, any other text as it is."""
+    return text.partition(".")[0] if WHOLE.fullmatch(text) else text
+
+
+def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
+    """A column, or the first `rows` of it, as text; '' where a cell is missing, which datetimes may not be."""
     kind = table.kind(column)
     if kind == "datetime":
         return typed_cells(table, column, table.times(column))
-    codes, texts = table.cells(column)
+    codes, texts = table.cells(column, rows)
     return TimeCells(table, (column,), codes, texts, "number" if kind in ("whole", "number", "boolean") else "text")
 
 
 def typed_cells(table: Table, column: str, times: TypedTimes, series: Integers | None = None) -> TimeCells:
     """A column of datetimes as text: 2024-01-31 13:00:00, and without a time of day where all are dates."""
     codes, wall = encoded(times.wall)
-    dated = not times.fractions and not (wall % DAY).any()
-    texts = [str(time) for time in wall.astype("datetime64[s]")]
-    texts = [text.partition("T")[0] if dated else text.replace("T", " ") for text in texts]
+    texts = [str(time).replace("T", " ") for time in wall.astype("datetime64[s]")]
+    if not times.fractions and not (wall % DAY).any():
+        texts = [text[: text.index(" ")] for text in texts]
     return TimeCells(table, (column,), codes, texts, "datetime", series)
 
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from forecast.calendar.inference import TIME_NAMES, looks_like_times, resembles_times
-from forecast.calendar.number_formats import WHOLE
+from forecast.calendar.cells import WHOLE
 from forecast.calendar.patterns import guesses, has_clock
 from forecast.calendar.split_columns import PART_NAMES, is_parts, part_named
 from forecast.calendar.zones import DAY, Flags
