@@ -176,7 +176,7 @@ def _fits(part: TimeCells, form: str) -> bool:
 
 
 def _fitting(part: TimeCells, form: str) -> Flags:
-    """[texts], which can be what a pattern says: with several directives by their shape, as the whole is parsed later."""
+    """[texts], which can be what a pattern says; by shape where it has several directives, as the whole is parsed."""
     shaped = patterns.matches(part.array, form)
     return patterns.parse(part.array, form).exists if shaped.any() and len(codes_of(form)) == 1 else shaped
 
@@ -212,7 +212,7 @@ def _no_part(part: TimeCells, role: str | None) -> BadData:
 
 def _as_written(part: TimeCells, form: str) -> str:
     """The pattern that writes a part just as the cells have it: padded where they are."""
-    if not form.startswith("%-"):
+    if len(codes_of(form)) > 1 or form in ("%b", "%B"):
         return patterns.parse(part.array, form).pattern
     padded = part.kind != "number" and any(re.search(r"(?<!\d)0\d", text) for text in part.texts)
     return form.replace("%-", "%") if padded else form
