@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.engine import NO_CALLBACKS, Callbacks, fit_panel
+from forecast.engine.stages import NO_CALLBACKS, Callbacks, fit_panel
 from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.backtest import BacktestResult, backtest
 from forecast.evaluation.baseline_models import Fit, Predict
@@ -14,13 +14,13 @@ from forecast.evaluation.origins import choose_origins
 from forecast.evaluation.quantiles import LEVELS
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
-from forecast.panel.comparing import say_seen_origins
 from forecast.panel.lookback import lags_and_lookback
 from forecast.panel.panel import Panel
-from forecast.panel.reading import Reading
 from forecast.panel.schema import Schema
 from forecast.panel.season import panel_seasons
-from forecast.panel.status import with_status
+from forecast.reading.comparing import say_seen_origins
+from forecast.reading.reading import Reading
+from forecast.reading.status import with_status
 from forecast.settings import BacktestSettings, TrainSettings
 from forecast.training.context import OnStep
 

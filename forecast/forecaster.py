@@ -13,14 +13,15 @@ from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.backtesting import backtest_reading
 from forecast.baselines import default_baselines
-from forecast.engine import NO_CALLBACKS, Callbacks, deadline_of, fit_panel
+from forecast.engine.exporting import with_exports
+from forecast.engine.stages import NO_CALLBACKS, Callbacks, deadline_of, fit_panel
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
 from forecast.evaluation.backtest import OUTPUT
 from forecast.evaluation.metrics import mase
+from forecast.events.table import events_columns
 from forecast.inference.contents import to_contents
 from forecast.inference.engines import require_engine
-from forecast.inference.exporting import with_exports
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import (
     columns_at,
@@ -32,15 +33,14 @@ from forecast.inference.forecasting import (
 )
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit, models_of
-from forecast.panel.building import with_future
-from forecast.panel.comparing import values_after
-from forecast.panel.event_table import events_columns
-from forecast.panel.known import say_blank_ahead
-from forecast.panel.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.panel.schema import Schema
-from forecast.panel.tidying import tidied
 from forecast.parallel import on_cluster, workers
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
+from forecast.reading.building import with_future
+from forecast.reading.comparing import values_after
+from forecast.reading.known import say_blank_ahead
+from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
+from forecast.reading.tidying import tidied
 from forecast.report.content import drawable_forecasts, picture_of, series_without_errors
 from forecast.report.drawing import chart
 from forecast.report.explanation import explained

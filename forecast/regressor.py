@@ -11,12 +11,12 @@ from torch import Tensor
 
 from forecast.models.shared.building import rebuild
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.panel.windows import NETWORK_BATCH, Batch
 from forecast.parameters import NestedParams
 from forecast.settings import DeviceName, LossName, OptimizerName, TrainSettings
 from forecast.training.devices import pick_device
 from forecast.training.members import train_members
 from forecast.training.plan import Member
+from forecast.windows.windows import NETWORK_BATCH, Batch
 
 Floats = NDArray[np.float64]
 

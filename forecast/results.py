@@ -11,10 +11,9 @@ from forecast.evaluation.backtest import BacktestResult
 from forecast.evaluation.measures import ForecastRows, Measures
 from forecast.evaluation.metrics import measure_names
 from forecast.inference.predictor import Predictor
-from forecast.panel.building import calendar_of, format_positions, position_texts, time_columns_at
 from forecast.panel.panel import Panel
-from forecast.panel.schema import Schema
-from forecast.panel.tidying import tidied
+from forecast.panel.schema import Schema, calendar_of, format_positions, position_texts, time_columns_at
+from forecast.reading.tidying import tidied
 from forecast.report.explanation import Explanation
 from forecast.settings import TableSettings
 from forecast.tables.frames import frame_of

@@ -117,14 +117,14 @@ def test_held_out_values_reach_neither_weights_nor_choices_before_the_refit(pane
     """The newest values choose among weights, but train none: statistics and windows end before them."""
     import torch
 
-    from forecast.panel.building import calendar_of
-    from forecast.panel.covariates import fit_statistics, make_columns
-    from forecast.panel.reading import read, read_as
-    from forecast.panel.windows import Windows
+    from forecast.panel.schema import calendar_of
+    from forecast.reading.reading import read, read_as
     from forecast.tables.reading import table_from_frame
     from forecast.training.devices import on_device
     from forecast.training.sampling import sampler
     from forecast.training.split import split_windows
+    from forecast.windows.covariates import fit_statistics, make_columns
+    from forecast.windows.windows import Windows
 
     def drawn(frame: pd.DataFrame) -> dict[str, torch.Tensor]:
         table = table_from_frame(frame)

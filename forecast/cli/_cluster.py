@@ -55,7 +55,7 @@ def put_sharded(
     """Forecast a table in shards, into a folder; returns the exit code."""
     from forecast.inference.sharded import MANIFEST, forecast_shards, plan_shards
     from forecast.jobs.checks import age, check_age
-    from forecast.panel.tidying import tidied
+    from forecast.reading.tidying import tidied
     from forecast.tables.files import load_future
 
     schema, text = schema_as_fitted(predictor, given)

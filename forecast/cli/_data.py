@@ -17,7 +17,7 @@ MOST_IN_MEMORY = 1 << 27  # bytes of a table for stdout, beyond which it waits i
 
 def load(source: str, settings: TextSettings) -> "tuple[Table, dict[str, Any]]":
     """Read a table, and the table settings that come with a synthetic series."""
-    from forecast.panel.tidying import tidied
+    from forecast.reading.tidying import tidied
     from forecast.tables.files import load_table
 
     table, defaults = load_table(source, settings)
@@ -26,8 +26,8 @@ def load(source: str, settings: TextSettings) -> "tuple[Table, dict[str, Any]]":
 
 def load_to_fit(source: str, settings: TextSettings, how: TableSettings, seed: int) -> "tuple[Table, dict[str, Any]]":
     """Read a table as `load` does, or an even sample of its series where it does not fit into memory."""
-    from forecast.panel.sampling import sampled
-    from forecast.panel.tidying import tidied
+    from forecast.reading.sampling import sampled
+    from forecast.reading.tidying import tidied
 
     sample = sampled(source, settings, how, seed)
     return load(source, settings) if sample is None else (tidied(sample), {})

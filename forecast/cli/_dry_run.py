@@ -11,7 +11,7 @@ from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 if TYPE_CHECKING:
     from forecast.inference.fitted import Fitted
-    from forecast.panel.reading import Reading
+    from forecast.reading.reading import Reading
     from forecast.training.rehearsal import Rehearsal
 
 # measured on the tables of `python -m benchmarks dry-run`
@@ -51,10 +51,10 @@ def rehearse(begun: float, data: str, artifact: str, given: Given, earlier: "Fit
     earlier : a fit that training would continue
     """
     from forecast.durable import check_folder
-    from forecast.engine import deadline_of, rehearse_panel
+    from forecast.engine.stages import deadline_of, rehearse_panel
     from forecast.ensemble.baseline_forecasts import baselines_of
     from forecast.ensemble.candidates import compared_with
-    from forecast.panel.reading import check_to_fit, read
+    from forecast.reading.reading import check_to_fit, read
 
     train = given.of(TrainSettings)
     check_folder(Path(artifact), artifact)
@@ -69,7 +69,7 @@ def rehearse(begun: float, data: str, artifact: str, given: Given, earlier: "Fit
 
 def put_dry_run(found: DryRun, artifact: str, as_json: bool) -> None:
     """Print what a fit would do, for people or as JSON."""
-    from forecast.panel.reading import describe_reading
+    from forecast.reading.reading import describe_reading
     from forecast.tables.memory import free_memory
 
     free = free_memory()
@@ -145,8 +145,8 @@ def _facts(found: DryRun, artifact: str, free: int) -> dict[str, Any]:
 def _estimate(begun: float, fitted: "Fitted", rehearsal: "Rehearsal") -> tuple[float, int, int]:
     """Seconds and bytes of memory of the whole command, and bytes of the version."""
     from forecast.artifacts.format import encode
+    from forecast.engine.exporting import seconds_of_exports
     from forecast.inference.contents import to_contents
-    from forecast.inference.exporting import seconds_of_exports
     from forecast.tables.memory import peak_memory
 
     kinds = list(dict.fromkeys(network.member.key for network in rehearsal.networks))[:FORECASTING]

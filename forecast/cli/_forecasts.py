@@ -55,7 +55,7 @@ def read_as_fitted(
     predictor: "Predictor", data: str | None, future: str | None, given: Given
 ) -> "tuple[Schema, Table | None, Table | None]":
     """How a saved forecaster reads, the table to forecast, and that of future values; None where none is named."""
-    from forecast.panel.tidying import tidied
+    from forecast.reading.tidying import tidied
     from forecast.tables.files import load_future
 
     schema, text = schema_as_fitted(predictor, given)
@@ -163,12 +163,12 @@ def at_once(
     look : is called before anything is forecast
     choose : says what is forecast of the panel; default all
     """
-    from forecast.engine import fit_panel
+    from forecast.engine.stages import fit_panel
     from forecast.ensemble.names import PRETRAINED
     from forecast.inference.forecasting import forecast_table
     from forecast.inference.predictor import Predictor
     from forecast.inference.summary import describe_fit
-    from forecast.panel.reading import check_to_fit, describe_reading, read
+    from forecast.reading.reading import check_to_fit, describe_reading, read
     from forecast.tables.writing import output_columns
 
     for name in COVARIATES:

@@ -144,7 +144,7 @@ def _run(
     models: tuple[str, ...],
     frozen: bool,
 ) -> "Backtest":
-    from forecast.engine import Callbacks
+    from forecast.engine.stages import Callbacks
 
     with fold_bar() as (on_fold, on_step):
         return forecaster.backtest(

@@ -46,11 +46,11 @@ def command(begun: float, data: str, artifact: str, resume: bool, dry_run: bool,
     DATA is a CSV, .csv.gz, .xlsx, .ods or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
     """
     from forecast.artifacts.store import Store
-    from forecast.engine import Callbacks, save_by
+    from forecast.engine.stages import Callbacks, save_by
     from forecast.ensemble.names import check_names
     from forecast.errors import INCOMPLETE, Setting, UsageError
     from forecast.forecaster import Forecaster
-    from forecast.panel.differences import schema_differences
+    from forecast.reading.differences import schema_differences
 
     train, how, text = (
         given.of(TrainSettings),

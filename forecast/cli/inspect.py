@@ -50,10 +50,10 @@ def command(data: str | None, artifact: str | None, version: str | None, as_json
 
 def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[str, Any]]:
     from forecast.artifacts.store import Store
+    from forecast.events.closed import closed_groups
     from forecast.inference.forecasting import load_fitted
     from forecast.inference.summary import describe_fit, models_of, ranking_of
-    from forecast.panel.closed import closed_groups
-    from forecast.panel.detection import describe
+    from forecast.reading.detection import describe
 
     contents, info = Store(artifact).load(version)
     fitted = load_fitted(artifact, info.id)
@@ -122,8 +122,8 @@ def _training(config: "Config", weights: int) -> list[str]:
 
 
 def _of_table(data: str, given: Given) -> tuple[list[str], dict[str, Any]]:
-    from forecast.panel.reading import describe_reading, read
-    from forecast.panel.status import say_status
+    from forecast.reading.reading import describe_reading, read
+    from forecast.reading.status import say_status
 
     table, defaults = load(data, given.of(TextSettings))
     train, settings = given.of(TrainSettings), given.of(TableSettings, defaults)

@@ -131,7 +131,7 @@ def _saved_forecasts(
 ) -> "tuple[Drawable, TextSettings]":
     """Forecasts of a file, beside DATA."""
     from forecast.evaluation.saved import missing_series, read_saved
-    from forecast.panel.reading import read_as
+    from forecast.reading.reading import read_as
     from forecast.report.content import drawable_saved
 
     if data is None:
@@ -200,7 +200,7 @@ def _refuse(source: Source, why: str, *names: str) -> None:
 
 def _panel(table: str, schema: "Schema", text: TextSettings) -> "Panel":
     """The values that came."""
-    from forecast.panel.reading import read_as
+    from forecast.reading.reading import read_as
 
     return read_as(load(table, text)[0], schema, horizon=0).panel
 

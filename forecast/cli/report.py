@@ -200,7 +200,7 @@ class Forecaster:
     def _drawable(self, future: str | None) -> "tuple[Drawable, str]":
         """Its forecasts, and a sentence on them."""
         from forecast.inference.forecasting import forecast_table
-        from forecast.panel.tidying import tidied
+        from forecast.reading.tidying import tidied
         from forecast.report.content import drawable_forecasts, drawable_history
         from forecast.tables.files import load_future
 

@@ -13,11 +13,11 @@ from forecast.baselines.shared.windows import forecast_baseline, forecast_own_qu
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
 from forecast.evaluation.past_errors import error_quantiles
-from forecast.panel.inputs import Inputs
 from forecast.panel.panel import Integers, Panel
-from forecast.panel.windows import WindowIndex
 from forecast.pretrained.forecasting import Network
 from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
+from forecast.windows.inputs import Inputs
+from forecast.windows.windows import WindowIndex
 
 MIN_CONTEXT, CONTEXT_SEASONS = 200, 6  # steps and seasons that a baseline looks back at least
 MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles

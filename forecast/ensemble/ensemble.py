@@ -27,10 +27,10 @@ from forecast.ensemble.pasts import STEPS, Pasts, Recent, largest
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, roughness, window_scale
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
 from forecast.evaluation.past_errors import independent_windows
-from forecast.panel.inputs import Inputs
-from forecast.panel.transforms import apply_power, undo_power
-from forecast.panel.windows import WindowIndex
 from forecast.pretrained.forecasting import Network, load_network
+from forecast.windows.inputs import Inputs
+from forecast.windows.transforms import apply_power, undo_power
+from forecast.windows.windows import WindowIndex
 
 Numbers = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from forecast.ensemble.baseline_forecasts import pasts
 from forecast.panel.panel import Panel
-from forecast.panel.windows import WindowIndex
+from forecast.windows.windows import WindowIndex
 
 Numbers = NDArray[np.float64]
 

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.evaluation.metrics import MEASURES, error_units, window_losses
-from forecast.panel.inputs import Inputs
 from forecast.panel.panel import Panel
-from forecast.panel.transforms import undo_power
-from forecast.panel.windows import WindowIndex
 from forecast.settings import Metric
+from forecast.windows.inputs import Inputs
+from forecast.windows.transforms import undo_power
+from forecast.windows.windows import WindowIndex
 
 Numbers = NDArray[np.float64]
 Flags = NDArray[np.bool_]

@@ -5,9 +5,9 @@ from statistics import NormalDist
 
 import numpy as np
 
+from forecast.logs import Count, matters
 from forecast.panel.panel import Flags, Numbers
 from forecast.settings import OutputSettings
-from forecast.tables.amounts import Count, matters
 
 log = logging.getLogger("forecast")
 

@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 
 from forecast.errors import BadData, Setting, Words
-from forecast.panel.building import calendar_of
 from forecast.panel.naming import series_names
-from forecast.panel.observations import observe
 from forecast.panel.panel import Ids, Integers, Numbers, Panel
-from forecast.panel.reading import Reading, read
-from forecast.panel.schema import Schema
-from forecast.panel.time_column import heading_times
+from forecast.panel.schema import Schema, calendar_of
+from forecast.reading.observations import observe
+from forecast.reading.reading import Reading, read
+from forecast.reading.time_column import heading_times
 from forecast.settings import TableSettings
 from forecast.tables.distinct import repeats
 from forecast.tables.numbers import parse_numbers

@@ -9,10 +9,9 @@ from forecast.errors import BadData
 from forecast.evaluation.baseline_models import baseline_fit
 from forecast.evaluation.measures import REFERENCE, Columns, Evaluation, Measures, in_sample_errors, measure_tables
 from forecast.evaluation.saved import POINT, SavedForecasts, missing_series, read_saved
-from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.panel import Panel, series_index
-from forecast.panel.reading import read_as
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.reading.reading import read_as
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import Setting, UsageError
-from forecast.panel.dated import dated_table
-from forecast.panel.tidying import tidied
+from forecast.reading.dated import dated_table
+from forecast.reading.tidying import tidied
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 

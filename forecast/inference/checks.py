@@ -15,18 +15,17 @@ from forecast.ensemble.calibration import Calibration
 from forecast.ensemble.ensemble import CHOSEN, Ensemble
 from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
 from forecast.errors import UsageError
+from forecast.events.closed import Closed
+from forecast.events.effects import WEEKDAYS, Effects
 from forecast.inference.fitted import Config
 from forecast.models import model_names
-from forecast.panel.building import calendar_of, position_texts
-from forecast.panel.closed import Closed
-from forecast.panel.covariates import Statistics
-from forecast.panel.effects import WEEKDAYS, Effects
 from forecast.panel.lookback import most_lookback
 from forecast.panel.panel import Numbers, Panel
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.pretrained.forecasting import Network, load_network
 from forecast.settings import TrainSettings
 from forecast.tables.cells import LARGEST
+from forecast.windows.covariates import Statistics
 
 MAX_LEVELS, MAX_LAGS, MAX_SEASON = 99, 50, 1_000_000
 FARTHEST = {"steps": 2**62, "seconds": 2**38, "months": 120_000, "weekdays": 3_500_000}

@@ -13,6 +13,8 @@ from forecast.artifacts.format import Arrays, Contents
 from forecast.artifacts.plain import load_json
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, ForecastError, NoInput, Setting, Unavailable, UsageError
+from forecast.events.closed import NEVER, Closed
+from forecast.events.effects import Effects
 from forecast.inference.checks import (
     LATER,
     check_config,
@@ -25,8 +27,6 @@ from forecast.inference.checks import (
     read_statistics,
 )
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Exports, Fitted
-from forecast.panel.closed import NEVER, Closed
-from forecast.panel.effects import Effects
 from forecast.panel.panel import ARRAYS
 from forecast.settings import TrainSettings
 from forecast.training.plan import Plan

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
 from forecast.ensemble.ensemble import Ensemble
-from forecast.panel.closed import NEVER, Closed
-from forecast.panel.covariates import Statistics
-from forecast.panel.effects import Effects
-from forecast.panel.inputs import Transform
+from forecast.events.closed import NEVER, Closed
+from forecast.events.effects import Effects
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
 from forecast.training.plan import Member, Plan
+from forecast.windows.covariates import Statistics
+from forecast.windows.inputs import Transform
 
 RUN_ONLY = {"budget", "steps", "plan", "members", "batch_size", "jobs", "device", "engine", "warm_start"}
 """Settings that decide the plan or where it runs; the plan holds the result."""

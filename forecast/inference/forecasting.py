@@ -14,22 +14,22 @@ from forecast.ensemble.calibration import widened
 from forecast.ensemble.pasts import Recent
 from forecast.errors import ArtifactRefused, BadData, ForecastError, Setting, UsageError, Words
 from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_low_totals, say_raised
+from forecast.events.effects import NAMED, unseen_events
+from forecast.events.table import read_events, renewed
 from forecast.inference.contents import from_contents
 from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor, fixed_of
-from forecast.panel.building import calendar_of, time_columns_at, with_future
-from forecast.panel.comparing import Comparison, check_levels, compare_ids, say_seen, say_short
-from forecast.panel.effects import NAMED, unseen_events
-from forecast.panel.event_table import read_events, renewed
-from forecast.panel.known import require_known, say_blank_beyond
+from forecast.logs import Total
 from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, Flags, Ids, Integers, Numbers, Panel, series_index
-from forecast.panel.reading import Reading, Source, read_as
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of, time_columns_at
 from forecast.panel.shards import in_shard, only_in_shard
+from forecast.reading.building import with_future
+from forecast.reading.comparing import Comparison, check_levels, compare_ids, say_seen, say_short
+from forecast.reading.known import require_known, say_blank_beyond
+from forecast.reading.reading import Reading, Source, read_as
 from forecast.settings import INTERVALS, EngineName, OutputSettings
-from forecast.tables.amounts import Total
 from forecast.tables.frames import Column
 from forecast.tables.table import Table
 from forecast.tables.writing import interval_columns, output_columns, refuse_clash

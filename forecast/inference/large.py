@@ -6,20 +6,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from forecast.baselines.shared.parallel import in_order
 from forecast.errors import BadData, ForecastError
 from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
-from forecast.panel.building import calendar_of
-from forecast.panel.comparing import Comparison
-from forecast.panel.reading import reach_of
-from forecast.panel.schema import Schema
+from forecast.logs import PART, messages_as_one, without_messages
+from forecast.panel.schema import Schema, calendar_of
 from forecast.panel.shards import only_in_shard
-from forecast.panel.tidying import tidied
+from forecast.reading.comparing import Comparison
+from forecast.reading.reading import reach_of
+from forecast.reading.tidying import tidied
 from forecast.settings import OutputSettings, TextSettings
-from forecast.tables.amounts import PART, messages_as_one, without_messages
 from forecast.tables.parts import Parts, parts_of
 from forecast.tables.table import Table
+from forecast.threads import in_order
 
 log = logging.getLogger("forecast")
 

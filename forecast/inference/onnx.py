@@ -14,8 +14,8 @@ from forecast.errors import ArtifactRefused, Setting, Unavailable, Words
 from forecast.inference.fitted import Fitted
 from forecast.models.shared.own_scale import OwnWindows, both_ways
 from forecast.panel.panel import Numbers
-from forecast.panel.windows import Batch
 from forecast.pretrained.network import LEVELS
+from forecast.windows.windows import Batch
 
 MEMORY = 3 * 2**28  # bytes that all exported networks may take, their weights included
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64}

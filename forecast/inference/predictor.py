@@ -9,14 +9,14 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from forecast.errors import Setting, UsageError, Words
+from forecast.events.closed import closed_now, fixed_values
 from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import EVERYWHERE, Config, Fitted
 from forecast.panel.arrays import Array
-from forecast.panel.closed import closed_now, fixed_values
-from forecast.panel.inputs import Inputs, make_inputs
 from forecast.panel.panel import Flags, Integers, Numbers, Panel, series_index
-from forecast.panel.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 from forecast.settings import EngineName
+from forecast.windows.inputs import Inputs, make_inputs
+from forecast.windows.windows import NETWORK_BATCH, Batch, ToArray, WindowIndex, Windows
 
 WINDOWS_AT_ONCE = 2048
 TORCH = "torch"  # the backend that has attention

@@ -14,16 +14,15 @@ from pydantic import Field, ValidationError
 from forecast.errors import BadData, CannotCreate, Setting, UsageError
 from forecast.inference.forecasting import Part, checked_horizon, forecast_table
 from forecast.inference.predictor import Predictor
-from forecast.panel.building import calendar_of, position_texts
-from forecast.panel.comparing import Comparison, Id
-from forecast.panel.observations import id_codes
-from forecast.panel.reading import reach_of
-from forecast.panel.schema import Schema
+from forecast.logs import hand_on, messages_as_one, messages_of_part, without_messages
+from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.panel.shards import Shard
-from forecast.panel.tidying import tidied
 from forecast.parallel import Task, side_by_side
+from forecast.reading.comparing import Comparison, Id
+from forecast.reading.observations import id_codes
+from forecast.reading.reading import reach_of
+from forecast.reading.tidying import tidied
 from forecast.settings import OutputSettings, Stored
-from forecast.tables.amounts import hand_on, messages_as_one, messages_of_part, without_messages
 from forecast.tables.frames import frame_of
 from forecast.tables.storage import Place
 from forecast.tables.table import Table

@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 
 from forecast.ensemble.summary import ranking, verdict
+from forecast.events.closed import closed_groups
+from forecast.events.effects import NAMED, describe_effects, unseen_events
 from forecast.inference.fitted import Fitted
-from forecast.panel.closed import closed_groups
-from forecast.panel.effects import NAMED, describe_effects, unseen_events
 
 
 def models_of(fitted: Fitted) -> list[str]:

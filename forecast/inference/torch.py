@@ -12,8 +12,8 @@ from forecast.inference.fitted import Fitted
 from forecast.models import model_knobs, model_names
 from forecast.models.shared.building import network_shape, rebuild
 from forecast.models.shared.model import RecurrentModel
-from forecast.panel.windows import Batch
 from forecast.training.devices import on_device, pick_device, report_out_of_memory, threads
+from forecast.windows.windows import Batch
 
 
 class Networks:

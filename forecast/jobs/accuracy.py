@@ -14,9 +14,8 @@ from forecast.evaluation.quantiles import interval_levels
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts
 from forecast.jobs.ledger import MAX_SERIES, DayScore, StoredForecasts, series_text
-from forecast.panel.building import calendar_of
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import INTERVALS
 
 NEWEST = 60  # runs whose forecasts are compared

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from forecast.errors import StaleData
 from forecast.jobs.instant import on_clock
-from forecast.panel.building import calendar_of
 from forecast.panel.naming import series_names
 from forecast.panel.panel import SKIPPED, Panel
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import CheckSettings, seconds_of
 
 log = logging.getLogger("forecast")

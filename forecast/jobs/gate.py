@@ -12,10 +12,10 @@ from forecast.ensemble.validation import ValidationForecasts
 from forecast.errors import ForecastError, as_flag
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
-from forecast.panel.comparing import check_levels
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
-from forecast.panel.reading import Reading, read_as
+from forecast.reading.comparing import check_levels
+from forecast.reading.reading import Reading, read_as
 
 NO_WORSE = 1.01  # error over that of another which still counts as no worse
 MUCH_WORSE = 1.1  # the same where there is too little to tell noise from a difference

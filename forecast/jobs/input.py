@@ -5,7 +5,7 @@ from typing import Any
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sources import source_of
 from forecast.panel.schema import Schema
-from forecast.panel.tidying import tidied
+from forecast.reading.tidying import tidied
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.files import load_future, settings_as_at_fit
 from forecast.tables.table import Table

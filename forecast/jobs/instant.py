@@ -8,10 +8,9 @@ import numpy as np
 
 from forecast.calendar.spec import TimeFormat
 from forecast.errors import BadData, UsageError
-from forecast.panel.building import calendar_of
-from forecast.panel.dated import DatedTable
-from forecast.panel.observations import wide_columns
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of
+from forecast.reading.dated import DatedTable
+from forecast.reading.observations import wide_columns
 
 log = logging.getLogger("forecast")
 

@@ -9,9 +9,9 @@ from forecast.errors import BadData, UsageError, as_flag
 from forecast.jobs.input import read_future, read_source, table_settings, text_settings
 from forecast.jobs.output import check_sink, reserved_columns
 from forecast.jobs.pipeline import Pipeline, in_keys
-from forecast.panel.detection import describe
-from forecast.panel.reading import Reading, read, read_as
 from forecast.panel.schema import Schema
+from forecast.reading.detection import describe
+from forecast.reading.reading import Reading, read, read_as
 
 
 def check_job(pipeline: Pipeline) -> list[str]:

@@ -17,8 +17,7 @@ from forecast.jobs.gate import ServingVersion, horizons_of, log_ratios, standard
 from forecast.jobs.instant import STEPS, as_text, on_clock
 from forecast.jobs.ledger import ALL_FITS, DayScore, FitEntry, Ledger
 from forecast.jobs.pipeline import Pipeline, refit_days
-from forecast.panel.building import calendar_of
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import EngineName
 
 SLACK = 3_600.0  # seconds by which a fit may come early: cron starts a job a little sooner or later each time

@@ -11,7 +11,8 @@ from functools import cache, partial
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
-from forecast.engine import deadline_of, fit_panel, save_by
+from forecast.engine.exporting import with_exports
+from forecast.engine.stages import deadline_of, fit_panel, save_by
 from forecast.ensemble.names import check_names
 from forecast.errors import (
     INCOMPLETE,
@@ -25,7 +26,6 @@ from forecast.errors import (
     told,
 )
 from forecast.inference.contents import to_contents
-from forecast.inference.exporting import with_exports
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, Wanted, forecast_table, with_events
 from forecast.inference.predictor import Predictor
@@ -59,13 +59,12 @@ from forecast.jobs.record import FILE as RECORD
 from forecast.jobs.record import Record, new_record, sha256_of_file, sha256_of_frame, warnings_into, written_later
 from forecast.jobs.refit import FIRST_FIT, changed_since_fit, check_frequency, entry, reason_to_fit, serving
 from forecast.jobs.sinks import SinkSettings
-from forecast.panel.building import calendar_of, position_texts
-from forecast.panel.dated import DatedTable, dated_table
-from forecast.panel.detection import check_schema, infer_schema
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Integers, Numbers, Panel
-from forecast.panel.reading import Reading, Source, check_to_fit, describe_reading, read, read_as
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.reading.dated import DatedTable, dated_table
+from forecast.reading.detection import check_schema, infer_schema
+from forecast.reading.reading import Reading, Source, check_to_fit, describe_reading, read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.files import check_output
 from forecast.tables.table import Table

@@ -13,7 +13,7 @@ from forecast.models.shared.parts import (
     recurrent,
     state_size,
 )
-from forecast.panel.windows import Batch
+from forecast.windows.windows import Batch
 
 
 class Network(RecurrentModel):

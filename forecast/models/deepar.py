@@ -10,7 +10,7 @@ from torch.nn import functional
 from forecast.models.shared.likelihoods import LIKELIHOODS, Likelihood, LikelihoodName
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import StackKnobs, recurrent
-from forecast.panel.windows import Batch
+from forecast.windows.windows import Batch
 
 ROWS, MANY_ROWS = 2048, 1 << 18  # paths that are rolled together: on a CPU as many as its caches hold
 

@@ -5,7 +5,7 @@ from torch import Tensor
 from forecast.models.shared.dilated import DilatedStack, DilationKnobs, default_dilations
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import StepDecoder, input_size, inputs
-from forecast.panel.windows import Batch
+from forecast.windows.windows import Batch
 
 
 class Network(RecurrentModel):

@@ -10,7 +10,7 @@ from torch.nn import functional
 from forecast.models.shared.dilated import DilatedStack, DilationKnobs, default_dilations
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import StepDecoder, input_size, inputs
-from forecast.panel.windows import Batch
+from forecast.windows.windows import Batch
 
 START = (0.3, 0.3, 0.7)  # level rate, season rate, share of the window's own profile that the smoothing starts from
 

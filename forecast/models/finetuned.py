@@ -11,9 +11,9 @@ from forecast.models.shared.building import to_tensors
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.own_scale import OwnWindows, between, both_ways
 from forecast.models.shared.pretrained import Pretrained
-from forecast.panel.windows import Batch
 from forecast.pretrained.features import TOKEN
 from forecast.pretrained.forecasting import load_network
+from forecast.windows.windows import Batch
 
 GAIN = 20.0  # of the maps of other columns, which start from nothing at a low learning rate
 

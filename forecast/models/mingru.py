@@ -17,7 +17,7 @@ from forecast.models.shared.parts import (
     inputs,
     past_segments,
 )
-from forecast.panel.windows import Batch
+from forecast.windows.windows import Batch
 
 
 class MinimalKnobs(SegmentKnobs, StackKnobs):

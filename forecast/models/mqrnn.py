@@ -16,7 +16,7 @@ from forecast.models.shared.parts import (
     past_segments,
     recurrent,
 )
-from forecast.panel.windows import Batch
+from forecast.windows.windows import Batch
 
 
 class ForkKnobs(SegmentKnobs, StackKnobs):

@@ -17,7 +17,7 @@ from forecast.models.shared.parts import (
     recurrent,
     state_size,
 )
-from forecast.panel.windows import Batch
+from forecast.windows.windows import Batch
 
 
 class SegmentRecurrentKnobs(SegmentKnobs, RecurrentKnobs):

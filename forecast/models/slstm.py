@@ -18,7 +18,7 @@ from forecast.models.shared.parts import (
     joined_segments,
     past_segments,
 )
-from forecast.panel.windows import Batch
+from forecast.windows.windows import Batch
 
 
 class HeadKnobs(SegmentKnobs, StackKnobs):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.tables.amounts import Names
+from forecast.logs import Names
 from forecast.tables.frames import Column
 
 NAMED = 5  # series that a message names

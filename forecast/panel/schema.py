@@ -5,7 +5,10 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, field_serializer, model_serializer
 
+from forecast.calendar.calendar import Calendar
+from forecast.calendar.formatting import format_columns, format_times
 from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
+from forecast.panel.panel import Integers
 from forecast.settings import (
     Aggregate,
     ClockChange,
@@ -16,6 +19,7 @@ from forecast.settings import (
     TableSettings,
     TextSettings,
 )
+from forecast.tables.frames import Column
 
 Names = tuple[str, ...]
 
@@ -127,3 +131,29 @@ class Schema(Stored):
             "id": self.ids if self.layout == "long" else (),
             "target": target,
         }
+
+
+def calendar_of(schema: Schema) -> Calendar:
+    """The grid of a schema, with the zone of its times."""
+    return Calendar(schema.calendar, schema.time_format.zone, schema.holidays)
+
+
+def format_positions(schema: Schema, calendar: Calendar, positions: Integers) -> Column:
+    """Write grid positions [n] the way in which the table wrote its times; steps in a `rows` table.
+
+    Times of several columns are written as one text; `time_columns_at` writes them into their columns.
+    """
+    return format_times(calendar.times(positions), schema.time_format)
+
+
+def position_texts(schema: Schema, calendar: Calendar, positions: Integers) -> list[str]:
+    """Grid positions [n] as text, for messages."""
+    return format_positions(schema, calendar, positions).texts()
+
+
+def time_columns_at(schema: Schema, calendar: Calendar, positions: Integers) -> dict[str, Column]:
+    """The time columns of grid positions [n], as the table has them."""
+    if len(schema.time) == 1:
+        return {schema.time[0]: format_positions(schema, calendar, positions)}
+    columns = format_columns(calendar.times(positions), schema.time_format)
+    return dict(zip(schema.time, columns, strict=True))

@@ -9,11 +9,10 @@ from forecast.errors import BadData, Unavailable
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import counted_models, models_of
-from forecast.panel.building import calendar_of, position_texts
-from forecast.panel.detection import describe
 from forecast.panel.naming import series_name, series_names
 from forecast.panel.panel import Panel
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.reading.detection import describe
 from forecast.report.charts import Chart, number
 from forecast.report.importance import OnPart, importances
 from forecast.report.page import Bar, Facts, Section, Table

@@ -10,13 +10,12 @@ from forecast.calendar.calendar import Calendar
 from forecast.errors import BadData, visible
 from forecast.evaluation.measures import in_sample_errors
 from forecast.evaluation.saved import POINT, SavedForecasts
+from forecast.events.marks import has_events, mark
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import Forecasts, Wanted
-from forecast.panel.building import calendar_of
-from forecast.panel.events import has_events, mark
 from forecast.panel.naming import find_series, series_name
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of
 from forecast.report.picture import Drawn, Picture, Span
 from forecast.settings import INTERVALS, PictureSettings
 from forecast.tables.writing import interval_columns

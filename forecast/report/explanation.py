@@ -8,8 +8,8 @@ import numpy as np
 from forecast.errors import BadData
 from forecast.inference.forecasting import Columns, columns_at
 from forecast.inference.predictor import Predictor
-from forecast.panel.known import require_known
 from forecast.panel.panel import Integers, Panel
+from forecast.reading.known import require_known
 from forecast.report.importance import Importance, OnPart, importances
 from forecast.report.parts import Parts, parts_of
 from forecast.settings import ExplainSettings

@@ -11,9 +11,9 @@ from html import escape
 import numpy as np
 
 from forecast.errors import visible
-from forecast.panel.building import calendar_of, position_texts
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Ids, Integers, Numbers
+from forecast.panel.schema import calendar_of, position_texts
 from forecast.report.charts import path
 from forecast.report.content import Drawable, values_at
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from forecast.errors import BadData
 from forecast.evaluation.origins import PastsAtOrigins, cut
+from forecast.events.effects import Effects
+from forecast.events.marks import AROUND, has_events, mark
 from forecast.inference.predictor import Predictor
-from forecast.panel.effects import Effects
-from forecast.panel.events import AROUND, has_events, mark
 from forecast.panel.panel import Flags, Integers, Numbers, Panel
 
 WINDOWS, ORIGINS = 256, 8  # windows that are forecast again and again, and those of one series

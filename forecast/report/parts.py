@@ -4,8 +4,8 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from forecast.events.effects import ordinary_panel
 from forecast.inference.predictor import Predictor, fixed_of
-from forecast.panel.effects import ordinary_panel
 from forecast.panel.panel import Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import BadData
-from forecast.tables.amounts import Count
+from forecast.errors import BadData, Setting, Words, did_you_mean
+from forecast.logs import Count
+from forecast.tables.table import Table
 
 DATE_OR_FRACTION = re.compile(r"\d+[-/.:]\d+[-/.:]\d+|\d+:\d\d|[+-]?\d*\.\d+")
 
@@ -90,3 +91,16 @@ def duplicates(names: list[str]) -> list[str]:
 def listed(names: list[str]) -> str:
     """The first five names in quotes, and how many more there are."""
     return ", ".join(f"'{name}'" for name in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def refuse_missing(table: Table, needed: tuple[str, ...]) -> None:
+    """Refuse a table that lacks columns that are named."""
+    missing = [column for column in needed if column not in table.names]
+    if missing:
+        named = ", ".join(f"'{column}'" for column in missing)
+        columns = table.names
+        hint = did_you_mean(missing[0], columns) if len(missing) == 1 else ""
+        alone = table.text and len(columns) == 1
+        delimiter = Words("; pass ", Setting("delimiter"), " if there are several") if alone else ""
+        problem = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(columns[:20])}"
+        raise BadData(Words(problem, delimiter, hint), place=table.name)

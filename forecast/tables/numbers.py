@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
+from forecast.logs import Count
 from forecast.settings import DecimalMark
-from forecast.tables.amounts import Count
 from forecast.tables.cells import (
     LARGEST,
     Cells,

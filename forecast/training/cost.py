@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from forecast.models.shared.model import RecurrentModel
-from forecast.panel.windows import Batch
 from forecast.settings import Precision
 from forecast.training.optimizer import AdamW
 from forecast.training.plan import MIN_STEPS
 from forecast.training.precision import lowered
 from forecast.training.sampling import Draw
+from forecast.windows.windows import Batch
 
 # a machine of two cores: operations a second, seconds a step of a recurrent layer, seconds a step of anything else
 OPERATIONS_A_SECOND, RECURRENT_STEP, OTHER = 4e10, 2e-4, 2e-3

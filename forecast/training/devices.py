@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from forecast.errors import Setting, Unavailable, Words
-from forecast.panel.windows import ToArray
 from forecast.parallel import processes
+from forecast.windows.windows import ToArray
 
 log = logging.getLogger("forecast")
 

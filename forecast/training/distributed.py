@@ -8,10 +8,10 @@ from torch import Tensor, nn
 
 from forecast.errors import Setting, UsageError, Words
 from forecast.models.shared.model import RecurrentModel
-from forecast.panel.windows import Batch
 from forecast.parallel import process_rank, processes
 from forecast.settings import TrainSettings
 from forecast.training.sampling import Draw
+from forecast.windows.windows import Batch
 
 Loss = Callable[[Batch], Tensor]
 

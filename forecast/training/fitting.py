@@ -10,8 +10,6 @@ from forecast.errors import Setting, Unavailable, Words
 from forecast.models import model_class
 from forecast.models.shared.building import build, network_shape
 from forecast.models.shared.model import Shape
-from forecast.panel.inputs import Inputs
-from forecast.panel.windows import Batch, WindowIndex, Windows
 from forecast.settings import Precision, TrainSettings
 from forecast.training.context import TrainingContext
 from forecast.training.cost import Probe, default_batch_size, estimate_step
@@ -22,6 +20,8 @@ from forecast.training.plan import Candidate, Member, enough_steps, plan_member
 from forecast.training.precision import chosen_precision
 from forecast.training.sampling import Draw, sampler, validation_batches
 from forecast.training.split import Split, validation_windows
+from forecast.windows.inputs import Inputs
+from forecast.windows.windows import Batch, WindowIndex, Windows
 
 log = logging.getLogger("forecast")
 

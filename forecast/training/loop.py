@@ -12,7 +12,6 @@ from pydantic import Field, ValidationError
 from forecast.errors import Setting, Words
 from forecast.models.shared.building import to_arrays
 from forecast.models.shared.model import RecurrentModel
-from forecast.panel.windows import Batch
 from forecast.settings import Stored, TrainSettings
 from forecast.training.checkpoint import Checkpoint, CheckpointTimer, layout_of
 from forecast.training.context import Progress, TrainingContext, Weights
@@ -20,6 +19,7 @@ from forecast.training.plan import Member
 from forecast.training.sampling import Draw
 from forecast.training.state import TrainingState, diverged, prefixed, unprefixed
 from forecast.training.stopping import Deferred
+from forecast.windows.windows import Batch
 
 log = logging.getLogger("forecast")
 

@@ -11,7 +11,6 @@ from joblib import Parallel, delayed
 
 from forecast.models.shared.building import build, to_tensors
 from forecast.models.shared.model import Shape
-from forecast.panel.windows import Batch
 from forecast.parallel import on_cluster, processes, side_by_side
 from forecast.settings import TrainSettings
 from forecast.training.context import OnStep, Progress, TrainingContext
@@ -21,6 +20,7 @@ from forecast.training.loop import Trained, train
 from forecast.training.plan import Member, schedule
 from forecast.training.sampling import Draw
 from forecast.training.state import member_seed
+from forecast.windows.windows import Batch
 
 MakeData = Callable[[Member], tuple[Shape, Draw, list[Batch]]]
 """The shape that a member's network is built for, the batches that train it and those that validate it."""

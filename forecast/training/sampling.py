@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from forecast.panel.windows import Batch, WindowIndex, Windows
 from forecast.training.split import Split
+from forecast.windows.windows import Batch, WindowIndex, Windows
 
 VALIDATION_BATCH = 256  # windows
 

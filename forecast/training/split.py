@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.panel.panel import Flags, Integers
-from forecast.panel.windows import WindowIndex
+from forecast.windows.windows import WindowIndex
 
 log = logging.getLogger("forecast")
 

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from forecast.errors import BadData, Setting, Words
 from forecast.models.shared.building import to_arrays, to_tensors
 from forecast.models.shared.model import RecurrentModel
-from forecast.panel.windows import Batch
 from forecast.settings import Stored, TrainSettings
 from forecast.training.checkpoint import Checkpoint, layout_of
 from forecast.training.context import Weights
@@ -19,6 +18,7 @@ from forecast.training.distributed import shared_loss
 from forecast.training.optimizer import AdamW
 from forecast.training.plan import Member
 from forecast.training.precision import lowered
+from forecast.windows.windows import Batch
 
 log = logging.getLogger("forecast")
 

@@ -9,7 +9,6 @@ import torch
 
 from forecast.models.shared.building import build, to_arrays
 from forecast.models.shared.model import RecurrentModel
-from forecast.panel.windows import Batch
 from forecast.training.context import TrainingContext
 from forecast.training.devices import threads
 from forecast.training.fitting import Fitter
@@ -19,6 +18,7 @@ from forecast.training.plan import Member, schedule
 from forecast.training.rehearsal import PlannedNetwork, Rehearsal
 from forecast.training.sampling import Draw
 from forecast.training.state import TrainingState
+from forecast.windows.windows import Batch
 
 STEPS = 6  # that are timed, of which the first ones are slow
 LATER = 1.1  # by which the steps of a long training are slower

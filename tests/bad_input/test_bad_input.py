@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.panel.tidying import tidied
+from forecast.reading.tidying import tidied
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.panel.reading import read, read_as
+from forecast.reading.reading import read, read_as
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
@@ -88,8 +88,8 @@ def test_a_covariate_of_large_numbers_keeps_what_it_says() -> None:
     schema = read(table, TableSettings(target="y", past="meter")).schema
     panel = read_as(table, schema, horizon=3).panel
     assert panel.past[:60, 0].tolist() == frame["meter"].tolist()
-    from forecast.panel.building import calendar_of
-    from forecast.panel.covariates import fit_statistics, make_columns
+    from forecast.panel.schema import calendar_of
+    from forecast.windows.covariates import fit_statistics, make_columns
 
     ready = make_columns(panel, schema, fit_statistics(panel, schema, panel.lengths), calendar_of(schema))
     assert ready.past.dtype == np.float32
@@ -98,7 +98,7 @@ def test_a_covariate_of_large_numbers_keeps_what_it_says() -> None:
 
 def test_windows_are_single_precision_after_their_location_is_taken_away() -> None:
     from forecast.panel.panel import Panel
-    from forecast.panel.windows import Columns, Windows
+    from forecast.windows.windows import Columns, Windows
 
     values = 1e9 + np.arange(30) % 3
     none = np.zeros((30, 0))

@@ -12,7 +12,7 @@ import pytest
 from forecast import Forecaster
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights, effective_sample_size
 from forecast.errors import UsageError
-from forecast.panel.reading import read_as
+from forecast.reading.reading import read_as
 from forecast.tables.reading import table_from_frame
 
 Run = Callable[..., "object"]

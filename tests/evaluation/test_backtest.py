@@ -13,9 +13,9 @@ from forecast.evaluation import backtest as evaluation
 from forecast.evaluation.backtest import Fold
 from forecast.evaluation.baseline_models import Fit, Predict, baseline_fit
 from forecast.evaluation.origins import choose_origins, cut
-from forecast.panel import reading
 from forecast.panel.panel import Panel, stacked
 from forecast.panel.schema import Schema
+from forecast.reading import reading
 from forecast.results import Backtest, backtest_frames
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame

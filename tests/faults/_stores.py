@@ -16,8 +16,8 @@ import pandas as pd
 
 from forecast import Forecaster
 from forecast.artifacts.format import combined_hash, encode, format_of
+from forecast.engine.exporting import with_exports
 from forecast.inference.contents import to_contents
-from forecast.inference.exporting import with_exports
 from forecast.inference.fitted import Fitted
 from forecast.tables.synthetic import synthesize
 

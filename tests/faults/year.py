@@ -156,8 +156,8 @@ def import_application() -> None:
     import sqlalchemy.dialects.sqlite  # noqa: F401
 
     import forecast.cli.run
-    import forecast.engine
-    import forecast.inference.exporting
+    import forecast.engine.exporting
+    import forecast.engine.stages
     import forecast.jobs.databases
     import forecast.jobs.run  # noqa: F401
 

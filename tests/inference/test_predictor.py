@@ -14,7 +14,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from forecast.inference.fitted import Fitted
-from forecast.panel.windows import Batch
+from forecast.windows.windows import Batch
 
 
 class Networks:

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.engine import fit_panel
+from forecast.engine.stages import fit_panel
 from forecast.ensemble.validation import ValidationForecasts
 from forecast.inference.predictor import Predictor
 from forecast.jobs.gate import ServingVersion, judge
-from forecast.panel.reading import Reading, read
+from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from tests.conftest import Ran

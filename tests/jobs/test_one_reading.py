@@ -12,8 +12,8 @@ import pytest
 
 from forecast.calendar.parsing import parse_times
 from forecast.jobs.instant import parse_as_of, until
-from forecast.panel.dated import dated_table
-from forecast.panel.reading import read
+from forecast.reading.dated import dated_table
+from forecast.reading.reading import read
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from tests.conftest import Ran

@@ -21,8 +21,8 @@ from forecast.models.shared.likelihoods import (
     poisson_quantile,
 )
 from forecast.models.shared.model import Shape
-from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
+from forecast.windows.windows import Batch
 
 LEVELS = (0.1, 0.5, 0.9)
 SHAPE = Shape(lookback=12, horizon=5, seasons=(4,), levels=LEVELS)

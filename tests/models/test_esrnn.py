@@ -11,8 +11,8 @@ from torch import Tensor
 from forecast import Forecaster
 from forecast.models.esrnn import Network, recurrence, smooth
 from forecast.models.shared.model import Shape
-from forecast.panel.windows import Batch
 from forecast.tables.synthetic import synthesize
+from forecast.windows.windows import Batch
 
 
 def by_loop(

@@ -11,9 +11,9 @@ from forecast import Forecaster, RecurrentRegressor
 from forecast.models import model_knobs, model_names, model_summary
 from forecast.models.shared.building import build
 from forecast.models.shared.model import Shape
-from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize, toy_windows
+from forecast.windows.windows import Batch
 
 SMALL = {"hidden_size": 8}
 LEVELS = (0.1, 0.5, 0.9)

@@ -7,8 +7,8 @@ import torch
 
 from forecast.models.shared.building import build
 from forecast.models.shared.model import Shape
-from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
+from forecast.windows.windows import Batch
 
 SHAPE = Shape(
     lookback=20, horizon=6, past=3, future=2, past_categories=(3, 4), future_categories=(3,), seasons=(4, 12),

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import StepDecoder, input_size, inputs
-from forecast.panel.windows import Batch
+from forecast.windows.windows import Batch
 from forecast.settings import Knobs
 
 

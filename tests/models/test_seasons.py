@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.panel.windows import Batch
 from forecast.settings import Knobs
+from forecast.windows.windows import Batch
 
 LEVELS = (0.1, 0.5, 0.9)
 

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 import pytest
 
-from forecast.tables.amounts import PART, Count, First, Most, Names, Rows, matters, messages_as_one
+from forecast.logs import PART, Count, First, Most, Names, Rows, matters, messages_as_one
 
 log = logging.getLogger("forecast")
 

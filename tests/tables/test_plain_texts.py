@@ -20,7 +20,7 @@ class Hidden:
 if sys.argv.pop(1) == "without":
     sys.meta_path.insert(0, Hidden())
 from forecast.errors import ForecastError
-from forecast.panel.reading import read
+from forecast.reading.reading import read
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.files import load_table
 from forecast.tables.texts import ARROW

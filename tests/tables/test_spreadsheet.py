@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from forecast.errors import BadData, Unavailable, UsageError
-from forecast.panel import reading
-from forecast.panel.tidying import tidied
+from forecast.reading import reading
+from forecast.reading.tidying import tidied
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables import memory, workbook
 from forecast.tables.numbers import parse_numbers

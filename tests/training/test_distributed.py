@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster
-from forecast.engine import Callbacks
+from forecast.engine.stages import Callbacks
 from forecast.settings import TrainSettings
 from forecast.tables.synthetic import synthesize
 from forecast.training.context import Progress
@@ -25,7 +25,7 @@ CURVE = """
 import json, sys
 import pandas as pd
 from forecast import Forecaster
-from forecast.engine import Callbacks
+from forecast.engine.stages import Callbacks
 from forecast.parallel import process_rank
 
 losses = []

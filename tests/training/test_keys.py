@@ -2,7 +2,7 @@
 
 import torch
 
-from forecast.panel.reading import read, read_as
+from forecast.reading.reading import read, read_as
 from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.synthetic import synthesize

@@ -13,13 +13,13 @@ from forecast import Forecaster
 from forecast.errors import BadData, Unavailable
 from forecast.models.shared.building import build
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.training.context import Progress, TrainingContext
 from forecast.training.loop import train
 from forecast.training.plan import Candidate, Member, plan_member
 from forecast.training.split import split_windows
 from forecast.training.state import rate_at
+from forecast.windows.windows import Batch
 
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
 SETTINGS = TrainSettings(model="gru", params={"hidden_size": 4})

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from forecast.models.shared.building import build
 from forecast.models.shared.model import Shape
-from forecast.panel.windows import Batch
 from forecast.settings import TrainSettings
 from forecast.training import checkpoint
 from forecast.training.checkpoint import Checkpoint
@@ -24,6 +23,7 @@ from forecast.training.loop import Trained, train
 from forecast.training.plan import Member
 from forecast.training.state import TrainingState
 from forecast.training.stopping import Deferred
+from forecast.windows.windows import Batch
 
 SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
 KNOBS = {"model": "gru", "params": {"hidden_size": 4, "dropout": 0.3}}

@@ -6,9 +6,9 @@ import numpy as np
 
 from forecast.baselines import baseline_method
 from forecast.baselines.shared.method import Counts, Mask, Method, Values
-from forecast.baselines.shared.parallel import side_by_side
 from forecast.parallel import cores
 from forecast.pretrained.forecasting import Network
+from forecast.threads import side_by_side
 
 Ahead = Callable[[Values, Mask, tuple[int, ...]], Values]
 """From pasts, whether each value was observed, and seasons to an array whose first axis is windows."""

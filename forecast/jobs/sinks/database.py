@@ -9,9 +9,8 @@ from pydantic import Field
 
 from forecast.jobs import databases
 from forecast.jobs.kinds import DatabaseUrl, Results, SinkKeys
-from forecast.panel.building import calendar_of, time_columns_at
-from forecast.panel.observations import id_codes, wide_columns
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of, time_columns_at
+from forecast.reading.observations import id_codes, wide_columns
 from forecast.settings import OutputSettings
 from forecast.tables.frames import frame_of
 from forecast.tables.table import Table

@@ -10,10 +10,9 @@ from torch.overrides import TorchFunctionMode
 from forecast.errors import ArtifactRefused
 from forecast.models import model_class
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.panel.building import calendar_of
-from forecast.panel.covariates import category_sizes, numeric_count
-from forecast.panel.schema import Schema
+from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import LossName
+from forecast.windows.covariates import category_sizes, numeric_count
 
 
 class Named(Protocol):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.panel.windows import Batch
+from forecast.windows.windows import Batch
 
 FIELDS = (  # of a batch, which a network may read
     "past",

@@ -8,8 +8,8 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from forecast.models.shared.losses import POINT_LOSSES
-from forecast.panel.windows import Batch
 from forecast.settings import Knobs, LossName
+from forecast.windows.windows import Batch
 
 REPEATS = 14  # with days for seasons, two weeks
 

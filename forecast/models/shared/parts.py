@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.panel.windows import Batch
 from forecast.settings import Knobs
+from forecast.windows.windows import Batch
 
 
 class StackKnobs(Knobs):

@@ -1,0 +1,125 @@
+"""Export the networks of a fitted forecaster, and compare each export with torch before it is believed."""
+
+import logging
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from forecast.artifacts.format import LARGEST_EXPORT
+from forecast.artifacts.graph import OPSET
+from forecast.errors import ForecastError
+from forecast.inference.engines import EXTRA_PACKAGES, installed
+from forecast.inference.fitted import Exports, Fitted
+from forecast.inference.onnx import Graph
+from forecast.inference.predictor import inputs_of
+from forecast.windows.windows import NETWORK_BATCH, Batch
+
+if TYPE_CHECKING:
+    from forecast.models.shared.model import RecurrentModel
+
+log = logging.getLogger("forecast")
+
+TOLERANCE = 1e-4  # of a window's scale, by which an export may differ from torch
+RANDOM = (1, 3, NETWORK_BATCH)  # windows of the batches of random numbers
+SECONDS = 2.0  # that one export may take; a budget that has less left goes without
+FIRST_EXPORT, NEXT_EXPORT = 0.5, 0.2  # seconds that they take as a rule
+OUT_OF_TIME = "the budget left no time"
+
+
+def with_exports(fitted: Fitted, deadline: float | None = None) -> Fitted:
+    """A fitted forecaster with an ONNX file for each of its networks, or the reason why one has none.
+
+    Nothing is done where the packages of the extra `onnx` are not installed. Where time is short no network has an
+    export, which the plan then says: who repeats it gets the same forecasts.
+
+    Parameters
+    ----------
+    deadline : `time.monotonic()` at which the last export must be over
+    """
+    if not fitted.config.networks or not all(map(installed, EXTRA_PACKAGES)):
+        return fitted
+    from forecast.inference.torch import Networks
+
+    if not fitted.config.plan.exports:
+        return _without(fitted)
+    backend = Networks(fitted, "cpu")
+    history = fitted.history
+    windows = inputs_of(fitted, history).arrays.to(backend.to_array)
+    series = np.flatnonzero(~history.skipped)[:NETWORK_BATCH]
+    newest = backend.to_array(series), backend.to_array(history.lengths[series])
+    exports, loaded, number = Exports(), list[Graph](), 0
+    for members, networks in zip(fitted.config.members(), backend.groups, strict=True):
+        cut = windows.cut(members[0].lookback, members[0].scaling)
+        for network in networks:
+            if deadline is not None and time.monotonic() + SECONDS > deadline:
+                return _without(fitted)
+            result = _export(network, fitted, cut.batch(*newest), loaded)
+            if isinstance(result, str):
+                exports.missing[number] = result
+            else:
+                exports.files[number] = result
+            number += 1
+    return replace(fitted, exports=exports)
+
+
+def seconds_of_exports(networks: int) -> float:
+    """About how long the exports of some networks take; none where the packages are not installed."""
+    if not networks or not all(map(installed, EXTRA_PACKAGES)):
+        return 0.0
+    return FIRST_EXPORT + (networks - 1) * NEXT_EXPORT
+
+
+def _without(fitted: Fitted) -> Fitted:
+    """The forecaster without exports, for want of time."""
+    plan = fitted.config.plan.model_copy(update={"exports": False})
+    config = fitted.config.model_copy(update={"plan": plan})
+    missing = dict.fromkeys(range(sum(map(len, config.members()))), OUT_OF_TIME)
+    return replace(fitted, config=config, exports=Exports(missing=missing))
+
+
+def _export(network: "RecurrentModel", fitted: Fitted, newest: Batch, loaded: list[Graph]) -> bytes | str:
+    """The ONNX file of a network, or the reason why it has no export.
+
+    Parameters
+    ----------
+    newest : windows of the table
+    loaded : graphs that share the memory; that of the network joins them
+    """
+    from forecast.models.shared.exporting import computed, export
+
+    if network.no_export:
+        return network.no_export
+    batches = [*_random_batches(network, fitted), newest]
+    try:
+        data = export(network, batches[0], OPSET)
+        if len(data) > LARGEST_EXPORT:
+            return f"its file would have {len(data):,} bytes"
+        loaded.append(graph := Graph(data, "the export"))
+        for batch in batches:
+            inputs, expected = computed(network, batch)
+            apart = np.abs(graph.run(inputs, expected.shape[1:]) - expected).max()
+            if not apart <= TOLERANCE:
+                return f"it differs from torch by {apart:.2g} of a window's scale"
+    except ForecastError as error:
+        return f"onnxruntime does not run it ({_short(error)})"
+    except Exception as error:
+        return f"torch cannot write it ({_short(error)})"
+    return data
+
+
+def _random_batches(network: "RecurrentModel", fitted: Fitted) -> Iterator[Batch]:
+    from forecast.models.shared.building import network_shape
+    from forecast.models.shared.exporting import random_batch
+
+    config, lookback, loss = fitted.config, network.shape.lookback, fitted.settings().loss
+    series = len(fitted.history)
+    shape = network_shape(config.table, config.horizon, lookback, config.lags, config.levels, series, loss)
+    for seed, rows in enumerate((2, *RANDOM)):
+        yield random_batch(shape, rows, seed)
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:150] or type(error).__name__

@@ -1,0 +1,151 @@
+"""Which slots of a panel holidays and events touch: on their day, on its eve, and on the day after."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+
+from forecast.calendar.calendar import Calendar, is_daily_or_finer
+from forecast.calendar.holidays import named_holidays
+from forecast.calendar.spec import CalendarSpec
+from forecast.calendar.zones import DAY, WEEK, instants_at
+from forecast.panel.panel import Integers, Panel
+from forecast.panel.schema import Schema, calendar_of
+
+EPOCH = date(1970, 1, 1).toordinal()
+AROUND = ("eve of {}", "{}", "day after {}")
+"""What the days from one before an event to one after it are called."""
+
+Owners = tuple[str | None, ...]
+
+NEARBY = 7  # days beyond a panel whose events may touch it
+FAR = 2**32  # more than any key
+
+
+@dataclass(frozen=True)
+class Marks:
+    """The slots that events touch; a slot comes once for each label.
+
+    Attributes
+    ----------
+    slot, label : [marks], ascending
+    labels : events, their eves and the days after them; an event that is called as the eve of another is the same
+    names : events alone
+    key : [slots], the day of each slot; its grid position where the grid has one slot a day at most
+    weekday : [slots], Monday 0; 0 throughout on a grid of weeks
+    """
+
+    slot: Integers
+    label: Integers
+    labels: tuple[str, ...]
+    names: tuple[str, ...]
+    key: Integers
+    weekday: Integers
+
+    @property
+    def kinds(self) -> Integers:
+        """[slots], a number for each set of labels, 0 for none."""
+        kinds, rank = (
+            np.zeros(len(self.key), np.int64),
+            np.arange(len(self.slot)) - np.searchsorted(self.slot, self.slot),
+        )
+        for place in range(int(rank.max(initial=-1)) + 1):
+            slot = self.slot[rank == place]
+            pairs = kinds[slot] * len(self.labels) + self.label[rank == place]
+            kinds[slot] = np.unique(pairs, return_inverse=True)[1].reshape(-1) + int(kinds.max(initial=0)) + 1
+        return kinds
+
+
+def takes_events(spec: CalendarSpec) -> bool:
+    """Whether events act on a grid: of weeks, of days, or finer."""
+    return is_daily_or_finer(spec) or _is_weekly(spec)
+
+
+def has_events(schema: Schema) -> bool:
+    """Whether a schema has events that act."""
+    return bool(schema.holidays or schema.dated_events) and takes_events(schema.calendar)
+
+
+def mark(panel: Panel, schema: Schema) -> Marks:
+    """The slots of a panel that the events of a schema touch.
+
+    On a grid of weekdays the eve and the day after are the nearest days of the grid; on a grid of weeks an event
+    touches the week that holds it.
+    """
+    calendar, sizes = calendar_of(schema), np.diff(panel.offsets)
+    first, last = int(panel.starts.min()), int((panel.starts + sizes).max())
+    positions = np.arange(first, last)
+    days = calendar.wall(positions) // DAY  # [positions]
+    keys = days if schema.calendar.kind == "seconds" and not _is_weekly(schema.calendar) else positions
+    slots, labels, names = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)], dict[str, int]()
+    matching = _matcher(panel)
+    for ids, events in _by_ids(schema, int(days[0]), int(days[-1])).items():
+        event = np.array([names.setdefault(name, len(names)) for _, name in events], np.int64)
+        key, label = _around(calendar, np.array([day for day, _ in events], np.int64), event)
+        low, high = np.searchsorted(keys, key), np.searchsorted(keys, key, "right")
+        count = high - low
+        step = np.repeat(low - np.cumsum(count) + count, count) + np.arange(count.sum()) + first
+        series = matching(ids)
+        place = step - panel.starts[series][:, None]  # [series, marks]
+        inside = (place >= 0) & (place < sizes[series][:, None])
+        slots.append((panel.offsets[series][:, None] + place)[inside])
+        labels.append(np.broadcast_to(np.repeat(label, count), place.shape)[inside])
+    texts = [text.format(name) for name in names for text in AROUND]
+    number = {text: place for place, text in enumerate(dict.fromkeys(texts))}
+    label = np.array([number[text] for text in texts], np.int64)[np.concatenate(labels)]
+    slot, label = np.divmod(np.unique(np.concatenate(slots) * FAR + label), np.int64(FAR))
+    index = np.repeat(panel.starts - first - panel.offsets[:-1], sizes) + np.arange(panel.offsets[-1])
+    weekdays = np.zeros_like(days) if _is_weekly(schema.calendar) else (days + 3) % 7  # 1970-01-01 was a Thursday
+    return Marks(slot, label, tuple(number), tuple(names), keys[index], weekdays[index])
+
+
+def _is_weekly(spec: CalendarSpec) -> bool:
+    return spec.kind == "seconds" and spec.every == WEEK
+
+
+def _by_ids(schema: Schema, first: int, last: int) -> dict[Owners, list[tuple[int, str]]]:
+    """Days and names of the events near some days, by the series that they concern."""
+    events = defaultdict[Owners, list[tuple[int, str]]](list)
+    if schema.holidays is not None:
+        events[()] += named_holidays(first - NEARBY, last + NEARBY, schema.holidays)
+    for event in schema.dated_events:
+        day = event.day.toordinal() - EPOCH
+        if first - NEARBY <= day <= last + NEARBY:
+            events[event.ids].append((day, event.name))
+    return events
+
+
+def _matcher(panel: Panel) -> Callable[[Owners], Integers]:
+    """From the ids of an event, None for any, to the series that it concerns."""
+    groups = dict[tuple[int, ...], dict[tuple[str, ...], list[int]]]()  # by the parts of the id that are given
+
+    def matching(ids: Owners) -> Integers:
+        given = tuple(place for place, part in enumerate(ids) if part is not None)
+        if given not in groups:
+            groups[given] = defaultdict(list)
+            for series, own in enumerate(panel.ids):
+                groups[given][tuple(own[place] for place in given)].append(series)
+        return np.array(groups[given].get(tuple(str(ids[place]) for place in given), []), np.int64)
+
+    return matching
+
+
+def _around(calendar: Calendar, days: Integers, event: Integers) -> tuple[Integers, Integers]:
+    """Keys and labels of events and the days around them."""
+    spec = calendar.spec
+    if spec.kind == "seconds" and not _is_weekly(spec):
+        keys, on_grid = days[:, None] + np.array([-1, 0, 1]), np.ones(len(days), bool)
+    else:
+        position = calendar.positions(instants_at(days * DAY + DAY // 2, calendar.zone, "later")[0])
+        on_grid = _is_weekly(spec) | (calendar.wall(position) // DAY == days)
+        keys = position[:, None] + np.stack([-1 + ~on_grid, np.zeros_like(days), np.ones_like(days)], 1)
+    # a day of an event of several days is neither its eve nor the day after
+    day = event[:, None] * FAR + keys
+    inside = np.isin(day, day[on_grid, 1])
+    used = np.stack([~inside[:, 0], on_grid, ~inside[:, 2]], 1)
+    if _is_weekly(spec):
+        used[:, [0, 2]] = False
+    labels = len(AROUND) * event[:, None] + np.arange(len(AROUND))
+    return keys[used], labels[used]

@@ -1,0 +1,151 @@
+"""Sum or average the rows of a finer table over the periods of a coarser grid."""
+
+import logging
+
+import numpy as np
+
+from forecast.calendar.calendar import Calendar
+from forecast.calendar.frequency import infer_calendar
+from forecast.errors import BadData, Setting, Unavailable, Words
+from forecast.panel.panel import Flags, Numbers
+from forecast.panel.schema import Schema
+from forecast.reading.observations import Rows
+from forecast.tables.distinct import distinct
+from forecast.tables.table import Table
+
+logger = logging.getLogger("forecast")
+
+MAX_STEPS = 10_000_000  # of a finer grid, to count the values that a period should have
+MAX_ROWS = 100_000_000  # zeros of absent rows included
+
+
+def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema, calendar: Calendar) -> Rows:
+    """Values by series and period: sum, mean or last value.
+
+    A period at the end of the table that is not complete is left out, and for a sum one at its start too. Blank values
+    never count. Absent rows that mean zero become zeros before the periods are formed, if the rows lie on a regular
+    grid. Where absent rows are unknown, a sum is that of the present rows, with a warning.
+
+    Parameters
+    ----------
+    observed, blank : rows with a value, one for each series and time, and rows without
+    calendar : of the periods
+
+    Returns
+    -------
+    Rows by period; their instants are positions on the grid of the periods.
+
+    Raises
+    ------
+    BadData
+        If no period is complete.
+    Unavailable
+        If the zeros would not fit in memory.
+    """
+    zero, name = schema.missing == "zero", schema.calendar.name
+    fine = _finer_grid(table, observed, schema)
+    low, high = _whole_periods(table, observed, fine, schema, calendar)
+    rows = observed
+    if fine is not None and zero and schema.aggregate != "sum":
+        rows = _with_zeros(table, observed, blank, fine)
+    positions = calendar.positions(rows.instants)
+    complete = np.flatnonzero((positions >= low) & (positions <= high))
+    if not len(complete):
+        problem = Words("no period of ", Setting("freq", name), " is complete")
+        raise BadData(problem, place=table.name, cure=Words("pass a finer ", Setting("freq")))
+    complete = complete[np.argsort(rows.instants[complete], kind="stable")]
+    series, positions = rows.series[complete], positions[complete]
+    result = Rows(series, positions, rows.values[complete]).combined(schema.aggregate or "sum")
+    if schema.aggregate == "sum":
+        counts = Rows(series, positions, np.ones(len(series))).combined("sum").values
+        partial = _incomplete(result, counts, observed, fine, calendar)
+        if zero:
+            partial = _with_blanks(result, blank, calendar)
+        if partial.any():
+            logger.warning(
+                "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0.",
+                table.name,
+                partial.sum(),
+                len(partial),
+                name,
+            )
+    return result
+
+
+def _finer_grid(table: Table, rows: Rows, schema: Schema) -> Calendar | None:
+    """The grid on which the rows lie; None where they lie on none."""
+    try:
+        spec = infer_calendar(rows.instants, rows.series, None, schema.time_format, name=table.name)
+    except BadData:
+        return None
+    return Calendar(spec, schema.time_format.zone)
+
+
+def _whole_periods(
+    table: Table, rows: Rows, fine: Calendar | None, schema: Schema, calendar: Calendar
+) -> tuple[int, int]:
+    """The first and the last period that the table covers to its end, and for a sum from its start."""
+    unique = distinct(rows.instants)
+    if fine is not None:
+        ends = fine.positions(unique[[0, -1]])
+        before, after = fine.times(ends[:1] - 1), fine.times(ends[1:] + 1)
+    else:
+        step = int(np.median(np.diff(unique))) if len(unique) > 1 else 0
+        before, after = unique[:1] - step, unique[-1:] + step
+    low, high = (int(position) for position in calendar.positions(unique[[0, -1]]))
+    cut_off = (
+        schema.aggregate == "sum" and int(calendar.positions(before)[0]) == low,
+        int(calendar.positions(after)[0]) == high,
+    )
+    for cut, word in zip(cut_off, ("first", "last"), strict=True):
+        if cut:
+            logger.warning(
+                "%s: the %s period of %s is not complete; it is left out.", table.name, word, schema.calendar.name
+            )
+    return low + cut_off[0], high - cut_off[1]
+
+
+def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
+    """The rows, and a zero for each step of the finer grid that has none after the first row of its series."""
+    steps, empty = fine.positions(rows.instants), fine.positions(blank.instants)
+    last = int(steps.max())
+    series = np.concatenate([rows.series, blank.series[empty <= last]])
+    taken = np.concatenate([steps, empty[empty <= last]])
+    first = np.full(int(series.max()) + 1, last + 1)
+    np.minimum.at(first, series, taken)
+    lengths = last + 1 - first
+    if int(lengths.sum()) > MAX_ROWS:
+        raise Unavailable(
+            f"with a zero for each absent row it has {int(lengths.sum()):,} rows, more than fit in memory",
+            place=table.name,
+            cure=Words("pass ", Setting("aggregate", "sum"), ", or a table of fewer series"),
+        )
+    starts = np.cumsum(lengths) - lengths
+    absent = np.ones(int(lengths.sum()), bool)
+    absent[starts[series] + taken - first[series]] = False
+    owner = np.repeat(np.arange(len(lengths)), lengths)[absent]
+    step = np.flatnonzero(absent) - starts[owner] + first[owner]
+    return Rows(
+        np.concatenate([rows.series, owner]),
+        np.concatenate([rows.instants, fine.times(step)]),
+        np.concatenate([rows.values, np.zeros(len(owner))]),
+    )
+
+
+def _with_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
+    """[sums], whether a blank value lies in their period."""
+    positions = calendar.positions(blank.instants)
+    places = np.union1d(sums.instants, positions)
+    keys = blank.series * len(places) + np.searchsorted(places, positions)
+    return np.isin(sums.series * len(places) + np.searchsorted(places, sums.instants), keys)
+
+
+def _incomplete(sums: Rows, counts: Numbers, observed: Rows, fine: Calendar | None, calendar: Calendar) -> Flags:
+    """[sums], whether they are over fewer values, `counts`, than their period has steps of the finer grid."""
+    if fine is None:
+        return np.zeros(len(counts), bool)
+    low, high = fine.positions(distinct(observed.instants)[[0, -1]])
+    if high - low >= MAX_STEPS:
+        return np.zeros(len(counts), bool)
+    steps = calendar.positions(fine.times(np.arange(low, high + 1)))
+    return np.asarray(counts < np.bincount(steps - steps[0])[sums.instants - steps[0]])

@@ -1,0 +1,208 @@
+"""Build the panel of a table: series on one grid, gaps masked, covariates beside them."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from forecast.calendar.calendar import Calendar
+from forecast.calendar.formatting import format_instant
+from forecast.calendar.frequency import infer_calendar
+from forecast.calendar.parsing import ParsedTimes
+from forecast.errors import BadData, Setting, Unavailable, Words
+from forecast.logs import Count, First, Rows, matters
+from forecast.panel.naming import series_name
+from forecast.panel.panel import Flags, Integers, Panel
+from forecast.panel.schema import Schema, calendar_of
+from forecast.reading.columns import covariates, place_values, static_values
+from forecast.reading.grid import Grid
+from forecast.reading.observations import Observations
+from forecast.reading.status import observed_spans
+from forecast.reading.tidying import tidied
+from forecast.tables.distinct import distinct, repeats
+from forecast.tables.table import Table
+
+logger = logging.getLogger("forecast")
+
+MAX_CELLS = 250_000_000  # of values and covariates: about 4 GB with what training adds
+
+
+def build_panel(table: Table, schema: Schema, cells: Observations, grid: Grid, horizon: int) -> Panel:
+    """Lay the values of a grid end to end, with the covariates of their table beside them.
+
+    All series end at one origin, the last time at which any of them was observed; in a `rows` table each ends at its
+    own last value. Each starts at its own first observed value. Statuses are left open, see `with_status`.
+
+    Parameters
+    ----------
+    table : rows after the origin give known covariates of the future
+    cells : its observations
+    grid : their values by series and grid position
+    horizon : future slots after the origin
+
+    Raises
+    ------
+    Unavailable
+        If the panel would not fit in memory.
+    """
+    calendar = calendar_of(schema)
+    lengths = grid.origins - grid.first + 1
+    sizes = lengths + horizon
+    width = 2 + len(schema.known) + len(schema.past)
+    if int(sizes.sum()) * width > MAX_CELLS:
+        raise Unavailable(
+            f"{len(cells.ids):,} series on the grid {schema.calendar.name} from first to last time need "
+            f"{int(sizes.sum()):,} steps, more than fit in memory",
+            place=table.name,
+            cure=Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate")),
+        )
+    offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    slot = offsets[grid.series] + grid.positions - grid.first[grid.series]
+    values, observed = np.zeros(offsets[-1]), _zeros_at(grid, offsets, sizes, lengths)
+    values[slot], observed[slot] = grid.values + 0.0, True  # turns -0.0 into 0.0
+    known = covariates(table, schema, cells, calendar, schema.known)
+    past = covariates(table, schema, cells, calendar, schema.past)
+    return Panel(
+        ids=cells.ids,
+        order=cells.order,
+        offsets=offsets,
+        starts=grid.first,
+        ahead=horizon,
+        values=values,
+        observed=observed,
+        known=place_values(known, len(schema.known), offsets, grid.first, sizes),
+        past=place_values(past, len(schema.past), offsets, grid.first, sizes, lengths),
+        static=static_values(table, schema, cells),
+    )
+
+
+def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes | None = None) -> Panel:
+    """The panel with columns known in advance from a table of the future.
+
+    Parameters
+    ----------
+    times : of the rows of `future`, where they were parsed before
+    """
+    future = tidied(future)
+    none = np.zeros(0, np.int64)
+    cells = Observations(panel.ids, panel.order, none, none, np.zeros(0), none, none)
+    rows = covariates(future, schema, cells, calendar_of(schema), schema.known, future=True, times=times)
+    given = place_values(rows, len(schema.known), panel.offsets, panel.starts, np.diff(panel.offsets))
+    return replace(panel, known=np.where(np.isnan(given), panel.known, given))
+
+
+def check_rows(table: Table, cells: Observations, schema: Schema, whole: bool = True) -> None:
+    """Refuse times that lie off the grid or come twice in a series; warn of rows out of order.
+
+    Parameters
+    ----------
+    whole : whether the table is whole, and has to be as fine as the grid; a part may have few times
+    """
+    if schema.layout != "rows":
+        _check_order(table, cells, schema)
+        if schema.aggregate is None:
+            _check_on_grid(table, cells, schema, calendar_of(schema), whole)
+
+
+def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
+    """Refuse rows that come twice, and warn of rows that are not in the order of time."""
+    series = cells.series if schema.layout == "long" else np.zeros(len(cells.row_instants), np.int64)
+    order = np.argsort(series, kind="stable")
+    steps = np.diff(cells.row_instants[order])
+    steps = steps[np.diff(series[order]) == 0]
+    if (steps < 0).any():
+        late = Rows((steps < 0).sum())
+        logger.warning("%s: sorted by time; %s came after a later one.", table.name, late)
+    elif (steps > 0).all():
+        return
+    twice = repeats(series, cells.row_instants)
+    if twice.any() and (schema.aggregate is None or schema.on_duplicate != "error"):
+        if schema.on_duplicate == "error":
+            raise _duplicate(table, schema, cells, int(np.argmax(twice)), int(twice.sum()))
+        count = Rows(twice.sum())
+        logger.warning(
+            "%s: times that repeat: %s; settled by %s.", table.name, count, Setting("on_duplicate", schema.on_duplicate)
+        )
+
+
+def _duplicate(table: Table, schema: Schema, cells: Observations, row: int, count: int) -> BadData:
+    """The error of a row that repeats a time."""
+    same = cells.row_instants == cells.row_instants[row]
+    names = ""
+    if schema.layout == "long" and schema.ids:
+        names = f" for {', '.join(cells.ids[int(cells.series[row])])}"
+        same &= cells.series == cells.series[row]
+    return BadData(
+        f"{format_instant(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first in "
+        f"{table.line(int(np.argmax(same)))} ({Rows(count)} like that)",
+        place=table.place(row, schema.time),
+        cure=Words(
+            "pass ",
+            Setting("on_duplicate", "first"),
+            " (or last, mean, sum); at fit, ",
+            Setting("id"),
+            " names the columns that tell series apart",
+        ),
+    )
+
+
+def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: Calendar, whole: bool) -> None:
+    """Refuse times between those of the grid, and a whole table of a coarser frequency."""
+    name, unique = schema.calendar.name, distinct(cells.row_instants)
+    off = unique[~calendar.on_grid(unique)]
+    if len(off):
+        row = int(np.argmax(cells.row_instants == off[0]))
+        other = _frequency_of(unique, schema)
+        looks = f"; the table's frequency looks like {other}" if other not in (None, name) else ""
+        raise BadData(
+            f"{table.place(row, schema.time)}: {table.value(row, schema.time)} does not lie on the grid {name}, "
+            f"nor do {len(off) - 1} other times{looks}; bring the table to the frequency of the fit, or fit again"
+        )
+    steps = np.diff(calendar.positions(unique))
+    if whole and len(steps) > 2 and int(steps.min()) > 1:
+        other = _frequency_of(unique, schema)
+        if int(np.gcd.reduce(steps)) > 1 or other not in (None, name):
+            looks = f" (its frequency looks like {other})" if other else ""
+            raise BadData(
+                f"all times lie {steps.min()} steps of the grid {name} or more apart: the table is coarser than "
+                f"that{looks}",
+                place=table.name,
+                cure=Words("bring it to the frequency of the fit, or fit again, with another ", Setting("freq")),
+            )
+
+
+def _frequency_of(unique: Integers, schema: Schema) -> str | None:
+    """The frequency that times alone would have, None where they have none."""
+    try:
+        return infer_calendar(unique, np.zeros(len(unique), np.int64), None, schema.time_format).name
+    except BadData:
+        return None
+
+
+def _zeros_at(grid: Grid, offsets: Integers, sizes: Integers, lengths: Integers) -> Flags:
+    """[slots], where the absence of a row means zero: in the past of such a series, where it has no blank cell."""
+    place = np.arange(offsets[-1]) - np.repeat(offsets[:-1], sizes)
+    zeros = np.repeat(grid.zeros, sizes) & (place < np.repeat(lengths, sizes))
+    step = grid.blank_positions - grid.first[grid.blank_series]
+    inside = (step >= 0) & (step < lengths[grid.blank_series])
+    zeros[(offsets[grid.blank_series] + step)[inside]] = False
+    return zeros
+
+
+def say_gaps(panel: Panel, schema: Schema, name: str) -> None:
+    """Warn of missing values between the first and the last of a series."""
+    spans, counts = observed_spans(panel)
+    gaps = np.where(counts > 0, spans - counts, 0)
+    if matters(int(gaps.sum())):
+        series = int(np.argmax(gaps > 0))
+        position = int(panel.starts[series] + np.argmin(panel.observed[panel.slots(series)]))
+        time = format_instant(int(calendar_of(schema).times(np.array([position]))[0]), schema.time_format)
+        logger.warning(
+            "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked.",
+            name,
+            Count(gaps.sum()),
+            Count(spans.sum()),
+            Count((gaps > 0).sum()),
+            Count(len(gaps)),
+            First(f"{series_name(panel.ids[series])} at {time}".removeprefix(" at ") if gaps.any() else ""),
+        )

@@ -1,0 +1,166 @@
+"""Read the covariate columns of a table as numbers or codes."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecast.calendar.calendar import Calendar
+from forecast.calendar.parsing import ParsedTimes, parse_times
+from forecast.errors import BadData, Setting, Words
+from forecast.panel.naming import series_name
+from forecast.panel.panel import Integers, Numbers, series_index
+from forecast.panel.schema import Schema
+from forecast.reading.categories import category_codes
+from forecast.reading.observations import Observations, id_codes
+from forecast.tables.distinct import repeats
+from forecast.tables.headers import refuse_missing
+from forecast.tables.numbers import parse_numbers
+from forecast.tables.table import Table
+
+logger = logging.getLogger("forecast")
+
+
+@dataclass(frozen=True)
+class Covariates:
+    """Covariates of some rows.
+
+    Attributes
+    ----------
+    series : [rows], index into the ids of the panel; None if the rows hold for all series
+    positions : [rows], grid positions; ascending and different where `series` is None
+    values : [rows, columns], NaN where blank
+    """
+
+    series: Integers | None
+    positions: Integers
+    values: Numbers
+
+
+def covariates(
+    table: Table,
+    schema: Schema,
+    cells: Observations,
+    calendar: Calendar,
+    columns: tuple[str, ...],
+    *,
+    future: bool = False,
+    times: ParsedTimes | None = None,
+) -> Covariates:
+    """Read covariate columns, from the table of `cells` or from a table of the future.
+
+    Parameters
+    ----------
+    times : of a table of the future, where they were parsed before
+    """
+    if not columns:
+        return Covariates(None, np.zeros(1, np.int64), np.zeros((1, 0)))
+    if future:
+        refuse_missing(table, (*schema.time, *columns))
+    values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
+    if not future:
+        series = cells.series if schema.layout == "long" and any(schema.ids) else None
+        instants = cells.row_instants
+    else:
+        shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.names)
+        codes = id_codes(table, () if shared else schema.ids)[1]
+        instants = (times or parse_times(table, schema.time, schema.time_settings, codes)).instants
+        series = None if shared else _known_series(table, schema, cells)
+        _refuse_contradictions(table, schema, series, instants, values)
+        if series is not None:
+            instants, values, series = instants[series >= 0], values[series >= 0], series[series >= 0]
+    if schema.aggregate is not None:  # the last of a period holds, by time and not by row
+        order = np.argsort(instants, kind="stable")
+        instants, values, series = instants[order], values[order], None if series is None else series[order]
+    positions = calendar.positions(instants)
+    if schema.aggregate is None and not (on_grid := calendar.on_grid(instants)).all():
+        place = table.place(int(np.argmin(on_grid)), schema.time)
+        raise BadData(f"{place}: the time does not lie on the grid {schema.calendar.name}; correct it")
+    if series is None:
+        # of several rows the last one holds, as within one series
+        positions, last = np.unique(positions[::-1], return_index=True)
+        values = values[::-1][last]
+    return Covariates(series, positions, values)
+
+
+def place_values(
+    source: Covariates,
+    columns: int,
+    offsets: Integers,
+    starts: Integers,
+    sizes: Integers,
+    lengths: Integers | None = None,
+) -> Numbers:
+    """Covariates by slot [slots, columns]; none after `lengths` slots."""
+    result = np.full((int(offsets[-1]), columns), np.nan)
+    if not columns:
+        return result
+    usable = sizes if lengths is None else lengths
+    if source.series is None:
+        positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)  # [slots]
+        rank = np.minimum(np.searchsorted(source.positions, positions), len(source.positions) - 1)
+        inside = (source.positions[rank] == positions) & (positions < np.repeat(starts + usable, sizes))
+        return np.where(inside[:, None], source.values[rank], np.nan)
+    step = source.positions - starts[source.series]
+    inside = (step >= 0) & (step < usable[source.series])
+    slot = (offsets[source.series] + step)[inside]
+    for column in range(columns):
+        given = ~np.isnan(source.values[inside, column])
+        result[slot[given], column] = source.values[inside, column][given]
+    return result
+
+
+def _refuse_contradictions(
+    table: Table, schema: Schema, series: Integers | None, instants: Integers, values: Numbers
+) -> None:
+    """Refuse rows of the future with different values for one series and time."""
+    keys = (instants,) if series is None else (series, instants)
+    repeated = repeats(*keys)
+    if schema.on_duplicate != "error" or schema.aggregate is not None or not repeated.any():
+        return
+    different = repeated & ~repeats(*keys, *values.T)
+    if different.any():
+        place = table.place(int(np.argmax(different)), schema.time)
+        raise BadData(
+            "an earlier row has other values for this series and time",
+            place=place,
+            cure=Words("keep one, or pass ", Setting("on_duplicate", "last")),
+        )
+
+
+def static_values(table: Table, schema: Schema, cells: Observations) -> Numbers:
+    """Columns that are fixed for each series: [series, columns]."""
+    result = np.full((len(cells.ids), len(schema.static)), np.nan)
+    for index, column in enumerate(schema.static):
+        values = column_values(table, column, schema)
+        rows = np.flatnonzero(~np.isnan(values))
+        result[cells.series[rows[::-1]], index] = values[rows[::-1]]  # the first value of a series stays
+        wrong = rows[values[rows] != result[cells.series[rows], index]]
+        if len(wrong):
+            name = series_name(cells.ids[int(cells.series[wrong[0]])])
+            raise BadData(
+                f"series '{name}' has several values in a static column",
+                place=table.place(int(wrong[0]), column),
+                cure=Words("pass ", Setting("known", column), " or ", Setting("past", column), " instead"),
+            )
+    return result
+
+
+def column_values(table: Table, column: str, schema: Schema) -> Numbers:
+    """[rows], numbers, or codes where the schema has categories: 1 + position, 0 for others, NaN where blank."""
+    categories = schema.categories.get(column)
+    if categories is None:
+        otherwise = Words("; if the column holds categories, fit with ", Setting("categorical", column))
+        return parse_numbers(table, column, otherwise)
+    return category_codes(table, column, categories)
+
+
+def _known_series(table: Table, schema: Schema, cells: Observations) -> Integers:
+    """[rows], index into the ids of the panel, -1 for a series that it lacks."""
+    ids, codes = id_codes(table, schema.ids)
+    series = series_index(cells.ids, ids) - 1
+    if (series < 0).any():
+        logger.warning(
+            "%s: %d series are not in the table to forecast; their rows are left out.", table.name, (series < 0).sum()
+        )
+    return series[codes]

@@ -1,0 +1,118 @@
+"""A table whose time column is parsed: once, before anything else looks at its rows."""
+
+import re
+from dataclasses import dataclass, replace
+
+from forecast.calendar.frequency import parse_frequency
+from forecast.calendar.inference import looks_like_times
+from forecast.calendar.parsing import ParsedTimes, parse_times
+from forecast.calendar.spec import TimeSettings
+from forecast.calendar.zones import Flags
+from forecast.errors import Setting, UsageError, Words
+from forecast.panel.schema import Schema
+from forecast.reading.tidying import tidied
+from forecast.reading.time_column import resolve_names, time_columns
+from forecast.settings import TableSettings
+from forecast.tables.headers import refuse_missing
+from forecast.tables.table import Table
+
+TIME_FIELDS = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
+"""Fields of a schema by which times are parsed."""
+
+
+@dataclass(frozen=True)
+class DatedTable:
+    """A table and the times of its rows.
+
+    Attributes
+    ----------
+    table : the table
+    time : its time column, or the columns that hold the time together; () where each row is a series
+    times : of the rows; None where each row is a series
+    how : settings or schema by which they were parsed
+    """
+
+    table: Table
+    time: tuple[str, ...]
+    times: ParsedTimes | None
+    how: TableSettings | Schema
+
+    @property
+    def name(self) -> str:
+        """What messages call the table."""
+        return self.table.name
+
+    def rows(self, chosen: Flags) -> "DatedTable":
+        """The chosen rows [rows]."""
+        if self.times is None:
+            return replace(self, table=self.table.rows(chosen))
+        part = None if self.times.open is None else self.times.open[chosen]
+        times = replace(self.times, instants=self.times.instants[chosen], open=part)
+        return replace(self, table=self.table.rows(chosen), times=times)
+
+    def times_by(self, schema: Schema) -> ParsedTimes | None:
+        """The times, if a schema reads the same; None where they have to be parsed by that schema."""
+        if self.times is None or self.times.doubtful:
+            return None
+        parsed_so = isinstance(self.how, Schema) and all(
+            getattr(self.how, field) == getattr(schema, field) for field in TIME_FIELDS
+        )
+        same = self.times.format == schema.time_format and self.how.dst == schema.dst
+        return self.times if parsed_so or same else None
+
+
+def dated_table(table: Table, how: TableSettings | Schema) -> DatedTable:
+    """Parse the times of a table, as the settings of a fit say or as the schema of an earlier fit does.
+
+    Raises
+    ------
+    BadData
+        If a named column is missing, a time cannot be read, or no column holds times.
+    UsageError
+        If settings contradict each other, or several columns hold times.
+    """
+    table = tidied(table)
+    if isinstance(how, Schema):
+        time = () if how.layout == "rows" else how.time
+    else:
+        how = how.model_copy(update={"time": resolve_names(table, how.time)})
+        _check_settings(table, how)
+        if how.layout == "rows" or (how.layout is None and not how.time and _looks_like_rows(table)):
+            time = ()
+        else:
+            time = how.time or time_columns(table, how)
+    format_settings = how.time_settings if isinstance(how, Schema) else TimeSettings.at_fit(how)
+    return DatedTable(table, time, parse_times(table, time, format_settings) if time else None, how)
+
+
+def _check_settings(table: Table, settings: TableSettings) -> None:
+    """Refuse missing columns, columns with two roles, and flags that do not go together."""
+    roles = {name: getattr(settings, name) for name in ("time", "id", "target", "known", "past", "static")}
+    refuse_missing(table, (*(column for columns in roles.values() for column in columns), *settings.categorical))
+    seen: dict[str, str] = {}
+    for role, columns in roles.items():
+        for column in columns:
+            if column in seen:
+                both = Words(Setting(seen[column]), " and by ", Setting(role))
+                raise UsageError(Words(f"column '{column}' is named by ", both), cure="name it once")
+            seen[column] = role
+    for column in settings.categorical:
+        if seen.get(column) not in ("known", "past", "static"):
+            covariates = (Setting("known"), ", ", Setting("past"), " or ", Setting("static"))
+            problem = Words("name the column with ", *covariates, ", too")
+            raise UsageError(problem, setting=Setting("categorical", column))
+    if settings.freq is not None:
+        parse_frequency(settings.freq)
+    if settings.aggregate and not settings.freq:
+        setting = Setting("aggregate", settings.aggregate)
+        raise UsageError(Words("pass the ", Setting("freq"), " to bring the table to"), setting=setting)
+
+
+def _looks_like_rows(table: Table) -> bool:
+    """Whether each row is surely a series: ids, then columns that are only numbered, and no time column."""
+    columns = table.names
+    # under row numbers a 0, 1, 2 is a series, as pandas names the columns of an array
+    numbered = r"[Vv]?\d+" if columns[0] != table.numbering else r"[Vv]\d+"
+    if len(columns) < 3 or not all(re.fullmatch(numbered, column) for column in columns[1:]):
+        return False
+    return columns[0] == table.numbering or not looks_like_times(table, columns[0])

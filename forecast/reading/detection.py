@@ -1,0 +1,230 @@
+"""Infer how a table becomes series on a calendar."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.calendar.frequency import infer_calendar
+from forecast.calendar.parsing import ParsedTimes, parse_times
+from forecast.calendar.spec import CalendarSpec, TimeFormat, TimeSettings
+from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.events.marks import takes_events
+from forecast.panel.panel import Panel
+from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.reading.calendar_columns import calendar_columns
+from forecast.reading.categories import categories_of
+from forecast.reading.dated import DatedTable
+from forecast.reading.observations import id_codes
+from forecast.reading.roles import id_columns, no_numbers, target_column
+from forecast.settings import TableSettings
+from forecast.tables.files import reading_flags
+from forecast.tables.headers import refuse_missing
+from forecast.tables.numbers import is_blank, numeric_columns
+from forecast.tables.table import Table
+from forecast.tables.writing import refuse_clash
+
+LISTED_COLUMNS = 10  # columns that a line names
+CONSTANT, STATIC = "the same in all rows", "the same in each series"
+FIRST_CATEGORIES = 5  # categories that a line names
+
+ROWS_SETTINGS = ("categorical", "on_duplicate", "max_missing", "missing", "freq", "strict")
+"""Settings that a schema takes as they are."""
+
+TIMED_SETTINGS = ("known", "past", "static", "holidays", "aggregate", "date_format", "timezone", "dst")
+"""Those that it takes too where the table has times."""
+
+
+def infer_schema(
+    dated: DatedTable, settings: TableSettings, reserved: Sequence[str] = ("forecast",)
+) -> tuple[Schema, DatedTable]:
+    """Infer how a table becomes series: layout, ids, target, calendar. Only seasons that are given are in the schema.
+
+    Parameters
+    ----------
+    dated : the table, dated by the same settings
+    settings : of the user; they win over what the table looks like
+    reserved : columns that the output has beside ids and times
+
+    Returns
+    -------
+    The schema, and the table; its times are parsed again if clock changes leave open which series they belong to.
+    """
+    table = dated.table
+    if dated.times is None:
+        schema, names = _rows_schema(table, settings), set(ROWS_SETTINGS)
+    else:
+        schema, times = _timed_schema(table, settings, dated.time, dated.times)
+        dated, names = replace(dated, times=times), {*ROWS_SETTINGS, *TIMED_SETTINGS}
+    refuse_clash(schema.keys, reserved)
+    given = {name: getattr(settings, name) for name in names}
+    season = tuple(sorted(set(settings.season)))
+    return schema.model_copy(update={**given, "season": season, "reading": table.reading}), dated
+
+
+def check_schema(schema: Schema, table: Table) -> None:
+    """Refuse a table that lacks a column that was used at fit; their order is free."""
+    if schema.layout == "rows":
+        return
+    needed = [*schema.time, *schema.known, *schema.past, *schema.static]
+    if schema.layout == "long":
+        needed += [*schema.ids, *([schema.target] if schema.target is not None else [])]
+    elif not schema.all_columns:
+        needed += schema.series
+    refuse_missing(table, tuple(needed))
+
+
+def describe(schema: Schema, panel: Panel) -> list[str]:
+    """What was read and inferred, a line for each thing."""
+    calendar = calendar_of(schema)
+    count, steps = len(panel), int(panel.observed.sum())
+    ids = "" if schema.layout == "wide" or not schema.ids else f" (ids: {', '.join(schema.ids)})"
+    lines = [f"layout   {schema.layout}: {count:,} series{ids}, {steps:,} values"]
+    if schema.target:
+        lines.append(f"target   {schema.target}")
+    if schema.layout == "wide" and count > 1:
+        names = [panel.ids[series][0] for series in panel.order]
+        lines.append(f"columns  {_listed(names)}: each is forecast by itself")
+    zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""
+    if schema.layout == "rows":
+        lines.append(f"time     step, {int(panel.lengths.min())} to {int(panel.lengths.max())} for a series")
+    else:
+        ends = position_texts(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
+        first, last = (text.removesuffix(" 00:00:00") for text in ends)
+        lines.append(f"time     {', '.join(schema.time)}: {first} to {last}, every {schema.calendar.name}{zone}")
+    lines.append(f"season   {', '.join(str(length) for length in schema.season) or 'none'}")
+    for word, columns in (("known", schema.known), ("past", schema.past), ("static", schema.static)):
+        if columns:
+            ahead = "; predict needs their values of the horizon" if word == "known" else ""
+            lines.append(f"{word:<8} {', '.join(_shown(column, schema) for column in columns)}{ahead}")
+    if schema.holidays:
+        idle = "" if takes_events(schema.calendar) else f", without effect on steps of {schema.calendar.name}"
+        lines.append(f"holidays {schema.holidays}{idle}")
+    if schema.dated_events:
+        names = sorted({event.name for event in schema.dated_events})
+        lines.append(f"events   {len(schema.dated_events):,} days: {_listed(names)}")
+    if flags := reading_flags(schema.reading):
+        lines.append(f"reading  {flags}")
+    if schema.ignored:
+        names = [f"{name} ({kind})" if (kind := schema.calendar_columns.get(name)) else name for name in schema.ignored]
+        kinds = {schema.calendar_columns.get(name, STATIC) for name in schema.ignored}
+        useful = schema.layout == "long" and STATIC in kinds
+        hint = "; known, past or static columns help a forecast" if useful else ""
+        lines.append(f"left out {_listed(names)}{hint}")
+    return lines
+
+
+def _listed(names: list[str]) -> str:
+    """The first names, and how many more there are."""
+    more = f" and {len(names) - LISTED_COLUMNS:,} more" if len(names) > LISTED_COLUMNS else ""
+    return ", ".join(names[:LISTED_COLUMNS]) + more
+
+
+def _shown(column: str, schema: Schema) -> str:
+    """A covariate, with its first categories where it has some."""
+    names = schema.categories.get(column)
+    if names is None:
+        return column
+    more = f" and {len(names) - FIRST_CATEGORIES} more" if len(names) > FIRST_CATEGORIES else ""
+    return f"{column} (categories {', '.join(names[:FIRST_CATEGORIES])}{more})"
+
+
+def _rows_schema(table: Table, settings: TableSettings) -> Schema:
+    """The schema of a table with one series a row."""
+    rows = Words("a table with one series a row (", Setting("layout", "rows"), ")")
+    for name in ("time", "id", "target", "known", "past", "static", "categorical"):
+        if getattr(settings, name):
+            raise UsageError(Words(rows, " has no such columns"), setting=Setting(name))
+    if settings.freq not in (None, "1"):
+        raise UsageError(Words(rows, " has only steps"), setting=Setting("freq", settings.freq))
+    if settings.missing == "zero":
+        raise UsageError(Words(rows, " has no absent rows"), setting=Setting("missing", "zero"))
+    columns = table.names
+    if len(columns) < 2:
+        problem = Words(Setting("layout", "rows"), " needs an id column and a column for each step")
+        raise BadData(problem, place=table.name)
+    return Schema(
+        layout="rows",
+        time=("step",),
+        ids=(columns[0],),
+        calendar=CalendarSpec(kind="steps"),
+        time_format=TimeFormat(kind="integer"),
+    )
+
+
+def _timed_schema(
+    table: Table, settings: TableSettings, time: tuple[str, ...], times: ParsedTimes
+) -> tuple[Schema, ParsedTimes]:
+    """The schema of a long or wide table, and its times, parsed by series where they depend on them."""
+    covariates = (*settings.known, *settings.past, *settings.static)
+    named = {*time, table.numbering, *covariates}
+    others = [column for column in table.names if column not in named]
+    numeric = [c for c, is_number in zip(others, numeric_columns(table, others), strict=True) if is_number]
+    if not numeric and not settings.target:
+        raise no_numbers(table, others)
+    layout = settings.layout or ("long" if settings.id else None)
+    ids = settings.id
+    if layout != "wide" and not ids:
+        ids = id_columns(table, settings, time, times, others, numeric)
+        layout = layout or ("long" if ids else "wide")
+    free = [column for column in numeric if column not in ids]
+    of_calendar = {} if settings.target else calendar_columns(table, free, times)
+    target, series, all_columns = None, tuple[str, ...](), True
+    if layout == "long":
+        target = target_column(table, settings, [column for column in free if column not in of_calendar])
+        codes = id_codes(table, ids)[1]
+    else:
+        if settings.static:
+            problem = "a wide table has no place for values fixed per series"
+            raise UsageError(problem, setting=Setting("static"), cure="use a long table")
+        series = settings.target or _series(table, others, numeric, of_calendar)
+        all_columns, ids = not settings.target, ("series",)
+        codes = np.zeros(len(times.instants), np.int64)
+    if times.doubtful:
+        times = parse_times(table, time, TimeSettings.at_fit(settings), codes)
+    used = {*ids, target, *series}
+    calendar = infer_calendar(
+        times.instants,
+        codes,
+        settings.freq,
+        times.format,
+        aggregate=settings.aggregate,
+        name=table.name,
+        place=lambda instant: table.place(int(np.argmax(times.instants == instant)), time),
+    )
+    ignored = tuple(c for c in table.names if c not in {*used, *time, *covariates})
+    plain = (column for column in ignored if table.kind(column) != "other")  # a cell may hold a list
+    constant = {c: kind for c in plain if (kind := _constant(table, c, codes if layout == "long" else None))}
+    schema = Schema(
+        layout="long" if layout == "long" else "wide",
+        time=time,
+        ids=ids,
+        target=target,
+        series=series,
+        all_columns=all_columns,
+        calendar=calendar,
+        time_format=times.format,
+        categories=categories_of(table, covariates, settings.categorical),
+        ignored=ignored,
+        calendar_columns=constant | of_calendar,
+    )
+    return schema, times
+
+
+def _constant(table: Table, column: str, series: NDArray[np.int64] | None) -> str | None:
+    """Whether a column has one value, or in a long table one in each series, [rows]."""
+    values, distinct = table.distinct(column)
+    if len(distinct) == 1:
+        return CONSTANT
+    if series is None or len(distinct) > int(series.max()) + 1:
+        return None
+    pairs = np.unique(series * len(distinct) + values)
+    return STATIC if len(pairs) == int(series.max()) + 1 else None
+
+
+def _series(table: Table, others: list[str], numeric: list[str], left_out: dict[str, str]) -> tuple[str, ...]:
+    """The columns of a wide table that are series: numbers, and those without a value yet."""
+    taken = set(numeric) - left_out.keys()
+    taken |= {column for column in others if column not in {*numeric, *taken} and is_blank(table, column)}
+    return tuple(column for column in others if column in taken)

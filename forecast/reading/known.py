@@ -1,0 +1,102 @@
+"""Columns known in advance: check that the horizon has their values, and count the blank ones."""
+
+import logging
+
+import numpy as np
+
+from forecast.errors import BadData, Setting, Words
+from forecast.panel.naming import series_name
+from forecast.panel.panel import Flags, Panel
+from forecast.panel.schema import Schema, calendar_of, position_texts
+
+log = logging.getLogger("forecast")
+
+NAMED_TIMES = 3  # times that a message names
+
+
+def require_known(
+    panel: Panel, schema: Schema, horizon: int, name: str = "the table", with_future: bool = False
+) -> None:
+    """Refuse a panel without the values known in advance for the horizon of a series that gets a forecast.
+
+    Parameters
+    ----------
+    name : of the table that should have the values
+    with_future : whether it is a table of the future
+    """
+    blank = _blank_ahead(panel, schema, horizon)
+    if not blank.any():
+        return
+    series, _, column = (int(place[0]) for place in np.nonzero(blank))
+    steps = np.flatnonzero(blank[series, :, column])
+    dots = ", ..." if len(steps) > NAMED_TIMES else ""
+    times = position_texts(schema, calendar_of(schema), panel.origins[series] + 1 + steps[:NAMED_TIMES])
+    of_series = f" of series '{series_name(panel.ids[series])}'" if any(panel.ids[series]) else ""
+    more = blank.sum() > len(steps)
+    in_all = f" (in all {blank.sum():,} such values, of {blank.any((1, 2)).sum():,} series)" if more else ""
+    raise BadData(
+        f"column '{schema.known[column]}' is known in advance, but has no value for {len(steps)} of the "
+        f"{horizon} steps{of_series}: {', '.join(times)}{dots}{in_all}",
+        place=name,
+        cure="fill in blank cells, or add the rows"
+        if with_future
+        else Words("fill in blank cells, add rows with blank targets, or pass ", Setting("future")),
+    )
+
+
+def say_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
+    """Warn of values that are blank in the horizon, where the forecast goes on without them."""
+    blank = _blank_ahead(panel, schema, horizon)
+    if blank.any():
+        log.warning(
+            "%s: %d of %d values that are known in advance are blank in the horizon; they count as unknown",
+            name,
+            blank.sum(),
+            blank.size,
+        )
+
+
+def say_blank_beyond(panel: Panel, schema: Schema, horizon: int, whole: int, name: str) -> None:
+    """Say what stands for values that are blank beyond a horizon, where a forecast is made of the whole one and cut.
+
+    Parameters
+    ----------
+    horizon, whole : steps that are shown, and that are forecast
+    name : of the table that may have the values
+    """
+    blank = _blank_ahead(panel, schema, whole)
+    if blank.any():
+        log.warning(
+            "%s: %d of %d values known in advance are blank after step %d of the %d that are forecast together; the "
+            "mean of the column stands for them, or an unknown category",
+            name,
+            blank.sum(),
+            blank.size,
+            horizon,
+            whole,
+        )
+
+
+def say_blank(panel: Panel, schema: Schema, name: str) -> None:
+    """Warn of blank cells beside observed values, in columns known in advance."""
+    if not schema.known:
+        return
+    blank = np.isnan(panel.known[panel.observed])  # [observed, known]
+    counts = [f"'{column}' {count:,}" for column, count in zip(schema.known, blank.sum(0), strict=True) if count]
+    if counts:
+        log.warning(
+            "%s: columns known in advance are blank beside some of the %d values (%s times); there they count as "
+            "unknown",
+            name,
+            len(blank),
+            ", ".join(counts),
+        )
+
+
+def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:
+    """[series, horizon, known], whether a series that gets a forecast lacks a value."""
+    last = panel.offsets[1:] - panel.ahead
+    blank = np.isnan(panel.known[last[:, None] + np.arange(horizon if schema.known else 0)])
+    if panel.status:
+        blank[panel.skipped] = False
+    return np.asarray(blank)

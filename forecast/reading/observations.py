@@ -1,0 +1,216 @@
+"""Read the observations of a table: which series, when, how much."""
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecast.calendar.parsing import ParsedTimes, parse_times
+from forecast.calendar.zones import Flags, Integers
+from forecast.errors import BadData
+from forecast.logs import Count, First
+from forecast.panel.naming import series_name, series_names
+from forecast.panel.panel import Ids, Numbers
+from forecast.panel.schema import Schema
+from forecast.tables.distinct import distinct, encoded, repeats
+from forecast.tables.numbers import is_blank, numeric_columns, parse_columns, parse_numbers
+from forecast.tables.table import Table
+
+logger = logging.getLogger("forecast")
+
+
+@dataclass(frozen=True)
+class Observations:
+    """The target cells of a table, blank ones included.
+
+    Attributes
+    ----------
+    ids : one tuple of strings per series, ascending
+    order : [series], the series in the order of the table, as indices into `ids`
+    series, instants, values : [cells], index into `ids`, time, target (NaN where blank)
+    rows : [cells], the row of the table
+    row_instants : [rows], time of each row of the table; () for a `rows` table
+    """
+
+    ids: Ids
+    order: Integers
+    series: Integers
+    instants: Integers
+    values: Numbers
+    rows: Integers
+    row_instants: Integers
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Values by series and time, from the table or sums of it.
+
+    Attributes
+    ----------
+    series, instants, values : [rows], index into the ids, time, value
+    """
+
+    series: Integers
+    instants: Integers
+    values: Numbers
+
+    def select(self, rows: Flags | Integers) -> "Rows":
+        """Some of the rows."""
+        return Rows(self.series[rows], self.instants[rows], self.values[rows])
+
+    def combined(self, how: str) -> "Rows":
+        """One row for each series and time, ascending: the first, last, mean or sum of the rows in their order."""
+        times = distinct(self.instants)
+        keys = self.series * len(times) + np.searchsorted(times, self.instants)
+        if (np.diff(keys) > 0).all():
+            return self
+        order = np.argsort(keys, kind="stable")
+        keys, values = keys[order], self.values[order]
+        starts = np.flatnonzero(np.diff(keys, prepend=-1))
+        if len(starts) < len(keys):
+            ends = np.append(starts[1:], len(keys))
+            if how in ("first", "last"):
+                values = values[starts if how == "first" else ends - 1]
+            else:
+                sums = np.add.reduceat(values, starts)
+                values = sums / (ends - starts) if how == "mean" else sums
+            keys = keys[starts]
+        return Rows(keys // max(len(times), 1), times[keys % max(len(times), 1)], values)
+
+
+def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> Observations:
+    """Read the ids, times and targets of a table.
+
+    Parameters
+    ----------
+    times : of the rows, where they were parsed before
+
+    Raises
+    ------
+    BadData
+        If a cell that is needed cannot be read, with its place.
+    """
+    if schema.layout == "long":
+        return _long(table, schema, times)
+    return _wide(table, schema, times) if schema.layout == "wide" else _rows(table, schema)
+
+
+def id_codes(table: Table, columns: tuple[str, ...]) -> tuple[Ids, Integers]:
+    """The different ids of a table, ascending, and [rows] which of them each row has."""
+    if not columns:
+        return ((),), np.zeros(len(table), np.int64)
+    keys = np.zeros(len(table), np.int64)
+    parts: list[tuple[Integers, list[str]]] = []
+    for column in columns:
+        codes, texts = table.distinct(column)
+        codes = _ranks(texts)[codes]
+        parts.append((codes, sorted(texts)))
+        # compressed after each column, so that the product of many cannot overflow
+        keys, unique = encoded(keys * len(texts) + codes)
+        keys = np.argsort(np.argsort(unique))[keys]
+    first = np.empty(int(keys.max()) + 1, np.int64)
+    first[keys[::-1]] = np.arange(len(table))[::-1]
+    names = [[texts[code] for code in codes[first].tolist()] for codes, texts in parts]
+    return tuple(zip(*names, strict=True)), keys
+
+
+def wide_columns(table: Table, schema: Schema) -> list[str]:
+    """The columns of a wide table that are series: those of the fit, and new ones if the fit took every numeric one."""
+    columns, taken = table.names, set(schema.series)
+    if schema.all_columns:
+        named = {*schema.time, *schema.known, *schema.past, *schema.ignored, *taken, table.numbering}
+        unnamed = [column for column in columns if column not in named]
+        numeric = dict(zip(unnamed, numeric_columns(table, unnamed), strict=True))
+        taken |= {column for column in unnamed if numeric[column] or is_blank(table, column)}
+    return [column for column in columns if column in taken]
+
+
+def first_seen(codes: Integers) -> Integers:
+    """The different codes in the order in which they come first."""
+    unique, first = np.unique(codes, return_index=True)
+    return unique[np.argsort(first)].astype(np.int64)
+
+
+def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
+    ids, series = id_codes(table, schema.ids)
+    instants = (times or parse_times(table, schema.time, schema.time_settings, series)).instants
+    blank = np.isin(series, [index for index, names in enumerate(ids) if names and not any(names)])
+    if blank.any():
+        logger.warning(
+            "%s: %d rows have no id in %s; they are read as a series of their own.",
+            table.name,
+            Count(blank.sum()),
+            ", ".join(schema.ids),
+        )
+    _warn_similar_ids(table, ids)
+    values = parse_numbers(table, schema.target or "")
+    return Observations(ids, first_seen(series), series, instants, values, np.arange(len(series)), instants)
+
+
+def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
+    instants = (times or parse_times(table, schema.time, schema.time_settings, np.zeros(len(table), np.int64))).instants
+    columns = wide_columns(table, schema)
+    if not columns:
+        fitted = series_names([(name,) for name in schema.series])
+        raise BadData(f"{table.name}: none of the columns that were forecast is there (at fit: {fitted})")
+    ids, order = _ascending(columns)
+    rows, count = len(instants), len(columns)
+    return Observations(
+        ids=ids,
+        order=order,
+        series=np.tile(order, rows),
+        instants=np.repeat(instants, count),
+        values=parse_columns(table, columns).reshape(-1),
+        rows=np.repeat(np.arange(rows), count),
+        row_instants=instants,
+    )
+
+
+def _rows(table: Table, schema: Schema) -> Observations:
+    """One series a row, one step a column after the first; blank cells at the end are no steps."""
+    columns = table.names
+    codes, names = table.distinct(columns[0])
+    repeated = repeats(codes)
+    if repeated.any():
+        row = int(np.argmax(repeated))
+        raise BadData(
+            f"{table.place(row, columns[0])}: id '{names[codes[row]]}' comes twice; give every row its own id"
+        )
+    ids, order = _ascending(names)
+    _warn_similar_ids(table, ids)
+    count = len(columns) - 1
+    steps = np.arange(1, count + 1, dtype=np.int64)
+    return Observations(
+        ids=ids,
+        order=order,
+        series=np.repeat(order, count),
+        instants=np.tile(steps, len(names)),
+        values=parse_columns(table, columns[1:]).reshape(-1),
+        rows=np.repeat(np.arange(len(names)), count),
+        row_instants=np.zeros(0, np.int64),
+    )
+
+
+def _warn_similar_ids(table: Table, ids: Ids) -> None:
+    """Warn of ids that differ only in the blanks around them."""
+    trimmed: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for parts in ids:
+        similar = trimmed.setdefault(tuple(part.strip() for part in parts), parts)
+        if similar != parts:
+            names = First(series_name(similar)), First(series_name(parts))
+            logger.warning(
+                "%s: ids '%s' and '%s' differ only in blanks; they are read as two series.", table.name, *names
+            )
+            return
+
+
+def _ascending(names: list[str]) -> tuple[Ids, Integers]:
+    """Ids in ascending order, and the rank of each name."""
+    return tuple((name,) for name in sorted(names)), _ranks(names)
+
+
+def _ranks(texts: list[str]) -> Integers:
+    """[texts], the position of each in ascending order."""
+    ranks = np.empty(len(texts), np.int64)
+    ranks[sorted(range(len(texts)), key=texts.__getitem__)] = np.arange(len(texts))
+    return ranks

@@ -1,0 +1,84 @@
+"""The status of each series: whether it gets a forecast, and what a reader of the forecast should know of it."""
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import BadData, Setting, Words
+from forecast.logs import Count
+from forecast.panel.naming import some_names
+from forecast.panel.panel import SKIPPED, Integers, Panel
+from forecast.panel.schema import Schema
+
+logger = logging.getLogger("forecast")
+
+NAMED_SERIES = 3  # series that a warning names
+
+
+def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Panel:
+    """The panel with one word for each series, the gravest that applies.
+
+    Parameters
+    ----------
+    lookback : steps that a forecast looks back; without it no series is short or ended
+    """
+    first = panel.offsets[:-1]
+    spans, counts = observed_spans(panel)
+    lowest = np.minimum.reduceat(np.where(panel.observed, panel.values, np.inf), first)
+    highest = np.maximum.reduceat(np.where(panel.observed, panel.values, -np.inf), first)
+    words = np.full(len(panel), "ok", object)
+    words[(lowest == highest) & (counts > 1)] = "constant"
+    words[(counts == 0) | ((spans - counts) / spans > schema.max_missing)] = "missing"
+    if lookback is not None:
+        words[(words == "ok") & (panel.lengths < lookback)] = "short"
+        words[(words != "missing") & (panel.trailing_gap() > lookback)] = "ended"
+    return replace(panel, status=tuple(words.tolist()))
+
+
+def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
+    """[series], slots from the first to the last observed value (1 where there is none), and observed values."""
+    counts = np.add.reduceat(panel.observed, panel.offsets[:-1], dtype=np.int64)
+    return np.maximum(panel.lengths - panel.trailing_gap(), 1), counts
+
+
+def say_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = (), whole: bool = True) -> None:
+    """Warn of series that are constant or get no forecast, and refuse a panel where none is left to forecast.
+
+    Parameters
+    ----------
+    name : of the table
+    before : the statuses that were reported already
+    whole : whether these are all series; where none of a part is left, others may be
+    """
+    words: NDArray[np.object_] = np.array(panel.status, object)
+    new = np.array([word != earlier for word, earlier in zip(words, before or [None] * len(words), strict=True)], bool)
+    limit = f"{schema.max_missing:.0%}"
+    missing = Words(f"miss more than {limit} of their values (", Setting("max_missing"), ") and get no forecast")
+    for word, meaning in (
+        ("constant", "never change"),
+        ("ended", "ended more than a lookback before the last time and get no forecast"),
+        ("missing", missing),
+    ):
+        series = np.flatnonzero((words == word) & new)
+        if len(series):
+            names = some_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES)
+            shown = names if str(names) else "the whole table"
+            logger.warning("%s: %d series %s: %s", name, Count(len(series)), meaning, shown)
+    if whole and np.isin(words, SKIPPED).all():
+        raise BadData(
+            f"no series is left to forecast: each misses more than {limit} of its values or ended long ago",
+            place=name,
+            cure=Words(
+                "pass a higher ",
+                Setting("max_missing"),
+                ", a coarser ",
+                Setting("freq"),
+                " with ",
+                Setting("aggregate"),
+                ", or ",
+                Setting("missing", "zero"),
+                " if absent rows mean zero",
+            ),
+        )

@@ -1,0 +1,1 @@
+"""Windows of a panel: cutting, scaling, transforms, covariates, ready for a network."""

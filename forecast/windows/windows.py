@@ -1,0 +1,230 @@
+"""Cut a panel into past and future windows: a window is an index, a batch one gather."""
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.panel.arrays import Array, array_namespace, device_of
+from forecast.panel.panel import Floats, Integers, Panel
+from forecast.settings import ScalingName
+from forecast.windows.scaling import scale_windows
+
+NETWORK_BATCH = 128  # windows that go through a network at once when it forecasts
+
+WindowIndex = tuple[Integers, Integers]
+"""Windows, each as a series and the position that its past ends before, [windows] twice."""
+
+ToArray = Callable[[NDArray[Any]], Array]
+"""Copies an array of numpy to where windows are gathered."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The inputs of a network, in scaled units, and its targets; arrays of numpy or of torch.
+
+    Attributes
+    ----------
+    past, mask : [batch, lookback], values (0 where missing or padded) and 1 where observed
+    past_covariates : [batch, lookback, past features]
+    future_covariates : [batch, horizon, future features]
+    static : [batch, static features]
+    series : [batch], series index of each window, see `series_index`
+    past_codes, future_codes, static_codes : the categorical columns, as codes with 0 = unknown
+    seasonal : [batch, horizon, seasons], the value one season (or the fewest whole seasons) before each step, 0 where
+        missing
+    target, target_mask : [batch, horizon]
+    weight : [batch], weight of each window in the loss
+    location, scale : [batch, 1], float64 as the values are; value = location + scale * scaled value
+    """
+
+    past: Array
+    mask: Array
+    past_covariates: Array
+    future_covariates: Array
+    static: Array
+    series: Array
+    past_codes: Array
+    future_codes: Array
+    static_codes: Array
+    seasonal: Array
+    target: Array
+    target_mask: Array
+    weight: Array
+    location: Array
+    scale: Array
+
+    def __len__(self) -> int:
+        return len(self.past)
+
+    def unscaled(self, scaled: Array) -> Array:
+        """Quantiles in the unit of the values, [batch, horizon, levels]; a flat window is forecast flat."""
+        xp = array_namespace(scaled)
+        moved = xp.astype(xp.where((self.weight > 0)[:, None, None], scaled, 0.0), xp.float64)
+        return self.location[..., None] + self.scale[..., None] * moved
+
+    def padded(self, size: int) -> Self:
+        """Repeat the last window up to `size`: kernels may round differently for other batch sizes."""
+        missing = size - len(self)
+        if missing <= 0:
+            return self
+        xp = array_namespace(self.past)
+        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(
+            self,
+            **{
+                name: xp.concat([array, xp.broadcast_to(array[-1:], (missing, *array.shape[1:]))])
+                for name, array in arrays.items()
+            },
+        )
+
+    def split(self, size: int) -> list[Self]:
+        """The windows in groups of `size`, fewer in the last one."""
+        return [
+            replace(self, **{f.name: getattr(self, f.name)[start : start + size] for f in fields(self)})
+            for start in range(0, len(self), size)
+        ]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Covariates of a panel made ready: numbers standardised and without blanks, categories as codes.
+
+    Attributes
+    ----------
+    known, past : [slots, numeric columns]
+    known_codes, past_codes : [slots, categorical columns]
+    static, static_codes : [series, columns]
+    calendar : [grid positions, features], row 0 at grid position `first`
+    """
+
+    known: Floats
+    past: Floats
+    static: Floats
+    known_codes: Integers
+    past_codes: Integers
+    static_codes: Integers
+    calendar: Floats
+    first: int
+
+
+class Windows:
+    """All windows of a panel.
+
+    A window is a pair (series, position): its past ends before slot `position` of the series, its future starts
+    there. Nothing is cut until `batch` gathers it, in numpy, or in the arrays that `to` copies to.
+
+    Parameters
+    ----------
+    panel : values already transformed; `panel.spread` is the deviation of each series' own past up to each slot
+    columns : covariates made ready
+    lookback, horizon : steps
+    lags : season lengths whose lagged values the network sees
+    scaling : how each window is scaled by its own past
+    series_index : [series], see `series_index`
+    """
+
+    def __init__(
+        self,
+        panel: Panel,
+        columns: Columns,
+        lookback: int,
+        horizon: int,
+        lags: tuple[int, ...],
+        scaling: ScalingName,
+        series_index: Integers,
+    ) -> None:
+        self.lookback, self.horizon, self.scaling = lookback, horizon, scaling
+        self.values, self.observed, self.spread = panel.values, panel.observed, panel.expanding_std()
+        self.offsets, self.lengths = panel.offsets[:-1], panel.lengths
+        self.known, self.known_codes = columns.known, columns.known_codes
+        self.past, self.past_codes = columns.past, columns.past_codes
+        self.static, self.static_codes = columns.static, columns.static_codes
+        self.series_index = series_index
+        self.calendar, self.grid = columns.calendar, panel.starts - columns.first
+        self.steps = np.arange(horizon)
+        # a step h beyond one season looks back as many whole seasons as bring it before the origin
+        back = [self.steps - lag * (self.steps // lag + 1) for lag in lags]
+        self.seasonal = np.stack(back) if back else np.zeros((0, horizon), np.int64)
+
+    def to(self, to_array: ToArray) -> Self:
+        """The same windows, gathered where `to_array` copies the arrays."""
+        other = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, np.ndarray):
+                setattr(other, name, to_array(value))
+        return other
+
+    def cut(self, lookback: int, scaling: ScalingName) -> Self:
+        """The windows of the same arrays with another lookback and scaling; nothing is copied."""
+        other = copy(self)
+        other.lookback, other.scaling = lookback, scaling
+        return other
+
+    def scales(self, series: Array, position: Array) -> tuple[Array, Array, Array]:
+        """Location and scale, [batch, 1], and loss weight, [batch], of windows; see `scale_windows`."""
+        _, _, slot, inside = self._past(series, position)
+        newest = array_namespace(position).clip(self.offsets[series] + position - 1, min=0)
+        return scale_windows(self.values[slot], inside & self.observed[slot], self.spread[newest], self.scaling)
+
+    def batch(self, series: Array, position: Array, limit: Array | None = None) -> Batch:
+        """Gather windows.
+
+        Parameters
+        ----------
+        series, position : [batch]
+        limit : [batch], slots from here on are no targets; default the origin of each series
+        """
+        xp = array_namespace(self.values)
+        limit = self.lengths[series] if limit is None else limit
+        base, place, slot, inside = self._past(series, position)
+        mask = inside & self.observed[slot]
+        location, scale, weight = self.scales(series, position)
+        past = self._scaled(slot, mask, location, scale)
+        ahead = position[:, None] + self.steps  # [batch, horizon]
+        ahead_slot = base + ahead
+        target_mask = self.observed[ahead_slot] & (ahead < limit[:, None])
+        seasonal = [self._lagged(base, position[:, None] + back, location, scale) for back in self.seasonal]
+        empty = xp.zeros((*ahead.shape, 0), dtype=past.dtype, device=device_of(past))
+        grid = self.grid[series][:, None]
+        last = len(self.calendar) - 1
+        past_calendar = self.calendar[xp.clip(grid + place, 0, last)]
+        future_calendar = self.calendar[xp.clip(grid + ahead, 0, last)]
+        present = inside[..., None]
+        return Batch(
+            past=past,
+            mask=xp.astype(mask, past.dtype),
+            past_covariates=xp.concat([past_calendar, self.known[slot], self.past[slot]], axis=-1) * present,
+            future_covariates=xp.concat([future_calendar, self.known[ahead_slot]], axis=-1),
+            static=self.static[series],
+            series=self.series_index[series],
+            past_codes=xp.concat([self.known_codes[slot], self.past_codes[slot]], axis=-1) * present,
+            future_codes=self.known_codes[ahead_slot],
+            static_codes=self.static_codes[series],
+            seasonal=xp.stack(seasonal, axis=-1) if seasonal else empty,
+            target=self._scaled(ahead_slot, target_mask, location, scale),
+            target_mask=xp.astype(target_mask, past.dtype),
+            weight=xp.astype(weight, past.dtype),
+            location=location,
+            scale=scale,
+        )
+
+    def _past(self, series: Array, position: Array) -> tuple[Array, Array, Array, Array]:
+        """First slot of each series, place of each step in it, its slot, and whether it lies in the series."""
+        xp = array_namespace(position)
+        base = self.offsets[series][:, None]
+        back = xp.arange(-self.lookback, 0, device=device_of(position))
+        place = position[:, None] + back  # [batch, lookback]
+        return base, place, base + xp.clip(place, min=0), place >= 0
+
+    def _lagged(self, base: Array, place: Array, location: Array, scale: Array) -> Array:
+        slot = base + array_namespace(place).clip(place, min=0)
+        return self._scaled(slot, (place >= 0) & self.observed[slot], location, scale)  # [batch, horizon]
+
+    def _scaled(self, slot: Array, present: Array, location: Array, scale: Array) -> Array:
+        """Values in units of their window, 0 where they are missing; float32 only after the location is subtracted."""
+        xp = array_namespace(location)
+        return xp.astype(xp.where(present, (self.values[slot] - location) / scale, 0.0), xp.float32)

@@ -1,0 +1,64 @@
+"""A first column without a name is row numbers that are left out, or gets a name; a single column gets numbers."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecast import Forecaster
+from forecast.errors import BadData, UsageError
+from forecast.reading.tidying import tidied
+from forecast.settings import TextSettings
+from forecast.tables.reading import read_table
+
+
+@pytest.mark.parametrize(
+    ("content", "name"), [(",y\n2024-01-01,1\n", "time"), (",y\n0,1\n1,2\n", "index"), (",a,b\nx,1,2\n", "index")]
+)
+def test_other_unnamed_first_columns_are_kept_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str, name: str
+) -> None:
+    (tmp_path / "sales.csv").write_text(content)
+    table = tidied(read_table(str(tmp_path / "sales.csv"), TextSettings()))
+    assert table.frame.columns[0] == name
+    assert f"called '{name}'" in caplog.text
+
+
+def read(folder: Path, content: str) -> pd.DataFrame:
+    (folder / "values.csv").write_text(content)
+    return tidied(read_table(str(folder / "values.csv"), TextSettings())).frame
+
+
+def test_rows_of_a_single_column_are_numbered_and_a_blank_line_is_a_missing_value(tmp_path: Path) -> None:
+    frame = read(tmp_path, "y\n3\n4\n\n5.5\n")
+    assert frame.columns.tolist() == ["index", "y"]
+    present = frame[frame["y"] != ""]
+    assert (present["index"].tolist(), present["y"].tolist()) == (["1", "2", "4"], ["3", "4", "5.5"])
+
+
+@pytest.mark.parametrize(
+    "content", ["day\n2024-01-01\n2024-01-02\n", "word\na\nb\n", "112\n118\n132\n", "year\n1\n2\n"]
+)
+def test_a_single_column_of_times_words_or_without_a_name_is_no_series(tmp_path: Path, content: str) -> None:
+    assert read(tmp_path, content).shape[1] == 1
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.Series, lambda values: pd.DataFrame({"y": values})])
+def test_values_without_times_are_forecast_and_continued(kind: type) -> None:
+    values = np.arange(40.0) % 5
+    model = Forecaster(model="seasonal-naive", season=5, horizon=3).fit(kind(values))
+    table = model.predict(kind(values[:38]))
+    assert table["index"].tolist() == [39, 40, 41]
+    np.testing.assert_allclose(table["forecast"], [3.0, 4.0, 0.0])
+
+
+def test_an_array_of_two_dimensions_is_refused() -> None:
+    with pytest.raises(UsageError, match="one dimension, not an array of 2"):
+        Forecaster().fit(np.zeros((3, 3)))
+
+
+def test_a_missing_header_is_named(tmp_path: Path) -> None:
+    (tmp_path / "values.csv").write_text("112\n118\n132\n")
+    with pytest.raises(BadData, match="the first line, '112', holds data and no header"):
+        Forecaster().fit(read_table(str(tmp_path / "values.csv"), TextSettings()))
