@@ -16,17 +16,19 @@ from forecast.tables.texts import Texts, pa, pc
 # Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits; %:z +02:00; %-z +02;
 # %K hour from 1 to 24
 TOKEN = re.compile(r"%(?P<flag>[-:^0-9]?)(?P<code>[A-Za-z%])|(?P<literal>[^%]+|%)")
-DIGITS = {"Y": r"\d{4}", "G": r"\d{4}", "y": r"\d{2}", "q": r"[1-4]", "j": r"\d{1,3}", "M": r"\d{2}", "S": r"\d{2}"}
 LOOSE = ("m", "d", "H", "I", "K", "V")  # of two digits, or one where it is not padded
 WORDS = {"b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}", "a": "[A-Za-z]{3}", "A": "[A-Za-z]{6,9}", "p": "[AaPp][Mm]"}
-SHORTHANDS = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y"}
-OFFSETS = {"": r"[+-]\d{4}", ":": r"[+-]\d{2}:\d{2}", "-": r"[+-]\d{2}"}
-FLAGS: dict[str, tuple[str, ...]] = {  # those that each directive takes
-    **dict.fromkeys((*DIGITS, *LOOSE), ("", "-")),
-    **dict.fromkeys(WORDS, ("", "^")),
-    "f": ("", *"123456789"),
-    "z": tuple(OFFSETS),
+TWO = r"\d{2}"
+DIGITS = {"Y": r"\d{4}", "G": r"\d{4}", "y": TWO, "q": r"[1-4]", "j": r"\d{1,3}"}
+DIRECTIVES: dict[str, dict[str, str]] = {  # the expression of each flag that a directive takes
+    **{code: {"": digits, "-": digits} for code, digits in DIGITS.items()},
+    **{code: {"": word, "^": word} for code, word in WORDS.items()},
+    **{code: {"": r"\d{1,2}", "-": r"\d{1,2}"} for code in LOOSE},
+    **{code: {"": TWO, "-": r"\d{1,2}"} for code in "MS"},
+    "f": dict.fromkeys(("", *"123456789"), r"\d{1,9}"),
+    "z": {"": r"[+-]\d{4}", ":": r"[+-]\d{2}:\d{2}", "-": r"[+-]\d{2}"},
 }
+SHORTHANDS = {"%F": "%Y-%m-%d", "%T": "%H:%M:%S", "%R": "%H:%M", "%D": "%m/%d/%y"}
 MONTHS = (
     "january", "february", "march", "april", "may", "june",
     "july", "august", "september", "october", "november", "december",
@@ -68,7 +70,7 @@ def tokens(pattern: str) -> list[tuple[str, str, str]]:
         flag, code, literal = part["flag"] or "", part["code"] or "", part["literal"] or ""
         if code == "%":
             flag, code, literal = "", "", "%"
-        elif literal == "%" or (code and flag not in FLAGS.get(code, ())):
+        elif literal == "%" or (code and flag not in DIRECTIVES.get(code, ())):
             raise UsageError(f"'{part[0]}' is not a directive that can be read", setting=setting)
         elif code and code in [known for _, known, _ in parts]:
             raise UsageError(f"'%{code}' comes twice", setting=setting, cure="name each part of a time once")
@@ -82,19 +84,15 @@ def expression(pattern: str) -> str:
     parts = tokens(pattern)
     text = ""
     for i, (flag, code, literal) in enumerate(parts):
-        beside = [parts[j][1] for j in (i - 1, i + 1) if 0 <= j < len(parts)]
+        before, after = parts[i - 1][1] if i else "", parts[i + 1][1] if i + 1 < len(parts) else ""
         if not code:
-            text += re.escape(literal.removesuffix(".") if "f" in beside[-1:] else literal)
+            text += re.escape(literal.removesuffix(".") if after == "f" else literal)
             continue
-        if code == "f":  # str(datetime) leaves a fraction of zero out, so that it may be missing in some rows
-            text += r"(?:\.(?P<f>\d{1,9}))?"
-            continue
-        digits = DIGITS.get(code, "")
-        if code in LOOSE:  # beside another number only two digits can be told apart
-            digits = r"\d{2}" if any(c and c not in WORDS and c != "z" for c in beside) else r"\d{1,2}"
-        elif code in "MS" and flag == "-":
-            digits = r"\d{1,2}"
-        text += f"(?P<{code}>{digits or WORDS.get(code) or OFFSETS[flag]})"
+        # beside another number only two digits can be told apart
+        crowded = code in LOOSE and any(c and c not in (*WORDS, "z") for c in (before, after))
+        group = f"(?P<{code}>{TWO if crowded else DIRECTIVES[code][flag]})"
+        # str(datetime) leaves a fraction of zero out, so that it may be missing in some rows
+        text += rf"(?:\.{group})?" if code == "f" else group
     return text
 
 
@@ -113,9 +111,10 @@ def guesses(text: str) -> tuple[str, ...]:
     return tuple(fitting)
 
 
-def codes_of(pattern: str) -> set[str]:
+@lru_cache(maxsize=1024)
+def codes_of(pattern: str) -> frozenset[str]:
     """The letters of a pattern's directives."""
-    return {code for _, code, _ in tokens(pattern) if code}
+    return frozenset(code for _, code, _ in tokens(pattern) if code)
 
 
 def has_clock(pattern: str) -> bool:
@@ -318,19 +317,8 @@ def _directive(time: datetime, offset: int, flag: str, code: str) -> str:
         word = word[:3] if code in "ab" else word
         return word.upper() if flag == "^" or code == "p" else word.capitalize()
     year, week, _ = time.isocalendar()
-    number, width = {
-        "Y": (time.year, 4),
-        "G": (year, 4),
-        "y": (time.year % 100, 2),
-        "q": ((time.month + 2) // 3, 1),
-        "m": (time.month, 2),
-        "V": (week, 2),
-        "j": (time.timetuple().tm_yday, 3),
-        "d": (time.day, 2),
-        "H": (time.hour, 2),
-        "I": ((time.hour - 1) % 12 + 1, 2),
-        "K": (time.hour + 1, 2),
-        "M": (time.minute, 2),
-        "S": (time.second, 2),
-    }[code]
-    return f"{number:0{1 if flag == '-' and code not in 'YGy' else width}d}"
+    number = {"Y": time.year, "G": year, "y": time.year % 100, "q": (time.month + 2) // 3, "m": time.month, "V": week,
+              "j": time.timetuple().tm_yday, "d": time.day, "H": time.hour, "I": (time.hour - 1) % 12 + 1,
+              "K": time.hour + 1, "M": time.minute, "S": time.second}[code]  # fmt: skip
+    width = 1 if flag == "-" and code not in "YGy" else {"Y": 4, "G": 4, "j": 3, "q": 1}.get(code, 2)
+    return f"{number:0{width}d}"
