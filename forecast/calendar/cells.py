@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from forecast.calendar.zones import DAY, Flags, Integers
-from forecast.errors import BadData
+from forecast.errors import BadData, Words
 from forecast.tables.distinct import encoded
 from forecast.tables.table import Table, TypedTimes
 from forecast.tables.texts import Texts, pa
@@ -47,14 +47,15 @@ class TimeCells:
         """[texts] as whole numbers, None if one of them is not whole."""
         return whole_numbers(self.texts) if all(map(is_whole_number, self.texts)) else None
 
-    def place(self, value: int = 0) -> str:
-        """Say where the first row with this text stands."""
-        return self.table.place(int(np.argmax(self.codes == value)), self.columns)
+    def first(self, wrong: Flags) -> str:
+        """The text of the first row whose text is `wrong` [texts]."""
+        return self.texts[self.codes[np.argmax(wrong[self.codes])]]
 
-    def first(self, wrong: Flags) -> tuple[str, str]:
-        """Return the place of the first row whose text is `wrong` [texts], and that text."""
-        row = int(np.argmax(wrong[self.codes]))
-        return self.table.place(row, self.columns), self.texts[self.codes[row]]
+    def fault(self, problem: object, *cure: object, wrong: Flags | None = None) -> BadData:
+        """The error for the first text, or for the first one that is `wrong` [texts]: '13:45' is no date."""
+        row = 0 if wrong is None else int(np.argmax(wrong[self.codes]))
+        problem = Words(f"'{self.texts[self.codes[row]]}' ", problem)
+        return BadData(problem, place=self.table.place(row, self.columns), cure=Words(*cure))
 
 
 def is_whole_number(text: str) -> bool:
@@ -94,7 +95,7 @@ def refuse_blank(table: Table, column: str, blank: Flags, what: str = "the time"
     """Refuse a column with blank cells [rows], with the first of them."""
     if blank.any():
         place = table.place(int(np.argmax(blank)), column)
-        raise BadData(f"{place}: {what} is blank; fill it in or remove the row")
+        raise BadData(f"{what} is blank", place=place, cure="fill it in or remove the row")
 
 
 def filled_cells(table: Table, column: str, what: str = "the time") -> TimeCells:

@@ -11,6 +11,7 @@ from forecast.calendar.notations.decimal_years import is_decimal_year
 from forecast.calendar.notations.spreadsheet import DAY_NUMBERS, EPOCH_DAY, USUAL, is_day_number
 from forecast.calendar.patterns import ParsedTexts
 from forecast.calendar.spec import TimeFormat, TimeSettings
+from forecast.calendar.zones import Flags
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.tables.table import SAMPLE, Table
 
@@ -67,22 +68,20 @@ def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None
     BadData
         If a text is no such number as the others are, or it is open what the numbers mean.
     """
+    days = Setting("date_format", DAY_NUMBERS)
     if settings.date_format == DAY_NUMBERS:
         if (wrong := np.array([not is_day_number(text) for text in cells.texts])).any():
-            place, text = cells.first(wrong)
-            cure = Words("correct it, or leave ", Setting("date_format", DAY_NUMBERS), " out")
-            raise BadData(f"'{text}' is not a spreadsheet's day number", place=place, cure=cure)
+            raise cells.fault("is not a spreadsheet's day number", "correct it, or leave ", days, " out", wrong=wrong)
         return TimeFormat(kind="days")
     if settings.date_format is not None:
         return None
     if not settings.steps and ((time_format := recognise(cells, certain=False)) or not WHOLE.fullmatch(cells.texts[0])):
         return time_format
     if cells.numbers is None:
-        place, text = cells.first(np.array([not is_whole_number(text) for text in cells.texts]))
-        days = is_day_number(text, *USUAL)
-        setting = Setting("date_format", DAY_NUMBERS if days else None)
-        cure = Words("correct it, or pass ", setting, ", if it is a spreadsheet's" if days else "")
-        raise BadData(f"'{text}' is not a whole number that can be a time", place=place, cure=cure)
+        wrong = np.array([not is_whole_number(text) for text in cells.texts])
+        spreadsheet = is_day_number(cells.first(wrong), *USUAL)
+        cure = (days, ", if it is a spreadsheet's") if spreadsheet else (Setting("date_format"),)
+        raise cells.fault("is not a whole number that can be a time", "correct it, or pass ", *cure, wrong=wrong)
     if not settings.steps:
         raise _open_numbers(cells)
     return TimeFormat(kind="integer")
@@ -92,17 +91,15 @@ def _open_numbers(cells: TimeCells) -> BadData:
     """Say which whole number is no time as most others are, or that it is open what all of them mean."""
     usual = max((found for found in candidates(cells) if found.words), key=lambda found: int(found.fits.sum()))
     if 2 * usual.fits.sum() > len(cells.texts):
-        place, text = cells.first(~usual.fits)
-        like = cells.texts[int(np.argmax(usual.fits))]
-        cure = Words("correct it, or pass ", Setting("date_format"))
-        return BadData(f"'{text}' is not {usual.words} as '{like}' is", place=place, cure=cure)
-    text, count = cells.texts[0], Words(", or ", Setting("freq", "1"), " to count steps")
+        problem = f"is not {usual.words} as '{cells.texts[int(np.argmax(usual.fits))]}' is"
+        return cells.fault(problem, "correct it, or pass ", Setting("date_format"), wrong=~usual.fits)
+    count = (", or ", Setting("freq", "1"), " to count steps")
     if all(is_day_number(text, *USUAL) for text in cells.texts):
-        date = np.datetime64(int(float(text)) - EPOCH_DAY, "D")
-        problem = f"'{text}' can be a spreadsheet's day number ({date}) or a step"
-        return BadData(problem, place=cells.place(), cure=Words("pass ", Setting("date_format", DAY_NUMBERS), count))
-    problem = f"'{text}' is not certain as a time (epoch number, yyyymmdd or step)"
-    return BadData(problem, place=cells.place(), cure=Words("write dates, pass ", Setting("date_format"), count))
+        date = np.datetime64(int(float(cells.texts[0])) - EPOCH_DAY, "D")
+        problem = f"can be a spreadsheet's day number ({date}) or a step"
+        return cells.fault(problem, "pass ", Setting("date_format", DAY_NUMBERS), *count)
+    problem = "is not certain as a time (epoch number, yyyymmdd or step)"
+    return cells.fault(problem, "write dates, pass ", Setting("date_format"), *count)
 
 
 def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
@@ -121,8 +118,7 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
             raise UsageError("a year is missing, or the month of a day", setting=setting)
         parsed = patterns.parse(cells.array, settings.date_format)
         if not parsed.matched.all():
-            place, text = cells.first(~parsed.matched)
-            raise BadData(Words(f"'{text}' does not fit ", setting), place=place)
+            raise cells.fault(Words("does not fit ", setting), wrong=~parsed.matched)
         return parsed
     if settings.fitted is not None and settings.fitted.pattern and settings.fitted.kind == "text":
         parsed = patterns.parse(cells.array, settings.fitted.pattern)
@@ -137,9 +133,7 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     # a pattern with a fraction fits times without any too
     complete = [guess for guess in complete if "%f" not in guess or guess.replace(".%f", "") not in complete]
     if not complete:
-        closest = max(matched.values(), key=lambda fits: int(fits.sum()))
-        place, text = cells.first(~closest)
-        raise BadData(_mismatch(text, first), place=place)
+        raise _mismatch(cells, ~max(matched.values(), key=lambda fits: int(fits.sum())))
     fitting = [patterns.parse(cells.array, guess) for guess in complete]
     if len(fitting) > 1 and re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", first):
         return _day_or_month_first(cells, fitting)
@@ -150,17 +144,32 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
 
 def _unknown(cells: TimeCells) -> BadData:
     """Say what may be wrong with a first text that has the shape of no time."""
-    text, place = cells.texts[0], cells.place()
+    text = cells.texts[0]
     if CLOCK_ONLY.fullmatch(text):
-        return BadData(f"'{text}' is a time of day without a date", place=place, cure="add the date to the column")
+        return cells.fault("is a time of day without a date", "add the date to the column")
     if ROUNDED.fullmatch(text):
-        return BadData(f"'{text}' is a number that a spreadsheet has rounded; export the column in full", place=place)
+        return cells.fault("is a number that a spreadsheet has rounded", "export the column in full")
     if (lettered := LETTERED.fullmatch(text)) and patterns.guesses(lettered[1]):
         offset = f"write an offset such as +01:00, or leave {lettered[2]} out and pass "
-        cure = Words(offset, Setting("timezone"))
-        return BadData(f"'{text}' names its zone by letters", place=place, cure=cure)
-    cure = Words("pass ", Setting("date_format"), ", or ", Setting("time"))
-    return BadData(f"'{text}' is not a time that can be recognised", place=place, cure=cure)
+        return cells.fault("names its zone by letters", offset, Setting("timezone"))
+    ways = ("pass ", Setting("date_format"), ", or ", Setting("time"))
+    return cells.fault("is not a time that can be recognised", *ways)
+
+
+def _mismatch(cells: TimeCells, wrong: Flags) -> BadData:
+    """Say how a text differs from the first one of its column."""
+    text, first = cells.first(wrong), cells.texts[0]
+    guesses, of_first = patterns.guesses(text), patterns.guesses(first)
+    cure: tuple[object, ...] = ("write all times the same way, or pass ", Setting("date_format"))
+    problem = f"is not written as '{first}' is"
+    if guesses and patterns.has_zone(guesses[0]) != patterns.has_zone(of_first[0]):
+        problem, cure = f"and '{first}' mix times with and without a zone", ("write all of them the same way",)
+    elif CLOCK_ONLY.fullmatch(text):
+        problem, cure = "is a time of day without a date", ("add the date",)
+    elif not guesses and not re.search(r"\d", text):
+        cure = ("correct it, or remove the line if it is a total or a note",)
+        problem = f"is not a time, as '{first}' is"
+    return cells.fault(problem, *cure, wrong=wrong)
 
 
 def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:
@@ -175,28 +184,14 @@ def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:
     several = (months % 12 != months[0] % 12).any()
     regular = len(steps) > 0 and np.bincount(steps).argmax() == np.gcd.reduce(steps)
     if not (no_day or (several and regular)):
-        problem = f"'{cells.texts[0]}' can be a month and a year, or a day of a month"
-        cure = Words("pass ", _as_setting(chosen.pattern), ", or write the year in full")
-        raise BadData(problem, place=cells.place(), cure=cure)
+        cure = ("pass ", _as_setting(chosen.pattern), ", or write the year in full")
+        raise cells.fault("can be a month and a year, or a day of a month", *cure)
 
 
-def _mismatch(text: str, first: str) -> str | Words:
-    """Say how a text differs from the first one of its column."""
-    guesses, of_first = patterns.guesses(text), patterns.guesses(first)
-    if guesses and patterns.has_zone(guesses[0]) != patterns.has_zone(of_first[0]):
-        return f"'{text}' and '{first}' mix times with and without a zone; write all of them the same way"
-    if CLOCK_ONLY.fullmatch(text):
-        return f"'{text}' is a time of day without a date; add the date"
-    if not guesses and not re.search(r"\d", text):
-        return f"'{text}' is not a time, as '{first}' is; correct it, or remove the line if it is a total or a note"
-    mend = "write all times the same way, or pass "
-    return Words(f"'{text}' is not written as '{first}' is; ", mend, Setting("date_format"))
-
-
-def no_such_time(place: str, text: str) -> BadData:
+def no_such_time(cells: TimeCells, wrong: Flags) -> BadData:
     """The error that a text such as 2024-02-30 gets."""
-    cure = Words("correct it, or pass ", Setting("date_format"))
-    return BadData(f"'{text}' does not exist as a date and time", place=place, cure=cure)
+    cure = ("correct it, or pass ", Setting("date_format"))
+    return cells.fault("does not exist as a date and time", *cure, wrong=wrong)
 
 
 def _as_setting(pattern: str) -> Setting:
@@ -211,11 +206,10 @@ def _day_or_month_first(cells: TimeCells, fitting: list[ParsedTexts]) -> ParsedT
     if not real:
         neither = ~np.logical_or.reduce([parsed.exists for parsed in fitting])
         if neither.any():
-            raise no_such_time(*cells.first(neither))
-        place, text = cells.first(~fitting[0].exists)
-        raise BadData(f"{place}: '{text}' has the month first, other rows have the day first; write all the same way")
+            raise no_such_time(cells, neither)
+        problem = "has the month first, other rows have the day first"
+        raise cells.fault(problem, "write all the same way", wrong=~fitting[0].exists)
     years_last = all(re.search("%[yY]$", parsed.pattern) for parsed in real)
     ways = "day-month or month-day" if years_last else "day, month and year in several orders"
-    options = [part for parsed in real for part in (_as_setting(parsed.pattern), " or ")][:-1]
-    problem = f"'{cells.texts[0]}' can be {ways}, and no row decides"
-    raise BadData(problem, place=cells.place(), cure=Words("pass ", *options))
+    options = [part for parsed in real for part in (" or ", _as_setting(parsed.pattern))][1:]
+    raise cells.fault(f"can be {ways}, and no row decides", "pass ", *options)

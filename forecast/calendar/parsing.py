@@ -10,7 +10,7 @@ from forecast.calendar.cells import TimeCells, filled_cells, refuse_blank, typed
 from forecast.calendar.clock_change import resolve_by_grid, resolve_by_order
 from forecast.calendar.inference import infer_numbers, infer_pattern, no_such_time
 from forecast.calendar.notations import notation_of
-from forecast.calendar.notations.epoch import UNITS
+from forecast.calendar.notations.whole_numbers import UNITS
 from forecast.calendar.patterns import ParsedTexts
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.split_columns import read_split_times
@@ -134,7 +134,7 @@ def _from_typed(table: Table, column: str, settings: TimeSettings, series: Integ
 def _from_pattern(cells: TimeCells, parsed: ParsedTexts, settings: TimeSettings) -> ParsedTimes:
     """Turn what a pattern reads into instants."""
     if not parsed.exists.all():
-        raise no_such_time(*cells.first(~parsed.exists))
+        raise no_such_time(cells, ~parsed.exists)
     _refuse_fractions(cells.table, cells.name, parsed.fractions, settings)
     pattern = parsed.pattern
     if not patterns.has_zone(pattern):
@@ -197,9 +197,9 @@ def _written_zone(
     if given is not None and (offsets_at(instants, given) == offsets).all():
         return given, pattern
     if (offsets != offsets[0]).any():
-        place, text = cells.first(offsets != offsets[0])
-        follow = Words("they do not follow " if given else "pass their ", Setting("timezone", given))
-        raise BadData(f"'{text}' has another offset from UTC than '{cells.texts[0]}'", place=place, cure=follow)
+        problem = f"has another offset from UTC than '{cells.texts[0]}'"
+        cure = ("they do not follow " if given else "pass their ", Setting("timezone", given))
+        raise cells.fault(problem, *cure, wrong=offsets != offsets[0])
     zone = offset_name(int(offsets[0]))
     if given is not None and zone == "UTC":
         return given, patterns.in_utc(pattern)  # days of the zone, written in UTC

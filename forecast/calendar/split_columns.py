@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,40 +12,33 @@ from forecast.calendar.inference import infer_pattern
 from forecast.calendar.patterns import ParsedTexts, codes_of
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.zones import Flags
-from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.errors import BadData, Setting, UsageError
 from forecast.tables.distinct import encoded
 from forecast.tables.table import Table
 
 Names = tuple[str, ...]
 
-PART_NAMES: dict[str, Names] = {
-    "year": ("year", "yr", "yyyy", "yy", "y"),
-    "quarter": ("quarter", "qtr", "qu", "q", "period"),
-    "month": ("month", "mnth", "mon", "mo", "mm", "m", "period"),
-    "week": ("week", "wk", "isoweek", "iso_week", "week_of_year", "weekofyear", "w"),
-    "yearday": ("yday", "doy", "day_of_year", "dayofyear"),
-    "day": ("day", "dd", "mday", "dom", "day_of_month", "dayofmonth", "d"),
-    "hour": ("hour", "hr", "hh", "h", "hour_of_day"),
-    "minute": ("minute", "min"),
-    "second": ("second", "sec"),
-    "clock": ("time", "clock", "hhmm", "time_of_day", "timeofday", "hour", "hr"),
-}
-"""The parts of a time, from coarse to fine, and the names that their columns have."""
 
-FORMS: dict[str, Names] = {
-    "year": ("%Y", "%y"),
-    "quarter": ("%q", "Q%q", "q%q", "Q0%q"),
-    "month": ("%-m", "%b", "%B", "M%-m"),
-    "week": ("%-V", "W%-V"),
-    "yearday": ("%-j",),
-    "day": ("%-d",),
-    "hour": ("%-H", "%-K"),
-    "minute": ("%-M",),
-    "second": ("%-S",),
-    "clock": tuple(f"{form}{zone}" for form in (*patterns.CLOCKS[:-1], "%H%M") for zone in patterns.ZONES),
-}
-"""The patterns in which each part may be written."""
+class Part(NamedTuple):
+    """A part of a time: the names that its column may have, and the patterns in which it may be written."""
 
+    names: Names
+    forms: Names
+
+
+CLOCKS = tuple(f"{form}{zone}" for form in (*patterns.CLOCKS[:-1], "%H%M") for zone in patterns.ZONES)
+PARTS = {  # from coarse to fine
+    "year": Part(("year", "yr", "yyyy", "yy", "y"), ("%Y", "%y")),
+    "quarter": Part(("quarter", "qtr", "qu", "q", "period"), ("%q", "Q%q", "q%q", "Q0%q")),
+    "month": Part(("month", "mnth", "mon", "mo", "mm", "m", "period"), ("%-m", "%b", "%B", "M%-m")),
+    "week": Part(("week", "wk", "isoweek", "iso_week", "week_of_year", "weekofyear", "w"), ("%-V", "W%-V")),
+    "yearday": Part(("yday", "doy", "day_of_year", "dayofyear"), ("%-j",)),
+    "day": Part(("day", "dd", "mday", "dom", "day_of_month", "dayofmonth", "d"), ("%-d",)),
+    "hour": Part(("hour", "hr", "hh", "h", "hour_of_day"), ("%-H", "%-K")),
+    "minute": Part(("minute", "min"), ("%-M",)),
+    "second": Part(("second", "sec"), ("%-S",)),
+    "clock": Part(("time", "clock", "hhmm", "time_of_day", "timeofday", "hour", "hr"), CLOCKS),
+}
 DATE_CODES = set("YyGmbBdqVj")
 SAME_PART = {"b": "m", "B": "m", "I": "H", "K": "H", "y": "Y", "G": "Y"}  # directives of one part
 CODE_NAMES = {"Y": "year", "m": "month", "d": "day", "H": "hour"}
@@ -53,17 +47,12 @@ SPELLED = ("clock", "month", "quarter", "week")  # parts that cells show without
 
 
 def read_split_times(table: Table, columns: Names, settings: TimeSettings) -> tuple[TimeCells, ParsedTexts, TimeFormat]:
-    """Read the times that several columns hold together.
-
-    Returns
-    -------
-    The different times, their parts joined by blanks; the same as the pattern of all columns reads them; and how each
-    column is written, with the pattern that writes a whole time as one text.
+    """Read the times that several columns hold together: their parts joined by blanks, parsed, and how to write them.
 
     Raises
     ------
     BadData
-        If a cell is blank, or is no part of a time, or the parts make no date.
+        If a cell is blank, or is no part of a time.
     UsageError
         If the columns together lack a part that a time needs, or the date format does not fit them.
     """
@@ -75,13 +64,11 @@ def read_split_times(table: Table, columns: Names, settings: TimeSettings) -> tu
     cells = _joined(parts)
     written = tuple(map(_as_written, parts, forms))
     # in a text table numbers are those without zeros before them
-    numbers = [table.text and re.fullmatch("%([YGq]|-.)", form) for form in written]
-    kinds = tuple("number" if number else part.kind for number, part in zip(numbers, parts, strict=True))
+    numbers = [bool(table.text and re.fullmatch("%([YGq]|-.)", form)) for form in written]
+    kinds = ["number" if number else part.kind for number, part in zip(numbers, parts, strict=True)]
     unit = next((table.times(part.name).unit for part in parts if part.kind == "datetime"), None)
-    time_format = TimeFormat.model_validate(
-        {"pattern": _whole_pattern(written), "parts": written, "kinds": kinds, "unit": unit}
-    )
-    return cells, patterns.parse(cells.array, " ".join(forms)), time_format
+    stored = {"pattern": _whole_pattern(written), "parts": written, "kinds": kinds, "unit": unit}
+    return cells, patterns.parse(cells.array, " ".join(forms)), TimeFormat.model_validate(stored)
 
 
 def part_named(table: Table, column: str) -> str | None:
@@ -101,10 +88,9 @@ def is_parts(table: Table, columns: Names) -> bool:
     if sum(part_named(table, column) is None for column in columns) > 1:  # one may be a date
         return False
     try:
-        _, parsed, _ = read_split_times(table, columns, TimeSettings())
+        return bool(read_split_times(table, columns, TimeSettings())[1].exists.all())
     except (BadData, UsageError):
         return False
-    return bool(parsed.exists.all())
 
 
 def _plain(cells: TimeCells) -> TimeCells:
@@ -117,13 +103,13 @@ def _joined(parts: list[TimeCells]) -> TimeCells:
     keys = np.zeros(len(parts[0].codes), np.int64)
     for part in parts:  # compressed after each column, so that the product of many cannot overflow
         keys, _ = encoded(keys * len(part.texts) + part.codes)
-    _, first = np.unique(keys, return_index=True)
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(keys), prepend=-1))
     texts = [" ".join(part.texts[part.codes[row]] for part in parts) for row in first.tolist()]
     return TimeCells(parts[0].table, tuple(part.name for part in parts), keys, texts)
 
 
 def _parts_by_name(column: str) -> list[str]:
-    return [part for part, names in PART_NAMES.items() if column.strip().lower() in names]
+    return [name for name, part in PARTS.items() if column.strip().lower() in part.names]
 
 
 def _infer_forms(parts: list[TimeCells], settings: TimeSettings) -> Names:
@@ -135,11 +121,9 @@ def _infer_forms(parts: list[TimeCells], settings: TimeSettings) -> Names:
             problem = f"write a part for each of the columns {names}, with a blank between them"
             raise UsageError(problem, setting=Setting("date_format", settings.date_format))
         return forms
-    roles = [_role_by_name(part) for part in parts]
-    inferred: list[str] = []
+    roles, inferred = [_role_by_name(part) for part in parts], list[str]()
     for index, part in enumerate(parts):
-        role = roles[index] or _role_by_cells(part, roles)
-        roles[index] = role
+        role = roles[index] = roles[index] or _role_by_cells(part, roles)
         form = infer_pattern(part, settings).pattern if role == "date" else _form(part, role) if role else None
         if form is None:
             raise _no_part(part, role)
@@ -167,11 +151,10 @@ def _role_by_cells(part: TimeCells, taken: list[str | None]) -> str | None:
 
 def _form(part: TimeCells, role: str) -> str | None:
     """The pattern in which a column holds a part."""
-    return next((form for form in FORMS[role] if _fits(part, form)), None)
+    return next((form for form in PARTS[role].forms if _fits(part, form)), None)
 
 
 def _fits(part: TimeCells, form: str) -> bool:
-    """Whether all cells of a column can be what a pattern says."""
     return bool(_fitting(part, form).all())
 
 
@@ -201,13 +184,11 @@ def _refuse_incomplete(columns: Names, forms: Names) -> None:
 def _no_part(part: TimeCells, role: str | None) -> BadData:
     """Say which cell is no part of a time."""
     if role is None:
-        problem = f"'{part.texts[0]}' is not a part of a time that can be recognised"
-        cure = Words("pass ", Setting("date_format"), " with a part for each column, such as '%Y %m'")
-        return BadData(problem, place=part.place(), cure=cure)
-    closest = max((_fitting(part, form) for form in FORMS[role]), key=lambda fits: int(fits.sum()))
-    place, text = part.first(~closest)
+        parts = ("pass ", Setting("date_format"), " with a part for each column, such as '%Y %m'")
+        return part.fault("is not a part of a time that can be recognised", *parts)
+    closest = max((_fitting(part, form) for form in PARTS[role].forms), key=lambda fits: int(fits.sum()))
     role = "time of day" if role == "clock" else role
-    return BadData(f"{place}: '{text}' is not a {role}; correct it, or name other columns")
+    return part.fault(f"is not a {role}", "correct it, or name other columns", wrong=~closest)
 
 
 def _as_written(part: TimeCells, form: str) -> str:
@@ -225,12 +206,11 @@ def _unpadded(form: str) -> str:
 
 def _whole_pattern(forms: Names) -> str:
     """The pattern that writes a time of several columns in one text, as near to ISO 8601 as it can be."""
-    joined = " ".join(forms)
-    dates = [form for form in forms if len(codes_of(form) & DATE_CODES) > 1]
-    clocks = [form for form in forms if form not in dates and len(codes_of(form)) > 1]
-    if clocks or patterns.has_zone(joined):
+    joined, codes = " ".join(forms), codes_of(" ".join(forms))
+    several = [form for form in forms if len(codes_of(form)) > 1]
+    dates = [form for form in several if len(codes_of(form) & DATE_CODES) > 1]
+    if len(several) > len(dates) or patterns.has_zone(joined):
         return joined
-    codes = codes_of(joined)
     known = {"q": "%YQ%q", "V": "%G-W%V", "j": "%Y-%j", "d": "%Y-%m-%d", "m": "%Y-%m", "b": "%Y-%m", "B": "%Y-%m"}
     date = dates[0] if dates else next(form for code, form in known.items() if code in codes)
     clock = "" if not codes & set("HK") else " %H:%M:%S" if "S" in codes else " %H:%M"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.calendar.patterns import ABBREVIATIONS, MONTHS
-from forecast.calendar.split_columns import PART_NAMES
+from forecast.calendar.split_columns import PARTS
 from forecast.errors import BadData
 from forecast.tables.distinct import repeats
 from forecast.tables.numbers import is_whole, numeric_columns
@@ -104,7 +104,7 @@ def _number_of(name: str, word: str, count: int) -> int | None:
 
 def _year_column(table: Table, others: list[str], bare: bool) -> str | None:
     """The column of years beside months; under headers that are bare numbers it must be called a year."""
-    named = [column for column in others if column.strip().lower() in PART_NAMES["year"]]
+    named = [column for column in others if column.strip().lower() in PARTS["year"].names]
     likely = named if bare else [*named, *sorted(set(others) - set(named))]
     return next((column for column in likely if _are_years(table.texts(column))), None)
 

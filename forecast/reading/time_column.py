@@ -7,7 +7,7 @@ import numpy as np
 from forecast.calendar.cells import WHOLE
 from forecast.calendar.inference import TIME_NAMES, looks_like_times, resembles_times
 from forecast.calendar.patterns import guesses, has_clock
-from forecast.calendar.split_columns import PART_NAMES, is_parts, part_named
+from forecast.calendar.split_columns import PARTS, is_parts, part_named
 from forecast.calendar.zones import DAY, Flags
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.reading.roles import TARGET_NAMES, groups_rows
@@ -127,7 +127,7 @@ def resolve_names(table: Table, names: Names) -> Names:
 
 def heading_times(table: Table, names: list[str]) -> Names:
     """The time columns at the end of the columns before the forecasts: the last one, or several that go together."""
-    for count in range(2, min(len(names), len(PART_NAMES)) + 1):
+    for count in range(2, min(len(names), len(PARTS)) + 1):
         columns = tuple(names[-count:])
         if part_named(table, columns[-1]) and is_parts(table, columns):
             return columns

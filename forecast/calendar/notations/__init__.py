@@ -31,7 +31,7 @@ class Notation:
     `read` and `write` know seconds since 1970-01-01 by the written clock, or steps.
     """
 
-    kind: str  # of `TimeFormat`
+    kinds: tuple[str, ...]  # of `TimeFormat`
     candidates: Callable[[TimeCells], Iterable[Candidate]]
     read: Callable[[list[str], TimeFormat], Integers]
     write: Callable[[Integers, TimeFormat], NDArray[Any]]
@@ -40,12 +40,12 @@ class Notation:
 
 def notation_of(time_format: TimeFormat) -> Notation | None:
     """The notation of a format; None where a pattern or a type says how to write it."""
-    return None if time_format.pattern else _notations().get(time_format.kind)
+    return next((n for n in _notations() if time_format.kind in n.kinds and not time_format.pattern), None)
 
 
 def candidates(cells: TimeCells) -> Iterator[Candidate]:
-    """The formats that a column may have, in the order of the files' names."""
-    return (candidate for notation in _notations().values() for candidate in notation.candidates(cells))
+    """The formats that a column may have."""
+    return (candidate for notation in _notations() for candidate in notation.candidates(cells))
 
 
 def recognise(cells: TimeCells, certain: bool) -> TimeFormat | None:
@@ -55,8 +55,6 @@ def recognise(cells: TimeCells, certain: bool) -> TimeFormat | None:
 
 
 @cache
-def _notations() -> dict[str, Notation]:
-    """By kind."""
+def _notations() -> list[Notation]:
     names = sorted(file.stem for file in Path(__file__).parent.glob("[!_]*.py"))
-    found: list[Notation] = [importlib.import_module(f"{__name__}.{name}").NOTATION for name in names]
-    return {notation.kind: notation for notation in found}
+    return [importlib.import_module(f"{__name__}.{name}").NOTATION for name in names]

@@ -78,4 +78,4 @@ def _write(wall: Integers, time_format: TimeFormat) -> NDArray[np.object_] | NDA
     return np.array(texts, object)
 
 
-NOTATION = Notation("years", _candidates, _read, _write, is_decimal_year)
+NOTATION = Notation(("years",), _candidates, _read, _write, is_decimal_year)
