@@ -1,11 +1,11 @@
-"""Arithmetic on a grid of times: positions, instants, calendar features, usual seasons and horizons."""
+"""Arithmetic on a grid of times: positions, timestamps, calendar features, usual seasons and horizons."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.calendar.holidays import holiday_flags
 from forecast.calendar.spec import CalendarSpec
-from forecast.calendar.zones import DAY, HOUR, MINUTE, WEEK, Flags, Integers, instants_at, wall_clock
+from forecast.calendar.zones import DAY, HOUR, MINUTE, WEEK, Flags, Integers, timestamps_at, wall_clock
 
 Floats = NDArray[np.float32]
 
@@ -13,13 +13,13 @@ Floats = NDArray[np.float32]
 class Calendar:
     """A grid of times, whose positions are whole numbers.
 
-    Instants are seconds since 1970-01-01: UTC where there is a zone, else by the wall clock; on a grid of steps they
+    Timestamps are seconds since 1970-01-01: UTC where there is a zone, else by the wall clock; on a grid of steps they
     are steps. With a zone, daily and coarser grids follow the local day, finer ones UTC, unless they have a phase.
 
     Parameters
     ----------
     spec : the grid
-    zone : IANA name or fixed offset of the instants, None if they are naive
+    zone : IANA name or fixed offset of the timestamps, None if they are naive
     holidays : country whose public holidays are features of daily and finer grids, such as DE or US-CA
     """
 
@@ -35,13 +35,13 @@ class Calendar:
             holiday_flags(np.zeros(0, np.int64), self.holidays)  # refuses an unknown country now, not at a forecast
             self.feature_names += ("holiday", "holiday_tomorrow", "holiday_yesterday")
 
-    def positions(self, instants: Integers) -> Integers:
-        """Grid position of each instant; of the period that it lies in, where it is not on the grid.
+    def positions(self, timestamps: Integers) -> Integers:
+        """Grid position of each timestamp; of the period that it lies in, where it is not on the grid.
 
         A period is named by its first time, except where the grid has ends of months or weeks: by its last day.
         """
         spec = self.spec
-        wall = wall_clock(instants, self.zone) if self._local else instants
+        wall = wall_clock(timestamps, self.zone) if self._local else timestamps
         if spec.kind == "weekdays":
             week, day = np.divmod(wall // DAY + 3, 7)  # 1970-01-01 was a Thursday
             return week * len(spec.weekdays) + np.searchsorted(spec.weekdays, day, side="right") - 1
@@ -53,26 +53,26 @@ class Calendar:
         return -(-since // every) if self._ends else since // every
 
     def times(self, positions: Integers) -> Integers:
-        """Instant of each grid position."""
+        """Timestamp of each grid position."""
         times = self._times(positions)
         if self.spec.phase is not None:
             wall = wall_clock(times, self.zone)
             times = wall + (self.spec.phase - wall) % self.spec.every  # the reading that lies in this period
         elif not self._local:
             return times
-        return instants_at(times, self.zone, "later")[0]
+        return timestamps_at(times, self.zone, "later")[0]
 
     def ends(self, positions: Integers) -> Integers:
-        """Instant at which the period of each grid position is over."""
+        """Timestamp at which the period of each grid position is over."""
         by_last_day = self._ends or self.spec.kind == "weekdays"
         return self.times(positions) + DAY if by_last_day else self.times(positions + 1)
 
-    def on_grid(self, instants: Integers) -> Flags:
-        """Whether each instant is a time of the grid."""
-        times = self.times(self.positions(instants))
+    def on_grid(self, timestamps: Integers) -> Flags:
+        """Whether each timestamp is a time of the grid."""
+        times = self.times(self.positions(timestamps))
         if self._local or self.spec.phase is not None:  # an hour that comes twice is the same time on the clock
-            times, instants = wall_clock(times, self.zone), wall_clock(instants, self.zone)
-        same = np.equal(times, instants)
+            times, timestamps = wall_clock(times, self.zone), wall_clock(timestamps, self.zone)
+        same = np.equal(times, timestamps)
         if self.spec.phase is not None:  # a reading that does not exist is another time on either side of the change
             same |= times % self.spec.every != self.spec.phase
         return same

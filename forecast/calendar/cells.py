@@ -49,7 +49,7 @@ class TimeCells:
 
     def first(self, wrong: Flags) -> str:
         """The text of the first row whose text is `wrong` [texts]."""
-        return self.texts[self.codes[np.argmax(wrong[self.codes])]]
+        return self.texts[int(self.codes[np.argmax(wrong[self.codes])])]
 
     def fault(self, problem: object, *cure: object, wrong: Flags | None = None) -> BadData:
         """The error for the first text, or for the first one that is `wrong` [texts]: '13:45' is no date."""

@@ -10,7 +10,7 @@ MIN_TIMES = 3  # times from which on their grid is known
 def resolve_by_grid(certain: Integers, early: Integers, late: Integers) -> tuple[Flags, Flags]:
     """Resolve readings of which only one meaning lies on the grid of the other times, as of hours on Lord Howe.
 
-    `certain` holds the instants of the readings that have one meaning, `early` and `late` [readings] both meanings of
+    `certain` holds the timestamps of the readings that have one meaning, `early` and `late` [readings] both meanings of
     the others. Returns which of these are resolved, and which meanings are later ones, [readings] each.
     """
     if len(certain) < MIN_TIMES:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from forecast.calendar import patterns
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.formatting import format_instant
+from forecast.calendar.formatting import format_timestamp
 from forecast.calendar.spec import CalendarSpec, TimeFormat
 from forecast.calendar.zones import DAY, HOUR, MINUTE, WEEK, Integers, wall_clock
 from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
@@ -68,7 +68,7 @@ def parse_frequency(text: str) -> Frequency:
 
 
 def infer_calendar(
-    instants: Integers,
+    timestamps: Integers,
     series: Integers,
     freq: str | None,
     time_format: TimeFormat,
@@ -81,10 +81,10 @@ def infer_calendar(
 
     Parameters
     ----------
-    instants, series : [rows], times, and which series each row belongs to
+    timestamps, series : [rows], times, and which series each row belongs to
     freq : the frequency that the user gave, None to infer it
     aggregate : with it times may lie between those of the grid that `freq` names
-    name, place : for messages: of the table, and where the first row of an instant stands
+    name, place : for messages: of the table, and where the first row of an timestamp stands
 
     Raises
     ------
@@ -93,7 +93,7 @@ def infer_calendar(
     UsageError
         If `freq` is no frequency, or none for such times.
     """
-    unique, zone = distinct(instants), time_format.zone
+    unique, zone = distinct(timestamps), time_format.zone
     if freq is not None:
         spec = _given_grid(unique, parse_frequency(freq), time_format, aggregate is not None, freq)
         off = unique[~Calendar(spec, zone).on_grid(unique)]
@@ -102,7 +102,7 @@ def infer_calendar(
         by_clock = _clock_grid(unique, zone, spec.every) if spec.kind == "seconds" else None
         if by_clock is not None:
             return by_clock
-        first = f", the first is {format_instant(off[0], time_format)}"
+        first = f", the first is {format_timestamp(off[0], time_format)}"
         share = f"{len(off)} of {len(unique)} times do not lie on the grid of "
         cure = Words("pass ", Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq"))
         where = place(int(off[0])) if place else name
@@ -111,21 +111,21 @@ def infer_calendar(
         problem = "only one time, so that its frequency cannot be inferred"
         raise BadData(problem, place=name, cure=Words("pass ", Setting("freq")))
     if time_format.kind != "integer":
-        inferred = _inferred_grid(instants, series, unique, zone)
+        inferred = _inferred_grid(timestamps, series, unique, zone)
     else:
-        step = _step(instants, series)
+        step = _step(timestamps, series)
         inferred = None if step is None else _of_steps(step, unique)
     if inferred is None:
         raise _irregular(name, unique, time_format, place)
     return inferred
 
 
-def _inferred_grid(instants: Integers, series: Integers, unique: Integers, zone: str | None) -> CalendarSpec | None:
+def _inferred_grid(timestamps: Integers, series: Integers, unique: Integers, zone: str | None) -> CalendarSpec | None:
     """A grid of dates or times of day; None if no grid fits."""
     days, clock = np.divmod(wall_clock(unique, zone), DAY)
     if (np.diff(days) > 0).all() and (_same(clock) or zone is not None):
         offset = int(np.bincount(clock).argmax())  # midnight may be missing where the clock changes
-        all_days = wall_clock(instants, zone) // DAY
+        all_days = wall_clock(timestamps, zone) // DAY
         spec = _monthly(days, offset)
         if spec is None:
             spec = _weekday_pattern(days, offset)
@@ -134,9 +134,9 @@ def _inferred_grid(instants: Integers, series: Integers, unique: Integers, zone:
                 spec = None if step is None else _of_seconds(step * DAY, int(days[0]) * DAY, offset)
         if spec is not None and Calendar(spec, zone).on_grid(unique).all():
             return spec
-    step = _step(instants, series)
+    step = _step(timestamps, series)
     if step is None:
-        values, counts = _steps_within(instants, series)
+        values, counts = _steps_within(timestamps, series)
         return _clock_grid(unique, zone, int(values[counts.argmax()])) if len(values) else None
     if step % DAY == 0 and zone is not None and not _same(clock):
         return None
@@ -290,7 +290,7 @@ def _irregular(
     values, counts = np.unique(steps, return_counts=True)
     usual = int(values[counts.argmax()])
     odd = int(np.argmax(steps % usual != 0))
-    before, after = (format_instant(unique[at], time_format) for at in (odd, odd + 1))
+    before, after = (format_timestamp(unique[at], time_format) for at in (odd, odd + 1))
     if zone := _midnights(unique, steps, time_format):
         passed = ("pass ", Setting("timezone", zone), ", or the one that they are of")
         cure = Words("they are midnights of another zone: ", *passed)

@@ -1,4 +1,4 @@
-"""Parse the time column of a table, or one time that is given as an argument, into instants."""
+"""Parse the time column of a table, or one time that is given as an argument, into timestamps."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from forecast.calendar.notations.whole_numbers import UNITS
 from forecast.calendar.patterns import ParsedTexts
 from forecast.calendar.spec import TimeFormat, TimeSettings
 from forecast.calendar.split_columns import read_split_times
-from forecast.calendar.zones import DAY, Flags, Integers, instants_at, offset_name, offsets_at, wall_clock
+from forecast.calendar.zones import DAY, Flags, Integers, offset_name, offsets_at, timestamps_at, wall_clock
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.tables.distinct import encoded
 from forecast.tables.table import Table
@@ -27,7 +27,7 @@ logger = logging.getLogger("forecast")
 class ParsedTimes:
     """Times of the rows of a table."""
 
-    instants: Integers  # [rows], seconds since 1970-01-01: UTC where `format` has a zone, else by the clock; or steps
+    timestamps: Integers  # [rows], seconds since 1970-01-01: UTC where `format` has a zone, else by the clock; or steps
     format: TimeFormat
     open: Flags | None = None  # [rows], readings that come twice where the clock changes, open until series are known
     doubtful: bool = False  # readings depend on the series of their rows: parse again once the series are known
@@ -62,7 +62,7 @@ def parse_times(
     return parsed
 
 
-def parse_instant(text: str, time_format: TimeFormat) -> int:
+def parse_timestamp(text: str, time_format: TimeFormat) -> int:
     """Parse a time that is given as the setting `origin`, on the clock of the table; a date is its midnight.
 
     Raises
@@ -73,23 +73,23 @@ def parse_instant(text: str, time_format: TimeFormat) -> int:
     setting = Setting("origin", text)
     if (notation := notation_of(time_format)) and notation.accepts(text):
         wall = notation.read([text], time_format)
-        return int(instants_at(wall, time_format.zone, "earlier")[0][0])
+        return int(timestamps_at(wall, time_format.zone, "earlier")[0][0])
     if time_format.kind == "integer":
         raise UsageError("not a whole number, as the times of the table are", setting=setting)
     of_table = (time_format.pattern,) if time_format.kind == "text" and time_format.pattern else ()
-    instants: set[int] = set()
+    timestamps: set[int] = set()
     for pattern in (*of_table, *patterns.guesses(text)):
         parsed = patterns.parse(pa.array([text], pa.string()), pattern)
         if parsed.exists.all():
             offset = int(parsed.offsets[0]) if parsed.offsets is not None else 0
             zone = "UTC" if patterns.has_zone(pattern) else time_format.zone
-            instants.add(int(instants_at(parsed.wall, zone, "earlier")[0][0]) - offset)
+            timestamps.add(int(timestamps_at(parsed.wall, zone, "earlier")[0][0]) - offset)
             if pattern in of_table:
                 break
-    if len(instants) != 1:
-        reason = "can mean two times" if instants else "not a time"
+    if len(timestamps) != 1:
+        reason = "can mean two times" if timestamps else "not a time"
         raise UsageError(reason, setting=setting, cure="write it as 2024-01-31 or 2024-01-31T13:00:00")
-    return instants.pop()
+    return timestamps.pop()
 
 
 def _from_cells(cells: TimeCells, settings: TimeSettings) -> ParsedTimes:
@@ -122,17 +122,17 @@ def _from_typed(table: Table, column: str, settings: TimeSettings, series: Integ
     _refuse_fractions(table, column, times.fractions, settings)
     time_format = TimeFormat.model_validate({"kind": "datetime", "unit": times.unit})
     if times.offset is not None:
-        zone = times.zone or offset_name(times.offset)
-        return ParsedTimes(times.instants, time_format.model_copy(update={"pattern": "%z", "zone": zone}))
+        aware = {"pattern": "%z", "zone": times.zone or offset_name(times.offset)}
+        return ParsedTimes(times.instants, time_format.model_copy(update=aware))
+    zone = settings.timezone if (times.wall % DAY).any() else None  # dates without a time of day have no zone
+    if zone is None:
+        return ParsedTimes(times.wall, time_format)
     cells = typed_cells(table, column, times, series)
-    _, wall = encoded(times.wall)
-    dated = not (wall % DAY).any()  # dates without a time of day have no zone
-    zoned = time_format.model_copy(update={"zone": None if dated else settings.timezone})
-    return _from_wall(cells, wall, zoned, settings)
+    return _from_wall(cells, encoded(times.wall)[1], time_format.model_copy(update={"zone": zone}), settings)
 
 
 def _from_pattern(cells: TimeCells, parsed: ParsedTexts, settings: TimeSettings) -> ParsedTimes:
-    """Turn what a pattern reads into instants."""
+    """Turn what a pattern reads into timestamps."""
     if not parsed.exists.all():
         raise no_such_time(cells, ~parsed.exists)
     _refuse_fractions(cells.table, cells.name, parsed.fractions, settings)
@@ -142,28 +142,28 @@ def _from_pattern(cells: TimeCells, parsed: ParsedTexts, settings: TimeSettings)
         zone = settings.timezone if patterns.has_clock(pattern) else None
         return _from_wall(cells, parsed.wall, TimeFormat(kind="text", pattern=pattern, zone=zone), settings)
     offsets = parsed.offsets if parsed.offsets is not None else np.zeros_like(parsed.wall)
-    instants = parsed.wall - offsets
-    zone, pattern = _written_zone(cells, instants, offsets, settings, pattern)
-    return ParsedTimes(instants[cells.codes], TimeFormat(kind="text", pattern=pattern, zone=zone))
+    timestamps = parsed.wall - offsets
+    zone, pattern = _written_zone(cells, timestamps, offsets, settings, pattern)
+    return ParsedTimes(timestamps[cells.codes], TimeFormat(kind="text", pattern=pattern, zone=zone))
 
 
 def _from_wall(cells: TimeCells, wall: Integers, time_format: TimeFormat, settings: TimeSettings) -> ParsedTimes:
-    """Turn readings of a wall clock, [texts], into instants of the zone that `time_format` names, if any."""
+    """Turn readings of a wall clock, [texts], into timestamps of the zone that `time_format` names, if any."""
     zone, codes = time_format.zone, cells.codes
-    chosen, unclear = instants_at(wall, zone, "later" if settings.dst == "later" else "earlier")
+    chosen, unclear = timestamps_at(wall, zone, "later" if settings.dst == "later" else "earlier")
     if not unclear.any():
         return ParsedTimes(chosen[codes], time_format)
     twice = unclear & (wall_clock(chosen, zone) == wall)
-    early, late = (instants_at(wall, zone, dst)[0] for dst in ("earlier", "later"))
+    early, late = (timestamps_at(wall, zone, dst)[0] for dst in ("earlier", "later"))
     both = np.flatnonzero(twice)
     alone, is_late = resolve_by_grid(chosen[~unclear], early[both], late[both])
     chosen[both] = np.where(alone, np.where(is_late, late[both], early[both]), chosen[both])
     twice[both[alone]] = unclear[both[alone]] = False
-    instants, doubtful = chosen[codes], unclear[codes]
+    timestamps, doubtful = chosen[codes], unclear[codes]
     by_series = cells.series is None and bool(doubtful.any())
     series = np.zeros(len(codes), np.int64) if cells.series is None else cells.series
     resolved, later = resolve_by_order(series, wall[codes], twice[codes])
-    instants = np.where(resolved, np.where(later, late[codes], early[codes]), instants)
+    timestamps = np.where(resolved, np.where(later, late[codes], early[codes]), timestamps)
     doubtful &= ~resolved
     # the order of rows may resolve these times once the series of each row is known
     wait = doubtful & (twice & (np.bincount(codes) > 1))[codes] & (cells.series is None)
@@ -173,7 +173,7 @@ def _from_wall(cells: TimeCells, wall: Integers, time_format: TimeFormat, settin
     if resolved.any() and cells.series is not None:
         name, count = cells.table.name, int(resolved.sum())
         logger.warning("%s: %d times that the clock shows twice are resolved by the order of their rows.", name, count)
-    return ParsedTimes(instants, time_format, wait if wait.any() else None, by_series)
+    return ParsedTimes(timestamps, time_format, wait if wait.any() else None, by_series)
 
 
 def _clock_changes(cells: TimeCells, row: int, twice: Flags, zone: str | None) -> BadData:
@@ -190,11 +190,11 @@ def _clock_changes(cells: TimeCells, row: int, twice: Flags, zone: str | None) -
 
 
 def _written_zone(
-    cells: TimeCells, instants: Integers, offsets: Integers, settings: TimeSettings, pattern: str
+    cells: TimeCells, timestamps: Integers, offsets: Integers, settings: TimeSettings, pattern: str
 ) -> tuple[str, str]:
     """Name the zone of times that are written with offsets, and the pattern that writes them."""
     given = settings.timezone
-    if given is not None and (offsets_at(instants, given) == offsets).all():
+    if given is not None and (offsets_at(timestamps, given) == offsets).all():
         return given, pattern
     if (offsets != offsets[0]).any():
         problem = f"has another offset from UTC than '{cells.texts[0]}'"

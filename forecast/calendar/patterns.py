@@ -293,13 +293,12 @@ def _as_written(pattern: str, groups: _Groups) -> str:
     return result
 
 
-def write(wall: Integers, instants: Integers, pattern: str) -> list[str]:
+def write(wall: Integers, timestamps: Integers, pattern: str) -> list[str]:
     """Write times: seconds since 1970-01-01 by the wall clock and of UTC, [n] each."""
-    parts = tokens(pattern)
-    texts = []
-    for clock, instant in zip(wall.tolist(), instants.tolist(), strict=True):
+    parts, texts = tokens(pattern), []
+    for clock, offset in zip(wall.tolist(), (wall - timestamps).tolist(), strict=True):
         time = EPOCH + timedelta(seconds=clock)
-        texts.append("".join(literal or _directive(time, clock - instant, flag, code) for flag, code, literal in parts))
+        texts.append("".join(literal or _directive(time, offset, flag, code) for flag, code, literal in parts))
     return texts
 
 

@@ -1,4 +1,4 @@
-"""Between instants, in seconds since 1970-01-01 UTC, and the wall clock of a zone."""
+"""Between timestamps, in seconds since 1970-01-01 UTC, and the wall clock of a zone."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -40,31 +40,31 @@ def offset_name(seconds: int) -> str:
     return f"{'-' if seconds < 0 else '+'}{hours:02d}:{minutes:02d}" if seconds else "UTC"
 
 
-def wall_clock(instants: Integers, zone: str | None) -> Integers:
-    """Seconds since 1970-01-01 as the clocks of `zone` show them; instants themselves where there is no zone."""
-    return instants if zone is None or zone == "UTC" else instants + offsets_at(instants, zone)
+def wall_clock(timestamps: Integers, zone: str | None) -> Integers:
+    """Seconds since 1970-01-01 as the clocks of `zone` show them; timestamps themselves where there is no zone."""
+    return timestamps if zone is None or zone == "UTC" else timestamps + offsets_at(timestamps, zone)
 
 
-def offsets_at(instants: Integers, zone: str | None) -> Integers:
-    """Seconds east of UTC of `zone` at each instant."""
+def offsets_at(timestamps: Integers, zone: str | None) -> Integers:
+    """Seconds east of UTC of `zone` at each timestamp."""
     if zone is None or zone == "UTC":
-        return np.zeros_like(instants)
-    codes, days = encoded(instants // DAY)
+        return np.zeros_like(timestamps)
+    codes, days = encoded(timestamps // DAY)
     starts, ends = (np.array([_offset(zone, day * DAY + at) for day in days.tolist()], np.int64) for at in (0, DAY))
     offsets = starts[codes]
     changing = (starts != ends)[codes]  # clocks change at most once within a day
-    offsets[changing] = [_offset(zone, instant) for instant in instants[changing].tolist()]
+    offsets[changing] = [_offset(zone, timestamp) for timestamp in timestamps[changing].tolist()]
     return offsets
 
 
 @lru_cache(maxsize=1 << 17)
-def _offset(zone: str, instant: int) -> int:
-    offset = (EPOCH + timedelta(seconds=min(max(instant, FIRST), LAST))).astimezone(zone_of(zone)).utcoffset()
+def _offset(zone: str, timestamp: int) -> int:
+    offset = (EPOCH + timedelta(seconds=min(max(timestamp, FIRST), LAST))).astimezone(zone_of(zone)).utcoffset()
     return int(offset.total_seconds()) if offset else 0
 
 
-def instants_at(wall: Integers, zone: str | None, dst: Literal["earlier", "later"]) -> tuple[Integers, Flags]:
-    """Instants of readings of the wall clock, and where a clock change makes a reading come twice or not at all.
+def timestamps_at(wall: Integers, zone: str | None, dst: Literal["earlier", "later"]) -> tuple[Integers, Flags]:
+    """Timestamps of readings of the wall clock, and where a clock change makes a reading come twice or not at all.
 
     There `dst` chooses.
     """

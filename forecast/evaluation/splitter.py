@@ -51,7 +51,7 @@ class RollingOrigin:
         times = dated_table(table, settings).times
         if times is None:
             raise UsageError("a table with a series in each row has no rows of earlier and later times to split")
-        instants = times.instants
+        instants = times.timestamps
         unique = np.unique(instants)
         step = self.step or self.horizon
         oldest = len(unique) - self.horizon - step * (self.windows - 1)

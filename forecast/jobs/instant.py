@@ -72,7 +72,7 @@ def until(dated: DatedTable, schema: Schema, instant: datetime, whole: bool = Fa
     end = on_clock(instant, schema.time_format)
     if dated.times is None or end is None:
         return dated
-    table, instants, calendar = dated.table, dated.times.instants, calendar_of(schema)
+    table, instants, calendar = dated.table, dated.times.timestamps, calendar_of(schema)
     after = instants > end
     late = calendar.ends(calendar.positions(instants)) > end if whole else after
     if not late.any():

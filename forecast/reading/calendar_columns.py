@@ -40,7 +40,7 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
     """
     if len(table) < MIN_ROWS:
         return {}
-    wall = None if times.format.kind == "integer" else wall_clock(times.instants, times.format.zone)
+    wall = None if times.format.kind == "integer" else wall_clock(times.timestamps, times.format.zone)
     held: dict[str, str] = {}
     for column in columns:
         kinds = _kinds_named(column) | ({ROW_NUMBER} if column == table.names[0] else set())

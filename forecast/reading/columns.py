@@ -48,20 +48,20 @@ def covariates(
     values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
     if not future:
         series = cells.series if schema.layout == "long" and any(schema.ids) else None
-        instants = cells.row_instants
+        timestamps = cells.row_instants
     else:
         shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.names)
         codes = id_codes(table, () if shared else schema.ids)[1]
-        instants = (times or parse_times(table, schema.time, schema.time_settings, codes)).instants
+        timestamps = (times or parse_times(table, schema.time, schema.time_settings, codes)).timestamps
         series = None if shared else _known_series(table, schema, cells)
-        _refuse_contradictions(table, schema, series, instants, values)
-    rows = np.arange(len(instants)) if series is None else np.flatnonzero(series >= 0)
+        _refuse_contradictions(table, schema, series, timestamps, values)
+    rows = np.arange(len(timestamps)) if series is None else np.flatnonzero(series >= 0)
     if schema.aggregate is not None:  # the last of a period holds, by time and not by row
-        rows = rows[np.argsort(instants[rows], kind="stable")]
-    elif not (on_grid := calendar.on_grid(instants[rows])).all():
+        rows = rows[np.argsort(timestamps[rows], kind="stable")]
+    elif not (on_grid := calendar.on_grid(timestamps[rows])).all():
         place = table.place(int(rows[np.argmin(on_grid)]), schema.time)
         raise BadData(f"{place}: the time does not lie on the grid {schema.calendar.name}; correct it")
-    positions, values = calendar.positions(instants[rows]), values[rows]
+    positions, values = calendar.positions(timestamps[rows]), values[rows]
     if series is not None:
         return Covariates(series[rows], positions, values)
     # of several rows the last one holds, as within one series
@@ -97,12 +97,12 @@ def place_values(
 
 
 def _refuse_contradictions(
-    table: Table, schema: Schema, series: Integers | None, instants: Integers, values: Numbers
+    table: Table, schema: Schema, series: Integers | None, timestamps: Integers, values: Numbers
 ) -> None:
     """Refuse rows of the future with different values for one series and time."""
     if schema.on_duplicate != "error" or schema.aggregate is not None:
         return
-    keys = (instants,) if series is None else (series, instants)
+    keys = (timestamps,) if series is None else (series, timestamps)
     repeated = repeats(*keys)
     different = repeated & ~repeats(*keys, *values.T) if repeated.any() else repeated
     if different.any():

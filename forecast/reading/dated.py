@@ -39,7 +39,7 @@ class DatedTable:
         times = self.times
         if times is not None:
             part = None if times.open is None else times.open[chosen]
-            times = replace(times, instants=times.instants[chosen], open=part)
+            times = replace(times, timestamps=times.timestamps[chosen], open=part)
         return replace(self, table=self.table.rows(chosen), times=times)
 
     def times_by(self, schema: Schema) -> ParsedTimes | None:

@@ -164,18 +164,18 @@ def _timed_schema(
             raise UsageError(problem, setting=Setting("static"), cure="use a long table")
         series = settings.target or _series(table, others, numeric, of_calendar)
         all_columns, ids = not settings.target, ("series",)
-        codes = np.zeros(len(times.instants), np.int64)
+        codes = np.zeros(len(times.timestamps), np.int64)
     if times.doubtful:
         times = parse_times(table, time, TimeSettings.at_fit(settings), codes)
     used = {*ids, target, *series}
     calendar = infer_calendar(
-        times.instants,
+        times.timestamps,
         codes,
         settings.freq,
         times.format,
         aggregate=settings.aggregate,
         name=table.name,
-        place=lambda instant: table.place(int(np.argmax(times.instants == instant)), time),
+        place=lambda timestamp: table.place(int(np.argmax(times.timestamps == timestamp)), time),
     )
     ignored = tuple(c for c in table.names if c not in {*used, *time, *covariates})
     plain = (column for column in ignored if table.kind(column) != "other")  # a cell may hold a list

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from forecast.calendar.formatting import format_instant
+from forecast.calendar.formatting import format_timestamp
 from forecast.calendar.inference import TIME_NAMES
 from forecast.calendar.parsing import ParsedTimes
 from forecast.calendar.split_columns import part_named
@@ -39,8 +39,8 @@ def id_columns(
     """
     if times.open is not None:
         # an hour that comes twice is not twice the same time, and no sign of several series
-        table, times = table.rows(~times.open), replace(times, instants=times.instants[~times.open], open=None)
-    if not repeats(times.instants).any():
+        table, times = table.rows(~times.open), replace(times, timestamps=times.timestamps[~times.open], open=None)
+    if not repeats(times.timestamps).any():
         return ()
     # year, month or hour beside a date are parts of the time, never names of series
     parts = [column for column in others if column.lower() in TIME_NAMES or part_named(table, column)]
@@ -56,7 +56,7 @@ def id_columns(
         for ids in (ids for size in range(1, MAX_IDS + 1) for ids in combinations(candidates, size)):
             if (candidates is not texts and not set(ids) - set(texts)) or last_target <= set(ids):
                 continue
-            share = _repeated_share(table, ids, times.instants)
+            share = _repeated_share(table, ids, times.timestamps)
             if share == 0:
                 return ids
             if share < MAX_REPEATED and not nearly:
@@ -77,10 +77,10 @@ def groups_rows(table: Table, column: str) -> bool:
     return 2 * len(table.distinct(column)[1]) <= len(table)
 
 
-def _repeated_share(table: Table, ids: Names, instants: Integers) -> float:
+def _repeated_share(table: Table, ids: Names, timestamps: Integers) -> float:
     """Share of rows that repeat a series and time; 1 where most series would have only one row."""
     names, codes = id_codes(table, ids)
-    return float(repeats(codes, instants).mean()) if 2 * len(names) <= len(codes) else 1.0
+    return float(repeats(codes, timestamps).mean()) if 2 * len(names) <= len(codes) else 1.0
 
 
 def _open_ids(
@@ -93,9 +93,9 @@ def _open_ids(
     """The error for rows that repeat a time with no ids to tell them apart."""
     nearly, usable, parts = guess  # ids that nearly fit, other columns that could be ids, and parts of times
     names, codes = id_codes(table, nearly)
-    twice = repeats(codes, times.instants)
+    twice = repeats(codes, times.timestamps)
     row = int(np.argmax(twice))
-    first = int(np.argmax((codes == codes[row]) & (times.instants == times.instants[row])))
+    first = int(np.argmax((codes == codes[row]) & (times.timestamps == times.timestamps[row])))
     shown = f" for {', '.join(nearly)} '{', '.join(names[codes[row]])}'" if nearly else ""
     cure: list[object] = [f"that {', '.join(nearly)} is the id was guessed: "] if nearly else []
     if parts:
@@ -106,12 +106,9 @@ def _open_ids(
         cure += [", ", Setting("layout", "wide"), " if no column does"]
     if settings.on_duplicate == "error" and settings.aggregate is None:
         cure += [", or ", Setting("on_duplicate", "first"), " (or last, mean, sum) to make one row of them"]
-    return BadData(
-        f"{format_instant(int(times.instants[row]), times.format)} comes twice{shown}, first in {table.line(first)} "
-        f"({Rows(twice.sum())} like that)",
-        place=table.place(row, time),
-        cure=Words(*cure),
-    )
+    repeated = f"{format_timestamp(int(times.timestamps[row]), times.format)} comes twice{shown}"
+    problem = f"{repeated}, first in {table.line(first)} ({Rows(twice.sum())} like that)"
+    return BadData(problem, place=table.place(row, time), cure=Words(*cure))
 
 
 def no_numbers(table: Table, others: list[str]) -> BadData:

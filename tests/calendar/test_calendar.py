@@ -1,4 +1,4 @@
-"""A grid is found from the times on it, and positions, instants and features follow from the grid."""
+"""A grid is found from the times on it, and positions, timestamps and features follow from the grid."""
 
 import sys
 from typing import Any
@@ -25,8 +25,8 @@ def seconds(index: Any) -> Integers:
     return np.asarray(pd.DatetimeIndex(index).as_unit("s").asi8, np.int64)
 
 
-def inferred(instants: Integers, freq: str | None = None, form: TimeFormat = NAIVE, **options: Any) -> CalendarSpec:
-    return infer_calendar(instants, np.zeros(len(instants), np.int64), freq, form, **options)
+def inferred(timestamps: Integers, freq: str | None = None, form: TimeFormat = NAIVE, **options: Any) -> CalendarSpec:
+    return infer_calendar(timestamps, np.zeros(len(timestamps), np.int64), freq, form, **options)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.calendar.zones import instants_at, offsets_at, wall_clock
+from forecast.calendar.zones import offsets_at, timestamps_at, wall_clock
 
 ZONES = [
     "Europe/Berlin",
@@ -40,8 +40,8 @@ def test_the_seconds_around_a_change_have_the_right_offset(zone: str) -> None:
 
 def test_instants_and_readings_lead_to_each_other() -> None:
     wall = np.arange(1_710_000_000, 1_740_000_000, 1800)
-    instants, unclear = instants_at(wall, "Europe/Berlin", "earlier")
-    assert (wall_clock(instants, "Europe/Berlin") == wall)[~unclear].all()
+    timestamps, unclear = timestamps_at(wall, "Europe/Berlin", "earlier")
+    assert (wall_clock(timestamps, "Europe/Berlin") == wall)[~unclear].all()
     assert unclear.sum() == 4  # two half hours that come twice, two that do not exist
 
 
