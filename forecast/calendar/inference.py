@@ -89,8 +89,8 @@ def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None
 
 def _open_numbers(cells: TimeCells) -> BadData:
     """Say which whole number is no time as most others are, or that it is open what all of them mean."""
-    usual = max((found for found in candidates(cells) if found.words), key=lambda found: int(found.fits.sum()))
-    if 2 * usual.fits.sum() > len(cells.texts):
+    usual = max(candidates(cells, certain=False), key=lambda found: int(found.fits.sum()), default=None)
+    if usual and 2 * usual.fits.sum() > len(cells.texts):
         problem = f"is not {usual.words} as '{cells.texts[int(np.argmax(usual.fits))]}' is"
         return cells.fault(problem, "correct it, or pass ", Setting("date_format"), wrong=~usual.fits)
     count = (", or ", Setting("freq", "1"), " to count steps")

@@ -273,7 +273,9 @@ def _offsets(words: Texts) -> Integers:
 def _as_written(pattern: str, groups: _Groups) -> str:
     """The pattern with the flags that write it back just as these texts have it."""
     result = ""
-    words = {code: groups.words(code).filter(pa.array(groups.matched)) for code in groups.codes}
+    words = {code: groups.words(code) for code in groups.codes & {*LOOSE, "b", "B", "f"}}
+    if not groups.matched.all():
+        words = {code: texts.filter(pa.array(groups.matched)) for code, texts in words.items()}
     loose = [code for code in LOOSE if code in words]
     short = {code for code in loose if pc.min(pc.utf8_length(words[code])).as_py() == 1}
     padded = {code for code in loose if pc.any(pc.starts_with(words[code], "0")).as_py()}

@@ -20,7 +20,6 @@ class Candidate:
 
     format: TimeFormat
     fits: Flags  # [texts]
-    sure: bool  # the name of the column or its values leave no doubt
     words: str = ""  # what a text of this format is, for messages: "a date yyyymmdd"
 
 
@@ -32,7 +31,7 @@ class Notation:
     """
 
     kinds: tuple[str, ...]  # of `TimeFormat`
-    candidates: Callable[[TimeCells], Iterable[Candidate]]
+    candidates: Callable[[TimeCells, bool], Iterable[Candidate]]  # as below
     read: Callable[[list[str], TimeFormat], Integers]
     write: Callable[[Integers, TimeFormat], NDArray[Any]]
     accepts: Callable[[str], bool] = is_whole_number  # texts that `read` knows
@@ -43,15 +42,14 @@ def notation_of(time_format: TimeFormat) -> Notation | None:
     return next((n for n in _notations() if time_format.kind in n.kinds and not time_format.pattern), None)
 
 
-def candidates(cells: TimeCells) -> Iterator[Candidate]:
-    """The formats that a column may have."""
-    return (candidate for notation in _notations() for candidate in notation.candidates(cells))
+def candidates(cells: TimeCells, certain: bool) -> Iterator[Candidate]:
+    """The formats that a column may have; with `certain` those of which its name or its values leave no doubt."""
+    return (candidate for notation in _notations() for candidate in notation.candidates(cells, certain))
 
 
 def recognise(cells: TimeCells, certain: bool) -> TimeFormat | None:
-    """How a column writes times as numbers, None if it writes none; `certain` if it may hold something else."""
-    fitting = (found for found in candidates(cells) if found.fits.all() and (found.sure or not certain))
-    return next((found.format for found in fitting), None)
+    """How a column writes times as numbers, None if it writes none."""
+    return next((found.format for found in candidates(cells, certain) if found.fits.all()), None)
 
 
 @cache

@@ -21,12 +21,15 @@ def is_decimal_year(text: str) -> bool:
     return SHAPE.fullmatch(text) is not None
 
 
-def _candidates(cells: TimeCells) -> Iterator[Candidate]:
+def _candidates(cells: TimeCells, certain: bool) -> Iterator[Candidate]:
     years = _form(cells.texts, cells.kind == "number")
-    if years is not None:
+    if years is None:
+        return
+    if certain and cells.name.lower() not in NAMES:
         without_gap = (np.diff(np.sort(_periods(cells.texts, years))) == 1).all()
-        sure = cells.name.lower() in NAMES or (len(cells.texts) >= MIN_VALUES and bool(without_gap))
-        yield Candidate(TimeFormat(kind="years", years=years), np.ones(len(cells.texts), bool), sure)
+        if len(cells.texts) < MIN_VALUES or not without_gap:
+            return
+    yield Candidate(TimeFormat(kind="years", years=years), np.ones(len(cells.texts), bool))
 
 
 def _form(texts: list[str], number: bool) -> DecimalYears | None:

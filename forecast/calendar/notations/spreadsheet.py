@@ -36,4 +36,4 @@ def _write(wall: Integers, time_format: TimeFormat) -> NDArray[np.int64] | NDArr
     return days.astype(np.int64) if (days % 1 == 0).all() else days.round(9)
 
 
-NOTATION = Notation(("days",), lambda cells: (), _read, _write, is_day_number)
+NOTATION = Notation(("days",), lambda *_: (), _read, _write, is_day_number)
