@@ -1,7 +1,7 @@
 """The cells of a time column as text, each different one once, so that errors can name where it stands."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -37,10 +37,9 @@ class TimeCells:
         """The texts in Arrow's memory."""
         return pa.array(self.texts, pa.string())
 
-    @cached_property
-    def whole(self) -> Texts:
-        """The texts without the decimal point of whole numbers: 2024 for 2024.0."""
-        return pa.array([without_point(text) for text in self.texts], pa.string())
+    def plain(self) -> "TimeCells":
+        """The cells without the decimal point of whole numbers: 2024 for 2024.0."""
+        return replace(self, texts=[text.partition(".")[0] if WHOLE.fullmatch(text) else text for text in self.texts])
 
     @cached_property
     def numbers(self) -> Integers | None:
@@ -66,11 +65,6 @@ def is_whole_number(text: str) -> bool:
 def whole_numbers(texts: list[str]) -> Integers:
     """[texts] as whole numbers."""
     return np.array([int(text.partition(".")[0]) for text in texts], np.int64)
-
-
-def without_point(text: str) -> str:
-    """A whole number without its decimal point, any other text as it is."""
-    return text.partition(".")[0] if WHOLE.fullmatch(text) else text
 
 
 def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:

@@ -44,10 +44,7 @@ class Frequency:
 def parse_frequency(text: str) -> Frequency:
     """Read ``freq``: pandas aliases, old and new (h, H, 15min, T, D, B, W-SUN, MS, M, ME, QS-FEB, Y), or a number.
 
-    Raises
-    ------
-    UsageError
-        If it is none of these.
+    Raises UsageError if it is none of these.
     """
     alias = ALIAS.fullmatch(text.strip())
     count = int(alias["count"] or 1) if alias else 0
@@ -86,12 +83,8 @@ def infer_calendar(
     aggregate : with it times may lie between those of the grid that `freq` names
     name, place : for messages: of the table, and where the first row of an timestamp stands
 
-    Raises
-    ------
-    BadData
-        If the times lie on no grid, or not on the one that `freq` names.
-    UsageError
-        If `freq` is no frequency, or none for such times.
+    Raises BadData if the times lie on no grid, or not on the one that `freq` names; UsageError if `freq` is no
+    frequency, or none for such times.
     """
     unique, zone = distinct(timestamps), time_format.zone
     if freq is not None:

@@ -11,12 +11,8 @@ from forecast.errors import Setting, Unavailable, UsageError, did_you_mean
 def holiday_flags(days: NDArray[np.int64], country: str) -> NDArray[np.bool_]:
     """Say which days since 1970-01-01 are public holidays of a country, or of a part of it such as US-CA.
 
-    Raises
-    ------
-    Unavailable
-        If the package holidays is not installed.
-    UsageError
-        If the country or its subdivision is not known.
+    Raises Unavailable if the package holidays is not installed; UsageError if the country or its subdivision is not
+    known.
     """
     return np.isin(days, [day for day, _ in _holidays(country, tuple(np.unique(_years(days)).tolist()))])
 

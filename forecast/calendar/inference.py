@@ -63,10 +63,7 @@ def resembles_times(table: Table, column: str) -> bool:
 def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None:
     """How a column writes times as numbers; None where a pattern reads its texts.
 
-    Raises
-    ------
-    BadData
-        If a text is no such number as the others are, or it is open what the numbers mean.
+    Raises BadData if a text is no such number as the others are, or it is open what the numbers mean.
     """
     days = Setting("date_format", DAY_NUMBERS)
     if settings.date_format == DAY_NUMBERS:
@@ -105,12 +102,8 @@ def _open_numbers(cells: TimeCells) -> BadData:
 def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     """Parse the texts of a column by the one pattern that fits all of them.
 
-    Raises
-    ------
-    BadData
-        If no pattern fits them all, or two do and mean different days.
-    UsageError
-        If `date_format` is no format of a date.
+    Raises BadData if no pattern fits them all, or two do and mean different days; UsageError if `date_format` is no
+    format of a date.
     """
     if settings.date_format is not None:
         setting = Setting("date_format", settings.date_format)

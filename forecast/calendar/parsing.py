@@ -42,11 +42,8 @@ def parse_times(
     ----------
     series : [rows], which series each row belongs to; None before that is known
 
-    Raises
-    ------
-    BadData
-        If a value is blank, is no time, does not exist, or could mean two times; with its place and the flag that
-        settles it.
+    Raises BadData if a value is blank, is no time, does not exist, or could mean two times; with its place and the flag
+    that settles it.
     """
     columns = (columns,) if isinstance(columns, str) else columns
     if len(columns) > 1:
@@ -65,10 +62,7 @@ def parse_times(
 def parse_timestamp(text: str, time_format: TimeFormat) -> int:
     """Parse a time that is given as the setting `origin`, on the clock of the table; a date is its midnight.
 
-    Raises
-    ------
-    UsageError
-        If it is no time, or could mean two.
+    Raises UsageError if it is no time, or could mean two.
     """
     setting = Setting("origin", text)
     if (notation := notation_of(time_format)) and notation.accepts(text):
@@ -99,7 +93,7 @@ def _from_cells(cells: TimeCells, settings: TimeSettings) -> ParsedTimes:
         return _from_pattern(cells, infer_pattern(cells, settings), settings)
     notation = notation_of(time_format)
     if notation is None:  # a date without separators
-        wall = patterns.parse(cells.whole, time_format.pattern or "%Y").wall
+        wall = patterns.parse(cells.plain().array, time_format.pattern or "%Y").wall
         return _from_wall(cells, wall, time_format, settings)
     if time_format.unit and cells.numbers is not None:
         fractions = bool((cells.numbers % UNITS[time_format.unit]).any())

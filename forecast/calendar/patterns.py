@@ -57,10 +57,7 @@ UTC_MARKS = ("Z", " UTC", *ZERO.values(), *(f" {offset}" for offset in ZERO.valu
 def tokens(pattern: str) -> list[tuple[str, str, str]]:
     """Split a pattern into (flag, code, literal), where either the code or the literal is empty.
 
-    Raises
-    ------
-    UsageError
-        If a directive is not known, or comes twice.
+    Raises UsageError if a directive is not known, or comes twice.
     """
     for short, long in SHORTHANDS.items():
         pattern = pattern.replace(short, long)

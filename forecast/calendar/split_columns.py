@@ -1,13 +1,12 @@
 """Times in several columns: find which part of the time each column holds, and read the parts together."""
 
 import re
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from forecast.calendar import patterns
-from forecast.calendar.cells import WHOLE, TimeCells, filled_cells, time_cells, without_point
+from forecast.calendar.cells import WHOLE, TimeCells, filled_cells, time_cells
 from forecast.calendar.inference import infer_pattern
 from forecast.calendar.patterns import ParsedTexts, codes_of
 from forecast.calendar.spec import TimeFormat, TimeSettings
@@ -49,14 +48,10 @@ SPELLED = ("clock", "month", "quarter", "week")  # parts that cells show without
 def read_split_times(table: Table, columns: Names, settings: TimeSettings) -> tuple[TimeCells, ParsedTexts, TimeFormat]:
     """Read the times that several columns hold together: their parts joined by blanks, parsed, and how to write them.
 
-    Raises
-    ------
-    BadData
-        If a cell is blank, or is no part of a time.
-    UsageError
-        If the columns together lack a part that a time needs, or the date format does not fit them.
+    Raises BadData if a cell is blank, or is no part of a time; UsageError if the columns together lack a part that a
+    time needs, or the date format does not fit them.
     """
-    parts = [_plain(filled_cells(table, column, "a part of the time")) for column in columns]
+    parts = [filled_cells(table, column, "a part of the time").plain() for column in columns]
     forms = tuple(map(_unpadded, settings.fitted.parts)) if settings.fitted is not None else ()
     if len(forms) != len(parts) or not all(map(_fits, parts, forms)):
         forms = tuple(map(_unpadded, _infer_forms(parts, settings)))
@@ -76,7 +71,7 @@ def part_named(table: Table, column: str) -> str | None:
     names = _parts_by_name(column)
     if not names or table.kind(column) in ("datetime", "boolean") or table.missing(column).any():
         return None
-    cells = _plain(time_cells(table, column))
+    cells = time_cells(table, column).plain()
     if column.strip().lower() == "period" and WHOLE.fullmatch(cells.texts[0]):
         return None  # M01 is a month, 1 may be anything
     # a year of two digits may be anything, too
@@ -91,11 +86,6 @@ def is_parts(table: Table, columns: Names) -> bool:
         return bool(read_split_times(table, columns, TimeSettings())[1].exists.all())
     except (BadData, UsageError):
         return False
-
-
-def _plain(cells: TimeCells) -> TimeCells:
-    """The cells with whole numbers without a decimal point: 3 for 3.0."""
-    return replace(cells, texts=[without_point(text) for text in cells.texts])
 
 
 def _joined(parts: list[TimeCells]) -> TimeCells:

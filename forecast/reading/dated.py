@@ -56,12 +56,8 @@ class DatedTable:
 def dated_table(table: Table, settings: TableSettings | Schema) -> DatedTable:
     """Parse the times of a table, as the settings of a fit say or as the schema of an earlier fit does.
 
-    Raises
-    ------
-    BadData
-        If a named column is missing, a time cannot be read, or no column holds times.
-    UsageError
-        If settings contradict each other, or several columns hold times.
+    Raises BadData if a named column is missing, a time cannot be read, or no column holds times; UsageError if settings
+    contradict each other, or several columns hold times.
     """
     table = tidied(table)
     if isinstance(settings, Schema):

@@ -38,10 +38,7 @@ def melt(table: Table) -> Table:
 
     Columns of text beside them stay, as ids; sums and other numbers of a year are left out with a warning.
 
-    Raises
-    ------
-    BadData
-        If the months do not begin with January.
+    Raises BadData if the months do not begin with January.
     """
     for word, count in (("month", 12), ("quarter", 4)):
         layout = _by_rows(table, word, count) or _by_columns(table, word, count)

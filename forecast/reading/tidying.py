@@ -21,10 +21,8 @@ log = logging.getLogger("forecast")
 def tidied(table: Table) -> Table:
     """The table without needless row numbers, and with a row for each month or quarter; a tidy table stays as it is.
 
-    Raises
-    ------
-    BadData
-        If the first column needs a name, or the months of a table of years by months do not begin with January.
+    Raises BadData if the first column needs a name, or the months of a table of years by months do not begin with
+    January.
     """
     return melt(_settle_numbering(table))
 

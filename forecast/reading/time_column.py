@@ -35,12 +35,7 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
     Columns join where one alone repeats times within a series, and where names and cells show which parts of a time
     they hold: year and month, year and quarter, year, month and day, date and hour.
 
-    Raises
-    ------
-    BadData
-        If no column holds times.
-    UsageError
-        If several do.
+    Raises BadData if no column holds times; UsageError if several do.
     """
     named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
     columns = [column for column in table.names if column not in named]

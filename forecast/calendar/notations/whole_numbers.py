@@ -56,13 +56,13 @@ def _candidates(cells: TimeCells, certain: bool) -> Iterator[Candidate]:
             continue
         fits, found = (form.first <= numbers) & (numbers <= form.last), form.format
         if fits.any() and found.pattern:
-            fits &= patterns.parse(cells.whole, found.pattern).exists
+            fits &= patterns.parse(cells.plain().array, found.pattern).exists
             found = found.model_copy(update={"kind": "epoch" if cells.kind == "number" else "text"})
         if fits.any():
             yield Candidate(found, fits, form.words)
     if certain and name not in STEP_NAMES:
         return
-    eight_digits = {len(text) for text in cells.whole.to_pylist()} == {8}
+    eight_digits = {len(text) for text in cells.plain().texts} == {8}
     if not eight_digits and numbers.min() <= USUAL[0] and np.abs(numbers).max() < EARLIEST:
         yield Candidate(TimeFormat(kind="integer"), np.ones(len(numbers), bool))
 
