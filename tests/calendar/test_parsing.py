@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.calendar import patterns
 from forecast.calendar.formatting import format_times
 from forecast.calendar.inference import looks_like_times
 from forecast.calendar.parsing import ParsedTimes, parse_times, parse_timestamp
@@ -423,33 +421,3 @@ def test_a_million_times_are_read_at_the_cost_of_their_different_values():
 @pytest.fixture(autouse=True)
 def _listen(caplog):
     caplog.set_level(logging.WARNING, "forecast")
-
-
-class TestShortYears:
-    @settings(deadline=None)
-    @given(st.integers(1930, 2029), st.lists(st.integers(0, 45), min_size=1, max_size=30, unique=True))
-    def test_years_of_two_digits_that_lie_together_are_read_in_full(self, first, steps):
-        years = sorted({first + step for step in steps if first + step < 2030} | {first})
-        texts = pa.array([f"Jan-{year % 100:02d}" for year in years])
-        parsed_texts = patterns.parse(texts, "%b-%y")
-        found = parsed_texts.wall.astype("datetime64[s]").astype("datetime64[Y]").astype(int) + 1970
-        assert found.tolist() == years
-
-    def test_years_go_on_beyond_the_first_thirty(self):
-        parsed_texts = patterns.parse(pa.array(["Dec-29", "Jan-30", "Feb-30"]), "%b-%y")
-        assert parsed_texts.wall.astype("datetime64[s]").astype("datetime64[M]").astype(str).tolist() == [
-            "2029-12",
-            "2030-01",
-            "2030-02",
-        ]
-
-
-class TestDayNumbers:
-    @given(st.lists(st.integers(25_000 * 1440, 60_000 * 1440), min_size=1, max_size=20, unique=True))
-    def test_any_minute_survives_being_written_as_a_day_number(self, minutes):
-        texts = [str(round(minute / 1440, 9)) for minute in minutes]
-        table = table_from_frame(pd.DataFrame({"date": texts, "y": 1.0}))
-        times = parse_times(table, "date", TimeSettings(date_format="spreadsheet"))
-        assert (times.timestamps == (np.array(minutes) - 25_569 * 1440) * 60).all()
-        written = format_times(times.timestamps, times.format).index()
-        assert [float(text) for text in written] == [float(text) for text in texts]
