@@ -163,12 +163,12 @@ class ParsedTexts:
 def parse(texts: Texts, pattern: str) -> ParsedTexts:
     """Parse texts by a pattern."""
     groups = _Groups(texts, pattern)
-    wall, exists = _date(groups)
+    days, exists = _date(groups)
     hour, hour_exists = _hour(groups)
     minute, second = groups.number("M"), groups.number("S")
     exists &= hour_exists & (minute < 60) & (second < 60)
     return ParsedTexts(
-        wall=np.where(exists, wall + hour * 3600 + minute * 60 + second, 0),
+        wall=np.where(exists, days * DAY + hour * 3600 + minute * 60 + second, 0),
         matched=groups.matched,
         exists=exists,
         offsets=_offsets(groups.words("z")) if "z" in groups.codes else None,
@@ -201,26 +201,28 @@ def _numpy(array: Texts) -> NDArray[Any]:
 
 
 def _date(groups: _Groups) -> tuple[Integers, Flags]:
-    """Seconds at midnight of the date, and whether it exists."""
-    week = groups.number("V", 1)
-    exists = groups.matched & (week >= 1) & (week <= 53)
+    """Days since 1970-01-01, and whether there is such a date."""
+    year = groups.number("G" if "G" in groups.codes else "Y", 1972)  # parts of a date without a year: in a leap year
+    if "y" in groups.codes:
+        year = _in_full(groups.number("y"), groups.matched)
+    years, week = (year - 1970).astype("datetime64[Y]"), groups.number("V", 1)
+    exists = groups.matched & (year >= 1) & (week >= 1) & (week <= 53)
     if "G" in groups.codes:
-        year = groups.number("G")
-        monday = _first_monday(year)
-        return (monday + 7 * (week - 1)) * DAY, exists & (year >= 1) & (monday + 7 * week <= _first_monday(year + 1))
-    # a part of a date that has no year stands in a leap year
-    year = _in_full(groups.number("y"), groups.matched) if "y" in groups.codes else groups.number("Y", 1972)
+        fourth = years.astype("datetime64[D]").astype(np.int64) + 3  # of January, which lies in week 1
+        days = fourth - (fourth + 3) % 7 + 7 * (week - 1)
+        return days, exists & ((days + 3).astype("datetime64[D]").astype("datetime64[Y]") == years)
+    if "j" in groups.codes:
+        dates = years.astype("datetime64[D]") + groups.number("j") - 1
+        return dates.astype(np.int64), exists & (dates.astype("datetime64[Y]") == years)
     month = 3 * groups.number("q") - 2 if "q" in groups.codes else groups.number("m", 1)
     for code, names in (("b", ABBREVIATIONS), ("B", MONTHS)):
         if code in groups.codes:
             place = pc.index_in(pc.utf8_lower(groups.words(code)), value_set=pa.array(names))
             month = _numpy(pc.fill_null(place, -1)).astype(np.int64) + 1
-    day, months = groups.number("d", 1), 1  # counted within so many months
-    if "j" in groups.codes:
-        day, month, months = groups.number("j"), np.ones_like(year), 12
-    exists &= (year >= 1) & (month >= 1) & (month <= 12)
-    first, after = _days(year, month), _days(year, month + months)
-    return (first + day - 1) * DAY, exists & (day >= 1) & (day <= after - first)
+    months = years.astype("datetime64[M]") + month - 1
+    dates = months.astype("datetime64[D]") + groups.number("d", 1) - 1
+    exists &= (months.astype("datetime64[Y]") == years) & (dates.astype("datetime64[M]") == months)
+    return dates.astype(np.int64), exists
 
 
 def _in_full(short: Integers, matched: Flags) -> Integers:
@@ -235,18 +237,6 @@ def _in_full(short: Integers, matched: Flags) -> Integers:
     widest = int(np.diff(np.append(seen, seen[0] + 100)).argmax())
     first = int(seen[(widest + 1) % len(seen)])  # after the widest gap of the circle of a hundred
     return (1900 if first >= 30 else 2000) + short + np.where(short < first, 100, 0)
-
-
-def _first_monday(year: Integers) -> Integers:
-    """Days since 1970-01-01 of the Monday of ISO week 1, the week of 4 January."""
-    fourth = _days(year, 1) + 3
-    return fourth - (fourth + 3) % 7
-
-
-def _days(year: Integers, month: Integers | int) -> Integers:
-    """Days since 1970-01-01 of the first of a month, from 1; months beyond 12 are of the next years."""
-    months = (12 * (year - 1970) + month - 1).astype("datetime64[M]")
-    return months.astype("datetime64[D]").astype(np.int64)
 
 
 def _hour(groups: _Groups) -> tuple[Integers, Flags]:
