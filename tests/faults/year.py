@@ -14,7 +14,7 @@ from statistics import median
 import click
 
 from forecast.durable import replace_file
-from forecast.jobs.pruning import MAX_RECORDS, MAX_RUNS
+from forecast.jobs.ledger import MAX_RECORDS, MAX_RUNS
 from tests.faults._commands import Commands
 from tests.faults._counts import Counts, campaign
 from tests.faults._disk import small_disk
@@ -158,7 +158,8 @@ def import_application() -> None:
     import forecast.cli.run
     import forecast.engine.exporting
     import forecast.engine.stages
-    import forecast.jobs.databases
+    import forecast.jobs.databases.queries
+    import forecast.jobs.databases.upserts
     import forecast.jobs.run  # noqa: F401
 
 

@@ -3,31 +3,25 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from forecast.errors import BadData, Busy, CannotCreate, ForecastError, NoInput, StorageFailure, Unavailable, UsageError
+from forecast.jobs.redaction import Redactor
 
 Role = Literal["source", "sink"]
 
 
-class Situation(NamedTuple):
-    """A kind of failure: the error for a source, the error for a sink, and the remedy."""
+Situation = tuple[type[ForecastError], type[ForecastError], str]  # the error for a source, for a sink, and the remedy
 
-    source: type[ForecastError]
-    sink: type[ForecastError]
-    remedy: str
-
-
-AWAY = Situation(Unavailable, Unavailable, "check that the server runs, and host, port, user, password and database")
-MEMORY = Situation(Unavailable, Unavailable, "give the database more memory, or read and write less at once")
-DENIED = Situation(NoInput, CannotCreate, "check the permissions of the user, and those of files")
-MISSING = Situation(NoInput, CannotCreate, "check the name, or create it")
-WRONG = Situation(UsageError, UsageError, "correct the job, or the database")
-DATA = Situation(BadData, BadData, "correct the data, or a type in the database")
-DAMAGED = Situation(BadData, StorageFailure, "check that it is the right file; restore it if it is damaged")
-STORAGE = Situation(StorageFailure, StorageFailure, "check the disk and its free space, then run again")
-BUSY = Situation(Busy, Busy, "another process is writing; run again later")
+AWAY: Situation = Unavailable, Unavailable, "check that the server runs, and host, port, user, password and database"
+MEMORY: Situation = Unavailable, Unavailable, "give the database more memory, or read and write less at once"
+DENIED: Situation = NoInput, CannotCreate, "check the permissions of the user, and those of files"
+MISSING: Situation = NoInput, CannotCreate, "check the name, or create it"
+WRONG: Situation = UsageError, UsageError, "correct the job, or the database"
+DATA: Situation = BadData, BadData, "correct the data, or a type in the database"
+DAMAGED: Situation = BadData, StorageFailure, "check that it is the right file; restore it if it is damaged"
+STORAGE: Situation = StorageFailure, StorageFailure, "check the disk and its free space, then run again"
+BUSY: Situation = Busy, Busy, "another process is writing; run again later"
 
 # by the beginning of the SQLSTATE; the longest match counts
 SQLSTATES = {
@@ -48,26 +42,14 @@ CLASSES = {
 MAX_LENGTH = 300  # characters of a database's message
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where an error occurred: role, key of the job, and secrets that no message may show."""
-
-    role: Role
-    work: str
-    secrets: tuple[str, ...]
-
-    def error(self, situation: Situation, message: str) -> ForecastError:
-        """The error for a situation and the message of the database."""
-        for secret in sorted(self.secrets, key=len, reverse=True):
-            message = message.replace(secret, "***")
-        kind = situation.source if self.role == "source" else situation.sink
-        key = self.work if situation in (MISSING, WRONG, DATA) else f"{self.role}.url"
-        return kind(f"{key}: {message[:MAX_LENGTH].rstrip(' .:;')}; {situation.remedy}")
-
-
 @contextmanager
-def translated(place: Place) -> Iterator[None]:
-    """Raise errors of databases as ours; other errors pass unchanged."""
+def translated(role: Role, key: str, redact: Redactor) -> Iterator[None]:
+    """Raise errors of databases as ours; other errors pass unchanged.
+
+    Parameters
+    ----------
+    key : the key of the job that messages name where the database itself works
+    """
     try:
         yield
     except Exception as error:
@@ -75,16 +57,19 @@ def translated(place: Place) -> Iterator[None]:
         situation = _situation(cause)
         if situation is None:
             raise
-        raise place.error(situation, _message(cause)) from None  # the cause may contain rows and the URL
+        place = key if situation in (MISSING, WRONG, DATA) else f"{role}.url"
+        message = redact(_message(cause))[:MAX_LENGTH].rstrip(" .:;")
+        of_source, of_sink, remedy = situation
+        kind = of_source if role == "source" else of_sink
+        raise kind(f"{place}: {message}; {remedy}") from None  # the cause may contain rows and the URL
 
 
 def _situation(error: BaseException) -> Situation | None:
-    """The situation of an error of a database; None for other errors."""
     names = [kind.__name__ for kind in type(error).__mro__]
     state, code = getattr(error, "sqlstate", None), getattr(error, "sqlite_errorcode", None)
     if isinstance(state, str):
-        fitting = [start for start in SQLSTATES if state.startswith(start)]
-        return SQLSTATES[max(fitting, key=len)] if fitting else WRONG
+        beginnings = [state[:length] for length in (5, 2) if state[:length] in SQLSTATES]
+        return SQLSTATES[beginnings[0]] if beginnings else WRONG
     if isinstance(code, int):
         return MISSING if str(error).startswith("no such table") else SQLITE_CODES.get(code & 0xFF, WRONG)
     if "UnicodeError" in names or str(error).startswith("Could not decode"):

@@ -1,4 +1,4 @@
-"""Insert or update the rows of a frame in one transaction."""
+"""Insert or update the rows of a frame in one transaction, or try out whether that would succeed."""
 
 import io
 import secrets
@@ -11,94 +11,177 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
-from forecast.errors import BadData, UsageError
-from forecast.jobs.databases.opening import BATCH_ROWS, dialect_of, run, transaction
-from forecast.jobs.databases.targets import Target, check_name, prepare, quoted, target_of
-from forecast.tables.headers import duplicates, listed
+from forecast.errors import BadData, UsageError, did_you_mean
+from forecast.jobs.databases.connecting import BATCH_ROWS, Purpose, exclude_others, transaction
+
+WHOLE = r"^(0|-?[1-9][0-9]*)$"
+MAX_NAME_BYTES = 63  # bytes; PostgreSQL cuts longer ones without an error
+SQL_TYPES: dict[pa.DataType, Any] = {
+    pa.string(): sa.Text(),
+    pa.int64(): sa.BigInteger(),
+    pa.float64(): sa.DOUBLE_PRECISION(),
+    pa.bool_(): sa.Boolean(),
+    pa.date32(): sa.Date(),
+    pa.timestamp("us"): sa.TIMESTAMP(),
+    pa.timestamp("us", "UTC"): sa.TIMESTAMP(timezone=True),
+}
 
 
-def write(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> int:
-    """Upsert the rows of a frame; see `forecast.jobs.databases.upsert`."""
-    dialect = dialect_of(url, "sink")
-    senders = {"sqlite": _send_to_sqlite, "postgresql": _send_to_postgresql}
-    if dialect not in senders:
-        raise UsageError(f"sink.url: forecasts are written to SQLite and PostgreSQL, not to {dialect}")
-    target = target_of(table, dialect)
-    columns = arranged(frame, keys, target, dialect)
-    with transaction(url, "sink") as connection:
-        fitted = prepare(connection, target, columns, keys)
-        if len(fitted):
-            senders[dialect](connection, target, fitted, keys)
+def upsert(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> int:
+    """Insert the rows of a frame into the table of a job's sink, and update those whose keys exist, in one transaction.
+
+    Parameters
+    ----------
+    url : URL of an SQLite or PostgreSQL database; a missing file of an SQLite database is created
+    table : ``table`` or ``schema.table``; both are created if they are missing, with `keys` as primary key
+    frame : missing values become NULL. SQLite gets times as text in ISO 8601, aware ones in UTC
+    keys : columns that identify rows; an existing table needs a primary key or unique index over them
+
+    Returns
+    -------
+    The number of rows.
+
+    Raises
+    ------
+    UsageError
+        If the database is of another kind, or a name or the existing table does not fit.
+    BadData
+        If a key is missing or repeated, or a value cannot be stored.
+    ForecastError
+        Otherwise of the class that `failures.py` lists for a sink.
+    """
+    _upsert(url, table, frame, keys, "write")
     return len(frame)
 
 
-def arranged(frame: pd.DataFrame, keys: Sequence[str], target: Target, dialect: str) -> pa.Table:
-    """The frame as columns of Arrow; its names and keys are checked."""
-    names = [str(name) for name in frame.columns]
-    for name in names:
-        check_name(name, f"{target.place}, column", dialect)
-    if repeated := duplicates([name.lower() for name in names] if dialect == "sqlite" else names):
-        raise UsageError(f"{target.place}: several columns are called {listed(repeated)}; rename them")
-    if not keys or (unknown := [key for key in keys if key not in names]):
-        raise UsageError(f"{target.place}: the keys must be columns, {listed(unknown) if keys else 'at least one'}")
-    arrays = [_array(frame.iloc[:, place], f"{target.place}, column '{name}'") for place, name in enumerate(names)]
-    columns = pa.table(arrays, names=names)
-    for key in keys:
-        if columns[key].null_count:
-            row = pc.index(columns[key].is_null(), True).as_py() + 1
-            raise BadData(f"{target.place}, column '{key}': row {row} has no value, and it is a key")
-    repeated = columns.select(list(keys)).to_pandas().duplicated().to_numpy()
-    if repeated.any():
-        row = int(repeated.argmax())
-        values = ", ".join(f"{key} {columns[key][row].as_py()}" for key in keys)
-        raise BadData(f"{target.place}: row {row + 1} has the keys of an earlier row ({values})")
-    return columns
+def rehearse(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str]) -> bool:
+    """Try an `upsert` out and roll it back; returns whether the table exists.
 
-
-def _array(values: "pd.Series[Any]", place: str) -> pa.ChunkedArray:
-    """A column of Arrow: booleans, 64-bit numbers, dates, times in microseconds or text; NaN becomes missing."""
-    if isinstance(values.dtype, pd.CategoricalDtype):
-        values = values.astype(values.cat.categories.dtype)
+    Raises
+    ------
+    ForecastError
+        As `upsert`; UsageError in the place of BadData.
+    """
     try:
-        if isinstance(values.dtype, pd.PeriodDtype):
-            values = values.astype(str).where(values.notna())
-        try:
-            array = pa.array(values, from_pandas=True)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):
-            missing = values.isna()
-            array = pa.array([None if gap else str(value) for value, gap in zip(values, missing, strict=True)])
-        array = array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
-        return array.cast(_stored(array.type))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeEncodeError) as error:
+        return _upsert(url, table, frame, keys, "rehearse")
+    except BadData as error:  # the existing table is wrong, not the data: these rows are only a sample
+        raise UsageError(str(error)) from None
+
+
+def _upsert(url: str, table: str, frame: pd.DataFrame, keys: Sequence[str], purpose: Purpose) -> bool:
+    place, names = f"sink.table {table}", [str(name) for name in frame]
+    schema, dot, name = table.rpartition(".")
+    if not name or "." in schema or (dot and not schema):
+        raise UsageError(f"{place}: write table or schema.table, without further dots")
+    rows = pa.table({column: _arrow(frame[column], f"{place}, column '{column}'") for column in names})
+    _check_keys(frame, keys, place)
+    target = _table(name, names, schema or None)
+    with transaction(url, "sink", purpose) as connection:
+        in_postgresql = connection.dialect.name == "postgresql"
+        if in_postgresql and (long := [name for name in (schema, name, *names) if len(name.encode()) > MAX_NAME_BYTES]):
+            said = ", ".join(f"'{name}' has {len(name.encode())} bytes" for name in long)
+            raise UsageError(f"{place}: {said}, and PostgreSQL takes {MAX_NAME_BYTES}; rename them in the input")
+        exists = _has_table(connection, target)
+        if not exists:
+            exclude_others(connection)
+        if exists or _has_table(connection, target):  # another process may have created it meanwhile
+            rows = _fitted(connection, target, rows, keys, place)
+        else:
+            _create(connection, target, rows, keys)
+        send = _send_to_postgresql if in_postgresql else _send_to_sqlite
+        send(connection, target, rows, keys)
+    return exists
+
+
+def _table(name: str, columns: Sequence[str], schema: str | None = None) -> sa.TableClause:
+    """A table without types, so that values reach the driver as they are; all its names are quoted."""
+    quoted: list[sa.ColumnClause[Any]] = [sa.column(sa.quoted_name(column, quote=True)) for column in columns]
+    return sa.table(sa.quoted_name(name, quote=True), *quoted, schema=schema and sa.quoted_name(schema, quote=True))
+
+
+def _check_keys(frame: pd.DataFrame, keys: Sequence[str], place: str) -> None:
+    """Refuse rows that would replace each other, or be there again after the next run."""
+    keyed = frame[list(keys)]
+    wrong = (keyed.isna().any(axis=1) | keyed.duplicated()).to_numpy()
+    if wrong.any():
+        row = int(wrong.argmax())
+        values = ", ".join(f"{key} {value}" for key, value in keyed.iloc[row].items())
+        raise BadData(f"{place}: row {row + 1} has an incomplete key or that of an earlier row ({values})")
+
+
+def _arrow(values: "pd.Series[Any]", place: str) -> Any:
+    try:
+        array = pa.array(values, from_pandas=True)
+        kind = pa.string()
+        if pa.types.is_timestamp(array.type):
+            kind = pa.timestamp("us", array.type.tz and "UTC")
+        elif pa.types.is_integer(array.type):
+            kind = pa.int64()
+        elif array.type in SQL_TYPES:
+            kind = array.type
+        return array.cast(kind)
+    except (pa.ArrowException, UnicodeEncodeError) as error:
         raise BadData(f"{place} cannot be stored: {str(error).splitlines()[0]}") from None
 
 
-def _stored(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_integer(kind):
-        return pa.int64()
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        return pa.float64()
-    if pa.types.is_timestamp(kind):
-        return pa.timestamp("us", None if kind.tz is None else "UTC")
-    if pa.types.is_boolean(kind) or pa.types.is_date(kind):
-        return pa.bool_() if pa.types.is_boolean(kind) else pa.date32()
-    return pa.string()
+def _has_table(connection: sa.Connection, target: sa.TableClause) -> bool:
+    return sa.inspect(connection).has_table(target.name, schema=target.schema)
 
 
-def _statement(target: Target, names: Sequence[str], keys: Sequence[str], rows: str) -> str:
-    updates = [f"{quoted(name)} = EXCLUDED.{quoted(name)}" for name in names if name not in keys]
-    action = f"DO UPDATE SET {', '.join(updates)}" if updates else "DO NOTHING"
-    columns = ", ".join(map(quoted, names))
-    return f"INSERT INTO {target.quoted} ({columns}) {rows} ON CONFLICT ({', '.join(map(quoted, keys))}) {action}"
+def _create(connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str]) -> None:
+    if target.schema and not sa.inspect(connection).has_schema(target.schema):
+        connection.execute(sa.schema.CreateSchema(target.schema))
+    columns = [
+        sa.Column(column.name, SQL_TYPES[kind], nullable=column.name not in keys, autoincrement=False)
+        for column, kind in zip(target.columns, rows.schema.types, strict=True)
+    ]
+    key = sa.PrimaryKeyConstraint(*keys)
+    sa.Table(target.name, sa.MetaData(), *columns, key, schema=target.schema).create(connection)
 
 
-def _send_to_sqlite(connection: sa.Connection, target: Target, columns: pa.Table, keys: Sequence[str]) -> None:
-    names = columns.column_names
-    statement = _statement(target, names, keys, f"VALUES ({', '.join('?' * len(names))})")
-    with closing(_cursor(connection)) as cursor:
-        for batch in columns.to_batches(BATCH_ROWS):
-            cursor.executemany(statement, zip(*map(_sqlite_values, batch.columns), strict=True))
+def _fitted(
+    connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str], place: str
+) -> pa.Table:
+    """The rows for an existing table, with dates where it has dates; one that would change values is refused.
+
+    What remains the database refuses itself.
+    """
+    inspector, where = sa.inspect(connection), (target.name, target.schema)
+    types = {column["name"]: column["type"] for column in inspector.get_columns(*where)}
+    if lacking := [name for name in rows.column_names if name not in types]:
+        hint = did_you_mean(lacking[0], list(types))
+        raise UsageError(f"{place} lacks columns, add them or write to another table: {', '.join(lacking)}{hint}")
+    indexes = inspector.get_indexes(*where, include_auto_indexes=True)  # SQLite creates one for each constraint
+    unique: list[list[Any]] = [index["column_names"] for index in indexes if index["unique"]]
+    unique.append(inspector.get_pk_constraint(*where)["constrained_columns"])
+    if not any(set(key) == set(keys) for key in unique):
+        raise UsageError(
+            f"{place} has no primary key or unique index over exactly {', '.join(keys)}; "
+            "add one, or write to another table"
+        )
+    zones = connection.dialect.name == "postgresql"
+    for i, (name, values) in enumerate(zip(rows.column_names, rows.columns, strict=True)):
+        declared, is_time, problem = types[name], pa.types.is_timestamp(values.type), ""
+        if is_time and isinstance(declared, sa.Date):
+            days = values.cast(pa.date32(), safe=False)
+            rows = rows.set_column(i, name, days)
+            problem = "" if days.cast(values.type).equals(values) else "is of dates, the forecasts have times of day"
+        elif is_time and isinstance(declared, sa.DateTime) and zones and declared.timezone != bool(values.type.tz):
+            problem = f"is of times with{'' if declared.timezone else 'out'} a zone, unlike the forecasts"
+        elif isinstance(declared, sa.Integer) and pa.types.is_string(values.type):  # ids
+            whole = pc.all(pc.match_substring_regex(values, WHOLE)).as_py() is not False
+            problem = "" if whole else "is of whole numbers, the forecasts have text"
+        if problem:
+            raise UsageError(f"{place}, column '{name}' {problem}; change its type, or write to another table")
+    return rows
+
+
+def _send_to_sqlite(connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str]) -> None:
+    statement = str(_replacing(sqlite.insert(target), keys).compile(dialect=connection.dialect))
+    for batch in rows.to_batches(BATCH_ROWS):
+        connection.exec_driver_sql(statement, list(zip(*map(_sqlite_values, batch.columns), strict=True)))
 
 
 def _sqlite_values(column: pa.Array) -> list[Any]:
@@ -106,37 +189,40 @@ def _sqlite_values(column: pa.Array) -> list[Any]:
     if pa.types.is_date(column.type):
         column = column.cast(pa.string())
     elif pa.types.is_timestamp(column.type):
-        # each instant has one text, as it may be a key
+        # each time has one text, as it may be a key
         column = pc.replace_substring_regex(column.cast(pa.string()), r"\.000000", "")
         column = pc.replace_substring_regex(column, "Z$", "+00:00")
     return column.to_pylist()  # type: ignore[no-any-return]
 
 
-def _send_to_postgresql(connection: sa.Connection, target: Target, columns: pa.Table, keys: Sequence[str]) -> None:
-    """Send all rows to a temporary table first, as COPY is many times faster than INSERT."""
-    names = ", ".join(map(quoted, columns.column_names))
-    temporary = f"forecast_{secrets.token_hex(8)}"  # it would hide another table of its name
-    source = f"SELECT {names} FROM {target.quoted} WITH NO DATA"
-    run(connection, f"CREATE TEMPORARY TABLE {temporary} ON COMMIT DROP AS {source}")
-    into = f"COPY {temporary} ({names}) FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
-    with closing(_cursor(connection)) as cursor, cursor.copy(into) as copy:
-        for piece in _csv(columns):
+def _send_to_postgresql(connection: sa.Connection, target: sa.TableClause, rows: pa.Table, keys: Sequence[str]) -> None:
+    """Send all rows to a temporary table first, as COPY takes a quarter of the time of INSERT."""
+    temporary = _table(f"forecast_{secrets.token_hex(8)}", rows.column_names)
+    empty = sa.select(target).compile(dialect=connection.dialect)
+    connection.exec_driver_sql(f"CREATE TEMPORARY TABLE {temporary.name} ON COMMIT DROP AS {empty} WITH NO DATA")
+    into = f"COPY {temporary.name} FROM STDIN (FORMAT csv, ENCODING 'UTF8')"
+    with closing(connection.connection.cursor()) as cursor, cursor.copy(into) as copy:  # type: ignore[attr-defined]
+        for piece in _csv(rows):
             copy.write(piece)
     # in the order of the keys, so that two simultaneous runs cannot deadlock
-    order = ", ".join(map(quoted, keys))
-    rows = f"SELECT {names} FROM {temporary} ORDER BY {order}"
-    run(connection, _statement(target, columns.column_names, keys, rows))
+    in_order = sa.select(temporary).order_by(*(temporary.c[key] for key in keys))
+    insert = postgresql.insert(target).from_select(rows.column_names, in_order)
+    connection.execute(_replacing(insert, keys))
 
 
-def _cursor(connection: sa.Connection) -> Any:
-    """A cursor of the driver, which sends rows one by one and knows COPY."""
-    return connection.connection.cursor()
-
-
-def _csv(columns: pa.Table) -> Iterator[bytes]:
+def _csv(rows: pa.Table) -> Iterator[bytes]:
     # text has quotes, even empty text; NULL has none
     options = pyarrow.csv.WriteOptions(include_header=False, quoting_style="needed")
-    for batch in columns.to_batches(BATCH_ROWS):
+    for batch in rows.to_batches(BATCH_ROWS):
         buffer = io.BytesIO()
         pyarrow.csv.write_csv(batch, buffer, options)
         yield buffer.getvalue()
+
+
+def _replacing(insert: Any, keys: Sequence[str]) -> Any:
+    """An insert of either dialect that updates the rows whose keys exist."""
+    index = [insert.excluded[key] for key in keys]
+    updates = {column.name: column for column in insert.excluded if column.name not in keys}
+    if not updates:
+        return insert.on_conflict_do_nothing(index_elements=index)
+    return insert.on_conflict_do_update(index_elements=index, set_=updates)

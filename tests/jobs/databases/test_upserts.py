@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from forecast.errors import BadData, ForecastError, UsageError
@@ -76,11 +76,10 @@ def test_numbers_keep_every_digit(url, rows):
     assert rows(url, "SELECT x, n FROM f ORDER BY id") == list(zip(numbers, whole, strict=True))
 
 
-def test_whole_numbers_booleans_categories_periods_and_dates_have_their_columns(url, rows):
+def test_whole_numbers_booleans_and_dates_have_their_columns(url, rows):
     frame = pd.DataFrame(
         {
-            "id": pd.Categorical(["b", "a"]),
-            "month": pd.period_range("2024-01", periods=2, freq="M"),
+            "id": ["b", "a"],
             "holiday": [True, None],
             "count": pd.array([None, 5], "Int64"),
             "since": [datetime.date(2024, 1, 1), None],
@@ -88,10 +87,10 @@ def test_whole_numbers_booleans_categories_periods_and_dates_have_their_columns(
         }
     )
     for _ in range(2):
-        upsert(url, "f", frame, ["id", "month"])
-    (one, two) = rows(url, "SELECT id, month, holiday, count, CAST(since AS TEXT), gap FROM f ORDER BY id DESC")
-    assert one == ("b", "2024-01", True, None, "2024-01-01", None)
-    assert two == ("a", "2024-02", None, 5, None, None)
+        upsert(url, "f", frame, ["id"])
+    (one, two) = rows(url, "SELECT id, holiday, count, CAST(since AS TEXT), gap FROM f ORDER BY id DESC")
+    assert one == ("b", True, None, "2024-01-01", None)
+    assert two == ("a", None, 5, None, None)
 
 
 def test_one_instant_is_one_key_whatever_its_zone_and_the_other_rows(url, rows):
@@ -128,38 +127,21 @@ def test_frame_of_keys_only_and_frame_without_rows(url, forecasts, rows):
 
 def test_key_that_comes_twice_is_said_with_its_row_and_nothing_is_written(url, forecasts, rows):
     frame = pd.concat([forecasts(), forecasts().iloc[:1]])
-    with pytest.raises(BadData, match=r"sink\.table f: row 5 has the keys of an earlier row \(store 000, day 2024"):
+    with pytest.raises(BadData, match=r"sink\.table f: row 5 has .* that of an earlier row \(store 000, day 2024"):
         upsert(url, "f", frame, KEYS)
     with pytest.raises(ForecastError, match=r"sink\.table: (relation \"f\" does not exist|no such table: f)"):
         rows(url, "SELECT * FROM f")
 
 
-def test_number_and_text_of_one_key_are_one(url):
-    with pytest.raises(BadData, match="row 2 has the keys"):
-        upsert(url, "f", pd.DataFrame({"id": [1, "1"], "x": [1, 2]}), ["id"])
-
-
 def test_key_that_is_missing_is_said_with_its_row(url, forecasts):
-    with pytest.raises(BadData, match=r"sink\.table f, column 'store': row 3 has no value"):
+    with pytest.raises(BadData, match=r"sink\.table f: row 3 has an incomplete key"):
         upsert(url, "f", forecasts().assign(store=["a", "b", None, "d"]), KEYS)
 
 
-@pytest.mark.parametrize("keys", [[], ["shop"]])
-def test_keys_that_are_no_columns_are_refused(url, keys, forecasts):
-    with pytest.raises(UsageError, match="the keys must be columns"):
-        upsert(url, "f", forecasts(), keys)
-
-
-@pytest.mark.parametrize("name", ["", "a.b.c", "a.", ".b", "a\0b", "\udc80"])
+@pytest.mark.parametrize("name", ["", "a.b.c", "a.", ".b"])
 def test_name_that_no_table_can_have_is_refused(url, name, forecasts):
     with pytest.raises(UsageError, match=r"sink\.table"):
         upsert(url, name, forecasts(), KEYS)
-
-
-def test_two_columns_of_one_name_are_refused(url, forecasts):
-    frame = forecasts()
-    with pytest.raises(UsageError, match="several columns are called 'day'"):
-        upsert(url, "f", frame.set_axis(["store", "day", "day", "x", "y"], axis=1), ["store"])
 
 
 def test_value_that_cannot_be_stored_is_said_with_its_column(url, forecasts):
@@ -171,12 +153,117 @@ def test_value_that_cannot_be_stored_is_said_with_its_column(url, forecasts):
         upsert(url, "f", forecasts().assign(day=pd.to_datetime([1, 2, 3, 4], unit="ns")), KEYS)
 
 
+def test_its_further_columns_are_left_alone(url, rows, run):
+    run(
+        url,
+        "CREATE TABLE f (note TEXT DEFAULT 'new', id VARCHAR(9) UNIQUE, x REAL)",
+        "INSERT INTO f VALUES ('old', 'a', 1)",
+    )
+    upsert(url, "f", pd.DataFrame({"id": ["a", "b"], "x": [2.0, 2.0]}), ["id"])
+    assert rows(url, "SELECT * FROM f ORDER BY id") == [("old", "a", 2.0), ("new", "b", 2.0)]
+
+
+def test_columns_that_it_lacks_are_named_and_not_added(url, forecasts):
+    upsert(url, "f", forecasts(), KEYS)
+    with pytest.raises(UsageError, match=r"sink\.table f lacks columns.*: Lo_80, model; did you mean 'lo_80'\?"):
+        upsert(url, "f", forecasts().rename(columns={"lo_80": "Lo_80"}).assign(model="x"), KEYS)
+
+
+def test_column_of_another_type_is_named(server, forecasts):
+    upsert(server.url, "f", forecasts(), KEYS)
+    with pytest.raises(BadData, match=r"row 1, column forecast: invalid input syntax for type double precision"):
+        upsert(server.url, "f", forecasts().assign(forecast="many"), KEYS)
+
+
+def test_column_without_any_value_fits_every_type(url, forecasts, rows):
+    upsert(url, "f", forecasts(), KEYS)
+    upsert(url, "f", forecasts().assign(lo_80=[None] * 4), KEYS)
+    assert rows(url, "SELECT COUNT(*), COUNT(lo_80) FROM f") == [(4, 0)]
+
+
+def test_zone_that_would_get_lost_is_refused(server, forecasts):
+    upsert(server.url, "f", forecasts(), KEYS)
+    with pytest.raises(UsageError, match="column 'day' is of times without a zone, unlike the forecasts"):
+        upsert(server.url, "f", forecasts().assign(day=forecasts()["day"].dt.tz_localize("UTC")), KEYS)
+
+
+def test_time_of_day_that_would_get_lost_is_refused(url, rows, run):
+    run(url, "CREATE TABLE f (day DATE PRIMARY KEY, x INTEGER)")
+    upsert(url, "f", pd.DataFrame({"day": pd.to_datetime(["2024-02-29"]), "x": 1}), ["day"])
+    assert rows(url, "SELECT CAST(day AS TEXT), x FROM f") == [("2024-02-29", 1)]
+    with pytest.raises(UsageError, match="column 'day' is of dates"):
+        upsert(url, "f", pd.DataFrame({"day": pd.to_datetime(["2024-02-29 01:00"]), "x": 1}), ["day"])
+
+
+def test_ids_go_into_a_column_of_whole_numbers_where_they_are_such(url, rows, run):
+    run(url, "CREATE TABLE f (id INTEGER PRIMARY KEY, x NUMERIC)")
+    upsert(url, "f", pd.DataFrame({"id": ["7", "-12"], "x": [1, 2]}), ["id"])
+    assert rows(url, "SELECT id FROM f ORDER BY id") == [(-12,), (7,)]
+    for code in ("007", "7a", "7.0", ""):
+        with pytest.raises(UsageError, match="column 'id' is of whole numbers, the forecasts have text"):
+            upsert(url, "f", pd.DataFrame({"id": [code], "x": [1]}), ["id"])
+
+
+def test_table_without_an_index_over_the_keys_is_refused(url, run):
+    run(url, "CREATE TABLE f (id TEXT, day TIMESTAMP, x REAL, PRIMARY KEY (id))")
+    with pytest.raises(UsageError, match=r"sink\.table f has no primary key or unique index over exactly id, day"):
+        upsert(url, "f", pd.DataFrame({"id": ["a"], "day": pd.Timestamp("2024"), "x": 1.0}), ["id", "day"])
+    run(url, "CREATE UNIQUE INDEX two ON f (day, id)")
+    assert upsert(url, "f", pd.DataFrame({"id": ["a"], "day": pd.Timestamp("2024"), "x": 1.0}), ["id", "day"]) == 1
+
+
+def test_value_that_it_refuses_is_said_with_its_row_and_column(server):
+    server.execute("CREATE TABLE f (id VARCHAR(3) PRIMARY KEY, x SMALLINT)")
+    with pytest.raises(BadData, match=r"sink\.table: row 2, column id: value too long"):
+        upsert(server.url, "f", pd.DataFrame({"id": ["abc", "abcd"], "x": 1}), ["id"])
+    with pytest.raises(BadData, match=r"row 1, column x: value \"40000\" is out of range"):
+        upsert(server.url, "f", pd.DataFrame({"id": ["abc"], "x": 40_000}), ["id"])
+    assert server.execute("SELECT * FROM f") == []
+
+
+def test_column_that_must_not_be_null_is_named(url, run):
+    run(url, "CREATE TABLE f (id TEXT PRIMARY KEY, note TEXT NOT NULL)")
+    with pytest.raises(BadData, match=r"(?s)note"):
+        upsert(url, "f", pd.DataFrame({"id": ["a"]}), ["id"])
+
+
+def test_schema_and_table_are_created_and_found_again(server, forecasts):
+    for _ in range(2):
+        upsert(server.url, 'My "schema.F;', forecasts(), KEYS)
+    assert server.execute('SELECT COUNT(*) FROM "My ""schema"."F;"') == [(4,)]
+
+
+def test_table_of_one_name_in_another_schema_is_another_table(server, forecasts):
+    upsert(server.url, "f", forecasts(), KEYS)
+    upsert(server.url, "other.f", forecasts(2), KEYS)
+    assert server.execute("SELECT COUNT(*) FROM public.f UNION ALL SELECT COUNT(*) FROM other.f") == [(4,), (2,)]
+
+
+def test_sqlite_has_the_schema_main_and_no_other(tmp_path, forecasts):
+    url = f"sqlite:///{tmp_path}/f.db"
+    assert upsert(url, "main.f", forecasts(), KEYS) == 4
+    with pytest.raises(UsageError, match=r"sink\.table: .*SCHEMA.*syntax error"):
+        upsert(url, "other.f", forecasts(), KEYS)
+
+
+def test_name_that_postgresql_would_cut_is_refused(server, forecasts):
+    name = "ü" * 32
+    with pytest.raises(UsageError, match="64 bytes, and PostgreSQL takes 63"):
+        upsert(server.url, "f", forecasts().rename(columns={"forecast": name}), KEYS)
+    assert upsert(server.url, "f", forecasts().rename(columns={"forecast": name[1:]}), KEYS) == 4
+
+
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0."), min_size=1, max_size=15)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 SQL_NAMES = st.sampled_from(["select", "a b", 'quo"te', "%s", ":x", "ΣΣ", "ß", "x;--", "'", "?", "order", "COPY"])
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+)
 @given(
     table=NAMES.filter(lambda name: not name.lower().startswith("sqlite_")) | SQL_NAMES,
     columns=st.lists(NAMES | SQL_NAMES, min_size=2, max_size=4, unique_by=str.lower),
@@ -190,8 +277,8 @@ def test_any_names_and_ids_come_back_as_they_were(url, table, columns, ids):
     try:
         back = read_query(url, f"SELECT * FROM {quoted}")
     finally:
-        with connect(url) as transaction:
-            transaction.execute(f"DROP TABLE {quoted}".replace(":", "\\:"))
+        with connect(url) as execute:
+            execute(f"DROP TABLE {quoted}".replace(":", "\\:"))
     assert back.columns.tolist() == columns
     assert sorted(map(tuple, back.to_numpy())) == sorted(map(tuple, frame.to_numpy()))
 
