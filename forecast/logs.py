@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Lock
 
-from forecast.errors import as_argument, told
+from forecast.errors import as_argument, render
 
 PART: ContextVar[int] = ContextVar("part", default=0)
 """The number of the part of a table that is at work."""
@@ -145,7 +145,7 @@ def _leading(args: object) -> int | None:
 
 def _fixed(arg: object) -> str:
     """What two messages have in common if they say the same of two parts."""
-    return type(arg).__name__ if isinstance(arg, Count | Most | First | Names) else told(arg, as_argument)
+    return type(arg).__name__ if isinstance(arg, Count | Most | First | Names) else render(arg, as_argument)
 
 
 def _together(before: object, now: tuple[object, ...]) -> tuple[object, ...]:

@@ -10,7 +10,7 @@ from forecast.artifacts.format import dump_arrays, load_arrays, parse_strictly
 from forecast.artifacts.plain import dump_json, load_json
 from forecast.durable import TEMPORARY, make_directory, replace_file
 from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, Setting, StorageFailure
-from forecast.training.checkpoint import Checkpoint
+from forecast.training.context import Checkpoint
 
 log = logging.getLogger("forecast")
 

@@ -22,37 +22,27 @@ ROUNDING = 1e-9  # an in-sample error below this share of the series' mean devia
 
 
 def error_units(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
-    """Unit of scaled errors of each series: the in-sample error of the seasonal naive forecast.
+    """Unit of scaled errors, [series]: the in-sample error of seasonal naive; NaN where all values are 0 or missing.
 
     That error is zero for a series that repeats itself exactly, and does not exist for one that is shorter than a
     season. Then the unit is the in-sample error of repeating the last value, and for a constant series its mean
     absolute value. The parameters are those of `seasonal_errors`.
-
-    Returns
-    -------
-    [series], NaN where all values are zero or none is observed
     """
-    sizes = np.diff(offsets)
-    count = np.maximum(_totals(observed.astype(np.float64), offsets), 1.0)
+    series = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    count = np.maximum(np.bincount(series, observed, minlength=len(offsets) - 1), 1.0)
 
     def mean(numbers: Numbers) -> Numbers:
-        return _totals(np.where(observed, numbers, 0.0), offsets) / count
+        return np.bincount(series, np.where(observed, numbers, 0.0), minlength=len(offsets) - 1) / count
 
-    deviation = mean(np.abs(values - np.repeat(mean(values), sizes)) ** power)
+    deviation = mean(np.abs(values - mean(values)[series]) ** power)
     unit = seasonal_errors(values, observed, offsets, season, power)
     for substitute in (seasonal_errors(values, observed, offsets, 1, power), mean(np.abs(values) ** power)):
         unit = np.where(unit > ROUNDING**power * deviation, unit, substitute)
     return np.where(unit > 0, unit, np.nan)
 
 
-def _totals(numbers: Numbers, offsets: Integers) -> Numbers:
-    """The sum of the slots of each series, [series]."""
-    series = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    return np.asarray(np.bincount(series, numbers, minlength=len(offsets) - 1), np.float64)
-
-
 def seasonal_errors(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
-    """In-sample mean absolute error of repeating the value one season back.
+    """In-sample mean absolute error of repeating the value one season back, [series]; NaN without two values.
 
     Parameters
     ----------
@@ -60,10 +50,6 @@ def seasonal_errors(values: Numbers, observed: Flags, offsets: Integers, season:
     offsets : [series + 1]
     season : steps; 1 repeats the last value
     power : 2 gives the mean squared error, the unit of RMSSE
-
-    Returns
-    -------
-    [series], NaN where no two values lie a season apart
     """
     place = np.arange(len(values)) - np.repeat(offsets[:-1], np.diff(offsets))
     now = np.flatnonzero((place >= season) & observed)
@@ -154,25 +140,16 @@ def msis(actual: Numbers, lower: Numbers, upper: Numbers, level: float, scale: N
 
 @dataclass(frozen=True)
 class Outcome:
-    """Forecasts and what came, as a measure reads them.
+    """Forecasts beside the actual values, as a measure reads them."""
 
-    Attributes
-    ----------
-    actual : [series, ..., horizon], NaN where missing
-    numbers : [series, ..., horizon, 1 + 2 * intervals], the point, then both ends of each interval
-    intervals : in percent
-    scale, squared_scale : [series]
-    """
-
-    actual: Numbers
-    numbers: Numbers
-    intervals: tuple[float, ...]
-    scale: Numbers
-    squared_scale: Numbers
+    actual: Numbers  # [series, ..., horizon], NaN where missing
+    numbers: Numbers  # [series, ..., horizon, 1 + 2 * intervals], the point, then both ends of each interval
+    intervals: tuple[float, ...]  # in percent
+    scale: Numbers  # [series]
+    squared_scale: Numbers  # [series]
 
     @property
     def point(self) -> Numbers:
-        """[series, ..., horizon]."""
         return self.numbers[..., 0]
 
     @property
@@ -183,18 +160,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure that tables show.
+    """A measure that tables show."""
 
-    Attributes
-    ----------
-    function : from an outcome and the axes to average over
-    unit_power : of the errors in the unit that it needs from `error_units`
-    in_terminal : a terminal of 80 columns shows it too
-    """
-
-    function: Callable[[Outcome, Axes], Numbers]
-    unit_power: int = 1
-    in_terminal: bool = False
+    function: Callable[[Outcome, Axes], Numbers]  # of the axes to average over
+    unit_power: int = 1  # of the errors in the unit that it needs from `error_units`
+    in_terminal: bool = False  # whether a terminal of 80 columns shows it too
 
 
 MEASURES = {

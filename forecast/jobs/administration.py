@@ -9,16 +9,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from forecast import databases
 from forecast.artifacts.find_stores import stores_nearby
 from forecast.artifacts.store import LOCK, Store
+from forecast.databases.redaction import Redactor
+from forecast.databases.transactions import Execute
 from forecast.errors import NoInput, UsageError
-from forecast.jobs import databases
 from forecast.jobs.checks import aged, duration_text
-from forecast.jobs.ledger import ALL_FITS, FILE, KILLED, TABLES, DayScore, Execute, Ledger, open_file
+from forecast.jobs.ledger import ALL_FITS, FILE, KILLED, TABLES, DayScore, Ledger, open_file
 from forecast.jobs.output_guard import runs_folder
 from forecast.jobs.owner import ledger_key
 from forecast.jobs.pipeline import Pipeline
-from forecast.jobs.redaction import Redactor
 from forecast.lock import is_held
 from forecast.settings import STORE, seconds_of
 

@@ -57,7 +57,7 @@ def should_promote(
     try:
         pairs = compared_losses(new, live.predictor, read_as_live())
     except ForecastError as error:
-        return True, f"{live.version} cannot read this table ({error.told(as_flag)})"
+        return True, f"{live.version} cannot read this table ({error.render(as_flag)})"
     if pairs is None:
         return True, f"no values since {live.version} could measure both"
     worse, rule = is_worse(*pairs)

@@ -9,7 +9,7 @@ from pydantic import Field, create_model
 
 from forecast.errors import UsageError
 from forecast.panel.schema import Schema
-from forecast.settings import Knobs, OutputSettings, TextSettings
+from forecast.settings import OutputSettings, SettingsGroup, TextSettings
 from forecast.tables.table import Table
 
 if TYPE_CHECKING:
@@ -24,13 +24,13 @@ DatabaseUrl = Annotated[str, DATABASE]
 class Source(Protocol):
     """What a file in `sources/` holds: its keys in [source], and how a job that gives one of them reads."""
 
-    Settings: type[Knobs]
+    Settings: type[SettingsGroup]
 
     def read(self, source: Any, text: TextSettings) -> tuple[Table, dict[str, Any]]:
         """Read the table, with the sha256 of its bytes where it has some, and the table settings that come with it."""
 
 
-class SinkKeys(Knobs):
+class SinkKeys(SettingsGroup):
     """Base of the keys of a sink, with the columns that it adds to ids, time and numbers."""
 
     columns: ClassVar[tuple[str, ...]] = ()
@@ -71,16 +71,16 @@ def kinds_in(package: str, folder: str) -> list[Any]:
     return [importlib.import_module(f"{package}.{name}") for name in names]
 
 
-def joined_keys(kinds: list[Any]) -> type[Knobs]:
+def joined_keys(kinds: list[Any]) -> type[SettingsGroup]:
     """One group with the keys of all kinds, none of which has to be given."""
     fields: dict[str, Any] = {}
     for name, field in (item for kind in kinds for item in kind.Settings.model_fields.items()):
         annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
         fields[name] = (annotation | None, Field(None, description=field.description, repr=field.repr))
-    return cast("type[Knobs]", create_model("Keys", __base__=Knobs, **dict(sorted(fields.items()))))
+    return cast("type[SettingsGroup]", create_model("Keys", __base__=SettingsGroup, **dict(sorted(fields.items()))))
 
 
-def named_kinds(settings: Knobs, kinds: list[Kind]) -> list[tuple[Kind, Any]]:
+def named_kinds(settings: SettingsGroup, kinds: list[Kind]) -> list[tuple[Kind, Any]]:
     """The kinds of which a job gives a key, each with its own settings; one that lacks keys is refused."""
     found = []
     for kind in kinds:
@@ -101,7 +101,7 @@ def _required(kind: Any) -> list[str]:
     return [name for name, field in kind.Settings.model_fields.items() if field.is_required()]
 
 
-def shown_keys(settings: Knobs) -> dict[str, str]:
+def shown_keys(settings: SettingsGroup) -> dict[str, str]:
     """The keys of a source or sink that are given, without secrets."""
     fields = type(settings).model_fields.items()
     return {name: str(value) for name, field in fields if field.repr and (value := getattr(settings, name)) is not None}

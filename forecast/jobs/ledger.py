@@ -2,15 +2,16 @@
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecast.databases.transactions import Connect, Execute, Row, Values, no_tables
 from forecast.durable import make_directory, remove_quietly, temporary_beside, write_new
 from forecast.errors import ArtifactRefused, Busy, CannotCreate, StorageFailure
 
@@ -39,26 +40,6 @@ TABLES = {
     "forecast_scores": "day TEXT NOT NULL, count INTEGER NOT NULL, mase DOUBLE PRECISION, bias DOUBLE PRECISION, "
     "coverage_80 DOUBLE PRECISION, coverage_95 DOUBLE PRECISION, PRIMARY KEY (job, as_of, day)",
 }
-
-Row = tuple[Any, ...]
-Values = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-
-
-class Execute(Protocol):
-    """Runs a statement with parameters as ``:name``, or once for each of several, and returns its rows."""
-
-    def __call__(self, sql: str, parameters: Values = ...) -> list[Row]: ...
-
-
-class Connect(Protocol):
-    """Opens one transaction; one that only reads creates nothing, and is `no_ledger` where there is none yet."""
-
-    def __call__(self, read: bool = False) -> AbstractContextManager[Execute]: ...
-
-
-def no_ledger(sql: str, parameters: Values = ()) -> list[Row]:
-    """What reading a ledger finds before its first run."""
-    return []
 
 
 @dataclass(frozen=True)
@@ -275,7 +256,7 @@ def open_file(path: Path, read: bool = False) -> Iterator[Execute]:
     if not read:
         make_directory(path.parent)
     elif not path.exists():
-        yield no_ledger
+        yield no_tables
         return
     # not mode=ro: the unfinished transaction of a killed run must be rolled back before reading
     target = f"{path.absolute().as_uri()}?mode={'rw' if read else 'rwc'}"
@@ -290,7 +271,7 @@ def open_file(path: Path, read: bool = False) -> Iterator[Execute]:
             execute("PRAGMA query_only = ON" if read else "PRAGMA synchronous = FULL")
             execute("BEGIN" if read else "BEGIN IMMEDIATE")
             tables = {name for (name,) in execute("SELECT name FROM sqlite_master")}
-            yield no_ledger if read and not TABLES.keys() <= tables else execute
+            yield no_tables if read and not TABLES.keys() <= tables else execute
             execute("COMMIT")
     except sqlite3.Error as error:
         raise _meaning(error, path) from error

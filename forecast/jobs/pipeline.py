@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
+from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
 from forecast.errors import NoInput, UsageError, did_you_mean
 from forecast.jobs.kinds import DATABASE
 from forecast.jobs.ledger import TABLES
 from forecast.jobs.output_guard import check_apart
 from forecast.jobs.ping import check_address
-from forecast.jobs.redaction import MASK, Redactor
 from forecast.jobs.sinks import USE as SINK_USE
 from forecast.jobs.sinks import SinkSettings, sinks_of
 from forecast.jobs.sources import USE as SOURCE_USE
@@ -24,8 +24,8 @@ from forecast.jobs.sources import SourceSettings, source_of
 from forecast.settings import (
     FILE,
     CheckSettings,
-    Knobs,
     OutputSettings,
+    SettingsGroup,
     StoreSettings,
     TableSettings,
     TrainSettings,
@@ -91,8 +91,8 @@ class Pipeline(JobSettings):
         return self._hidden
 
 
-SECTIONS: dict[str, type[Knobs]] = {
-    name: cast("type[Knobs]", field.annotation)
+SECTIONS: dict[str, type[SettingsGroup]] = {
+    name: cast("type[SettingsGroup]", field.annotation)
     for name, field in Pipeline.model_fields.items()
     if name not in JobSettings.model_fields
 }
@@ -154,7 +154,7 @@ def _built(given: dict[str, Any], where: str, folder: Path, hidden: Redactor) ->
     return Pipeline(**{name: getattr(top, name) for name in JobSettings.model_fields}, **groups)
 
 
-def _checked(group: type[Knobs], values: dict[str, Any], where: str, folder: Path, hidden: Redactor) -> Any:
+def _checked(group: type[SettingsGroup], values: dict[str, Any], where: str, folder: Path, hidden: Redactor) -> Any:
     """The settings of one table of the file, checked, with whole paths."""
     for name in values:
         if name not in group.model_fields:

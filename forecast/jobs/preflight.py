@@ -20,7 +20,7 @@ def check_job(pipeline: Pipeline) -> list[str]:
         try:
             return [pipeline.hidden(line) for line in _checked(pipeline)]
         except (BadData, UsageError) as error:
-            raise type(error)(in_keys(error.told(as_flag))) from error
+            raise type(error)(in_keys(error.render(as_flag))) from error
 
 
 def _checked(pipeline: Pipeline) -> list[str]:

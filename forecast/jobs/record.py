@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from forecast.errors import as_flag, message_of
+from forecast.errors import Message, as_flag
 
 FILE = "run.json"
 
@@ -86,7 +86,7 @@ def warnings_into(texts: list[str]) -> Iterator[None]:
 
     def collect(record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:
-            texts.append(message_of(record, as_flag))
+            texts.append(Message.of(record).render(as_flag))
         return True
 
     logger = logging.getLogger("forecast")

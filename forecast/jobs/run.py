@@ -18,7 +18,7 @@ from forecast.durable import make_directory, replace_file
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import deadline_of, fit_panel, save_by
 from forecast.ensemble.names import check_names
-from forecast.errors import INCOMPLETE, ForecastError, Interrupted, as_flag, told
+from forecast.errors import INCOMPLETE, ForecastError, Interrupted, as_flag, render
 from forecast.inference.contents import to_contents
 from forecast.inference.forecasting import Forecasts, Wanted, forecast_table, with_events
 from forecast.inference.predictor import Predictor
@@ -112,7 +112,7 @@ def run_job(
                 try:
                     _read_fit_forecast_write(run)
                 except ForecastError as error:
-                    raise type(error)(in_keys(error.told(as_flag))) from error
+                    raise type(error)(in_keys(error.render(as_flag))) from error
     return record
 
 
@@ -125,7 +125,7 @@ def _recorded(record: Record, ledger: Ledger, pipeline: Pipeline) -> Iterator[No
             ping(pipeline.ping, "start")
             yield
     except BaseException as error:
-        record.error = pipeline.hidden(told(error, as_flag)).split("\n")[0]
+        record.error = pipeline.hidden(render(error, as_flag)).split("\n")[0]
         record.exit_code = error.exit_code if isinstance(error, ForecastError | Interrupted) else 1
         _finish(record, begun)
         try:

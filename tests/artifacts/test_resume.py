@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from forecast.artifacts.resume import KEEP, Checkpoints
 from forecast.artifacts.store import RESUME, Store
 from forecast.durable import TEMPORARY
-from forecast.training.checkpoint import Checkpoint
+from forecast.training.context import Checkpoint
 
 STATE = Checkpoint(
     {"step": 3, "best": 0.1, "name": "ä", "none": None},

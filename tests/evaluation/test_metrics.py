@@ -47,6 +47,14 @@ def test_every_measure_of_points_is_what_is_worked_out_by_hand() -> None:
     assert smape(ACTUAL, FORECAST) == pytest.approx(200 * np.mean(shares))
 
 
+def test_mase_by_hand() -> None:
+    past = np.array([1, 2, 4, 3, 5, 7], np.float32)
+    scale = seasonal_errors(past, np.ones(6, bool), np.array([0, 4, 6]), 2)
+    np.testing.assert_allclose(scale[0], (3 + 1) / 2)
+    assert np.isnan(scale[1])
+    assert mase(np.array([[1.0, NAN], [9, 9]]), np.array([[4.0, 7], [0, 0]]), scale) == pytest.approx(1.5)
+
+
 def test_one_array_gives_measures_by_series_and_by_step() -> None:
     np.testing.assert_allclose(mae(ACTUAL, FORECAST, (1, 2)), [7 / 5, 1])
     np.testing.assert_allclose(mae(ACTUAL, FORECAST, (0, 1)), [3 / 4, 1 / 3, 9 / 4])

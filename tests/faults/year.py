@@ -156,10 +156,10 @@ def import_application() -> None:
     import sqlalchemy.dialects.sqlite  # noqa: F401
 
     import forecast.cli.run
+    import forecast.databases.queries
+    import forecast.databases.upserts
     import forecast.engine.exporting
     import forecast.engine.stages
-    import forecast.jobs.databases.queries
-    import forecast.jobs.databases.upserts
     import forecast.jobs.run  # noqa: F401
 
 

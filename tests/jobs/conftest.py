@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.jobs.databases import connect
+from forecast.databases import connect
 from tests.jobs.a_job import at, job
 
 __all__ = ["at", "job"]  # fixtures

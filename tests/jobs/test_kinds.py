@@ -52,11 +52,11 @@ from pathlib import Path
 import pandas as pd
 from pydantic import Field
 
-from forecast.settings import FilePath, Knobs
+from forecast.settings import FilePath, SettingsGroup
 from forecast.tables.reading import table_from_frame
 
 
-class Settings(Knobs):
+class Settings(SettingsGroup):
     """Keys of [source] for JSON lines."""
 
     records: FilePath = Field(description="a .jsonl file")

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from forecast.databases import connect, upsert
 from forecast.jobs import ledger as module
-from forecast.jobs.databases import connect, upsert
 from forecast.jobs.ledger import RAW, TABLES, DayScore, FitEntry, Ledger, StoredForecasts
 from tests.jobs.a_job import Job
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
-from forecast.jobs import databases
+from forecast import databases
 from forecast.jobs.kinds import DatabaseUrl, Results, SinkKeys
 from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
