@@ -1,11 +1,11 @@
-"""Arithmetic on a grid of times: positions, instants, calendar features, usual seasons and horizons."""
+"""Arithmetic on a grid of times: positions, timestamps, calendar features, usual seasons and horizons."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.calendar.holidays import holiday_flags
 from forecast.calendar.spec import CalendarSpec
-from forecast.calendar.zones import DAY, HOUR, MINUTE, WEEK, Flags, Integers, instants_at, wall_clock
+from forecast.calendar.zones import DAY, HOUR, MINUTE, WEEK, Flags, Integers, timestamps_at, wall_clock
 
 Floats = NDArray[np.float32]
 
@@ -13,13 +13,13 @@ Floats = NDArray[np.float32]
 class Calendar:
     """A grid of times, whose positions are whole numbers.
 
-    Instants are seconds since 1970-01-01: UTC where there is a zone, else by the wall clock; on a grid of steps they
+    Timestamps are seconds since 1970-01-01: UTC where there is a zone, else by the wall clock; on a grid of steps they
     are steps. With a zone, daily and coarser grids follow the local day, finer ones UTC, unless they have a phase.
 
     Parameters
     ----------
     spec : the grid
-    zone : IANA name or fixed offset of the instants, None if they are naive
+    zone : IANA name or fixed offset of the timestamps, None if they are naive
     holidays : country whose public holidays are features of daily and finer grids, such as DE or US-CA
     """
 
@@ -27,57 +27,52 @@ class Calendar:
         self.spec = spec
         self.zone = zone
         self.holidays = holidays if is_daily_or_finer(spec) else None
-        self._local = spec.kind in ("months", "weekdays") or (spec.kind == "seconds" and spec.every % DAY == 0)
+        self._days = spec.kind == "seconds" and spec.every % DAY == 0
+        self._local = self._days or spec.kind in ("months", "weekdays")
+        self._ends = (spec.kind == "months" and spec.day < 0) or (self._days and spec.every % WEEK == 0)
         self.feature_names: tuple[str, ...] = tuple(_features(np.zeros(1, np.int64), spec))
         if self.holidays is not None:
-            holiday_flags(
-                np.zeros(0, np.int64), self.holidays
-            )  # refuses an unknown country now, not at the first forecast
+            holiday_flags(np.zeros(0, np.int64), self.holidays)  # refuses an unknown country now, not at a forecast
             self.feature_names += ("holiday", "holiday_tomorrow", "holiday_yesterday")
 
-    def positions(self, instants: Integers) -> Integers:
-        """Grid position of each instant; of the period that it lies in, where it is not on the grid.
+    def positions(self, timestamps: Integers) -> Integers:
+        """Grid position of each timestamp; of the period that it lies in, where it is not on the grid.
 
         A period is named by its first time, except where the grid has ends of months or weeks: by its last day.
         """
         spec = self.spec
-        wall = wall_clock(instants, self.zone) if self._local else instants
-        if spec.kind == "months":
-            months = wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) - spec.anchor
-            return -(-months // spec.every) if spec.day < 0 else months // spec.every
+        wall = wall_clock(timestamps, self.zone) if self._local else timestamps
         if spec.kind == "weekdays":
             week, day = np.divmod(wall // DAY + 3, 7)  # 1970-01-01 was a Thursday
             return week * len(spec.weekdays) + np.searchsorted(spec.weekdays, day, side="right") - 1
-        if spec.kind == "seconds" and spec.every % WEEK == 0:
-            days = wall // DAY - spec.anchor // DAY
-            return -(-days // (spec.every // DAY))
-        if spec.kind == "seconds" and spec.every % DAY == 0:
-            # by days, as the clock change may move midnight itself
-            return (wall // DAY - spec.anchor // DAY) // (spec.every // DAY)
-        return (wall - spec.anchor) // spec.every
+        since, every = wall - spec.anchor, spec.every
+        if spec.kind == "months":
+            since = wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64) - spec.anchor
+        elif self._days:  # by days, as the clock change may move midnight itself
+            since, every = wall // DAY - spec.anchor // DAY, every // DAY
+        return -(-since // every) if self._ends else since // every
 
     def times(self, positions: Integers) -> Integers:
-        """Instant of each grid position."""
+        """Timestamp of each grid position."""
         times = self._times(positions)
         if self.spec.phase is not None:
             wall = wall_clock(times, self.zone)
-            wall = wall + (self.spec.phase - wall) % self.spec.every  # the reading that lies in this period
-            return instants_at(wall, self.zone, "later")[0]
-        return instants_at(times, self.zone, "later")[0] if self._local else times
+            times = wall + (self.spec.phase - wall) % self.spec.every  # the reading that lies in this period
+        elif not self._local:
+            return times
+        return timestamps_at(times, self.zone, "later")[0]
 
     def ends(self, positions: Integers) -> Integers:
-        """Instant at which the period of each grid position is over."""
-        spec = self.spec
-        named_by_last_day = spec.kind == "weekdays" or (spec.kind == "months" and spec.day < 0)
-        named_by_last_day |= spec.kind == "seconds" and spec.every % WEEK == 0
-        return self.times(positions) + DAY if named_by_last_day else self.times(positions + 1)
+        """Timestamp at which the period of each grid position is over."""
+        by_last_day = self._ends or self.spec.kind == "weekdays"
+        return self.times(positions) + DAY if by_last_day else self.times(positions + 1)
 
-    def on_grid(self, instants: Integers) -> Flags:
-        """Whether each instant is a time of the grid."""
-        times = self.times(self.positions(instants))
+    def on_grid(self, timestamps: Integers) -> Flags:
+        """Whether each timestamp is a time of the grid."""
+        times = self.times(self.positions(timestamps))
         if self._local or self.spec.phase is not None:  # an hour that comes twice is the same time on the clock
-            times, instants = wall_clock(times, self.zone), wall_clock(instants, self.zone)
-        same = np.equal(times, instants)
+            times, timestamps = wall_clock(times, self.zone), wall_clock(timestamps, self.zone)
+        same = np.equal(times, timestamps)
         if self.spec.phase is not None:  # a reading that does not exist is another time on either side of the change
             same |= times % self.spec.every != self.spec.phase
         return same
@@ -87,19 +82,16 @@ class Calendar:
         return self._times(positions) if self._local else wall_clock(self.times(positions), self.zone)
 
     def features(self, positions: Integers) -> Floats:
-        """Calendar features of each position.
+        """Calendar features [positions, features], named by `feature_names`.
 
-        Returns
-        -------
-        [positions, features], named by `feature_names`: sine and cosine of cycles, centred values between -0.5 and
-        0.5, flags 0 and 1 for holidays. A yearly grid and one of steps have none.
+        Sine and cosine of cycles, centred values between -0.5 and 0.5, flags 0 and 1 for holidays. A yearly grid and
+        one of steps have none.
         """
         unique, codes = np.unique(positions, return_inverse=True)
         wall = self.wall(unique)
         columns = list(_features(wall, self.spec).values())
         if self.holidays is not None:
-            days = wall // DAY
-            columns += [holiday_flags(days + shift, self.holidays).astype(np.float64) for shift in (0, 1, -1)]
+            columns += [holiday_flags(wall // DAY + day, self.holidays).astype(np.float64) for day in (0, 1, -1)]
         table = np.stack(columns, axis=1) if columns else np.zeros((len(unique), 0))  # [unique, features]
         return table.astype(np.float32)[codes.reshape(-1)]
 
@@ -108,8 +100,7 @@ class Calendar:
         spec = self.spec
         if spec.kind == "months":
             months = (spec.anchor + positions * spec.every).astype("datetime64[M]")
-            first = months.astype("datetime64[D]").astype(np.int64)
-            after = (months + 1).astype("datetime64[D]").astype(np.int64)
+            first, after = ((months + n).astype("datetime64[D]").astype(np.int64) for n in (0, 1))
             day = np.minimum(first + spec.day, after) - 1 if spec.day > 0 else np.maximum(after + spec.day, first)
             return day * DAY + spec.offset
         if spec.kind == "weekdays":
@@ -153,16 +144,17 @@ def season_candidates(spec: CalendarSpec) -> tuple[int, ...]:
     """Season lengths in steps that are usual for a frequency, shortest first; the data decide which of them hold."""
     if spec.kind == "steps":
         return ()
-    if spec.kind == "months":
-        return (12 // spec.every,) if spec.every < 12 and 12 % spec.every == 0 else ()
     if spec.kind == "weekdays":
         return (len(spec.weekdays),)
-    if spec.every == DAY:
-        return (7, 365)
-    if spec.every == WEEK:
+    if spec.kind == "months":
+        cycles: tuple[int, ...] = (12,)
+    elif spec.every == WEEK:
         return (52,)
-    cycles = (MINUTE, HOUR) if spec.every < MINUTE else (HOUR, DAY) if spec.every == MINUTE else (DAY, WEEK)
-    return tuple(cycle // spec.every for cycle in cycles if cycle % spec.every == 0 and cycle // spec.every > 1)
+    elif spec.every == DAY:
+        return (7, 365)
+    else:
+        cycles = (MINUTE, HOUR) if spec.every < MINUTE else (HOUR, DAY) if spec.every == MINUTE else (DAY, WEEK)
+    return tuple(cycle // spec.every for cycle in cycles if cycle % spec.every == 0 and cycle > spec.every)
 
 
 def default_horizon(spec: CalendarSpec, season: tuple[int, ...]) -> int:
@@ -170,13 +162,5 @@ def default_horizon(spec: CalendarSpec, season: tuple[int, ...]) -> int:
 
     Makridakis, Spiliotis, Assimakopoulos: The M4 Competition, International Journal of Forecasting 36 (2020).
     """
-    usual = {
-        ("months", 12): 6,
-        ("months", 3): 8,
-        ("months", 1): 18,
-        ("seconds", WEEK): 13,
-        ("seconds", DAY): 14,
-        ("weekdays", 1): 14,
-        ("seconds", HOUR): 48,
-    }
-    return usual.get((spec.kind, spec.every)) or (season or season_candidates(spec) or (10,))[0]
+    usual = {"months": {12: 6, 3: 8, 1: 18}, "seconds": {WEEK: 13, DAY: 14, HOUR: 48}, "weekdays": {1: 14}}
+    return usual.get(spec.kind, {}).get(spec.every) or (season or season_candidates(spec) or (10,))[0]

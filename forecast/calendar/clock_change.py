@@ -10,15 +10,8 @@ MIN_TIMES = 3  # times from which on their grid is known
 def resolve_by_grid(certain: Integers, early: Integers, late: Integers) -> tuple[Flags, Flags]:
     """Resolve readings of which only one meaning lies on the grid of the other times, as of hours on Lord Howe.
 
-    Parameters
-    ----------
-    certain : instants of the readings that have one meaning
-    early, late : [readings], both meanings of the others
-
-    Returns
-    -------
-    resolved : [readings]
-    later : [readings], whether that is the later one
+    `certain` holds the timestamps of the readings that have one meaning, `early` and `late` [readings] both meanings of
+    the others. Returns which of these are resolved, and which meanings are later ones, [readings] each.
     """
     if len(certain) < MIN_TIMES:
         return np.zeros(len(early), bool), np.zeros(len(early), bool)
@@ -28,36 +21,23 @@ def resolve_by_grid(certain: Integers, early: Integers, late: Integers) -> tuple
 
 
 def resolve_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Flags, Flags]:
-    """Resolve readings that come twice on their clock by the order of their rows.
+    """Resolve readings that come `twice` on the `wall` clock by the order of their rows, [rows] each.
 
     This works where a series has such a reading in exactly two rows, and its rows of that day go forward in time (or
-    backward in all), but for the hour that comes again.
-
-    Parameters
-    ----------
-    series : [rows]
-    wall : [rows], seconds since 1970-01-01 by the written clock
-    twice : [rows], whether the clock of the zone shows the reading twice
-
-    Returns
-    -------
-    resolved : [rows]
-    later : [rows], whether a resolved reading is the later of the two
+    backward in all), but for the hour that comes again. Returns which rows are resolved, and which of them to the
+    later reading.
     """
     resolved, later = np.zeros(len(wall), bool), np.zeros(len(wall), bool)
     if not twice.any():
         return resolved, later
     near = np.flatnonzero(np.isin(wall // DAY, np.unique(wall[twice] // DAY)))
     near = near[np.lexsort((wall[near] // DAY, series[near]))]  # by series and day, in the order of the table
-    keys = np.stack([series[near], wall[near] // DAY])
-    starts = np.flatnonzero(np.concatenate([[True], (np.diff(keys) != 0).any(axis=0)]))
-    group = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(near))))
-    steps = np.sign(np.diff(wall[near], append=0))
-    steps[np.append(starts[1:], len(near)) - 1] = 0  # between two groups
-    rises, drops = (np.bincount(group[steps == sign], minlength=len(starts)) for sign in (1, -1))
+    changed = (np.diff(np.stack([series[near], wall[near] // DAY])) != 0).any(axis=0)
+    group = np.cumsum(np.append(False, changed))
+    steps = np.append(np.where(changed, 0, np.sign(np.diff(wall[near]))), 0)
+    rises, drops = (np.bincount(group, steps == sign) for sign in (1, -1))
     forward, backward = (drops <= 1) & (rises > drops), (rises <= 1) & (drops > rises)
-    inside = twice[near]
-    rows, group = near[inside], group[inside]
+    rows, group = near[twice[near]], group[twice[near]]
     order = np.lexsort((rows, wall[rows], series[rows]))
     rows, group = rows[order], group[order]
     same = (np.diff(series[rows]) == 0) & (np.diff(wall[rows]) == 0)

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from forecast.calendar import patterns
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.clock_grid import infer_clock_grid
-from forecast.calendar.formatting import format_instant
+from forecast.calendar.formatting import format_timestamp
 from forecast.calendar.spec import CalendarSpec, TimeFormat
 from forecast.calendar.zones import DAY, HOUR, MINUTE, WEEK, Integers, wall_clock
 from forecast.errors import BadData, Setting, UsageError, Words, did_you_mean
@@ -24,10 +23,12 @@ MONTH_NAMES = tuple(name.upper() for name in patterns.ABBREVIATIONS)
 ALIAS = re.compile(
     r"(?P<count>\d{0,9})\s*(?P<unit>[A-Za-z]*?)(?P<side>(?<=[MQYAmqya])[SsEe])?(-(?P<anchor>[A-Za-z]{3}))?"
 )
+KNOWN = ("s", "min", "15min", "h", "D", "B", "W", "W-SUN", "MS", "ME", "QS", "QE", "YS", "YE")  # for messages
 USUAL_ZONES = ("Europe/Berlin", "Europe/London", "Europe/Helsinki", "America/New_York", "America/Chicago",
                "America/Denver", "America/Los_Angeles", "Australia/Sydney", "Pacific/Auckland")  # fmt: skip
 MIN_WEEKS = 3  # that a weekday pattern must last
 MIN_SHARE = 0.1  # of the steps between times that must be the grid's, where some are shorter than the usual step
+MAX_PHASES = 4  # different places within a step of UTC that the offsets of a zone can give
 
 
 @dataclass(frozen=True)
@@ -43,36 +44,28 @@ class Frequency:
 def parse_frequency(text: str) -> Frequency:
     """Read ``freq``: pandas aliases, old and new (h, H, 15min, T, D, B, W-SUN, MS, M, ME, QS-FEB, Y), or a number.
 
-    Raises
-    ------
-    UsageError
-        If it is none of these.
+    Raises UsageError if it is none of these.
     """
     alias = ALIAS.fullmatch(text.strip())
-    count = int((alias["count"] if alias else "") or 1)
-    unit, side, anchor = (alias["unit"], alias["side"], alias["anchor"]) if alias else ("?", None, None)
-    lower = unit.lower()
-    if count >= 1 and alias:
+    count = int(alias["count"] or 1) if alias else 0
+    if alias and count:
+        unit, side, anchor = alias["unit"].lower(), alias["side"], (alias["anchor"] or "").upper()
         if not unit and alias["count"] and not side and not anchor:
             return Frequency("steps", count)
-        if lower == "b" and count == 1 and not anchor:
+        if unit == "b" and count == 1 and not anchor:
             return Frequency("weekdays", 1)
-        if lower in SECONDS and not side and (anchor is None or lower == "w"):
-            day = _named(anchor, WEEKDAYS)
-            if (day is None) == (anchor is None):
-                return Frequency("seconds", count * SECONDS[lower], anchor=day)
-        if lower in MONTHS and unit != "m" and (anchor is None or lower != "m"):
-            month = _named(anchor, MONTH_NAMES)
-            if (month is None) == (anchor is None):
-                end = None if side is None else side.upper() == "E"
-                return Frequency("months", count * MONTHS[lower], end=end, anchor=month)
-    known = ["s", "min", "15min", "h", "D", "B", "W", "W-SUN", "MS", "ME", "QS", "QE", "YS", "YE"]
-    problem = f"not a frequency{did_you_mean(text, known)} (such as {', '.join(known)}, or 1)"
+        names = WEEKDAYS if unit == "w" else MONTH_NAMES if unit in "qya" else ()
+        place = names.index(anchor) if anchor in names else None
+        if (place is not None or not anchor) and unit in SECONDS and not side:
+            return Frequency("seconds", count * SECONDS[unit], anchor=place)
+        if (place is not None or not anchor) and unit in MONTHS and alias["unit"] != "m":
+            return Frequency("months", count * MONTHS[unit], None if side is None else side in "eE", place)
+    problem = f"not a frequency{did_you_mean(text, list(KNOWN))} (such as {', '.join(KNOWN)}, or 1)"
     raise UsageError(problem, setting=Setting("freq", text))
 
 
 def infer_calendar(
-    instants: Integers,
+    timestamps: Integers,
     series: Integers,
     freq: str | None,
     time_format: TimeFormat,
@@ -85,79 +78,62 @@ def infer_calendar(
 
     Parameters
     ----------
-    instants : [rows], seconds since 1970-01-01 or steps
-    series : [rows], which series each row belongs to
+    timestamps, series : [rows], times, and which series each row belongs to
     freq : the frequency that the user gave, None to infer it
-    time_format : how the times are written; its zone decides what a day is
     aggregate : with it times may lie between those of the grid that `freq` names
-    name : what messages call the table
-    place : where the first row of an instant stands, for messages
+    name, place : for messages: of the table, and where the first row of an timestamp stands
 
-    Raises
-    ------
-    BadData
-        If the times lie on no grid, or not on the one that `freq` names.
-    UsageError
-        If `freq` is no frequency, or none for such times.
+    Raises BadData if the times lie on no grid, or not on the one that `freq` names; UsageError if `freq` is no
+    frequency, or none for such times.
     """
-    unique = distinct(instants)
+    unique, zone = distinct(timestamps), time_format.zone
     if freq is not None:
         spec = _given_grid(unique, parse_frequency(freq), time_format, aggregate is not None, freq)
-        off = unique[~Calendar(spec, time_format.zone).on_grid(unique)]
+        off = unique[~Calendar(spec, zone).on_grid(unique)]
         if aggregate is not None or not len(off):
             return spec
-        by_clock = None
-        if spec.kind == "seconds":
-            by_clock = infer_clock_grid(instants, series, time_format.zone, spec.every, _of_seconds)
-        if by_clock is None:
-            share = f"{len(off)} of {len(unique)} times do not lie on the grid of "
-            first = f", the first is {format_instant(off[0], time_format)}"
-            raise BadData(
-                Words(share, Setting("freq", freq), first),
-                place=place(int(off[0])) if place else name,
-                cure=Words("pass ", Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq")),
-            )
-        return by_clock
+        by_clock = _clock_grid(unique, zone, spec.every) if spec.kind == "seconds" else None
+        if by_clock is not None:
+            return by_clock
+        first = f", the first is {format_timestamp(off[0], time_format)}"
+        share = f"{len(off)} of {len(unique)} times do not lie on the grid of "
+        cure = Words("pass ", Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq"))
+        where = place(int(off[0])) if place else name
+        raise BadData(Words(share, Setting("freq", freq), first), place=where, cure=cure)
     if len(unique) < 2:
         problem = "only one time, so that its frequency cannot be inferred"
         raise BadData(problem, place=name, cure=Words("pass ", Setting("freq")))
-    if time_format.kind == "integer":
-        step = _step(instants, series)
-        inferred = None if step is None else _of_steps(step, int(unique[0]) % step)
+    if time_format.kind != "integer":
+        inferred = _inferred_grid(timestamps, series, unique, zone)
     else:
-        inferred = _inferred_grid(instants, series, unique, time_format)
+        step = _step(timestamps, series)
+        inferred = None if step is None else _of_steps(step, unique)
     if inferred is None:
         raise _irregular(name, unique, time_format, place)
     return inferred
 
 
-def _inferred_grid(
-    instants: Integers, series: Integers, unique: Integers, time_format: TimeFormat
-) -> CalendarSpec | None:
-    """Infer a grid of dates or times of day; None if no grid fits."""
-    days, clock = np.divmod(wall_clock(unique, time_format.zone), DAY)
-    if (np.diff(days) > 0).all() and (_same(clock) or time_format.zone is not None):
+def _inferred_grid(timestamps: Integers, series: Integers, unique: Integers, zone: str | None) -> CalendarSpec | None:
+    """A grid of dates or times of day; None if no grid fits."""
+    days, clock = np.divmod(wall_clock(unique, zone), DAY)
+    if (np.diff(days) > 0).all() and (_same(clock) or zone is not None):
         offset = int(np.bincount(clock).argmax())  # midnight may be missing where the clock changes
-        all_days = wall_clock(instants, time_format.zone) // DAY
-        spec = _monthly(days, offset) or _weekday_pattern(days, offset)
-        if (
-            spec is not None
-            and spec.kind == "weekdays"
-            and _step(Calendar(spec).positions(all_days * DAY), series) != 1
-        ):
-            spec = None
+        all_days = wall_clock(timestamps, zone) // DAY
+        spec = _monthly(days, offset)
         if spec is None:
-            step = _step(all_days, series)
-            if step is not None:
-                spec = _of_seconds(step * DAY, int(days[0] % step) * DAY + offset)
-        if spec is not None and Calendar(spec, time_format.zone).on_grid(unique).all():
+            spec = _weekday_pattern(days, offset)
+            if spec is None or _step(Calendar(spec).positions(all_days * DAY), series) != 1:
+                step = _step(all_days, series)
+                spec = None if step is None else _of_seconds(step * DAY, int(days[0]) * DAY, offset)
+        if spec is not None and Calendar(spec, zone).on_grid(unique).all():
             return spec
-    step = _step(instants, series)
+    step = _step(timestamps, series)
     if step is None:
-        return infer_clock_grid(instants, series, time_format.zone, None, _of_seconds)
-    if step % DAY == 0 and time_format.zone is not None and not _same(clock):
+        values, counts = _steps_within(timestamps, series)
+        return _clock_grid(unique, zone, int(values[counts.argmax()])) if len(values) else None
+    if step % DAY == 0 and zone is not None and not _same(clock):
         return None
-    return _of_seconds(step, int(unique[0]) % step)
+    return _of_seconds(step, int(unique[0]))
 
 
 def _monthly(days: Integers, offset: int) -> CalendarSpec | None:
@@ -165,9 +141,8 @@ def _monthly(days: Integers, offset: int) -> CalendarSpec | None:
     index, day, at_end = _in_months(days)
     if not at_end and not (_same(day) and day[0] <= 28):
         return None
-    steps = np.diff(index)
-    every = int(np.gcd.reduce(steps)) if len(steps) else 1
-    return _of_months(every, int(index[0]) % every, -1 if at_end else int(day[0]), offset)
+    every = int(np.gcd.reduce(np.diff(index))) if len(index) > 1 else 1
+    return _of_months(every, int(index[0]), -1 if at_end else int(day[0]), offset)
 
 
 def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
@@ -175,7 +150,7 @@ def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
     dates = days.astype("datetime64[D]")
     months = dates.astype("datetime64[M]")
     day = (dates - months.astype("datetime64[D]")).astype(np.int64) + 1
-    at_end = ((months + 1).astype("datetime64[D]") - dates).astype(np.int64) == 1
+    at_end = (dates + 1).astype("datetime64[M]") > months
     return months.astype(np.int64), day, bool(at_end.all())
 
 
@@ -191,43 +166,65 @@ def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:
 
 def _step(times: Integers, series: Integers) -> int | None:
     """The step between times that divides all the others: the most common one, else their divisor if it is common."""
-    order = np.lexsort((times, series))
-    sorted_times, sorted_series = times[order], series[order]
-    steps = np.diff(sorted_times)[np.diff(sorted_series) == 0]
-    steps = steps[steps > 0]
     unique = distinct(times)
-    if len(steps) == 0:  # one time for each series
-        steps = np.diff(unique)
-    if len(steps) == 0:
+    if len(unique) < 2:
         return None
-    values, counts = np.unique(steps, return_counts=True)
+    values, counts = _steps_within(times, series)
+    if not len(values):  # one time for each series
+        values, counts = np.unique(np.diff(unique), return_counts=True)
     divisor = int(np.gcd.reduce(unique - unique[0]))
-    common = int(values[counts == counts.max()][0])
-    if common == divisor:
-        return divisor
-    return divisor if counts[values == divisor].sum() >= max(MIN_SHARE * counts.sum(), 2) else None
+    often = counts[values == divisor].sum()
+    return divisor if often == counts.max() or often >= max(MIN_SHARE * counts.sum(), 2) else None
+
+
+def _steps_within(times: Integers, series: Integers) -> tuple[Integers, Integers]:
+    """The different steps from one time to the next within a series, ascending, and how often each comes."""
+    order = np.lexsort((times, series))
+    steps = np.diff(times[order])[np.diff(series[order]) == 0]
+    return np.unique(steps[steps > 0], return_counts=True)
+
+
+def _clock_grid(unique: Integers, zone: str | None, every: int) -> CalendarSpec | None:
+    """A grid finer than a day that fits all times by the clock of a zone that changes by no whole steps; None if none.
+
+    Hours on Lord Howe, where the clock changes by half an hour, lie on no grid of UTC, nor do three-hourly readings of
+    a clock that changes by an hour. Each lies in a period of UTC of its own all the same.
+    """
+    if zone is None or every >= DAY or DAY % every or len(unique) < 2:
+        return None
+    readings, counts = np.unique(wall_clock(unique, zone) % every, return_counts=True)
+    anchors = np.unique(unique % every)
+    best, shortest = None, np.inf
+    for anchor in anchors.tolist() if 2 <= len(anchors) <= MAX_PHASES else ():
+        spec = _of_seconds(every, anchor).model_copy(update={"phase": int(readings[counts.argmax()])})
+        calendar = Calendar(spec, zone)
+        positions = calendar.positions(unique)
+        fits = (np.diff(positions) > 0).all() and calendar.on_grid(unique).all()
+        if fits and positions[-1] - positions[0] < shortest:
+            best, shortest = spec, positions[-1] - positions[0]
+    return best
 
 
 def _given_grid(unique: Integers, given: Frequency, time_format: TimeFormat, coarser: bool, freq: str) -> CalendarSpec:
     """The grid of a frequency, placed where the data lie."""
     if (given.kind == "steps") != (time_format.kind == "integer"):
-        wanted = "a number, as the times are steps" if time_format.kind == "integer" else "a frequency such as D or h"
+        wanted = "a frequency such as D or h" if given.kind == "steps" else "a number, as the times are steps"
         raise UsageError(f"pass {wanted}", setting=Setting("freq", freq))
     if given.kind == "steps":
-        return _of_steps(given.every, int(unique[0]) % given.every)
+        return _of_steps(given.every, unique)
     days, clock = np.divmod(wall_clock(unique, time_format.zone), DAY)
     offset = 0 if coarser else int(np.bincount(clock).argmax())
     if given.kind == "weekdays":
         return _of_weekdays((0, 1, 2, 3, 4), offset)
     if given.kind == "months":
         return _given_months(days, offset, given, time_format, coarser)
-    if given.every % WEEK == 0:
-        weekday = given.anchor if given.anchor is not None else 6 if coarser else int(days[0] + 3) % 7
-        first = int(days[0] + (weekday - (days[0] + 3)) % 7)
-        return _of_seconds(given.every, first % (given.every // DAY) * DAY + offset)
-    if given.every % DAY == 0:
-        return _of_seconds(given.every, int(days[0]) % (given.every // DAY) * DAY + offset)
-    return _of_seconds(given.every, 0 if coarser else int(unique[0]) % given.every)
+    if given.every % DAY:
+        return _of_seconds(given.every, 0 if coarser else int(unique[0]))
+    first = int(days[0])
+    if given.every % WEEK == 0 and (coarser or given.anchor is not None):
+        weekday = 6 if given.anchor is None else given.anchor
+        first += (weekday - (first + 3)) % 7
+    return _of_seconds(given.every, first * DAY, offset)
 
 
 def _given_months(
@@ -235,41 +232,42 @@ def _given_months(
 ) -> CalendarSpec:
     """A grid of months, at the days of the month that the data have."""
     index, days_of_month, at_end = _in_months(days)
-    if coarser:
-        day = -1 if given.end else 1
-    elif time_format.kind == "period" or (time_format.pattern and "%d" not in time_format.pattern.replace("-", "")):
+    pattern = time_format.pattern
+    if not coarser and (time_format.kind == "period" or (pattern and "%d" not in pattern.replace("-", ""))):
         day = 1  # a month without a day means its first day
-    elif given.end is None:
+    elif given.end is None and not coarser:
         day = -1 if at_end else min(int(days_of_month[0]), 28)
     else:
         day = -1 if given.end else 1
-    anchor = int(index[0]) % given.every
+    anchor = int(index[0])
     if given.anchor is not None:
-        anchor = given.anchor % given.every
+        anchor = given.anchor
     elif coarser:
         anchor = given.every - 1 if day < 0 else 0
     return _of_months(given.every, anchor, day, offset)
 
 
-def _of_steps(every: int, anchor: int) -> CalendarSpec:
-    return CalendarSpec(kind="steps", every=every, anchor=anchor, name=str(every))
+def _of_steps(every: int, unique: Integers) -> CalendarSpec:
+    return CalendarSpec(kind="steps", every=every, anchor=int(unique[0]) % every, name=str(every))
 
 
-def _of_seconds(every: int, anchor: int) -> CalendarSpec:
-    name = next(
-        f"{every // size if every > size else ''}{unit}"
-        for unit, size in (("D", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1))
-        if every % size == 0
-    )
-    if every % WEEK == 0:
-        name = f"{every // WEEK if every > WEEK else ''}W-{WEEKDAYS[(anchor // DAY + 3) % 7]}"
+def _counted(every: int, units: tuple[tuple[str, int], ...]) -> str:
+    """The name of a step by the coarsest unit that divides it: D, 2D, 15min."""
+    unit, size = next((unit, size) for unit, size in units if every % size == 0)
+    return f"{every // size if every > size else ''}{unit}"
+
+
+def _of_seconds(every: int, anchor: int, offset: int = 0) -> CalendarSpec:
+    """A grid through the time `anchor`, or `offset` seconds later."""
+    anchor = anchor % every + offset
+    name = _counted(every, (("W", WEEK), ("D", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1)))
+    name += f"-{WEEKDAYS[(anchor // DAY + 3) % 7]}" if every % WEEK == 0 else ""
     return CalendarSpec(kind="seconds", every=every, anchor=anchor, name=name)
 
 
 def _of_months(every: int, anchor: int, day: int, offset: int) -> CalendarSpec:
-    unit, size = ("Y", 12) if every % 12 == 0 else ("Q", 3) if every % 3 == 0 else ("M", 1)
-    name = f"{every // size if every > size else ''}{unit}{'S' if day == 1 else 'E' if day == -1 else ''}"
-    return CalendarSpec(kind="months", every=every, anchor=anchor, day=day, offset=offset, name=name)
+    name = _counted(every, (("Y", 12), ("Q", 3), ("M", 1))) + {1: "S", -1: "E"}.get(day, "")
+    return CalendarSpec(kind="months", every=every, anchor=anchor % every, day=day, offset=offset, name=name)
 
 
 def _of_weekdays(weekdays: tuple[int, ...], offset: int) -> CalendarSpec:
@@ -284,19 +282,19 @@ def _irregular(
     steps = np.diff(unique)
     values, counts = np.unique(steps, return_counts=True)
     usual = int(values[counts.argmax()])
-    odd = int(np.argmax(steps % usual != 0)) if (steps % usual).any() else 0
-    where = place(int(unique[odd + 1])) if place else name
-    pair = f"{format_instant(unique[odd + 1], time_format)} follows {format_instant(unique[odd], time_format)}"
+    odd = int(np.argmax(steps % usual != 0))
+    before, after = (format_timestamp(unique[at], time_format) for at in (odd, odd + 1))
     if zone := _midnights(unique, steps, time_format):
-        setting = Setting("timezone", zone)
-        mend = Words("they are midnights of another zone: pass ", setting, ", or the one that they are of")
+        passed = ("pass ", Setting("timezone", zone), ", or the one that they are of")
+        cure = Words("they are midnights of another zone: ", *passed)
     elif time_format.kind == "integer":
-        mend = Words("correct it")
+        cure = Words("correct it")
     else:
         freq = "D" if 2 * counts.max() < len(steps) else _of_seconds(usual, 0).name.partition("-")[0]
         ways = Words(Setting("freq"), " with ", Setting("aggregate", "sum"), " (or mean, last), such as ")
-        mend = Words("correct it, or pass ", ways, Setting("freq", freq), " ", Setting("aggregate", "mean"))
-    return BadData(f"the times lie on no regular grid: {pair}", place=where, cure=mend)
+        cure = Words("correct it, or pass ", ways, Setting("freq", freq), " ", Setting("aggregate", "mean"))
+    where = place(int(unique[odd + 1])) if place else name
+    return BadData(f"the times lie on no regular grid: {after} follows {before}", place=where, cure=cure)
 
 
 def _midnights(unique: Integers, steps: Integers, time_format: TimeFormat) -> str | None:
@@ -308,7 +306,3 @@ def _midnights(unique: Integers, steps: Integers, time_format: TimeFormat) -> st
 
 def _same(values: NDArray[np.int64]) -> bool:
     return bool((values == values[0]).all())
-
-
-def _named(anchor: str | None, names: tuple[str, ...]) -> int | None:
-    return names.index(anchor.upper()) if anchor and anchor.upper() in names else None

@@ -9,22 +9,12 @@ from forecast.errors import Setting, Unavailable, UsageError, did_you_mean
 
 
 def holiday_flags(days: NDArray[np.int64], country: str) -> NDArray[np.bool_]:
-    """Say which days are public holidays.
+    """Say which days since 1970-01-01 are public holidays of a country, or of a part of it such as US-CA.
 
-    Parameters
-    ----------
-    days : [days], days since 1970-01-01
-    country : ISO code, or country and subdivision such as US-CA
-
-    Raises
-    ------
-    Unavailable
-        If the package holidays is not installed.
-    UsageError
-        If the country or its subdivision is not known.
+    Raises Unavailable if the package holidays is not installed; UsageError if the country or its subdivision is not
+    known.
     """
-    years = np.unique(days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970)
-    return np.isin(days, [day for day, _ in _holidays(country, tuple(years.tolist()))])
+    return np.isin(days, [day for day, _ in _holidays(country, tuple(np.unique(_years(days)).tolist()))])
 
 
 def named_holidays(first: int, last: int, country: str) -> list[tuple[int, str]]:
@@ -32,38 +22,31 @@ def named_holidays(first: int, last: int, country: str) -> list[tuple[int, str]]
 
     A day with several holidays comes once for each name.
     """
-    days = np.array([first, last])
-    start, end = days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
-    found = _holidays(country, tuple(range(int(start), int(end) + 1)))
-    return [(day, name) for day, name in found if first <= day <= last]
+    start, end = _years(np.array([first, last])).tolist()
+    return [(day, name) for day, name in _holidays(country, tuple(range(start, end + 1))) if first <= day <= last]
+
+
+def _years(days: NDArray[np.int64]) -> NDArray[np.int64]:
+    return days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64) + 1970
 
 
 @lru_cache(maxsize=32)
 def _holidays(country: str, years: tuple[int, ...]) -> tuple[tuple[int, str], ...]:
     """Days since 1970-01-01 and names of the holidays of some years."""
+    setting = Setting("holidays", country)
     try:
         import holidays
     except ImportError:
-        problem = "needs the package holidays: pip install forecast[holidays]"
-        raise Unavailable(problem, setting=Setting("holidays", country)) from None
+        raise Unavailable("needs the package holidays: pip install forecast[holidays]", setting=setting) from None
     name, _, part = country.partition("-")
     supported = holidays.list_supported_countries()
     if name not in supported:  # checked here, as the package accepts any name in its module
         hint = did_you_mean(name.upper(), list(supported))
-        problem = f"no such country{hint} (ISO codes such as DE or US-CA)"
-        raise UsageError(problem, setting=Setting("holidays", country))
+        raise UsageError(f"no such country{hint} (ISO codes such as DE or US-CA)", setting=setting)
     try:
         dates = holidays.country_holidays(name, subdiv=part or None, years=years or None)
     except NotImplementedError:
-        raise UsageError(
-            f"no such part{did_you_mean(part, list(supported[name]))}"
-            f" (parts of {name}: {', '.join(supported[name]) or 'none'})",
-            setting=Setting("holidays", country),
-        ) from None
-    return tuple(
-        sorted(
-            (int(np.datetime64(day, "D").astype(np.int64)), name)
-            for day, names in dates.items()
-            for name in names.split("; ")
-        )
-    )
+        hint, parts = did_you_mean(part, list(supported[name])), ", ".join(supported[name]) or "none"
+        raise UsageError(f"no such part{hint} (parts of {name}: {parts})", setting=setting) from None
+    named = ((day, name) for day, names in dates.items() for name in names.split("; "))
+    return tuple(sorted((int(np.datetime64(day, "D").astype(np.int64)), name) for day, name in named))

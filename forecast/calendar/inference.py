@@ -5,20 +5,15 @@ import re
 import numpy as np
 
 from forecast.calendar import patterns
-from forecast.calendar.cells import TimeCells
-from forecast.calendar.number_formats import (
-    DECIMAL_YEAR,
-    WHOLE,
-    are_decimal_years,
-    decimal_years,
-    number_format,
-    whole_numbers,
-)
+from forecast.calendar.cells import WHOLE, TimeCells, is_whole_number, time_cells
+from forecast.calendar.notations import candidates, recognise
+from forecast.calendar.notations.decimal_years import is_decimal_year
+from forecast.calendar.notations.spreadsheet import DAY_NUMBERS, EPOCH_DAY, USUAL, is_day_number
 from forecast.calendar.patterns import ParsedTexts
-from forecast.calendar.spec import TimeSettings
+from forecast.calendar.spec import TimeFormat, TimeSettings
+from forecast.calendar.zones import Flags
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.tables.table import SAMPLE, Table
-from forecast.tables.texts import pa
 
 TIME_NAMES = ("date", "datetime", "time", "timestamp", "ds", "date_time", "day", "month", "week", "quarter", "year",
               "period", "hour", "ts", "step", "t", "index")  # fmt: skip
@@ -40,25 +35,20 @@ def looks_like_times(table: Table, column: str, named: bool = False) -> bool:
     if kind in ("datetime", "date", "period"):
         return True
     first = table.first(column)
-    if not WHOLE.fullmatch(first) and not DECIMAL_YEAR.fullmatch(first) and not patterns.guesses(first):
+    if not WHOLE.fullmatch(first) and not is_decimal_year(first) and not patterns.guesses(first):
         return False  # most columns of a wide table end here
-    return all(_are_times(table.cells(column, rows)[1], column, named) for rows in (SAMPLE, None))
+    return all(_are_times(time_cells(table, column, rows), named) for rows in (SAMPLE, None))
 
 
-def _are_times(texts: list[str], column: str, named: bool) -> bool:
-    """As `looks_like_times`, of the different texts of a column."""
+def _are_times(cells: TimeCells, named: bool) -> bool:
+    texts = cells.texts
     if "" in texts:
         return False
-    if years := decimal_years(texts, number=False):
-        return are_decimal_years(texts, column, years)
-    if WHOLE.fullmatch(texts[0]):
-        numbers = whole_numbers(texts)
-        time_format = None if numbers is None else number_format(numbers, column, texts, certain=not named)
-        return time_format is not None and not (named and time_format.kind == "integer")
-    if all(DECIMAL.fullmatch(text) for text in texts) and not all(YEAR_MONTH.fullmatch(text) for text in texts):
+    if time_format := recognise(cells, certain=not named):
+        return not (named and time_format.kind == "integer")
+    if WHOLE.fullmatch(texts[0]) or (all(map(DECIMAL.fullmatch, texts)) and not all(map(YEAR_MONTH.fullmatch, texts))):
         return False  # 1707.4 is a number, and no April
-    array = pa.array(texts, pa.string())
-    return any(patterns.matches(array, guess).all() for guess in patterns.guesses(texts[0]))
+    return any(patterns.matches(cells.array, guess).all() for guess in patterns.guesses(texts[0]))
 
 
 def resembles_times(table: Table, column: str) -> bool:
@@ -70,48 +60,74 @@ def resembles_times(table: Table, column: str) -> bool:
     return shaped or column.lower() in TIME_NAMES
 
 
+def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None:
+    """How a column writes times as numbers; None where a pattern reads its texts.
+
+    Raises BadData if a text is no such number as the others are, or it is open what the numbers mean.
+    """
+    days = Setting("date_format", DAY_NUMBERS)
+    if settings.date_format == DAY_NUMBERS:
+        if (wrong := np.array([not is_day_number(text) for text in cells.texts])).any():
+            raise cells.fault("is not a spreadsheet's day number", "correct it, or leave ", days, " out", wrong=wrong)
+        return TimeFormat(kind="days")
+    if settings.date_format is not None:
+        return None
+    if not settings.steps and ((time_format := recognise(cells, certain=False)) or not WHOLE.fullmatch(cells.texts[0])):
+        return time_format
+    if cells.numbers is None:
+        wrong = np.array([not is_whole_number(text) for text in cells.texts])
+        spreadsheet = is_day_number(cells.first(wrong), *USUAL)
+        cure = (days, ", if it is a spreadsheet's") if spreadsheet else (Setting("date_format"),)
+        raise cells.fault("is not a whole number that can be a time", "correct it, or pass ", *cure, wrong=wrong)
+    if not settings.steps:
+        raise _open_numbers(cells)
+    return TimeFormat(kind="integer")
+
+
+def _open_numbers(cells: TimeCells) -> BadData:
+    """Say which whole number is no time as most others are, or that it is open what all of them mean."""
+    usual = max(candidates(cells, certain=False), key=lambda found: int(found.fits.sum()), default=None)
+    if usual and 2 * usual.fits.sum() > len(cells.texts):
+        problem = f"is not {usual.words} as '{cells.texts[int(np.argmax(usual.fits))]}' is"
+        return cells.fault(problem, "correct it, or pass ", Setting("date_format"), wrong=~usual.fits)
+    count = (", or ", Setting("freq", "1"), " to count steps")
+    if all(is_day_number(text, *USUAL) for text in cells.texts):
+        date = np.datetime64(int(float(cells.texts[0])) - EPOCH_DAY, "D")
+        problem = f"can be a spreadsheet's day number ({date}) or a step"
+        return cells.fault(problem, "pass ", Setting("date_format", DAY_NUMBERS), *count)
+    problem = "is not certain as a time (epoch number, yyyymmdd or step)"
+    return cells.fault(problem, "write dates, pass ", Setting("date_format"), *count)
+
+
 def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     """Parse the texts of a column by the one pattern that fits all of them.
 
-    Raises
-    ------
-    BadData
-        If no pattern fits them all, or two do and mean different days.
-    UsageError
-        If `date_format` is no format of a date.
+    Raises BadData if no pattern fits them all, or two do and mean different days; UsageError if `date_format` is no
+    format of a date.
     """
-    array = cells.array()
     if settings.date_format is not None:
+        setting = Setting("date_format", settings.date_format)
         if not patterns.has_date(settings.date_format):
-            setting = Setting("date_format", settings.date_format)
             raise UsageError("a year is missing, or the month of a day", setting=setting)
-        parsed = patterns.parse(array, settings.date_format)
+        parsed = patterns.parse(cells.array, settings.date_format)
         if not parsed.matched.all():
-            place, text = cells.first(~parsed.matched)
-            raise BadData(Words(f"'{text}' does not fit ", Setting("date_format", settings.date_format)), place=place)
+            raise cells.fault(Words("does not fit ", setting), wrong=~parsed.matched)
         return parsed
     if settings.fitted is not None and settings.fitted.pattern and settings.fitted.kind == "text":
-        parsed = patterns.parse(array, settings.fitted.pattern)
+        parsed = patterns.parse(cells.array, settings.fitted.pattern)
         if parsed.exists.all():
             return parsed
     first = cells.texts[0]
-    if CLOCK_ONLY.fullmatch(first):
-        raise BadData(f"{cells.place()}: '{first}' is a time of day without a date; add the date to the column")
     guesses = patterns.guesses(first)
     if not guesses:
-        raise BadData(Words(f"'{first}' ", _unknown(first)), place=cells.place())
-    matched = {guess: patterns.matches(array, guess) for guess in guesses}
-    complete = {guess for guess, fits in matched.items() if fits.all()}
+        raise _unknown(cells)
+    matched = {guess: patterns.matches(cells.array, guess) for guess in guesses}
+    complete = [guess for guess in guesses if matched[guess].all()]
     # a pattern with a fraction fits times without any too
-    fitting = [
-        patterns.parse(array, g)
-        for g in matched
-        if g in complete and not ("%f" in g and g.replace(".%f", "") in complete)
-    ]
-    if not fitting:
-        closest = max(matched.values(), key=lambda fits: int(fits.sum()))
-        place, text = cells.first(~closest)
-        raise BadData(_mismatch(text, first), place=place)
+    complete = [guess for guess in complete if "%f" not in guess or guess.replace(".%f", "") not in complete]
+    if not complete:
+        raise _mismatch(cells, ~max(matched.values(), key=lambda fits: int(fits.sum())))
+    fitting = [patterns.parse(cells.array, guess) for guess in complete]
     if len(fitting) > 1 and re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", first):
         return _day_or_month_first(cells, fitting)
     chosen = max(fitting, key=lambda parsed: int(parsed.exists.sum()))
@@ -119,52 +135,56 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     return chosen
 
 
-def _unknown(text: str) -> str | Words:
-    """Say what may be wrong with a text that has the shape of no time."""
+def _unknown(cells: TimeCells) -> BadData:
+    """Say what may be wrong with a first text that has the shape of no time."""
+    text = cells.texts[0]
+    if CLOCK_ONLY.fullmatch(text):
+        return cells.fault("is a time of day without a date", "add the date to the column")
     if ROUNDED.fullmatch(text):
-        return "is a number that a spreadsheet has rounded; export the column in full"
+        return cells.fault("is a number that a spreadsheet has rounded", "export the column in full")
     if (lettered := LETTERED.fullmatch(text)) and patterns.guesses(lettered[1]):
-        mend = f"write an offset such as +01:00, or leave {lettered[2]} out and pass "
-        return Words("names its zone by letters; ", mend, Setting("timezone"))
-    return Words("is not a time that can be recognised; pass ", Setting("date_format"), ", or ", Setting("time"))
+        offset = f"write an offset such as +01:00, or leave {lettered[2]} out and pass "
+        return cells.fault("names its zone by letters", offset, Setting("timezone"))
+    ways = ("pass ", Setting("date_format"), ", or ", Setting("time"))
+    return cells.fault("is not a time that can be recognised", *ways)
+
+
+def _mismatch(cells: TimeCells, wrong: Flags) -> BadData:
+    """Say how a text differs from the first one of its column."""
+    text, first = cells.first(wrong), cells.texts[0]
+    guesses, of_first = patterns.guesses(text), patterns.guesses(first)
+    cure: tuple[object, ...] = ("write all times the same way, or pass ", Setting("date_format"))
+    problem = f"is not written as '{first}' is"
+    if guesses and patterns.has_zone(guesses[0]) != patterns.has_zone(of_first[0]):
+        problem, cure = f"and '{first}' mix times with and without a zone", ("write all of them the same way",)
+    elif CLOCK_ONLY.fullmatch(text):
+        problem, cure = "is a time of day without a date", ("add the date",)
+    elif not guesses and not re.search(r"\d", text):
+        cure = ("correct it, or remove the line if it is a total or a note",)
+        problem = f"is not a time, as '{first}' is"
+    return cells.fault(problem, *cure, wrong=wrong)
 
 
 def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:
     """Refuse Jan-21 as a month of 2021 where it may as well be a day: where the months do not follow each other."""
-    codes = {code for _, code, _ in patterns.tokens(chosen.pattern)}
+    codes = patterns.codes_of(chosen.pattern)
     if "y" not in codes or "d" in codes or not chosen.exists.all():
         return
     months = chosen.wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
     steps = np.abs(np.diff(months))
-    years = {int(month) // 12 % 100 + 70 for month in months}
-    no_day = any(year % 100 == 0 or year % 100 > 31 for year in years)
-    several = len({int(month) % 12 for month in months}) > 1
+    short = (months // 12 + 70) % 100
+    no_day = ((short == 0) | (short > 31)).any()
+    several = (months % 12 != months[0] % 12).any()
     regular = len(steps) > 0 and np.bincount(steps).argmax() == np.gcd.reduce(steps)
     if not (no_day or (several and regular)):
-        raise BadData(
-            f"'{cells.texts[0]}' can be a month and a year, or a day of a month",
-            place=cells.place(),
-            cure=Words("pass ", _as_setting(chosen.pattern), ", or write the year in full"),
-        )
+        cure = ("pass ", _as_setting(chosen.pattern), ", or write the year in full")
+        raise cells.fault("can be a month and a year, or a day of a month", *cure)
 
 
-def _mismatch(text: str, first: str) -> str | Words:
-    """Say how a text differs from the first one of its column."""
-    guesses, of_first = patterns.guesses(text), patterns.guesses(first)
-    if guesses and patterns.has_zone(guesses[0]) != patterns.has_zone(of_first[0]):
-        return f"'{text}' and '{first}' mix times with and without a zone; write all of them the same way"
-    if CLOCK_ONLY.fullmatch(text):
-        return f"'{text}' is a time of day without a date; add the date"
-    if not guesses and not re.search(r"\d", text):
-        return f"'{text}' is not a time, as '{first}' is; correct it, or remove the line if it is a total or a note"
-    mend = "write all times the same way, or pass "
-    return Words(f"'{text}' is not written as '{first}' is; ", mend, Setting("date_format"))
-
-
-def no_such_time(place: str, text: str) -> BadData:
+def no_such_time(cells: TimeCells, wrong: Flags) -> BadData:
     """The error that a text such as 2024-02-30 gets."""
-    cure = Words("correct it, or pass ", Setting("date_format"))
-    return BadData(f"'{text}' does not exist as a date and time", place=place, cure=cure)
+    cure = ("correct it, or pass ", Setting("date_format"))
+    return cells.fault("does not exist as a date and time", *cure, wrong=wrong)
 
 
 def _as_setting(pattern: str) -> Setting:
@@ -179,13 +199,10 @@ def _day_or_month_first(cells: TimeCells, fitting: list[ParsedTexts]) -> ParsedT
     if not real:
         neither = ~np.logical_or.reduce([parsed.exists for parsed in fitting])
         if neither.any():
-            place, text = cells.first(neither)
-            raise no_such_time(place, text)
-        place, text = cells.first(~fitting[0].exists)
-        raise BadData(f"{place}: '{text}' has the month first, other rows have the day first; write all the same way")
+            raise no_such_time(cells, neither)
+        problem = "has the month first, other rows have the day first"
+        raise cells.fault(problem, "write all the same way", wrong=~fitting[0].exists)
     years_last = all(re.search("%[yY]$", parsed.pattern) for parsed in real)
     ways = "day-month or month-day" if years_last else "day, month and year in several orders"
-    options = [part for parsed in real for part in (_as_setting(parsed.pattern), " or ")][:-1]
-    raise BadData(
-        f"'{cells.texts[0]}' can be {ways}, and no row decides", place=cells.place(), cure=Words("pass ", *options)
-    )
+    options = [part for parsed in real for part in (" or ", _as_setting(parsed.pattern))][1:]
+    raise cells.fault(f"can be {ways}, and no row decides", "pass ", *options)

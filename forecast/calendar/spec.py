@@ -12,22 +12,14 @@ class CalendarSpec(Stored):
     """A grid of times; `Calendar` does its arithmetic."""
 
     kind: Literal["steps", "seconds", "months", "weekdays"]
-    every: int = Field(1, ge=1, description="grid step, in steps, seconds or months; 1 for weekdays")
-    anchor: int = Field(
-        0, description="the grid's position 0: a step, seconds since 1970-01-01, or months since 1970-01"
-    )
-    day: int = Field(
-        1, ge=-31, le=31, description="months only: day of the month, negative counted from its end (-1 = last)"
-    )
-    offset: int = Field(0, ge=0, description="months only: seconds after midnight")
-    phase: int | None = Field(
-        None,
-        ge=0,
-        lt=86_400,
-        description="seconds only: a grid finer than a day whose times follow the clock of the zone through changes "
-        "that are no whole steps; each period holds one reading that lies this many seconds after whole steps",
-    )
-    weekdays: tuple[int, ...] = Field((), description="weekdays only: the days of the week on the grid, Monday 0")
+    every: int = Field(1, ge=1, description="in steps, seconds or months; 1 for weekdays")
+    anchor: int = Field(0, description="position 0: a step, seconds since 1970-01-01, or months since 1970-01")
+    day: int = Field(1, ge=-31, le=31, description="of the month, negative from its end (-1 = last); months only")
+    offset: int = Field(0, ge=0, description="seconds after midnight; months and weekdays only")
+    # a grid finer than a day whose times follow the clock of the zone through changes that are no whole steps: each
+    # period holds one reading that lies this many seconds after whole steps
+    phase: int | None = Field(None, ge=0, lt=86_400)
+    weekdays: tuple[int, ...] = ()  # on the grid, Monday 0; weekdays only
     name: str = Field("1", description="what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1")
 
 
@@ -37,24 +29,20 @@ class DecimalYears(Stored):
     per_year: Literal[2, 4, 12]
     middle: bool = Field(False, description="a number names the middle of its period, not its start")
     digits: int = Field(ge=1, le=17, description="most digits after the point")
-    whole: Literal["padded", "point", "bare"] = Field(
-        "point", description="how 1960 is written: 1960.000, 1960.0, 1960"
-    )
+    whole: Literal["padded", "point", "bare"] = Field("point", description="1960 as 1960.000, 1960.0 or 1960")
     number: bool = Field(description="the column holds numbers, not text")
 
 
 class TimeFormat(Stored):
     """How the time column is written, so that forecasts are written the same way.
 
-    Times in several columns have the kind text; `pattern` then writes one as a whole, for messages and labels, and
-    `parts` and `kinds` say how each column is written.
+    Times in several columns have the kind text; `pattern` then writes one as a whole, for messages and labels.
     """
 
-    kind: Literal["text", "datetime", "integer", "epoch", "days", "period", "years"] = Field(
-        "text", description="days: day numbers of a spreadsheet; years: decimal years such as 1960.25"
-    )
-    pattern: str | None = Field(None, description="strftime pattern, for text")
-    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="for epoch numbers")
+    # days: day numbers of a spreadsheet; years: decimal years such as 1960.25
+    kind: Literal["text", "datetime", "integer", "epoch", "days", "period", "years"] = "text"
+    pattern: str | None = Field(None, description="strftime pattern, for text; '%z' for datetimes with a zone")
+    unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="of epoch numbers and datetimes")
     zone: str | None = Field(None, description="IANA zone or fixed offset such as +02:00; None = naive")
     parts: tuple[str, ...] = Field((), description="strftime pattern of each column, where times stand in several")
     kinds: tuple[Literal["text", "number", "datetime"], ...] = Field((), description="type of each of these columns")
@@ -63,30 +51,17 @@ class TimeFormat(Stored):
 
 @dataclass(frozen=True)
 class TimeSettings:
-    """How the times of a table are to be read.
-
-    Attributes
-    ----------
-    date_format, timezone, dst : as the user gave them
-    steps : whole numbers count steps
-    fractions : times finer than a second are fine, as rows are aggregated
-    fitted : how fit read them: tried first, and times of another kind are refused; None at fit
-    """
+    """How the times of a table are to be read."""
 
     date_format: str | None = None
     timezone: str | None = None
     dst: ClockChange = "error"
-    steps: bool = False
-    fractions: bool = False
-    fitted: TimeFormat | None = None
+    steps: bool = False  # whole numbers count steps
+    fractions: bool = False  # times finer than a second are fine, as rows are aggregated
+    fitted: TimeFormat | None = None  # how fit read them: tried first, and times of another kind are refused
 
     @classmethod
     def at_fit(cls, settings: TableSettings) -> "TimeSettings":
         """As the settings of a fit say."""
-        return cls(
-            date_format=settings.date_format,
-            timezone=settings.timezone,
-            dst=settings.dst,
-            steps=bool(settings.freq and settings.freq.isdigit()),
-            fractions=settings.aggregate is not None,
-        )
+        steps, fractions = bool(settings.freq and settings.freq.isdigit()), settings.aggregate is not None
+        return cls(settings.date_format, settings.timezone, settings.dst, steps, fractions)

@@ -1,4 +1,4 @@
-"""Between instants and the wall clock of a zone."""
+"""Between timestamps, in seconds since 1970-01-01 UTC, and the wall clock of a zone."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
@@ -21,18 +21,12 @@ FIRST, LAST = -62_135_510_400, 253_402_214_400  # a day inside the years that da
 
 
 def zone_of(name: str) -> tzinfo:
-    """Return the zone of an IANA name or a fixed offset such as ``+02:00``.
-
-    Raises
-    ------
-    UsageError
-        If there is no such zone, with the nearest one that there is.
-    """
+    """The zone of an IANA name or a fixed offset such as ``+02:00``; UsageError with the nearest name if none is."""
     fixed = re.fullmatch(r"([+-])(\d{2}):(\d{2})", name)
     try:
         if fixed:
-            sign = -1 if fixed[1] == "-" else 1
-            return timezone(sign * timedelta(hours=int(fixed[2]), minutes=int(fixed[3])))
+            offset = timedelta(hours=int(fixed[2]), minutes=int(fixed[3]))
+            return timezone(-offset if fixed[1] == "-" else offset)
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         hint = did_you_mean(name, sorted(available_timezones()))
@@ -42,50 +36,42 @@ def zone_of(name: str) -> tzinfo:
 
 def offset_name(seconds: int) -> str:
     """Name a fixed offset: ``UTC`` for 0, else such as ``+02:00``."""
-    if seconds == 0:
-        return "UTC"
     hours, minutes = divmod(abs(seconds) // 60, 60)
-    return f"{'-' if seconds < 0 else '+'}{hours:02d}:{minutes:02d}"
+    return f"{'-' if seconds < 0 else '+'}{hours:02d}:{minutes:02d}" if seconds else "UTC"
 
 
-def wall_clock(instants: Integers, zone: str | None) -> Integers:
-    """Seconds since 1970-01-01 as the clocks of `zone` show them; instants themselves where there is no zone."""
-    return instants if zone is None or zone == "UTC" else instants + offsets_at(instants, zone)
+def wall_clock(timestamps: Integers, zone: str | None) -> Integers:
+    """Seconds since 1970-01-01 as the clocks of `zone` show them; timestamps themselves where there is no zone."""
+    return timestamps if zone is None or zone == "UTC" else timestamps + offsets_at(timestamps, zone)
 
 
-def offsets_at(instants: Integers, zone: str | None) -> Integers:
-    """Seconds east of UTC of `zone` at each instant."""
+def offsets_at(timestamps: Integers, zone: str | None) -> Integers:
+    """Seconds east of UTC of `zone` at each timestamp."""
     if zone is None or zone == "UTC":
-        return np.zeros_like(instants)
-    codes, days = encoded(instants // DAY)
-    starts = np.array([_offset(zone, day * DAY) for day in days.tolist()], np.int64)
-    ends = np.array([_offset(zone, day * DAY + DAY) for day in days.tolist()], np.int64)
+        return np.zeros_like(timestamps)
+    codes, days = encoded(timestamps // DAY)
+    starts, ends = (np.array([_offset(zone, day * DAY + at) for day in days.tolist()], np.int64) for at in (0, DAY))
     offsets = starts[codes]
     changing = (starts != ends)[codes]  # clocks change at most once within a day
-    offsets[changing] = [_offset(zone, instant) for instant in instants[changing].tolist()]
+    offsets[changing] = [_offset(zone, timestamp) for timestamp in timestamps[changing].tolist()]
     return offsets
 
 
 @lru_cache(maxsize=1 << 17)
-def _offset(zone: str, instant: int) -> int:
-    """Seconds east of UTC at one instant."""
-    offset = (EPOCH + timedelta(seconds=min(max(instant, FIRST), LAST))).astimezone(zone_of(zone)).utcoffset()
+def _offset(zone: str, timestamp: int) -> int:
+    offset = (EPOCH + timedelta(seconds=min(max(timestamp, FIRST), LAST))).astimezone(zone_of(zone)).utcoffset()
     return int(offset.total_seconds()) if offset else 0
 
 
-def instants_at(wall: Integers, zone: str | None, dst: Literal["earlier", "later"]) -> tuple[Integers, Flags]:
-    """Turn readings of the wall clock into instants.
+def timestamps_at(wall: Integers, zone: str | None, dst: Literal["earlier", "later"]) -> tuple[Integers, Flags]:
+    """Timestamps of readings of the wall clock, and where a clock change makes a reading come twice or not at all.
 
-    Returns
-    -------
-    instants : same shape as `wall`, seconds since 1970-01-01 UTC
-    unclear : where a clock change makes the reading come twice or not at all; `dst` chose there
+    There `dst` chooses.
     """
     if zone is None or zone == "UTC":
         return wall, np.zeros(len(wall), bool)
     # clocks change at most once within a day, so the offsets a day before and after are those on both sides
-    before = wall - offsets_at(wall - DAY, zone)
-    after = wall - offsets_at(wall + DAY, zone)
+    before, after = (wall - offsets_at(wall + day, zone) for day in (-DAY, DAY))
     shown_before, shown_after = wall_clock(before, zone) == wall, wall_clock(after, zone) == wall
     chosen = np.minimum(before, after) if dst == "earlier" else np.maximum(before, after)
     unclear = (before != after) & (shown_before == shown_after)

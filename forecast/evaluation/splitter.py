@@ -50,7 +50,7 @@ class RollingOrigin:
         times = dated_table(table, TableSettings.check({"time": self.time})).times
         if times is None:
             raise UsageError("a table with a series in each row has no rows of earlier and later times to split")
-        unique, rank = np.unique(times.instants, return_inverse=True)
+        unique, rank = np.unique(times.timestamps, return_inverse=True)
         step = self.step or self.horizon
         oldest = len(unique) - self.horizon - step * (self.windows - 1)
         if oldest < 1:

@@ -10,7 +10,7 @@ import numpy as np
 from forecast.calendar.calendar import Calendar, is_daily_or_finer
 from forecast.calendar.holidays import named_holidays
 from forecast.calendar.spec import CalendarSpec
-from forecast.calendar.zones import DAY, WEEK, instants_at
+from forecast.calendar.zones import DAY, WEEK, timestamps_at
 from forecast.panel.panel import Integers, Panel
 from forecast.panel.schema import Schema, calendar_of
 
@@ -138,7 +138,7 @@ def _around(calendar: Calendar, days: Integers, event: Integers) -> tuple[Intege
     if spec.kind == "seconds" and not _is_weekly(spec):
         keys, on_grid = days[:, None] + np.array([-1, 0, 1]), np.ones(len(days), bool)
     else:
-        position = calendar.positions(instants_at(days * DAY + DAY // 2, calendar.zone, "later")[0])
+        position = calendar.positions(timestamps_at(days * DAY + DAY // 2, calendar.zone, "later")[0])
         on_grid = _is_weekly(spec) | (calendar.wall(position) // DAY == days)
         keys = position[:, None] + np.stack([-1 + ~on_grid, np.zeros_like(days), np.ones_like(days)], 1)
     # a day of an event of several days is neither its eve nor the day after

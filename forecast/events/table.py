@@ -98,7 +98,7 @@ def _days(table: Table) -> NDArray[np.int64]:
     times = parse_times(table, DATE, TimeSettings())
     if times.format.kind == "integer":
         raise BadData(f"'{table.first(DATE)}' is no date", place=table.place(0, DATE), cure="write 2024-12-24")
-    wall = wall_clock(times.instants, times.format.zone)
+    wall = wall_clock(times.timestamps, times.format.zone)
     within = wall % DAY != 0
     if within.any():
         row = int(np.argmax(within))

@@ -71,7 +71,7 @@ def until(dated: DatedTable, schema: Schema, instant: datetime, unfinished: str 
     end = on_clock(instant, schema.time_format)
     if dated.times is None or end is None:
         return dated
-    table, times, calendar = dated.table, dated.times.instants, calendar_of(schema)
+    table, times, calendar = dated.table, dated.times.timestamps, calendar_of(schema)
     after = times > end
     late = calendar.ends(calendar.positions(times)) > end if unfinished == "leave out" else after
     if not late.any():

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.formatting import format_instant
+from forecast.calendar.formatting import format_timestamp
 from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes
 from forecast.errors import BadData, Setting, Unavailable, Words
@@ -133,7 +133,7 @@ def _duplicate(table: Table, schema: Schema, cells: Observations, row: int, coun
         names = f" for {', '.join(cells.ids[int(cells.series[row])])}"
         same &= cells.series == cells.series[row]
     return BadData(
-        f"{format_instant(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first in "
+        f"{format_timestamp(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first in "
         f"{table.line(int(np.argmax(same)))} ({Rows(count)} like that)",
         place=table.place(row, schema.time),
         cure=Words(
@@ -196,7 +196,7 @@ def say_gaps(panel: Panel, schema: Schema, name: str) -> None:
     if matters(int(gaps.sum())):
         series = int(np.argmax(gaps > 0))
         position = int(panel.starts[series] + np.argmin(panel.observed[panel.slots(series)]))
-        time = format_instant(int(calendar_of(schema).times(np.array([position]))[0]), schema.time_format)
+        time = format_timestamp(int(calendar_of(schema).times(np.array([position]))[0]), schema.time_format)
         logger.warning(
             "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked.",
             name,

@@ -13,8 +13,8 @@ from forecast.tables.table import Table
 
 MIN_ROWS = 10  # from which on equality with the calendar is no chance
 ROW_NUMBER = "row number"
-IN_FULL = "year in full"
 
+# names of columns of each kind, whole or as a part of the name
 NAMES: dict[str, str] = {
     "year": "year yr yyyy yy jahr annee année ano año anno jaar",
     "quarter": "quarter qtr q quartal trimestre trimester kwartaal",
@@ -28,40 +28,29 @@ NAMES: dict[str, str] = {
     "minute": "minute min",
     ROW_NUMBER: "index idx id no nr num number row rownum rowid obs observation record rec t trend step counter seq",
 }
-"""Names of columns of each kind, whole or as a part of the name."""
 
 
 def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> dict[str, str]:
-    """Columns of numbers that repeat the calendar of their row's time, or number the rows.
+    """Columns of numbers that repeat the calendar of their row's time, or number the rows, and which they do.
 
     Cells decide: each equals the year (or the year less a constant), quarter, month, week, day, day of the year, day of
     the week in some numbering, hour or minute of its time. So does a series that follows the calendar exactly; so the
-    name must fit too, but for years in full and for row numbers in the first column.
-
-    Parameters
-    ----------
-    columns : of whole and other numbers
-    times : of the rows
-
-    Returns
-    -------
-    By column what it holds; empty where no other column would be left.
+    name must fit too, but for years in full and for row numbers in the first column. Empty where no other column would
+    be left.
     """
     if len(table) < MIN_ROWS:
         return {}
-    wall = None if times.format.kind == "integer" else wall_clock(times.instants, times.format.zone)
-    first = table.names[0]
+    wall = None if times.format.kind == "integer" else wall_clock(times.timestamps, times.format.zone)
     held: dict[str, str] = {}
     for column in columns:
-        kinds = _kinds_named(column) | ({ROW_NUMBER} if column == first else set())
-        in_full = wall is not None and re.fullmatch(r"[12]\d{3}(\.0*)?", table.first(column))
-        kinds |= {IN_FULL} if in_full else set()
-        values = counted_values(table, column, 9) if kinds else None
+        kinds = _kinds_named(column) | ({ROW_NUMBER} if column == table.names[0] else set())
+        in_full = wall is not None and re.fullmatch(r"[12]\d{3}(\.0*)?", table.first(column)) is not None
+        values = counted_values(table, column, 9) if kinds or in_full else None
         if values is None:
             continue
         if ROW_NUMBER in kinds and values[0] in (0, 1) and (np.diff(values) == 1).all():
             held[column] = ROW_NUMBER
-        elif wall is not None and (kind := _kind(values, kinds, wall)):
+        elif wall is not None and (kind := _kind(values, kinds, in_full, wall)):
             held[column] = kind
     return held if len(held) < len(columns) else {}
 
@@ -73,15 +62,11 @@ def _kinds_named(column: str) -> set[str]:
     return {kind for kind, names in NAMES.items() if words & set(names.split())}
 
 
-def _kind(values: Integers, kinds: set[str], wall: Integers) -> str | None:
-    years = wall.astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970
-    shifts = years - values
-    if (IN_FULL in kinds and not shifts.any()) or ("year" in kinds and shifts[0] >= 0 and not np.diff(shifts).any()):
+def _kind(values: Integers, kinds: set[str], in_full: bool, wall: Integers) -> str | None:
+    shifts = wall.astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970 - values
+    if (in_full and not shifts.any()) or ("year" in kinds and shifts[0] >= 0 and not np.diff(shifts).any()):
         return "year"
-    for kind, expected in _expected(wall):
-        if kind in kinds and bool((values == expected).all()):
-            return kind
-    return None
+    return next((kind for kind, expected in _expected(wall) if kind in kinds and (values == expected).all()), None)
 
 
 def _expected(wall: Integers) -> Iterator[tuple[str, NDArray[np.int64]]]:
@@ -99,13 +84,11 @@ def _expected(wall: Integers) -> Iterator[tuple[str, NDArray[np.int64]]]:
         yield "hour", wall // 3600 % 24 + start
         for shift in range(7):
             yield "day of the week", (weekday + shift) % 7 + start
+            yield "week", (day_of_year + 6 - (weekday - shift) % 7) // 7 + start  # from the year's first such day
     yield "day", days - months.astype("datetime64[D]").astype(np.int64) + 1
     yield "minute", wall // 60 % 60
     yield "weekend", (weekday >= 5).astype(np.int64)
     thursday = days - weekday + 3
     of_year = thursday.astype("datetime64[D]").astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
     yield "week", (thursday - of_year) // 7 + 1  # of ISO 8601
-    for first in range(7):  # counted from 1 January, or from the first day of a week in the year
-        yield "week", (day_of_year + 6 - (weekday - first) % 7) // 7 + 0
-        yield "week", (day_of_year + 6 - (weekday - first) % 7) // 7 + 1
-    yield "week", day_of_year // 7 + 1
+    yield "week", day_of_year // 7 + 1  # counted from 1 January

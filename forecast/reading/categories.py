@@ -20,13 +20,9 @@ logger = logging.getLogger("forecast")
 
 def categories_of(table: Table, columns: tuple[str, ...], named: tuple[str, ...] = ()) -> dict[str, tuple[str, ...]]:
     """The different texts, ascending, of the columns that are in `named`, or look like categories."""
-    categories = {}
-    for column in columns:
-        if column in named or _looks_categorical(table, column):
-            texts = {*table.distinct(column)[1]} - {""}
-            if texts:
-                categories[column] = tuple(sorted(texts))
-    return categories
+    categorical = [column for column in columns if column in named or _looks_categorical(table, column)]
+    categories = {column: tuple(sorted({*table.distinct(column)[1]} - {""})) for column in categorical}
+    return {column: texts for column, texts in categories.items() if texts}
 
 
 def category_codes(table: Table, column: str, categories: tuple[str, ...]) -> NDArray[np.float64]:
@@ -34,19 +30,12 @@ def category_codes(table: Table, column: str, categories: tuple[str, ...]) -> ND
     codes, texts = table.distinct(column)
     code_of = {"": np.nan, **{text: code for code, text in enumerate(categories, 1)}}
     values = np.array([code_of.get(text, 0.0) for text in texts])
-    unseen = (values == 0)[codes]
-    if unseen.any():
-        names = [text for text, value in zip(texts, values, strict=True) if value == 0]
-        logger.warning(
-            "%s: column '%s' has %d categor%s that fit did not see (%s), in %d row%s; read as unknown.",
-            table.name,
-            column,
-            len(names),
-            "y" if len(names) == 1 else "ies",
-            listed(names),
-            unseen.sum(),
-            "s" * (int(unseen.sum()) != 1),
-        )
+    rows = int((values == 0)[codes].sum())
+    if rows:
+        names = [text for text in texts if text not in code_of]
+        form = "%s: column '%s' has %d categor%s that fit did not see (%s), in %d row%s; read as unknown."
+        ending, plural = "y" if len(names) == 1 else "ies", "s" * (rows != 1)
+        logger.warning(form, table.name, column, len(names), ending, listed(names), rows, plural)
     return values[codes]
 
 

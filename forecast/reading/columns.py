@@ -23,18 +23,11 @@ logger = logging.getLogger("forecast")
 
 @dataclass(frozen=True)
 class Covariates:
-    """Covariates of some rows.
+    """Covariates of some rows."""
 
-    Attributes
-    ----------
-    series : [rows], index into the ids of the panel; None if the rows hold for all series
-    positions : [rows], grid positions; ascending and different where `series` is None
-    values : [rows, columns], NaN where blank
-    """
-
-    series: Integers | None
-    positions: Integers
-    values: Numbers
+    series: Integers | None  # [rows], index into the ids of the panel; None if the rows hold for all series
+    positions: Integers  # [rows], on the grid; ascending and different where `series` is None
+    values: Numbers  # [rows, columns], NaN where blank
 
 
 def covariates(
@@ -47,12 +40,7 @@ def covariates(
     future: bool = False,
     times: ParsedTimes | None = None,
 ) -> Covariates:
-    """Read covariate columns, from the table of `cells` or from a table of the future.
-
-    Parameters
-    ----------
-    times : of a table of the future, where they were parsed before
-    """
+    """Read covariate columns from the table of `cells`, or from a table of the future, whose `times` may be parsed."""
     if not columns:
         return Covariates(None, np.zeros(1, np.int64), np.zeros((1, 0)))
     if future:
@@ -60,27 +48,25 @@ def covariates(
     values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
     if not future:
         series = cells.series if schema.layout == "long" and any(schema.ids) else None
-        instants = cells.row_instants
+        timestamps = cells.row_instants
     else:
         shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.names)
         codes = id_codes(table, () if shared else schema.ids)[1]
-        instants = (times or parse_times(table, schema.time, schema.time_settings, codes)).instants
+        timestamps = (times or parse_times(table, schema.time, schema.time_settings, codes)).timestamps
         series = None if shared else _known_series(table, schema, cells)
-        _refuse_contradictions(table, schema, series, instants, values)
-        if series is not None:
-            instants, values, series = instants[series >= 0], values[series >= 0], series[series >= 0]
+        _refuse_contradictions(table, schema, series, timestamps, values)
+    rows = np.arange(len(timestamps)) if series is None else np.flatnonzero(series >= 0)
     if schema.aggregate is not None:  # the last of a period holds, by time and not by row
-        order = np.argsort(instants, kind="stable")
-        instants, values, series = instants[order], values[order], None if series is None else series[order]
-    positions = calendar.positions(instants)
-    if schema.aggregate is None and not (on_grid := calendar.on_grid(instants)).all():
-        place = table.place(int(np.argmin(on_grid)), schema.time)
+        rows = rows[np.argsort(timestamps[rows], kind="stable")]
+    elif not (on_grid := calendar.on_grid(timestamps[rows])).all():
+        place = table.place(int(rows[np.argmin(on_grid)]), schema.time)
         raise BadData(f"{place}: the time does not lie on the grid {schema.calendar.name}; correct it")
-    if series is None:
-        # of several rows the last one holds, as within one series
-        positions, last = np.unique(positions[::-1], return_index=True)
-        values = values[::-1][last]
-    return Covariates(series, positions, values)
+    positions, values = calendar.positions(timestamps[rows]), values[rows]
+    if series is not None:
+        return Covariates(series[rows], positions, values)
+    # of several rows the last one holds, as within one series
+    positions, last = np.unique(positions[::-1], return_index=True)
+    return Covariates(None, positions, values[::-1][last])
 
 
 def place_values(
@@ -111,21 +97,18 @@ def place_values(
 
 
 def _refuse_contradictions(
-    table: Table, schema: Schema, series: Integers | None, instants: Integers, values: Numbers
+    table: Table, schema: Schema, series: Integers | None, timestamps: Integers, values: Numbers
 ) -> None:
     """Refuse rows of the future with different values for one series and time."""
-    keys = (instants,) if series is None else (series, instants)
-    repeated = repeats(*keys)
-    if schema.on_duplicate != "error" or schema.aggregate is not None or not repeated.any():
+    if schema.on_duplicate != "error" or schema.aggregate is not None:
         return
-    different = repeated & ~repeats(*keys, *values.T)
+    keys = (timestamps,) if series is None else (series, timestamps)
+    repeated = repeats(*keys)
+    different = repeated & ~repeats(*keys, *values.T) if repeated.any() else repeated
     if different.any():
         place = table.place(int(np.argmax(different)), schema.time)
-        raise BadData(
-            "an earlier row has other values for this series and time",
-            place=place,
-            cure=Words("keep one, or pass ", Setting("on_duplicate", "last")),
-        )
+        cure = Words("keep one, or pass ", Setting("on_duplicate", "last"))
+        raise BadData("an earlier row has other values for this series and time", place=place, cure=cure)
 
 
 def static_values(table: Table, schema: Schema, cells: Observations) -> Numbers:
@@ -138,11 +121,9 @@ def static_values(table: Table, schema: Schema, cells: Observations) -> Numbers:
         wrong = rows[values[rows] != result[cells.series[rows], index]]
         if len(wrong):
             name = series_name(cells.ids[int(cells.series[wrong[0]])])
-            raise BadData(
-                f"series '{name}' has several values in a static column",
-                place=table.place(int(wrong[0]), column),
-                cure=Words("pass ", Setting("known", column), " or ", Setting("past", column), " instead"),
-            )
+            problem = f"series '{name}' has several values in a static column"
+            cure = Words("pass ", Setting("known", column), " or ", Setting("past", column), " instead")
+            raise BadData(problem, place=table.place(int(wrong[0]), column), cure=cure)
     return result
 
 
@@ -159,8 +140,7 @@ def _known_series(table: Table, schema: Schema, cells: Observations) -> Integers
     """[rows], index into the ids of the panel, -1 for a series that it lacks."""
     ids, codes = id_codes(table, schema.ids)
     series = series_index(cells.ids, ids) - 1
-    if (series < 0).any():
-        logger.warning(
-            "%s: %d series are not in the table to forecast; their rows are left out.", table.name, (series < 0).sum()
-        )
+    if unknown := int((series < 0).sum()):
+        warning = "%s: %d series are not in the table to forecast; their rows are left out."
+        logger.warning(warning, table.name, unknown)
     return series[codes]

@@ -16,26 +16,18 @@ from forecast.settings import TableSettings
 from forecast.tables.headers import refuse_missing
 from forecast.tables.table import Table
 
+# fields of a schema by which times are parsed
 TIME_FIELDS = ("time", "time_format", "date_format", "timezone", "dst", "aggregate")
-"""Fields of a schema by which times are parsed."""
 
 
 @dataclass(frozen=True)
 class DatedTable:
-    """A table and the times of its rows.
-
-    Attributes
-    ----------
-    table : the table
-    time : its time column, or the columns that hold the time together; () where each row is a series
-    times : of the rows; None where each row is a series
-    how : settings or schema by which they were parsed
-    """
+    """A table and the times of its rows."""
 
     table: Table
-    time: tuple[str, ...]
-    times: ParsedTimes | None
-    how: TableSettings | Schema
+    time: tuple[str, ...]  # the columns that hold the time; () where each row is a series
+    times: ParsedTimes | None  # of the rows; None where each row is a series
+    settings: TableSettings | Schema  # by which they were parsed
 
     @property
     def name(self) -> str:
@@ -44,45 +36,39 @@ class DatedTable:
 
     def rows(self, chosen: Flags) -> "DatedTable":
         """The chosen rows [rows]."""
-        if self.times is None:
-            return replace(self, table=self.table.rows(chosen))
-        part = None if self.times.open is None else self.times.open[chosen]
-        times = replace(self.times, instants=self.times.instants[chosen], open=part)
+        times = self.times
+        if times is not None:
+            part = None if times.open is None else times.open[chosen]
+            times = replace(times, timestamps=times.timestamps[chosen], open=part)
         return replace(self, table=self.table.rows(chosen), times=times)
 
     def times_by(self, schema: Schema) -> ParsedTimes | None:
         """The times, if a schema reads the same; None where they have to be parsed by that schema."""
         if self.times is None or self.times.doubtful:
             return None
-        parsed_so = isinstance(self.how, Schema) and all(
-            getattr(self.how, field) == getattr(schema, field) for field in TIME_FIELDS
-        )
-        same = self.times.format == schema.time_format and self.how.dst == schema.dst
-        return self.times if parsed_so or same else None
+        settings = self.settings
+        if self.times.format == schema.time_format and settings.dst == schema.dst:
+            return self.times
+        same = isinstance(settings, Schema) and all(getattr(settings, f) == getattr(schema, f) for f in TIME_FIELDS)
+        return self.times if same else None
 
 
-def dated_table(table: Table, how: TableSettings | Schema) -> DatedTable:
+def dated_table(table: Table, settings: TableSettings | Schema) -> DatedTable:
     """Parse the times of a table, as the settings of a fit say or as the schema of an earlier fit does.
 
-    Raises
-    ------
-    BadData
-        If a named column is missing, a time cannot be read, or no column holds times.
-    UsageError
-        If settings contradict each other, or several columns hold times.
+    Raises BadData if a named column is missing, a time cannot be read, or no column holds times; UsageError if settings
+    contradict each other, or several columns hold times.
     """
     table = tidied(table)
-    if isinstance(how, Schema):
-        time = () if how.layout == "rows" else how.time
+    if isinstance(settings, Schema):
+        time, how = () if settings.layout == "rows" else settings.time, settings.time_settings
     else:
-        how = how.model_copy(update={"time": resolve_names(table, how.time)})
-        _check_settings(table, how)
-        if how.layout == "rows" or (how.layout is None and not how.time and _looks_like_rows(table)):
-            time = ()
-        else:
-            time = how.time or time_columns(table, how)
-    format_settings = how.time_settings if isinstance(how, Schema) else TimeSettings.at_fit(how)
-    return DatedTable(table, time, parse_times(table, time, format_settings) if time else None, how)
+        settings = settings.model_copy(update={"time": resolve_names(table, settings.time)})
+        _check_settings(table, settings)
+        by_rows = settings.layout or ("rows" if not settings.time and _looks_like_rows(table) else None)
+        time = () if by_rows == "rows" else settings.time or time_columns(table, settings)
+        how = TimeSettings.at_fit(settings)
+    return DatedTable(table, time, parse_times(table, time, how) if time else None, settings)
 
 
 def _check_settings(table: Table, settings: TableSettings) -> None:
@@ -110,9 +96,9 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
 
 def _looks_like_rows(table: Table) -> bool:
     """Whether each row is surely a series: ids, then columns that are only numbered, and no time column."""
-    columns = table.names
+    first, *others = table.names
     # under row numbers a 0, 1, 2 is a series, as pandas names the columns of an array
-    numbered = r"[Vv]?\d+" if columns[0] != table.numbering else r"[Vv]\d+"
-    if len(columns) < 3 or not all(re.fullmatch(numbered, column) for column in columns[1:]):
+    numbered = r"[Vv]\d+" if first == table.numbering else r"[Vv]?\d+"
+    if len(others) < 2 or not all(re.fullmatch(numbered, column) for column in others):
         return False
-    return columns[0] == table.numbering or not looks_like_times(table, columns[0])
+    return first == table.numbering or not looks_like_times(table, first)

@@ -29,11 +29,9 @@ LISTED_COLUMNS = 10  # columns that a line names
 CONSTANT, STATIC = "the same in all rows", "the same in each series"
 FIRST_CATEGORIES = 5  # categories that a line names
 
+# settings that a schema takes as they are, and those that it takes too where the table has times
 ROWS_SETTINGS = ("categorical", "on_duplicate", "max_missing", "missing", "freq", "strict")
-"""Settings that a schema takes as they are."""
-
 TIMED_SETTINGS = ("known", "past", "static", "holidays", "aggregate", "date_format", "timezone", "dst")
-"""Those that it takes too where the table has times."""
 
 
 def infer_schema(
@@ -41,15 +39,9 @@ def infer_schema(
 ) -> tuple[Schema, DatedTable]:
     """Infer how a table becomes series: layout, ids, target, calendar. Only seasons that are given are in the schema.
 
-    Parameters
-    ----------
-    dated : the table, dated by the same settings
-    settings : of the user; they win over what the table looks like
-    reserved : columns that the output has beside ids and times
-
-    Returns
-    -------
-    The schema, and the table; its times are parsed again if clock changes leave open which series they belong to.
+    The settings, by which the table was dated, win over what it looks like; `reserved` columns the output has beside
+    ids and times. The table comes back with its times parsed again if clock changes leave open which series they
+    belong to.
     """
     table = dated.table
     if dated.times is None:
@@ -67,12 +59,9 @@ def check_schema(schema: Schema, table: Table) -> None:
     """Refuse a table that lacks a column that was used at fit; their order is free."""
     if schema.layout == "rows":
         return
-    needed = [*schema.time, *schema.known, *schema.past, *schema.static]
-    if schema.layout == "long":
-        needed += [*schema.ids, *([schema.target] if schema.target is not None else [])]
-    elif not schema.all_columns:
-        needed += schema.series
-    refuse_missing(table, tuple(needed))
+    target = () if schema.target is None else (schema.target,)
+    series = (*schema.ids, *target) if schema.layout == "long" else () if schema.all_columns else schema.series
+    refuse_missing(table, (*schema.time, *schema.known, *schema.past, *schema.static, *series))
 
 
 def describe(schema: Schema, panel: Panel) -> list[str]:
@@ -132,25 +121,20 @@ def _shown(column: str, schema: Schema) -> str:
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     """The schema of a table with one series a row."""
-    rows = Words("a table with one series a row (", Setting("layout", "rows"), ")")
-    for name in ("time", "id", "target", "known", "past", "static", "categorical"):
-        if getattr(settings, name):
-            raise UsageError(Words(rows, " has no such columns"), setting=Setting(name))
+    named = ("time", "id", "target", "known", "past", "static", "categorical")
+    faults = [(Setting(name), "has no such columns") for name in named if getattr(settings, name)]
     if settings.freq not in (None, "1"):
-        raise UsageError(Words(rows, " has only steps"), setting=Setting("freq", settings.freq))
+        faults.append((Setting("freq", settings.freq), "has only steps"))
     if settings.missing == "zero":
-        raise UsageError(Words(rows, " has no absent rows"), setting=Setting("missing", "zero"))
-    columns = table.names
-    if len(columns) < 2:
+        faults.append((Setting("missing", "zero"), "has no absent rows"))
+    for setting, fault in faults:
+        rows = Words("a table with one series a row (", Setting("layout", "rows"), f") {fault}")
+        raise UsageError(rows, setting=setting)
+    if len(table.names) < 2:
         problem = Words(Setting("layout", "rows"), " needs an id column and a column for each step")
         raise BadData(problem, place=table.name)
-    return Schema(
-        layout="rows",
-        time=("step",),
-        ids=(columns[0],),
-        calendar=CalendarSpec(kind="steps"),
-        time_format=TimeFormat(kind="integer"),
-    )
+    steps, time_format = CalendarSpec(kind="steps"), TimeFormat(kind="integer")
+    return Schema(layout="rows", time=("step",), ids=(table.names[0],), calendar=steps, time_format=time_format)
 
 
 def _timed_schema(
@@ -180,18 +164,18 @@ def _timed_schema(
             raise UsageError(problem, setting=Setting("static"), cure="use a long table")
         series = settings.target or _series(table, others, numeric, of_calendar)
         all_columns, ids = not settings.target, ("series",)
-        codes = np.zeros(len(times.instants), np.int64)
+        codes = np.zeros(len(times.timestamps), np.int64)
     if times.doubtful:
         times = parse_times(table, time, TimeSettings.at_fit(settings), codes)
     used = {*ids, target, *series}
     calendar = infer_calendar(
-        times.instants,
+        times.timestamps,
         codes,
         settings.freq,
         times.format,
         aggregate=settings.aggregate,
         name=table.name,
-        place=lambda instant: table.place(int(np.argmax(times.instants == instant)), time),
+        place=lambda timestamp: table.place(int(np.argmax(times.timestamps == timestamp)), time),
     )
     ignored = tuple(c for c in table.names if c not in {*used, *time, *covariates})
     plain = (column for column in ignored if table.kind(column) != "other")  # a cell may hold a list
@@ -225,6 +209,5 @@ def _constant(table: Table, column: str, series: NDArray[np.int64] | None) -> st
 
 def _series(table: Table, others: list[str], numeric: list[str], left_out: dict[str, str]) -> tuple[str, ...]:
     """The columns of a wide table that are series: numbers, and those without a value yet."""
-    taken = set(numeric) - left_out.keys()
-    taken |= {column for column in others if column not in {*numeric, *taken} and is_blank(table, column)}
-    return tuple(column for column in others if column in taken)
+    numbers = set(numeric)
+    return tuple(c for c in others if (c not in left_out if c in numbers else is_blank(table, c)))

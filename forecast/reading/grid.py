@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.calendar.calendar import Calendar
-from forecast.calendar.formatting import format_instant
-from forecast.calendar.parsing import parse_instant
+from forecast.calendar.formatting import format_timestamp
+from forecast.calendar.parsing import parse_timestamp
 from forecast.errors import BadData, Setting, UsageError
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Integers, Numbers
@@ -143,14 +143,14 @@ def _zeros_from(first: Integers, present: Flags, blank_series: Integers, empty: 
 
 def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origin: str) -> int:
     """The instant of the origin: later rows are not used."""
-    last = parse_instant(origin, schema.time_format)
+    last = parse_timestamp(origin, schema.time_format)
     newest = int(cells.instants[use].max())
     if not (use & (cells.instants <= last)).any():
-        first = format_instant(int(cells.instants.min()), schema.time_format)
+        first = format_timestamp(int(cells.instants.min()), schema.time_format)
         problem = f"lies before all values of {table.name}, which start at {first}"
         raise UsageError(problem, setting=Setting("origin", origin))
     if last > newest:
-        end = format_instant(newest, schema.time_format)
+        end = format_timestamp(newest, schema.time_format)
         setting = Setting("origin", origin)
         logger.warning("%s: ends at %s, before %s; forecasts start after its end", table.name, end, setting)
     return min(last, newest)
@@ -166,7 +166,7 @@ def _refuse_outlier(table: Table, cells: Observations, instants: Integers, posit
         if gap > FAR * max(span, FAR):
             instant = int(instants[np.argmax(positions == outlier)])
             place = table.place(int(np.argmax(cells.row_instants == instant)), schema.time)
-            shown = format_instant(instant, schema.time_format)
+            shown = format_timestamp(instant, schema.time_format)
             raise BadData(
                 f"{place}: {shown} lies {gap:,} steps from all other times, which span {span:,}; correct it, or remove "
                 "the row"
@@ -180,7 +180,7 @@ def _refuse_overflow(
     if len(times):
         first = int(np.argmax(np.abs(values) > LARGEST))
         name = series_name(cells.ids[int(series[first])])
-        shown = format_instant(int(times[0]), schema.time_format)
+        shown = format_timestamp(int(times[0]), schema.time_format)
         raise BadData(
             f"{table.name}: the sum of the rows of {name or 'the series'} at {shown} is too large "
             f"({values[first]:.1e}); numbers up to {LARGEST:.0e} can be forecast: use a larger unit"

@@ -133,7 +133,7 @@ def first_seen(codes: Integers) -> Integers:
 
 def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
     ids, series = id_codes(table, schema.ids)
-    instants = (times or parse_times(table, schema.time, schema.time_settings, series)).instants
+    instants = (times or parse_times(table, schema.time, schema.time_settings, series)).timestamps
     blank = np.isin(series, [index for index, names in enumerate(ids) if names and not any(names)])
     if blank.any():
         logger.warning(
@@ -148,7 +148,8 @@ def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
 
 
 def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
-    instants = (times or parse_times(table, schema.time, schema.time_settings, np.zeros(len(table), np.int64))).instants
+    series = np.zeros(len(table), np.int64)
+    instants = (times or parse_times(table, schema.time, schema.time_settings, series)).timestamps
     columns = wide_columns(table, schema)
     if not columns:
         fitted = series_names([(name,) for name in schema.series])

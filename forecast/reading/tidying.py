@@ -1,4 +1,4 @@
-"""Tidy a table where it enters: drop or name an unnamed first column, number a single one, unfold years by months."""
+"""Normalise a table where it enters: its unnamed first column, a single column, and years by months."""
 
 import logging
 import re
@@ -7,7 +7,7 @@ import numpy as np
 
 from forecast.calendar.inference import TIME_NAMES, looks_like_times, resembles_times
 from forecast.errors import BadData
-from forecast.reading.unfolding import unfold
+from forecast.reading.melting import melt
 from forecast.tables.headers import DATE_OR_FRACTION
 from forecast.tables.numbers import counted_values, is_whole, numeric_columns
 from forecast.tables.table import Table
@@ -21,12 +21,10 @@ log = logging.getLogger("forecast")
 def tidied(table: Table) -> Table:
     """The table without needless row numbers, and with a row for each month or quarter; a tidy table stays as it is.
 
-    Raises
-    ------
-    BadData
-        If the first column needs a name, or the months of a table of years by months do not begin with January.
+    Raises BadData if the first column needs a name, or the months of a table of years by months do not begin with
+    January.
     """
-    return unfold(_settle_numbering(table))
+    return melt(_settle_numbering(table))
 
 
 def _settle_numbering(table: Table) -> Table:
@@ -34,21 +32,18 @@ def _settle_numbering(table: Table) -> Table:
 
     A table of one column that holds numbers gets one that numbers its rows.
     """
-    columns = table.names
-    if len(columns) == 1 and _is_bare(table, columns[0]):
-        log.warning("%s has one column, '%s': its rows are numbered as steps of a time", table.name, columns[0])
+    first, *others = table.names
+    if not others and _is_bare(table, first):
+        log.warning("%s has one column, '%s': its rows are numbered as steps of a time", table.name, first)
         return table.numbered(INDEX)
-    if columns[0] not in UNNAMED:
+    numbered = first in UNNAMED and _numbers_rows(table, first)
+    if first not in UNNAMED or (first and not numbered):
         return table
-    first, others = columns[0], columns[1:]
-    numbered = _numbers_rows(table, first)
-    if numbered and others and _has_index_beside(table, others):
+    if numbered and _has_index_beside(table, others):
         log.warning("%s: the unnamed first column holds row numbers and was left out", table.name)
         return table.without(first)
-    if first and not numbered:
-        return table
     label = "time" if DATE_OR_FRACTION.match(table.first(first)) else INDEX
-    if label in columns:
+    if label in others:
         raise BadData(f"{table.name}: the first column has no name, and another is called '{label}'; give it one")
     reason = "numbers the rows and has no name" if numbered else "has no name"
     log.warning("%s: the first column %s; it is called '%s'", table.name, reason, label)
@@ -56,16 +51,14 @@ def _settle_numbering(table: Table) -> Table:
 
 
 def _is_bare(table: Table, column: str) -> bool:
-    """Whether a column holds values alone: numbers that are no times, under a name that is no number itself."""
+    """Whether a column holds values alone: no times, under a name that is neither a number nor a time's."""
     named = re.search(r"[^\W\d_]", column) is not None and column.lower() not in (*TIME_NAMES, INDEX)
     return named and numeric_columns(table, [column])[0] and not looks_like_times(table, column)
 
 
 def _numbers_rows(table: Table, column: str) -> bool:
     """Whether a column holds 0, 1, 2 and so on, or 1, 2, 3, in any order."""
-    if len(table) < 2 or not is_whole(table, column):
-        return False
-    numbers = counted_values(table, column, 18)
+    numbers = counted_values(table, column, 18) if len(table) > 1 and is_whole(table, column) else None
     if numbers is None:
         return False
     numbers = np.sort(numbers)

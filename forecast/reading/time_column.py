@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 
+from forecast.calendar.cells import WHOLE
 from forecast.calendar.inference import TIME_NAMES, looks_like_times, resembles_times
-from forecast.calendar.number_formats import WHOLE
 from forecast.calendar.patterns import guesses, has_clock
-from forecast.calendar.split_columns import PART_NAMES, is_parts, part_named
+from forecast.calendar.split_columns import PARTS, is_parts, part_named
 from forecast.calendar.zones import DAY, Flags
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.reading.roles import TARGET_NAMES, groups_rows
@@ -18,6 +18,7 @@ from forecast.tables.table import Table
 
 Names = tuple[str, ...]
 
+# the parts that may follow each part of a time
 FINER: dict[str, Names] = {
     "year": ("month", "quarter", "week", "yearday"),
     "month": ("day",),
@@ -26,7 +27,6 @@ FINER: dict[str, Names] = {
     "hour": ("minute",),
     "minute": ("second",),
 }
-"""The parts that may follow each part of a time."""
 
 
 def time_columns(table: Table, settings: TableSettings) -> Names:
@@ -35,12 +35,7 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
     Columns join where one alone repeats times within a series, and where names and cells show which parts of a time
     they hold: year and month, year and quarter, year, month and day, date and hour.
 
-    Raises
-    ------
-    BadData
-        If no column holds times.
-    UsageError
-        If several do.
+    Raises BadData if no column holds times; UsageError if several do.
     """
     named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
     columns = [column for column in table.names if column not in named]
@@ -62,21 +57,22 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
     nearly = [c for c in columns if c != table.numbering and resembles_times(table, c)]
     if nearly or table.numbering in columns:
         return (nearly[0] if nearly else str(table.numbering),)
+    raise _no_times(table, columns)
+
+
+def _no_times(table: Table, columns: list[str]) -> BadData:
+    """The error for a table in which no column resembles times."""
     if table.text and len(columns) == 1:
         if re.fullmatch(r"[\d.,eE+-]+", columns[0]):
-            cure = Words("put a line with the name of the column before it")
-            raise BadData(f"the first line, '{columns[0]}', holds data and no header", place=table.name, cure=cure)
+            problem, cure = "holds data and no header", Words("put a line with the name of the column before it")
+            return BadData(f"the first line, '{columns[0]}', {problem}", place=table.name, cure=cure)
         cure = Words("a table needs a column of times too; pass ", Setting("delimiter"), " if there are several")
-        raise BadData(f"all lines have one column, '{columns[0]}'", place=table.name, cure=cure)
+        return BadData(f"all lines have one column, '{columns[0]}'", place=table.name, cure=cure)
     numbers = [column for column in columns if looks_like_times(table, column, named=True)]
     hint = f" ({numbers[0]} can hold numbers that are times)" if numbers else ""
-    raise BadData(
-        f"no column holds times (columns: {', '.join(columns[:20])})",
-        place=table.name,
-        cure=Words(
-            "name it with ", Setting("time"), f"{hint}, or pass ", Setting("layout", "rows"), " if each row is a series"
-        ),
-    )
+    rows = Setting("layout", "rows")
+    cure = Words("name it with ", Setting("time"), f"{hint}, or pass ", rows, " if each row is a series")
+    return BadData(f"no column holds times (columns: {', '.join(columns[:20])})", place=table.name, cure=cure)
 
 
 def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, str]) -> Names:
@@ -88,17 +84,16 @@ def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, st
     keys = _keys(table, [column for column in others if column not in {*parts, *TARGET_NAMES}], level == "day")
     joined: Names = (time,)
     while level in FINER and all(_repeats(table, (*key, *joined)).any() for key in keys):
-        allowed = FINER[level]
-        finer = [column for part in allowed for column in others if parts.get(column) == part and column not in joined]
+        finer = [column for part in FINER[level] for column in others if parts.get(column) == part]
         if not finer:
             break
         joined, level = (*joined, finer[0]), parts[finer[0]]
     joined = tuple(column for column in columns if column in joined)  # as the table has them
-    return joined if _tells_more(table, joined, time) and is_parts(table, joined) else (time,)
+    times, alone = (~_repeats(table, names) for names in (joined, (time,)))
+    return joined if times.sum() > alone.sum() and is_parts(table, joined) else (time,)
 
 
 def _has_no_clock(table: Table, column: str) -> bool:
-    """Whether a column holds dates without a time of day."""
     if table.kind(column) == "datetime":
         times = table.times(column)
         return not times.fractions and not (times.wall % DAY).any()
@@ -106,10 +101,7 @@ def _has_no_clock(table: Table, column: str) -> bool:
 
 
 def _keys(table: Table, columns: list[str], whole: bool) -> list[Names]:
-    """Columns that can name series: all text columns, and with `whole` also each whole-number column beside them.
-
-    Most values of each have several rows.
-    """
+    """Columns that can name series: all text columns, and with `whole` also each whole-number column beside them."""
     grouping = [column for column in columns if groups_rows(table, column)]
     numeric = dict(zip(grouping, numeric_columns(table, grouping), strict=True))
     texts = tuple(column for column in grouping if not numeric[column])
@@ -121,24 +113,16 @@ def _repeats(table: Table, columns: Names) -> Flags:
     return repeats(np.zeros(len(table)), *(table.distinct(column)[0] for column in columns))
 
 
-def _tells_more(table: Table, joined: Names, time: str) -> bool:
-    """Whether columns together hold more different times than the first one alone."""
-    return len(joined) > 1 and int((~_repeats(table, joined)).sum()) > len(table.distinct(time)[1])
-
-
 def resolve_names(table: Table, names: Names) -> Names:
     """The time columns that the user named; a column with commas in its name arrives in several pieces."""
-    columns = set(table.names)
-    if len(names) > 1 and not set(names) <= columns:
-        for joint in (", ", ","):
-            if joint.join(names) in columns:
-                return (joint.join(names),)
-    return names
+    joined = [joint.join(names) for joint in (", ", ",")]
+    whole = next((name for name in joined if name in table.names), None)
+    return names if whole is None or set(names) <= set(table.names) else (whole,)
 
 
 def heading_times(table: Table, names: list[str]) -> Names:
     """The time columns at the end of the columns before the forecasts: the last one, or several that go together."""
-    for count in range(2, min(len(names), len(PART_NAMES)) + 1):
+    for count in range(2, min(len(names), len(PARTS)) + 1):
         columns = tuple(names[-count:])
         if part_named(table, columns[-1]) and is_parts(table, columns):
             return columns

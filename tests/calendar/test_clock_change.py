@@ -19,7 +19,7 @@ CHANGES = {
 
 
 def readings(zone: str, minutes: int, steps: int, before: int) -> tuple[list[str], np.ndarray]:
-    """Times around a clock change as the clocks of the zone show them, and the instants, [steps]."""
+    """Times around a clock change as the clocks of the zone show them, and the timestamps, [steps]."""
     start = pd.Timestamp(CHANGES[zone], tz="UTC") - before * pd.Timedelta(minutes=minutes)
     index = pd.date_range(start, periods=steps, freq=f"{minutes}min")
     return index.tz_convert(zone).strftime("%Y-%m-%d %H:%M").tolist(), index.as_unit("s").asi8
@@ -29,7 +29,7 @@ def read(texts: list[str], zone: str, series: np.ndarray | None = None) -> np.nd
     table = table_from_frame(pd.DataFrame({"time": texts, "y": 1.0}))
     times = parse_times(table, "time", TimeSettings(timezone=zone), series)
     assert times.open is None
-    return times.instants
+    return times.timestamps
 
 
 @settings(deadline=None, max_examples=60)
@@ -44,15 +44,15 @@ def read(texts: list[str], zone: str, series: np.ndarray | None = None) -> np.nd
 def test_any_series_in_order_get_their_own_instants_back(
     zone: str, minutes: int, before: int, count: int, layout: str, backward: bool
 ) -> None:
-    texts, instants = readings(zone, minutes, before + 60, before)
+    texts, timestamps = readings(zone, minutes, before + 60, before)
     if backward:
-        texts, instants = texts[::-1], instants[::-1]
+        texts, timestamps = texts[::-1], timestamps[::-1]
     rows = np.arange(len(texts))
     row, series = np.tile(rows, count), np.repeat(np.arange(count), len(rows))
     if layout == "by time":
         row, series = np.repeat(rows, count), np.tile(np.arange(count), len(rows))
     found = read([texts[i] for i in row], zone, series)
-    assert (found == instants[row]).all()
+    assert (found == timestamps[row]).all()
 
 
 def test_a_missing_one_of_two_hours_is_asked_for() -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecast.calendar.zones import instants_at, offsets_at, wall_clock
+from forecast.calendar.zones import offsets_at, timestamps_at, wall_clock, zone_of
+from forecast.errors import UsageError
 
 ZONES = [
     "Europe/Berlin",
@@ -40,8 +41,8 @@ def test_the_seconds_around_a_change_have_the_right_offset(zone: str) -> None:
 
 def test_instants_and_readings_lead_to_each_other() -> None:
     wall = np.arange(1_710_000_000, 1_740_000_000, 1800)
-    instants, unclear = instants_at(wall, "Europe/Berlin", "earlier")
-    assert (wall_clock(instants, "Europe/Berlin") == wall)[~unclear].all()
+    timestamps, unclear = timestamps_at(wall, "Europe/Berlin", "earlier")
+    assert (wall_clock(timestamps, "Europe/Berlin") == wall)[~unclear].all()
     assert unclear.sum() == 4  # two half hours that come twice, two that do not exist
 
 
@@ -49,3 +50,16 @@ def test_years_that_no_date_has_keep_the_nearest_offset() -> None:
     far = np.array([-(10**13), 10**13])
     assert offsets_at(far, "Europe/Berlin").tolist() == [3208, 3600]
     assert offsets_at(far, "+02:00").tolist() == [7200, 7200]
+
+
+class TestZones:
+    @pytest.mark.parametrize(
+        "name", ["Europe/Berlim", "+99:99", "", "America", "../etc/passwd", "a\0b", "x" * 1_000_000]
+    )
+    def test_an_unknown_zone_is_a_usage_error(self, name):
+        with pytest.raises(UsageError, match="no such time zone"):
+            zone_of(name)
+
+    def test_the_nearest_zone_is_named(self):
+        with pytest.raises(UsageError, match="did you mean 'Europe/Berlin'"):
+            zone_of("Europe/Berlim")
