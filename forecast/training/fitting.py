@@ -32,7 +32,7 @@ log = logging.getLogger("forecast")
 STEPS_SHARE = 0.92  # of a budget; the rest is for validation, and for a machine that is busy
 PROBE_BATCH = 32  # windows of the batch that an estimate counts with
 PROBE_REPEATS = 2  # a busy neighbour slows a machine for half a second
-SLOWER = 1.25  # times that the steps of a training take those of a probe; tuned by `python -m benchmarks dry-run`
+SLOWER = 1.25  # times that the steps of a training take those of a probe, which find their data in the cache
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from forecast.training.resume import Decisions
 MAX_NETWORKS = 24  # of a forecaster
 PAIR = 2  # networks that train side by side in a plan that does not depend on a clock
 
-# tuned on the development sets, with budgets from 5 to 120 seconds
 WORTH_A_PROCESS = 10.0  # seconds of training from which on another process pays
 FIRST_ROUND = 0.7  # share of the time for a first round of more networks than cores, if a second one can follow
 SINGLE_ROUND = 1.15  # a single round may be planned to take so many times what is left: all then get fewer steps
