@@ -25,8 +25,7 @@ SINGLE_ROUND = 1.15  # a single round may be planned to take so many times what 
 SLOW = 1.3  # where time is short, a candidate that takes so many times as long as the first one is left out
 ROUND_MARGIN = 1.15  # a round whose estimate exceeds the time that is left by this factor is not begun
 
-Loss = Callable[[NDArray[np.float64]], float]
-"""The mean loss of quantiles of the validation windows, [windows, horizon, levels]."""
+Loss = Callable[[NDArray[np.float64]], float]  # of quantiles of the validation windows, [windows, horizon, levels]
 
 
 def train_networks(
@@ -39,17 +38,8 @@ def train_networks(
 ) -> tuple[Plan, list[Trained]]:
     """Choose what to train and train it; the plan that is returned repeats it.
 
-    Parameters
-    ----------
-    candidates : networks to choose from, the best bet first
-    context : deadline, progress and checkpoints
-    plan : to repeat; by default one is made
-    start : networks of an earlier fit to continue, each once
-
-    Raises
-    ------
-    Unavailable
-        If the device cannot train in the precision that the settings name.
+    `candidates` come the best bet first; instead, a `plan` is repeated, or each network of an earlier fit, `start`, is
+    continued once.
     """
     settings = fitter.settings
     planned = plan.members if plan is not None else start.candidates if start is not None else candidates
@@ -98,10 +88,6 @@ class _Budget:
         """Seconds until all candidates are trained, `jobs` of them side by side."""
         return makespan([self.cost(candidate) for candidate in candidates], jobs)
 
-    def measure_again(self) -> None:
-        self.fitter.measure_again()
-        self.costs.clear()
-
     def jobs(self, networks: int) -> int:
         """Networks side by side, as planned."""
         return self.running_jobs(networks, self.left()) if self.measured else min(PAIR, networks)
@@ -124,14 +110,16 @@ def _plan_by_cost(budget: _Budget, candidates: list[Candidate]) -> list[Member]:
     """Plan candidates in the time that is left, each with the same share of the steps that are enough for it."""
     jobs = budget.jobs(len(candidates))
     share = (budget.left() - PROCESS_START * (jobs > 1 and budget.measured)) / budget.needed(candidates, jobs)
-    return budget.fitter.plan(candidates, [share * budget.cost(one) for one in candidates], measure=budget.measured)
+    seconds = [share * budget.cost(candidate) for candidate in candidates]
+    return budget.fitter.plan(candidates, seconds, measure=budget.measured)
 
 
 def _first_round(budget: _Budget, candidates: list[Candidate]) -> list[Member]:
     """As many candidates, from the best bet on, as there is time for; a single one twice, so that no core idles."""
     affordable = _affordable(budget, candidates)
     if budget.measured and budget.left() >= WORTH_A_PROCESS:
-        budget.measure_again()
+        budget.fitter.measure_again()
+        budget.costs.clear()
         affordable = _affordable(budget, candidates)
     return _plan_by_cost(budget, affordable * (budget.jobs(PAIR) if len(affordable) == 1 else 1))
 
@@ -193,20 +181,20 @@ class _Rounds:
         if self.begun == len(self.decided):
             self.decided.append(decide())
             self._write()
-        members, context = self.decided[self.begun], self.budget.context
+        members, budget = self.decided[self.begun], self.budget
         self.begun += 1
         if not members:
             return []
-        costs = [self.budget.costs.get(member.key, WORTH_A_PROCESS) for member in members]
-        jobs = self.budget.running_jobs(len(members), sum(costs))
+        costs = [budget.costs.get(member.key, WORTH_A_PROCESS) for member in members]
+        jobs = budget.running_jobs(len(members), sum(costs))
         try:
-            context = replace(context, first=len(self.done), jobs=jobs, seconds=costs)
-            trained = list(zip(*self.budget.fitter.train(members, context), strict=True))
+            context = replace(budget.context, first=len(self.done), jobs=jobs, seconds=costs)
+            trained = list(zip(*budget.fitter.train(members, context), strict=True))
         except BaseException:
             self._write()  # the time that is left
             raise
         self.done += trained
-        self.budget.spent += sum(self.budget.costs.get(member.key, 0.0) for member in members) / PAIR
+        budget.spent += sum(budget.costs.get(member.key, 0.0) for member in members) / PAIR
         return trained
 
     def _write(self) -> None:

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import torch
@@ -24,8 +25,7 @@ from forecast.training.sampling import Draw
 from forecast.training.state import member_seed
 from forecast.windows.windows import Batch
 
-MakeData = Callable[[Member], tuple[Shape, Draw, list[Batch]]]
-"""The shape that a member's network is built for, the batches that train it and those that validate it."""
+MakeData = Callable[[Member], tuple[Shape, Draw, list[Batch]]]  # the network's, to train with, to validate with
 
 
 def train_members(
@@ -43,13 +43,16 @@ def train_members(
     groups = schedule(costs, context.jobs)
     worker = _Worker(list(members), costs, make_data, settings, device, context)
     silent = replace(worker, context=replace(context, on_step=None))
-    if on_cluster() and context.jobs > 1:
-        found = _on_cluster(silent, groups)
+    if on_cluster() and context.jobs > 1:  # machines that have neither the clock nor the folders of this one
+        there = replace(silent, context=replace(silent.context, checkpoints=None))
+        until = None if context.deadline is None else time.time() + context.deadline - time.monotonic()
+        tasks = ((_train_elsewhere, (there, numbers, None, until), {}) for numbers in groups)
+        found = list(side_by_side(tasks, len(groups)))
     else:
         with _elsewhere(silent, groups[1:]) as running:
             found = [worker.train_all(groups[0]), *running]  # the first in this process, so that its progress shows
-    order = [number for group in groups for number in group]
-    results = [result for trained in found for result in trained]
+    order = list(chain.from_iterable(groups))
+    results = list(chain.from_iterable(found))
     return [results[order.index(number)] for number in range(len(members))]
 
 
@@ -85,20 +88,6 @@ class _Worker:
             return train(network, part_of_process(draw), validation, self.settings, member, place, context)
 
 
-def _on_cluster(worker: _Worker, groups: list[list[int]]) -> list[list[Trained]]:
-    """Train on machines that have neither the clock nor the folders of this one."""
-    deadline = worker.context.deadline
-    until = None if deadline is None else time.time() + deadline - time.monotonic()
-    there = replace(worker, context=replace(worker.context, checkpoints=None))
-    return list(side_by_side(((_train_until, (there, numbers, until), {}) for numbers in groups), len(groups)))
-
-
-def _train_until(worker: _Worker, numbers: list[int], until: float | None) -> list[Trained]:
-    """Train until `until`, a `time.time()`, which machines share."""
-    deadline = None if until is None else time.monotonic() + until - time.time()
-    return replace(worker, context=replace(worker.context, deadline=deadline)).train_all(numbers)
-
-
 @contextmanager
 def _elsewhere(worker: _Worker, groups: list[list[int]]) -> Iterator[Any]:
     """What other processes train in the meantime, group after group."""
@@ -117,8 +106,13 @@ def _elsewhere(worker: _Worker, groups: list[list[int]]) -> Iterator[Any]:
             running.close()
 
 
-def _train_elsewhere(worker: _Worker, numbers: list[int], parent: int) -> list[Trained]:
-    return replace(worker, context=replace(worker.context, on_step=_leave_with(parent))).train_all(numbers)
+def _train_elsewhere(
+    worker: _Worker, numbers: list[int], parent: int | None = None, until: float | None = None
+) -> list[Trained]:
+    """Train in a process that ends with its `parent`, or on another machine until `until`, a `time.time()`."""
+    on_step = None if parent is None else _leave_with(parent)
+    deadline = worker.context.deadline if until is None else time.monotonic() + until - time.time()
+    return replace(worker, context=replace(worker.context, on_step=on_step, deadline=deadline)).train_all(numbers)
 
 
 def _leave_with(parent: int) -> OnStep | None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from forecast.models.shared.building import build, to_arrays
+from forecast.models.shared.building import build, to_tensors
 from forecast.models.shared.model import Shape
 from forecast.panel.panel import Integers
 from forecast.training.context import Weights
@@ -17,9 +17,8 @@ def carry_weights(candidate: Candidate, shape: Shape, weights: Weights, earlier:
 
     Weights of a series move with it: `earlier` [series] is the series index that each series had in the earlier fit.
     """
-    expected = to_arrays(build(candidate, shape).state_dict())
-    more = to_arrays(build(candidate, replace(shape, series=shape.series + 1)).state_dict())
-    by_series = {name for name, array in expected.items() if array.shape != more[name].shape}
+    expected = layout_of(build(candidate, shape).state_dict())
+    more = layout_of(build(candidate, replace(shape, series=shape.series + 1)).state_dict())
     rows = np.concatenate([[0], earlier])
-    carried = {name: array[rows] if name in by_series else array for name, array in weights.items()}
-    return carried if layout_of(carried) == layout_of(expected) else None
+    carried = {name: array[rows] if expected.get(name) != more.get(name) else array for name, array in weights.items()}
+    return carried if layout_of(to_tensors(carried)) == expected else None

@@ -34,24 +34,15 @@ def build(named: Named, shape: Shape, seed: int = 0) -> RecurrentModel:
 
 
 def rebuild(named: Named, shape: Shape, weights: dict[str, NDArray[Any]], device: torch.device) -> RecurrentModel:
-    """A network with saved weights, ready to predict.
-
-    Raises
-    ------
-    UsageError
-        If there is no such model, or it cannot have such settings.
-    ArtifactRefused
-        If the weights are not those of the model.
-    """
+    """A network with saved weights, which must be those of the model (`ArtifactRefused`), ready to predict."""
     with _Uninitialised():
         network = build(named, shape)
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    given = {name: tuple(array.shape) for name, array in weights.items()}
-    if given != wanted:
-        name = min(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
-        raise ArtifactRefused(
-            f"the weights '{name[:80]}' of model {named.model} have shape {given.get(name)}, not {wanted.get(name)}"
-        )
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    shapes = {name: array.shape for name, array in weights.items()}
+    if shapes != expected:
+        name = min(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))
+        problem = f"have shape {shapes.get(name)}, not {expected.get(name)}"
+        raise ArtifactRefused(f"the weights '{name[:80]}' of model {named.model} {problem}")
     network.load_state_dict(to_tensors(weights))
     return network.to(device).eval()
 
@@ -62,8 +53,8 @@ def to_tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
 
 
 def to_arrays(tensors: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """Tensors by name as arrays, which share their memory where it lies in the CPU's."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+    """Copies of tensors by name as arrays."""
+    return {name: tensor.numpy(force=True).copy() for name, tensor in tensors.items()}
 
 
 class _Uninitialised(TorchFunctionMode):
