@@ -64,6 +64,7 @@ class Probe:
     def __init__(self, state: TrainingState, draw: Draw, clock: Callable[[], float] = time.monotonic) -> None:
         self.state, self.draw, self.clock = state, draw, clock
         self.seconds = math.inf  # of the fastest step so far
+        self.run()
 
     def run(self) -> None:
         for _ in range(PROBE_STEPS):

@@ -25,20 +25,17 @@ def pick_device(name: str) -> torch.device:
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         device = next(torch.device(kind) for kind in ("cuda", "mps", "cpu") if available[kind])
-        return device if _works(device) else torch.device("cpu")
+        try:
+            torch.zeros(1, device=device)
+        except RuntimeError as error:
+            problem = str(error).split("\n")[0]
+            log.warning("device '%s' does not answer (%s); the CPU is used", device.type, problem)
+            return torch.device("cpu")
+        return device
     if not available[name]:
         cure = Words("pass ", Setting("device", "cpu"), " or ", Setting("device", "auto"))
         raise Unavailable(f"device '{name}' is not available on this machine", cure=cure)
     return torch.device(name)
-
-
-def _works(device: torch.device) -> bool:
-    try:
-        torch.zeros(1, device=device)
-    except RuntimeError as error:
-        log.warning("device '%s' does not answer (%s); the CPU is used", device.type, str(error).split("\n")[0])
-        return False
-    return True
 
 
 def on_device(device: torch.device) -> ToArray:

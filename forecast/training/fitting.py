@@ -2,7 +2,6 @@
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -127,11 +126,11 @@ class Fitter:
             weights = to_arrays(network.state_dict())
             forecasts = np.zeros((held_out, network.shape.horizon, len(network.shape.levels)))
             trained.append(Trained(weights, weights, None, forecasts, None, member.steps))
-            step = estimate_step(network, batch, member.batch_size)
-            on_cpu = self.device.type == "cpu"
+            step, on_cpu = estimate_step(network, batch, member.batch_size), self.device.type == "cpu"
             if rehearsal.speed is None:  # other work of the machine does not count
                 clock = time.process_time if on_cpu else time.monotonic
-                rehearsal.speed = self._probe(network, member, draw, clock).seconds / step
+                probe = Probe(TrainingState(network, self.settings, member, 0), draw, clock)
+                rehearsal.speed = probe.seconds / step
             # a validation only goes forward, a third of a step's work
             validations = (member.steps - member.refit_steps) // member.validate_every + 1
             steps = member.steps + validations * held_out / member.batch_size / 3
@@ -161,12 +160,5 @@ class Fitter:
         if (candidate.key, size) not in self._probes:
             precision = chosen_precision(self.settings.precision, candidate, self.device)
             member = plan_member(candidate, 1, size, refit=False, precision=precision)
-            self._probes[candidate.key, size] = self._probe(network, member, draw)
+            self._probes[candidate.key, size] = Probe(TrainingState(network, self.settings, member, 0), draw)
         return size, self._probes[candidate.key, size].seconds
-
-    def _probe(
-        self, network: RecurrentModel, member: Member, draw: Draw, clock: Callable[[], float] = time.monotonic
-    ) -> Probe:
-        probe = Probe(TrainingState(network, self.settings, member, 0), draw, clock)
-        probe.run()
-        return probe

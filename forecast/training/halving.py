@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -44,7 +44,7 @@ def train_networks(
     settings = fitter.settings
     planned = plan.members if plan is not None else start.candidates if start is not None else candidates
     require_precision(settings.precision, planned, fitter.device)
-    rounds = _Rounds.of(fitter, replace(context, start_weights=None if start is None else start.weights))
+    rounds = _Rounds(fitter, replace(context, start_weights=None if start is None else start.weights))
     if plan is not None:
         rounds.train(lambda: trainable(plan.members, fitter.device))
     elif start is not None:
@@ -157,24 +157,17 @@ def _better_half(budget: _Budget, trained: list[tuple[Member, Trained]], loss: L
     return _plan_by_cost(budget, better) if len(better) >= least else []
 
 
-@dataclass
 class _Rounds:
     """Rounds of training, decided one after another; a resumed fit repeats what was decided before it stopped."""
 
-    budget: _Budget
-    decided: list[list[Member]]  # networks of each round, those that are still to be repeated included
-    begun: int = 0  # rounds
-    done: list[tuple[Member, Trained]] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, fitter: Fitter, context: TrainingContext) -> "_Rounds":
-        """The rounds of a fit, which may have been stopped."""
+    def __init__(self, fitter: Fitter, context: TrainingContext) -> None:
         decisions = Decisions.read(context.checkpoints)
         members = iter(trainable([member for members in decisions.rounds for member in members], fitter.device))
-        decided = [[next(members) for _ in planned] for planned in decisions.rounds]
+        self.decided = [[next(members) for _ in planned] for planned in decisions.rounds]  # networks of each round
         if context.deadline is not None and decisions.left is not None:
             context = replace(context, deadline=min(context.deadline, time.monotonic() + decisions.left))
-        return cls(_Budget(fitter, context, dict(decisions.costs)), decided)
+        self.budget, self.begun = _Budget(fitter, context, dict(decisions.costs)), 0
+        self.done: list[tuple[Member, Trained]] = []
 
     def train(self, decide: Callable[[], list[Member]]) -> list[tuple[Member, Trained]]:
         """Train the next round, which is decided now unless it was before."""

@@ -4,7 +4,6 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor
 
-from forecast.models.shared.building import to_arrays, to_tensors
+from forecast.models.shared.building import layout_of, to_arrays, to_tensors
 from forecast.panel.panel import ARRAYS, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
@@ -140,11 +139,6 @@ def restore(state: TrainingState, checkpoint: Checkpoint) -> bool:
     if state.device.type != "cpu":
         getattr(torch, state.device.type).set_rng_state(saved["random/device"])
     return True
-
-
-def layout_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    """Shape and type of each tensor; the weights of one network always have the same."""
-    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
 
 
 def _tensors(state: TrainingState) -> dict[str, Tensor]:

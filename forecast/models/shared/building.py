@@ -1,7 +1,10 @@
 """Build a network by name: new and initialised by a seed, or with saved weights."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -10,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from forecast.errors import ArtifactRefused
 from forecast.models import model_class
 from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import LossName
 from forecast.windows.covariates import category_sizes, numeric_count
@@ -57,14 +61,32 @@ def to_arrays(tensors: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
     return {name: tensor.numpy(force=True).copy() for name, tensor in tensors.items()}
 
 
+def layout_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Shape and type of each tensor; the weights of one network always have the same."""
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def carry_weights(
+    named: Named, shape: Shape, weights: dict[str, NDArray[Any]], earlier: Integers
+) -> dict[str, NDArray[Any]] | None:
+    """The weights of an earlier fit as a network of this shape has them; None where they do not fit.
+
+    Weights of a series move with it: `earlier` [series] is the series index that each series had in the earlier fit.
+    """
+    expected = layout_of(build(named, shape).state_dict())
+    more = layout_of(build(named, replace(shape, series=shape.series + 1)).state_dict())
+    rows = np.concatenate([[0], earlier])
+    carried = {name: array[rows] if expected.get(name) != more.get(name) else array for name, array in weights.items()}
+    return carried if layout_of(to_tensors(carried)) == expected else None
+
+
 class _Uninitialised(TorchFunctionMode):
     """Leave new weights as they are: saved ones follow, and pages that nobody writes take no memory."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        named = kwargs or {}
         if function in (Tensor.uniform_, Tensor.normal_) or getattr(function, "__module__", "") == nn.init.__name__:
-            return args[0] if args else named["tensor"]
-        return function(*args, **named)
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **(kwargs or {}))
 
 
 def network_shape(
