@@ -14,7 +14,7 @@ from forecast.baselines import default_baselines
 from forecast.errors import ArtifactRefused
 from forecast.inference.contents import from_contents, to_contents
 from forecast.models import model_names
-from tests.panel.test_closed import DAYS, SUNDAY, sales
+from tests.events.test_closed import DAYS, SUNDAY, sales
 
 Run = Callable[..., Any]
 

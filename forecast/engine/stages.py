@@ -20,8 +20,7 @@ from forecast.evaluation.backtest import Fold
 from forecast.evaluation.metrics import error_units
 from forecast.evaluation.quantiles import LEVELS
 from forecast.events.closed import Closed, find_closed, fixed_values, unless_contradicted
-from forecast.events.effect_fit import fit_effects
-from forecast.events.effects import Effects, ordinary_panel
+from forecast.events.effects import Effects, fit_effects, ordinary_panel
 from forecast.events.marks import has_events
 from forecast.inference.contents import read_plan
 from forecast.inference.engines import EXTRA_PACKAGES

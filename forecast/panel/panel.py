@@ -85,6 +85,20 @@ class Panel:
         """The past slots of one series in the flat arrays."""
         return slice(int(self.offsets[series]), int(self.offsets[series + 1]) - self.ahead)
 
+    @property
+    def series_of_slots(self) -> Integers:
+        """[slots], the series of each."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @property
+    def places(self) -> Integers:
+        """[slots], the place of each in its series."""
+        return np.arange(len(self.values)) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
+
+    def before(self, limit: Integers) -> Flags:
+        """[slots], whether each lies before slot `limit` [series] of its series."""
+        return np.asarray(self.places < np.repeat(limit, np.diff(self.offsets)))
+
     def trailing_gap(self) -> Integers:
         """[series], past slots after the last observed value of each series; all of them where there is none."""
         sizes = np.diff(self.offsets)

@@ -13,7 +13,7 @@ from forecast import Forecaster
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, BadData, UsageError
 from forecast.inference.contents import from_contents, to_contents
-from tests.panel.test_effects import rides
+from tests.events.test_effects import rides
 
 Run = Callable[..., Any]
 
