@@ -37,7 +37,7 @@ from forecast.panel.schema import Schema
 from forecast.parallel import on_cluster, workers
 from forecast.parameters import NestedParams, NotFitted, refuse_other_rows
 from forecast.reading.building import with_future
-from forecast.reading.comparing import values_after
+from forecast.reading.comparing import actuals_after
 from forecast.reading.known import say_blank_ahead
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.reading.tidying import tidied
@@ -374,7 +374,7 @@ class Forecaster(NestedParams, BaseEstimator):
         config, history = fitted.config, fitted.history
         schema = config.table
         later = read_as(_table(X), schema, horizon=0)
-        actual, others = values_after(history, later.panel, config.horizon, zero=schema.missing == "zero")
+        actual, others = actuals_after(history, later.panel, config.horizon, zero=schema.missing == "zero")
         refuse_other_rows(others, config.horizon)
         if not np.isfinite(actual).any():
             raise BadData(
