@@ -3,8 +3,10 @@
 from calendar import day_abbr, day_name, month_name
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
@@ -71,7 +73,7 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
         if season > 1 and len(used):
             cell = series[used] * season + _phases(panel, schema, season)[used]
             cells, of_cell = np.unique(cell, return_inverse=True)
-            some, within = _closed_cells(panel.values[used], cells, of_cell, season, _marks_of(marks, used))
+            some, within = _closed_cells(panel.values[used], cells, of_cell, season, _touching(marks, used))
             seen[used[within]] = False
             found.append(some)
     return _joined(found)
@@ -80,10 +82,7 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
 def closed_now(closed: Closed, panel: Panel, schema: Schema, series_index: Integers, before: Integers) -> Closed:
     """What a fit found for the series of another panel, without what newer values contradict; new series are searched.
 
-    Parameters
-    ----------
-    series_index : [series], see the function `series_index`
-    before : [series], slots of each series that may be used
+    `series_index` [series] as by the function of that name, `before` [series] as in `find_closed`.
     """
     kept = unless_contradicted(closed.of(series_index - 1), panel, schema, before)
     if series_index.all():
@@ -103,10 +102,9 @@ def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: In
     opened = set(closed.opened)
     if has_events(schema):
         marks = mark(panel, schema)
-        touching = np.flatnonzero(other[marks.slot])
-        pairs = zip(number[marks.slot[touching]].tolist(), marks.label[touching].tolist(), strict=True)
-        opened |= {(position, marks.labels[label]) for position, label in pairs}
-        slots = slots[~np.isin(slots, marks.slot)]
+        touched, events = _touching(marks, slots)
+        opened.update(zip(number[slots[touched]].tolist(), events.tolist(), strict=True))
+        slots = np.setdiff1d(slots, marks.slot)
     kept = np.setdiff1d(np.arange(len(closed)), number[slots])
     return replace(closed, opened=tuple(sorted(opened))).take(kept)
 
@@ -138,7 +136,7 @@ def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]
 
 
 def _closed_cells(
-    values: Numbers, cells: Integers, of_cell: Integers, season: int, marks: tuple[Integers, Integers, tuple[str, ...]]
+    values: Numbers, cells: Integers, of_cell: Integers, season: int, touching: tuple[Integers, NDArray[Any]]
 ) -> tuple[Closed, Flags]:
     """The cells, each a series and a phase, that hold one value, and whether each of `values` lies in one of them.
 
@@ -146,36 +144,31 @@ def _closed_cells(
     ----------
     values, of_cell : [values], and the cell of each by its number
     cells : [cells], series times season plus phase, ascending
-    marks : values that events touch, the label of each, and the labels
+    touching : places of values that events touch, and the event of each
     """
-    touched, label, labels = marks
+    touched, events = touching
     count, free = len(cells), np.ones(len(values), bool)
     free[touched] = False
     value = np.full(count, np.inf)
     np.minimum.at(value, of_cell[touched], values[touched])  # counts where events touch all, as Sundays named closed
     value[of_cell[free]] = values[free]
     other = values != value[of_cell]
-    opening = of_cell[touched] * max(len(labels), 1) + label
-    opens = np.unique(opening[other[touched]])
-    held = np.ones(len(values), bool)
-    held[touched[np.isin(opening, opens)]] = False
-    cycles, exceptions = np.bincount(of_cell, held, count), np.bincount(of_cell, held & other, count)
-    size, same = np.bincount(of_cell, minlength=count), np.bincount(of_cell, ~other, count)
+    size, cycles = np.bincount(of_cell, minlength=count), np.bincount(of_cell, ~other, count)
     series = cells // season
-    candidate = np.flatnonzero((cycles >= CYCLES) & (exceptions == 0))
+    candidate = np.flatnonzero((cycles >= CYCLES) & (np.bincount(of_cell, other & free, count) == 0))
     total = np.bincount(series, size)
     elsewhere = total[series[candidate]] - size[candidate]
-    alike = _count_of(values, series[of_cell], series[candidate], value[candidate]) - same[candidate]
+    alike = _count_of(values, series[of_cell], series[candidate], value[candidate]) - cycles[candidate]
     share = np.where(elsewhere > 0, alike / np.maximum(elsewhere, 1), 1.0)
     candidate = candidate[share ** cycles[candidate] * season < CHANCE]
     inside = np.bincount(series[candidate], size[candidate], len(total))
     candidate = candidate[(inside < total)[series[candidate]]]
     number = np.full(count, -1)
     number[candidate] = np.arange(len(candidate))
-    pairs = ((int(number[pair // len(labels)]), labels[pair % len(labels)]) for pair in opens.tolist())
-    opened = tuple(pair for pair in pairs if pair[0] >= 0)
-    seasons = np.full(len(candidate), season)
-    return Closed(series[candidate], seasons, cells[candidate] % season, value[candidate], opened), number[of_cell] >= 0
+    opening = np.flatnonzero(other[touched] & (number[of_cell[touched]] >= 0))
+    opened = sorted(set(zip(number[of_cell[touched[opening]]].tolist(), events[opening].tolist(), strict=True)))
+    seasons, phase = np.full(len(candidate), season), cells[candidate] % season
+    return Closed(series[candidate], seasons, phase, value[candidate], tuple(opened)), number[of_cell] >= 0
 
 
 def _count_of(values: Numbers, series: Integers, asked: Integers, value: Numbers) -> Integers:
@@ -224,13 +217,12 @@ def _numbers(closed: Closed, panel: Panel, schema: Schema) -> Integers:
     return number
 
 
-def _marks_of(marks: Marks | None, slots: Integers) -> tuple[Integers, Integers, tuple[str, ...]]:
-    """Which of some slots events touch, by place, the label of each, and all labels; a slot comes once for each."""
-    if marks is None or not len(slots):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), ()
-    place = np.minimum(np.searchsorted(slots, marks.slot), len(slots) - 1)
-    there = slots[place] == marks.slot
-    return place[there], marks.label[there], marks.labels
+def _touching(marks: Marks | None, slots: Integers) -> tuple[Integers, NDArray[Any]]:
+    """Which of some slots events touch, by place, and the event of each; a slot comes once for each event."""
+    if marks is None:
+        return np.zeros(0, np.int64), np.zeros(0, object)
+    inside = np.isin(marks.slot, slots)
+    return np.searchsorted(slots, marks.slot[inside]), np.array(marks.labels, object)[marks.label[inside]]
 
 
 def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:

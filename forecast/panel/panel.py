@@ -134,27 +134,19 @@ class Panel:
     def until(self, origin: int | Integers) -> "Panel":
         """The panel as it stood at an earlier origin, without later values; columns known in advance stay.
 
-        Parameters
-        ----------
-        origin : grid position of the last past slot, one for all series or [series]; a series that starts later is
-            left out. Where it lies `ahead` slots or more before the end, known columns cover all future slots
+        The origin is the grid position of the last past slot, one for all series or [series]; a series that starts
+        later is left out. `ahead` slots or more before the end, known columns cover all future slots.
         """
         lengths = np.minimum(origin - self.starts + 1, self.lengths)
-        begun = self.select(np.flatnonzero(lengths > 0))
-        lengths = lengths[lengths > 0]
+        begun, lengths = self.select(np.flatnonzero(lengths > 0)), lengths[lengths > 0]
         sizes = lengths + self.ahead
         offsets, take = _runs(begun.offsets[:-1], sizes)
         newest = np.repeat(begun.offsets[:-1] + lengths - 1, sizes)
-        over = take > newest
-        return replace(
-            begun,
-            offsets=offsets,
-            values=np.where(over, 0.0, begun.values[take]),
-            observed=begun.observed[take] & ~over,
-            known=begun.known[take],
-            past=np.where(over[:, None], np.nan, begun.past[take]),
-            spread=None if begun.spread is None else begun.spread[np.minimum(take, newest)],
-        )
+        arrays = begun._taken(BY_SLOT, take)
+        for name, nothing in (("values", 0.0), ("observed", False), ("past", np.nan)):
+            arrays[name][take > newest] = nothing
+        spread = None if begun.spread is None else begun.spread[np.minimum(take, newest)]
+        return replace(begun, offsets=offsets, **{**arrays, "spread": spread})
 
     def _taken(self, names: tuple[str, ...], places: Integers) -> dict[str, Any]:
         """Places of arrays, by name; None where the panel has none."""

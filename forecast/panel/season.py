@@ -63,10 +63,10 @@ def confirm_seasons(
 
 
 def panel_seasons(panel: Panel, spec: CalendarSpec) -> tuple[int, ...]:
-    """The seasons that the past of the first series of a panel shows; see `shown_seasons`."""
-    slots = [panel.slots(series) for series in range(min(MAX_SERIES, len(panel)))]
-    dense = [np.where(panel.observed[steps], panel.values[steps], np.nan)[-MAX_STEPS:] for steps in slots]
-    return shown_seasons(spec, dense)
+    """The seasons that the past of the first series of a panel shows, each to its newest value; see `shown_seasons`."""
+    gaps, seen = panel.trailing_gap().tolist(), np.where(panel.observed, panel.values, np.nan)
+    pasts = (seen[panel.slots(series)][: -gaps[series] or None] for series in range(min(MAX_SERIES, len(panel))))
+    return shown_seasons(spec, [past[-MAX_STEPS:] for past in pasts if len(past)])
 
 
 def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> tuple[int, ...]:

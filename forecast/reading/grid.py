@@ -39,18 +39,6 @@ class Grid:
     counts: Integers  # [series], observed values
     zeros: Flags  # [series], whether slots without rows hold zeros
 
-    def recent(self, series: int, most: int) -> Numbers:
-        """The newest values of a series, at most `most`, up to the last known one; NaN where missing."""
-        slots = slice(*(self.counts[: series + 1].sum() - [self.counts[series], 0]))
-        positions, values = self.positions[slots], self.values[slots]
-        blank = self.blank_positions[self.blank_series == series]
-        end = self.origins[series] if self.zeros[series] else positions[-1] if len(positions) else -1
-        first = int(max(self.first[series], end - most + 1))
-        dense = np.full(max(int(end) - first + 1, 0), 0.0 if self.zeros[series] else np.nan)
-        dense[blank[(blank >= first) & (blank <= end)] - first] = np.nan
-        dense[positions[positions >= first] - first] = values[positions >= first]
-        return dense
-
 
 def fill(
     table: Table,

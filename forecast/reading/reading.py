@@ -10,7 +10,7 @@ from forecast.events.table import read_events
 from forecast.panel.lookback import lags_and_lookback
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
-from forecast.panel.season import MAX_SERIES, MAX_STEPS, shown_seasons
+from forecast.panel.season import panel_seasons
 from forecast.reading.building import build_panel, check_rows, say_gaps, with_future
 from forecast.reading.dated import DatedTable, dated_table
 from forecast.reading.detection import check_schema, describe, infer_schema
@@ -71,11 +71,12 @@ def read(
     observations, grid = _on_grid(dated, schema)
     if (events := settings.events if events is None else events) is not None:
         schema = schema.model_copy(update={"dated_events": read_events(events, schema, observations.ids)})
+    ahead = horizon or default_horizon(schema.calendar, schema.season)
+    panel = build_panel(dated.table, schema, observations, grid, ahead)
     if not schema.season:
-        schema = schema.model_copy(update={"season": _seasons(schema, grid)})
-    panel = build_panel(
-        dated.table, schema, observations, grid, horizon or default_horizon(schema.calendar, schema.season)
-    )
+        schema = schema.model_copy(update={"season": panel_seasons(panel, schema.calendar)})
+        if horizon is None and (ahead := default_horizon(schema.calendar, schema.season)) != panel.ahead:
+            panel = build_panel(dated.table, schema, observations, grid, ahead)
     say_gaps(panel, schema, dated.name)
     warn_sparse(dated.name, grid, schema)
     _, lookback = lags_and_lookback(panel, schema.season, lookback)
@@ -106,9 +107,10 @@ def read_as(
     check_schema(schema, dated.table if isinstance(dated, DatedTable) else dated)
     dated = dated if isinstance(dated, DatedTable) else dated_table(dated, schema)
     before = source if isinstance(source, Reading) and origin is None and _same_grid(source, schema) else None
-    observations, grid = (
-        _on_grid(dated, schema, origin, reach) if before is None else (before.observations, before.grid)
-    )
+    if before is None:
+        observations, grid = _on_grid(dated, schema, origin, reach)
+    else:
+        observations, grid = before.observations, before.grid
     if before is not None and horizon == before.panel.ahead and _alike(before.schema, schema, COVARIATE_FIELDS):
         panel = before.panel
     else:
@@ -161,9 +163,3 @@ def _same_grid(reading: Reading, schema: Schema) -> bool:
 
 def _alike(schema: Schema, other: Schema, fields: Sequence[str]) -> bool:
     return all(getattr(schema, field) == getattr(other, field) for field in fields)
-
-
-def _seasons(schema: Schema, grid: Grid) -> tuple[int, ...]:
-    """The seasons that the data show, looked for in the first series."""
-    first = np.flatnonzero(grid.counts[:MAX_SERIES])
-    return shown_seasons(schema.calendar, [grid.recent(int(series), MAX_STEPS) for series in first])
