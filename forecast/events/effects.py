@@ -33,27 +33,16 @@ class Effects:
 
     On a relative scale a day has the ordinary value times 1 + reaction * effect * profile^exponent. Series that hold
     values below 0 have an additive scale: the ordinary value plus reaction * effect * unit.
-
-    Attributes
-    ----------
-    labels : the events, their eves and the days after them that the past has shown
-    days : [labels], on how many days it did
-    effect : [2, labels, 8], relative and additive; first for any day, then what each day of the week adds, Monday first
-    typical : [2, labels], mean of the whole effect over those days, all labels of the day together
-    exponent : 0 where effects grow with the value, -1 where they do not, above 0 where they fall on busy days
-    profile : [series + 1, 7], mean of each day of the week over that of all; row 0 is for a series not in the fit
-    unit : [series + 1], 0 on the relative scale, else the deviation of the values
-    reaction : [series + 1], how strongly each series reacts, 1 as all do
     """
 
-    labels: tuple[str, ...]
-    days: Integers
-    effect: Numbers
-    typical: Numbers
-    exponent: int
-    profile: Numbers
-    unit: Numbers
-    reaction: Numbers
+    labels: tuple[str, ...]  # the events, their eves and the days after them that the past has shown
+    days: Integers  # [labels], on how many days it did
+    effect: Numbers  # [2, labels, 8], relative and additive; for any day, then what each weekday adds, Monday first
+    typical: Numbers  # [2, labels], mean of the whole effect over those days, all labels of the day together
+    exponent: int  # 0 where effects grow with the value, -1 where they do not, above 0 where they fall on busy days
+    profile: Numbers  # [series + 1, 7], mean of each weekday over that of all; row 0 is for a series not in the fit
+    unit: Numbers  # [series + 1], 0 on the relative scale, else the deviation of the values
+    reaction: Numbers  # [series + 1], how strongly each series reacts, 1 as all do
 
 
 @dataclass(frozen=True)
@@ -90,12 +79,12 @@ def adjustment(panel: Panel, schema: Schema, effects: Effects, series_index: Int
     label = np.array([place.get(label, -1) for label in marks.labels], np.int64)[marks.label]
     slot, label = marks.slot[label >= 0], label[label >= 0]
     row = np.repeat(series_index, np.diff(panel.offsets))
-    unit, kind = effects.unit[row], (effects.unit[row] > 0).astype(np.int64)
-    of_label = effects.effect[kind[slot], label]
+    unit, additive = effects.unit[row], effects.unit[row] > 0
+    of_label = effects.effect[additive[slot].astype(np.int64), label]
     amount = of_label[:, 0] + of_label[np.arange(len(slot)), 1 + marks.weekday[slot]]
     total = np.bincount(slot, amount, len(row)) * effects.reaction[row]
     factor = np.clip(1 + total * effects.profile[row, marks.weekday] ** effects.exponent, 0, LARGEST_FACTOR)
-    factor = np.where(kind == 1, 1.0, np.where(factor < CLOSED, 0.0, factor))
+    factor = np.where(additive, 1.0, np.where(factor < CLOSED, 0.0, factor))
     return Adjustment(factor, total * unit)
 
 
@@ -117,14 +106,13 @@ def ordinary_panel(
 
 def describe_effects(effects: Effects) -> str:
     """The strongest effects in percent; in deviations of the values on the additive scale."""
-    kind = int((effects.unit[1:] > 0).all())
-    size = effects.typical[kind]
+    additive = bool((effects.unit[1:] > 0).all())
+    size = effects.typical[int(additive)]
     order = [place for place in np.argsort(-np.abs(size), kind="stable") if round(abs(size[place]), 3) > 0]
     if not order:
         return "no effect beyond chance"
-    per, unit = (1.0, " deviations") if kind else (100.0, " %")
-    digits = 1 if kind else 0
-    named = [f"{effects.labels[place]} {per * size[place]:+.{digits}f}{unit}" for place in order[:NAMED]]
+    text, unit = ("{} {:+.1f} deviations", 1.0) if additive else ("{} {:+.0f} %", 100.0)
+    named = [text.format(effects.labels[place], unit * size[place]) for place in order[:NAMED]]
     more = f", and {len(order) - NAMED} more" if len(order) > NAMED else ""
     return ", ".join(named) + more
 
@@ -148,9 +136,9 @@ def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers |
     fixed : [slots], the values of closed slots, see `fixed_values`
     """
     marks = mark(panel, schema)
-    came = panel.observed & panel.before(before)
-    closed = np.zeros(len(came), bool) if fixed is None else came & np.isfinite(fixed)
-    past = _Past.of(panel, marks, came & ~closed)
+    usable = panel.observed & panel.before(before)
+    closed = np.zeros(len(usable), bool) if fixed is None else usable & np.isfinite(fixed)
+    past = _Past.of(panel, marks, usable & ~closed)
     profile, unit = _weekly_profile(past, marks.weekday), _additive_unit(past)
     spec, touched = schema.calendar, np.unique(marks.slot)
     week = len(spec.weekdays) if spec.kind == "weekdays" else max(1, round(WEEK / spec.every))
@@ -167,16 +155,15 @@ def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers |
     effect, typical, exponent = np.zeros((2, *shape)), np.zeros((2, shape[0])), EXPONENTS[0]
     reaction = np.ones(len(panel) + 1)
     additive = unit[days.series] > 0
-    for kind, chosen in enumerate((~additive, additive)):
+    for scale, chosen in enumerate((~additive, additive)):
         if chosen.any():
-            designs = {0: np.ones(chosen.sum())}
-            if kind == 0:
-                designs = {power: (days.expected * busy**power)[chosen] for power in EXPONENTS}
-            part = _Regression(days.series[chosen], days.deviation[chosen], weight[chosen], of_day[chosen], matrix)
-            power, effect[kind], reacted = part.solved(designs)
-            exponent = power if kind == 0 else exponent
-            reaction[1 : 1 + len(reacted)] *= reacted  # 1 for series of the other kind
-            typical[kind] = part.typical(effect[kind], reacted[part.series] * busy[chosen] ** power)
+            sets, own_set = np.unique(of_day[chosen], return_inverse=True)
+            part = _Regression(days.series[chosen], days.deviation[chosen], weight[chosen], own_set, matrix[sets])
+            sizes = {power: (days.expected * busy**power)[chosen] for power in EXPONENTS}
+            power, effect[scale], reacted = part.solved({0: np.ones(len(own_set))} if scale else sizes)
+            exponent = exponent if scale else power
+            reaction[1 : 1 + len(reacted)] *= reacted  # 1 for series of the other scale
+            typical[scale] = part.typical(effect[scale], reacted[part.series] * busy[chosen] ** power)
     shown = np.isin(marks.slot, days.slot) | closed[marks.slot]
     counts = np.bincount(np.unique(marks.key[marks.slot[shown]] * FAR + marks.label[shown]) % FAR, minlength=shape[0])
     known = np.flatnonzero(counts)
