@@ -151,19 +151,16 @@ def actuals_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False)
     Also the number of observed values that belong to other series, or do not lie after the end. If `zero`, absent rows
     are zeros, up to the newest row of the table.
     """
-    actual, others = np.full((len(fitted), horizon), np.nan), 0
+    actual = np.full((len(fitted), horizon), np.nan)
     if zero:  # the series have begun, whatever their first row in the table is
         actual[np.arange(horizon) < (later.origins.max() - fitted.origins)[:, None]] = 0.0
-    for i, rank in enumerate(series_index(fitted.ids, later.ids) - 1):
-        slots = later.slots(i)
-        observed = later.observed[slots]
-        end = fitted.origins[rank] if rank >= 0 else later.origins[i]
-        step = later.starts[i] + np.arange(slots.stop - slots.start) - end - 1
-        others += int((observed & (step < 0)).sum())
-        used = observed & (step >= 0) & (step < horizon)
-        if used.any():
-            actual[rank, step[used]] = later.values[slots][used]
-    return actual, others
+    series = later.series_of_slots
+    rank = (series_index(fitted.ids, later.ids) - 1)[series]
+    end = np.where(rank >= 0, fitted.origins[rank], later.origins[series])
+    step = later.starts[series] + later.places - end - 1
+    used = later.observed & (step >= 0) & (step < horizon)
+    actual[rank[used], step[used]] = later.values[used]
+    return actual, int((later.observed & (step < 0)).sum())
 
 
 def _ends(panel: Panel, fitted: Panel) -> Numbers:
