@@ -79,8 +79,9 @@ def backtest_reading(
     model, fits, seen = settings.model, dict[str, Fit](), 0
     if predictor is not None:
         seen = say_seen_origins(panel, predictor.fitted.history, origins, predictor.fitted.config.train_end)
-        model, levels, after = predictor.fitted.settings().model, predictor.fitted.config.levels, predictor.predict_quantiles
-        fits[model] = lambda past: after
+        model, levels = predictor.fitted.settings().model, predictor.fitted.config.levels
+        predict = predictor.predict_quantiles
+        fits[model] = lambda past: predict
     elif not season_given:
         schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
     refit = rolling.refit and predictor is None

@@ -91,7 +91,7 @@ class Place:
 
     def own_ledger(self) -> "Ledger | None":
         """The ledger of the job if it is not beside the store."""
-        from forecast.jobs.run import ledger_of
+        from forecast.jobs.administration import ledger_of
 
         elsewhere = self.pipeline is not None and self.pipeline.ledger == "sink"
         return ledger_of(self.pipeline) if elsewhere and self.pipeline is not None else None

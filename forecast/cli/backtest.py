@@ -74,7 +74,7 @@ def command(
     text, rolling = given.of(TextSettings), given.of(BacktestSettings)
     from forecast.ensemble.names import check_names
     from forecast.errors import INCOMPLETE
-    from forecast.jobs.apart import check_apart
+    from forecast.jobs.output_guard import check_apart
 
     events = given.of(TableSettings).events  # refused before any work
     for file in (forecasts, wanted.output):

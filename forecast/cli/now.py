@@ -31,9 +31,9 @@ def command(data: str, output: str | None, as_of: str | None, given: Given) -> i
     shape, checks = given.of(OutputSettings), given.of(CheckSettings)
     given.of(TextSettings)
     events = given.of(TableSettings).events  # refused before any work
-    from forecast.jobs.apart import check_apart
     from forecast.jobs.checks import age, check_age
     from forecast.jobs.instant import parse_as_of
+    from forecast.jobs.output_guard import check_apart
 
     instant = parse_as_of(as_of)
     check_apart(output, {"the table that is read": data, "the table of --events": events})

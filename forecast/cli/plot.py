@@ -92,7 +92,7 @@ def command(context: click.Context, data: str | None, files: Files, source: Sour
     wanted, how = given.of(PictureSettings), given.of(TableSettings)  # refused before any work
     given.of(TextSettings), given.of(OutputSettings), given.of(TrainSettings)
     from forecast.artifacts.store import Store
-    from forecast.jobs.apart import check_apart
+    from forecast.jobs.output_guard import check_apart
     from forecast.report.content import picture_of, series_without_errors
 
     tables = {

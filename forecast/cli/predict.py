@@ -72,9 +72,9 @@ def command(
     """
     shape, checks = given.of(OutputSettings), given.of(CheckSettings)
     from forecast.inference.forecasting import load_predictor, with_events
-    from forecast.jobs.apart import check_apart
     from forecast.jobs.checks import age, check_age
     from forecast.jobs.instant import parse_as_of
+    from forecast.jobs.output_guard import check_apart
 
     instant = parse_as_of(as_of)
     reading = given.of(TextSettings).model_dump(exclude_defaults=True)  # refused before any work

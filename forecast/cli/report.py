@@ -61,7 +61,7 @@ def command(place: Place, version: str | None, given: Given, files: Files) -> No
     """
     given.of(TrainSettings)
     from forecast.artifacts.store import Store
-    from forecast.jobs.apart import check_apart
+    from forecast.jobs.output_guard import check_apart
     from forecast.jobs.pipeline import files_read
     from forecast.report.page import check_report, page_bytes
 
@@ -222,7 +222,7 @@ class Forecaster:
 
     def _sent(self) -> "tuple[Drawable, str] | None":
         """The forecasts of the newest run of the job that the ledger has, and a sentence on them."""
-        from forecast.jobs.run import ledger_of
+        from forecast.jobs.administration import ledger_of
         from forecast.report.content import drawable_stored
 
         if self.place.pipeline is None:
@@ -254,8 +254,7 @@ class Forecaster:
 
 def _nights(place: Place, pipeline: "Pipeline") -> "Nights":
     """The runs of a job and the scores of its forecasts, without secrets."""
-    from forecast.jobs.administration import noted, status_of
-    from forecast.jobs.run import ledger_of
+    from forecast.jobs.administration import ledger_of, noted, status_of
     from forecast.report.nights import Nights
 
     ledger = ledger_of(pipeline)

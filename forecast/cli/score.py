@@ -39,7 +39,7 @@ def command(
     store's forecasts, ACTUAL is read with the settings of that fit.
     """
     from forecast.errors import INCOMPLETE
-    from forecast.jobs.apart import check_apart
+    from forecast.jobs.output_guard import check_apart
     from forecast.results import score
 
     check_apart(wanted.output, {"the table of forecasts": forecast, "the table of actual values": actual}, artifact)

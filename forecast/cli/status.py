@@ -30,8 +30,7 @@ def command(place: Place, runs: int, as_json: bool) -> int:
 
     The exit code is for monitoring: 0 all is well, 3 the newest run failed or left series out, 4 the data are stale.
     """
-    from forecast.jobs.administration import ledgers_of, status_of
-    from forecast.jobs.run import ledger_of
+    from forecast.jobs.administration import ledger_of, ledgers_of, status_of
 
     ledgers = ledgers_of(place.store) if place.pipeline is None else [ledger_of(place.pipeline)]
     states = [status_of(ledger, place.store, datetime.now(UTC), runs) for ledger in ledgers]

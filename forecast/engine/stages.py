@@ -229,9 +229,7 @@ class _Fit:
         panel, schema, settings, lags = self.panel, self.schema, self.settings, ready.inputs.lags
         forecasting = [number for group in ensemble.networks for number in plan.groups()[group]]
         pasts = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
-        pasts.append(
-            ready.lookback + (lags[0] if lags else panel.ahead)
-        )  # roughness takes values a season before
+        pasts.append(ready.lookback + (lags[0] if lags else panel.ahead))  # roughness takes values a season before
         closed = unless_contradicted(ready.closed, panel, schema, panel.lengths)
         effects = find_effects(panel, schema, closed, ready.used, panel.lengths[ready.used])
         index, fixed = series_index(panel.ids, panel.ids), fixed_values(closed, panel, schema)

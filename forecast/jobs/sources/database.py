@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import Field
 
-from forecast.jobs import databases
+from forecast import databases
 from forecast.jobs.kinds import DatabaseUrl
 from forecast.settings import Knobs, TextSettings
 from forecast.tables.reading import table_from_frame
