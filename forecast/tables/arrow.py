@@ -10,7 +10,7 @@ import pandas as pd
 from forecast.errors import BadData, NoInput
 from forecast.tables.headers import listed
 from forecast.tables.memory import require_memory
-from forecast.tables.texts import pa, require_arrow, text_type
+from forecast.tables.texts import pa, text_type
 
 PARQUET = b"PAR1"
 CELL, MEMORY_FACTOR = 8, 3  # bytes of a number; Arrow, frame, columns
@@ -29,7 +29,6 @@ NULLABLE: dict[str, Any] = {
 
 def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
     """Read the bytes of a Parquet file; messages call it `name`."""
-    require_arrow("reading Parquet")
     import pyarrow.parquet
 
     def whole() -> Any:
@@ -42,7 +41,6 @@ def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
 
 def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
     """Read the Parquet files below a folder as one frame; folders called ``key=value`` become columns of text."""
-    require_arrow("reading Parquet")
     import pyarrow.dataset
 
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_parquet(path)]

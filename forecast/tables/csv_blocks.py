@@ -20,7 +20,7 @@ from forecast.tables.numbers import infer_decimal
 from forecast.tables.records import best_delimiter
 from forecast.tables.table import Table
 from forecast.tables.text import given_delimiter, text_table
-from forecast.tables.texts import ARROW, pa, text_type
+from forecast.tables.texts import pa, text_type
 
 BLOCK = 1 << 25  # bytes read at once
 ROW = 6  # bytes of a row at least: an id, a time and a value, and what parts them
@@ -50,7 +50,7 @@ class CsvBlocks:
     def of(cls, source: str, settings: TextSettings, least: int) -> Self | None:
         """The file of a path; None where it is no plain CSV, or surely has less than `least` rows."""
         path = Path(source)
-        if not ARROW or settings.encoding is not None or not path.is_file() or path.stat().st_size < ROW * least:
+        if settings.encoding is not None or not path.is_file() or path.stat().st_size < ROW * least:
             return None
         with path.open("rb") as file:
             sample = file.read(SAMPLE)

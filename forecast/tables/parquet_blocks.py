@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from forecast.tables.arrow import PARQUET, arrow_frame, readable
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
-from forecast.tables.texts import ARROW, pa
+from forecast.tables.texts import pa
 
 ROWS_AT_ONCE = 1 << 18
 
@@ -39,7 +39,7 @@ class ParquetBlocks:
     def of(cls, source: str, least: int) -> Self | None:
         """The files of a path; None where they are no Parquet, have less than `least` rows, or differ in columns."""
         path = Path(source)
-        if not ARROW or not path.exists():
+        if not path.exists():
             return None
         files = [each for each in (sorted(path.rglob("*")) if path.is_dir() else [path]) if each.is_file()]
         files = [each for each in files if _is_parquet(each)]

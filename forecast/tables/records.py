@@ -15,7 +15,7 @@ from forecast.errors import BadData, Setting, Words
 from forecast.tables.encoding import SAMPLE, line_at
 from forecast.tables.headers import delimiter_name
 from forecast.tables.memory import require_memory
-from forecast.tables.texts import ARROW, pa, text_type
+from forecast.tables.texts import pa, text_type
 
 DELIMITERS = (
     "\t",
@@ -73,7 +73,7 @@ def require_room(data: bytes, delimiter: str, name: str) -> None:
 def cut_columns(data: bytes, delimiter: str, name: str) -> tuple[list[str], pd.DataFrame, NDArray[np.int64]]:
     """Header, columns of text under their numbers, and the line on which each record starts, the header's first."""
     lines = _record_lines(data, delimiter)
-    columns = _by_arrow(data, delimiter) if ARROW and lines is not None else None
+    columns = None if lines is None else _by_arrow(data, delimiter)
     if lines is not None and columns is not None and len(columns) == len(lines):
         header = [str(column[0]) for column in columns.columns]
         frame = columns.slice(1).to_pandas(types_mapper={pa.string(): text_type()}.get)

@@ -15,7 +15,7 @@ from forecast.errors import BadData, CannotCreate, ForecastError, NoInput, Stora
 from forecast.tables.arrow import arrow_frame
 from forecast.tables.headers import listed
 from forecast.tables.table import Table
-from forecast.tables.texts import pa, require_arrow
+from forecast.tables.texts import pa
 
 SUFFIXES = (".parquet", ".pq")
 BATCH_ROWS = 1 << 20  # rows that are looked at at once
@@ -48,7 +48,6 @@ class Place:
         UsageError
             If pyarrow has no such file system.
         """
-        require_arrow("reading and writing in parts")
         from pyarrow import fs
 
         if "://" not in uri:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from forecast.errors import UsageError
 from forecast.settings import OutputSettings
-from forecast.tables.texts import pa, require_arrow
+from forecast.tables.texts import pa
 
 # the last four are full-width signs, which some spreadsheets treat alike
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -65,7 +65,6 @@ def csv_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
 
 def parquet_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
     """Frames of the same columns as one Parquet file, in pieces; its bytes do not depend on how rows are parted."""
-    require_arrow("writing Parquet")
     import pyarrow.parquet
 
     sink, writer = _Pieces(), None
