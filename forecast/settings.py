@@ -358,7 +358,7 @@ class ClusterSettings(Knobs):
         None,
         ge=1,
         le=MAX_SHARDS,
-        description="forecast Parquet in so many parts, each into a file of the folder --output; default 16 with "
+        description="forecast the table in so many parts, each into a file of the folder --output; default 16 with "
         "--cluster, else all at once",
     )
 

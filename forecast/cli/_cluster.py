@@ -39,7 +39,7 @@ def refuse_sharded(source: Continued, output: str | None, shape: OutputSettings)
     shards = Setting("shards")
     if source.data is None or source.data == "-" or source.data.startswith("synth:"):
         raise UsageError(
-            "shards are read from Parquet", setting=shards, cure="name a file or folder of Parquet, or a URI"
+            "shards are read from Parquet or CSV", setting=shards, cure="name a file, a folder of Parquet, or a URI"
         )
     if output is None:
         cure = Words("name one with ", Setting("output"))
@@ -61,7 +61,7 @@ def put_sharded(
     schema, text = schema_as_fitted(predictor, given)
     future = None if source.future is None else tidied(load_future(source.future, text))
     data, checks, shards = str(source.data), given.of(CheckSettings), shards_of(given) or 1
-    work = plan_shards(predictor, schema, data, output, shape, source.horizon, future)
+    work = plan_shards(predictor, schema, data, text, output, shape, source.horizon, future)
     check_age(age(work.newest, schema, instant), checks, data)
     jobs = given.of(TrainSettings).jobs or 1
     with in_use(given):

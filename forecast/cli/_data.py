@@ -26,7 +26,7 @@ def load(source: str, settings: TextSettings) -> "tuple[Table, dict[str, Any]]":
 
 def load_to_fit(source: str, settings: TextSettings, how: TableSettings, seed: int) -> "tuple[Table, dict[str, Any]]":
     """Read a table as `load` does, or an even sample of its series where it does not fit into memory."""
-    from forecast.reading.sampling import sampled
+    from forecast.reading.large import sampled
     from forecast.reading.tidying import tidied
 
     sample = sampled(source, settings, how, seed)

@@ -148,7 +148,7 @@ def _write_in_parts(
         return None
     look(found.newest, schema)
     with steps_bar("forecasts", "series") as predictor.on_windows:
-        frames = frames_of(found.columns(), found.parts.name)
+        frames = frames_of(found.columns(), found.table.name)
         write_all((guard_formulas(each, schema.ids) for each in frames) if shape.excel_safe else frames, output)
     return found.skipped
 

@@ -5,7 +5,6 @@ from statistics import NormalDist
 
 import numpy as np
 
-from forecast.logs import Count, matters
 from forecast.panel.panel import Flags, Numbers
 from forecast.settings import OutputSettings
 
@@ -115,9 +114,9 @@ def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
 
 def say_raised(count: int, of: int, cure: object = "") -> None:
     """Log the number of series whose forecasts were raised to 0, and how to prevent it."""
-    if matters(count):
+    if count:
         text = "forecasts of %d of %d series would end below 0, and end at 0, as no value of their past is below it%s"
-        log.info(text, Count(count), Count(of), cure)
+        log.info(text, count, of, cure)
 
 
 def say_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: object) -> None:
@@ -130,6 +129,6 @@ def say_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: objec
     cure : how to get forecasts that add up
     """
     count = int(((floor == 0) & (medians.sum(1) < LOW * means.sum(1))).sum())
-    if matters(count):
+    if count:
         text = "the medians of %d of %d series add up to less than half of what is expected, as most values are 0; %s"
-        log.info(text, Count(count), Count(len(floor)), cure)
+        log.info(text, count, len(floor), cure)

@@ -9,20 +9,22 @@ import numpy as np
 from forecast.errors import BadData, ForecastError
 from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
-from forecast.logs import PART, messages_as_one, without_messages
+from forecast.logs import held_back, log_kinds
+from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of
 from forecast.panel.shards import only_in_shard
 from forecast.reading.comparing import Comparison
-from forecast.reading.reading import reach_of
+from forecast.reading.large import LargeTable, large_table, needed_columns, newest_time
 from forecast.reading.tidying import tidied
 from forecast.settings import OutputSettings, TextSettings
-from forecast.tables.parts import Parts, parts_of
 from forecast.tables.table import Table
 from forecast.threads import in_order
 
 log = logging.getLogger("forecast")
 
 LEAST_ROWS = 2_000_000  # of a table that is read in parts
+
+Messages = list[logging.LogRecord]
 
 
 @dataclass
@@ -31,18 +33,20 @@ class LargeForecasts:
 
     Attributes
     ----------
-    predictor, schema, parts : what forecasts, how the table is read, and the table
-    reach : time of its newest value
-    horizon, output : as `forecast_table` takes them
+    starts : [series + 1], the first row of each series, and the number of all rows
+    reach : time of the newest value
+    messages : to be logged once all is forecast
     skipped : series that got no forecast, with the reason, once all is read
     """
 
     predictor: Predictor
     schema: Schema
-    parts: Parts
+    table: LargeTable
+    starts: Integers
     reach: int
     horizon: int | None
     output: OutputSettings
+    messages: Messages
     skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     @property
@@ -51,41 +55,42 @@ class LargeForecasts:
         return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
 
     def columns(self) -> Iterator[Columns]:
-        """The columns of the forecasts of each part; messages come when all is forecast.
+        """The columns of the forecasts of each part.
 
         Raises
         ------
         ForecastError
             If the table cannot be used, or has to be read as a whole.
         """
-        comparison = Comparison(self.predictor.fitted.history.ids, self.parts.name)
+        comparison = Comparison(self.predictor.fitted.history.ids, self.table.name)
         progress, self.predictor.on_windows = self.predictor.on_windows, None
-        done, alone = 0, self.predictor.backend is not None and not self.predictor.backend.threads
+        threads = self.predictor.backend is None or self.predictor.backend.threads
 
-        left = begun = False
+        def forecast(table: Table) -> tuple[Forecasts, Messages]:
+            with held_back(log) as messages:
+                part = Part(tidied(table), self.reach, comparison)
+                return forecast_table(
+                    self.predictor, part, schema=self.schema, horizon=self.horizon, output=self.output
+                ), messages
 
-        def forecast(part: tuple[int, Table]) -> Forecasts:
-            number, table = part
-            PART.set(number)
-            return self._forecast(Part(tidied(table), self.reach, comparison))
-
-        with messages_as_one(log):
-            for forecasts in in_order(forecast, enumerate(self.parts.read()), threads=not alone):
-                self.skipped |= forecasts.skipped
-                done += len(forecasts.panel)
-                if progress is not None:
-                    progress(done, self.parts.series)
-                left = left or not forecasts.panel.skipped.all()
-                if forecasts.rows or not begun:
-                    begun = True
-                    yield forecasts.columns  # at least once, as a shard may have no series
-            if not left:
-                raise BadData("no series is left to forecast", place=self.parts.name)
-            comparison.say_missing()
+        done, begun, left = 0, False, False
+        cuts = [*self.starts[:-1:WINDOWS_AT_ONCE].tolist(), int(self.starts[-1])]
+        parts = self.table.parts(needed_columns(self.schema), cuts)
+        for forecasts, messages in in_order(forecast, parts, threads=threads):
+            self.messages += messages
+            self.skipped |= forecasts.skipped
+            done += len(forecasts.panel)
+            if progress is not None:
+                progress(done, len(self.starts) - 1)
+            left = left or not forecasts.panel.skipped.all()
+            if forecasts.rows or not begun:
+                begun = True
+                yield forecasts.columns  # at least once, as a shard may have no series
+        if not left:
+            raise BadData("no series is left to forecast", place=self.table.name)
+        log_kinds(log, self.messages)
+        comparison.say_missing()
         self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), self.output.shard)
-
-    def _forecast(self, part: Part) -> Forecasts:
-        return forecast_table(self.predictor, part, schema=self.schema, horizon=self.horizon, output=self.output)
 
 
 def large_forecasts(
@@ -103,14 +108,17 @@ def large_forecasts(
     source : the path of the table
     reading : the settings of reading a text
     """
-    if schema.layout != "long" or not schema.ids or len(schema.time) > 1 or schema.aggregate or schema.target is None:
+    if schema.layout != "long" or not schema.ids or schema.aggregate or schema.target is None:
         return None
     try:
-        with without_messages(log):
-            parts = parts_of(source, reading, schema.ids, schema.time[0], schema.target, LEAST_ROWS, WINDOWS_AT_ONCE)
-            if parts is None:
+        with held_back(log) as messages:
+            table = large_table(source, reading, LEAST_ROWS)
+            found = None if table is None else table.survey(schema.ids, schema.time, schema.target)
+            if table is None or found is None or found[0] is None:
                 return None
-            reach = reach_of(tidied(parts.newest), schema)
+            starts, times = found
+            with held_back(log):
+                reach = newest_time(times, schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
-    return LargeForecasts(predictor, schema, parts, reach, horizon, output)
+    return LargeForecasts(predictor, schema, table, starts, reach, horizon, output, messages)

@@ -4,29 +4,28 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from tempfile import TemporaryDirectory
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from forecast.errors import BadData, CannotCreate, Setting, UsageError
 from forecast.inference.forecasting import Part, checked_horizon, forecast_table
 from forecast.inference.predictor import Predictor
-from forecast.logs import hand_on, messages_as_one, messages_of_part, without_messages
+from forecast.logs import held_back, log_kinds
+from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of, position_texts
-from forecast.panel.shards import Shard
-from forecast.parallel import Task, side_by_side
+from forecast.panel.shards import Shard, shard_numbers
+from forecast.parallel import Task, on_cluster, side_by_side
 from forecast.reading.comparing import Comparison, Id
+from forecast.reading.large import LargeTable, large_table, needed_columns, newest_time
 from forecast.reading.observations import id_codes
-from forecast.reading.reading import reach_of
 from forecast.reading.tidying import tidied
-from forecast.settings import OutputSettings, Stored
+from forecast.settings import OutputSettings, Stored, TextSettings
 from forecast.tables.frames import frame_of
 from forecast.tables.storage import Place
 from forecast.tables.table import Table
-from forecast.tables.texts import pa, pc
 from forecast.tables.writing import guard_formulas, output_columns, parquet_bytes, refuse_clash
 
 log = logging.getLogger("forecast")
@@ -34,7 +33,6 @@ log = logging.getLogger("forecast")
 MANIFEST = "MANIFEST.json"
 FORMAT = 1  # of the manifest
 DIGITS = 12  # of the sha256 in the name of a file
-VALUED, ROW = "\0valued", "\0row"  # columns beside those of a table
 
 
 class File(Stored):
@@ -60,116 +58,106 @@ class Manifest(Stored):
 
 
 @dataclass(frozen=True)
+class Done:
+    """A shard that was forecast: its file, its series without a forecast, messages, and what its ids compare to."""
+
+    file: File | None
+    skipped: dict[Id, str]
+    messages: list[logging.LogRecord]
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
 class Work:
     """What all shards of a forecast have in common.
 
     Attributes
     ----------
-    predictor : the forecaster
-    schema : how the table is read
-    data, folder : where the table is, a path or URI of Parquet, and where the forecasts go
+    folder : path or URI to which the forecasts go
     reach : time of the newest value of the table
-    horizon : fewer steps than at fit
-    output : what the tables of forecasts contain
     future : more rows of columns known in advance
+    shares : a folder with the rows of each shard; without it each shard looks through the whole table
     """
 
     predictor: Predictor
     schema: Schema
-    data: str
+    table: LargeTable
     folder: str
     reach: int
     horizon: int | None
     output: OutputSettings
     future: Table | None = None
+    shares: str | None = None
 
     @property
     def newest(self) -> int:
         """Grid position of the newest value."""
         return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
 
-    def run(self, shard: Shard) -> "Done":
-        """Forecast one shard, and write its file; a repetition replaces it by the same bytes."""
-        comparison, file, skipped = self.comparison(), None, dict[Id, str]()
-        with messages_of_part(log, shard.number) as messages:
-            table = self._rows(shard)
-            if len(table):
-                file, skipped = self._forecast(shard, table, comparison)
-        return Done(file, skipped, messages, comparison.seen, comparison.new)
+    @property
+    def by(self) -> tuple[str, ...]:
+        """The columns that tell shards apart."""
+        return self.schema.ids or self.schema.time
+
+    def shards_of(self, table: Table, count: int) -> Integers:
+        """[rows], the number of the shard of each."""
+        names, codes = id_codes(table, self.schema.ids)
+        return np.asarray(shard_numbers(names, count)[codes])
 
     def comparison(self) -> Comparison:
         """Of the ids of the table with those of the fit."""
-        return Comparison(self.predictor.fitted.history.ids, Place.of(self.data).name)
+        return Comparison(self.predictor.fitted.history.ids, self.table.name)
 
-    def _rows(self, shard: Shard) -> Table:
-        """The rows of the series of a shard."""
-        schema = self.schema
-        columns = [*schema.keys, str(schema.target), *schema.known, *schema.past, *schema.static]
+    def run(self, shard: Shard) -> Done:
+        """Forecast a shard, and write its file; a repetition replaces it by the same bytes."""
+        done = Done(None, {}, [], self.comparison())
+        with held_back(log) as messages:
+            table = self._rows(shard)
+            if table is None or not len(table):
+                return done
+            forecasts = forecast_table(
+                self.predictor,
+                Part(tidied(table), self.reach, done.comparison),
+                schema=self.schema,
+                future=self.future,
+                horizon=self.horizon,
+                output=self.output,
+            )
+        file = None
+        if forecasts.rows:
+            frame = frame_of(forecasts.columns)
+            frame = guard_formulas(frame, self.schema.ids) if self.output.excel_safe else frame
+            file = self._write(shard, b"".join(parquet_bytes([frame])), len(frame), len(forecasts.series))
+        return replace(done, file=file, skipped=forecasts.skipped, messages=messages)
 
-        def held(table: Table) -> NDArray[np.bool_]:
-            names, codes = id_codes(table, schema.ids)
-            return np.asarray(shard.holds(names)[codes])
+    def _rows(self, shard: Shard) -> Table | None:
+        columns = needed_columns(self.schema)
+        if self.shares is not None:
+            return self.table.of_share(columns, self.shares, shard.number)
+        return self.table.filtered(columns, self.by, lambda rows: self.shards_of(rows, shard.count) == shard.number)
 
-        return Place.of(self.data).rows(list(dict.fromkeys(columns)), held, list(schema.ids or schema.time))
-
-    def _forecast(self, shard: Shard, table: Table, comparison: Comparison) -> tuple[File | None, dict[Id, str]]:
-        """Write the forecasts of a shard; returns its file, and series that got none, with the reason."""
-        forecasts = forecast_table(
-            self.predictor,
-            Part(tidied(table), self.reach, comparison),
-            schema=self.schema,
-            future=self.future,
-            horizon=self.horizon,
-            output=self.output,
-        )
-        frame = frame_of(forecasts.columns)
-        if self.output.excel_safe:
-            frame = guard_formulas(frame, self.schema.ids)
-        file = self._write(shard, b"".join(parquet_bytes([frame])), len(frame), len(forecasts.series))
-        return file, forecasts.skipped
-
-    def _write(self, shard: Shard, data: bytes, rows: int, series: int) -> File | None:
-        if not rows:
-            return None
+    def _write(self, shard: Shard, data: bytes, rows: int, series: int) -> File:
         digest = hashlib.sha256(data).hexdigest()
         name = f"part-{shard.number:05}-of-{shard.count:05}-{digest[:DIGITS]}.parquet"
         Place.of(self.folder).write(name, data)
         return File(file=name, shard=str(shard), rows=rows, series=series, bytes=len(data), sha256=digest)
 
 
-@dataclass(frozen=True)
-class Done:
-    """A shard that was forecast.
-
-    Attributes
-    ----------
-    file : None where no series got a forecast
-    skipped : series without a forecast, with the reason
-    messages : that are to be logged
-    seen, new : ids, as a `Comparison` has them
-    """
-
-    file: File | None
-    skipped: dict[Id, str]
-    messages: list[logging.LogRecord]
-    seen: set[Id]
-    new: list[Id]
-
-
 def plan_shards(
     predictor: Predictor,
     schema: Schema,
     data: str,
+    reading: TextSettings,
     folder: str,
     output: OutputSettings,
     horizon: int | None = None,
     future: Table | None = None,
 ) -> Work:
-    """Look at the times of a table of Parquet, and refuse what cannot be forecast in shards, before any work.
+    """Look at the times of a table, and refuse what cannot be forecast in shards, before any work.
 
     Parameters
     ----------
-    schema : how the table is read
+    schema, reading : how the table is read
     data, folder : paths or URIs
     horizon : fewer steps than at fit
 
@@ -186,9 +174,13 @@ def plan_shards(
         problem = "shards are written into a folder"
         raise CannotCreate(problem, setting=Setting("output", folder), cure="name a folder or a URI of one")
     checked_horizon(horizon, predictor.fitted.config.horizon)
-    with without_messages(log):  # each shard has its own
-        reach = reach_of(_times(Place.of(data), schema), schema.model_copy(update={"ids": ()}))
-    return Work(predictor, schema, data, folder, reach, horizon, output, future)
+    table = large_table(data, reading)
+    if table is None:
+        raise BadData("shards are read from Parquet, or from plain CSV in UTF-8", place=data)
+    with held_back(log):  # each shard has its own
+        _, times = table.survey(schema.ids, schema.time, str(schema.target))
+        reach = newest_time(times, schema)
+    return Work(predictor, schema, table, folder, reach, horizon, output, future)
 
 
 def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, dict[Id, str]]:
@@ -206,18 +198,18 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
     BadData
         If no series gets a forecast.
     """
-    tasks: Iterator[Task] = ((work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1))
     files, skipped, comparison = list[File](), dict[Id, str](), work.comparison()
-    with messages_as_one(log):
-        for number, done in enumerate(side_by_side(tasks, jobs), 1):
-            hand_on(done.messages, log, number)
-            skipped |= done.skipped
-            comparison.join(done.seen, done.new)
-            if done.file is not None:
-                files.append(done.file)
-        if not files:
-            raise BadData("no series is left to forecast", place=Place.of(work.data).name)
-        comparison.say_missing()
+    messages: list[logging.LogRecord] = []
+    for done in _done(work, shards, jobs):
+        messages += done.messages
+        skipped |= done.skipped
+        comparison.join(done.comparison)
+        if done.file is not None:
+            files.append(done.file)
+    if not files:
+        raise BadData("no series is left to forecast", place=work.table.name)
+    log_kinds(log, messages)
+    comparison.say_missing()
     skipped |= dict.fromkeys(comparison.missing, "gone")
     origin = position_texts(work.schema, calendar_of(work.schema), np.array([work.newest]))[0]
     rows, series = sum(file.rows for file in files), sum(file.series for file in files)
@@ -230,6 +222,17 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
     return manifest, skipped
 
 
+def _done(work: Work, shards: int, jobs: int) -> Iterator[Done]:
+    """The shards one after another; their rows wait on the disk of this machine, unless a cluster is at work."""
+    with TemporaryDirectory(prefix="forecast-") as folder:
+        if not on_cluster():
+            columns = needed_columns(work.schema)
+            work.table.share_out(columns, work.by, lambda rows: work.shards_of(rows, shards), folder)
+            work = replace(work, shares=folder)
+        tasks: Iterator[Task] = ((work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1))
+        yield from side_by_side(tasks, jobs)
+
+
 def _manifest(folder: Place) -> Manifest | None:
     """The manifest of an earlier run, if there is one that can be read."""
     data = folder.read(MANIFEST)
@@ -237,26 +240,3 @@ def _manifest(folder: Place) -> Manifest | None:
         return None if data is None else Manifest.model_validate_json(data)
     except ValidationError:
         return None
-
-
-def _times(place: Place, schema: Schema) -> Table:
-    """A row of each time of a table, with a number where a series has a value then, and else without."""
-    target, time, parts = str(schema.target), list(schema.time), []
-    for first, batch in place.batches([*time, target]):
-        values = batch[target]
-        if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type) or pa.types.is_null(values.type)):
-            raise BadData(
-                f"{place.name}: column '{target}' has the type {values.type}; shards need a column of numbers"
-            )
-        there = pc.and_(pc.is_valid(values), pc.fill_null(pc.invert(pc.is_nan(values.cast(pa.float64()))), False))
-        rows = pa.array(np.arange(first, first + len(batch)))
-        parts.append(_each_time(batch.select(time).append_column(VALUED, there).append_column(ROW, rows), time))
-    whole = _each_time(pa.concat_tables(parts), time)
-    values = pc.if_else(whole[VALUED], 1.0, None)
-    return place.as_table(whole.select(time).append_column(target, values), whole[ROW].to_numpy())
-
-
-def _each_time(rows: Any, time: list[str]) -> Any:
-    """The first of the rows of each time, and whether any of them has a value."""
-    found = rows.group_by(time, use_threads=False).aggregate([(VALUED, "any"), (ROW, "min")])
-    return found.rename_columns([*time, VALUED, ROW] if found.column_names[0] == time[0] else [VALUED, ROW, *time])

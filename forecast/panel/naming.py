@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.logs import Names
 from forecast.tables.frames import Column
 
 NAMED = 5  # series that a message names
@@ -20,12 +19,12 @@ def series_name(ids: tuple[str, ...]) -> str:
 
 def series_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> str:
     """The first of several series: FLORAL/292, FLORAL/356, ..."""
-    return str(some_names(series, most))
+    return first_names([series_name(ids) for ids in series[: most + 1]], most)
 
 
-def some_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> Names:
-    """The first of several series, for a message."""
-    return Names.of([series_name(ids) for ids in series[: most + 1]], most)
+def first_names(names: Sequence[str], most: int) -> str:
+    """The first of several names."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def find_series(ids: Sequence[tuple[str, ...]], name: str) -> int:

@@ -8,8 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from forecast.errors import BadData, Setting, Words
-from forecast.logs import Count, Most, Names
-from forecast.panel.naming import series_name, series_names, some_names
+from forecast.panel.naming import first_names, series_name, series_names
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 
@@ -56,18 +55,18 @@ class Comparison:
         new = [names for names in panel.ids if names not in self.fitted]
         self.seen.update(self.fitted.intersection(panel.ids))
         if new:
-            names, count = some_names(new, NAMED_SERIES), Count(len(new))
-            log.warning("%s: %d series were not seen at fit (%s); they are forecast anyway", self.name, count, names)
+            names = series_names(new, NAMED_SERIES)
+            log.warning("%s: %d series were not seen at fit (%s); they are forecast anyway", self.name, len(new), names)
         if new and len(self.seen) < len(self.fitted):
             plain = self._plain_fitted.items()
             self.new += [names for names in new if any(_plain(names, change) in ids for change, ids in plain)]
         seen = zip(series_index(self.ids, panel.ids), panel.status, strict=True)
         return replace(panel, status=tuple("new" if not index and word == "ok" else word for index, word in seen))
 
-    def join(self, seen: set[Id], new: list[Id]) -> None:
-        """Add what another comparison found in other parts: `seen` and `new`."""
-        self.seen |= seen
-        self.new += new
+    def join(self, other: "Comparison") -> None:
+        """Add what another comparison found in other parts."""
+        self.seen |= other.seen
+        self.new += other.new
 
     @property
     def missing(self) -> list[Id]:
@@ -124,14 +123,14 @@ def check_levels(panel: Panel, ids: Ids, level: Numbers, lookback: int, name: st
     moved = [panel.ids[i] for i in np.flatnonzero((ratio > MAX_RATIO) | (ratio < 1 / MAX_RATIO))]
     if not moved:
         return
-    names = some_names(moved, NAMED_SERIES)
+    names = series_names(moved, NAMED_SERIES)
     if strict:
         cure = Words("was the unit changed? Without ", Setting("strict", True), " this is a warning")
         raise BadData(
             f"the level of {len(moved)} series moved more than tenfold since the fit ({names})", place=name, cure=cure
         )
     text = "%s: the level of %d series moved more than tenfold since the fit (%s); was the unit changed?"
-    log.warning(text, name, Count(len(moved)), names)
+    log.warning(text, name, len(moved), names)
 
 
 def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: str) -> None:
@@ -145,7 +144,7 @@ def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: st
             "after %s; a backtest measures on values that the fit has not seen",
             name,
             end,
-            Most(min(int(ahead.max()), horizon)),
+            min(int(ahead.max()), horizon),
             horizon,
             after,
         )
@@ -175,9 +174,9 @@ def say_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
             "%s: %d series have a shorter past than the %d steps that a forecast looks back (%s); what is missing "
             "counts as unknown, and their forecasts are less certain",
             name,
-            Count(len(short)),
+            len(short),
             lookback,
-            Names.of(named, NAMED_SERIES),
+            first_names(named, NAMED_SERIES),
         )
 
 

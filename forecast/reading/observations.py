@@ -8,7 +8,6 @@ import numpy as np
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.zones import Flags, Integers
 from forecast.errors import BadData
-from forecast.logs import Count, First
 from forecast.panel.naming import series_name, series_names
 from forecast.panel.panel import Ids, Numbers
 from forecast.panel.schema import Schema
@@ -139,7 +138,7 @@ def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
         logger.warning(
             "%s: %d rows have no id in %s; they are read as a series of their own.",
             table.name,
-            Count(blank.sum()),
+            blank.sum(),
             ", ".join(schema.ids),
         )
     _warn_similar_ids(table, ids)
@@ -197,7 +196,7 @@ def _warn_similar_ids(table: Table, ids: Ids) -> None:
     for parts in ids:
         similar = trimmed.setdefault(tuple(part.strip() for part in parts), parts)
         if similar != parts:
-            names = First(series_name(similar)), First(series_name(parts))
+            names = series_name(similar), series_name(parts)
             logger.warning(
                 "%s: ids '%s' and '%s' differ only in blanks; they are read as two series.", table.name, *names
             )

@@ -11,12 +11,11 @@ from forecast.calendar.parsing import ParsedTimes
 from forecast.calendar.split_columns import part_named
 from forecast.calendar.zones import Integers
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.logs import Rows
 from forecast.reading.observations import id_codes
 from forecast.settings import TableSettings
 from forecast.tables.distinct import repeats
 from forecast.tables.numbers import has_leading_zeros, is_whole, lacks_values, parse_numbers
-from forecast.tables.table import Table
+from forecast.tables.table import Table, rows_text
 
 TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
 MAX_REPEATED = 0.05  # with a smaller share of repeated rows, ids are right and the rows are duplicates
@@ -109,7 +108,7 @@ def _open_ids(
     reduce = () if settled else (", or ", first_of, " (or last, mean, sum) to make one row of them")
     return BadData(
         f"{format_instant(int(instants[row]), times.format)} comes twice{shown}, first in {table.line(first)} "
-        f"({Rows(twice.sum())} like that)",
+        f"({rows_text(twice.sum())} like that)",
         place=table.place(row, time),
         cure=Words(
             guessed, *joined, "pass ", Setting("id"), f" with the columns that tell series apart{also}", *none, *reduce

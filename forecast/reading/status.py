@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
-from forecast.logs import Count
-from forecast.panel.naming import some_names
+from forecast.panel.naming import series_names
 from forecast.panel.panel import SKIPPED, Integers, Panel
 from forecast.panel.schema import Schema
 
@@ -63,9 +62,9 @@ def say_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] 
     ):
         series = np.flatnonzero((words == word) & new)
         if len(series):
-            names = some_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES)
-            shown = names if str(names) else "the whole table"
-            logger.warning("%s: %d series %s: %s", name, Count(len(series)), meaning, shown)
+            names = series_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES)
+            shown = names or "the whole table"
+            logger.warning("%s: %d series %s: %s", name, len(series), meaning, shown)
     if whole and np.isin(words, SKIPPED).all():
         raise BadData(
             f"no series is left to forecast: each misses more than {limit} of its values or ended long ago",

@@ -9,7 +9,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words, did_you_mean
-from forecast.logs import Count
 from forecast.tables.table import Table
 
 DATE_OR_FRACTION = re.compile(r"\d+[-/.:]\d+[-/.:]\d+|\d+:\d\d|[+-]?\d*\.\d+")
@@ -45,7 +44,7 @@ def without_blank_rows(
         raise BadData(f"{name} has a header, and no row with a value in it")
     if len(frame.columns) == 1:
         return frame, lines
-    log.warning("%s: %d rows without any value were left out", name, Count(blank.sum()))
+    log.warning("%s: %d rows without any value were left out", name, blank.sum())
     return frame[~blank].reset_index(drop=True), lines[~blank]
 
 

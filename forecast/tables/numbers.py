@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
-from forecast.logs import Count
 from forecast.settings import DecimalMark
 from forecast.tables.cells import (
     LARGEST,
@@ -81,7 +80,7 @@ def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words =
         touched += [names[position] for position in np.flatnonzero(by_column)]
     if words:
         where = f"column '{touched[0]}'" + (f" and {len(touched) - 1} more" if len(touched) > 1 else "")
-        log.warning("%s: words such as n/a or - are read as missing: %d in %s", table.name, Count(words), where)
+        log.warning("%s: words such as n/a or - are read as missing: %d in %s", table.name, words, where)
     numbers += 0.0  # turns -0.0 into 0.0
     return numbers
 
@@ -215,7 +214,7 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
     log.warning(
         "%s: the comma is read as decimal mark (%d numbers); pass %s to say so",
         table.name,
-        Count(commas),
+        commas,
         Setting("decimal"),
     )
     return ","

@@ -74,7 +74,7 @@ def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
         kind = path.stat().st_mode
         if stat.S_ISDIR(kind):
             name = path.name or str(path)
-            return table_from_frame(parquet_folder_frame(path, name), name)
+            return table_from_frame(parquet_folder_frame(source, name), name)
         if not stat.S_ISREG(kind):
             raise NoInput(f"{source} is not a regular file; pipe it in and pass - to read standard input")
         file = path.open("rb")

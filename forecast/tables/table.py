@@ -227,6 +227,12 @@ class Table:
             sources={time: np.full(len(order), source, object), value: np.array(columns, object)[columns_of]},
         )
 
+    def hashes(self, columns: Sequence[str], seed: int) -> NDArray[np.uint64]:
+        """[rows], hashes of the cells of some columns as text, with a seed."""
+        texts = self.frame[list(columns)].astype(str)
+        hashes = pd.util.hash_pandas_object(texts, index=False, hash_key=f"{seed % 10**16:016d}")
+        return np.asarray(hashes, np.uint64)
+
     def line(self, row: int) -> str:
         """Say where a row stands: ``line 812`` of a text, ``row 812`` of a sheet, ``row 811`` of a frame."""
         if self.lines is None:
@@ -249,6 +255,11 @@ class Table:
 def plain(values: "pd.Series[Any]") -> "pd.Series[Any]":
     """A column as it is, a categorical one with the type of its categories."""
     return values.astype(values.cat.categories.dtype) if isinstance(values.dtype, pd.CategoricalDtype) else values
+
+
+def rows_text(count: int) -> str:
+    """A number of rows: ``1 row`` or ``7 rows``."""
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _seconds(index: pd.DatetimeIndex) -> Integers:
