@@ -54,17 +54,16 @@ def say_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] 
     words: NDArray[np.object_] = np.array(panel.status, object)
     new = np.array([word != earlier for word, earlier in zip(words, before or [None] * len(words), strict=True)], bool)
     limit = f"{schema.max_missing:.0%}"
-    missing = Words(f"miss more than {limit} of their values (", Setting("max_missing"), ") and get no forecast")
-    for word, meaning in (
-        ("constant", "never change"),
-        ("ended", "ended more than a lookback before the last time and get no forecast"),
-        ("missing", missing),
+    for word, meaning, arguments in (
+        ("constant", "never change", ()),
+        ("ended", "ended more than a lookback before the last time and get no forecast", ()),
+        ("missing", "miss more than %s of their values (%s) and get no forecast", (limit, Setting("max_missing"))),
     ):
         series = np.flatnonzero((words == word) & new)
         if len(series):
             names = series_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES)
             shown = names or "the whole table"
-            logger.warning("%s: %d series %s: %s", name, len(series), meaning, shown)
+            logger.warning(f"%s: %d series {meaning}: %s", name, len(series), *arguments, shown)
     if whole and np.isin(words, SKIPPED).all():
         raise BadData(
             f"no series is left to forecast: each misses more than {limit} of its values or ended long ago",
