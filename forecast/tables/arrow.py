@@ -73,19 +73,20 @@ def parquet_dataset(place: Place, files: list[str], name: str) -> Any:
     import pyarrow.dataset
 
     keys = [[part.split("=")[0] for part in path[len(place.path) :].split("/")[:-1] if "=" in part] for path in files]
-    # text, so that an id 007 in a folder's name keeps its zeros
-    hive = pyarrow.dataset.HivePartitioning(pa.schema([(key, pa.string()) for key in keys[0]]))
-    folders = {"partitioning": hive, "partition_base_dir": place.path} if keys[0] else {}
-    data = pyarrow.dataset.dataset(files, filesystem=place.system, format="parquet", **folders)
+    form = pyarrow.dataset.ParquetFileFormat()
     with ThreadPoolExecutor(OPENED_AT_ONCE) as pool:
-        schemas = list(pool.map(lambda part: part.physical_schema, data.get_fragments()))
+        schemas = list(pool.map(lambda path: form.inspect(path, place.system), files))
     first = files[0].rpartition("/")[2]
     for path, parts, schema in zip(files, keys, schemas, strict=True):
         if sorted(schema.names) != sorted(schemas[0].names) or parts != keys[0]:
             odd = sorted(set(schema.names) ^ set(schemas[0].names)) or parts
             file = path.rpartition("/")[2]
             raise BadData(f"{name}: {file} and {first} differ in columns {listed(odd)}; give one table")
-    return data.replace_schema(pa.unify_schemas([*schemas, hive.schema], promote_options="permissive"))
+    # text, so that an id 007 in a folder's name keeps its zeros
+    hive = pyarrow.dataset.HivePartitioning(pa.schema([(key, pa.string()) for key in keys[0]]))
+    whole = pa.unify_schemas([*schemas, hive.schema], promote_options="permissive")
+    folders = {"partitioning": hive, "partition_base_dir": place.path} if keys[0] else {}
+    return pyarrow.dataset.dataset(files, whole, form, place.system, **folders)
 
 
 def _size_in_memory(metadata: list[Any]) -> int:
