@@ -1,12 +1,11 @@
-"""Refuse content that is no table, with an error that names what it is, early enough not to unpack all of it."""
+"""Refuse content that is no table, with an error that names what it is."""
 
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from forecast.errors import BadData, ForecastError, Setting, Words
-from forecast.tables.arrow import PARQUET
-from forecast.tables.encoding import UTF16_MARKS, line_at, utf16_guess
+from forecast.tables.encoding import line_at, utf16_guess
 
 STARTS = {
     b"BZh": "a bzip2 archive; unpack it",
@@ -26,7 +25,6 @@ TEXTS = (
     (re.compile(rb'(\[\s*)?\{\s*("|\})'), "JSON; write the table as CSV or Parquet"),
 )
 TAR_MARK = slice(257, 262)
-PROBE_SIZE = 1 << 26  # bytes that surely hold the end of a first line
 
 
 def foreign_kind(data: bytes) -> str | None:
@@ -38,25 +36,6 @@ def foreign_kind(data: bytes) -> str | None:
         return "a tar archive; unpack it and give one of its files"
     text = data[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
     return next((kind for pattern, kind in TEXTS if pattern.match(text)), None)
-
-
-def refuse_beginning(data: bytes, name: str, encoded: bool) -> None:
-    """Refuse content that begins with a NUL byte in text, blanks only, or a line without end.
-
-    Parameters
-    ----------
-    data : the first `PROBE_SIZE` bytes
-    name : what messages call the table
-    encoded : whether the user gave an encoding
-    """
-    if encoded or data.startswith((PARQUET, *UTF16_MARKS)):
-        return
-    refuse_nul(data, name)
-    size = f"{len(data) >> 20} MiB"
-    if data.isspace():
-        raise BadData(f"{name} begins with {size} of blanks; is this a table at all?")
-    if b"\n" not in data and b"\r" not in data:
-        raise BadData(f"{name} line 1 is longer than {size}; is this a table at all?")
 
 
 def refuse_nul(data: bytes, name: str) -> None:
@@ -82,14 +61,8 @@ def undamaged(name: str) -> Iterator[None]:
         yield
     except (ForecastError, MemoryError):
         raise
-    except Exception as error:
-        raise _damaged(name, error) from None
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # raised by libraries in Rust
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # of libraries in Rust
             raise
-        raise _damaged(name, error) from None
-
-
-def _damaged(name: str, error: BaseException) -> BadData:
-    reason = " ".join(str(error).split())[:200]
-    return BadData(f"{name} is cut, damaged or encrypted ({reason}); copy it again or unpack it")
+        reason = " ".join(str(error).split())[:200]
+        raise BadData(f"{name} is cut, damaged or encrypted ({reason}); copy it again or unpack it") from None

@@ -59,14 +59,12 @@ def _not_that_text(
         other = Words("copy the file again, or pass ", Setting("encoding"))
         mend = "its last letter is cut; copy the file again" if cut else other
         return Words(f"{where} is not {marked.upper()} text, although it has its mark: ", mend)
-    guess = _guessed_encoding(data, start)
-    line = f", if {_line_in(data, start, guess)} is what it says" if guess else ""
-    hint = Words("pass ", Setting("encoding", guess), line)
     if cut and not data[:start].isascii():
         return f"{where} ends within a letter of UTF-8: the file is cut; copy it again"
-    if cut:
-        return Words(f"{where} ends within a letter of UTF-8: is the file cut? copy it again, or ", hint)
-    return Words(f"{where} is not UTF-8 text; ", hint)
+    guess = _guessed_encoding(data, start)
+    line = f", if {_line_in(data, start, guess)} is what it says" if guess else ""
+    what = "ends within a letter of UTF-8: is the file cut? copy it again, or" if cut else "is not UTF-8 text;"
+    return Words(f"{where} {what} pass ", Setting("encoding", guess), line)
 
 
 def _line_in(data: bytes, position: int, encoding: str) -> str:

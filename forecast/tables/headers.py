@@ -24,9 +24,7 @@ def without_right_edge(header: list[str], frame: pd.DataFrame, name: str) -> tup
     if width == 1 or width == len(header):
         return header, frame
     count = len(header) - width
-    shown = (
-        "1 column without a name or a value was" if count == 1 else f"{count} columns without a name or a value were"
-    )
+    shown = f"{count} columns without a name or a value were" if count > 1 else "1 column without a name or a value was"
     log.warning("%s: %s left out", name, shown)
     return header[:width], frame[list(range(width))]
 
@@ -49,14 +47,7 @@ def without_blank_rows(
 
 
 def column_names(header: list[str], name: str, where: str) -> list[str]:
-    """Check and trim the names of columns; only the first may be blank.
-
-    Parameters
-    ----------
-    header : the cells of the header
-    name : what messages call the table
-    where : the table and the line of its header
-    """
+    """Check and trim the names of columns; only the first may be blank. `where` is the line of the header."""
     names = [column.strip() for column in header]
     if names[0].startswith("#") and names[0] != "#":
         raise BadData(f"{where} starts with #; remove the comment (or the # in front of the header)")
@@ -97,9 +88,8 @@ def refuse_missing(table: Table, needed: tuple[str, ...]) -> None:
     missing = [column for column in needed if column not in table.names]
     if missing:
         named = ", ".join(f"'{column}'" for column in missing)
-        columns = table.names
-        hint = did_you_mean(missing[0], columns) if len(missing) == 1 else ""
-        alone = table.text and len(columns) == 1
-        delimiter = Words("; pass ", Setting("delimiter"), " if there are several") if alone else ""
-        problem = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(columns[:20])}"
+        hint = did_you_mean(missing[0], table.names) if len(missing) == 1 else ""
+        sole = table.text and len(table.names) == 1
+        delimiter = Words("; pass ", Setting("delimiter"), " if there are several") if sole else ""
+        problem = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(table.names[:20])}"
         raise BadData(Words(problem, delimiter, hint), place=table.name)

@@ -5,6 +5,7 @@ import io
 import logging
 from collections import Counter
 from contextlib import suppress
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,7 @@ from forecast.tables.headers import delimiter_name
 from forecast.tables.memory import require_memory
 from forecast.tables.texts import pa, text_type
 
-DELIMITERS = (
-    "\t",
-    ";",
-    "|",
-    ",",
-)  # the first of equally good ones: a decimal comma looks like a delimiter
+DELIMITERS = "\t;|,"  # the first of equally good ones: a decimal comma looks like a delimiter
 BLOCK_SIZE = 1 << 22
 MAX_COLUMNS = 1_000_000
 COPIES, CELL = 4, 24  # bytes at the peak, for each byte of a text and beside that for each cell
@@ -47,15 +43,12 @@ def best_delimiter(data: bytes) -> str:
         lines.pop()  # cut in its middle
     best, delimiter = (False, 0.0, 1), ","
     for candidate in DELIMITERS:
-        widths: list[int] = []
         with suppress(csv.Error):  # a quote that is never closed: reported when the whole is read
-            widths.extend(len(row) for row in csv.reader(lines[:100], delimiter=candidate) if row)
-        if not widths:
-            continue
-        width, rows = Counter(widths).most_common(1)[0]
-        fit = (widths[0] == width, rows / len(widths), width)
-        if width > 1 and fit > best:
-            best, delimiter = fit, candidate
+            widths = [len(row) for row in csv.reader(lines[:100], delimiter=candidate) if row]
+            width, rows = max(Counter(widths).items(), key=itemgetter(1), default=(1, 1))
+            fit = (widths[:1] == [width], rows / max(len(widths), 1), width)
+            if width > 1 and fit > best:
+                best, delimiter = fit, candidate
     return delimiter
 
 

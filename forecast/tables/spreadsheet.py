@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from functools import reduce
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -58,18 +57,14 @@ def is_workbook(data: bytes, name: str) -> bool:
 
 
 def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
-    """Read a sheet of a workbook; messages call the file `name`.
-
-    Raises
-    ------
-    Unavailable
-        If the package that reads workbooks is not installed, or the workbook takes more memory than is free.
-    UnknownSheet
-        If there is no such sheet.
-    BadData
-        If the sheet holds no table, or a part of the workbook is damaged.
-    """
-    calamine = _calamine(name)
+    """Read a sheet of a workbook; messages call the file `name`."""
+    try:
+        import python_calamine as calamine
+    except ImportError:
+        raise Unavailable(
+            f"{name} is a workbook, which needs the package python-calamine: pip install 'forecast[excel]', or export "
+            "the sheet as CSV"
+        ) from None
     with undamaged(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         require_memory(MEMORY_FACTOR * sum(member.file_size for member in archive.infolist()), name)
         parts = [archive.read(member) for member in archive.namelist()]  # all of them, so that none is damaged
@@ -87,17 +82,6 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
         rows = sheet.to_python()
     _settle_merged(rows, sheet.merged_cell_ranges or (), *sheet.start, where)
     return _table(rows, *sheet.start, where, settings)
-
-
-def _calamine(name: str) -> ModuleType:
-    try:
-        import python_calamine
-    except ImportError:
-        raise Unavailable(
-            f"{name} is a workbook, which needs the package python-calamine: pip install 'forecast[excel]', or export "
-            "the sheet as CSV"
-        ) from None
-    return python_calamine
 
 
 def _cells(part: bytes) -> int:

@@ -21,13 +21,7 @@ class Place:
 
     @classmethod
     def of(cls, uri: str) -> "Place":
-        """The place that a path or a URI such as s3://bucket/folder names.
-
-        Raises
-        ------
-        UsageError
-            If pyarrow has no such file system.
-        """
+        """The place that a path or a URI such as s3://bucket/folder names; UsageError if pyarrow cannot open it."""
         from pyarrow import fs
 
         if "://" not in uri:
@@ -44,13 +38,7 @@ class Place:
         return self.path.rstrip("/").rpartition("/")[2] or self.uri
 
     def files(self) -> list[Any]:
-        """What pyarrow says of the file, or of all files below the folder, by their paths; hidden ones are left out.
-
-        Raises
-        ------
-        NoInput
-            If there is neither.
-        """
+        """What pyarrow says of the file, or of all files below the folder, by their paths; hidden ones are left out."""
         from pyarrow import fs
 
         found = self.system.get_file_info(self.path)

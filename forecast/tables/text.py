@@ -28,7 +28,7 @@ log = logging.getLogger("forecast")
 
 
 def check_settings(settings: TextSettings) -> None:
-    """Refuse a delimiter that is no single character, and the same mark for decimals and thousands."""
+    """Refuse a delimiter that is no single character, and one mark for decimals and thousands."""
     delimiter = given_delimiter(settings)
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
         raise UsageError("give one character, such as , ; | or tab", setting=Setting("delimiter", settings.delimiter))
