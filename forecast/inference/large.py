@@ -29,25 +29,17 @@ Messages = list[logging.LogRecord]
 
 @dataclass
 class LargeForecasts:
-    """Forecasts of a large table, made as they are read.
-
-    Attributes
-    ----------
-    starts : [series + 1], the first row of each series, and the number of all rows
-    reach : time of the newest value
-    messages : to be logged once all is forecast
-    skipped : series that got no forecast, with the reason, once all is read
-    """
+    """Forecasts of a large table, made as they are read."""
 
     predictor: Predictor
     schema: Schema
     table: LargeTable
-    starts: Integers
-    reach: int
+    starts: Integers  # [series + 1], the first row of each series, and the number of all rows
+    reach: int  # time of the newest value
     horizon: int | None
     output: OutputSettings
-    messages: Messages
-    skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
+    messages: Messages  # to be logged once all is forecast
+    skipped: dict[tuple[str, ...], str] = field(default_factory=dict)  # with the reason, once all is forecast
 
     @property
     def newest(self) -> int:
@@ -55,13 +47,7 @@ class LargeForecasts:
         return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
 
     def columns(self) -> Iterator[Columns]:
-        """The columns of the forecasts of each part.
-
-        Raises
-        ------
-        ForecastError
-            If the table cannot be used, or has to be read as a whole.
-        """
+        """The columns of the forecasts of each part; an error may mean that the table has to be read as a whole."""
         comparison = Comparison(self.predictor.fitted.history.ids, self.table.name)
         progress, self.predictor.on_windows = self.predictor.on_windows, None
         threads = self.predictor.backend is None or self.predictor.backend.threads
@@ -101,13 +87,7 @@ def large_forecasts(
     horizon: int | None,
     output: OutputSettings,
 ) -> LargeForecasts | None:
-    """Forecasts of a large table; None where it is small, or has to be read as a whole.
-
-    Parameters
-    ----------
-    source : the path of the table
-    reading : the settings of reading a text
-    """
+    """Forecasts of a large table; None where it is small, or has to be read as a whole."""
     if schema.layout != "long" or not schema.ids or schema.aggregate or schema.target is None:
         return None
     try:

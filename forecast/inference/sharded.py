@@ -69,25 +69,17 @@ class Done:
 
 @dataclass(frozen=True)
 class Work:
-    """What all shards of a forecast have in common.
-
-    Attributes
-    ----------
-    folder : path or URI to which the forecasts go
-    reach : time of the newest value of the table
-    future : more rows of columns known in advance
-    shares : a folder with the rows of each shard; without it each shard looks through the whole table
-    """
+    """What all shards of a forecast have in common."""
 
     predictor: Predictor
     schema: Schema
     table: LargeTable
-    folder: str
-    reach: int
+    folder: str  # path or URI to which the forecasts go
+    reach: int  # time of the newest value of the table
     horizon: int | None
     output: OutputSettings
-    future: Table | None = None
-    shares: str | None = None
+    future: Table | None = None  # more rows of columns known in advance
+    shares: str | None = None  # a folder with the rows of each shard; without it each looks through the whole table
 
     @property
     def newest(self) -> int:
@@ -131,10 +123,11 @@ class Work:
         return replace(done, file=file, skipped=forecasts.skipped, messages=messages)
 
     def _rows(self, shard: Shard) -> Table | None:
-        columns = needed_columns(self.schema)
         if self.shares is not None:
-            return self.table.of_share(columns, self.shares, shard.number)
-        return self.table.filtered(columns, self.by, lambda rows: self.shards_of(rows, shard.count) == shard.number)
+            return self.table.of_share(self.shares, shard.number)
+        return self.table.filtered(
+            needed_columns(self.schema), self.by, lambda rows: self.shards_of(rows, shard.count) == shard.number
+        )
 
     def _write(self, shard: Shard, data: bytes, rows: int, series: int) -> File:
         digest = hashlib.sha256(data).hexdigest()
@@ -160,11 +153,6 @@ def plan_shards(
     schema, reading : how the table is read
     data, folder : paths or URIs
     horizon : fewer steps than at fit
-
-    Raises
-    ------
-    UsageError, BadData, NoInput
-        If it cannot.
     """
     if schema.layout != "long" or schema.aggregate is not None:
         problem = "only long tables without aggregation are forecast in shards"
@@ -187,16 +175,7 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
     """Forecast all shards of a table; returns the manifest, and series without a forecast, with the reason.
 
     The manifest of an earlier run stays until all files of this one are written; then files that only that one names
-    are removed.
-
-    Parameters
-    ----------
-    jobs : shards side by side
-
-    Raises
-    ------
-    BadData
-        If no series gets a forecast.
+    are removed. `jobs` shards are forecast side by side.
     """
     files, skipped, comparison = list[File](), dict[Id, str](), work.comparison()
     messages: list[logging.LogRecord] = []

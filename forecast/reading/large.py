@@ -24,7 +24,7 @@ from forecast.reading.reading import reach_of
 from forecast.reading.tidying import tidied
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.arrow import PARQUET, arrow_frame, parquet_dataset, parquet_files, readable
-from forecast.tables.cells import flags_of, is_word, trimmed
+from forecast.tables.cells import flags_of, lacks_value
 from forecast.tables.contents import foreign_kind
 from forecast.tables.encoding import SAMPLE
 from forecast.tables.headers import column_names, listed
@@ -39,27 +39,20 @@ log = logging.getLogger("forecast")
 
 ROWS_AT_ONCE, BYTES_AT_ONCE = 1 << 18, 1 << 23  # of Parquet, and of a CSV
 SHORTEST = 6  # bytes of a row of a CSV at least: an id, a time and a value, and what parts them
-CELL, SHARE = 80, 0.8  # bytes at the peak of a fit for each cell of its table; of the free memory that it may take
-ROW, GROUP = "\0row", "\0group"  # columns beside those of a table
+CELL, MOST = 80, 0.8  # bytes at the peak of a fit for each cell of its table; share of the free memory that it may take
+ROW, SHARE = "\0row", "\0share"  # columns beside those of a table
 OPEN_AT_ONCE = 200  # files of shares
 
 
 @dataclass(frozen=True)
 class LargeTable:
-    """Parquet, a file or a folder, or a plain CSV, that is read block by block.
-
-    Attributes
-    ----------
-    data : a data set of pyarrow; all columns of a CSV are text
-    rows : about as many as it has
-    delimiter : of a CSV; None for Parquet
-    """
+    """Parquet, a file or a folder, or a plain CSV, that is read block by block."""
 
     place: Place
-    data: Any
-    rows: int
+    data: Any  # a data set of pyarrow; all columns of a CSV are text
+    rows: int  # about as many as it has
     settings: TextSettings
-    delimiter: str | None = None
+    delimiter: str | None = None  # of a CSV
 
     @property
     def name(self) -> str:
@@ -71,133 +64,114 @@ class LargeTable:
         """The names of its columns."""
         return [str(name) for name in self.data.schema.names]
 
-    def batches(self, columns: Sequence[str]) -> Iterator[tuple[int, Any]]:
-        """The number of the first row, from 0, and the rows of each block, in their order.
-
-        Raises
-        ------
-        BadData
-            If a column is missing, the table cannot be read, or changed meanwhile.
-        """
-        import pyarrow.dataset
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+        """The rows of each block, in their order, with their lines in the column `ROW`."""
+        from pyarrow.dataset import ParquetFragmentScanOptions
 
         if missing := [name for name in columns if name not in self.names]:
             raise BadData(f"{self.name} has no column {listed(missing)} (columns: {listed(self.names)})")
-        options: dict[str, Any] = {
-            "batch_size": ROWS_AT_ONCE,
-            "batch_readahead": 0,
-            "fragment_readahead": 0,
-            "use_threads": False,
-        }
+        options: dict[str, Any] = {"batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
         if self.delimiter is None:
-            lean = {"pre_buffer": False, "use_buffered_stream": True, "buffer_size": 1 << 20}
-            options["fragment_scan_options"] = pyarrow.dataset.ParquetFragmentScanOptions(**lean)
-        first, before = 0, self._state()
+            lean = ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True, buffer_size=1 << 20)
+            options["fragment_scan_options"] = lean
+        before, row = self._state(), 1 if self.delimiter is None else 2
         with readable(self.name, "Parquet" if self.delimiter is None else "CSV"):
-            for batch in self.data.scanner(columns=list(columns), **options).to_batches():
+            for batch in self.data.scanner(list(columns), batch_size=ROWS_AT_ONCE, **options).to_batches():
                 if len(batch):
-                    yield first, pa.Table.from_batches([batch]).replace_schema_metadata(None)
-                    first += len(batch)
+                    numbers = pa.array(np.arange(row, row + len(batch)))
+                    yield pa.Table.from_batches([batch]).replace_schema_metadata(None).append_column(ROW, numbers)
+                    row += len(batch)
         if self._state() != before:
             raise BadData("changed while it was read", place=self.name)
 
-    def table(self, rows: Any, numbers: Integers) -> Table:
-        """Rows as a table, and their numbers, from 0."""
-        return replace(self._blank, frame=arrow_frame(rows), lines=numbers + 1 + self._blank.text)
+    def table(self, rows: Any) -> Table:
+        """Rows as they come in batches as a table."""
+        return replace(self._blank, frame=arrow_frame(rows.drop_columns([ROW])), lines=rows[ROW].to_numpy())
 
     @cached_property
     def _blank(self) -> Table:
-        """A table without rows, that knows how numbers are written; for a CSV its first block says so."""
-        table = Table(self.name, arrow_frame(self._empty(self.names)))
+        """A table that knows how numbers are written; for a CSV its first block says so."""
+        blank, settings = Table(self.name, arrow_frame(self._empty(self.names))), self.settings
         if self.delimiter is None:
-            return table
-        text, settings = replace(table, text=True, reading=self.settings), self.settings
-        text = replace(text, decimal=settings.decimal or ".", thousands=settings.thousands)
-        if settings.decimal is not None:
-            return text
-        _, first = next(self.batches(self.names))
-        some = replace(text, frame=arrow_frame(first), lines=np.arange(len(first)) + 2)
-        return replace(text, decimal=infer_decimal(some, self.delimiter))
+            return blank
+        blank = replace(blank, text=True, decimal=settings.decimal or ".", thousands=settings.thousands)
+        if settings.decimal is None:
+            first = next(self.batches(self.names))
+            first = replace(blank, frame=arrow_frame(first.drop_columns([ROW])), lines=first[ROW].to_numpy())
+            blank = replace(blank, decimal=infer_decimal(first, self.delimiter))
+        return replace(blank, reading=settings)
 
     def filtered(self, columns: Sequence[str], by: Sequence[str], keep: Callable[[Table], Flags]) -> Table:
         """The rows that `keep` flags by the columns `by`, of which no more than a block is in memory beside them."""
-        kept, numbers = [self._empty(columns)], [np.zeros(0, np.int64)]
-        for first, rows in self.batches(columns):
-            flags = keep(self.table(rows.select(by), np.arange(first, first + len(rows))))
-            kept.append(rows.filter(pa.array(flags)))
-            numbers.append(first + np.flatnonzero(flags))
-        return self.table(pa.concat_tables(kept).combine_chunks(), np.concatenate(numbers))
+        kept = [self._empty(columns)]
+        for rows in self.batches(columns):
+            kept.append(rows.filter(pa.array(keep(self.table(rows.select([*by, ROW]))))))
+        return self.table(pa.concat_tables(kept).combine_chunks())
 
     def parts(self, columns: Sequence[str], cuts: Sequence[int]) -> Iterator[Table]:
         """Tables of the rows between cuts."""
-        blocks = self.batches(columns)
-        held: list[Any] = []
+        batches, held = self.batches(columns), list[Any]()
         for first, end in pairwise(cuts):
             while sum(map(len, held)) < end - first:
-                held.append(next(blocks)[1])
+                held.append(next(batches))
             rows = pa.concat_tables(held)
             held = [rows.slice(end - first)]
-            yield self.table(rows.slice(0, end - first), np.arange(first, end))
-        next(blocks, None)  # looks whether the table changed meanwhile
+            yield self.table(rows.slice(0, end - first))
+        next(batches, None)  # looks whether the table changed meanwhile
 
     def share_out(
         self, columns: Sequence[str], by: Sequence[str], share: Callable[[Table], Integers], folder: str
     ) -> None:
         """Write rows into a folder for each share, which `share` finds by the columns `by`; `of_share` reads them."""
-        import pyarrow.dataset
+        from pyarrow.dataset import write_dataset
 
-        def numbered() -> Iterator[Any]:
-            for first, rows in self.batches(columns):
-                numbers = np.arange(first, first + len(rows))
-                shares = pa.array(share(self.table(rows.select(by), numbers)))
-                yield from rows.append_column(ROW, pa.array(numbers)).append_column(GROUP, shares).to_batches()
+        def shared() -> Iterator[Any]:
+            for rows in self.batches(columns):
+                shares = pa.array(share(self.table(rows.select([*by, ROW]))))
+                yield from rows.append_column(SHARE, shares).to_batches()
 
-        fields = [*self._empty(columns).schema, (ROW, pa.int64()), (GROUP, pa.int64())]
-        reader = pa.RecordBatchReader.from_batches(pa.schema(fields), numbered())
-        pyarrow.dataset.write_dataset(
-            reader, folder, format="feather", partitioning=[GROUP], max_partitions=1 << 20, max_open_files=OPEN_AT_ONCE
-        )
+        schema = self._empty(columns).schema.append(pa.field(SHARE, pa.int64()))
+        reader = pa.RecordBatchReader.from_batches(schema, shared())
+        many = {"max_partitions": 1 << 20, "max_open_files": OPEN_AT_ONCE}
+        write_dataset(reader, folder, format="feather", partitioning=[SHARE], **many)
 
-    def of_share(self, columns: Sequence[str], folder: str, share: int) -> Table | None:
+    def of_share(self, folder: str, share: int) -> Table | None:
         """The rows of a share, in their order; None where it has none."""
-        import pyarrow.dataset
+        from pyarrow.dataset import dataset
 
         path = Path(folder, str(share))
-        if not path.exists():
-            return None
-        rows = pyarrow.dataset.dataset(path, format="feather").to_table().sort_by(ROW)
-        return self.table(rows.select(columns), rows[ROW].to_numpy())
+        return self.table(dataset(path, format="feather").to_table().sort_by(ROW)) if path.exists() else None
 
     def survey(self, ids: Sequence[str], time: Sequence[str], target: str) -> tuple[Integers | None, Table]:
         """The first row of each series and the end of the last, and a row of each time at which one has a value.
 
         The former is None where an id is blank, or the rows of a series stand in several places.
         """
-        starts, firsts, end, last = list[Integers](), [self._empty(ids)], 0, None
-        times = self._empty(time).append_column(ROW, pa.array([], pa.int64()))
-        together = True
-        for first, rows in self.batches(list(dict.fromkeys([*ids, *time, target]))):
-            with readable(self.name):
-                keys = rows.select(ids)
-                changed = np.zeros(len(rows), bool)
-                changed[0] = keys.slice(0, 1).to_pylist() != last
-                for column in map(_plain, keys.columns):
-                    together = together and not _any_blank(column)
-                    changed[1:] |= np.asarray(pc.fill_null(pc.not_equal(column[1:], column[:-1]), True))
-                last, end = keys.slice(len(rows) - 1).to_pylist(), first + len(rows)
-                starts.append(first + np.flatnonzero(changed))
-                firsts.append(keys.filter(pa.array(changed)))
-                numbered = rows.select(time).append_column(ROW, pa.array(np.arange(first, first + len(rows))))
-                valued = numbered.filter(pa.array(_has_value(rows[target])))
-                times = _first_of_each(pa.concat_tables([times, valued]), time)
-        series = pa.concat_tables(firsts)
+        starts, firsts, end, last, together = list[Integers](), list[Any](), 0, None, True
+        times = self._empty(time)
+        for rows in self.batches(list(dict.fromkeys([*ids, *time, target]))):
+            keys = rows.select(ids)
+            changed = np.zeros(len(rows), bool)
+            changed[0] = keys.slice(0, 1).to_pylist() != last
+            for column in map(_decoded, keys.columns):
+                blank = column.null_count or (_is_text(column) and pc.any(pc.equal(column, "")).as_py())
+                together = together and not blank
+                changed[1:] |= np.asarray(pc.fill_null(pc.not_equal(column[1:], column[:-1]), True))
+            starts.append(end + np.flatnonzero(changed))
+            firsts.append(keys.filter(pa.array(changed)))
+            last, end = keys.slice(len(rows) - 1).to_pylist(), end + len(rows)
+            valued = rows.filter(pa.array(_has_value(rows[target]))).select([*time, ROW])
+            found = pa.concat_tables([times, valued]).group_by(list(time), use_threads=False).aggregate([(ROW, "min")])
+            times = found.select([*time, f"{ROW}_min"]).rename_columns([*time, ROW])
+        series = pa.concat_tables(firsts) if firsts else self._empty(ids)
         together = together and len(series.group_by(list(ids)).aggregate([])) == len(series) > 0
         value = pa.array(["1"] * len(times)) if self.delimiter else pa.array(np.ones(len(times)))
-        newest = self.table(times.drop_columns([ROW]).append_column(target, value), times[ROW].to_numpy())
-        return np.concatenate([*starts, [end]]) if together else None, newest
+        return np.concatenate([*starts, [end]]) if together else None, self.table(times.append_column(target, value))
 
     def _empty(self, columns: Sequence[str]) -> Any:
-        return self.data.schema.empty_table().select(list(columns)).replace_schema_metadata(None)
+        """No rows, as they come in batches."""
+        empty = self.data.schema.empty_table().select(list(columns)).replace_schema_metadata(None)
+        return empty.append_column(ROW, pa.array([], pa.int64()))
 
     def _state(self) -> list[tuple[Any, ...]]:
         """By which a change shows: sizes and times of the files."""
@@ -210,16 +184,12 @@ def large_table(source: str, settings: TextSettings, least: int = 1) -> LargeTab
     Parameters
     ----------
     source : path or URI of a Parquet file, of a folder of them, or of a CSV in UTF-8 whose first line is its header
-    settings : of reading a text
-
-    Raises
-    ------
-    UsageError, NoInput, BadData
-        If the source cannot be opened.
     """
     path = Path(source)
-    if path.is_file() and path.stat().st_size < SHORTEST * least and not _starts_as_parquet(path):
-        return None  # soon, as most tables are small
+    if path.is_file() and path.stat().st_size < SHORTEST * least:  # soon, as most tables are small
+        with path.open("rb") as file:
+            if file.read(len(PARQUET)) != PARQUET:
+                return None
     place = Place.of(source)
     with readable(place.name):
         files = parquet_files(place)
@@ -259,39 +229,21 @@ def _plain_csv(place: Place, settings: TextSettings, least: int) -> LargeTable |
     return LargeTable(place, data, file.size * sample.count(b"\n") // len(sample), settings, delimiter)
 
 
-def _starts_as_parquet(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(PARQUET)) == PARQUET
-
-
-def _plain(column: Any) -> Any:
-    """A column as it is, a categorical one with the type of its categories."""
+def _decoded(column: Any) -> Any:
+    """A column, if it holds categories with their type."""
     return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-
-
-def _any_blank(column: Any) -> bool:
-    return bool(column.null_count) or (_is_text(column) and bool(pc.any(pc.equal(column, "")).as_py()))
 
 
 def _has_value(column: Any) -> Flags:
     """[rows], whether a target is neither blank nor a word for missing."""
-    column = _plain(column)
+    column = _decoded(column)
     if _is_text(column):
-        cells = trimmed(pc.fill_null(column, ""))
-        return ~(flags_of(pc.equal(cells, "")) | flags_of(is_word(cells)))
-    if pa.types.is_floating(column.type):
-        column = pc.if_else(pc.is_nan(column), None, column)
-    return flags_of(column.is_valid())
+        return ~lacks_value(pc.fill_null(column, ""))
+    return ~flags_of(column.is_null(nan_is_null=True))
 
 
 def _is_text(column: Any) -> bool:
     return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
-
-
-def _first_of_each(rows: Any, time: Sequence[str]) -> Any:
-    """The first row of each time."""
-    found = rows.group_by(list(time), use_threads=False).aggregate([(ROW, "min")])
-    return found.select([*time, f"{ROW}_min"]).rename_columns([*time, ROW])
 
 
 def needed_columns(schema: Schema) -> list[str]:
@@ -318,7 +270,7 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
             if table is None:
                 return None
             needed, free = table.rows * len(table.names) * CELL, free_memory()
-            one_in = int(-(-max(needed / free, 2 * table.rows / MAX_CELLS) // SHARE))
+            one_in = int(-(-max(needed / free, 2 * table.rows / MAX_CELLS) // MOST))
             ids = () if one_in < 2 else settings.id or _ids(table, settings)
             if not ids or not set(ids) <= set(table.names):
                 return None
@@ -339,6 +291,6 @@ def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: i
 
 def _ids(table: LargeTable, settings: TableSettings) -> tuple[str, ...]:
     """The id columns, by the first rows; none where each column or each row is a series."""
-    first, rows = next(table.batches(table.names))
-    schema, _ = infer_schema(dated_table(table.table(rows, first + np.arange(len(rows))), settings), settings)
+    first = table.table(next(table.batches(table.names)))
+    schema, _ = infer_schema(dated_table(first, settings), settings)
     return schema.ids if schema.layout == "long" else ()
