@@ -25,15 +25,13 @@ from forecast.reading.tidying import tidied
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.arrow import PARQUET, arrow_frame, parquet_dataset, parquet_files, readable
 from forecast.tables.cells import flags_of, lacks_value
-from forecast.tables.contents import foreign_kind
-from forecast.tables.encoding import SAMPLE
+from forecast.tables.contents import SAMPLE, foreign_kind
 from forecast.tables.headers import column_names, listed
 from forecast.tables.memory import free_memory
 from forecast.tables.numbers import infer_decimal
-from forecast.tables.records import best_delimiter
 from forecast.tables.storage import Place
 from forecast.tables.table import Table
-from forecast.tables.text import given_delimiter
+from forecast.tables.text import best_delimiter, given_delimiter
 
 log = logging.getLogger("forecast")
 

@@ -107,34 +107,27 @@ def table_from_frame(frame: "pd.DataFrame | pd.Series[Any] | NDArray[Any]", name
         raise UsageError(f"a table must be a pandas DataFrame or Series, or an array of one dimension, not {given}")
     if isinstance(frame.columns, pd.MultiIndex):
         raise BadData(f"{name} has {frame.columns.nlevels} levels of column names; flatten them to one")
-    levels = _index_columns(frame.index)
-    columns = [str(column) for column in frame.columns]
+    levels, columns = _index_labels(frame.index), [str(column) for column in frame.columns]
     if twice := duplicates([*levels, *columns]):
         raise BadData(f"{name} has several columns (index included) called {listed(twice)}; rename them")
     if not len(frame) or not (levels or columns):
         raise BadData(f"{name} holds no {'rows' if levels or columns else 'columns'}")
-    flat = frame.reset_index(drop=True)
-    flat.columns = pd.Index(columns)
-    indexes = {level: pd.Series(values).reset_index(drop=True) for level, values in levels.items()}
-    return Table(name, pd.concat([pd.DataFrame(indexes), flat], axis=1) if indexes else flat)
+    flat = frame.set_axis(pd.Index(columns), axis=1)
+    return Table(name, flat.reset_index(names=levels) if levels else flat.reset_index(drop=True))
 
 
-def _index_columns(index: pd.Index) -> "dict[str, pd.Index]":
-    columns: dict[str, pd.Index] = {}
-    for position in range(index.nlevels):
-        values = index.get_level_values(position)
+def _index_labels(index: pd.Index) -> list[str]:
+    """Names of the columns that an index becomes; none for row numbers, which a selection of rows leaves as well."""
+    levels = [index.get_level_values(position) for position in range(index.nlevels)]
+    if len(levels) == 1 and index.name is None and pd.api.types.is_numeric_dtype(index.dtype):
+        return []
+    labels = ["index"] if len(levels) == 1 else [f"level_{position}" for position in range(len(levels))]
+    for position, values in enumerate(levels):
         if values.name is not None:
-            label = str(values.name)
+            labels[position] = str(values.name)
         elif isinstance(values, pd.DatetimeIndex | pd.PeriodIndex):
-            label = "time"
-        elif index.nlevels == 1 and pd.api.types.is_numeric_dtype(values.dtype):
-            continue  # row numbers, also those that are left after a selection of rows
-        else:
-            label = "index" if index.nlevels == 1 else f"level_{position}"
-        if label in columns:
-            raise BadData(f"two levels of the index are called '{label}'; rename one")
-        columns[label] = values
-    return columns
+            labels[position] = "time"
+    return labels
 
 
 def _read_file(file: IO[bytes], path: Path, settings: TextSettings, hashed: bool) -> Table:
