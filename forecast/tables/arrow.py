@@ -18,17 +18,9 @@ PARQUET = b"PAR1"
 SUFFIXES = (".parquet", ".pq")
 CELL, MEMORY_FACTOR = 8, 3  # bytes of a number; Arrow, frame, columns
 OPENED_AT_ONCE = 16  # files of a folder
-NULLABLE: dict[str, Any] = {
-    "bool": pd.BooleanDtype(),
-    "int8": pd.Int8Dtype(),
-    "int16": pd.Int16Dtype(),
-    "int32": pd.Int32Dtype(),
-    "int64": pd.Int64Dtype(),
-    "uint8": pd.UInt8Dtype(),
-    "uint16": pd.UInt16Dtype(),
-    "uint32": pd.UInt32Dtype(),
-    "uint64": pd.UInt64Dtype(),
-}
+WHOLE = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+NULLABLE: dict[str, Any] = {name.lower(): pd.api.types.pandas_dtype(name) for name in WHOLE}
+NULLABLE["bool"] = pd.BooleanDtype()
 
 
 def text_type() -> Any:

@@ -17,7 +17,7 @@ from forecast.errors import BadData, Setting, Unavailable, UsageError
 from forecast.settings import TextSettings
 from forecast.tables.cells import Series
 from forecast.tables.contents import undamaged
-from forecast.tables.headers import column_names, listed, without_blank_rows, without_right_edge
+from forecast.tables.headers import listed, with_header
 from forecast.tables.memory import require_memory
 from forecast.tables.numbers import infer_decimal
 from forecast.tables.table import Table
@@ -43,7 +43,7 @@ class UnknownSheet(UsageError):
 
 
 def is_workbook(data: bytes, name: str) -> bool:
-    """Whether a zip archive is a workbook; raises BadData where it is another office document, or damaged."""
+    """Whether a zip archive is a workbook; BadData where it is another office document, or damaged."""
     with undamaged(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = set(archive.namelist())
         mimetype = archive.open("mimetype").read(200).strip() if "mimetype" in members else b""
@@ -162,22 +162,9 @@ def _table(rows: Rows, top: int, left: int, name: str, settings: TextSettings) -
     """The cells of a sheet as a table."""
     mark = settings.decimal or ("," if settings.thousands == "." else ".")
     header, body = [_text(cell, mark) for cell in rows[0]], rows[1:]
-    where = f"{name} row {top + 1}"
-    frame = pd.DataFrame({index: _column([row[index] for row in body], mark) for index in range(len(header))})
-    header, frame = without_right_edge(header, frame, name)
-    for index, title in enumerate(header[1:], left + 1):
-        if not title.strip():
-            cure = "give it one, or remove the row if it is a title"
-            raise BadData(f"{where}: column {_letters(index)} has no name; {cure}")
-    names = column_names(header, name, where)
-    lines = np.arange(top + 2, top + 2 + len(body))
-    if not len(frame):
-        raise BadData(f"{name} has a header and no rows")
-    for row, cells in zip(lines, body, strict=True):
-        if cells[0] == rows[0][0] and [_text(cell, mark) for cell in cells[: len(names)]] == header:
-            raise BadData(f"{name} row {row} repeats the header: were sheets joined? remove the row")
-    frame, lines = without_blank_rows(frame, lines, name)
-    frame.columns = pd.Index(names)
+    columns = pd.DataFrame({index: _column([row[index] for row in body], mark) for index in range(len(header))})
+    lines = np.arange(top + 1, top + 1 + len(rows))
+    frame, lines = with_header(header, columns, lines, name, "row", lambda column: _letters(left + column))
     table = Table(name, frame, lines=lines, decimal=settings.decimal or ".", thousands=settings.thousands)
     return table if settings.decimal else replace(table, decimal=infer_decimal(table, ""))
 

@@ -50,22 +50,20 @@ class Place:
         files = [file for file in below if file.is_file and not file.base_name.startswith((".", "_"))]
         return sorted(files, key=lambda file: str(file.path))
 
-    def beginning(self, path: str, size: int) -> bytes:
-        """The first bytes of a file."""
-        with self.system.open_input_file(path) as file:
+    def beginning(self, path: str, size: int | None) -> bytes:
+        """The first bytes of a file, or all of them."""
+        with self.system.open_input_stream(path) as file:
             data: bytes = file.read(size)
         return data
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file in this folder; None if it does not exist."""
         try:
-            with self.system.open_input_stream(f"{self.path}/{name}") as file:
-                data: bytes = file.read()
+            return self.beginning(f"{self.path}/{name}", None)
         except FileNotFoundError:
             return None
         except (pa.ArrowException, OSError) as error:
             raise StorageFailure(f"{self.uri}/{name} cannot be read: {reason(error)}") from None
-        return data
 
     def write(self, name: str, data: bytes) -> None:
         """Replace a file in this folder, all at once; missing folders are created."""

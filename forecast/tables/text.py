@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.settings import TextSettings
 from forecast.tables.arrow import text_type
-from forecast.tables.cells import cells_of, flags_of
+from forecast.tables.cells import cells_of
 from forecast.tables.contents import SAMPLE, line_at, refuse_nul, to_utf8
-from forecast.tables.headers import column_names, delimiter_name, without_blank_rows, without_right_edge
+from forecast.tables.headers import delimiter_name, with_header
 from forecast.tables.memory import require_memory
 from forecast.tables.numbers import infer_decimal
 from forecast.tables.table import Table
@@ -32,7 +32,6 @@ MAX_COLUMNS = 1_000_000
 COPIES, CELL = 4, 24  # bytes at the peak, for each byte of a text and beside that for each cell
 DELIMITER_NAMES = {"\\t": "\t", "tab": "\t"}
 DELIMITER_LINE = re.compile(rb'"?sep=([\t -~])"?\r?\n')  # as spreadsheets write it before the header
-AROUND = "\ufeff \t"  # marks and blanks around a cell of a header that joined files repeat
 MIN_ROWS = 3  # from which on the usual length of a cell is known
 
 log = logging.getLogger("forecast")
@@ -60,16 +59,7 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     delimiter = given_delimiter(settings) or (line[1].decode() if line else sniffed_delimiter(data, name))
     require_room(data, delimiter, name)
     header, frame, lines = cut_columns(data, delimiter, name)
-    header, frame = without_right_edge(header, frame, name)
-    names = column_names(header, name, f"{name} line {lines[0]}")
-    lines = lines[1:]
-    if not len(frame):
-        raise BadData(f"{name} has a header and no rows")
-    for row in np.flatnonzero(flags_of(pc.equal(pc.utf8_trim(cells_of([frame[0]]), AROUND), names[0]))):
-        if [cell.strip(AROUND) for cell in frame.iloc[row]] == names:
-            raise BadData(f"{name} line {lines[row]} repeats the header: were files joined? remove the line")
-    frame, lines = without_blank_rows(frame, lines, name)
-    frame.columns = pd.Index(names)
+    frame, lines = with_header(header, frame, lines, name, "line")
     if not data.endswith((b"\n", b"\r")):
         _warn_cut(frame, lines, name)
     table = Table(name, frame, True, lines, settings.decimal or ".", settings.thousands)
