@@ -14,7 +14,7 @@ from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.reading.observations import id_codes
 from forecast.settings import TableSettings
 from forecast.tables.distinct import repeats
-from forecast.tables.numbers import has_leading_zeros, is_whole, lacks_values, parse_numbers
+from forecast.tables.numbers import has_leading_zeros, is_blank, is_whole, parse_numbers
 from forecast.tables.table import Table, rows_text
 
 TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
@@ -124,7 +124,7 @@ def _repeated_share(table: Table, ids: tuple[str, ...], instants: Integers) -> f
 
 def no_numbers(table: Table, others: list[str]) -> BadData:
     """The error for a table without a column of numbers: some are blank, or the likeliest holds something else."""
-    blank = [column for column in others if lacks_values(table, column)]
+    blank = [column for column in others if is_blank(table, column, words=True)]
     filled = [column for column in others if column not in blank]
     if others and not filled:
         return BadData(f"{table.name}: no series has a value; blank in every row: {', '.join(others[:20])}")

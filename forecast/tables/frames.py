@@ -23,11 +23,11 @@ class Column:
     period: str | None = None  # frequency of periods, of which the datetimes are starts
 
     def index(self) -> "pd.Index[Any]":
-        """The column as pandas holds it."""
         if self.values.dtype.kind != "M":
-            text = self.values.dtype.kind == "O"
             # also without a row text has the type of text
-            return pd.Index(self.values.tolist() or [""])[: len(self.values)] if text else pd.Index(self.values)
+            values = self.values.tolist() or [""] if self.values.dtype.kind == "O" else self.values
+            plain: pd.Index[Any] = pd.Index(values)[: len(self.values)]
+            return plain
         times = pd.DatetimeIndex(self.values)
         if self.period is not None:
             return pd.PeriodIndex(times, freq=self.period)

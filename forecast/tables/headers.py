@@ -109,7 +109,6 @@ def delimiter_name(delimiter: str) -> str:
 
 
 def duplicates(names: list[str]) -> list[str]:
-    """Names that occur more than once."""
     return [name for name, count in Counter(names).items() if count > 1]
 
 

@@ -40,16 +40,10 @@ log = logging.getLogger("forecast")
 
 
 def parse_numbers(table: Table, column: str, otherwise: str | Words = "") -> NDArray[np.float64]:
-    """Parse one column as numbers.
+    """Parse one column as numbers, [rows], NaN where blank.
 
-    Parameters
-    ----------
-    otherwise : another cure for a cell that is no number, for the message
-
-    Returns
-    -------
-    [rows], in the column's own unit, NaN where blank. Words for missing (``n/a``, ``-``, ``null``) become NaN too,
-    with a warning that counts them. The array is new: writing to it never reaches the table.
+    Words for missing (``n/a``, ``-``, ``null``) become NaN too, with a warning that counts them. Writing to the array
+    never reaches the table. `otherwise` is another cure for a cell that is no number, for the message.
 
     Raises
     ------
@@ -119,17 +113,8 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[bool]:
     return answers
 
 
-def is_blank(table: Table, column: str) -> bool:
-    """Whether every cell of a column is blank. A word such as NA is text where no number stands beside it."""
-    return _lacks_values(table, column, words=False)
-
-
-def lacks_values(table: Table, column: str) -> bool:
-    """Whether a column would have no value if it were read as numbers: every cell is blank or a word for missing."""
-    return _lacks_values(table, column, words=True)
-
-
-def _lacks_values(table: Table, column: str, words: bool) -> bool:
+def is_blank(table: Table, column: str, words: bool = False) -> bool:
+    """Whether every cell is blank, or a word for missing such as NA where `words` count: they may be text."""
     series = table.frame[column]
     return bool((lacks_value(cells_of([series]), words) if is_text(series) else series.isna()).all())
 
@@ -162,9 +147,9 @@ def counted_values(table: Table, column: str, digits: int) -> NDArray[np.int64] 
 def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
     """Infer the decimal mark from all the number columns of a text table.
 
-    A comma is a decimal mark if every number with a mark has it (with a warning). Under the delimiter ``,`` it never
-    is: such cells were quoted, and `parse_numbers` refuses them with the flag to pass. Under ``;``, which goes with
-    decimal commas, points that all stand before three digits may separate thousands, and are refused.
+    A comma is one if every number with a mark has it (with a warning), but not under the delimiter ``,``: such cells
+    were quoted, and `parse_numbers` refuses them. Under ``;``, which goes with decimal commas, points that all stand
+    before three digits may separate thousands, and are refused.
     """
     if delimiter == "," or table.thousands == ",":
         return "."

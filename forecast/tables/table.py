@@ -14,6 +14,7 @@ Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 Kind = Literal["text", "whole", "number", "boolean", "datetime", "date", "period", "other"]
 
+KINDS: dict[str, Kind] = {"b": "boolean", "i": "whole", "u": "whole", "f": "number", "c": "number", "M": "datetime"}
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 SAMPLE = 50  # cells that tell whether objects are dates
 
@@ -58,7 +59,6 @@ class Table:
 
     @property
     def names(self) -> list[str]:
-        """The names of the columns."""
         return [str(name) for name in self.frame.columns]
 
     def kind(self, column: str) -> Kind:
@@ -69,20 +69,15 @@ class Table:
             return "text"
         if isinstance(dtype, pd.PeriodDtype):
             return "period"
-        if pd.api.types.is_bool_dtype(dtype):
-            return "boolean"
-        if pd.api.types.is_integer_dtype(dtype):
-            return "whole"
+        if kind := KINDS.get(dtype.kind):
+            return kind
         if pd.api.types.is_numeric_dtype(dtype):
             return "number"
-        if pd.api.types.is_datetime64_any_dtype(dtype):
-            return "datetime"
         if pd.api.types.is_string_dtype(dtype) and (values.empty or isinstance(values.iloc[0], str)):
             return "text"
         return "date" if all(hasattr(value, "year") for value in values) else "other"
 
     def is_categorical(self, column: str) -> bool:
-        """Whether a column has the categorical type of pandas."""
         return isinstance(self.frame[column].dtype, pd.CategoricalDtype)
 
     def first(self, column: str) -> str:
@@ -115,7 +110,6 @@ class Table:
         return np.asarray(values if self.text else self._written(values), object)
 
     def _written(self, values: "pd.Series[Any]") -> "pd.Series[str]":
-        """Values of a column with a type as text."""
         if isinstance(values.dtype, pd.CategoricalDtype):
             values = values.astype(float if pd.api.types.is_float_dtype(values.cat.categories.dtype) else object)
         if pd.api.types.is_float_dtype(values.dtype) and bool((values.dropna() % 1 == 0).all()):
@@ -144,13 +138,11 @@ class Table:
         return TypedTimes(instants, wall, fractions, index.unit, str(zone) if zone else None, seconds)
 
     def rows(self, chosen: Flags) -> "Table":
-        """The table with those of its rows that are `chosen` [rows]."""
         lines = None if self.lines is None else self.lines[chosen]
         sources = None if self.sources is None else {name: where[chosen] for name, where in self.sources.items()}
         return replace(self, frame=self.frame.loc[chosen].reset_index(drop=True), lines=lines, sources=sources)
 
     def without(self, column: str) -> "Table":
-        """The table without a column."""
         return replace(self, frame=self.frame.drop(columns=column), numbering=None)
 
     def renamed(self, column: str, name: str, numbering: bool) -> "Table":
@@ -213,7 +205,6 @@ class Table:
         return f"{self.name} {self.line(row)}" + (f", column{'s' * (len(names) > 1)} {named}" if names else "")
 
     def value(self, row: int, columns: tuple[str, ...]) -> str:
-        """What a row holds in some columns, as text."""
         return " ".join(str(self.frame[column].iloc[row]) for column in columns)
 
 

@@ -67,7 +67,6 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
 
 
 def given_delimiter(settings: TextSettings) -> str | None:
-    """The delimiter that the user gave."""
     return DELIMITER_NAMES.get(settings.delimiter, settings.delimiter) if settings.delimiter is not None else None
 
 
