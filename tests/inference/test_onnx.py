@@ -74,6 +74,12 @@ def test_forecasts_of_a_saved_version_are_the_same_in_every_process(forecast: Co
     assert first.out == forecast("predict", "--artifact", store, "--quiet").out
 
 
+def test_a_season_longer_than_the_lookback_is_exported(tmp_path: Path, forecast: Command, passengers: Path) -> None:
+    store = str(tmp_path / "store")
+    forecast("fit", passengers, "--artifact", store, "--model", "segrnn", "--lookback", "8", *QUICK)
+    assert json.loads(forecast("inspect", "--artifact", store, "--json").out)["exports"]["networks"] == 1
+
+
 def test_an_export_has_no_part_in_the_hash_of_an_artifact(tmp_path: Path, store: Path) -> None:
     model = Forecaster.load(str(store))
     with_exports = model.save(str(tmp_path / "with"))

@@ -159,7 +159,7 @@ class RecurrentModel(nn.Module):
     def _earlier(self, batch: Batch) -> Tensor:
         """Values at the same place in the season, oldest first, then far seasons, [batch, repeats + far, horizon]."""
         far: Tensor = batch.seasonal[..., list(self.shape.far)].transpose(1, 2)
-        if not self.shape.seasons:
+        if not self.shape.repeats:  # the exporter of torch divides by the size of an empty reshape, and dies
             return far
         season, repeats, horizon = self.shape.seasons[0], self.shape.repeats, self.shape.horizon
         newest = batch.past[:, self.shape.lookback - repeats * season :].reshape(far.shape[0], repeats, season)
