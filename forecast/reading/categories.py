@@ -3,13 +3,13 @@
 import logging
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.tables.cells import is_text, text_cells
 from forecast.tables.headers import listed
 from forecast.tables.numbers import looks_numeric
 from forecast.tables.table import Table
-from forecast.tables.texts import pc
 
 MAX_CODES = 30  # a column of numbers with more different values has typing errors, not codes
 MIN_ROWS = 2  # rows for each different code, on average, and cells that are no numbers

@@ -15,13 +15,13 @@ import pandas as pd
 
 from forecast.errors import BadData, Setting, Unavailable, UsageError
 from forecast.settings import TextSettings
+from forecast.tables.arrow import text_type
 from forecast.tables.cells import Series
 from forecast.tables.contents import undamaged
 from forecast.tables.headers import listed, with_header
 from forecast.tables.memory import require_memory
 from forecast.tables.numbers import infer_decimal
 from forecast.tables.table import Table
-from forecast.tables.texts import text_type
 
 Cell = str | float | int | bool | date | datetime | time | timedelta
 Rows = list[list[Cell]]
