@@ -196,12 +196,6 @@ def say_gaps(panel: Panel, schema: Schema, name: str) -> None:
         series = int(np.argmax(gaps > 0))
         position = int(panel.starts[series] + np.argmin(panel.observed[panel.slots(series)]))
         time = format_instant(int(calendar_of(schema).times(np.array([position]))[0]), schema.time_format)
-        logger.warning(
-            "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked.",
-            name,
-            gaps.sum(),
-            spans.sum(),
-            (gaps > 0).sum(),
-            len(gaps),
-            f"{series_name(panel.ids[series])} at {time}".removeprefix(" at "),
-        )
+        first = f"{series_name(panel.ids[series])} at {time}".removeprefix(" at ")
+        text = "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked."
+        logger.warning(text, name, gaps.sum(), spans.sum(), (gaps > 0).sum(), len(gaps), first)

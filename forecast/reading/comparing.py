@@ -60,8 +60,9 @@ class Comparison:
         if new and len(self.seen) < len(self.fitted):
             plain = self._plain_fitted.items()
             self.new += [names for names in new if any(_plain(names, change) in ids for change, ids in plain)]
-        seen = zip(series_index(self.ids, panel.ids), panel.status, strict=True)
-        return replace(panel, status=tuple("new" if not index and word == "ok" else word for index, word in seen))
+        words = zip(panel.ids, panel.status, strict=True)
+        status = ("new" if word == "ok" and names not in self.fitted else word for names, word in words)
+        return replace(panel, status=tuple(status))
 
     def join(self, other: "Comparison") -> None:
         """Add what another comparison found in other parts."""
@@ -139,15 +140,11 @@ def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: st
     if (ahead > 0).any():
         ends = np.array([panel.origins[np.argmax(ahead)], fitted.origins.max()])
         after, end = position_texts(schema, calendar_of(schema), ends)
-        log.warning(
+        text = (
             "%s: the model was trained on values up to %s, so that it has seen %d of the %d steps that it forecasts "
-            "after %s; a backtest measures on values that the fit has not seen",
-            name,
-            end,
-            min(int(ahead.max()), horizon),
-            horizon,
-            after,
+            "after %s; a backtest measures on values that the fit has not seen"
         )
+        log.warning(text, name, end, min(int(ahead.max()), horizon), horizon, after)
 
 
 def say_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> int:
@@ -170,14 +167,11 @@ def say_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
     if len(short):
         lengths = panel.lengths[short[: NAMED_SERIES + 1]]
         named = [f"{series_name(panel.ids[i])} {length:,}".strip() for i, length in zip(short, lengths, strict=False)]
-        log.warning(
+        text = (
             "%s: %d series have a shorter past than the %d steps that a forecast looks back (%s); what is missing "
-            "counts as unknown, and their forecasts are less certain",
-            name,
-            len(short),
-            lookback,
-            first_names(named, NAMED_SERIES),
+            "counts as unknown, and their forecasts are less certain"
         )
+        log.warning(text, name, len(short), lookback, first_names(named, NAMED_SERIES))
 
 
 def values_after(fitted: Panel, later: Panel, horizon: int, zero: bool = False) -> tuple[Numbers, int]:

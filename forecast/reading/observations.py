@@ -135,12 +135,8 @@ def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
     instants = (times or parse_times(table, schema.time, schema.time_settings, series)).instants
     blank = np.isin(series, [index for index, names in enumerate(ids) if names and not any(names)])
     if blank.any():
-        logger.warning(
-            "%s: %d rows have no id in %s; they are read as a series of their own.",
-            table.name,
-            blank.sum(),
-            ", ".join(schema.ids),
-        )
+        text = "%s: %d rows have no id in %s; they are read as a series of their own."
+        logger.warning(text, table.name, blank.sum(), ", ".join(schema.ids))
     _warn_similar_ids(table, ids)
     values = parse_numbers(table, schema.target or "")
     return Observations(ids, first_seen(series), series, instants, values, np.arange(len(series)), instants)
@@ -196,10 +192,8 @@ def _warn_similar_ids(table: Table, ids: Ids) -> None:
     for parts in ids:
         similar = trimmed.setdefault(tuple(part.strip() for part in parts), parts)
         if similar != parts:
-            names = series_name(similar), series_name(parts)
-            logger.warning(
-                "%s: ids '%s' and '%s' differ only in blanks; they are read as two series.", table.name, *names
-            )
+            text = "%s: ids '%s' and '%s' differ only in blanks; they are read as two series."
+            logger.warning(text, table.name, series_name(similar), series_name(parts))
             return
 
 

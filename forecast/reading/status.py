@@ -61,8 +61,7 @@ def say_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] 
     ):
         series = np.flatnonzero((words == word) & new)
         if len(series):
-            names = series_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES)
-            shown = names or "the whole table"
+            shown = series_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES) or "the whole table"
             logger.warning(f"%s: %d series {meaning}: %s", name, len(series), *arguments, shown)
     if whole and np.isin(words, SKIPPED).all():
         raise BadData(
