@@ -62,7 +62,7 @@ def put_sharded(
     future = None if source.future is None else tidied(load_future(source.future, text))
     data, checks, shards = str(source.data), given.of(CheckSettings), shards_of(given) or 1
     work = plan_shards(predictor, schema, data, text, output, shape, source.horizon, future)
-    check_age(age(work.newest, schema, instant), checks, data)
+    check_age(age(work.large.newest, schema, instant), checks, data)
     jobs = given.of(TrainSettings).jobs or 1
     with in_use(given):
         manifest, skipped = forecast_shards(work, shards, max(jobs, workers() if on_cluster() else 1))

@@ -146,9 +146,9 @@ def _write_in_parts(
     found = large_forecasts(predictor, source.data, text, schema, source.horizon, shape)
     if found is None:
         return None
-    look(found.newest, schema)
+    look(found.work.newest, schema)
     with steps_bar("forecasts", "series") as predictor.on_windows:
-        frames = frames_of(found.columns(), found.table.name)
+        frames = frames_of(found.columns(), found.work.table.name)
         write_all((guard_formulas(each, schema.ids) for each in frames) if shape.excel_safe else frames, output)
     return found.skipped
 

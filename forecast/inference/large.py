@@ -27,42 +27,59 @@ LEAST_ROWS = 2_000_000  # of a table that is read in parts
 Messages = list[logging.LogRecord]
 
 
-@dataclass
-class LargeForecasts:
-    """Forecasts of a large table, made as they are read."""
+@dataclass(frozen=True)
+class LargeForecast:
+    """What all parts of a forecast of a large table have in common."""
 
     predictor: Predictor
     schema: Schema
     table: LargeTable
-    starts: Integers  # [series + 1], the first row of each series, and the number of all rows
     reach: int  # time of the newest value
     horizon: int | None
     output: OutputSettings
-    messages: Messages  # to be logged once all is forecast
-    skipped: dict[tuple[str, ...], str] = field(default_factory=dict)  # with the reason, once all is forecast
+    future: Table | None = None  # more rows of columns known in advance
 
     @property
     def newest(self) -> int:
         """Grid position of the newest value."""
         return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
 
+    def comparison(self) -> Comparison:
+        """Of the ids of the table with those of the fit, still without any."""
+        return Comparison(self.predictor.fitted.history.ids, self.table.name)
+
+    def of_part(self, part: Table, comparison: Comparison) -> tuple[Forecasts, Messages]:
+        """Forecasts of whole series, and messages to be logged once all is forecast."""
+        with held_back(log) as messages:
+            forecasts = forecast_table(
+                self.predictor,
+                Part(tidied(part), self.reach, comparison),
+                schema=self.schema,
+                future=self.future,
+                horizon=self.horizon,
+                output=self.output,
+            )
+        return forecasts, messages
+
+
+@dataclass
+class LargeForecasts:
+    """Forecasts of a large table, made as they are read."""
+
+    work: LargeForecast
+    starts: Integers  # [series + 1], the first row of each series, and the number of all rows
+    messages: Messages
+    skipped: dict[tuple[str, ...], str] = field(default_factory=dict)  # with the reason, once all is forecast
+
     def columns(self) -> Iterator[Columns]:
         """The columns of the forecasts of each part; an error may mean that the table has to be read as a whole."""
-        comparison = Comparison(self.predictor.fitted.history.ids, self.table.name)
-        progress, self.predictor.on_windows = self.predictor.on_windows, None
-        threads = self.predictor.backend is None or self.predictor.backend.threads
-
-        def forecast(table: Table) -> tuple[Forecasts, Messages]:
-            with held_back(log) as messages:
-                part = Part(tidied(table), self.reach, comparison)
-                return forecast_table(
-                    self.predictor, part, schema=self.schema, horizon=self.horizon, output=self.output
-                ), messages
-
-        done, begun, left = 0, False, False
+        work, predictor = self.work, self.work.predictor
+        comparison, done, begun, left = work.comparison(), 0, False, False
+        progress, predictor.on_windows = predictor.on_windows, None
+        threads = predictor.backend is None or predictor.backend.threads
         cuts = [*self.starts[:-1:WINDOWS_AT_ONCE].tolist(), int(self.starts[-1])]
-        parts = self.table.parts(needed_columns(self.schema), cuts)
-        for forecasts, messages in in_order(forecast, parts, threads=threads):
+        parts = work.table.parts(needed_columns(work.schema), cuts)
+        for forecasts, messages in in_order(lambda part: work.of_part(part, comparison), parts, threads=threads):
             self.messages += messages
             self.skipped |= forecasts.skipped
             done += len(forecasts.panel)
@@ -73,10 +90,10 @@ class LargeForecasts:
                 begun = True
                 yield forecasts.columns  # at least once, as a shard may have no series
         if not left:
-            raise BadData("no series is left to forecast", place=self.table.name)
+            raise BadData("no series is left to forecast", place=work.table.name)
         log_kinds(log, self.messages)
         comparison.say_missing()
-        self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), self.output.shard)
+        self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), work.output.shard)
 
 
 def large_forecasts(
@@ -101,4 +118,5 @@ def large_forecasts(
                 reach = newest_time(times, schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
-    return LargeForecasts(predictor, schema, table, starts, reach, horizon, output, messages)
+    work = LargeForecast(predictor, schema, table, reach, horizon, output)
+    return LargeForecasts(work, starts, messages)

@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from forecast.errors import BadData, CannotCreate, Setting, UsageError
-from forecast.inference.forecasting import Part, checked_horizon, forecast_table
+from forecast.inference.forecasting import checked_horizon
+from forecast.inference.large import LargeForecast
 from forecast.inference.predictor import Predictor
 from forecast.logs import held_back, log_kinds
 from forecast.panel.panel import Integers
@@ -19,9 +20,8 @@ from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.panel.shards import Shard, shard_numbers
 from forecast.parallel import Task, on_cluster, side_by_side
 from forecast.reading.comparing import Comparison, Id
-from forecast.reading.large import LargeTable, large_table, needed_columns, newest_time
+from forecast.reading.large import large_table, needed_columns, newest_time
 from forecast.reading.observations import id_codes
-from forecast.reading.tidying import tidied
 from forecast.settings import OutputSettings, Stored, TextSettings
 from forecast.tables.frames import frame_of
 from forecast.tables.storage import Place
@@ -71,63 +71,42 @@ class Done:
 class Work:
     """What all shards of a forecast have in common."""
 
-    predictor: Predictor
-    schema: Schema
-    table: LargeTable
+    large: LargeForecast
     folder: str  # path or URI to which the forecasts go
-    reach: int  # time of the newest value of the table
-    horizon: int | None
-    output: OutputSettings
-    future: Table | None = None  # more rows of columns known in advance
     shares: str | None = None  # a folder with the rows of each shard; without it each looks through the whole table
-
-    @property
-    def newest(self) -> int:
-        """Grid position of the newest value."""
-        return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
-
-    @property
-    def by(self) -> tuple[str, ...]:
-        """The columns that tell shards apart."""
-        return self.schema.ids or self.schema.time
-
-    def shards_of(self, table: Table, count: int) -> Integers:
-        """[rows], the number of the shard of each."""
-        names, codes = id_codes(table, self.schema.ids)
-        return np.asarray(shard_numbers(names, count)[codes])
-
-    def comparison(self) -> Comparison:
-        """Of the ids of the table with those of the fit."""
-        return Comparison(self.predictor.fitted.history.ids, self.table.name)
 
     def run(self, shard: Shard) -> Done:
         """Forecast a shard, and write its file; a repetition replaces it by the same bytes."""
-        done = Done(None, {}, [], self.comparison())
-        with held_back(log) as messages:
-            table = self._rows(shard)
-            if table is None or not len(table):
-                return done
-            forecasts = forecast_table(
-                self.predictor,
-                Part(tidied(table), self.reach, done.comparison),
-                schema=self.schema,
-                future=self.future,
-                horizon=self.horizon,
-                output=self.output,
-            )
-        file = None
+        large, comparison, file, table = self.large, self.large.comparison(), None, self._rows(shard)
+        if table is None or not len(table):
+            return Done(None, {}, [], comparison)
+        forecasts, messages = large.of_part(table, comparison)
         if forecasts.rows:
             frame = frame_of(forecasts.columns)
-            frame = guard_formulas(frame, self.schema.ids) if self.output.excel_safe else frame
+            frame = guard_formulas(frame, large.schema.ids) if large.output.excel_safe else frame
             file = self._write(shard, b"".join(parquet_bytes([frame])), len(frame), len(forecasts.series))
-        return replace(done, file=file, skipped=forecasts.skipped, messages=messages)
+        return Done(file, forecasts.skipped, messages, comparison)
+
+    def share_out(self, shards: int, folder: str) -> "Work":
+        """The work with the rows of each shard in a folder."""
+        schema = self.large.schema
+        by = schema.ids or schema.time
+        self.large.table.share_out(needed_columns(schema), by, lambda rows: self._shards_of(rows, shards), folder)
+        return replace(self, shares=folder)
 
     def _rows(self, shard: Shard) -> Table | None:
+        table, schema = self.large.table, self.large.schema
         if self.shares is not None:
-            return self.table.of_share(self.shares, shard.number)
-        return self.table.filtered(
-            needed_columns(self.schema), self.by, lambda rows: self.shards_of(rows, shard.count) == shard.number
+            return table.of_share(self.shares, shard.number)
+        by = schema.ids or schema.time
+        return table.filtered(
+            needed_columns(schema), by, lambda rows: self._shards_of(rows, shard.count) == shard.number
         )
+
+    def _shards_of(self, rows: Table, count: int) -> Integers:
+        """[rows], the number of the shard of each."""
+        names, codes = id_codes(rows, self.large.schema.ids)
+        return np.asarray(shard_numbers(names, count)[codes])
 
     def _write(self, shard: Shard, data: bytes, rows: int, series: int) -> File:
         digest = hashlib.sha256(data).hexdigest()
@@ -168,7 +147,7 @@ def plan_shards(
     with held_back(log):  # each shard has its own
         _, times = table.survey(schema.ids, schema.time, str(schema.target))
         reach = newest_time(times, schema)
-    return Work(predictor, schema, table, folder, reach, horizon, output, future)
+    return Work(LargeForecast(predictor, schema, table, reach, horizon, output, future), folder)
 
 
 def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, dict[Id, str]]:
@@ -177,8 +156,8 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
     The manifest of an earlier run stays until all files of this one are written; then files that only that one names
     are removed. `jobs` shards are forecast side by side.
     """
-    files, skipped, comparison = list[File](), dict[Id, str](), work.comparison()
-    messages: list[logging.LogRecord] = []
+    schema, comparison = work.large.schema, work.large.comparison()
+    files, skipped, messages = list[File](), dict[Id, str](), list[logging.LogRecord]()
     for done in _done(work, shards, jobs):
         messages += done.messages
         skipped |= done.skipped
@@ -186,11 +165,11 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
         if done.file is not None:
             files.append(done.file)
     if not files:
-        raise BadData("no series is left to forecast", place=work.table.name)
+        raise BadData("no series is left to forecast", place=work.large.table.name)
     log_kinds(log, messages)
     comparison.say_missing()
     skipped |= dict.fromkeys(comparison.missing, "gone")
-    origin = position_texts(work.schema, calendar_of(work.schema), np.array([work.newest]))[0]
+    origin = position_texts(schema, calendar_of(schema), np.array([work.large.newest]))[0]
     rows, series = sum(file.rows for file in files), sum(file.series for file in files)
     manifest = Manifest(shards=shards, origin=origin, rows=rows, series=series, files=tuple(files))
     folder = Place.of(work.folder)
@@ -204,10 +183,7 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
 def _done(work: Work, shards: int, jobs: int) -> Iterator[Done]:
     """The shards one after another; their rows wait on the disk of this machine, unless a cluster is at work."""
     with TemporaryDirectory(prefix="forecast-") as folder:
-        if not on_cluster():
-            columns = needed_columns(work.schema)
-            work.table.share_out(columns, work.by, lambda rows: work.shards_of(rows, shards), folder)
-            work = replace(work, shares=folder)
+        work = work if on_cluster() else work.share_out(shards, folder)
         tasks: Iterator[Task] = ((work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1))
         yield from side_by_side(tasks, jobs)
 
