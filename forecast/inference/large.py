@@ -110,10 +110,11 @@ def large_forecasts(
     try:
         with held_back(log) as messages:
             table = large_table(source, reading, LEAST_ROWS)
-            found = None if table is None else table.survey(schema.ids, schema.time, schema.target)
-            if table is None or found is None or found[0] is None:
+            if table is None:
                 return None
-            starts, times = found
+            starts, times = table.survey(schema.ids, schema.time, schema.target)
+            if starts is None:
+                return None
             with held_back(log):
                 reach = newest_time(times, schema)
     except ForecastError:

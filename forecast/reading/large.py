@@ -31,7 +31,7 @@ from forecast.tables.memory import free_memory
 from forecast.tables.numbers import infer_decimal
 from forecast.tables.storage import Place
 from forecast.tables.table import Table
-from forecast.tables.text import best_delimiter, given_delimiter
+from forecast.tables.text import DELIMITER_LINE, best_delimiter, given_delimiter
 
 log = logging.getLogger("forecast")
 
@@ -208,7 +208,8 @@ def _plain_csv(place: Place, settings: TextSettings, least: int) -> LargeTable |
     with place.system.open_input_file(file.path) as opened:
         sample, end = opened.read_at(SAMPLE, 0), opened.read_at(1, file.size - 1)
     first, _, rest = sample.partition(b"\n")
-    if not (sample[:1].isalnum() and rest and end == b"\n") or sample.startswith((b"PK", b"sep=")):
+    begins = sample[:1].isalnum() or sample[:1] == b'"'
+    if not (begins and rest and end == b"\n") or sample.startswith(b"PK") or DELIMITER_LINE.match(sample):
         return None
     delimiter = given_delimiter(settings) or best_delimiter(sample)
     try:

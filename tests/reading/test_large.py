@@ -105,3 +105,11 @@ def test_a_table_that_changes_meanwhile_is_refused(frame: pd.DataFrame, tmp_path
 def test_what_is_no_plain_csv_is_left_to_the_exact_reader(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.csv").write_text(text)
     assert large_table(str(tmp_path / "t.csv"), TextSettings()) is None
+
+
+def test_a_header_and_cells_may_have_quotes(frame: pd.DataFrame, tmp_path: Path) -> None:
+    frame.to_csv(tmp_path / "t.csv", index=False, quoting=1)
+    table = large_table(str(tmp_path / "t.csv"), TextSettings())
+    assert table is not None
+    (part,) = table.parts(COLUMNS, [0, 12])
+    assert rows(part) == list(zip(frame["shop"], frame["units"], strict=True))
