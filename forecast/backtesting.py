@@ -45,7 +45,7 @@ class _Fold:
             problem = "at the oldest origin no series is left to forecast"
             raise BadData(problem, place=self.name, cure=Words("pass fewer ", Setting("windows")))
         self.fitted = fit_panel(past, schema, settings, self.name, deadline, self.on_step, earlier=self.fitted)
-        return Predictor(self.fitted, settings.device).after
+        return Predictor(self.fitted, settings.device).predict_quantiles
 
 
 def backtest_reading(
@@ -79,7 +79,7 @@ def backtest_reading(
     model, fits, seen = settings.model, dict[str, Fit](), 0
     if predictor is not None:
         seen = say_seen_origins(panel, predictor.fitted.history, origins, predictor.fitted.config.train_end)
-        model, levels, after = predictor.fitted.settings().model, predictor.fitted.config.levels, predictor.after
+        model, levels, after = predictor.fitted.settings().model, predictor.fitted.config.levels, predictor.predict_quantiles
         fits[model] = lambda past: after
     elif not season_given:
         schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})

@@ -25,12 +25,7 @@ def _libraries() -> ThreadpoolController:
 
 
 def side_by_side(work: Callable[[Part], None], parts: Sequence[Part], threads: bool = True) -> None:
-    """Call `work` with each of the parts.
-
-    Parameters
-    ----------
-    threads : whether it may run in several threads
-    """
+    """Call `work` with each of the parts, in several threads if it may."""
     # the threads of BLAS only wait for each other on matrices so small
     with _libraries().limit(limits=1, user_api="blas"):
         if len(parts) < 2 or cores() < 2 or not threads or _busy.get():
@@ -44,12 +39,7 @@ def side_by_side(work: Callable[[Part], None], parts: Sequence[Part], threads: b
 
 
 def in_order(work: Callable[[Part], Result], parts: Iterable[Part], threads: bool = True) -> Iterator[Result]:
-    """Yield what `work` makes of each of the parts, in their order, while it is at work on the next ones.
-
-    Parameters
-    ----------
-    threads : whether it may run in several threads
-    """
+    """Yield what `work` makes of each of the parts, in their order, while it is at work on the next ones."""
     count = min(cores(), MOST)
     if count < 2 or not threads:
         yield from map(work, parts)
@@ -66,5 +56,5 @@ def in_order(work: Callable[[Part], Result], parts: Iterable[Part], threads: boo
             while waiting:
                 yield waiting.popleft().result()
         finally:
-            for one in waiting:
-                one.cancel()
+            for future in waiting:
+                future.cancel()

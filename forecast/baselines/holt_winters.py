@@ -61,19 +61,13 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
 class _Filters:
     """The points of the grid with one damping whose season is updated, or those whose season is not.
 
-    The states are level, trend and, where it is updated, the season, the next step's first.
-
-    Attributes
-    ----------
-    responses : [span, points * states], the last states that values of one leave, the newest value last
-    energies : [points, states, states], the form that gives the sum of squared errors if only zeros follow
-    spectra : [span + 1, points], what the power at each frequency adds to the sum of squared errors, in an endless past
-        and future of zeros
+    The states are level, trend and, where it is updated, the season, the next step's first. The sum of squared errors
+    of a past is that of the past and an endless future of zeros, less what such a future adds to it.
     """
 
-    responses: Values
-    energies: Values
-    spectra: Values
+    responses: Values  # [span, points * states], the last states that a value of one leaves, the newest value last
+    energies: Values  # [points, states, states], the quadratic form of the states: what a future of zeros adds
+    spectra: Values  # [span + 1, points], what the power at each frequency adds, with that future
 
 
 @lru_cache(maxsize=8)
@@ -84,6 +78,7 @@ def _filters(season: int, span: int) -> dict[float, list[_Filters]]:
 
 
 def _filter(span: int, damping: float, season: int, seasons: tuple[float, ...]) -> _Filters:
+    """Smoothing by every point of a grid: an error is a value less `ahead @ states`, and moves the states by `gain`."""
     gain = np.array(
         [
             (level, level * trend, *[0.0] * (season - 1), *[(1 - level) * moves] * (season > 0))
@@ -91,30 +86,44 @@ def _filter(span: int, damping: float, season: int, seasons: tuple[float, ...]) 
             for trend in (TRENDS if damping else TRENDS[:1])
             for moves in seasons
         ]
-    )  # [points, states], what an error of one adds
+    )  # [points, states]
     states = gain.shape[1]
-    ahead, move = np.zeros(states), np.zeros((states, states))  # what comes, and what the states are a step later
+    ahead, move = np.zeros(states), np.zeros((states, states))
     ahead[:2], ahead[2:3] = (1, damping), 1
     move[0, :2], move[1, 1], move[2:, 2:] = (1, damping), damping, np.roll(np.eye(season), 1, 1)
-    closed = move - gain[:, :, None] * ahead  # a step later, if a zero comes
+    closed = move - gain[:, :, None] * ahead  # [points, states, states], a step later if the value is zero
+    energy, admissible = _energies(ahead, closed)
+    gain, closed = gain[admissible], closed[admissible]
+    left = [gain]  # [points, states], what is left so many steps after a value of one
+    for _ in range(span - 1):
+        left.append((closed @ left[-1][..., None])[..., 0])
+    responses = np.stack(left)
+    return _Filters(responses[::-1].reshape(span, -1), energy, _spectra(ahead, gain, energy, responses))
+
+
+def _energies(ahead: Values, closed: Values) -> tuple[Values, Mask]:
+    """The sum over a future of zeros of squared errors as a form of the states, and which points are admissible.
+
+    Those whose errors depend on the beginning for ever are not (Hyndman et al. 2008), and are left out. Each pass
+    doubles the steps that the sum covers.
+    """
     energy, later = np.broadcast_to(np.outer(ahead, ahead), closed.shape), closed
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(DOUBLINGS):
             energy, later = energy + later.transpose(0, 2, 1) @ energy @ later, later @ later
-        # parameters whose errors depend on the beginning for ever are not admissible (Hyndman et al. 2008)
-        kept = np.abs(ahead @ later).max(1) < FORGOTTEN
-    gain, closed, energy = gain[kept], closed[kept], energy[kept]
-    after = [gain]  # [points, states], what is left so many steps after a value of one
-    for _ in range(span - 1):
-        after.append((closed @ after[-1][..., None])[..., 0])
-    responses = np.stack(after)
-    correlations = np.einsum("pn,pnm,spm->sp", gain, energy, responses, optimize=True)
-    correlations[0] += 1
-    correlations[1:] = 2 * (correlations[1:] - responses[:-1] @ ahead)  # a step before and a step after
+        admissible = np.abs(ahead @ later).max(1) < FORGOTTEN
+    return energy[admissible], admissible
+
+
+def _spectra(ahead: Values, gain: Values, energy: Values, responses: Values) -> Values:
+    """[span + 1, points], the Fourier transform of what two values so many steps apart add to the squared errors."""
+    span = len(responses)
+    products = np.einsum("pn,pnm,spm->sp", gain, energy, responses, optimize=True)
+    products[0] += 1
+    products[1:] = 2 * (products[1:] - responses[:-1] @ ahead)  # a step before and a step after
     halves = np.full((span + 1, 1), 2.0)  # both a frequency and its negative, but for the first and the last
     halves[[0, -1]] = 1
-    spectra = halves * np.fft.rfft(correlations, 2 * span, axis=0).real / (2 * span)
-    return _Filters(responses[::-1].reshape(span, -1), energy, spectra)
+    return np.asarray(halves * np.fft.rfft(products, 2 * span, axis=0).real / (2 * span))
 
 
 def _mixed(
@@ -131,16 +140,9 @@ def _mixed(
 def _smoothed(
     filters: dict[float, list[_Filters]], values: Values, start: Counts, index: Values, factors: Mask, horizon: int
 ) -> tuple[Values, Values]:
-    """Smooth windows with every point of the grid.
+    """Smooth windows [windows, span] with every point of the grid, without the season that `seasonal_index` gave.
 
-    Parameters
-    ----------
-    values, start : values [windows, span] without gaps from column `start` [windows] on, zeros before
-    index, factors : the season to take out, as `seasonal_index` gives it
-
-    Returns
-    -------
-    The mean of the forecasts by Akaike weights, [windows, horizon]; the logarithm of the sum of weights, [windows]
+    Returns the mean of the forecasts by Akaike weights, [windows, horizon], and the logarithm of the sum of weights.
     """
     span = values.shape[1]
     present, count = np.arange(span) >= start[:, None], (span - start)[:, None]

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.baselines import baseline_method, baseline_names
+from forecast.baselines.shared.method import Method
 from forecast.baselines.shared.windows import forecast_baseline, forecast_own_quantiles
+from forecast.ensemble.pasts import past_slots
 from forecast.ensemble.validation import ValidationSet
 from forecast.ensemble.weights import newer_half
 from forecast.evaluation.past_errors import error_quantiles
-from forecast.panel.panel import Integers, Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.pretrained.forecasting import Network
 from forecast.training.split import ORIGINS, VALIDATION_WINDOWS
 from forecast.windows.inputs import Inputs
@@ -22,26 +23,20 @@ from forecast.windows.windows import WindowIndex
 MIN_CONTEXT, CONTEXT_SEASONS = 200, 6  # steps and seasons that a baseline looks back at least
 MIN_ERRORS = 4  # past windows, fewer of which give no error quantiles
 DRAWN_BY = 16  # newest values of a window that decide whether it is drawn
-MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
-
-Numbers = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A baseline with its season.
-
-    Attributes
-    ----------
-    name : of the method
-    season : steps, 1 for none
-    label : the name, with the season where it is not the first one of the data
-    """
+    """A baseline with its season."""
 
     name: str
-    season: int
-    label: str
+    season: int  # steps, 1 for none
+    label: str  # the name, with the season where it is not the first one of the data
+
+    @property
+    def method(self) -> Method:
+        """What forecasts."""
+        return baseline_method(self.name)
 
 
 def baselines_of(names: tuple[str, ...], seasons: tuple[int, ...]) -> list[Baseline]:
@@ -85,24 +80,14 @@ def context_length(lookback: int, seasons: tuple[int, ...], longest: int) -> int
 
 
 def steps_back(labels: Iterable[str], context: int) -> int:
-    """Steps of the past that the baselines with these labels see.
-
-    Parameters
-    ----------
-    context : steps that a baseline sees unless it wants more
-    """
+    """Steps of the past that the baselines with these labels see, `context` unless one wants more."""
     return max([context, *(baseline_method(base_name(label)).context for label in labels)])
 
 
 def baseline_points(inputs: Inputs, windows: WindowIndex, baseline: Baseline, context: int) -> Numbers:
-    """Point forecasts of a baseline, [windows, horizon], in the unit of the panel's values.
-
-    Parameters
-    ----------
-    context : steps of the past that it sees
-    """
+    """Point forecasts of a baseline that sees `context` steps, [windows, horizon], in the unit of the panel."""
     parts, horizon = [np.zeros((0, inputs.horizon))], inputs.horizon
-    for past, observed in _pasts(inputs, windows, context, baseline_method(baseline.name).evens):
+    for past, observed in _pasts(inputs, windows, context, baseline.method.evens):
         parts.append(forecast_baseline(baseline.name, past, observed, horizon, baseline.season))
     return np.concatenate(parts)
 
@@ -112,37 +97,24 @@ def own_quantiles(
 ) -> Numbers | None:
     """Quantiles of a baseline that has its own, [windows, horizon, levels], in the unit of the panel's values.
 
-    Parameters
-    ----------
-    context : steps of the past that it sees, unless it wants more
-    network : a pretrained one, for the method that needs it; default the one that ships
-
-    Returns
-    -------
-    None for a baseline that has points only.
+    None for a baseline that has points only. `network` is a pretrained one, by default the one that ships.
     """
-    method, panel, horizon, levels = baseline_method(baseline.name), inputs.panel, inputs.horizon, inputs.levels
+    method, horizon, levels = baseline.method, inputs.horizon, inputs.levels
     if method.quantiles is None:
         return None
-    longest = int(panel.lengths.max(initial=1))
+    longest = int(inputs.panel.lengths.max(initial=1))
     parts = [np.zeros((0, horizon, len(levels)))]
     for past, observed in _pasts(inputs, windows, max(context, min(method.context, longest)), method.evens):
         parts.append(forecast_own_quantiles(method, past, observed, horizon, inputs.lags, levels, network))
     return np.concatenate(parts)
 
 
-def pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Numbers, Flags]]:
-    """The pasts of windows and whether each value was observed, [windows, context] twice, some windows at a time."""
-    for _, slot, observed in _past_slots(panel, windows, context):
-        yield np.where(observed, panel.values[slot], 0.0), observed
-
-
 def _pasts(inputs: Inputs, windows: WindowIndex, context: int, evens: bool) -> Iterator[tuple[Numbers, Flags]]:
-    """The pasts of windows as a baseline sees them, as `pasts` has them.
+    """The pasts of windows as a baseline sees them, and whether each value is known, [windows, context] each.
 
     Closed slots have their value, which a season of summands fits, or with `evens` the mean of the others.
     """
-    for inside, slot, observed in _past_slots(inputs.panel, windows, context):
+    for inside, slot, observed in past_slots(inputs.panel, windows, context):
         values = np.where(observed, inputs.panel.values[slot], 0.0)
         if inputs.closed is None:
             yield values, observed
@@ -156,52 +128,27 @@ def _pasts(inputs: Inputs, windows: WindowIndex, context: int, evens: bool) -> I
         yield np.where(filled, fixed, values), observed | filled
 
 
-def _past_slots(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Flags, Integers, Flags]]:
-    """Of the pasts of windows, whether each step lies in its series, its slot, and whether it was observed."""
-    series, position = windows
-    rows = max(1, MAX_CELLS // context)
-    for low in range(0, len(series), rows):
-        some, end = series[low : low + rows], position[low : low + rows]
-        step = end[:, None] + np.arange(-context, 0)  # [windows, context]
-        slot = panel.offsets[some][:, None] + np.maximum(step, 0)
-        yield step >= 0, slot, (step >= 0) & panel.observed[slot]
-
-
 @dataclass(frozen=True)
 class BaselineForecasts:
     """Forecasts of baselines, for the validation windows and for windows over the whole past.
 
-    Without a baseline there is nothing that networks are compared with: they forecast in any case.
-
-    Attributes
-    ----------
-    baselines : with their seasons
-    context : steps of the past that they see
-    quantiles : [baselines, windows, horizon, levels], of the validation windows; NaN where a baseline was not asked
-    past : windows over the whole past
-    past_points : [baselines, windows, horizon], of those; NaN where a baseline was not asked
-    errors : [baselines, horizon, levels], quantiles of their past errors, in units of a window's scale; 0 for a
-        baseline with its own quantiles
-    middle : place of the median among the levels
+    Those of a baseline that was not asked are NaN. Without a baseline there is nothing that networks are compared with:
+    they forecast in any case.
     """
 
     baselines: list[Baseline]
-    context: int
-    quantiles: Numbers
-    past: ValidationSet
-    past_points: Numbers
-    errors: Numbers
-    middle: int
+    context: int  # steps of the past that they see
+    quantiles: Numbers  # [baselines, windows, horizon, levels], of the validation windows
+    past: ValidationSet  # windows over the whole past
+    past_points: Numbers  # [baselines, windows, horizon]
+    errors: (
+        Numbers  # [baselines, horizon, levels], quantiles of past errors in units of a window's scale; 0 for its own
+    )
+    middle: int  # place of the median among the levels
 
     @classmethod
     def of(cls, inputs: Inputs, validation: ValidationSet, names: tuple[str, ...], context: int, most: int) -> Self:
-        """Forecast by baselines.
-
-        Parameters
-        ----------
-        context : steps of the past that they see, unless they want more
-        most : validation windows, and past ones, that a baseline with its own quantiles forecasts
-        """
+        """Forecast by baselines; one with its own quantiles forecasts `most` of either windows."""
         panel, levels, baselines = inputs.panel, inputs.levels, baselines_of(names, inputs.lags)
         windows, middle = _past_windows(panel, inputs.lags[0] if inputs.lags else 1), inputs.levels.index(0.5)
         past = ValidationSet.of(inputs, windows, validation.lookback, validation.power, validation.metric)
@@ -228,25 +175,24 @@ class BaselineForecasts:
     @property
     def own(self) -> Flags:
         """[baselines], whether each has its own quantiles."""
-        return np.array([baseline_method(one.name).quantiles is not None for one in self.baselines], bool)
+        return np.array([baseline.method.quantiles is not None for baseline in self.baselines], bool)
 
     @property
     def points(self) -> Numbers:
         """The medians, [baselines, windows, horizon], of the validation windows."""
         return self.quantiles[..., self.middle]
 
-    def alone(self, validation: ValidationSet) -> int | None:
-        """The baseline that forecasts alone, by its place: the one with its own quantiles, where others can have none.
+    def sole_baseline(self, validation: ValidationSet) -> int | None:
+        """The place of the baseline with its own quantiles where others can have none, and it forecasts alone.
 
         That is where nothing is held out, and the past has too few errors.
         """
         errors = self.past.observed & (self.past.scale > 0)[:, None]
-        if len(validation) or int(errors.any(1).sum()) >= MIN_ERRORS:
+        if len(validation) or int(errors.any(1).sum()) >= MIN_ERRORS or not self.own.any():
             return None
-        own = (place for place, one in enumerate(self.baselines) if baseline_method(one.name).quantiles is not None)
-        return next(own, None)
+        return int(self.own.argmax())
 
-    def suffice(self, validation: ValidationSet) -> bool:
+    def skip_networks(self, validation: ValidationSet) -> bool:
         """Whether networks cannot help: a baseline is exact on the validation windows, or no window can be compared."""
         if not self.baselines:
             return False
@@ -255,10 +201,7 @@ class BaselineForecasts:
 
 
 def _drawn(panel: Panel, windows: WindowIndex, places: Integers, most: int) -> Integers:
-    """All of some windows, by their places, or `most` of them.
-
-    They are drawn by the values of their series, so that neither the names nor the order of series matter.
-    """
+    """At most so many of some places of windows, drawn by values, so that names and order of series do not matter."""
     if len(places) <= most:
         return places
     draws = []
@@ -269,7 +212,7 @@ def _drawn(panel: Panel, windows: WindowIndex, places: Integers, most: int) -> I
     return np.sort(places[np.argsort(draws, kind="stable")[:most]])
 
 
-def _taken(windows: WindowIndex, places: NDArray[np.int64]) -> WindowIndex:
+def _taken(windows: WindowIndex, places: Integers) -> WindowIndex:
     return windows[0][places], windows[1][places]
 
 

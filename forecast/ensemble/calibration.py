@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from forecast.ensemble.pasts import Pasts, Recent
 from forecast.errors import Setting
 from forecast.evaluation.quantiles import mean_of
+from forecast.panel.panel import Flags, Numbers
 
 log = logging.getLogger("forecast")
-
-Numbers = NDArray[np.float64]
 
 PRIOR_WINDOWS = 4.0  # independent windows that say as much as what is known without them; chosen as in past_errors.py
 MIN_WIDTH = 0.05  # share of its width that an interval keeps at least
@@ -30,39 +29,21 @@ MIN_WINDOWS = 4  # validation windows before the adaptive share moves, and at le
 
 @dataclass(frozen=True)
 class Calibration:
-    """How quantiles are moved, from validation windows.
+    """How quantiles are moved, from validation windows."""
 
-    Attributes
-    ----------
-    margins : [horizon, levels], to be added to each quantile, in units of half the width of its interval
-    joint : [levels], factor by which a quantile's distance from the median grows, so that the whole path stays inside
-    coverage : [levels], share of validation values below each quantile before it was moved
-    windows : number of windows
-    mean : how far the mean of values lies from the median, as a share of the way to the mean of the moved quantiles
-    slope, usual : intervals of a window of this roughness grow by exp(slope * (roughness - usual)) before they move
-    trust : share of that mean in the mean of a series at rest; the others are its recent mean
-    tied : 1 where many values are equal, else 0; margins are multiples of wider half widths then
-    largest : times the largest value of the past that bounds the highest quantiles
-    """
-
-    margins: NDArray[np.float32]
-    joint: NDArray[np.float32]
-    coverage: NDArray[np.float32]
+    margins: NDArray[np.float32]  # [horizon, levels], added to quantiles, in units of half the width of their interval
+    joint: NDArray[np.float32]  # [levels], factor of the distance from the median with which whole paths stay inside
+    coverage: NDArray[np.float32]  # [levels], share of validation values below each quantile before it was moved
     windows: int
-    mean: float = 1.0
-    trust: float = 1.0
-    tied: float = 0.0
-    largest: float = np.inf
-    slope: float = 0.0
+    mean: float = 1.0  # way of the mean of values from the median to the mean of the moved quantiles
+    trust: float = 1.0  # share of that mean in the mean of a series at rest; the rest is its recent mean
+    tied: float = 0.0  # 1 where many values are equal, else 0; margins are multiples of wider half widths then
+    largest: float = np.inf  # times the largest value of the past that bounds the highest quantiles
+    slope: float = 0.0  # intervals grow by exp(slope * (roughness - usual)) before they move
     usual: float = 0.0
 
     def moved(self, quantiles: Numbers, scale: Numbers, roughness: Numbers) -> Numbers:
-        """Calibrated quantiles of windows, [windows, horizon, levels].
-
-        Parameters
-        ----------
-        scale, roughness : [windows], see `window_scale` and `roughness`
-        """
+        """Calibrated quantiles of windows, [windows, horizon, levels]; scale and roughness by window."""
         grown = _grown(quantiles, self.slope, roughness - self.usual)
         return moved_by(grown, self.margins.astype(np.float64), scale, self.tied > 0)
 
@@ -76,7 +57,7 @@ class Calibration:
 def calibrate(
     quantiles: Numbers,
     actual: Numbers,
-    observed: NDArray[np.bool_],
+    observed: Flags,
     scale: Numbers,
     levels: tuple[float, ...],
     size: float = np.inf,
@@ -110,25 +91,25 @@ def calibrate(
     slope, usual = _slope(quantiles, actual, observed, pasts)
     quantiles = _grown(quantiles, slope, pasts.roughness - usual)
     tied = _largest_share(actual[observed]) >= MAX_TIES
-    own, unit = evidence_share(size), np.where(scale > 0, scale, 1.0)
+    evidence, unit = evidence_share(size), np.where(scale > 0, scale, 1.0)
     beyond = (actual[..., None] - quantiles) / half_widths(quantiles, unit, tied)
     margins = np.zeros((horizon, len(levels)))
     for place in range(middle):
         mirror = len(levels) - 1 - place
         score = np.maximum(-beyond[..., place], beyond[..., mirror])
-        margin = _margins(score, observed, levels[mirror] - levels[place], own)
+        margin = _margins(score, observed, levels[mirror] - levels[place], evidence)
         margins[:, mirror] = np.maximum(0.0, margin) if tied else margin
         margins[:, place] = -margins[:, mirror]
     below = np.array([(beyond[..., place] <= 0)[observed].mean() for place in range(len(levels))])
     moved = capped(moved_by(quantiles, margins, scale, tied), pasts.limit)
-    mean = _mean_share(moved, actual, observed, unit[:, None], levels, own)
+    mean = _mean_share(moved, actual, observed, unit[:, None], levels, evidence)
     return Calibration(
         margins=margins.astype(np.float32),
         joint=_joint(moved, actual, observed, levels),
         coverage=below.astype(np.float32),
         windows=int(observed.any(1).sum()),
         mean=mean,
-        trust=_trust(_means(moved, levels, mean), actual, observed, unit[:, None], pasts.recent, own),
+        trust=_trust(_means(moved, levels, mean), actual, observed, unit[:, None], pasts.recent, evidence),
         tied=float(tied),
         slope=slope,
         usual=usual,
@@ -140,7 +121,7 @@ def evidence_share(size: float) -> float:
     return 1.0 if np.isinf(size) else size / (size + PRIOR_WINDOWS)
 
 
-def _slope(quantiles: Numbers, actual: Numbers, observed: NDArray[np.bool_], pasts: Pasts) -> tuple[float, float]:
+def _slope(quantiles: Numbers, actual: Numbers, observed: Flags, pasts: Pasts) -> tuple[float, float]:
     """The slope of errors in widths over roughness, both as logarithms and by series, and the usual roughness.
 
     The slope is between 0 and 1, and shrunk by the share of its square that is chance: the square of its standard
@@ -174,21 +155,16 @@ def _grown(quantiles: Numbers, slope: float, rougher: Numbers) -> Numbers:
 
 
 def _mean_share(
-    quantiles: Numbers,
-    actual: Numbers,
-    observed: NDArray[np.bool_],
-    unit: Numbers,
-    levels: tuple[float, ...],
-    own: float,
+    quantiles: Numbers, actual: Numbers, observed: Flags, unit: Numbers, levels: tuple[float, ...], evidence: float
 ) -> float:
     """How far the mean of the values lies from the median on the way to the mean of the quantiles, 0 to 1.
 
     The largest values of rare sales are hard to tell, and what quantiles say of them would decide their mean.
     """
     median, mean = (_means(quantiles, levels, share) for share in (0.0, 1.0))
-    said, came = (((values - median) / unit)[observed].sum() for values in (mean, actual))
-    share = float(np.clip(came / said, 0.0, 1.0)) if said > 0 else 1.0
-    return float(np.float32(own * share + 1 - own))  # as it is stored
+    expected, happened = (((values - median) / unit)[observed].sum() for values in (mean, actual))
+    share = float(np.clip(happened / expected, 0.0, 1.0)) if expected > 0 else 1.0
+    return float(np.float32(evidence * share + 1 - evidence))  # as it is stored
 
 
 def _means(quantiles: Numbers, levels: tuple[float, ...], share: float) -> Numbers:
@@ -197,9 +173,7 @@ def _means(quantiles: Numbers, levels: tuple[float, ...], share: float) -> Numbe
     return np.asarray(median + share * (mean_of(quantiles, levels) - median))
 
 
-def _trust(
-    means: Numbers, actual: Numbers, observed: NDArray[np.bool_], unit: Numbers, recent: Recent, own: float
-) -> float:
+def _trust(means: Numbers, actual: Numbers, observed: Flags, unit: Numbers, recent: Recent, evidence: float) -> float:
     """How far the best mean of series at rest lies from their recent mean on the way to `means`, 0 to 1.
 
     It is a ridge regression: that held-out values deviate by what is usual in a window counts as PRIOR_WINDOWS do.
@@ -208,16 +182,14 @@ def _trust(
         return 1.0
     drawn = recent.drawn(means)
     way, miss = (-drawn / unit)[observed], ((actual - means - drawn) / unit)[observed]
-    spread = (way**2).mean() + (1 / own - 1)  # in units of the variance of a window
-    return float(np.float32(np.clip((way * miss).mean() / spread, 0.0, 1.0))) if spread > 0 else 0.0
+    variance = (way**2).mean() + (1 / evidence - 1)  # in units of the variance of a window
+    return float(np.float32(np.clip((way * miss).mean() / variance, 0.0, 1.0))) if variance > 0 else 0.0
 
 
-def _margins(scores: Numbers, observed: NDArray[np.bool_], share: float, own: float) -> Numbers:
+def _margins(scores: Numbers, observed: Flags, share: float, evidence: float) -> Numbers:
     """The margin of one interval at each step, [horizon], from scores [windows, horizon].
 
-    Parameters
-    ----------
-    own : weight of a step's scores against those of all steps, and of all of them against no margin
+    `evidence` is the weight of a step's scores against those of all steps, and of all of them against no margin.
     """
 
     def log_width(part: slice) -> float:
@@ -226,8 +198,8 @@ def _margins(scores: Numbers, observed: NDArray[np.bool_], share: float, own: fl
 
     pooled = log_width(slice(None))
     near = [log_width(slice(max(0, step - NEIGHBOURS), step + NEIGHBOURS + 1)) for step in range(scores.shape[1])]
-    each = np.where(np.isfinite(near), near, pooled)
-    return np.asarray(np.expm1(own * (own * each + (1 - own) * pooled)))
+    by_step = np.where(np.isfinite(near), near, pooled)
+    return np.asarray(np.expm1(evidence * (evidence * by_step + (1 - evidence) * pooled)))
 
 
 def half_widths(quantiles: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
@@ -237,12 +209,9 @@ def half_widths(quantiles: Numbers, scale: Numbers, tied: bool = False) -> Numbe
 
 
 def moved_by(quantiles: Numbers, margins: Numbers, scale: Numbers, tied: bool = False) -> Numbers:
-    """Quantiles moved by margins and put in order again, outwards from the middle one, [windows, horizon, levels].
+    """Quantiles moved by margins [horizon, levels] and put in order again, outwards from the middle one.
 
-    Parameters
-    ----------
-    margins : [horizon, levels]
-    scale : [windows]; where it is 0 the past is constant, and quantiles stay where they are
+    Where the scale is 0 the past is constant, and quantiles [windows, horizon, levels] stay where they are.
     """
     return _ordered(quantiles + margins * half_widths(quantiles, scale, tied))
 
@@ -262,26 +231,16 @@ def capped(quantiles: Numbers, limit: Numbers) -> Numbers:
 
 
 def at_least(quantiles: Numbers, distance: Numbers) -> Numbers:
-    """Quantiles that lie at least so far from their median, each to its side, [..., levels].
-
-    Parameters
-    ----------
-    distance : [..., levels], 0 for the median, negative below it
-    """
+    """Quantiles that lie at least so far from their median, each to its side; distances are negative below it."""
     place = quantiles.shape[-1] // 2
     far = quantiles[..., place, None] + distance
     lower, upper = np.minimum(quantiles, far)[..., :place], np.maximum(quantiles, far)[..., place:]
     return np.concatenate([lower, upper], -1)
 
 
-def say_uncalibrated(held: int) -> None:
-    """Warn where no window calibrated the intervals; where there are few, they are widened.
-
-    Parameters
-    ----------
-    held : validation windows
-    """
-    if held == 0:
+def warn_uncalibrated(windows: int) -> None:
+    """Warn where no validation window calibrated the intervals; where there are few, they are widened."""
+    if windows == 0:
         log.warning(
             "no values could be held out: intervals are not calibrated, and may be far too narrow; a smaller %s may "
             "leave some",
@@ -308,7 +267,7 @@ def _largest_share(values: Numbers) -> float:
     return float(counts.max() / len(values))
 
 
-def adapted_share(scores: Numbers, observed: NDArray[np.bool_], share: float) -> float:
+def adapted_share(scores: Numbers, observed: Flags, share: float) -> float:
     """The target share after all windows, which are in the order of time, [windows, horizon].
 
     It starts at `share` and moves after each window by the share that the window missed beyond 1 - share.
@@ -324,9 +283,7 @@ def adapted_share(scores: Numbers, observed: NDArray[np.bool_], share: float) ->
     return target
 
 
-def _joint(
-    quantiles: Numbers, actual: Numbers, observed: NDArray[np.bool_], levels: tuple[float, ...]
-) -> NDArray[np.float32]:
+def _joint(quantiles: Numbers, actual: Numbers, observed: Flags, levels: tuple[float, ...]) -> NDArray[np.float32]:
     """For each level the factor that holds the nominal share of whole paths between it and its mirror image."""
     middle = levels.index(0.5)
     centre = quantiles[..., middle]

@@ -43,18 +43,17 @@ def candidates_for(
 ) -> list[Candidate]:
     """The networks that are worth a try, the best bet first; where a model is named, only that one.
 
+    Where few windows can be drawn only the pretrained network can learn from them, and where many can, its time is
+    better spent on others. It does not know covariates, the `columns`.
+
     Parameters
     ----------
-    lookback : steps
-    longest : steps of the past that a lookback may have
+    lookback, longest : steps, and the steps of the past that a lookback may have
     season : steps of the shortest season, 1 for none
-    windows : that can be drawn; where they are few only the pretrained network can learn from them, and where they are
-        not, its time is better spent on others
-    columns : whether there are covariates, which it does not know
     """
     listed: tuple[tuple[str, ScalingName, int], ...] = CANDIDATES
     if windows >= FEW_WINDOWS:
-        listed = tuple(each for each in CANDIDATES if each[0] != FINETUNED)
+        listed = tuple(candidate for candidate in CANDIDATES if candidate[0] != FINETUNED)
     elif not (columns or settings.params or settings.steps):
         listed = ((FINETUNED, "standard", 0),)
     if settings.model != AUTO:
@@ -74,18 +73,14 @@ def candidates_for(
     ]
     if settings.params or settings.steps:
         network, scaling = FIRST if settings.model == AUTO else settings.model, candidates[0].scaling
-        candidates = [each for each in candidates if each.model == network and each.scaling == scaling]
+        candidates = [
+            candidate for candidate in candidates if (candidate.model, candidate.scaling) == (network, scaling)
+        ]
     return list({candidate.key: candidate for candidate in candidates}.values())
 
 
 def check_plan(plan: Plan, settings: TrainSettings) -> None:
-    """Refuse a plan that trains other networks than the settings name.
-
-    Raises
-    ------
-    UsageError
-        If it does.
-    """
+    """Refuse a plan that trains other networks than the settings name (`UsageError`)."""
     if settings.model != AUTO and any(member.model != settings.model for member in plan.members):
         models = ", ".join(sorted({member.model for member in plan.members}))
         cure = Words("leave ", Setting("model"), " out")

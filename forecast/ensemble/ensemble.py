@@ -1,6 +1,7 @@
 """The ensemble that forecasts: weights of networks and baselines by series, and their calibration."""
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,49 +24,35 @@ from forecast.ensemble.calibration import (
     widened,
 )
 from forecast.ensemble.names import PRETRAINED
-from forecast.ensemble.pasts import STEPS, Pasts, Recent, largest
-from forecast.ensemble.validation import ValidationForecasts, ValidationSet, roughness, window_scale
+from forecast.ensemble.pasts import STEPS, Pasts, Recent, largest, roughness
+from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
 from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
 from forecast.evaluation.past_errors import independent_windows
+from forecast.panel.panel import Integers, Numbers
 from forecast.pretrained.forecasting import Network, load_network
 from forecast.windows.inputs import Inputs
 from forecast.windows.transforms import apply_power, undo_power
 from forecast.windows.windows import WindowIndex
-
-Numbers = NDArray[np.float64]
 
 NETWORKS, CHOSEN = "networks together", "chosen"  # names among the scores
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Components and their weights.
+    """Components, their weights, and the calibration of what they forecast together."""
 
-    Attributes
-    ----------
-    components : labels, those of the networks first
-    networks : the first components as numbers of the plan's groups of members
-    weights : [series + 1, components]; row 0 is for a series that was not in the fit
-    errors : [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale; for what
-        has its own quantiles, the distances that they have from their median at least
-    calibration : of the ensemble
-    lookback : steps that the window's scale is computed from
-    context_length : steps that a baseline looks back
-    scores : mean loss of each component on the validation windows, and of the choice by weights from other windows
-    network : the pretrained one, where it is a component
-    validation : its forecasts of those windows, likewise; after a fit only, no version holds them
-    """
-
-    components: tuple[str, ...]
-    networks: tuple[int, ...]
-    weights: NDArray[np.float32]
+    components: tuple[str, ...]  # labels, those of the networks first
+    networks: tuple[int, ...]  # the first components as numbers of the plan's groups of members
+    weights: NDArray[np.float32]  # [series + 1, components]; row 0 is for a series that was not in the fit
+    # [components, horizon, levels], quantiles of each baseline's errors in units of the window's scale; for what has
+    # its own quantiles, the distances that they have from their median at least
     errors: NDArray[np.float32]
     calibration: Calibration
-    lookback: int
-    context_length: int
-    scores: dict[str, float]
-    network: Network | None = None
-    validation: ValidationForecasts | None = None
+    lookback: int  # steps that the window's scale is computed from
+    context_length: int  # steps that a baseline looks back
+    scores: dict[str, float]  # mean loss of each candidate on validation windows, and of the choice by other windows
+    network: Network | None = None  # the pretrained one, where it is a component
+    validation: ValidationForecasts | None = None  # forecasts of those windows; after a fit only, no version holds them
 
     @property
     def steps_back(self) -> int:
@@ -73,18 +60,14 @@ class Ensemble:
         steps = steps_back(self.components[len(self.networks) :], self.context_length)
         return steps if self.calibration.trust == 1 else max(steps, STEPS)
 
-    def names(self, series_index: NDArray[np.int64]) -> list[str]:
+    def names(self, series_index: Integers) -> list[str]:
         """The components that forecast series, given by their numbers from 1; 0 is a series that was not in the fit."""
         rows, index = np.unique(self.weights[series_index], axis=0, return_inverse=True)
         words = ["+".join(name for name, part in zip(self.components, row, strict=True) if part > 0) for row in rows]
         return [words[i] for i in index.ravel()]
 
     def quantiles(
-        self,
-        inputs: Inputs,
-        windows: WindowIndex,
-        series_index: NDArray[np.int64],
-        networks: list[Numbers],
+        self, inputs: Inputs, windows: WindowIndex, series_index: Integers, networks: list[Numbers]
     ) -> Numbers:
         """Calibrated quantiles of windows, [windows, horizon, levels], in the unit of the panel's values.
 
@@ -94,95 +77,125 @@ class Ensemble:
         networks : [windows, horizon, levels] of each network among the components
         """
         weights = self.weights[series_index].astype(np.float64)
-        scale = window_scale(inputs, windows, self.lookback)[:, None, None]
+        scale = window_scale(inputs, windows, self.lookback)
         mixed = np.zeros((len(scale), inputs.horizon, len(inputs.levels)))
         for place in range(len(self.components)):
             weight = weights[:, place, None, None]
             if place < len(networks):
-                mixed += weight * at_least(networks[place], scale * self.errors[place].astype(np.float64))
+                errors = scale[:, None, None] * self.errors[place].astype(np.float64)
+                mixed += weight * at_least(networks[place], errors)
             elif (weight > 0).any():
                 mixed += weight * self._baseline_quantiles(inputs, windows, place, scale)
-        calibration, unit = self.calibration, scale[:, 0, 0]
-        moved = calibration.moved(mixed, unit, roughness(inputs, windows, unit, self.lookback))
-        return capped(moved, _limit(inputs, windows, self.steps_back, calibration.largest))
+        moved = self.calibration.moved(mixed, scale, roughness(inputs, windows, scale, self.lookback))
+        return capped(moved, _limit(inputs, windows, self.steps_back, self.calibration.largest))
 
     def joint(self, quantiles: Numbers) -> Numbers:
         """Calibrated quantiles, widened so that their intervals hold whole paths, [windows, horizon, levels]."""
         return widened(quantiles, self.calibration.joint)
 
     def _baseline_quantiles(self, inputs: Inputs, windows: WindowIndex, place: int, scale: Numbers) -> Numbers:
-        """Quantiles of the baseline at a place of the components, before calibration, [windows, horizon, levels].
-
-        Parameters
-        ----------
-        scale : [windows, 1, 1]
-        """
+        """Quantiles of the baseline at a place of the components, before calibration, [windows, horizon, levels]."""
         baseline = baseline_labelled(self.components[place], inputs.lags)
+        errors = scale[:, None, None] * self.errors[place].astype(np.float64)
         own = own_quantiles(inputs, windows, baseline, self.context_length, self.network)
         if own is not None:
-            return at_least(own, scale * self.errors[place].astype(np.float64))
-        points = baseline_points(inputs, windows, baseline, self.context_length)
-        return np.asarray(points[..., None] + scale * self.errors[place].astype(np.float64))
+            return at_least(own, errors)
+        return np.asarray(baseline_points(inputs, windows, baseline, self.context_length)[..., None] + errors)
 
 
 @dataclass(frozen=True)
 class Group:
-    """Networks that differ in their seed only.
-
-    Attributes
-    ----------
-    model : its name
-    quantiles : their median on the validation windows, [windows, horizon, levels]
-    """
+    """Networks that differ in their seed only."""
 
     model: str
-    quantiles: Numbers
+    quantiles: Numbers  # their median on the validation windows, [windows, horizon, levels]
+
+
+@dataclass(frozen=True)
+class _Candidates:
+    """Networks and then baselines, with their forecasts of the validation windows."""
+
+    labels: list[str]
+    networks: int
+    quantiles: Numbers  # [candidates, windows, horizon, levels]
+    medians: Numbers  # [candidates, windows, horizon]
+    errors: Numbers  # [candidates, horizon, levels], as `Ensemble.errors`
+    losses: Losses  # on the validation windows
+    past: Losses  # of the baselines all over the past
+
+    @classmethod
+    def of(cls, inputs: Inputs, validation: ValidationSet, networks: list[Group], baselines: BaselineForecasts) -> Self:
+        """Lay out the forecasts, and measure them."""
+        count = len(networks)
+        # in the older half of a short series baselines know much less of it than they do now
+        past = _losses(inputs, baselines.past, baselines.past_points).newer_half().completed()
+        share = 1 - evidence_share(independent_windows(validation.windows, inputs.horizon))
+        least = _least_errors(inputs, baselines, past, share)
+        errors = np.concatenate([np.broadcast_to(least, (count, *least.shape)), baselines.errors])
+        errors[count:][baselines.own] = least
+        quantiles = np.concatenate([*(group.quantiles[None] for group in networks), baselines.quantiles])
+        own = np.flatnonzero([True] * count + list(baselines.own))
+        quantiles[own] = at_least(quantiles[own], least * validation.scale[:, None, None])
+        medians = quantiles[..., inputs.levels.index(0.5)]
+        losses = _losses(inputs, validation, medians).completed()
+        labels = [*(group.model for group in networks), *(baseline.label for baseline in baselines.baselines)]
+        return cls(labels, count, quantiles, medians, errors, losses, past)
+
+    def weights(self, series: int, sole: int | None) -> Numbers:
+        """[series + 1, candidates]; `sole` is the baseline that forecasts alone, if one does."""
+        if sole is not None:
+            return np.tile(np.eye(len(self.labels))[self.networks + sole], (series + 1, 1))
+        return choose_weights(self.losses, self.past, self.networks, series)
+
+    def held_out(self, series: int, series_index: Integers) -> Numbers:
+        """Quantiles of each validation window with weights from others, [windows, horizon, levels]."""
+        quantiles = np.zeros(self.quantiles.shape[1:])
+        for part, weights in cross_fitted_weights(self.losses, self.past, self.networks, series):
+            quantiles[part] = _mixed(weights[series_index[part]], self.quantiles[:, part])
+        return quantiles
+
+    def named(self, weights: Numbers) -> dict[str, Numbers]:
+        """Point forecasts of each candidate, and of several groups of networks together as well."""
+        count = self.networks
+        networks = [f"{label} {place}" if count > 1 else label for place, label in enumerate(self.labels[:count], 1)]
+        named = dict(zip([*networks, *self.labels[count:]], self.medians, strict=True))
+        if count > 1:
+            parts = weights[:count] if weights[:count].any() else np.ones(count)
+            named[NETWORKS] = np.tensordot(parts / parts.sum(), self.medians[:count], 1)
+        return named
+
+    def best_baseline(self, scores: dict[str, float]) -> Numbers | None:
+        """The points of the baseline with the best score, [windows, horizon]."""
+        labels = [label for label in self.labels[self.networks :] if label in scores]
+        best = min(labels, key=scores.__getitem__, default=None)
+        return None if best is None else self.medians[self.labels.index(best, self.networks)]
 
 
 def choose_ensemble(
     inputs: Inputs, validation: ValidationSet, networks: list[Group], baselines: BaselineForecasts
 ) -> Ensemble:
     """Weigh networks and baselines by their losses, and calibrate on windows that did not choose."""
-    levels, windows, count = inputs.levels, validation.windows, len(networks)
-    size = independent_windows(windows, inputs.horizon)
-    spread = _spread_at_least(inputs, baselines, 1 - evidence_share(size))
-    errors = np.concatenate([np.broadcast_to(spread, (count, *spread.shape)), baselines.errors])
-    errors[count:][baselines.own] = spread
-    quantiles = np.concatenate([*(group.quantiles[None] for group in networks), baselines.quantiles])
-    own = np.flatnonzero([True] * count + list(baselines.own))
-    quantiles[own] = at_least(quantiles[own], spread * validation.scale[:, None, None])
-    medians = quantiles[..., levels.index(0.5)]
-    series_index = inputs.series_index[windows[0]]
-    losses = _losses(inputs, validation, medians).completed()
-    # in the older half of a short series baselines know much less of it than they do now
-    past = _losses(inputs, baselines.past, baselines.past_points).newer_half().completed()
-    weights = choose_weights(losses, past, count, inputs.series)
-    alone = baselines.alone(validation)
-    if alone is not None:
-        weights = np.tile(np.eye(weights.shape[1])[count + alone], (len(weights), 1))
-    unseen = np.zeros(quantiles.shape[1:])  # quantiles of each window, with weights from others
-    for part, part_weights in cross_fitted_weights(losses, past, count, inputs.series):
-        unseen[part] = _mixed(part_weights[series_index[part]], quantiles[:, part])
-    points = unseen[..., levels.index(0.5)]
-    labels = [*(group.model for group in networks), *(baseline.label for baseline in baselines.baselines)]
-    named = {**_by_name(labels, count, medians, weights[0]), CHOSEN: points}
+    candidates = _Candidates.of(inputs, validation, networks, baselines)
+    weights = candidates.weights(inputs.series, baselines.sole_baseline(validation))
+    held_out = candidates.held_out(inputs.series, inputs.series_index[validation.windows[0]])
+    points = held_out[..., inputs.levels.index(0.5)]
+    named = {**candidates.named(weights[0]), CHOSEN: points}
     scores = _scores(_losses(inputs, validation, np.stack(list(named.values()))), list(named))
-    best = min((label for label in labels[count:] if label in scores), key=scores.__getitem__, default=None)
-    rival = None if best is None else medians[labels.index(best, count)]
-    used: NDArray[np.bool_] = np.asarray(weights.any(0))
-    components = tuple(np.array(labels)[used].tolist())
-    steps = steps_back(np.array(labels)[count:][used[count:]].tolist(), baselines.context)
+    used, count = weights.any(0), len(networks)
+    components = [label for label, is_used in zip(candidates.labels, used, strict=True) if is_used]
+    used_networks = np.flatnonzero(used[:count])
+    steps = steps_back(components[len(used_networks) :], baselines.context)
     return Ensemble(
-        components=components,
-        networks=tuple(np.flatnonzero(used[:count]).tolist()),
+        components=tuple(components),
+        networks=tuple(used_networks.tolist()),
         weights=weights[:, used].astype(np.float32),
-        errors=errors[used].astype(np.float32),
-        calibration=_calibrated(inputs, unseen, validation, steps),
+        errors=candidates.errors[used].astype(np.float32),
+        calibration=_calibrated(inputs, held_out, validation, steps),
         lookback=validation.lookback,
         context_length=baselines.context,
         scores=scores,
         network=load_network() if PRETRAINED in components else None,
-        validation=_validated(validation, inputs, points, rival),
+        validation=_validated(validation, inputs, points, candidates.best_baseline(scores)),
     )
 
 
@@ -200,9 +213,7 @@ def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
 def _calibrated(inputs: Inputs, quantiles: Numbers, validation: ValidationSet, steps: int) -> Calibration:
     """Calibrate on the validation windows that have quantiles, [windows, horizon, levels].
 
-    Parameters
-    ----------
-    steps : of the past that the baselines among the components see
+    `steps` of the past are seen by the baselines among the components.
     """
     rows = ~np.isnan(quantiles).any((1, 2))
     windows = validation.windows[0][rows], validation.windows[1][rows]
@@ -244,14 +255,13 @@ def _validated(
     return ValidationForecasts.of(validation, inputs, points, rival).select(rows, validation.observed)
 
 
-def _spread_at_least(inputs: Inputs, baselines: BaselineForecasts, share: float) -> Numbers:
+def _least_errors(inputs: Inputs, baselines: BaselineForecasts, past: Losses, share: float) -> Numbers:
     """Distances from the median that quantiles of networks have at least, [horizon, levels], in units of the scale.
 
     A network that has seen few windows of its own series knows little of its errors: a share of those that the best
     baseline has made in the past is expected of it, too.
     """
-    losses = _losses(inputs, baselines.past, baselines.past_points).newer_half().completed()
-    losses = losses.select(losses.usable)
+    losses = past.select(past.usable)
     if not losses.values.size:
         return np.zeros((inputs.horizon, len(inputs.levels)))
     means, measured = losses.values.mean(1), baselines.errors.any((1, 2))
@@ -269,7 +279,7 @@ def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losse
     )
 
 
-def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> NDArray[np.int64]:
+def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:
     """[windows], one number for the windows within one horizon of time; each number spans as many steps.
 
     Without dates, each series has a time of its own.
@@ -297,13 +307,3 @@ def _scores(losses: Losses, names: list[str]) -> dict[str, float]:
         return {}
     means = dict(zip(names, completed.values[:, completed.usable].mean(1).tolist(), strict=True))
     return {name: mean for name, mean in means.items() if np.isfinite(mean)}
-
-
-def _by_name(labels: list[str], count: int, medians: Numbers, weights: Numbers) -> dict[str, Numbers]:
-    """Point forecasts of each candidate, and of several groups of networks together as well."""
-    networks = [f"{label} {place}" if count > 1 else label for place, label in enumerate(labels[:count], start=1)]
-    named = dict(zip([*networks, *labels[count:]], medians, strict=True))
-    if count > 1:
-        shares = weights[:count] if weights[:count].any() else np.ones(count)
-        named[NETWORKS] = np.tensordot(shares / shares.sum(), medians[:count], 1)
-    return named

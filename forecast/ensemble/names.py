@@ -18,16 +18,9 @@ def is_baseline(name: str) -> bool:
 
 
 def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
-    """Refuse models, knobs of models and baselines that do not exist; knobs of networks import torch.
+    """Refuse models, hyperparameters and baselines that do not exist (`UsageError`); `models` replace the settings'.
 
-    Parameters
-    ----------
-    models : names that replace the settings' own, for a backtest
-
-    Raises
-    ------
-    UsageError
-        With the nearest name.
+    The hyperparameters of networks import torch.
     """
     check_models(settings, models)
     for name in models or (settings.model,):
@@ -38,7 +31,7 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
 
 
 def check_models(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
-    """As `check_names`, without the knobs of networks."""
+    """As `check_names`, without the hyperparameters of networks."""
     for name in models or (settings.model,):
         check_model(name)
         if settings.params and is_baseline(name) and not models:
@@ -48,13 +41,7 @@ def check_models(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
 
 
 def check_model(name: str) -> None:
-    """Refuse a model that does not exist.
-
-    Raises
-    ------
-    UsageError
-        With the nearest name.
-    """
+    """Refuse a model that does not exist, with the nearest name (`UsageError`)."""
     known = [AUTO, *model_names(), *baseline_names()]
     if name not in known:
         raise UsageError(f"unknown model '{name}'{did_you_mean(name, known)} (models: {', '.join(known)})")

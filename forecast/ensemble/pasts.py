@@ -1,34 +1,48 @@
-"""What the past of windows was like: its recent mean, how much of it rests at one value, its largest value."""
+"""The past of windows, some at a time, and what it was like: recent mean, rest, largest value, roughness."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from forecast.ensemble.baseline_forecasts import pasts
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
+from forecast.windows.inputs import Inputs
 from forecast.windows.windows import WindowIndex
 
-Numbers = NDArray[np.float64]
-
-STEPS = 1024  # that it looks back: rare sales are few in fewer
+MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
+STEPS = 1024  # that recent means look back: rare sales are few in fewer
 AT_REST = 0.01  # distance from the median, in deviations, up to which a value rests there
-MEMORY = 0.5  # share of the past after which a value counts 1/e: half a year may be known, or eighty years
+DECAY = 0.5  # share of the past after which a value counts 1/e: half a year may be known, or eighty years
+MIN_PAIRS = 4  # values a season apart from which on their differences say how rough a window is
+LEAST_ROUGH = 0.01  # of a window's scale, below which a window is not smoother
+
+
+def past_slots(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Flags, Integers, Flags]]:
+    """Whether each step of a past lies in its series, its slot, and whether it was observed, [windows, context] each.
+
+    Windows come some at a time.
+    """
+    series, position = windows
+    rows = max(1, MAX_CELLS // context)
+    for low in range(0, len(series), rows):
+        step = position[low : low + rows, None] + np.arange(-context, 0)
+        slot = panel.offsets[series[low : low + rows], None] + np.maximum(step, 0)
+        yield step >= 0, slot, (step >= 0) & panel.observed[slot]
+
+
+def pasts(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Numbers, Flags]]:
+    """The pasts of windows, 0 where nothing was observed, and whether it was, [windows, context] each."""
+    for _, slot, observed in past_slots(panel, windows, context):
+        yield np.where(observed, panel.values[slot], 0.0), observed
 
 
 @dataclass(frozen=True)
 class Recent:
-    """Of each window.
+    """The recent past of windows."""
 
-    Attributes
-    ----------
-    mean : [windows], newer values count more
-    rest : [windows], 0 where less than half of the past lies at its median, up to 1 where three quarters do
-    """
-
-    mean: Numbers
-    rest: Numbers
+    mean: Numbers  # [windows], newer values count more
+    rest: Numbers  # [windows], 0 where less than half of the past lies at its median, up to 1 where three quarters do
 
     @classmethod
     def of(cls, panel: Panel, windows: WindowIndex) -> Self:
@@ -37,8 +51,8 @@ class Recent:
         for past, observed in pasts(panel, windows, min(STEPS, int(panel.lengths.max(initial=1)))):
             count = np.maximum(observed.sum(1), 1)
             age = np.arange(observed.shape[1])[::-1]
-            reach = np.maximum(observed.shape[1] - observed.argmax(1), 1)[:, None]  # to the oldest value
-            weight = np.where(observed, np.exp(-age / (MEMORY * reach)), 0.0)
+            oldest = np.maximum(observed.shape[1] - observed.argmax(1), 1)[:, None]
+            weight = np.where(observed, np.exp(-age / (DECAY * oldest)), 0.0)
             means.append((weight * past).sum(1) / np.maximum(weight.sum(1), 1e-300))
             ordered = np.sort(np.where(observed, past, np.inf), 1)
             off = past - np.take_along_axis(ordered, (count[:, None] - 1) // 2, 1)
@@ -58,20 +72,12 @@ class Recent:
 
 @dataclass(frozen=True)
 class Pasts:
-    """What calibration asks of the past of windows.
+    """What calibration asks of the past of windows."""
 
-    Attributes
-    ----------
-    series : [windows]
-    roughness : [windows], NaN where unknown, see `roughness`
-    recent : their means
-    limit : [windows], bound of the highest quantiles
-    """
-
-    series: NDArray[np.int64]
-    roughness: Numbers
+    series: Integers  # [windows]
+    roughness: Numbers  # [windows], NaN where unknown
     recent: Recent
-    limit: Numbers
+    limit: Numbers  # [windows], bound of the highest quantiles
 
     @classmethod
     def unknown(cls, count: int) -> Self:
@@ -81,7 +87,29 @@ class Pasts:
 
 def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:
     """[windows], the largest value in the newest steps of each past; minus infinity where none was observed."""
-    found = [np.zeros(0)]
-    for past, observed in pasts(panel, windows, min(steps, int(panel.lengths.max(initial=1)))):
-        found.append(np.where(observed, past, -np.inf).max(1))
-    return np.concatenate(found)
+    context = min(steps, int(panel.lengths.max(initial=1)))
+    found = [np.where(observed, past, -np.inf).max(1) for past, observed in pasts(panel, windows, context)]
+    return np.concatenate([np.zeros(0), *found])
+
+
+def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: int) -> Numbers:
+    """How far values of each window's past lie from those a season before, as a logarithm in units of its scale.
+
+    Parameters
+    ----------
+    scale : [windows], see `window_scale`
+
+    Returns
+    -------
+    [windows]; NaN where the past is constant, has hardly a pair of such values, or where values are counts
+    """
+    lag = inputs.lags[0] if inputs.lags else max(1, inputs.horizon // 2)
+    pairs, moved = [np.zeros(0, np.int64)], [np.zeros(0)]
+    for past, observed in pasts(inputs.panel, windows, lookback + lag):
+        paired = observed[:, lag:] & observed[:, :-lag]
+        pairs.append(paired.sum(1))
+        moved.append(np.where(paired, np.abs(past[:, lag:] - past[:, :-lag]), 0.0).sum(1))
+    count = np.concatenate(pairs)
+    ratio = np.concatenate(moved) / np.maximum(count, 1) / np.where(scale > 0, scale, 1.0)
+    known = (count >= MIN_PAIRS) & (scale > 0) & ~inputs.counts[windows[0]]
+    return np.where(known, np.log(np.maximum(ratio, LEAST_ROUGH)), np.nan)

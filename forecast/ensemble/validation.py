@@ -1,53 +1,36 @@
-"""Validation windows of a fit: what came after them, and the losses of forecasts."""
+"""Validation windows of a fit: their actuals, and the losses of forecasts."""
 
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.evaluation.metrics import MEASURES, error_units, window_losses
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.settings import Metric
 from forecast.windows.inputs import Inputs
 from forecast.windows.transforms import undo_power
 from forecast.windows.windows import WindowIndex
 
-Numbers = NDArray[np.float64]
-Flags = NDArray[np.bool_]
-
-MIN_PAIRS = 4  # values a season apart from which on their differences say how rough a window is
-LEAST_ROUGH = 0.01  # of a window's scale, below which a window is not smoother
 EXACT = 1e-3  # share of the unit of scaled errors below which an error counts as none
 
 
 @dataclass(frozen=True)
 class ValidationSet:
-    """Windows of a panel, and the values that came after them.
+    """Windows of a panel, and their actuals."""
 
-    Attributes
-    ----------
-    windows : each a series and the position after its past
-    actual, observed : [windows, horizon], in the unit of the panel's values
-    scale : [windows], deviation of each window's past; 0 where the past is constant
-    unit : [windows], unit of scaled errors of each window's series, to the power that the metric needs
-    lookback : steps that the scale is computed from
-    power : exponent of the target's transform, undone before errors are measured
-    metric : the measure of losses
-    """
-
-    windows: WindowIndex
-    actual: Numbers
+    windows: WindowIndex  # each a series and the position after its past
+    actual: Numbers  # [windows, horizon], in the unit of the panel's values
     observed: Flags
-    scale: Numbers
-    unit: Numbers
-    lookback: int
-    power: float
+    scale: Numbers  # [windows], deviation of each window's past; 0 where the past is constant
+    unit: Numbers  # [windows], unit of scaled errors of each window's series, to the power that the metric needs
+    lookback: int  # steps that the scale is computed from
+    power: float  # exponent of the target's transform, undone before errors are measured
     metric: Metric
 
     @classmethod
     def of(cls, inputs: Inputs, windows: WindowIndex, lookback: int, power: float, metric: Metric) -> Self:
-        """Collect what came after windows of a panel."""
+        """Collect the actuals of windows of a panel."""
         panel = inputs.panel
         plain = undo_power(panel.values, power)
         season = inputs.lags[0] if inputs.lags else 1
@@ -80,26 +63,16 @@ class ValidationSet:
 
 @dataclass(frozen=True)
 class ValidationForecasts:
-    """The ensemble's forecasts of the validation windows, in the target's own unit.
+    """The ensemble's forecasts of the validation windows, in the target's own unit."""
 
-    Attributes
-    ----------
-    series : [windows], as indices into the ids of the fit
-    first : [windows], grid position of the first step
-    points, actual, observed : [windows, horizon]
-    unit : [windows], unit of scaled errors, see `window_losses`
-    metric : the measure of losses
-    rival : [windows, horizon], points of the best baseline, NaN where it has none; None without baselines
-    """
-
-    series: NDArray[np.int64]
-    first: NDArray[np.int64]
-    points: Numbers
+    series: Integers  # [windows], as indices into the ids of the fit
+    first: Integers  # [windows], grid position of the first step
+    points: Numbers  # [windows, horizon]
     actual: Numbers
     observed: Flags
-    unit: Numbers
+    unit: Numbers  # [windows], unit of scaled errors, see `window_losses`
     metric: Metric
-    rival: Numbers | None = None
+    rival: Numbers | None = None  # points of the best baseline, NaN where it has none; None without baselines
 
     @classmethod
     def of(cls, validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None) -> Self:
@@ -138,30 +111,6 @@ def window_scale(inputs: Inputs, windows: WindowIndex, lookback: int) -> Numbers
     """[windows], the deviation of each window's past; 0 where the past is constant."""
     _, scale, weight = inputs.windows(lookback).scales(*windows)
     return np.where(weight > 0, scale[:, 0], 0.0)
-
-
-def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: int) -> Numbers:
-    """How far values of each window's past lie from those a season before, as a logarithm in units of its scale.
-
-    Parameters
-    ----------
-    scale : [windows], see `window_scale`
-
-    Returns
-    -------
-    [windows]; NaN where the past is constant, has hardly a pair of such values, or where values are counts
-    """
-    panel, (series, position) = inputs.panel, windows
-    lag = inputs.lags[0] if inputs.lags else max(1, inputs.horizon // 2)
-    step = position[:, None] + np.arange(-lookback, 0)
-    now = panel.offsets[series][:, None] + np.maximum(step, 0)
-    before = np.where(step >= lag, now - lag, now)
-    paired = (step >= lag) & panel.observed[now] & panel.observed[before]
-    moved = np.where(paired, np.abs(panel.values[now] - panel.values[before]), 0.0)
-    pairs = paired.sum(1)
-    ratio = moved.sum(1) / np.maximum(pairs, 1) / np.where(scale > 0, scale, 1.0)
-    known = (pairs >= MIN_PAIRS) & (scale > 0) & ~inputs.counts[series]
-    return np.where(known, np.log(np.maximum(ratio, LEAST_ROUGH)), np.nan)
 
 
 def _values_after(panel: Panel, windows: WindowIndex, horizon: int) -> tuple[Numbers, Flags]:

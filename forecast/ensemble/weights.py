@@ -10,17 +10,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.evaluation.past_errors import CORRELATION
-
-Numbers = NDArray[np.float64]
-Indices = NDArray[np.int64]
-Flags = NDArray[np.bool_]
+from forecast.panel.panel import Flags, Integers, Numbers
 
 # Tuned on 59 small problems (1 to 24 series of the development sets) and on the twelve sets, and checked on 118 others.
 # None matters much: CORRELATION from 0.05 to 0.2, memories from 1 to 20 horizons and 8 to 64 parts are within 1 %.
-MEMORY = 2.0  # horizons; a loss of a baseline that is so old counts 1/e
+DECAY = 2.0  # horizons; a loss of a baseline that is so old counts 1/e
 PARTS = 8  # weights are multiples of 1/8: exact in binary, and a candidate that would get less than 1/16 is left out
 
 FOLDS = 5  # parts of the validation windows, each of which is forecast with weights from the others
@@ -29,18 +25,11 @@ TINY = 1e-9  # share of the largest loss below which losses are rounding, and eq
 
 @dataclass(frozen=True)
 class Losses:
-    """What candidates lost on windows.
+    """What candidates lost on windows."""
 
-    Attributes
-    ----------
-    values : [candidates, windows], NaN where there is no loss
-    series : [windows]
-    block : [windows], whole horizons between a window and the newest one of its series, 0 for the newest
-    """
-
-    values: Numbers
-    series: Indices
-    block: Indices
+    values: Numbers  # [candidates, windows], NaN where there is no loss
+    series: Integers  # [windows]
+    block: Integers  # [windows], whole horizons between a window and the newest of its series, 0 for the newest
 
     def select(self, windows: Flags) -> "Losses":
         """Some of the windows."""
@@ -72,13 +61,8 @@ class Losses:
         return np.asarray(finite[some].all(0) & some.any())
 
 
-def newer_half(series: Indices) -> Flags:
-    """[windows], whether each is in the newer half of those of its series.
-
-    Parameters
-    ----------
-    series : [windows], of windows in the order of the series, then of time
-    """
+def newer_half(series: Integers) -> Flags:
+    """Whether each of some windows, in the order of their series, then of time, is in the newer half of its series."""
     starts = np.flatnonzero(np.diff(series, prepend=-1))
     counts = np.diff(starts, append=len(series))
     place = np.arange(len(series)) - np.repeat(starts, counts)
@@ -122,13 +106,7 @@ def cross_fitted_weights(
 
     Parts are spans of time, or series where there is a single horizon of time.
 
-    Parameters
-    ----------
-    validation, past, networks, count : as for `choose_weights`
-
-    Returns
-    -------
-    pairs of windows, [windows], and weights, [count + 1, candidates]
+    Arguments and weights are those of `choose_weights`.
     """
     by_time = len(np.unique(validation.block)) > 1
     part, part_past = (validation.block, past.block) if by_time else (validation.series, past.series)
@@ -146,19 +124,14 @@ def cross_fitted_weights(
         )
 
 
-def effective_sample_size(series: Indices, block: Indices, memory: float = np.inf) -> float:
+def effective_sample_size(series: Integers, block: Integers, decay: float = np.inf) -> float:
     """How many independent windows some windows stand for.
 
     Those of a series in the same horizon count once. Of those of different series at the same time, whose losses are
-    correlated, n count n / (1 + (n - 1) CORRELATION).
-
-    Parameters
-    ----------
-    series, block : [windows]
-    memory : horizons after which a window counts 1/e
+    correlated, n count n / (1 + (n - 1) CORRELATION). After so many horizons as `decay` says a window counts 1/e.
     """
     blocks, sizes = np.unique(np.unique(np.stack([series, block], 1), axis=0)[:, 1], return_counts=True)
-    return float((np.exp(-blocks / memory) * sizes / (1 + (sizes - 1) * CORRELATION)).sum())
+    return float((np.exp(-blocks / decay) * sizes / (1 + (sizes - 1) * CORRELATION)).sum())
 
 
 def _log_weights(validation: Losses, past: Losses, networks: int) -> Numbers:
@@ -166,21 +139,21 @@ def _log_weights(validation: Losses, past: Losses, networks: int) -> Numbers:
     candidates = len(validation.values)
     prior = np.zeros(candidates)
     if networks < candidates:
-        evidence = np.where(_is_copy(past), -np.inf, _log_likelihood(past, MEMORY))
+        evidence = np.where(_is_copy(past), -np.inf, _log_likelihood(past, DECAY))
         prior[networks:] = evidence - np.logaddexp.reduce(evidence)
         # without validation windows nothing shows what networks are worth
         prior[:networks] = -np.log(max(networks, 1)) if len(validation.block) else -np.inf
     return prior + _log_likelihood(validation)
 
 
-def _log_likelihood(losses: Losses, memory: float = np.inf) -> Numbers:
+def _log_likelihood(losses: Losses, decay: float = np.inf) -> Numbers:
     """[candidates], 0 where there are no windows; -inf for a candidate that has no loss while others have."""
     if not len(losses.block):
         return np.zeros(len(losses.values))
-    recent = np.exp(-losses.block / memory)
+    recent = np.exp(-losses.block / decay)
     mean = (_floored(losses.values) * recent).sum(1) / recent.sum()
     level = np.log(mean, where=np.isfinite(mean), out=np.full(len(mean), np.inf))
-    return np.asarray(-effective_sample_size(losses.series, losses.block, memory) * level)
+    return np.asarray(-effective_sample_size(losses.series, losses.block, decay) * level)
 
 
 def _is_copy(losses: Losses) -> Flags:

@@ -37,7 +37,21 @@ MAX_LABEL = 2 * MAX_TEXT
 LATER = {"mean": (1.0, 1.0), "trust": (1.0, 1.0), "tied": (0.0, 1.0), "largest": (np.inf, np.inf)}
 """Numbers that the calibration of earlier versions lacks: what stands for each, and the most it can be."""
 MAX_EXPONENT = 4
+Shapes = dict[str, tuple[tuple[int, ...], type]]
+"""The shape and the type of each array, by name."""
 NUMBERS = tuple("YGyqmdHKVjMS")  # directives that write whole numbers
+
+
+def check_arrays(what: str, arrays: Arrays, shapes: Shapes) -> None:
+    """Raise ValueError unless there are just these arrays, of these shapes and types, finite where they are float32."""
+    if arrays.keys() != shapes.keys():
+        raise ValueError(f"{what} does not hold the arrays that it must")
+    for name, (shape, kind) in shapes.items():
+        array = arrays[name]
+        if array.shape != shape or array.dtype != kind:
+            raise ValueError(f"{what} '{name}' is {array.dtype} of shape {array.shape}, not of {shape}")
+        if kind is np.float32 and not np.isfinite(array).all():
+            raise ValueError(f"{what} '{name}' must be finite numbers")
 
 
 def check_config(config: Config) -> None:
@@ -184,54 +198,43 @@ def read_closed(plain: Any, count: int) -> Closed:
 
 
 def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes | None) -> Ensemble:
-    """What forecasts `count` series, and what calibration adds.
-
-    Parameters
-    ----------
-    pretrained : the file of the pretrained network
-    """
+    """What forecasts `count` series, and what calibration adds; `pretrained` is the file of that network."""
+    earlier = {name: np.full(1, number, np.float32) for name, (number, _) in LATER.items()}
+    arrays = {**earlier, "roughness": np.zeros(2, np.float32), **arrays}
     components, levels = len(config.components), len(config.levels)
-    shapes = {
-        "shares": (count + 1, components),
-        "errors": (components, config.horizon, levels),
-        "margins": (config.horizon, levels),
-        "joint": (levels,),
-        "coverage": (levels,),
+    shapes: Shapes = {
+        "shares": ((count + 1, components), np.float32),
+        "errors": ((components, config.horizon, levels), np.float32),
+        "margins": ((config.horizon, levels), np.float32),
+        "joint": ((levels,), np.float32),
+        "coverage": ((levels,), np.float32),
+        "windows": ((1,), np.int64),
+        "roughness": ((2,), np.float32),
     }
-    if arrays.keys() - {*LATER, "roughness"} != {*shapes, "windows"}:
-        raise ValueError("calibration does not hold the arrays that it must")
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape or arrays[name].dtype != np.float32 or not np.isfinite(arrays[name]).all():
-            raise ValueError(f"calibration '{name}' must be finite numbers of shape {shape}")
-    if (arrays["shares"] < 0).any() or not np.allclose(arrays["shares"].sum(1, dtype=np.float64), 1, atol=1e-5):
-        raise ValueError("the shares of each series must add up to 1")
-    windows = arrays["windows"]
-    if windows.shape != (1,) or windows.dtype != np.int64 or windows[0] < 0:
-        raise ValueError("the number of held-out windows must be one number")
-    numbers = {name: arrays.get(name, np.full(1, earlier, np.float32)) for name, (earlier, _) in LATER.items()}
-    for name, number in numbers.items():
-        most = LATER[name][1]
+    numbers = {name: arrays.pop(name) for name in LATER}
+    check_arrays("calibration", arrays, shapes)
+    for name, (_, most) in LATER.items():  # infinity may be among them
+        number = numbers[name]
         if number.shape != (1,) or number.dtype != np.float32 or not 0 <= number[0] <= most:
             raise ValueError(f"calibration '{name}' must be one number from 0 to {most:g}")
-    roughness = arrays.get("roughness", np.zeros(2, np.float32))
-    if roughness.shape != (2,) or roughness.dtype != np.float32 or not np.isfinite(roughness).all():
-        raise ValueError("the slope of roughness and the usual one must be two finite numbers")
-    if not 0 <= roughness[0] <= 1:
-        raise ValueError("the slope of roughness must lie from 0 to 1")
+    if (arrays["shares"] < 0).any() or not np.allclose(arrays["shares"].sum(1, dtype=np.float64), 1, atol=1e-5):
+        raise ValueError("the weights of each series must add up to 1")
+    windows, (slope, usual) = int(arrays["windows"][0]), arrays["roughness"].tolist()
+    if windows < 0 or not 0 <= slope <= 1:
+        raise ValueError("there are fewer than no held-out windows, or the slope of roughness is not from 0 to 1")
+    calibration = Calibration(
+        **{name: arrays[name] for name in ("margins", "joint", "coverage")},
+        windows=windows,
+        **{name: float(number[0]) for name, number in numbers.items()},
+        slope=slope,
+        usual=usual,
+    )
     return Ensemble(
         components=config.components,
         networks=config.networks,
         weights=arrays["shares"],
         errors=arrays["errors"],
-        calibration=Calibration(
-            arrays["margins"],
-            arrays["joint"],
-            arrays["coverage"],
-            int(windows[0]),
-            **{name: float(number[0]) for name, number in numbers.items()},
-            slope=float(roughness[0]),
-            usual=float(roughness[1]),
-        ),
+        calibration=calibration,
         lookback=config.lookback,
         context_length=config.context_length,
         scores=config.scores,
@@ -296,24 +299,20 @@ def _check_shapes(arrays: Arrays, config: Config, count: int) -> None:
     inside = offsets[0] == 0 and offsets[-1] == slots and ((offsets >= 0) & (offsets <= slots)).all()
     if not inside or (np.diff(offsets) <= config.horizon).any():
         raise ValueError("history offsets must rise from 0 to the number of slots by more than the horizon")
-    shapes = {
-        "order": ((count,), np.int64),
-        "offsets": ((count + 1,), np.int64),
-        "starts": ((count,), np.int64),
-        "values": ((slots,), np.float64),
-        "observed": ((slots,), np.bool_),
+    floats, whole, flags = np.float64, np.int64, np.bool_
+    shapes: Shapes = {
+        **dict.fromkeys(("order", "starts"), ((count,), whole)),
+        "offsets": ((count + 1,), whole),
+        "values": ((slots,), floats),
+        "observed": ((slots,), flags),
         "spread": ((slots,), np.float32),
-        "lowest": ((count,), np.float64),
-        **({"counted": ((count,), np.bool_)} if "counted" in arrays else {}),  # versions of before lack it
-        "known": ((slots, len(config.table.known)), np.float64),
-        "past": ((slots, len(config.table.past)), np.float64),
-        "static": ((count, len(config.table.static)), np.float64),
+        "lowest": ((count,), floats),
+        **({"counted": ((count,), flags)} if "counted" in arrays else {}),  # versions of before lack it
+        "known": ((slots, len(config.table.known)), floats),
+        "past": ((slots, len(config.table.past)), floats),
+        "static": ((count, len(config.table.static)), floats),
     }
-    if arrays.keys() != {*shapes, "ids"}:
-        raise ValueError("history does not hold the arrays that it must")
-    for name, (shape, kind) in shapes.items():
-        if arrays[name].shape != shape or arrays[name].dtype != kind:
-            raise ValueError(f"history '{name}' is {arrays[name].dtype} of shape {arrays[name].shape}, not of {shape}")
+    check_arrays("history", {name: array for name, array in arrays.items() if name != "ids"}, shapes)
 
 
 def _check_covariate(values: Numbers, categories: tuple[str, ...] | None, name: str) -> None:

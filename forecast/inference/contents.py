@@ -17,6 +17,8 @@ from forecast.events.closed import NEVER, Closed
 from forecast.events.effects import Effects
 from forecast.inference.checks import (
     LATER,
+    Shapes,
+    check_arrays,
     check_config,
     check_settings,
     read_by_series,
@@ -74,13 +76,7 @@ def to_contents(fitted: Fitted) -> Contents:
 
 
 def from_contents(contents: Contents) -> Fitted:
-    """The fitted forecaster of a version.
-
-    Raises
-    ------
-    ArtifactRefused
-        If a part does not have the names, types, sizes or bounds that it must have.
-    """
+    """The forecaster of a version; `ArtifactRefused` where a part has other names, types, sizes or bounds."""
     try:
         return _read(contents)
     except MemoryError:  # no fault of the artifact
@@ -153,26 +149,15 @@ def _read_exports(contents: Contents, config: Config) -> Exports:
 
 
 def _read_base(arrays: Arrays, weights: Arrays, config: Config, count: int) -> Base:
-    until = arrays["until"]
-    if until.shape != (count,) or until.dtype != np.int64:
-        raise ValueError("the base must name the end of its past for each series")
-    bases = {name: array for name, array in arrays.items() if name != "until"}
-    if {name: array.shape for name, array in bases.items()} != {name: array.shape for name, array in weights.items()}:
-        raise ValueError("the base must have the weights of the networks")
-    if any(array.dtype != np.float32 or not np.isfinite(array).all() for array in bases.values()):
-        raise ValueError("the weights of the base must be finite numbers")
-    return Base(_parted(bases, config), until)
+    shapes: Shapes = {name: (array.shape, np.float32) for name, array in weights.items()}
+    check_arrays("the base", arrays, {**shapes, "until": ((count,), np.int64)})
+    return Base(_parted({name: array for name, array in arrays.items() if name != "until"}, config), arrays["until"])
 
 
 def read_plan(path: str) -> Plan:
     """The plan in a file: a plan, or a version's config.json; or that of the live version in a store.
 
-    Raises
-    ------
-    NoInput
-        If there is no such file.
-    UsageError
-        If it holds no plan.
+    Raises `NoInput` where there is no such file, and `UsageError` where it holds no plan.
     """
     place, setting = Path(path), Setting("plan", path)
     try:

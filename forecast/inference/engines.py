@@ -13,17 +13,8 @@ EXTRA, EXTRA_PACKAGES = "onnx", ("onnx", "onnxruntime")  # of this package; the 
 def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto") -> str:
     """The name of the backend that runs the networks of a fitted forecaster.
 
-    Parameters
-    ----------
-    engine : auto takes onnx where it is installed and all networks have exports, else torch
-    device : torch alone runs on others than the CPU
-
-    Raises
-    ------
-    UsageError
-        If onnx is asked for, and a device that it does not run on.
-    Unavailable
-        If torch is missing, or onnxruntime or an export; the message says what to install.
+    Auto takes onnx where it is installed, the device is the CPU and all networks have exports, else torch. Raises
+    `UsageError` for a device that onnx does not run on, and `Unavailable` with what to install.
     """
     if engine == "onnx" and device not in EVERYWHERE:
         instead = Words("leave out ", Setting("device", device))
@@ -34,10 +25,9 @@ def pick_engine(fitted: Fitted, engine: EngineName = "auto", device: str = "auto
         return "onnx"
     cure = f"install it with `pip install '.[{EXTRA}]'` in the folder of this project"
     if engine == "onnx":
-        more: object = (
-            cure if reason.endswith("installed") else Words("pass ", Setting("engine", "torch"), ", or fit again")
-        )
-        raise Unavailable(f"onnx cannot run the networks of this forecaster: {reason}", cure=more)
+        again = Words("pass ", Setting("engine", "torch"), ", or fit again")
+        problem = f"onnx cannot run the networks of this forecaster: {reason}"
+        raise Unavailable(problem, cure=cure if reason.endswith("installed") else again)
     if installed("torch"):
         return "torch"
     if engine == "torch":

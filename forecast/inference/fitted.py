@@ -61,63 +61,35 @@ class Config(Stored):
 
 @dataclass(frozen=True)
 class Base:
-    """What a later fit can continue without having seen the values that it holds out.
+    """What a later fit can continue without having seen the values that it holds out."""
 
-    Attributes
-    ----------
-    weights : as those of `Fitted`, before they were trained on held-out values
-    until : [series], grid position of the first value that they have not seen
-    """
-
-    weights: list[dict[str, NDArray[np.float32]]]
-    until: NDArray[np.int64]
+    weights: list[dict[str, NDArray[np.float32]]]  # before they were trained on held-out values
+    until: NDArray[np.int64]  # [series], grid position of the first value that they have not seen
 
 
 @dataclass(frozen=True)
 class Exports:
-    """Networks as ONNX files, by their place among those of `Fitted.network_weights`.
+    """Networks as ONNX files, by their place among those of `Fitted.network_weights`."""
 
-    Attributes
-    ----------
-    files : unchecked bytes; `forecast.inference.onnx` checks them
-    missing : why a network has none
-    """
-
-    files: dict[int, bytes] = field(default_factory=dict)
-    missing: dict[int, str] = field(default_factory=dict)
+    files: dict[int, bytes] = field(default_factory=dict)  # unchecked; `forecast.inference.onnx` checks them
+    missing: dict[int, str] = field(default_factory=dict)  # why a network has none
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """All that predict needs.
-
-    Attributes
-    ----------
-    config : everything inferred and chosen at fit
-    statistics : of the covariates
-    level : [series], mean absolute value over the last lookback at fit, which shows a change of unit
-    seasonal_error : [series], in-sample error of the seasonal naive forecast, the unit of MASE; NaN if too short
-    ensemble : weights of networks and baselines, and their calibration
-    history : the tail of each series, enough for a forecast
-    network_weights : one dictionary for each member of the networks that have a weight in the forecast, group by group
-    base : None in an artifact that was written without
-    run : those of the settings RESTORED that are not the defaults
-    effects : of holidays and events; None where there are none
-    closed : positions of a season at which series have one value
-    exports : of the networks, where they were exported
-    """
+    """All that predict needs."""
 
     config: Config
-    statistics: Statistics
-    level: NDArray[np.float64]
-    seasonal_error: NDArray[np.float64]
+    statistics: Statistics  # of the covariates
+    level: NDArray[np.float64]  # [series], mean absolute value over the last lookback, which shows a change of unit
+    seasonal_error: NDArray[np.float64]  # [series], error of the seasonal naive forecast in sample, NaN if too short
     ensemble: Ensemble
-    history: Panel
-    network_weights: list[dict[str, NDArray[np.float32]]]
+    history: Panel  # the tail of each series, enough for a forecast
+    network_weights: list[dict[str, NDArray[np.float32]]]  # of each member of networks with a weight, group by group
     base: Base | None = None
-    run: dict[str, Any] = field(default_factory=dict)
-    effects: Effects | None = None
-    closed: Closed = NEVER
+    run: dict[str, Any] = field(default_factory=dict)  # those of the settings RESTORED that are not the defaults
+    effects: Effects | None = None  # of holidays and events
+    closed: Closed = NEVER  # positions of a season at which series have one value
     exports: Exports = field(default_factory=Exports)
 
     @property

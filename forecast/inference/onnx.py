@@ -23,21 +23,9 @@ ON_OWN_SCALE = ("finetuned",)  # models that read windows through `OwnWindows`
 
 
 class Graph:
-    """One exported network.
+    """One exported network, from a file of any origin that messages call `shown`.
 
-    Parameters
-    ----------
-    data : an ONNX file, of any origin
-    shown : its name in messages
-
-    Attributes
-    ----------
-    inputs : names of the arrays that it takes
-
-    Raises
-    ------
-    ArtifactRefused
-        If it is anything but a plain graph of known operators.
+    Anything but a plain graph of known operators is refused (`ArtifactRefused`).
     """
 
     def __init__(self, data: bytes, shown: str) -> None:
@@ -70,12 +58,7 @@ class Graph:
 
 
 class Networks:
-    """The exported networks of a fitted forecaster; the methods are those of `Backend`.
-
-    Attributes
-    ----------
-    groups : the members of each group of networks that has a weight in the forecast
-    """
+    """The exported networks of a fitted forecaster, group by group; the methods are those of `Backend`."""
 
     threads = True
 

@@ -23,16 +23,10 @@ TORCH = "torch"  # the backend that has attention
 
 
 class Backend(Protocol):
-    """Runs the networks of a fitted forecaster; one file of this folder, with a class `Networks`.
+    """Runs the networks of a fitted forecaster; one file of this folder, with a class `Networks`."""
 
-    Attributes
-    ----------
-    to_array : copies arrays of numpy to where batches are gathered
-    threads : whether several threads may run networks at once
-    """
-
-    to_array: ToArray
-    threads: bool
+    to_array: ToArray  # copies arrays of numpy to where batches are gathered
+    threads: bool  # whether several threads may run networks at once
 
     def __init__(self, fitted: Fitted, device: str) -> None:
         """Load the networks onto a device, by its name in the settings."""
@@ -53,23 +47,10 @@ class Backend(Protocol):
 class Predictor:
     """A fitted forecaster whose networks, if it has any, are loaded and ready to run.
 
-    Parameters
-    ----------
-    fitted : the forecaster as plain arrays
-    device : where the networks run, by its name in the settings
-    engine : what runs them, by its name in the settings
-    backend : the file of this folder that runs them; default by `engine`
-
-    Attributes
-    ----------
-    on_windows : called with the windows that are forecast and those of the whole call, after each chunk
-
-    Raises
-    ------
-    Unavailable
-        If nothing that is installed can run them.
-    ArtifactRefused
-        If they are damaged.
+    Device and engine are named as in the settings; `backend` is the file of this folder that runs the networks, by
+    default that of `engine`. `on_windows` is called with the windows that are forecast and those of the whole call,
+    after each chunk. Raises `Unavailable` where nothing that is installed can run the networks, and `ArtifactRefused`
+    where they are damaged.
     """
 
     def __init__(self, fitted: Fitted, device: str, engine: EngineName = "auto", backend: str | None = None) -> None:
@@ -94,18 +75,9 @@ class Predictor:
         self.fitted, self.device, self.on_windows = state["fitted"], state["device"], None
         self.backend = state["engine"] and load_backend(self.fitted, self.device, state["engine"])
 
-    def quantiles(
-        self,
-        panel: Panel,
-        series: Integers,
-        position: Integers | None = None,
-        left_out: Flags | None = None,
-    ) -> Numbers:
-        """Quantiles of the values after windows, [windows, horizon, levels], in the target's own unit.
-
-        Parameters and errors as in `marginal_and_joint`.
-        """
-        return self.marginal_and_joint(panel, series, position, left_out, joint=False)[0]
+    def quantiles(self, panel: Panel, series: Integers, position: Integers | None = None) -> Numbers:
+        """Quantiles of the values after windows, [windows, horizon, levels]; see `marginal_and_joint`."""
+        return self.marginal_and_joint(panel, series, position, joint=False)[0]
 
     def marginal_and_joint(
         self,
@@ -155,8 +127,8 @@ class Predictor:
         quantiles = np.concatenate(parts)
         return quantiles, np.concatenate(wider) if joint else quantiles
 
-    def after(self, panel: Panel) -> Numbers:
-        """Quantiles of what comes after each series of a panel, [series, horizon, levels]."""
+    def predict_quantiles(self, panel: Panel) -> Numbers:
+        """Quantiles after the end of each series of a panel, [series, horizon, levels]."""
         return self.quantiles(panel, np.arange(len(panel)))
 
     def attention(self, panel: Panel, series: Integers) -> Numbers:
@@ -191,12 +163,7 @@ def load_backend(fitted: Fitted, device: str, name: str) -> Backend:
 
 
 def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Numbers | None:
-    """[slots], the values of closed slots of a panel, see `fixed_values`.
-
-    Parameters
-    ----------
-    before : [series], slots of each series that may contradict the fit; default all
-    """
+    """[slots], the values of closed slots of a panel; only the slots `before` these may contradict the fit."""
     schema, index = fitted.config.table, series_index(fitted.history.ids, panel.ids)
     closed = closed_now(fitted.closed, panel, schema, index, panel.lengths if before is None else before)
     return fixed_values(closed, panel, schema)

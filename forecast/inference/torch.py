@@ -17,12 +17,7 @@ from forecast.windows.windows import Batch
 
 
 class Networks:
-    """The networks of a fitted forecaster, rebuilt on a device; the methods are those of `Backend`.
-
-    Attributes
-    ----------
-    groups : the members of each group of networks that has a weight in the forecast
-    """
+    """The networks of a fitted forecaster on a device, group by group; the methods are those of `Backend`."""
 
     threads = False  # how many threads torch takes, and how small its numbers get, is the same for all
 

@@ -118,7 +118,7 @@ class _Measured:
     def errors(self, predictor: Predictor, panel: Panel) -> Numbers:
         """[windows], mean absolute errors of the medians; NaN where no value came."""
         middle = predictor.fitted.config.levels.index(0.5)
-        error = np.abs(predictor.after(panel)[..., middle] - self.pasts.actual)
+        error = np.abs(predictor.predict_quantiles(panel)[..., middle] - self.pasts.actual)
         seen = np.isfinite(error)
         count = seen.sum(1)
         return np.where(count > 0, np.where(seen, error, 0.0).sum(1) / np.maximum(count, 1), np.nan)

@@ -52,10 +52,10 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> Parts:
     # closed slots keep their values, by which they are found again
     ordinary = part if moved is None else replace(moved, fixed=None).removed(part)
     serving = predictor.serving(replace(fitted, effects=None))
-    without_events = serving.after(ordinary)[..., middle]
-    median = without_events if fitted.effects is None else predictor.after(part)[..., middle]
+    without_events = serving.predict_quantiles(ordinary)[..., middle]
+    median = without_events if fitted.effects is None else predictor.predict_quantiles(part)[..., middle]
     usual = with_usual_columns(ordinary, schema)
-    plain = serving.after(usual)[..., middle] if schema.known else without_events
+    plain = serving.predict_quantiles(usual)[..., middle] if schema.known else without_events
     known = max((length for length in schema.season if length > 1), default=1)
     if known == 1:
         level, season = plain, np.zeros_like(plain)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.ensemble.calibration import at_least, calibrate, capped, moved_by, say_uncalibrated, widened
+from forecast.ensemble.calibration import at_least, calibrate, capped, moved_by, warn_uncalibrated, widened
 from forecast.ensemble.pasts import Pasts, Recent
 from forecast.evaluation.quantiles import LEVELS, mean_of
 
@@ -90,9 +90,9 @@ def test_quantiles_stay_in_order_whatever_the_margins() -> None:
 
 
 def test_intervals_that_nothing_calibrates_are_said(caplog: pytest.LogCaptureFixture) -> None:
-    say_uncalibrated(1)
+    warn_uncalibrated(1)
     assert caplog.text == ""
-    say_uncalibrated(0)
+    warn_uncalibrated(0)
     assert "no values could be held out" in caplog.text
 
 

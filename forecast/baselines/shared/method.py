@@ -28,31 +28,16 @@ horizon, all seasons that each window spans, and quantile levels to quantiles [w
 
 @dataclass(frozen=True)
 class Method:
-    """A statistical method.
-
-    Attributes
-    ----------
-    forecast : the function
-    default_place : its place among the baselines that run by default; None: it runs only when asked for
-    repeats_season : it repeats a season, so that it comes once for each season of the data
-    without_season : the baseline that it is the same as where there is no season, so that one of both is left out
-    extra : the optional dependency that it needs
-    about : says in a few words what it is
-    quantiles : its own quantiles; by default they are its points plus quantiles of its past errors
-    context : steps of the past that it sees, if more than others do
-    as_read : it sees values as they were read, not brought to at most 1: whole numbers may be counts
-    threads : whether several threads may forecast at once
-    evens : it sees closed slots at the mean of the others, as it has no season that would hold their value
-    """
+    """A statistical method."""
 
     forecast: Forecast
-    default_place: int | None = None
-    repeats_season: bool = False
-    without_season: str | None = None
-    extra: str | None = None
-    about: Callable[[], str] | None = None
-    quantiles: Quantiles | None = None
-    context: int = 0
-    as_read: bool = False
-    threads: bool = True
-    evens: bool = False
+    default_place: int | None = None  # among the baselines that run by default; None: it runs only when asked for
+    repeats_season: bool = False  # so that it comes once for each season of the data
+    without_season: str | None = None  # the baseline that it equals where there is no season: one of both is left out
+    extra: str | None = None  # the optional dependency that it needs
+    about: Callable[[], str] | None = None  # says in a few words what it is
+    quantiles: Quantiles | None = None  # its own; by default they are its points plus quantiles of its past errors
+    context: int = 0  # steps of the past that it sees, if more than others do
+    as_read: bool = False  # it sees values as they were read, not brought to at most 1: whole numbers may be counts
+    threads: bool = True  # whether several threads may forecast at once
+    evens: bool = False  # it sees closed slots at the mean of the others, having no season that would hold their value

@@ -17,15 +17,8 @@ MIN_INDEX = 0.05  # dividing by a smaller one blows noise up
 def seasonal_index(values: Values, start: Counts, season: int) -> tuple[Values, Mask]:
     """The seasonal indices of each window, and whether they are factors (or else summands, zeros without a season).
 
-    Parameters
-    ----------
-    values : [windows, span], without gaps from `start` on, zeros before; the last column is the newest
-    start : [windows], column of each window's first value
-    season : steps; 1 means none
-
-    Returns
-    -------
-    [windows, season], the first column for the first step ahead; [windows]
+    Values [windows, span] have no gaps from column `start` [windows] on, and zeros before. The first column of the
+    indices [windows, season] is for the first step ahead.
     """
     windows, span = values.shape
     index, divided = np.zeros((windows, season)), np.zeros(windows, bool)

@@ -83,15 +83,10 @@ def _smoothed_with_trend(values: Values, trend: Values, start: Counts) -> tuple[
 class _Smoothing:
     """Simple exponential smoothing of one or two lines with every coefficient of `SMOOTHING`, from zero.
 
-    Another first level adds to each error in proportion, so that sums of products give the best one.
-
-    Attributes
-    ----------
-    levels : [lines, coefficients, windows], the last levels
-    squares, shares : [lines, coefficients, windows], sums of squared errors one step ahead, and of each error times the
-        share of the first level that is left in the level
-    product : [coefficients, windows], sum of the products of two lines' errors
-    weight, left : [coefficients, windows], sum of the squared shares; the share left in the last level
+    Another first level adds to each error in proportion, so that sums of products give the best one: `levels` are the
+    last ones, `squares` and `shares` [lines, coefficients, windows] sums of squared errors one step ahead, and of each
+    error times the share of the first level that is left; `product` [coefficients, windows] sums products of two lines'
+    errors, `weight` squared shares, and `left` is the share in the last level.
     """
 
     def __init__(self, lines: Values, start: Counts) -> None:

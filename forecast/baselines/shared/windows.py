@@ -20,23 +20,8 @@ COLUMNS = 64  # windows get a multiple of so many, or all there are
 def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, season: int) -> Values:
     """Forecast each window from its own past; a window shorter than one season is forecast as if it had none.
 
-    Parameters
-    ----------
-    name : of a baseline
-    past, observed : [windows, context], padded on the left; the last column is the newest step
-    horizon : steps
-    season : steps; 1 means none
-
-    Returns
-    -------
-    [windows, horizon], always finite; zeros where nothing was observed
-
-    Raises
-    ------
-    UsageError
-        If there is no baseline of that name.
-    Unavailable
-        If the baseline needs a package that is not installed.
+    Pasts are [windows, context], padded on the left. The points, [windows, horizon], are finite, 0 where nothing was
+    observed. Raises `UsageError` for an unknown baseline, and `Unavailable` for a missing package.
     """
     method = baseline_method(name)
 
@@ -56,12 +41,9 @@ def forecast_own_quantiles(
     levels: tuple[float, ...],
     network: Network | None = None,
 ) -> Values:
-    """The quantiles of a method that has its own, ascending, [windows, horizon, levels]; else as `forecast_baseline`.
+    """The quantiles of a method that has its own, ascending, [windows, horizon, levels]; see `forecast_baseline`.
 
-    Parameters
-    ----------
-    seasons : all those of the data; a window is forecast by those that it spans
-    network : a pretrained one, for the method that needs it; default the one that ships
+    A window is forecast by those of the seasons that it spans.
     """
     own = method.quantiles
     if own is None:

@@ -1,0 +1,151 @@
+"""Choose, before any training, what a fit rests on: windows, what is held out, transform, closed slots, events."""
+
+import logging
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from forecast.ensemble.baseline_forecasts import context_length
+from forecast.ensemble.candidates import compared_with
+from forecast.ensemble.names import AUTO, PRETRAINED, is_baseline
+from forecast.ensemble.validation import ValidationSet
+from forecast.errors import BadData, Setting, UsageError, Words
+from forecast.evaluation.quantiles import LEVELS
+from forecast.events.closed import Closed, find_closed, fixed_values
+from forecast.events.effect_fit import fit_effects
+from forecast.events.effects import Effects
+from forecast.events.marks import has_events
+from forecast.inference.fitted import Fitted
+from forecast.panel.lookback import lags_and_lookback, most_lookback
+from forecast.panel.panel import Integers, Panel
+from forecast.panel.schema import Schema
+from forecast.settings import TrainSettings
+from forecast.training.split import Split, split_windows, validation_windows
+from forecast.windows.covariates import Statistics, fit_statistics
+from forecast.windows.inputs import Inputs, Transform, make_inputs
+from forecast.windows.transforms import fit_power
+
+log = logging.getLogger("forecast")
+
+MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A panel that is ready for training, and the choices for it."""
+
+    inputs: Inputs
+    split: Split
+    validation: ValidationSet
+    statistics: Statistics
+    used: Integers  # the series that get a forecast
+    lookback: int
+    context: int  # steps that baselines look back
+    transform: Transform  # of the target, from what is not held out
+    closed: Closed  # from the same
+    trains: bool  # networks, if the plan has some
+
+
+def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> Prepared:
+    """Choose windows, validation split and transform; lookback and power of the transform are those of `earlier`.
+
+    Nothing that is held out is seen. `name` is that of the table.
+    """
+    horizon, longest = panel.ahead, int(panel.lengths.max())
+    lags, lookback = lags_and_lookback(panel, schema.season, settings.lookback)
+    if earlier is not None:
+        lookback = earlier.config.lookback
+    if lookback > most_lookback(longest):
+        raise UsageError(
+            f"it is far longer than the longest series of {name}, which has {longest} steps",
+            setting=Setting("lookback", lookback),
+            cure=Words("pass ", Setting("lookback", most_lookback(longest)), " or less"),
+        )
+    used = np.flatnonzero(~panel.skipped)
+    selected = panel.select(used)
+    _require_values(int(selected.lengths.max()), horizon, name, settings)
+    base = None if earlier is None else earlier.base
+    split_for = partial(
+        split_windows,
+        selected.lengths,
+        lookback,
+        horizon,
+        lags[0] if lags else 1,
+        gaps=None if schema.layout == "rows" else selected.trailing_gap(),
+        unseen=None if base is None else int(panel.origins.max() + 1 - base.until.max()),
+    )
+    trains = not is_baseline(settings.model)
+    split = split_for(trains)
+    if _may_train_nothing(settings) and not split.held_out.any():
+        trains, split = False, split_for(False)
+    season = schema.shortest_season
+    power = earlier.config.power if earlier else fit_power(settings.transform, selected, season, split.train_end)
+    closed = find_closed(panel, schema, before_split(panel, used, split.train_end))
+    transform = Transform(
+        power,
+        find_effects(panel, schema, closed, used, split.train_end),
+        fixed_values(closed.of(used), selected, schema),
+    )
+    statistics = fit_statistics(selected, schema, split.train_end)
+    inputs = make_inputs(
+        selected, schema, statistics, transform=transform, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
+    )
+    windows = validation_windows(split)
+    return Prepared(
+        inputs=inputs,
+        split=split,
+        validation=ValidationSet.of(inputs, windows, lookback, transform.power, settings.metric),
+        statistics=statistics,
+        used=used,
+        lookback=lookback,
+        context=context_length(lookback, lags, longest),
+        transform=transform,
+        closed=closed,
+        trains=trains,
+    )
+
+
+def before_split(panel: Panel, used: Integers, before: Integers) -> Integers:
+    """[series], the slots before `before` [used] of the series `used`, and none of others."""
+    limit = np.zeros(len(panel), np.int64)
+    limit[used] = before
+    return limit
+
+
+def find_effects(panel: Panel, schema: Schema, closed: Closed, used: Integers, before: Integers) -> Effects | None:
+    """What events do, estimated from the slots before `before` [used] of the series `used`; None without events."""
+    if not has_events(schema):
+        return None
+    return fit_effects(panel, schema, before_split(panel, used, before), fixed_values(closed, panel, schema))
+
+
+def require_windows(ready: Prepared, name: str) -> None:
+    """Refuse series that hold no window to train on."""
+    longest, horizon = int(ready.inputs.panel.lengths.max()), ready.inputs.horizon
+    if longest < horizon + 2:
+        shorter = (Setting("horizon", longest - 2), " or less, or ") if longest > 2 else ()
+        raise _too_short(longest, horizon, name, Words("pass ", *shorter, Setting("model", "auto")))
+
+
+def _require_values(longest: int, horizon: int, name: str, settings: TrainSettings) -> None:
+    """Refuse series that are too short for the horizon, unless the pretrained network can forecast them."""
+    if settings.model == PRETRAINED or longest >= max(horizon, MIN_VALUES):
+        return
+    if _may_train_nothing(settings) and PRETRAINED in settings.baselines and longest > 1:
+        problem = "the longest series has %d values, too few to learn a horizon of %d from: the forecast rests on the"
+        log.warning(f"{problem} pretrained network and simple baselines", longest, horizon)
+        return
+    shorter = (Setting("horizon", longest), " or less, or ") if longest >= MIN_VALUES else ()
+    cure = Words("pass ", *shorter, Setting("model", PRETRAINED), ", which needs no past to learn from")
+    raise _too_short(longest, horizon, name, cure)
+
+
+def _too_short(longest: int, horizon: int, name: str, cure: Words) -> BadData:
+    problem = f"the longest series has {longest} values, too few to learn a horizon of {horizon} from"
+    return BadData(problem, place=name, cure=cure)
+
+
+def _may_train_nothing(settings: TrainSettings) -> bool:
+    """Whether baselines alone may forecast where no value is left to choose networks by."""
+    return settings.model == AUTO and settings.steps is None and bool(compared_with(settings))
