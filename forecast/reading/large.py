@@ -64,23 +64,35 @@ class LargeTable:
 
     def batches(self, columns: Sequence[str]) -> Iterator[Any]:
         """The rows of each block, in their order, with their lines in the column `ROW`."""
-        from pyarrow.dataset import ParquetFragmentScanOptions
-
         if missing := [name for name in columns if name not in self.names]:
             raise BadData(f"{self.name} has no column {listed(missing)} (columns: {listed(self.names)})")
-        options: dict[str, Any] = {"batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
-        if self.delimiter is None:
-            lean = ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True, buffer_size=1 << 20)
-            options["fragment_scan_options"] = lean
         before, row = self._state(), 1 if self.delimiter is None else 2
         with readable(self.name, "Parquet" if self.delimiter is None else "CSV"):
-            for batch in self.data.scanner(list(columns), batch_size=ROWS_AT_ONCE, **options).to_batches():
+            for batch in self._blocks(list(columns)):
                 if len(batch):
                     numbers = pa.array(np.arange(row, row + len(batch)))
                     yield pa.Table.from_batches([batch]).replace_schema_metadata(None).append_column(ROW, numbers)
                     row += len(batch)
         if self._state() != before:
             raise BadData("changed while it was read", place=self.name)
+
+    def _blocks(self, columns: list[str]) -> Any:
+        if self.delimiter is None:
+            from pyarrow.dataset import ParquetFragmentScanOptions
+
+            lean = ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True, buffer_size=1 << 20)
+            alone = {"batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
+            return self.data.to_batches(columns, batch_size=ROWS_AT_ONCE, fragment_scan_options=lean, **alone)
+        import pyarrow.csv
+
+        return pyarrow.csv.open_csv(  # the scanner of a data set would read ahead of a slow reader
+            self.place.system.open_input_file(self.data.files[0]),
+            pyarrow.csv.ReadOptions(use_threads=False, block_size=BYTES_AT_ONCE, skip_rows=1, column_names=self.names),
+            pyarrow.csv.ParseOptions(delimiter=self.delimiter),
+            pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False, include_columns=columns
+            ),
+        )
 
     def table(self, rows: Any) -> Table:
         """Rows as they come in batches as a table."""
@@ -199,7 +211,6 @@ def large_table(source: str, settings: TextSettings, least: int = 1) -> LargeTab
 
 
 def _plain_csv(place: Place, settings: TextSettings, least: int) -> LargeTable | None:
-    import pyarrow.csv
     import pyarrow.dataset
 
     file, *others = place.files()
@@ -220,11 +231,7 @@ def _plain_csv(place: Place, settings: TextSettings, least: int) -> LargeTable |
     if foreign_kind(sample) or not all(names):
         return None
     columns = pa.schema([(name, pa.string()) for name in names])
-    form = pyarrow.dataset.CsvFileFormat(
-        parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter),
-        read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=1, block_size=BYTES_AT_ONCE),
-    )
-    data = pyarrow.dataset.dataset(file.path, schema=columns, format=form, filesystem=place.system)
+    data = pyarrow.dataset.dataset(file.path, schema=columns, format="csv", filesystem=place.system)
     return LargeTable(place, data, file.size * sample.count(b"\n") // len(sample), settings, delimiter)
 
 
