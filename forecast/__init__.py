@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from forecast.errors import ForecastError
+    from forecast.evaluation.scoring import score
     from forecast.evaluation.splitter import RollingOrigin
     from forecast.forecaster import Forecaster
     from forecast.regressor import RecurrentRegressor
-    from forecast.results import score
 
 __all__ = ["ForecastError", "Forecaster", "RecurrentRegressor", "RollingOrigin", "score"]
 
@@ -20,7 +20,7 @@ _HOME = {
     "Forecaster": "forecast.forecaster",
     "RecurrentRegressor": "forecast.regressor",
     "RollingOrigin": "forecast.evaluation.splitter",
-    "score": "forecast.results",
+    "score": "forecast.evaluation.scoring",
 }
 
 

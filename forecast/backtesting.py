@@ -1,4 +1,4 @@
-"""Backtest a table: fit its panel as it stood at origins in the past, forecast, and compare with what came."""
+"""Backtest a table: fit its panel as it stood at origins in the past, forecast, and compare with the actual values."""
 
 import time
 from dataclasses import dataclass, replace
@@ -7,7 +7,7 @@ import numpy as np
 
 from forecast.engine.stages import NO_CALLBACKS, Callbacks, fit_panel
 from forecast.errors import BadData, Setting, Words
-from forecast.evaluation.backtest import BacktestResult, backtest
+from forecast.evaluation.backtest import Backtest, backtest
 from forecast.evaluation.baseline_models import Fit, Predict
 from forecast.evaluation.measures import REFERENCE
 from forecast.evaluation.origins import choose_origins
@@ -26,7 +26,7 @@ from forecast.training.context import OnStep
 
 
 @dataclass
-class _Fold:
+class _ModelFit:
     """Fits a model at origins of a backtest; with a warm start each fit goes on from the one before it."""
 
     settings: TrainSettings
@@ -36,7 +36,6 @@ class _Fold:
     fitted: Fitted | None = None
 
     def __call__(self, past: Panel) -> Predict:
-        """Fit to a panel as it stood at an origin; what comes back forecasts from it and from later ones."""
         settings, schema = self.settings, self.schema
         deadline = None if settings.budget is None else time.monotonic() + settings.budget
         _, lookback = lags_and_lookback(past, schema.season, settings.lookback)
@@ -58,8 +57,8 @@ def backtest_reading(
     season_given: bool = False,
     jobs: int = 1,
     callbacks: Callbacks = NO_CALLBACKS,
-) -> BacktestResult:
-    """Forecast from rolling origins in the past of a table, and measure against what came.
+) -> Backtest:
+    """Forecast from rolling origins in the past of a table, and compare with the actual values.
 
     Each fit sees what lies before its origin and nothing else, the season that is inferred included.
 
@@ -79,7 +78,8 @@ def backtest_reading(
     model, fits, seen = settings.model, dict[str, Fit](), 0
     if predictor is not None:
         seen = say_seen_origins(panel, predictor.fitted.history, origins, predictor.fitted.config.train_end)
-        model, levels, after = predictor.fitted.settings().model, predictor.fitted.config.levels, predictor.predict_quantiles
+        model, levels = predictor.fitted.settings().model, predictor.fitted.config.levels
+        after = predictor.predict_quantiles
         fits[model] = lambda past: after
     elif not season_given:
         schema = schema.model_copy(update={"season": panel_seasons(panel.until(origins[0]), schema.calendar)})
@@ -89,7 +89,7 @@ def backtest_reading(
     on_step = callbacks.on_step if jobs == 1 else None  # it stays in this process
     for name in models or (model,):
         if name not in fits and name != REFERENCE:
-            knobs = settings.model_copy(update={"model": name, "jobs": settings.jobs if jobs == 1 else 1})
-            fits[name] = _Fold(knobs, schema, reading.name, on_step)
+            chosen = settings.model_copy(update={"model": name, "jobs": settings.jobs if jobs == 1 else 1})
+            fits[name] = _ModelFit(chosen, schema, reading.name, on_step)
     result = backtest(panel, schema, fits, origins, levels, refit=refit, jobs=jobs, on_fold=callbacks.on_fold)
     return replace(result, missing=missing_ids, seen=seen)

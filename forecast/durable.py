@@ -6,7 +6,8 @@ import re
 import secrets
 import stat
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,28 +31,16 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
     """Replace the file `path` by `data`; the old file stays until all data are on disk.
 
     A link is followed, an existing file keeps its mode, a new one gets 0644 less the umask. Temporary files of killed
-    processes are removed after an hour.
-
-    Raises
-    ------
-    CannotCreate
-        If the folder is missing or cannot be written, or `path` is not an ordinary, writable file, or, on Windows, is
-        open in another program.
-    StorageFailure
-        If writing fails, as on a full disk; the old file is unchanged. If only the folder cannot be synced, the new
-        file is in place, and a power cut may bring back the old one.
+    processes are removed after an hour. CannotCreate and StorageFailure leave the old file unchanged; if only the
+    folder cannot be synced, the new file is in place, and a power cut may bring back the old one.
     """
     target = Path(os.path.realpath(path))
     _sweep(target.parent)
     temporary = temporary_beside(target)
     try:
         write_new(temporary, data, _mode_of(target), shown=Path(path))
-        try:
+        with raised_as(_cannot_replace, Path(path)):
             when_free(os.replace, temporary, target)
-        except OSError as error:
-            if isinstance(error, PermissionError) and not POSIX:
-                raise CannotCreate(f"{path}: is open in another program; close it there, and run again") from error
-            raise failure(error, Path(path)) from error
     except BaseException:
         remove_quietly(temporary)
         raise
@@ -59,74 +48,49 @@ def replace_file(path: str | os.PathLike[str], data: bytes | Iterable[bytes]) ->
 
 
 def write_new(path: Path, data: bytes | Iterable[bytes], mode: int | None = None, shown: Path | None = None) -> None:
-    """Create the file `path`, write `data` and wait until they are on disk.
+    """Create the file `path`, write `data` and wait until they are on disk; the caller removes an incomplete file.
 
-    Parameters
-    ----------
-    path : a path that does not exist
-    data : all bytes, or an iterable of parts
-    mode : permissions, independent of the umask; default 0644 less the umask
-    shown : another path for messages
-
-    Raises
-    ------
-    CannotCreate
-        If the file cannot be created.
-    StorageFailure
-        If writing fails. The caller removes the incomplete file.
+    `mode` does not depend on the umask, the default of 0644 does. Messages name `shown` in the place of `path`.
     """
     shown = shown or path
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
-    try:
+    with raised_as(cannot_create, shown):
         descriptor = os.open(path, flags, 0o644 if mode is None else mode & 0o600)
-    except OSError as error:
-        raise cannot_create(error, shown) from error
     try:
         for part in [data] if isinstance(data, bytes) else data:
-            _write(descriptor, part, shown)
-        try:
+            rest = memoryview(part)
+            with raised_as(failure, shown):
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+        with raised_as(failure, shown):
             if mode is not None and POSIX:
                 os.fchmod(descriptor, mode)
             os.fsync(descriptor)  # once: after a failure the kernel may report success for lost data
-        except OSError as error:
-            raise failure(error, shown) from error
     except BaseException:
         close_quietly(descriptor)
         raise
-    try:
+    with raised_as(failure, shown):
         os.close(descriptor)  # a network file system may report a full disk only here
-    except OSError as error:
-        raise failure(error, shown) from error
 
 
 def fsync_directory(path: str | os.PathLike[str]) -> None:
-    """Wait until the names in the folder `path` are on disk; Windows has no such call.
-
-    Raises
-    ------
-    StorageFailure
-        If the disk reports an error. There is no second attempt, as its success would mean nothing.
-    """
+    """Wait until the names in the folder `path` are on disk; Windows has no such call."""
     if not POSIX:
         return
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    with raised_as(failure, Path(path)):
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # some file systems cannot sync folders
-            raise failure(error, Path(path)) from error
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)  # once: the success of a second attempt would mean nothing
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # some file systems cannot sync folders
+                raise
 
 
 def check_folder(folder: Path, path: str) -> None:
-    """Refuse a folder that cannot be created or written; create nothing.
-
-    Parameters
-    ----------
-    path : the file or folder that will be written there, for messages
-    """
+    """Refuse a folder in which `path` could not be created; create nothing."""
     nearest = next(parent for parent in (folder, *folder.parents) if os.path.lexists(parent))
     if not nearest.is_dir():
         raise CannotCreate(f"cannot be created: {nearest} is a file where a folder is needed", place=path)
@@ -135,48 +99,23 @@ def check_folder(folder: Path, path: str) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Create the folder `path` and missing folders above it, safe from power cuts.
-
-    Raises
-    ------
-    CannotCreate
-        If a folder cannot be created, or the path is not a folder.
-    StorageFailure
-        If the disk is full or broken.
-    """
-    for folder in reversed(_missing(path)):
+    """Create the folder `path` and missing folders above it, safe from power cuts."""
+    with raised_as(cannot_create, path):
         try:
-            folder.mkdir(exist_ok=True)
-        except OSError as error:
-            raise cannot_create(error, folder) from error
-        fsync_directory(folder.parent)
-    try:
-        is_folder = stat.S_ISDIR(os.stat(path).st_mode)
-    except OSError as error:
-        raise cannot_create(error, path) from error
-    if not is_folder:
+            mode = os.stat(path).st_mode
+        except FileNotFoundError:
+            if path == path.parent:  # a drive that is missing
+                raise
+            make_directory(path.parent)
+            path.mkdir(exist_ok=True)
+            fsync_directory(path.parent)
+            return
+    if not stat.S_ISDIR(mode):
         raise CannotCreate(f"{path}: cannot be used as a folder, something else stands there; name another path")
 
 
-def _missing(path: Path) -> list[Path]:
-    """The missing folders among `path` and those above it."""
-    missing = []
-    for folder in (path, *path.parents):
-        try:
-            os.lstat(folder)
-            break
-        except FileNotFoundError:
-            missing.append(folder)
-        except OSError as error:
-            raise cannot_create(error, path) from error
-    return missing
-
-
 def when_free(act: Callable[..., Any], *arguments: Any) -> Any:
-    """Call a function of `os` on a file; on Windows, retry for `PATIENCE` seconds while another process has it open.
-
-    Readers and virus scanners have a file open for a moment only.
-    """
+    """Call a function of `os` on a file; on Windows, retry for a while, as scanners have it open for a moment."""
     deadline = time.monotonic() + (0.0 if POSIX else PATIENCE)
     while True:
         try:
@@ -189,18 +128,23 @@ def when_free(act: Callable[..., Any], *arguments: Any) -> Any:
 
 def remove_quietly(path: Path) -> None:
     """Remove a file if possible, without an error."""
-    try:
+    with suppress(OSError):
         path.unlink(missing_ok=True)
-    except OSError:
-        return
 
 
 def close_quietly(descriptor: int) -> None:
     """Close a descriptor that was used for reading, or whose writing has failed, without an error."""
-    try:
+    with suppress(OSError):
         os.close(descriptor)
-    except OSError:
-        return
+
+
+@contextmanager
+def raised_as(meaning: Callable[[OSError, Path], Exception], path: Path) -> Iterator[None]:
+    """Raise an OSError of the block as the error of `path` that it means: `cannot_create` or `failure`."""
+    try:
+        yield
+    except OSError as error:
+        raise meaning(error, path) from error
 
 
 def cannot_create(error: OSError, path: Path) -> ForecastError:
@@ -215,39 +159,32 @@ def failure(error: OSError, path: Path) -> StorageFailure:
     return StorageFailure(f"{path}: {error.strerror}; check the disk and its free space, then run again")
 
 
+def _cannot_replace(error: OSError, path: Path) -> ForecastError:
+    if isinstance(error, PermissionError) and not POSIX:
+        return CannotCreate(f"{path}: is open in another program; close it there, and run again")
+    return failure(error, path)
+
+
 def _sweep(folder: Path) -> None:
     """Remove stale temporary files if possible; a recent one may belong to another process."""
-    latest = time.time() - STALE
-    try:
-        with os.scandir(folder) as entries:
-            files = [entry for entry in entries if entry.is_file(follow_symlinks=False)]
-        ours = [entry for entry in files if _TEMPORARY_NAME.fullmatch(entry.name)]
-        stale = [Path(entry) for entry in ours if entry.stat(follow_symlinks=False).st_mtime < latest]
-    except OSError:
-        return
-    for path in stale:
-        remove_quietly(path)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in [entry for entry in entries if _TEMPORARY_NAME.fullmatch(entry.name)]:
+            if (
+                entry.is_file(follow_symlinks=False)
+                and entry.stat(follow_symlinks=False).st_mtime < time.time() - STALE
+            ):
+                remove_quietly(Path(entry))
 
 
 def _mode_of(target: Path) -> int | None:
     """Permissions of the file that will be replaced; None if it does not exist."""
-    try:
-        status = os.stat(target)
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise cannot_create(error, target) from error
-    if not stat.S_ISREG(status.st_mode):
+    with raised_as(cannot_create, target):
+        try:
+            mode = os.stat(target).st_mode
+        except FileNotFoundError:
+            return None
+    if not stat.S_ISREG(mode):
         raise CannotCreate(f"{target}: is not an ordinary file and cannot be replaced; name another output")
     if not os.access(target, os.W_OK):
         raise CannotCreate(f"{target}: is write-protected; make it writable, or name another output")
-    return stat.S_IMODE(status.st_mode) & 0o777
-
-
-def _write(descriptor: int, data: bytes, shown: Path) -> None:
-    rest = memoryview(data)
-    try:
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-    except OSError as error:
-        raise failure(error, shown) from error
+    return stat.S_IMODE(mode) & 0o777

@@ -1,56 +1,53 @@
 """Errors with exit codes; settings in messages look like options or Python arguments, depending on the user."""
 
+import difflib
 import logging
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+INCOMPLETE = 3  # the exit code where some series got no forecast
 MAX_TYPO_LENGTH = 100  # characters; comparing longer words takes too long
 _ARGUMENTS = {"artifact": "store"}  # arguments of the Python API whose names differ from the options
 
 
-@dataclass(frozen=True)
-class Setting:
-    """A setting in a message: ``--horizon 30`` on the command line, ``horizon=30`` in Python.
+class Rendered:
+    """What messages consist of; `str` shows its settings as Python arguments."""
 
-    Attributes
-    ----------
-    name : its name in the settings
-    value : None if the message names the setting without a value
-    """
+    def render(self, write: "Write") -> str:
+        """The text, with its settings as `write` shows them."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.render(as_argument)
+
+
+@dataclass(frozen=True)
+class Setting(Rendered):
+    """A setting in a message: ``--horizon 30`` on the command line, ``horizon=30`` in Python; None names it alone."""
 
     name: str
     value: object = None
 
-    def told(self, write: "Write") -> str:
-        """The setting as `write` shows it."""
+    def render(self, write: "Write") -> str:
         return write(self)
-
-    def __str__(self) -> str:
-        return as_argument(self)
 
 
 Write = Callable[[Setting], str]
 
-INCOMPLETE = 3  # the exit code where some series got no forecast
 
-
-class Words:
-    """A text with settings in it, as a sequence of parts; `str` shows settings as Python arguments."""
+class Words(Rendered):
+    """A text with settings in it, as a sequence of parts."""
 
     def __init__(self, *parts: object) -> None:
         self.parts = parts
 
-    def told(self, write: Write) -> str:
-        """The text with its settings as `write` shows them."""
-        return "".join(told(part, write) for part in self.parts)
-
-    def __str__(self) -> str:
-        return self.told(as_argument)
+    def render(self, write: Write) -> str:
+        return "".join(render(part, write) for part in self.parts)
 
 
-class ForecastError(Exception):
+class ForecastError(Rendered, Exception):
     """An error that the user can correct. The message says what is wrong, where, and how to correct it.
 
     Attributes
@@ -63,60 +60,42 @@ class ForecastError(Exception):
 
     exit_code = 1
 
+    def __init_subclass__(cls, exit_code: int | None = None) -> None:
+        cls.exit_code = cls.exit_code if exit_code is None else exit_code
+
     def __init__(
         self, problem: object = "", *, setting: Setting | None = None, place: object = "", cure: object = ""
     ) -> None:
         super().__init__(problem)
         self.problem, self.setting, self.place, self.cure = problem, setting, place, cure
 
-    def told(self, write: Write) -> str:
-        """The message with its settings as `write` shows them."""
-        place, cure = told(self.place, write), told(self.cure, write)
+    def render(self, write: Write) -> str:
+        place, cure = render(self.place, write), render(self.cure, write)
         setting = "" if self.setting is None else f"{write(self.setting)}: "
-        return f"{place and f'{place}: '}{setting}{told(self.problem, write)}{cure and f'; {cure}'}"
-
-    def __str__(self) -> str:
-        return self.told(as_argument)
-
-
-class WrongSplit(BaseException):
-    """scikit-learn cross-validates on rows that are not after those of the fit.
-
-    Like KeyboardInterrupt it is not an Exception: scikit-learn would catch that, print a traceback for each fold, and
-    choose among meaningless numbers.
-    """
-
-
-def told(part: object, write: Write) -> str:
-    """A part of a message with its settings as `write` shows them."""
-    return part.told(write) if isinstance(part, NAMING) else str(part)
+        return f"{place and f'{place}: '}{setting}{render(self.problem, write)}{cure and f'; {cure}'}"
 
 
 @dataclass(frozen=True)
-class Message:
+class Message(Rendered):
     """A log message: a format string and its arguments, which may contain settings."""
 
     text: str
     args: tuple[object, ...] = ()
 
-    def told(self, write: "Write") -> str:
-        """The message with its settings as `write` shows them."""
-        if not self.args:
-            return self.text
-        return self.text % tuple(told(arg, write) if isinstance(arg, NAMING) else arg for arg in self.args)
+    @classmethod
+    def of(cls, record: logging.LogRecord) -> "Message":
+        """The message of a log record."""
+        args = record.args if isinstance(record.args, tuple) else ()
+        return cls(str(record.msg), args) if args else cls(record.getMessage())
 
-    def __str__(self) -> str:
-        return self.told(as_argument)
-
-
-NAMING = Setting, Words, ForecastError, Message
-"""Types that `write` shows."""
+    def render(self, write: Write) -> str:
+        shown = (arg.render(write) if isinstance(arg, Rendered) else arg for arg in self.args)
+        return self.text % tuple(shown) if self.args else self.text
 
 
-def message_in(record: logging.LogRecord) -> Message:
-    """The message of a log record."""
-    args = record.args if isinstance(record.args, tuple) else ()
-    return Message(str(record.msg), args) if args else Message(record.getMessage())
+def render(part: object, write: Write) -> str:
+    """A part of a message, with its settings as `write` shows them."""
+    return part.render(write) if isinstance(part, Rendered) else str(part)
 
 
 @contextmanager
@@ -125,7 +104,7 @@ def collected_messages(log: logging.Logger) -> Iterator[list[tuple[int, Message]
     messages: list[tuple[int, Message]] = []
 
     def collect(record: logging.LogRecord) -> bool:
-        messages.append((record.levelno, message_in(record)))
+        messages.append((record.levelno, Message.of(record)))
         return False
 
     log.addFilter(collect)
@@ -133,11 +112,6 @@ def collected_messages(log: logging.Logger) -> Iterator[list[tuple[int, Message]
         yield messages
     finally:
         log.removeFilter(collect)
-
-
-def message_of(record: logging.LogRecord, write: Write) -> str:
-    """The message of a log record with its settings as `write` shows them."""
-    return message_in(record).told(write)
 
 
 def as_argument(setting: Setting) -> str:
@@ -150,9 +124,7 @@ def as_flag(setting: Setting) -> str:
     """A setting as an option of the command line: ``--horizon 30``, ``--no-guard``, ``-p hidden_size=8``."""
     name, value = setting.name.replace("_", "-"), setting.value
     if name == "params":
-        return " ".join(
-            ["-p", *(f"{knob}={one}" for knob, one in value.items())] if isinstance(value, dict) else ["-p"]
-        )
+        return " ".join(["-p", *(f"{key}={one}" for key, one in (value if isinstance(value, dict) else {}).items())])
     if value is None or isinstance(value, bool):
         return f"--no-{name}" if value is False else f"--{name}"
     text = ",".join(map(str, value)) if isinstance(value, tuple | list) else str(value)
@@ -161,58 +133,48 @@ def as_flag(setting: Setting) -> str:
     return f"--{name} {text}"
 
 
-class UsageError(ForecastError, ValueError):
+class UsageError(ForecastError, ValueError, exit_code=2):
     """A setting, option or argument is wrong."""
 
-    exit_code = 2
 
-
-class StaleData(ForecastError):
+class StaleData(ForecastError, exit_code=4):
     """The newest value of the table is older than the user allows."""
 
-    exit_code = 4
 
-
-class BadData(ForecastError, ValueError):
+class BadData(ForecastError, ValueError, exit_code=65):
     """The table can be opened, but its content cannot be used."""
 
-    exit_code = 65
 
-
-class NoInput(ForecastError):
+class NoInput(ForecastError, exit_code=66):
     """A file, folder or saved version does not exist."""
 
-    exit_code = 66
 
-
-class Unavailable(ForecastError):
+class Unavailable(ForecastError, exit_code=69):
     """A device, memory or an optional dependency is not available."""
 
-    exit_code = 69
 
-
-class CannotCreate(ForecastError):
+class CannotCreate(ForecastError, exit_code=73):
     """An output cannot be created."""
 
-    exit_code = 73
 
-
-class StorageFailure(ForecastError):
+class StorageFailure(ForecastError, exit_code=74):
     """Reading or writing failed: disk full, I/O error."""
 
-    exit_code = 74
 
-
-class Busy(ForecastError):
+class Busy(ForecastError, exit_code=75):
     """Another process holds the store."""
 
-    exit_code = 75
 
-
-class ArtifactRefused(ForecastError):
+class ArtifactRefused(ForecastError, exit_code=76):
     """A store or a version in it is damaged, foreign, unsafe or too new."""
 
-    exit_code = 76
+
+class WrongSplit(BaseException):
+    """scikit-learn cross-validates on rows that are not after those of the fit.
+
+    Like KeyboardInterrupt it is not an Exception: scikit-learn would catch that, print a traceback for each fold, and
+    choose among meaningless numbers.
+    """
 
 
 class Interrupted(BaseException):
@@ -233,8 +195,6 @@ def visible(text: str, keep: str = "") -> str:
 
 def did_you_mean(word: str, choices: list[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the nearest of `choices`, capitals or not, or ``""``."""
-    import difflib
-
     if len(word) > MAX_TYPO_LENGTH:
         return ""
     lower = {choice.lower(): choice for choice in reversed(choices)}

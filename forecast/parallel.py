@@ -11,7 +11,7 @@ from forecast.errors import Setting, Unavailable, UsageError, did_you_mean
 RETRIES = 3  # times that an engine repeats work that it lost with a worker
 AUTO = "auto"  # the cluster of Ray that this machine is a node of
 
-Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]  # as `joblib.delayed` makes it
 
 _workers: list[int] = []  # processes of the cluster in use, if any
 
@@ -42,71 +42,51 @@ def process_rank() -> int:
 
 
 def side_by_side(tasks: Iterable[Task], jobs: int) -> Iterator[Any]:
-    """The results of tasks in their order; each as it comes, where the backend can tell.
+    """The results of tasks in their order, as they come where the backend can tell.
 
-    Parameters
-    ----------
-    tasks : each a function, its arguments and its named arguments, as `joblib.delayed` makes them
-    jobs : tasks at a time; with 1 they run here, one after another, else a cluster decides
+    With one of the `jobs` tasks run here, one after another; else a cluster in use decides how many run at a time.
     """
     if jobs == 1:
         return (function(*args, **named) for function, args, named in tasks)
     from joblib import Parallel
     from joblib.parallel import get_active_backend
 
-    backend, _ = get_active_backend()
-    come = "generator" if backend.supports_return_generator else "list"  # that of Ray cannot
-    return iter(Parallel(n_jobs=workers() if on_cluster() else jobs, return_as=come)(tasks))
+    results = "generator" if get_active_backend()[0].supports_return_generator else "list"  # that of Ray cannot
+    return iter(Parallel(n_jobs=workers() if on_cluster() else jobs, return_as=results)(tasks))
 
 
 @contextmanager
 def cluster(address: str | None) -> Iterator[None]:
-    """Run what is parallel in the block on a cluster, such as ray://10.0.0.5:10001 or dask://10.0.0.5:8786.
-
-    The engine repeats the work that it loses with a worker.
-
-    Parameters
-    ----------
-    address : None for this machine alone
-
-    Raises
-    ------
-    UsageError
-        If it is no address of a cluster.
-    Unavailable
-        If the extra is not installed, or the cluster does not answer or gives up.
-    """
+    """Run what is parallel in the block on a cluster, such as ray://10.0.0.5:10001; None is this machine alone."""
     if address is None:
         yield
         return
     scheme, _, place = address.partition("://")
+    setting = Setting("cluster", address)
     if scheme not in _ENGINES or not place:
         hint = did_you_mean(scheme, list(_ENGINES)) if scheme not in _ENGINES else ""
         cure = "write it as ray://HOST:PORT, ray://auto or dask://HOST:PORT"
-        raise UsageError(f"no address of a cluster{hint}", setting=Setting("cluster", address), cure=cure)
+        raise UsageError(f"no address of a cluster{hint}", setting=setting, cure=cure)
     with ExitStack() as stack:
         try:
             _workers.append(_ENGINES[scheme](place, stack))
         except ImportError:
             cure = f"install it with `pip install '.[{scheme}]'` in the folder of this project, on every machine"
-            raise Unavailable(
-                f"the extra {scheme} is not installed", setting=Setting("cluster", address), cure=cure
-            ) from None
-        except (OSError, RuntimeError, TimeoutError, ValueError) as error:
-            raise _failed("the cluster does not answer", address, error) from None
+            raise Unavailable(f"the extra {scheme} is not installed", setting=setting, cure=cure) from None
+        except (OSError, RuntimeError, ValueError) as error:
+            raise _failed("the cluster does not answer", setting, error) from None
+        stack.callback(_workers.pop)
         try:
             yield
         except Exception as error:
             if type(error).__module__.split(".")[0] in ("ray", "distributed"):
-                raise _failed("the cluster gave up", address, error) from None
+                raise _failed("the cluster gave up", setting, error) from None
             raise
-        finally:
-            _workers.pop()
 
 
-def _failed(problem: str, address: str, error: Exception) -> Unavailable:
+def _failed(problem: str, setting: Setting, error: Exception) -> Unavailable:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
-    return Unavailable(f"{problem}: {reason}", setting=Setting("cluster", address), cure="look at its own log")
+    return Unavailable(f"{problem}: {reason}", setting=setting, cure="look at its own log")
 
 
 def _ray(place: str, stack: ExitStack) -> int:
@@ -120,12 +100,12 @@ def _ray(place: str, stack: ExitStack) -> int:
     ray.init(address=address, log_to_driver=False, logging_level="ERROR", namespace="forecast")
     stack.callback(ray.shutdown)
     register_ray()
-    found = int(ray.cluster_resources().get("CPU", 0))
-    if found < 1:
+    count = int(ray.cluster_resources().get("CPU", 0))
+    if count < 1:
         raise RuntimeError("it has no CPU")
     lost = {"max_restarts": -1, "max_task_retries": RETRIES, "num_cpus": 1}
-    stack.enter_context(joblib.parallel_config(backend="ray", n_jobs=found, ray_remote_args=lost))
-    return found
+    stack.enter_context(joblib.parallel_config(backend="ray", n_jobs=count, ray_remote_args=lost))
+    return count
 
 
 def _dask(place: str, stack: ExitStack) -> int:
@@ -134,11 +114,11 @@ def _dask(place: str, stack: ExitStack) -> int:
     from distributed import Client
 
     client = stack.enter_context(Client(f"tcp://{place}", timeout=10, set_as_default=False))
-    found: int = sum(client.nthreads().values())
-    if found < 1:
+    count: int = sum(client.nthreads().values())
+    if count < 1:
         raise RuntimeError("it has no worker")
-    stack.enter_context(joblib.parallel_config(backend="dask", client=client, n_jobs=found))
-    return found
+    stack.enter_context(joblib.parallel_config(backend="dask", client=client, n_jobs=count))
+    return count
 
 
 _ENGINES: dict[str, Callable[[str, ExitStack], int]] = {"ray": _ray, "dask": _dask}

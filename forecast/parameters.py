@@ -1,37 +1,79 @@
-"""Shared by the scikit-learn-style estimators: knobs as ``params__hidden_size``, cross-validation in order of time."""
+"""Shared by the scikit-learn-style estimators: nested settings (``params__hidden_size``), names of other libraries."""
 
 import sys
 from typing import Any, Self
 
+from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 
+from forecast.baselines import default_baselines
 from forecast.errors import ForecastError, UsageError, WrongSplit
+from forecast.inference.fitted import Fitted
+from forecast.reading.tidying import tidied
+from forecast.settings import (
+    ALIASES,
+    Aggregate,
+    ClockChange,
+    DeviceName,
+    EngineName,
+    Layout,
+    LossName,
+    Metric,
+    MissingRows,
+    OnDuplicate,
+    OptimizerName,
+    PrecisionName,
+    ScalingName,
+    TableSettings,
+    TrainSettings,
+    TransformName,
+)
+from forecast.tables.reading import table_from_frame
+from forecast.tables.table import Table
+
+Data = Any  # a pandas DataFrame or Series, an array [rows], or a Table
+Names = str | tuple[str, ...]
+
+BASELINES = default_baselines()
 
 PREFIX = "params__"
 
 
-class NotFitted(ForecastError, NotFittedError):
+class NotFitted(ForecastError, NotFittedError, exit_code=66):
     """A method that needs a fitted forecaster was called before fit."""
-
-    exit_code = 66
 
 
 class NestedParams:
-    """Mix-in before `sklearn.base.BaseEstimator`: reads and sets entries of the dictionary `params`."""
+    """Mix-in before `sklearn.base.BaseEstimator`: entries of the dictionary `params`, and the names of `ALIASES`.
+
+    A constructor also takes aliases, which are None by default; the setting alone is an attribute and a parameter.
+    """
 
     params: dict[str, Any] | None
 
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        return [name for name in super()._get_param_names() if name not in ALIASES]  # type: ignore[misc]
+
+    def _store(self, arguments: dict[str, Any]) -> None:
+        """Keep the arguments of the constructor as attributes."""
+        for name in self._get_param_names():
+            setattr(self, name, arguments[name])
+        for alias, name in ALIASES.items():
+            if arguments.get(alias) is not None:
+                setattr(self, name, arguments[alias])
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Constructor arguments; with `deep` also the entries of `params`, as ``params__NAME``."""
-        knobs: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
+        params: dict[str, Any] = super().get_params(deep=False)  # type: ignore[misc]
         if deep and isinstance(self.params, dict):  # fit refuses anything else
-            knobs.update({PREFIX + name: value for name, value in self.params.items()})
-        return knobs
+            params.update({PREFIX + name: value for name, value in self.params.items()})
+        return params
 
     def set_params(self, **params: Any) -> Self:  # the signature is scikit-learn's
         """Set constructor arguments, or entries of `params` as ``params__NAME``."""
         nested = {name.removeprefix(PREFIX): value for name, value in params.items() if name.startswith(PREFIX)}
-        flat = {name: value for name, value in params.items() if not name.startswith(PREFIX)}
+        flat = {ALIASES.get(name, name): value for name, value in params.items() if not name.startswith(PREFIX)}
         try:
             super().set_params(**flat)  # type: ignore[misc]
         except ValueError as error:
@@ -41,15 +83,85 @@ class NestedParams:
         return self
 
 
+class ForecasterParams(NestedParams, BaseEstimator):
+    """The constructor of a `Forecaster`, its arguments as settings, and whether it is fitted."""
+
+    fitted_: Fitted
+
+    def __init__(
+        self,
+        model: str = "auto",
+        params: dict[str, Any] | None = None,
+        horizon: int | None = None,
+        lookback: int | None = None,
+        scaling: ScalingName | None = None,
+        transform: TransformName = "none",
+        loss: LossName = "quantile",
+        optimizer: OptimizerName = "adamw",
+        learning_rate: float = 0.002,
+        weight_decay: float = 0.01,
+        clip: float = 1.0,
+        batch_size: int | None = None,
+        patience: int = 8,
+        budget: float | None = None,
+        steps: int | None = None,
+        plan: str | None = None,
+        members: int | None = None,
+        jobs: int | None = None,
+        baselines: Names = BASELINES,
+        guard: bool = True,
+        metric: Metric = "mase",
+        warm_start: bool = False,
+        seed: int = 0,
+        device: DeviceName = "auto",
+        precision: PrecisionName = "auto",
+        engine: EngineName = "auto",
+        layout: Layout | None = None,
+        time: Names = (),
+        id: Names = (),
+        target: Names = (),
+        freq: str | None = None,
+        aggregate: Aggregate | None = None,
+        season: int | tuple[int, ...] = (),
+        known: Names = (),
+        past: Names = (),
+        static: Names = (),
+        categorical: Names = (),
+        holidays: str | None = None,
+        events: Data | None = None,
+        date_format: str | None = None,
+        timezone: str | None = None,
+        dst: ClockChange = "error",
+        on_duplicate: OnDuplicate = "error",
+        max_missing: float = 0.5,
+        missing: MissingRows = "unknown",
+        strict: bool = False,
+        n_jobs: int | None = None,
+        max_steps: int | None = None,
+        max_grad_norm: float | None = None,
+    ) -> None:
+        self._store(locals())
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "fitted_")
+
+    def _check_fitted(self) -> Fitted:
+        if not hasattr(self, "fitted_"):
+            raise NotFitted("this Forecaster is not fitted yet; call fit first")
+        return self.fitted_
+
+    def _settings(self) -> tuple[TrainSettings, TableSettings]:
+        given = self.get_params(deep=False)
+        table = {name: given.pop(name) for name in TableSettings.model_fields}
+        if not isinstance(self.events, str):
+            table["events"] = None  # a table is no setting
+        return TrainSettings.check(given), TableSettings.check(table)
+
+
 def refuse_other_rows(others: int, horizon: int) -> None:
-    """Stop a cross-validation of scikit-learn if test rows do not come after those of the fit.
+    """Stop a cross-validation of scikit-learn in which `others` test rows do not come after those of the fit.
 
     Outside a cross-validation a table may hold the past too.
-
-    Parameters
-    ----------
-    others : number of such test rows
-    horizon : of the forecaster
     """
     frame = sys._getframe() if others else None
     while frame is not None:
@@ -59,3 +171,18 @@ def refuse_other_rows(others: int, horizon: int) -> None:
                 f"the order of time; pass cv=RollingOrigin(windows=3, horizon={horizon}), from forecast"
             )
         frame = frame.f_back
+
+
+def table_of(data: Data) -> Table:
+    """The table that a user hands over, its texts normalised."""
+    return tidied(data if isinstance(data, Table) else table_from_frame(data))
+
+
+def optional_table(data: Data | None) -> Table | None:
+    """As `table_of`, or None."""
+    return None if data is None else table_of(data)
+
+
+def events_of(data: Data | None) -> Table | str | None:
+    """A table of events, or its path."""
+    return data if data is None or isinstance(data, str | Table) else table_from_frame(data, "the table of events")

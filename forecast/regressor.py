@@ -31,18 +31,12 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
     Parameters
     ----------
     model : name of a model, see ``forecast models``
-    params : the model's own knobs, e.g. ``{"hidden_size": 128}``; ``params__hidden_size`` in a grid
+    params : the model's hyperparameters, e.g. ``{"hidden_size": 128}``; ``params__hidden_size`` in a grid
     loss : loss of the prediction
     optimizer, learning_rate, weight_decay, clip : of the training loop
-    batch_size : windows a step; default up to 128
-    steps : training steps; default 300, or 30 passes over the windows where that is more
-    seed : of every random choice
-    device : where the network runs
-
-    Attributes
-    ----------
-    network_ : the trained network
-    n_features_in_ : steps of a window
+    batch_size, steps : windows a step, by default up to 128; and steps, by default 300, or 30 passes if that is more
+    seed, device : of every random choice; where the network runs
+    max_steps, max_grad_norm : other names of `steps` and `clip`
 
     Examples
     --------
@@ -66,18 +60,10 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         steps: int | None = None,
         seed: int = 0,
         device: DeviceName = "auto",
+        max_steps: int | None = None,
+        max_grad_norm: float | None = None,
     ) -> None:
-        self.model = model
-        self.params = params
-        self.loss = loss
-        self.optimizer = optimizer
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.clip = clip
-        self.batch_size = batch_size
-        self.steps = steps
-        self.seed = seed
-        self.device = device
+        self._store(locals())
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Train on windows.
@@ -86,11 +72,6 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         ----------
         X : [n, steps] or [n, steps, features]
         y : [n] or [n, targets]
-
-        Raises
-        ------
-        UsageError
-            If a knob is unknown or out of bounds.
         """
         settings = TrainSettings.check(self.get_params(deep=False))
         checked = validate_data(self, X, y, allow_nd=True, multi_output=True, y_numeric=True, dtype=np.float64)
@@ -99,12 +80,9 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         targets = targets.reshape(len(targets), -1)
         self.X_mean_, self.X_scale_ = _statistics(windows, (0, 1))
         self.y_mean_, self.y_scale_ = _statistics(targets, (0,))
+        steps, features = windows.shape[1:]
         self.shape_ = Shape(
-            lookback=windows.shape[1],
-            horizon=targets.shape[1],
-            past=windows.shape[2] - 1,
-            levels=(0.5,),
-            loss=settings.loss,
+            lookback=steps, horizon=targets.shape[1], past=features - 1, levels=(0.5,), loss=settings.loss
         )
         device = pick_device(settings.device)
         inputs = self._scaled(windows).to(device)
@@ -114,22 +92,23 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
             rows = torch.randperm(len(inputs), generator=generator)[:size].to(device)
             return _batch(inputs[rows], scaled[rows])
 
-        member = self._member(self.shape_, len(windows), settings)
+        size = min(len(windows), settings.batch_size or MAX_BATCH)
+        total = settings.steps or max(MIN_STEPS, PASSES * len(windows) // size)
+        member = Member(
+            model=settings.model,
+            params=settings.params or {},
+            lookback=steps,
+            batch_size=size,
+            steps=total,
+            refit_steps=0,
+            validate_every=total,
+        )
         trained = train_members([member], lambda _: (self.shape_, draw, []), settings, device)
         self.network_: RecurrentModel = rebuild(member, self.shape_, trained[0].weights, device)
         return self
 
     def predict(self, X: ArrayLike) -> Floats:
-        """Predict the targets of windows.
-
-        Parameters
-        ----------
-        X : [n, steps] or [n, steps, features], as at fit
-
-        Returns
-        -------
-        [n] or [n, targets], as y at fit
-        """
+        """The targets of windows X [n, steps] or [n, steps, features]: [n] or [n, targets], as y at fit."""
         check_is_fitted(self)
         windows = _three_dimensional(validate_data(self, X, allow_nd=True, reset=False, dtype=np.float64))
         if windows.shape[2] != len(self.X_mean_):
@@ -154,19 +133,6 @@ class RecurrentRegressor(NestedParams, RegressorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def _member(self, shape: Shape, windows: int, settings: TrainSettings) -> Member:
-        size = min(windows, settings.batch_size or MAX_BATCH)
-        steps = settings.steps or max(MIN_STEPS, PASSES * windows // size)
-        return Member(
-            model=settings.model,
-            params=settings.params or {},
-            lookback=shape.lookback,
-            batch_size=size,
-            steps=steps,
-            refit_steps=0,
-            validate_every=steps,
-        )
-
     def _scaled(self, X: Floats) -> Tensor:
         return torch.from_numpy((X - self.X_mean_) / self.X_scale_).float()
 
@@ -185,20 +151,20 @@ def _statistics(values: Floats, axis: tuple[int, ...]) -> tuple[Floats, Floats]:
 def _batch(inputs: Tensor, targets: Tensor) -> Batch:
     """Windows as a network wants them: the first feature is the value, the others go beside it."""
     rows, steps, _ = inputs.shape
-    horizon = targets.shape[1]
-    none = torch.zeros(rows, dtype=torch.long, device=inputs.device)
+    ahead = targets.shape[1]
     ones = inputs.new_ones(rows)
+    none = torch.zeros(rows, dtype=torch.long, device=inputs.device)
     return Batch(
         past=inputs[..., 0],
         mask=inputs.new_ones(rows, steps),
         past_covariates=inputs[..., 1:],
-        future_covariates=inputs.new_zeros(rows, horizon, 0),
+        future_covariates=inputs.new_zeros(rows, ahead, 0),
         static=inputs.new_zeros(rows, 0),
         series=none,
-        past_codes=none[:, None, None].expand(rows, steps, 0),
-        future_codes=none[:, None, None].expand(rows, horizon, 0),
-        static_codes=none[:, None].expand(rows, 0),
-        seasonal=inputs.new_zeros(rows, horizon, 0),
+        past_codes=none.new_zeros(rows, steps, 0),
+        future_codes=none.new_zeros(rows, ahead, 0),
+        static_codes=none.new_zeros(rows, 0),
+        seasonal=inputs.new_zeros(rows, ahead, 0),
         target=targets,
         target_mask=torch.ones_like(targets),
         weight=ones,

@@ -13,9 +13,7 @@ from forecast.errors import Setting, UsageError, Words, did_you_mean
 
 def _as_many(given: object) -> object:
     """Take one name or number as a list of one, and None as an empty list."""
-    if given is None:
-        return ()
-    return (given,) if isinstance(given, str | int | float) else given
+    return () if given is None else (given,) if isinstance(given, str | int | float) else given
 
 
 def _as_text(given: object) -> object:
@@ -36,21 +34,16 @@ def _check_level(level: float) -> float:
 
 Levels = Annotated[tuple[Annotated[float, AfterValidator(_check_level)], ...], BeforeValidator(_as_many)]
 
-# marks a setting: in a pipeline file a relative path starts at the folder of that file
-FILE = "the path of a file or folder"
-FilePath = Annotated[str, FILE]
-
-# marks a list whose items may contain commas; each is an option of its own
-WHOLE = "items are not split at commas"
-Series = Annotated[tuple[str, ...], BeforeValidator(_as_many), WHOLE]
-
-Kind = TypeVar("Kind")
-
 
 class Heading(str):
     """Marks a setting: the purpose under which the help of a command lists it."""
 
 
+FILE = "the path of a file or folder; in a pipeline file it starts at the folder of that file"
+FilePath = Annotated[str, FILE]
+WHOLE = "a list whose items may contain commas; each is an option of its own"
+Series = Annotated[tuple[str, ...], BeforeValidator(_as_many), WHOLE]
+Kind = TypeVar("Kind")
 FIRST = "a setting that help shows at once, not only with --help-all"
 First = Annotated[Kind, FIRST]
 OnCalendar = Annotated[Kind, Heading("Calendar")]
@@ -75,9 +68,7 @@ PrecisionName = Literal["auto", "float32", "bfloat16"]
 Metric = Literal["mase", "rmsse", "mae", "rmse", "smape"]
 
 INTERVALS = (80.0, 95.0)  # levels of intervals that forecasts, measures and the ledger have by default, in percent
-
 MAX_SHARDS = 100_000
-
 _SECONDS = {"s": 1, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -90,10 +81,10 @@ Duration = Annotated[str, AfterValidator(_check_duration)]
 
 
 def _check_shard(text: str) -> str:
-    number, _, count = text.partition("/")
-    if not (number.isascii() and number.isdigit() and count.isascii() and count.isdigit()):
+    if not re.fullmatch("[0-9]+/[0-9]+", text):
         raise ValueError("a shard is written as i/N, such as 3/16 for the third of sixteen")
-    if not 1 <= int(number) <= int(count) <= MAX_SHARDS:
+    number, count = map(int, text.split("/"))
+    if not 1 <= number <= count <= MAX_SHARDS:
         raise ValueError(f"of N shards, at most {MAX_SHARDS:,}, i is one of 1 to N")
     return text
 
@@ -102,13 +93,7 @@ ShardName = Annotated[str, AfterValidator(_check_shard)]
 
 
 def seconds_of(duration: str) -> float:
-    """Seconds of a duration such as 90min, 36h, 2d or 1w.
-
-    Raises
-    ------
-    ValueError
-        If the text is no duration.
-    """
+    """Seconds of a duration such as 90min, 36h, 2d or 1w; ValueError if the text is none."""
     parts = re.fullmatch(r"(\d+(?:\.\d+)?) ?(s|min|h|d|w)", duration.strip())
     if parts is None:
         raise ValueError("a duration is written as a number and s, min, h, d or w, such as 36h or 2d")
@@ -118,10 +103,10 @@ def seconds_of(duration: str) -> float:
 class Stored(BaseModel):
     """Frozen values that are stored as JSON; unknown names, and numbers that are not finite, are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)  # help needs none
 
 
-class Knobs(Stored):
+class SettingsGroup(Stored):
     """A frozen group of settings; a wrong name or value raises a `UsageError` that says how to correct it.
 
     A field with ``repr=False`` holds a secret: no message shows its value.
@@ -129,8 +114,10 @@ class Knobs(Stored):
 
     model_config = ConfigDict(validate_default=True)
 
-    heading: ClassVar[str] = ""
-    """The purpose under which help lists those of the group that have no `Heading` of their own."""
+    heading: ClassVar[str] = ""  # under which help lists those that have no `Heading`
+
+    def __init_subclass__(cls, heading: str = "") -> None:
+        cls.heading = heading or cls.heading
 
     @classmethod
     def check(
@@ -142,7 +129,7 @@ class Knobs(Stored):
         ----------
         where : start of the message of an error
         hidden : names of further settings whose values no message may show
-        within : name of the setting that has these entries, `params` for a model's own knobs
+        within : name of the setting that has these entries, `params` for a model's hyperparameters
 
         Raises
         ------
@@ -163,11 +150,14 @@ class Knobs(Stored):
             setting = Setting(name, value) if within is None else Setting(within, {name: value})
             place = Words(name if secret else setting, ": ") if name else ""
             reason = first["msg"].removeprefix("Value error, ")
-            reason = reason[:1].lower() + reason[1:]
-            raise UsageError(Words(where, place, reason)) from None
+            raise UsageError(Words(where, place, reason[:1].lower(), reason[1:])) from None
 
 
-def marked(settings: Knobs, mark: str) -> dict[str, str]:
+ALIASES = {"n_jobs": "jobs", "max_steps": "steps", "max_grad_norm": "clip"}
+"""What other libraries call some settings; Python and -p take these names too."""
+
+
+def marked(settings: SettingsGroup, mark: str) -> dict[str, str]:
     """The settings that are given and whose type, such as `FilePath`, has a mark; by name."""
 
     def has_mark(kind: Any) -> bool:
@@ -178,14 +168,12 @@ def marked(settings: Knobs, mark: str) -> dict[str, str]:
     return {name: value for name in names if (value := getattr(settings, name)) is not None}
 
 
-class TextSettings(Knobs):
+class TextSettings(SettingsGroup, heading="File"):
     """How the bytes of a file become columns."""
-
-    heading: ClassVar[str] = "File"
 
     encoding: str | None = Field(None, description="text encoding; default UTF-8, or UTF-16 with a byte order mark")
     delimiter: str | None = Field(
-        None, description="column separator; default: comma, semicolon, tab or bar, whichever fits all lines"
+        None, description="column separator; default: comma, semicolon, tab or bar, by the lines"
     )
     decimal: DecimalMark | None = Field(None, description="decimal mark; default: inferred from the numbers")
     thousands: Literal[",", ".", " ", "'", "_"] | None = Field(None, description="thousands separator; default none")
@@ -194,61 +182,42 @@ class TextSettings(Knobs):
     )
 
 
-class TableSettings(Knobs):
+class TableSettings(SettingsGroup, heading="Columns"):
     """How the columns of a table become series on a calendar."""
-
-    heading: ClassVar[str] = "Columns"
 
     layout: Layout | None = Field(
         None,
-        description="long: id columns and one target; wide: no ids, a series in each column; rows: a series in each "
-        "row; default: inferred",
+        description="a series in each column (wide) or row (rows), or id columns and a target (long); else inferred",
     )
-    time: Names = Field(
-        (),
-        description="time column, or columns such as year,month or date,hour; default: the column of times",
-    )
+    time: Names = Field((), description="time column, or columns such as year,month; default: the column of times")
     id: First[Names] = Field((), description="id column(s) of a long table, comma-separated; default: inferred")
-    target: First[Names] = Field(
-        (), description="target column, in a wide table the columns to forecast; default: inferred"
-    )
+    target: First[Names] = Field((), description="target column, in a wide table those to forecast; default: inferred")
     freq: First[OnCalendar[str | None]] = Field(
         None, description="frequency, e.g. h, 15min, D, B, W, MS, QS, YS, or 1 for numbered steps; default: inferred"
     )
-    aggregate: OnCalendar[Aggregate | None] = Field(
-        None, description="how the rows of a finer table are combined to --freq"
-    )
+    aggregate: OnCalendar[Aggregate | None] = Field(None, description="how rows of a finer table make one of --freq")
     season: OnCalendar[Seasons] = Field(
         (), description="season length(s) in steps, comma-separated; default: by frequency, if the data confirm it"
     )
     known: First[Names] = Field((), description="covariates whose future values are known, comma-separated")
     past: Names = Field((), description="covariates known only up to the last observed time, comma-separated")
     static: Names = Field((), description="covariates with one value for each series, comma-separated")
-    categorical: Names = Field(
-        (), description="covariates that are categories although they hold numbers, comma-separated"
-    )
+    categorical: Names = Field((), description="covariates whose numbers are categories, comma-separated")
     holidays: First[OnCalendar[str | None]] = Field(
         None, description="country code; what its public holidays, their eves and the days after do is learned"
     )
     events: First[OnCalendar[FilePath | None]] = Field(
-        None,
-        description="file of events such as promotions: columns date and name, and id columns where series differ",
+        None, description="file of events such as promotions: columns date and name, and id columns where series differ"
     )
     date_format: OnCalendar[str | None] = Field(
         None, description="strptime format of the time column, e.g. %d/%m/%Y, or spreadsheet for day numbers"
     )
-    timezone: OnCalendar[str | None] = Field(
-        None, description="IANA time zone of times without one, e.g. Europe/Berlin"
-    )
+    timezone: OnCalendar[str | None] = Field(None, description="zone of times without one, e.g. Europe/Berlin")
     dst: OnCalendar[ClockChange] = Field(
-        "error", description="which of two times is meant by an hour that a clock change repeats or skips"
+        "error", description="which time an hour means that a clock change repeats or skips"
     )
-    on_duplicate: OfRows[OnDuplicate] = Field(
-        "error", description="what to do with several rows for the same series and time"
-    )
-    max_missing: OfRows[float] = Field(
-        0.5, ge=0, le=1, description="series with a larger share of missing values are skipped"
-    )
+    on_duplicate: OfRows[OnDuplicate] = Field("error", description="what to do with rows of the same series and time")
+    max_missing: OfRows[float] = Field(0.5, ge=0, le=1, description="series with a larger share missing are skipped")
     missing: OfRows[MissingRows] = Field(
         "unknown",
         description="what absent rows mean: unknown, or zero from a series' first row to the table's last time",
@@ -259,21 +228,14 @@ class TableSettings(Knobs):
     )
 
 
-class TrainSettings(Knobs):
+class TrainSettings(SettingsGroup, heading="Model"):
     """What is trained, how, and for how long."""
 
-    heading: ClassVar[str] = "Model"
-
     model: First[str] = Field(
-        "auto",
-        description="auto, which compares several and combines the best, or the name of a model or baseline",
+        "auto", description="auto, which compares several and combines the best, or the name of a model or baseline"
     )
-    params: dict[str, Any] | None = Field(
-        None, description="the model's own settings; `forecast models NAME` lists them"
-    )
-    horizon: First[int | None] = Field(
-        None, ge=1, le=10_000, description="number of steps to forecast; default by frequency"
-    )
+    params: dict[str, Any] | None = Field(None, description="hyperparameters of the model; see `forecast models NAME`")
+    horizon: First[int | None] = Field(None, ge=1, le=10_000, description="steps to forecast; default by frequency")
     lookback: int | None = Field(
         None, ge=1, le=100_000, description="number of past steps that a forecast uses; default by horizon and season"
     )
@@ -281,7 +243,7 @@ class TrainSettings(Knobs):
         None, description="how each window is scaled by its own past; default standard, or chosen on held-out values"
     )
     transform: TransformName = Field(
-        "none", description="transform of the target before scaling; power is Box-Cox with a fitted exponent"
+        "none", description="transform of the target before scaling; power is a fitted Box-Cox"
     )
     loss: Optimizing[LossName] = Field("quantile", description="loss of the point forecast")
     optimizer: Optimizing[OptimizerName] = Field("adamw", description="optimizer")
@@ -289,40 +251,31 @@ class TrainSettings(Knobs):
     weight_decay: Optimizing[float] = Field(0.01, ge=0, le=1, description="weight decay of adamw")
     clip: Optimizing[float] = Field(1.0, gt=0, description="maximum norm of the gradient")
     batch_size: Optimizing[int | None] = Field(
-        None, ge=1, le=65_536, description="windows in a training step; default by the data"
+        None, ge=1, le=65_536, description="windows in a step; default by the data"
     )
     patience: Optimizing[int] = Field(
-        8, ge=1, le=1_000_000, description="validations without improvement before training stops"
+        8, ge=1, le=1_000_000, description="validations without gain until training stops"
     )
     budget: First[Training[float | None]] = Field(
         None, gt=0, description="seconds for everything, from reading the table to the saved version"
     )
-    steps: Training[int | None] = Field(
-        None, ge=1, le=1_000_000_000, description="number of training steps; default by the data"
-    )
+    steps: Training[int | None] = Field(None, ge=1, le=1_000_000_000, description="training steps; default by the data")
     plan: Training[FilePath | None] = Field(
         None, description="repeat the training plan of this file (config.json of a saved version, or its folder)"
     )
     members: Training[int | None] = Field(
-        None,
-        ge=1,
-        le=64,
-        description="networks of each kind, whose median is the forecast; default as many as the time allows",
+        None, ge=1, le=64, description="networks of a kind, whose median is the forecast; default as time allows"
     )
     jobs: Training[int | None] = Field(
         None,
         ge=1,
-        description="networks trained, fits of a backtest or shards of a forecast side by side; default one for each "
-        "core where it is faster",
+        description="networks, fits of a backtest or shards side by side; default by cores where it is faster",
     )
     baselines: Names = Field(
         default_factory=default_baselines,
-        description="baselines to compare and combine networks with, comma-separated; `forecast models` lists all",
+        description="baselines to combine with, comma-separated; default the quick ones of `forecast models`",
     )
-    guard: bool = Field(
-        True,
-        description="give baselines a share where their errors on held-out values justify it",
-    )
+    guard: bool = Field(True, description="give baselines a share where their errors on held-out values justify it")
     metric: Metric = Field("mase", description="error measure by which models are compared")
     warm_start: Training[bool] = Field(
         False, description="start from the networks of the live version, or of the previous fit, and train fewer steps"
@@ -344,64 +297,45 @@ class TrainSettings(Knobs):
         return self.weight_decay if self.optimizer == "adamw" else 0.0
 
 
-class ClusterSettings(Knobs):
+class ClusterSettings(SettingsGroup, heading="Machines"):
     """Where parallel work runs, and how a large table is divided."""
 
-    heading: ClassVar[str] = "Machines"
-
     cluster: str | None = Field(
-        None,
-        description="run parallel work on a cluster: ray://HOST:PORT, ray://auto for that of this machine, or "
-        "dask://HOST:PORT",
+        None, description="run parallel work on ray://HOST:PORT, ray://auto for this machine's own, or dask://HOST:PORT"
     )
     shards: int | None = Field(
         None,
         ge=1,
         le=MAX_SHARDS,
-        description="forecast the table in so many parts, each into a file of the folder --output; default 16 with "
-        "--cluster, else all at once",
+        description="forecast the table in parts, a file each; default 16 with --cluster, else 1",
     )
 
 
-class BacktestSettings(Knobs):
+class BacktestSettings(SettingsGroup, heading="Origins"):
     """From which origins in the past a backtest forecasts."""
 
-    heading: ClassVar[str] = "Origins"
-
     windows: First[int | None] = Field(
-        None,
-        ge=1,
-        le=1000,
-        description="number of origins; default 8, or fewer if the first fit needs the steps",
+        None, ge=1, le=1000, description="number of origins; default 8, or fewer if the first fit needs the steps"
     )
     step: First[int | None] = Field(None, ge=1, description="steps between two origins; default the horizon")
     refit: First[bool] = Field(False, description="fit at each origin; default one fit, at the oldest, for all of them")
 
 
-class CheckSettings(Knobs):
+class CheckSettings(SettingsGroup, heading="Checks"):
     """Checks of a table before anything is forecast from it."""
 
-    heading: ClassVar[str] = "Checks"
-
-    warn_after: Duration | None = Field(
-        None, description="warn if the newest value is this old or older, such as 36h or 2d"
-    )
+    warn_after: Duration | None = Field(None, description="warn if the newest value is this old, such as 36h or 2d")
     error_after: First[Duration | None] = Field(
-        None,
-        description="forecast nothing and exit with 4 if the newest value is this old or older, such as 3d",
+        None, description="forecast nothing and exit with 4 if the newest value is this old or older, such as 3d"
     )
-    require_all: First[bool] = Field(
-        False, description="exit with 3 if a series of the fit is missing from the table, or has ended"
-    )
+    require_all: First[bool] = Field(False, description="exit with 3 if a series of the fit is missing or has ended")
 
 
-class OutputSettings(Knobs):
+class OutputSettings(SettingsGroup, heading="Forecasts"):
     """What a table of forecasts contains."""
 
-    heading: ClassVar[str] = "Forecasts"
-
     levels: First[Levels] = Field(
-        INTERVALS, description=f"interval levels in percent, {LOWEST_LEVEL} to {HIGHEST_LEVEL}, comma-separated"
+        INTERVALS, description=f"levels in percent, {LOWEST_LEVEL} to {HIGHEST_LEVEL}, comma-separated"
     )
     point: Literal["median", "mean"] = Field("median", description="which number the column forecast contains")
     min: float | None = Field(
@@ -414,11 +348,9 @@ class OutputSettings(Knobs):
     integer: First[bool] = Field(False, description="round all forecasts to whole numbers")
     explain: bool = Field(False, description="add the columns model and status")
     shard: ShardName | None = Field(
-        None, description="forecast this part of the series only: i/N, such as 3/16; a hash of the ids decides"
+        None, description="forecast this part of the series only: i/N, such as 3/16, by a hash of ids"
     )
-    excel_safe: bool = Field(
-        False, description="put ' before ids and column names that a spreadsheet would take for a formula"
-    )
+    excel_safe: bool = Field(False, description="put ' before names that a spreadsheet would take for a formula")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -426,49 +358,41 @@ class OutputSettings(Knobs):
             raise ValueError(f"min {self.min:g}: a lower bound is a number, or -inf for none")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError("min lies above max")
-        least, most = self.min if self.min is not None else -math.inf, self.max if self.max is not None else math.inf
-        if self.integer and math.isfinite(least) and math.isfinite(most) and math.ceil(least) > math.floor(most):
-            raise ValueError(
-                f"no whole number lies between min {least:g} and max {most:g}; leave out integer, or move one"
-            )
+        least, most = -math.inf if self.min is None else self.min, math.inf if self.max is None else self.max
+        finite = math.isfinite(least) and math.isfinite(most)
+        if self.integer and finite and math.ceil(least) > math.floor(most):
+            between = f"min {least:g} and max {most:g}"
+            raise ValueError(f"no whole number lies between {between}; leave out integer, or move one")
         return self
 
 
-class PictureSettings(Knobs):
+class PictureSettings(SettingsGroup, heading="Picture"):
     """Which series a picture shows, and how much of their past."""
 
-    heading: ClassVar[str] = "Picture"
-
-    series: First[Series] = Field(
-        (), description="a series to draw, named as in messages, such as EWR/UA; may be given several times"
-    )
+    series: First[Series] = Field((), description="a series to draw, such as EWR/UA; may be given several times")
     count: First[int] = Field(
-        6, ge=1, le=100, description="number of series to draw where none is named: the worst, or the first"
+        6, ge=1, le=100, description="series to draw where none is named: the worst, or the first"
     )
     history: First[int | None] = Field(
         None, ge=1, le=100_000, description="steps of the past to draw; default 3 horizons, and 2 seasons at least"
     )
 
 
-class ExplainSettings(Knobs):
+class ExplainSettings(SettingsGroup, heading="Explanation"):
     """How forecasts are explained."""
 
-    heading: ClassVar[str] = "Explanation"
-
     repeats: First[int] = Field(
-        10, ge=2, le=1000, description="how many times each column is shuffled to see how much worse forecasts get"
+        10, ge=2, le=1000, description="times that each column is shuffled to see how much worse it gets"
     )
 
 
-class StoreSettings(Knobs):
+class StoreSettings(SettingsGroup, heading="Store"):
     """Where versions are saved, and how many."""
-
-    heading: ClassVar[str] = "Store"
 
     store: First[FilePath] = Field("forecast-model", description="folder of the saved versions")
     keep: int = Field(5, ge=1, description="number of versions that stay in the store")
     wait: float = Field(0.0, ge=0, description="seconds to wait while another process holds the store")
 
 
-STORE = StoreSettings()
+STORE = StoreSettings.model_construct()
 """The defaults of a store."""

@@ -1,5 +1,6 @@
 """The command line on real files, through the real engine."""
 
+import ast
 import json
 import os
 import re
@@ -187,7 +188,7 @@ def test_output_settings_shape_the_table(forecast: Run, store: Path) -> None:
         (("fit", "x.csv", "--horizon", "0"), 2, "--horizon 0"),
         (("fit", "x.csv", "--horizon", "two"), 2, "horizon"),
         (("fit", "x.csv", "--season", "1"), 2, "season"),
-        (("fit", "x.csv", "-p", "hidden_size"), 2, "KNOB=VALUE"),
+        (("fit", "x.csv", "-p", "hidden_size"), 2, "NAME=VALUE"),
         (("fit", "nowhere.csv"), 66, "nowhere.csv"),
         (("fit", "synth:seasnal"), 2, "did you mean 'seasonal'"),
         (("fit", "synth:seasonal", "--model", "lstmm"), 2, "did you mean 'lstm'"),
@@ -349,12 +350,31 @@ def test_help_and_import_load_nothing_heavy() -> None:
         [sys.executable, "-c", f"import forecast; {told}"], capture_output=True, text=True, check=True
     )
     assert imported.stdout.strip() == "[]"
-    helped = f"import sys, atexit; atexit.register(lambda: print([m for m in {heavy!r} if m in sys.modules])); " \
-        "sys.argv = ['forecast', '--help']; from forecast.cli import main; main()"  # fmt: skip
-    shown = subprocess.run([sys.executable, "-c", helped], capture_output=True, text=True, check=True)
+    light = f"import atexit, sys; atexit.register(lambda: print([m for m in {heavy!r} if m in sys.modules])); " \
+        "from forecast.cli import main; main()"  # fmt: skip
+    shown = subprocess.run([sys.executable, "-c", light, "--help"], capture_output=True, text=True, check=True)
     assert shown.stdout.splitlines()[-1] == "[]"
     for name in ("fit", "predict", "inspect", "models", "synth"):
         assert re.search(rf"^  {name} +\w", shown.stdout, re.M)
+        helped = subprocess.run(
+            [sys.executable, "-c", light, name, "--help"], capture_output=True, text=True, check=True
+        )
+        assert helped.stdout.splitlines()[-1] == "['pydantic']"
+
+
+def test_nothing_of_ours_is_imported_when_a_function_of_the_command_line_runs() -> None:
+    """One place loads a command when it is called, and another its body."""
+    found = []
+    for path in (Path(__file__).parents[1] / "forecast" / "cli").rglob("*.py"):
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(function, ast.FunctionDef):
+                nodes = [node for node in ast.walk(function) if isinstance(node, ast.ImportFrom | ast.Call)]
+                found += [
+                    f"{path.name}: {ast.unparse(node)}" for node in nodes if "forecast." in ast.unparse(node)[:14]
+                ]
+                calls = [ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)]
+                found += [f"{path.name}: {function.name}" for call in calls if call.endswith("import_module")]
+    assert sorted(found) == ["__init__.py: get_command", "_command.py: invoke"]
 
 
 def test_a_forecast_needs_no_scikit_learn(store: Path) -> None:
@@ -384,7 +404,7 @@ def test_every_setting_is_an_option_with_help(forecast: Run) -> None:
     shown = forecast("fit", "--help-all").out + forecast("predict", "--help-all").out
     for group in (TrainSettings, TableSettings, TextSettings, OutputSettings):
         for name, field in group.model_fields.items():
-            flag = "-p KNOB=VALUE" if name == "params" else f"--{name.replace('_', '-')}"
+            flag = "-p NAME=VALUE" if name == "params" else f"--{name.replace('_', '-')}"
             assert flag in shown
             assert field.description
 

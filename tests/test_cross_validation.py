@@ -9,7 +9,7 @@ import pytest
 from sklearn.model_selection import GridSearchCV, KFold, ShuffleSplit, TimeSeriesSplit, cross_val_score, cross_validate
 
 from forecast import Forecaster, RollingOrigin
-from forecast.errors import BadData, UsageError, WrongSplit
+from forecast.errors import BadData, WrongSplit
 
 SENTENCE = (
     r"^\d+ of the rows to score do not come after those of the fit: .* pass cv=RollingOrigin\(windows=3, horizon=5\)"
@@ -64,9 +64,3 @@ def test_outside_a_cross_validation_the_past_may_be_in_the_table(frame: pd.DataF
     assert fitted.score(frame) == fitted.score(frame.tail(10)) < 0
     with pytest.raises(BadData, match=r"no row lies within 5 steps after the end of the fit, .* that come later"):
         fitted.score(frame.head(50))
-
-
-@pytest.mark.parametrize(("knobs", "said"), [({"step": 0}, "step=0"), ({"windows": 2.5}, "windows=2.5")])
-def test_rolling_origins_are_counted_in_whole_numbers(knobs: dict[str, Any], said: str) -> None:
-    with pytest.raises(UsageError, match=f"{said}: a whole number of 1 or more"):
-        RollingOrigin(**knobs)

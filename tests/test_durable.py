@@ -197,7 +197,7 @@ def test_folder_that_cannot_be_looked_at_is_not_taken_for_missing(tmp_path, monk
     def fail(path: object, **options: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(os, "lstat", fail)
+    monkeypatch.setattr(os, "stat", fail)
     with pytest.raises(StorageFailure, match="/a/b: Input/output error"):
         make_directory(tmp_path / "a" / "b")
     assert os.listdir(tmp_path) == []

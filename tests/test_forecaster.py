@@ -11,10 +11,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline
 
-from forecast import Forecaster, RollingOrigin
+from forecast import Forecaster, RecurrentRegressor, RollingOrigin
 from forecast.errors import ArtifactRefused, BadData, Unavailable, UsageError
 from forecast.inference.forecasting import forecast_table, load_predictor
-from forecast.models import model_knobs, model_names
+from forecast.models import model_names, model_params
 from forecast.settings import OutputSettings, TableSettings, TrainSettings
 from forecast.tables.frames import frame_of
 
@@ -27,7 +27,15 @@ def test_the_constructor_is_the_settings() -> None:
     assert Forecaster().get_params(deep=False) == declared
 
 
-def test_unknown_knobs_are_answered_with_the_nearest() -> None:
+def test_names_of_other_libraries_stand_for_settings() -> None:
+    model = Forecaster(n_jobs=2, max_steps=5, max_grad_norm=0.5)
+    assert (model.jobs, model.steps, model.clip) == (2, 5, 0.5)
+    assert clone(model).set_params(max_steps=7).steps == 7
+    assert not {"n_jobs", "max_steps", "max_grad_norm"} & model.get_params().keys()
+    assert RecurrentRegressor(max_steps=3).get_params()["steps"] == 3
+
+
+def test_unknown_settings_are_answered_with_the_nearest() -> None:
     frame = pd.DataFrame({"time": pd.date_range("2024-01-01", periods=40), "value": np.arange(40.0)})
     with pytest.raises(UsageError, match="did you mean 'hidden_size'"):
         Forecaster(params={"hiden_size": 8}).fit(frame)
@@ -61,7 +69,7 @@ def test_predict_before_fit_is_refused() -> None:
         Forecaster().predict()
 
 
-def test_clone_pickle_and_nested_knobs(panel_frame: pd.DataFrame) -> None:
+def test_clone_pickle_and_nested_params(panel_frame: pd.DataFrame) -> None:
     model = Forecaster(**SMALL, **ROLES)
     assert clone(model).get_params() == model.get_params()
     assert clone(model).set_params(params__layers=2).params == {"hidden_size": 8, "layers": 2}
@@ -86,22 +94,11 @@ def test_grid_search_over_rolling_origins_and_a_pipeline() -> None:
     assert len(Pipeline([("forecast", Forecaster(steps=2, horizon=3))]).fit(frame).predict(frame)) == 3
 
 
-def test_rolling_origins_train_on_the_past_only(panel_frame: pd.DataFrame) -> None:
-    shuffled = panel_frame.sample(frac=1, random_state=0)
-    folds = list(RollingOrigin(windows=3, horizon=5).split(shuffled))
-    assert len(folds) == 3
-    for train, test in folds:
-        days = pd.to_datetime(shuffled["day"])
-        assert days.iloc[train].max() < days.iloc[test].min()
-        assert days.iloc[test].nunique() == 5
-    assert RollingOrigin(windows=3, horizon=5).get_n_splits() == 3
-
-
 @pytest.mark.parametrize("model", model_names())
 @pytest.mark.parametrize("scaling", ["standard", "robust", "mean", "last", "none"])
 def test_the_future_changes_nothing(panel_frame: pd.DataFrame, model: str, scaling: str) -> None:
     """Values after the origin may be anything: forecasts, and the fit of what came before, stay as they are."""
-    params = SMALL["params"] if "hidden_size" in model_knobs(model).model_fields else None
+    params = SMALL["params"] if "hidden_size" in model_params(model).model_fields else None
     knobs = {**SMALL, "steps": 3, "params": params}
     fitted = Forecaster(**knobs, **ROLES, model=model, scaling=scaling).fit(panel_frame)
     later = panel_frame["day"] > "2024-03-01"

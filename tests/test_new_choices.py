@@ -23,7 +23,7 @@ POINT_LOSSES["log-cosh"] = lambda error: (error.exp() / 2 + (-error).exp() / 2).
 @pytest.mark.parametrize(
     ("setting", "choice", "beside", "file", "code"),
     [
-        ("scaling", "first", 'Literal["standard", ', "panel/scaling.py", SCALING),
+        ("scaling", "first", 'Literal["standard", ', "windows/scaling.py", SCALING),
         ("loss", "log-cosh", 'Literal["quantile", ', "models/shared/losses.py", LOSS),
     ],
 )

@@ -5,117 +5,55 @@ import logging
 import os
 import shutil
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from forecast.durable import BINARY, POSIX, close_quietly, failure, when_free
+from forecast.durable import BINARY, close_quietly, failure, raised_as, when_free
 from forecast.errors import ArtifactRefused
 
 log = logging.getLogger("forecast")
 
-Folder = int | Path  # a descriptor, which stays the same folder whatever is renamed; a path where there is none
+# not blocking: else a named pipe in the place of the file would keep us waiting for ever
+_READ = os.O_RDONLY | BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 
-def read_file(folder: Folder, name: str, shown: Path, most: int) -> bytes:
+def read_file(path: Path, most: int) -> bytes:
     """All bytes of an ordinary file, `most` of them at most; FileNotFoundError is left to the caller."""
-    descriptor = _open_file(name, folder, shown)
+    _check_kind(path, stat.S_IFREG)
+    with raised_as(_cannot_open, path):
+        descriptor = int(when_free(os.open, path, _READ))
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise refused(shown, "is not an ordinary file")
-        if status.st_size > most:
-            raise refused(shown, f"has {status.st_size:,} bytes, more than the {most:,} expected")
-        with open(descriptor, "rb", closefd=False) as file:
-            data = file.read(status.st_size + 1)
-    except OSError as error:
-        raise failure(error, shown) from error
+        with raised_as(failure, path):
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise refused(path, "is not an ordinary file")
+            if status.st_size > most:
+                raise refused(path, f"has {status.st_size:,} bytes, more than the {most:,} expected")
+            with open(descriptor, "rb", closefd=False) as file:
+                data = file.read(status.st_size + 1)
     finally:
         close_quietly(descriptor)
     if len(data) != status.st_size:
-        raise refused(shown, "changed while it was read")
+        raise refused(path, "changed while it was read")
     return data
 
 
-@contextmanager
-def open_folder(path: Path, links: bool = True) -> Iterator[Folder]:
-    """Open a folder for `read_file` and `folder_in`; raises OSError where it cannot be opened.
-
-    Parameters
-    ----------
-    links : whether `path` may be a link to it
-    """
-    if POSIX:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | (0 if links else os.O_NOFOLLOW))
-        try:
-            yield descriptor
-        finally:
-            close_quietly(descriptor)
-    else:
-        status = os.stat(path, follow_symlinks=links)
-        if not stat.S_ISDIR(status.st_mode):
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
-        yield path
+def check_folder(path: Path) -> None:
+    """Refuse what is no folder, or a link to one; FileNotFoundError is left to the caller."""
+    _check_kind(path, stat.S_IFDIR)
 
 
-@contextmanager
-def folder_in(folder: Folder, name: str, shown: Path) -> Iterator[Folder]:
-    """Open the folder `name` in `folder`, never one that a link points at; FileNotFoundError is left to the caller."""
-    if isinstance(folder, Path):
-        _check_kind(folder / name, shown, stat.S_IFDIR)
-        yield folder / name
-        return
-    descriptor = _open_at(name, os.O_DIRECTORY, folder, shown)
-    try:
-        yield descriptor
-    finally:
-        close_quietly(descriptor)
+def _check_kind(path: Path, kind: int) -> None:
+    with raised_as(_cannot_open, path):
+        if stat.S_IFMT(os.lstat(path).st_mode) != kind:
+            raise refused(path, "is a link, or of the wrong kind")
 
 
-def _open_file(name: str, folder: Folder, shown: Path) -> int:
-    """A descriptor of the file `name` in `folder`; links are not followed."""
-    if not isinstance(folder, Path):
-        # not blocking: else a named pipe would keep us waiting for ever
-        return _open_at(name, os.O_NONBLOCK, folder, shown)
-    _check_kind(folder / name, shown, stat.S_IFREG)
-    try:
-        return int(when_free(os.open, folder / name, os.O_RDONLY | BINARY))
-    except OSError as error:
-        raise _meaning(error, shown) from error
-
-
-def _open_at(name: str, flags: int, folder: int, shown: Path) -> int:
-    try:
-        return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | flags, dir_fd=folder)
-    except OSError as error:
-        raise _meaning(error, shown) from error
-
-
-def _check_kind(path: Path, shown: Path, kind: int) -> None:
-    """Refuse a link, and any other kind than expected."""
-    try:
-        actual = stat.S_IFMT(os.lstat(path).st_mode)
-    except OSError as error:
-        raise _meaning(error, shown) from error
-    if actual != kind:
-        raise refused(shown, "is a link, or of the wrong kind")
-
-
-def _meaning(error: OSError, shown: Path) -> Exception:
-    """What it means that a file or folder of a store cannot be opened."""
+def _cannot_open(error: OSError, path: Path) -> Exception:
     if isinstance(error, FileNotFoundError):
-        return FileNotFoundError(errno.ENOENT, "is missing", str(shown))
+        return FileNotFoundError(errno.ENOENT, "is missing", str(path))
     if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.EACCES, errno.EPERM):
-        return refused(shown, f"is a link, of the wrong kind, or closed to this user ({error.strerror})")
-    return failure(error, shown)
-
-
-def names_in(folder: Folder, shown: Path) -> list[str]:
-    """Names in a folder, sorted."""
-    try:
-        return sorted(os.listdir(folder))
-    except OSError as error:
-        raise failure(error, shown) from error
+        return refused(path, f"is a link, of the wrong kind, or closed to this user ({error.strerror})")
+    return failure(error, path)
 
 
 def remove(path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,7 +12,6 @@ from numpy.typing import NDArray
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
-from forecast.artifacts.older import load_scaler, migrated
 from forecast.artifacts.plain import dump_json, load_json
 from forecast.errors import ArtifactRefused, ForecastError, Setting, Unavailable, Words
 
@@ -27,7 +27,6 @@ LIMITS = {
     MANIFEST: 2**20,
     "config.json": 2**24,
     "scaler.json": 2**27,
-    "scaler.joblib": 2**27,
     "model.safetensors": 2**31,
     "history.safetensors": 2**31,
     "calibration.safetensors": 2**30,
@@ -36,8 +35,7 @@ LIMITS = {
 }
 EXPORT = re.compile(r"network-(0|[1-9][0-9]{0,2})\.onnx")  # a network, exported, by its number
 LARGEST_EXPORT = 2**27  # bytes
-REQUIRED = {"config.json", "model.safetensors", "history.safetensors"}
-SCALERS = {1: "scaler.joblib", 2: "scaler.json", 3: "scaler.json"}  # by format
+REQUIRED = ("config.json", "history.safetensors", "model.safetensors", "scaler.json")
 
 _HEADER = 2**22  # bytes of the names and shapes of arrays
 _WEIGHT_TYPES = ("float32",)
@@ -46,125 +44,30 @@ _ARRAY_TYPES = ("bool", "uint8", "int32", "int64", "float32", "float64")
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents of one version.
+    """The contents of one version."""
 
-    Attributes
-    ----------
-    config : schema, settings, plan, choices; dicts with text keys, lists, text, finite numbers, None
-    weights : float32 arrays by name, all finite
-    scaler : fitted statistics, made of the same built-in values as `config`
-    history : arrays of bool, uint8, int32, int64, float32 or float64 by name
-    calibration : arrays as in `history`, None where there is no calibration
-    base : arrays as in `history`, from which a later fit can continue; None where there are none
-    pretrained : the file of the pretrained network, None where it does not serve; whoever uses it checks it
-    exports : ONNX files of the networks, by number; whoever uses them checks them. They follow from the weights, and
-        have no part in the artifact's hash
-    unexported : why a network, by number, has no export; in the manifest
-    run : settings of training that the manifest holds, since the same plan gives the same artifact without them
-    """
-
-    config: dict[str, Any]
-    weights: dict[str, NDArray[np.float32]]
-    scaler: dict[str, Any]
-    history: Arrays
+    config: dict[str, Any]  # schema, settings, plan, choices: dicts with text keys, lists, text, finite numbers, None
+    weights: dict[str, NDArray[np.float32]]  # all finite
+    scaler: dict[str, Any]  # fitted statistics, made of the same built-in values as `config`
+    history: Arrays  # of bool, uint8, int32, int64, float32 or float64
     calibration: Arrays | None = None
-    base: Arrays | None = None
-    pretrained: bytes | None = None
+    base: Arrays | None = None  # from which a later fit can continue
+    pretrained: bytes | None = None  # the file of the pretrained network, if it serves; whoever uses it checks it
+    # ONNX files of the networks, by number; whoever uses them checks them. They follow from the weights, and have no
+    # part in the artifact's hash
     exports: dict[int, bytes] = field(default_factory=dict)
-    unexported: dict[int, str] = field(default_factory=dict)
-    run: dict[str, Any] = field(default_factory=dict)
-
-
-def encode(contents: Contents) -> dict[str, bytes]:
-    """Return the files of a version by name; equal contents give equal bytes.
-
-    Tuples become lists. What `decode` would refuse is not written.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `contents` holds other types than it may, or numbers that are not finite.
-    Unavailable
-        If a file would be larger than a reader accepts.
-    """
-    files = {
-        "config.json": dump_json(contents.config),
-        "model.safetensors": _dump_tensors(contents.weights, _WEIGHT_TYPES),
-        SCALERS[FORMAT]: dump_json(contents.scaler),
-        "history.safetensors": dump_arrays(contents.history),
-    }
-    if contents.calibration is not None:
-        files["calibration.safetensors"] = dump_arrays(contents.calibration)
-    if contents.base is not None:
-        files["base.safetensors"] = dump_arrays(contents.base)
-    if contents.pretrained is not None:
-        files[PRETRAINED] = contents.pretrained
-    files |= {f"network-{number}.onnx": data for number, data in contents.exports.items()}
-    for name, data in files.items():
-        if len(data) > most_bytes(name):
-            raise Unavailable(
-                f"{name} would have {len(data):,} bytes, more than the {most_bytes(name):,} that an artifact may hold",
-                cure=Words(
-                    "fit fewer series at once, a shorter ", Setting("lookback"), " or fewer ", Setting("members")
-                ),
-            )
-    return files
-
-
-def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) -> Contents:
-    """Return the contents of a version from its files.
-
-    Parameters
-    ----------
-    files : bytes by file name; the manifest is not among them
-    where : path that messages put before a file's name, with its separator
-    number : the format of the files; contents of older ones are returned as the newest has them
-
-    Raises
-    ------
-    ArtifactRefused
-        If a file is missing, unknown, damaged, or holds anything but plain values and arrays of known types.
-    """
-    scaler = SCALERS[number]
-    for name in sorted((REQUIRED | {scaler}) - files.keys()):
-        raise ArtifactRefused(f"{where}{name}: is missing; use another version of the store, or fit again")
-    known = LIMITS.keys() - {MANIFEST, *SCALERS.values(), *([PRETRAINED] if number < 3 else [])} | {scaler}
-    exports = {} if number < 3 else {int(found[1]): data for name, data in files.items() if (found := is_export(name))}
-    for name in sorted(name for name in files.keys() - known if number < 3 or not is_export(name)):
-        raise ArtifactRefused(f"{where}{name}: does not belong to an artifact; it was not read")
-
-    def part(name: str, parse: Callable[[bytes], Part]) -> Part:
-        return parse_strictly(f"{where}{name}", files[name], parse)
-
-    def optional(name: str) -> Arrays | None:
-        return part(name, load_arrays) if name in files else None
-
-    history = part("history.safetensors", load_arrays)
-    return Contents(
-        config=part("config.json", load_json),
-        weights=part("model.safetensors", _load_weights),
-        scaler=part(scaler, load_scaler if number == 1 else load_json),
-        history=migrated(history) if number == 1 else history,
-        calibration=optional("calibration.safetensors"),
-        base=optional("base.safetensors"),
-        pretrained=files.get(PRETRAINED),
-        exports=exports,
-    )
-
-
-def is_export(name: str) -> re.Match[str] | None:
-    """The number of an exported network in the name of its file; None where it is another file."""
-    return EXPORT.fullmatch(name)
+    unexported: dict[int, str] = field(default_factory=dict)  # why a network has no export; in the manifest
+    run: dict[str, Any] = field(default_factory=dict)  # settings that change no artifact of a plan; in the manifest
 
 
 def most_bytes(name: str) -> int:
     """Bytes that a file of a version may have; -1 where no file has this name."""
-    return LARGEST_EXPORT if is_export(name) else LIMITS.get(name, -1)
+    return LARGEST_EXPORT if EXPORT.fullmatch(name) else LIMITS.get(name, -1)
 
 
 def format_of(files: Collection[str]) -> int:
     """The format of a version that has these files: the oldest one that can hold them."""
-    return FORMAT if PRETRAINED in files or any(map(is_export, files)) else 2
+    return FORMAT if any(name == PRETRAINED or EXPORT.fullmatch(name) for name in files) else 2
 
 
 def artifact_hash(files: Mapping[str, bytes]) -> str:
@@ -174,9 +77,8 @@ def artifact_hash(files: Mapping[str, bytes]) -> str:
 
 def combined_hash(digests: Mapping[str, str]) -> str:
     """Return the artifact's hash from the sha256 of each file; as `artifact_hash`, without the bytes."""
-    names = sorted(name for name in digests if name != MANIFEST and not is_export(name))
-    lines = [f"{digests[name]}  {name}\n" for name in names]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    names = sorted(name for name in digests if name != MANIFEST and not EXPORT.fullmatch(name))
+    return hashlib.sha256("".join(f"{digests[name]}  {name}\n" for name in names).encode()).hexdigest()
 
 
 def parse_strictly(shown: str, data: bytes, parse: Callable[[bytes], Part]) -> Part:
@@ -192,12 +94,8 @@ def parse_strictly(shown: str, data: bytes, parse: Callable[[bytes], Part]) -> P
         ) from error
 
 
-def dump_arrays(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+def dump_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...] = _ARRAY_TYPES) -> bytes:
     """Return arrays by name as safetensors; raises TypeError and ValueError for types and names that are not known."""
-    return _dump_tensors(arrays, _ARRAY_TYPES)
-
-
-def _dump_tensors(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) -> bytes:
     _check_arrays(arrays, types)
     # safetensors takes the memory as it lies: strided, Fortran or big-endian arrays would come back as other numbers
     plain = {
@@ -206,17 +104,8 @@ def _dump_tensors(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) ->
     return save_tensors(plain)
 
 
-def _load_weights(data: bytes) -> dict[str, NDArray[np.float32]]:
-    return _load_tensors(data, _WEIGHT_TYPES)
-
-
-def load_arrays(data: bytes) -> Arrays:
-    """Return the arrays of safetensors, each in its own memory; raises as its parser does."""
-    return _load_tensors(data, _ARRAY_TYPES)
-
-
-def _load_tensors(data: bytes, types: tuple[str, ...]) -> Arrays:
-    """Arrays by name, each writeable, in its own memory."""
+def load_arrays(data: bytes, types: tuple[str, ...] = _ARRAY_TYPES) -> Arrays:
+    """Return the arrays of safetensors, each writeable, in its own memory; raises as its parser does."""
     if len(data) >= 8 and int.from_bytes(data[:8], "little") > _HEADER:
         raise ValueError(f"its header says that it is larger than {_HEADER:,} bytes")
     arrays = {name: np.require(array, requirements="W") for name, array in load_tensors(data).items()}
@@ -235,3 +124,63 @@ def _check_arrays(arrays: Mapping[str, NDArray[Any]], types: tuple[str, ...]) ->
             raise ValueError(f"array '{name}' holds numbers that are not finite")
         if array.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
             raise ValueError(f"array '{name}' holds bytes that are neither true nor false")
+
+
+_dump_weights = partial(dump_arrays, types=_WEIGHT_TYPES)
+_load_weights = partial(load_arrays, types=_WEIGHT_TYPES)
+
+# the part of the contents in each file, how it is written, and how it is read
+_PARTS: dict[str, tuple[str, Callable[[Any], bytes], Callable[[bytes], Any]]] = {
+    "config.json": ("config", dump_json, load_json),
+    "model.safetensors": ("weights", _dump_weights, _load_weights),
+    "scaler.json": ("scaler", dump_json, load_json),
+    "history.safetensors": ("history", dump_arrays, load_arrays),
+    "calibration.safetensors": ("calibration", dump_arrays, load_arrays),
+    "base.safetensors": ("base", dump_arrays, load_arrays),
+    PRETRAINED: ("pretrained", bytes, bytes),
+}
+
+
+def encode(contents: Contents) -> dict[str, bytes]:
+    """Return the files of a version by name; equal contents give equal bytes, and tuples become lists.
+
+    What `decode` would refuse raises TypeError or ValueError; a file larger than it accepts raises Unavailable.
+    """
+    values = {name: (getattr(contents, part), dump) for name, (part, dump, _) in _PARTS.items()}
+    files = {name: dump(value) for name, (value, dump) in values.items() if value is not None}
+    files |= {f"network-{number}.onnx": data for number, data in contents.exports.items()}
+    for name, data in files.items():
+        if len(data) > most_bytes(name):
+            raise Unavailable(
+                f"{name} would have {len(data):,} bytes, more than the {most_bytes(name):,} that an artifact may hold",
+                cure=Words(
+                    "fit fewer series at once, a shorter ", Setting("lookback"), " or fewer ", Setting("members")
+                ),
+            )
+    return files
+
+
+def decode(files: Mapping[str, bytes], where: str = "", number: int = FORMAT) -> Contents:
+    """Return the contents of a version from its files by name, without the manifest.
+
+    Raises ArtifactRefused if a file is missing, unknown, damaged, or holds anything but plain values and arrays of
+    known types.
+
+    Parameters
+    ----------
+    where : path that messages put before a file's name, with its separator
+    number : the format of the files
+    """
+    for name in REQUIRED:
+        if name not in files:
+            raise ArtifactRefused(f"{where}{name}: is missing; use another version of the store, or fit again")
+    for name in sorted(files):
+        if name == MANIFEST or most_bytes(name) < 0 or format_of([name]) > number:
+            raise ArtifactRefused(f"{where}{name}: does not belong to an artifact; it was not read")
+    parts = {
+        part: parse_strictly(f"{where}{name}", files[name], load)
+        for name, (part, _, load) in _PARTS.items()
+        if name in files
+    }
+    exports = {int(found[1]): data for name, data in files.items() if (found := EXPORT.fullmatch(name))}
+    return Contents(**parts, exports=exports)

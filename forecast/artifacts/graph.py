@@ -6,6 +6,7 @@ subgraphs, functions, references to other files, other domains and whatever a la
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,113 +28,90 @@ LARGEST, ENDS = 2**31, (2**63 - 1, -(2**63 - 1))  # whole numbers that a graph m
 SIZES = {1: 4, 6: 4, 7: 8, 9: 1, 11: 8}  # bytes of a number, by type: float32, int32, int64, bool, float64
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # how a field is written
-Kind = str | int | tuple[int, ...]
-Message = dict[str, list[bytes | int]]
+_WRITTEN = {
+    "whole": (_VARINT,),
+    "bytes": (_BYTES,),
+    "float": (_FIXED32,),
+    "wholes": (_VARINT, _BYTES),
+    "floats": (_FIXED32, _BYTES),
+}
+Message = dict[str, list[Any]]
 
-# by message and number of a field: its name, and a message or how it is written
-_FIELDS: dict[str, dict[int, tuple[str, Kind]]] = {
-    "model": {
-        1: ("ir_version", _VARINT),
-        2: ("producer", _BYTES),
-        3: ("release", _BYTES),
-        7: ("graph", "graph"),
-        8: ("opset", "opset"),
-    },
-    "opset": {1: ("domain", _BYTES), 2: ("version", _VARINT)},
-    "graph": {
-        1: ("node", "node"),
-        2: ("name", _BYTES),
-        5: ("tensor", "tensor"),
-        11: ("input", "value"),
-        12: ("output", "value"),
-    },
-    "node": {
-        1: ("input", _BYTES),
-        2: ("output", _BYTES),
-        3: ("name", _BYTES),
-        4: ("operator", _BYTES),
-        5: ("attribute", "attribute"),
-    },
-    "attribute": {
-        1: ("name", _BYTES),
-        2: ("float", _FIXED32),
-        3: ("int", _VARINT),
-        4: ("text", _BYTES),
-        5: ("tensor", "tensor"),
-        7: ("floats", (_FIXED32, _BYTES)),
-        8: ("ints", (_VARINT, _BYTES)),
-        9: ("texts", _BYTES),
-        20: ("type", _VARINT),
-    },
-    "tensor": {1: ("size", (_VARINT, _BYTES)), 2: ("type", _VARINT), 8: ("name", _BYTES), 9: ("data", _BYTES)},
-    "value": {1: ("name", _BYTES), 2: ("type", "type")},
-    "type": {1: ("tensor", "array")},
-    "array": {1: ("type", _VARINT), 2: ("shape", "shape")},
-    "shape": {1: ("size", "extent")},
-    "extent": {1: ("steps", _VARINT), 2: ("name", _BYTES)},
+# the fields that each message may have: number, name, and how it is written, or the message that it is
+_SCHEMA = {
+    "model": "1 ir_version whole, 2 producer bytes, 3 release bytes, 7 graph graph, 8 opset opset",
+    "opset": "1 domain bytes, 2 version whole",
+    "graph": "1 node node, 2 name bytes, 5 tensor tensor, 11 input value, 12 output value",
+    "node": "1 input bytes, 2 output bytes, 3 name bytes, 4 operator bytes, 5 attribute attribute",
+    "attribute": "1 name bytes, 2 float float, 3 int whole, 4 text bytes, 5 tensor tensor, 7 floats floats, "
+    "8 ints wholes, 9 texts bytes, 20 type whole",
+    "tensor": "1 size wholes, 2 type whole, 8 name bytes, 9 data bytes",
+    "value": "1 name bytes, 2 type type",
+    "type": "1 tensor array",
+    "array": "1 type whole, 2 shape shape",
+    "shape": "1 size extent",
+    "extent": "1 steps whole, 2 name bytes",
+}
+_FIELDS = {
+    message: {int(number): (name, kind) for number, name, kind in map(str.split, fields.split(", "))}
+    for message, fields in _SCHEMA.items()
 }
 
 
 def check_graph(data: bytes) -> None:
     """Raise ValueError where `data` is anything but a plain ONNX graph of known operators and bounded size."""
     model = _message(data, "model")
-    for opset in model["opset"]:
-        fields = _message(opset, "opset")
-        if any(fields["domain"]) or fields["version"] != [OPSET]:
+    for opset in (_message(opset, "opset") for opset in model["opset"]):
+        if any(opset["domain"]) or opset["version"] != [OPSET]:
             raise ValueError(f"the graph asks for other operators than those of set {OPSET} of ONNX")
     if len(model["graph"]) != 1 or not model["opset"]:
         raise ValueError("the file does not hold one graph")
     graph = _message(model["graph"][0], "graph")
     if len(graph["node"]) > MAX_NODES:
         raise ValueError(f"the graph has {len(graph['node']):,} nodes, more than {MAX_NODES:,}")
-    tensors = [_message(tensor, "tensor") for tensor in graph["tensor"]]
-    nodes = [_message(node, "node") for node in graph["node"]]
-    constant = {bytes(_raw(name)) for tensor in tensors for name in tensor["name"]}
-    for tensor in tensors:
+    for node in graph["node"]:
+        _check_node(_message(node, "node"))
+    constant = set()
+    for tensor in (_message(tensor, "tensor") for tensor in graph["tensor"]):
         _check_tensor(tensor)
-    for node in nodes:
-        _check_node(node)
+        constant.update(tensor["name"])
     for value in (*graph["input"], *graph["output"]):
         _walk(value, "value")
-    if any(bytes(_raw(name)) in constant for value in graph["input"] for name in _message(value, "value")["name"]):
+    if any(name in constant for value in graph["input"] for name in _message(value, "value")["name"]):
         raise ValueError("an input of the graph has the name of a constant")
 
 
 def _check_node(node: Message) -> None:
     """A node has a known operator, and bounded attributes."""
-    operators = [bytes(_raw(name)) for name in node["operator"]]
-    if len(operators) != 1 or operators[0].decode("ascii", "replace") not in OPERATORS:
-        raise ValueError(f"the graph has an unknown operator {b' '.join(operators)[:40]!r}")
-    for attribute in node["attribute"]:
-        fields = _message(attribute, "attribute")
-        for tensor in (_message(tensor, "tensor") for tensor in fields["tensor"]):
+    operators = [name.decode("ascii", "replace") for name in node["operator"]]
+    if len(operators) != 1 or operators[0] not in OPERATORS:
+        raise ValueError(f"the graph has an unknown operator {' '.join(operators)[:40]!r}")
+    for attribute in (_message(attribute, "attribute") for attribute in node["attribute"]):
+        for tensor in (_message(tensor, "tensor") for tensor in attribute["tensor"]):
             _check_tensor(tensor)
-            if operators == [b"ConstantOfShape"] and tensor["type"] == [WHOLE] and not _filled(tensor):
+            # runtimes have ended the process by shapes that are filled with other numbers than 0 and 1
+            if operators == ["ConstantOfShape"] and tensor["type"] == [WHOLE] and not _is_zero_or_one(tensor):
                 raise ValueError("an array of the graph is filled with other numbers than exports have")
-        parts = [[part] if isinstance(part, int) else list(_varints(part)) for part in fields["int"] + fields["ints"]]
-        _check_whole(np.array([number for part in parts for number in part], np.uint64).astype(np.int64))
+        _check_whole(np.array(attribute["int"] + _unpacked(attribute["ints"]), np.uint64).astype(np.int64))
 
 
-def _filled(tensor: Message) -> bool:
-    """Whether whole numbers are 0 or 1, of which exports make shapes; runtimes have ended the process by others."""
-    return all(np.isin(np.frombuffer(_raw(part), "<i8"), (0, 1)).all() for part in tensor["data"])
+def _is_zero_or_one(tensor: Message) -> bool:
+    return all(np.isin(np.frombuffer(data, "<i8"), (0, 1)).all() for data in tensor["data"])
 
 
 def _check_tensor(tensor: Message) -> None:
     """A tensor has as many bytes as its sizes say, in the file itself."""
-    written = [10 if isinstance(part, int) else len(part) for part in tensor["size"]]
-    if sum(written) > 10 * MAX_RANK:
+    if sum(10 if isinstance(part, int) else len(part) for part in tensor["size"]) > 10 * MAX_RANK:
         raise ValueError(f"a tensor of the graph has more than {MAX_RANK} axes")
-    sizes = [size for part in tensor["size"] for size in ([part] if isinstance(part, int) else _varints(part))]
-    kinds = [_whole(kind) for kind in tensor["type"]]
+    kinds = tensor["type"]
     if len(kinds) != 1 or kinds[0] not in SIZES:
         raise ValueError(f"a tensor of the graph has an unknown type {kinds[:1]}")
-    data = sum(len(_raw(part)) for part in tensor["data"])
-    if len(tensor["data"]) > 1 or math.prod(sizes) * SIZES[kinds[0]] != data:
+    total = math.prod(_unpacked(tensor["size"])) * SIZES[kinds[0]]
+    if len(tensor["data"]) > 1 or total != sum(map(len, tensor["data"])):
         raise ValueError("a tensor of the graph is not as large as it says")
     if kinds[0] == WHOLE:
-        for part in tensor["data"]:
-            _check_whole(np.frombuffer(_raw(part), "<i8"))
+        for data in tensor["data"]:
+            _check_whole(np.frombuffer(data, "<i8"))
 
 
 def _check_whole(numbers: NDArray[np.int64]) -> None:
@@ -146,23 +124,20 @@ def _check_whole(numbers: NDArray[np.int64]) -> None:
         raise ValueError("a whole number of the graph is too large")
 
 
-def _walk(data: bytes | int, kind: str) -> None:
+def _walk(data: bytes, kind: str) -> None:
     """Read a message and those in it."""
+    inner = dict(_FIELDS[kind].values())
     for name, values in _message(data, kind).items():
-        inner = next(inner for field, inner in _FIELDS[kind].values() if field == name)
-        if isinstance(inner, str):
-            for value in values:
-                _walk(value, inner)
+        for value in values if inner[name] in _FIELDS else ():
+            _walk(value, inner[name])
 
 
-def _message(data: bytes | int, kind: str) -> Message:
+def _message(data: bytes, kind: str) -> Message:
     """The fields of a message by name, each with all its values; ValueError for a field that it may not have."""
-    table = _FIELDS[kind]
-    found: Message = {name: [] for name, _ in table.values()}
-    for number, wire, value in _fields(_raw(data)):
-        name, expected = table.get(number, ("", ()))
-        allowed = (_BYTES,) if isinstance(expected, str) else (expected,) if isinstance(expected, int) else expected
-        if wire not in allowed:
+    found: Message = {name: [] for name, _ in _FIELDS[kind].values()}
+    for number, wire, value in _fields(data):
+        name, written = _FIELDS[kind].get(number, ("", ""))
+        if not name or wire not in _WRITTEN.get(written, (_BYTES,)):  # a message in a message is bytes
             raise ValueError(f"the graph holds what no export holds: field {number} of a {kind}")
         found[name].append(value)
     return found
@@ -203,20 +178,15 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     raise ValueError("a number of the graph has more than 64 bits")
 
 
-def _varints(data: bytes) -> Iterator[int]:
-    at = 0
-    while at < len(data):
-        value, at = _varint(data, at)
-        yield value
-
-
-def _raw(value: bytes | int) -> bytes:
-    if isinstance(value, int):
-        raise ValueError("the graph holds a number where text is expected")
-    return value
-
-
-def _whole(value: bytes | int) -> int:
-    if not isinstance(value, int):
-        raise ValueError("the graph holds text where a number is expected")
-    return value
+def _unpacked(parts: list[bytes | int]) -> list[int]:
+    """Whole numbers that are written one by one, or several in a part."""
+    numbers = []
+    for part in parts:
+        if isinstance(part, int):
+            numbers.append(part)
+            continue
+        at = 0
+        while at < len(part):
+            number, at = _varint(part, at)
+            numbers.append(number)
+    return numbers

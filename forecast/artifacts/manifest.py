@@ -39,7 +39,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    format: int = Field(ge=1)
+    format: int = Field(ge=2)
     needs: str = Field(description="the forecast versions that read this format")
     version: str = Field(description="name of the version's folder")
     created: str = Field(description="when it was saved, ISO 8601, UTC")
@@ -57,12 +57,7 @@ def dump_manifest(
     run: Mapping[str, bool | int | float] | None = None,
     unexported: Mapping[int, str] | None = None,
 ) -> bytes:
-    """Return the manifest of a version that is made of `files`, trained with the settings `run`.
-
-    Parameters
-    ----------
-    unexported : why networks, by number, have no export
-    """
+    """Return the manifest of a version that is made of `files`; the rest as in `Manifest`."""
     entries = {name: FileEntry(size=len(data), sha256=hashlib.sha256(data).hexdigest()) for name, data in files.items()}
     reasons = {str(number): reason for number, reason in (unexported or {}).items()}
     number = FORMAT if reasons else format_of(files)
@@ -81,13 +76,10 @@ def dump_manifest(
 
 
 def load_manifest(data: bytes, shown: str) -> Manifest:
-    """Return the manifest in `data`; messages call it `shown`.
+    """Return the manifest in `data`, which messages call `shown`.
 
-    Raises
-    ------
-    ArtifactRefused
-        If it is damaged, contradicts itself, or was written in a newer format: then it names the forecast version
-        that is needed.
+    Raises ArtifactRefused if it is damaged, contradicts itself, or has a format that is too old or too new: then it
+    names the forecast version that is needed.
     """
     return parse_strictly(shown, data, lambda data: _parse_manifest(data, shown))
 
@@ -102,6 +94,8 @@ def _parse_manifest(data: bytes, shown: str) -> Manifest:
             f"{shown}: has format {number}, and this forecast reads up to {FORMAT}; it needs forecast{release}: "
             "upgrade, or fit again"
         )
+    if type(number) is int and number == 1:
+        raise ArtifactRefused(f"{shown}: was made by forecast 0.1.0; move the store elsewhere, and fit again")
     manifest = Manifest.model_validate(value)
     for name, entry in manifest.files.items():
         if name == MANIFEST or entry.size > most_bytes(name):
@@ -133,9 +127,7 @@ def version_id(created: datetime, suffix: str) -> str:
 def saved_at(version: str) -> datetime | None:
     """When the version with this id was saved; None where it is not a version id."""
     match = _VERSION.fullmatch(version)
-    if match is None:
-        return None
     try:
-        return datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
+        return None if match is None else datetime.strptime(match[1], _STAMP).replace(tzinfo=UTC)
     except ValueError:
         return None

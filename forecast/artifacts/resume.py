@@ -5,12 +5,12 @@ import logging
 import re
 from pathlib import Path
 
-from forecast.artifacts.files import open_folder, read_file, refused, remove
+from forecast.artifacts.files import check_folder, read_file, refused, remove
 from forecast.artifacts.format import dump_arrays, load_arrays, parse_strictly
 from forecast.artifacts.plain import dump_json, load_json
 from forecast.durable import TEMPORARY, make_directory, replace_file
 from forecast.errors import ArtifactRefused, CannotCreate, ForecastError, Setting, StorageFailure
-from forecast.training.checkpoint import Checkpoint
+from forecast.training.context import Checkpoint
 
 log = logging.getLogger("forecast")
 
@@ -25,12 +25,8 @@ class CheckpointFolder:
     """The checkpoints of one fit, each in a file: a line with the sha256 of what follows and the size of its first
     part, then JSON, then safetensors.
 
-    It is written by one process, or by several that each write names of their own.
-
-    Parameters
-    ----------
-    folder : of this fit; created with the first checkpoint
-    resume : whether checkpoints that exist already are read
+    It is written by one process, or by several that each write names of their own. The folder is created with the
+    first checkpoint; those that exist are read only to resume.
     """
 
     def __init__(self, folder: Path, resume: bool) -> None:
@@ -42,9 +38,8 @@ class CheckpointFolder:
             return None
         shown = self._folder / name
         try:
-            with open_folder(self._folder, links=False) as folder:
-                data = read_file(folder, name, shown, MAX_BYTES)
-            return parse_strictly(str(shown), data, _parse)
+            check_folder(self._folder)
+            return parse_strictly(str(shown), read_file(shown, MAX_BYTES), _parse)
         except FileNotFoundError:
             return None
         except (OSError, ForecastError) as error:
@@ -65,28 +60,16 @@ class CheckpointFolder:
 
 
 class Checkpoints:
-    """The checkpoints of the fits into a store; `Writer.checkpoints` opens them.
-
-    Parameters
-    ----------
-    root : the folder of checkpoints, in a store whose lock is held
-    resume : whether a fit resumes from its checkpoint; else it starts anew
-    """
+    """The checkpoints of the fits into a store whose lock is held; `Writer.checkpoints` opens them."""
 
     def __init__(self, root: Path, resume: bool = False) -> None:
         self._root, self._resume = root, resume
         self._opened: Path | None = None
 
     def open(self, data: str, plan: str) -> CheckpointFolder | None:
-        """The checkpoints of the fit with these keys; reports what a fit resumes from, and prunes old ones.
+        """The checkpoints of the fit with the keys `data_key` and `plan_key`; None where the folder cannot be used.
 
-        Parameters
-        ----------
-        data, plan : of `data_key` and `plan_key`
-
-        Returns
-        -------
-        None where the folder cannot be used.
+        Reports what a fit resumes from, and prunes old checkpoints.
         """
         folder = self._root / f"{data[:_DIGITS]}-{plan[:_DIGITS]}"
         try:
@@ -115,26 +98,26 @@ class Checkpoints:
         """The folders of all fits, the newest first."""
         if not self._root.is_dir():
             return []
-        folders = [self._root, *(path for path in self._root.iterdir() if _FOLDER.fullmatch(path.name))]
-        for path in folders:
+        folders = [path for path in self._root.iterdir() if _FOLDER.fullmatch(path.name)]
+        for path in (self._root, *folders):
             if path.is_symlink():  # a store from elsewhere must not choose what is written to
                 raise refused(path, "is a symbolic link")
-        return sorted(folders[1:], key=lambda path: path.stat().st_mtime, reverse=True)
+        return sorted(folders, key=lambda path: path.stat().st_mtime, reverse=True)
 
     def _report(self, folder: Path, folders: list[Path]) -> None:
-        root = self._root
+        anew = "training starts anew"
         if not self._resume:
             if folder in folders:
-                resume = Setting("resume", True)
-                log.info("training starts at the beginning; %s would go on from %s", resume, folder)
+                setting = Setting("resume", True)
+                log.info("training starts at the beginning; %s would go on from %s", setting, folder)
         elif folder in folders:
             log.info("resume   from %s", folder)
         elif not folders:
-            log.info("nothing to resume in %s; training starts at the beginning", root)
+            log.info("nothing to resume in %s; training starts at the beginning", self._root)
         elif any(other.name[:_DIGITS] == folder.name[:_DIGITS] for other in folders):
-            log.warning("the checkpoint in %s belongs to another plan or other settings; training starts anew", root)
+            log.warning("the checkpoint in %s belongs to another plan or other settings; %s", self._root, anew)
         else:
-            log.warning("the checkpoint in %s belongs to other data; training starts anew", root)
+            log.warning("the checkpoint in %s belongs to other data; %s", self._root, anew)
 
 
 def _parse(data: bytes) -> Checkpoint:

@@ -7,15 +7,15 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from forecast.artifacts.files import Folder, folder_in, names_in, open_folder, read_file, refused, remove
-from forecast.artifacts.format import LIMITS, MANIFEST, Contents, combined_hash, decode, encode
+from forecast.artifacts.files import check_folder, read_file, refused, remove
+from forecast.artifacts.find_stores import POINTER, stores_nearby
+from forecast.artifacts.format import LIMITS, MANIFEST, Contents, artifact_hash, decode, encode
 from forecast.artifacts.manifest import Manifest, dump_manifest, load_manifest, saved_at, version_id
-from forecast.artifacts.nearby import POINTER, nearby
 from forecast.artifacts.resume import Checkpoints
 from forecast.durable import (
     DISK,
@@ -24,13 +24,14 @@ from forecast.durable import (
     failure,
     fsync_directory,
     make_directory,
+    raised_as,
     replace_file,
     temporary_beside,
     when_free,
     write_new,
 )
 from forecast.errors import ArtifactRefused, CannotCreate, NoInput, Setting, UsageError, Words
-from forecast.lock import Lock
+from forecast.lock import lock_file
 from forecast.settings import STORE
 
 log = logging.getLogger("forecast")
@@ -53,51 +54,26 @@ class VersionInfo:
 
 
 class Store:
-    """A folder of versions; reading needs no lock, writing needs ``with store.lock() as writer``.
-
-    Parameters
-    ----------
-    path : the folder; `lock` creates it, reading never does
-    """
+    """A folder of versions; reading needs no lock, writing needs ``with store.lock() as writer``, which creates it."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
 
     @contextmanager
     def lock(self, wait: float = STORE.wait) -> Iterator["Writer"]:
-        """Hold the store for writing, and yield what writes.
-
-        Parameters
-        ----------
-        wait : seconds to wait for another holder
-
-        Raises
-        ------
-        Busy
-            If another process holds the lock after `wait` seconds.
-        CannotCreate
-            If the folder cannot be created or written, or holds other files and is no store.
-        """
+        """Hold the store for writing, and yield what writes; Busy if another process holds it after `wait` seconds."""
         make_directory(self.path)
         self._refuse_foreign_folder()
-        with Lock(self.path / LOCK, wait):
-            for name in fnmatch.filter(names_in(self.path, self.path), TEMPORARY):
+        with lock_file(self.path / LOCK, wait):
+            for name in fnmatch.filter(self._names(), TEMPORARY):
                 remove(self.path / name)
             yield Writer(self)
 
     def load(self, version: str | None = None) -> tuple[Contents, VersionInfo]:
         """Return the contents of a version; the live one without `version`.
 
-        Raises
-        ------
-        UsageError
-            If `version` is not a version id.
-        NoInput
-            If there is no store, no live version, or no such version.
-        ArtifactRefused
-            If anything in the store is damaged, unsafe, or too new; names the file.
-        StorageFailure
-            If the disk fails while reading.
+        Raises NoInput if there is no store, no live version, or no such version; ArtifactRefused, with the name of the
+        file, if anything is damaged, unsafe, too old or too new; StorageFailure if the disk fails.
         """
         if version is not None:
             self.check_id(version)
@@ -107,20 +83,15 @@ class Store:
     def versions(self) -> list[VersionInfo]:
         """Return all versions, oldest first; raises as `load` does."""
         infos = []
-        with self._folder() as store:
-            for version in self._version_ids(store):
-                try:
-                    manifest, _ = self._manifest(store, version)
-                except FileNotFoundError:  # pruned meanwhile
-                    continue
-                infos.append(_info(manifest))
+        for version in self._version_ids():
+            with suppress(FileNotFoundError):  # pruned meanwhile
+                infos.append(_info(self._manifest(version)[0]))
         return infos
 
     def check_id(self, version: str) -> None:
         """Refuse a text that is no version id, and list the ids that exist; raises as `load` does."""
         if saved_at(version) is None:
-            with self._folder() as store:
-                raise UsageError(f"{version!r} is not a version id; {self.path} holds {self._known(store)}")
+            raise UsageError(f"{version!r} is not a version id; {self.path} holds {self._known()}")
 
     @property
     def empty(self) -> bool:
@@ -129,115 +100,79 @@ class Store:
 
     def current(self) -> str:
         """Return the id of the live version; raises as `load` does."""
-        with self._folder() as store:
-            return self._pointer(store)[0]
+        return self._pointer()[0]
 
     def note(self, name: str, most: int) -> bytes | None:
-        """Return the bytes of a file beside the versions, `most` at most; None where there is no file, or no store.
-
-        Raises
-        ------
-        ArtifactRefused
-            If it is no ordinary file, or larger.
-        """
+        """Return the bytes of a file beside the versions, `most` at most; None where there is no file, or no store."""
         try:
-            with self._folder() as store:
-                return read_file(store, name, self.path / name, most)
-        except (FileNotFoundError, NoInput):
+            return read_file(self.path / name, most) if self.path.is_dir() else None
+        except FileNotFoundError:
             return None
 
-    def _load_verified(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
+    def _load_verified(self, version: str | None, attempts: int = 3) -> tuple[Contents, VersionInfo, str]:
         """Contents and info of a version, and the sha256 of its manifest."""
         try:
-            return self._load(version)
-        except FileNotFoundError:  # it may have been pruned between a look at its name and one at its files
-            pass
-        try:
-            return self._load(version)
+            return self._read(version)
         except FileNotFoundError as error:
+            if attempts > 1:  # it may have been pruned between a look at its name and one at its files
+                return self._load_verified(version, attempts - 1)
             raise ArtifactRefused(f"{error.filename}: is missing; restore it, or fit again") from error
 
-    def _load(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
-        with self._folder() as store:
-            if version is None:
-                version, expected = self._pointer(store)
-            else:
-                self._check_exists(store, version)
-                expected = None
-            manifest, digest = self._manifest(store, version)
-            if expected is not None and digest != expected:
-                raise refused(self.path / version / MANIFEST, f"differs from its checksum in {POINTER}")
-            files = {}
-            with folder_in(store, version, self.path / version) as folder:
-                for name, entry in manifest.files.items():
-                    shown = self.path / version / name
-                    data = read_file(folder, name, shown, entry.size)
-                    if hashlib.sha256(data).hexdigest() != entry.sha256:
-                        raise refused(shown, f"differs from its checksum in {MANIFEST}")
-                    files[name] = data
-        contents = decode(files, f"{self.path / version}{os.sep}", manifest.format)
+    def _read(self, version: str | None) -> tuple[Contents, VersionInfo, str]:
+        expected = None
+        if version is None:
+            version, expected = self._pointer()
+        elif version not in self._version_ids():
+            raise NoInput(f"{self.path}: has no version {version}; it holds {self._known()}")
+        manifest, digest = self._manifest(version)
+        place = self.path / version
+        if expected not in (None, digest):
+            raise refused(place / MANIFEST, f"differs from its checksum in {POINTER}")
+        files = {}
+        for name, entry in manifest.files.items():
+            files[name] = read_file(place / name, entry.size)
+            if hashlib.sha256(files[name]).hexdigest() != entry.sha256:
+                raise refused(place / name, f"differs from its checksum in {MANIFEST}")
+        contents = decode(files, f"{place}{os.sep}", manifest.format)
         unexported = {int(number): reason for number, reason in manifest.unexported.items()}
         return replace(contents, run=manifest.run, unexported=unexported), _info(manifest), digest
 
-    def _manifest(self, store: Folder, version: str) -> tuple[Manifest, str]:
+    def _manifest(self, version: str) -> tuple[Manifest, str]:
         """The manifest of a version and the sha256 of its bytes."""
-        shown = self.path / version / MANIFEST
-        with folder_in(store, version, self.path / version) as folder:
-            data = read_file(folder, MANIFEST, shown, LIMITS[MANIFEST])
-        manifest = load_manifest(data, str(shown))
+        path = self.path / version / MANIFEST
+        check_folder(path.parent)
+        data = read_file(path, LIMITS[MANIFEST])
+        manifest = load_manifest(data, str(path))
         if manifest.version != version:
-            raise refused(shown, f"belongs to version {manifest.version[:80]!r}")
+            raise refused(path, f"belongs to version {manifest.version[:80]!r}")
         return manifest, hashlib.sha256(data).hexdigest()
 
-    def _pointer(self, store: Folder) -> tuple[str, str]:
+    def _pointer(self) -> tuple[str, str]:
         """The id of the live version and the sha256 of its manifest."""
-        shown = self.path / POINTER
-        try:
-            data = read_file(store, POINTER, shown, 200)
-        except FileNotFoundError:
-            raise NoInput(
-                f"{self.path}: holds no forecaster yet; run `forecast fit` first{nearby(self.path)}"
-            ) from None
-        match = _POINTER.fullmatch(data.decode("ascii", errors="replace"))
+        if POINTER not in self._names():
+            hint = stores_nearby(self.path)
+            raise NoInput(f"{self.path}: holds no forecaster yet; run `forecast fit` first{hint}")
+        match = _POINTER.fullmatch(read_file(self.path / POINTER, 200).decode("ascii", errors="replace"))
         if match is None or saved_at(match[1]) is None:
-            raise refused(shown, "does not name a version")
+            raise refused(self.path / POINTER, "does not name a version")
         return match[1], match[2]
 
-    def _version_ids(self, store: Folder) -> list[str]:
-        return [name for name in names_in(store, self.path) if saved_at(name) is not None]
+    def _version_ids(self) -> list[str]:
+        return [name for name in self._names() if saved_at(name) is not None]
 
-    def _check_exists(self, store: Folder, version: str) -> None:
-        if version not in self._version_ids(store):
-            raise NoInput(f"{self.path}: has no version {version}; it holds {self._known(store)}")
-
-    def _known(self, store: Folder) -> str:
+    def _known(self) -> str:
         """The newest ids of the store, for a message."""
-        known = self._version_ids(store)[::-1]
+        known = self._version_ids()[::-1]
         more = f" and {len(known) - NAMED} older ones" if len(known) > NAMED else ""
         return f"{', '.join(known[:NAMED]) or 'none'}{more}"
 
-    @contextmanager
-    def _folder(self) -> Iterator[Folder]:
-        with ExitStack() as opened:
-            try:
-                folder = opened.enter_context(open_folder(self.path))
-            except OSError as error:
-                if error.errno in DISK:
-                    raise failure(error, self.path) from error
-                raise NoInput(
-                    f"no forecaster can be read here: {error.strerror}",
-                    place=self.path,
-                    cure=Words(
-                        "run `forecast fit` first, or name its folder with ", Setting("artifact"), nearby(self.path)
-                    ),
-                ) from error
-            yield folder
+    def _names(self) -> list[str]:
+        with raised_as(_no_store, self.path):
+            return sorted(os.listdir(self.path))
 
     def _refuse_foreign_folder(self) -> None:
-        try:
+        with raised_as(cannot_create, self.path):
             names = sorted(os.listdir(self.path))
-        except OSError as error:
-            raise cannot_create(error, self.path) from error
         ours = {LOCK, RESUME, OWNER, "lost+found"}  # the last stands in the root of a freshly mounted disk
         foreign = [name for name in names if name not in ours and not fnmatch.fnmatchcase(name, TEMPORARY)]
         if foreign and not any(saved_at(name) for name in names):
@@ -249,7 +184,7 @@ class Store:
 
 
 class Writer:
-    """Writes into a locked store; `Store.lock` yields it, and it is valid until the lock is released."""
+    """Writes into a store while `Store.lock` holds it."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -261,48 +196,38 @@ class Writer:
         created: datetime | None = None,
         promote: bool = True,
         reuse: bool = False,
-        announce: Callable[[str], None] | None = None,
+        announce: Callable[[str], None] = lambda version: None,
     ) -> VersionInfo:
-        """Write a new version, make it the live one, and prune old ones.
+        """Write a new version, make it the live one, and prune old ones; after an error the live one is untouched.
 
         Parameters
         ----------
-        contents : what the version holds
         keep : how many versions stay; the live one and the one before it stay in any case
-        created : when it was fitted, with its zone; now by default. A time before that of the newest version is moved
-            behind it, so that ids sort in the order of saving whatever the clock does
+        created : when it was fitted, with its zone; now by default
         promote : whether the new version becomes the live one
         reuse : where a version with the same hash is there already, take that one instead of writing another
         announce : is given the id of a new version before anything is written
-
-        Raises
-        ------
-        CannotCreate, StorageFailure
-            If it cannot be written; the live version is untouched.
-        TypeError, ValueError, Unavailable
-            As `encode` does, before anything is written.
         """
         if keep < 1:
             raise UsageError("at least 1 version has to stay", setting=Setting("keep", keep))
         files = encode(contents)
         ids, before = self._versions_before()
-        digest = combined_hash({name: hashlib.sha256(data).hexdigest() for name, data in files.items()})
+        digest = artifact_hash(files)
         if reuse and (same := self._same(digest)) is not None:
             return self.promote(same.id) if promote else same
         created = (created or datetime.now(UTC)).astimezone(UTC)
         newest = saved_at(ids[-1]) if ids else None
-        if newest is not None and created <= newest:
+        if newest is not None and created <= newest:  # ids sort in the order of saving, whatever the clock does
             created = newest + timedelta(microseconds=1)
         version = version_id(created, digest[:8])
-        if announce is not None:
-            announce(version)
+        announce(version)
         manifest = dump_manifest(files, version, created.isoformat(), contents.run, contents.unexported)
         self._write(version, files | {MANIFEST: manifest})
         if promote:
             self._point(version, hashlib.sha256(manifest).hexdigest())
         live = version if promote else before
         self._prune([*ids, version], {live, before}, live, keep)
-        return _info(load_manifest(manifest, MANIFEST))
+        return VersionInfo(version, digest, created)
 
     def checkpoints(self, resume: bool = False) -> Checkpoints:
         """The checkpoints of a fit into this store; with `resume` the fit continues from them."""
@@ -317,15 +242,12 @@ class Writer:
 
     def _versions_before(self) -> tuple[list[str], str | None]:
         """Ids of the versions that are there, and of the live one."""
-        with self._store._folder() as store:
-            ids = self._store._version_ids(store)
-            if self._store.empty:
-                return ids, None
-            try:
-                return ids, self._store._pointer(store)[0]
-            except ArtifactRefused as error:
-                log.warning("the file that names the live version is replaced, since it cannot be read: %s", error)
-                return ids, None
+        ids = self._store._version_ids()
+        try:
+            return ids, None if self._store.empty else self._store.current()
+        except ArtifactRefused as error:
+            log.warning("the file that names the live version is replaced, since it cannot be read: %s", error)
+            return ids, None
 
     def _same(self, digest: str) -> VersionInfo | None:
         """The newest version with this hash."""
@@ -338,17 +260,13 @@ class Writer:
         target = self._store.path / version
         folder = temporary_beside(target)
         try:
-            try:
+            with raised_as(cannot_create, target):
                 folder.mkdir()
-            except OSError as error:
-                raise cannot_create(error, target) from error
             for name, data in files.items():
                 write_new(folder / name, data, shown=target / name)
             fsync_directory(folder)
-            try:
+            with raised_as(failure, target):
                 when_free(os.rename, folder, target)
-            except OSError as error:
-                raise failure(error, target) from error
         except BaseException:
             with suppress(OSError):  # which rmtree raises even where it is told to ignore errors
                 shutil.rmtree(folder, ignore_errors=True)
@@ -357,10 +275,8 @@ class Writer:
 
     def _point(self, version: str, digest: str) -> None:
         pointer = self._store.path / POINTER
-        try:
+        with raised_as(failure, pointer):
             linked = pointer.is_symlink()
-        except OSError as error:
-            raise failure(error, pointer) from error
         if linked:  # a store from elsewhere must not choose which file is overwritten
             raise refused(pointer, "is a symbolic link")
         replace_file(pointer, f"{version} {digest}\n".encode())
@@ -383,3 +299,13 @@ def _info(manifest: Manifest) -> VersionInfo:
     if created is None:
         raise ArtifactRefused(f"{manifest.version!r} is not a version id")
     return VersionInfo(manifest.version, manifest.hash, created)
+
+
+def _no_store(error: OSError, path: Path) -> Exception:
+    if error.errno in DISK:
+        return failure(error, path)
+    return NoInput(
+        f"no forecaster can be read here: {error.strerror}",
+        place=path,
+        cure=Words("run `forecast fit` first, or name its folder with ", Setting("artifact"), stores_nearby(path)),
+    )

@@ -1,4 +1,4 @@
-"""The command line: one file a command, found by listing the folder; `--help` imports none of them."""
+"""The command line: a file of `commands` declares a command, and its body is imported when it runs."""
 
 import gc
 import importlib
@@ -9,19 +9,21 @@ import signal
 import sys
 import threading
 import time
+import traceback
 import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import Any
 
 import click
 
-from forecast.cli._help import WIDTH
-from forecast.errors import ForecastError, Interrupted, StorageFailure, as_flag, visible
+from forecast.cli._console import log_error, warn
+from forecast.errors import ForecastError, Interrupted, StorageFailure, Unavailable, as_flag, did_you_mean, visible
 
 DEBUG = "FORECAST_TRACEBACK"  # set, the traceback of a bug is shown
+WIDTH = 80  # characters of a line of help
 OBJECTS = 100_000  # between two looks for garbage: imports leave little, and looking takes a sixth of the start
 PACKAGES = {"sklearn": "scikit-learn"}  # whose modules have other names
 PURPOSES = {
@@ -32,6 +34,7 @@ PURPOSES = {
 }
 """The order in which help lists commands; a new one comes last until it is placed here."""
 
+_FOLDER = Path(__file__).parent / "commands"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -39,12 +42,12 @@ class Commands(click.Group):
     """Commands by the names of their files; a file is imported when its command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted(path.stem for path in Path(__file__).parent.glob("[!_]*.py"))
+        return sorted(path.stem for path in _FOLDER.glob("[!_]*.py"))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = importlib.import_module(f"{__name__}.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"{__name__}.commands.{cmd_name}").command
         return command
 
     def resolve_command(
@@ -52,20 +55,18 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and name not in self.list_commands(ctx):
-            from forecast.errors import did_you_mean
-
             ctx.fail(f"no command '{name}'{did_you_mean(name, self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands by purpose; those without one come last."""
+        """The commands by purpose, each with the first line of its file; those without a purpose come last."""
         names = self.list_commands(ctx)
-        placed = {name for each in PURPOSES.values() for name in each}
+        placed = {name for group in PURPOSES.values() for name in group}
         width = max(map(len, names))
-        for purpose, some in {**PURPOSES, "Other": [name for name in names if name not in placed]}.items():
+        for purpose, group in {**PURPOSES, "Other": [name for name in names if name not in placed]}.items():
             rows = []
-            for name in some:
-                with (Path(__file__).parent / f"{name}.py").open(encoding="utf-8") as file:
+            for name in group:
+                with (_FOLDER / f"{name}.py").open(encoding="utf-8") as file:
                     rows.append((f"{name:<{width}}", file.readline().strip().strip('"')))
             if rows:
                 with formatter.section(purpose):
@@ -118,12 +119,12 @@ def main() -> None:
     for number in _SIGNALS:
         signal.signal(number, _interrupt)
     before, show = sys.unraisablehook, warnings.showwarning
-    sys.unraisablehook, warnings.showwarning = partial(_ignored, before), _warned
+    sys.unraisablehook, warnings.showwarning = partial(_ignored, before), lambda message, *_: warn(str(message))
     try:
         code = _run()
     except Interrupted as error:
         _restore_signals()
-        code = _say(str(error), error.exit_code)
+        code = _failed(str(error), error.exit_code)
     _restore_signals()
     sys.unraisablehook, warnings.showwarning = before, show
     sys.exit(code)
@@ -154,69 +155,43 @@ def _write_utf8() -> None:
 
 def _run() -> int:
     """Run the command line, and return its exit code."""
-    code = 1
     try:
         result = cli.main(prog_name="forecast", standalone_mode=False, obj=time.monotonic())
         sys.stdout.flush()
-        code = result if isinstance(result, int) else 0
+        return result if isinstance(result, int) else 0
     except BrokenPipeError:  # the reader, such as head, has stopped
         _drop_output()
-        code = 0
+        return 0
     except click.ClickException as error:
-        code = _say(_usage(error), error.exit_code)
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        where = context.command_path if context else "forecast"
+        return _failed(f"{error.format_message().rstrip('.')}; see `{where} --help`", error.exit_code)
     except click.Abort:
-        code = 130
+        return 130
     except ForecastError as error:
-        code = _say(error.told(as_flag), error.exit_code)
+        return _failed(error.render(as_flag), error.exit_code)
     except OSError as error:
-        code = _say(f"{error.filename or 'input or output'}: {error.strerror}", StorageFailure.exit_code)
+        code = _failed(f"{error.filename or 'input or output'}: {error.strerror}", StorageFailure.exit_code)
         _drop_output()
+        return code
     except MemoryError:
-        code = _say("out of memory; pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate", 69)
-    except ModuleNotFoundError as error:
-        if os.environ.get(DEBUG):
-            _show_traceback()
-        code = _say(*_missing(error))
+        cure = "pass a smaller --lookback, fewer series, or a coarser --freq with --aggregate"
+        return _failed(f"out of memory; {cure}", Unavailable.exit_code)
     except Exception as error:
         if os.environ.get(DEBUG):
-            _show_traceback()
-        code = _say(f"this is a bug of forecast: {type(error).__name__}: {error} (set {DEBUG}=1 to see where)", 1)
-    return code
-
-
-def _missing(error: ModuleNotFoundError) -> tuple[str, int]:
-    """What to say of a package that is not installed, and the exit code; a module of ours that is missing is a bug."""
-    package = (error.name or "").partition(".")[0]
-    if package in ("", "forecast"):
-        return f"this is a bug of forecast: {error}", 1
-    name = PACKAGES.get(package, package)
-    return f"this needs the package {name}, which is not installed; `pip install {name}`, or install forecast whole", 69
+            click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
+        package = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+        if package in ("", "forecast"):  # a module of ours that is missing is a bug, too
+            text = f"{type(error).__name__}: {error} (set {DEBUG}=1 to see where)"
+            return _failed(f"this is a bug of forecast: {text}", 1)
+        name = PACKAGES.get(package, package)
+        text = f"this needs the package {name}, which is not installed; `pip install {name}`, or install forecast whole"
+        return _failed(text, Unavailable.exit_code)
 
 
 def _drop_output() -> None:
     """Drop unwritten output, or Python would try again at exit and change the exit code."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _show_traceback() -> None:
-    """Show the traceback of the current error."""
-    import traceback
-
-    click.echo(visible(traceback.format_exc(), keep="\n"), err=True, nl=False)
-
-
-def _warned(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """Show a warning of a library as a message, without the line of code."""
-    from forecast.cli._console import say
-
-    say(str(message), "warning")
 
 
 def _restore_signals() -> None:
@@ -227,35 +202,21 @@ def _restore_signals() -> None:
 
 def _ignored(before: Callable[[Any], Any], dropped: Any) -> None:
     """Repeat a signal that arrived in a finaliser or a callback, where Python drops exceptions."""
-    if isinstance(dropped.exc_value, Interrupted):
-        number = dropped.exc_value.exit_code - 128
-        timer = threading.Timer(0.01, _send, (number,))
-        timer.daemon = True
-        timer.start()
-    else:
+    if not isinstance(dropped.exc_value, Interrupted):
         before(dropped)
-
-
-def _send(number: int) -> None:
-    if hasattr(os, "fork"):
-        os.kill(os.getpid(), number)  # wakes the main thread too
-    else:
-        signal.raise_signal(number)  # `os.kill` of Windows ends the process at once
+        return
+    number = dropped.exc_value.exit_code - 128
+    # `os.kill` wakes the main thread too; that of Windows ends the process at once
+    send = partial(os.kill, os.getpid()) if hasattr(os, "fork") else signal.raise_signal
+    timer = threading.Timer(0.01, send, (number,))
+    timer.daemon = True
+    timer.start()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> Any:
     raise Interrupted(number)
 
 
-def _usage(error: click.ClickException) -> str:
-    """The error of a command line in one sentence, and how to get help."""
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    where = context.command_path if context else "forecast"
-    return f"{error.format_message().rstrip('.')}; see `{where} --help`"
-
-
-def _say(text: str, code: int) -> int:
-    from forecast.cli._console import say_error
-
-    say_error(text, code)
+def _failed(text: str, code: int) -> int:
+    log_error(text, code)
     return code

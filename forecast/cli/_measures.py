@@ -3,119 +3,62 @@
 import json
 import math
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any
 
 import click
+import pandas as pd
 
 from forecast.cli._console import as_json as json_text
-from forecast.cli._console import cell, put_table, say
+from forecast.cli._console import log, put_numbers
 from forecast.cli._data import write
-from forecast.cli._help import OUTPUT, option
-from forecast.cli._options import grouped
 from forecast.durable import replace_file
+from forecast.evaluation.measures import Measures
+from forecast.evaluation.metrics import MEASURES
+from forecast.evaluation.quantiles import rounded
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-
-class Measured(Protocol):
-    """Tables of measures."""
-
-    @property
-    def overall(self) -> "pd.DataFrame": ...
-    @property
-    def by_series(self) -> "pd.DataFrame": ...
-    @property
-    def by_step(self) -> "pd.DataFrame": ...
+# that a terminal of 80 columns has room for; all measures are in the CSV
+HEADINGS = {
+    "skill": "skill",
+    **{name: name for name, measure in MEASURES.items() if measure.in_terminal},
+    **{"coverage_80": "in 80%", "coverage_95": "in 95%", "msis": "msis", "fit_seconds": "fit s"},
+}
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """Which table of measures a command writes, and where to."""
-
-    by: str | None
-    output: str | None
-    as_json: bool
-
-
-table_options = grouped(
-    "wanted",
-    Wanted,
-    option(
-        "--by",
-        heading=OUTPUT,
-        type=click.Choice(["series", "step"]),
-        help="a row for each series, or step of the horizon",
-    ),
-    option("--output", heading=OUTPUT, metavar="FILE", help="write the table to a .csv, .json or .parquet file"),
-    option("--json", "as_json", heading=OUTPUT, is_flag=True, help="print all tables as one JSON object"),
-)
-
-
-def put_out(measured: Measured, wanted: Wanted, more: dict[str, Any]) -> None:
-    """Write the table that the user wants.
+def put_measures(measures: Measures, by: str | None, output: str | None, as_json: bool, more: dict[str, Any]) -> None:
+    """Write a table of measures.
 
     A terminal gets the main measures; a pipe gets all as CSV, unless they go to a file; --json prints all tables.
 
     Parameters
     ----------
+    by : which table: series, step, or None for that of all together
     more : further entries of the JSON object
     """
-    output = wanted.output
-    frame = {None: measured.overall, "series": measured.by_series, "step": measured.by_step}[wanted.by]
-    tables = {name: _records(getattr(measured, name)) for name in ("overall", "by_series", "by_step")}
+    frame = {None: measures.overall, "series": measures.by_series, "step": measures.by_step}[by]
+    first = list(frame.columns).index("skill")
+    numbers = {name: rounded(frame[name].to_numpy(float)) for name in frame.columns[first:]}
+    tables = {name: _records(getattr(measures, name)) for name in ("overall", "by_series", "by_step")}
     whole = json_text({**more, **tables})
     if output is not None and output.lower().endswith(".json"):
         replace_file(output, [whole.encode() + b"\n"])
-        say(f"written  {output}")
+        log(f"written  {output}")
     elif output is not None:
-        write(_rounded(frame), output)
-    if wanted.as_json:
+        write(frame.assign(**numbers), output)
+    if as_json:
         click.echo(whole)
     elif sys.stdout.isatty():
-        _print(frame)
+        shown = [name for name in HEADINGS if name in frame.columns]
+        columns = [frame[name] for name in frame.columns[:first]] + [frame[name].map(_text) for name in shown]
+        heads = [*frame.columns[:first], *(HEADINGS[name] for name in shown)]
+        put_numbers(heads, first, zip(*columns, strict=True))
     elif output is None:
-        write(_rounded(frame), None)
+        write(frame.assign(**numbers), None)
 
 
-def _rounded(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """Measures with as many digits as forecasts have."""
-    from forecast.evaluation.quantiles import rounded
-
-    numbers = frame.columns[list(frame.columns).index("skill") :]
-    return frame.assign(**{name: rounded(frame[name].to_numpy(float)) for name in numbers})
-
-
-def _records(frame: "pd.DataFrame") -> list[dict[str, Any]]:
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a frame, with null for NaN."""
     records: list[dict[str, Any]] = json.loads(frame.to_json(orient="records", double_precision=15))
     return records
-
-
-def _print(frame: "pd.DataFrame") -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    names = frame.columns[: list(frame.columns).index("skill")].tolist()
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for name in names:
-        table.add_column(cell(name), no_wrap=name == "model")
-    shown = {name: heading for name, heading in _headings().items() if name in frame.columns}
-    for heading in shown.values():
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in frame[[*names, *shown]].itertuples(index=False):
-        table.add_row(*map(cell, row[: len(names)]), *map(_text, row[len(names) :]))
-    put_table(table)
-
-
-def _headings() -> dict[str, str]:
-    """Measures that a terminal of 80 columns has room for, and their headings; all are in the CSV."""
-    from forecast.evaluation.metrics import MEASURES
-
-    points = {name: name for name, measure in MEASURES.items() if measure.in_terminal}
-    intervals = {"coverage_80": "in 80%", "coverage_95": "in 95%", "msis": "msis"}
-    return {"skill": "skill", **points, **intervals, "fit_seconds": "fit s"}
 
 
 def _text(number: float) -> str:

@@ -1,65 +1,49 @@
 """Show a saved forecaster, or how a table would be read."""
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from forecast.cli._console import put, put_json, say_next, style_options
+from forecast.artifacts.store import Store
+from forecast.cli._command import Request, predicting
+from forecast.cli._console import put, put_json, suggest
 from forecast.cli._data import load
-from forecast.cli._help import OUTPUT, file_argument, option, with_examples
-from forecast.cli._options import Given, settings_options
-from forecast.cli._store import SUFFIX, optional_artifact_option, place_of, predicting, version_option
+from forecast.cli._store import SUFFIX, place_of
+from forecast.events.closed import closed_groups
+from forecast.inference.fitted import Config, Fitted
+from forecast.inference.forecasting import load_fitted
+from forecast.inference.summary import describe_fit, models_of, ranking_of
+from forecast.reading.detection import describe
+from forecast.reading.reading import describe_reading, read
+from forecast.reading.status import say_status
 from forecast.settings import TableSettings, TextSettings, TrainSettings
-
-if TYPE_CHECKING:
-    from forecast.inference.fitted import Config, Fitted
 
 SHOWN_NETWORKS = 6
 
 
-@with_examples(
-    "forecast inspect sales.csv",
-    "forecast inspect --artifact shops",
-    "forecast inspect --json",
-)
-@file_argument("data", required=False)
-@settings_options(TableSettings, TextSettings, single={"horizon": TrainSettings, "lookback": TrainSettings})
-@optional_artifact_option
-@version_option
-@option("--json", "as_json", heading=OUTPUT, is_flag=True, help="print one JSON object")
-@style_options
-def command(data: str | None, artifact: str | None, version: str | None, as_json: bool, given: Given) -> None:
-    """Show the live forecaster of a store; with DATA, show how that table would be read, without fitting.
-
-    DATA may also be a pipeline file (.toml), which names the store of its job.
-    """
+def run(data: str | None, artifact: str | None, version: str | None, as_json: bool, request: Request) -> None:
+    """Print what a version is, or how a table would be read."""
+    after: tuple[str, ...]
     if data is None or data.lower().endswith(SUFFIX):
-        place = place_of(data, artifact)
-        with place.kept_out():
-            lines, found = _of_artifact(place.store, version)
-        known = found["table"]["known"]
-        after = place.use if place.pipeline else predicting(place.store, known)
+        with place_of(data, artifact) as place:
+            lines, facts = _of_artifact(place.store, version)
+        after = place.use if place.pipeline else predicting(place.store, facts["table"]["known"])
     else:
-        lines, found = _of_table(data, given)
-        after = ("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))
+        lines, facts = _of_table(data, request)
+        after = ("fit", data, *request.words(TableSettings, TextSettings, more=("horizon",)))
     if as_json:
-        put_json(found, indent=1)
+        put_json(facts, indent=1)
     else:
         put(*lines)
-    say_next(*after)
+    suggest(*after)
 
 
 def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[str, Any]]:
-    from forecast.artifacts.store import Store
-    from forecast.events.closed import closed_groups
-    from forecast.inference.forecasting import load_fitted
-    from forecast.inference.summary import describe_fit, models_of, ranking_of
-    from forecast.reading.detection import describe
-
     contents, info = Store(artifact).load(version)
     fitted = load_fitted(artifact, info.id)
     config = fitted.config
     weights, network = sum(array.size for array in contents.weights.values()), fitted.ensemble.network
-    seen = {name: int(sum(word == name for word in fitted.history.status)) for name in set(fitted.history.status)}
+    seen = dict(sorted(Counter(fitted.history.status).items()))
+    closed = closed_groups(fitted.closed, config.table)
     lines = [
         f"version  {info.id}, saved {info.created.replace(tzinfo=None).isoformat(' ', 'seconds')} UTC",
         f"hash     {info.hash}",
@@ -70,7 +54,7 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
         f"horizon  {config.horizon}, from the last {config.lookback} steps; trained to {config.train_end}",
         *(line for line in describe(config.table, fitted.history) if not line.startswith(("layout", "time"))),
         f"table    {config.table.layout}, {', '.join(config.table.time)} every {config.table.calendar.name}",
-        "series   " + ", ".join(f"{count:,} {name}" for name, count in sorted(seen.items())),
+        "series   " + ", ".join(f"{count:,} {name}" for name, count in seen.items()),
         *ranking_of(fitted),
     ]
     return lines, {
@@ -80,17 +64,14 @@ def _of_artifact(artifact: str, version: str | None) -> tuple[list[str], dict[st
         "models": dict(zip(map("/".join, fitted.history.ids), models_of(fitted), strict=True)),
         "series": len(fitted.history),
         "statuses": seen,
-        "closed": [
-            {"series": count, "when": when, "value": value}
-            for count, when, value in closed_groups(fitted.closed, config.table)
-        ],
+        "closed": [dict(zip(("series", "when", "value"), group, strict=True)) for group in closed],
         "pretrained": None if network is None else network.hash,
         "exports": {"networks": len(fitted.exports.files), "missing": fitted.exports.missing},
         **config.model_dump(mode="json"),
     }
 
 
-def _exports(fitted: "Fitted") -> list[str]:
+def _exports(fitted: Fitted) -> list[str]:
     """How many networks can forecast without torch, and why one cannot."""
     exports, count = fitted.exports, sum(map(len, fitted.config.members()))
     if not count:
@@ -100,7 +81,7 @@ def _exports(fitted: "Fitted") -> list[str]:
     return [f"exports  {len(exports.files)} of {count} network{'s' * (count > 1)} to ONNX{why}"]
 
 
-def _training(config: "Config", weights: int) -> list[str]:
+def _training(config: Config, weights: int) -> list[str]:
     """Which networks forecast and for how long they were trained, how many were tried, and what they went on from."""
     groups = config.plan.groups()
     used = [number for group in config.networks for number in groups[group]]
@@ -108,10 +89,8 @@ def _training(config: "Config", weights: int) -> list[str]:
         tried = len(config.plan.members)
         return [f"trained  {tried} networks, and none is used" if tried else "trained  no network"]
     steps = [f"{config.plan.members[number].model} {config.trained_steps[number]:,} steps" for number in used]
-    some = ", ".join(steps[:SHOWN_NETWORKS]) + (
-        f" and {len(steps) - SHOWN_NETWORKS} more" if len(steps) > SHOWN_NETWORKS else ""
-    )
-    tried = len(config.plan.members)
+    more = f" and {len(steps) - SHOWN_NETWORKS} more" if len(steps) > SHOWN_NETWORKS else ""
+    some, tried = ", ".join(steps[:SHOWN_NETWORKS]) + more, len(config.plan.members)
     others = f"; {tried} were tried, {sum(config.trained_steps):,} steps in all" if tried > len(used) else ""
     lines = [f"trained  {len(used)} network{'s' * (len(used) > 1)} with {weights:,} weights: {some}{others}"]
     warm = max(config.plan.members[number].warm for number in used)
@@ -121,12 +100,9 @@ def _training(config: "Config", weights: int) -> list[str]:
     return lines
 
 
-def _of_table(data: str, given: Given) -> tuple[list[str], dict[str, Any]]:
-    from forecast.reading.reading import describe_reading, read
-    from forecast.reading.status import say_status
-
-    table, defaults = load(data, given.of(TextSettings))
-    train, settings = given.of(TrainSettings), given.of(TableSettings, defaults)
+def _of_table(data: str, request: Request) -> tuple[list[str], dict[str, Any]]:
+    table, defaults = load(data, request.of(TextSettings))
+    train, settings = request.of(TrainSettings), request.of(TableSettings, defaults)
     reading = read(table, settings, horizon=train.horizon, lookback=train.lookback)
     panel = reading.panel
     say_status(panel, reading.schema, table.name)

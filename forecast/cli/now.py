@@ -1,48 +1,61 @@
 """Forecast a table at once: nothing is trained, and nothing is saved."""
 
-from typing import TYPE_CHECKING
-
-from forecast.cli._console import say_next, style_options
-from forecast.cli._forecasts import at_once, put_forecasts
-from forecast.cli._help import OUTPUT, file_argument, option, with_examples
-from forecast.cli._options import Given, settings_options
+from forecast.cli._command import Request
+from forecast.cli._console import log_lines, steps_bar, suggest
+from forecast.cli._data import load
+from forecast.cli._forecasts import Choose, put_forecasts
+from forecast.engine.stages import fit_panel
+from forecast.ensemble.names import PRETRAINED
+from forecast.errors import UsageError
+from forecast.inference.fitted import Fitted
+from forecast.inference.forecasting import Forecasts, forecast_table
+from forecast.inference.predictor import Predictor
+from forecast.inference.summary import describe_fit
+from forecast.jobs.checks import age, check_age
+from forecast.jobs.instant import parse_as_of
+from forecast.jobs.output_guard import check_apart
+from forecast.reading.reading import Reading, check_to_fit, describe_reading, read
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings, TrainSettings
+from forecast.tables.writing import output_columns
 
-if TYPE_CHECKING:
-    from forecast.panel.schema import Schema
+COVARIATES = ("known", "past", "static")  # which a network would have to learn
 
 
-@with_examples(
-    "forecast now sales.csv --output forecasts.csv",
-    "forecast now sales.csv --horizon 14 --levels 50,90",
-    "forecast now synth:seasonal",
-)
-@file_argument("data")
-@option("--output", heading=OUTPUT, metavar="FILE", help="write a .csv or .parquet file; default stdout")
-@option("--as-of", first=False, metavar="TIME", help="time at which the age of the data is measured  [default: now]")
-@style_options
-@settings_options(OutputSettings, CheckSettings, TableSettings, TextSettings, single={"horizon": TrainSettings})
-def command(data: str, output: str | None, as_of: str | None, given: Given) -> int:
-    """Forecast DATA by the pretrained network and the quick baselines, weighed on the past of DATA.
-
-    DATA is a CSV, .csv.gz, .xlsx, .ods or Parquet file, a folder of Parquet files, - for stdin, or synth:KIND.
-    Nothing is trained or saved; `forecast fit` does both, and takes covariates.
-    """
-    shape, checks = given.of(OutputSettings), given.of(CheckSettings)
-    given.of(TextSettings)
-    events = given.of(TableSettings).events  # refused before any work
-    from forecast.jobs.apart import check_apart
-    from forecast.jobs.checks import age, check_age
-    from forecast.jobs.instant import parse_as_of
-
+def run(data: str, output: str | None, as_of: str | None, request: Request) -> int:
+    """Forecast a table, and write the forecasts."""
+    shape, checks, _ = request.of(OutputSettings), request.of(CheckSettings), request.of(TextSettings)
+    events = request.of(TableSettings).events  # refused before any work
     instant = parse_as_of(as_of)
     check_apart(output, {"the table that is read": data, "the table of --events": events})
-
-    def look(newest: int, schema: "Schema") -> None:
-        check_age(age(newest, schema, instant), checks, data)
-
-    forecasts, fitted = at_once(data, given, shape, look)
+    reading = read_to_forecast(data, request, shape)
+    check_age(age(reading.panel.newest, reading.schema, instant), checks, data)
+    forecasts, fitted = at_once(reading, request, shape)
     code = put_forecasts(forecasts, fitted, shape, checks, output)
     if code == 0:
-        say_next("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))
+        suggest("fit", data, *request.words(TableSettings, TextSettings, more=("horizon",)))
     return code
+
+
+def read_to_forecast(data: str, request: Request, shape: OutputSettings) -> Reading:
+    """A table that is forecast at once, as it is read."""
+    for name in COVARIATES:
+        if request.values.get(name):
+            raise UsageError(f"--{name}: nothing is learned here; `forecast fit` uses covariates")
+    horizon = request.of(TrainSettings).horizon
+    table, defaults = load(data, request.of(TextSettings))
+    reading = read(table, request.of(TableSettings, defaults), horizon=horizon, reserved=output_columns(shape))
+    check_to_fit(reading)
+    log_lines(describe_reading(reading))
+    return reading
+
+
+def at_once(
+    reading: Reading, request: Request, shape: OutputSettings, choose: Choose | None = None
+) -> tuple[Forecasts, Fitted]:
+    """Forecasts of the pretrained network and the quick baselines, and what they are made of."""
+    settings = request.of(TrainSettings, {"model": PRETRAINED})
+    predictor = Predictor(fit_panel(reading.panel, reading.schema, settings, reading.name), settings.device)
+    with steps_bar("forecasts", "series") as predictor.on_windows:
+        forecasts = forecast_table(predictor, output=shape, on_panel=choose)
+    log_lines(describe_fit(predictor.fitted))
+    return forecasts, predictor.fitted

@@ -1,195 +1,137 @@
 """Draw history, forecasts and actual values."""
 
-from dataclasses import dataclass
+import sys
 from functools import partial
-from typing import TYPE_CHECKING
 
 import click
-from click.core import ParameterSource
+from rich.console import Console
+from rich.text import Text
 
-from forecast.cli._console import put_picture, say, say_next, style_options
-from forecast.cli._data import load
-from forecast.cli._forecasts import CHANGED, Continued, at_once, predicted
-from forecast.cli._help import OUTPUT, file_argument, option, with_examples
-from forecast.cli._options import Given, grouped, settings_options
-from forecast.cli._saved import reading_of_actual
-from forecast.cli._store import Saved, named, saved_options
+from forecast.artifacts.store import Store
+from forecast.cli._command import Request, named
+from forecast.cli._console import log, suggest
+from forecast.cli._data import load, text_settings
+from forecast.cli._forecasts import CHANGED, Choose, Continued, predicted
+from forecast.cli.commands.plot import SHAPE, WHERE, Files, Source
+from forecast.cli.now import at_once, read_to_forecast
+from forecast.cli.score import actual_settings
 from forecast.errors import BadData, NoInput, UsageError
-from forecast.settings import OutputSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
+from forecast.evaluation.saved import missing_series, read_saved
+from forecast.inference.forecasting import load_predictor, with_events
+from forecast.jobs.output_guard import check_apart
+from forecast.reading.reading import read_as
+from forecast.report.chart import Chart, chart_of
+from forecast.report.files import check_chart_file, write_chart
+from forecast.report.plot_data import PlotData, plot_of_forecasts, plot_of_table, series_without_actuals
+from forecast.report.terminal import terminal_lines
+from forecast.settings import STORE, OutputSettings, PictureSettings, TableSettings, TextSettings, TrainSettings
 
-if TYPE_CHECKING:
-    from forecast.cli._forecasts import Choose
-    from forecast.panel.panel import Panel
-    from forecast.panel.schema import Schema
-    from forecast.report.content import Drawable
-    from forecast.report.picture import Picture
-
-SHAPE = ("levels", "point", "min", "max", "joint", "integer")  # settings of forecasts that a picture can show
-
-
-@dataclass(frozen=True)
-class Source:
-    """Which forecasts are drawn."""
-
-    forecast: str | None
-    now: bool
-    future: str | None
-    origin: str | None
+WIDTH, WIDEST = 100, 120  # characters of a chart that goes elsewhere, and to a terminal at most
+# of the parts of a chart; their characters differ, too
+STYLES = {"forecast": "bold cyan", "interval": "cyan", "actual": "bold red", "title": "bold", "note": "dim"}
 
 
-@dataclass(frozen=True)
-class Files:
-    """What is drawn beside them, and where to."""
-
-    actual: str | None
-    output: str | None
-    terminal: bool
-
-
-@with_examples(
-    "forecast plot sales.csv",
-    "forecast plot --artifact shops --series north --output north.png",
-    "forecast plot sales.csv --origin 2026-01-31 --output worst.html",
-    "forecast plot sales.csv --forecast forecasts.csv --output f.svg",
-)
-@file_argument("data", required=False)
-@grouped(
-    "files",
-    Files,
-    option("--actual", metavar="FILE", help="table with the values that came; default those of DATA"),
-    option(
-        "--output", heading=OUTPUT, metavar="FILE", help="write a .png, .svg, .pdf or .html file; default the terminal"
-    ),
-    option("--terminal", heading=OUTPUT, is_flag=True, help="draw in the terminal, with --output too"),
-)
-@grouped(
-    "source",
-    Source,
-    option("--forecast", metavar="FILE", help="draw this table of forecasts, which predict wrote, beside DATA"),
-    option("--now", is_flag=True, help="draw the forecasts of `forecast now`, even where there is a store"),
-    option("--future", metavar="FILE", help="table with the future values of known covariates"),
-    option("--origin", metavar="TIME", help="forecast from this time of DATA, and draw what came after it"),
-)
-@saved_options
-@style_options
-@settings_options(
-    PictureSettings,
-    TableSettings,
-    TextSettings,
-    single={
-        "horizon": TrainSettings,
-        "device": TrainSettings,
-        "engine": TrainSettings,
-        **dict.fromkeys(SHAPE, OutputSettings),
-    },
-)
-@click.pass_context
-def command(context: click.Context, data: str | None, files: Files, source: Source, saved: Saved, given: Given) -> None:
-    """Draw the series of the fit and their forecasts, or those of DATA.
-
-    Without a store, DATA is forecast as `forecast now` does. --output names a file; else the terminal gets the picture.
-    """
-    wanted, how = given.of(PictureSettings), given.of(TableSettings)  # refused before any work
-    given.of(TextSettings), given.of(OutputSettings), given.of(TrainSettings)
-    from forecast.artifacts.store import Store
-    from forecast.jobs.apart import check_apart
-    from forecast.report.content import picture_of, series_without_errors
-
+def run(
+    data: str | None, files: Files, source: Source, artifact: str | None, version: str | None, request: Request
+) -> None:
+    """Forecast or read forecasts, and draw them."""
+    for group in (TableSettings, TextSettings, OutputSettings, TrainSettings):
+        request.of(group)  # refused before any work
+    settings, store = request.of(PictureSettings), artifact or STORE.store
     tables = {
         "the table that is read": data,
         "the table of forecasts": source.forecast,
         "the table of actual values": files.actual,
         "the table of --future": source.future,
-        "the table of --events": how.events,
+        "the table of --events": request.of(TableSettings).events,
     }
-    check_apart(files.output, tables, saved.artifact)
+    check_apart(files.output, tables, store)
     if files.output is not None:
-        from forecast.report.files import check_picture
-
-        check_picture(files.output)
-    default = context.get_parameter_source("artifact") is ParameterSource.DEFAULT and saved.version is None
-    came = files.actual or (data if source.origin is not None else None)
-    choose = None if came is not None and not wanted.series else partial(series_without_errors, settings=wanted)
+        check_chart_file(files.output)
+    chosen = None if artifact is None and version is None else store
+    actual = files.actual or (data if source.origin is not None else None)
+    all_matter = actual is not None and not settings.series  # the errors of all tell which are the largest
+    choose = None if all_matter else partial(series_without_actuals, settings=settings)
+    after: tuple[str | None, ...]
     if source.forecast is not None:
-        drawable, text = _saved_forecasts(data, source, saved, given, default)
-        after: tuple[str | None, ...] = ("score", source.forecast, data, *given.words(TableSettings, TextSettings))
-    elif source.now or (default and Store(saved.artifact).empty):
-        drawable, text = _at_once(data, source, given, choose)
-        after = ("fit", data, *given.words(TableSettings, TextSettings, more=("horizon",)))
+        plotted, text = _read(data, source.forecast, source, chosen, request)
+        after = ("score", source.forecast, data, *request.words(TableSettings, TextSettings))
+    elif source.now or (chosen is None and Store(store).empty):
+        plotted, text = _at_once(data, source, request, choose)
+        after = ("fit", data, *request.words(TableSettings, TextSettings, more=("horizon",)))
     else:
-        drawable, text = _predicted(data, source, saved, given, choose)
-        after = ("predict", data, *named(saved.artifact))
-    actual = None if came is None else _panel(came, drawable.schema, text)
-    picture = picture_of(drawable, wanted, actual, came or "")
-    _say_left_out(picture, wanted)
-    _put(picture, files)
-    say_next(*after)
+        plotted, text = _predicted(data, source, (store, version), request, choose)
+        after = ("predict", data, *named(store))
+    actuals = None if actual is None else read_as(load(actual, text)[0], plotted.schema, horizon=0).panel
+    chart = chart_of(plotted, settings, actuals, actual or "")
+    if chart.total > len(chart.series) and not settings.series:
+        which = "those with the largest errors" if chart.worst else "the first of the table"
+        shown = f"{len(chart.series)} of {chart.total:,}"
+        log(f"series   {shown}, {which}; --series names others, --count draws more")
+    if files.output is not None:
+        write_chart(chart, files.output)
+        log(f"written  {files.output}")
+    if files.output is None or files.terminal:
+        _print(chart)
+    suggest(*after)
 
 
-def _saved_forecasts(
-    data: str | None, source: Source, saved: Saved, given: Given, default: bool
-) -> "tuple[Drawable, TextSettings]":
+def _read(
+    data: str | None, forecast: str, source: Source, store: str | None, request: Request
+) -> tuple[PlotData, TextSettings]:
     """Forecasts of a file, beside DATA."""
-    from forecast.evaluation.saved import missing_series, read_saved
-    from forecast.reading.reading import read_as
-    from forecast.report.content import drawable_saved
-
     if data is None:
         raise UsageError("--forecast: name the table with the history, too: forecast plot DATA --forecast FILE")
     _refuse(source, "--forecast draws a table as it is", "now", "future", "origin")
-    for name in ("horizon", "device", "engine", *SHAPE):
-        if name in given.values:
+    for name in (*WHERE, *SHAPE):
+        if name in request.values:
             raise UsageError(f"--{name}: --forecast draws a table as it is; leave one of the two out")
-    forecasts = load(source.forecast or "", TextSettings())[0]
-    text, how = reading_of_actual(saved.artifact, forecasts, given, not default)
+    forecasts = load(forecast, TextSettings())[0]
+    text, how = actual_settings(store, forecasts, request)
     table = load(data, text)[0]
     reading, made = read_saved(forecasts, table, how)
-    panel = read_as(reading, reading.schema, horizon=made.horizon).panel
+    panel = read_as(reading, reading.schema, horizon=made.numbers.shape[1]).panel
     missing_series(made, panel, forecasts.name, table.name)
-    say(f"drawn    the forecasts of {source.forecast}")
-    return drawable_saved(made, panel, reading.schema), text
+    log(f"drawn    the forecasts of {forecast}")
+    return plot_of_table(panel, reading.schema, made.ids, made.first, made.numbers, made.intervals), text
 
 
 def _at_once(
-    data: str | None, source: Source, given: Given, choose: "Choose | None"
-) -> "tuple[Drawable, TextSettings]":
+    data: str | None, source: Source, request: Request, choose: Choose | None
+) -> tuple[PlotData, TextSettings]:
     """The forecasts of `forecast now`."""
-    from forecast.report.content import drawable_forecasts
-
+    if data is None and not source.now:
+        raise NoInput("there is no store here; name a table, forecast plot DATA, or run `forecast fit` first")
     if data is None:
-        if not source.now:
-            raise NoInput("there is no store here; name a table, forecast plot DATA, or run `forecast fit` first")
         raise UsageError("--now: name the table to forecast: forecast plot DATA --now")
     _refuse(source, "nothing is learned here", "future", "origin")
-    shape = given.of(OutputSettings)
-    forecasts, fitted = at_once(data, given, shape, choose=choose)
-    say("drawn    the forecasts of `forecast now`" + ("" if source.now else ", as there is no store here"))
-    return drawable_forecasts(forecasts, fitted, shape.levels), given.of(TextSettings)
+    shape = request.of(OutputSettings)
+    forecasts, fitted = at_once(read_to_forecast(data, request, shape), request, shape, choose)
+    log("drawn    the forecasts of `forecast now`" + ("" if source.now else ", as there is no store here"))
+    return plot_of_forecasts(forecasts, fitted, shape.levels), request.of(TextSettings)
 
 
 def _predicted(
-    data: str | None, source: Source, saved: Saved, given: Given, choose: "Choose | None"
-) -> "tuple[Drawable, TextSettings]":
-    """The forecasts of a saved forecaster."""
-    from forecast.inference.forecasting import load_predictor, with_events
-    from forecast.report.content import drawable_forecasts
-
+    data: str | None, source: Source, saved: tuple[str, str | None], request: Request, choose: Choose | None
+) -> tuple[PlotData, TextSettings]:
+    """The forecasts of a version of a store."""
+    store, version = saved
     for name in TableSettings.model_fields.keys() - {*CHANGED, "events"}:
-        if name in given.values:
+        if name in request.values:
             flag = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{flag}: {saved.artifact} reads tables as its fit did; leave it out, or pass --now")
-    shape, where = given.of(OutputSettings), given.of(TrainSettings)
-    predictor = load_predictor(saved.artifact, saved.version, where.device, where.engine)
-    predictor = with_events(predictor, given.of(TableSettings).events)
-    continued = Continued(data, source.future, source.origin, given.values.get("horizon"))
+            raise UsageError(f"{flag}: {store} reads tables as its fit did; leave it out, or pass --now")
+    shape, where = request.of(OutputSettings), request.of(TrainSettings)
+    predictor = load_predictor(store, version, where.device, where.engine)
+    predictor = with_events(predictor, request.of(TableSettings).events)
+    continued = Continued(data, source.future, source.origin, request.values.get("horizon"))
     try:
-        forecasts = predicted(predictor, continued, given, shape, choose=choose)
+        forecasts = predicted(predictor, continued, request, shape, choose=choose)
     except BadData as error:
-        error.cure = error.cure or f"if {saved.artifact} was fitted to another table, pass --now, or another --artifact"
+        error.cure = error.cure or f"if {store} was fitted to another table, pass --now, or another --artifact"
         raise
-    say(f"drawn    the forecasts of {saved.artifact}")
-    text = given.reading(predictor.fitted.config.table.reading)
-    return drawable_forecasts(forecasts, predictor.fitted, shape.levels), text
+    log(f"drawn    the forecasts of {store}")
+    text = text_settings(request, predictor.fitted.config.table.reading)
+    return plot_of_forecasts(forecasts, predictor.fitted, shape.levels), text
 
 
 def _refuse(source: Source, why: str, *names: str) -> None:
@@ -198,26 +140,15 @@ def _refuse(source: Source, why: str, *names: str) -> None:
             raise UsageError(f"--{name}: {why}; leave it out")
 
 
-def _panel(table: str, schema: "Schema", text: TextSettings) -> "Panel":
-    """The values that came."""
-    from forecast.reading.reading import read_as
+def _print(chart: Chart) -> None:
+    """Write a chart to stdout as characters; a terminal gets colours, and lines as wide as it is."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    unicode = (sys.stdout.encoding or "").lower().replace("-", "").startswith("utf")
 
-    return read_as(load(table, text)[0], schema, horizon=0).panel
+    def style(text: str, kind: str) -> str:
+        with console.capture() as captured:
+            console.print(Text(text, STYLES.get(kind, "")), end="", soft_wrap=True)
+        return captured.get()
 
-
-def _say_left_out(picture: "Picture", wanted: PictureSettings) -> None:
-    """Say how many series are not in the picture."""
-    left = picture.total - len(picture.series)
-    if left > 0 and not wanted.series:
-        which = "those with the largest errors" if picture.worst else "the first of the table"
-        say(f"series   {len(picture.series)} of {picture.total:,}, {which}; --series names others, --count draws more")
-
-
-def _put(picture: "Picture", files: Files) -> None:
-    if files.output is not None:
-        from forecast.report.files import write_picture
-
-        write_picture(picture, files.output)
-        say(f"written  {files.output}")
-    if files.output is None or files.terminal:
-        put_picture(picture)
+    for line in terminal_lines(chart, min(console.width, WIDEST), unicode, style):
+        click.echo(line)

@@ -1,15 +1,24 @@
 """Forecast with a saved forecaster."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from datetime import datetime
 
-from forecast.cli._cluster import put_sharded, refuse_sharded, shards_of
-from forecast.cli._console import say_next, style_options
-from forecast.cli._forecasts import Continued, predict_and_write
-from forecast.cli._help import OUTPUT, file_argument, option, with_examples
-from forecast.cli._options import Given, settings_options
-from forecast.cli._store import Saved, named, saved_options
-from forecast.errors import UsageError
+from forecast.cli._command import Request, named
+from forecast.cli._console import log, steps_bar, suggest, using_cluster
+from forecast.cli._data import write_all
+from forecast.cli._forecasts import Continued, log_written, predicted, put_forecasts, schema_as_fitted
+from forecast.errors import BadData, Setting, Unavailable, UsageError, Words
+from forecast.inference.forecasting import load_predictor, with_events
+from forecast.inference.large import large_forecasts
+from forecast.inference.predictor import Predictor
+from forecast.inference.sharded import MANIFEST, forecast_shards, plan_shards
+from forecast.jobs.checks import age, check_age
+from forecast.jobs.instant import parse_as_of
+from forecast.jobs.output_guard import check_apart
+from forecast.parallel import on_cluster, workers
+from forecast.reading.tidying import tidied
 from forecast.settings import (
+    STORE,
     CheckSettings,
     ClusterSettings,
     OutputSettings,
@@ -17,87 +26,125 @@ from forecast.settings import (
     TextSettings,
     TrainSettings,
 )
+from forecast.tables.files import load_future
+from forecast.tables.frames import frames_of
+from forecast.tables.writing import guard_formulas
 
-if TYPE_CHECKING:
-    from forecast.panel.schema import Schema
+SHARDS = 16  # with a cluster, whatever its size: the same files come out of any
+
+Look = Callable[[int], None]  # given the grid position of the newest value; raises where that is too old
 
 
-@with_examples(
-    "forecast predict --output forecasts.csv",
-    "forecast predict tonight.csv --artifact shops",
-    "forecast predict --future prices.csv --levels 80 --integer",
-    "forecast predict s3://sales/2026/ --shards 64 --output s3://forecasts/2026",
-)
-@file_argument("data", required=False)
-@saved_options
-@option(
-    "--output",
-    heading=OUTPUT,
-    metavar="FILE",
-    help="write a .csv or .parquet file, with --shards a folder; default stdout",
-)
-@option("--horizon", heading=OutputSettings.heading, type=int, help="number of steps, fewer than at fit")
-@option("--origin", metavar="TIME", help="forecast from this time of DATA; later values are not used")
-@option("--future", metavar="FILE", help="table with the future values of known covariates")
-@option("--as-of", first=False, metavar="TIME", help="time at which the age of the data is measured  [default: now]")
-@style_options
-@settings_options(
-    OutputSettings,
-    CheckSettings,
-    TextSettings,
-    ClusterSettings,
-    single={
-        "jobs": TrainSettings,
-        "device": TrainSettings,
-        "engine": TrainSettings,
-        "strict": TableSettings,
-        "on_duplicate": TableSettings,
-        "date_format": TableSettings,
-        "events": TableSettings,
-    },
-)
-def command(
+def run(
     data: str | None,
-    saved: Saved,
+    artifact: str | None,
+    version: str | None,
     output: str | None,
-    horizon: int | None,
     origin: str | None,
     future: str | None,
     as_of: str | None,
-    given: Given,
+    request: Request,
 ) -> int:
-    """Forecast the series of the fit, or those of DATA, which may have new ids.
-
-    Nothing is trained, and nothing in the store changes.
-    """
-    shape, checks = given.of(OutputSettings), given.of(CheckSettings)
-    from forecast.inference.forecasting import load_predictor, with_events
-    from forecast.jobs.apart import check_apart
-    from forecast.jobs.checks import age, check_age
-    from forecast.jobs.instant import parse_as_of
-
-    instant = parse_as_of(as_of)
-    reading = given.of(TextSettings).model_dump(exclude_defaults=True)  # refused before any work
+    """Forecast the series of the fit or those of a table, and write the forecasts."""
+    shape, checks, machines = request.of(OutputSettings), request.of(CheckSettings), request.of(ClusterSettings)
+    instant, store = parse_as_of(as_of), artifact or STORE.store
+    reading = request.of(TextSettings).model_dump(exclude_defaults=True)  # refused before any work
     if reading and data is None and future is None:
         flags = ", ".join(f"--{name}" for name in reading)
         raise UsageError(f"{flags}: it says how a table is read, and no table is; name DATA, or leave it out")
-    events = given.of(TableSettings).events
+    events = request.of(TableSettings).events
     tables = {"the table that is read": data, "the table of --future": future, "the table of --events": events}
-    check_apart(output, tables, saved.artifact)
-    source, shards = Continued(data, future, origin, horizon), shards_of(given)
+    check_apart(output, tables, store)
+    source = Continued(data, future, origin, request.values.get("horizon"))
+    shards = SHARDS if machines.shards is None and machines.cluster is not None else machines.shards
     if shards is not None:
-        refuse_sharded(source, output, shape)
-    where = given.of(TrainSettings)
-    predictor = with_events(load_predictor(saved.artifact, saved.version, where.device, where.engine), events)
-
-    def look(newest: int, schema: "Schema") -> None:
-        check_age(age(newest, schema, instant), checks, data or saved.artifact)
-
+        _refuse_sharded(source, output, shape)
+    where = request.of(TrainSettings)
+    predictor = with_events(load_predictor(store, version, where.device, where.engine), events)
     if shards is not None and output is not None:
-        return put_sharded(predictor, source, given, shape, output, instant)
-    code = predict_and_write(predictor, source, given, shape, checks, look, output)
+        return _put_sharded(predictor, source, request, output, shards, instant)
+
+    schema = schema_as_fitted(predictor, request)[0]
+
+    def look(newest: int) -> None:
+        check_age(age(newest, schema, instant), checks, data or store)
+
+    code = _put(predictor, source, request, look, output)
     if code == 0:
-        more = {"--version": saved.version, "--future": future, "--origin": origin}
+        more = {"--version": version, "--future": future, "--origin": origin}
         again = [word for flag, value in more.items() if value is not None for word in (flag, value)]
-        say_next("plot", data, *named(saved.artifact), *again, *given.words(TableSettings, TextSettings))
+        suggest("plot", data, *named(store), *again, *request.words(TableSettings, TextSettings))
     return code
+
+
+def _put(predictor: Predictor, source: Continued, request: Request, look: Look, output: str | None) -> int:
+    """Forecast, write the forecasts, and say what they lack; returns the exit code.
+
+    A large table goes part by part, unless something is wrong with it: read as a whole, it is refused with all that is
+    to be said, or makes up for it.
+    """
+    shape, checks = request.of(OutputSettings), request.of(CheckSettings)
+    trouble: BadData | UsageError | None = None
+    try:
+        skipped = _put_in_parts(predictor, source, request, look, output)
+    except (BadData, UsageError) as error:
+        skipped, trouble = None, error
+    if skipped is not None:
+        return log_written(skipped, predictor.fitted, shape, checks)
+    try:
+        forecasts = predicted(predictor, source, request, shape, lambda panel: look(panel.newest))
+    except Unavailable:
+        if trouble is not None:
+            raise trouble from None  # the whole does not fit into memory
+        raise
+    return put_forecasts(forecasts, predictor.fitted, shape, checks, output)
+
+
+def _put_in_parts(
+    predictor: Predictor, source: Continued, request: Request, look: Look, output: str | None
+) -> dict[tuple[str, ...], str] | None:
+    """Forecast a large table part by part; returns the series without forecasts, or None if it goes only as a whole."""
+    if source.data is None or source.future is not None or source.origin is not None:
+        return None
+    shape = request.of(OutputSettings)
+    schema, text = schema_as_fitted(predictor, request)
+    found = large_forecasts(predictor, source.data, text, schema, source.horizon, shape)
+    if found is None:
+        return None
+    look(found.work.newest)
+    with steps_bar("forecasts", "series") as predictor.on_windows:
+        frames = frames_of(found.columns(), found.work.table.name)
+        write_all((guard_formulas(each, schema.ids) for each in frames) if shape.excel_safe else frames, output)
+    return found.skipped
+
+
+def _refuse_sharded(source: Continued, output: str | None, shape: OutputSettings) -> None:
+    """Refuse what does not go with shards, before any work."""
+    shards = Setting("shards")
+    if source.data is None or source.data == "-" or source.data.startswith("synth:"):
+        problem = "shards are read from Parquet or CSV"
+        raise UsageError(problem, setting=shards, cure="name a file, a folder of Parquet, or a URI")
+    if output is None:
+        cure = Words("name one with ", Setting("output"))
+        raise UsageError("shards are written into a folder", setting=shards, cure=cure)
+    for name, value in (("origin", source.origin), ("shard", shape.shard)):
+        if value is not None:
+            raise UsageError("it does not go with shards", setting=Setting(name), cure=Words("leave out ", shards))
+
+
+def _put_sharded(
+    predictor: Predictor, source: Continued, request: Request, output: str, shards: int, instant: datetime
+) -> int:
+    """Forecast a table in shards, into a folder; returns the exit code."""
+    schema, text = schema_as_fitted(predictor, request)
+    shape, checks = request.of(OutputSettings), request.of(CheckSettings)
+    future = None if source.future is None else tidied(load_future(source.future, text))
+    data = str(source.data)
+    work = plan_shards(predictor, schema, data, text, output, shape, source.horizon, future)
+    check_age(age(work.large.newest, schema, instant), checks, data)
+    jobs = request.of(TrainSettings).jobs or 1
+    with using_cluster(request.of(ClusterSettings).cluster):
+        manifest, skipped = forecast_shards(work, shards, max(jobs, workers() if on_cluster() else 1))
+    count, size = f"{manifest.series:,} series, {manifest.rows:,} rows", len(manifest.files)
+    log(f"saved    {output}/{MANIFEST}: {count} in {size} files")
+    return log_written(skipped, predictor.fitted, shape, checks)

@@ -30,8 +30,7 @@ from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.parallel import processes
 from forecast.reading.comparing import mean_level
 from forecast.settings import TrainSettings
-from forecast.training.checkpoint import CheckpointStore
-from forecast.training.context import OnStep, TrainingContext, WarmStart
+from forecast.training.context import CheckpointStore, OnStep, TrainingContext, WarmStart
 from forecast.training.plan import Plan, compared_windows
 from forecast.training.rehearsal import Rehearsal
 from forecast.windows.transforms import transformed
@@ -192,13 +191,8 @@ class _Fit:
         check_model(settings.model)
         if plan is not None:
             check_plan(plan, settings)
-        context = TrainingContext(
-            deadline=self.deadline, on_step=self.on_step, checkpoints=self._checkpoint_store(fitter, plan, start)
-        )
-        if self.rehearsal is not None:
-            from forecast.training.trial_steps import trial_fitter
-
-            fitter, context = trial_fitter(fitter, context, self.rehearsal)
+        store = self._checkpoint_store(fitter, plan, start)
+        context = TrainingContext(self.deadline, self.on_step, store, rehearsal=self.rehearsal)
         longest = int(np.median(ready.split.train_end)) // 2
         columns = bool(schema.known or schema.past or schema.static)
         candidates = candidates_for(settings, ready.lookback, longest, lags[0] if lags else 1, fitter.count, columns)
@@ -217,7 +211,7 @@ class _Fit:
 
     def _checkpoint_store(self, fitter: "Fitter", plan: Plan | None, start: WarmStart | None) -> CheckpointStore | None:
         """Where training writes its state, named by all that decides its result."""
-        from forecast.training.keys import data_key, plan_key
+        from forecast.training.resume import data_key, plan_key
 
         if self.checkpoints is None or processes() > 1:  # several must all begin at the same step
             return None
@@ -229,9 +223,7 @@ class _Fit:
         panel, schema, settings, lags = self.panel, self.schema, self.settings, ready.inputs.lags
         forecasting = [number for group in ensemble.networks for number in plan.groups()[group]]
         pasts = [plan.members[number].lookback + max(lags, default=0) for number in forecasting]
-        pasts.append(
-            ready.lookback + (lags[0] if lags else panel.ahead)
-        )  # roughness takes values a season before
+        pasts.append(ready.lookback + (lags[0] if lags else panel.ahead))  # roughness takes values a season before
         closed = unless_contradicted(ready.closed, panel, schema, panel.lengths)
         effects = find_effects(panel, schema, closed, ready.used, panel.lengths[ready.used])
         index, fixed = series_index(panel.ids, panel.ids), fixed_values(closed, panel, schema)

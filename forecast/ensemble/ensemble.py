@@ -181,7 +181,7 @@ def choose_ensemble(
     points = held_out[..., inputs.levels.index(0.5)]
     named = {**candidates.named(weights[0]), CHOSEN: points}
     scores = _scores(_losses(inputs, validation, np.stack(list(named.values()))), list(named))
-    used, count = weights.any(0), len(networks)
+    used, count = np.asarray(weights.any(0)), len(networks)
     components = [label for label, is_used in zip(candidates.labels, used, strict=True) if is_used]
     used_networks = np.flatnonzero(used[:count])
     steps = steps_back(components[len(used_networks) :], baselines.context)

@@ -4,7 +4,7 @@ from contextlib import suppress
 
 from forecast.baselines import baseline_method, baseline_names
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.models import model_knobs, model_names
+from forecast.models import model_names, model_params
 from forecast.settings import TrainSettings
 
 AUTO = "auto"
@@ -27,7 +27,7 @@ def check_names(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:
         if settings.params and not is_baseline(name):
             network = FIRST if name == AUTO else name
             with suppress(ModuleNotFoundError):  # of torch, without which nothing is fitted
-                model_knobs(network).check(settings.params, f"model {network}: ", within="params")
+                model_params(network).check(settings.params, f"model {network}: ", within="params")
 
 
 def check_models(settings: TrainSettings, models: tuple[str, ...] = ()) -> None:

@@ -1,29 +1,24 @@
-"""Backtest: forecast from rolling origins in the past, and measure against what came."""
+"""Backtest: forecast from rolling origins in the past, and compare with the actual values."""
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecast.errors import Message, collected_messages
 from forecast.evaluation.baseline_models import Fit, baseline_fit
-from forecast.evaluation.measures import (
-    REFERENCE,
-    Evaluation,
-    ForecastRows,
-    Measures,
-    forecast_rows,
-    in_sample_errors,
-    measure_tables,
-)
-from forecast.evaluation.origins import PastsAtOrigins, cut
-from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_raised
-from forecast.panel.panel import Flags, Integers, Numbers, Panel
-from forecast.panel.schema import Schema
+from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
+from forecast.evaluation.metrics import measure_names
+from forecast.evaluation.origins import cut
+from forecast.evaluation.quantiles import bounded, free_numbers, log_raised, raised
+from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.panel.schema import Schema, calendar_of, format_positions, position_texts, time_columns_at
 from forecast.parallel import side_by_side
 from forecast.settings import OutputSettings
+from forecast.tables.frames import Column, Frame, frame_of
+from forecast.tables.writing import interval_columns
 
 log = logging.getLogger("forecast")
 
@@ -41,58 +36,32 @@ class Fold:
 
 
 @dataclass(frozen=True)
-class BacktestResult:
-    """The measures of a backtest, and each forecast beside its value.
+class Backtest(Measures):
+    """How good forecasts from rolling origins were; `overall` also has the seconds that fits and forecasts took.
 
     Attributes
     ----------
-    panel, schema : the series that were forecast, and how they were read
-    origins : [origins, series], grid positions
-    missing : ids of series that were left out
-    seen : origins before the end of the fit of a forecaster that is judged as it is
+    overall, by_series, by_step, season : as in `Measures`
+    forecasts : a row for each forecast: id columns, ``origin``, the time column, ``actual``, ``model``, ``forecast``,
+        ``lo_80`` and so on
+    origins : the times after which the longest series was forecast, the oldest first
+    missing : ids of series that were left out, as they have too few values
+    seen : origins before the end of the fit of a frozen forecaster, whose actual values it has seen
     """
 
-    measures: Measures
-    rows: ForecastRows
-    panel: Panel
-    schema: Schema
-    origins: Integers
+    forecasts: Frame
+    origins: tuple[str, ...]
     missing: tuple[tuple[str, ...], ...] = ()
     seen: int = 0
 
 
 @dataclass(frozen=True)
-class _Result:
-    """Forecasts of one model at some origins, [windows, horizon, levels], the seconds they took, and log messages."""
+class _FoldResult:
+    """Forecasts of one model at some origins."""
 
-    quantiles: Numbers
-    fit_seconds: float
-    predict_seconds: float
-    messages: list[tuple[int, Message]]
-
-
-@dataclass
-class _Collected:
-    """Forecasts of all models and the seconds they took, by model, filled fold by fold."""
-
-    numbers: dict[str, Numbers]  # [series, origins, horizon, 1 + 2 * intervals]
-    fit_seconds: dict[str, float]
-    predict_seconds: dict[str, float]
-    raised: Flags  # [series], whether the bound at 0 raised a forecast
-    logged: set[tuple[str, Message]] = field(default_factory=set)
-
-    def add(self, model: str, rows: Flags, windows: PastsAtOrigins, result: _Result, levels: tuple[float, ...]) -> None:
-        """Add a fold's forecasts of some windows, and log its messages, each once a model."""
-        series, origin, floor = windows.series[rows], windows.origin[rows], windows.panel.floor()[rows]
-        free = free_numbers(result.quantiles, levels, OUTPUT, windows.panel.counts()[rows])
-        self.numbers[model][series, origin] = bounded(free, OUTPUT, floor)
-        self.raised[series] |= raised(free, OUTPUT, floor)
-        self.fit_seconds[model] += result.fit_seconds
-        self.predict_seconds[model] += result.predict_seconds
-        for level, message in result.messages:
-            if (model, message) not in self.logged:
-                log.log(level, "%s: %s", model, message)
-            self.logged.add((model, message))
+    quantiles: Numbers  # [windows, horizon, levels]
+    seconds: tuple[float, float]  # of the fit, of the forecasts
+    messages: list[tuple[int, Message]]  # log level and message
 
 
 def backtest(
@@ -105,24 +74,22 @@ def backtest(
     refit: bool = False,
     jobs: int = 1,
     on_fold: Callable[[Fold], None] | None = None,
-) -> BacktestResult:
-    """Forecast from rolling origins, and measure against what came; seasonal naive is always among the models.
+) -> Backtest:
+    """Forecast from rolling origins, and compare with the actual values; seasonal naive is always among the models.
 
     A model is fitted on, and forecasts from, panels that end at the origin: nothing later can reach it. The unit of
-    MASE, RMSSE, widths and interval scores is the in-sample error of seasonal naive before the oldest origin, one for
-    all origins, so that a series that begins later has none and does not count there. The measures overall hold the
-    seconds of fits and forecasts, too.
+    MASE, RMSSE, widths and interval scores is the in-sample error of seasonal naive before the oldest origin, the same
+    for all origins, so that a series that begins later has none and does not count there.
 
     Parameters
     ----------
     panel : with a horizon of future slots
-    schema : how the table was read
     models : what fits and predicts, by name
-    origins : [origins, series], from `choose_origins`
+    origins : [origins, series], grid positions, from `choose_origins`
     levels : quantile levels of the forecasts
     refit : fit at each origin; by default the fit at the oldest origin forecasts from all of them
     jobs : pairs of model and fit side by side
-    on_fold : called when one of them is over
+    on_fold : called when a pair is done
     """
     season = schema.shortest_season
     models = {REFERENCE: baseline_fit(REFERENCE, season, levels), **models}
@@ -131,29 +98,40 @@ def backtest(
     results = side_by_side(((_run_fold, (panel, models[name], origins[fold]), {}) for name, fold in tasks), jobs)
     windows = cut(panel, origins)
     size = (len(panel), len(origins), panel.ahead)
-    shape = (*size, 1 + 2 * len(OUTPUT.levels))
-    collected = _Collected(
-        numbers={name: np.full(shape, np.nan) for name in models},
-        fit_seconds=dict.fromkeys(models, 0.0),
-        predict_seconds=dict.fromkeys(models, 0.0),
-        raised=np.zeros(len(panel), bool),
-    )
+    numbers = {name: np.full((*size, 1 + 2 * len(OUTPUT.levels)), np.nan) for name in models}
+    seconds = {name: np.zeros(2) for name in models}
+    counts, floor = windows.panel.counts(), windows.panel.floor()
+    raised_series, logged = np.zeros(len(panel), bool), set[tuple[str, Message]]()
     for done, ((name, fold), result) in enumerate(zip(tasks, results, strict=True), start=1):
-        collected.add(name, np.isin(windows.origin, fold), windows, result, levels)
+        rows = np.flatnonzero(np.isin(windows.origin, fold))
+        free = free_numbers(result.quantiles, levels, OUTPUT, counts[rows])
+        numbers[name][windows.series[rows], windows.origin[rows]] = bounded(free, OUTPUT, floor[rows])
+        raised_series[windows.series[rows]] |= raised(free, OUTPUT, floor[rows])
+        seconds[name] += result.seconds
+        for level, message in result.messages:
+            if (name, message) not in logged:  # once for all folds of a model
+                log.log(level, "%s: %s", name, message)
+            logged.add((name, message))
         if on_fold is not None:
             on_fold(Fold(done, len(tasks), name))
-    say_raised(int(collected.raised.sum()), len(panel))
+    log_raised(int(raised_series.sum()), len(panel))
     actual = np.full(size, np.nan)
     actual[windows.series, windows.origin] = windows.actual
-    scale, squared = in_sample_errors(panel, origins[0], season)
-    evaluation = Evaluation(panel, schema, actual, collected.numbers, OUTPUT.levels, scale, squared)
-    seconds = {name: np.array(list(getattr(collected, name).values())) for name in ("fit_seconds", "predict_seconds")}
-    measures = measure_tables(evaluation)
-    measures = replace(measures, overall={**measures.overall, **seconds})
-    return BacktestResult(measures, forecast_rows(evaluation, origins), panel, schema, origins)
+    evaluation = Evaluation(panel, schema, actual, numbers, OUTPUT.levels, *in_sample_errors(panel, origins[0], season))
+    overall, by_series, by_step = measure_frames(evaluation)
+    fit_seconds, predict_seconds = np.array(list(seconds.values())).T
+    overall = overall.assign(fit_seconds=fit_seconds, predict_seconds=predict_seconds)
+    times = position_texts(schema, calendar_of(schema), origins[:, int(np.argmax(panel.lengths))])
+    return Backtest(overall, by_series, by_step, season, _forecast_frame(evaluation, origins), tuple(times))
 
 
-def _run_fold(panel: Panel, fit: Fit, origins: Integers) -> _Result:
+def result_columns(intervals: tuple[float, ...]) -> list[str]:
+    """Names of all columns of the frames of a backtest beside ids and times."""
+    shown = ["model", "skill", "origin", "actual", "forecast", *interval_columns(intervals)]
+    return [*shown, *measure_names(intervals)]
+
+
+def _run_fold(panel: Panel, fit: Fit, origins: Integers) -> _FoldResult:
     """Fit at the oldest of some origins, and forecast from all of them at once."""
     with collected_messages(log) as messages:
         start = time.perf_counter()
@@ -161,4 +139,27 @@ def _run_fold(panel: Panel, fit: Fit, origins: Integers) -> _Result:
         fitted = time.perf_counter()
         together = max(1, MAX_SLOTS // len(panel.values))
         parts = [predict(cut(panel, origins[low : low + together]).panel) for low in range(0, len(origins), together)]
-        return _Result(np.concatenate(parts), fitted - start, time.perf_counter() - fitted, messages)
+        return _FoldResult(np.concatenate(parts), (fitted - start, time.perf_counter() - fitted), messages)
+
+
+def _forecast_frame(evaluation: Evaluation, origins: Integers) -> Frame:
+    """Each forecast beside its actual value: by model, series in the order of the input, origin and step."""
+    panel, schema, horizon = evaluation.panel, evaluation.schema, evaluation.actual.shape[2]
+    calendar = calendar_of(schema)
+    begun = (origins >= panel.starts).T[panel.order]  # [series in the order of the input, origins]
+    rank, origin = np.nonzero(begun)
+    series = panel.order[rank]
+    start = origins[origin, series]
+    rows = np.repeat(series, horizon)
+    columns = {
+        **{name: Column(np.array([ids[i] for ids in panel.ids], object)[rows]) for i, name in enumerate(schema.ids)},
+        "origin": format_positions(schema, calendar, np.repeat(start, horizon)),
+        **time_columns_at(schema, calendar, (start[:, None] + 1 + np.arange(horizon)).ravel()),
+        "actual": Column(evaluation.actual[series, origin].ravel()),
+    }
+    models = evaluation.numbers
+    columns = {name: replace(each, values=np.tile(each.values, len(models))) for name, each in columns.items()}
+    columns["model"] = Column(np.repeat(np.array(list(models), object), len(rows)))
+    numbers = np.concatenate([each[series, origin].reshape(len(rows), -1) for each in models.values()])
+    names = ["forecast", *interval_columns(evaluation.intervals)]
+    return frame_of({**columns, **dict(zip(names, numbers.T, strict=True))})

@@ -11,7 +11,7 @@ from forecast.evaluation.past_errors import error_quantiles
 from forecast.panel.panel import Flags, Numbers, Panel
 
 Predict = Callable[[Panel], Numbers]
-"""Quantiles of what comes after the end of each series, [series, horizon, levels], ascending along the last axis."""
+"""Quantiles of the values after the end of each series, [series, horizon, levels], ascending along the last axis."""
 
 Fit = Callable[[Panel], Predict]
 """From the panel as it stood at an origin to what forecasts from it, and from later origins."""
@@ -21,16 +21,10 @@ MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 
 
 def baseline_fit(name: str, season: int, levels: tuple[float, ...]) -> Fit:
-    """A baseline as a `Fit`.
+    """A baseline as a `Fit`, with a season in steps, 1 for none, and ascending quantile levels, 0.5 among them.
 
     Its quantiles are its point plus quantiles of its errors at earlier origins of the fitted panel, by horizon step, in
     units of the mean error of repeating a season in each window's past.
-
-    Parameters
-    ----------
-    name : a baseline
-    season : steps; 1 means none
-    levels : quantile levels, ascending, 0.5 among them
     """
     return partial(_fit, name, season, levels)
 
@@ -57,16 +51,14 @@ def _predict(name: str, season: int, errors: Numbers, panel: Panel) -> Numbers:
 
 def _points(name: str, season: int, panel: Panel) -> tuple[Numbers, Numbers]:
     """Point forecasts [series, horizon], and the unit of errors [series], 0 where the past has none."""
-    span = int(panel.lengths.max())
-    rows = max(1, MAX_CELLS // span)
+    longest = int(panel.lengths.max())
+    at_once = max(1, MAX_CELLS // longest)
     points, units = [], []
-    for low in range(0, len(panel), rows):
-        values, observed = _side_by_side(panel, slice(low, low + rows), span)
+    for low in range(0, len(panel), at_once):
+        values, observed = _padded(panel, slice(low, low + at_once), longest)
         points.append(forecast_baseline(name, values, observed, panel.ahead, season))
         unit = _mean_change(values, observed, season)
-        units.append(
-            np.where(unit > 0, unit, _mean_change(values, observed, 1))
-        )  # a past may be too short for a season
+        units.append(np.where(unit > 0, unit, _mean_change(values, observed, 1)))  # shorter than a season
     return np.concatenate(points), np.concatenate(units)
 
 
@@ -77,10 +69,10 @@ def _mean_change(values: Numbers, observed: Flags, lag: int) -> Numbers:
     return np.asarray(changes.sum(1) / np.maximum(both.sum(1), 1))
 
 
-def _side_by_side(panel: Panel, part: slice, span: int) -> tuple[Numbers, Flags]:
-    """The pasts of some series, [series, span], padded on the left."""
+def _padded(panel: Panel, part: slice, longest: int) -> tuple[Numbers, Flags]:
+    """The pasts of some series, [series, longest], padded on the left."""
     ends, lengths = panel.offsets[1:][part] - panel.ahead, panel.lengths[part]
-    back = np.arange(-span, 0)
+    back = np.arange(-longest, 0)
     inside = back >= -lengths[:, None]
     slot = np.where(inside, ends[:, None] + back, 0)
     observed = inside & panel.observed[slot]

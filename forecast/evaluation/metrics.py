@@ -22,37 +22,27 @@ ROUNDING = 1e-9  # an in-sample error below this share of the series' mean devia
 
 
 def error_units(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
-    """Unit of scaled errors of each series: the in-sample error of the seasonal naive forecast.
+    """Unit of scaled errors, [series]: the in-sample error of seasonal naive; NaN where all values are 0 or missing.
 
     That error is zero for a series that repeats itself exactly, and does not exist for one that is shorter than a
     season. Then the unit is the in-sample error of repeating the last value, and for a constant series its mean
     absolute value. The parameters are those of `seasonal_errors`.
-
-    Returns
-    -------
-    [series], NaN where all values are zero or none is observed
     """
-    sizes = np.diff(offsets)
-    count = np.maximum(_totals(observed.astype(np.float64), offsets), 1.0)
+    series = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+    count = np.maximum(np.bincount(series, observed, minlength=len(offsets) - 1), 1.0)
 
     def mean(numbers: Numbers) -> Numbers:
-        return _totals(np.where(observed, numbers, 0.0), offsets) / count
+        return np.bincount(series, np.where(observed, numbers, 0.0), minlength=len(offsets) - 1) / count
 
-    deviation = mean(np.abs(values - np.repeat(mean(values), sizes)) ** power)
+    deviation = mean(np.abs(values - mean(values)[series]) ** power)
     unit = seasonal_errors(values, observed, offsets, season, power)
     for substitute in (seasonal_errors(values, observed, offsets, 1, power), mean(np.abs(values) ** power)):
         unit = np.where(unit > ROUNDING**power * deviation, unit, substitute)
     return np.where(unit > 0, unit, np.nan)
 
 
-def _totals(numbers: Numbers, offsets: Integers) -> Numbers:
-    """The sum of the slots of each series, [series]."""
-    series = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
-    return np.asarray(np.bincount(series, numbers, minlength=len(offsets) - 1), np.float64)
-
-
 def seasonal_errors(values: Numbers, observed: Flags, offsets: Integers, season: int, power: int = 1) -> Numbers:
-    """In-sample mean absolute error of repeating the value one season back.
+    """In-sample mean absolute error of repeating the value one season back, [series]; NaN without two values.
 
     Parameters
     ----------
@@ -60,10 +50,6 @@ def seasonal_errors(values: Numbers, observed: Flags, offsets: Integers, season:
     offsets : [series + 1]
     season : steps; 1 repeats the last value
     power : 2 gives the mean squared error, the unit of RMSSE
-
-    Returns
-    -------
-    [series], NaN where no two values lie a season apart
     """
     place = np.arange(len(values)) - np.repeat(offsets[:-1], np.diff(offsets))
     now = np.flatnonzero((place >= season) & observed)
@@ -98,35 +84,25 @@ def rmsse(actual: Numbers, forecast: Numbers, squared_scale: Numbers, axis: Axes
 
 
 def smape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
-    """Symmetric mean absolute percentage error, 0 to 200, as the M4 competition took it (Makridakis et al. 2020).
-
-    A value that is zero and forecast to be zero has no error.
-    """
+    """Symmetric mean absolute percentage error, 0 to 200, that of M4 (Makridakis et al. 2020): 0 for 0 is exact."""
     size = np.abs(actual) + np.abs(forecast)
     return 200 * _mean(_divided(np.abs(actual - forecast), np.where(size == 0, 1.0, size)), actual, axis)
 
 
 def wape(actual: Numbers, forecast: Numbers, axis: Axes = None) -> Numbers:
-    """Weighted absolute percentage error: sum of absolute errors over sum of absolute values (Kolassa, Schuetz 2007).
-
-    A share, not a percentage.
-    """
+    """Sum of absolute errors over sum of absolute values, a share (Kolassa, Schuetz 2007)."""
     return _divided(_sum(np.abs(actual - forecast), actual, axis), _sum(np.abs(actual), actual, axis))
 
 
-def weighted_quantile_loss(
-    actual: Numbers, quantiles: Numbers, levels: tuple[float, ...], axis: Axes = None
-) -> Numbers:
+def wql(actual: Numbers, quantiles: Numbers, levels: tuple[float, ...], axis: Axes = None) -> Numbers:
     """Mean over the levels of twice the quantile loss over the sum of absolute values (Park et al. 2022).
 
     With many levels it comes near to the continuous ranked probability score (Gneiting and Raftery 2007), in the same
     unit as `wape`. `quantiles` have the shape of `actual`, and the levels as a last axis.
     """
-    total = sum(
-        _sum(2 * np.maximum(level * error, (level - 1) * error), actual, axis)
-        for level, error in ((level, actual - quantiles[..., place]) for place, level in enumerate(levels))
-    )
-    return _divided(np.asarray(total) / len(levels), _sum(np.abs(actual), actual, axis))
+    errors = actual[..., None] - quantiles
+    losses = 2 * np.maximum(np.array(levels) * errors, (np.array(levels) - 1) * errors).mean(-1)
+    return _divided(_sum(losses, actual, axis), _sum(np.abs(actual), actual, axis))
 
 
 def coverage(actual: Numbers, lower: Numbers, upper: Numbers, axis: Axes = None) -> Numbers:
@@ -154,25 +130,16 @@ def msis(actual: Numbers, lower: Numbers, upper: Numbers, level: float, scale: N
 
 @dataclass(frozen=True)
 class Outcome:
-    """Forecasts and what came, as a measure reads them.
+    """Forecasts beside the actual values, as a measure reads them."""
 
-    Attributes
-    ----------
-    actual : [series, ..., horizon], NaN where missing
-    numbers : [series, ..., horizon, 1 + 2 * intervals], the point, then both ends of each interval
-    intervals : in percent
-    scale, squared_scale : [series]
-    """
-
-    actual: Numbers
-    numbers: Numbers
-    intervals: tuple[float, ...]
-    scale: Numbers
-    squared_scale: Numbers
+    actual: Numbers  # [series, ..., horizon], NaN where missing
+    numbers: Numbers  # [series, ..., horizon, 1 + 2 * intervals], the point, then both ends of each interval
+    intervals: tuple[float, ...]  # in percent
+    scale: Numbers  # [series]
+    squared_scale: Numbers  # [series]
 
     @property
     def point(self) -> Numbers:
-        """[series, ..., horizon]."""
         return self.numbers[..., 0]
 
     @property
@@ -183,18 +150,11 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure that tables show.
+    """A measure that tables show."""
 
-    Attributes
-    ----------
-    function : from an outcome and the axes to average over
-    unit_power : of the errors in the unit that it needs from `error_units`
-    in_terminal : a terminal of 80 columns shows it too
-    """
-
-    function: Callable[[Outcome, Axes], Numbers]
-    unit_power: int = 1
-    in_terminal: bool = False
+    function: Callable[[Outcome, Axes], Numbers]  # of the axes to average over
+    unit_power: int = 1  # of the errors in the unit that it needs from `error_units`
+    in_terminal: bool = False  # whether a terminal of 80 columns shows it too
 
 
 MEASURES = {
@@ -204,9 +164,7 @@ MEASURES = {
     "rmse": Measure(lambda out, axis: rmse(out.actual, out.point, axis)),
     "smape": Measure(lambda out, axis: smape(out.actual, out.point, axis), in_terminal=True),
     "wape": Measure(lambda out, axis: wape(out.actual, out.point, axis)),
-    "wql": Measure(
-        lambda out, axis: weighted_quantile_loss(out.actual, out.numbers, out.levels, axis), in_terminal=True
-    ),
+    "wql": Measure(lambda out, axis: wql(out.actual, out.numbers, out.levels, axis), in_terminal=True),
 }
 """The measures that need no interval, in the order in which tables show them.
 
@@ -219,7 +177,6 @@ def window_losses(metric: Metric, actual: Numbers, forecast: Numbers, unit: Numb
 
     Parameters
     ----------
-    metric : the measure
     actual, forecast : [windows, horizon]
     unit : [windows], from `error_units` of each window's series, with the measure's `unit_power`
     """

@@ -1,8 +1,8 @@
 """Quantiles of a baseline's future errors, from its errors on windows of the past.
 
 Few windows say little, and the steps far ahead were seen by the fewest. So what all steps have in common is estimated
-from all of them: the shape of the distribution, and how errors grow along the horizon. Where few independent windows
-speak, quantiles widen as those of a t distribution do, since their scale is not known but estimated.
+from all of them: the shape of the distribution, and how errors grow along the horizon. With few independent windows
+quantiles widen as those of a t distribution do, since their scale is not known but estimated.
 """
 
 from dataclasses import dataclass
@@ -14,33 +14,26 @@ from numpy.typing import NDArray
 from forecast.panel.panel import Flags, Integers, Numbers
 
 # Chosen on 558 fits without networks to the single series of `python -m benchmarks singles`, by coverage and MSIS.
-# Growths of 0.5 and 0.75 and pulls of 1 and 4 are within 1 %; without memory MSIS is 5 % worse, all lopsided 3 %.
-MEMORY, MIN_MEMORY = 4.0, 64.0  # horizons, and steps at least; an error that is so old counts 1/e
+# Growths of 0.5 and 0.75 and prior weights of 1 and 4 are within 1 %; without decay MSIS is 5 % worse, without the
+# symmetric prior 3 %.
+DECAY, MIN_DECAY = 4.0, 64.0  # horizons, and steps at least, after which an error counts 1/e
 GROWTH = 0.5  # power of the step by which errors grow where nothing is known, that of a random walk
-PULL = 1.0  # independent windows that the common curve of growth counts, beside those of a step
-FAR_OFF = 8.0  # times the usual error at a step, the most that one window counts
-LOPSIDED = 4.0  # independent windows from which on errors may be more lopsided than even
+PRIOR_WEIGHT = 1.0  # independent windows that the common curve of growth counts, beside those of a step
+LARGEST = 8.0  # times the usual error at a step, the most that one window counts
+SYMMETRIC_WEIGHT = 4.0  # independent windows that a symmetric distribution counts, beside those of the errors
 CORRELATION = 0.1  # of the errors of two series at the same time; see weights.py
 
-ERROR_STEPS = 200  # steps of a longer horizon whose spread is computed; the others are interpolated
+MAX_STEPS = 200  # of a longer horizon that are computed; the others are interpolated
 
 
 @dataclass(frozen=True)
 class _Errors:
-    """Errors at some steps of the horizon.
+    """Errors at some steps of the horizon."""
 
-    Attributes
-    ----------
-    steps : [steps], from 0
-    values : [windows, steps], in units of the scale of each window
-    weights : [windows, steps], 0 where nothing counts
-    sizes : [steps], independent windows
-    """
-
-    steps: Integers
-    values: Numbers
-    weights: Numbers
-    sizes: Numbers
+    steps: Integers  # [steps], from 0
+    values: Numbers  # [windows, steps], in units of the scale of each window
+    weights: Numbers  # [windows, steps], 0 where nothing counts
+    sizes: Numbers  # [steps], independent windows
 
 
 def error_quantiles(
@@ -65,30 +58,21 @@ def error_quantiles(
     if not used.any():
         return table
     scaled = np.where(used, (actual - points) / np.where(scale > 0, scale, 1.0)[:, None], 0.0)
-    errors = _collected(scaled, used, windows)
-    spread = _spread(errors)
-    if not spread.any():
+    errors = _weighted(scaled, used, windows)
+    width = _mean_errors(errors)
+    if not width.any():
         return table
-    relative = errors.values / np.where(spread > 0, spread, 1.0)
-    counts = (errors.weights > 0) & (spread > 0)
+    relative = errors.values / np.where(width > 0, width, 1.0)
+    counts = (errors.weights > 0) & (width > 0)
     shape = _shape(relative[counts], errors.weights[counts], levels, errors.sizes.max())
     wider = widening(errors.sizes, levels)  # [steps, levels]
     for place, column in enumerate(table.T):
-        column[:] = np.interp(np.arange(horizon), errors.steps, spread * shape[place] * wider[:, place])
+        column[:] = np.interp(np.arange(horizon), errors.steps, width * shape[place] * wider[:, place])
     return table
 
 
 def widening(sizes: Numbers, levels: tuple[float, ...]) -> Numbers:
-    """By how much quantiles of a normal distribution move out where its scale comes from few values.
-
-    Parameters
-    ----------
-    sizes : [...], independent values
-
-    Returns
-    -------
-    [..., levels]
-    """
+    """By how much normal quantiles move out where the scale comes from few independent values [...]: [..., levels]."""
     tail = [0.75 if level == 0.5 else level for level in levels]  # the median does not move
     z = np.array([NormalDist().inv_cdf(level) for level in tail])
     factor = _t_quantiles(z, np.maximum(sizes, 1.0)[..., None] + 1) / z
@@ -109,18 +93,15 @@ def _t_quantiles(z: Numbers, freedom: Numbers) -> Numbers:
     return np.asarray(z + sum(term / freedom**power for power, term in enumerate(terms, start=1)))
 
 
-def independent_windows(windows: tuple[Integers, Integers], length: int, memory: float = np.inf) -> float:
-    """How many independent windows some windows stand for, if those of a series within `length` steps are one.
+def independent_windows(windows: tuple[Integers, Integers], length: int, decay: float = np.inf) -> float:
+    """How many independent windows some windows stand for, if those of a series within `length` steps count as one.
 
     Of those of different series at the same time, whose errors are correlated, n count n / (1 + (n - 1) CORRELATION).
-
-    Parameters
-    ----------
-    memory : steps after which a window counts 1/e; the number is that of Kish for values with weights
+    After `decay` steps a window counts 1/e; the number is then that of Kish for values with weights.
     """
     series, age = windows[0], _age(windows) // max(length, 1)
     blocks, sizes = np.unique(np.unique(np.stack([series, age], 1), axis=0)[:, 1], return_counts=True)
-    weights, sizes = np.exp(-blocks * length / memory), sizes / (1 + (sizes - 1) * CORRELATION)
+    weights, sizes = np.exp(-blocks * length / decay), sizes / (1 + (sizes - 1) * CORRELATION)
     return float((weights * sizes).sum() ** 2 / np.maximum((weights**2 * sizes).sum(), 1e-300))
 
 
@@ -134,20 +115,20 @@ def _age(windows: tuple[Integers, Integers]) -> Integers:
     return np.asarray(newest[series] - position)
 
 
-def _collected(scaled: Numbers, used: Flags, windows: tuple[Integers, Integers]) -> _Errors:
+def _weighted(scaled: Numbers, used: Flags, windows: tuple[Integers, Integers]) -> _Errors:
     horizon = scaled.shape[1]
-    steps = np.unique(np.linspace(0, horizon - 1, min(horizon, ERROR_STEPS)).astype(np.int64))
-    memory = max(MEMORY * horizon, MIN_MEMORY)
-    weights = np.where(used, np.exp(-_age(windows) / memory)[:, None], 0.0)
+    steps = np.unique(np.linspace(0, horizon - 1, min(horizon, MAX_STEPS)).astype(np.int64))
+    decay = max(DECAY * horizon, MIN_DECAY)
+    weights = np.where(used, np.exp(-_age(windows) / decay)[:, None], 0.0)
     series, position = windows
-    sizes = [independent_windows((series[used[:, step]], position[used[:, step]]), step + 1, memory) for step in steps]
+    sizes = [independent_windows((series[used[:, step]], position[used[:, step]]), step + 1, decay) for step in steps]
     return _Errors(steps, scaled[:, steps], weights[:, steps], np.array(sizes))
 
 
-def _spread(errors: _Errors) -> Numbers:
-    """Mean absolute error at each step, [steps]: its own, drawn to a power of the step that fits all of them.
+def _mean_errors(errors: _Errors) -> Numbers:
+    """Mean absolute error at each step, [steps], shrunk to a power of the step that fits all of them.
 
-    A step's own is pooled with those of its neighbours, a tenth of the horizon to each side.
+    That of a step is pooled with its neighbours, a tenth of the horizon to each side.
     """
     count = len(errors.steps)
     reach = count // 10
@@ -155,19 +136,18 @@ def _spread(errors: _Errors) -> Numbers:
     totals = np.concatenate([np.zeros((2, 1)), sums.cumsum(1)], 1)
     place = np.arange(count)
     near = totals[:, np.minimum(place + reach + 1, count)] - totals[:, np.maximum(place - reach, 0)]
-    own = near[0] / np.where(near[1] > 0, near[1], 1.0)
-    known = (own > 0) & (errors.sizes > 0)
+    means = near[0] / np.where(near[1] > 0, near[1], 1.0)
+    known = (means > 0) & (errors.sizes > 0)
     if not known.any():
         return np.zeros(count)
-    share = np.where(known, errors.sizes, 0.0)
-    share *= errors.sizes.max() / share.sum()
-    level, step = np.log(np.where(known, own, 1.0)), np.log(errors.steps + 1.0)
+    size = np.where(known, errors.sizes, 0.0)
+    share = size * (errors.sizes.max() / size.sum())
+    level, step = np.log(np.where(known, means, 1.0)), np.log(errors.steps + 1.0)
     mean_level, mean_step = (share * level).sum() / share.sum(), (share * step).sum() / share.sum()
     moved = share * (step - mean_step)
     slope = ((moved * (level - mean_level)).sum() + GROWTH) / ((moved * (step - mean_step)).sum() + 1)
     curve = mean_level + slope * (step - mean_step)
-    size = np.where(known, errors.sizes, 0.0)
-    return np.asarray(np.exp((size * level + PULL * curve) / (size + PULL)))
+    return np.asarray(np.exp((size * level + PRIOR_WEIGHT * curve) / (size + PRIOR_WEIGHT)))
 
 
 def _clipped(errors: _Errors) -> Numbers:
@@ -177,20 +157,17 @@ def _clipped(errors: _Errors) -> Numbers:
     """
     sizes, total = np.abs(errors.values), errors.weights.sum(0)
     usual = ((errors.weights * np.sqrt(sizes)).sum(0) / np.where(total > 0, total, 1.0)) ** 2  # [steps]
-    return np.asarray(np.minimum(sizes, FAR_OFF * usual))
+    return np.asarray(np.minimum(sizes, LARGEST * usual))
 
 
 def _shape(values: Numbers, weights: Numbers, levels: tuple[float, ...], size: float) -> Numbers:
-    """Quantiles of errors, [levels]: as lopsided as they are where windows are many, and as their sizes where few.
-
-    The few errors of a short past may all lie on one side, by chance.
-    """
+    """Quantiles of errors, [levels], shrunk to symmetric ones: the few errors of a short past may lie on one side."""
     middle = levels.index(0.5)
-    own = _weighted_quantiles(values, weights, levels)
+    empirical = _weighted_quantiles(values, weights, levels)
     upper = _weighted_quantiles(np.abs(values), weights, tuple(2 * level - 1 for level in levels[middle + 1 :]))
-    even = np.concatenate([-upper[::-1], [0.0], upper])
-    share = size / (size + LOPSIDED)
-    shape = share * own + (1 - share) * even
+    symmetric = np.concatenate([-upper[::-1], [0.0], upper])
+    share = size / (size + SYMMETRIC_WEIGHT)
+    shape = share * empirical + (1 - share) * symmetric
     shape = np.where(np.arange(len(levels)) < middle, np.minimum(shape, 0.0), np.maximum(shape, 0.0))
     shape[middle] = 0.0
     return np.asarray(shape)

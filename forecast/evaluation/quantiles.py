@@ -63,10 +63,9 @@ def rounded(values: Numbers, digits: int = 7, decimals: int = 4) -> Numbers:
     """
     with np.errstate(divide="ignore"):
         size = np.where(values == 0, 0.0, np.floor(np.log10(np.abs(values))))
-    places = np.clip(digits - 1 - size, decimals, 300)
-    short = np.round(np.where(np.abs(values) < WHOLE / 10.0**decimals, values, 0.0) * 10.0**places) / 10.0**places
-    # a larger number has hardly more decimals than these, and would lose digits when it is multiplied
-    return np.asarray(np.where(np.abs(values) < WHOLE / 10.0**decimals, short, values) + 0.0)
+    unit = 10.0 ** np.clip(digits - 1 - size, decimals, 300)
+    small = np.abs(values) < WHOLE / 10.0**decimals  # others have no more decimals, and would lose digits here
+    return np.asarray(np.where(small, np.round(np.where(small, values, 0.0) * unit) / unit, values) + 0.0)
 
 
 def free_numbers(
@@ -88,14 +87,12 @@ def free_numbers(
     point = quantiles[..., have.index(0.5)]
     if output.point == "mean":
         point = mean_of(quantiles, have) if means is None else means
-    bounds = at_levels(quantiles, have, want) if want else quantiles[..., :0]
-    bounds[..., 0::2] = np.minimum(bounds[..., 0::2], point[..., None])
-    bounds[..., 1::2] = np.maximum(bounds[..., 1::2], point[..., None])
+    ends = at_levels(quantiles, have, want) if want else quantiles[..., :0]
+    low, high = np.minimum(ends[..., 0::2], point[..., None]), np.maximum(ends[..., 1::2], point[..., None])
     if counts is not None:
         whole = counts[:, None, None]
-        bounds[..., 0::2] = np.where(whole, np.floor(rounded(bounds[..., 0::2])), bounds[..., 0::2])
-        bounds[..., 1::2] = np.where(whole, np.ceil(rounded(bounds[..., 1::2])), bounds[..., 1::2])
-    return np.concatenate([point[..., None], bounds], -1)
+        low, high = np.where(whole, np.floor(rounded(low)), low), np.where(whole, np.ceil(rounded(high)), high)
+    return np.concatenate([point[..., None], np.stack([low, high], -1).reshape(ends.shape)], -1)
 
 
 def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = None) -> Numbers:
@@ -103,8 +100,9 @@ def bounded(numbers: Numbers, output: OutputSettings, floor: Numbers | None = No
     lower = output.min if output.min is not None or floor is None else floor[:, None, None]
     if not output.integer:
         return rounded(np.clip(numbers, lower, output.max))
-    lower, upper = (None if end is None else one(end) for one, end in ((np.ceil, lower), (np.floor, output.max)))
-    return np.clip(np.round(numbers), lower, upper) + 0.0  # whole bounds first: 8 lies below 8.5
+    lower = None if lower is None else np.ceil(lower)  # whole bounds first: 8 lies below 8.5
+    upper = None if output.max is None else np.floor(output.max)
+    return np.clip(np.round(numbers), lower, upper) + 0.0
 
 
 def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
@@ -112,22 +110,15 @@ def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
     return np.asarray((numbers < floor[:, None, None]).any((1, 2)) & (output.min is None))
 
 
-def say_raised(count: int, of: int, cure: object = "") -> None:
-    """Log the number of series whose forecasts were raised to 0, and how to prevent it."""
+def log_raised(count: int, of: int, cure: object = "") -> None:
+    """Log the number of series whose forecasts were raised to 0, and how to prevent that."""
     if count:
         text = "forecasts of %d of %d series would end below 0, and end at 0, as no value of their past is below it%s"
         log.info(text, count, of, cure)
 
 
-def say_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: object) -> None:
-    """Log how many series have medians that add up to far less than what is expected, as rare sales do.
-
-    Parameters
-    ----------
-    medians, means : [series, horizon], within their bounds
-    floor : [series], lower bound of the forecasts
-    cure : how to get forecasts that add up
-    """
+def log_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: object) -> None:
+    """Log how many series have medians [series, horizon] that add up to far less than their means, as rare sales do."""
     count = int(((floor == 0) & (medians.sum(1) < LOW * means.sum(1))).sum())
     if count:
         text = "the medians of %d of %d series add up to less than half of what is expected, as most values are 0; %s"

@@ -22,6 +22,7 @@ from forecast.tables.writing import interval_columns
 log = logging.getLogger("forecast")
 
 POINT = "forecast"
+UNUSED: dict[str, Any] = {"known": (), "past": (), "static": (), "aggregate": None}  # of a schema, for forecasts
 
 
 @dataclass(frozen=True)
@@ -30,31 +31,14 @@ class SavedForecasts:
 
     ids: Ids
     first: Integers  # [series], grid position of the first forecast
-    series: Integers  # [rows]
-    step: Integers  # [rows], steps after the first forecast of the series
-    numbers: Numbers  # [rows, 1 + 2 * intervals]
+    numbers: Numbers  # [series, horizon, 1 + 2 * intervals], NaN without a forecast
     intervals: tuple[float, ...]  # in percent
-
-    @property
-    def horizon(self) -> int:
-        """Steps from the first to the last forecast, those of the longest series."""
-        return int(self.step.max()) + 1
-
-    def by_series(self) -> Numbers:
-        """The numbers as [series, horizon, 1 + 2 * intervals], NaN without a forecast."""
-        numbers = np.full((len(self.ids), self.horizon, self.numbers.shape[-1]), np.nan)
-        numbers[self.series, self.step] = self.numbers
-        return numbers
 
 
 def read_saved(forecasts: Table, actual: Table, settings: TableSettings) -> tuple[Reading, SavedForecasts]:
-    """Read a table of forecasts on the grid of a table of values, and those values.
+    """Read a table of forecasts on the grid of a table of values, which is read by `settings`, and those values.
 
-    Parameters
-    ----------
-    forecasts : id columns, time, ``forecast``, then ``lo_80``, ``hi_80`` and so on
-    actual : its id columns and its time are found by the names that they have in `forecasts`
-    settings : how to read `actual`
+    The id columns and the time of the values are found by the names that they have in the forecasts.
 
     Raises
     ------
@@ -70,23 +54,16 @@ def read_saved(forecasts: Table, actual: Table, settings: TableSettings) -> tupl
     # the time columns as named, else the last column before the numbers with those it goes with
     time = settings.time if settings.time and set(settings.time) <= set(heading) else heading_times(forecasts, heading)
     ids = tuple(name for name in heading if name not in time)
-    intervals = tuple(float(name[3:]) for name in names if name.startswith("lo_") and f"hi_{name[3:]}" in names)
-    reading = read(actual, _with_columns(settings, actual, ids, time))
-    return reading, _on_grid(forecasts, actual.name, reading.schema, intervals)
+    found: dict[str, Any] = {}
+    if settings.layout != "rows" and not settings.time and set(time) <= set(actual.names):
+        found["time"] = time
+        if not settings.id and settings.layout != "wide" and ids and set(ids) <= set(actual.names):
+            found["id"] = ids
+    reading = read(actual, TableSettings.check({**settings.model_dump(), **found}))
+    return reading, _on_grid(forecasts, actual.name, reading.schema)
 
 
-def _with_columns(settings: TableSettings, actual: Table, ids: tuple[str, ...], time: tuple[str, ...]) -> TableSettings:
-    """The settings with the id and time columns of the forecasts, unless the user names others."""
-    columns = set(actual.names)
-    known: dict[str, Any] = {}
-    if settings.layout != "rows" and not settings.time and set(time) <= columns:
-        known["time"] = time
-        if not settings.id and settings.layout != "wide" and ids and set(ids) <= columns:
-            known["id"] = ids
-    return TableSettings.check({**settings.model_dump(), **known})
-
-
-def _on_grid(forecasts: Table, actual: str, schema: Schema, intervals: tuple[float, ...]) -> SavedForecasts:
+def _on_grid(forecasts: Table, actual: str, schema: Schema) -> SavedForecasts:
     """Read forecasts on the grid of the values in the table called `actual`."""
     missing = [name for name in schema.keys if name not in forecasts.frame.columns]
     if missing:
@@ -95,10 +72,8 @@ def _on_grid(forecasts: Table, actual: str, schema: Schema, intervals: tuple[flo
             place=forecasts.name,
             cure=Words("name the columns that both have with ", Setting("id"), " and ", Setting("time")),
         )
-    nothing: dict[str, Any] = {"known": (), "past": (), "static": (), "aggregate": None}
-    rows = schema.model_copy(update={"layout": "long", "target": POINT, **nothing})
     try:
-        cells = observe(forecasts, rows)
+        cells = observe(forecasts, schema.model_copy(update={"layout": "long", "target": POINT, **UNUSED}))
     except BadData as error:
         problem = str(error.problem).replace("at fit", f"in {actual}")
         raise BadData(problem, setting=error.setting, place=error.place, cure=error.cure) from None
@@ -120,6 +95,17 @@ def _on_grid(forecasts: Table, actual: str, schema: Schema, intervals: tuple[flo
     position = calendar.positions(cells.instants)
     first = np.full(len(cells.ids), np.iinfo(np.int64).max)
     np.minimum.at(first, cells.series, position)
+    step = position - first[cells.series]
+    rows, intervals = _numbers(forecasts)
+    numbers = np.full((len(first), int(step.max()) + 1, rows.shape[1]), np.nan)
+    numbers[cells.series, step] = rows
+    return SavedForecasts(cells.ids, first, numbers, intervals)
+
+
+def _numbers(forecasts: Table) -> tuple[Numbers, tuple[float, ...]]:
+    """The point and the ends of the intervals, [rows, 1 + 2 * intervals], and the intervals in percent."""
+    names = forecasts.names
+    intervals = tuple(float(name[3:]) for name in names if name.startswith("lo_") and f"hi_{name[3:]}" in names)
     columns = [POINT, *interval_columns(intervals)]
     numbers = np.stack([parse_numbers(forecasts, name) for name in columns], -1)
     crossed = np.argwhere(numbers[:, 1::2] > numbers[:, 2::2])  # rows and intervals
@@ -128,23 +114,19 @@ def _on_grid(forecasts: Table, actual: str, schema: Schema, intervals: tuple[flo
         ends = low, high = columns[first_column], columns[first_column + 1]
         problem = f"the interval begins at {forecasts.value(row, (low,))} and ends at {forecasts.value(row, (high,))}"
         raise BadData(problem, place=forecasts.place(row, ends), cure="give a table that predict wrote")
-    return SavedForecasts(cells.ids, first, cells.series, position - first[cells.series], numbers, intervals)
+    return numbers, intervals
 
 
-def missing_series(given: SavedForecasts, panel: Panel, forecasts: str, actual: str) -> tuple[tuple[str, ...], ...]:
-    """Warn of forecasts whose series is not in the panel, and return their ids.
-
-    Parameters
-    ----------
-    forecasts, actual : names of both tables, for messages
+def missing_series(saved: SavedForecasts, panel: Panel, forecasts: str, actual: str) -> tuple[tuple[str, ...], ...]:
+    """Warn of forecasts whose series is not in the panel, and return their ids; messages name both tables.
 
     Raises
     ------
     BadData
         If no series of the forecasts is in the panel.
     """
-    missing = tuple(sorted(set(given.ids) - set(panel.ids)))
-    if len(missing) == len(given.ids):
+    missing = tuple(sorted(set(saved.ids) - set(panel.ids)))
+    if len(missing) == len(saved.ids):
         raise BadData(
             f"none of the {len(missing)} series of {forecasts} is among the {len(panel)} of {actual} "
             f"({series_names(missing)} against {series_names(panel.ids)}); are the ids written alike?"

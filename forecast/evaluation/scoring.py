@@ -1,89 +1,105 @@
-"""Score a table of forecasts against the values that came."""
+"""Score a table of forecasts against the actual values."""
 
 import logging
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from forecast.errors import BadData
 from forecast.evaluation.baseline_models import baseline_fit
-from forecast.evaluation.measures import REFERENCE, Columns, Evaluation, Measures, in_sample_errors, measure_tables
+from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
+from forecast.evaluation.origins import values_at
 from forecast.evaluation.saved import POINT, SavedForecasts, missing_series, read_saved
 from forecast.panel.panel import Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
 from forecast.reading.reading import read_as
+from forecast.reading.tidying import tidied
 from forecast.settings import TableSettings
+from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 
 log = logging.getLogger("forecast")
 
+Data = Any  # a pandas DataFrame, or a Table
+
 
 @dataclass(frozen=True)
-class ScoreResult:
-    """How good forecasts were; `forecast.results.Scores` holds the same as frames."""
+class Scores(Measures):
+    """How good forecasts were.
 
-    measures: Measures
-    season: int
+    Attributes
+    ----------
+    overall, by_series, by_step, season : as in `Measures`
+    values : forecasts that have an actual value
+    missing : ids of forecasts whose series has none
+    """
+
     values: int
     missing: tuple[tuple[str, ...], ...]
 
 
-def score(forecasts: Table, actual: Table, settings: TableSettings | None = None) -> ScoreResult:
-    """Measure forecasts against the values that came; see `forecast.score`."""
-    reading, given = read_saved(forecasts, actual, settings or TableSettings())
-    schema = reading.schema
-    panel = read_as(reading, schema, horizon=given.horizon).panel
-    missing = missing_series(given, panel, forecasts.name, actual.name)
-    evaluation = _evaluate(panel, schema, given)
-    values = int(np.isfinite(evaluation.actual).sum())
-    if not values:
-        _refuse_no_overlap(panel, schema, given, forecasts.name, actual.name)
-    absent = np.isin(given.series, [given.ids.index(each) for each in missing])
-    left = len(given.step) - values - int(absent.sum())
+def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -> Scores:
+    """Measure forecasts against the actual values.
+
+    The unit of MASE is the in-sample error of seasonal naive over the values of `actual` before the first forecast of
+    each series, so `actual` is best the whole history.
+
+    Parameters
+    ----------
+    forecast : a table as `predict` gives it: id columns, time, ``forecast``, ``lo_80``, ``hi_80`` and so on
+    actual : a table, long, wide or with one series a row; its id columns and its time are found by the names that they
+        have in `forecast`
+    settings : how to read `actual`
+
+    Raises
+    ------
+    BadData
+        If no id or no time of the forecasts is among the values, times are written in another format or zone, or the
+        forecasts have several rows for one series and time.
+    """
+    forecasts, values = _table(forecast, "forecasts"), _table(actual, "actual values")
+    reading, saved = read_saved(forecasts, values, settings or TableSettings())
+    schema, names = reading.schema, (forecasts.name, values.name)
+    panel = read_as(reading, schema, horizon=saved.numbers.shape[1]).panel
+    missing = missing_series(saved, panel, *names)
+    evaluation = _evaluate(panel, schema, saved)
+    count, total = int(np.isfinite(evaluation.actual).sum()), int(np.isfinite(saved.numbers[..., 0]).sum())
+    if not count:
+        _refuse_no_overlap(panel, schema, saved, *names)
+    left = int(np.isfinite(evaluation.numbers[POINT][..., 0]).sum()) - count
     if left:
-        log.warning(
-            "%s: %d of %d forecasts have no value in %s yet", forecasts.name, left, len(given.step), actual.name
-        )
+        log.warning("%s: %d of %d forecasts have no value in %s yet", names[0], left, total, names[1])
     season = schema.shortest_season
     if not np.isfinite(evaluation.scale).any():
-        log.warning(
-            "%s: before the first forecast there are no two values a season (%d) apart; skill, mase, rmsse, widths and "
-            "msis stay empty",
-            actual.name,
-            season,
-        )
-    tables = measure_tables(evaluation)
-    overall, by_series, by_step = map(_without_reference, (tables.overall, tables.by_series, tables.by_step))
-    return ScoreResult(Measures(overall, by_series, by_step), season, values, missing)
+        text = "%s: before the first forecast there are no two values a season (%d) apart; skill, mase, rmsse, widths "
+        log.warning(text + "and msis stay empty", names[1], season)
+    frames = [frame[frame["model"] == POINT].reset_index(drop=True) for frame in measure_frames(evaluation)]
+    return Scores(frames[0], frames[1], frames[2], season, count, missing)
 
 
-def _evaluate(panel: Panel, schema: Schema, given: SavedForecasts) -> Evaluation:
+def _table(data: Data, name: str) -> Table:
+    return tidied(data if isinstance(data, Table) else table_from_frame(data, name))
+
+
+def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation:
     """Forecasts beside values, seasonal naive among them."""
-    season, rank = schema.shortest_season, series_index(given.ids, panel.ids) - 1
+    season, rank = schema.shortest_season, series_index(saved.ids, panel.ids) - 1
     panel, rank = panel.select(np.flatnonzero(rank >= 0)), rank[rank >= 0]
-    numbers = given.by_series()[rank][:, None]  # [series, 1, horizon, 1 + 2 * intervals]
-    origin = given.first[rank] - 1
-    step = origin[:, None] + 1 + np.arange(given.horizon) - panel.starts[:, None]  # [series, horizon]
-    inside = (step >= 0) & (step < panel.lengths[:, None])
-    slot = panel.offsets[:-1, None] + np.where(inside, step, 0)
-    measured = inside & panel.observed[slot] & np.isfinite(numbers[:, 0, :, 0])
-    actual = np.where(measured, panel.values[slot], np.nan)[:, None]
+    numbers, origin = saved.numbers[rank][:, None], saved.first[rank] - 1  # [series, 1, horizon, 1 + 2 * intervals]
+    actual = values_at(panel, np.arange(len(panel)), origin + 1, numbers.shape[2])[:, None]
+    actual = np.where(np.isfinite(numbers[..., 0]), actual, np.nan)
     naive, begun = np.full(numbers.shape, np.nan), origin >= panel.starts
     if begun.any():
         past = panel.until(origin)
         naive[begun, 0] = baseline_fit(REFERENCE, season, (0.5,))(past)(past)
-    scale, squared = in_sample_errors(panel, origin, season)
-    return Evaluation(panel, schema, actual, {REFERENCE: naive, POINT: numbers}, given.intervals, scale, squared)
+    errors = in_sample_errors(panel, origin, season)
+    return Evaluation(panel, schema, actual, {REFERENCE: naive, POINT: numbers}, saved.intervals, *errors)
 
 
-def _without_reference(columns: Columns) -> Columns:
-    rows = columns["model"] == POINT
-    return {name: column[rows] for name, column in columns.items()}
-
-
-def _refuse_no_overlap(panel: Panel, schema: Schema, given: SavedForecasts, forecasts: str, actual: str) -> None:
-    last = (given.first[given.series] + given.step).max()
-    ends = np.array([given.first.min(), last, panel.starts.min(), panel.origins.max()])
+def _refuse_no_overlap(panel: Panel, schema: Schema, saved: SavedForecasts, forecasts: str, actual: str) -> None:
+    ends = np.array([saved.first.min(), saved.first.max(), panel.starts.min(), panel.origins.max()])
+    ends[1] += saved.numbers.shape[1] - 1
     first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)
     raise BadData(
         f"{actual} ({oldest} to {newest}) has no value for a time of {forecasts} ({first} to {last}); are the values "

@@ -47,22 +47,19 @@ class RollingOrigin:
         table = tidied(table_from_frame(X))
         if len(table) != len(X):
             raise UsageError("a table of years by months has no row for each time; unfold it before it is split")
-        settings = TableSettings.check({"time": self.time})
-        times = dated_table(table, settings).times
+        times = dated_table(table, TableSettings.check({"time": self.time})).times
         if times is None:
             raise UsageError("a table with a series in each row has no rows of earlier and later times to split")
-        instants = times.instants
-        unique = np.unique(instants)
+        unique, rank = np.unique(times.instants, return_inverse=True)
         step = self.step or self.horizon
         oldest = len(unique) - self.horizon - step * (self.windows - 1)
         if oldest < 1:
             raise UsageError(
                 f"{self.windows} origins with a horizon of {self.horizon} need more than {len(unique)} different times"
             )
-        for cut in range(oldest, oldest + step * self.windows, step):
-            train = instants < unique[cut]
-            test = ~train & (instants <= unique[cut + self.horizon - 1])
-            yield np.flatnonzero(train), np.flatnonzero(test)
+        for first in range(oldest, oldest + step * self.windows, step):
+            test = (rank >= first) & (rank < first + self.horizon)
+            yield np.flatnonzero(rank < first), np.flatnonzero(test)
 
     def get_n_splits(self, X: Any = None, y: None = None, groups: None = None) -> int:
         """Number of origins."""

@@ -223,8 +223,10 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
     if windows < 0 or not 0 <= slope <= 1:
         raise ValueError("there are fewer than no held-out windows, or the slope of roughness is not from 0 to 1")
     calibration = Calibration(
-        **{name: arrays[name] for name in ("margins", "joint", "coverage")},
-        windows=windows,
+        arrays["margins"],
+        arrays["joint"],
+        arrays["coverage"],
+        windows,
         **{name: float(number[0]) for name, number in numbers.items()},
         slope=slope,
         usual=usual,

@@ -13,7 +13,7 @@ from forecast.artifacts.store import Store
 from forecast.ensemble.calibration import widened
 from forecast.ensemble.pasts import Recent
 from forecast.errors import ArtifactRefused, BadData, ForecastError, Setting, UsageError, Words
-from forecast.evaluation.quantiles import bounded, free_numbers, raised, say_low_totals, say_raised
+from forecast.evaluation.quantiles import bounded, free_numbers, log_low_totals, log_raised, raised
 from forecast.events.effects import NAMED, unseen_events
 from forecast.events.table import read_events, renewed
 from forecast.inference.contents import from_contents
@@ -316,11 +316,11 @@ def _bounded(
     """The numbers of the output, [series, horizon, columns], within their bounds."""
     free = free_numbers(quantiles, fitted.config.levels, output, counts, means)
     cure = Words("; ", Setting("min", float("-inf")), " turns this off")
-    say_raised(int(raised(free, output, floor).sum()), len(floor), cure)
+    log_raised(int(raised(free, output, floor).sum()), len(floor), cure)
     numbers = bounded(free, output, floor)
     if output.point == "median":
         expected = bounded(means[..., None], output, floor)[..., 0]
-        say_low_totals(numbers[..., 0], expected, floor, Words("for totals pass ", Setting("point", "mean")))
+        log_low_totals(numbers[..., 0], expected, floor, Words("for totals pass ", Setting("point", "mean")))
     return numbers
 
 

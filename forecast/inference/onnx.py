@@ -12,14 +12,14 @@ from forecast.artifacts.format import parse_strictly
 from forecast.artifacts.graph import check_graph
 from forecast.errors import ArtifactRefused, Setting, Unavailable, Words
 from forecast.inference.fitted import Fitted
-from forecast.models.shared.own_scale import OwnWindows, both_ways
+from forecast.models.shared.pretrained_windows import PretrainedWindows, both_ways
 from forecast.panel.panel import Numbers
 from forecast.pretrained.network import LEVELS
 from forecast.windows.windows import Batch
 
 MEMORY = 3 * 2**28  # bytes that all exported networks may take, their weights included
 TYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64}
-ON_OWN_SCALE = ("finetuned",)  # models that read windows through `OwnWindows`
+ON_OWN_SCALE = ("finetuned",)  # models that read windows through `PretrainedWindows`
 
 
 class Graph:
@@ -87,7 +87,7 @@ class Networks:
         def run(arrays: dict[str, Any]) -> NDArray[np.float32]:
             return graph.run(columns | arrays, (config.horizon, len(LEVELS)))
 
-        found: NDArray[Any] = both_ways(OwnWindows.of(batch, config.lags, config.horizon), run, config.levels)
+        found: NDArray[Any] = both_ways(PretrainedWindows.of(batch, config.lags, config.horizon), run, config.levels)
         return found
 
     def attention(self, group: int, batch: Batch) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from forecast.inference.fitted import Fitted
-from forecast.models import model_knobs, model_names
+from forecast.models import model_names, model_params
 from forecast.models.shared.building import network_shape, rebuild
 from forecast.models.shared.model import RecurrentModel
 from forecast.training.devices import on_device, pick_device, report_out_of_memory, threads
@@ -26,7 +26,7 @@ class Networks:
         self.to_array = on_device(self.device)
         self.groups: list[list[RecurrentModel]] = []
         if (model := fitted.settings().model) in model_names():
-            model_knobs(model).check(fitted.settings().params or {})
+            model_params(model).check(fitted.settings().params or {})
         config, weights, loss = fitted.config, iter(fitted.network_weights), fitted.settings().loss
         for members in config.members():
             lookback, series = members[0].lookback, len(fitted.history)

@@ -1,4 +1,4 @@
-"""Compare earlier forecasts with the values that came: scores by day, and factors by which intervals change."""
+"""Compare earlier forecasts with actuals: scores by day, and factors by which intervals change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import INTERVALS
 
 NEWEST = 60  # runs whose forecasts are compared
-MIN_VALUES, MIN_TIMES = 40, 6  # values, and times with values, from which on intervals change
+MIN_VALUES, MIN_TIMES = 40, 6  # actuals, and times with actuals, from which on intervals change
 MIN_FACTOR, MAX_FACTOR = 0.5, 3.0  # by which intervals change at most
 FADED = 0.25  # weight of an error of an older version beside one of the version that forecasts
 MAX_SCORE = 100.0  # half widths: the score of a value outside an interval without width
@@ -29,58 +29,46 @@ DAY = 86_400
 
 @dataclass(frozen=True)
 class Matched:
-    """Earlier forecasts, and the values that have come.
-
-    Attributes
-    ----------
-    stored : all the forecasts
-    series : [rows], each forecast's series as an index into the panel; -1 for one that is not there
-    came : [values], rows of those whose value has come
-    actual : [values], the values
-    day : [values], the day, or the step where times are steps
-    """
+    """Earlier forecasts, and the actuals of some of them."""
 
     stored: StoredForecasts
-    series: NDArray[np.int64]
-    came: NDArray[np.int64]
-    actual: NDArray[np.float64]
-    day: NDArray[np.str_]
+    series: Integers  # [rows], as an index into the panel; -1 for one that is not there
+    rows: Integers  # [values], those with an actual
+    actual: Numbers  # [values]
+    day: NDArray[np.str_]  # [values], the step where times are steps
 
 
 def match(stored: StoredForecasts, panel: Panel, schema: Schema) -> Matched:
-    """The earlier forecasts whose values have come, beside these values."""
-    calendar = calendar_of(schema)
-    rank = {series_text(one): i for i, one in enumerate(panel.ids)}
+    """The earlier forecasts, beside the actuals that the panel has."""
+    rank = {series_text(ids): i for i, ids in enumerate(panel.ids)}
     names, codes = np.unique(stored.series, return_inverse=True)
     series = np.array([rank.get(str(name), -1) for name in names], np.int64)[codes.ravel()]
-    position = calendar.positions(stored.instant) if len(stored) else stored.instant
+    position = calendar_of(schema).positions(stored.instant) if len(stored) else stored.instant
     step = position - panel.starts[series]
     inside = (series >= 0) & (step >= 0) & (step < panel.lengths[series])
     slot = np.where(inside, panel.offsets[series] + step, 0)
-    came = np.flatnonzero(inside & panel.observed[slot])
-    instants = stored.instant[came]
+    rows = np.flatnonzero(inside & panel.observed[slot])
+    timestamps = stored.instant[rows]
     if schema.time_format.kind == "integer" or schema.layout == "rows":
-        day = np.array([f"{instant:012d}" for instant in instants.tolist()], np.str_)
+        day = np.array([f"{step:012d}" for step in timestamps.tolist()], np.str_)
     else:
-        day = (wall_clock(instants, schema.time_format.zone) // DAY).astype("datetime64[D]").astype(np.str_)
-    return Matched(stored, series, came, panel.values[slot[came]], day)
+        day = (wall_clock(timestamps, schema.time_format.zone) // DAY).astype("datetime64[D]").astype(np.str_)
+    return Matched(stored, series, rows, panel.values[slot[rows]], day)
 
 
 def by_day(matched: Matched) -> list[DayScore]:
     """Scores of each day, oldest first; errors in units of the seasonal naive error."""
     scores = []
-    numbers, unit = matched.stored.numbers[matched.came], matched.stored.unit[matched.came]
+    numbers, unit, actual = matched.stored.numbers[matched.rows], matched.stored.unit[matched.rows], matched.actual
     with np.errstate(invalid="ignore", divide="ignore"):
-        error = np.where(unit > 0, (numbers[:, 0] - matched.actual) / unit, np.nan)
+        error = np.where(unit > 0, (numbers[:, 0] - actual) / unit, np.nan)
+    inside = [(actual >= numbers[:, low]) & (actual <= numbers[:, low + 1]) for low in (1, 3)]
     for day in np.unique(matched.day):
         of_day = matched.day == day
-        inside = [
-            float(((matched.actual >= numbers[:, low]) & (matched.actual <= numbers[:, low + 1]))[of_day].mean())
-            for low in (1, 3)
-        ]
         scaled = error[of_day & np.isfinite(error)]
         mase, bias = (float(np.abs(scaled).mean()), float(scaled.mean())) if len(scaled) else (None, None)
-        scores.append(DayScore(str(day), int(of_day.sum()), mase, bias, *inside))
+        coverage = (float(within[of_day].mean()) for within in inside)
+        scores.append(DayScore(str(day), int(of_day.sum()), mase, bias, *coverage))
     return scores
 
 
@@ -112,27 +100,27 @@ def interval_factors(
 
     Returns
     -------
-    Two factors; 1 where too little has come.
+    Two factors; 1 where there are too few actuals.
     """
-    stored, came = matched.stored, matched.came
-    if not len(came):
+    stored, rows = matched.stored, matched.rows
+    if not len(rows):
         return 1.0, 1.0
     begins = np.r_[True, stored.as_of[1:] != stored.as_of[:-1]]  # rows are in the order of runs
     run, recorded = begins.cumsum() - 1, np.isfinite(stored.raw[:, 0])
-    past = [runs.get(str(time), Past(None, (1.0, 1.0))) for time in stored.as_of[begins]]
-    factors = np.array([one.factors for one in past]).reshape(-1, 2).repeat(2, 1)[run]
+    pasts = [runs.get(str(time), Past(None, (1.0, 1.0))) for time in stored.as_of[begins]]
+    factors = np.array([past.factors for past in pasts]).reshape(-1, 2).repeat(2, 1)[run]
     ends = stored.numbers[:, :1] + (stored.numbers[:, 1:] - stored.numbers[:, :1]) / factors
     raw = np.where(recorded[:, None], stored.raw, np.concatenate([stored.numbers[:, :1], ends], 1))
     # where intervals were not recorded they may be those of whole paths, and the widths change as with a version
-    kinds = [(one.version, bool(is_raw)) for one, is_raw in zip(past, recorded[begins], strict=True)]
-    live = np.array([one.version == version for one in past], bool)[run[came]]
-    ahead = _widths_ahead(matched, raw, run, [*kinds, (version, True)], series, intervals)
+    makers = [(past.version, bool(is_raw)) for past, is_raw in zip(pasts, recorded[begins], strict=True)]
+    live = np.array([past.version == version for past in pasts], bool)[run[rows]]
+    ahead = _widths_ahead(matched, raw, run, [*makers, (version, True)], series, intervals)
     found = []
     for i, level in enumerate(INTERVALS):
-        low, high = raw[came, 1 + 2 * i], raw[came, 2 + 2 * i]
+        low, high = raw[rows, 1 + 2 * i], raw[rows, 2 + 2 * i]
         usable = high > low
-        score = (_scores(matched.actual, raw[came, 0], low, high) / ahead[came, i])[usable]
-        table = _by_time(score, stored.instant[came][usable])
+        score = (_scores(matched.actual, raw[rows, 0], low, high) / ahead[rows, i])[usable]
+        table = _by_time(score, stored.instant[rows][usable])
         if len(score) < MIN_VALUES or len(table) < MIN_TIMES:
             found.append(1.0)
             continue
@@ -146,7 +134,7 @@ def _widths_ahead(
     matched: Matched,
     raw: Numbers,
     run: Integers,
-    kinds: list[tuple[str | None, bool]],
+    makers: list[tuple[str | None, bool]],
     series: Integers,
     intervals: Numbers,
 ) -> Numbers:
@@ -155,24 +143,21 @@ def _widths_ahead(
     Where one run's intervals come from another version than those of the run before, the ratio of their mean widths
     says by how much versions differ: only a night lies between them, and the series have the same scale in both.
 
-    Parameters
-    ----------
-    raw : [rows, 5], uncorrected
-    run : [rows], the number of each row's run, in the order of time
-    kinds : [runs + 1], what made each run's intervals, tonight's last
+    `raw` [rows, 5] is uncorrected, `run` [rows] the number of each row's run in the order of time, `makers` [runs + 1]
+    what made each run's intervals, tonight's last.
     """
     present, place = np.unique(np.concatenate([matched.series, series]), return_inverse=True)
     horizon = intervals.shape[1]
     place = np.concatenate([place[: len(raw)], place[len(raw) :].repeat(horizon)])
-    at = np.concatenate([run, np.full(len(series) * horizon, len(kinds) - 1)]) * len(present) + place
+    at = np.concatenate([run, np.full(len(series) * horizon, len(makers) - 1)]) * len(present) + place
     ratios = np.ones((len(raw), 2))
-    changed = np.array([one != other for one, other in pairwise(kinds)], bool)
+    changed = np.array([earlier != later for earlier, later in pairwise(makers)], bool)
     for i in range(2) if changed.any() else ():
         both = np.concatenate([raw, intervals.reshape(-1, 5)])
         width = both[:, 2 + 2 * i] - both[:, 1 + 2 * i]
-        total, count = (np.bincount(at, part, len(kinds) * len(present)) for part in (width, width > 0))
+        total, count = (np.bincount(at, part, len(makers) * len(present)) for part in (width, width > 0))
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean = np.log(total / count).reshape(len(kinds), -1)
+            mean = np.log(total / count).reshape(len(makers), -1)
         steps = np.diff(mean, axis=0) * changed[:, None]
         seen = np.isfinite(steps)
         usual = [np.median(row[known]) if known.any() else 0.0 for row, known in zip(steps, seen, strict=True)]
@@ -181,13 +166,18 @@ def _widths_ahead(
     return ratios
 
 
+def _scores(actual: Numbers, middle: Numbers, low: Numbers, high: Numbers) -> Numbers:
+    reach = np.where(actual >= middle, high - middle, middle - low)
+    off = np.abs(actual - middle)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE)))
+
+
 def _by_time(scores: Numbers, instant: Integers) -> Numbers:
     """Scores by the time of their value, [times, most of a time], the oldest first; NaN fills up."""
-    _, row, counts = np.unique(instant, return_inverse=True, return_counts=True)
-    order = np.argsort(row, kind="stable")
-    column = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts)
+    _, counts = np.unique(instant, return_counts=True)
     table = np.full((len(counts), counts.max(initial=0)), np.nan)
-    table[row[order], column] = scores[order]
+    table[np.arange(table.shape[1]) < counts[:, None]] = scores[np.argsort(instant, kind="stable")]
     return table
 
 
@@ -231,12 +221,3 @@ def interval_columns(levels: tuple[float, ...]) -> list[int]:
     if max(abs(levels[column] - share) for column, share in zip(columns, wanted, strict=True)) > 1e-6:
         raise BadData("this version has no quantiles for 80 and 95 % intervals; fit again")
     return columns
-
-
-def _scores(
-    actual: NDArray[np.float64], middle: NDArray[np.float64], low: NDArray[np.float64], high: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    reach = np.where(actual >= middle, high - middle, middle - low)
-    off = np.abs(actual - middle)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(off == 0, 0.0, np.minimum(np.where(reach > 0, off / reach, MAX_SCORE), MAX_SCORE)))

@@ -1,5 +1,7 @@
 """Administer a store: list its versions, choose the live one, report the status of its jobs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -7,12 +9,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from forecast.artifacts.nearby import nearby
+from forecast import databases
+from forecast.artifacts.find_stores import stores_nearby
 from forecast.artifacts.store import LOCK, Store
+from forecast.databases.redaction import Redactor
+from forecast.databases.transactions import Execute
 from forecast.errors import NoInput, UsageError
-from forecast.jobs.apart import runs_folder
-from forecast.jobs.checks import aged, shown
-from forecast.jobs.ledger import ALL_FITS, FILE, KILLED, DayScore, Ledger, open_file
+from forecast.jobs.checks import aged, duration_text
+from forecast.jobs.ledger import ALL_FITS, FILE, KILLED, TABLES, DayScore, Ledger, open_file
+from forecast.jobs.output_guard import runs_folder
+from forecast.jobs.owner import ledger_key
+from forecast.jobs.pipeline import Pipeline
 from forecast.lock import is_held
 from forecast.settings import STORE, seconds_of
 
@@ -23,27 +30,17 @@ SHOWN_DAYS = 14  # scored days that a status shows
 FINE, PARTIAL, STALE = 0, 3, 4  # exit codes of `forecast status`
 
 
-def versions_of(artifact: str, own: Ledger | None = None) -> list[dict[str, Any]]:
+def versions_of(artifact: str, elsewhere: Ledger | None = None) -> list[dict[str, Any]]:
     """List the versions of a store, oldest first: id, hash, time, whether it is live, and the notes of its jobs.
 
-    Parameters
-    ----------
-    own : a ledger that is not beside the store
-
-    Raises
-    ------
-    NoInput
-        If there is no store.
-    ArtifactRefused
-        If it is damaged.
+    Here and below, `elsewhere` is a ledger that is not beside the store.
     """
     store = Store(artifact)
     live = store.current()
     notes = {}
-    for ledger in _ledgers(artifact, own):
+    for ledger in _ledgers(artifact, elsewhere):
         for fit in ledger.fits(ALL_FITS, unfinished=True):
-            reason = "; ".join(_verdict_and_hand(fit.reason))
-            notes[fit.version] = f"{ledger.job}: {'' if fit.promoted else 'not live: '}{reason}"
+            notes[fit.version] = f"{ledger.job}: {'' if fit.promoted else 'not live: '}{fit.reason}"
     return [
         {
             "version": version.id,
@@ -56,83 +53,25 @@ def versions_of(artifact: str, own: Ledger | None = None) -> list[dict[str, Any]
     ]
 
 
-def promote(artifact: str, version: str, wait: float = STORE.wait, own: Ledger | None = None) -> str:
-    """Make a version the live one, and record that in the ledger.
-
-    Parameters
-    ----------
-    version : its id, or the beginning of the id or of the hash
-    own : a ledger that is not beside the store
-
-    Returns
-    -------
-    The id.
-
-    Raises
-    ------
-    NoInput, UsageError, ArtifactRefused, Busy
-        As the store does.
-    """
+def promote(artifact: str, version: str, wait: float = STORE.wait, elsewhere: Ledger | None = None) -> str:
+    """Make the version live whose id or hash begins so, record that in the ledger, and return its id."""
     store = Store(artifact)
     version = _whole_id(store, version)  # before the lock, which would create a missing folder
     with store.lock(wait) as writer:
         store.load(version)
-        for ledger in _ledgers(artifact, own):  # first: else the next run would finish what it had promoted itself
+        for ledger in _ledgers(artifact, elsewhere):  # first: else the next run would promote its own
             _mark(ledger, version, True, BY_HAND)
         writer.promote(version)
     return version
 
 
-def _whole_id(store: Store, short: str) -> str:
-    """The id that begins with a text, or whose hash does."""
-    versions = store.versions()
-    ids = [
-        version.id for version in versions if short and short in (version.id[: len(short)], version.hash[: len(short)])
-    ]
-    if len(ids) > 1 and short not in ids:
-        raise UsageError(f"{short} may mean {len(ids)} versions: {', '.join(ids[:3])}; give more of the id")
-    if not ids:
-        store.check_id(short)
-        return store.load(short)[1].id  # raises: there is no such version
-    return short if short in ids else ids[0]
-
-
-def _verdict_and_hand(reason: str) -> list[str]:
-    """The reason why a fit went live or not, and the last change by hand, if any."""
-    notes = reason.split("; ")
-    verdict = [note for note in notes if note not in (BY_HAND, ROLLED_BACK)]
-    return ["; ".join(verdict)] * bool(verdict) + [note for note in notes[-1:] if note not in verdict]
-
-
-def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
-    """Record a change by hand in a ledger; it replaces an earlier change by hand."""
-    fits = ledger.fits(ALL_FITS, unfinished=True)
-    if fits:
-        reason = next((fit.reason for fit in reversed(fits) if fit.version == version), "")
-        ledger.mark(version, promoted, "; ".join([*_verdict_and_hand(reason)[:1], done]))
-
-
-def rollback(artifact: str, wait: float = STORE.wait, own: Ledger | None = None) -> tuple[str, str]:
-    """Make the version before the live one live; versions that the gate refused are skipped.
-
-    Parameters
-    ----------
-    own : a ledger that is not beside the store
-
-    Returns
-    -------
-    The version that was live, and the one that is now.
-
-    Raises
-    ------
-    NoInput
-        If there is none before it.
-    """
+def rollback(artifact: str, wait: float = STORE.wait, elsewhere: Ledger | None = None) -> tuple[str, str]:
+    """Make the version before the live one live, but none that the gate refused; returns the one that was, and is."""
     store = Store(artifact)
     store.current()
     with store.lock(wait) as writer:
         live = store.current()
-        ledgers = _ledgers(artifact, own)
+        ledgers = _ledgers(artifact, elsewhere)
         refused = set[str]().union(*(ledger.refused() for ledger in ledgers))
         older = [version.id for version in store.versions() if version.id < live and version.id not in refused]
         if not older:
@@ -144,29 +83,39 @@ def rollback(artifact: str, wait: float = STORE.wait, own: Ledger | None = None)
     return live, older[-1]
 
 
+def _whole_id(store: Store, short: str) -> str:
+    """The id that begins with a text, or whose hash does."""
+    versions = store.versions() if short else []
+    found = [version.id for version in versions if version.id.startswith(short) or version.hash.startswith(short)]
+    if short in found:
+        return short
+    if len(found) > 1:
+        raise UsageError(f"{short} may mean {len(found)} versions: {', '.join(found[:3])}; give more of the id")
+    return found[0] if found else store.load(short)[1].id  # which raises: there is no such version
+
+
+def _mark(ledger: Ledger, version: str, promoted: bool, done: str) -> None:
+    """Record a change by hand behind the verdict of the gate, in the place of an earlier change by hand."""
+    fits = ledger.fits(ALL_FITS, unfinished=True)
+    if fits:
+        verdict = next((fit.reason for fit in reversed(fits) if fit.version == version), "")
+        for note in (BY_HAND, ROLLED_BACK):
+            verdict = verdict.removesuffix(note).removesuffix("; ")
+        ledger.mark(version, promoted, f"{verdict}; {done}" if verdict else done)
+
+
 @dataclass(frozen=True)
 class Status:
-    """The status of a job.
-
-    Attributes
-    ----------
-    job : its name
-    code : 0 all is well, 3 the newest run failed or was partial, 4 the data are stale
-    said : the reason, in words
-    live : the live version
-    data_end, data_age : end of the data in the newest run that read some, and their age now, in seconds
-    runs : newest first: as_of, exit_code, version, seconds, error
-    days : scores, newest day first
-    """
+    """The status of a job."""
 
     job: str
-    code: int
-    said: str
-    live: str | None
-    data_end: str | None
-    data_age: float | None
-    runs: list[dict[str, Any]]
-    days: list[DayScore]
+    code: int  # 0 all is well, 3 the newest run failed or was partial, 4 the data are stale
+    said: str  # the reason
+    live: str | None  # version
+    data_end: str | None  # in the newest run that read some data
+    data_age: float | None  # of that end now, in seconds
+    runs: list[dict[str, Any]]  # newest first: as_of, exit_code, version, seconds, error
+    days: list[DayScore]  # newest first
 
     def as_json(self) -> dict[str, Any]:
         """The status as plain values."""
@@ -174,17 +123,7 @@ class Status:
 
 
 def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Status:
-    """The status of a job, from its ledger.
-
-    Parameters
-    ----------
-    runs : number of runs to report
-
-    Raises
-    ------
-    NoInput
-        If the job has never run.
-    """
+    """The status of a job, from its ledger, with its newest runs; NoInput if it has never run."""
     newest_runs = ledger.runs(runs + 1)
     if newest_runs and newest_runs[0][1] == KILLED and is_held(Path(store) / LOCK):
         newest_runs = newest_runs[1:]  # it has not ended yet
@@ -193,21 +132,25 @@ def status_of(ledger: Ledger, store: str, now: datetime, runs: int = 10) -> Stat
         raise NoInput(f"job '{ledger.job}' has not run yet; run `forecast run JOB.toml`")
     _, code, newest = newest_runs[0]
     read = next((record for _, _, record in newest_runs if record.get("data_age") is not None), {})
-    age = read.get("data_age")
+    age, limit = read.get("data_age"), read.get("limits", {}).get("error_after")
     if age is not None:
         age += (now - datetime.fromisoformat(read["as_of"])).total_seconds()
-    stale = code == STALE or _reached(age, read, "error_after")
+    stale = code == STALE or (age is not None and limit is not None and age >= seconds_of(limit))
     problems = [newest.get("error") or "some series were left out"] if code not in (FINE, STALE) else []
-    problems += [f"the data are {'stale' if age is None else aged(age)}"] if stale else []
-    problems += [] if stale else _late(newest_runs, now)
-    verdict = STALE if stale else PARTIAL if problems else FINE
+    problems += [f"the data are {'stale' if age is None else aged(age)}"] if stale else _missed(newest_runs, now)
     warnings = newest.get("warnings", [])
     well = "all is well" + (f", with {len(warnings)} warning(s): {warnings[0]}" if warnings else "")
     names = ("as_of", "exit_code", "version", "seconds", "error", "fit", "warnings", "intervals", "skipped")
-    live = None if Store(store).empty else Store(store).current()
-    shown_runs = [{name: record.get(name) for name in names} for _, _, record in newest_runs]
-    days = ledger.days(SHOWN_DAYS)
-    return Status(ledger.job, verdict, "; ".join(problems) or well, live, read.get("data_end"), age, shown_runs, days)
+    return Status(
+        job=ledger.job,
+        code=STALE if stale else PARTIAL if problems else FINE,
+        said="; ".join(problems) or well,
+        live=None if Store(store).empty else Store(store).current(),
+        data_end=read.get("data_end"),
+        data_age=age,
+        runs=[{name: record.get(name) for name in names} for _, _, record in newest_runs],
+        days=ledger.days(SHOWN_DAYS),
+    )
 
 
 def noted(run: dict[str, Any]) -> str:
@@ -217,12 +160,7 @@ def noted(run: dict[str, Any]) -> str:
     return run["error"] or left_out or (f"fit: {fit}" if fit else "")
 
 
-def _reached(age: float | None, record: dict[str, Any], name: str) -> bool:
-    limit = record.get("limits", {}).get(name)
-    return age is not None and limit is not None and age >= seconds_of(limit)
-
-
-def _late(runs: list[tuple[str, int, dict[str, Any]]], now: datetime) -> list[str]:
+def _missed(runs: list[tuple[str, int, dict[str, Any]]], now: datetime) -> list[str]:
     """The problem, if any, that runs came at regular intervals and now are missing."""
     starts = [datetime.fromisoformat(record["started"]) for _, _, record in runs]
     intervals = sorted((later - earlier).total_seconds() for later, earlier in pairwise(starts))
@@ -231,20 +169,30 @@ def _late(runs: list[tuple[str, int, dict[str, Any]]], now: datetime) -> list[st
     usual, elapsed = intervals[len(intervals) // 2], (now - max(starts)).total_seconds()
     if usual < MIN_INTERVAL or elapsed <= MISSED_RUNS * usual:
         return []
-    return [f"no run for {shown(elapsed)}; before, there was one every {shown(usual)}"]
+    return [f"no run for {duration_text(elapsed)}; before, there was one every {duration_text(usual)}"]
+
+
+def ledger_of(pipeline: Pipeline) -> Ledger:
+    """The ledger of a job: the file beside its store, or in the database of its sink."""
+    name = pipeline.name or "job"
+    if pipeline.ledger == "sink" and pipeline.sink.url is not None:
+        connect = partial(_connect, pipeline.hidden, pipeline.sink.url)
+        return Ledger(pipeline.hidden(name), connect, ledger_key(name, pipeline.store))
+    return Ledger(pipeline.hidden(name), partial(open_file, runs_folder(pipeline.store) / FILE), name)
+
+
+@contextmanager
+def _connect(hidden: Redactor, url: str, read: bool = False) -> Iterator[Execute]:
+    """A transaction of the ledger in a database, whose messages hold no secrets whoever opens it."""
+    with hidden.kept_out(), databases.connect(url, reads=TABLES if read else ()) as execute:
+        yield execute
 
 
 def ledgers_of(artifact: str) -> list[Ledger]:
-    """The ledgers of all jobs that ran with a store.
-
-    Raises
-    ------
-    NoInput
-        If there are none.
-    """
+    """The ledgers of all jobs that ran with a store; NoInput if there are none."""
     ledgers = _ledgers(artifact)
     if not ledgers:
-        near = nearby(Path(artifact)) if Store(artifact).empty else ""
+        near = stores_nearby(Path(artifact)) if Store(artifact).empty else ""
         raise NoInput(
             f"{runs_folder(artifact)}: no job has run with this store; name a pipeline file, or a store with "
             f"--artifact{near}"
@@ -252,10 +200,9 @@ def ledgers_of(artifact: str) -> list[Ledger]:
     return ledgers
 
 
-def _ledgers(artifact: str, own: Ledger | None = None) -> list[Ledger]:
-    path = runs_folder(str(Path(artifact))) / FILE
-    elsewhere = [] if own is None else [own]
-    if not path.exists():
-        return elsewhere
+def _ledgers(artifact: str, elsewhere: Ledger | None = None) -> list[Ledger]:
+    """The ledgers beside a store, and one elsewhere."""
+    path = runs_folder(artifact) / FILE
     connect = partial(open_file, path)
-    return [*(Ledger(job, connect) for job in Ledger("", connect).jobs()), *elsewhere]
+    beside = [Ledger(job, connect) for job in Ledger("", connect).jobs()] if path.exists() else []
+    return beside if elsewhere is None else [*beside, elsewhere]

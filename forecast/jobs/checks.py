@@ -4,12 +4,11 @@ import logging
 from datetime import datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.errors import StaleData
 from forecast.jobs.instant import on_clock
 from forecast.panel.naming import series_names
-from forecast.panel.panel import SKIPPED, Panel
+from forecast.panel.panel import SKIPPED, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import CheckSettings, seconds_of
 
@@ -21,37 +20,26 @@ MORE_MISSING = 0.2  # share of missing values beyond that of the fit, for a warn
 
 
 def age(newest: int, schema: Schema, instant: datetime) -> float | None:
-    """Seconds from the end of the newest observed period to an instant; None where times are steps.
-
-    Parameters
-    ----------
-    newest : grid position of that period
-    """
+    """Seconds from the end of the newest observed period to an instant; None where times are steps."""
     now = on_clock(instant, schema.time_format)
     if now is None or schema.layout == "rows":
         return None
     return float(now - calendar_of(schema).ends(np.array([newest]))[0])
 
 
-def check_unfinished(panel: Panel, schema: Schema, instant: datetime, name: str) -> None:
+def check_unfinished(seconds: float | None, name: str) -> None:
     """Warn where the newest value is of a period that is not over: half a day's sales would count as a day's."""
-    old = age(panel.newest, schema, instant)
-    if old is not None and old < 0:
+    if seconds is not None and seconds < 0:
         log.warning(
             "%s: the newest period ends %s after the time of the run; if its value is incomplete, set "
             'unfinished = "leave out" in [source], else unfinished = "keep"',
             name,
-            shown(-old),
+            duration_text(-seconds),
         )
 
 
 def lagging(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> list[tuple[str, ...]]:
-    """Warn of series without values for a while, where others have newer ones.
-
-    Returns
-    -------
-    Series that are behind by `limits.error_after`, or by `limits.warn_after`; without limits by a horizon.
-    """
+    """The series, with a warning, that lie behind others by `limits.error_after` or `warn_after`, else by a horizon."""
     if schema.layout == "rows":
         return []
     times = calendar_of(schema).times
@@ -70,18 +58,7 @@ def lagging(panel: Panel, schema: Schema, limits: CheckSettings, name: str) -> l
 
 
 def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
-    """Warn of a table that is old, and refuse a table that is too old.
-
-    Parameters
-    ----------
-    seconds : its age; None where times are steps
-    name : of the table
-
-    Raises
-    ------
-    StaleData
-        If it is as old as `limits.error_after`, or older.
-    """
+    """Warn of a table that is old, and raise StaleData where it is as old as `limits.error_after`."""
     if seconds is None:
         return
     text = f"{name}: the newest value is {aged(seconds)}"
@@ -92,18 +69,12 @@ def check_age(seconds: float | None, limits: CheckSettings, name: str) -> None:
 
 
 def without_forecast(skipped: dict[tuple[str, ...], str], require_all: bool) -> list[tuple[str, ...]]:
-    """Series without a forecast for which the run ends as partly done.
-
-    Parameters
-    ----------
-    skipped : series without a forecast, and why
-    require_all : count missing and ended series too, beside those without values
-    """
-    wanted = {"missing", "gone", "ended"} if require_all else {"missing"}
-    return [series for series, word in skipped.items() if word in wanted]
+    """The series, of those skipped and why, for which a run ends as partly done; with `require_all` ended ones too."""
+    counted = {"missing", "gone", "ended"} if require_all else {"missing"}
+    return [series for series, status in skipped.items() if status in counted]
 
 
-def shown(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """A length of time for people: 3.2 days."""
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if abs(seconds) >= 2 * size:
@@ -114,49 +85,35 @@ def shown(seconds: float) -> str:
 
 def aged(seconds: float) -> str:
     """The age of the newest value for people, which is negative before its period is over."""
-    return f"{shown(seconds)} old" if seconds >= 0 else f"of a period that ends in {shown(-seconds)}"
+    return f"{duration_text(seconds)} old" if seconds >= 0 else f"of a period that ends in {duration_text(-seconds)}"
 
 
 def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str, float]:
     """Compare the values since the fit with the last ones of the fit, and warn where they look different.
 
     The two-sample Kolmogorov-Smirnov test compares changes over a season, in units of each series' mean change at fit,
-    so that neither level nor trend nor season counts as drift. The shares of missing values are compared too.
-
-    Parameters
-    ----------
-    panel : tonight's
-    fitted : the tail of each series as the fit saw it
-    season : steps, 1 for none
-    name : of the table
-
-    Returns
-    -------
-    ``{"statistic": ..., "values": ..., "missing": ...}``; without a statistic where too few values are new.
+    so that neither level nor trend nor season (in steps, 1 for none) counts as drift. The shares of missing values are
+    compared too. Returns ``{"statistic": ..., "values": ..., "missing": ...}``, without a statistic where too few are
+    new.
     """
-    rank = {one: i for i, one in enumerate(fitted.ids)}
-    before = np.array([rank.get(one, -1) for one in panel.ids], np.int64)
-    rows = np.flatnonzero(before >= 0)
-    if not len(rows):
+    before = series_index(fitted.ids, panel.ids) - 1
+    if (before < 0).all():
         return {}
-    end = np.full(len(panel), 2**62, np.int64)
-    end[rows] = fitted.origins[before[rows]]
+    end = np.where(before >= 0, fitted.origins[before], 2**62)
     old, old_series, _ = _changes(fitted, season)
-    unit = _mean_by(np.abs(old), old_series, len(fitted))
+    unit = np.bincount(old_series, np.abs(old), len(fitted)) / np.bincount(old_series, minlength=len(fitted)).clip(1)
     new, new_series, position = _changes(panel, season)
-    fresh = position > end[new_series]
-    new, new_series = new[fresh], before[new_series[fresh]]
-    old, old_series = old[unit[old_series] > 0], old_series[unit[old_series] > 0]
-    new, new_series = new[unit[new_series] > 0], new_series[unit[new_series] > 0]
-    drift: dict[str, float] = {"values": len(new), "missing": _missing(panel, end)}
-    if drift["missing"] > MORE_MISSING + _missing(fitted, np.full(len(fitted), -(2**62))):
-        log.warning(
-            "%s: %.0f %% of the values since the fit are missing, more than at fit", name, 100 * drift["missing"]
-        )
+    fresh = (position > end[new_series]) & (unit[before[new_series]] > 0)
+    new = new[fresh] / unit[before[new_series[fresh]]]
+    usual = unit[old_series] > 0
+    old = old[usual] / unit[old_series[usual]]
+    missing = _missing_share(panel, end)
+    if missing > MORE_MISSING + _missing_share(fitted, np.full(len(fitted), -(2**62))):
+        log.warning("%s: %.0f %% of the values since the fit are missing, more than at fit", name, 100 * missing)
+    drift: dict[str, float] = {"values": len(new), "missing": missing}
     if len(new) < MIN_VALUES or len(old) < MIN_VALUES:
         return drift
-    statistic, p_value = kolmogorov_smirnov(old / unit[old_series], new / unit[new_series])
-    drift["statistic"] = statistic
+    statistic, p_value = kolmogorov_smirnov(old, new)
     if statistic > MIN_DRIFT and p_value < MAX_P_VALUE:
         log.warning(
             "%s: the %d values since the fit change differently from those before (Kolmogorov-Smirnov statistic "
@@ -165,41 +122,37 @@ def check_drift(panel: Panel, fitted: Panel, season: int, name: str) -> dict[str
             len(new),
             statistic,
         )
-    return drift
+    return {**drift, "statistic": statistic}
 
 
-def kolmogorov_smirnov(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float, float]:
+def kolmogorov_smirnov(first: Numbers, second: Numbers) -> tuple[float, float]:
     """Largest distance of the distribution functions of two samples, and the chance of one as large (Stephens 1970)."""
-    first, second = np.sort(first), np.sort(second)
     both = np.concatenate([first, second])
-    shares = [np.searchsorted(one, both, side="right") / len(one) for one in (first, second)]
-    statistic = float(np.abs(shares[0] - shares[1]).max())
+    below = [np.searchsorted(np.sort(sample), both, side="right") / len(sample) for sample in (first, second)]
+    statistic = float(np.abs(below[0] - below[1]).max())
     size = np.sqrt(len(first) * len(second) / len(both))
     scaled, terms = (size + 0.12 + 0.11 / size) * statistic, np.arange(1, 101)
     p_value = 2 * ((-1.0) ** (terms - 1) * np.exp(-2 * (terms * scaled) ** 2)).sum()
     return statistic, float(min(max(p_value, 0.0), 1.0))
 
 
-def _changes(panel: Panel, season: int) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
-    """Changes over a season between observed past values, the series of each, and its grid position."""
+def _slots(panel: Panel) -> tuple[Integers, Integers]:
+    """The series of each slot, and its step in that series."""
     sizes = np.diff(panel.offsets)
-    series = np.repeat(np.arange(len(panel)), sizes)
-    step = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], sizes)
+    return np.repeat(np.arange(len(panel)), sizes), np.arange(sizes.sum()) - np.repeat(panel.offsets[:-1], sizes)
+
+
+def _changes(panel: Panel, season: int) -> tuple[Numbers, Integers, Integers]:
+    """Changes over a season between observed past values, the series of each, and its grid position."""
+    series, step = _slots(panel)
     later = np.flatnonzero((step >= season) & panel.observed)
     later = later[panel.observed[later - season]]
     change = panel.values[later] - panel.values[later - season]
     return change, series[later], (panel.starts[series] + step)[later]
 
 
-def _mean_by(values: NDArray[np.float64], series: NDArray[np.int64], count: int) -> NDArray[np.float64]:
-    total = np.bincount(series, values, count)
-    return np.asarray(total / np.maximum(np.bincount(series, minlength=count), 1))
-
-
-def _missing(panel: Panel, after: NDArray[np.int64]) -> float:
+def _missing_share(panel: Panel, after: Integers) -> float:
     """Share of the past slots after a grid position of each series [series] that are not observed."""
-    sizes = np.diff(panel.offsets)
-    series = np.repeat(np.arange(len(panel)), sizes)
-    step = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], sizes)
+    series, step = _slots(panel)
     past = (step < panel.lengths[series]) & (panel.starts[series] + step > after[series])
     return float((~panel.observed[past]).mean()) if past.any() else 0.0

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.ensemble.baseline_forecasts import base_name
 from forecast.ensemble.names import is_baseline
@@ -13,7 +12,7 @@ from forecast.errors import ForecastError, as_flag
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor
 from forecast.panel.naming import series_names
-from forecast.panel.panel import Panel
+from forecast.panel.panel import Integers, Numbers
 from forecast.reading.comparing import check_levels
 from forecast.reading.reading import Reading, read_as
 
@@ -21,9 +20,6 @@ NO_WORSE = 1.01  # error over that of another which still counts as no worse
 MUCH_WORSE = 1.1  # the same where there is too little to tell noise from a difference
 ENOUGH = 2  # horizons, from which on they tell it
 NOTHING = 1e-3  # share of the mean error below which errors differ by nothing
-
-Numbers = NDArray[np.float64]
-Id = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -40,21 +36,17 @@ class ServingVersion:
         return self.predictor.fitted
 
 
-def judge(
+def should_promote(
     new: Fitted, live: ServingVersion | None, read_as_live: Callable[[], Reading], require_all: bool
 ) -> tuple[bool, str]:
-    """Whether a new fit may go live: it is no worse than the live version and the baselines on the newest origins.
+    """Whether a new fit may go live, and why: it is no worse than the live version and the baselines on new values.
 
     Parameters
     ----------
     read_as_live : reads the table of the new fit as the live version does
     require_all : a fit without a series of the live version may not go live, or that series would be forgotten
-
-    Returns
-    -------
-    The answer, and the reason in words.
     """
-    lost = _loses_to_baselines(new)
+    lost = _loss_to_baselines(new)
     if live is None:
         return True, f"it is the first version{f', though {lost}' if lost else ''}"
     if lost is not None:
@@ -65,25 +57,25 @@ def judge(
     try:
         pairs = compared_losses(new, live.predictor, read_as_live())
     except ForecastError as error:
-        return True, f"{live.version} cannot read this table ({error.told(as_flag)})"
+        return True, f"{live.version} cannot read this table ({error.render(as_flag)})"
     if pairs is None:
-        return True, f"nothing has come since {live.version} that both could be measured on"
-    worse, words = is_worse(*pairs)
+        return True, f"no values since {live.version} could measure both"
+    worse, rule = is_worse(*pairs)
     metric = new.settings().metric.upper()
     ours, theirs = (losses.mean() for losses in pairs)
-    return not worse, f"{metric} {ours:.4g} on what came since {live.version}, which has {theirs:.4g}: {words}"
+    return not worse, f"{metric} {ours:.4g} on values since {live.version}, which has {theirs:.4g}: {rule}"
 
 
 def is_worse(ours: Numbers, theirs: Numbers) -> tuple[bool, str]:
     """Whether losses [horizons] are worse than those of another on the same horizons, and the rule in words."""
     ratios = log_ratios(ours, theirs)
     count, mean, error = len(ratios), ratios.mean(), standard_error(ratios)
-    shown = f"{100 * np.expm1(mean):+.1f} % over "
+    change = f"{100 * np.expm1(mean):+.1f} % over "
     if count < ENOUGH:
-        words = f"{shown}less than two horizons, where only more than {100 * (MUCH_WORSE - 1):.0f} % counts"
-        return bool(mean > np.log(MUCH_WORSE)), words
+        rule = f"{change}less than two horizons, where only more than {100 * (MUCH_WORSE - 1):.0f} % counts"
+        return bool(mean > np.log(MUCH_WORSE)), rule
     rule = f"where more than {100 * (NO_WORSE - 1):.0f} % counts, less one standard error of {100 * error:.1f} %"
-    return bool(mean - error > np.log(NO_WORSE)), f"{shown}{count} horizons, {rule}"
+    return bool(mean - error > np.log(NO_WORSE)), f"{change}{count} horizons, {rule}"
 
 
 def log_ratios(ours: Numbers, theirs: Numbers) -> Numbers:
@@ -101,32 +93,55 @@ def standard_error(ratios: Numbers) -> float:
     return float(ratios.std() * np.sqrt(len(ratios)) / max(len(ratios) - 1, 1))
 
 
-def horizons_of(dates: NDArray[np.int64], horizon: int) -> NDArray[np.int64]:
+def horizons_of(dates: Integers, horizon: int) -> Integers:
     """The horizon, from 0, that each of some dates falls into: none is shorter, the rest is shared out among them."""
     count = np.ptp(dates) + 1
     return np.asarray((dates - dates.min()) * max(count // horizon, 1) // count)
 
 
-def paired_losses(
-    held: ValidationForecasts, others: Numbers, counted: NDArray[np.bool_], origins: NDArray[np.int64]
-) -> tuple[Numbers, Numbers] | None:
-    """Mean losses of held-out forecasts and of others of the same windows, [horizons] twice; None without a pair.
+def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[Numbers, Numbers] | None:
+    """Losses [horizons] of a new fit and of an older one on what the new one held out and the older one never saw.
 
-    A horizon holds what came on as many dates, of all series.
-
-    Parameters
-    ----------
-    others, counted : [windows, horizon], the other points, and the steps that count
-    origins : [windows], the position from which dates count
+    Both are measured by the metric of the new fit. None where there is nothing, or the two cannot be compared. BadData
+    where the older fit cannot read the table, or is strict, and levels have moved.
     """
-    horizon = counted.shape[1]
-    if not counted.any():
+    held, horizon = new.ensemble.validation, new.config.horizon
+    config, history = old.fitted.config, old.fitted.history
+    if held is None or config.horizon != horizon or config.table.calendar != new.config.table.calendar:
         return None
-    date = (held.first - origins)[:, None] + np.arange(horizon)
+    panel = read_as(reading, config.table, horizon=horizon).panel
+    if config.table.strict:
+        check_levels(panel, history.ids, old.fitted.level, config.lookback, reading.name, strict=True)
+    rank = {ids: position for position, ids in enumerate(panel.ids)}
+    end = dict(zip(history.ids, history.origins.tolist(), strict=True))
+    newest = history.origins.max()  # of a new series, values at the dates of the others count
+    names = [new.history.ids[i] for i in held.series]
+    series = np.array([rank.get(ids, -1) for ids in names], np.int64)
+    seen = np.array([end.get(ids, newest) for ids in names], np.int64)
+    position = held.first - panel.starts[series]
+    fresh = held.observed & (held.first[:, None] + np.arange(horizon) > seen[:, None])
+    usable = (series >= 0) & (position > 0) & (position <= panel.lengths[series]) & fresh.any(1)
+    if not usable.any():
+        return None
+    points = old.quantiles(panel, series[usable], position[usable])[..., config.levels.index(0.5)]
+    return paired_losses(new, held.select(usable, fresh), points)
+
+
+def paired_losses(new: Fitted, held: ValidationForecasts, others: Numbers) -> tuple[Numbers, Numbers] | None:
+    """Mean losses of held-out forecasts and of other points [windows, horizon], [horizons] twice; None without a pair.
+
+    A horizon holds the actuals of as many dates, of all series; where times are only steps, dates are counted from the
+    end of each series.
+    """
+    horizon = held.observed.shape[1]
+    if not held.observed.any():
+        return None
+    ends = new.history.origins[held.series] if new.config.table.layout == "rows" else 0
+    date = (held.first - ends)[:, None] + np.arange(horizon)
     block = np.full(date.shape, -1)
-    block[counted] = horizons_of(date[counted], horizon)
+    block[held.observed] = horizons_of(date[held.observed], horizon)
     pairs = []
-    for number in np.unique(block[counted]):
+    for number in np.unique(block[held.observed]):
         inside = block == number
         rows = inside.any(1)
         part = held.select(rows, inside)
@@ -137,72 +152,16 @@ def paired_losses(
     return (np.array(pairs)[:, 0], np.array(pairs)[:, 1]) if pairs else None
 
 
-def compared_losses(new: Fitted, old: Predictor, reading: Reading) -> tuple[Numbers, Numbers] | None:
-    """Losses of a new fit and of an older one on what the new one held out and the older one never saw.
-
-    Both are measured by the metric of the new fit, on the steps after the end of the older fit.
-
-    Parameters
-    ----------
-    reading : the table of the new fit, as the older one reads it
-
-    Returns
-    -------
-    The losses of both, [horizons]; None where there is no such step, or the two cannot be compared.
-
-    Raises
-    ------
-    BadData
-        If the older fit cannot read the table.
-    """
-    held, horizon = new.ensemble.validation, new.config.horizon
-    config, history = old.fitted.config, old.fitted.history
-    if held is None or config.horizon != horizon or config.table.calendar != new.config.table.calendar:
-        return None
-    panel = _read_by(old.fitted, reading)
-    rank, end = _positions_of(panel.ids), _positions_of(history.ids)
-    ids = [new.history.ids[i] for i in held.series]
-    series = np.array([rank.get(one, -1) for one in ids], np.int64)
-    newest = history.origins.max()  # of a series that is new, what came on the dates of the others counts
-    seen = np.array([history.origins[end[one]] if one in end else newest for one in ids], np.int64)
-    position = held.first - panel.starts[series]
-    fresh = held.observed & (held.first[:, None] + np.arange(horizon) > seen[:, None])
-    usable = (series >= 0) & (position > 0) & (position <= panel.lengths[series]) & fresh.any(1)
-    if not usable.any():
-        return None
-    points = old.quantiles(panel, series[usable], position[usable])[..., config.levels.index(0.5)]
-    judged = held.select(usable, fresh)
-    return paired_losses(judged, points, judged.observed, _no_dates(new, judged))
-
-
-def _read_by(fitted: Fitted, reading: Reading) -> Panel:
-    """The table as an older fit reads it; a strict one refuses levels that moved."""
-    config = fitted.config
-    panel = read_as(reading, config.table, horizon=config.horizon).panel
-    if config.table.strict:
-        check_levels(panel, fitted.history.ids, fitted.level, config.lookback, reading.name, strict=True)
-    return panel
-
-
-def _loses_to_baselines(new: Fitted) -> str | None:
+def _loss_to_baselines(new: Fitted) -> str | None:
     """How networks of a new fit lose to a baseline on what it held out; None where they do not."""
     config, held = new.config, new.ensemble.validation
     if not config.networks or held is None or held.rival is None:
         return None
-    pairs = paired_losses(held, held.rival, held.observed, _no_dates(new, held))
-    worse, words = (False, "") if pairs is None else is_worse(*pairs)
+    pairs = paired_losses(new, held, held.rival)
+    worse, rule = (False, "") if pairs is None else is_worse(*pairs)
     if pairs is None or not worse:
         return None
     baselines = {label: score for label, score in config.scores.items() if is_baseline(base_name(label))}
     best, metric = min(baselines, key=baselines.__getitem__), new.settings().metric.upper()
     ours, theirs = (losses.mean() for losses in pairs)
-    return f"{metric} {ours:.4g} on held-out values, where {best} has {theirs:.4g}: {words}"
-
-
-def _no_dates(new: Fitted, held: ValidationForecasts) -> NDArray[np.int64]:
-    """[windows], where the dates of windows begin: at 0, or at the end of each series where times are only steps."""
-    return np.asarray(new.history.origins[held.series] * (new.config.table.layout == "rows"))
-
-
-def _positions_of(ids: tuple[Id, ...]) -> dict[Id, int]:
-    return {one: position for position, one in enumerate(ids)}
+    return f"{metric} {ours:.4g} on held-out values, where {best} has {theirs:.4g}: {rule}"

@@ -12,13 +12,7 @@ from forecast.tables.table import Table
 
 
 def read_source(pipeline: Pipeline, text: TextSettings) -> tuple[Table, dict[str, Any]]:
-    """Read the table of a job, and the table settings that come with it, if any.
-
-    Raises
-    ------
-    ForecastError
-        As the kind of source does.
-    """
+    """Read the table of a job, and the table settings that come with it, if any."""
     kind, source = source_of(pipeline.source)
     table, defaults = kind.read(source, text)
     return tidied(table), defaults
@@ -31,14 +25,10 @@ def text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:
 
 
 def table_settings(pipeline: Pipeline, fitted: Schema | None, defaults: dict[str, Any]) -> TableSettings:
-    """How a fit reads the table: as the pipeline says, and otherwise as an earlier fit did.
+    """How a fit reads the table: as the pipeline and its source say, and otherwise as an earlier fit did.
 
     What is inferred could change with the data, if a column is missing one night; a job must not begin to forecast
     something else because of it.
-
-    Parameters
-    ----------
-    defaults : settings that come with the source
     """
     given = pipeline.table.model_copy(update=defaults)
     if fitted is None:

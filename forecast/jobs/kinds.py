@@ -9,7 +9,7 @@ from pydantic import Field, create_model
 
 from forecast.errors import UsageError
 from forecast.panel.schema import Schema
-from forecast.settings import Knobs, OutputSettings, TextSettings
+from forecast.settings import OutputSettings, SettingsGroup, TextSettings
 from forecast.tables.table import Table
 
 if TYPE_CHECKING:
@@ -22,64 +22,40 @@ DatabaseUrl = Annotated[str, DATABASE]
 
 
 class Source(Protocol):
-    """What a file in `sources/` holds.
+    """What a file in `sources/` holds: its keys in [source], and how a job that gives one of them reads."""
 
-    Attributes
-    ----------
-    Settings : its keys in [source]; a job that gives one of them reads from there
-    """
-
-    Settings: type[Knobs]
+    Settings: type[SettingsGroup]
 
     def read(self, source: Any, text: TextSettings) -> tuple[Table, dict[str, Any]]:
         """Read the table, with the sha256 of its bytes where it has some, and the table settings that come with it."""
 
 
-class SinkKeys(Knobs):
-    """Base of the keys of a sink.
-
-    Attributes
-    ----------
-    columns : columns that the sink adds to ids, time and numbers
-    """
+class SinkKeys(SettingsGroup):
+    """Base of the keys of a sink, with the columns that it adds to ids, time and numbers."""
 
     columns: ClassVar[tuple[str, ...]] = ()
 
 
 @dataclass(frozen=True)
 class Results:
-    """The forecasts of a run.
+    """The forecasts of a run."""
 
-    Attributes
-    ----------
-    frame : the table of forecasts, as [output] asks for it
-    forecasts : what it was made from, with the columns model and status where a sink adds columns
-    schema : of the version that forecast
-    version : its id
-    output : settings of [output]
-    """
-
-    frame: "pd.DataFrame"
-    forecasts: "Forecasts"
-    schema: Schema
+    frame: "pd.DataFrame"  # as [output] asks for it
+    forecasts: "Forecasts"  # what it was made from, with the columns model and status where a sink adds columns
+    schema: Schema  # of the version that forecast
     version: str
     output: OutputSettings
 
 
 class Sink(Protocol):
-    """What a file in `sinks/` holds.
-
-    Attributes
-    ----------
-    Settings : its keys in [sink]; a job that gives one of them writes there
-    """
+    """What a file in `sinks/` holds: its keys in [sink], and how a job that gives one of them writes."""
 
     Settings: type[SinkKeys]
 
     def check(self, sink: Any, schema: Schema, table: Table, output: OutputSettings) -> str:
         """Refuse what `write` would fail by, before any work; write nothing. Returns the finding, in words.
 
-        `schema` and `table` are those of the input, `output` the settings of [output].
+        `schema` and `table` are those of the input.
         """
 
     def write(self, sink: Any, results: Results) -> dict[str, Any]:
@@ -95,31 +71,22 @@ def kinds_in(package: str, folder: str) -> list[Any]:
     return [importlib.import_module(f"{package}.{name}") for name in names]
 
 
-def joined_keys(kinds: list[Any]) -> type[Knobs]:
+def joined_keys(kinds: list[Any]) -> type[SettingsGroup]:
     """One group with the keys of all kinds, none of which has to be given."""
     fields: dict[str, Any] = {}
-    for kind in kinds:
-        for name, field in kind.Settings.model_fields.items():
-            annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
-            fields[name] = (annotation | None, Field(None, description=field.description, repr=field.repr))
-    return cast("type[Knobs]", create_model("Keys", __base__=Knobs, **dict(sorted(fields.items()))))
+    for name, field in (item for kind in kinds for item in kind.Settings.model_fields.items()):
+        annotation: Any = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+        fields[name] = (annotation | None, Field(None, description=field.description, repr=field.repr))
+    return cast("type[SettingsGroup]", create_model("Keys", __base__=SettingsGroup, **dict(sorted(fields.items()))))
 
 
-def named_kinds(settings: Knobs, kinds: list[Kind]) -> list[tuple[Kind, Any]]:
-    """The kinds of which a job gives a key, each with its own settings.
-
-    Raises
-    ------
-    UsageError
-        If there is none, or one lacks keys.
-    """
+def named_kinds(settings: SettingsGroup, kinds: list[Kind]) -> list[tuple[Kind, Any]]:
+    """The kinds of which a job gives a key, each with its own settings; one that lacks keys is refused."""
     found = []
     for kind in kinds:
-        fields = kind.Settings.model_fields
-        given = {name: value for name in fields if (value := getattr(settings, name)) is not None}
-        required = [name for name, field in fields.items() if field.is_required()]
-        if given and not given.keys() >= set(required):
-            raise UsageError(f"{' and '.join(required)} go together")
+        given = {name: value for name in kind.Settings.model_fields if (value := getattr(settings, name)) is not None}
+        if given and not given.keys() >= set(_required(kind)):
+            raise UsageError(f"{' and '.join(_required(kind))} go together")
         if given:
             found.append((kind, kind.Settings.check(given)))
     return found
@@ -127,11 +94,14 @@ def named_kinds(settings: Knobs, kinds: list[Kind]) -> list[tuple[Kind, Any]]:
 
 def ways(kinds: list[Any]) -> str:
     """The keys that each kind needs, for messages: path, or url and table."""
-    needed = [[name for name, field in kind.Settings.model_fields.items() if field.is_required()] for kind in kinds]
-    return ", or ".join(sorted(" and ".join(names) for names in needed))
+    return ", or ".join(sorted(" and ".join(_required(kind)) for kind in kinds))
 
 
-def shown_keys(settings: Knobs) -> dict[str, str]:
+def _required(kind: Any) -> list[str]:
+    return [name for name, field in kind.Settings.model_fields.items() if field.is_required()]
+
+
+def shown_keys(settings: SettingsGroup) -> dict[str, str]:
     """The keys of a source or sink that are given, without secrets."""
     fields = type(settings).model_fields.items()
     return {name: str(value) for name, field in fields if field.repr and (value := getattr(settings, name)) is not None}

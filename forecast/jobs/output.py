@@ -25,31 +25,17 @@ def reserved_columns(pipeline: Pipeline) -> list[str]:
 
 
 def check_sink(pipeline: Pipeline, schema: Schema, table: Table) -> list[str]:
-    """Refuse names, types and places that the sinks do not take, before any work; write nothing.
-
-    Returns
-    -------
-    What was found, a line for each sink.
-
-    Raises
-    ------
-    UsageError
-        If an id or time column has the name of another column of the output, or a sink refuses a name or a type; all
-        such names are listed.
-    CannotCreate, Unavailable, Busy, StorageFailure
-        If a sink cannot be written.
-    """
+    """Refuse names, types and places that the sinks do not take, before any work; returns a line for each sink."""
     refuse_clash(schema.keys, reserved_columns(pipeline))
     return [kind.check(sink, schema, table, pipeline.output) for kind, sink in sinks_of(pipeline.sink)]
 
 
 def write_sink(pipeline: Pipeline, forecasts: Forecasts, schema: Schema, version: str) -> dict[str, Any]:
     """Write the forecasts to every sink; returns what the record says of them."""
-    record = dict[str, Any]()
     extra = ["model", "status"] if explained(pipeline).explain and not pipeline.output.explain else []
     results = Results(frame_of(forecasts.columns).drop(columns=extra), forecasts, schema, version, pipeline.output)
+    record: dict[str, Any] = {**places(pipeline)}
     for kind, sink in sinks_of(pipeline.sink):
-        record |= {key: pipeline.hidden(value) for key, value in shown_keys(sink).items()}
         record |= kind.write(sink, results)
     return record
 

@@ -21,32 +21,18 @@ Text = Annotated[str, Field(max_length=10_000)]
 
 
 class Owner(BaseModel):
-    """The job that a store belongs to, from the file OWNER in the store.
-
-    Attributes
-    ----------
-    id : random id of the store
-    store : path of the store when the job claimed it
-    job : name of the job
-    file : its pipeline file
-    """
+    """The job that a store belongs to, from the file OWNER in the store."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]
-    store: Text
+    id: Annotated[str, Field(pattern=r"^[0-9a-f]{12}$")]  # random, of the store
+    store: Text  # its path when the job claimed it
     job: Text
-    file: Text
+    file: Text  # the pipeline file
 
 
 def owner_of(store: str) -> Owner | None:
-    """The job that a store belongs to; None if no job has run with it yet.
-
-    Raises
-    ------
-    ArtifactRefused
-        If the file OWNER is damaged.
-    """
+    """The job that a store belongs to; None if no job has run with it yet."""
     data = Store(store).note(OWNER, MAX_BYTES)
     try:
         return None if data is None else Owner.model_validate_json(data)
@@ -56,62 +42,59 @@ def owner_of(store: str) -> Owner | None:
         ) from None
 
 
-def claim(store: str, job: str, file: str, take_over: bool = False) -> Owner:
+def ledger_key(job: str, store: str) -> str:
+    """The key of a job in a ledger that several jobs share; it is unique, as each store has its own id."""
+    owner = owner_of(store)
+    return job if owner is None else f"{job}@{owner.id}"
+
+
+def claim(store: str, job: str, file: str, take_over: bool = False) -> None:
     """Make sure that a locked store belongs to a job; a store without an owner becomes the job's.
 
     It is the same job if it has the same pipeline file, or the same name and the old pipeline file no longer exists.
 
     Parameters
     ----------
-    job : name of the job
-    file : its pipeline file
+    file : the job's pipeline file
     take_over : whether it may take the store from another job
 
     Raises
     ------
     UsageError
         If the store belongs to another job.
-    ArtifactRefused, CannotCreate, StorageFailure
-        If the file OWNER cannot be read or written.
+    ArtifactRefused
+        If the file OWNER is damaged.
     """
-    place, file = _text(os.path.abspath(store)), _text(os.path.abspath(file))
+    place, file = (os.path.abspath(path).encode(errors="backslashreplace").decode() for path in (store, file))
     before = owner_of(store)
-    if before is not None and not _same(before, job, file):
+    if before is not None and not _is_same(before, job, file):
         if not take_over:
             raise UsageError(
                 f"{store}: this store belongs to job '{before.job}' ({before.file}); write another folder as store at "
                 f"the top of {file}, or pass --take-over if this job replaces that one"
             )
         log.warning("%s: job '%s' takes the store over from job '%s' (%s)", store, job, before.job, before.file)
-    same_store = before is not None and not _copied(before, place)
-    owner = Owner(id=before.id if before and same_store else secrets.token_hex(6), store=place, job=job, file=file)
+    store_id = secrets.token_hex(6) if before is None or _is_copy(before, place) else before.id
+    owner = Owner(id=store_id, store=place, job=job, file=file)
     if owner != before:
         replace_file(Path(store) / OWNER, (json.dumps(owner.model_dump(), ensure_ascii=False) + "\n").encode())
-    return owner
 
 
-def _text(path: str) -> str:
-    """A path as valid text, whatever its bytes are."""
-    return path.encode(errors="backslashreplace").decode()
-
-
-def _same(owner: Owner, job: str, file: str) -> bool:
-    if owner.file == file:
-        return True
+def _is_same(owner: Owner, job: str, file: str) -> bool:
     try:
-        return os.path.samefile(owner.file, file)
+        return owner.file == file or os.path.samefile(owner.file, file)
     except (FileNotFoundError, NotADirectoryError):  # the file was moved, or it is another job
         return owner.job == job
     except OSError:
         return False
 
 
-def _copied(owner: Owner, place: str) -> bool:
-    """Whether the store is a copy of a store that still exists."""
+def _is_copy(owner: Owner, place: str) -> bool:
+    """Whether the store at a place is a copy of one that still exists."""
     try:
         if owner.store == place or os.path.samefile(owner.store, place):
             return False
-        other = owner_of(owner.store)
+        original = owner_of(owner.store)
     except (OSError, ForecastError):  # there is no store any more
         return False
-    return other is not None and other.id == owner.id
+    return original is not None and original.id == owner.id

@@ -10,22 +10,22 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from contextlib import suppress
 
 log = logging.getLogger("forecast")
 
 TIMEOUT = 5.0  # seconds in all, name resolution, redirects and slow answers included
+_PROBLEMS: dict[type[BaseException], str] = {
+    TimeoutError: "no answer in time",
+    ssl.SSLError: "no secure connection",
+    socket.gaierror: "the host was not found",
+    http.client.HTTPException: "the answer is not HTTP",
+    ValueError: "the answer is not HTTP",
+}
 _VISIBLE = re.compile(r"[!-~]+")  # characters of an address; http.client refuses others only when it sends
 
 
 def check_address(given: str) -> str:
-    """Check that a URL can be called; no message shows any of it.
-
-    Raises
-    ------
-    ValueError
-        If it is not a plain http or https address.
-    """
+    """Refuse what is no plain http or https address with a ValueError, which shows none of it."""
     if not given.startswith(("http://", "https://")):
         raise ValueError("it is an address that begins with http:// or https://")
     if not _VISIBLE.fullmatch(given):
@@ -44,13 +44,12 @@ def check_address(given: str) -> str:
 
 
 def ping(url: str | None, word: str = "", body: str = "") -> None:
-    """Post to URL/word and wait a few seconds at most; a failure is only logged, without the URL.
+    """Post `body` to URL/word and wait a few seconds at most; a failure is only logged, without the URL.
 
     Parameters
     ----------
     url : None does nothing
     word : "start", "fail", or "" for success
-    body : text to send
     """
     if url is None:
         return
@@ -59,45 +58,34 @@ def ping(url: str | None, word: str = "", body: str = "") -> None:
     thread = threading.Thread(target=_post, args=(url, word, body, failures), daemon=True, name="ping")
     try:
         thread.start()
-    except RuntimeError:
-        failures.append("no thread could be started")
-    else:
         thread.join(TIMEOUT)
         if thread.is_alive():
             failures.append(f"no complete answer within {TIMEOUT:g} seconds")
+    except RuntimeError:
+        failures.append("no thread could be started")
     if failures:
         log.warning("the health-check call for %s failed (%s); the run continues", word or "success", failures[0])
 
 
 def _post(url: str, word: str, body: str, failures: list[str]) -> None:
-    """Send one request; add a failure to `failures`."""
     try:
         parts = urllib.parse.urlsplit(url)
         address = parts._replace(path=f"{parts.path.rstrip('/')}/{word}".rstrip("/"), fragment="").geturl()
         request = urllib.request.Request(address, data=body.encode(errors="replace"))
         with urllib.request.urlopen(request, timeout=TIMEOUT):
             return
+    except urllib.error.HTTPError as error:
+        failures.append(f"HTTP status {error.code}")
+        error.close()
     except BaseException as error:  # anything that a server, a proxy or a resolver can cause
-        failures.append(_meaning(error))
-        if isinstance(error, urllib.error.HTTPError):
-            with suppress(Exception):
-                error.close()
+        failures.append(_problem(error))
 
 
-def _meaning(error: BaseException) -> str:
+def _problem(error: BaseException) -> str:
     """The problem, without the text of the error, which may contain the address."""
-    if isinstance(error, urllib.error.HTTPError):
-        return f"HTTP status {error.code}"
     reason = getattr(error, "reason", None)
     cause = reason if isinstance(reason, BaseException) else error
-    if isinstance(cause, TimeoutError):
-        return "no answer in time"
-    if isinstance(cause, ssl.SSLError):
-        return "no secure connection"
-    if isinstance(cause, socket.gaierror):
-        return "the host was not found"
-    if isinstance(cause, OSError) and cause.errno is not None:
-        return os.strerror(cause.errno).lower()
-    if isinstance(cause, http.client.HTTPException | ValueError):
-        return "the answer is not HTTP"
-    return "it failed"
+    for kind, problem in _PROBLEMS.items():
+        if isinstance(cause, kind):
+            return problem
+    return os.strerror(cause.errno).lower() if isinstance(cause, OSError) and cause.errno is not None else "it failed"

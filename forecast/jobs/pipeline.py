@@ -3,17 +3,19 @@
 import os
 import re
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, PrivateAttr
 
+from forecast.databases.redaction import MASK, Redactor
 from forecast.ensemble.names import check_models
 from forecast.errors import NoInput, UsageError, did_you_mean
-from forecast.jobs.apart import check_apart
-from forecast.jobs.hiding import MASK, Hidden
 from forecast.jobs.kinds import DATABASE
 from forecast.jobs.ledger import TABLES
+from forecast.jobs.output_guard import check_apart
 from forecast.jobs.ping import check_address
 from forecast.jobs.sinks import USE as SINK_USE
 from forecast.jobs.sinks import SinkSettings, sinks_of
@@ -22,8 +24,8 @@ from forecast.jobs.sources import SourceSettings, source_of
 from forecast.settings import (
     FILE,
     CheckSettings,
-    Knobs,
     OutputSettings,
+    SettingsGroup,
     StoreSettings,
     TableSettings,
     TrainSettings,
@@ -76,7 +78,7 @@ class Pipeline(JobSettings):
     checks: CheckSettings = Field(CheckSettings(), description="checks before forecasting")
 
     _file: str = PrivateAttr("")
-    _hidden: Hidden = PrivateAttr(default_factory=Hidden)
+    _hidden: Redactor = PrivateAttr(default_factory=Redactor)
 
     @property
     def file(self) -> str:
@@ -84,88 +86,76 @@ class Pipeline(JobSettings):
         return self._file
 
     @property
-    def hidden(self) -> Hidden:
+    def hidden(self) -> Redactor:
         """The secrets of the job, which no message may show."""
         return self._hidden
 
 
-SECTIONS: dict[str, type[Knobs]] = {
-    "source": SourceSettings,
-    "table": TableSettings,
-    "train": TrainSettings,
-    "output": OutputSettings,
-    "sink": SinkSettings,
-    "checks": CheckSettings,
+SECTIONS: dict[str, type[SettingsGroup]] = {
+    name: cast("type[SettingsGroup]", field.annotation)
+    for name, field in Pipeline.model_fields.items()
+    if name not in JobSettings.model_fields
 }
+_HOMES = {key: section for section, group in SECTIONS.items() for key in group.model_fields}
 
 
 def read_pipeline(path: str) -> Pipeline:
     """Read and check a pipeline file; relative paths in it start at its folder.
 
-    Raises
-    ------
-    NoInput
-        If there is no such file.
-    UsageError
-        If it is not TOML, a key is unknown (the message names the nearest one of all tables), a value is out of
-        bounds, an environment variable is not set, or the source or the sink is missing.
+    Raises NoInput if there is no such file; UsageError if it is not TOML, a key is unknown (the message names the
+    nearest one of all tables), a value is out of bounds, or a variable, the source or the sink is missing.
     """
-    file = Path(path)
+    file, where, hidden = Path(path), f"{path}: ", Redactor()
     try:
         with file.open(encoding="utf-8") as opened:
             text = opened.read(MAX_LENGTH + 1)
+        if len(text) > MAX_LENGTH:
+            raise UsageError(f"{where}has more than {MAX_LENGTH:,} characters; is it a pipeline file?")
+        given = tomllib.loads(text)
     except FileNotFoundError:
         raise NoInput(f"{path} does not exist; give the path of a pipeline file (.toml)") from None
     except OSError as error:
         raise NoInput(f"{path} cannot be opened: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise UsageError(f"{path}: is not UTF-8 text, as TOML must be") from None
-    if len(text) > MAX_LENGTH:
-        raise UsageError(f"{path}: has more than {MAX_LENGTH:,} characters; is it a pipeline file?")
-    try:
-        given = tomllib.loads(text)
+        raise UsageError(f"{where}is not UTF-8 text, as TOML must be") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise UsageError(f"{path}: is not valid TOML: {error}") from None
-    where, hidden = f"{path}: ", Hidden()
+        raise UsageError(f"{where}is not valid TOML: {error}") from None
     with hidden.kept_out():
-        pipeline = _with_whole_paths(_built(given, where, hidden), file.resolve().parent, where)
-        _check_together(pipeline, where)
+        pipeline = _built(given, where, file.resolve().parent, hidden)
         pipeline = pipeline.model_copy(update={"name": pipeline.name or file.stem})
-        pipeline._file = path
-        for key, output in marked(pipeline.sink, FILE).items():
-            try:
-                check_apart(output, files_read(pipeline), pipeline.store)
-            except UsageError as error:
-                raise UsageError(f"{where}[sink] {key} {error}") from None
-    pipeline._file, pipeline._hidden = path, hidden
+        pipeline._file, pipeline._hidden = path, hidden
+        _check_together(pipeline, where)
     return pipeline
 
 
 def files_read(pipeline: Pipeline) -> dict[str, str | None]:
     """The files that a job reads, by their names in messages."""
-    tables = {f"the table of [source] {key}": path for key, path in marked(pipeline.source, FILE).items()}
-    plans = {f"the plan of [train] {key}": path for key, path in marked(pipeline.train, FILE).items()}
-    events = {f"the events of [table] {key}": path for key, path in marked(pipeline.table, FILE).items()}
-    return {"the pipeline file": pipeline.file or None, **tables, **plans, **events}
+    groups = (("table", "source"), ("plan", "train"), ("events", "table"))
+    files = {
+        f"the {what} of [{section}] {key}": path
+        for what, section in groups
+        for key, path in marked(getattr(pipeline, section), FILE).items()
+    }
+    return {"the pipeline file": pipeline.file or None, **files}
 
 
-def _built(given: dict[str, Any], where: str, hidden: Hidden) -> Pipeline:
+def _built(given: dict[str, Any], where: str, folder: Path, hidden: Redactor) -> Pipeline:
     """Make the pipeline from the keys of a file; add its secrets to `hidden`."""
     groups = {}
     for name in [key for key in given if key in SECTIONS]:
         values = given.pop(name)
         if not isinstance(values, dict):
             raise UsageError(f"{where}'{name}' is a table of settings: write [{name}] on a line of its own")
-        groups[name] = _checked(SECTIONS[name], values, f"{where}[{name}] ", hidden)
-    top = _checked(JobSettings, given, where, hidden)
+        groups[name] = _checked(SECTIONS[name], values, f"{where}[{name}] ", folder, hidden)
+    top = _checked(JobSettings, given, where, folder, hidden)
     for name, use in (("source", SOURCE_USE), ("sink", SINK_USE)):
         if name not in groups:
             raise UsageError(f"{where}the table [{name}] is missing: {use}")
     return Pipeline(**{name: getattr(top, name) for name in JobSettings.model_fields}, **groups)
 
 
-def _checked(group: type[Knobs], values: dict[str, Any], where: str, hidden: Hidden) -> Any:
-    """Check the settings of one table of the file."""
+def _checked(group: type[SettingsGroup], values: dict[str, Any], where: str, folder: Path, hidden: Redactor) -> Any:
+    """The settings of one table of the file, checked, with whole paths."""
     for name in values:
         if name not in group.model_fields:
             raise UsageError(f"{where}unknown key '{name}'{_hint(name)} (`forecast run --schema` prints all keys)")
@@ -174,25 +164,25 @@ def _checked(group: type[Knobs], values: dict[str, Any], where: str, hidden: Hid
     for value in (expanded[name] for name in secret):
         if isinstance(value, str):
             hidden.add(value)
-    try:
-        return group.check(expanded, where, [name for name in values if expanded[name] != values[name]])
-    except UsageError as error:
-        raise UsageError(str(error)) from None  # as text: keys look like Python arguments, not like flags
+    with _placed(where):
+        settings = group.check(expanded, hidden=[name for name in values if expanded[name] != values[name]])
+    paths = {key: _whole_path(path, folder, f"{where}{key}") for key, path in marked(settings, FILE).items()}
+    urls = {key: _whole_url(url, folder) for key, url in marked(settings, DATABASE).items()}
+    return settings.model_copy(update=paths | urls)
 
 
 def _hint(name: str) -> str:
     """The nearest key of all tables, and its table."""
-    homes = {key: f" in [{section}]" for section, group in SECTIONS.items() for key in group.model_fields}
-    homes |= dict.fromkeys(JobSettings.model_fields, " at the top, before the first [table]")
-    homes |= {section: f" as a table: [{section}]" for section in SECTIONS if section not in homes}
+    homes = {section: f"as a table: [{section}]" for section in SECTIONS}
+    homes |= {key: f"in [{section}]" for key, section in _HOMES.items()}
+    homes |= dict.fromkeys(JobSettings.model_fields, "at the top, before the first [table]")
     if name in homes:
-        return f"; it belongs{homes[name].replace(' as a table', ' to the file as a table')}"
+        return f"; it belongs {homes[name].replace('as a table', 'to the file as a table')}"
     hint = did_you_mean(name, list(homes))
-    key = hint.partition("'")[2].partition("'")[0]
-    return f"{hint.removesuffix('?')}{homes[key]}?" if key else ""
+    return f"{hint.removesuffix('?')} {homes[hint.split(chr(39))[1]]}?" if hint else ""
 
 
-def _expanded(value: Any, where: str, hidden: Hidden, secret: bool) -> Any:
+def _expanded(value: Any, where: str, hidden: Redactor, secret: bool) -> Any:
     """Replace ${NAME} in a value by the environment variable of that name, which no message may show."""
     if isinstance(value, dict):
         return {name: _expanded(item, f"{where}.{name}", hidden, secret) for name, item in value.items()}
@@ -215,65 +205,59 @@ def _expanded(value: Any, where: str, hidden: Hidden, secret: bool) -> Any:
     return text
 
 
+@contextmanager
+def _placed(place: str) -> Iterator[None]:
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{place}{error}") from None  # as text: keys look like Python arguments, not like flags
+
+
 def _check_together(pipeline: Pipeline, where: str) -> None:
-    """Refuse settings that do not fit together."""
-    sink = pipeline.sink
+    """Refuse settings that do not fit together, and outputs that would replace what is read."""
+    sink, limits = pipeline.sink, pipeline.checks
     for section, check in (("source", source_of), ("sink", sinks_of), ("train", check_models)):
-        try:
+        with _placed(f"{where}[{section}] "):
             check(getattr(pipeline, section))
-        except UsageError as error:
-            raise UsageError(f"{where}[{section}] {error}") from None
+    for key, output in marked(sink, FILE).items():
+        with _placed(f"{where}[sink] {key} "):
+            check_apart(output, files_read(pipeline), pipeline.store)
     if pipeline.ledger == "sink" and sink.url is None:
         raise UsageError(f'{where}ledger = "sink" needs the url and table of [sink]')
     if pipeline.ledger == "sink" and (sink.table or "").rpartition(".")[2].lower() in TABLES:
         raise UsageError(f"{where}[sink] table {sink.table} is one of the ledger's own; write to another table")
-    limits = pipeline.checks
     if limits.warn_after and limits.error_after and seconds_of(limits.warn_after) > seconds_of(limits.error_after):
         raise UsageError(f"{where}[checks] warn_after {limits.warn_after} lies beyond error_after {limits.error_after}")
 
 
-def _with_whole_paths(pipeline: Pipeline, folder: Path, where: str) -> Pipeline:
-    """Make relative paths absolute."""
+def _whole_path(given: str, folder: Path, where: str) -> str:
+    if given.startswith(SYNTHETIC) or given == "-":
+        return given
+    if "://" in given:  # it may hold a password, so that no message shows it
+        raise UsageError(f"{where} is a path, and here it is an address; a database belongs to url")
+    try:
+        return os.path.normpath(folder / Path(given).expanduser())
+    except RuntimeError:
+        user = given.partition("/")[0]
+        raise UsageError(
+            f"{where}: the home folder of {user} is not known: no such user, or HOME is not set; write an absolute path"
+        ) from None
 
-    def path(key: str, given: str) -> str:
-        if given.startswith(SYNTHETIC) or given == "-":
-            return given
-        if "://" in given:  # it may hold a password, so that no message shows it
-            raise UsageError(f"{where}{key} is a path, and here it is an address; a database belongs to url")
-        try:
-            return os.path.normpath(folder / Path(given).expanduser())
-        except RuntimeError:
-            user = given.partition("/")[0]
-            raise UsageError(
-                f"{where}the home folder of {user} in a path is not known: no such user, or HOME is not set; write an "
-                "absolute path"
-            ) from None
 
-    def url(given: str) -> str:
-        file = given.removeprefix(_SQLITE)
-        if not given.startswith(_SQLITE) or file.startswith(("/", ":")) or Path(file).is_absolute():
-            return given
-        return f"{_SQLITE}{str(folder).replace('%', '%25')}/{file}"
-
-    def resolved(settings: Knobs, section: str) -> dict[str, str]:
-        paths = {key: path(f"{section}{key}", given) for key, given in marked(settings, FILE).items()}
-        return paths | {key: url(given) for key, given in marked(settings, DATABASE).items()}
-
-    sections = {name: getattr(pipeline, name) for name in SECTIONS}
-    groups = {name: group.model_copy(update=resolved(group, f"[{name}] ")) for name, group in sections.items()}
-    return pipeline.model_copy(update={**resolved(pipeline, ""), **groups})
+def _whole_url(given: str, folder: Path) -> str:
+    file = given.removeprefix(_SQLITE)
+    if not given.startswith(_SQLITE) or file.startswith(("/", ":")) or Path(file).is_absolute():
+        return given
+    return f"{_SQLITE}{str(folder).replace('%', '%25')}/{file}"
 
 
 def in_keys(message: str) -> str:
     """Add to a message that names flags of the command line the keys of a pipeline file that mean the same."""
-    homes = {key: f"{key} in [{section}]" for section, group in SECTIONS.items() for key in group.model_fields}
     flags = [flag.replace("-", "_") for flag in re.findall(r"--([a-z][a-z-]+)", message)]
-    keys = [homes[flag] for flag in dict.fromkeys(flags) if flag in homes]
+    keys = [f"{flag} in [{_HOMES[flag]}]" for flag in dict.fromkeys(flags) if flag in _HOMES]
     return f"{message} (in a pipeline file: {', '.join(keys)})" if keys else message
 
 
-def refit_days(refit: str) -> float | None:
-    """Days between two fits; None if `refit` names no interval."""
-    if refit in ("never", "when worse"):
-        return None
+def refit_days(refit: str) -> float:
+    """Days between two fits of a `refit` that names an interval."""
     return {"daily": 1.0, "weekly": 7.0}.get(refit) or float(refit.split()[1])

@@ -15,22 +15,12 @@ from forecast.reading.reading import Reading, read, read_as
 
 
 def check_job(pipeline: Pipeline) -> list[str]:
-    """Read the source as a run would, and check that the store and the sink can be written.
-
-    Returns
-    -------
-    What was read and checked, as lines.
-
-    Raises
-    ------
-    ForecastError
-        As a run would.
-    """
+    """Read the source as a run would, and check that the store and the sink can be written; returns the findings."""
     with pipeline.hidden.kept_out():
         try:
             return [pipeline.hidden(line) for line in _checked(pipeline)]
         except (BadData, UsageError) as error:
-            raise type(error)(in_keys(error.told(as_flag))) from error
+            raise type(error)(in_keys(error.render(as_flag))) from error
 
 
 def _checked(pipeline: Pipeline) -> list[str]:

@@ -10,65 +10,42 @@ from typing import Any
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from forecast.artifacts.manifest import installed
-from forecast.errors import as_flag, message_of
+from forecast.errors import Message, as_flag
 
 FILE = "run.json"
 
 
 class Record(BaseModel):
-    """One run of a job.
-
-    Attributes
-    ----------
-    id : job and time; another run of the job as of that time replaces the record
-    as_of, started, finished : UTC
-    exit_code, error : result of the command
-    input : name, number of rows, sha256 of the file or of the rows of the query
-    data_end : end of the newest observed period, on the clock of the table; data_age is its age at `as_of`, in seconds
-    version, hash : of the version that forecast; train_end, the newest time that it was fitted to
-    fit : if this run fitted: the reason, and whether the version was promoted
-    settled : whether a run as of this time has succeeded; repeated runs use its version and intervals
-    counts : series and rows of the forecast, series skipped
-    intervals : factors by which the 80 and 95 % intervals were widened or narrowed
-    drift : results of the comparison with the data of the fit
-    output : file and table written, and the sha256 of the file
-    limits : limits for the age of the data
-    """
+    """One run of a job; another run of the job as of that time replaces it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str
+    id: str  # job and time
     job: str
-    as_of: str
+    as_of: str  # this and the next two: UTC
     started: str
     finished: str = ""
     seconds: float = 0.0
     exit_code: int = 1
     error: str | None = None
     pipeline_sha256: str | None = None
-    input: dict[str, Any] = {}
-    data_end: str | None = None
-    data_age: float | None = None
-    version: str | None = None
+    input: dict[str, Any] = {}  # name, number of rows, sha256 of the file or of the rows of the query
+    data_end: str | None = None  # end of the newest observed period, on the clock of the table
+    data_age: float | None = None  # of that end at `as_of`, in seconds
+    version: str | None = None  # that forecast
     hash: str | None = None
-    train_end: str | None = None
-    settled: bool = False
-    fit: dict[str, Any] = {}
-    counts: dict[str, int] = {}
+    train_end: str | None = None  # the newest time that the version was fitted to
+    settled: bool = False  # a run as of this time has succeeded; repeated runs use its version and intervals
+    fit: dict[str, Any] = {}  # if this run fitted: the reason, and whether the version was promoted
+    counts: dict[str, int] = {}  # series and rows of the forecast, series skipped
     skipped: dict[str, str] = {}
-    intervals: tuple[float, float] = (1.0, 1.0)
-    drift: dict[str, float] = {}
+    intervals: tuple[float, float] = (1.0, 1.0)  # factors by which the 80 and 95 % intervals were changed
+    drift: dict[str, float] = {}  # against the data of the fit
     scores: list[dict[str, Any]] = []
-    output: dict[str, Any] = {}
-    limits: dict[str, str | None] = {}
+    output: dict[str, Any] = {}  # file and table written, and the sha256 of the file
+    limits: dict[str, str | None] = {}  # for the age of the data
     warnings: list[str] = []
     packages: dict[str, str] = {}
-
-
-def new_record(job: str, as_of: str, started: str) -> Record:
-    """An empty record."""
-    return Record(id=f"{job}/{as_of}", job=job, as_of=as_of, started=started, packages=installed())
 
 
 def sha256_of_file(path: str) -> str | None:
@@ -94,13 +71,11 @@ def written_later(
     Parameters
     ----------
     runs : runs of the ledger, newest first
-    as_of : time of the run that will write
-    output : the file and the table that it will write, as records show them
+    output : the file and the table, as records show them
     """
     for at, _, record in runs:
         written = record.get("output") or {}
-        same = any(written.get(name) == place for name, place in output.items() if place)
-        if at > as_of and same:
+        if at > as_of and any(written.get(name) == place for name, place in output.items() if place):
             return at
     return None
 
@@ -111,7 +86,7 @@ def warnings_into(texts: list[str]) -> Iterator[None]:
 
     def collect(record: logging.LogRecord) -> bool:
         if record.levelno >= logging.WARNING:
-            texts.append(message_of(record, as_flag))
+            texts.append(Message.of(record).render(as_flag))
         return True
 
     logger = logging.getLogger("forecast")

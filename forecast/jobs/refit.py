@@ -1,4 +1,4 @@
-"""When a job fits anew, which version serves meanwhile, and how a new fit reads the table."""
+"""When a job fits anew, and which version serves meanwhile."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,15 +9,14 @@ from forecast.artifacts.manifest import saved_at
 from forecast.artifacts.store import Store
 from forecast.calendar.zones import wall_clock
 from forecast.ensemble.ensemble import CHOSEN
-from forecast.errors import BadData
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import load_predictor
-from forecast.jobs.agreement import refuse_other_settings, settings_changed, settings_digest
 from forecast.jobs.gate import ServingVersion, horizons_of, log_ratios, standard_error
 from forecast.jobs.instant import STEPS, as_text, on_clock
-from forecast.jobs.ledger import ALL_FITS, DayScore, FitEntry, Ledger
+from forecast.jobs.ledger import ALL_FITS, DayScore, Ledger
 from forecast.jobs.pipeline import Pipeline, refit_days
-from forecast.panel.schema import Schema, calendar_of
+from forecast.jobs.settings_diff import settings_changed, settings_digest
+from forecast.panel.schema import calendar_of
 from forecast.settings import EngineName
 
 SLACK = 3_600.0  # seconds by which a fit may come early: cron starts a job a little sooner or later each time
@@ -29,16 +28,10 @@ DAY = 86_400
 
 @dataclass(frozen=True)
 class Refit:
-    """Why a fit is due.
-
-    Attributes
-    ----------
-    reason : in words
-    anew : the file alone says how the table is read; else the new fit reads it as the live version does
-    """
+    """Why a fit is due."""
 
     reason: str
-    anew: bool = False
+    anew: bool = False  # the file alone says how the table is read; else the new fit reads it as the live version does
 
 
 FIRST_FIT = Refit("there is no version yet", anew=True)
@@ -47,96 +40,52 @@ FIRST_FIT = Refit("there is no version yet", anew=True)
 def serving(
     store: Store, ledger: Ledger, instant: datetime, device: str = "auto", engine: EngineName = "auto"
 ) -> ServingVersion | None:
-    """The version that forecasts as of an instant.
+    """The version that forecasts as of an instant; None if no version may serve.
 
     It is the version that an earlier run at that instant took, else the live one, else the newest promoted one; none
     of them may have been fitted to later values.
-
-    Parameters
-    ----------
-    device, engine : where and by what its networks run
-
-    Returns
-    -------
-    None if no version may serve.
-
-    Raises
-    ------
-    ArtifactRefused
-        If a version that would serve is damaged.
     """
     if store.empty:
         return None
-    place, versions = str(store.path), {one.id: one for one in store.versions()}
+    versions = {version.id: version for version in store.versions()}
     refused = ledger.refused()
     at = as_text(instant)
     taken = [record.get("version") for when, _, record in ledger.runs(1, at) if when == at and record["settled"]]
     newest = [version for version in reversed(versions) if version not in refused]
     for version in [*taken, store.current(), *newest]:
         if version in versions:
-            live = ServingVersion(version, versions[version].hash, load_predictor(place, version, device, engine))
-            if not _sees_later(live.fitted, instant):
-                return live
+            predictor = load_predictor(str(store.path), version, device, engine)
+            if not _sees_later(predictor.fitted, instant):
+                return ServingVersion(version, versions[version].hash, predictor)
     return None
 
 
 def reason_to_fit(pipeline: Pipeline, live: ServingVersion | None, ledger: Ledger, instant: datetime) -> Refit | None:
-    """Why a job fits anew at an instant; None where it does not.
-
-    Raises
-    ------
-    UsageError
-        If the file asks for other settings than those of the live fit, and for no refit.
-    """
-    at = as_text(instant)
-    fits = ledger.fits(at)
+    """Why a job fits anew at an instant; None where it does not."""
     if live is None:
         return FIRST_FIT
+    at = as_text(instant)
+    fits = ledger.fits(at)
     if fits and fits[-1].as_of == at:
         return None  # this instant has had its fit
-    config = live.fitted.config
-    if pipeline.refit == "never":
-        refuse_other_settings(pipeline, live.version, config, fits)
-        return None
-    changed = settings_changed(pipeline, live.version, config, fits)
+    changed = settings_changed(pipeline, live.version, live.fitted.config, fits)
     if changed is not None:
         return Refit(changed, anew=True)
+    if pipeline.refit == "never":
+        return None
     if pipeline.refit == "when worse":
         worse = _worse(live.fitted, ledger.days(RECENT_DAYS, before=at))
         return None if worse is None else Refit(worse)
-    days = refit_days(pipeline.refit) or 0.0
-    last = datetime.fromisoformat(fits[-1].as_of) if fits else _created(live.version)
+    last = datetime.fromisoformat(fits[-1].as_of) if fits else saved_at(live.version) or instant
     age = (instant - last).total_seconds()
-    return Refit(f"the last fit is {age / DAY:.1f} days old") if age >= days * DAY - SLACK else None
+    due = age >= refit_days(pipeline.refit) * DAY - SLACK
+    return Refit(f"the last fit is {age / DAY:.1f} days old") if due else None
 
 
 def changed_since_fit(pipeline: Pipeline, ledger: Ledger) -> bool:
     """Whether the settings of the pipeline changed since its newest fit."""
     fits = ledger.fits(ALL_FITS)
     return bool(fits) and fits[-1].settings != settings_digest(pipeline)
-
-
-def check_frequency(schema: Schema, live: ServingVersion, name: str) -> None:
-    """Refuse a table whose frequency is not that of the live version.
-
-    Parameters
-    ----------
-    schema : of the table
-    name : of the table
-    """
-    frequency, before = schema.calendar.name, live.fitted.config.table.calendar.name
-    if frequency != before:
-        raise BadData(
-            f"{name}: its frequency is {frequency}, and that of {live.version} is {before}; bring the "
-            "source back to it, or set freq in [table] to fit at the new frequency"
-        )
-
-
-def entry(
-    pipeline: Pipeline, instant: datetime, version: str, promoted: bool, reason: str, moves: bool = False
-) -> FitEntry:
-    """The entry of a fit in the ledger."""
-    return FitEntry(as_text(instant), version, promoted, reason, settings_digest(pipeline), moves)
 
 
 def _sees_later(fitted: Fitted, instant: datetime) -> bool:
@@ -154,9 +103,9 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str | None:
     Days within a horizon of its fit do not count: the version before it has forecast them, too.
     """
     at_fit, schema = fitted.config.scores.get(CHOSEN), fitted.config.table
-    instants = calendar_of(schema).times(fitted.history.origins.max() + np.array([0, fitted.config.horizon]))
+    times = calendar_of(schema).times(fitted.history.origins.max() + np.array([0, fitted.config.horizon]))
     steps = schema.time_format.kind == STEPS or schema.layout == "rows"
-    ends = instants if steps else wall_clock(instants, schema.time_format.zone) // DAY
+    ends = times if steps else wall_clock(times, schema.time_format.zone) // DAY
     scores = [
         (date, day.mase, day.count) for day in days if day.mase is not None and (date := _date(day.day)) > ends[1]
     ]
@@ -179,10 +128,3 @@ def _worse(fitted: Fitted, days: list[DayScore]) -> str | None:
 def _date(day: str) -> int:
     """A day of the ledger, or a step, as a number."""
     return int(day) if day.isdigit() else int(np.datetime64(day, "D").astype(np.int64))
-
-
-def _created(version: str) -> datetime:
-    saved = saved_at(version)
-    if saved is None:
-        raise ValueError(f"{version} is no version id")
-    return saved

@@ -8,7 +8,7 @@ from forecast.errors import UsageError, did_you_mean
 
 if TYPE_CHECKING:
     from forecast.models.shared.model import RecurrentModel
-    from forecast.settings import Knobs
+    from forecast.settings import SettingsGroup
 
 
 def model_names() -> list[str]:
@@ -29,9 +29,9 @@ def model_class(name: str) -> "type[RecurrentModel]":
     return network
 
 
-def model_knobs(name: str) -> "type[Knobs]":
-    """The model's own knobs."""
-    return model_class(name).Knobs
+def model_params(name: str) -> "type[SettingsGroup]":
+    """The model's own settings."""
+    return model_class(name).Params
 
 
 def _files() -> dict[str, Path]:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import (
-    RecurrentKnobs,
+    EncoderParams,
     StepDecoder,
     final_state,
     input_size,
@@ -19,19 +19,19 @@ from forecast.windows.windows import Batch
 class Network(RecurrentModel):
     """One softmax over all outputs of an LSTM; the pooled output and the final state go to the head together."""
 
-    Knobs = RecurrentKnobs
+    Params = EncoderParams
 
-    def __init__(self, knobs: RecurrentKnobs, shape: Shape) -> None:
-        super().__init__(knobs, shape)
-        size = state_size(knobs)
-        self.encoder = recurrent("LSTM", input_size(self.shape), knobs)
+    def __init__(self, params: EncoderParams, shape: Shape) -> None:
+        super().__init__(params, shape)
+        size = state_size(params)
+        self.encoder = recurrent("LSTM", input_size(self.shape), params)
         self.score = nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1))
-        self.decoder = StepDecoder(2 * size, self.shape, knobs.dropout)
+        self.decoder = StepDecoder(2 * size, self.shape, params.dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         states, _ = self.encoder(inputs(batch))  # [batch, lookback, state]
         pooled = (self._weights(states, batch)[..., None] * states).sum(1)
-        state = torch.cat([pooled, final_state(states, self.knobs)], -1)
+        state = torch.cat([pooled, final_state(states, self.params)], -1)
         return self.decoder(state, batch.future_covariates)  # type: ignore[no-any-return]
 
     def attention(self, batch: Batch) -> Tensor:

@@ -9,14 +9,14 @@ from torch.nn import functional
 
 from forecast.models.shared.likelihoods import LIKELIHOODS, Likelihood, LikelihoodName
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.models.shared.parts import StackKnobs, recurrent
+from forecast.models.shared.parts import StackParams, recurrent, zeroed
 from forecast.windows.windows import Batch
 
 ROWS, MANY_ROWS = 2048, 1 << 18  # paths that are rolled together: on a CPU as many as its caches hold
 
 
-class SamplingKnobs(StackKnobs):
-    """The knobs of the LSTM, and the likelihood that it gives and how it is sampled."""
+class SamplingParams(StackParams):
+    """The settings of the LSTM, and the likelihood that it gives and how it is sampled."""
 
     likelihood: LikelihoodName = Field("student-t", description="how values scatter; negative-binomial is for counts")
     paths: int = Field(100, ge=1, le=10_000, description="sampled paths of a forecast")
@@ -33,24 +33,23 @@ class Network(RecurrentModel):
     It also holds for values between whole numbers; negative ones count as 0. Sampled paths consist of counts.
     """
 
-    Knobs = SamplingKnobs
+    Params = SamplingParams
     no_export = "it samples paths"
 
-    def __init__(self, knobs: SamplingKnobs, shape: Shape) -> None:
-        super().__init__(knobs, shape)
-        self.likelihood = LIKELIHOODS[knobs.likelihood]
+    def __init__(self, params: SamplingParams, shape: Shape) -> None:
+        super().__init__(params, shape)
+        self.likelihood = LIKELIHOODS[params.likelihood]
         embedded = self.shape
         seen = embedded.past - self.known_numbers
         del self.gates  # of the steps of the horizon; here all steps are alike
         lags = shape.repeats + len(shape.far)
         self.gate = nn.Parameter(torch.full((lags,), 1.0 / max(lags, 1)))
         size = 3 + 2 * lags + embedded.future + seen + embedded.static
-        self.encoder = recurrent("LSTM", size, knobs)
+        self.encoder = recurrent("LSTM", size, params)
         self.direct = nn.Linear(size, 1, bias=False)  # a linear autoregression beside the LSTM
-        self.drop = nn.Dropout(knobs.dropout)
-        self.head = nn.Linear(knobs.hidden_size, self.likelihood.parameters)
-        for last in (self.direct, self.head):
-            nn.init.zeros_(last.weight)  # starts from the mean of earlier seasons, not from a random mixture
+        self.drop = nn.Dropout(params.dropout)
+        self.head = nn.Linear(params.hidden_size, self.likelihood.parameters)
+        zeroed(self.direct, self.head)
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean negative logarithm of the likelihood: of all steps in training, of the horizon otherwise."""
@@ -61,9 +60,10 @@ class Network(RecurrentModel):
         steps = torch.cat([_before(values, mask), self._steps(batch, lags)], -1)
         states, _ = self.encoder(steps)
         likelihood = self._likelihood(states, steps, lags, batch)
-        density, share = likelihood.log_density(values), mask * batch.weight[:, None]
+        density, weight = likelihood.log_density(values), mask * batch.weight[:, None]
         past, ahead = (
-            -(density[:, part] * share[:, part]).sum() / share[:, part].sum().clamp(min=torch.finfo(share.dtype).tiny)
+            -(density[:, part] * weight[:, part]).sum()
+            / weight[:, part].sum().clamp(min=torch.finfo(weight.dtype).tiny)
             for part in (slice(self.shape.lookback), slice(self.shape.lookback, None))
         )
         loss: Tensor = 0.5 * (past + ahead) if self.training else ahead
@@ -79,30 +79,20 @@ class Network(RecurrentModel):
         return self._roll(batch, 1, follow)
 
     def quantiles(self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None) -> Tensor:
-        """Quantiles of sampled paths.
+        """Quantiles of sampled paths, in scaled units, [batch, horizon, levels].
 
         All windows get the same random numbers: a forecast then does not depend on the windows beside it.
         The numbers of a step are spread evenly over the paths (Latin hypercube), so that few paths go far.
-
-        Parameters
-        ----------
-        batch : scaled windows
-        levels : of the quantiles
-        generator : of the random numbers; default one with a fixed seed
-
-        Returns
-        -------
-        [batch, horizon, levels], in scaled units
         """
-        device, paths = batch.past.device, self.knobs.paths
+        device, paths = batch.past.device, self.params.paths
         generator = generator or Generator(device).manual_seed(0)
         size = (self.shape.horizon, self.likelihood.draws, paths)
         order = torch.rand(size, generator=generator, device=device).argsort(-1)
         within = torch.rand(size, generator=generator, device=device)
-        shares = ((order + within) / paths).clamp(1e-6, 1 - 1e-6)
+        uniform = ((order + within) / paths).clamp(1e-6, 1 - 1e-6)
 
         def draw(step: int, likelihood: Likelihood) -> tuple[Tensor, Tensor]:
-            values = likelihood.draw(shares[step, :, None, :])  # [batch, paths]
+            values = likelihood.draw(uniform[step, :, None, :])  # [batch, paths]
             return values, _sample_quantiles(values, levels)
 
         most = ROWS if device.type == "cpu" else MANY_ROWS

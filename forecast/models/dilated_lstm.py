@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from forecast.models.shared.dilated import DilatedStack, DilationKnobs, default_dilations
+from forecast.models.shared.dilated import DilatedStack, DilationParams
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import StepDecoder, input_size, inputs
 from forecast.windows.windows import Batch
@@ -11,13 +11,12 @@ from forecast.windows.windows import Batch
 class Network(RecurrentModel):
     """A dilated stack read to its end, and a direct multi-horizon head."""
 
-    Knobs = DilationKnobs
+    Params = DilationParams
 
-    def __init__(self, knobs: DilationKnobs, shape: Shape) -> None:
-        super().__init__(knobs, shape)
-        dilations = knobs.dilations or default_dilations(self.shape)
-        self.encoder = DilatedStack(input_size(self.shape), dilations, knobs)
-        self.decoder = StepDecoder(knobs.hidden_size, self.shape, knobs.dropout)
+    def __init__(self, params: DilationParams, shape: Shape) -> None:
+        super().__init__(params, shape)
+        self.encoder = DilatedStack(input_size(self.shape), self.shape, params)
+        self.decoder = StepDecoder(params.hidden_size, self.shape, params.dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         return self.decoder(self.encoder(inputs(batch)), batch.future_covariates)  # type: ignore[no-any-return]

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from forecast.models.shared.dilated import DilatedStack, DilationKnobs, default_dilations
+from forecast.models.shared.dilated import DilatedStack, DilationParams
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import StepDecoder, input_size, inputs
 from forecast.windows.windows import Batch
@@ -15,8 +15,8 @@ from forecast.windows.windows import Batch
 START = (0.3, 0.3, 0.7)  # level rate, season rate, share of the window's own profile that the smoothing starts from
 
 
-class SmoothingKnobs(DilationKnobs):
-    """The knobs of the dilated stack, and those of the smoothing."""
+class SmoothingParams(DilationParams):
+    """The settings of the dilated stack, and those of the smoothing."""
 
     unseen: float = Field(
         0.1, ge=0, le=1, description="share of training windows smoothed as those of a series never seen"
@@ -34,18 +34,18 @@ class Network(RecurrentModel):
     from the window's own profile, and each series has its share of it.
     """
 
-    Knobs = SmoothingKnobs
+    Params = SmoothingParams
 
-    def __init__(self, knobs: SmoothingKnobs, shape: Shape) -> None:
-        super().__init__(knobs, shape)
+    def __init__(self, params: SmoothingParams, shape: Shape) -> None:
+        super().__init__(params, shape)
         self.season = self.shape.seasons[0] if self.shape.seasons else 0
         self.shared = nn.Parameter(torch.tensor(START).logit())
+        # what each series adds to the shared coefficients, under the name that stored networks have for it
         self.own = nn.Embedding(shape.series + 1, len(START), padding_idx=0)
         nn.init.zeros_(self.own.weight)
         nn.init.constant_(self.gates, 1.0 / (len(self.gates) + 1))
-        dilations = knobs.dilations or default_dilations(self.shape)
-        self.encoder = DilatedStack(input_size(self.shape) + 2, dilations, knobs)
-        self.decoder = StepDecoder(knobs.hidden_size, self.shape, knobs.dropout)
+        self.encoder = DilatedStack(input_size(self.shape) + 2, self.shape, params)
+        self.decoder = StepDecoder(params.hidden_size, self.shape, params.dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         smoothed = self.smooth(batch)
@@ -65,25 +65,18 @@ class Network(RecurrentModel):
         """Level and season of each window, with the coefficients of its series."""
         series = batch.series
         if self.training:
-            series = series * (torch.rand(len(series), device=series.device) >= self.knobs.unseen)
+            series = series * (torch.rand(len(series), device=series.device) >= self.params.unseen)
         level_rate, season_rate, start = torch.sigmoid(self.shared + self.own(series))[..., None].unbind(1)
         return smooth(batch.past, batch.mask, level_rate, season_rate, start, self.season, self.shape.horizon)
 
 
 @dataclass(frozen=True)
 class Smoothed:
-    """What exponential smoothing makes of windows.
+    """What exponential smoothing makes of windows."""
 
-    Attributes
-    ----------
-    level : [batch, 1], after the last step
-    offsets : [batch, lookback], seasonal offset of each step as it was expected before that step
-    ahead : [batch, horizon], seasonal offset of each step to come
-    """
-
-    level: Tensor
-    offsets: Tensor
-    ahead: Tensor
+    level: Tensor  # [batch, 1], after the last step
+    offsets: Tensor  # [batch, lookback], seasonal offset of each step as it was expected before that step
+    ahead: Tensor  # [batch, horizon], seasonal offset of each step to come
 
 
 def smooth(
@@ -96,13 +89,8 @@ def smooth(
     those of the cycle before and not on one another, so that a cycle is one linear recurrence: there is one Python
     step a cycle, not one a value.
 
-    Parameters
-    ----------
-    values, mask : [batch, lookback]
-    level_rate, season_rate : [batch, 1], between 0 and 1
-    start : [batch, 1], share of the window's own seasonal profile that the offsets start from
-    season : steps of a cycle; 0 for none
-    horizon : steps ahead
+    Rates are between 0 and 1, and `start` is the share of the window's own seasonal profile that the offsets start
+    from, [batch, 1] each; a cycle has `season` steps, 0 for none.
     """
     rows, lookback = values.shape[0], int(values.shape[1])
     cycle = season or lookback
@@ -125,16 +113,9 @@ def smooth(
 
 
 def recurrence(keep: Tensor, gain: Tensor, start: Tensor) -> Tensor:
-    """Solve ``state[t] = keep[t] * state[t - 1] + gain[t]`` for all steps, in as many passes as doublings.
+    """Solve ``state[t] = keep[t] * state[t - 1] + gain[t]``, [batch, steps], in as many passes as doublings.
 
-    Parameters
-    ----------
-    keep, gain : [batch, steps]
-    start : [batch, 1], the state before the first step
-
-    Returns
-    -------
-    [batch, steps]
+    `start` is the state before the first step, [batch, 1].
     """
     steps, span = int(keep.shape[1]), 1
     state = torch.cat([keep[:, :1] * start + gain[:, :1], gain[:, 1:]], 1)

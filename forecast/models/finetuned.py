@@ -1,5 +1,6 @@
 """The pretrained GRU (Cho et al. 2014), trained further on the panel, with its other columns."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from torch.nn import functional
 
 from forecast.models.shared.building import to_tensors
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.models.shared.own_scale import OwnWindows, between, both_ways
 from forecast.models.shared.pretrained import Pretrained
+from forecast.models.shared.pretrained_windows import PretrainedWindows, between, both_ways
 from forecast.pretrained.features import TOKEN
 from forecast.pretrained.forecasting import load_network
 from forecast.windows.windows import Batch
@@ -23,8 +24,8 @@ class Network(RecurrentModel):
 
     starts_trained, rate_share = True, 0.25
 
-    def __init__(self, knobs: Any, shape: Shape) -> None:
-        super().__init__(knobs, shape)
+    def __init__(self, params: Any, shape: Shape) -> None:
+        super().__init__(params, shape)
         del self.gates  # seasons come in by its features
         weights = load_network().weights
         width, blocks = len(weights["after.weight"]), sum(".before.weight" in name for name in weights)
@@ -36,11 +37,7 @@ class Network(RecurrentModel):
         self.of_static = nn.Parameter(torch.zeros(self.shape.static, width))
 
     def outputs(self, batch: Batch) -> Tensor:
-        windows = OwnWindows.of(batch, self.shape.seasons, self.shape.horizon)
-
-        def run(arrays: dict[str, Tensor]) -> Tensor:
-            return self.core(batch, arrays)
-
+        windows, run = PretrainedWindows.of(batch, self.shape.seasons, self.shape.horizon), partial(self.core, batch)
         if not self.training:
             return torch.as_tensor(both_ways(windows, run, self.shape.levels))
         turned = np.arange(len(batch)) % 2 == 1
@@ -61,7 +58,7 @@ class Network(RecurrentModel):
             given.update(arrays)
             return self.core(batch, arrays)
 
-        windows = OwnWindows.of(batch, self.shape.seasons, self.shape.horizon)
+        windows = PretrainedWindows.of(batch, self.shape.seasons, self.shape.horizon)
         windows.quantiles(run, windows.sign(np.arange(len(batch)) % 2 == 1))
         return given
 
@@ -69,11 +66,8 @@ class Network(RecurrentModel):
         """What the other columns add to each token, [batch, tokens, width]."""
         past = functional.pad(batch.past_covariates, (0, 0, -self.shape.lookback % TOKEN, 0))
         future = functional.pad(batch.future_covariates, (0, 0, 0, -self.shape.horizon % TOKEN))
-        added = [
-            _by_token(past) @ self.of_past,
-            _by_token(future) @ self.of_future,
-        ]
-        total: Tensor = GAIN * (torch.cat(added, 1) + (batch.static @ self.of_static)[:, None])
+        added = torch.cat([_by_token(past) @ self.of_past, _by_token(future) @ self.of_future], 1)
+        total: Tensor = GAIN * (added + (batch.static @ self.of_static)[:, None])
         return total
 
 

@@ -16,8 +16,8 @@ class Network(RecurrentModel):
     Intervals are as wide for all windows, in scaled units.
     """
 
-    def __init__(self, knobs: Any, shape: Shape) -> None:
-        super().__init__(knobs, shape)
+    def __init__(self, params: Any, shape: Shape) -> None:
+        super().__init__(params, shape)
         self.mix = nn.Parameter(torch.zeros(input_size(self.shape) - 2))
         self.map = nn.Linear(shape.lookback, shape.horizon)
         self.known = nn.Parameter(torch.zeros(self.shape.future))

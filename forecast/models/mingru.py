@@ -7,45 +7,35 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.models.shared.parts import (
-    SegmentKnobs,
-    StackKnobs,
-    StepDecoder,
-    default_segment,
-    input_size,
-    inputs,
-    past_segments,
-)
+from forecast.models.shared.model import Shape
+from forecast.models.shared.parts import SegmentModel, SegmentParams, StackParams, StepDecoder
 from forecast.windows.windows import Batch
 
 
-class MinimalKnobs(SegmentKnobs, StackKnobs):
-    """The knobs of the layers, and the segment."""
+class MinimalParams(SegmentParams, StackParams):
+    """The settings of the layers, and the segment."""
 
     layers: int = Field(2, ge=1, le=16, description="stacked recurrent layers")
 
 
-class Network(RecurrentModel):
+class Network(SegmentModel):
     """Residual blocks over segments of the past; the state after all of them goes to the decoder.
 
     A gate that knows nothing of the state can only let it fade: the order of single steps is soon lost. So the steps
     of a segment are read side by side, as in segrnn; ``segment=1`` reads step by step.
     """
 
-    Knobs = MinimalKnobs
+    Params = MinimalParams
 
-    def __init__(self, knobs: MinimalKnobs, shape: Shape) -> None:
-        super().__init__(knobs, shape)
-        size = knobs.hidden_size
-        self.segment = knobs.segment or default_segment(self.shape)
-        self.embed = nn.Linear(self.segment * input_size(self.shape), size)
-        self.blocks = nn.Sequential(*(Block(size, knobs.dropout) for _ in range(knobs.layers)))
+    def __init__(self, params: MinimalParams, shape: Shape) -> None:
+        super().__init__(params, shape)
+        size = params.hidden_size
+        self.blocks = nn.Sequential(*(Block(size, params.dropout) for _ in range(params.layers)))
         self.norm = nn.LayerNorm(size)
-        self.decoder = StepDecoder(size, self.shape, knobs.dropout)
+        self.decoder = StepDecoder(size, self.shape, params.dropout)
 
     def forward(self, batch: Batch) -> Tensor:
-        states = self.blocks(self.embed(past_segments(inputs(batch), self.segment)))  # [batch, segments, hidden]
+        states = self.blocks(self.segments(batch))  # [batch, segments, hidden]
         return self.decoder(self.norm(states[:, -1]), batch.future_covariates)  # type: ignore[no-any-return]
 
 
@@ -75,8 +65,7 @@ class MinimalLayer(nn.Module):
         """[batch, steps, size] -> all states, [batch, steps, size]."""
         gate, candidate = self.parts(steps).chunk(2, -1)
         gate = torch.sigmoid(gate)
-        states: Tensor = Scan.apply(1 - gate, gate * candidate)  # type: ignore[no-untyped-call]
-        return states
+        return Scan.apply(1 - gate, gate * candidate)  # type: ignore[no-untyped-call,no-any-return]
 
 
 class Scan(torch.autograd.Function):
@@ -100,25 +89,19 @@ class Scan(torch.autograd.Function):
 
 
 def scan(keep: Tensor, new: Tensor) -> Tensor:
-    """The states of ``state[t] = keep[t] * state[t - 1] + new[t]``, as many operations as log2(steps).
+    """The states of ``state[t] = keep[t] * state[t - 1] + new[t]`` [batch, steps, ...], in log2(steps) operations.
 
     Two neighbouring steps are one step of the same kind, so that half as many are left; no number is divided or
     brought to a logarithm, and with `keep` between 0 and 1 none can grow.
-
-    Parameters
-    ----------
-    keep, new : [batch, steps, ...]
     """
     steps = new.shape[1]
     if steps == 1:
         return new
-    even, odd = slice(0, steps - steps % 2, 2), slice(1, None, 2)
+    even, odd, between = slice(0, steps - steps % 2, 2), slice(1, None, 2), slice(2, None, 2)
     later = scan(keep[:, odd] * keep[:, even], torch.addcmul(new[:, odd], keep[:, odd], new[:, even]))
     earlier = new[:, :1]
     if steps > 2:
-        between = slice(2, None, 2)
-        earlier = torch.cat(
-            [earlier, torch.addcmul(new[:, between], keep[:, between], later[:, : (steps - 1) // 2])], 1
-        )
+        others = torch.addcmul(new[:, between], keep[:, between], later[:, : (steps - 1) // 2])
+        earlier = torch.cat([earlier, others], 1)
     pairs = torch.stack([earlier[:, : later.shape[1]], later], 2).flatten(1, 2)
     return pairs if steps % 2 == 0 else torch.cat([pairs, earlier[:, -1:]], 1)

@@ -6,41 +6,31 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.models.shared.parts import (
-    SegmentKnobs,
-    StackKnobs,
-    default_segment,
-    input_size,
-    inputs,
-    past_segments,
-    recurrent,
-)
+from forecast.models.shared.model import Shape
+from forecast.models.shared.parts import SegmentModel, SegmentParams, StackParams, recurrent, zeroed
 from forecast.windows.windows import Batch
 
 
-class ForkKnobs(SegmentKnobs, StackKnobs):
-    """The knobs of the encoder, and how many forecasts of a window train it."""
+class ForkParams(SegmentParams, StackParams):
+    """The settings of the encoder, and how many forecasts of a window train it."""
 
     forks: int = Field(4, ge=1, le=1024, description="places in the past that a window is forecast from in training")
 
 
-class Network(RecurrentModel):
+class Network(SegmentModel):
     """An LSTM, and after any of its steps a global and a local perceptron that decode the horizon from there.
 
     A step of the LSTM is a segment of the past, as in segrnn, so that it learns in the time there is; ``segment=1``
     is the network of the paper.
     """
 
-    Knobs = ForkKnobs
+    Params = ForkParams
 
-    def __init__(self, knobs: ForkKnobs, shape: Shape) -> None:
-        super().__init__(knobs, shape)
-        self.segment = knobs.segment or default_segment(shape)
+    def __init__(self, params: ForkParams, shape: Shape) -> None:
+        super().__init__(params, shape)
         self.season = shape.seasons[0] if shape.seasons else 1
-        self.embed = nn.Linear(self.segment * input_size(self.shape), knobs.hidden_size)
-        self.encoder = recurrent("LSTM", knobs.hidden_size, knobs)
-        self.decoder = ForkDecoder(knobs.hidden_size, self.shape, knobs.dropout)
+        self.encoder = recurrent("LSTM", params.hidden_size, params)
+        self.decoder = ForkDecoder(params.hidden_size, self.shape, params.dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         return self.decoder(self._states(batch)[:, -1], batch.future_covariates)  # type: ignore[no-any-return]
@@ -52,17 +42,10 @@ class Network(RecurrentModel):
         return self._mean_loss(*self.from_forks(batch, self._draw_forks(batch.past.device)))
 
     def from_forks(self, batch: Batch, back: Tensor) -> tuple[Tensor, Batch]:
-        """Forecast from places in the past.
+        """Forecast from places in the past, `back` [forks] whole segments before its end; the last one is 0.
 
-        Parameters
-        ----------
-        back : [forks], whole segments that each fork lies before the end of the past; 0, the last one, at the end.
-            No fork may lie within the first season
-
-        Returns
-        -------
-        quantiles : [batch * forks, horizon, levels], in scaled units; the forks of a window one after another
-        forks : the batch as it is seen from the forks, targets included
+        No fork may lie within the first season. Returns quantiles in scaled units, [batch * forks, horizon, levels],
+        the forks of a window one after another, and the batch as it is seen from there, targets included.
         """
         batch = self._embed(batch)
         forks = self._seen_from(batch, self.shape.lookback - back * self.segment)
@@ -70,9 +53,8 @@ class Network(RecurrentModel):
         return self._put_together(self.decoder(states, forks.future_covariates), forks), forks
 
     def _states(self, batch: Batch) -> Tensor:
-        segments = torch.relu(self.embed(past_segments(inputs(batch), self.segment)))
-        states: Tensor = self.encoder(segments)[0]
-        return states  # [batch, segments, hidden]
+        """[batch, segments, hidden]."""
+        return self.encoder(torch.relu(self.segments(batch)))[0]  # type: ignore[no-any-return]
 
     def _seen_from(self, batch: Batch, origins: Tensor) -> Batch:
         """The windows as they look from the steps `origins`, but for what only the encoder reads.
@@ -108,7 +90,7 @@ class Network(RecurrentModel):
         """The end of the past, and before it ends of segments at random in the newer half."""
         lookback = self.shape.lookback
         most = min(lookback // 2, max(0, lookback - self.season)) // self.segment
-        others = torch.randperm(most)[: self.knobs.forks - 1] + 1
+        others = torch.randperm(most)[: self.params.forks - 1] + 1
         return torch.cat([others.sort(descending=True).values, others.new_zeros(1)]).to(device)
 
 
@@ -125,8 +107,7 @@ class ForkDecoder(nn.Module):
         self.local = nn.Linear(2 * context + shape.future, 2 * context)
         self.out = nn.Linear(2 * context, shape.outputs)
         self.direct = nn.Linear(size, shape.horizon)
-        for last in (self.out, self.direct):
-            nn.init.zeros_(last.weight)  # starts from the mean of earlier seasons, not from a random mixture
+        zeroed(self.out, self.direct)
 
     def forward(self, states: Tensor, known: Tensor) -> Tensor:
         """[batch, size] and [batch, horizon, future] -> [batch, horizon, outputs]."""

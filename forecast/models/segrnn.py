@@ -3,54 +3,41 @@
 import torch
 from torch import Tensor, nn
 
-from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.models.shared.model import Shape
 from forecast.models.shared.parts import (
-    RecurrentKnobs,
-    SegmentKnobs,
-    default_segment,
+    EncoderParams,
+    SegmentModel,
+    SegmentParams,
     final_state,
-    future_segments,
-    input_size,
-    inputs,
-    joined_segments,
-    past_segments,
     recurrent,
     state_size,
+    zeroed,
 )
 from forecast.windows.windows import Batch
 
 
-class SegmentRecurrentKnobs(SegmentKnobs, RecurrentKnobs):
-    """The recurrent knobs, and the segment."""
+class SegmentEncoderParams(SegmentParams, EncoderParams):
+    """The settings of the encoder, and the segment."""
 
 
-class Network(RecurrentModel):
+class Network(SegmentModel):
     """One GRU step per segment of the past, then one from the final state per segment of the horizon, all at once."""
 
-    Knobs = SegmentRecurrentKnobs
+    Params = SegmentEncoderParams
 
-    def __init__(self, knobs: SegmentRecurrentKnobs, shape: Shape) -> None:
-        super().__init__(knobs, shape)
-        shape, size = self.shape, state_size(knobs)
-        self.segment = knobs.segment or default_segment(shape)
-        self.future_segments = -(-shape.horizon // self.segment)
-        self.embed = nn.Linear(self.segment * input_size(shape), knobs.hidden_size)
-        self.encoder = recurrent("GRU", knobs.hidden_size, knobs)
-        self.place = nn.Parameter(torch.randn(self.future_segments, size) * size**-0.5)
-        self.known = nn.Linear(self.segment * shape.future, size, bias=False) if shape.future else None
+    def __init__(self, params: SegmentEncoderParams, shape: Shape) -> None:
+        super().__init__(params, shape)
+        size = state_size(params)
+        self.encoder = recurrent("GRU", params.hidden_size, params)
+        self.build_queries(size)
         self.step = nn.GRUCell(size, size)
-        self.drop = nn.Dropout(knobs.dropout)
-        self.out = nn.Linear(size, shape.outputs * self.segment)
-        nn.init.zeros_(self.out.weight)  # starts from the mean of earlier seasons, not from a random mixture
+        self.drop = nn.Dropout(params.dropout)
+        self.out = nn.Linear(size, self.shape.outputs * self.segment)
+        zeroed(self.out)
 
     def forward(self, batch: Batch) -> Tensor:
-        segments = torch.relu(self.embed(past_segments(inputs(batch), self.segment)))
-        state = final_state(self.encoder(segments)[0], self.knobs)  # [batch, state]
-        rows = state.shape[0]
-        query = self.place.expand(rows, -1, -1)  # [batch, future segments, state]
-        if self.known is not None:
-            query = query + self.known(future_segments(batch.future_covariates, self.segment))
+        state = final_state(self.encoder(torch.relu(self.segments(batch)))[0], self.params)  # [batch, state]
+        queries = self.queries(batch, state.new_zeros(state.shape[0], 1, 1))
         repeated = state[:, None].expand(-1, self.future_segments, -1)
-        decoded = self.step(query.flatten(0, 1), repeated.flatten(0, 1))
-        raw = self.out(self.drop(decoded)).view(rows, self.future_segments, self.shape.outputs, self.segment)
-        return joined_segments(raw, self.shape.horizon)
+        decoded = self.step(queries.flatten(0, 1), repeated.flatten(0, 1))
+        return self.joined(self.out(self.drop(decoded)))

@@ -7,22 +7,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.models.shared.parts import (
-    SegmentKnobs,
-    StackKnobs,
-    default_segment,
-    future_segments,
-    input_size,
-    inputs,
-    joined_segments,
-    past_segments,
-)
+from forecast.models.shared.model import Shape
+from forecast.models.shared.parts import SegmentModel, SegmentParams, StackParams
 from forecast.windows.windows import Batch
 
 
-class HeadKnobs(SegmentKnobs, StackKnobs):
-    """The knobs of a stack that reads segments, and the heads."""
+class HeadParams(SegmentParams, StackParams):
+    """The settings of a stack that reads segments, and the heads."""
 
     heads: int = Field(1, ge=1, description="independent parts of the recurrent weights; a divisor of hidden_size")
 
@@ -91,44 +82,35 @@ class Block(nn.Module):
 
     def each_after(self, steps: Tensor, state: State) -> Tensor:
         """Each step as if it were the one that follows `state`, [batch, steps, size] -> the same."""
-        count = steps.shape[1]
-        repeated = State(*(part.repeat_interleave(count, 0) for part in state))
+        repeated = State(*(part.repeat_interleave(steps.shape[1], 0) for part in state))
         driven = self.cell.from_input(self.before(steps)).flatten(0, 1)
         return self._finish(steps, self.cell(driven, repeated).output.view_as(steps))
 
     def _finish(self, steps: Tensor, outputs: Tensor) -> Tensor:
         steps = steps + self.after(outputs.flatten(0, 1)).view_as(outputs)
         gate, value = self.up(self.between(steps)).chunk(2, -1)
-        mixed: Tensor = steps + self.down(functional.gelu(gate) * value)
-        return mixed
+        return steps + self.down(functional.gelu(gate) * value)  # type: ignore[no-any-return]
 
 
-class Network(RecurrentModel):
+class Network(SegmentModel):
     """Blocks over the segments of the past, then one more step for each segment of the horizon, all at once."""
 
-    Knobs = HeadKnobs
+    Params = HeadParams
 
-    def __init__(self, knobs: HeadKnobs, shape: Shape) -> None:
-        super().__init__(knobs, shape)
-        shape, size = self.shape, knobs.hidden_size
-        self.segment = knobs.segment or default_segment(shape)
-        self.ahead = -(-shape.horizon // self.segment)
-        self.embed = nn.Linear(self.segment * input_size(shape), size)
-        self.blocks = nn.ModuleList(Block(size, knobs.heads) for _ in range(knobs.layers))
-        self.place = nn.Parameter(torch.randn(self.ahead, size) * size**-0.5)
-        self.known = nn.Linear(self.segment * shape.future, size, bias=False) if shape.future else None
-        self.decoder = Block(size, knobs.heads)
-        self.drop = nn.Dropout(knobs.dropout)
-        self.last, self.out = nn.LayerNorm(size), nn.Linear(size, shape.outputs * self.segment)
+    def __init__(self, params: HeadParams, shape: Shape) -> None:
+        super().__init__(params, shape)
+        size = params.hidden_size
+        self.blocks = nn.ModuleList(Block(size, params.heads) for _ in range(params.layers))
+        self.build_queries(size)
+        self.decoder = Block(size, params.heads)
+        self.drop = nn.Dropout(params.dropout)
+        self.last, self.out = nn.LayerNorm(size), nn.Linear(size, self.shape.outputs * self.segment)
         for zero in (self.out.weight, self.out.bias):
             nn.init.zeros_(zero)  # so that training starts from the seasonal skip: it then ends far better
 
     def forward(self, batch: Batch) -> Tensor:
-        steps = self.embed(past_segments(inputs(batch), self.segment))  # [batch, segments, size]
+        steps = self.segments(batch)
         for place, block in enumerate(self.blocks):
             steps, state = block(self.drop(steps) if place else steps)
-        query = self.place + steps[:, -1:]  # [batch, segments ahead, size]
-        if self.known is not None:
-            query = query + self.known(future_segments(batch.future_covariates, self.segment))
-        raw = self.out(self.drop(self.last(self.decoder.each_after(query, state))))
-        return joined_segments(raw.unflatten(-1, (self.shape.outputs, self.segment)), self.shape.horizon)
+        decoded = self.decoder.each_after(self.queries(batch, steps[:, -1:]), state)
+        return self.joined(self.out(self.drop(self.last(decoded))))

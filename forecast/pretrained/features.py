@@ -15,7 +15,7 @@ Flags = NDArray[np.bool_]
 
 TOKEN = 8  # steps
 STEP_FEATURES, SUMMARY_FEATURES, OTHERS = 15, 23, 11
-MEMORY, LONG_MEMORY = 1.5, 10.0  # seasons after which a value counts 1/e in a seasonal index
+DECAY, SLOW_DECAY = 1.5, 10.0  # seasons after which a value counts 1/e in a seasonal index
 RATES = (0.1, 0.3, 0.7)  # of exponential smoothing
 SLOPE_RATES = (0.02, 0.1, 0.3)  # of the weights of a trend line
 LEAST_SEASONS = 0.25  # beyond one, for the noise of a seasonal index
@@ -26,27 +26,16 @@ LARGEST = 50.0  # what a feature may be
 
 @dataclass(frozen=True)
 class Features:
-    """Inputs of the network, and the scale on which it forecasts.
+    """Inputs of the network, and the scale on which it forecasts."""
 
-    Attributes
-    ----------
-    steps : [windows, context + horizon, STEP_FEATURES]
-    summary : [windows, SUMMARY_FEATURES]
-    base : [windows, horizon], a first guess of each step ahead: level and seasons, in scaled units
-    others : [windows, horizon, OTHERS], how far other guesses lie from it
-    unit : [windows], error of repeating the last season over the past, in scaled units; outputs are in this unit
-    location, scale : [windows], see `squashed` and `spread_out`
-    context : steps of the past
-    """
-
-    steps: Floats
-    summary: Floats
-    base: Floats
-    others: Floats
-    unit: Floats
-    location: Numbers
+    steps: Floats  # [windows, context + horizon, STEP_FEATURES]
+    summary: Floats  # [windows, SUMMARY_FEATURES]
+    base: Floats  # [windows, horizon], a first guess of each step ahead: level and seasons, in scaled units
+    others: Floats  # [windows, horizon, OTHERS], how far other guesses lie from it
+    unit: Floats  # [windows], error of repeating the last season over the past, in scaled units; that of outputs
+    location: Numbers  # [windows], see `squashed` and `spread_out`
     scale: Numbers
-    context: int
+    context: int  # steps of the past
 
     def scaled(self, values: Numbers) -> Floats:
         """Values [windows, ...] in scaled units."""
@@ -107,16 +96,8 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int)
         *np.moveaxis(slopes[:, None] * np.arange(1, horizon + 1)[:, None], -1, 0),
         squashed(-location / scale)[:, None] - levels[:, 1, None] + ahead,
     ]
-    return Features(
-        _clipped(np.stack(columns, -1)),
-        _clipped(summary),
-        _clipped(base),
-        _clipped(np.stack(others, -1)),
-        unit.astype(np.float32),
-        location,
-        scale,
-        context,
-    )
+    stacked = _clipped(np.stack(columns, -1)), _clipped(summary), _clipped(base), _clipped(np.stack(others, -1))
+    return Features(*stacked, unit.astype(np.float32), location, scale, context)
 
 
 def _clipped(values: Numbers) -> Floats:
@@ -154,10 +135,8 @@ def _seasonal_error(scaled: Numbers, observed: Flags, season: Counts) -> Numbers
 class _Season:
     """A season of windows, by classical decomposition in which newer seasons count more.
 
-    Attributes
-    ----------
-    index, slow_index : [windows, context + horizon], what the season adds at each step, from newer and from all seasons
-    strength : [windows], share of the variance around the moving average that the index explains
+    `index` and `slow_index`, [windows, context + horizon], are what it adds at each step, from newer and from all
+    seasons; `strength`, [windows], is the share of the variance around the moving average that the index explains.
     """
 
     def __init__(self, values: Numbers, known: Numbers, length: Counts, horizon: int) -> None:
@@ -174,8 +153,8 @@ class _Season:
             sums: Numbers = np.bincount(slot, weight.ravel(), windows * longest).astype(np.float64)
             return sums.reshape(windows, longest)
 
-        def index_of(memory: float) -> Numbers:
-            weight = known * full * np.exp(-age / memory) + 1e-9 * known
+        def index_of(decay: float) -> Numbers:
+            weight = known * full * np.exp(-age / decay) + 1e-9 * known
             total = by_phase(weight)
             index = np.where(total > 0, by_phase(weight * rest) / np.maximum(total, 1e-12), 0.0)
             mean = index.sum(1) / np.maximum((total > 0).sum(1), 1)
@@ -188,7 +167,7 @@ class _Season:
             noise = left / np.maximum(seasons - 1, LEAST_SEASONS)
             return np.asarray(steps * np.clip(1 - noise / np.maximum(explained, 1e-12), 0, 1)[:, None])
 
-        self.index, self.slow_index = index_of(MEMORY), index_of(LONG_MEMORY)
+        self.index, self.slow_index = index_of(DECAY), index_of(SLOW_DECAY)
         left = ((rest - self.index[:, :context]) ** 2 * known * full).sum(1)
         all_of_it = (rest**2 * known * full).sum(1)
         self.strength = np.where(all_of_it > 1e-12, 1 - left / np.maximum(all_of_it, 1e-12), 0.0)

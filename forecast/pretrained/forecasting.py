@@ -26,14 +26,7 @@ LARGEST = 25.0  # scaled value, six thousand scales
 
 @dataclass(frozen=True)
 class Network:
-    """A pretrained network.
-
-    Attributes
-    ----------
-    data : bytes of its file
-    hash : their sha256
-    weights : by name
-    """
+    """A pretrained network: the bytes of its file, their sha256, and its weights by name."""
 
     data: bytes
     hash: str
@@ -80,19 +73,13 @@ def how_it_was_made() -> dict[str, Any]:
 
 
 def forecast_quantiles(
-    network: Network,
-    values: Numbers,
-    observed: Flags,
-    horizon: int,
-    seasons: tuple[int, ...],
+    network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]
 ) -> Numbers:
     """Quantiles of what comes after windows, at `LEVELS`, [windows, horizon, levels].
 
     Parameters
     ----------
-    values : [windows, context], the newest last
-    observed : [windows, context], some in each window
-    horizon : steps
+    values, observed : [windows, context], the newest last; some are observed in each window
     seasons : steps of the seasons of the data, the first one first; none or 1 for none
     """
     values, observed = values[:, -CONTEXT:], observed[:, -CONTEXT:]

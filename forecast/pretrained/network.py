@@ -17,10 +17,6 @@ OUTPUTS = OTHERS + len(LEVELS)
 TOKEN_INPUTS = TOKEN * STEP_FEATURES + SUMMARY_FEATURES + 2
 MOST = 4.0  # units by which a gate may change a season
 SMALL = 1e-5  # added to variances
-MOST = 4.0  # units by which a gate may change a season
-SMALL = 1e-5  # added to variances
-# places of features of a step
-INDEX, LAG, LAG_KNOWN, SECOND_INDEX, SECOND_LAG, SECOND_LAG_KNOWN = 5, 6, 7, 10, 11, 12
 
 Weights = dict[str, Floats]
 

@@ -1,4 +1,4 @@
-"""Write a picture to a file: PNG, SVG, PDF, or a page of HTML that needs no other file."""
+"""Write a chart to a file: PNG, SVG, PDF, or a page of HTML that needs no other file; or hand it to a notebook."""
 
 import json
 from html import escape
@@ -7,11 +7,12 @@ from typing import Any
 
 from forecast.durable import replace_file
 from forecast.errors import Setting, Unavailable, UsageError
-from forecast.report.drawing import chart
-from forecast.report.picture import Picture
+from forecast.report.chart import Chart
+from forecast.report.vega import vega_lite
 
 SUFFIXES = (".png", ".svg", ".pdf", ".html")
 SHARPNESS = 2.0  # pixels of a PNG for each unit of the drawing
+NEEDED = "the packages altair and vl-convert-python: pip install forecast[plot]"
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -33,7 +34,7 @@ svg {{ max-width: 100%; height: auto; }}
 <script id="picture" type="application/json">{spec}</script>
 <script>
 const spec = JSON.parse(document.getElementById("picture").textContent);
-vegaEmbed("#live", spec, {{actions: false, renderer: "svg"}}).then(
+vegaEmbed("#live", spec, {{actions: false, renderer: "svg", mode: "vega-lite"}}).then(
   () => document.getElementById("still").remove(),
   () => document.getElementById("live").remove(),
 );
@@ -43,66 +44,55 @@ vegaEmbed("#live", spec, {{actions: false, renderer: "svg"}}).then(
 """
 
 
-def check_picture(output: str) -> None:
-    """Refuse an output file whose suffix is none of a picture, and say if the packages that draw are missing."""
-    if _suffix(output) not in SUFFIXES:
+def check_chart_file(output: str) -> None:
+    """Refuse an output file whose suffix is none of a chart, and say if the package that draws is missing."""
+    if PurePath(output).suffix.lower() not in SUFFIXES:
         raise UsageError(
             f"pictures are written as {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}",
             setting=Setting("output", output),
             cure="name such a file",
         )
-    _converter(output)
+    try:
+        import vl_convert  # noqa: F401
+    except ImportError:
+        raise Unavailable(f"needs {NEEDED}", setting=Setting("output", output)) from None
 
 
-def write_picture(picture: Picture, output: str) -> None:
-    """Write a picture to a file, whose suffix decides the format; the file is replaced at once, or stays as it was.
+def write_chart(chart: Chart, output: str) -> None:
+    """Write a chart to a file that `check_chart_file` takes; the file is replaced at once, or stays as it was."""
+    replace_file(output, _content(chart, PurePath(output).suffix.lower()))
+
+
+def altair_chart(chart: Chart) -> Any:
+    """A chart for a notebook.
 
     Raises
     ------
-    UsageError
-        If the suffix is none of a picture.
     Unavailable
-        If the packages that draw are not installed.
+        If Altair is not installed.
     """
-    check_picture(output)
-    replace_file(output, picture_bytes(picture, _suffix(output)))
-
-
-def picture_bytes(picture: Picture, suffix: str) -> bytes:
-    """A picture as the content of a file with one of `SUFFIXES`; nothing is fetched."""
-    convert = _converter(suffix)
-    spec = chart(picture, hover=False).to_dict(validate=False)
-    how: dict[str, Any] = {"vl_version": _version(spec), "allowed_base_urls": []}
-    if suffix == ".png":
-        png: bytes = convert.vegalite_to_png(spec, scale=SHARPNESS, **how)
-        return png
-    if suffix == ".pdf":
-        pdf: bytes = convert.vegalite_to_pdf(spec, **how)
-        return pdf
-    svg: str = convert.vegalite_to_svg(spec, **how)
-    if suffix == ".svg":
-        return svg.encode()
-    title = escape("Forecast of " + ", ".join(drawn.name for drawn in picture.series))
-    live = json.dumps(chart(picture).to_dict(validate=False)).replace("<", "\\u003c")  # no tag ends the script
-    library = convert.javascript_bundle(vl_version=how["vl_version"]).replace("</script", "<\\/script")
-    return PAGE.format(title=title, svg=svg, library=library, spec=live).encode()
-
-
-def _suffix(output: str) -> str:
-    return PurePath(output).suffix.lower()
-
-
-def _version(spec: dict[str, Any]) -> str:
-    """The version of Vega-Lite that a chart is written for, such as 6.1."""
-    return ".".join(str(spec["$schema"]).rsplit("/v", 1)[1].split(".")[:2])
-
-
-def _converter(output: str) -> Any:
-    """The package that turns charts into files."""
     try:
-        import altair  # noqa: F401
-        import vl_convert
+        import altair
     except ImportError:
-        problem = "needs the packages altair and vl-convert-python: pip install forecast[plot]"
-        raise Unavailable(problem, setting=Setting("output", output)) from None
-    return vl_convert
+        raise Unavailable(f"pictures need {NEEDED}") from None
+    kind = altair.LayerChart if len(chart.series) == 1 else altair.ConcatChart
+    return kind.from_dict(vega_lite(chart))
+
+
+def _content(chart: Chart, suffix: str) -> bytes:
+    """A chart as the content of a file; nothing is fetched."""
+    import vl_convert
+
+    convert: Any = vl_convert  # its stub asks for an argument that it does not need
+    spec = vega_lite(chart, hover=False)
+    if suffix == ".png":
+        return bytes(convert.vegalite_to_png(spec, scale=SHARPNESS, allowed_base_urls=[]))
+    if suffix == ".pdf":
+        return bytes(convert.vegalite_to_pdf(spec, allowed_base_urls=[]))
+    svg = convert.vegalite_to_svg(spec, allowed_base_urls=[])
+    if suffix == ".svg":
+        return str(svg).encode()
+    title = escape("Forecast of " + ", ".join(one.name for one in chart.series))
+    live = json.dumps(vega_lite(chart)).replace("<", "\\u003c")  # no tag ends the script
+    library = convert.javascript_bundle().replace("</script", "<\\/script")
+    return PAGE.format(title=title, svg=svg, library=library, spec=live).encode()

@@ -9,11 +9,7 @@
   theme.addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; name(); });
   theme.hidden = false;
   name();
-
-  if (!at("data")) return;
-  const { levels, measure, first, times, series } = JSON.parse(at("data").textContent);
-  const [W, H, LEFT, RIGHT, TOP, BOTTOM, LETTER] = [360, 170, 58, 8, 8, 22, 7];
-  const widest = levels.map((level, place) => [level, place]).sort((a, b) => b[0] - a[0]);
+  at("unscripted").hidden = true;
 
   const make = (kind, attributes, ...inside) => {
     const svg = ["svg", "path", "text"].includes(kind);
@@ -23,21 +19,72 @@
     return element;
   };
 
-  const number = (value) => {
-    const short = Number(value.toPrecision(4)), size = Math.abs(short);
+  const number = (value, digits = 4) => {
+    const short = Number(value.toPrecision(digits)), size = Math.abs(short);
     if (size >= 1e9 || (size > 0 && size < 1e-4)) return short.toPrecision(3);
-    return short.toLocaleString("en", { maximumSignificantDigits: 4 });
+    return short.toLocaleString("en", { maximumSignificantDigits: digits });
   };
 
-  const path = (xs, ys) => {
-    let text = "", drawing = false;
-    xs.forEach((x, i) => {
-      if (ys[i] === null) { drawing = false; return; }
-      text += (drawing ? "L" : "M") + x.toFixed(1) + " " + ys[i].toFixed(1) + (drawing ? "" : "h0");
-      drawing = true;
-    });
-    return text;
+  // axes on which lines and bands are drawn: `count` places across, values from `low` to `high`
+  const axes = ([width, height, left, right, top, bottom], count, [low, high], kind, label) => {
+    const svg = make("svg", { class: kind, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+    const x = (place) => left + (width - left - right) * place / (count - 1);
+    const y = (value) => top + (height - top - bottom) * (high - value) / (high - low);
+    const path = (first, values) => {  // a lone point is a dot where line ends are round
+      let drawing = false;
+      return values.map((value, i) => {
+        const move = drawing ? "L" : "M";
+        drawing = value !== null;
+        return drawing ? `${move}${x(first + i).toFixed(1)} ${y(value).toFixed(1)}${move === "M" ? "h0" : ""}` : "";
+      }).join("");
+    };
+    const draw = (kind, d) => svg.append(make("path", { class: kind, d }));
+    return {
+      svg, x, place: (at) => Math.max(0, Math.min(count - 1, Math.round((count - 1) * (at - left) / (width - left - right)))),
+      rule: (kind, value) => draw(kind, `M${left} ${y(value).toFixed(1)}H${width - right}`),
+      line: (kind, first, values) => draw(kind, path(first, values)),
+      band: (kind, first, lower, upper) => {
+        if ([...lower, ...upper].includes(null)) return;
+        const back = lower.map((value, i) => `L${x(first + i).toFixed(1)} ${y(value).toFixed(1)}`).reverse().join("");
+        draw(kind, `${path(first, upper)}${back}Z`);
+      },
+      text: (at, y, anchor, text) => svg.append(make("text", { x: Math.round(at), y, "text-anchor": anchor }, text)),
+      value: (value, digits, shift = 4) => svg.append(make("text", { x: left - 6, y: (y(value) + shift).toFixed(1), "text-anchor": "end" }, number(value, digits))),
+    };
   };
+
+  const legend = (kinds) => kinds.map(([kind, text]) => {
+    const svg = make("svg", { viewBox: "0 0 28 14", width: 28, height: 14, "aria-hidden": "true" });
+    svg.append(make("path", { class: kind, d: kind.startsWith("band") ? "M0 2H28V12H0Z" : "M1 7H27" }));
+    return make("li", {}, svg, ` ${text}`);
+  });
+
+  // charts of lines over shared places, such as the steps of the horizon
+  const LINES = [640, 240, 52, 12, 10, 34];
+  for (const figure of document.querySelectorAll("figure.lines")) {
+    const [title, across, first, last, names, lines, targets] = JSON.parse(figure.querySelector("script").textContent);
+    const values = [...lines.flat().filter((value) => value !== null), ...targets];
+    const low = Math.min(0, ...values), most = Math.max(...values), high = most > low ? most : low + 1;
+    const chart = axes(LINES, Math.max(...lines.map((line) => line.length)), [low, high], "chart", title);
+    for (const value of [low, (low + high) / 2, high]) {
+      chart.rule("grid", value);
+      chart.value(value, 3);
+    }
+    for (const value of targets) chart.rule("target", value);
+    lines.forEach((line, i) => chart.line(`line c${i}`, 0, line));
+    const [width, height, left, right] = LINES, below = height - 14;
+    chart.text(left, below, "start", first);
+    chart.text(width - right, below, "end", last);
+    chart.text((left + width - right) / 2, below, "middle", across);
+    figure.append(make("ul", { class: "legend" }, ...legend(names.map((text, i) => [`line c${i}`, text]))), chart.svg);
+  }
+
+  if (!at("data")) return;
+  const { levels, measure, perPage, times, series } = JSON.parse(at("data").textContent);
+  const SIZE = [360, 170, 58, 8, 8, 22], [W, H, LEFT, RIGHT, TOP, BOTTOM] = SIZE, LETTER = 7;
+  const widest = levels.map((level, place) => [level, place]).sort((a, b) => b[0] - a[0]);
+  const bands = widest.map(([level, place]) => [`band b${place}`, `${level} % interval`]).reverse();
+  at("legend").append(...legend([["past", "history"], ["ahead", "forecast"], ...bands]));
 
   const said = (ahead, when) => {
     if (ahead[0].includes(null)) return "history without a forecast";
@@ -52,53 +99,44 @@
     const every = [past, ...ahead].flat().filter((value) => value !== null);
     let low = every.length ? Math.min(...every) : 0, high = every.length ? Math.max(...every) : 1;
     if (!(high > low)) [low, high] = [low - Math.max(1, Math.abs(low) / 10), high + Math.max(1, Math.abs(high) / 10)];
-    const before = past.length, count = before + ahead[0].length;
-    const xs = Array.from({ length: count }, (_, i) => LEFT + (W - LEFT - RIGHT) * i / (count - 1));
-    const down = (values) => values.map((value) => value === null ? null : TOP + (H - TOP - BOTTOM) * (high - value) / (high - low));
-    const svg = make("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-label": label });
-    const draw = (kind, d) => svg.append(make("path", { class: kind, d }));
-    draw("grid", `M${LEFT} ${TOP}H${W - RIGHT}M${LEFT} ${H - BOTTOM}H${W - RIGHT}`);
-    const start = past[before - 1] === null ? [] : [past[before - 1]];
-    const later = xs.slice(before - start.length);
+    const before = past.length, chart = axes(SIZE, before + ahead[0].length, [low, high], "series", label);
+    chart.rule("grid", low);
+    chart.rule("grid", high);
+    const start = past[before - 1] === null ? [] : [past[before - 1]], first = before - start.length;
     for (const [, place] of widest) {
-      const [lower, upper] = [1, 2].map((side) => down([...start, ...ahead[side + 2 * place]]));
-      if (![...lower, ...upper].includes(null)) {
-        draw(`band b${place}`, path([...later, ...later.slice().reverse()], [...upper, ...lower.slice().reverse()]) + "Z");
-      }
+      const [lower, upper] = [1, 2].map((side) => [...start, ...ahead[side + 2 * place]]);
+      chart.band(`band b${place}`, first, lower, upper);
     }
-    draw("past", path(xs.slice(0, before), down(past)));
-    draw("ahead", path(later, down([...start, ...ahead[0]])));
-    const write = (x, y, text) => svg.append(make("text", { x: Math.round(x), y, "text-anchor": "end" }, text));
-    write(LEFT - 5, TOP + 8, number(high));
-    write(LEFT - 5, H - BOTTOM, number(low));
-    const now = xs[before - 1], end = when[when.length - 1];
-    if (now > LEFT + LETTER * when[0].length && now < W - RIGHT - LETTER * (end.length + 1)) write(now, H - 6, when[0]);
-    write(W - RIGHT, H - 6, end);
-    return svg;
+    chart.line("past", 0, past);
+    chart.line("ahead", first, [...start, ...ahead[0]]);
+    chart.value(high, 4, 8);
+    chart.value(low, 4, 0);
+    const now = chart.x(before - 1), end = when[when.length - 1];
+    if (now > LEFT + LETTER * when[0].length && now < W - RIGHT - LETTER * (end.length + 1)) chart.text(now, H - 6, "end", when[0]);
+    chart.text(W - RIGHT, H - 6, "end", end);
+    return chart;
   };
 
   // what is under the pointer: a line in the drawing, and its numbers below
-  const reading = (svg, past, ahead, when) => {
+  const reading = (chart, past, ahead, when) => {
     const text = make("p", { class: "under", "aria-hidden": "true" }, "\u00a0"), line = make("path", { class: "pointer", d: "" });
-    const count = past.length + ahead[0].length;
     const show = (event) => {
-      const box = svg.getBoundingClientRect(), x = W * (event.clientX - box.left) / box.width;
-      const i = Math.max(0, Math.min(count - 1, Math.round((count - 1) * (x - LEFT) / (W - LEFT - RIGHT))));
+      const box = chart.svg.getBoundingClientRect(), i = chart.place(W * (event.clientX - box.left) / box.width);
       const at = i - past.length, back = -1 - at, time = at < 0 ? when[0] : when[at + 1];
       const value = at < 0 ? past[i] : ahead[0][at];
       const intervals = at < 0 ? [] : levels.filter((_, place) => ahead[1 + 2 * place][at] !== null).map((level, place) =>
         `${level} %: ${number(ahead[1 + 2 * place][at])} to ${number(ahead[2 + 2 * place][at])}`);
       const before = back > 0 ? `${back} step${back > 1 ? "s" : ""} before ` : "";
       text.textContent = [`${before}${time}: ${value === null ? "missing" : number(value)}`, ...intervals].join(", ");
-      line.setAttribute("d", `M${(LEFT + (W - LEFT - RIGHT) * i / (count - 1)).toFixed(1)} ${TOP}V${H - BOTTOM}`);
-      if (!line.parentNode) svg.append(line);
+      line.setAttribute("d", `M${chart.x(i).toFixed(1)} ${TOP}V${H - BOTTOM}`);
+      if (!line.parentNode) chart.svg.append(line);
     };
-    for (const kind of ["pointermove", "pointerdown"]) svg.addEventListener(kind, show);
-    svg.addEventListener("pointerleave", () => { text.textContent = "\u00a0"; line.remove(); });
+    for (const kind of ["pointermove", "pointerdown"]) chart.svg.addEventListener(kind, show);
+    chart.svg.addEventListener("pointerleave", () => { text.textContent = "\u00a0"; line.remove(); });
     return text;
   };
 
-  const numbers = (title, past, ahead, when) => {
+  const numbers = (title, ahead, when) => {
     const details = make("details", {}, make("summary", {}, "Numbers"));
     details.addEventListener("toggle", () => {
       if (details.children.length > 1) return;
@@ -115,9 +153,8 @@
   const figure = ([title, note, error, time, past, ...ahead]) => {
     const notes = [error === null ? "" : `${measure} ${number(error)}`, note].filter(Boolean).join(", ");
     const caption = make("figcaption", {}, make("h3", {}, title), make("p", { title: notes }, notes));
-    const label = `${title}: ${said(ahead, times[time])}`;
-    const svg = drawing(label, past, ahead, times[time]);
-    return make("figure", { class: "one" }, caption, svg, reading(svg, past, ahead, times[time]), numbers(title, past, ahead, times[time]));
+    const chart = drawing(`${title}: ${said(ahead, times[time])}`, past, ahead, times[time]);
+    return make("figure", { class: "one" }, caption, chart.svg, reading(chart, past, ahead, times[time]), numbers(title, ahead, times[time]));
   };
 
   const byError = (sign) => (a, b) => (a[2] === null) - (b[2] === null) || sign * (a[2] - b[2]);
@@ -129,14 +166,14 @@
     const wanted = at("search").value.toLowerCase().split(/\s+/).filter(Boolean);
     const found = series.filter((one) => wanted.every((word) => names.get(one).includes(word)));
     if (orders[at("sort").value]) found.sort(orders[at("sort").value]);
-    const pages = Math.max(1, Math.ceil(found.length / first));
+    const pages = Math.max(1, Math.ceil(found.length / perPage));
     page = Math.min(Math.max(page, 0), pages - 1);
-    const part = found.slice(page * first, (page + 1) * first);
+    const part = found.slice(page * perPage, (page + 1) * perPage);
     at("series").replaceChildren(...part.map(figure));
     at("previous").setAttribute("aria-disabled", page === 0);  // a button that is disabled would lose the focus
     at("next").setAttribute("aria-disabled", page >= pages - 1);
     const whole = found.length === series.length ? "" : ` that match, of ${series.length.toLocaleString("en")}`;
-    const from = (page * first + 1).toLocaleString("en"), to = (page * first + part.length).toLocaleString("en");
+    const from = (page * perPage + 1).toLocaleString("en"), to = (page * perPage + part.length).toLocaleString("en");
     at("shown").textContent = part.length ? `${from} to ${to} of ${found.length.toLocaleString("en")} series${whole}` : "no series matches";
   };
 

@@ -1,19 +1,20 @@
 """A report as one page of HTML that needs no other file: text, tables, charts, and the series."""
 
 import hashlib
+import math
 import re
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
 
 from forecast.errors import Setting, UsageError, visible
-from forecast.report.charts import Chart, chart_svg, number
-from forecast.report.gallery import Gallery, gallery_html
+from forecast.report.gallery import Gallery, as_json, gallery_html
 
 SUFFIX = ".html"
 CODE = re.compile("`([^`]+)`")
+MOST_LINES = 6  # of a chart, those that the style tells apart
 
 PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -35,6 +36,8 @@ style-src '{style_hash}'; script-src '{script_hash}'">
 <main>
 <p id="verdict" class="verdict" tabindex="-1">{verdict}</p>
 <nav aria-label="Sections"><ol>{links}</ol></nav>
+<p id="unscripted">Scripts are off here, as in mail programs. Open this file in a browser to see its charts and all \
+series; verdict and tables are complete.</p>
 """
 
 END = """</main>
@@ -49,7 +52,7 @@ Cell = str | float | int | None
 
 @dataclass(frozen=True)
 class Bar:
-    """A number with a bar that shows its share of the largest one."""
+    """A number with a bar that shows its share of the largest number."""
 
     value: float
     share: float
@@ -57,37 +60,36 @@ class Bar:
 
 @dataclass(frozen=True)
 class Table:
-    """A table.
-
-    Attributes
-    ----------
-    caption : what it shows
-    head : names of the columns
-    rows : cells; numbers are written with three digits, None is an empty cell
-    folded : whether it is behind a line that opens it
-    """
+    """A table; numbers are written with three digits, None is an empty cell."""
 
     caption: str
     head: tuple[str, ...]
     rows: tuple[tuple[Cell | Bar, ...], ...]
-    folded: bool = False
+    folded: bool = False  # whether it is behind a line that opens it
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """Lines over shared places, which the script of the page draws."""
+
+    title: str
+    across: str  # name of the places
+    ends: tuple[str, str]  # names of the first place and of the last
+    lines: Mapping[str, Sequence[float | None]]  # by name; None is a gap
+    targets: tuple[float, ...] = ()  # levels that some values should have
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Names, and a text for each."""
-
-    rows: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, str], ...]  # names, and a text for each
 
 
 @dataclass(frozen=True)
 class Commands:
-    """Lines for a shell."""
-
-    lines: tuple[str, ...]
+    lines: tuple[str, ...]  # for a shell
 
 
-Part = str | Table | Facts | Chart | Commands | Gallery
+Part = str | Table | Facts | LineChart | Commands | Gallery
 
 
 @dataclass(frozen=True)
@@ -100,19 +102,12 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A report.
-
-    Attributes
-    ----------
-    title, verdict : one sentence each
-    sections : in the order in which they are read
-    made : by what and when it was made
-    """
+    """A report."""
 
     title: str
-    verdict: str
+    verdict: str  # a sentence
     sections: tuple[Section, ...]
-    made: str
+    made: str  # by what and when it was made
 
 
 def check_report(output: str) -> None:
@@ -123,8 +118,9 @@ def check_report(output: str) -> None:
 
 def page_bytes(page: Page) -> Iterator[bytes]:
     """A report as the content of a file, in pieces."""
-    style, script = (_own(name) for name in ("page.css", "page.js"))
-    links = "".join(f'<li><a href="#s{i}">{_text(each.title)}</a></li>' for i, each in enumerate(page.sections, 1))
+    folder = files("forecast.report")
+    style, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    links = "".join(f'<li><a href="#s{i}">{_text(one.title)}</a></li>' for i, one in enumerate(page.sections, 1))
     yield PAGE.format(
         title=_text(page.title),
         verdict=_text(page.verdict).replace(" %", "&nbsp;%"),
@@ -136,14 +132,18 @@ def page_bytes(page: Page) -> Iterator[bytes]:
     for place, section in enumerate(page.sections, 1):
         yield f'<section aria-labelledby="s{place}">\n<h2 id="s{place}">{_text(section.title)}</h2>\n'.encode()
         for part in section.parts:
-            yield from (piece.encode() for piece in _part(part))
+            yield from (piece.encode() for piece in _html(part))
         yield b"</section>\n"
     yield END.format(made=_text(page.made), script=script).encode()
 
 
-def _own(name: str) -> str:
-    """A file beside this one."""
-    return files("forecast.report").joinpath(name).read_text(encoding="utf-8")
+def number(value: float) -> str:
+    """A number with three digits: 0.0123, 12.3, 1,234."""
+    if not math.isfinite(value):
+        return ""
+    if isinstance(value, int) or abs(value) >= 100:
+        return f"{value:,.0f}" if abs(value) < 1e12 else f"{value:.3g}"
+    return f"{value:.3g}" if value == 0 or abs(value) >= 1e-4 else f"{value:.1e}"
 
 
 def _hash(text: str) -> str:
@@ -155,23 +155,34 @@ def _text(text: str) -> str:
     return escape(visible(text))
 
 
-def _part(part: Part) -> Iterator[str]:
-    if isinstance(part, str):
-        text = CODE.sub(r"<code>\1</code>", _text(part))
-        yield f"<p>{text}</p>\n"
-    elif isinstance(part, Facts):
-        rows = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(text)}</dd></div>\n" for name, text in part.rows)
-        yield f"<dl>\n{rows}</dl>\n"
-    elif isinstance(part, Commands):
-        yield f'<pre tabindex="0"><code>{_text(part.lines[0])}'
-        yield from (f"\n{_text(line)}" for line in part.lines[1:])
-        yield "</code></pre>\n"
-    elif isinstance(part, Chart):
-        yield chart_svg(part)
-    elif isinstance(part, Gallery):
-        yield from gallery_html(part)
-    else:
-        yield from _table(part)
+def _html(part: Part) -> Iterator[str]:
+    match part:
+        case str():
+            text = CODE.sub(r"<code>\1</code>", _text(part))
+            yield f"<p>{text}</p>\n"
+        case Facts():
+            rows = "".join(f"<div><dt>{_text(name)}</dt><dd>{_text(text)}</dd></div>\n" for name, text in part.rows)
+            yield f"<dl>\n{rows}</dl>\n"
+        case Commands():
+            lines = "\n".join(map(_text, part.lines))
+            yield f'<pre tabindex="0"><code>{lines}</code></pre>\n'
+        case LineChart():
+            yield from _figure(part)
+        case Gallery():
+            yield from gallery_html(part)
+        case Table():
+            yield from _table(part)
+
+
+def _figure(chart: LineChart) -> Iterator[str]:
+    """What the script draws a chart from; nothing where it has no two places or no number."""
+    lines = dict(list(chart.lines.items())[:MOST_LINES])
+    if max(map(len, lines.values()), default=0) > 1 and any(v is not None for line in lines.values() for v in line):
+        names = [visible(name) for name in lines]
+        texts = [visible(text) for text in (chart.title, chart.across, *chart.ends)]
+        yield f'<figure class="lines"><figcaption>{_text(chart.title)}</figcaption>'
+        data = as_json([*texts, names, list(lines.values()), chart.targets])
+        yield f'<script type="application/json">{data}</script></figure>\n'
 
 
 def _table(table: Table) -> Iterator[str]:
@@ -179,17 +190,14 @@ def _table(table: Table) -> Iterator[str]:
     if table.folded:
         yield f"<details><summary>{caption}</summary>\n"
     yield f'<div class="scroll" role="group" tabindex="0" aria-label="{caption}"><table><caption>{caption}</caption>\n'
-    right = [any(isinstance(row[place], Bar | float | int) for row in table.rows) for place in range(len(table.head))]
-    cells = [f'<th scope="col"{_class(num)}>{_text(name)}</th>' for name, num in zip(table.head, right, strict=True)]
+    numeric = [any(isinstance(row[place], Bar | float | int) for row in table.rows) for place in range(len(table.head))]
+    classes = [' class="num"' if right else "" for right in numeric]
+    cells = [f'<th scope="col"{kind}>{_text(name)}</th>' for name, kind in zip(table.head, classes, strict=True)]
     yield f"<thead><tr>{''.join(cells)}</tr></thead>\n<tbody>\n"
     for row in table.rows:
-        cells = [f"<td{_class(num)}>{_cell(value)}</td>" for value, num in zip(row[1:], right[1:], strict=True)]
-        yield f'<tr><th scope="row"{_class(right[0])}>{_cell(row[0])}</th>{"".join(cells)}</tr>\n'
+        cells = [f"<td{kind}>{_cell(value)}</td>" for value, kind in zip(row[1:], classes[1:], strict=True)]
+        yield f'<tr><th scope="row"{classes[0]}>{_cell(row[0])}</th>{"".join(cells)}</tr>\n'
     yield "</tbody></table></div>\n" + "</details>\n" * table.folded
-
-
-def _class(num: bool) -> str:
-    return ' class="num"' if num else ""
 
 
 def _cell(value: Cell | Bar) -> str:

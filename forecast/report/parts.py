@@ -1,6 +1,6 @@
 """The parts of a forecast: level, season, events, known columns and the rest, which add up to its median."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,22 +10,15 @@ from forecast.panel.panel import Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
 
 SEASONS = 8  # of the past, at most, from which season and slope are known before
-BELIEF = 0.1  # in that season and that slope, against each step of the forecast
+PRIOR_WEIGHT = 0.1  # of that season and that slope, against each step of the forecast
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What forecasts are made of, in the target's unit; the last five add up to the median.
+    """What forecasts are made of, [series, horizon], in the target's unit; the last five add up to the median."""
 
-    Attributes
-    ----------
-    median : [series, horizon], neither rounded nor bounded
-    level : [series, horizon], a straight line; without a season the forecast without events and known columns
-    season, events, known, rest : [series, horizon]
-    """
-
-    median: Numbers
-    level: Numbers
+    median: Numbers  # neither rounded nor bounded
+    level: Numbers  # a straight line; without a season the forecast without events and known columns
     season: Numbers
     events: Numbers
     known: Numbers
@@ -33,20 +26,16 @@ class Parts:
 
 
 def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> Parts:
-    """The parts of the forecasts of some series.
+    """The parts of the forecasts of some series, [series], indices into the panel.
 
     The events are what is put back into the forecast. Known columns are what it changes by where they have their usual
     values in the horizon. What is left is a line and a season by least squares; both are drawn towards those of the
     newest past, which tell them apart where the horizon is shorter than two seasons.
-
-    Parameters
-    ----------
-    series : [series], indices into the panel
     """
     fitted = predictor.fitted
     schema, middle = fitted.config.table, fitted.config.levels.index(0.5)
-    part = panel.select(np.unique(series))
-    place = np.searchsorted(np.unique(series), series)
+    unique, place = np.unique(series, return_inverse=True)
+    part = panel.select(unique)
     index = series_index(fitted.history.ids, part.ids)
     _, moved = ordinary_panel(part, schema, fitted.effects, index, fixed_of(fitted, part))
     # closed slots keep their values, by which they are found again
@@ -54,46 +43,43 @@ def parts_of(predictor: Predictor, panel: Panel, series: Integers) -> Parts:
     serving = predictor.serving(replace(fitted, effects=None))
     without_events = serving.predict_quantiles(ordinary)[..., middle]
     median = without_events if fitted.effects is None else predictor.predict_quantiles(part)[..., middle]
-    usual = with_usual_columns(ordinary, schema)
+    usual = _with_usual_columns(ordinary, schema)
     plain = serving.predict_quantiles(usual)[..., middle] if schema.known else without_events
-    known = max((length for length in schema.season if length > 1), default=1)
-    if known == 1:
+    length = max((length for length in schema.season if length > 1), default=1)
+    if length == 1:
         level, season = plain, np.zeros_like(plain)
     else:
-        before = [_before(ordinary, one, known) for one in range(len(part))]
-        level, season = _split(plain, np.stack([each for each, _ in before]), np.array([slope for _, slope in before]))
-    parts = Parts(median, level, season, median - without_events, without_events - plain, plain - level - season)
-    return Parts(*(getattr(parts, field.name)[place] for field in fields(Parts)))
+        profiles, slopes = zip(*(_past_season(ordinary, i, length) for i in range(len(part))), strict=True)
+        level, season = _split(plain, np.stack(profiles), np.array(slopes))
+    parts = (median, level, season, median - without_events, without_events - plain, plain - level - season)
+    return Parts(*(numbers[place] for numbers in parts))
 
 
-def with_usual_columns(panel: Panel, schema: Schema) -> Panel:
+def _with_usual_columns(panel: Panel, schema: Schema) -> Panel:
     """A panel whose known columns have, in the future of each series, the values that are usual in its past.
 
-    That of a number is the median, so that it is one that came; that of a category the most frequent one.
+    That of a number is the median, so that it is a value of the past; that of a category the most frequent value.
     """
     known = panel.known.copy()
-    for one in range(len(panel)):
-        past = panel.slots(one)
+    for series in range(len(panel)):
+        past = panel.slots(series)
         for place, name in enumerate(schema.known):
             seen = panel.known[past, place]
             seen = np.sort(seen[np.isfinite(seen)])
             if not len(seen):
                 continue
             values, counts = np.unique(seen, return_counts=True)
-            most = values[np.argmax(counts)] if name in schema.categories else seen[(len(seen) - 1) // 2]
-            known[past.stop : panel.offsets[one + 1], place] = most
+            usual = values[np.argmax(counts)] if name in schema.categories else seen[(len(seen) - 1) // 2]
+            known[past.stop : panel.offsets[series + 1], place] = usual
     return replace(panel, known=known)
 
 
-def _before(panel: Panel, one: int, length: int) -> tuple[Numbers, float]:
-    """The season of the newest past of a series, and its slope.
+def _past_season(panel: Panel, series: int, length: int) -> tuple[Numbers, float]:
+    """The season of the newest past of a series, [length], and what its level grows by in a step.
 
-    Returns
-    -------
-    [season], the mean of each phase around the mean of its season, the first for the first step ahead; and what the
-    level grows by in a step
+    The season is the mean of each phase around the mean of its season, the first for the first step ahead.
     """
-    slots = panel.slots(one)
+    slots = panel.slots(series)
     values = np.where(panel.observed[slots], panel.values[slots], np.nan)[-SEASONS * length :]
     count = len(values) // length
     if not count:
@@ -109,14 +95,14 @@ def _before(panel: Panel, one: int, length: int) -> tuple[Numbers, float]:
 
 
 def _split(path: Numbers, seasons: Numbers, slopes: Numbers) -> tuple[Numbers, Numbers]:
-    """The line and the season of forecasts [series, horizon], known before as seasons [series, season] and slopes."""
+    """The line and the season of forecasts [series, horizon], from prior seasons [series, season] and slopes."""
     horizon, length = path.shape[1], seasons.shape[1]
     phase, phases = np.arange(horizon) % length, min(horizon, length)
     dummies = np.eye(phases)[phase]
     line = np.stack([np.ones(horizon), np.arange(horizon) / horizon], 1)
     design = np.concatenate([line, dummies], 1)
-    belief = np.diag([0.0, *[BELIEF] * (1 + phases)])
+    prior = np.diag([0.0, *[PRIOR_WEIGHT] * (1 + phases)])
     level, season = slopes[:, None] * np.arange(horizon), seasons[:, phase]
     moved = path - level - season
-    found = np.linalg.solve(design.T @ design + belief, design.T @ moved.T).T  # [series, 2 + phases]
+    found = np.linalg.solve(design.T @ design + prior, design.T @ moved.T).T  # [series, 2 + phases]
     return level + found[:, :2] @ line.T, season + found[:, 2:] @ dummies.T

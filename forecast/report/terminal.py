@@ -1,89 +1,25 @@
-"""Draw a picture with characters, for a terminal: lines of dots of Braille over shaded intervals."""
+"""Draw a chart with characters, for a terminal: lines of dots of Braille over shaded intervals."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import groupby
-from operator import itemgetter
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from forecast.panel.panel import Flags, Numbers
-from forecast.report.picture import Drawn, Picture
+from forecast.panel.panel import Flags, Integers, Numbers
+from forecast.report.chart import Chart, SeriesChart
 
 DOTS = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])  # of one character of Braille, by row
-BRAILLE = 0x2800
-NONE = np.zeros((4, 2), bool)
+BRAILLE = np.array([chr(0x2800 + code) for code in range(256)])
+UNICODE = {"history": "⣀⠤⠒", "forecast": "⣀⠤⠒", "actual": "●", "shades": "░▒", "edge": "│"}
 PLAIN = {"history": "*", "forecast": "+", "actual": "o", "shades": ".:", "edge": "|"}  # without Unicode
-SHADES = "░▒"  # of the widest interval, and of the others
-DOT = "●"
 HEIGHT = 12  # lines of one series
 NARROWEST = 8  # characters of the drawing, at least
 
 Style = Callable[[str, str], str]
 
 
-@dataclass
-class Canvas:
-    """Characters and their kinds, [height, width]; each has 4 by 2 dots."""
-
-    width: int
-    height: int
-    marks: dict[str, Flags] = field(default_factory=dict)  # by kind, [4 * height, 2 * width]
-    shades: Numbers = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.shades = np.zeros((self.height, self.width), np.int64)
-
-    def line(self, kind: str, columns: Numbers, rows: Numbers) -> None:
-        """Join points, given in dots; a point that is not finite is a gap."""
-        dots = self.marks.setdefault(kind, np.zeros((4 * self.height, 2 * self.width), bool))
-        for place in range(len(columns)):
-            if not np.isfinite(rows[place]):
-                continue
-            before = place - 1 if place and np.isfinite(rows[place - 1]) else place
-            steps = int(max(abs(columns[place] - columns[before]), abs(rows[place] - rows[before]))) + 1
-            share = np.linspace(0, 1, steps + 1)
-            column = np.round(columns[before] + share * (columns[place] - columns[before])).astype(int)
-            row = np.round(rows[before] + share * (rows[place] - rows[before])).astype(int)
-            dots[np.clip(row, 0, 4 * self.height - 1), np.clip(column, 0, 2 * self.width - 1)] = True
-
-    def point(self, kind: str, column: float, row: float) -> None:
-        """Mark one whole character, given in dots."""
-        marks = self.marks.setdefault(kind, np.zeros((4 * self.height, 2 * self.width), bool))
-        marks[4 * min(int(row) // 4, self.height - 1), 2 * min(int(column) // 2, self.width - 1)] = True
-
-    def lines(self, unicode: bool, style: Style) -> list[str]:
-        """The drawing, a text for each line."""
-        lines = []
-        for row in range(self.height):
-            characters = [self._character(row, column, unicode) for column in range(self.width)]
-            runs = groupby(characters, key=itemgetter(1))
-            lines.append("".join(style("".join(mark for mark, _ in run), kind) for kind, run in runs))
-        return lines
-
-    def _character(self, row: int, column: int, unicode: bool) -> tuple[str, str]:
-        """A character and its kind."""
-
-        def dots(kind: str) -> Flags:
-            marks = self.marks.get(kind)
-            return NONE if marks is None else marks[4 * row : 4 * row + 4, 2 * column : 2 * column + 2]
-
-        if dots("actual").any():
-            return DOT if unicode else PLAIN["actual"], "actual"
-        for kind in ("forecast", "history"):
-            if (found := dots(kind)).any():
-                return chr(BRAILLE + int(DOTS[found].sum())) if unicode else PLAIN[kind], kind
-        if shade := int(self.shades[row, column]):
-            return (SHADES if unicode else PLAIN["shades"])[shade - 1], "interval"
-        return " ", ""
-
-
-def terminal_lines(
-    picture: Picture, width: int, unicode: bool = True, style: Style = lambda text, kind: text
-) -> list[str]:
-    """A picture as lines of text, the series below each other.
+def terminal_lines(chart: Chart, width: int, unicode: bool = True, style: Style = lambda text, kind: text) -> list[str]:
+    """A chart as lines of text, the series below each other.
 
     Parameters
     ----------
@@ -91,80 +27,88 @@ def terminal_lines(
     unicode : whether the terminal has more than ASCII
     style : colours a text by its kind: history, forecast, actual, interval, title, note
     """
-    left = max(len(text) for drawn in picture.series for text in _labels(drawn).values()) + 2
+    left = max(len(label) for one in chart.series for label in _labels(one).values()) + 2
+    across, edge = max(width - left - 1, NARROWEST), (UNICODE if unicode else PLAIN)["edge"]
     lines: list[str] = []
-    for drawn in picture.series:
-        lines += ["", *_series(picture, drawn, (left, max(width - left - 1, NARROWEST)), unicode, style)]
-    return [*lines, "", *_legend(picture, width, unicode, style)]
+    for one in chart.series:
+        labels = _labels(one)
+        lines += ["", style(one.name, "title") + (style(f"  {one.note}", "note") if one.note else "")]
+        for row, text in enumerate(_drawing(one, across, unicode, style)):
+            lines.append(f"{labels.get(row, ''):>{left - 2}} {edge}{text}")
+        lines.append(" " * left + _times(chart, one, across))
+    return [*lines, "", *_legend(chart, width, unicode, style)]
 
 
-def _range(drawn: Drawn) -> tuple[float, float]:
+def _range(one: SeriesChart) -> tuple[float, float]:
     """The lowest and the highest value that a drawing has room for."""
-    values = np.concatenate([drawn.past, drawn.forecast, drawn.low.ravel(), drawn.high.ravel(), drawn.actual])
+    values = np.concatenate([one.past, one.forecast, one.low.ravel(), one.high.ravel(), one.actual])
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-    if low == high:  # a line of its own height, in the middle
+    if low == high:  # a flat line lies in the middle
         low, high = low - max(1.0, abs(low) / 10), high + max(1.0, abs(high) / 10)
     return low, high
 
 
-def _labels(drawn: Drawn) -> dict[int, str]:
+def _labels(one: SeriesChart) -> dict[int, str]:
     """The numbers left of the drawing, by line."""
-    low, high = _range(drawn)
+    low, high = _range(one)
     middle = (HEIGHT // 2 + 0.5) / HEIGHT
     numbers = {0: high, HEIGHT // 2: high * (1 - middle) + low * middle, HEIGHT - 1: low}
     return {line: _number(number) for line, number in numbers.items()}
 
 
-def _series(picture: Picture, drawn: Drawn, size: tuple[int, int], unicode: bool, style: Style) -> list[str]:
-    """One series; `size` is the characters left of the drawing, and those of the drawing."""
-    left, width = size
-    canvas, (low, high) = Canvas(width, HEIGHT), _range(drawn)
-    first, last = float(drawn.past_times[0]), float(drawn.times[-1])
+def _drawing(one: SeriesChart, width: int, unicode: bool, style: Style) -> list[str]:
+    """The lines of a drawing; actual values cover lines, and lines cover intervals."""
+    (low, high), first, last = _range(one), float(one.past_times[0]), float(one.times[-1])
 
-    def across(times: NDArray[Any]) -> Numbers:
-        return (np.asarray(times, float) - first) / max(last - first, 1) * (2 * width - 1)
+    def place(times: Integers, values: Numbers) -> tuple[Numbers, Numbers]:
+        """Columns and rows in dots; 2 by 4 dots are a character. Halves do not overflow."""
+        columns = np.asarray((times - first) / max(last - first, 1) * (2 * width - 1), np.float64)
+        return columns, (high / 2 - values / 2) / (high / 2 - low / 2) * (4 * HEIGHT - 1)
 
-    def down(numbers: Numbers) -> Numbers:
-        return (high / 2 - numbers / 2) / (high / 2 - low / 2) * (4 * HEIGHT - 1)  # halves do not overflow
-
-    _shade(
-        canvas,
-        across(drawn.times),
-        [(down(drawn.high[:, place]), down(drawn.low[:, place])) for place in reversed(range(len(picture.levels)))],
-    )
-    canvas.line("history", across(drawn.past_times), down(drawn.past))
-    canvas.line("forecast", across(drawn.times), down(drawn.forecast))
-    for column, row in zip(across(drawn.times), down(drawn.actual), strict=True):
-        if np.isfinite(row):
-            canvas.point("actual", column, row)
-    edge = "│" if unicode else PLAIN["edge"]
-    labels = _labels(drawn)
-    rows = [
-        f"{labels.get(place, ''):>{left - 2}} {edge}{text}" for place, text in enumerate(canvas.lines(unicode, style))
-    ]
-    note = style(f"  {drawn.note}", "note") if drawn.note else ""
-    return [style(drawn.name, "title") + note, *rows, " " * left + _times(picture, drawn, width)]
-
-
-def _shade(canvas: Canvas, columns: Numbers, intervals: list[tuple[Numbers, Numbers]]) -> None:
-    """Shade characters whose middle lies in an interval; the widest comes first."""
-    middle = 4 * np.arange(canvas.height)[:, None] + 1.5
-    cells = 2 * np.arange(canvas.width) + 0.5
-    for place, (top, bottom) in enumerate(intervals):
-        seen = np.isfinite(top) & np.isfinite(bottom)
-        if seen.any():
-            at = columns[seen]
-            covered = (cells >= at[0] - 1) & (cells <= at[-1] + 1)
-            highest, lowest = np.interp(cells, at, top[seen]), np.interp(cells, at, bottom[seen])
-            canvas.shades[(middle >= highest) & (middle <= lowest) & covered] = min(place + 1, 2)
+    marks = UNICODE if unicode else PLAIN
+    characters, kinds = np.full((HEIGHT, width), " "), np.full((HEIGHT, width), "", object)
+    middle, cells = 4 * np.arange(HEIGHT)[:, None] + 1.5, 2 * np.arange(width) + 0.5
+    for rank, interval in enumerate(reversed(range(one.low.shape[1]))):  # the widest comes first
+        columns, top = place(one.times, one.high[:, interval])
+        _, bottom = place(one.times, one.low[:, interval])
+        if (seen := np.isfinite(top) & np.isfinite(bottom)).any():
+            at, high_at, low_at = columns[seen], top[seen], bottom[seen]
+            inside = (middle >= np.interp(cells, at, high_at)) & (middle <= np.interp(cells, at, low_at))
+            inside &= (cells >= at[0] - 1) & (cells <= at[-1] + 1)
+            characters[inside], kinds[inside] = marks["shades"][min(rank, 1)], "interval"
+    for kind, points in (("history", place(one.past_times, one.past)), ("forecast", place(one.times, one.forecast))):
+        codes = (_line(*points, width).reshape(HEIGHT, 4, width, 2) * DOTS[:, None]).sum((1, 3))
+        on = codes > 0
+        characters[on], kinds[on] = BRAILLE[codes[on]] if unicode else marks[kind], kind
+    columns, rows = place(one.times, one.actual)
+    seen = np.isfinite(rows)
+    on = np.minimum(rows[seen].astype(int) // 4, HEIGHT - 1), np.minimum(columns[seen].astype(int) // 2, width - 1)
+    characters[on], kinds[on] = marks["actual"], "actual"
+    lines = []
+    for texts, names in zip(characters, kinds, strict=True):
+        runs = groupby(range(width), key=lambda column: names[column])
+        lines.append("".join(style("".join(texts[list(run)]), kind) for kind, run in runs))
+    return lines
 
 
-def _times(picture: Picture, drawn: Drawn, width: int) -> str:
+def _line(columns: Numbers, rows: Numbers, width: int) -> Flags:
+    """The dots of a line through points, [4 * height, 2 * width]; a point that is not finite is a gap."""
+    dots = np.zeros((4 * HEIGHT, 2 * width), bool)
+    for i in np.flatnonzero(np.isfinite(rows)):
+        before = i - 1 if i and np.isfinite(rows[i - 1]) else i
+        count = int(max(abs(columns[i] - columns[before]), abs(rows[i] - rows[before]))) + 2
+        column = np.round(np.linspace(columns[before], columns[i], count)).astype(int)
+        row = np.round(np.linspace(rows[before], rows[i], count)).astype(int)
+        dots[np.clip(row, 0, 4 * HEIGHT - 1), np.clip(column, 0, 2 * width - 1)] = True
+    return dots
+
+
+def _times(chart: Chart, one: SeriesChart, width: int) -> str:
     """The first time, that of the first forecast, and the last, below the drawing."""
-    first, last = float(drawn.past_times[0]), float(drawn.times[-1])
-    texts = _time_texts(picture, drawn)
-    start = round((float(drawn.times[0]) - first) / max(last - first, 1) * (width - 1))
+    first, last = float(one.past_times[0]), float(one.times[-1])
+    texts = _time_texts(chart, one)
+    start = round((float(one.times[0]) - first) / max(last - first, 1) * (width - 1))
     line = list(" " * width)
     for text, place in ((texts[0], 0), (texts[2], width - len(texts[2])), (texts[1], start - len(texts[1]) // 2)):
         if 0 <= place <= width - len(text) and not "".join(line[max(place - 1, 0) : place + len(text) + 1]).strip():
@@ -172,16 +116,14 @@ def _times(picture: Picture, drawn: Drawn, width: int) -> str:
     return "".join(line).rstrip()
 
 
-def _time_texts(picture: Picture, drawn: Drawn) -> list[str]:
+def _time_texts(chart: Chart, one: SeriesChart) -> list[str]:
     """The first time, that of the first forecast, and the last, as short as all times of the series allow."""
-    whole = np.concatenate([drawn.past_times, drawn.times]).astype(np.int64)
-    shown = whole[[0, len(drawn.past_times), -1]]
-    if picture.steps:
+    times = np.concatenate([one.past_times, one.times]).astype(np.int64)
+    shown = times[[0, len(one.past_times), -1]]
+    if chart.steps:
         return [str(time) for time in shown.tolist()]
-    instants = whole.astype("datetime64[s]")
-    unit = next(
-        unit for unit in ("Y", "M", "D", "m", "s") if (instants.astype(f"datetime64[{unit}]") == instants).all()
-    )
+    exact = times.astype("datetime64[s]")
+    unit = next(unit for unit in ("Y", "M", "D", "m", "s") if (exact.astype(f"datetime64[{unit}]") == exact).all())
     return [str(time).replace("T", " ") for time in shown.astype("datetime64[s]").astype(f"datetime64[{unit}]")]
 
 
@@ -189,22 +131,18 @@ def _number(value: float) -> str:
     return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}" if abs(value) < 1e8 else f"{value:.3g}"
 
 
-def _legend(picture: Picture, width: int, unicode: bool, style: Style) -> list[str]:
-    marks = {"history": "⣀⠤⠒", "forecast": "⣀⠤⠒", "actual": DOT} if unicode else PLAIN
-    shades = SHADES if unicode else PLAIN["shades"]
+def _legend(chart: Chart, width: int, unicode: bool, style: Style) -> list[str]:
+    marks = UNICODE if unicode else PLAIN
     parts = [(marks[kind], kind, kind) for kind in ("history", "forecast")]
-    widest = max(picture.levels, default=None)
-    for level in picture.levels:
-        shade = shades[0 if level == widest else 1]
-        parts.append((shade * 2, "interval", f"{level:g} %"))
-    if any(np.isfinite(drawn.actual).any() for drawn in picture.series):
+    for level in chart.levels:
+        parts.append((marks["shades"][level != max(chart.levels)] * 2, "interval", f"{level:g} %"))
+    if any(np.isfinite(one.actual).any() for one in chart.series):
         parts.append((marks["actual"], "actual", "actual"))
     lines, used = [""], 0
     for mark, kind, name in parts:
         size = len(mark) + 1 + len(name)
-        between = 3 if used else 0
-        if used and used + between + size > width:
-            lines, used, between = [*lines, ""], 0, 0
-        lines[-1] += " " * between + f"{style(mark, kind)} {name}"
-        used += between + size
+        if used and used + 3 + size > width:
+            lines, used = [*lines, ""], 0
+        lines[-1] += " " * (3 if used else 0) + f"{style(mark, kind)} {name}"
+        used += size + (3 if used else 0)
     return lines

@@ -3,9 +3,10 @@
 import numpy as np
 
 from forecast.synthetic.filters import autoregression, heavy_noise
-from forecast.synthetic.kind import GROWTH, Kind, Numbers, Outline, column, either
+from forecast.synthetic.kind import GROWTH, Numbers, Outline, column, either
 from forecast.synthetic.seasons import repeated
 
+SHARE = 10
 BURN_IN = 60  # steps
 
 
@@ -36,6 +37,3 @@ def _integrate_season(rng: np.random.Generator, series: Numbers, season: int) ->
     for start in range(season, len(series), season):
         end = min(start + season, len(series))
         series[start:end] += share * series[start - season : end - season]
-
-
-KIND = Kind(simulate, share=10)

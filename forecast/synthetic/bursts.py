@@ -3,8 +3,10 @@
 import numpy as np
 
 from forecast.synthetic.filters import autoregression, slow_noise
-from forecast.synthetic.kind import Kind, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import Numbers, Outline, column, either, log_uniform
 from forecast.synthetic.seasons import season_of
+
+SHARE = 7
 
 
 def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
@@ -22,6 +24,3 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     ground = column(rng.uniform(0.02, 1, rows)) * np.exp(0.3 * slow_noise(rng, log_uniform(rng, 20, 400, rows), steps))
     series = (series + ground) * np.exp(column(rng.uniform(0.01, 0.3, rows)) * rng.normal(size=(rows, steps)))
     return np.where(column(either(rng, 0.2, rows)), np.cumsum(series, 1), series)
-
-
-KIND = Kind(simulate, share=7)

@@ -3,8 +3,10 @@
 import numpy as np
 
 from forecast.synthetic.filters import slow_noise
-from forecast.synthetic.kind import Kind, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import Numbers, Outline, column, either, log_uniform
 from forecast.synthetic.seasons import season_of
+
+SHARE = 18
 
 
 def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
@@ -35,6 +37,3 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
 def _ranks(series: Numbers) -> Numbers:
     """The place of each value among those of its row, from 0 to 1, [rows, steps]."""
     return np.asarray(series.argsort(1).argsort(1) / series.shape[1])
-
-
-KIND = Kind(simulate, share=18)

@@ -3,8 +3,10 @@
 import numpy as np
 
 from forecast.synthetic.filters import autoregression, heavy_noise
-from forecast.synthetic.kind import GROWTH, Kind, Numbers, Outline, column, log_uniform
+from forecast.synthetic.kind import GROWTH, Numbers, Outline, column, log_uniform
 from forecast.synthetic.seasons import season_of
+
+SHARE = 14
 
 
 def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
@@ -16,6 +18,3 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     season = column(log_uniform(rng, 0.02, 0.6, rows)) * season_of(rng, outline, evolving=0.2)
     noise = autoregression(heavy_noise(rng, rows, steps), rng.choice([0.0, 0.0, 0.3, 0.7], rows))
     return np.asarray(trend * (1 + season) * (1 + column(log_uniform(rng, 0.003, 0.4, rows)) * noise))
-
-
-KIND = Kind(simulate, share=14)

@@ -3,9 +3,10 @@
 import numpy as np
 
 from forecast.synthetic.filters import autoregression, heavy_noise
-from forecast.synthetic.kind import Kind, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import Numbers, Outline, column, either, log_uniform
 from forecast.synthetic.seasons import season_of
 
+SHARE = 6
 YEARS = {7: 365, 5: 261, 24: 8766}  # steps between two holidays of one name, by season; others have 50
 
 
@@ -23,6 +24,3 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     outliers = rng.random((rows, steps)) < column(np.where(either(rng, 0.4, rows), 0.01, 0.0))
     series += outliers * rng.normal(size=(rows, steps)) * 2
     return np.where(column(either(rng, 0.6, rows)), np.exp(np.clip(series, -9, 9)), series)
-
-
-KIND = Kind(simulate, share=6)

@@ -6,13 +6,7 @@ from forecast.synthetic.kind import Numbers
 
 
 def autoregression(noise: Numbers, *coefficients: Numbers) -> Numbers:
-    """x[t] = noise[t] + sum of coefficient k times x[t - k], [rows, steps].
-
-    Parameters
-    ----------
-    noise : [rows, steps]
-    coefficients : [rows] each, of lags 1, 2, ...
-    """
+    """x[t] = noise[t] + sum of coefficient k [rows] times x[t - k], [rows, steps]."""
     series = np.ascontiguousarray(noise.T)  # [steps, rows]
     for step in range(1, len(series)):
         for lag, coefficient in enumerate(coefficients[:step], start=1):
@@ -20,10 +14,10 @@ def autoregression(noise: Numbers, *coefficients: Numbers) -> Numbers:
     return np.ascontiguousarray(series.T)
 
 
-def slow_noise(rng: np.random.Generator, memory: Numbers, steps: int) -> Numbers:
-    """Stationary noise of variance 1 that is forgotten after `memory` steps, [rows, steps]; memory [rows]."""
-    keep = np.exp(-1 / memory)
-    noise = rng.normal(size=(len(memory), steps))
+def slow_noise(rng: np.random.Generator, decay: Numbers, steps: int) -> Numbers:
+    """Stationary noise of variance 1 that is forgotten after `decay` steps [rows], [rows, steps]."""
+    keep = np.exp(-1 / decay)
+    noise = rng.normal(size=(len(decay), steps))
     noise[:, 1:] *= np.sqrt(1 - keep**2)[:, None]
     return autoregression(noise, keep)
 

@@ -3,8 +3,10 @@
 import numpy as np
 
 from forecast.synthetic.filters import autoregression, heavy_noise
-from forecast.synthetic.kind import Kind, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import Numbers, Outline, column, either, log_uniform
 from forecast.synthetic.seasons import season_of
+
+SHARE = 5
 
 
 def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
@@ -24,6 +26,3 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     # a total to date never falls
     summed = column(either(rng, 0.25, rows))
     return np.where(summed, np.cumsum(np.maximum(series, 0) * rng.gamma(2, 0.5, (rows, steps)), 1), series)
-
-
-KIND = Kind(simulate, share=5)

@@ -1,6 +1,8 @@
-"""What the file of a kind of series declares to the registry, and what it can draw with."""
+"""What a kind of series is drawn from: seasons and lengths, and numbers by row.
 
-from collections.abc import Callable
+The file of a kind has a function `simulate`, and its `SHARE` of all series beside those of the other kinds.
+"""
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,46 +18,22 @@ GROWTH = 0.4  # mean of drifts of deviation 1: more records grow than shrink
 
 @dataclass(frozen=True)
 class Outline:
-    """Series that are to be drawn.
+    """Series that are to be drawn."""
 
-    Attributes
-    ----------
-    season : [rows], steps; 1 for none
-    second : [rows], steps of a longer season, a multiple of the first one; 0 for none
-    steps : of each series
-    """
-
-    season: Counts
-    second: Counts
-    steps: int
+    season: Counts  # [rows], steps; 1 for none
+    second: Counts  # [rows], steps of a longer season, a multiple of the first one; 0 for none
+    steps: int  # of each series
 
     @property
     def rows(self) -> int:
-        """Number of series."""
         return len(self.season)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """[rows, steps]."""
         return self.rows, self.steps
 
     def select(self, rows: Counts) -> "Outline":
-        """Some of the series."""
         return Outline(self.season[rows], self.second[rows], self.steps)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A kind of series.
-
-    Attributes
-    ----------
-    simulate : draws series, [rows, steps]
-    share : how many of all series are of this kind, beside the shares of the other kinds
-    """
-
-    simulate: Callable[[np.random.Generator, Outline], Numbers]
-    share: float
 
 
 def column(values: NDArray[Any]) -> NDArray[Any]:

@@ -3,11 +3,12 @@
 import importlib
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from forecast.synthetic.filters import standardised
-from forecast.synthetic.kind import Counts, Kind, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import Counts, Numbers, Outline, column, either, log_uniform
 from forecast.synthetic.seasons import draw_seasons, season_of
 
 VERSION = 1  # of the generator: another one draws other series from the same seed
@@ -20,13 +21,7 @@ ABOVE_ZERO = 0.85  # share of series without a value below 0, as most records ha
 
 
 def draw_series(rng: np.random.Generator, rows: int, steps: int) -> tuple[Numbers, Outline]:
-    """Series of all kinds, [rows, steps], always finite, and their seasons.
-
-    Parameters
-    ----------
-    rng : the only source of chance; the same one draws the same series
-    rows, steps : how many series, and of what length
-    """
+    """Series of all kinds, [rows, steps], always finite, and their seasons; the same generator draws the same ones."""
     outline = draw_seasons(rng, rows, steps)
     series = _of_all_kinds(rng, outline)
     mixed = np.flatnonzero(either(rng, MIXED, rows))
@@ -39,21 +34,17 @@ def draw_series(rng: np.random.Generator, rows: int, steps: int) -> tuple[Number
 
 
 @cache
-def kinds() -> dict[str, Kind]:
-    """The kinds of series by name; every file of this folder that declares one is found."""
-    found = {}
-    for file in sorted(Path(__file__).parent.glob("[!_]*.py")):
-        if file.stem != Path(__file__).stem:
-            declared = getattr(importlib.import_module(f"{__package__}.{file.stem}"), "KIND", None)
-            if isinstance(declared, Kind):
-                found[file.stem] = declared
-    return found
+def kinds() -> dict[str, Any]:
+    """The kinds of series by name: the files of this folder that have a `SHARE`."""
+    names = (file.stem for file in sorted(Path(__file__).parent.glob("[!_]*.py")) if file.stem != Path(__file__).stem)
+    modules = {name: importlib.import_module(f"{__package__}.{name}") for name in names}
+    return {name: module for name, module in modules.items() if hasattr(module, "SHARE")}
 
 
 def _of_all_kinds(rng: np.random.Generator, outline: Outline) -> Numbers:
     """Each row of one kind, [rows, steps]."""
     listed = list(kinds().values())
-    shares = np.array([kind.share for kind in listed])
+    shares = np.array([kind.SHARE for kind in listed], float)
     chosen = rng.choice(len(listed), outline.rows, p=shares / shares.sum())
     series = np.zeros(outline.shape)
     for place, kind in enumerate(listed):

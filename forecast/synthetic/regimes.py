@@ -3,8 +3,10 @@
 import numpy as np
 
 from forecast.synthetic.filters import autoregression, heavy_noise
-from forecast.synthetic.kind import Kind, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import Numbers, Outline, column, either, log_uniform
 from forecast.synthetic.seasons import season_of
+
+SHARE = 7
 
 
 def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
@@ -21,6 +23,3 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     spikes = (rng.random((rows, steps)) < 0.02) * rng.normal(size=(rows, steps)) * 5
     series = level + column(rng.uniform(0, 2, rows)) * season_of(rng, outline) + noise
     return np.asarray(series + spikes * column(either(rng, 0.4, rows) * 1.0))
-
-
-KIND = Kind(simulate, share=7)

@@ -54,10 +54,7 @@ def season_profile(rng: np.random.Generator, length: int) -> Numbers:
 def repeated(rng: np.random.Generator, length: Counts, steps: int, coarse: Counts | None = None) -> Numbers:
     """A season of each row, repeated, [rows, steps].
 
-    Parameters
-    ----------
-    length : [rows], steps
-    coarse : [rows], steps that share one value of the season, as the hours of a day in a week; default 1
+    `coarse`, [rows], are steps that share one value of the season, as the hours of a day in a week; default 1.
     """
     series = np.empty((len(length), steps))
     for row, (season, width) in enumerate(zip(length, np.ones_like(length) if coarse is None else coarse, strict=True)):
@@ -67,12 +64,7 @@ def repeated(rng: np.random.Generator, length: Counts, steps: int, coarse: Count
 
 
 def season_of(rng: np.random.Generator, outline: Outline, evolving: float = 0.4) -> Numbers:
-    """The first season and, where there is one, the second, with sizes that may change slowly, [rows, steps].
-
-    Parameters
-    ----------
-    evolving : share of the rows whose season changes
-    """
+    """The first season and, where there is one, the second, [rows, steps]; the sizes of some change slowly."""
     rows, steps = outline.shape
     season = repeated(rng, outline.season, steps)
     changes = either(rng, evolving, rows)

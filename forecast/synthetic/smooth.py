@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from forecast.synthetic.kind import Kind, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import Numbers, Outline, column, either, log_uniform
 from forecast.synthetic.seasons import repeated
 
+SHARE = 9
 FREQUENCIES = 8  # of each function
 
 
@@ -33,6 +34,3 @@ def _smooth(rng: np.random.Generator, rows: int, steps: int) -> Numbers:
     phase = rng.uniform(0, 2 * np.pi, (rows, FREQUENCIES))
     angle = frequency[..., None] * np.arange(steps) + phase[..., None]  # [rows, frequencies, steps]
     return np.asarray(np.cos(angle).sum(1) * np.sqrt(2 / FREQUENCIES))
-
-
-KIND = Kind(simulate, share=9)

@@ -3,8 +3,10 @@
 import numpy as np
 
 from forecast.synthetic.filters import autoregression, heavy_noise
-from forecast.synthetic.kind import GROWTH, Kind, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import GROWTH, Numbers, Outline, column, either, log_uniform
 from forecast.synthetic.seasons import season_of
+
+SHARE = 28
 
 
 def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
@@ -23,6 +25,3 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     # logarithms of a series that grows, whose season and noise grow with it
     series[growing] = np.exp(np.clip(series[growing] * column(rng.uniform(0.05, 0.5, int(growing.sum()))), -9, 9))
     return series
-
-
-KIND = Kind(simulate, share=28)

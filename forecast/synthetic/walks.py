@@ -3,8 +3,10 @@
 import numpy as np
 
 from forecast.synthetic.filters import heavy_noise, slow_noise
-from forecast.synthetic.kind import GROWTH, Kind, Numbers, Outline, column, either, log_uniform
+from forecast.synthetic.kind import GROWTH, Numbers, Outline, column, either, log_uniform
 from forecast.synthetic.seasons import season_of
+
+SHARE = 9
 
 
 def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
@@ -24,6 +26,3 @@ def simulate(rng: np.random.Generator, outline: Outline) -> Numbers:
     growth = column(log_uniform(rng, 0.1, 1.5, int(prices.sum())))
     series[prices] = np.exp(np.clip(series[prices] / np.maximum(spread[prices], 1e-9) * growth, -9, 9))
     return np.asarray(series)
-
-
-KIND = Kind(simulate, share=9)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from forecast.errors import BadData
 
 Unit = Literal["s", "ms", "us", "ns"]
+Frame = pd.DataFrame
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,30 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from forecast.training.checkpoint import CheckpointStore
 from forecast.training.plan import Candidate
+from forecast.training.rehearsal import Rehearsal
 
 Weights = dict[str, NDArray[Any]]
 """The weights of a network by name."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where training stands: plain values, which JSON can hold, and arrays, both by name."""
+
+    facts: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+
+class CheckpointStore(Protocol):
+    """Stores checkpoints by name. It reports its own failures; training continues without."""
+
+    def read(self, name: str) -> Checkpoint | None: ...
+    def write(self, name: str, checkpoint: Checkpoint) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -30,43 +45,28 @@ OnStep = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """How networks are trained together.
+    """How networks are trained together."""
 
-    Attributes
-    ----------
-    deadline : `time.monotonic()` at which training must be over
-    on_step : receives the progress after each step of a network that is trained in this process
-    checkpoints : where each network writes its state, and where it resumes from; other processes write there too
-    jobs : networks trained side by side
-    first : number of the first network in the whole plan: seeds depend on it
-    start_weights : weights that each network starts from; by default they are drawn
-    seconds : expected training time of each network; by default all take the same
-    clock : what tells how much time is left between two rounds
-    """
+    deadline: float | None = None  # `time.monotonic()` at which training must be over
+    on_step: OnStep | None = None  # called after each step of a network that is trained in this process
+    checkpoints: CheckpointStore | None = None  # other processes write there too
+    jobs: int = 1  # networks trained side by side
+    first: int = 0  # number of the first network in the whole plan: seeds depend on it
+    start_weights: list[Weights] | None = None  # that each network starts from; by default they are drawn
+    seconds: Sequence[float] | None = None  # expected training time of each network; by default all take the same
+    rehearsal: Rehearsal | None = None  # what training would take is added there, and nothing is trained
 
-    deadline: float | None = None
-    on_step: OnStep | None = None
-    checkpoints: CheckpointStore | None = None
-    jobs: int = 1
-    first: int = 0
-    start_weights: list[Weights] | None = None
-    seconds: Sequence[float] | None = None
-    clock: Callable[[], float] = time.monotonic
+    def seconds_left(self) -> float | None:
+        """Until the deadline; None without one."""
+        clock = time.monotonic if self.rehearsal is None else self.rehearsal.clock
+        return None if self.deadline is None else self.deadline - clock()
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """Networks of an earlier fit that a fit continues.
-
-    Attributes
-    ----------
-    candidates : the networks
-    weights : of each network
-    warm : number of fits before the new one, each of which the next continued
-    hash : of the artifact that the networks come from
-    """
+    """Networks of an earlier fit that a fit continues."""
 
     candidates: list[Candidate]
-    weights: list[Weights]
-    warm: int
-    hash: str
+    weights: list[Weights]  # of each network
+    warm: int  # fits before the new one, each of which the next continued
+    hash: str  # of the artifact that the networks come from

@@ -10,14 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from forecast.models.shared.model import RecurrentModel
-from forecast.settings import Precision
-from forecast.training.optimizer import AdamW
 from forecast.training.plan import MIN_STEPS
-from forecast.training.precision import lowered
 from forecast.training.sampling import Draw
+from forecast.training.state import TrainingState
 from forecast.windows.windows import Batch
 
-# a machine of two cores: operations a second, seconds a step of a recurrent layer, seconds a step of anything else
+# measured on a machine of two cores: operations a second, seconds a step of a recurrent layer, seconds of anything else
 OPERATIONS_A_SECOND, RECURRENT_STEP, OTHER = 4e10, 2e-4, 2e-3
 
 PROBE_STEPS = 3  # the first one is slow, since memory is set up
@@ -64,31 +62,15 @@ def estimate_step(network: RecurrentModel, batch: Batch, batch_size: int) -> flo
 
 
 class Probe:
-    """A network that is trained only to measure how long a step takes.
+    """Trains a network only to measure how long a step takes; slow steps waited for other work of the machine."""
 
-    Attributes
-    ----------
-    seconds : of the fastest step so far: slower ones waited for other work of the machine
-    """
-
-    def __init__(
-        self, network: RecurrentModel, draw: Draw, size: int, seed: int, precision: Precision = "float32"
-    ) -> None:
-        self.precision, self.device = precision, network.levels.device
-        self.network, self.draw, self.size = network.train(), draw, size
-        self.optimizer = AdamW(network.parameters(), 0.0)
-        self.generator = torch.Generator().manual_seed(seed)
-        self.seconds = math.inf
+    def __init__(self, state: TrainingState, draw: Draw, clock: Callable[[], float] = time.monotonic) -> None:
+        self.state, self.draw, self.clock = state, draw, clock
+        self.seconds = math.inf  # of the fastest step so far
 
     def run(self) -> None:
         """Take a few steps."""
         for _ in range(PROBE_STEPS):
-            start = time.monotonic()
-            batch = self.draw(self.generator, self.size, False)
-            with lowered(self.precision, self.device):
-                loss = self.network.loss(batch)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step(1e-4)
-            self.optimizer.zero_grad()
-            loss.item()
-            self.seconds = min(self.seconds, time.monotonic() - start)
+            start = self.clock()
+            self.state.take(self.draw(self.state.generator, self.state.member.batch_size, False))
+            self.seconds = min(self.seconds, self.clock() - start)

@@ -24,7 +24,7 @@ def pick_device(name: str) -> torch.device:
     Raises
     ------
     Unavailable
-        If the device was requested by name and does not exist.
+        If the device was asked for by name and does not exist.
     """
     if processes() > 1 and torch.cuda.is_available() and name in ("auto", "cuda"):
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))  # each process of torchrun has a GPU of its own
@@ -48,7 +48,7 @@ def _works(device: torch.device) -> bool:
 
 
 def on_device(device: torch.device) -> ToArray:
-    """The function that copies an array of numpy to a device; it can be pickled, as a fitted forecaster is."""
+    """The function that copies an array of numpy to a device; a fitted forecaster, which holds it, can be pickled."""
     return partial(_to_tensor, device)
 
 

@@ -29,10 +29,9 @@ def process_group(device: torch.device, settings: TrainSettings) -> Iterator[Non
         yield
         return
     if settings.budget is not None:
+        budget = Setting("budget", settings.budget)
         cure = Words("pass ", Setting("steps"), " instead, or leave torchrun out")
-        raise UsageError(
-            "several processes have no common clock", setting=Setting("budget", settings.budget), cure=cure
-        )
+        raise UsageError("several processes have no common clock", setting=budget, cure=cure)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     torch.distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
@@ -42,16 +41,12 @@ def process_group(device: torch.device, settings: TrainSettings) -> Iterator[Non
         torch.distributed.destroy_process_group()
 
 
-def own_part(draw: Draw) -> Draw:
+def part_of_process(draw: Draw) -> Draw:
     """Draw as many windows for each process, all with the same random numbers, and take those of this process."""
     count, rank = processes(), process_rank()
     if count == 1:
         return draw
-
-    def part(generator: torch.Generator, size: int, everything: bool) -> Batch:
-        return draw(generator, count * size, everything).split(size)[rank]
-
-    return part
+    return lambda generator, size, everything: draw(generator, count * size, everything).split(size)[rank]
 
 
 def shared_loss(network: RecurrentModel) -> Loss:

@@ -1,25 +1,29 @@
 """Fit networks to the windows of a panel: with which plan, and what to do when memory runs out."""
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 
 from forecast.errors import Setting, Unavailable, Words
 from forecast.models import model_class
-from forecast.models.shared.building import build, network_shape
-from forecast.models.shared.model import Shape
+from forecast.models.shared.building import build, network_shape, to_arrays
+from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.settings import Precision, TrainSettings
 from forecast.training.context import TrainingContext
 from forecast.training.cost import Probe, default_batch_size, estimate_step
 from forecast.training.devices import on_device, out_of_memory, pick_device
 from forecast.training.loop import Trained
 from forecast.training.members import train_members
-from forecast.training.plan import Candidate, Member, enough_steps, plan_member
+from forecast.training.plan import Candidate, Member, enough_steps, plan_member, schedule
 from forecast.training.precision import chosen_precision
+from forecast.training.rehearsal import PlannedNetwork, Rehearsal
 from forecast.training.sampling import Draw, sampler, validation_batches
 from forecast.training.split import Split, validation_windows
+from forecast.training.state import TrainingState
 from forecast.windows.inputs import Inputs
 from forecast.windows.windows import Batch, WindowIndex, Windows
 
@@ -27,28 +31,20 @@ log = logging.getLogger("forecast")
 
 STEPS_SHARE = 0.92  # of a budget; the rest is for validation, and for a machine that is busy
 PROBE_BATCH = 32  # windows of the batch that an estimate counts with
+PROBE_REPEATS = 2  # a busy neighbour slows a machine for half a second
+SLOWER = 1.25  # times that the steps of a training take those of a probe; tuned by `python -m benchmarks dry-run`
 
 
 @dataclass(frozen=True)
 class Fitter:
-    """Plans and trains networks on one panel.
-
-    Attributes
-    ----------
-    inputs : the panel made ready
-    split : which windows train
-    index : the validation windows
-    settings : of training
-    device : where networks train
-    windows : of tensors on that device
-    """
+    """Plans and trains networks on one panel."""
 
     inputs: Inputs
     split: Split
-    index: WindowIndex
+    index: WindowIndex  # of the windows that validate
     settings: TrainSettings
     device: torch.device
-    windows: Windows
+    windows: Windows  # of tensors on that device
     _probes: dict[tuple[str, int], Probe] = field(default_factory=dict)  # by candidate and windows a step
 
     @classmethod
@@ -81,30 +77,16 @@ class Fitter:
         steps: int | None = None,
         warm: int = 0,
     ) -> list[Member]:
-        """Plan the training of one network for each candidate.
+        """Plan the training of one network for each candidate, in at most so many seconds each.
 
-        Parameters
-        ----------
-        seconds : upper bound for each of them
-        measure : whether to time a step; by default its cost is estimated
-        steps : of each, as set by the user
-        warm : earlier fits that they continue
+        Steps cost what is estimated, or with `measure` timed; they are not counted where the user set their number.
         """
-        refit = len(self.index[0]) > 0
-        members = []
+        members, refit = [], len(self.index[0]) > 0
         for candidate, most in zip(candidates, seconds, strict=True):
             size, step = self._cost(candidate, most, measure and steps is None)
-            member = plan_member(
-                candidate,
-                self._enough_steps(candidate, size, warm),
-                step,
-                refit=refit,
-                batch_size=size,
-                seconds=STEPS_SHARE * most if measure else most,
-                steps=steps,
-                warm=warm,
-            )
-            members.append(member.model_copy(update={"precision": self._precision(candidate)}))
+            affordable = int((STEPS_SHARE * most if measure else most) / step)
+            taken = steps or max(1, min(affordable, self._enough_steps(candidate, size, warm)))
+            members.append(plan_member(candidate, taken, size, refit, warm, self._precision(candidate)))
         return members
 
     def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
@@ -114,8 +96,9 @@ class Fitter:
 
     def measure_again(self) -> None:
         """Repeat all measurements; the fastest step counts."""
-        for probe in self._probes.values():
-            probe.run()
+        for _ in range(PROBE_REPEATS):
+            for probe in self._probes.values():
+                probe.run()
 
     def train(self, members: list[Member], context: TrainingContext) -> tuple[list[Member], list[Trained]]:
         """Train networks; the members that are returned repeat it.
@@ -125,6 +108,8 @@ class Fitter:
         Unavailable
             If memory runs out even with the smallest batch.
         """
+        if context.rehearsal is not None:
+            return members, self._rehearse(members, context, context.rehearsal)
         make_data = replace(self, _probes={}).make_data  # networks that were measured are not sent to other processes
         while True:
             try:
@@ -133,17 +118,46 @@ class Fitter:
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
-                largest = max(member.batch_size for member in members)
-                if largest == 1:
-                    cure = Words("pass a smaller ", Setting("lookback"))
-                    raise Unavailable("out of memory at one window a step", cure=cure) from None
-                halved = [max(1, member.batch_size // 2) for member in members]
-                members = [
-                    member.model_copy(update={"batch_size": size}) for member, size in zip(members, halved, strict=True)
-                ]
-                log.warning("out of memory; training starts again with %d windows a step", largest // 2)
-        cuts = [result.cut for result in trained]
-        return [member.model_copy(update={"cut": cut}) for member, cut in zip(members, cuts, strict=True)], trained
+            largest = max(member.batch_size for member in members)
+            if largest == 1:
+                cure = Words("pass a smaller ", Setting("lookback"))
+                raise Unavailable("out of memory at one window a step", cure=cure)
+            members = [one.model_copy(update={"batch_size": max(1, one.batch_size // 2)}) for one in members]
+            log.warning("out of memory; training starts again with %d windows a step", largest // 2)
+        ended = zip(members, trained, strict=True)
+        return [member.model_copy(update={"cut": result.cut}) for member, result in ended], trained
+
+    def _rehearse(self, members: list[Member], context: TrainingContext, rehearsal: Rehearsal) -> list[Trained]:
+        """Add to a rehearsal what training would take; the networks that are returned know nothing."""
+        begun, held_out = time.monotonic(), len(self.index[0])
+        rehearsal.windows = self.count, int(self.split.count(True).sum()), held_out
+        number = 1 + max((network.round for network in rehearsal.networks), default=0)
+        networks, trained = [], []
+        for member in members:
+            network, draw, batch = self._example(member)
+            weights = {name: array.copy() for name, array in to_arrays(network.state_dict()).items()}
+            forecasts = np.zeros((held_out, network.shape.horizon, len(network.shape.levels)))
+            trained.append(Trained(weights, weights, None, forecasts, None, member.steps))
+            step = estimate_step(network, batch, member.batch_size)
+            on_cpu = self.device.type == "cpu"
+            if rehearsal.speed is None:  # other work of the machine does not count
+                clock = time.process_time if on_cpu else time.monotonic
+                rehearsal.speed = self._probe(network, member, draw, clock).seconds / step
+            # a validation only goes forward, a third of a step's work
+            validations = (member.steps - member.refit_steps) // member.validate_every + 1
+            steps = member.steps + validations * held_out / member.batch_size / 3
+            seconds = steps * step * rehearsal.speed * SLOWER * (rehearsal.busy() if on_cpu else 1.0)
+            networks.append(PlannedNetwork(member, number, sum(array.size for array in weights.values()), seconds))
+        rehearsal.spent += time.monotonic() - begun
+        lanes = schedule(context.seconds or [1.0] * len(members), context.jobs)
+        rehearsal.add(networks, lanes, context.seconds_left())
+        return trained
+
+    def _example(self, candidate: Candidate) -> tuple[RecurrentModel, Draw, Batch]:
+        """An untrained network, what draws its batches, and one of them to count with."""
+        draw = sampler(self.windows.cut(candidate.lookback, candidate.scaling), self.split)
+        network = build(candidate, self.shape(candidate), self.settings.seed).to(self.device)
+        return network, draw, draw(torch.Generator().manual_seed(self.settings.seed), PROBE_BATCH, False)
 
     def _enough_steps(self, candidate: Candidate, batch_size: int, warm: int = 0) -> int:
         return enough_steps(self.count, batch_size, warm > 0 or model_class(candidate.model).starts_trained)
@@ -153,9 +167,7 @@ class Fitter:
 
     def _cost(self, candidate: Candidate, seconds: float, measure: bool) -> tuple[int, float]:
         """Windows a step, and seconds a step on one core."""
-        shape, draw, _ = self.make_data(candidate)
-        network = build(candidate, shape).to(self.device)
-        batch = draw(torch.Generator().manual_seed(self.settings.seed), PROBE_BATCH, False)
+        network, draw, batch = self._example(candidate)
 
         def estimate(size: int) -> float:
             return estimate_step(network, batch, size)
@@ -164,8 +176,13 @@ class Fitter:
         if not measure:
             return size, estimate(size)
         if (candidate.key, size) not in self._probes:
-            self._probes[candidate.key, size] = Probe(
-                network, draw, size, self.settings.seed, self._precision(candidate)
-            )
-            self._probes[candidate.key, size].run()
+            member = plan_member(candidate, 1, size, refit=False, precision=self._precision(candidate))
+            self._probes[candidate.key, size] = self._probe(network, member, draw)
         return size, self._probes[candidate.key, size].seconds
+
+    def _probe(
+        self, network: RecurrentModel, member: Member, draw: Draw, clock: Callable[[], float] = time.monotonic
+    ) -> Probe:
+        probe = Probe(TrainingState(network, self.settings, member, 0), draw, clock)
+        probe.run()
+        return probe

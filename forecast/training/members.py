@@ -3,8 +3,10 @@
 import os
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from joblib import Parallel, delayed
@@ -15,7 +17,7 @@ from forecast.parallel import on_cluster, processes, side_by_side
 from forecast.settings import TrainSettings
 from forecast.training.context import OnStep, Progress, TrainingContext
 from forecast.training.devices import threads
-from forecast.training.distributed import own_part
+from forecast.training.distributed import part_of_process
 from forecast.training.loop import Trained, train
 from forecast.training.plan import Member, schedule
 from forecast.training.sampling import Draw
@@ -37,54 +39,18 @@ def train_members(
     context = context or TrainingContext()
     if processes() > 1:
         context = replace(context, jobs=1, checkpoints=None)  # all train the same networks, one after another
-    costs = [1.0] * len(members) if context.seconds is None else list(context.seconds)
+    costs = list(context.seconds or [1.0] * len(members))
+    groups = schedule(costs, context.jobs)
     worker = _Worker(list(members), costs, make_data, settings, device, context)
+    silent = replace(worker, context=replace(context, on_step=None))
     if on_cluster() and context.jobs > 1:
-        return _on_cluster(worker)
-    here, *others = schedule(costs, context.jobs)
-    elsewhere = replace(worker, context=replace(context, on_step=None))
-    trained: dict[int, Trained] = {}
-    # two at least: with one job joblib would train in this process, and only when asked
-    running = (
-        Parallel(n_jobs=max(2, len(others)), return_as="generator")(
-            delayed(_train_elsewhere)(elsewhere, numbers, os.getpid()) for numbers in others
-        )
-        if others
-        else None
-    )
-    try:
-        trained.update(zip(here, worker.train_all(here), strict=True))  # in this process, so that its progress shows
-        for numbers, members_there in zip(others, running or (), strict=True):
-            trained.update(zip(numbers, members_there, strict=True))
-    finally:
-        if running is not None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # that others are cancelled where one failed is no news
-                running.close()
-    return [trained[number] for number in range(len(members))]
-
-
-def _on_cluster(worker: "_Worker") -> list[Trained]:
-    """Train all members on a cluster, whose machines have neither the clock nor the folders of this one."""
-    context, groups = worker.context, schedule(worker.costs, worker.context.jobs)
-    until = None if context.deadline is None else time.time() + context.deadline - time.monotonic()
-    there = replace(worker, context=replace(context, on_step=None, checkpoints=None))
-    found = side_by_side(((_train_there, (there, numbers, until), {}) for numbers in groups), len(groups))
-    trained: dict[int, Trained] = {}
-    for numbers, members in zip(groups, found, strict=True):
-        trained.update(zip(numbers, members, strict=True))
-    return [trained[number] for number in range(len(worker.members))]
-
-
-def _train_there(worker: "_Worker", numbers: list[int], until: float | None) -> list[Trained]:
-    """Train on another machine.
-
-    Parameters
-    ----------
-    until : the deadline as `time.time()`, which machines share
-    """
-    deadline = None if until is None else time.monotonic() + until - time.time()
-    return replace(worker, context=replace(worker.context, deadline=deadline)).train_all(numbers)
+        found = _on_cluster(silent, groups)
+    else:
+        with _elsewhere(silent, groups[1:]) as running:
+            found = [worker.train_all(groups[0]), *running]  # the first in this process, so that its progress shows
+    order = [number for group in groups for number in group]
+    results = [result for trained in found for result in trained]
+    return [results[order.index(number)] for number in range(len(members))]
 
 
 @dataclass(frozen=True)
@@ -116,12 +82,43 @@ class _Worker:
         with threads(1), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             torch.manual_seed(member_seed(self.settings, member) + place)  # dropout draws from the global generator
             context = replace(self.context, deadline=deadline)
-            return train(network, own_part(draw), validation, self.settings, member, place, context)
+            return train(network, part_of_process(draw), validation, self.settings, member, place, context)
+
+
+def _on_cluster(worker: _Worker, groups: list[list[int]]) -> list[list[Trained]]:
+    """Train on machines that have neither the clock nor the folders of this one."""
+    deadline = worker.context.deadline
+    until = None if deadline is None else time.time() + deadline - time.monotonic()
+    there = replace(worker, context=replace(worker.context, checkpoints=None))
+    return list(side_by_side(((_train_until, (there, numbers, until), {}) for numbers in groups), len(groups)))
+
+
+def _train_until(worker: _Worker, numbers: list[int], until: float | None) -> list[Trained]:
+    """Train until `until`, a `time.time()`, which machines share."""
+    deadline = None if until is None else time.monotonic() + until - time.time()
+    return replace(worker, context=replace(worker.context, deadline=deadline)).train_all(numbers)
+
+
+@contextmanager
+def _elsewhere(worker: _Worker, groups: list[list[int]]) -> Iterator[Any]:
+    """What other processes train in the meantime, group after group."""
+    if not groups:
+        yield ()
+        return
+    # two at least: with one job joblib would train in this process, and only when asked
+    running = Parallel(n_jobs=max(2, len(groups)), return_as="generator")(
+        delayed(_train_elsewhere)(worker, numbers, os.getpid()) for numbers in groups
+    )
+    try:
+        yield running
+    finally:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that others are cancelled where one failed is no news
+            running.close()
 
 
 def _train_elsewhere(worker: _Worker, numbers: list[int], parent: int) -> list[Trained]:
-    context = replace(worker.context, on_step=_leave_with(parent))
-    return replace(worker, context=context).train_all(numbers)
+    return replace(worker, context=replace(worker.context, on_step=_leave_with(parent))).train_all(numbers)
 
 
 def _leave_with(parent: int) -> OnStep | None:

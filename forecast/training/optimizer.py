@@ -4,28 +4,19 @@ import math
 from collections.abc import Iterable
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
 class AdamW:
-    """The optimizer of the training loop.
-
-    It does what `torch.optim.AdamW` does; that one imports torch's compiler at its first use, which takes longer than
-    a short fit has.
-
-    Parameters
-    ----------
-    parameters : to be trained; the gradients of all must be there at each step
-    decay : weight decay, 0 for plain Adam
-    """
+    """It does what `torch.optim.AdamW` does, whose first use imports torch's compiler: longer than a short fit has."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
         self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
-        self.decay, self.steps = decay, 0
-        self.first = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self.second = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.decay, self.steps = decay, torch.zeros(1, dtype=torch.int64)
+        self.exp_avg = [torch.zeros_like(parameter) for parameter in self.parameters]
+        self.exp_avg_sq = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -34,19 +25,20 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, rate: float) -> None:
-        """Move the parameters along their gradients."""
+        """Move the parameters that have gradients along them."""
         self.steps += 1
+        steps = int(self.steps)
         used = [i for i, parameter in enumerate(self.parameters) if parameter.grad is not None]
-        parameters: list[torch.Tensor] = [self.parameters[i] for i in used]
-        first: list[torch.Tensor] = [self.first[i] for i in used]
-        second: list[torch.Tensor] = [self.second[i] for i in used]
+        parameters: list[Tensor] = [self.parameters[i] for i in used]
+        mean: list[Tensor] = [self.exp_avg[i] for i in used]
+        square: list[Tensor] = [self.exp_avg_sq[i] for i in used]
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if self.decay:
             torch._foreach_mul_(parameters, 1 - rate * self.decay)
-        torch._foreach_lerp_(first, gradients, 1 - BETAS[0])
-        torch._foreach_mul_(second, BETAS[1])
-        torch._foreach_addcmul_(second, gradients, gradients, 1 - BETAS[1])
-        size = torch._foreach_sqrt(second)
-        torch._foreach_div_(size, math.sqrt(1 - BETAS[1] ** self.steps))
+        torch._foreach_lerp_(mean, gradients, 1 - BETAS[0])
+        torch._foreach_mul_(square, BETAS[1])
+        torch._foreach_addcmul_(square, gradients, gradients, 1 - BETAS[1])
+        size = torch._foreach_sqrt(square)
+        torch._foreach_div_(size, math.sqrt(1 - BETAS[1] ** steps))
         torch._foreach_add_(size, EPSILON)
-        torch._foreach_addcdiv_(parameters, first, size, -rate / (1 - BETAS[0] ** self.steps))
+        torch._foreach_addcdiv_(parameters, mean, size, -rate / (1 - BETAS[0] ** steps))

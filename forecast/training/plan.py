@@ -1,7 +1,7 @@
 """The plan of a fit: what training does, as a function of data, settings and an estimate of cost, not of a clock."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
@@ -9,23 +9,35 @@ from forecast.settings import Precision, ScalingName, Stored
 
 MAX_MEMBERS = 128  # of a plan
 
-# estimated, of a fit without a budget on two cores: short series gain little from more, as the pretrained network
-# forecasts them well
-LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 3.0, 25.0, 200
+# tuned on the development sets, on two cores, for fits without a budget
+LEAST_SECONDS, MOST_SECONDS, WINDOWS_A_SECOND = 3.0, 25.0, 200  # short series gain little over the pretrained network
 MIN_STEPS, PASSES = 500, 1.5  # steps, and passes over the windows, that are enough; more of them overfit
-COMPARED, COMPARED_A_SECOND = (
-    (64, 192),
-    8,
-)  # windows on which slow baselines are compared, and those for each second of a budget
+COMPARED = 64, 192  # windows on which slow baselines are compared, at least and at most
+COMPARED_A_SECOND = 8  # of a budget
 REFIT_SHARE = 0.2  # of the steps, which train on all data, the newest values included
 WARM_SHARE = 0.25  # of the steps of a fit from scratch that are enough for one that continues another
+PROCESS_START = 2.5  # seconds until another process trains
 
 
-class Candidate(Stored):
+class _Brief(Stored):
+    """Stored without those of the fields `newer` that are at their defaults, which older releases do not know."""
+
+    newer: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        fields = type(self).model_fields
+        return {
+            name: value for name, value in values.items() if name not in self.newer or value != fields[name].default
+        }
+
+
+class Candidate(_Brief):
     """A network that may be trained, and how the windows it reads are cut and scaled."""
 
     model: str = Field(description="name of the model")
-    params: dict[str, Any] = Field(default_factory=dict, description="the model's own knobs")
+    params: dict[str, Any] = Field(default_factory=dict, description="the model's own settings")
     scaling: ScalingName = Field("standard", description="how each window is scaled by its own past")
     lookback: int = Field(ge=1, le=100_000, description="steps of the past")
 
@@ -38,6 +50,8 @@ class Candidate(Stored):
 class Member(Candidate):
     """One network of a fit: a candidate, and the schedule of its training."""
 
+    newer = ("precision",)
+
     batch_size: int = Field(ge=1, description="windows a step")
     steps: int = Field(ge=1, description="steps, the refit on all data included")
     refit_steps: int = Field(ge=0, description="the last of them, which train on all data")
@@ -45,12 +59,6 @@ class Member(Candidate):
     cut: int | None = Field(None, description="the step at which a deadline cut it, if it did")
     warm: int = Field(0, ge=0, description="fits before this one, each of which the next went on from")
     precision: Precision = Field("float32", description="numbers that it multiplies in training")
-
-    @model_serializer(mode="wrap")
-    def _as_older(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is at its default, which older releases do not know."""
-        values: dict[str, Any] = write(self)
-        return {name: value for name, value in values.items() if name != "precision" or value != "float32"}
 
     @property
     def candidate(self) -> Candidate:
@@ -62,27 +70,17 @@ class Member(Candidate):
         return self == earlier.model_copy(update={"precision": self.precision})
 
 
-class Plan(Stored):
+class Plan(_Brief):
     """Everything that decides a fit beside data, settings and seed."""
 
-    members: tuple[Member, ...] = Field(
-        max_length=MAX_MEMBERS, description="the networks, whose median is the forecast"
-    )
+    newer = ("exports", "compared")
+
+    members: tuple[Member, ...] = Field(max_length=MAX_MEMBERS, description="whose median is the forecast")
     started_from: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="hash of the artifact whose networks it goes on from"
     )
-
     exports: bool = Field(True, description="whether there was time to export the networks")
-    compared: int = Field(
-        COMPARED[1], ge=1, le=COMPARED[1], description="windows on which the slow baselines are compared"
-    )
-
-    @model_serializer(mode="wrap")
-    def _as_older(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what is at its default, which older releases do not know."""
-        values: dict[str, Any] = write(self)
-        defaults = {"exports": True, "compared": COMPARED[1]}
-        return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
+    compared: int = Field(COMPARED[1], ge=1, le=COMPARED[1], description="windows that compare slow baselines")
 
     def groups(self) -> list[list[int]]:
         """The members, by number, that differ in their seed only; the median of each group is one forecast."""
@@ -93,38 +91,12 @@ class Plan(Stored):
 
 
 def plan_member(
-    candidate: Candidate,
-    enough: int,
-    seconds_a_step: float,
-    *,
-    refit: bool,
-    batch_size: int,
-    seconds: float,
-    steps: int | None = None,
-    warm: int = 0,
+    candidate: Candidate, steps: int, batch_size: int, refit: bool, warm: int = 0, precision: Precision = "float32"
 ) -> Member:
-    """Plan the training of one network.
-
-    Parameters
-    ----------
-    enough : steps after which others gain more, see `enough_steps`
-    seconds_a_step : estimated, or measured where there is a budget
-    refit : whether the last steps train on held-out values too
-    batch_size : windows a step
-    seconds : upper bound for this network
-    steps : as set by the user
-    warm : earlier fits that it continues
-    """
-    if steps is None:
-        steps = max(1, min(int(seconds / seconds_a_step), enough))
-    return Member(
-        **candidate.model_dump(),
-        batch_size=batch_size,
-        steps=steps,
-        refit_steps=int(REFIT_SHARE * steps) if refit else 0,
-        validate_every=max(10, steps // 16),
-        warm=warm,
-    )
+    """The schedule of one network; with `refit` its last steps train on held-out values too."""
+    refit_steps, every = int(REFIT_SHARE * steps) if refit else 0, max(10, steps // 16)
+    training = {"batch_size": batch_size, "steps": steps, "refit_steps": refit_steps, "validate_every": every}
+    return Member(**candidate.model_dump(), **training, warm=warm, precision=precision)
 
 
 def compared_windows(budget: float | None) -> int:
@@ -140,9 +112,7 @@ def fit_seconds(windows: int) -> float:
 def enough_steps(windows: int, batch_size: int, starts_trained: bool = False) -> int:
     """Steps after which another network is worth more than more steps: some passes over the windows.
 
-    Parameters
-    ----------
-    starts_trained : the first weights come from another training; a share of the steps is enough then
+    A share of them is enough where the first weights come from another training.
     """
     return int((WARM_SHARE if starts_trained else 1) * max(MIN_STEPS, int(PASSES * windows / batch_size)))
 

@@ -29,10 +29,10 @@ def chosen_precision(asked: PrecisionName, candidate: Candidate, device: torch.d
     """
     if asked != "auto":
         return asked
-    units = candidate.params.get("hidden_size", 64)
     least = GAINING.get(candidate.model)
-    gains = least is not None and units >= least and _multiplies_natively(device.type)
-    return "bfloat16" if gains and trains_in_bfloat16(candidate.model, device.type) else "float32"
+    gains = least is not None and candidate.params.get("hidden_size", 64) >= least
+    able = gains and _multiplies_natively(device.type) and trains_in_bfloat16(candidate.model, device.type)
+    return "bfloat16" if able else "float32"
 
 
 def require_precision(asked: PrecisionName, candidates: Sequence[Candidate], device: torch.device) -> None:
@@ -43,19 +43,16 @@ def require_precision(asked: PrecisionName, candidates: Sequence[Candidate], dev
     Unavailable
         If the device cannot.
     """
-    unable = _unable(candidates, device) if asked == "bfloat16" else ""
-    if unable:
+    if asked == "bfloat16" and (unable := _unable(candidates, device)):
         cure = Words("pass ", Setting("precision", "auto"))
         raise Unavailable(f"this machine cannot train {unable} in bfloat16", cure=cure)
 
 
 def trainable(members: Sequence[Member], device: torch.device) -> list[Member]:
     """The members of a plan, in float32 where this machine cannot train them as they were planned on another one."""
-    lower = [member for member in members if member.precision == "bfloat16"]
-    unable = _unable(lower, device)
-    if unable:
+    if unable := _unable([member for member in members if member.precision == "bfloat16"], device):
         log.warning("this machine cannot train %s in bfloat16, as was planned; training is in float32", unable)
-        members = [member.model_copy(update={"precision": "float32"}) for member in members]
+        return [member.model_copy(update={"precision": "float32"}) for member in members]
     return list(members)
 
 

@@ -1,49 +1,33 @@
 """What a fit would train, and how long that would take: a fit that is rehearsed does all but train."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from forecast.training.plan import Member
+from forecast.training.plan import PROCESS_START, Member
 
 
 @dataclass(frozen=True)
 class PlannedNetwork:
-    """A network that would be trained.
-
-    Attributes
-    ----------
-    member : with the schedule of its training
-    round : from 1; networks of one round train side by side
-    weights : numbers that it learns
-    seconds : of its training, on one core
-    """
+    """A network that would be trained."""
 
     member: Member
-    round: int
-    weights: int
-    seconds: float
+    round: int  # from 1; networks of one round train side by side
+    weights: int  # numbers that it learns
+    seconds: float  # of its training, on one core
 
 
 @dataclass
 class Rehearsal:
-    """The training that a fit would do.
-
-    Attributes
-    ----------
-    networks : in the order of their training
-    windows : that networks train on; with the newest values too; and held out
-    seconds : of training, by the clock
-    spent : seconds of the rehearsal that a fit does not spend
-    processes : that train beside the one that fits, at most
-    begun : `time.monotonic()` and `time.process_time()` at its beginning
-    """
+    """The training that a fit would do."""
 
     networks: list[PlannedNetwork] = field(default_factory=list)
-    windows: tuple[int, int, int] = (0, 0, 0)
-    seconds: float = 0.0
-    spent: float = 0.0
-    processes: int = 0
+    windows: tuple[int, int, int] = (0, 0, 0)  # that networks train on; with the newest values too; and held out
+    seconds: float = 0.0  # of training, by the clock
+    spent: float = 0.0  # seconds of the rehearsal that a fit does not spend
+    processes: int = 0  # that train beside the one that fits, at most
+    speed: float | None = None  # measured seconds of a step over estimated ones
     begun: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.process_time()))
 
     def clock(self) -> float:
@@ -55,18 +39,11 @@ class Rehearsal:
         clock, processor = self.begun
         return max(1.0, (time.monotonic() - clock) / max(time.process_time() - processor, 1e-3))
 
-    def add(
-        self, networks: Sequence[PlannedNetwork], schedule: Sequence[Sequence[int]], start: float, most: float
-    ) -> None:
-        """Add a round.
-
-        Parameters
-        ----------
-        schedule : the networks that each process trains, by number; the first one is there already
-        start : seconds that another process takes to start
-        most : seconds that are left, after which training is cut
-        """
-        here, *others = (sum(networks[number].seconds for number in worker) for worker in schedule)
+    def add(self, networks: list[PlannedNetwork], schedule: Sequence[list[int]], left: float | None = None) -> None:
+        """Add a round of networks, by number as each process trains them; training is cut after `left` seconds."""
+        here, *others = (sum(networks[number].seconds for number in numbers) for numbers in schedule)
+        start = PROCESS_START * self.busy()
         self.networks += networks
-        self.seconds += min(max([here, *(start + seconds for seconds in others)]), most)
+        longest = max([here, *(start + seconds for seconds in others)])
+        self.seconds += min(longest, math.inf if left is None else max(left, 0.0))
         self.processes = max(self.processes, len(others))

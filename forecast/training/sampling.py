@@ -16,12 +16,7 @@ Draw = Callable[[torch.Generator, int, bool], Batch]
 
 
 def sampler(windows: Windows, split: Split) -> Draw:
-    """Draw windows: first a series, each as likely as another, then a position in it.
-
-    Parameters
-    ----------
-    windows : of tensors
-    """
+    """Draw windows of tensors: first a series, each as likely as another, then a position in it."""
     device = windows.values.device
 
     def table(everything: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -18,22 +18,13 @@ FEW_SERIES = 20  # fewer series than this hold out more of each, up to a quarter
 
 @dataclass(frozen=True)
 class Split:
-    """Which positions of each series train and which validate.
+    """Which positions of each series train and which validate; arrays are [series]."""
 
-    Attributes
-    ----------
-    first : [series], lowest position a window is drawn at
-    train_end : [series], past slots that are not held out
-    end : [series], past slots
-    horizon : steps
-    oldest : [series], lowest position of a window that validates
-    """
-
-    first: Integers
-    train_end: Integers
-    end: Integers
-    horizon: int
-    oldest: Integers
+    first: Integers  # lowest position a window is drawn at
+    train_end: Integers  # past slots that are not held out
+    end: Integers  # past slots
+    horizon: int  # steps
+    oldest: Integers  # lowest position of a window that validates
 
     @property
     def held_out(self) -> Flags:
@@ -47,9 +38,8 @@ class Split:
 
     def count(self, everything: bool) -> Integers:
         """[series], windows that can be drawn."""
-        return np.maximum(self.last(everything) - np.minimum(self.first, self.last(everything)) + 1, 0) * (
-            self.last(everything) >= 1
-        )
+        last = self.last(everything)
+        return np.maximum(last - np.minimum(self.first, last) + 1, 0) * (last >= 1)
 
 
 def split_windows(

@@ -1,19 +1,15 @@
-"""The state of one network's training: read and changed by steps, validations and checkpoints."""
+"""The state of one network's training, and how a step or a validation changes it."""
 
 import copy
 import logging
 import math
 
 import torch
-from pydantic import Field, ValidationError
-from torch import Tensor, nn
+from torch import nn
 
 from forecast.errors import BadData, Setting, Words
-from forecast.models.shared.building import to_arrays, to_tensors
 from forecast.models.shared.model import RecurrentModel
-from forecast.settings import Stored, TrainSettings
-from forecast.training.checkpoint import Checkpoint, layout_of
-from forecast.training.context import Weights
+from forecast.settings import TrainSettings
 from forecast.training.distributed import shared_loss
 from forecast.training.optimizer import AdamW
 from forecast.training.plan import Member
@@ -26,36 +22,29 @@ WARM_RATE = 0.5  # share of the learning rate for a network that has been traine
 RETRIES = 4  # times that training continues from the best weights, with half the rate, after it diverged
 
 
-class _StoredNumbers(Stored):
-    """The numbers of a training state, under the names that a checkpoint has for them."""
-
-    member: Member
-    step: int = Field(ge=0, description="of the schedule, the next to be taken")
-    done: int = Field(ge=0, description="steps taken; fewer than `step` where training stopped early")
-    stale: int = Field(ge=0, description="validations without gain")
-    best: float | None
-    factor: float = Field(gt=0, le=1, description="of the learning rate, halved when the loss became NaN")
-    retries: int = Field(ge=0, le=RETRIES)
-    moments: int = Field(ge=0, description="steps of the optimizer since its moments were zero")
-
-
 class TrainingState:
     """Weights, optimizer, best weights, learning rate and random numbers of one network in training.
 
-    Parameters
-    ----------
-    number : of the member, for its seed
+    Its `number` in the plan is for the seed; `held_out` windows validate.
     """
 
-    def __init__(self, network: RecurrentModel, settings: TrainSettings, member: Member, number: int) -> None:
+    def __init__(
+        self, network: RecurrentModel, settings: TrainSettings, member: Member, number: int, held_out: int = 0
+    ) -> None:
         self.network, self.settings, self.member = network, settings, member
+        self.device = next(network.parameters()).device
         self.loss = shared_loss(network)
         self.generator = torch.Generator().manual_seed(member_seed(settings, member) + 7919 * (number + 1))
-        self.step, self.done, self.stale = 0, 0, 0
+        self.step = 0  # of the schedule, the next to be taken
+        self.done = 0  # steps taken; fewer than `step` where training stopped early
+        self.stale = 0  # validations without gain
         self.best: float | None = None
         self.best_weights = copy.deepcopy(network.state_dict())
-        self.factor, self.retries = 1.0, RETRIES
-        self.held_out = torch.zeros(0, network.shape.horizon, len(network.shape.levels))
+        self.factor, self.retries = 1.0, RETRIES  # of the learning rate, halved when the loss becomes NaN
+        self.cut: int | None = None  # the step at which a deadline ended training
+        self.finished = False
+        shape = network.shape
+        self.held_out = torch.zeros(held_out, shape.horizon, len(shape.levels), dtype=torch.float64)
         self._new_optimizer()
 
     @property
@@ -72,7 +61,7 @@ class TrainingState:
         """Take one step; returns the loss of the batch."""
         self.network.train()
         self.optimizer.zero_grad()
-        with lowered(self.member.precision, self._device):
+        with lowered(self.member.precision, self.device):
             loss = self.loss(batch)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(self.optimizer.parameters, self.settings.clip)
@@ -112,66 +101,6 @@ class TrainingState:
             quantiles = [batch.unscaled(self.network.quantiles(batch, levels)).cpu() for batch in batches]
             self.held_out = torch.cat(quantiles)
 
-    def checkpoint(self) -> Checkpoint:
-        """All of it, between two steps."""
-        numbers = _StoredNumbers(
-            member=self.member,
-            step=self.step,
-            done=self.done,
-            stale=self.stale,
-            best=self.best,
-            factor=self.factor,
-            retries=self.retries,
-            moments=self.optimizer.steps,
-        )
-        arrays = {
-            **prefixed("network", to_arrays(self.network.state_dict())),
-            **prefixed("kept", to_arrays(self.best_weights)),
-            **prefixed("first", to_arrays(_numbered(self.optimizer.first))),
-            **prefixed("second", to_arrays(_numbered(self.optimizer.second))),
-            **prefixed("random", to_arrays({"draw": self.generator.get_state(), **_random_states(self._device)})),
-            "held_out": self.held_out.numpy(),
-        }
-        return Checkpoint(numbers.model_dump(mode="json"), arrays)
-
-    def resume(self, checkpoint: Checkpoint, windows: int) -> bool:
-        """Continue from a checkpoint of the same training; False, and nothing changes, where it is of another one.
-
-        Parameters
-        ----------
-        windows : held out
-        """
-        layout, expected = layout_of(checkpoint.arrays), layout_of(self.checkpoint().arrays)
-        (_, *rest), _ = expected.pop("held_out")
-        held_out = layout.pop("held_out", ((), None))[0]
-        if layout != expected or held_out not in ((0, *rest), (windows, *rest)):
-            return False
-        random = _part("random", checkpoint)
-        try:
-            numbers = _StoredNumbers.model_validate(checkpoint.facts)
-            for name in ("draw", "cpu"):
-                torch.Generator().set_state(random[name])
-        except (ValidationError, RuntimeError):
-            return False
-        if not self.member.continues(numbers.member) or numbers.step > self.member.steps:
-            return False
-        self.step, self.done, self.stale = numbers.step, numbers.done, numbers.stale
-        self.best, self.factor, self.retries = numbers.best, numbers.factor, numbers.retries
-        self.network.load_state_dict(_part("network", checkpoint))
-        self.best_weights = {name: tensor.to(self._device) for name, tensor in _part("kept", checkpoint).items()}
-        self.optimizer.steps = numbers.moments
-        for moments, kind in ((self.optimizer.first, "first"), (self.optimizer.second, "second")):
-            for number, tensor in _part(kind, checkpoint).items():
-                moments[int(number)].copy_(tensor)
-        self.held_out = torch.tensor(checkpoint.arrays["held_out"])
-        self.generator.set_state(random.pop("draw"))
-        _set_random_states(self._device, random)
-        return True
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.network.parameters()).device
-
     def _new_optimizer(self) -> None:
         self.optimizer = AdamW(self.network.parameters(), self.settings.decay)
 
@@ -203,40 +132,3 @@ def diverged() -> BadData:
     """The error for a loss that stays NaN."""
     cure = Words("look for extreme values, or pass a smaller ", Setting("learning_rate"))
     return BadData("the loss became NaN and stays so", cure=cure)
-
-
-def prefixed(prefix: str, arrays: Weights) -> Weights:
-    """The arrays with a prefix and a slash before each name."""
-    return {f"{prefix}/{name}": array for name, array in arrays.items()}
-
-
-def unprefixed(prefix: str, arrays: Weights) -> Weights:
-    """The arrays whose names have the prefix, without it."""
-    start = f"{prefix}/"
-    return {name.removeprefix(start): array for name, array in arrays.items() if name.startswith(start)}
-
-
-def _part(prefix: str, checkpoint: Checkpoint) -> dict[str, Tensor]:
-    return to_tensors(unprefixed(prefix, checkpoint.arrays))
-
-
-def _numbered(tensors: list[Tensor]) -> dict[str, Tensor]:
-    return {str(number): tensor for number, tensor in enumerate(tensors)}
-
-
-def _random_states(device: torch.device) -> dict[str, Tensor]:
-    """The states of torch's global generators, from which dropout draws."""
-    states = {"cpu": torch.get_rng_state()}
-    if device.type == "cuda":
-        states["device"] = torch.cuda.get_rng_state(device)
-    elif device.type == "mps":
-        states["device"] = torch.mps.get_rng_state()
-    return states
-
-
-def _set_random_states(device: torch.device, states: dict[str, Tensor]) -> None:
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(states["device"], device)
-    elif device.type == "mps":
-        torch.mps.set_rng_state(states["device"])

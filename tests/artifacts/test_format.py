@@ -1,25 +1,19 @@
 """Files of one version: equal bytes for equal contents, and nothing but plain values read back."""
 
 import contextlib
-import gzip
 import hashlib
-import io
 import json
 import os
-import pickle
 import struct
 import subprocess
 import sys
-import zlib
 
-import joblib
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.artifacts import format as artifact_format
-from forecast.artifacts import older
 from forecast.artifacts import plain as plain_values
 from forecast.artifacts.format import Contents, artifact_hash, decode, encode
 from forecast.artifacts.manifest import dump_manifest, load_manifest
@@ -61,19 +55,6 @@ def refused(name, data, **changes):
     with pytest.raises(ArtifactRefused, match=name.replace(".", r"\.")) as caught:
         decode(files, where="store/v/")
     assert str(caught.value).startswith(f"store/v/{name}: ")
-    return str(caught.value)
-
-
-def of_format_1(scaler):
-    """The files of a version of format 1: single precision, and the scaler in a pickle."""
-    files = {name: data for name, data in encode(contents()).items() if name != "scaler.json"}
-    return files | {"scaler.joblib": scaler}
-
-
-def refused_of_format_1(scaler):
-    with pytest.raises(ArtifactRefused) as caught:
-        decode(of_format_1(scaler), "store/v/", 1)
-    assert str(caught.value).startswith("store/v/scaler.joblib: ")
     return str(caught.value)
 
 
@@ -130,22 +111,6 @@ def test_no_file_of_a_version_is_a_pickle():
     assert not any(
         data.startswith(b"\x80\x04") or name.endswith(".joblib") for name, data in encode(contents()).items()
     )
-
-
-def test_the_scaler_and_history_of_format_1_come_back_as_newer_ones():
-    files = of_format_1(joblib_bytes(contents().scaler))
-    after = decode(files, number=1)
-    assert after.scaler == contents().scaler
-    assert after.history["values"].dtype == np.float64
-    np.testing.assert_array_equal(after.history["values"], contents().history["values"])
-    assert set(encode(after)) == set(encode(contents()))
-
-
-@pytest.mark.parametrize("number", [1, 2])
-def test_the_scaler_of_another_format_does_not_belong_to_a_version(number):
-    files = encode(contents()) | {"scaler.joblib": joblib_bytes(contents().scaler)}
-    with pytest.raises(ArtifactRefused, match=r"scaler\.[a-z]+: does not belong"):
-        decode(files, number=number)
 
 
 def test_hash_does_not_depend_on_process_order_or_identity_of_objects():
@@ -222,112 +187,6 @@ def test_missing_and_unknown_files_are_refused():
         decode(files | {"model.pt": b""})
 
 
-class Payload:
-    """Pickles as a call of os.mkdir."""
-
-    def __init__(self, marker):
-        self.marker = marker
-
-    def __reduce__(self):
-        return os.mkdir, (self.marker,)
-
-
-def payloads(marker):
-    """Pickles that would create the folder `marker` if they were run, by the opcode that does it."""
-    name = marker.encode()
-    call = b"cposix\nmkdir\n(V" + name + b"\ntR."
-    text = b"\x8c" + bytes([len(name)]) + name
-    yield "reduce", pickle.dumps(Payload(marker), protocol=4)
-    yield "in a dict", pickle.dumps({"level": [1.0, Payload(marker)]}, protocol=4)
-    yield "protocol 0", pickle.dumps(Payload(marker), protocol=0)
-    yield "protocol 5", pickle.dumps(Payload(marker), protocol=5)
-    yield "global", b"\x80\x04" + call
-    yield "inst", b"\x80\x04(V" + name + b"\niposix\nmkdir\n."
-    yield "obj", b"\x80\x04(cposix\nmkdir\nV" + name + b"\no."
-    yield "stack global", b"\x80\x04\x8c\x05posix\x8c\x05mkdir\x93" + text + b"\x85R."
-    yield "newobj", b"\x80\x04cbuiltins\nobject\n)\x81."
-    yield "newobj_ex", b"\x80\x04cbuiltins\nobject\n)}\x92."
-    yield "extension", b"\x80\x04\x82\x01."
-    yield "persistent id", b"\x80\x04Vx\nQ."
-    yield "build", b"\x80\x04}}b."
-    yield "reduce on text", b"\x80\x04" + text + b")R."
-    yield "pickle after the end", b"\x80\x04}." + call
-    yield "numpy", joblib_bytes({"a": np.arange(3)})
-    yield "numpy scalar", joblib_bytes({"a": np.float64(1)})
-
-
-def joblib_bytes(value, compress=0):
-    file = io.BytesIO()
-    joblib.dump(value, file, compress=compress, protocol=4)
-    return file.getvalue()
-
-
-def test_pickles_with_a_payload_are_refused_and_not_run(tmp_path):
-    marker = str(tmp_path / "ran")
-    for _, data in payloads(marker):
-        refused_of_format_1(data)
-        assert not os.path.exists(marker)
-
-
-def test_unpickler_itself_knows_no_class(tmp_path, monkeypatch):
-    monkeypatch.setattr(older, "_check_opcodes", lambda data: None)
-    for kind, data in payloads(str(tmp_path / "ran")):
-        if kind != "pickle after the end":  # an unpickler reads one pickle, whatever follows
-            refused_of_format_1(data)
-    assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize("compress", [1, ("gzip", 3), ("bz2", 3), ("lzma", 3), ("xz", 3)])
-def test_compressed_joblib_is_refused(compress):
-    assert "compressed" in refused_of_format_1(joblib_bytes({"level": 1.0}, compress))
-
-
-def test_bomb_is_not_inflated():
-    refused_of_format_1(zlib.compress(b"\0" * 10_000_000))
-    refused_of_format_1(gzip.compress(b"\0" * 10_000_000))
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"\x80\x04",
-        b"\x80\x04.",
-        b"\x80\x04N.",
-        b"\x80\x04]\x94h\x00a.",  # a list that holds itself
-        b"\x80\x04(1.",
-        b"\x80\x04}r\xff\xff\xff\x7f.",  # asks for a memo of 2**31 entries
-        b"\x80\x04\x96\xff\xff\xff\xff\xff\xff\xff\x7f.",  # a bytearray of 2**63 bytes
-        b"\x80\x04\x8d\xff\xff\xff\xff\xff\xff\xff\x7f.",  # text of 2**63 bytes
-        b"\x80\x04X\xff\xff\xff\x7f.",
-        b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f.",
-        b"\x80\x04}\x8c\x01aG\x7f\xf0\x00\x00\x00\x00\x00\x00s.",  # infinity
-        b"\x80\x04}K\x01K\x02s.",  # a key that is not text
-        b"\x80\x04}]K\x01s.",  # a key that has no hash
-        b"\x80\x04}\x8c\x01a\x8a\x09" + b"\x01" * 9 + b"s.",  # an integer of 72 bits
-        b"\x80\x04" + b"]" * 5000 + b"a" * 4999 + b".",
-    ],
-)
-def test_malformed_pickles_are_refused(data):
-    refused_of_format_1(data)
-
-
-def test_pickle_that_doubles_at_every_step_is_refused():
-    steps = b"".join(b"]\x94(h" + bytes([n]) + b"h" + bytes([n]) + b"e" for n in range(30))
-    refused_of_format_1(b"\x80\x04}\x8c\x01a]\x94" + steps + b"s.")
-
-
-def test_pickle_with_padding_may_not_double_either():
-    steps = b"".join(b"]\x94(h" + bytes([n]) + b"h" + bytes([n]) + b"e" for n in range(15))
-    padding = b"\x8c\x01b" + b"X" + struct.pack("<I", 100_000) + b"x" * 100_000
-    assert "more values" in refused_of_format_1(b"\x80\x04}(\x8c\x01a](]\x94" + steps + b"e" + padding + b"u.")
-
-
-def test_pickle_of_endless_steps_is_refused(monkeypatch):
-    monkeypatch.setattr(older, "_STEPS", 1000)
-    assert "more than 1,000 steps" in refused_of_format_1(b"\x80\x04](" + b"N" * 2000 + b"e.")
-
-
 def test_json_of_endless_lists_is_refused(monkeypatch):
     monkeypatch.setattr(plain_values, "_GROUPS", 1000)
     assert "more than 1,000 lists" in refused("config.json", b'{"a":[' + b"[]," * 2000 + b"1]}")
@@ -342,17 +201,6 @@ def test_endless_names_of_arrays_are_refused(monkeypatch):
 @pytest.mark.parametrize("data", [b'{"a": "\\ud800"}', b'{"\\udfff": 1}'])
 def test_half_of_a_surrogate_pair_is_no_text(data):
     assert "surrogates" in refused("config.json", data)
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.data())
-def test_mutated_scaler_of_format_1_is_read_as_plain_values_or_refused(data):
-    damaged = bytearray(joblib_bytes(contents().scaler))
-    for _ in range(data.draw(st.integers(1, 4))):
-        position = data.draw(st.integers(0, len(damaged) - 1))
-        damaged[position] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(ArtifactRefused):
-        json.dumps(decode(of_format_1(bytes(damaged)), number=1).scaler, allow_nan=False)
 
 
 @settings(max_examples=100, deadline=None)

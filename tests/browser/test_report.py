@@ -154,7 +154,8 @@ def test_it_is_used_by_keyboard_alone(browser: Browser, hourly: Path) -> None:
 
 def test_without_scripts_and_in_print_it_can_be_read(browser: Browser, hourly: Path) -> None:
     page = browser.open(hourly, script=False).page
-    assert page.locator("#series figure.one svg").count() == 12
+    assert page.locator("#unscripted").is_visible()
+    assert page.locator("figure.lines svg").count() == 0
     assert page.locator("#controls").is_hidden()
     assert page.locator("#theme").is_hidden()
     page = browser.open(hourly, colours="dark").page
@@ -163,6 +164,7 @@ def test_without_scripts_and_in_print_it_can_be_read(browser: Browser, hourly: P
     for name in ("#controls", "#theme", "nav"):
         assert page.locator(name).is_hidden()
     assert page.locator("#verdict").is_visible()
+    assert page.locator("figure.lines svg.chart").count() == 2
 
 
 @pytest.mark.parametrize(("colours", "size"), SCREENS)

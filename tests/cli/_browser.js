@@ -5,6 +5,7 @@ const [page, actions] = [fs.readFileSync(process.argv[2], "utf8"), JSON.parse(pr
 class Element {
   constructor(tag) { Object.assign(this, { tag, attributes: {}, children: [], listeners: {}, dataset: {}, value: "", hidden: true, own: "" }); }
   setAttribute(name, value) { this.attributes[name] = String(value); }
+  querySelector() { return this.children[0]; }
   append(...inside) { this.children.push(...inside); }
   replaceChildren(...inside) { this.children = inside; }
   addEventListener(kind, act) { this.listeners[kind] = act; }
@@ -13,10 +14,17 @@ class Element {
 }
 
 const ids = {};
-for (const id of ["theme", "search", "sort", "previous", "next", "series", "shown", "controls", "data"]) ids[id] = new Element(id);
+for (const id of ["theme", "search", "sort", "previous", "next", "series", "shown", "controls", "data", "legend", "unscripted"]) ids[id] = new Element(id);
 ids.sort.value = "input";
 ids.data.own = page.match(/<script type="application\/json" id="data">(.*?)<\/script>/s)[1];
+const figures = [...page.matchAll(/<figure class="lines">.*?<script type="application\/json">(.*?)<\/script><\/figure>/gs)].map((found) => {
+  const figure = new Element("figure"), data = new Element("script");
+  data.own = found[1];
+  figure.append(data);
+  return figure;
+});
 global.document = {
+  querySelectorAll: () => figures,
   documentElement: new Element("html"),
   getElementById: (id) => ids[id],
   createElement: (tag) => new Element(tag),
@@ -29,6 +37,9 @@ global.setTimeout = (act) => act();
 const seen = () => ({
   shown: ids.shown.textContent,
   theme: ids.theme.textContent,
+  unscripted: ids.unscripted.hidden,
+  legend: ids.legend.children.map((one) => one.textContent.trim()),
+  charts: figures.map((one) => [one.children[2].attributes["aria-label"], one.children[1].children.map((line) => line.textContent.trim())]),
   figures: ids.series.children.map((figure) => ({
     title: figure.children[0].children[0].textContent,
     note: figure.children[0].children[1].textContent,

@@ -129,11 +129,6 @@ def test_python_takes_a_bound_too(tmp_path: Path) -> None:
     assert lowest(model.predict(min=1.0)) == 1
 
 
-def test_a_version_that_does_not_know_its_whole_past_forecasts_as_before() -> None:
-    old = Path(__file__).parents[1] / "artifacts" / "store_0_1_0" / "store"
-    assert np.isneginf(Forecaster.load(str(old)).fitted_.history.floor()).all()
-
-
 @pytest.mark.parametrize("bound", ["nan", "inf", "x"])
 def test_a_bound_that_is_none_is_refused(forecast: Run, store: Path, bound: str) -> None:
     assert forecast("predict", "--artifact", store, "--min", bound).code == 2

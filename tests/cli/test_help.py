@@ -15,7 +15,7 @@ import click
 import pytest
 
 from forecast.cli import cli
-from forecast.cli._help import Command, Option
+from forecast.cli._command import Command, Option
 from forecast.settings import FIRST, TrainSettings
 from tests.cli._terminal import on_a_terminal
 

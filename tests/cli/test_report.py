@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import html
 import json
 import re
 import shutil
@@ -88,6 +87,11 @@ class Report:
         return [text for key, texts in self.parsed.texts.items() if re.fullmatch(r"s\d+", key) for text in texts]
 
     @property
+    def charts(self) -> list[list[Any]]:
+        """Title, name of the places, both ends, names of lines, lines and targets of each."""
+        return [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', self.text)]
+
+    @property
     def data(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.parsed.texts["data"][0])
         return found
@@ -135,38 +139,6 @@ def test_the_verdict_says_the_numbers_of_the_backtest(forecast: Run, fitted: Pat
     assert page.sections == SECTIONS
     assert "4 of 1,440 values are missing, in 1 of 16 series." in page.text
     assert "<td>2024-03-01</td><td>2024-03-04</td>" in page.text
-
-
-@pytest.mark.parametrize(
-    ("errors", "verdict"),
-    [
-        ((0.0, 0.0, None), "Exact on 2 origins, as seasonal naive is."),
-        ((2e-16, 3e-16, -0.5), "Exact on 2 origins, as seasonal naive is."),
-        ((1e-16, 0.2, None), "MASE 0.2 on 2 origins, where seasonal naive is exact."),
-        ((0.5, 0.0, 1.0), "100 % less error than seasonal naive on 2 origins."),
-    ],
-)
-def test_an_exact_forecast_is_said_to_be_exact(errors: tuple[float, float, float | None], verdict: str) -> None:
-    from forecast.report.measured import Measured, verdict_of
-
-    naive, own, skill = errors
-    rows = [{"model": "seasonal-naive", "skill": 0.0, "mase": naive}, {"model": "theta", "skill": skill, "mase": own}]
-    tables = {"overall": rows, "by_series": rows, "by_step": rows, "origins": ["a", "b"]}
-    assert f"{verdict_of(Measured.of(tables, 'tests.json'))}." == verdict
-
-
-def test_the_verdict_names_series_that_are_forecast_worse_and_intervals_that_hold_too_few_values() -> None:
-    from forecast.report.measured import Measured, verdict_of
-
-    whole = {"model": "theta", "skill": 0.26, "mase": 0.5, "coverage_80": 0.71, "coverage_95": 0.9}
-    skills = {"a": 0.5, "b": -0.1, "c": -0.2, "d": -0.3, "e": -0.4, "f": 0.1}
-    rows = [{"id": name, "model": "theta", "skill": skill, "mase": 0.5} for name, skill in skills.items()]
-    tables = {"overall": [whole], "by_series": rows, "by_step": [whole], "origins": ["x", "y"]}
-    text = verdict_of(Measured.of(tables, "tests.json"))
-    assert text == (
-        "26 % less error than seasonal naive on 2 origins, but more for 4 of 6 series (b, c, d and 1 more); "
-        "80 % intervals held 71 %, 95 % intervals held 90 %, too few"
-    )
 
 
 def test_without_a_backtest_the_verdict_is_that_of_the_fit_and_a_command_makes_one(forecast: Run, fitted: Path) -> None:
@@ -228,11 +200,10 @@ def test_the_forecasts_are_those_of_predict_with_four_digits(forecast: Run, fitt
 
 def test_text_of_users_ends_no_script_and_makes_no_tag(forecast: Run, fitted: Path) -> None:
     page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
-    assert page.text.count("</script>") == 2
+    assert page.text.count("</script>") == page.text.count("<script")
     assert "<b>" not in page.text
     assert "\x1b" not in page.text
-    headings = page.parsed.texts["h3"]
-    assert headings[:4] == ["north", "</script><b>", "a & 'b' \"c\"", "red\\x1b[35m"]
+    assert [row[0] for row in page.data["series"]][:4] == ["north", "</script><b>", "a & 'b' \"c\"", "red\\x1b[35m"]
 
 
 def test_the_page_fetches_nothing_and_runs_its_own_script_only(forecast: Run, fitted: Path) -> None:
@@ -254,22 +225,17 @@ def test_the_page_fetches_nothing_and_runs_its_own_script_only(forecast: Run, fi
         assert f"{kind}-src 'sha256-{digest}'" in policy
 
 
-def test_without_a_script_the_first_series_and_all_tables_are_there(forecast: Run, fitted: Path) -> None:
+def test_without_a_script_the_page_says_so_and_all_tables_are_there(forecast: Run, fitted: Path) -> None:
     page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
     parsed = page.parsed
-    figures = [attrs for attrs in parsed.all("figure") if attrs.get("class") == "one"]
-    assert len(figures) == 12
-    drawn = re.findall(r'<svg viewBox="0 0 360 170" role="img" aria-label="([^"]*)">', page.text)
-    assert len(drawn) == 12
-    first = forecast("predict", "--artifact", "shops").frame["forecast"][0]
-    assert drawn[0].startswith(f"north: forecast {first:.4g} for 2024-03-31, ")
+    assert parsed.texts["unscripted"][0].startswith("Scripts are off here")
     assert "nan" not in re.sub(r"[a-z]{4,}", "", page.text.lower()).split()
     assert {key: value for key, value in parsed.all("form")[0].items() if key in ("id", "hidden")} == {
         "id": "controls",
         "hidden": None,
     }
     assert len(parsed.all("table")) >= 8
-    assert "1 to 12 of 16 series" in page.text
+    assert parsed.texts["shown"] == ["16 series"]
 
 
 def test_the_page_can_be_used_by_keyboard_and_screen_reader(forecast: Run, fitted: Path) -> None:
@@ -295,9 +261,7 @@ def test_the_page_can_be_used_by_keyboard_and_screen_reader(forecast: Run, fitte
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
-def test_the_script_draws_what_the_page_has_without_it_and_searches_sorts_and_turns_pages(
-    forecast: Run, fitted: Path
-) -> None:
+def test_the_script_draws_charts_and_series_and_searches_sorts_and_turns_pages(forecast: Run, fitted: Path) -> None:
     page = report(forecast, "--artifact", "shops", "--backtest", "tests.json")
     actions = [
         ["next", "click"],
@@ -308,17 +272,23 @@ def test_the_script_draws_what_the_page_has_without_it_and_searches_sorts_and_tu
     command = ["node", str(Path(__file__).with_name("_browser.js")), "report.html", json.dumps(actions)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     first, second, worst, by_name, found = json.loads(ran.stdout)
-    figures = re.findall(r'<figure class="one">(.*?)</figure>', page.text, re.DOTALL)
-    for text, one in zip(figures, first["figures"], strict=True):
-        assert html.unescape(re.findall(r"<p>(.*?)</p>", text)[0]) == one["note"]
-        assert html.unescape(re.findall(r'aria-label="([^"]*)"', text)[0]) == one["label"]
-        drawn = [
-            path or label for path, label in re.findall(r'<path [^>]*d="([^"]*)"/>|<text [^>]*>([^<]*)</text>', text)
-        ]
-        for static, own in zip(drawn, one["drawn"], strict=True):
-            assert re.sub(r"[\d.]+", "#", static) == re.sub(r"[\d.]+", "#", own)
-            ends = [np.array(re.findall(r"[\d.]+", each), float) for each in (static, own)]
-            np.testing.assert_allclose(*ends, atol=0.3)  # numbers of the script have four digits
+    assert first["unscripted"] is True  # hidden
+    assert first["charts"] == [
+        ["MASE by step of the horizon", ["seasonal-naive", "theta", "drift"]],
+        ["Share of values inside the intervals of theta, by step of the horizon", ["80 %", "95 %"]],
+    ]
+    assert first["legend"] == ["history", "forecast", "80 % interval", "95 % interval"]
+    table = forecast("predict", "--artifact", "shops").frame
+    for one, name in zip(first["figures"][:2], NAMES, strict=False):
+        own = table[table["shop"] == name]
+        assert one["label"].startswith(f"{name}: forecast {own['forecast'].iloc[0]:.4g} for 2024-03-31, ")
+        assert (one["title"], one["note"].startswith("MASE ")) == (name, True)
+    # two rules, two bands, past and forecast, then the ends of both axes
+    past, ahead = first["figures"][1]["drawn"][4:6]
+    heights = np.array(re.findall(r"[ML][\d.]+ ([\d.]+)", past + ahead), float)
+    numbers = [*page.data["series"][1][4], page.data["series"][1][4][-1], *page.data["series"][1][5]]
+    assert np.corrcoef(heights, numbers)[0, 1] < -0.9999  # higher numbers are higher up
+    assert re.findall("[ML]", first["figures"][0]["drawn"][4]).count("M") == 2  # the gap
     assert (first["shown"], second["shown"]) == ("1 to 12 of 16 series", "13 to 16 of 16 series")
     titles = [[each["title"] for each in state["figures"]] for state in (second, worst, by_name, found)]
     assert titles[0] == list(NAMES[12:])
@@ -336,7 +306,7 @@ def test_a_job_adds_its_nights_and_versions(forecast: Run, job: Job, at: Callabl
     ran = forecast("report", job.file, "--output", job.folder / "report.html")
     assert ran.code == 0, ran.err
     page = Report((job.folder / "report.html").read_text())
-    assert page.sections[-3:] == ["Versions", "Nights", "How to repeat it"]
+    assert page.sections[-3:] == ["Versions", "Runs", "How to repeat it"]
     rows = job.ledger("SELECT count, coverage_95 FROM forecast_scores GROUP BY day")
     values = sum(count for count, _ in rows)
     held = sum(count * share for count, share in rows) / values
@@ -382,10 +352,8 @@ def test_training_and_attention_of_networks_are_shown(
     assert "Training of the networks" in page.text
     assert re.search(r"<th scope=\"row\">attention-lstm</th><td class=\"num\">3</td>", page.text)
     title = "Attention of the network to the past, the mean over series"
-    drawn = re.findall(rf'aria-label="{title}">(.*?)</svg>', page.text)
-    assert len(drawn) == 1
-    steps = json.loads(forecast("inspect", "--json").out)["lookback"]
-    assert len(re.findall("[ML]", re.findall(r'class="line c0"[^>]*d="([^"]*)"', drawn[0])[0])) == steps
+    (chart,) = [data for data in page.charts if data[0] == title]
+    assert len(chart[5][0]) == json.loads(forecast("inspect", "--json").out)["lookback"]
 
 
 def test_series_without_dates_and_without_ids_have_a_report(

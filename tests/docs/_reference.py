@@ -9,14 +9,14 @@ import click
 
 from forecast.baselines import baseline_method, baseline_names, default_baselines
 from forecast.cli import PURPOSES, cli
-from forecast.cli._help import Command
-from forecast.models import model_knobs, model_names, model_summary
-from forecast.settings import Knobs
+from forecast.cli._command import Command
+from forecast.models import model_names, model_params, model_summary
+from forecast.settings import SettingsGroup
 
 EVERYWHERE = ("quiet", "log_format")  # options of each command, which the page names once
 
 
-def commands(groups: Mapping[type[Knobs], str]) -> str:
+def commands(groups: Mapping[type[SettingsGroup], str]) -> str:
     """All commands by purpose.
 
     Parameters
@@ -32,7 +32,7 @@ def commands(groups: Mapping[type[Knobs], str]) -> str:
     return "\n".join(lines).rstrip()
 
 
-def takers(group: type[Knobs]) -> str:
+def takers(group: type[SettingsGroup]) -> str:
     """Which commands take the settings of a group."""
     found = {name: _settings(command, group) for name, command in _commands().items()}
     whole = [f"`{name}`" for name, taken in found.items() if taken == list(group.model_fields)]
@@ -47,7 +47,7 @@ def models() -> str:
     lines = []
     for name in model_names():
         lines += [f"## {name}", "", f"{model_summary(name)}.", ""]
-        fields = model_knobs(name).model_fields
+        fields = model_params(name).model_fields
         if fields:
             lines += ["| setting | default | meaning |", "|---|---|---|"]
             lines += [
@@ -65,7 +65,7 @@ def models() -> str:
     return "\n".join(lines)
 
 
-def _command(command: Command, context: click.Context, groups: Mapping[type[Knobs], str]) -> Iterator[str]:
+def _command(command: Command, context: click.Context, groups: Mapping[type[SettingsGroup], str]) -> Iterator[str]:
     yield f"### {context.info_name}"
     yield ""
     yield _flowing(command.help or "")
@@ -108,7 +108,7 @@ def _options(command: Command) -> dict[str, click.Option]:
     return {option.name or "": option for option in command.params if isinstance(option, click.Option)}
 
 
-def _settings(command: Command, group: type[Knobs]) -> list[str]:
+def _settings(command: Command, group: type[SettingsGroup]) -> list[str]:
     """The settings of a group that a command takes; it may have an option of its own by the name of a setting."""
     helps = {name: option.help or "" for name, option in _options(command).items()}
     fields = {name: field.description or "" for name, field in group.model_fields.items()}

@@ -10,9 +10,9 @@ from forecast.settings import (
     CheckSettings,
     ClusterSettings,
     ExplainSettings,
-    Knobs,
     OutputSettings,
     PictureSettings,
+    SettingsGroup,
     StoreSettings,
     TableSettings,
     TextSettings,
@@ -22,7 +22,7 @@ from tests.docs import _reference
 
 GENERATED = re.compile(r"(?<=<!-- generated: )(\w+)( -->\n)(.*?)(?=<!-- end -->)", re.DOTALL)
 
-GROUPS: tuple[type[Knobs], ...] = (
+GROUPS: tuple[type[SettingsGroup], ...] = (
     TrainSettings,
     TableSettings,
     TextSettings,
@@ -34,8 +34,8 @@ GROUPS: tuple[type[Knobs], ...] = (
     ClusterSettings,
     StoreSettings,
 )
-FLAGS = {"params": "-p KNOB=VALUE", "store": "--artifact"}  # settings whose option has another name
-KEYS: tuple[type[Knobs], ...] = (JobSettings, SourceSettings, SinkSettings)
+FLAGS = {"params": "-p NAME=VALUE", "store": "--artifact"}  # settings whose option has another name
+KEYS: tuple[type[SettingsGroup], ...] = (JobSettings, SourceSettings, SinkSettings)
 
 
 def tables() -> dict[str, str]:
@@ -52,7 +52,7 @@ def updated(page: str) -> str:
     return GENERATED.sub(lambda match: f"{match[1]}{match[2]}\n{generated[match[1]]}\n\n", page)
 
 
-def _flags(group: type[Knobs]) -> str:
+def _flags(group: type[SettingsGroup]) -> str:
     rows = []
     for name, field in group.model_fields.items():
         default = field.get_default(call_default_factory=True)
@@ -75,11 +75,11 @@ def _flags(group: type[Knobs]) -> str:
     return "\n".join([*head, *rows])
 
 
-def _heading(group: type[Knobs]) -> str:
+def _heading(group: type[SettingsGroup]) -> str:
     return (group.__doc__ or "").splitlines()[0].rstrip(".")
 
 
-def _keys(group: type[Knobs]) -> str:
+def _keys(group: type[SettingsGroup]) -> str:
     names = [name for name in group.model_fields if name not in TextSettings.model_fields]
     fields = {name: group.model_fields[name] for name in names}
     rows = [

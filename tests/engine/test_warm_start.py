@@ -231,9 +231,9 @@ def test_a_backtest_with_fits_at_each_origin_goes_on_from_one_to_the_next() -> N
     generations: list[int] = []
     real = TrainingState.__init__
 
-    def watched(self: TrainingState, network: torch.nn.Module, settings: object, member: Member, number: int) -> None:
+    def watched(self: TrainingState, network: torch.nn.Module, settings: object, member: Member, *rest: object) -> None:
         generations.append(member.warm)
-        real(self, network, settings, member, number)  # type: ignore[arg-type]
+        real(self, network, settings, member, *rest)  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TrainingState, "__init__", watched)

@@ -8,15 +8,13 @@ import pandas as pd
 import pytest
 
 from forecast import Forecaster, score
-from forecast.errors import BadData, UsageError
-from forecast.evaluation import backtest as evaluation
-from forecast.evaluation.backtest import Fold
-from forecast.evaluation.baseline_models import Fit, Predict, baseline_fit
-from forecast.evaluation.origins import choose_origins, cut
+from forecast.errors import UsageError
+from forecast.evaluation.backtest import Fold, backtest
+from forecast.evaluation.baseline_models import Predict, baseline_fit
+from forecast.evaluation.origins import choose_origins
 from forecast.panel.panel import Panel, stacked
 from forecast.panel.schema import Schema
 from forecast.reading import reading
-from forecast.results import Backtest, backtest_frames
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
@@ -39,18 +37,6 @@ def read(panel_frame: pd.DataFrame) -> tuple[Panel, Schema]:
     table = table_from_frame(panel_frame[~late])
     schema = reading.read(table, TableSettings(**ROLES, season=(7,))).schema
     return reading.read_as(table, schema, horizon=5).panel, schema
-
-
-def backtest(
-    panel: Panel,
-    schema: Schema,
-    models: dict[str, Fit],
-    origins: np.ndarray,
-    levels: tuple[float, ...],
-    **knobs: Any,
-) -> Backtest:
-    """A backtest as the user gets it."""
-    return backtest_frames(evaluation.backtest(panel, schema, models, origins, levels, **knobs))
 
 
 def mean_fit(past: Panel) -> Predict:
@@ -91,26 +77,6 @@ def test_panels_stack_to_one_with_the_same_series(read: tuple[Panel, Schema]) ->
     for name in ("offsets", "starts", "values", "observed", "known", "past", "static"):
         np.testing.assert_array_equal(getattr(last, name), getattr(parts[1], name))
     np.testing.assert_array_equal(both.expanding_std()[: len(parts[0].values)], parts[0].expanding_std())
-
-
-def test_origins_step_back_from_a_horizon_before_the_end(read: tuple[Panel, Schema]) -> None:
-    panel, _ = read
-    end = int(panel.origins[0])
-    assert choose_origins(panel, 3, None, "t")[:, 0].tolist() == [end - 15, end - 10, end - 5]
-    assert choose_origins(panel, 3, 2, "t")[:, 1].tolist() == [end - 9, end - 7, end - 5]
-    assert len(choose_origins(panel, None, None, "t")) == 8
-
-
-def test_fewer_origins_are_said_and_none_is_refused(
-    read: tuple[Panel, Schema], caplog: pytest.LogCaptureFixture
-) -> None:
-    panel, _ = read
-    assert len(choose_origins(panel, None, 10, "sales.csv")) == 4  # 80 steps, of which 40 are left to the first fit
-    assert "sales.csv: 4 origins instead of 8" in caplog.text
-    assert len(choose_origins(panel, 100, None, "sales.csv")) == 14
-    short = panel.until(int(panel.starts[0]) + 10)
-    with pytest.raises(BadData, match=r"has 11 steps, .* horizon of 5 needs at least 12: 7 to fit, 5 to judge"):
-        choose_origins(short, None, None, "sales.csv")
 
 
 def test_a_fold_sees_what_lies_before_its_origin_and_nothing_else(read: tuple[Panel, Schema]) -> None:
@@ -244,7 +210,7 @@ def test_score_says_of_a_table_of_forecasts_what_backtest_said(panel_frame: pd.D
         pd.testing.assert_frame_equal(mine.drop(columns="model"), expected.reset_index(drop=True))
 
 
-def test_a_fitted_forecaster_is_judged_as_it_is(
+def test_a_fitted_forecaster_is_tested_as_it_is(
     panel_frame: pd.DataFrame, caplog: pytest.LogCaptureFixture, tmp_path: Any
 ) -> None:
     early = panel_frame[panel_frame["day"] <= "2024-03-01"]
@@ -291,12 +257,3 @@ def test_what_cannot_be_is_refused(panel_frame: pd.DataFrame) -> None:
     frame = panel_frame[["shop", "day", "units"]].rename(columns={"shop": "model"})
     with pytest.raises(UsageError, match="column 'model' has the name of a column of the result"):
         Forecaster(**SMALL).backtest(frame, windows=1, models=("last",))
-
-
-def test_a_cut_knows_what_came_and_skips_what_had_not_begun(read: tuple[Panel, Schema]) -> None:
-    panel, _ = read
-    found = cut(panel, choose_origins(panel, 8, None, "t"))
-    assert np.bincount(found.series).tolist() == [8, 8, 8, 3]
-    first = found.actual[0]
-    own = panel.slots(0)
-    np.testing.assert_array_equal(first, panel.values[own][40:45].astype(np.float64))

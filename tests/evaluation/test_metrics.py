@@ -25,9 +25,9 @@ from forecast.evaluation.metrics import (
     skill,
     smape,
     wape,
-    weighted_quantile_loss,
     width,
     window_losses,
+    wql,
 )
 from forecast.settings import Metric
 
@@ -45,6 +45,14 @@ def test_every_measure_of_points_is_what_is_worked_out_by_hand() -> None:
     assert wape(ACTUAL, FORECAST) == pytest.approx(13 / 78)
     shares = [1 / 3, 0, 2 / 4, 0, 4 / 12, 2 / 22, 0, 3 / 57, 0, 1, 0]
     assert smape(ACTUAL, FORECAST) == pytest.approx(200 * np.mean(shares))
+
+
+def test_mase_by_hand() -> None:
+    past = np.array([1, 2, 4, 3, 5, 7], np.float32)
+    scale = seasonal_errors(past, np.ones(6, bool), np.array([0, 4, 6]), 2)
+    np.testing.assert_allclose(scale[0], (3 + 1) / 2)
+    assert np.isnan(scale[1])
+    assert mase(np.array([[1.0, NAN], [9, 9]]), np.array([[4.0, 7], [0, 0]]), scale) == pytest.approx(1.5)
 
 
 def test_one_array_gives_measures_by_series_and_by_step() -> None:
@@ -74,7 +82,7 @@ def test_scikit_learn_says_the_same() -> None:
     quantiles = np.sort(rng.normal(size=(4, 3, 5, 3)), -1)
     losses = [mean_pinball_loss(actual.ravel(), quantiles[..., i].ravel(), alpha=a) for i, a in enumerate(levels)]
     expected = 2 * np.mean(losses) / np.abs(actual).mean()
-    assert weighted_quantile_loss(actual, quantiles, levels) == pytest.approx(expected)
+    assert wql(actual, quantiles, levels) == pytest.approx(expected)
 
 
 def test_a_series_without_scale_does_not_count_where_errors_are_scaled() -> None:
@@ -92,7 +100,7 @@ def test_zeros_and_nothing_at_all_give_no_infinity_and_no_warning() -> None:
     assert np.isnan(wape(zero, zero + 1))
     assert np.isnan(mae(none, zero))
     assert np.isnan(coverage(none, zero, zero))
-    assert np.isnan(weighted_quantile_loss(none, zero[..., None], (0.5,)))
+    assert np.isnan(wql(none, zero[..., None], (0.5,)))
     assert np.isnan(skill(np.ones(1), np.zeros(1))).all()
 
 

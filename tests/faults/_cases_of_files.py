@@ -1,32 +1,22 @@
 """Hostile files: pickles that run code, links, pipes and devices in place of files, paths that lead elsewhere."""
 
-import bz2
-import gzip
 import json
-import lzma
 import os
 import pickle
 import socket
-import struct
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from forecast.artifacts.store import Store
 from tests.faults._stores import (
     NAMES,
     VERSION,
     Case,
     Runs,
-    joblib_bytes,
     plain_files,
     signed,
     tensors,
     with_file,
-    with_old_scaler,
     write_store,
 )
 
@@ -35,86 +25,8 @@ MARK = "/tmp/forecast-hostile-ran"  # what every payload would create
 
 def cases() -> Iterator[Case]:
     """Every case, by kind."""
-    for kind in (_pickles, _elsewhere, _links, _paths):
+    for kind in (_elsewhere, _links, _paths):
         yield from kind()
-
-
-def opcodes() -> Iterator[tuple[str, bytes]]:
-    """Pickles that would create `MARK`, or build something that is not plain, by the step that does it."""
-    mark = MARK.encode()
-    text = b"\x8c" + bytes([len(mark)]) + mark
-    call = b"cposix\nmkdir\n(V" + mark + b"\ntR."
-    yield "GLOBAL and REDUCE", b"\x80\x04" + call
-    yield "STACK_GLOBAL", b"\x80\x04\x8c\x05posix\x8c\x05mkdir\x93" + text + b"\x85R."
-    yield (
-        "STACK_GLOBAL of names from the memo",
-        (b"\x80\x04\x8c\x05mkdir\x94\x8c\x05posix\x94h\x01h\x00\x93" + text + b"\x85R."),
-    )
-    yield "INST", b"\x80\x04(V" + mark + b"\niposix\nmkdir\n."
-    yield "OBJ", b"\x80\x04(cposix\nmkdir\nV" + mark + b"\no."
-    yield "NEWOBJ", b"\x80\x04cos\n_wrap_close\n)\x81."
-    yield "NEWOBJ_EX", b"\x80\x04cbuiltins\nobject\n)}\x92."
-    yield "BUILD", b"\x80\x04}}b."
-    yield "BUILD with a slot state", b"\x80\x04}}}\x86b."
-    yield "EXT1", b"\x80\x04\x82\x01."
-    yield "EXT4", b"\x80\x04\x84\x01\x00\x00\x00."
-    yield "PERSID", b"\x80\x04Pmodule\n."
-    yield "BINPERSID", b"\x80\x04Vmodule\nQ."
-    yield "REDUCE of text", b"\x80\x04" + text + b")R."
-    yield "a second pickle behind the first", b"\x80\x04}." + call
-    yield "a payload inside a FRAME", b"\x80\x04\x95" + struct.pack("<Q", len(call)) + call
-    yield "a payload in a key", b"\x80\x04}" + call[:-1] + b"Ns."
-    yield "builtins.eval", b"\x80\x04cbuiltins\neval\n(Vopen('" + mark + b"','w')\ntR."
-    yield "a name with dots", b"\x80\x04\x8c\x02os\x8c\x0bpath.os.mkdir\x93" + text + b"\x85R."
-    yield "NEXT_BUFFER", b"\x80\x04\x97."
-    yield "BYTEARRAY8", b"\x80\x04\x96" + struct.pack("<Q", 2**62) + b"."
-    yield "DUP, POP and PUT", b"\x80\x04}2q\x05q\xff0."
-
-
-def _pickles() -> Iterator[Case]:
-    for name, data in opcodes():
-        yield Case(f"scaler: {name}", with_old_scaler(data))
-    payloads = {"os.mkdir": Runs(os.mkdir, MARK), "builtins.exec": Runs(exec, f"open({MARK!r}, 'w')")}
-    for protocol in range(6):
-        for name, payload in payloads.items():
-            data = pickle.dumps(payload, protocol)
-            yield Case(f"scaler: {name}, protocol {protocol}", with_old_scaler(data))
-    nested = {"statistics": {"known": [], "past": [], "static": []}, "level": [payloads["os.mkdir"]]}
-    yield Case("scaler: a payload deep inside", with_old_scaler(pickle.dumps(nested, 4)))
-    objects = np.array([payloads["os.mkdir"]], dtype=object)
-    for name, value in {
-        "numpy objects": {"level": objects},
-        "numpy array": {"level": np.ones(3)},
-        "numpy number": {"level": np.float64(1)},
-        "torch-like class": {"level": Store("x")},
-        "set": {"level": {1, 2}},
-        "bytes": {"level": b"1"},
-        "tuple": {"level": (1, 2)},
-        "complex": {"level": 1j},
-    }.items():
-        yield Case(f"scaler: {name}", with_old_scaler(joblib_bytes(value)))
-    for kind in ("zlib", "gzip", "bz2", "lzma", "xz"):
-        data = joblib_bytes(payloads["os.mkdir"], (kind, 3))
-        yield Case(f"scaler: a payload, {kind}", with_old_scaler(data))
-    memo = b"".join(b"]\x94(h" + bytes([n]) + b"h" + bytes([n]) + b"e" for n in range(60))
-    yield Case("scaler: doubles at every step", with_old_scaler(b"\x80\x04}\x8c\x01a]\x94" + memo + b"s."))
-    yield Case("scaler: a list that holds itself", with_old_scaler(b"\x80\x04}\x8c\x01a]\x94h\x00as."))
-    deep = b"\x80\x04" + b"]" * 200_000 + b"a" * 199_999 + b"."
-    yield Case("scaler: 200,000 lists in each other", with_old_scaler(deep))
-    yield Case("scaler: 20,000,000 steps", with_old_scaler(lambda: b"\x80\x04](" + b"N" * 20_000_000 + b"e."))
-    yield Case("scaler: text of 2**62 bytes", with_old_scaler(b"\x80\x04\x8d" + struct.pack("<Q", 2**62) + b"."))
-    yield Case("scaler: a memo of 2**31 entries", with_old_scaler(b"\x80\x04}r\xff\xff\xff\x7f."))
-    yield Case("scaler: a number of 2,000 digits", with_old_scaler(pickle.dumps({"level": [10**2000]}, 4)))
-    yield Case("scaler: nothing", with_old_scaler(b""))
-    yield Case("scaler: a zip", with_old_scaler(b"PK\x03\x04" + b"\0" * 100))
-    for name, squeeze in {
-        "zlib": zlib.compress,
-        "gzip": gzip.compress,
-        "bz2": bz2.compress,
-        "lzma": lzma.compress,
-    }.items():
-        bomb = squeeze(b"\x80\x04" + b"\0" * 50_000_000)
-        yield Case(f"scaler: a bomb, {name}", with_old_scaler(bomb))
 
 
 def _elsewhere() -> Iterator[Case]:
@@ -138,8 +50,12 @@ def _elsewhere() -> Iterator[Case]:
         "a pickle beside scaler.json", lambda place: write_store(place, {**plain_files(), "scaler.joblib": payload})
     )
     yield Case(
-        "a sound pickle in place of scaler.json",
-        lambda place: write_store(place, {**_without_scaler(), "scaler.joblib": joblib_bytes({"level": [1.0]})}),
+        "a pickle in place of scaler.json, as format 1 had it",
+        lambda place: write_store(
+            place,
+            {**_without_scaler(), "scaler.joblib": payload},
+            signed({**_without_scaler(), "scaler.joblib": payload}, 1),
+        ),
     )
     yield Case(
         "format 1 with a scaler.json",

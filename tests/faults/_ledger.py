@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from forecast.jobs import ledger as module
-from forecast.jobs.apart import runs_folder
 from forecast.jobs.ledger import FILE, DayScore, Ledger, StoredForecasts, open_file
+from forecast.jobs.output_guard import runs_folder
 
 SERIES = 20
 VAGUE = {"pread64": (76,), "openat": (73,), "newfstatat": (73,), "access": (73,), "fcntl": (75,)}

@@ -13,7 +13,7 @@ from typing import Any
 from forecast.artifacts.store import LOCK, OWNER, RESUME, Store
 from forecast.durable import TEMPORARY
 from forecast.errors import ForecastError
-from forecast.jobs.pruning import MAX_RUNS
+from forecast.jobs.ledger import MAX_RUNS
 from tests.faults._operations import Torn
 from tests.faults._stations import ZONE
 

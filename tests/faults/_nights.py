@@ -9,7 +9,7 @@ from random import Random
 from typing import Any
 
 from forecast.artifacts.store import LOCK
-from forecast.lock import Lock
+from forecast.lock import lock_file
 from tests.faults._breaking import KINDS as WAYS_TO_BREAK
 from tests.faults._breaking import broken
 from tests.faults._commands import Commands, Ended
@@ -185,7 +185,7 @@ def no_table(year: Year, night: int, random: Random) -> None:
 def busy(year: Year, night: int, random: Random) -> None:
     """Another process holds the store."""
     year.job.store.path.mkdir(exist_ok=True)
-    with Lock(year.job.store.path / LOCK):
+    with lock_file(year.job.store.path / LOCK):
         attempt = year.run(f"night {night}, a store that is held", year.stations.as_of(night), (75,))
     if "process" not in attempt.ended.said:
         year.counts.lose(f"night {night}: the message does not name the holder: {attempt.ended.said}")

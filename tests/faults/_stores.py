@@ -1,7 +1,6 @@
 """Stores as someone would write them who means harm: any files, with manifests and checksums that fit them."""
 
 import hashlib
-import io
 import json
 import struct
 from collections.abc import Callable, Mapping
@@ -10,7 +9,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 
@@ -158,21 +156,3 @@ def packed(arrays: Mapping[str, Any]) -> bytes:
 def with_file(name: str, data: bytes | Callable[[], bytes]) -> Callable[[Path], object]:
     """A store in which one file holds `data`; what is large is made when it is needed."""
     return lambda place: write_store(place, {**plain_files(), name: data if isinstance(data, bytes) else data()})
-
-
-def with_old_scaler(data: bytes | Callable[[], bytes]) -> Callable[[Path], object]:
-    """A store of format 1, whose scaler is a pickle."""
-
-    def write(place: Path) -> None:
-        files = {name: part for name, part in plain_files().items() if name != "scaler.json"}
-        files["scaler.joblib"] = data if isinstance(data, bytes) else data()
-        write_store(place, files, signed(files, 1))
-
-    return write
-
-
-def joblib_bytes(value: Any, compress: Any = 0) -> bytes:
-    """Any value as a joblib file."""
-    file = io.BytesIO()
-    joblib.dump(value, file, compress=compress, protocol=4)
-    return file.getvalue()

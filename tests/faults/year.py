@@ -14,7 +14,7 @@ from statistics import median
 import click
 
 from forecast.durable import replace_file
-from forecast.jobs.pruning import MAX_RECORDS, MAX_RUNS
+from forecast.jobs.ledger import MAX_RECORDS, MAX_RUNS
 from tests.faults._commands import Commands
 from tests.faults._counts import Counts, campaign
 from tests.faults._disk import small_disk
@@ -156,9 +156,10 @@ def import_application() -> None:
     import sqlalchemy.dialects.sqlite  # noqa: F401
 
     import forecast.cli.run
+    import forecast.databases.queries
+    import forecast.databases.upserts
     import forecast.engine.exporting
     import forecast.engine.stages
-    import forecast.jobs.databases
     import forecast.jobs.run  # noqa: F401
 
 

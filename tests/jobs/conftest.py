@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.jobs.databases import connect
+from forecast.databases import connect
 from tests.jobs.a_job import at, job
 
 __all__ = ["at", "job"]  # fixtures
@@ -148,14 +148,14 @@ def forecasts() -> Callable[..., pd.DataFrame]:
 
 
 def _run(url: str, *statements: str) -> None:
-    with connect(url) as transaction:
+    with connect(url) as execute:
         for statement in statements:
-            transaction.execute(statement)
+            execute(statement)
 
 
 def _rows(url: str, sql: str) -> list[tuple]:
-    with connect(url) as transaction:
-        return transaction.execute(sql)
+    with connect(url) as execute:
+        return execute(sql)
 
 
 def _forecasts(rows: int = 4) -> pd.DataFrame:

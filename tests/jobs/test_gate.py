@@ -12,7 +12,7 @@ import pytest
 from forecast.engine.stages import fit_panel
 from forecast.ensemble.validation import ValidationForecasts
 from forecast.inference.predictor import Predictor
-from forecast.jobs.gate import ServingVersion, judge
+from forecast.jobs.gate import ServingVersion, should_promote
 from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings, TrainSettings
 from forecast.tables.reading import table_from_frame
@@ -85,7 +85,7 @@ def _stand_in_goes_live(seed: int, ratio: float, horizons: int) -> bool:
             [replay[pair] for pair in zip(series, position, strict=True)]
         )[..., None],
     )
-    goes_live, words = judge(new, ServingVersion("v-old", "", predictor), lambda: reading, False)  # type: ignore[arg-type]
+    goes_live, words = should_promote(new, ServingVersion("v-old", "", predictor), lambda: reading, False)  # type: ignore[arg-type]
     assert f"over {horizons} horizons" in words
     return goes_live
 
@@ -124,7 +124,7 @@ def _real_fits_go_live(seed: int) -> dict[float, bool]:
         points = held.points + noise_for(ratio) * spread * generator.normal(size=held.points.shape)
         noisy = replace(new, ensemble=replace(new.ensemble, validation=replace(held, points=points)))
         version = ServingVersion("v-old", "", Noisy(live, "cpu"))
-        verdicts[ratio], words = judge(noisy, version, lambda: whole, False)
+        verdicts[ratio], words = should_promote(noisy, version, lambda: whole, False)
         assert "over 4 horizons" in words
     return verdicts
 
@@ -165,5 +165,5 @@ def test_networks_must_not_lose_to_a_baseline_by_the_same_rule(horizons: int, mo
         ensemble=SimpleNamespace(validation=held),
         settings=lambda: SimpleNamespace(metric="mase"),
     )
-    _, words = judge(new, None, lambda: reading_of(0), False)  # type: ignore[arg-type]
+    _, words = should_promote(new, None, lambda: reading_of(0), False)  # type: ignore[arg-type]
     assert ("on held-out values, where theta has" in words) is not goes_live

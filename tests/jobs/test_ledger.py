@@ -1,18 +1,23 @@
-"""Reading a ledger: nothing is created or changed, and nobody waits for a reader."""
+"""The ledger: read without a change, kept apart by job, bounded, and readable since 0.2.0."""
 
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.jobs.databases import upsert
+from forecast.databases import connect, upsert
+from forecast.jobs import ledger as module
+from forecast.jobs.ledger import RAW, TABLES, DayScore, FitEntry, Ledger, StoredForecasts
 from tests.jobs.a_job import Job
 
 Run = Callable[..., Any]
 At = Callable[[int], str]
+Rows = Callable[[str, str], list[Any]]
 
 
 def contents(folder: Path) -> dict[Path, tuple[int, bytes]]:
@@ -55,9 +60,7 @@ def test_a_ledger_without_tables_is_an_empty_one(job: Job, forecast: Run) -> Non
     assert path.read_bytes() == b""
 
 
-def test_a_ledger_in_a_database_is_read_without_a_change(
-    job: Job, forecast: Run, at: At, url: str, rows: Callable[[str, str], list[Any]]
-) -> None:
+def test_a_ledger_in_a_database_is_read_without_a_change(job: Job, forecast: Run, at: At, url: str, rows: Rows) -> None:
     frame = job.table()
     upsert(url, "sales", frame.assign(day=pd.to_datetime(frame["day"])), ["shop", "day"])
     job.file.write_text(
@@ -71,3 +74,109 @@ def test_a_ledger_in_a_database_is_read_without_a_change(
     shown = forecast("status", job.file)
     assert shown.code in (0, 3)
     assert "2024-05-31" in shown.out
+
+
+def _share(job: Job, url: str, table: str) -> Path:
+    return job.write(top='ledger = "sink"\nrefit = "never"', sink=f'url = "{url}"\ntable = "{table}"')
+
+
+def test_jobs_of_one_name_that_share_a_database_do_not_move_each_others_intervals(
+    job: Job, forecast: Run, at: At, url: str, rows: Rows
+) -> None:
+    (job.folder / "wild").mkdir()
+    wild = Job(job.folder / "wild")
+    frame = wild.table(scale=50)
+    for one, name in ((job, "calm"), (wild, "wild")):
+        _share(one, url, name)
+    for day in range(150, 162, 2):
+        for one in (job, wild):
+            assert forecast("run", one.file, "--as-of", at(day)).code == 0
+    together = job.record()["intervals"], job.output.read_bytes()
+    alone = Job(job.folder / "alone")
+    alone.folder.mkdir()
+    alone.table()
+    alone.write(top='refit = "never"')
+    for day in range(150, 162, 2):
+        assert forecast("run", alone.file, "--as-of", at(day)).code == 0
+    assert (alone.record()["intervals"], alone.output.read_bytes()) == together
+    assert len(frame) == 400
+    keys = rows(url, "SELECT DISTINCT job FROM forecast_runs ORDER BY job")
+    assert len(keys) == 2
+    assert all(str(key).startswith("job@") for (key,) in keys)
+    for one in (job, wild):
+        (state,) = json.loads(forecast("status", one.file, "--json").out)
+        assert (state["job"], len(state["runs"])) == ("job", 6)
+
+
+def test_a_store_that_nobody_owned_keeps_its_file(job: Job, forecast: Run, at: At) -> None:
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    (job.store / "OWNER").unlink()
+    assert forecast("run", job.file, "--as-of", at(152)).code == 0
+    assert job.ledger("SELECT DISTINCT job FROM forecast_runs") == [("job",)]
+    assert job.ledger("SELECT count(*) FROM forecast_runs") == [(2,)]
+
+
+RUNS, RECORDS, DAYS = 3, 8, 4
+
+
+def time_of(number: int) -> str:
+    return f"2026-03-{number:02}T02:10:00Z"
+
+
+def numbered(number: int) -> StoredForecasts:
+    names = np.array(["a", "a", "b", "b"])
+    steps = np.array([1, 2, 1, 2])
+    numbers = np.full((4, 5), number)
+    return StoredForecasts(np.full(4, time_of(number)), names, steps, steps, numbers, np.ones(4), numbers)
+
+
+@pytest.fixture
+def ledger(url: str, monkeypatch: pytest.MonkeyPatch) -> Ledger:
+    """A ledger that has seen twelve nights, each of which scored four days."""
+    monkeypatch.setattr(module, "MAX_RUNS", RUNS)
+    monkeypatch.setattr(module, "MAX_RECORDS", RECORDS)
+    other, made = ledger_in(url, "other"), ledger_in(url, "nightly")
+    other.add_run(time_of(1), 0, "{}", numbered(1), [])
+    for number in range(1, 13):
+        days = [
+            DayScore(time_of(day)[:10], number, 1.0, 0.0, 0.8, 0.95) for day in range(max(1, number - DAYS), number)
+        ]
+        made.add_fit(FitEntry(time_of(number), f"v-{number}", True, "", ""))
+        made.add_run(time_of(number), 137, "{}", None, [])
+        made.add_run(time_of(number), 0, "{}", numbered(number), days)
+    return made
+
+
+def test_the_newest_runs_stay_and_those_of_other_jobs(ledger: Ledger, url: str) -> None:
+    assert [as_of for as_of, _, _ in ledger.runs(100)] == [time_of(number) for number in range(12, 12 - RECORDS, -1)]
+    assert [fit.version for fit in ledger.fits("9")] == [f"v-{number}" for number in range(13 - RECORDS, 13)]
+    assert sorted(set(ledger.forecasts("9", 100).as_of)) == [time_of(number) for number in range(13 - RUNS, 13)]
+    assert len(ledger_in(url, "other").forecasts("9", 100)) == 4
+
+
+def test_each_day_of_the_runs_that_stay_keeps_its_newest_score(ledger: Ledger, url: str, rows: Rows) -> None:
+    newest = {day.day: day.count for day in ledger.days(100)}
+    oldest = 13 - RECORDS - DAYS  # the first day that the oldest run that stays has scored
+    assert newest == {time_of(day)[:10]: min(day + DAYS, 12) for day in range(oldest, 12)}
+    stored = rows(url, "SELECT count(*) FROM forecast_scores WHERE job = 'nightly'")
+    assert stored == [(RUNS * DAYS + RECORDS - RUNS,)]
+
+
+def ledger_in(url: str, job: str) -> Ledger:
+    return Ledger(job, lambda read=False: connect(url, reads=TABLES if read else ()))
+
+
+def test_a_ledger_of_0_2_0_is_read_and_gets_the_columns_of_raw_quantiles(
+    url: str, run: Callable[..., None], rows: Rows
+) -> None:
+    ledger = ledger_in(url, "nightly")
+    assert len(ledger.forecasts("9", 10)) == 0
+    ledger.add_run(time_of(1), 0, "{}", numbered(1), [])
+    run(url, *(f"ALTER TABLE forecast_values DROP COLUMN {name}" for name in RAW))
+    found = ledger.forecasts("9", 10)
+    assert (found.numbers == 1).all()
+    assert np.isnan(found.raw).all()
+    ledger.add_run(time_of(2), 0, "{}", numbered(2), [])
+    found = ledger.forecasts("9", 10)
+    np.testing.assert_array_equal(found.raw, np.repeat([np.nan, 2], 4)[:, None].repeat(5, 1))
+    assert rows(url, "SELECT count(raw_hi_95) FROM forecast_values") == [(4,)]

@@ -117,12 +117,12 @@ def test_a_postgresql_table_is_looked_at_and_left_alone(job: Job, forecast: Run,
     assert "table forecasts will be created" in forecast("run", job.file, "--check").err
     assert server.execute("SELECT count(*) FROM information_schema.tables WHERE table_name = 'forecasts'") == [(0,)]
     server.execute(
-        "CREATE TABLE forecasts (shop text, day date, origin date, forecast text, lo_80 float, hi_80 float, "
+        "CREATE TABLE forecasts (shop text, day date, origin date, forecast date, lo_80 float, hi_80 float, "
         "lo_95 float, hi_95 float, version text, model text, status text, PRIMARY KEY (shop, day, origin))"
     )
     ran = forecast("run", job.file, "--check")
     assert ran.code == 2
-    assert "column 'forecast' is of text, the forecasts have numbers" in ran.err
+    assert "column forecast: invalid input syntax for type date" in ran.err
 
 
 def test_only_a_run_that_wrote_is_said_to_have_written_later(job: Job, forecast: Run, at: Callable[[int], str]) -> None:

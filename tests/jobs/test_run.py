@@ -5,14 +5,12 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.jobs.databases import upsert
+from forecast.databases import upsert
 from tests.conftest import Ran
 from tests.jobs.a_job import Job
 
@@ -74,109 +72,6 @@ def test_times_in_several_columns_reach_the_file_and_the_database(job: Job, fore
     assert found[0] == (2024, 5, 31, "2024-05-30 00:00:00")
 
 
-def test_no_row_later_than_the_as_of_is_read(job: Job, forecast: Run, at: At) -> None:
-    forecast("run", job.file, "--as-of", at(120))
-    first = job.output.read_bytes()
-    frame = job.table()
-    late = frame["day"] > "2024-04-30"
-    frame.loc[late, "units"] = 10_000.0
-    frame.to_csv(job.folder / "sales.csv", index=False)
-    other = Job(job.folder)
-    other.write(top='name = "other"')
-    assert forecast("run", job.file, "--as-of", at(120)).code == 0
-    assert job.output.read_bytes() == first
-
-
-def test_columns_known_in_advance_are_read_beyond_the_as_of_and_targets_are_not(
-    job: Job, forecast: Run, at: At
-) -> None:
-    frame = job.table()
-    frame["promo"] = frame["day"].str[-1].isin(["1", "5"]).astype(int)
-    frame.to_csv(job.folder / "sales.csv", index=False)
-    job.write(train="steps = 3", table='known = ["promo"]')
-    job.file.write_text(job.file.read_text().replace("seasonal-naive", "linear"))
-    ran = forecast("run", job.file, "--as-of", at(150))
-    assert ran.code == 0, ran.err
-    first = job.output.read_bytes()
-    frame.loc[frame["day"] > "2024-05-30", "units"] = -77.0
-    frame.to_csv(job.folder / "sales.csv", index=False)
-    assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    assert job.output.read_bytes() == first
-
-
-def test_a_refit_is_due_after_its_days_and_when_settings_change(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "every 3 days"')
-    why = []
-    for day in (150, 151, 152, 153, 154):
-        assert forecast("run", job.file, "--as-of", at(day)).code == 0
-        why.append(job.record()["fit"].get("why"))
-    assert why == ["there is no version yet", None, None, "the last fit is 3.0 days old", None]
-    job.write(top='refit = "every 3 days"', train='season = "none"'.replace('season = "none"', 'metric = "mae"'))
-    forecast("run", job.file, "--as-of", at(155))
-    assert job.record()["fit"]["why"] == "the settings changed"
-    job.write(top='refit = "never"')
-    forecast("run", job.file, "--as-of", at(190))
-    assert job.record()["fit"] == {}
-
-
-def test_a_warm_start_goes_on_from_the_live_version(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "daily"', train="steps = 8\nwarm_start = true\nguard = false")
-    job.file.write_text(job.file.read_text().replace('"seasonal-naive"', '"linear"'))
-    assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    assert forecast("run", job.file, "--as-of", at(151)).code == 0
-    first, second = (
-        json.loads((job.store / version / "config.json").read_text())["plan"]
-        for version in sorted(path.name for path in job.store.glob("v-*"))
-    )
-    assert first["started_from"] is None
-    assert second["started_from"] is not None
-
-
-def test_when_worse_fits_anew_after_forecasts_have_failed(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "when worse"')
-    for day in range(150, 156):
-        forecast("run", job.file, "--as-of", at(day))
-    assert job.record()["fit"] == {}
-    frame = job.table()
-    late = frame["day"] >= "2024-06-06"
-    frame.loc[late, "units"] += 200 * (frame.loc[late, "day"].str[-1].astype(int) % 2)
-    frame.to_csv(job.folder / "sales.csv", index=False)
-    reasons = []
-    for day in range(158, 172, 2):
-        assert forecast("run", job.file, "--as-of", at(day)).code == 0
-        reasons.append(job.record()["fit"].get("why"))
-    assert any(reason and reason.startswith("MASE") for reason in reasons)
-
-
-def test_when_worse_takes_no_single_bad_day_for_a_worse_version(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "when worse"')
-    job.file.write_text(job.file.read_text().replace("seasonal-naive", "seasonal-mean"))
-    frame = job.table()
-    frame.loc[frame["day"] == "2024-06-25", "units"] += 100
-    frame.to_csv(job.folder / "sales.csv", index=False)
-    for day in (150, *range(154, 192, 3)):
-        assert forecast("run", job.file, "--as-of", at(day)).code == 0
-        assert bool(job.record()["fit"]) is (day == 150)
-
-
-def test_when_worse_does_not_blame_a_new_version_for_what_the_one_before_it_missed(
-    job: Job, forecast: Run, at: At
-) -> None:
-    job.write(top='refit = "when worse"')
-    frame = job.table()
-    late = frame["day"] >= "2024-06-01"
-    frame.loc[late, "units"] = 3 * frame.loc[late, "units"]
-    frame.to_csv(job.folder / "sales.csv", index=False)
-    fitted = []
-    for day in (150, *range(158, 190, 2)):
-        assert forecast("run", job.file, "--as-of", at(day)).code == 0
-        if job.record()["fit"]:
-            fitted.append(day)
-    assert fitted[0] == 150
-    assert len(fitted) > 1
-    assert all(later - earlier > 7 for earlier, later in pairwise(fitted))
-
-
 def test_the_gate_keeps_a_worse_fit_from_going_live_and_the_run_ends_well(job: Job, forecast: Run, at: At) -> None:
     job.write(top='refit = "daily"')
     assert forecast("run", job.file, "--as-of", at(150)).code == 0
@@ -200,128 +95,6 @@ def test_the_gate_keeps_a_worse_fit_from_going_live_and_the_run_ends_well(job: J
     assert forecast("rollback", "--artifact", job.store).code == 66
 
 
-def test_an_earlier_instant_is_served_by_a_version_that_had_not_seen_later_values(
-    job: Job, forecast: Run, at: At
-) -> None:
-    job.write(top='refit = "daily"')
-    versions = []
-    for day in (150, 151, 152):
-        forecast("run", job.file, "--as-of", at(day))
-        versions.append(job.record()["version"])
-    job.write(top='refit = "never"\nname = "backfill"')
-    forecast("run", job.file, "--as-of", "2024-05-31T21:00:00+00:00")
-    assert job.record()["version"] == versions[1]
-    assert json.loads(forecast("versions", "--artifact", job.store, "--json").out)[-1]["live"]
-
-
-def test_stale_data_end_with_4_and_leave_the_output_alone(job: Job, forecast: Run, at: At) -> None:
-    assert forecast("run", job.file, "--as-of", at(199)).code == 0
-    before = job.output.read_bytes()
-    job.write(checks='error_after = "3d"')
-    ran = forecast("run", job.file, "--as-of", at(210))
-    assert ran.code == 4
-    assert "sales.csv: the newest value is 11.5 days old" in ran.err
-    assert job.output.read_bytes() == before
-    assert job.record()["exit_code"] == 4
-    status = forecast("status", job.file)
-    assert status.code == 4
-    assert "days old" in status.out
-    job.write(checks='warn_after = "3d"')
-    ran = forecast("run", job.file, "--as-of", at(210))
-    assert ran.code == 0
-    assert "--warn-after 3d" in ran.err
-    assert any("--warn-after" in text for text in job.record()["warnings"])
-
-
-def test_predict_knows_the_limits_of_age_too(job: Job, forecast: Run, at: At) -> None:
-    forecast("run", job.file, "--as-of", at(199))
-    words = ("predict", job.folder / "sales.csv", "--artifact", job.store, "--as-of", at(205))
-    assert forecast(*words, "--warn-after", "30h", "--error-after", "9d").err.count("6.5 days old") == 1
-    stale = forecast(*words, "--error-after", "30h")
-    assert stale.code == 4
-    assert stale.out == ""
-    assert forecast(*words, "--error-after", "soon").code == 2
-
-
-def test_status_is_for_a_monitor(job: Job, forecast: Run, at: At) -> None:
-    assert forecast("status", job.file).code == 66
-    for day in (150, 153, 156):
-        forecast("run", job.file, "--as-of", at(day))
-    ran = forecast("status", job.file, "--json")
-    (state,) = json.loads(ran.out)
-    assert ran.code == 0
-    assert state["said"] == "all is well"
-    assert len(state["runs"]) == 3
-    assert [day["day"] for day in state["days"]] == [f"2024-06-0{n}" for n in (5, 4, 3, 2, 1)] + ["2024-05-31"]
-    assert all(day["mase"] > 0 and 0 <= day["coverage_80"] <= 1 for day in state["days"])
-    assert forecast("status", "--artifact", job.store).code == 0
-    (job.folder / "sales.csv").unlink()
-    assert forecast("run", job.file, "--as-of", at(157)).code == 66
-    failed = forecast("status", job.file)
-    assert failed.code == 3
-    assert "does not exist" in failed.out
-
-
-def test_vanished_ids_moved_levels_and_new_ids_are_said_and_recorded(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "never"', checks="require_all = true")
-    assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    frame = job.table()
-    frame["shop"] = frame["shop"].replace({"south": "east"})
-    frame["units"] *= 20
-    frame.to_csv(job.folder / "sales.csv", index=False)
-    ran = forecast("run", job.file, "--as-of", at(160))
-    assert ran.code == 3
-    said = "\n".join(job.record()["warnings"])
-    assert "not seen at fit (east)" in said
-    assert "not here (south)" in said
-    assert "tenfold" in said
-    assert job.record()["skipped"] == {"south": "gone"}
-    assert set(pd.read_csv(job.output)["shop"]) == {"north", "east"}
-
-
-def test_a_source_that_changes_its_ways_is_noticed(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "never"')
-    forecast("run", job.file, "--as-of", at(120))
-    forecast("run", job.file, "--as-of", at(160))
-    assert not any("Kolmogorov" in text for text in job.record()["warnings"])
-    assert job.record()["drift"]["statistic"] < 0.3
-    frame = job.table()
-    late = frame["day"] > "2024-04-30"
-    frame.loc[late, "units"] *= 1 + 0.8 * (frame.loc[late, "day"].str[-1].astype(int) % 2)
-    frame.to_csv(job.folder / "sales.csv", index=False)
-    assert forecast("run", job.file, "--as-of", at(160)).code == 0
-    assert any("Kolmogorov" in text for text in job.record()["warnings"])
-
-
-def test_values_that_stay_away_are_said(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "never"')
-    forecast("run", job.file, "--as-of", at(150))
-    frame = job.table()
-    gone = (frame["day"] > "2024-05-31") & (frame["day"].str[-1].astype(int) % 3 > 0) & (frame["day"] < "2024-06-08")
-    frame[~gone].to_csv(job.folder / "sales.csv", index=False)
-    assert forecast("run", job.file, "--as-of", at(159)).code == 0
-    assert any("of the values since the fit are missing" in text for text in job.record()["warnings"])
-
-
-def test_a_refit_never_begins_to_forecast_something_else(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "daily"')
-    assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    live = job.record()["version"]
-    frame = job.table()
-    frame.rename(columns={"units": "returns"}).to_csv(job.folder / "sales.csv", index=False)
-    ran = forecast("run", job.file, "--as-of", at(160))
-    assert ran.code == 65
-    assert "units" in ran.err
-    frame[frame["day"].isin(frame["day"].unique()[::7])].to_csv(job.folder / "sales.csv", index=False)
-    ran = forecast("run", job.file, "--as-of", at(160))
-    assert ran.code == 65
-    assert "frequency" in ran.err or "coarser" in ran.err
-    frame.assign(returns=1.0).to_csv(job.folder / "sales.csv", index=False)
-    assert forecast("run", job.file, "--as-of", at(160)).code == 0
-    assert job.record()["fit"]["version"] != live
-    assert list(pd.read_csv(job.output).columns)[:3] == ["shop", "day", "forecast"]
-
-
 def test_intervals_that_missed_are_widened_and_those_that_held_too_much_are_narrowed(
     job: Job, forecast: Run, at: At
 ) -> None:
@@ -343,61 +116,6 @@ def test_intervals_that_missed_are_widened_and_those_that_held_too_much_are_narr
     assert calm / (plain["hi_80"] - plain["lo_80"]).mean() == pytest.approx(wide[0], rel=0.05)
 
 
-def test_a_branch_that_stays_away_is_never_forgotten(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "weekly"', checks='require_all = true\nerror_after = "3d"')
-    assert forecast("run", job.file, "--as-of", at(150)).code == 0
-    frame = job.table()
-    frame[frame["shop"] == "north"].to_csv(job.folder / "sales.csv", index=False)
-    for day in (158, 166):
-        ran = forecast("run", job.file, "--as-of", at(day))
-        assert ran.code == 3
-        assert "south" in ran.err
-    assert "left out: south" in forecast("status", job.file).out
-    frame[(frame["shop"] == "north") | (frame["day"] < "2024-06-10")].to_csv(job.folder / "sales.csv", index=False)
-    ran = forecast("run", job.file, "--as-of", at(169))
-    assert ran.code == 3
-    assert "have no recent value, while others do: south" in ran.err
-
-
-def test_a_value_of_a_day_that_is_not_over_is_left_out_unless_the_file_says_otherwise(
-    job: Job, forecast: Run, at: At
-) -> None:
-    ran = forecast("run", job.file, "--as-of", at(150))
-    assert "2 rows of a period that is not over at 2024-05-31T12:00:00Z are left out" in ran.err
-    assert pd.read_csv(job.output)["day"].min() == "2024-05-31"
-    assert job.record()["data_age"] == 12 * 3600
-    assert job.record()["warnings"] == []
-    for word, said in (("keep", False), ("warn", True)):
-        job.write(source=f'unfinished = "{word}"')
-        assert ("after the time of the run" in forecast("run", job.file, "--as-of", at(151)).err) is said
-        assert pd.read_csv(job.output)["day"].min() == "2024-06-02"
-
-
-@pytest.mark.parametrize("every", ["D", "h"])
-def test_a_simulated_night_sees_no_later_hour_of_its_day(job: Job, forecast: Run, every: str) -> None:
-    times = pd.date_range("2024-01-01", "2024-02-29", freq=every)
-    frame = pd.DataFrame({"time": times, "units": 10 + np.arange(len(times)) % 5})
-    job.write(table='freq = "D"\naggregate = "sum"' if every == "h" else "")
-    left = []
-    for later in (0, 9_999):  # what the day of the run, and those after it, are to bring
-        frame.loc[frame["time"] > ("2024-02-20 02:10" if every == "h" else "2024-02-19"), "units"] += later
-        frame.to_csv(job.folder / "sales.csv", index=False)
-        ran = forecast("run", job.file, "--as-of", "2024-02-20T02:10:00", "--output", job.folder / f"{later}.csv")
-        assert ran.code == 0, ran.err
-        left.append((job.folder / f"{later}.csv").read_bytes())
-    assert left[0] == left[1]
-    assert pd.read_csv(job.folder / "0.csv")["time"].min()[:10] == "2024-02-20"
-
-
-def test_a_table_of_one_unfinished_day_is_refused_with_the_reason(job: Job, forecast: Run) -> None:
-    frame = job.table()
-    frame[frame["day"] == "2024-05-31"].to_csv(job.folder / "sales.csv", index=False)
-    job.write(table='freq = "D"\nid = "shop"')
-    ran = forecast("run", job.file, "--as-of", "2024-05-31T12:00:00+00:00")
-    assert ran.code == 65
-    assert "every row belongs to a period that is not over at 2024-05-31T12:00:00Z" in ran.err
-
-
 def test_a_repeated_night_is_as_it_was_whatever_was_made_up_for_since(job: Job, forecast: Run, at: At) -> None:
     for day in range(150, 166, 2):
         forecast("run", job.file, "--as-of", at(day))
@@ -411,30 +129,6 @@ def test_a_repeated_night_is_as_it_was_whatever_was_made_up_for_since(job: Job, 
     assert ran.code == 0, ran.err
     assert other.read_bytes() == last
     assert job.output.read_bytes() != last
-
-
-def test_a_killed_run_leaves_a_trace_in_the_status(job: Job, forecast: Run, at: At) -> None:
-    from forecast.jobs.pipeline import read_pipeline
-    from forecast.jobs.run import ledger_of
-
-    forecast("run", job.file, "--as-of", at(150))
-    ledger = ledger_of(read_pipeline(str(job.file)))
-    begun = {**job.record(), "as_of": "2024-05-31T20:00:00Z", "error": "it began, and did not end"}
-    ledger.add_run("2024-05-31T20:00:00Z", 137, json.dumps(begun), None, [])
-    ran = forecast("status", job.file)
-    assert ran.code == 3
-    assert "it began, and did not end" in ran.out
-
-
-def test_a_short_id_promotes_where_it_can_mean_only_one(job: Job, forecast: Run, at: At) -> None:
-    job.write(top='refit = "daily"')
-    for day in (150, 151):
-        forecast("run", job.file, "--as-of", at(day))
-    first = json.loads(forecast("versions", "--artifact", job.store, "--json").out)[0]
-    assert forecast("promote", first["hash"][:8], "--artifact", job.store).code == 0
-    assert json.loads(forecast("versions", "--artifact", job.store, "--json").out)[0]["live"]
-    assert forecast("promote", "v-2024", "--artifact", job.store).code == 2
-    assert forecast("promote", "../x", "--artifact", job.store).code == 2
 
 
 def test_sinks_are_tried_before_a_fit(job: Job, forecast: Run) -> None:

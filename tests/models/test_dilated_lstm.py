@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from forecast.errors import UsageError
-from forecast.models import model_knobs
-from forecast.models.shared.dilated import DilatedStack, default_dilations, dilated
+from forecast.models import model_params
+from forecast.models.shared.dilated import DilatedStack, DilationParams, default_dilations, dilated
 from forecast.models.shared.model import Shape
-from forecast.models.shared.parts import StackKnobs
+
+SHAPE = Shape(lookback=24, horizon=5)
 
 
 def by_definition(layer: nn.LSTM, steps: Tensor, dilation: int) -> Tensor:
@@ -38,7 +39,7 @@ def test_folding_computes_what_the_loop_over_steps_computes(dilation: int, lengt
 @pytest.mark.parametrize("length", [1, 11, 24])
 def test_the_last_state_is_that_of_whole_blocks_with_shortcuts(dilations: tuple[int, ...], length: int) -> None:
     torch.manual_seed(0)
-    stack, steps = DilatedStack(3, dilations, StackKnobs(hidden_size=5)), torch.randn(2, length, 3)
+    stack, steps = DilatedStack(3, SHAPE, DilationParams(hidden_size=5, dilations=dilations)), torch.randn(2, length, 3)
     with torch.no_grad():
         states = steps
         for place, (block, dilation) in enumerate(zip(stack.blocks, dilations, strict=True)):
@@ -50,7 +51,7 @@ def test_the_last_state_is_that_of_whole_blocks_with_shortcuts(dilations: tuple[
 @pytest.mark.parametrize("dilations", [(4, 12), (6,), (12, 4)])
 def test_values_between_the_steps_of_the_stack_are_read(dilations: tuple[int, ...]) -> None:
     torch.manual_seed(0)
-    stack = DilatedStack(1, dilations, StackKnobs(hidden_size=5))
+    stack = DilatedStack(1, SHAPE, DilationParams(hidden_size=5, dilations=dilations))
     steps = torch.randn(1, 29, 1, requires_grad=True)
     stack(steps).sum().backward()
     assert (steps.grad != 0).all()
@@ -58,14 +59,14 @@ def test_values_between_the_steps_of_the_stack_are_read(dilations: tuple[int, ..
 
 @pytest.mark.parametrize("given", ["1,4,24", [1, 4, 24], (1, 4, 24)])
 def test_dilations_are_a_list_or_have_commas(given: object) -> None:
-    assert model_knobs("dilated-lstm").check({"dilations": given}).dilations == (1, 4, 24)
-    assert model_knobs("dilated-lstm").check({"dilations": 1}).dilations == (1,)
+    assert model_params("dilated-lstm").check({"dilations": given}).dilations == (1, 4, 24)
+    assert model_params("dilated-lstm").check({"dilations": 1}).dilations == (1,)
 
 
 @pytest.mark.parametrize("given", ["1,x", "0", [1, -2], {"a": 1}])
 def test_dilations_that_are_no_steps_are_refused(given: object) -> None:
     with pytest.raises(UsageError, match="dilations"):
-        model_knobs("dilated-lstm").check({"dilations": given})
+        model_params("dilated-lstm").check({"dilations": given})
 
 
 @pytest.mark.parametrize(

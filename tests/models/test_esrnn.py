@@ -113,7 +113,7 @@ SHAPE = Shape(lookback=16, horizon=8, series=3, seasons=(4,), levels=(0.1, 0.5, 
 
 def network(unseen: float = 0.1) -> Network:
     torch.manual_seed(0)
-    return Network(Network.Knobs(hidden_size=8, unseen=unseen), SHAPE)
+    return Network(Network.Params(hidden_size=8, unseen=unseen), SHAPE)
 
 
 def test_each_series_learns_its_own_coefficients_and_an_unseen_one_keeps_the_shared() -> None:

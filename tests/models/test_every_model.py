@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from forecast import Forecaster, RecurrentRegressor
-from forecast.models import model_knobs, model_names, model_summary
+from forecast.models import model_names, model_params, model_summary
 from forecast.models.shared.building import build
 from forecast.models.shared.model import Shape
 from forecast.settings import TrainSettings
@@ -73,7 +73,7 @@ SHAPES = [
 @pytest.mark.parametrize("shape", SHAPES, ids=["plain", "one step", "everything"])
 @pytest.mark.parametrize("knobs", [{}, {"layers": 2, "bidirectional": True}], ids=["plain", "deep"])
 def test_quantiles_have_the_right_shape_and_do_not_cross(name: str, shape: Shape, knobs: dict[str, object]) -> None:
-    known = model_knobs(name).model_fields
+    known = model_params(name).model_fields
     params = {knob: value for knob, value in {**SMALL, **knobs}.items() if knob in known}
     network = build(TrainSettings(model=name, params=params), shape).eval()
     batch = any_batch(shape)

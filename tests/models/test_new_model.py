@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.parts import StepDecoder, input_size, inputs
 from forecast.windows.windows import Batch
-from forecast.settings import Knobs
+from forecast.settings import SettingsGroup
 
 
-class DecayKnobs(Knobs):
+class DecayParams(SettingsGroup):
     """How much is remembered."""
 
     hidden_size: int = Field(32, ge=1, description="memories")
@@ -23,13 +23,13 @@ class DecayKnobs(Knobs):
 class Network(RecurrentModel):
     """Leaky averages of a linear map of each step, each with a rate of its own."""
 
-    Knobs = DecayKnobs
+    Params = DecayParams
 
-    def __init__(self, knobs: DecayKnobs, shape: Shape) -> None:
-        super().__init__(knobs, shape)
-        self.into = nn.Linear(input_size(self.shape), knobs.hidden_size)
-        self.rate = nn.Parameter(torch.linspace(-2.0, 4.0, knobs.hidden_size))
-        self.decoder = StepDecoder(knobs.hidden_size, self.shape, dropout=0.0)
+    def __init__(self, params: DecayParams, shape: Shape) -> None:
+        super().__init__(params, shape)
+        self.into = nn.Linear(input_size(self.shape), params.hidden_size)
+        self.rate = nn.Parameter(torch.linspace(-2.0, 4.0, params.hidden_size))
+        self.decoder = StepDecoder(params.hidden_size, self.shape, dropout=0.0)
 
     def forward(self, batch: Batch) -> Tensor:
         steps = self.into(inputs(batch))

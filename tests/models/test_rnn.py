@@ -10,7 +10,7 @@ from forecast.models.shared.model import Shape
 @pytest.mark.parametrize(("lookback", "hidden"), [(1, 1), (5, 8), (9, 16)])
 def test_the_network_takes_elmans_steps(lookback: int, hidden: int) -> None:
     torch.manual_seed(0)
-    network = Network(Network.Knobs(hidden_size=hidden), Shape(lookback=lookback, horizon=2))
+    network = Network(Network.Params(hidden_size=hidden), Shape(lookback=lookback, horizon=2))
     weights = dict(network.encoder.named_parameters())
     steps, state = torch.randn(4, lookback, weights["weight_ih_l0"].shape[1]), torch.zeros(4, hidden)
     states = []

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.settings import Knobs
+from forecast.settings import SettingsGroup
 from forecast.windows.windows import Batch
 
 LEVELS = (0.1, 0.5, 0.9)
@@ -20,7 +20,7 @@ class Silent(RecurrentModel):
 
 
 def silent(shape: Shape) -> Silent:
-    return Silent(Knobs(), shape)
+    return Silent(SettingsGroup(), shape)
 
 
 def batch_of(past: Tensor, shape: Shape) -> Batch:

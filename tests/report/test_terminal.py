@@ -5,20 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from forecast.report.picture import Drawn, Picture
+from forecast.report.chart import Chart, SeriesChart
 from forecast.report.terminal import HEIGHT, PLAIN, terminal_lines
 
 NONE = np.full(10, np.nan)
 
 
-def picture(past: np.ndarray, forecast: np.ndarray, actual: np.ndarray = NONE, width: float = 2.0) -> Picture:
+def chart(past: np.ndarray, forecast: np.ndarray, actual: np.ndarray = NONE, width: float = 2.0) -> Chart:
     """One series of 30 steps and 10 ahead."""
     low, high = (forecast[:, None] + sign * width for sign in (-1, 1))
-    drawn = Drawn("one", "", np.arange(30), past, np.arange(30, 40), forecast, low, high, actual)
-    return Picture((drawn,), (80.0,), True, "step", "", 1)
+    drawn = SeriesChart("one", "", np.arange(30), past, np.arange(30, 40), forecast, low, high, actual)
+    return Chart((drawn,), (80.0,), True, "step", "", 1)
 
 
-def drawing(shown: Picture, width: int = 93) -> list[str]:
+def drawing(shown: Chart, width: int = 93) -> list[str]:
     """The lines of the drawing, without numbers, plain."""
     lines = terminal_lines(shown, width, unicode=False)
     assert max(map(len, lines)) <= width
@@ -26,7 +26,7 @@ def drawing(shown: Picture, width: int = 93) -> list[str]:
 
 
 def test_a_rising_series_rises_from_the_lower_left_to_the_upper_right() -> None:
-    lines = drawing(picture(np.arange(30.0), np.arange(30.0, 40.0)))
+    lines = drawing(chart(np.arange(30.0), np.arange(30.0, 40.0)))
     first = [next((column for column, mark in enumerate(line) if mark in "*+"), None) for line in lines]
     found = [column for column in first if column is not None]
     assert found == sorted(found, reverse=True)
@@ -38,14 +38,14 @@ def test_a_rising_series_rises_from_the_lower_left_to_the_upper_right() -> None:
 def test_a_missing_value_is_a_gap_and_a_lone_one_is_still_there() -> None:
     past = np.full(30, 5.0)
     past[10:14] = past[15:20] = np.nan
-    row = next(line for line in drawing(picture(past, np.full(10, 5.0))) if "*" in line)
+    row = next(line for line in drawing(chart(past, np.full(10, 5.0))) if "*" in line)
     runs = [len(run) for run in row.split(" ") if "*" in run]
     assert len(runs) == 3
     assert runs[1] <= 2
 
 
 def test_intervals_are_shaded_around_the_forecast_only_and_actual_values_cover_it() -> None:
-    lines = drawing(picture(np.full(30, 5.0), np.full(10, 5.0), np.where(np.arange(10) == 4, 6.0, np.nan)))
+    lines = drawing(chart(np.full(30, 5.0), np.full(10, 5.0), np.where(np.arange(10) == 4, 6.0, np.nan)))
     assert all(line[:60].strip(" *") == "" for line in lines)
     assert sum(line.count(PLAIN["shades"][0]) for line in lines) > 100
     assert sum(line.count("o") for line in lines) == 1
@@ -56,18 +56,18 @@ def test_intervals_are_shaded_around_the_forecast_only_and_actual_values_cover_i
 )
 def test_extreme_series_are_drawn(past: np.ndarray) -> None:
     for width in (1, 40, 200):
-        lines = terminal_lines(picture(past, past[:10]), width)
+        lines = terminal_lines(chart(past, past[:10]), width)
         assert len([line for line in lines if "│" in line]) == HEIGHT
 
 
 def test_without_any_number_nothing_is_drawn() -> None:
-    lines = drawing(picture(np.full(30, np.nan), NONE))
+    lines = drawing(chart(np.full(30, np.nan), NONE))
     assert all(line.strip() == "" for line in lines)
 
 
 @pytest.mark.parametrize("width", [16, 24, 40, 100])
 def test_no_line_is_wider_than_a_narrow_terminal(width: int) -> None:
-    shown = picture(np.arange(30.0), np.arange(30.0, 40.0), np.arange(30.0, 40.0))
+    shown = chart(np.arange(30.0), np.arange(30.0, 40.0), np.arange(30.0, 40.0))
     lines = terminal_lines(shown, width)
     assert max(map(len, lines)) <= width
     legend = " ".join(lines[lines.index("", 1) + 1 :])
@@ -82,7 +82,7 @@ def test_no_line_is_wider_than_a_narrow_terminal(width: int) -> None:
 @pytest.mark.parametrize(("unit", "texts"), [("M", ["1970-01", "1972-07", "1973-04"]), ("Y", ["1970", "2000", "2009"])])
 def test_times_are_as_short_as_the_steps_allow(unit: str, texts: list[str]) -> None:
     times = np.arange(40).astype(f"datetime64[{unit}]").astype("datetime64[s]").astype(np.int64)
-    made = picture(np.arange(30.0), np.arange(30.0, 40.0)).series[0]
-    shown = Picture((replace(made, past_times=times[:30], times=times[30:]),), (80.0,), False, "t", "", 1)
+    made = chart(np.arange(30.0), np.arange(30.0, 40.0)).series[0]
+    shown = Chart((replace(made, past_times=times[:30], times=times[30:]),), (80.0,), False, "t", "", 1)
     line = next(line for line in terminal_lines(shown, 100) if "19" in line and "│" not in line)
     assert line.split() == texts

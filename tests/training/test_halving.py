@@ -1,15 +1,20 @@
 """Rounds of training: the better half again, no longer than there is time, and a plan that repeats them."""
 
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import torch
 
 from forecast import Forecaster
 from forecast.errors import UsageError
 from forecast.tables.synthetic import synthesize
-from forecast.training.halving import MAX_NETWORKS
-from forecast.training.plan import makespan, schedule
+from forecast.training.context import Checkpoint, TrainingContext, WarmStart
+from forecast.training.halving import MAX_NETWORKS, train_networks
+from forecast.training.loop import Trained
+from forecast.training.plan import Candidate, Member, Plan, plan_member
 
 
 def test_a_budget_trains_in_rounds_and_its_plan_repeats_it(tmp_path: object) -> None:
@@ -28,16 +33,94 @@ def test_a_budget_trains_in_rounds_and_its_plan_repeats_it(tmp_path: object) -> 
         Forecaster(horizon=6, plan=path, model="gru").fit(frame)
 
 
-def test_no_core_stands_idle_while_another_has_networks_to_train() -> None:
-    assert schedule([1.0, 5.0, 2.0, 3.0], 2) == [[1, 0], [3, 2]]
-    assert makespan([1.0, 5.0, 2.0, 3.0], 2) == 6.0
-    assert schedule([1.0], 4) == [[0]]
-    assert makespan([], 2) == 0.0
+MODELS = ("segrnn", "linear", "gru", "lstm")
+CANDIDATES = [Candidate(model=model, lookback=6) for model in MODELS]
 
 
-@given(st.lists(st.floats(0.1, 100), min_size=1, max_size=12), st.integers(1, 4))
-def test_each_network_has_one_worker_and_none_is_much_longer_than_need_be(costs: list[float], jobs: int) -> None:
-    found = schedule(costs, jobs)
-    assert sorted(number for worker in found for number in worker) == list(range(len(costs)))
-    least = max(max(costs), sum(costs) / jobs)
-    assert makespan(costs, jobs) <= (2 - 1 / jobs) * least + 1e-9
+class Fitter:
+    """Trains nothing: a network takes the seconds that its model costs, and its forecast is the number of its model."""
+
+    device, count = torch.device("cpu"), 10_000  # windows, which are worth 25 seconds
+
+    def __init__(self, costs: dict[str, float], **settings: Any) -> None:
+        known = {"steps": None, "members": None, "jobs": None, "precision": "auto"}
+        self.settings, self.costs = SimpleNamespace(**{**known, **settings}), costs
+        self.rounds: list[list[str]] = []
+        self.contexts: list[TrainingContext] = []
+
+    def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
+        return self.costs[candidate.model]
+
+    def plan(self, candidates: list[Candidate], seconds: list[float], **how: Any) -> list[Member]:
+        return [plan_member(candidate, how.get("steps") or 9, 8, True, how.get("warm", 0)) for candidate in candidates]
+
+    def train(self, members: list[Member], context: TrainingContext) -> tuple[list[Member], list[Trained]]:
+        self.rounds.append([member.model for member in members])
+        self.contexts.append(context)
+        forecasts = [np.full((1, 1, 1), float(MODELS.index(member.model))) for member in members]
+        return members, [Trained({}, {}, None, forecast, None, 9) for forecast in forecasts]
+
+
+class Memory(dict[str, Checkpoint]):
+    def read(self, name: str) -> Checkpoint | None:
+        return self.get(name)
+
+    def write(self, name: str, state: Checkpoint) -> None:
+        self[name] = state
+
+
+def trained(fitter: Fitter, context: TrainingContext | None = None, **more: Any) -> Plan:
+    """Train candidates whose loss falls from the first one to the last one."""
+    plan, results = train_networks(
+        fitter, CANDIDATES, lambda forecast: -float(forecast.mean()), context or TrainingContext(), **more
+    )
+    assert len(results) == len(plan.members) == sum(map(len, fitter.rounds))
+    return plan
+
+
+def test_the_better_half_trains_again_until_the_time_is_over() -> None:
+    fitter = Fitter(dict.fromkeys(MODELS, 4.0))
+    trained(fitter)
+    assert fitter.rounds == [list(MODELS)] + 4 * [["lstm", "gru"]]
+    assert [context.first for context in fitter.contexts] == [0, 4, 6, 8, 10]  # each round has seeds of its own
+
+
+def test_candidates_that_there_is_no_time_for_are_left_out() -> None:
+    fitter = Fitter({"segrnn": 10.0, "linear": 10.0, "gru": 10.0, "lstm": 90.0})
+    trained(fitter)
+    assert fitter.rounds[0] == ["segrnn", "linear", "gru"]
+
+
+def test_a_single_candidate_trains_on_both_cores() -> None:
+    fitter = Fitter({"segrnn": 20.0, "linear": 90.0, "gru": 90.0, "lstm": 90.0})
+    trained(fitter)
+    assert fitter.rounds == [["segrnn", "segrnn"]]
+
+
+def test_steps_or_members_of_the_user_train_the_best_bet_in_one_round() -> None:
+    fitter = Fitter({}, steps=7, members=3)
+    assert [member.steps for member in trained(fitter).members] == [7, 7, 7]
+    assert fitter.rounds == [["segrnn"] * 3]
+
+
+def test_a_warm_start_continues_each_network_once_and_says_from_where() -> None:
+    fitter, weights = Fitter({}), [{"a": np.zeros(1)}, {"a": np.ones(1)}]
+    plan = trained(fitter, start=WarmStart(CANDIDATES[:2], weights, warm=3, hash="a" * 64))
+    assert [(member.model, member.warm) for member in plan.members] == [("segrnn", 3), ("linear", 3)]
+    assert (plan.started_from, fitter.contexts[0].start_weights) == ("a" * 64, weights)
+
+
+def test_a_plan_is_repeated_in_one_round() -> None:
+    plan = trained(Fitter(dict.fromkeys(MODELS, 4.0)))
+    again = Fitter({})
+    assert trained(again, plan=plan) == plan
+    assert len(again.rounds) == 1
+
+
+def test_a_fit_that_was_stopped_repeats_its_decisions_without_measuring() -> None:
+    store, costs = Memory(), dict.fromkeys(MODELS, 4.0)
+    whole = trained(Fitter(costs), TrainingContext(checkpoints=store))
+    resumed = Fitter({})  # whatever measures fails
+    assert trained(resumed, TrainingContext(checkpoints=store)) == whole
+    store["plan"] = Checkpoint({"rounds": "seven"}, {})
+    assert trained(Fitter(costs), TrainingContext(checkpoints=store)) == whole

@@ -16,8 +16,7 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.settings import TrainSettings
 from forecast.training.context import Progress, TrainingContext
 from forecast.training.loop import train
-from forecast.training.plan import Candidate, Member, plan_member
-from forecast.training.split import split_windows
+from forecast.training.plan import Member
 from forecast.training.state import rate_at
 from forecast.windows.windows import Batch
 
@@ -127,18 +126,6 @@ def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
     assert (np.diff(rates[100:]) <= 0).all()
 
 
-def test_a_plan_keeps_within_the_budget_and_is_a_function_of_its_arguments() -> None:
-    one = Candidate(model="gru", lookback=6)
-    made = plan_member(one, 23_437, 0.01, refit=True, batch_size=64, seconds=20.0)
-    assert 19.0 <= made.steps * 0.01 <= 20.0
-    assert made == plan_member(one, 23_437, 0.01, refit=True, batch_size=64, seconds=20.0)
-    small = plan_member(one, 500, 0.01, refit=False, batch_size=64, seconds=20.0)
-    assert small.steps < made.steps
-    assert small.refit_steps == 0
-    wanted = plan_member(one, 500, 0.01, refit=True, batch_size=64, seconds=20.0, steps=7)
-    assert wanted.steps == 7
-
-
 def test_memory_that_runs_out_halves_the_batch_then_is_said(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -165,16 +152,3 @@ def test_a_budget_bounds_the_fit() -> None:
     fitted = Forecaster(model="gru", budget=3, horizon=7, guard=False).fit(frame)
     assert time.monotonic() - start < 3 + 5
     assert fitted.plan_.members[0].steps > 10
-
-
-@pytest.mark.parametrize("length", [2, 3, 9, 30, 400, 20_000])
-def test_training_windows_end_before_what_is_held_out(length: int) -> None:
-    split = split_windows(np.array([length]), lookback=24, horizon=12, season=6)
-    assert 1 <= int(split.train_end[0]) <= length
-    last = int(split.last(False)[0])
-    assert last < int(split.train_end[0])
-    if length >= 100:
-        assert split.held_out.all()
-        assert last + 12 <= int(split.train_end[0])
-        assert length - int(split.train_end[0]) >= 12
-    assert split.count(True)[0] >= 1

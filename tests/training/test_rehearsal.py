@@ -1,9 +1,10 @@
 """A rehearsed fit counts the training that it leaves out."""
 
-import math
 import time
 
-from forecast.training.plan import Member
+import pytest
+
+from forecast.training.plan import PROCESS_START, Member
 from forecast.training.rehearsal import PlannedNetwork, Rehearsal
 
 
@@ -12,20 +13,26 @@ def network(seconds: float) -> PlannedNetwork:
     return PlannedNetwork(member, 1, 100, seconds)
 
 
-def test_processes_train_side_by_side_and_start_late() -> None:
-    rehearsal = Rehearsal()
-    rehearsal.add([network(5.0), network(2.0), network(2.0)], [[0], [1, 2]], 2.5, math.inf)
-    assert rehearsal.seconds == 6.5
+@pytest.fixture
+def rehearsal(monkeypatch: pytest.MonkeyPatch) -> Rehearsal:
+    """On a machine that does nothing else."""
+    monkeypatch.setattr(Rehearsal, "busy", lambda self: 1.0)
+    return Rehearsal()
+
+
+def test_processes_train_side_by_side_and_start_late(rehearsal: Rehearsal) -> None:
+    rehearsal.add([network(5.0), network(2.0), network(2.0)], [[0], [1, 2]])
+    assert rehearsal.seconds == 4.0 + PROCESS_START
     assert rehearsal.processes == 1
-    rehearsal.add([network(3.0)], [[0]], 2.5, math.inf)
-    assert rehearsal.seconds == 9.5
+    rehearsal.add([network(3.0)], [[0]])
+    assert rehearsal.seconds == 7.0 + PROCESS_START
     assert len(rehearsal.networks) == 4
 
 
-def test_a_deadline_cuts_training() -> None:
-    rehearsal = Rehearsal()
-    rehearsal.add([network(50.0)], [[0]], 2.5, 8.0)
-    assert rehearsal.seconds == 8.0
+@pytest.mark.parametrize(("left", "seconds"), [(8.0, 8.0), (-1.0, 0.0)])
+def test_a_deadline_cuts_training(rehearsal: Rehearsal, left: float, seconds: float) -> None:
+    rehearsal.add([network(50.0)], [[0]], left)
+    assert rehearsal.seconds == seconds
 
 
 def test_the_clock_tells_when_training_would_be_over() -> None:

@@ -86,3 +86,16 @@ def test_held_out_values_do_not_choose_the_exponent() -> None:
         model = Forecaster(model="seasonal-naive", transform="power", horizon=7, season=7).fit(frame)
         powers.append(model.fitted_.config.power)
     assert 0.2 < powers[0] == powers[1] == powers[2] < 1
+
+
+@pytest.mark.parametrize("length", [2, 3, 9, 30, 400, 20_000])
+def test_training_windows_end_before_what_is_held_out(length: int) -> None:
+    split = split_windows(np.array([length]), lookback=24, horizon=12, season=6)
+    assert 1 <= int(split.train_end[0]) <= length
+    last = int(split.last(False)[0])
+    assert last < int(split.train_end[0])
+    if length >= 100:
+        assert split.held_out.all()
+        assert last + 12 <= int(split.train_end[0])
+        assert length - int(split.train_end[0]) >= 12
+    assert split.count(True)[0] >= 1

@@ -1,98 +1,11 @@
-"""A stop between two steps loses nothing: what was kept goes on to the same weights, bit for bit."""
+"""The first signal waits for the end of a step, the second one does not."""
 
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import replace
-from typing import Any
 
-import numpy as np
 import pytest
-import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from forecast.models.shared.building import build
-from forecast.models.shared.model import Shape
-from forecast.settings import TrainSettings
-from forecast.training import checkpoint
-from forecast.training.checkpoint import Checkpoint
-from forecast.training.context import Progress, TrainingContext
-from forecast.training.loop import Trained, train
-from forecast.training.plan import Member
-from forecast.training.state import TrainingState
 from forecast.training.stopping import Deferred
-from forecast.windows.windows import Batch
-
-SHAPE = Shape(lookback=6, horizon=2, levels=(0.1, 0.5, 0.9))
-KNOBS = {"model": "gru", "params": {"hidden_size": 4, "dropout": 0.3}}
-SETTINGS = TrainSettings(**KNOBS, patience=2)
-MEMBER = Member(lookback=6, batch_size=8, steps=40, refit_steps=8, validate_every=5, **KNOBS)
-
-
-class Memory(dict[str, Checkpoint]):
-    """Keeps states in memory, as they were: training goes on in the same arrays."""
-
-    def read(self, name: str) -> Checkpoint | None:
-        return self.get(name)
-
-    def write(self, name: str, state: Checkpoint) -> None:
-        self[name] = Checkpoint(state.facts, {key: array.copy() for key, array in state.arrays.items()})
-
-
-def batch(rows: int, seed: int) -> Batch:
-    past = torch.randn(rows, 6, generator=torch.Generator().manual_seed(seed))
-    none, codes = torch.zeros(rows, 6, 0), torch.zeros(rows, 6, 0, dtype=torch.long)
-    return Batch(
-        past=past,
-        mask=torch.ones(rows, 6),
-        past_covariates=none,
-        future_covariates=none[:, :2],
-        static=none[:, 0],
-        series=codes[:, 0].sum(1),
-        past_codes=codes,
-        future_codes=codes[:, :2],
-        static_codes=codes[:, 0],
-        seasonal=none[:, :2],
-        target=past[:, :2].flip(1),
-        target_mask=torch.ones(rows, 2),
-        weight=torch.ones(rows),
-        location=torch.zeros(rows, 1),
-        scale=torch.ones(rows, 1),
-    )
-
-
-def draw(generator: torch.Generator, size: int, everything: bool) -> Batch:
-    return batch(size, int(torch.randint(1000, (1,), generator=generator)))
-
-
-def fit(keep: Memory | None = None, stop: int | None = None, member: Member = MEMBER, **more: Any) -> Trained:
-    """Train; at the end of step `stop` comes a SIGINT."""
-
-    def count(at: Progress) -> None:
-        nonlocal stop
-        stop = None if stop is None else stop - 1
-        if stop == 0:
-            signal.raise_signal(signal.SIGINT)
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        held_out = [batch(16, -1), batch(5, -2)]
-        context = TrainingContext(**{"on_step": count, "checkpoints": keep, **more})
-        return train(build(MEMBER, SHAPE), draw, held_out, SETTINGS, member, context=context)
-
-
-def assert_same(one: Trained, other: Trained) -> None:
-    assert all(np.array_equal(value, other.weights[name]) for name, value in one.weights.items())
-    assert np.array_equal(one.held_out, other.held_out)
-    assert one.held_out.dtype == other.held_out.dtype
-    assert (one.validation, one.cut, one.steps) == (other.validation, other.cut, other.steps)
-
-
-@pytest.fixture(scope="module")
-def whole() -> Trained:
-    return fit()
 
 
 @pytest.fixture(autouse=True)
@@ -103,106 +16,13 @@ def interrupts() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(stops=st.lists(st.integers(1, 39), min_size=1, max_size=3))
-def test_wherever_it_is_stopped_training_ends_with_the_same_weights(whole: Trained, stops: list[int]) -> None:
-    keep = Memory()
-    for stop in stops:  # counted from where the one before it ended
-        with suppress(KeyboardInterrupt):
-            fit(keep, stop)
-        assert "member-0" in keep
-    assert_same(fit(keep), whole)
-    assert_same(fit(keep, stop=1), whole)  # ended already: no step is taken
-
-
-def test_a_stop_in_the_refit_keeps_what_was_held_out(whole: Trained) -> None:
-    assert len(whole.held_out) == 21
-    keep = Memory()
-    with pytest.raises(KeyboardInterrupt):
-        fit(keep, stop=whole.steps - 3)
-    assert keep["member-0"].facts["step"] > MEMBER.steps - MEMBER.refit_steps
-    assert_same(fit(keep), whole)
-
-
-def test_states_are_kept_while_training_goes_on(whole: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "INTERVAL", 0.0)
-    monkeypatch.setattr(checkpoint, "WRITING_SHARE", 1e9)
-    keep = Memory()
-
-    def killed(at: Progress) -> None:
-        if at.step == 9:
-            raise SystemError  # as if the process were gone, with no time to write
-
-    with pytest.raises(SystemError):
-        fit(keep, on_step=killed)
-    assert keep["member-0"].facts["done"] == 8
-    assert_same(fit(keep), whole)
-
-
-def test_a_cut_by_a_deadline_is_kept_with_the_member() -> None:
-    keep = Memory()
-    cut = fit(keep, deadline=0.0)
-    assert cut.cut == 1
-    assert_same(fit(keep), cut)
-    assert_same(fit(member=MEMBER.model_copy(update={"cut": 1})), cut)
-
-
-@pytest.mark.parametrize("changed", [{"steps": 50}, {"batch_size": 4}, {"cut": 3}])
-@pytest.mark.parametrize("stop", [12, None])
-def test_what_another_member_kept_is_not_used(
-    changed: dict[str, int], stop: int | None, caplog: pytest.LogCaptureFixture
-) -> None:
-    keep, other = Memory(), MEMBER.model_copy(update=changed)
-    try:
-        fit(keep, stop)
-    except KeyboardInterrupt:
-        assert stop is not None
-    assert_same(fit(keep, member=other), fit(member=other))
-    assert "belongs to another plan" in caplog.text
-
-
-def test_what_was_kept_in_another_form_is_not_used() -> None:
-    keep = Memory()
-    with pytest.raises(KeyboardInterrupt):
-        fit(keep, stop=36)
-    network = build(MEMBER, SHAPE)
-    before = {name: value.clone() for name, value in network.state_dict().items()}
-    run, state = TrainingState(network, SETTINGS, MEMBER, 0), keep["member-0"]
-    for broken in broken_states(state):
-        assert not run.resume(broken, 21)
-    assert not run.resume(state, 20), "another number of windows is held out"
-    assert (run.step, run.best) == (0, None)
-    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
-    assert run.resume(state, 21)
-    fit(keep)
-    ended = keep["member-0"]
-    for broken in broken_states(ended):
-        assert Trained.of(broken, MEMBER, network, 21) is None
-    assert Trained.of(ended, MEMBER, network, 20) is None
-
-
-def broken_states(state: Checkpoint) -> Iterator[Checkpoint]:
-    """The state with one thing gone or of another form."""
-    for name, array in state.arrays.items():
-        less = {key: one for key, one in state.arrays.items() if key != name}
-        yield replace(state, arrays=less)
-        if array.size:
-            yield replace(state, arrays={**less, name: array[:-1]})
-        yield replace(state, arrays={**state.arrays, f"{name}-2": array})
-        if name.startswith("random/"):
-            yield replace(state, arrays={**less, name: array * 0 + 255})
-    for name in state.facts:
-        yield replace(state, facts={key: one for key, one in state.facts.items() if key != name})
-        yield replace(state, facts={**state.facts, name: "seven"})
-
-
 def test_the_second_signal_acts_at_once() -> None:
     reached = []
 
     def two() -> None:
         with Deferred() as signals:
             signal.raise_signal(signal.SIGINT)
-            reached.append(signals.came)
+            reached.append(signals.pending)
             signal.raise_signal(signal.SIGINT)
             reached.append(None)
 
@@ -212,19 +32,13 @@ def test_the_second_signal_acts_at_once() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_what_is_ignored_stays_ignored_and_a_handler_that_returns_lets_training_go_on(whole: Trained) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    keep = Memory()
-    assert_same(fit(keep, stop=5), whole)
-    came: list[int] = []
-    signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
-    assert_same(fit(Memory(), stop=5), whole)
-    assert came == [signal.SIGINT]
-
-
-def test_training_in_another_thread_leaves_signals_alone(whole: Trained) -> None:
-    found: list[Trained] = []
-    thread = threading.Thread(target=lambda: found.append(fit()))
-    thread.start()
-    thread.join()
-    assert_same(found[0], whole)
+def test_a_pending_signal_acts_when_it_is_delivered_or_the_block_ends() -> None:
+    with pytest.raises(KeyboardInterrupt), Deferred():
+        signal.raise_signal(signal.SIGINT)
+    delivered = []
+    signal.signal(signal.SIGINT, lambda number, frame: delivered.append(number))
+    with Deferred() as signals:
+        signal.raise_signal(signal.SIGINT)
+        assert delivered == []
+        signals.deliver()
+        assert (delivered, signals.pending) == ([signal.SIGINT], None)

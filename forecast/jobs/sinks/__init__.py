@@ -15,13 +15,7 @@ class SinkSettings(_Keys):  # type: ignore[valid-type,misc]  # its keys stand in
 
 
 def sinks_of(settings: SinkSettings) -> list[tuple[Sink, Any]]:
-    """The kinds of sinks that a job names, in the order in which they are written, each with its own settings.
-
-    Raises
-    ------
-    UsageError
-        If it names none, or a key is missing.
-    """
+    """The kinds of sinks that a job names, at least one, in the order in which they are written, and their settings."""
     named = named_kinds(settings, KINDS)
     if not named:
         raise UsageError(USE)

@@ -4,11 +4,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import Field
 
-from forecast.jobs import databases
+from forecast import databases
 from forecast.jobs.kinds import DatabaseUrl, Results, SinkKeys
+from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
 from forecast.reading.observations import id_codes, wide_columns
 from forecast.settings import OutputSettings
@@ -17,6 +17,7 @@ from forecast.tables.table import Table
 from forecast.tables.writing import output_columns
 
 MIN_SAMPLE_ROWS = 100  # more steps than the hours of a day, so that a column of dates cannot hold them
+MAX_SAMPLE_IDS = 1_000  # those with the longest texts
 SAMPLE_VERSION = "v-20240101T000000.000000Z-00000000"
 
 
@@ -33,26 +34,35 @@ class Settings(SinkKeys):
 
 def check(sink: Settings, schema: Schema, table: Table, output: OutputSettings) -> str:
     """Refuse names and types that the database does not take; see `databases.rehearse`."""
-    exists = databases.rehearse(sink.url, sink.table, _sample(schema, table, output), _keys(schema))
+    exists = databases.rehearse(sink.url, sink.table, _sample(schema, table, output), [*schema.keys, "origin"])
     return f"table {sink.table} {'takes the forecasts' if exists else 'will be created'}"
 
 
 def write(sink: Settings, results: Results) -> dict[str, Any]:
     """Write all rows in one transaction; see `databases.upsert`."""
-    return {"rows": databases.upsert(sink.url, sink.table, _rows(results), _keys(results.schema))}
-
-
-def _keys(schema: Schema) -> list[str]:
-    return [*schema.keys, "origin"]
+    schema, forecasts = results.schema, results.forecasts
+    calendar, horizon = calendar_of(schema), forecasts.quantiles.shape[1]
+    origins = forecasts.panel.origins[forecasts.series]
+    frame = frame_of(forecasts.columns)
+    if len(schema.time) == 1:
+        frame[schema.time[0]] = _times(calendar.times((origins[:, None] + 1 + np.arange(horizon)).ravel()), schema)
+    frame = frame.assign(origin=_times(np.repeat(calendar.times(origins), horizon), schema), version=results.version)
+    frame = frame[[*frame.columns.drop([*sink.columns]), *sink.columns]]
+    return {"rows": databases.upsert(sink.url, sink.table, frame, [*schema.keys, "origin"])}
 
 
 def _sample(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFrame:
-    """Rows like those to come: the ids of the table, times on its grid, and numbers that mean nothing."""
-    ids = _ids(schema, table)
+    """Rows like those to come: ids of the table, times on its grid, and numbers that mean nothing."""
+    if schema.layout == "long":
+        ids = list(id_codes(table, schema.ids)[0])
+    else:
+        wide = schema.layout == "wide"
+        ids = [(name,) for name in (wide_columns(table, schema) if wide else table.texts(schema.ids[0]).tolist())]
+    ids = sorted(ids, key=lambda names: max(map(len, names)))[-MAX_SAMPLE_IDS:]
     rows = max(len(ids), MIN_SAMPLE_ROWS)
     calendar = calendar_of(schema)
     steps = calendar.positions(np.zeros(1, np.int64)) + np.arange(rows)
-    times = _timestamps(calendar.times(steps), schema)
+    times = _times(calendar.times(steps), schema)
     columns: dict[str, Any] = {
         name: [ids[row % len(ids)][place] for row in range(rows)] for place, name in enumerate(schema.ids)
     }
@@ -61,39 +71,13 @@ def _sample(schema: Schema, table: Table, output: OutputSettings) -> pd.DataFram
     else:
         columns |= dict(frame_of(time_columns_at(schema, calendar, steps)))
     numbers = (name for name in output_columns(output) if name not in Settings.columns)
-    columns |= dict.fromkeys(numbers, 0 if output.integer else 0.0)
+    columns |= dict.fromkeys(numbers, 0 if output.integer else 0.5)
     return pd.DataFrame({**columns, "origin": times, "version": SAMPLE_VERSION, "model": "", "status": ""})
 
 
-def _ids(schema: Schema, table: Table) -> list[tuple[str, ...]]:
-    """The ids of a table's series."""
-    if schema.layout == "long":
-        return list(id_codes(table, schema.ids)[0])
-    names = wide_columns(table, schema) if schema.layout == "wide" else table.texts(schema.ids[0]).tolist()
-    return [(name,) for name in names]
-
-
-def _rows(results: Results) -> pd.DataFrame:
-    """The rows of the table: ids, time, numbers, then origin, version, model and status.
-
-    Times are timestamps, with a zone where the input's have one, or whole numbers where they are steps; times in
-    several columns stay as the input has them.
-    """
-    schema, forecasts = results.schema, results.forecasts
-    calendar = calendar_of(schema)
-    horizon = forecasts.quantiles.shape[1]
-    origins = forecasts.panel.origins[forecasts.series]
-    instants = calendar.times((origins[:, None] + 1 + np.arange(horizon)).ravel())
-    frame = frame_of(forecasts.columns)
-    if len(schema.time) == 1:
-        frame[schema.time[0]] = _timestamps(instants, schema)
-    frame["origin"] = _timestamps(np.repeat(calendar.times(origins), horizon), schema)
-    frame = frame.assign(version=results.version)
-    return frame[[*frame.columns.drop(["version", "model", "status"]), "version", "model", "status"]]
-
-
-def _timestamps(instants: NDArray[np.int64], schema: Schema) -> "pd.Index[Any]":
+def _times(seconds: Integers, schema: Schema) -> "pd.Index[Any]":
+    """Times as timestamps, with a zone where the input's have one, or whole numbers where they are steps."""
     if schema.time_format.kind == "integer" or schema.layout == "rows":
-        return pd.Index(instants)
-    timestamps = pd.DatetimeIndex(instants.astype("datetime64[s]"))
+        return pd.Index(seconds)
+    timestamps = pd.DatetimeIndex(seconds.astype("datetime64[s]"))
     return timestamps.tz_localize("UTC") if schema.time_format.zone is not None else timestamps

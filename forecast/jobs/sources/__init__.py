@@ -27,13 +27,7 @@ class SourceSettings(_Keys, TextSettings):  # type: ignore[valid-type,misc]  # i
 
 
 def source_of(settings: SourceSettings) -> tuple[Source, Any]:
-    """The kind of source that a job names, and its own settings.
-
-    Raises
-    ------
-    UsageError
-        If it names none or several, or a key is missing.
-    """
+    """The one kind of source that a job names, and its settings."""
     named = [kind for kind in KINDS if any(getattr(settings, key) is not None for key in kind.Settings.model_fields)]
     if len(named) != 1:
         raise UsageError(USE)

@@ -4,14 +4,14 @@ from typing import Any
 
 from pydantic import Field
 
-from forecast.jobs import databases
+from forecast import databases
 from forecast.jobs.kinds import DatabaseUrl
-from forecast.settings import Knobs, TextSettings
+from forecast.settings import SettingsGroup, TextSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
 
 
-class Settings(Knobs):
+class Settings(SettingsGroup):
     """Keys of [source] for a database."""
 
     url: DatabaseUrl = Field(

@@ -4,12 +4,12 @@ from typing import Any
 
 from pydantic import Field
 
-from forecast.settings import FilePath, Knobs, TextSettings
+from forecast.settings import FilePath, SettingsGroup, TextSettings
 from forecast.tables.files import load_table
 from forecast.tables.table import Table
 
 
-class Settings(Knobs):
+class Settings(SettingsGroup):
     """Keys of [source] for a file."""
 
     path: FilePath = Field(

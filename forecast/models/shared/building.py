@@ -16,7 +16,7 @@ from forecast.windows.covariates import category_sizes, numeric_count
 
 
 class Named(Protocol):
-    """The name of a model, and its knobs."""
+    """The name of a model, and its settings."""
 
     @property
     def model(self) -> str: ...
@@ -27,10 +27,10 @@ class Named(Protocol):
 def build(named: Named, shape: Shape, seed: int = 0) -> RecurrentModel:
     """A new network, initialised by the seed, on the CPU."""
     network = model_class(named.model)
-    knobs = network.Knobs.check(named.params or {}, f"model {named.model}: ", within="params")
+    params = network.Params.check(named.params or {}, f"model {named.model}: ", within="params")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return network(knobs, shape)
+        return network(params, shape)
 
 
 def rebuild(named: Named, shape: Shape, weights: dict[str, NDArray[Any]], device: torch.device) -> RecurrentModel:
@@ -39,7 +39,7 @@ def rebuild(named: Named, shape: Shape, weights: dict[str, NDArray[Any]], device
     Raises
     ------
     UsageError
-        If there is no such model, or it cannot have such knobs.
+        If there is no such model, or it cannot have such settings.
     ArtifactRefused
         If the weights are not those of the model.
     """

@@ -1,4 +1,4 @@
-"""The dilated LSTM that several models share: knobs, folding, and the stack with shortcuts."""
+"""The dilated LSTM that several models share: settings, folding, and the stack with shortcuts."""
 
 import math
 from itertools import accumulate
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast.models.shared.model import Shape
-from forecast.models.shared.parts import StackKnobs, past_segments, recurrent
+from forecast.models.shared.parts import StackParams, past_segments, recurrent
 
 DENSE = 64  # steps of a past that is read value by value
 Dilations = Annotated[tuple[Annotated[int, Field(ge=1, le=10_000)], ...], Field(min_length=1, max_length=16)]
@@ -22,8 +22,8 @@ def _listed(given: Any) -> Any:
     return (given,) if isinstance(given, int) else given
 
 
-class DilationKnobs(StackKnobs):
-    """The knobs of a dilated stack."""
+class DilationParams(StackParams):
+    """The settings of a dilated stack."""
 
     dilations: Annotated[Dilations | None, BeforeValidator(_listed)] = Field(
         None, description="dilation of each block, comma-separated; default by season and lookback"
@@ -48,16 +48,7 @@ def dilated(layer: nn.Module, steps: Tensor, dilation: int) -> Tensor:
     """Run an LSTM whose state at a step comes from `dilation` steps before (Chang et al. 2017).
 
     Each of the `dilation` interleaved sequences is a row of a larger batch, so that one fused call, a
-    `dilation`-th as long, computes them all.
-
-    Parameters
-    ----------
-    layer : an `nn.LSTM`, batch first
-    steps : [batch, steps, size]
-
-    Returns
-    -------
-    [batch, steps, hidden size]
+    `dilation`-th as long, computes them all: [batch, steps, size] -> [batch, steps, hidden size].
     """
     if dilation == 1:
         return layer(steps)[0]  # type: ignore[no-any-return]
@@ -74,23 +65,17 @@ class DilatedStack(nn.Module):
     The last step of a block of dilation 24 depends on every 24th step alone, so the blocks below it need not compute
     the others: each block runs over those steps only that a block above it, or the output, looks at. Where all
     dilations share a factor, no block looks at the steps between; each step then reads a segment of that many.
-
-    Parameters
-    ----------
-    size : numbers of a step
-    dilations : of the blocks, from the input on
-    knobs : `layers` are LSTM layers within a block, all of the block's dilation
     """
 
-    def __init__(self, size: int, dilations: tuple[int, ...], knobs: StackKnobs) -> None:
+    def __init__(self, size: int, shape: Shape, params: DilationParams) -> None:
         super().__init__()
-        self.dilations = dilations
+        self.dilations = dilations = params.dilations or default_dilations(shape)
         self.strides = list(accumulate(reversed(dilations), math.gcd))[::-1]  # steps between those that count
         self.blocks = nn.ModuleList(
-            recurrent("LSTM", knobs.hidden_size if place else size * self.strides[0], knobs)
+            recurrent("LSTM", params.hidden_size if place else size * self.strides[0], params)
             for place in range(len(dilations))
         )
-        self.drop = nn.Dropout(knobs.dropout)
+        self.drop = nn.Dropout(params.dropout)
 
     def forward(self, steps: Tensor) -> Tensor:
         """[batch, steps, size] -> [batch, hidden size], the state of the last step."""

@@ -13,18 +13,8 @@ from torch import Tensor, nn
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.windows.windows import Batch
 
-FIELDS = (  # of a batch, which a network may read
-    "past",
-    "mask",
-    "past_covariates",
-    "future_covariates",
-    "static",
-    "series",
-    "past_codes",
-    "future_codes",
-    "static_codes",
-    "seasonal",
-)
+UNREAD = {"target", "target_mask", "weight", "location", "scale"}  # of a batch, which no network reads
+FIELDS = tuple(field.name for field in fields(Batch) if field.name not in UNREAD)
 
 
 class _Core(nn.Module):
@@ -38,12 +28,9 @@ class _Core(nn.Module):
         given = dict(zip(self.names, arrays, strict=True))
         rows = given["past"].shape[0]
         batch = {}
-        for field in fields(Batch):
-            like = getattr(self.like, field.name)
-            if field.name in given:
-                batch[field.name] = given.pop(field.name)
-            else:  # without columns, or nothing that a forecast reads
-                batch[field.name] = torch.zeros((rows, *like.shape[1:]), dtype=like.dtype)
+        for name, like in vars(self.like).items():
+            # zeros where there are no columns, or nothing that a forecast reads
+            batch[name] = given.pop(name) if name in given else torch.zeros((rows, *like.shape[1:]), dtype=like.dtype)
         return self.network.core(Batch(**batch), given)
 
 
@@ -59,10 +46,7 @@ def export(network: RecurrentModel, batch: Batch, opset: int) -> bytes:
     It is written by tracing. The exporter that reads the program instead takes twenty times as long, and releases of
     it have written GRUs whose reset gate acts before the recurrent weights, not behind them as in torch.
 
-    Parameters
-    ----------
-    batch : several windows on the CPU, as an example
-    opset : version of ONNX's operators
+    `batch` holds several windows on the CPU, as an example.
     """
     inputs = core_inputs(network, batch)
     names, file = tuple(inputs), io.BytesIO()
@@ -92,12 +76,7 @@ def computed(network: RecurrentModel, batch: Batch) -> tuple[dict[str, NDArray[A
 
 
 def random_batch(shape: Shape, rows: int, seed: int) -> Batch:
-    """Windows of random numbers, some of whose past is missing.
-
-    Parameters
-    ----------
-    shape : as the network was built for, categories not embedded
-    """
+    """Windows of random numbers, some of whose past is missing, for a shape whose categories are not embedded."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*size: int) -> Tensor:

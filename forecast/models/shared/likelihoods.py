@@ -15,16 +15,10 @@ SMALL_RATE, TERMS = 20.0, 60  # up to this rate the Poisson distribution is summ
 
 
 class Likelihood(Protocol):
-    """The distributions of some values, in the scaled units of their windows.
+    """The distributions of some values, in the scaled units of their windows."""
 
-    Attributes
-    ----------
-    parameters : raw outputs that one distribution takes, the center included
-    draws : uniform numbers that one value is drawn from
-    """
-
-    parameters: ClassVar[int]
-    draws: ClassVar[int]
+    parameters: ClassVar[int]  # raw outputs that one distribution takes, the center included
+    draws: ClassVar[int]  # uniform numbers that one value is drawn from
 
     @classmethod
     def of(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
@@ -41,13 +35,13 @@ class Likelihood(Protocol):
         """Logarithm of the density or, of counts, of the probability, but for a constant; [batch, steps]."""
 
     def mean(self) -> Tensor:
-        """Means, [batch, steps]."""
+        """[batch, steps]."""
 
     def at(self, deviates: Tensor) -> Tensor:
         """Quantiles of the only step at the levels of normal deviates, near enough; ascending, [batch, levels]."""
 
-    def draw(self, shares: Tensor) -> Tensor:
-        """Values from uniform numbers between 0 and 1, [draws, 1 or batch, steps] -> [batch, steps]."""
+    def draw(self, uniform: Tensor) -> Tensor:
+        """Values from numbers between 0 and 1, [draws, 1 or batch, steps] -> [batch, steps]."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +66,8 @@ class Gaussian:
     def at(self, deviates: Tensor) -> Tensor:
         return self.location + self.scale * deviates
 
-    def draw(self, shares: Tensor) -> Tensor:
-        deviates: Tensor = torch.special.ndtri(shares[0])
+    def draw(self, uniform: Tensor) -> Tensor:
+        deviates: Tensor = torch.special.ndtri(uniform[0])
         return self.location + self.scale * deviates
 
 
@@ -107,11 +101,11 @@ class StudentT:
         second = (5 * deviates**5 + 16 * deviates**3 + 3 * deviates) / 96
         return self.location + self.scale * (deviates + first / self.freedom + second / self.freedom**2)
 
-    def draw(self, shares: Tensor) -> Tensor:
+    def draw(self, uniform: Tensor) -> Tensor:
         # the polar method of Bailey (1994), exact, and with the same numbers for all windows
         power = -2 * self.freedom.reciprocal()
-        radius = (self.freedom * torch.expm1(power * shares[0].log())).sqrt()
-        return self.location + self.scale * radius * torch.cos(2 * torch.pi * shares[1])
+        radius = (self.freedom * torch.expm1(power * uniform[0].log())).sqrt()
+        return self.location + self.scale * radius * torch.cos(2 * torch.pi * uniform[1])
 
 
 @dataclass(frozen=True)
@@ -150,46 +144,39 @@ class NegativeBinomial:
         deviation = (self.rate + self.excess * self.rate.square()).sqrt()
         return self._scaled((self.rate + deviation * deviates).clamp(min=0))
 
-    def draw(self, shares: Tensor) -> Tensor:
-        shape = 1 / self.excess
-        rate = self.rate * self.excess * gamma_draws(shape, shares[:-1])
-        return self._scaled(poisson_quantile(rate, shares[-1]))
+    def draw(self, uniform: Tensor) -> Tensor:
+        rate = self.rate * self.excess * gamma_draws(1 / self.excess, uniform[:-1])
+        return self._scaled(poisson_quantile(rate, uniform[-1]))
 
     def _scaled(self, count: Tensor) -> Tensor:
         return (count - self.offset) / self.unit
 
 
-def gamma_draws(shape: Tensor, shares: Tensor) -> Tensor:
-    """Gamma variates of scale 1 from a fixed number of uniform ones (Marsaglia and Tsang 2000).
-
-    Parameters
-    ----------
-    shape : [...], above 0
-    shares : [2 * TRIES + 1, ...], between 0 and 1
-    """
+def gamma_draws(shape: Tensor, uniform: Tensor) -> Tensor:
+    """Gamma variates of scale 1 from numbers between 0 and 1, [2 * TRIES + 1, ...] (Marsaglia and Tsang 2000)."""
     # drawn for the shape plus one, where nearly every candidate fits; the last number corrects for that
     base = shape + 2 / 3
-    normal: Tensor = torch.special.ndtri(shares[:TRIES])
+    normal: Tensor = torch.special.ndtri(uniform[:TRIES])
     cube = (1 + normal / (3 * base.sqrt())).clamp(min=1e-3) ** 3  # [tries, ...]
     bound = 0.5 * normal.square() + base * (1 - cube + cube.log())
-    fits = shares[TRIES : 2 * TRIES].log() < bound
+    fits = uniform[TRIES : 2 * TRIES].log() < bound
     chosen = fits.int().argmax(0, keepdim=True)  # the first that fits
-    return base * cube.gather(0, chosen)[0] * shares[2 * TRIES].pow(shape.reciprocal())
+    return base * cube.gather(0, chosen)[0] * uniform[2 * TRIES].pow(shape.reciprocal())
 
 
-def poisson_quantile(rate: Tensor, share: Tensor) -> Tensor:
-    """The least count that a Poisson variate exceeds with at most a chance of ``1 - share``.
+def poisson_quantile(rate: Tensor, level: Tensor) -> Tensor:
+    """The least count that a Poisson variate exceeds with at most a chance of ``1 - level``.
 
     Exact up to `SMALL_RATE`; above by the expansion of Cornish and Fisher (1938), where it is one off at most.
     """
     low = rate.clamp(max=SMALL_RATE)
     term = torch.exp(-low)
-    reached, count = term, torch.zeros_like(low * share)
+    reached, count = term, torch.zeros_like(low * level)
     for number in range(1, TERMS):
-        count = count + (share > reached)
+        count = count + (level > reached)
         term = term * low / number
         reached = reached + term
-    deviate, root = torch.special.ndtri(share), rate.sqrt()
+    deviate, root = torch.special.ndtri(level), rate.sqrt()
     high = rate + root * deviate + (deviate.square() - 1) / 6 + (deviate - deviate**3) / (72 * root.clamp(min=1))
     return torch.where(rate <= SMALL_RATE, count, high.round().clamp(min=0))
 

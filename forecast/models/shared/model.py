@@ -8,7 +8,7 @@ from torch import Generator, Tensor, nn
 from torch.nn import functional
 
 from forecast.models.shared.losses import POINT_LOSSES
-from forecast.settings import Knobs, LossName
+from forecast.settings import LossName, SettingsGroup
 from forecast.windows.windows import Batch
 
 REPEATS = 14  # with days for seasons, two weeks
@@ -16,31 +16,20 @@ REPEATS = 14  # with days for seasons, two weeks
 
 @dataclass(frozen=True)
 class Shape:
-    """The sizes that a network is built for.
+    """The sizes that a network is built for."""
 
-    Attributes
-    ----------
-    lookback, horizon : steps
-    past, future, static : numbers of numeric columns
-    past_categories, future_categories, static_categories : number of codes of each categorical column
-    series : number of series of the fit; their index in a batch runs from 1, and 0 is an unseen series
-    seasons : season lengths whose lagged values come in the batch
-    levels : quantile levels of the outputs, ascending, 0.5 among them
-    loss : how the point forecast is trained
-    """
-
-    lookback: int
+    lookback: int  # steps
     horizon: int
-    past: int = 0
+    past: int = 0  # numeric columns
     future: int = 0
     static: int = 0
-    past_categories: tuple[int, ...] = ()
+    past_categories: tuple[int, ...] = ()  # codes of each categorical column
     future_categories: tuple[int, ...] = ()
     static_categories: tuple[int, ...] = ()
-    series: int = 0
-    seasons: tuple[int, ...] = ()
-    levels: tuple[float, ...] = (0.5,)
-    loss: LossName = "quantile"
+    series: int = 0  # of the fit; their index in a batch runs from 1, and 0 is an unseen series
+    seasons: tuple[int, ...] = ()  # lengths of those whose lagged values come in the batch
+    levels: tuple[float, ...] = (0.5,)  # of the quantiles, ascending, 0.5 among them
+    loss: LossName = "quantile"  # of the point forecast
 
     @property
     def repeats(self) -> int:
@@ -75,22 +64,22 @@ def embedding_size(codes: int) -> int:
 class RecurrentModel(nn.Module):
     """Base of every model.
 
-    A subclass names its `Knobs`, builds its layers for ``self.shape`` (categories already embedded), and turns an
-    embedded batch into raw outputs [batch, horizon, ``shape.outputs``] in `forward`: first the point forecast, then
-    for each other level a distance from it, both in units of the window's seasonal error; last, what is added to the
-    weights of the earlier values of `_earlier` at that step of that window. A network that
+    A subclass names its settings as `Params`, builds its layers for ``self.shape`` (categories already embedded), and
+    turns an embedded batch into raw outputs [batch, horizon, ``shape.outputs``] in `forward`: first the point
+    forecast, then for each other level a distance from it, both in units of the window's seasonal error; last, what is
+    added to the weights of the earlier values of `_earlier` at that step of that window. A network that
     `starts_trained` trains as one that continues an earlier fit, at `rate_share` of the learning rate.
     """
 
-    Knobs: ClassVar[type[Knobs]] = Knobs
+    Params: ClassVar[type[SettingsGroup]] = SettingsGroup
     starts_trained: ClassVar[bool] = False
     rate_share: ClassVar[float] = 1.0
     no_export: ClassVar[str] = ""  # why its forecasts are not exported; empty where they are
     levels: Tensor
 
-    def __init__(self, knobs: Any, shape: Shape) -> None:
+    def __init__(self, params: Any, shape: Shape) -> None:
         super().__init__()
-        self.knobs, self.shape = knobs, shape.embedded()
+        self.params, self.shape = params, shape.embedded()
         self.middle, self.known_numbers = shape.levels.index(0.5), shape.future
 
         def embeddings(sizes: tuple[int, ...]) -> nn.ModuleList:
@@ -110,13 +99,7 @@ class RecurrentModel(nn.Module):
         return self._put_together(raw.float() if raw.dtype == torch.bfloat16 else raw, batch)
 
     def core(self, batch: Batch, arrays: dict[str, Tensor]) -> Tensor:
-        """What is exported of a network, traceable from the arrays of a batch to [batch, horizon, ...].
-
-        Parameters
-        ----------
-        batch : scaled windows, as `outputs` takes them
-        arrays : those of `example`
-        """
+        """What is exported: traceable from a batch and the arrays of `example` to [batch, horizon, ...]."""
         return self.outputs(batch)
 
     def example(self, batch: Batch) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Parts that several models share: knobs, inputs, encoder, decoder."""
+"""Parts that several models share: settings, inputs, encoder, segments, decoder."""
 
 import math
 from collections.abc import Callable
@@ -10,26 +10,28 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.settings import Knobs
+from forecast.settings import SettingsGroup
 from forecast.windows.windows import Batch
 
+Kind = Literal["RNN", "LSTM", "GRU"]
 
-class StackKnobs(Knobs):
-    """The knobs of every stack of recurrent layers."""
+
+class StackParams(SettingsGroup):
+    """The settings of every stack of recurrent layers."""
 
     hidden_size: int = Field(64, ge=1, le=4096, description="units of each recurrent layer")
     layers: int = Field(1, ge=1, le=16, description="stacked recurrent layers")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of units dropped between layers and before the output")
 
 
-class RecurrentKnobs(StackKnobs):
-    """The knobs of every encoder that can read in both directions."""
+class EncoderParams(StackParams):
+    """The settings of every encoder that can read in both directions."""
 
     bidirectional: bool = Field(False, description="read the past in both directions")
 
 
-class SegmentKnobs(Knobs):
-    """The knob of every network that reads segments."""
+class SegmentParams(SettingsGroup):
+    """The setting of every network that reads segments."""
 
     segment: int | None = Field(
         None, ge=1, le=10_000, description="steps a segment holds; default one season, or a few steps"
@@ -47,29 +49,35 @@ def inputs(batch: Batch) -> Tensor:
     return torch.cat([batch.past[..., None], batch.mask[..., None], batch.past_covariates, static], -1)
 
 
-def recurrent(kind: Literal["RNN", "LSTM", "GRU"], size: int, knobs: StackKnobs) -> nn.RNNBase:
+def recurrent(kind: Kind, size: int, params: StackParams) -> nn.RNNBase:
     """One of torch's fused recurrent networks, batch first."""
     layer: Callable[..., nn.RNNBase] = {"RNN": nn.RNN, "LSTM": nn.LSTM, "GRU": nn.GRU}[kind]
     return layer(
         size,
-        knobs.hidden_size,
-        num_layers=knobs.layers,
-        dropout=knobs.dropout if knobs.layers > 1 else 0.0,
-        bidirectional=isinstance(knobs, RecurrentKnobs) and knobs.bidirectional,
+        params.hidden_size,
+        num_layers=params.layers,
+        dropout=params.dropout if params.layers > 1 else 0.0,
+        bidirectional=isinstance(params, EncoderParams) and params.bidirectional,
         batch_first=True,
     )
 
 
-def state_size(knobs: RecurrentKnobs) -> int:
+def state_size(params: EncoderParams) -> int:
     """Numbers in one output state of the encoder."""
-    return knobs.hidden_size * (2 if knobs.bidirectional else 1)
+    return params.hidden_size * (2 if params.bidirectional else 1)
 
 
-def final_state(states: Tensor, knobs: RecurrentKnobs) -> Tensor:
+def final_state(states: Tensor, params: EncoderParams) -> Tensor:
     """The state after all steps, [batch, state_size]; of the backward direction the one at the first step."""
-    if not knobs.bidirectional:
+    if not params.bidirectional:
         return states[:, -1]
-    return torch.cat([states[:, -1, : knobs.hidden_size], states[:, 0, knobs.hidden_size :]], -1)
+    return torch.cat([states[:, -1, : params.hidden_size], states[:, 0, params.hidden_size :]], -1)
+
+
+def past_segments(steps: Tensor, segment: int) -> Tensor:
+    """Cut steps into segments that end with the last one, [batch, segments, segment * size]; zeros fill the first."""
+    steps = functional.pad(steps, (0, 0, -int(steps.shape[1]) % segment, 0))
+    return steps.reshape(steps.shape[0], -1, segment * steps.shape[-1])
 
 
 def default_segment(shape: Shape) -> int:
@@ -80,24 +88,47 @@ def default_segment(shape: Shape) -> int:
     return max(1, math.isqrt(shape.lookback))
 
 
-def past_segments(steps: Tensor, segment: int) -> Tensor:
-    """Cut steps into segments that end with the last one, [batch, segments, segment * size]; zeros fill the first."""
-    steps = functional.pad(steps, (0, 0, -int(steps.shape[1]) % segment, 0))
-    return steps.reshape(steps.shape[0], -1, segment * steps.shape[-1])
+class SegmentModel(RecurrentModel):
+    """A network that reads the past, and may decode the future, in segments of several steps (Lin et al. 2023)."""
+
+    def __init__(self, params: Any, shape: Shape) -> None:
+        super().__init__(params, shape)
+        self.segment = params.segment or default_segment(self.shape)
+        self.embed = nn.Linear(self.segment * input_size(self.shape), params.hidden_size)
+
+    def segments(self, batch: Batch) -> Tensor:
+        """The embedded segments of the past, [batch, segments, hidden]."""
+        return self.embed(past_segments(inputs(batch), self.segment))  # type: ignore[no-any-return]
+
+    def build_queries(self, size: int) -> None:
+        """Make the parameters of `queries`."""
+        self.future_segments = -(-self.shape.horizon // self.segment)
+        self.place = nn.Parameter(torch.randn(self.future_segments, size) * size**-0.5)
+        future = self.shape.future
+        self.known = nn.Linear(self.segment * future, size, bias=False) if future else None
+
+    def queries(self, batch: Batch, base: Tensor) -> Tensor:
+        """What asks for each segment of the horizon, its place and known covariates, [batch, future segments, size]."""
+        query = self.place + base
+        if self.known is None:
+            return query
+        # whole segments that start with the first step
+        known = functional.pad(batch.future_covariates, (0, 0, 0, -self.shape.horizon % self.segment))
+        return query + self.known(known.reshape(known.shape[0], -1, self.segment * known.shape[-1]))  # type: ignore[no-any-return]
+
+    def joined(self, raw: Tensor) -> Tensor:
+        """Raw outputs, [batch (x) future segments, outputs * segment] -> [batch, horizon, outputs].
+
+        The time axis stays innermost in memory: what follows takes the outputs apart, and runs twice as fast so.
+        """
+        split = raw.view(-1, self.future_segments, self.shape.outputs, self.segment)
+        return split.transpose(1, 2).flatten(2)[..., : self.shape.horizon].transpose(1, 2)
 
 
-def future_segments(steps: Tensor, segment: int) -> Tensor:
-    """Cut steps into segments that start with the first one, [batch, segments, segment * size]; zeros fill the last."""
-    steps = functional.pad(steps, (0, 0, 0, -int(steps.shape[1]) % segment))
-    return steps.reshape(steps.shape[0], -1, segment * steps.shape[-1])
-
-
-def joined_segments(outputs: Tensor, horizon: int) -> Tensor:
-    """Join the outputs of the future segments, [batch, segments, outputs, segment] -> [batch, horizon, outputs].
-
-    The time axis stays innermost in memory: what follows takes the outputs apart, and runs twice as fast so.
-    """
-    return outputs.transpose(1, 2).flatten(2)[..., :horizon].transpose(1, 2)
+def zeroed(*layers: nn.Linear) -> None:
+    """Let output layers start from zero weights: from the mean of earlier seasons, not from a random mixture."""
+    for layer in layers:
+        nn.init.zeros_(layer.weight)
 
 
 class StepDecoder(nn.Module):
@@ -111,8 +142,7 @@ class StepDecoder(nn.Module):
         self.mix = nn.Linear(context + shape.future, 2 * context)
         self.out = nn.Linear(2 * context, shape.outputs)
         self.direct = nn.Linear(size, shape.horizon)
-        for last in (self.out, self.direct):
-            nn.init.zeros_(last.weight)  # starts from the mean of earlier seasons, not from a random mixture
+        zeroed(self.out, self.direct)
 
     def forward(self, state: Tensor, future: Tensor) -> Tensor:
         """[batch, size] and [batch, horizon, future] -> [batch, horizon, outputs]."""
@@ -125,14 +155,14 @@ class StepDecoder(nn.Module):
 class FinalStateModel(RecurrentModel):
     """An encoder read to its end, and a decoder from its final state; rnn, lstm and gru differ in `kind` only."""
 
-    Knobs: ClassVar[type[Knobs]] = RecurrentKnobs
-    kind: ClassVar[Literal["RNN", "LSTM", "GRU"]]
+    Params: ClassVar[type[SettingsGroup]] = EncoderParams
+    kind: ClassVar[Kind]
 
-    def __init__(self, knobs: Any, shape: Shape) -> None:
-        super().__init__(knobs, shape)
-        self.encoder = recurrent(self.kind, input_size(self.shape), knobs)
-        self.decoder = StepDecoder(state_size(knobs), self.shape, knobs.dropout)
+    def __init__(self, params: Any, shape: Shape) -> None:
+        super().__init__(params, shape)
+        self.encoder = recurrent(self.kind, input_size(self.shape), params)
+        self.decoder = StepDecoder(state_size(params), self.shape, params.dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         states, _ = self.encoder(inputs(batch))  # [batch, lookback, state]
-        return self.decoder(final_state(states, self.knobs), batch.future_covariates)  # type: ignore[no-any-return]
+        return self.decoder(final_state(states, self.params), batch.future_covariates)  # type: ignore[no-any-return]

@@ -24,13 +24,7 @@ class Block(nn.Module):
 
 
 class Pretrained(nn.Module):
-    """Quantiles of masked future tokens.
-
-    Parameters
-    ----------
-    width : of a state
-    blocks : recurrent layers
-    """
+    """Quantiles of masked future tokens, by recurrent blocks of a width."""
 
     def __init__(self, width: int, blocks: int) -> None:
         super().__init__()
@@ -42,14 +36,9 @@ class Pretrained(nn.Module):
         nn.init.zeros_(self.outputs.bias)
 
     def forward(self, tokens: Tensor, base: Tensor, gated: Tensor, unit: Tensor, more: Tensor | None = None) -> Tensor:
-        """Quantiles in scaled units, [windows, horizon, levels].
+        """Quantiles in scaled units, [windows, horizon, levels], from what `inputs_of` returns.
 
-        Parameters
-        ----------
-        tokens : [windows, tokens, inputs]
-        base, gated : [windows, horizon], [windows, horizon, OTHERS]
-        unit : [windows], of the outputs
-        more : [windows, tokens, width], added to what the first layer makes of the tokens
+        `more` is added to what the first layer makes of the tokens, [windows, tokens, width].
         """
         states = self.inputs(tokens)
         states = states if more is None else states + more

@@ -10,17 +10,18 @@ from forecast.training.devices import threads
 from forecast.training.pretraining.loop import Pretraining, Recipe, run
 
 SAVE_EVERY = 250  # steps
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command()
-@click.argument("checkpoint", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--steps", default=30_000, show_default=True, help="train until this step")
-@click.option("--cool", default=0, show_default=True, help="last steps, over which the learning rate falls to nothing")
-@click.option("--seed", default=0, show_default=True, help="of weights and series")
-@click.option("--width", default=Recipe.width, show_default=True, help="of a state")
-@click.option("--blocks", default=Recipe.blocks, show_default=True, help="recurrent layers")
-@click.option("--device", default="cpu", show_default=True, help="cpu or cuda")
-@click.option("--weights", type=click.Path(path_type=Path, dir_okay=False), help="write the averaged weights here")
+@click.command(context_settings={"show_default": True})
+@click.argument("checkpoint", type=FILE)
+@click.option("--steps", default=30_000, help="train until this step")
+@click.option("--cool", default=0, help="last steps, over which the learning rate falls to nothing")
+@click.option("--seed", default=0, help="of weights and series")
+@click.option("--width", default=Recipe.width, help="of a state")
+@click.option("--blocks", default=Recipe.blocks, help="recurrent layers")
+@click.option("--device", default="cpu", help="cpu or cuda")
+@click.option("--weights", type=FILE, help="write the averaged weights here")
 def main(
     checkpoint: Path, steps: int, cool: int, seed: int, width: int, blocks: int, device: str, weights: Path | None
 ) -> None:

@@ -1,6 +1,7 @@
 """The pretraining loop: batches by number, AdamW, an average of the weights, checkpoints that go on where they end."""
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -9,7 +10,6 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -25,37 +25,20 @@ LARGEST = 20.0  # error from which on it counts no more
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a pretraining.
+    """Everything that decides a pretraining."""
 
-    Attributes
-    ----------
-    width, blocks : of the network
-    seed : of weights and batches
-    rate : largest learning rate
-    warm : steps until it is reached
-    average, cooling_average : share that the running average of the weights keeps at each step, and while the learning
-        rate falls, when the newest weights are the best ones
-    decay : of the weights
-    """
-
-    width: int = 128
-    blocks: int = 2
-    seed: int = 0
-    rate: float = 2e-3
-    warm: int = 500
-    average: float = 0.9995
-    cooling_average: float = 0.998
-    decay: float = 0.01
+    width: int = 128  # of a state
+    blocks: int = 2  # recurrent layers
+    seed: int = 0  # of weights and batches
+    rate: float = 2e-3  # largest learning rate
+    warm: int = 500  # steps until it is reached
+    average: float = 0.9995  # share that the running average of the weights keeps at each step
+    cooling_average: float = 0.998  # while the learning rate falls, when the newest weights are the best ones
+    decay: float = 0.01  # of the weights
 
 
 class Pretraining:
-    """A pretraining under way.
-
-    Attributes
-    ----------
-    network, averaged : the network as it trains, and the running average of its weights
-    step : steps done
-    """
+    """A pretraining under way: the network, the running average of its weights, the optimizer, and steps done."""
 
     def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
         torch.manual_seed(recipe.seed)
@@ -86,43 +69,26 @@ class Pretraining:
 
     def write(self, path: Path) -> None:
         """Write a checkpoint that `read` goes on from."""
-        moments = self.optimizer.state_dict()["state"]
-        arrays = {f"network.{name}": array for name, array in self.network.state_dict().items()}
-        arrays |= {f"averaged.{name}": array for name, array in self.averaged.state_dict().items()}
-        for number, state in moments.items():
-            arrays |= {f"moments.{number}.{name}": state[name] for name in ("exp_avg", "exp_avg_sq")}
-        whole = {name: array.detach().cpu().contiguous() for name, array in arrays.items()}
-        replace_file(path, save(whole, {"step": str(self.step)}))
-
-    def export(self, path: Path, cool: int) -> None:
-        """Write the averaged weights in half precision, and beside them how they were made, as JSON.
-
-        Parameters
-        ----------
-        cool : last steps, over which the learning rate fell
-        """
-        arrays = {name: array.half().contiguous() for name, array in self.averaged.cpu().state_dict().items()}
-        data = save(arrays, {"architecture": str(ARCHITECTURE)})
-        made = {
-            "sha256": hashlib.sha256(data).hexdigest(),
-            "generator": VERSION,
-            "steps": self.step,
-            "cool": cool,
-            "recipe": asdict(self.recipe),
-        }
-        replace_file(path, data)
-        replace_file(path.with_suffix(".json"), json.dumps(made, indent=2).encode() + b"\n")
+        parts = {name: getattr(self, name).state_dict() for name in ("network", "averaged", "optimizer")}
+        file = io.BytesIO()
+        torch.save({"step": self.step, **parts}, file)
+        replace_file(path, file.getvalue())
 
     def read(self, path: Path) -> None:
         """Go on from a checkpoint."""
-        with safe_open(path, "pt") as file:
-            self.step = int(file.metadata()["step"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        for prefix, network in (("network.", self.network), ("averaged.", self.averaged)):
-            network.load_state_dict(_under(arrays, prefix))
-        for number, parameter in enumerate(self.network.parameters()):
-            moments = {name: array.to(self.device) for name, array in _under(arrays, f"moments.{number}.").items()}
-            self.optimizer.state[parameter] = {"step": torch.tensor(float(self.step)), **moments}
+        parts = torch.load(path, self.device, weights_only=True)
+        self.step = parts.pop("step")
+        for name, state in parts.items():
+            getattr(self, name).load_state_dict(state)
+
+    def export(self, path: Path, cool: int) -> None:
+        """Write the averaged weights in half precision, and beside them how they were made, as JSON."""
+        arrays = {name: array.half().contiguous() for name, array in self.averaged.cpu().state_dict().items()}
+        data = save(arrays, {"architecture": str(ARCHITECTURE)})
+        digest, recipe = hashlib.sha256(data).hexdigest(), asdict(self.recipe)
+        made = {"sha256": digest, "generator": VERSION, "steps": self.step, "cool": cool, "recipe": recipe}
+        replace_file(path, data)
+        replace_file(path.with_suffix(".json"), json.dumps(made, indent=2).encode() + b"\n")
 
 
 def loss_of(network: nn.Module, sample: Sample, device: torch.device) -> Tensor:
@@ -154,7 +120,3 @@ def _samples(seed: int, start: int, end: int) -> Iterator[Sample]:
             while len(waiting) < AHEAD and number + len(waiting) < end:
                 waiting.append(pool.submit(draw_sample, seed, number + len(waiting)))
             yield waiting.pop(0).result()
-
-
-def _under(arrays: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

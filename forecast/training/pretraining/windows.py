@@ -20,18 +20,11 @@ CONSTANT = 1e-5  # share of the location; a past of a smaller scale is constant,
 
 @dataclass(frozen=True)
 class Sample:
-    """A batch to train on.
+    """A batch to train on."""
 
-    Attributes
-    ----------
-    features : of the pasts
-    target : [windows, horizon], in scaled units
-    weight : [windows, horizon], what an error counts: less in the far future, nothing after a constant past
-    """
-
-    features: Features
-    target: Floats
-    weight: Floats
+    features: Features  # of the pasts
+    target: Floats  # [windows, horizon], in scaled units
+    weight: Floats  # [windows, horizon], what an error counts: less in the far future, nothing after a constant past
 
 
 def draw_sample(seed: int, number: int) -> Sample:

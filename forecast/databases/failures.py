@@ -1,0 +1,86 @@
+"""Turn errors of databases and drivers into ours, without secrets."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from forecast.databases.redaction import Redactor
+from forecast.errors import BadData, Busy, CannotCreate, ForecastError, NoInput, StorageFailure, Unavailable, UsageError
+
+Role = Literal["source", "sink"]
+
+
+Situation = tuple[type[ForecastError], type[ForecastError], str]  # the error for a source, for a sink, and the remedy
+
+AWAY: Situation = Unavailable, Unavailable, "check that the server runs, and host, port, user, password and database"
+MEMORY: Situation = Unavailable, Unavailable, "give the database more memory, or read and write less at once"
+DENIED: Situation = NoInput, CannotCreate, "check the permissions of the user, and those of files"
+MISSING: Situation = NoInput, CannotCreate, "check the name, or create it"
+WRONG: Situation = UsageError, UsageError, "correct the job, or the database"
+DATA: Situation = BadData, BadData, "correct the data, or a type in the database"
+DAMAGED: Situation = BadData, StorageFailure, "check that it is the right file; restore it if it is damaged"
+STORAGE: Situation = StorageFailure, StorageFailure, "check the disk and its free space, then run again"
+BUSY: Situation = Busy, Busy, "another process is writing; run again later"
+
+# by the beginning of the SQLSTATE; the longest match counts
+SQLSTATES = {
+    "08": AWAY, "28": AWAY, "3D": AWAY, "57": AWAY, "53300": AWAY, "53": MEMORY, "53100": STORAGE, "58": STORAGE,
+    "XX": STORAGE, "40": BUSY, "55P03": BUSY, "55006": BUSY, "25006": DENIED, "42501": DENIED, "42P01": MISSING,
+    "3F": MISSING, "21": DATA, "22": DATA, "23": DATA, "54": DATA,
+}  # fmt: skip
+# by the primary result code of SQLite
+SQLITE_CODES = {
+    3: DENIED, 5: BUSY, 6: BUSY, 7: MEMORY, 8: DENIED, 10: STORAGE, 11: DAMAGED, 13: STORAGE, 14: DENIED, 15: BUSY,
+    18: DATA, 19: DATA, 20: DATA, 22: STORAGE, 23: DENIED, 26: DAMAGED,
+}  # fmt: skip
+# by the exception classes of every driver (PEP 249)
+CLASSES = {
+    "DataError": DATA, "IntegrityError": DATA, "InternalError": STORAGE, "OperationalError": AWAY,
+    "InterfaceError": AWAY, "ProgrammingError": WRONG, "NotSupportedError": WRONG, "DatabaseError": AWAY,
+}  # fmt: skip
+MAX_LENGTH = 300  # characters of a database's message
+
+
+@contextmanager
+def translated(role: Role, key: str, redact: Redactor) -> Iterator[None]:
+    """Raise errors of databases as ours; other errors pass unchanged.
+
+    Parameters
+    ----------
+    key : the key of the job that messages name where the database itself works
+    """
+    try:
+        yield
+    except Exception as error:
+        cause = getattr(error, "orig", None) or error  # SQLAlchemy wraps the errors of drivers
+        situation = _situation(cause)
+        if situation is None:
+            raise
+        place = key if situation in (MISSING, WRONG, DATA) else f"{role}.url"
+        message = redact(_message(cause))[:MAX_LENGTH].rstrip(" .:;")
+        of_source, of_sink, remedy = situation
+        kind = of_source if role == "source" else of_sink
+        raise kind(f"{place}: {message}; {remedy}") from None  # the cause may contain rows and the URL
+
+
+def _situation(error: BaseException) -> Situation | None:
+    names = [kind.__name__ for kind in type(error).__mro__]
+    state, code = getattr(error, "sqlstate", None), getattr(error, "sqlite_errorcode", None)
+    if isinstance(state, str):
+        beginnings = [state[:length] for length in (5, 2) if state[:length] in SQLSTATES]
+        return SQLSTATES[beginnings[0]] if beginnings else WRONG
+    if isinstance(code, int):
+        return MISSING if str(error).startswith("no such table") else SQLITE_CODES.get(code & 0xFF, WRONG)
+    if "UnicodeError" in names or str(error).startswith("Could not decode"):
+        return DATA
+    situations = [CLASSES[name] for name in names if name in CLASSES]
+    return situations[0] if situations else WRONG if "SQLAlchemyError" in names else None
+
+
+def _message(error: BaseException) -> str:
+    """The first line of an error's message, after the row and column that were being sent."""
+    context = getattr(getattr(error, "diag", None), "context", None) or ""
+    sent = re.match(r"COPY \w+, line (\d+), column (.*?)(?:: |$)", context)
+    first = str(error).strip().partition("\n")[0]
+    return f"row {sent[1]}, column {sent[2]}: {first}" if sent else first

@@ -1,0 +1,98 @@
+"""Keep secrets out of messages: values of environment variables are shown as ${NAME}, addresses as ***."""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
+
+from forecast.errors import ForecastError, Message, StorageFailure, as_flag, render
+
+MIN_LENGTH = 3  # characters; a shorter secret, such as 7, occurs in messages by chance
+MIN_PART_LENGTH = 8  # characters of a secret that is hidden inside longer words too
+NEVER_HIDDEN = {"forecast", "sqlite", "postgresql"}  # words of our own messages
+MASK = "***"
+
+
+class Redactor:
+    """Secrets, and the text to show instead of each; call it to remove them from a message."""
+
+    def __init__(self) -> None:
+        self._shown: dict[str, str] = {}
+
+    def add(self, text: str, shown: str = MASK, parts: bool = False) -> None:
+        """Hide a text, its lines, the password of an address, and quoted forms of these.
+
+        Parameters
+        ----------
+        shown : text to show instead
+        parts : whether to hide user, host and path of an address too
+        """
+        for part in {text, *text.splitlines(), *_parts(text, parts)}:
+            for form in _forms(part):
+                if len(form) >= MIN_LENGTH and form.lower() not in NEVER_HIDDEN:
+                    self._shown.setdefault(form.lower(), shown)
+
+    def __call__(self, message: str) -> str:
+        """The message without secrets."""
+        if not self._shown:
+            return message
+        pattern = "|".join(map(_pattern, sorted(self._shown, key=len, reverse=True)))
+        return re.sub(pattern, lambda match: self._shown.get(match[0].lower(), MASK), message, flags=re.IGNORECASE)
+
+    @contextmanager
+    def kept_out(self) -> Iterator[None]:
+        """Remove secrets from log messages of the block, and from errors that end it."""
+
+        def rewrite(record: logging.LogRecord) -> bool:
+            record.msg, record.args = self(Message.of(record).render(as_flag)), None
+            return True
+
+        logger = logging.getLogger("forecast")
+        logger.addFilter(rewrite)
+        try:
+            yield
+        except Exception as error:
+            text = render(error, as_flag)
+            if self(text) == text:
+                raise
+            raise self._without_secrets(error, text) from None  # the first error contains the secret
+        finally:
+            logger.removeFilter(rewrite)
+
+    def _without_secrets(self, error: Exception, text: str) -> Exception:
+        if isinstance(error, ForecastError):
+            return type(error)(self(text))
+        if isinstance(error, OSError):
+            return StorageFailure(self(f"{error.filename or 'input or output'}: {error.strerror}"))
+        return RuntimeError(self(f"{type(error).__name__}: {text}"))
+
+
+def _forms(text: str) -> set[str]:
+    """The forms in which messages may quote a text."""
+    plain = {text, text.strip(), os.path.normpath(text) if text else ""}
+    quotes = (lambda part: repr(part)[1:-1], lambda part: json.dumps(part)[1:-1], lambda part: quote(part, ""))
+    return plain | {form(part) for part in plain for form in (*quotes, quote_plus, unquote)}
+
+
+def _parts(text: str, every: bool) -> set[str]:
+    """Password and query values of an address; if `every`, also user, host and path."""
+    if "://" not in text:
+        return set()
+    try:
+        url = urlsplit(text)
+        parts = {url.password, *(value for _, value in parse_qsl(url.query))}
+        parts |= {url.username, url.hostname, url.path.strip("/")} if every else set()
+    except ValueError:
+        return set()
+    return {part for part in parts if part}
+
+
+def _pattern(text: str) -> str:
+    """A pattern that matches a text; a short text is matched as a whole word only."""
+    if len(text) >= MIN_PART_LENGTH:
+        return re.escape(text)
+    before, after = (r"(?<!\w)" if text[0].isalnum() else ""), (r"(?!\w)" if text[-1].isalnum() else "")
+    return f"{before}{re.escape(text)}{after}"

@@ -1,0 +1,174 @@
+"""What a chart shows, as plain arrays: each series with its past, forecast, intervals, actual values and events."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecast.calendar.calendar import Calendar
+from forecast.errors import BadData, visible
+from forecast.events.marks import has_events, mark
+from forecast.panel.naming import find_series, series_name
+from forecast.panel.panel import Integers, Numbers, Panel, series_index
+from forecast.panel.schema import Schema, calendar_of
+from forecast.report.plot_data import PlotData, actuals_at
+from forecast.settings import PictureSettings
+
+log = logging.getLogger("forecast")
+
+
+@dataclass(frozen=True)
+class EventSpan:
+    """An event, from its first time to its last."""
+
+    first: float
+    last: float
+    name: str
+
+
+@dataclass(frozen=True)
+class SeriesChart:
+    """The chart of one series. Times are seconds since 1970-01-01 by the wall clock, or numbered steps."""
+
+    name: str  # as messages name the series
+    note: str  # a line below the name, or ""
+    past_times: Integers  # [steps]
+    past: Numbers  # [steps], values before the first forecast, NaN where missing
+    times: Integers  # [horizon]
+    forecast: Numbers  # [horizon], NaN without a forecast
+    low: Numbers  # [horizon, levels], ends of the intervals
+    high: Numbers
+    actual: Numbers  # [horizon], values at the times of the forecast, NaN where there is none
+    events: tuple[EventSpan, ...] = ()  # in the order of time
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Charts of series beside each other."""
+
+    series: tuple[SeriesChart, ...]
+    levels: tuple[float, ...]  # of the intervals in percent, ascending
+    steps: bool  # whether times are numbered steps
+    time: str  # name of the time axis
+    value: str  # name of the values, or "" where the names of the series say it
+    total: int  # series that could be drawn
+    worst: bool = False  # whether the series with the largest errors were chosen
+
+
+def chart_of(data: PlotData, settings: PictureSettings, actuals: Panel | None = None, name: str = "") -> Chart:
+    """The chart of some series.
+
+    Parameters
+    ----------
+    actuals : later values; default those of the panel of the forecasts
+    name : of the table of these values, for messages
+
+    Raises
+    ------
+    UsageError
+        If a series is not there.
+    """
+    ids, horizon = data.ids, data.numbers.shape[1]
+    actual = actuals_at(data.panel if actuals is None else actuals, ids, data.first, horizon)
+    if actuals is not None and not np.isfinite(actual).any():
+        log.warning("%s has no value at the times of the forecasts", name)
+    errors = _mase(data, actual)
+    worst = False
+    if settings.series:
+        chosen = [find_series(data.panel.ids, series) for series in settings.series]
+        rows = series_index(ids, tuple(data.panel.ids[i] for i in chosen)) - 1
+    else:
+        rows = np.arange(min(settings.count, len(ids)))
+        if worst := bool(np.isfinite(errors).any() and len(ids) > settings.count):
+            rows = np.argsort(-np.where(np.isfinite(errors), errors, -1), kind="stable")[: settings.count]
+        chosen = data.series[rows].tolist()
+    if not chosen:
+        raise BadData("no series has a forecast, so there is nothing to draw")
+    schema = data.schema
+    events = _events(data.panel, schema, chosen)
+    charts = []
+    for series, row in zip(chosen, rows.tolist(), strict=True):
+        why = f": {data.panel.status[series]}" if data.panel.status else ""
+        note, values = f"no forecast{why}", np.full(horizon, np.nan)
+        if row >= 0:
+            note, values = _note(data, row, actual[row], errors[row]), actual[row]
+        charts.append(_series_chart(data, settings.history, (series, row), note, values, events.get(series, [])))
+    value = schema.target or "" if schema.layout == "long" else ""
+    time, steps = visible(", ".join(schema.time)), schema.calendar.kind == "steps"
+    return Chart(tuple(charts), tuple(sorted(data.levels)), steps, time, visible(value), data.total, worst)
+
+
+def _mase(data: PlotData, actual: Numbers) -> Numbers:
+    """[forecasts], NaN without values."""
+    error = np.abs(actual - data.numbers[..., 0])
+    count = np.isfinite(error).sum(1)
+    scale = np.where(data.scale > 0, data.scale, np.nan)
+    return np.asarray(np.where(count > 0, np.nansum(error, 1) / np.maximum(count, 1), np.nan) / scale)
+
+
+def _note(data: PlotData, row: int, actual: Numbers, error: float) -> str:
+    """How good the forecast of a series was, in a line; "" where there is no actual value."""
+    seen = np.isfinite(actual) & np.isfinite(data.numbers[row, :, 0])
+    if not seen.any():
+        return ""
+    parts = [f"MASE {error:.2f}"] if np.isfinite(error) else []
+    if data.levels:
+        level = min(data.levels)
+        low, high = (data.numbers[row, :, 1 + 2 * data.levels.index(level) + side] for side in (0, 1))
+        inside = int((seen & (actual >= low) & (actual <= high)).sum())
+        parts.append(f"{inside} of {seen.sum()} values in {level:g} %")
+    return ", ".join(parts)
+
+
+def _series_chart(
+    data: PlotData, history: int | None, chosen: tuple[int, int], note: str, actual: Numbers, events: list[EventSpan]
+) -> SeriesChart:
+    """The chart of a series; `chosen` are its indices in the panel and in the forecasts, -1 without a forecast."""
+    (series, row), panel, schema = chosen, data.panel, data.schema
+    calendar, horizon = calendar_of(schema), data.numbers.shape[1]
+    first = data.first[row] if row >= 0 else panel.origins[series] + 1
+    steps = int(np.clip(first - panel.starts[series], 1, history or data.usual_history))
+    past = actuals_at(panel, (panel.ids[series],), np.array([first - steps]), steps)[0]
+    times = calendar.wall(first + np.arange(-steps, horizon))
+    numbers = data.numbers[row] if row >= 0 else np.full(data.numbers.shape[1:], np.nan)
+    order = np.argsort(data.levels)
+    return SeriesChart(
+        name=visible(series_name(panel.ids[series]) or schema.target or ""),
+        note=note,
+        past_times=times[:steps],
+        past=past,
+        times=times[steps:],
+        forecast=numbers[:, 0],
+        low=numbers[:, 1::2][:, order],
+        high=numbers[:, 2::2][:, order],
+        actual=actual,
+        events=tuple(event for event in events if event.last >= times[0] and event.first <= times[-1]),
+    )
+
+
+def _events(panel: Panel, schema: Schema, chosen: list[int]) -> dict[int, list[EventSpan]]:
+    """The events of some series, by index into the panel; neighbouring days of one event are one span."""
+    if not has_events(schema):
+        return {}
+    calendar, series = calendar_of(schema), np.unique(np.array(chosen, np.int64))
+    part = panel.select(series)
+    marks = mark(part, schema)
+    named = np.isin(marks.label, [place for place, label in enumerate(marks.labels) if label in marks.names])
+    slot, label = marks.slot[named], marks.label[named]
+    rank = np.searchsorted(part.offsets, slot, side="right") - 1
+    position = part.starts[rank] + slot - part.offsets[rank]
+    spans: dict[int, list[EventSpan]] = {}
+    for place in range(len(series)):
+        times = [(name, position[(rank == place) & (label == number)]) for number, name in enumerate(marks.labels)]
+        found = [span for name, where in times if len(where) for span in _spans(calendar, where, visible(name))]
+        spans[int(series[place])] = sorted(found, key=lambda span: (span.first, span.name))
+    return spans
+
+
+def _spans(calendar: Calendar, positions: Integers, name: str) -> Iterator[EventSpan]:
+    """Runs of neighbouring positions, each half a step longer on both sides."""
+    for run in np.split(positions, np.flatnonzero(np.diff(positions) > 1) + 1):
+        before, first = calendar.wall(np.array([run[0] - 1, run[0]]))
+        last, after = calendar.wall(np.array([run[-1], run[-1] + 1]))
+        yield EventSpan(float(first + before) / 2, float(last + after) / 2, name)

@@ -1,0 +1,72 @@
+"""The versions of a store and the runs of a job, as sections of a report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from forecast.report.page import LineChart, Section, Table
+from forecast.settings import INTERVALS
+
+Row = Mapping[str, Any]
+
+DAY = {
+    "day": "day",
+    "count": "values",
+    "mase": "MASE",
+    "bias": "bias",
+    **{f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS},
+}
+
+
+@dataclass(frozen=True)
+class JobHistory:
+    """A job as its ledger has it."""
+
+    job: str
+    state: str  # in words
+    runs: Sequence[Row]  # newest first: as_of, exit_code, seconds, version, what
+    days: Sequence[Row]  # newest first: day, count, mase, bias, coverage_80, coverage_95
+
+
+def versions_section(versions: Sequence[Row]) -> Section:
+    """The versions of a store, the newest first; their rows come the oldest first."""
+    rows = tuple(
+        (row["version"], row["created"][:19].replace("T", " "), "live" * row["live"], row["hash"][:12], row["note"])
+        for row in reversed(versions)
+    )
+    return Section("Versions", (Table("Versions of the store", ("version", "saved, UTC", "", "hash", "note"), rows),))
+
+
+def job_section(history: JobHistory) -> Section:
+    """The runs of a job, and how good its forecasts were."""
+    days, charts = history.days[::-1], []  # the oldest first
+    if len(days) > 1:
+        ends = str(days[0]["day"]), str(days[-1]["day"])
+        covered = {f"{level:g} %": [day[f"coverage_{level:g}"] for day in days] for level in INTERVALS}
+        targets = tuple(level / 100 for level in INTERVALS)
+        charts = [
+            LineChart("MASE by day", "day", ends, {"MASE": [day["mase"] for day in days]}),
+            LineChart("Share of values inside the intervals by day", "day", ends, covered, targets),
+        ]
+    scores: str | Table = "There is no actual value yet for a forecast of an earlier run."
+    if days:
+        rows = tuple(tuple(day[name] for name in DAY) for day in history.days)
+        scores = Table("Forecasts of earlier runs against the actual values", tuple(DAY.values()), rows)
+    runs = tuple(
+        (run["as_of"], run["exit_code"], run["seconds"], run["version"] or "", run["what"]) for run in history.runs
+    )
+    table = Table("Runs, newest first", ("run as of", "exit code", "seconds", "version", "what"), runs)
+    return Section("Runs", (f"{history.job}: {history.state}.", *charts, scores, table))
+
+
+def job_verdict(history: JobHistory) -> str:
+    """How good the forecasts of a job were, in a sentence; "" where there is no actual value."""
+    scored = [day for day in history.days if day["coverage_95"] is not None]
+    values = sum(day["count"] for day in scored)
+    if not values:
+        return ""
+    held = sum(day["count"] * day["coverage_95"] for day in scored) / values
+    text = f"In the job's last {len(scored)} scored days 95 % intervals held {100 * held:.0f} % of {values:,} values"
+    errors = [day for day in scored if day["mase"] is not None]
+    weight = sum(day["count"] for day in errors)
+    return text + (f", MASE {sum(day['count'] * day['mase'] for day in errors) / weight:.2f}" if weight else "")

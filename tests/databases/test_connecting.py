@@ -1,0 +1,188 @@
+"""Databases by their URL: transactions, files and servers that fail, and passwords that nobody sees."""
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import traceback
+from urllib.parse import quote
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from forecast.databases import connect, connecting, read_query, upsert
+from forecast.errors import Busy, NoInput, Unavailable, UsageError
+
+KEYS = ["store", "day", "origin"]
+SECRET = "hunter2"
+
+
+def test_it_takes_named_parameters_for_one_statement_or_many(url, rows):
+    with connect(url) as execute:
+        assert execute("CREATE TABLE runs (name TEXT PRIMARY KEY, code BIGINT)") == []
+        many = [{"name": "a", "code": 1}, {"name": "b", "code": None}]
+        assert execute("INSERT INTO runs VALUES (:name, :code)", many) == []
+        execute("INSERT INTO runs VALUES (:name, :code)", {"name": "c'", "code": 2**40})
+        assert execute("SELECT * FROM runs WHERE name > :name ORDER BY name", {"name": "a"}) == [
+            ("b", None),
+            ("c'", 2**40),
+        ]
+    assert rows(url, "SELECT COUNT(*) FROM runs") == [(3,)]
+
+
+def test_exception_rolls_it_back_with_the_tables_that_it_created(url, rows, run):
+    def fail() -> None:
+        with connect(url) as execute:
+            execute("CREATE TABLE runs (name TEXT)")
+            execute("INSERT INTO runs VALUES (:name)", {"name": "a"})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    run(url, "CREATE TABLE runs (name TEXT)")
+    assert rows(url, "SELECT * FROM runs") == []
+
+
+def test_transactions_and_the_creation_of_tables_wait_for_each_other(url, forecasts, rows, monkeypatch):
+    monkeypatch.setattr(connecting, "LOCK_PATIENCE", 0.05)
+    with connect(url):
+        with pytest.raises(Busy):
+            rows(url, "SELECT 1")
+        with pytest.raises(Busy):
+            upsert(url, "f", forecasts(), KEYS)
+    assert upsert(url, "f", forecasts(), KEYS) == 4
+
+
+def test_reading_leaves_it_as_it_is(tmp_path):
+    path = tmp_path / "sales # ü.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE sales (day TEXT, units INTEGER)")
+        connection.execute("INSERT INTO sales VALUES ('2024-01-01', 1)")
+    before = path.read_bytes()
+    assert read_query(f"sqlite:///{path}", "SELECT * FROM sales")["units"].tolist() == [1]
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_one_that_is_not_there_is_no_input_and_is_not_created(tmp_path):
+    with pytest.raises(NoInput, match=r"source\.url: .*sales\.db does not exist"):
+        read_query(f"sqlite:///{tmp_path}/sales.db", "SELECT 1")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"])
+def test_memory_is_no_place_for_forecasts(url, forecasts):
+    with pytest.raises(UsageError, match=r"sink\.url must name the file"):
+        upsert(url, "f", forecasts(), KEYS)
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql+psycopg", "postgresql+psycopg2"])
+def test_every_way_to_write_its_url_works(server, scheme):
+    assert read_query(server.url.replace("postgresql", scheme, 1), "SELECT 1 AS x")["x"].tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{SECRET}",
+        f"postgresql:{SECRET}",
+        f"postgresql://me:{SECRET}@host:port/db",
+        f"postgresql://me:x@{SECRET}@127.0.0.1:1/db",
+        f"postgresql://me:x@{SECRET}:y/z@127.0.0.1:1/db",
+        f"postgresql://me:{SECRET}@127.0.0.1:1/db",
+        f"postgresql://127.0.0.1:1/db?user=me&password={SECRET}",
+        f"postgresql://127.0.0.1:1/db?sslpassword={SECRET}&sslmode={SECRET}",
+        f"postgresql://me:{SECRET}@127.0.0.1:1/db?nonsense=1",
+        f"postgresql://me:{SECRET}@127.0.0.1:1/db?connect_timeout=x",
+        f"postgresql://me:{SECRET}@[::1/db",
+        f"oracle+nothing://me:{SECRET}@127.0.0.1/db",
+        f"mysql://me:{SECRET}@127.0.0.1/db",
+        f"mssql+pyodbc://me:{SECRET}@127.0.0.1/db",
+        f"postgre://me:{SECRET}@127.0.0.1/db",
+        f"sqlite://me:{SECRET}@127.0.0.1/db",
+    ],
+)
+@pytest.mark.parametrize(
+    ("call", "key"),
+    [
+        (lambda url: read_query(url, "SELECT 1"), "source.url"),
+        (lambda url: upsert(url, "f", pd.DataFrame({"id": ["a"]}), ["id"]), "sink.url"),
+        (lambda url: connect(url).__enter__(), "sink.url"),
+    ],
+    ids=["read_query", "upsert", "connect"],
+)
+def test_no_message_shows_a_password(url, call, key):
+    with pytest.raises((UsageError, Unavailable)) as caught:
+        call(url)
+    assert str(caught.value).startswith(key)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    password=st.text(st.sampled_from("abXY019@:/?#%&=+ ;[]'\"\\é"), min_size=6, max_size=14),
+    form=st.sampled_from(["me:{}@127.0.0.1:1/db", "me:{}@127.0.0.1:1", "127.0.0.1:1/db?password={}"]),
+    escape=st.booleans(),
+)
+def test_no_part_of_any_password_is_shown_even_where_its_url_is_wrong(password, form, escape):
+    with pytest.raises((UsageError, Unavailable)) as caught:
+        read_query("postgresql://" + form.format(quote(password, "") if escape else password), "SELECT 1")
+    for part in [password, quote(password, ""), *re.split(r"\W", password)]:
+        assert len(part) < 4 or part not in str(caught.value)
+
+
+def test_password_as_a_query_parameter_works_or_is_refused(server, tmp_path):
+    secret = quote(server.password, "")
+    url = f"postgresql://127.0.0.1:{server.port}/{server.database}?user={server.user}&password={secret}"
+    assert read_query(url, "SELECT 1 AS x")["x"].tolist() == [1]
+    for query in (f"password={SECRET}", f"timeout=3&{SECRET}=1", f"uri=true&key={SECRET}"):
+        for call in (lambda url: connect(url).__enter__(), lambda url: read_query(url, "SELECT 1")):
+            with pytest.raises(UsageError, match="SQLite has no passwords") as caught:
+                call(f"sqlite:///{tmp_path}/x.db?{query}")
+            assert SECRET not in str(caught.value)
+    assert not (tmp_path / "x.db").exists()
+    with connect(f"sqlite:///{tmp_path}/x.db?timeout=3"):
+        pass
+
+
+def test_dialect_that_nearly_is_one_is_guessed():
+    with pytest.raises(UsageError, match="SQLAlchemy does not know the database 'postgre'; did you mean 'postgresql'"):
+        read_query("postgre://host/db", "SELECT 1")
+
+
+@pytest.mark.parametrize("url", ["", "sales.db", "/data/sales.db", "host:5432", "://"])
+def test_text_that_is_no_url_is_usage(url):
+    with pytest.raises(UsageError, match=r"source\.url"):
+        read_query(url, "SELECT 1")
+
+
+def test_forecasts_are_not_written_to_a_database_without_upsert(forecasts):
+    with pytest.raises(UsageError, match="written to SQLite and PostgreSQL, not to mysql"):
+        upsert("mysql+pymysql://host/db", "f", forecasts(), KEYS)
+
+
+@pytest.mark.parametrize("missing", ["sqlalchemy", "psycopg"])
+@pytest.mark.parametrize("call", ["read_query(url, 'SELECT 1')", "upsert(url, 'f', DataFrame({'id': ['a']}), ['id'])"])
+def test_missing_extra_is_said_with_the_command_that_installs_it(missing, call):
+    script = f"""
+import sys
+from pandas import DataFrame
+from forecast.errors import Unavailable
+sys.modules["{missing}"] = None
+from forecast import databases
+url = "postgresql://127.0.0.1:1/x"
+try:
+    databases.{call}
+except Unavailable as error:
+    print(error)
+"""
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert "pip install 'forecast[db]'" in ran.stdout, ran.stderr
+
+
+def test_a_job_without_a_database_loads_nothing_of_them():
+    script = "import sys, forecast.databases; print(sorted({'sqlalchemy', 'psycopg', 'pandas'} & {*sys.modules}))"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "[]\n"

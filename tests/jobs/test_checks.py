@@ -1,0 +1,118 @@
+"""Checks of a table before the forecast: its age, series that stay away, and drift."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import ks_2samp
+
+from forecast.jobs.checks import duration_text, kolmogorov_smirnov
+from tests.conftest import Ran
+from tests.jobs.a_job import Job
+
+Run = Callable[..., Ran]
+At = Callable[[int], str]
+
+
+def test_stale_data_end_with_4_and_leave_the_output_alone(job: Job, forecast: Run, at: At) -> None:
+    assert forecast("run", job.file, "--as-of", at(199)).code == 0
+    before = job.output.read_bytes()
+    job.write(checks='error_after = "3d"')
+    ran = forecast("run", job.file, "--as-of", at(210))
+    assert ran.code == 4
+    assert "sales.csv: the newest value is 11.5 days old" in ran.err
+    assert job.output.read_bytes() == before
+    assert job.record()["exit_code"] == 4
+    status = forecast("status", job.file)
+    assert status.code == 4
+    assert "days old" in status.out
+    job.write(checks='warn_after = "3d"')
+    ran = forecast("run", job.file, "--as-of", at(210))
+    assert ran.code == 0
+    assert "--warn-after 3d" in ran.err
+    assert any("--warn-after" in text for text in job.record()["warnings"])
+
+
+def test_predict_knows_the_limits_of_age_too(job: Job, forecast: Run, at: At) -> None:
+    forecast("run", job.file, "--as-of", at(199))
+    words = ("predict", job.folder / "sales.csv", "--artifact", job.store, "--as-of", at(205))
+    assert forecast(*words, "--warn-after", "30h", "--error-after", "9d").err.count("6.5 days old") == 1
+    stale = forecast(*words, "--error-after", "30h")
+    assert stale.code == 4
+    assert stale.out == ""
+    assert forecast(*words, "--error-after", "soon").code == 2
+
+
+def test_vanished_ids_moved_levels_and_new_ids_are_said_and_recorded(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "never"', checks="require_all = true")
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    frame = job.table()
+    frame["shop"] = frame["shop"].replace({"south": "east"})
+    frame["units"] *= 20
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    ran = forecast("run", job.file, "--as-of", at(160))
+    assert ran.code == 3
+    said = "\n".join(job.record()["warnings"])
+    assert "not seen at fit (east)" in said
+    assert "not here (south)" in said
+    assert "tenfold" in said
+    assert job.record()["skipped"] == {"south": "gone"}
+    assert set(pd.read_csv(job.output)["shop"]) == {"north", "east"}
+
+
+def test_a_source_that_changes_its_ways_is_noticed(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "never"')
+    forecast("run", job.file, "--as-of", at(120))
+    forecast("run", job.file, "--as-of", at(160))
+    assert not any("Kolmogorov" in text for text in job.record()["warnings"])
+    assert job.record()["drift"]["statistic"] < 0.3
+    frame = job.table()
+    late = frame["day"] > "2024-04-30"
+    frame.loc[late, "units"] *= 1 + 0.8 * (frame.loc[late, "day"].str[-1].astype(int) % 2)
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    assert forecast("run", job.file, "--as-of", at(160)).code == 0
+    assert any("Kolmogorov" in text for text in job.record()["warnings"])
+
+
+def test_values_that_stay_away_are_said(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "never"')
+    forecast("run", job.file, "--as-of", at(150))
+    frame = job.table()
+    gone = (frame["day"] > "2024-05-31") & (frame["day"].str[-1].astype(int) % 3 > 0) & (frame["day"] < "2024-06-08")
+    frame[~gone].to_csv(job.folder / "sales.csv", index=False)
+    assert forecast("run", job.file, "--as-of", at(159)).code == 0
+    assert any("of the values since the fit are missing" in text for text in job.record()["warnings"])
+
+
+def test_a_branch_that_stays_away_is_never_forgotten(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "weekly"', checks='require_all = true\nerror_after = "3d"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    frame = job.table()
+    frame[frame["shop"] == "north"].to_csv(job.folder / "sales.csv", index=False)
+    for day in (158, 166):
+        ran = forecast("run", job.file, "--as-of", at(day))
+        assert ran.code == 3
+        assert "south" in ran.err
+    assert "left out: south" in forecast("status", job.file).out
+    frame[(frame["shop"] == "north") | (frame["day"] < "2024-06-10")].to_csv(job.folder / "sales.csv", index=False)
+    ran = forecast("run", job.file, "--as-of", at(169))
+    assert ran.code == 3
+    assert "have no recent value, while others do: south" in ran.err
+
+
+@pytest.mark.parametrize("moved", [0.0, 0.2, 1.0])
+def test_drift_is_measured_as_scipy_does(moved: float) -> None:
+    generator = np.random.default_rng(3)
+    first, second = generator.normal(size=200), generator.normal(moved, size=90)
+    statistic, p_value = kolmogorov_smirnov(first, second)
+    expected = ks_2samp(first, second, method="asymp")
+    assert statistic == pytest.approx(expected.statistic)
+    assert p_value == pytest.approx(expected.pvalue, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(45, "45 seconds"), (7_200, "2 hours"), (277_000, "3.21 days"), (1e8, "1,157 days")]
+)
+def test_a_length_of_time_is_written_for_people(seconds: float, said: str) -> None:
+    assert duration_text(seconds) == said

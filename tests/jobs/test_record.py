@@ -1,0 +1,47 @@
+"""What a run records."""
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from forecast.jobs.record import sha256_of_file, warnings_into, written_later
+
+RUNS = [
+    ("2024-03-03T00:00:00Z", 0, {"output": {"path": "b.csv"}}),
+    ("2024-03-02T00:00:00Z", 0, {"output": {"path": "a.csv", "table": "t"}}),
+    ("2024-03-01T00:00:00Z", 1, {"output": None}),
+]
+
+
+@pytest.mark.parametrize(
+    ("as_of", "output", "later"),
+    [
+        ("2024-03-01T12:00:00Z", {"path": "a.csv", "table": None}, "2024-03-02T00:00:00Z"),
+        ("2024-03-01T12:00:00Z", {"path": "c.csv", "table": "t"}, "2024-03-02T00:00:00Z"),
+        ("2024-03-01T12:00:00Z", {"path": "c.csv", "table": None}, None),
+        ("2024-03-02T00:00:00Z", {"path": "a.csv", "table": "t"}, None),
+    ],
+)
+def test_only_a_later_run_with_the_same_output_was_before_us(
+    as_of: str, output: dict[str, str | None], later: str | None
+) -> None:
+    assert written_later(RUNS, as_of, output) == later
+
+
+def test_only_an_ordinary_file_has_a_hash(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"")
+    assert sha256_of_file(str(tmp_path / "a")) == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    assert sha256_of_file(str(tmp_path)) is None
+    assert sha256_of_file("") is None
+
+
+def test_warnings_are_collected_and_still_logged(caplog: pytest.LogCaptureFixture) -> None:
+    texts: list[str] = []
+    log = logging.getLogger("forecast")
+    with warnings_into(texts), caplog.at_level(logging.INFO, "forecast"):
+        log.info("no")
+        log.warning("%d rows", 3)
+    log.warning("after")
+    assert texts == ["3 rows"]
+    assert "3 rows" in caplog.text

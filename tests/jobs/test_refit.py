@@ -1,0 +1,119 @@
+"""When a job fits anew, and which version serves."""
+
+import json
+from collections.abc import Callable
+from itertools import pairwise
+
+import pandas as pd
+
+from tests.conftest import Ran
+from tests.jobs.a_job import Job
+
+Run = Callable[..., Ran]
+At = Callable[[int], str]
+
+
+def test_a_refit_is_due_after_its_days_and_when_settings_change(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "every 3 days"')
+    why = []
+    for day in (150, 151, 152, 153, 154):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        why.append(job.record()["fit"].get("why"))
+    assert why == ["there is no version yet", None, None, "the last fit is 3.0 days old", None]
+    job.write(top='refit = "every 3 days"', train='season = "none"'.replace('season = "none"', 'metric = "mae"'))
+    forecast("run", job.file, "--as-of", at(155))
+    assert job.record()["fit"]["why"] == "the settings changed"
+    job.write(top='refit = "never"')
+    forecast("run", job.file, "--as-of", at(190))
+    assert job.record()["fit"] == {}
+
+
+def test_a_warm_start_goes_on_from_the_live_version(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "daily"', train="steps = 8\nwarm_start = true\nguard = false")
+    job.file.write_text(job.file.read_text().replace('"seasonal-naive"', '"linear"'))
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    assert forecast("run", job.file, "--as-of", at(151)).code == 0
+    first, second = (
+        json.loads((job.store / version / "config.json").read_text())["plan"]
+        for version in sorted(path.name for path in job.store.glob("v-*"))
+    )
+    assert first["started_from"] is None
+    assert second["started_from"] is not None
+
+
+def test_when_worse_fits_anew_after_forecasts_have_failed(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "when worse"')
+    for day in range(150, 156):
+        forecast("run", job.file, "--as-of", at(day))
+    assert job.record()["fit"] == {}
+    frame = job.table()
+    late = frame["day"] >= "2024-06-06"
+    frame.loc[late, "units"] += 200 * (frame.loc[late, "day"].str[-1].astype(int) % 2)
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    reasons = []
+    for day in range(158, 172, 2):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        reasons.append(job.record()["fit"].get("why"))
+    assert any(reason and reason.startswith("MASE") for reason in reasons)
+
+
+def test_when_worse_takes_no_single_bad_day_for_a_worse_version(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "when worse"')
+    job.file.write_text(job.file.read_text().replace("seasonal-naive", "seasonal-mean"))
+    frame = job.table()
+    frame.loc[frame["day"] == "2024-06-25", "units"] += 100
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    for day in (150, *range(154, 192, 3)):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        assert bool(job.record()["fit"]) is (day == 150)
+
+
+def test_when_worse_does_not_blame_a_new_version_for_what_the_one_before_it_missed(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(top='refit = "when worse"')
+    frame = job.table()
+    late = frame["day"] >= "2024-06-01"
+    frame.loc[late, "units"] = 3 * frame.loc[late, "units"]
+    frame.to_csv(job.folder / "sales.csv", index=False)
+    fitted = []
+    for day in (150, *range(158, 190, 2)):
+        assert forecast("run", job.file, "--as-of", at(day)).code == 0
+        if job.record()["fit"]:
+            fitted.append(day)
+    assert fitted[0] == 150
+    assert len(fitted) > 1
+    assert all(later - earlier > 7 for earlier, later in pairwise(fitted))
+
+
+def test_an_earlier_instant_is_served_by_a_version_that_had_not_seen_later_values(
+    job: Job, forecast: Run, at: At
+) -> None:
+    job.write(top='refit = "daily"')
+    versions = []
+    for day in (150, 151, 152):
+        forecast("run", job.file, "--as-of", at(day))
+        versions.append(job.record()["version"])
+    job.write(top='refit = "never"\nname = "backfill"')
+    forecast("run", job.file, "--as-of", "2024-05-31T21:00:00+00:00")
+    assert job.record()["version"] == versions[1]
+    assert json.loads(forecast("versions", "--artifact", job.store, "--json").out)[-1]["live"]
+
+
+def test_a_refit_never_begins_to_forecast_something_else(job: Job, forecast: Run, at: At) -> None:
+    job.write(top='refit = "daily"')
+    assert forecast("run", job.file, "--as-of", at(150)).code == 0
+    live = job.record()["version"]
+    frame = job.table()
+    frame.rename(columns={"units": "returns"}).to_csv(job.folder / "sales.csv", index=False)
+    ran = forecast("run", job.file, "--as-of", at(160))
+    assert ran.code == 65
+    assert "units" in ran.err
+    frame[frame["day"].isin(frame["day"].unique()[::7])].to_csv(job.folder / "sales.csv", index=False)
+    ran = forecast("run", job.file, "--as-of", at(160))
+    assert ran.code == 65
+    assert "frequency" in ran.err or "coarser" in ran.err
+    frame.assign(returns=1.0).to_csv(job.folder / "sales.csv", index=False)
+    assert forecast("run", job.file, "--as-of", at(160)).code == 0
+    assert job.record()["fit"]["version"] != live
+    assert list(pd.read_csv(job.output).columns)[:3] == ["shop", "day", "forecast"]

@@ -1,0 +1,82 @@
+"""A plan is a function of its arguments, and is stored as older releases read it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forecast.training.plan import (
+    COMPARED,
+    LEAST_SECONDS,
+    MIN_STEPS,
+    MOST_SECONDS,
+    Candidate,
+    Member,
+    Plan,
+    compared_windows,
+    enough_steps,
+    fit_seconds,
+    makespan,
+    plan_member,
+    schedule,
+)
+
+GRU = Candidate(model="gru", lookback=6)
+
+
+def test_the_last_fifth_of_the_steps_trains_on_held_out_values_too() -> None:
+    assert plan_member(GRU, 500, 64, refit=True).refit_steps == 100
+    assert plan_member(GRU, 500, 64, refit=False).refit_steps == 0
+    assert plan_member(GRU, 500, 64, refit=True).candidate == GRU
+
+
+def test_many_windows_need_more_steps_and_trained_networks_fewer() -> None:
+    assert enough_steps(10, 128) == MIN_STEPS < enough_steps(1_000_000, 128)
+    assert enough_steps(10, 128, starts_trained=True) == MIN_STEPS // 4
+
+
+def test_time_grows_with_the_windows_within_bounds() -> None:
+    assert fit_seconds(1) == LEAST_SECONDS < fit_seconds(2000) == 10.0 < fit_seconds(10**9) == MOST_SECONDS
+
+
+def test_a_small_budget_compares_fewer_windows() -> None:
+    assert (compared_windows(1.0), compared_windows(10.0), compared_windows(None)) == (COMPARED[0], 80, COMPARED[1])
+
+
+def test_members_that_differ_in_their_training_only_are_one_group() -> None:
+    first, other = plan_member(GRU, 500, 64, refit=True), plan_member(GRU, 20, 8, refit=True)
+    third = plan_member(GRU.model_copy(update={"scaling": "last"}), 20, 8, refit=True)
+    assert Plan(members=(first, third, other)).groups() == [[0, 2], [1]]
+
+
+def test_what_older_releases_do_not_know_is_stored_only_where_it_matters() -> None:
+    plain, low = (plan_member(GRU, 9, 8, refit=True, precision=name) for name in ("float32", "bfloat16"))
+    assert "precision" not in plain.model_dump()
+    assert low.model_dump()["precision"] == "bfloat16"
+    assert Plan(members=(plain,)).model_dump().keys() == {"members", "started_from"}
+    assert Plan(members=(), compared=64).model_dump()["compared"] == 64
+    plan = Plan(members=(plain, low), exports=False)
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+
+
+@pytest.mark.parametrize(("changed", "same"), [({"precision": "bfloat16"}, True), ({"steps": 10}, False)])
+def test_a_training_continues_in_another_precision_but_not_with_another_schedule(
+    changed: dict[str, object], same: bool
+) -> None:
+    member = plan_member(GRU, 9, 8, refit=True)
+    other: Member = member.model_copy(update=changed)
+    assert other.continues(member) is same
+
+
+def test_no_core_stands_idle_while_another_has_networks_to_train() -> None:
+    assert schedule([1.0, 5.0, 2.0, 3.0], 2) == [[1, 0], [3, 2]]
+    assert makespan([1.0, 5.0, 2.0, 3.0], 2) == 6.0
+    assert schedule([1.0], 4) == [[0]]
+    assert makespan([], 2) == 0.0
+
+
+@given(st.lists(st.floats(0.1, 100), min_size=1, max_size=12), st.integers(1, 4))
+def test_each_network_has_one_worker_and_none_is_much_longer_than_need_be(costs: list[float], jobs: int) -> None:
+    found = schedule(costs, jobs)
+    assert sorted(number for worker in found for number in worker) == list(range(len(costs)))
+    least = max(max(costs), sum(costs) / jobs)
+    assert makespan(costs, jobs) <= (2 - 1 / jobs) * least + 1e-9
