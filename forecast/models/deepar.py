@@ -60,10 +60,12 @@ class Network(RecurrentModel):
 
         def mean(part: slice) -> Tensor:
             least = torch.finfo(weight.dtype).tiny
-            return -(density[:, part] * weight[:, part]).sum() / weight[:, part].sum().clamp(min=least)
+            total: Tensor = (density[:, part] * weight[:, part]).sum()
+            return -total / weight[:, part].sum().clamp(min=least)
 
         ahead = mean(slice(self.shape.lookback, None))
-        return 0.5 * (mean(slice(self.shape.lookback)) + ahead) if self.training else ahead
+        loss: Tensor = 0.5 * (mean(slice(self.shape.lookback)) + ahead) if self.training else ahead
+        return loss
 
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles of each step given the means of the steps before, in scaled units, [batch, horizon, levels]."""

@@ -66,7 +66,7 @@ class Network(RecurrentModel):
 
 
 def _every_other(batch: Batch) -> NDArray[np.bool_]:
-    return np.arange(len(batch)) % 2 == 1
+    return np.asarray(np.arange(len(batch)) % 2 == 1)
 
 
 def _by_token(columns: Tensor) -> Tensor:

@@ -47,8 +47,9 @@ def train_members(
     if on_cluster() and context.jobs > 1:  # machines that have neither the clock nor the folders of this one
         there = replace(silent, checkpoints=None)
         until = None if context.deadline is None else time.time() + context.deadline - time.monotonic()
-        tasks = ((_train_until, (train_all, there, numbers, until), {}) for numbers in groups)
-        found = list(side_by_side(tasks, len(groups)))
+        found = list(
+            side_by_side(((_train_until, (train_all, there, group, until), {}) for group in groups), len(groups))
+        )
     else:
         with _elsewhere(train_all, silent, groups[1:]) as running:
             found = [train_all(context, groups[0]), *running]  # the first in this process, so that its progress shows

@@ -39,7 +39,8 @@ def export(network: RecurrentModel, batch: Batch, opset: int) -> bytes:
     It is written by tracing. The exporter that reads the program instead takes twenty times as long, and releases of
     it have written GRUs whose reset gate acts before the recurrent weights, not behind them as in torch.
     """
-    core, file, write = _Core(network, batch).eval(), io.BytesIO(), torch.onnx.export
+    core, file = _Core(network, batch).eval(), io.BytesIO()
+    write: Any = torch.onnx.export
     options: dict[str, Any] = {"dynamo": False} if "dynamo" in inspect.signature(write).parameters else {}
     options |= {"input_names": list(core.inputs), "output_names": ["quantiles"], "opset_version": opset}
     axes = {name: {0: "windows"} for name in (*core.inputs, "quantiles")}
