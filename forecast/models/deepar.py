@@ -60,8 +60,8 @@ class Network(RecurrentModel):
 
         def mean(part: slice) -> Tensor:
             least = torch.finfo(weight.dtype).tiny
-            total: Tensor = (density[:, part] * weight[:, part]).sum()
-            return -total / weight[:, part].sum().clamp(min=least)
+            total: Tensor = -(density[:, part] * weight[:, part]).sum() / weight[:, part].sum().clamp(min=least)
+            return total
 
         ahead = mean(slice(self.shape.lookback, None))
         loss: Tensor = 0.5 * (mean(slice(self.shape.lookback)) + ahead) if self.training else ahead
