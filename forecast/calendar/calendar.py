@@ -13,14 +13,9 @@ Floats = NDArray[np.float32]
 class Calendar:
     """A grid of times, whose positions are whole numbers.
 
-    Timestamps are seconds since 1970-01-01: UTC where there is a zone, else by the wall clock; on a grid of steps they
-    are steps. With a zone, daily and coarser grids follow the local day, finer ones UTC, unless they have a phase.
-
-    Parameters
-    ----------
-    spec : the grid
-    zone : IANA name or fixed offset of the timestamps, None if they are naive
-    holidays : country whose public holidays are features of daily and finer grids, such as DE or US-CA
+    Timestamps are seconds since 1970-01-01: UTC where there is a zone (IANA name or fixed offset), else by the wall
+    clock; on a grid of steps they are steps. With a zone, daily and coarser grids follow the local day, finer ones UTC.
+    Public holidays of a country, such as DE or US-CA, are features of daily and finer grids.
     """
 
     def __init__(self, spec: CalendarSpec, zone: str | None = None, holidays: str | None = None) -> None:
@@ -55,12 +50,7 @@ class Calendar:
     def times(self, positions: Integers) -> Integers:
         """Timestamp of each grid position."""
         times = self._times(positions)
-        if self.spec.phase is not None:
-            wall = wall_clock(times, self.zone)
-            times = wall + (self.spec.phase - wall) % self.spec.every  # the reading that lies in this period
-        elif not self._local:
-            return times
-        return timestamps_at(times, self.zone, "later")[0]
+        return timestamps_at(times, self.zone, "later")[0] if self._local else times
 
     def ends(self, positions: Integers) -> Integers:
         """Timestamp at which the period of each grid position is over."""
@@ -70,12 +60,9 @@ class Calendar:
     def on_grid(self, timestamps: Integers) -> Flags:
         """Whether each timestamp is a time of the grid."""
         times = self.times(self.positions(timestamps))
-        if self._local or self.spec.phase is not None:  # an hour that comes twice is the same time on the clock
+        if self._local:  # an hour that comes twice is the same time on the clock
             times, timestamps = wall_clock(times, self.zone), wall_clock(timestamps, self.zone)
-        same = np.equal(times, timestamps)
-        if self.spec.phase is not None:  # a reading that does not exist is another time on either side of the change
-            same |= times % self.spec.every != self.spec.phase
-        return same
+        return np.equal(times, timestamps)
 
     def wall(self, positions: Integers) -> Integers:
         """What the clocks show at the time of each grid position, in seconds since 1970-01-01."""

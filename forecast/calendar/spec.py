@@ -16,9 +16,7 @@ class CalendarSpec(Stored):
     anchor: int = Field(0, description="position 0: a step, seconds since 1970-01-01, or months since 1970-01")
     day: int = Field(1, ge=-31, le=31, description="of the month, negative from its end (-1 = last); months only")
     offset: int = Field(0, ge=0, description="seconds after midnight; months and weekdays only")
-    # a grid finer than a day whose times follow the clock of the zone through changes that are no whole steps: each
-    # period holds one reading that lies this many seconds after whole steps
-    phase: int | None = Field(None, ge=0, lt=86_400)
+    phase: None = Field(None, exclude=True, repr=False)  # older stores have it
     weekdays: tuple[int, ...] = ()  # on the grid, Monday 0; weekdays only
     name: str = Field("1", description="what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1")
 
