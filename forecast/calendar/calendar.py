@@ -54,8 +54,8 @@ class Calendar:
 
     def ends(self, positions: Integers) -> Integers:
         """Timestamp at which the period of each grid position is over."""
-        by_last_day = self._ends or self.spec.kind == "weekdays"
-        return self.times(positions) + DAY if by_last_day else self.times(positions + 1)
+        last_day = self._ends or self.spec.kind == "weekdays"
+        return self.times(positions) + DAY if last_day else self.times(positions + 1)
 
     def on_grid(self, timestamps: Integers) -> Flags:
         """Whether each timestamp is a time of the grid."""
@@ -69,11 +69,7 @@ class Calendar:
         return self._times(positions) if self._local else wall_clock(self.times(positions), self.zone)
 
     def features(self, positions: Integers) -> Floats:
-        """Calendar features [positions, features], named by `feature_names`.
-
-        Sine and cosine of cycles, centred values between -0.5 and 0.5, flags 0 and 1 for holidays. A yearly grid and
-        one of steps have none.
-        """
+        """Calendar features [positions, features], named by `feature_names`: cycles, and flags 0 and 1 for holidays."""
         unique, codes = np.unique(positions, return_inverse=True)
         wall = self.wall(unique)
         columns = list(_features(wall, self.spec).values())
@@ -97,7 +93,7 @@ class Calendar:
 
 
 def _features(wall: Integers, spec: CalendarSpec) -> dict[str, NDArray[np.float64]]:
-    """Features by name of times on the wall clock."""
+    """Features by name of times on the wall clock: sine and cosine of cycles, centred values from -0.5 to 0.5."""
     columns: dict[str, NDArray[np.float64]] = {}
 
     def cycle(name: str, phase: NDArray[np.float64]) -> None:
@@ -105,8 +101,7 @@ def _features(wall: Integers, spec: CalendarSpec) -> dict[str, NDArray[np.float6
 
     if spec.kind == "steps" or (spec.kind == "months" and spec.every % 12 == 0):
         return columns
-    days = wall.astype("datetime64[s]").astype("datetime64[D]")
-    months, years = days.astype("datetime64[M]"), days.astype("datetime64[Y]")
+    days, months, years = (wall.astype("datetime64[s]").astype(f"datetime64[{unit}]") for unit in "DMY")
     if spec.kind == "months":
         cycle("month", (months - years.astype("datetime64[M]")).astype(np.int64) / 12)
         return columns
@@ -133,14 +128,10 @@ def season_candidates(spec: CalendarSpec) -> tuple[int, ...]:
         return ()
     if spec.kind == "weekdays":
         return (len(spec.weekdays),)
-    if spec.kind == "months":
-        cycles: tuple[int, ...] = (12,)
-    elif spec.every == WEEK:
-        return (52,)
-    elif spec.every == DAY:
-        return (7, 365)
-    else:
-        cycles = (MINUTE, HOUR) if spec.every < MINUTE else (HOUR, DAY) if spec.every == MINUTE else (DAY, WEEK)
+    if spec.kind == "seconds" and spec.every in (DAY, WEEK):
+        return (7, 365) if spec.every == DAY else (52,)
+    cycles = (MINUTE, HOUR) if spec.every < MINUTE else (HOUR, DAY) if spec.every == MINUTE else (DAY, WEEK)
+    cycles = (12,) if spec.kind == "months" else cycles
     return tuple(cycle // spec.every for cycle in cycles if cycle % spec.every == 0 and cycle > spec.every)
 
 

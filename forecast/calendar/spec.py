@@ -32,12 +32,10 @@ class DecimalYears(Stored):
 
 
 class TimeFormat(Stored):
-    """How the time column is written, so that forecasts are written the same way.
+    """How the time column is written, so that forecasts are written the same way."""
 
-    Times in several columns have the kind text; `pattern` then writes one as a whole, for messages and labels.
-    """
-
-    # days: day numbers of a spreadsheet; years: decimal years such as 1960.25
+    # days: day numbers of a spreadsheet; years: decimal years such as 1960.25; text: also times in several columns,
+    # where `pattern` writes one as a whole, for messages and labels
     kind: Literal["text", "datetime", "integer", "epoch", "days", "period", "years"] = "text"
     pattern: str | None = Field(None, description="strftime pattern, for text; '%z' for datetimes with a zone")
     unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="of epoch numbers and datetimes")
@@ -60,6 +58,5 @@ class TimeSettings:
 
     @classmethod
     def at_fit(cls, settings: TableSettings) -> "TimeSettings":
-        """As the settings of a fit say."""
         steps, fractions = bool(settings.freq and settings.freq.isdigit()), settings.aggregate is not None
         return cls(settings.date_format, settings.timezone, settings.dst, steps, fractions)
