@@ -32,6 +32,11 @@ class ParsedTimes:
     open: Flags | None = None  # [rows], readings that come twice where the clock changes, open until series are known
     doubtful: bool = False  # readings depend on the series of their rows: parse again once the series are known
 
+    def rows(self, chosen: Flags) -> "ParsedTimes":
+        """The times of the chosen rows [rows]."""
+        part = None if self.open is None else self.open[chosen]
+        return replace(self, timestamps=self.timestamps[chosen], open=part)
+
 
 def parse_times(
     table: Table, columns: str | tuple[str, ...], settings: TimeSettings, series: Integers | None = None

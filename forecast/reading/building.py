@@ -13,7 +13,7 @@ from forecast.errors import BadData, Setting, Unavailable, Words
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Integers, Panel
 from forecast.panel.schema import Schema, calendar_of
-from forecast.reading.columns import covariates, place_values, static_values
+from forecast.reading.columns import covariates, future_covariates, place_values, static_values
 from forecast.reading.grid import Grid
 from forecast.reading.observations import Observations
 from forecast.reading.status import observed_spans
@@ -58,19 +58,19 @@ def build_panel(table: Table, schema: Schema, cells: Observations, grid: Grid, h
         ahead=horizon,
         values=values,
         observed=observed,
-        known=place_values(known, len(schema.known), offsets, grid.first, sizes),
-        past=place_values(past, len(schema.past), offsets, grid.first, sizes, lengths),
+        known=place_values(known, offsets, grid.first),
+        past=place_values(past, offsets, grid.first, lengths),
         static=static_values(table, schema, cells),
     )
 
 
 def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes | None = None) -> Panel:
     """The panel with columns known in advance from a table of the future, whose times may have been parsed before."""
+    if not schema.known:
+        return panel
     future = tidied(future)
-    none = np.zeros(0, np.int64)
-    cells = Observations(panel.ids, panel.order, none, none, np.zeros(0), none, none)
-    rows = covariates(future, schema, cells, calendar_of(schema), schema.known, future=True, times=times)
-    given = place_values(rows, len(schema.known), panel.offsets, panel.starts, np.diff(panel.offsets))
+    rows = future_covariates(future, schema, panel.ids, calendar_of(schema), times)
+    given = place_values(rows, panel.offsets, panel.starts)
     return replace(panel, known=np.where(np.isnan(given), panel.known, given))
 
 

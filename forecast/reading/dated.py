@@ -31,15 +31,11 @@ class DatedTable:
 
     @property
     def name(self) -> str:
-        """What messages call the table."""
         return self.table.name
 
     def rows(self, chosen: Flags) -> "DatedTable":
         """The chosen rows [rows]."""
-        times = self.times
-        if times is not None:
-            part = None if times.open is None else times.open[chosen]
-            times = replace(times, timestamps=times.timestamps[chosen], open=part)
+        times = None if self.times is None else self.times.rows(chosen)
         return replace(self, table=self.table.rows(chosen), times=times)
 
     def times_by(self, schema: Schema) -> ParsedTimes | None:
@@ -84,8 +80,8 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
             seen[column] = role
     for column in settings.categorical:
         if seen.get(column) not in ("known", "past", "static"):
-            covariates = (Setting("known"), ", ", Setting("past"), " or ", Setting("static"))
-            problem = Words("name the column with ", *covariates, ", too")
+            roles_of = (Setting("known"), ", ", Setting("past"), " or ", Setting("static"))
+            problem = Words("name the column with ", *roles_of, ", too")
             raise UsageError(problem, setting=Setting("categorical", column))
     if settings.freq is not None:
         parse_frequency(settings.freq)
