@@ -128,10 +128,11 @@ def season_candidates(spec: CalendarSpec) -> tuple[int, ...]:
         return ()
     if spec.kind == "weekdays":
         return (len(spec.weekdays),)
-    if spec.kind == "seconds" and spec.every in (DAY, WEEK):
+    if spec.kind == "months":
+        return (12 // spec.every,) if spec.every < 12 and 12 % spec.every == 0 else ()
+    if spec.every in (DAY, WEEK):
         return (7, 365) if spec.every == DAY else (52,)
     cycles = (MINUTE, HOUR) if spec.every < MINUTE else (HOUR, DAY) if spec.every == MINUTE else (DAY, WEEK)
-    cycles = (12,) if spec.kind == "months" else cycles
     return tuple(cycle // spec.every for cycle in cycles if cycle % spec.every == 0 and cycle > spec.every)
 
 

@@ -36,10 +36,7 @@ class Frequency(NamedTuple):
 
 
 def parse_frequency(text: str) -> Frequency:
-    """Read ``freq``: pandas aliases, old and new (h, H, 15min, T, D, B, W-SUN, MS, M, ME, QS-FEB, Y), or a number.
-
-    Raises UsageError if it is none of these.
-    """
+    """Read ``freq``: pandas aliases, old and new (h, H, 15min, T, D, B, W-SUN, MS, M, ME, QS-FEB, Y), or a number."""
     alias = ALIAS.fullmatch(text.strip())
     count = int(alias["count"] or 1) if alias else 0
     if alias and count:
@@ -50,9 +47,10 @@ def parse_frequency(text: str) -> Frequency:
             return Frequency("weekdays", 1)
         names = WEEKDAYS if unit == "w" else MONTH_NAMES if unit in "qya" else ()
         place = names.index(anchor) if anchor in names else None
-        if (place is not None or not anchor) and unit in SECONDS and not side:
+        known = anchor in ("", *names)
+        if known and unit in SECONDS and not side:
             return Frequency("seconds", count * SECONDS[unit], anchor=place)
-        if (place is not None or not anchor) and unit in MONTHS and alias["unit"] != "m":
+        if known and unit in MONTHS and alias["unit"] != "m":
             return Frequency("months", count * MONTHS[unit], None if side is None else side in "eE", place)
     problem = f"not a frequency{did_you_mean(text, list(KNOWN))} (such as {', '.join(KNOWN)}, or 1)"
     raise UsageError(problem, setting=Setting("freq", text))
@@ -93,8 +91,7 @@ def infer_calendar(
     if time_format.kind != "integer":
         inferred = _inferred_grid(timestamps, series, unique, zone)
     else:
-        step = _step(timestamps, series)
-        inferred = None if step is None else _of_steps(step, unique)
+        inferred = _of_steps(step, unique) if (step := _step(timestamps, series)) else None
     if inferred is None:
         raise _irregular(name, unique, time_format, place)
     return inferred

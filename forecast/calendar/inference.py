@@ -23,10 +23,7 @@ DECIMAL, YEAR_MONTH = re.compile(r"\d+\.\d+"), re.compile(r"[12]\d{3}\.(0[1-9]|1
 
 
 def looks_like_times(table: Table, column: str, named: bool = False) -> bool:
-    """Whether a column parses as times all the way down; numbers only where that is certain.
-
-    `named` says that a column of numbers holds dates for sure.
-    """
+    """Whether a column parses as times all the way down; numbers only where that is certain, or they are `named`."""
     kind = table.kind(column)
     if not len(table) or kind in ("boolean", "other"):
         return False
@@ -59,10 +56,7 @@ def resembles_times(table: Table, column: str) -> bool:
 
 
 def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None:
-    """How a column writes times as numbers; None where a pattern reads its texts.
-
-    Raises BadData if a text is no such number as the others are, or it is open what the numbers mean.
-    """
+    """How a column writes times as numbers, None where a pattern reads its texts; BadData if that is open."""
     days = Setting("date_format", DAY_NUMBERS)
     if settings.date_format == DAY_NUMBERS:
         if (wrong := np.array([not is_day_number(text) for text in cells.texts])).any():
@@ -100,8 +94,7 @@ def _open_numbers(cells: TimeCells) -> BadData:
 def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     """Parse the texts of a column by the one pattern that fits all of them.
 
-    Raises BadData if no pattern fits them all, or two do and mean different days; UsageError if `date_format` is no
-    format of a date.
+    Raises BadData if none does, or two that mean different days; UsageError if `date_format` is no format of a date.
     """
     if settings.date_format is not None:
         setting = Setting("date_format", settings.date_format)

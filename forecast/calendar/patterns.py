@@ -56,10 +56,7 @@ UTC_MARKS = ("Z", " UTC", *ZERO.values(), *(f" {offset}" for offset in ZERO.valu
 
 
 def tokens(pattern: str) -> list[tuple[str, str, str]]:
-    """Split a pattern into (flag, code, literal), where either the code or the literal is empty.
-
-    Raises UsageError if a directive is not known, or comes twice.
-    """
+    """Split a pattern into (flag, code, literal), code or literal empty; UsageError if a code is none, or twice."""
     for short, long in SHORTHANDS.items():
         pattern = pattern.replace(short, long)
     setting = Setting("date_format", pattern)
@@ -232,12 +229,12 @@ def _in_full(short: Integers, matched: Flags) -> Integers:
 
 def _hour(groups: _Groups) -> tuple[Integers, Flags]:
     """Hour of the day, and whether it exists."""
-    if "I" in groups.codes:
-        hour = groups.number("I")
-        afternoon = _numpy(pc.equal(pc.utf8_lower(groups.words("p")), "pm")) if "p" in groups.codes else 0
-        return hour % 12 + 12 * afternoon, (hour >= 1) & (hour <= 12)
-    hour = groups.number("K") - 1 if "K" in groups.codes else groups.number("H")
-    return hour, (hour >= 0) & (hour < 24)
+    if "I" not in groups.codes:
+        hour = groups.number("K") - 1 if "K" in groups.codes else groups.number("H")
+        return hour, (hour >= 0) & (hour < 24)
+    hour = groups.number("I")
+    afternoon = _numpy(pc.equal(pc.utf8_lower(groups.words("p")), "pm")) if "p" in groups.codes else 0
+    return hour % 12 + 12 * afternoon, (hour >= 1) & (hour <= 12)
 
 
 def _offsets(words: Texts) -> Integers:
@@ -273,11 +270,10 @@ def _as_written(pattern: str, groups: _Groups) -> str:
 
 def write(wall: Integers, timestamps: Integers, pattern: str) -> list[str]:
     """Write times: seconds since 1970-01-01 by the wall clock and of UTC, [n] each."""
-    parts, texts = tokens(pattern), []
-    for clock, offset in zip(wall.tolist(), (wall - timestamps).tolist(), strict=True):
-        time = EPOCH + timedelta(seconds=clock)
-        texts.append("".join(literal or _directive(time, offset, flag, code) for flag, code, literal in parts))
-    return texts
+    parts = tokens(pattern)
+    times = ((EPOCH + timedelta(seconds=clock)) for clock in wall.tolist())
+    pairs = zip(times, (wall - timestamps).tolist(), strict=True)
+    return ["".join(lit or _directive(*pair, flag, code) for flag, code, lit in parts) for pair in pairs]
 
 
 def _directive(time: datetime, offset: int, flag: str, code: str) -> str:

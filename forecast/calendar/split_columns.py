@@ -44,10 +44,9 @@ CODE_NAMES = {"Y": "year", "m": "month", "d": "day", "H": "hour"}
 
 
 def read_split_times(table: Table, columns: Names, settings: TimeSettings) -> tuple[TimeCells, ParsedTexts, TimeFormat]:
-    """Read the times that several columns hold together: their parts joined by blanks, parsed, and how to write them.
+    """The times that several columns hold together: their parts joined by blanks, parsed, and how to write them.
 
-    Raises BadData if a cell is blank, or is no part of a time; UsageError if the columns together lack a part that a
-    time needs, or the date format does not fit them.
+    Raises BadData if a cell is no part of a time; UsageError if the columns lack a part, or the date format is another.
     """
     parts = [filled_cells(table, column, "a part of the time").plain() for column in columns]
     forms = tuple(map(_unpadded, settings.fitted.parts)) if settings.fitted is not None else ()
@@ -102,16 +101,16 @@ def _parts_by_name(column: str) -> list[str]:
 
 def _infer_forms(parts: list[TimeCells], settings: TimeSettings) -> Names:
     """The pattern of each column."""
-    if settings.date_format is not None:
-        forms = tuple(settings.date_format.split())
-        if len(forms) != len(parts):
-            names = ", ".join(part.name for part in parts)
-            problem = f"write a part for each of the columns {names}, with a blank between them"
-            raise UsageError(problem, setting=Setting("date_format", settings.date_format))
-        return forms
-    forms = tuple(_infer_form(part, settings) for part in parts)
-    by_weeks = any("V" in codes_of(form) for form in forms)
-    return tuple(form.replace("%Y", "%G") for form in forms) if by_weeks else forms
+    if settings.date_format is None:
+        forms = tuple(_infer_form(part, settings) for part in parts)
+        by_weeks = any("V" in codes_of(form) for form in forms)
+        return tuple(form.replace("%Y", "%G") for form in forms) if by_weeks else forms
+    forms = tuple(settings.date_format.split())
+    if len(forms) != len(parts):
+        names = ", ".join(part.name for part in parts)
+        problem = f"write a part for each of the columns {names}, with a blank between them"
+        raise UsageError(problem, setting=Setting("date_format", settings.date_format))
+    return forms
 
 
 def _infer_form(part: TimeCells, settings: TimeSettings) -> str:
@@ -180,5 +179,4 @@ def _whole_pattern(forms: Names) -> str:
         return joined
     known = {"q": "%YQ%q", "V": "%G-W%V", "j": "%Y-%j", "d": "%Y-%m-%d", "m": "%Y-%m", "b": "%Y-%m", "B": "%Y-%m"}
     date = dates[0] if dates else next(form for code, form in known.items() if code in codes)
-    clock = "" if not codes & set("HK") else " %H:%M:%S" if "S" in codes else " %H:%M"
-    return date + clock
+    return date + ("" if not codes & set("HK") else " %H:%M:%S" if "S" in codes else " %H:%M")

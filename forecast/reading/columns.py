@@ -1,7 +1,6 @@
 """Read the covariate columns of a table as numbers or codes."""
 
 import logging
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.errors import BadData, Setting, Words
 from forecast.panel.naming import series_name
-from forecast.panel.panel import Integers, Numbers, series_index
+from forecast.panel.panel import Ids, Integers, Numbers, series_index
 from forecast.panel.schema import Schema
 from forecast.reading.categories import category_codes
 from forecast.reading.observations import Observations, id_codes
@@ -41,7 +40,7 @@ def covariates(
 
 
 def future_covariates(
-    table: Table, schema: Schema, ids: Sequence[tuple[str, ...]], calendar: Calendar, times: ParsedTimes | None
+    table: Table, schema: Schema, ids: Ids, calendar: Calendar, times: ParsedTimes | None
 ) -> Covariates:
     """Read the columns known in advance from a table of the future of some series, whose `times` may be parsed."""
     refuse_missing(table, (*schema.time, *schema.known))

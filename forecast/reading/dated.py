@@ -52,8 +52,7 @@ class DatedTable:
 def dated_table(table: Table, settings: TableSettings | Schema) -> DatedTable:
     """Parse the times of a table, as the settings of a fit say or as the schema of an earlier fit does.
 
-    Raises BadData if a named column is missing, a time cannot be read, or no column holds times; UsageError if settings
-    contradict each other, or several columns hold times.
+    Raises BadData if a named column is missing or holds no times; UsageError if settings contradict each other.
     """
     table = tidied(table)
     if isinstance(settings, Schema):
@@ -75,8 +74,8 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
     for role, columns in roles.items():
         for column in columns:
             if column in seen:
-                both = Words(Setting(seen[column]), " and by ", Setting(role))
-                raise UsageError(Words(f"column '{column}' is named by ", both), cure="name it once")
+                both = (Setting(seen[column]), " and by ", Setting(role))
+                raise UsageError(Words(f"column '{column}' is named by ", *both), cure="name it once")
             seen[column] = role
     for column in settings.categorical:
         if seen.get(column) not in ("known", "past", "static"):

@@ -90,8 +90,8 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         idle = "" if takes_events(schema.calendar) else f", without effect on steps of {schema.calendar.name}"
         lines.append(f"holidays {schema.holidays}{idle}")
     if schema.dated_events:
-        names = {event.name for event in schema.dated_events}
-        lines.append(f"events   {len(schema.dated_events):,} days: {_listed(sorted(names))}")
+        events = sorted({event.name for event in schema.dated_events})
+        lines.append(f"events   {len(schema.dated_events):,} days: {_listed(events)}")
     if flags := reading_flags(schema.reading):
         lines.append(f"reading  {flags}")
     if schema.ignored:
@@ -191,9 +191,9 @@ def _constant(table: Table, column: str, series: NDArray[np.int64] | None) -> st
     values, distinct = table.distinct(column)
     if len(distinct) == 1:
         return CONSTANT
-    count = 0 if series is None else int(series.max()) + 1
-    fixed = len(distinct) <= count and len(np.unique(series * len(distinct) + values)) == count
-    return STATIC if fixed else None
+    if series is None or len(distinct) > (count := int(series.max()) + 1):
+        return None
+    return STATIC if len(np.unique(series * len(distinct) + values)) == count else None
 
 
 def _series(table: Table, others: list[str], numeric: list[str], left_out: dict[str, str]) -> tuple[str, ...]:

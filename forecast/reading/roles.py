@@ -51,8 +51,7 @@ def id_columns(
             share = _repeated_share(table, ids, times.timestamps)
             if share == 0:
                 return ids
-            if share < MAX_REPEATED and not nearly:
-                nearly = ids
+            nearly = nearly or (ids if share < MAX_REPEATED else ())
         if nearly:
             break
     if settings.on_duplicate != "error" or settings.aggregate is not None:  # repeated rows are intended
@@ -119,14 +118,13 @@ def no_numbers(table: Table, others: list[str]) -> BadData:
 def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> str:
     """The target of a long table."""
     if len(settings.target) > 1:
-        cure = "fit once for each of them, into a store of its own"
-        raise UsageError("a long table has one target", setting=Setting("target", settings.target), cure=cure)
+        apart = "fit once for each of them, into a store of its own"
+        raise UsageError("a long table has one target", setting=Setting("target", settings.target), cure=apart)
     named = ([column for column in numeric if column.lower() == name] for name in TARGET_NAMES)
-    sole = next((columns for columns in named if len(columns) == 1), [])
-    if chosen := settings.target or (numeric if len(numeric) == 1 else sole):
+    options = (settings.target, numeric, *named)
+    if chosen := next((columns for columns in options if len(columns) == 1), None):
         return chosen[0]
+    cure = Words("pass ", Setting("target"))
     if not numeric:
-        problem = "no column of numbers to forecast besides the ids"
-        raise BadData(problem, place=table.name, cure=Words("name it with ", Setting("target")))
-    problem = f"several columns can be the target: {', '.join(numeric)}"
-    raise UsageError(problem, place=table.name, cure=Words("pass ", Setting("target")))
+        raise BadData("no column of numbers to forecast besides the ids", place=table.name, cure=cure)
+    raise UsageError(f"several columns can be the target: {', '.join(numeric)}", place=table.name, cure=cure)
