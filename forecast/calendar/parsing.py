@@ -121,12 +121,12 @@ def _from_typed(table: Table, column: str, settings: TimeSettings, series: Integ
     except (ValueError, TypeError) as error:
         raise BadData(f"{table.name}: column '{column}' cannot be read as times: {error}") from None
     if times.period is not None:
-        return ParsedTimes(times.instants, TimeFormat(kind="period", pattern=times.period))
+        return ParsedTimes(times.timestamps, TimeFormat(kind="period", pattern=times.period))
     _refuse_fractions(table, column, times.fractions, settings)
     time_format = TimeFormat.model_validate({"kind": "datetime", "unit": times.unit})
     if times.offset is not None:
         aware = {"pattern": "%z", "zone": times.zone or offset_name(times.offset)}
-        return ParsedTimes(times.instants, time_format.model_copy(update=aware))
+        return ParsedTimes(times.timestamps, time_format.model_copy(update=aware))
     if settings.timezone is None or not (times.wall % DAY).any():  # dates without a time of day have no zone
         return ParsedTimes(times.wall, time_format)
     cells, zone = typed_cells(table, column, times, series), {"zone": settings.timezone}

@@ -36,7 +36,7 @@ def covariates(
     if not columns:
         return Covariates(None, np.zeros(1, np.int64), np.zeros((1, 0)))
     series = cells.series if schema.layout == "long" and any(schema.ids) else None
-    return _placed(table, schema, calendar, series, cells.row_instants, _values(table, schema, columns))
+    return _placed(table, schema, calendar, series, cells.row_timestamps, _values(table, schema, columns))
 
 
 def future_covariates(

@@ -10,7 +10,7 @@ from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import Flags
 from forecast.errors import Setting, UsageError, Words
 from forecast.panel.schema import Schema
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.reading.time_column import resolve_names, time_columns
 from forecast.settings import TableSettings
 from forecast.tables.headers import refuse_missing
@@ -54,7 +54,7 @@ def dated_table(table: Table, settings: TableSettings | Schema) -> DatedTable:
 
     Raises BadData if a named column is missing or holds no times; UsageError if settings contradict each other.
     """
-    table = tidied(table)
+    table = normalised(table)
     if isinstance(settings, Schema):
         time, how = () if settings.layout == "rows" else settings.time, settings.time_settings
     else:

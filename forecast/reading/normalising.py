@@ -18,7 +18,7 @@ INDEX = "index"
 log = logging.getLogger("forecast")
 
 
-def tidied(table: Table) -> Table:
+def normalised(table: Table) -> Table:
     """The table without needless row numbers, and with a row for each month or quarter.
 
     Raises BadData if the first column needs a name, or the months beside years do not begin with January.
