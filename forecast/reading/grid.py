@@ -119,9 +119,7 @@ def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origi
     return min(last, newest)
 
 
-def _refuse_outlier(
-    table: Table, cells: Observations, timestamps: Integers, positions: Integers, schema: Schema
-) -> None:
+def _refuse_outlier(table: Table, cells: Observations, times: Integers, positions: Integers, schema: Schema) -> None:
     """Refuse a time that lies far from all the others: 9999-12-31 would end all series long before the origin."""
     unique = distinct(positions)
     if len(unique) <= MIN_TIMES or schema.layout == "rows":
