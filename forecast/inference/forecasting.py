@@ -20,7 +20,6 @@ from forecast.inference.contents import from_contents
 from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor, fixed_of
-from forecast.logs import Total
 from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
@@ -145,7 +144,7 @@ def forecast_table(
     order = panel.order if options.series is None else options.series
     in_this = in_shard(panel.ids, output.shard)
     if output.shard is not None:
-        log.info("shard %s: %d of %d series", output.shard, Total(in_this.sum()), Total(len(panel)))
+        log.info("shard %s: %d of %d series", output.shard, in_this.sum(), len(panel))
     left_out = (panel.skipped | ~in_this)[order]
     series = order[~left_out]
     both = predictor.marginal_and_joint(panel, order, left_out=left_out, joint=output.joint)

@@ -55,17 +55,17 @@ class Comparison:
         status = ("new" if word == "ok" and names not in self.fitted else word for names, word in words)
         return replace(panel, status=tuple(status))
 
-    def join(self, seen: set[Id], new: list[Id]) -> None:
-        """Add what another comparison found in other parts: `seen` and `new`."""
-        self.seen |= seen
-        self.new += new
+    def join(self, other: "Comparison") -> None:
+        """Add what another comparison found in other parts."""
+        self.seen |= other.seen
+        self.new += other.new
 
     @property
     def missing(self) -> list[Id]:
         """The ids of the fit that were not added, ascending."""
         return sorted(self.fitted - self.seen)
 
-    def say_missing(self) -> None:
+    def warn_missing(self) -> None:
         """Warn of ids that are missing since the fit, and of a small change of all ids that may be the reason."""
         missing = self.missing
         if not missing:
@@ -84,7 +84,7 @@ def compare_ids(panel: Panel, ids: Ids, name: str) -> Panel:
     """Warn of ids that are new or missing in a table since the fit, and give new series their status."""
     comparison = Comparison(ids, name)
     panel = comparison.add(panel)
-    comparison.say_missing()
+    comparison.warn_missing()
     return panel
 
 

@@ -15,19 +15,11 @@ def theta_forecast(values: Values, start: Counts, horizon: int, season: int, bes
     A season is taken out before and put back after where the autocorrelation at its lag passes the 90 % limit
     (Fiorucci et al. 2016) and the series holds two of them: by classical decomposition, multiplicative if all values
     are positive and no index is close to zero, else additive. Coefficient and first level of the smoothing are those of
-    the least squared error one step ahead. Fewer than four values repeat the last one.
+    the least squared error one step ahead. Fewer than four values repeat the last one. With `best_theta` the squared
+    error chooses theta as well, and so the weight of the trend line (the optimised Theta method, same source).
 
-    Parameters
-    ----------
-    values : [windows, span], without gaps from `start` on, zeros before; the last column is the newest
-    start : [windows], column of each window's first value
-    season : steps; 1 means none
-    best_theta : let the squared error choose theta, and so the weight of the trend line, as well (the optimised Theta
-        method of Fiorucci et al. 2016)
-
-    Returns
-    -------
-    [windows, horizon]
+    Values [windows, span] have no gaps from column `start` [windows] on, and zeros before; forecasts are
+    [windows, horizon].
     """
     span = values.shape[1]
     index, divided = seasonal_index(values, start, season)  # [windows, season], [windows]
