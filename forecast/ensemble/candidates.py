@@ -44,12 +44,8 @@ def candidates_for(
     """The networks that are worth a try, the best bet first; where a model is named, only that one.
 
     Where few windows can be drawn only the pretrained network can learn from them, and where many can, its time is
-    better spent on others. It does not know covariates, the `columns`.
-
-    Parameters
-    ----------
-    lookback, longest : steps, and the steps of the past that a lookback may have
-    season : steps of the shortest season, 1 for none
+    better spent on others. It does not know covariates, the `columns`. Lookback, the longest one and the season are in
+    steps.
     """
     listed: tuple[tuple[str, ScalingName, int], ...] = CANDIDATES
     if windows >= FEW_WINDOWS:

@@ -93,15 +93,9 @@ def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:
 
 
 def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: int) -> Numbers:
-    """How far values of each window's past lie from those a season before, as a logarithm in units of its scale.
+    """[windows], how far values of each past lie from those a season before, as a logarithm in units of its `scale`.
 
-    Parameters
-    ----------
-    scale : [windows], see `window_scale`
-
-    Returns
-    -------
-    [windows]; NaN where the past is constant, has hardly a pair of such values, or where values are counts
+    NaN where the past is constant, has hardly a pair of such values, or where values are counts.
     """
     lag = inputs.lags[0] if inputs.lags else max(1, inputs.horizon // 2)
     pairs, moved = [np.zeros(0, np.int64)], [np.zeros(0)]

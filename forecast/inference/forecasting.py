@@ -83,28 +83,28 @@ def load_predictor(
 ) -> Predictor:
     """The forecaster of the live version of a store, or of another version, ready to forecast."""
     contents, info = Store(store).load(version)
-    with _named(f"{store}/{info.id}"):
+    with _named(store, info.id):
         fitted = from_contents(contents)
     backend = pick_engine(fitted, engine, device) if fitted.config.networks else None
-    with _named(f"{store}/{info.id}"):
+    with _named(store, info.id):
         return Predictor(fitted, device, backend=backend)
 
 
 def load_fitted(store: str, version: str | None = None) -> Fitted:
     """The forecaster of the live version of a store, or of another version, as plain arrays."""
     contents, info = Store(store).load(version)
-    with _named(f"{store}/{info.id}"):
+    with _named(store, info.id):
         return from_contents(contents)
 
 
 @contextmanager
-def _named(version: str) -> Iterator[None]:
+def _named(store: str, version: str) -> Iterator[None]:
     """Name the version that is refused."""
     try:
         yield
     except (ArtifactRefused, UsageError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
-        raise ArtifactRefused(f"{version}: {reason}") from None
+        raise ArtifactRefused(f"{store}/{version}: {reason}") from None
 
 
 def forecast_table(
