@@ -78,10 +78,7 @@ def _without(fitted: Fitted) -> Fitted:
 
 
 def _export(network: "RecurrentModel", fitted: Fitted, newest: Batch, loaded: list[Graph]) -> bytes | str:
-    """The ONNX file of a network, or the reason why it has no export.
-
-    `newest` are windows of the table; `loaded` are graphs that share the memory, and that of the network joins them.
-    """
+    """The ONNX file of a network, or why it has none; its graph joins those that share the memory, `loaded`."""
     from forecast.models.shared.exporting import computed, export
 
     if network.no_export:

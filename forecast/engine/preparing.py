@@ -48,10 +48,7 @@ class Prepared:
 
 
 def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> Prepared:
-    """Choose windows, validation split and transform; lookback and power of the transform are those of `earlier`.
-
-    Nothing that is held out is seen. `name` is that of the table.
-    """
+    """Choose what `Prepared` holds without a look at what is held out; lookback and power are those of `earlier`."""
     horizon, longest = panel.ahead, int(panel.lengths.max())
     lags, lookback = lags_and_lookback(panel, schema.season, settings.lookback)
     if earlier is not None:

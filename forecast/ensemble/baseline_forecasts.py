@@ -40,10 +40,7 @@ class Baseline:
 
 
 def baselines_of(names: tuple[str, ...], seasons: tuple[int, ...]) -> list[Baseline]:
-    """The baselines called `names`; those that repeat a season come once for each season.
-
-    Without a season those that are then the same as another one of them are left out.
-    """
+    """The baselines of these names, once for each season that they repeat; without one, no two that are then equal."""
     baselines = []
     for name in names:
         if not seasons and baseline_method(name).without_season in names:
@@ -164,11 +161,6 @@ class BaselineForecasts:
         """[baselines], whether each has its own quantiles."""
         return np.array([baseline.method.quantiles is not None for baseline in self.baselines], bool)
 
-    @property
-    def points(self) -> Numbers:
-        """The medians, [baselines, windows, horizon], of the validation windows."""
-        return self.quantiles[..., self.middle]
-
     def sole_baseline(self, validation: ValidationSet) -> int | None:
         """The place of the baseline that forecasts alone: it has its own quantiles, others have too few errors."""
         errors = self.past.observed & (self.past.scale > 0)[:, None]
@@ -180,19 +172,19 @@ class BaselineForecasts:
         """Whether networks cannot help: a baseline is exact on the validation windows, or no window can be compared."""
         if not self.baselines:
             return False
-        comparable = any(np.isfinite(validation.losses(points)).any() for points in self.points)
-        return not comparable or any(validation.is_exact(points) for points in self.points)
+        medians = self.quantiles[..., self.middle]
+        comparable = any(np.isfinite(validation.losses(points)).any() for points in medians)
+        return not comparable or any(validation.is_exact(points) for points in medians)
 
 
 def _drawn(panel: Panel, windows: WindowIndex, places: Integers, most: int) -> Integers:
     """At most so many of some places of windows, drawn by values, so that names and order of series do not matter."""
     if len(places) <= most:
         return places
-    draws = []
-    for series, position in zip(windows[0][places], windows[1][places], strict=True):
-        start = panel.offsets[series]
-        newest = panel.values[start + max(0, position - DRAWN_BY) : start + position]
-        draws.append(zlib.crc32(np.ascontiguousarray(newest).tobytes()))
+    ends = panel.offsets[windows[0][places]] + windows[1][places]
+    starts = ends - np.minimum(windows[1][places], DRAWN_BY)
+    newest = (panel.values[start:end] for start, end in zip(starts, ends, strict=True))
+    draws = [zlib.crc32(np.ascontiguousarray(values).tobytes()) for values in newest]
     return np.sort(places[np.argsort(draws, kind="stable")[:most]])
 
 

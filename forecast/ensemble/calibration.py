@@ -181,7 +181,7 @@ def _trust(means: Numbers, actual: Numbers, observed: Flags, unit: Numbers, rece
 def _margins(scores: Numbers, observed: Flags, share: float, evidence: float) -> Numbers:
     """The margin of one interval at each step, [horizon], from scores [windows, horizon].
 
-    `evidence` is the weight of a step's scores against those of all steps, and of all of them against no margin.
+    `evidence` weighs the scores of a step against those of all steps, and these against no margin.
     """
 
     def log_width(part: slice) -> float:

@@ -7,10 +7,7 @@ ROUNDING = 1e-9, 1e-12  # an error below this share of the largest one, or below
 
 
 def verdict(scores: dict[str, float], forecasting: int) -> str:
-    """Describe in one sentence of at most 120 characters how good an ensemble of `forecasting` candidates is.
-
-    Scores are the mean losses on held-out values of each candidate, and of the choice.
-    """
+    """In one sentence of at most 120 characters, how good an ensemble of so many candidates is, from their scores."""
     if not scores:
         return "no values could be held out to compare candidates on"
     candidates = len(scores.keys() - {CHOSEN, NETWORKS})

@@ -215,10 +215,7 @@ def reading_to_forecast(
 def columns_at(
     panel: Panel, schema: Schema, series: Integers, steps: Integers, numbers: Mapping[str, NDArray[Any]]
 ) -> Columns:
-    """A row per series and step: id columns, time columns as the input wrote them, and numbers, [series, steps] each.
-
-    `steps` are counted from the origin of each series; 0 and less lie in the past.
-    """
+    """Id columns, time columns as the input wrote them, and numbers [series, steps], so far after each origin."""
     positions = panel.origins[series][:, None] + steps
     refuse_clash(schema.keys, list(numbers))
     return {

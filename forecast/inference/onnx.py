@@ -23,10 +23,7 @@ ON_OWN_SCALE = ("finetuned",)  # models that read windows through `PretrainedWin
 
 
 class Graph:
-    """One exported network, from a file of any origin that messages call `shown`.
-
-    Anything but a plain graph of known operators is refused (`ArtifactRefused`).
-    """
+    """An exported network that messages call `shown`; all but a plain graph of known operators is refused."""
 
     def __init__(self, data: bytes, shown: str) -> None:
         self.shown = shown

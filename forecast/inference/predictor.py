@@ -127,10 +127,7 @@ class Predictor:
         return self.quantiles(panel, np.arange(len(panel)))
 
     def attention(self, panel: Panel, series: Integers) -> Numbers:
-        """The weight of each step of the newest past of each of `series`, [series, lookback].
-
-        Raises `UsageError` if no network has attention.
-        """
+        """[series, lookback], the weight of each step of the newest past; `UsageError` if no network has attention."""
         backend = self.backend
         if self.fitted.config.networks and TORCH not in type(backend).__module__:
             backend = load_backend(self.fitted, self.device, TORCH)  # exports hold forecasts only
@@ -188,10 +185,7 @@ def _medians(backend: Backend, config: Config, windows: Windows, index: WindowIn
 def _quantiles(
     backend: Backend, config: Config, windows: Windows, index: WindowIndex, group: int, member: int
 ) -> Numbers:
-    """Quantiles of one network, in batches of one size, filled up where need be.
-
-    A forecast then does not depend, even in its last bit, on the other windows.
-    """
+    """Quantiles of a network, in full batches: no forecast then depends, even in its last bit, on the other windows."""
     series, position = (backend.to_array(part) for part in index)
     parts = [np.zeros((0, config.horizon, len(config.levels)))]
     for start in range(0, len(series), NETWORK_BATCH):
