@@ -20,7 +20,7 @@ FREE = {"dated_events", "series", "ignored", "categorical", "max_missing", "on_d
 
 
 def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmStart | str:
-    """The networks of a fitted forecaster as the start of another fit, which has its lookback and transform, or why not."""
+    """The networks of a fitted forecaster as the start of another fit with its lookback and transform, or why not."""
     base, inputs = fitted.base, fitter.inputs
     members = [member for group in fitted.config.members() for member in group]
     candidates = [member.candidate for member in members]

@@ -58,20 +58,14 @@ def candidates_for(
     if settings.lookback is not None or settings.steps is not None or not lookback < wider <= longest:
         wider = lookback
     all_of_it = lookback if settings.lookback is not None else max(lookback, min(LONGEST, 2 * longest))
+    lookbacks, params = {0: all_of_it, 1: lookback, 2: wider}, settings.params or {}
     candidates = [
-        Candidate(
-            model=model,
-            params=settings.params or {},
-            scaling=settings.scaling or scaling,
-            lookback={0: all_of_it, 1: lookback, 2: wider}[times],
-        )
+        Candidate(model=model, params=params, scaling=settings.scaling or scaling, lookback=lookbacks[times])
         for model, scaling, times in listed
     ]
     if settings.params or settings.steps:
-        network, scaling = FIRST if settings.model == AUTO else settings.model, candidates[0].scaling
-        candidates = [
-            candidate for candidate in candidates if (candidate.model, candidate.scaling) == (network, scaling)
-        ]
+        first = FIRST if settings.model == AUTO else settings.model, candidates[0].scaling
+        candidates = [candidate for candidate in candidates if (candidate.model, candidate.scaling) == first]
     return list({candidate.key: candidate for candidate in candidates}.values())
 
 

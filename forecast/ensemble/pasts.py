@@ -19,7 +19,7 @@ LEAST_ROUGH = 0.01  # of a window's scale, below which a window is not smoother
 
 
 def past_slots(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Flags, Integers, Flags]]:
-    """Some windows at a time: whether each step [windows, context] lies in its series, its slot, and if it was observed."""
+    """Some windows at a time, [windows, context]: whether a step lies in its series, its slot, if it was observed."""
     series, position = windows
     rows = max(1, MAX_CELLS // context)
     for low in range(0, len(series), rows):

@@ -29,11 +29,7 @@ def theta_forecast(values: Values, start: Counts, horizon: int, season: int, bes
 
 
 def _lines(values: Values, present: Mask, start: Counts, horizon: int, best_theta: bool) -> Values:
-    """Weighted sum of the trend line and a smoothed theta line, [windows, horizon].
-
-    The line of curvature theta has the weight 1 / theta, the trend line the rest, so that their sum is the trend line
-    by its weight and the smoothed values less as much of the trend line. Theta 2 weighs both by a half.
-    """
+    """The smoothed line of curvature theta, by 1 / theta, and the trend line, by the rest, [windows, horizon]."""
     span = values.shape[1]
     length = (span - start).astype(np.float64)[:, None]
     mean = values.sum(1, keepdims=True) / length
