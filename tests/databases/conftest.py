@@ -3,4 +3,4 @@
 from tests._databases import forecasts, postgresql, rows, run, server, url
 from tests.jobs.a_job import at, job
 
-__all__ = ["at", "forecasts", "postgresql", "rows", "run", "server", "url", "job"]
+__all__ = ["at", "forecasts", "job", "postgresql", "rows", "run", "server", "url"]
