@@ -184,7 +184,9 @@ def _as_arrays(what: str, plain: dict[str, Any], specs: dict[str, Spec], *others
     """The lists of JSON as the arrays that they must be; `others` are no arrays."""
     if plain.keys() != {*specs, *others}:
         raise ValueError(f"{what} do not hold what they must")
-    arrays = {name: np.array(plain[name], spec.kind).reshape(spec.shape) for name, spec in specs.items()}
+    arrays: dict[str, Any] = {
+        name: np.array(plain[name], spec.kind).reshape(spec.shape) for name, spec in specs.items()
+    }
     check_arrays(what, arrays, specs)
     return arrays
 
@@ -212,13 +214,9 @@ def read_ensemble(arrays: Arrays, config: Config, count: int, pretrained: bytes 
     slope, usual = arrays["roughness"].tolist()
     if not 0 <= slope <= 1 or not np.allclose(arrays["shares"].sum(1, dtype=np.float64), 1, atol=1e-5):
         raise ValueError("the weights of each series must add up to 1, and the slope of roughness lie from 0 to 1")
-    calibration = Calibration(
-        *(arrays[name] for name in ("margins", "joint", "coverage")),
-        windows=int(arrays["windows"][0]),
-        **{name: float(arrays[name][0]) for name in LATER},
-        slope=slope,
-        usual=usual,
-    )
+    parts: dict[str, Any] = {name: float(arrays[name][0]) for name in LATER}
+    parts |= {name: arrays[name] for name in ("margins", "joint", "coverage")}
+    calibration = Calibration(**parts, windows=int(arrays["windows"][0]), slope=slope, usual=usual)
     return Ensemble(
         components=config.components,
         networks=config.networks,
