@@ -20,14 +20,7 @@ FREE = {"dated_events", "series", "ignored", "categorical", "max_missing", "on_d
 
 
 def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmStart | str:
-    """The networks of a fitted forecaster as the start of another fit, or why they cannot be.
-
-    Parameters
-    ----------
-    fitter : of the new fit, made ready with the lookback and the transform of the earlier one
-    schema : of the new fit
-    ids : of the series of the new fit
-    """
+    """The networks of a fitted forecaster as the start of another fit with its lookback and transform, or why not."""
     base, inputs = fitted.base, fitter.inputs
     members = [member for group in fitted.config.members() for member in group]
     candidates = [member.candidate for member in members]
