@@ -107,10 +107,7 @@ class Stored(BaseModel):
 
 
 class SettingsGroup(Stored):
-    """A frozen group of settings; a wrong name or value raises a `UsageError` that says how to correct it.
-
-    A field with ``repr=False`` holds a secret: no message shows its value.
-    """
+    """A frozen group of settings; a field with ``repr=False`` holds a secret: no message shows its value."""
 
     model_config = ConfigDict(validate_default=True)
 
@@ -324,12 +321,12 @@ class OutputSettings(SettingsGroup, heading="Forecasts"):
     def _in_order(self) -> Self:
         if self.min is not None and not self.min < math.inf:  # NaN too
             raise ValueError(f"min {self.min:g}: a lower bound is a number, or -inf for none")
-        if self.min is not None and self.max is not None and self.min > self.max:
+        if self.min is None or self.max is None:
+            return self
+        if self.min > self.max:
             raise ValueError("min lies above max")
-        least, most = -math.inf if self.min is None else self.min, math.inf if self.max is None else self.max
-        finite = math.isfinite(least) and math.isfinite(most)
-        if self.integer and finite and math.ceil(least) > math.floor(most):
-            between = f"min {least:g} and max {most:g}"
+        if self.integer and math.isfinite(self.min) and math.ceil(self.min) > math.floor(self.max):
+            between = f"min {self.min:g} and max {self.max:g}"
             raise ValueError(f"no whole number lies between {between}; leave out integer, or move one")
         return self
 
