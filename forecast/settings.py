@@ -276,7 +276,7 @@ class ClusterSettings(SettingsGroup, heading="Machines"):
         None, description="run parallel work on ray://HOST:PORT, ray://auto for this machine's own, or dask://HOST:PORT"
     )
     shards: int | None = Field(
-        None, ge=1, le=MAX_SHARDS, description="forecast Parquet in parts, a file each; default 16 with --cluster"
+        None, ge=1, le=MAX_SHARDS, description="forecast the table in parts, a file each; default 16 with --cluster"
     )
 
 

@@ -97,9 +97,9 @@ def _put_in_parts(predictor: Predictor, request: Request, look: Look) -> dict[tu
     found = large_forecasts(predictor, request.data, text, schema, request.horizon, shape)
     if found is None:
         return None
-    look(found.newest)
+    look(found.work.newest)
     with steps_bar("forecasts", "series") as predictor.on_windows:
-        frames = frames_of(found.columns(), found.parts.name)
+        frames = frames_of(found.columns(), found.work.table.name)
         guarded = (guard_formulas(frame, schema.ids) for frame in frames) if shape.excel_safe else frames
         write(guarded, request.output)
     return found.skipped
@@ -109,8 +109,8 @@ def _refuse_sharded(request: Request) -> None:
     """Refuse what does not go with shards, before any work."""
     shards, data = Setting("shards"), request.data
     if data is None or data == "-" or data.startswith("synth:"):
-        cure: object = "name a file or folder of Parquet, or a URI"
-        raise UsageError("shards are read from Parquet", setting=shards, cure=cure)
+        cure: object = "name a file, a folder of Parquet, or a URI"
+        raise UsageError("shards are read from Parquet or CSV", setting=shards, cure=cure)
     if request.output is None:
         cure = Words("name one with ", Setting("output"))
         raise UsageError("shards are written into a folder", setting=shards, cure=cure)
@@ -124,8 +124,8 @@ def _put_sharded(predictor: Predictor, request: Request, shards: int, look: Look
     schema, text = schema_as_fitted(predictor, request)
     future = None if request.future is None else tidied(load_future(request.future, text))
     shape, output = request.of(OutputSettings), request.output
-    work = plan_shards(predictor, schema, request.data, output, shape, request.horizon, future)
-    look(work.newest)
+    work = plan_shards(predictor, schema, request.data, text, output, shape, request.horizon, future)
+    look(work.large.newest)
     jobs = request.of(TrainSettings).jobs or 1
     with using_cluster(request.cluster):
         manifest, skipped = forecast_shards(work, shards, max(jobs, workers() if on_cluster() else 1))
