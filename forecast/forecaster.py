@@ -114,8 +114,9 @@ class Forecaster(ForecasterParams):
         require_engine(settings.engine, settings.model)
         deadline = deadline_of(settings, time.monotonic() if started is None else started)
         reading = self._read(X, callbacks)
-        earlier, read = getattr(start or self, "fitted_", None), (reading.panel, reading.schema)
-        fitted = fit_panel(*read, settings, reading.name, deadline, callbacks.on_step, checkpoints, earlier)
+        earlier = getattr(start or self, "fitted_", None)
+        panel, schema, name = reading.panel, reading.schema, reading.name
+        fitted = fit_panel(panel, schema, settings, name, deadline, callbacks.on_step, checkpoints, earlier)
         fitted = with_exports(fitted) if settings.engine == "onnx" else fitted
         self._serve(Predictor(fitted, settings.device, settings.engine))
         return self

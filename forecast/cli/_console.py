@@ -53,7 +53,7 @@ def log_error(text: str, code: int) -> int:
 
 
 def suggest(*words: str | None) -> None:
-    """Name the next sensible command on a terminal, unless it would read stdin (-) again; words that are None fall."""
+    """Name the next sensible command on a terminal, unless it reads stdin (-); None is left out."""
     if style["format"] == "text" and sys.stderr.isatty() and "-" not in words:
         log("next     " + shlex.join(["forecast", *(word for word in words if word is not None)]))
 
@@ -128,17 +128,18 @@ def progress_bar() -> "Iterator[Callable[[Training], None] | None]":
 @contextmanager
 def fold_bar() -> "Iterator[tuple[Callable[[Fold], None] | None, Callable[[Training], None] | None]]":
     """Show the progress of a backtest on a terminal, and of the training of each fit; elsewhere yield None."""
-    folds: list[Fold] = []
-
-    def show_fold(at: "Fold") -> None:
-        folds[:] = [at]
-        show(at.folds, at.done, at.model)
-
-    with _bar("backtest") as show:
-        if show is None:
+    with _bar("backtest") as update:
+        if update is None:
             yield None, None
-        else:
-            yield show_fold, lambda at: show(folds[0].folds, folds[0].done + at.step / at.steps, _loss(at))
+            return
+        over = 0, 0
+
+        def show_fold(at: "Fold") -> None:
+            nonlocal over
+            over = at.folds, at.done
+            update(*over, at.model)
+
+        yield show_fold, lambda at: update(over[0], over[1] + at.step / at.steps, _loss(at))
 
 
 @contextmanager

@@ -31,7 +31,7 @@ class Place:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The words that name the store on the command line."""
+        """Of a command line, to name the store."""
         return (self.pipeline.file,) if self.pipeline is not None and self.pipeline.file else named(self.store)
 
     @property
