@@ -62,18 +62,13 @@ class Commands(click.Group):
         return sorted(name for group in PURPOSES.values() for name in group)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
-            return None
-        command, commands = (importlib.import_module(f"{__name__}.{name}") for name in ("_command", "commands"))
-        return command.Command(cmd_name, *commands.COMMANDS[cmd_name])  # type: ignore[no-any-return]
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if not name.startswith("-") and name not in self.list_commands(ctx):
-            ctx.fail(f"no command '{name}'{did_you_mean(name, self.list_commands(ctx))}")
-        return super().resolve_command(ctx, args)
+        names = self.list_commands(ctx)
+        if cmd_name in names:
+            command, commands = (importlib.import_module(f"{__name__}.{name}") for name in ("_command", "commands"))
+            return command.Command(cmd_name, *commands.COMMANDS[cmd_name])  # type: ignore[no-any-return]
+        if not cmd_name.startswith("-") and not ctx.resilient_parsing:
+            ctx.fail(f"no command '{cmd_name}'{did_you_mean(cmd_name, names)}")
+        return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         width = max(map(len, self.list_commands(ctx)))
