@@ -17,7 +17,7 @@ _READ = os.O_RDONLY | BINARY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NON
 
 
 def read_file(path: Path, most: int) -> bytes:
-    """All bytes of an ordinary file, `most` of them at most; FileNotFoundError is left to the caller."""
+    """All bytes of an ordinary file, at most `most`; FileNotFoundError is left to the caller."""
     _check_kind(path, stat.S_IFREG)
     with raised_as(_cannot_open, path):
         descriptor = int(when_free(os.open, path, _READ))

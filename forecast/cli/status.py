@@ -1,5 +1,6 @@
 """Show the status of jobs: runs, accuracy, age of the data, live version."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from rich.table import Table
@@ -18,7 +19,7 @@ def run(job: str | None, artifact: str | None, runs: int, as_json: bool) -> int:
         ledgers = ledgers_of(place.store) if place.pipeline is None else [ledger_of(place.pipeline)]
         states = [status_of(ledger, place.store, datetime.now(UTC), runs) for ledger in ledgers]
         if as_json:
-            put_json([state.as_json() for state in states], indent=2)
+            put_json([asdict(state) for state in states], indent=2)
         else:
             for state in states:
                 _show(state)
