@@ -1,5 +1,6 @@
-"""The fixtures of databases, which jobs share."""
+"""Databases to write to, SQLite and a PostgreSQL server of this session, and a job that uses them."""
 
-from tests.jobs.conftest import at, forecasts, job, postgresql, rows, run, server, url
+from tests._databases import forecasts, postgresql, rows, run, server, url
+from tests.jobs.a_job import at, job
 
 __all__ = ["at", "forecasts", "job", "postgresql", "rows", "run", "server", "url"]
