@@ -6,7 +6,7 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from forecast.artifacts.files import check_folder, read_file, refused, remove
+from forecast.artifacts.files import check_kind, read_file, refused, remove
 from forecast.artifacts.format import dump_arrays, load_arrays, parse_strictly
 from forecast.artifacts.plain import dump_json, load_json
 from forecast.durable import TEMPORARY, make_directory, replace_file
@@ -37,7 +37,7 @@ class CheckpointFolder:
             return None
         shown = self._folder / name
         try:
-            check_folder(self._folder)
+            check_kind(self._folder)
             return parse_strictly(str(shown), read_file(shown, MAX_BYTES), _parse)
         except (OSError, ForecastError) as error:
             if not isinstance(error, FileNotFoundError):
@@ -90,7 +90,6 @@ class Checkpoints:
                 self._root.rmdir()
 
     def _folders(self) -> list[Path]:
-        """The folders of all fits, the newest first."""
         if not self._root.is_dir():
             return []
         folders = [path for path in self._root.iterdir() if _FOLDER.fullmatch(path.name)]

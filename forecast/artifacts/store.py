@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from forecast import durable
-from forecast.artifacts.files import check_folder, read_file, refused, remove
+from forecast.artifacts.files import check_kind, read_file, refused, remove
 from forecast.artifacts.find_stores import POINTER, stores_nearby
 from forecast.artifacts.format import LIMITS, MANIFEST, Contents, artifact_hash, decode, encode
 from forecast.artifacts.manifest import Manifest, dump_manifest, load_manifest, saved_at, version_id
@@ -122,7 +122,7 @@ class Store:
     def _manifest(self, version: str) -> tuple[Manifest, str]:
         """The manifest of a version and the sha256 of its bytes."""
         path = self.path / version / MANIFEST
-        check_folder(path.parent)
+        check_kind(path.parent)
         data = read_file(path, LIMITS[MANIFEST])
         manifest = load_manifest(data, str(path))
         if manifest.version != version:
@@ -143,7 +143,6 @@ class Store:
         return [name for name in self._names() if saved_at(name) is not None]
 
     def _known(self) -> str:
-        """The newest ids of the store, for a message."""
         known = self._version_ids()[::-1]
         more = f" and {len(known) - NAMED} older ones" if len(known) > NAMED else ""
         return f"{', '.join(known[:NAMED]) or 'none'}{more}"
@@ -225,7 +224,6 @@ class Writer:
             return None
 
     def _same(self, digest: str) -> VersionInfo | None:
-        """The newest version with this hash."""
         with suppress(ArtifactRefused):  # a damaged version stands in no way of a new one
             return next((info for info in reversed(self._store.versions()) if info.hash == digest), None)
         return None

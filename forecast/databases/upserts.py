@@ -85,7 +85,6 @@ def _table(name: str, columns: Sequence[str], schema: str | None = None) -> sa.T
 
 
 def _check_keys(frame: pd.DataFrame, keys: Sequence[str], place: str) -> None:
-    """Refuse rows that would replace each other, or be there again after the next run."""
     keyed = frame[list(keys)]
     wrong = (keyed.isna().any(axis=1) | keyed.duplicated()).to_numpy()
     if wrong.any():

@@ -159,7 +159,7 @@ def _scores(actual: Numbers, middle: Numbers, low: Numbers, high: Numbers) -> Nu
 
 
 def _score_at(scores: Numbers, weights: Numbers, share: float) -> float:
-    """The score that `share` of new values stays below; one value of weight 1 more than there are counts as above."""
+    """The score that `share` of new values stays below; one value more, of weight 1, counts as above."""
     order = np.argsort(scores)
     below = np.cumsum(weights[order])
     return float(scores[order[min(int(np.searchsorted(below, share * (below[-1] + 1))), len(scores) - 1)]])

@@ -291,7 +291,6 @@ def _fit(
 
 
 def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Wanted:
-    """Check what is to be forecast from, and find how its intervals are to change."""
     config, record, schema = live.fitted.config, run.record, live.schema
     _check_age(run, panel, schema, name)
     if run.pipeline.source.unfinished == "warn":
@@ -313,7 +312,6 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Wanted:
 
 
 def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:
-    """Record the age of the data, and refuse data that are too old."""
     record, limits = run.record, run.pipeline.checks
     record.data_age = checks.age(panel.newest, schema, run.instant)
     record.data_end = position_texts(schema, calendar_of(schema), np.array([panel.newest]))[0]
