@@ -24,7 +24,12 @@ BATCH_ROWS = 50_000  # rows that are fetched or sent at once
 # a lost server is noticed within two minutes, not hours
 KEEPALIVES = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6}
 # nothing is prepared: a connection pool in between may send each statement to another session
-POSTGRESQL = {"application_name": "forecast", "connect_timeout": 10, "prepare_threshold": None, **KEEPALIVES}
+POSTGRESQL: dict[str, Any] = {
+    "application_name": "forecast",
+    "connect_timeout": 10,
+    "prepare_threshold": None,
+    **KEEPALIVES,
+}
 # used whatever driver a URL names: others take other options, and may lack COPY or be asynchronous
 DRIVERS = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 
