@@ -8,21 +8,21 @@ from forecast.cli._console import log_lines, steps_bar, warn
 from forecast.cli._data import load, text_settings, write
 from forecast.errors import INCOMPLETE
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, Wanted, forecast_table
+from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_table
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import ranking_of
 from forecast.jobs.checks import without_forecast
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings
 from forecast.tables.files import load_future
 from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
 from forecast.tables.writing import guard_formulas
 
-Choose = Callable[[Panel], Wanted | None]  # says what is forecast of a panel, or raises; None is all
+Choose = Callable[[Panel], ForecastOptions | None]  # says what is forecast of a panel, or raises; None is all
 
 CHANGED = ("strict", "on_duplicate", "date_format")  # settings of a table that a saved forecaster accepts
 
@@ -50,7 +50,7 @@ def read_as_fitted(
     """How a saved forecaster reads, the table to forecast, and that of future values; None where none is named."""
     schema, text = schema_as_fitted(predictor, request)
     table = None if data is None else load(data, text)[0]
-    return schema, table, None if future is None else tidied(load_future(future, text))
+    return schema, table, None if future is None else normalised(load_future(future, text))
 
 
 def predicted(

@@ -15,9 +15,9 @@ from forecast.jobs.sources import source_of
 from forecast.panel.schema import Schema, calendar_of
 from forecast.reading.dated import DatedTable, dated_table
 from forecast.reading.detection import check_schema, infer_schema
+from forecast.reading.normalising import normalised
 from forecast.reading.observations import wide_columns
 from forecast.reading.reading import Reading, read, read_as
-from forecast.reading.tidying import tidied
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.files import load_future, settings_as_at_fit
 from forecast.tables.table import Table
@@ -46,7 +46,7 @@ def read_source(pipeline: Pipeline, text: TextSettings) -> tuple[Table, dict[str
     """Read the table of a job, and the table settings that come with it, if any."""
     kind, source = source_of(pipeline.source)
     table, defaults = kind.read(source, text)
-    return tidied(table), defaults
+    return normalised(table), defaults
 
 
 def read_future(pipeline: Pipeline, text: TextSettings) -> Table | None:
