@@ -10,7 +10,6 @@ from forecast.calendar.formatting import format_timestamp
 from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes
 from forecast.errors import BadData, Setting, Unavailable, Words
-from forecast.logs import Rows
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Integers, Panel
 from forecast.panel.schema import Schema, calendar_of
@@ -20,7 +19,7 @@ from forecast.reading.observations import Observations
 from forecast.reading.status import observed_spans
 from forecast.reading.tidying import tidied
 from forecast.tables.distinct import distinct, repeats
-from forecast.tables.table import Table
+from forecast.tables.table import Table, rows_text
 
 logger = logging.getLogger("forecast")
 
@@ -90,7 +89,7 @@ def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
     steps = np.diff(cells.row_instants[order])
     steps = steps[np.diff(series[order]) == 0]
     if (steps < 0).any():
-        late = Rows((steps < 0).sum())
+        late = rows_text((steps < 0).sum())
         logger.warning("%s: sorted by time; %s came after a later one.", table.name, late)
     elif (steps > 0).all():
         return
@@ -98,7 +97,7 @@ def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
     if twice.any() and (schema.aggregate is None or schema.on_duplicate != "error"):
         if schema.on_duplicate == "error":
             raise _duplicate(table, schema, cells, int(np.argmax(twice)), int(twice.sum()))
-        count = Rows(twice.sum())
+        count = rows_text(twice.sum())
         logger.warning(
             "%s: times that repeat: %s; settled by %s.", table.name, count, Setting("on_duplicate", schema.on_duplicate)
         )
@@ -114,7 +113,7 @@ def _duplicate(table: Table, schema: Schema, cells: Observations, row: int, coun
     how = Setting("on_duplicate", "first"), " (or last, mean, sum); at fit, ", Setting("id")
     return BadData(
         f"{format_timestamp(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first in "
-        f"{table.line(int(np.argmax(same)))} ({Rows(count)} like that)",
+        f"{table.line(int(np.argmax(same)))} ({rows_text(count)} like that)",
         place=table.place(row, schema.time),
         cure=Words("pass ", *how, " names the columns that tell series apart"),
     )

@@ -55,10 +55,10 @@ class Comparison:
         status = ("new" if word == "ok" and names not in self.fitted else word for names, word in words)
         return replace(panel, status=tuple(status))
 
-    def join(self, seen: set[Id], new: list[Id]) -> None:
-        """Add what another comparison found in other parts: `seen` and `new`."""
-        self.seen |= seen
-        self.new += new
+    def join(self, other: "Comparison") -> None:
+        """Add what another comparison found in other parts."""
+        self.seen |= other.seen
+        self.new += other.new
 
     @property
     def missing(self) -> list[Id]:
