@@ -109,7 +109,7 @@ class Panel:
 
     def select(self, series: Integers) -> "Panel":
         """The panel of some of the series, given as ascending indices."""
-        offsets, take = _runs(self.offsets[series], np.diff(self.offsets)[series])
+        offsets, take = runs(self.offsets[series], np.diff(self.offsets)[series])
         rank = np.full(len(self), -1, np.int64)
         rank[series] = np.arange(len(series))
         order = rank[self.order]
@@ -127,7 +127,7 @@ class Panel:
         """The last `steps` past slots of every series, and its future slots."""
         lengths = np.minimum(self.lengths, steps)
         cut = self.lengths - lengths
-        offsets, take = _runs(self.offsets[:-1] + cut, lengths + self.ahead)
+        offsets, take = runs(self.offsets[:-1] + cut, lengths + self.ahead)
         whole = replace(self, spread=self.expanding_std(), lowest=self.lowest_seen(), counted=self.counts())
         return replace(whole, offsets=offsets, starts=self.starts + cut, **whole._taken(BY_SLOT, take))
 
@@ -140,7 +140,7 @@ class Panel:
         lengths = np.minimum(origin - self.starts + 1, self.lengths)
         begun, lengths = self.select(np.flatnonzero(lengths > 0)), lengths[lengths > 0]
         sizes = lengths + self.ahead
-        offsets, take = _runs(begun.offsets[:-1], sizes)
+        offsets, take = runs(begun.offsets[:-1], sizes)
         newest = np.repeat(begun.offsets[:-1] + lengths - 1, sizes)
         arrays = begun._taken(BY_SLOT, take)
         for name, nothing in (("values", 0.0), ("observed", False), ("past", np.nan)):
@@ -200,7 +200,7 @@ def series_index(fitted: Ids, ids: Ids) -> Integers:
     return np.array([rank.get(names, 0) for names in ids], np.int64)
 
 
-def _runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
+def runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
     """Offsets of runs of slots end to end, [runs + 1], and the slots themselves, given by first slot and size."""
     offsets = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
     return offsets, np.repeat(starts - offsets[:-1], sizes) + np.arange(offsets[-1])
