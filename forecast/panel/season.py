@@ -29,12 +29,8 @@ def confirm_seasons(
 
     A moving average over one season is subtracted from each series, and the phase means of the shorter confirmed
     seasons. The rest must correlate with itself one season earlier: over all series together by more than chance (95 %
-    one-sided, or `errors` standard errors), by more than 0.1, and by more than at half a season.
-
-    Parameters
-    ----------
-    candidates : season lengths in steps, shortest first
-    series : arrays of values in steps of the grid, NaN where missing
+    one-sided, or `errors` standard errors), by more than 0.1, and by more than at half a season. `candidates` ascend;
+    values are in steps of the grid, NaN where missing.
     """
     confirmed: tuple[int, ...] = ()
     for length in candidates:
@@ -110,8 +106,7 @@ def _repeat_period(values: Numbers, seasons: tuple[int, ...], least: float, peri
     lags = slice(1, longest + 2)  # one beyond, so that the last one can be compared with its neighbour
 
     def products(now: Numbers, before: Numbers) -> Numbers:
-        both = np.fft.irfft(np.fft.rfft(now, size) * np.conj(np.fft.rfft(before, size)), size)
-        return np.asarray(both[lags])
+        return np.asarray(np.fft.irfft(np.fft.rfft(now, size) * np.conj(np.fft.rfft(before, size)), size)[lags])
 
     mask = known.astype(np.float64)
     pairs = np.maximum(np.round(products(mask, mask)), 1.0)

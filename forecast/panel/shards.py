@@ -7,9 +7,6 @@ import numpy as np
 
 from forecast.panel.panel import Flags, Ids, Integers
 
-DIGEST = 8  # bytes of the hash
-BETWEEN = "\x1f"  # the parts of an id: what ASCII has for the purpose
-
 
 @dataclass(frozen=True)
 class Shard:
@@ -25,8 +22,7 @@ class Shard:
     @classmethod
     def named(cls, name: str) -> "Shard":
         """The shard that the settings write as 3/16."""
-        number, _, count = name.partition("/")
-        return cls(int(number), int(count))
+        return cls(*map(int, name.split("/")))
 
     def holds(self, ids: Ids) -> Flags:
         """[series], which of them belong to this shard."""
@@ -38,8 +34,8 @@ class Shard:
 
 def shard_numbers(ids: Ids, count: int) -> Integers:
     """[series], the number of the shard, from 1 to `count`, that each belongs to."""
-    texts = (BETWEEN.join(parts).encode("utf-8", "surrogatepass") for parts in ids)
-    hashes = (blake2b(text, digest_size=DIGEST).digest() for text in texts)
+    texts = ("\x1f".join(parts).encode("utf-8", "surrogatepass") for parts in ids)
+    hashes = (blake2b(text, digest_size=8).digest() for text in texts)
     return np.fromiter((1 + int.from_bytes(code, "little") % count for code in hashes), np.int64, len(ids))
 
 
@@ -50,5 +46,4 @@ def in_shard(ids: Ids, name: str | None) -> Flags:
 
 def only_in_shard(words: dict[tuple[str, ...], str], name: str | None) -> dict[tuple[str, ...], str]:
     """Those of some words about series that are about series of a shard."""
-    held = in_shard(tuple(words), name)
-    return {ids: word for (ids, word), inside in zip(words.items(), held, strict=True) if inside}
+    return {ids: word for (ids, word), held in zip(words.items(), in_shard(tuple(words), name), strict=True) if held}
