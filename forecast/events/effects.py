@@ -109,11 +109,10 @@ def describe_effects(effects: Effects) -> str:
     additive = bool((effects.unit[1:] > 0).all())
     size = effects.typical[int(additive)]
     order = [place for place in np.argsort(-np.abs(size), kind="stable") if round(abs(size[place]), 3) > 0]
-    if not order:
-        return "no effect beyond chance"
     text, unit = ("{} {:+.1f} deviations", 1.0) if additive else ("{} {:+.0f} %", 100.0)
     named = ", ".join(text.format(effects.labels[place], unit * size[place]) for place in order[:NAMED])
-    return named + (f", and {len(order) - NAMED} more" if len(order) > NAMED else "")
+    more = f", and {len(order) - NAMED} more" if len(order) > NAMED else ""
+    return named + more or "no effect beyond chance"
 
 
 def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
@@ -292,13 +291,11 @@ class _Regression:
     def solved(self, designs: dict[int, Numbers]) -> tuple[int, Numbers, Numbers]:
         """The exponent, effects [labels, 8] and reactions [series], from the size of an effect of 1 by exponent."""
         general, weekdays = self.matrix[:, :, 0], self.matrix[:, :, 1:].reshape(len(self.matrix), -1)
-        tried = {}
-        for power, design in designs.items():
-            error = self._error(design, general, self._ridge(design, self.deviation, general))
-            tried[power] = float((self.weight * error**2).sum()) + EXPONENT_COST * (power != EXPONENTS[0])
-        exponent = min(tried, key=tried.__getitem__)
-        design, reaction = designs[exponent], np.ones(int(self.series.max()) + 1)
-        effect = self._ridge(design, self.deviation, general)
+        found = {power: self._ridge(design, self.deviation, general) for power, design in designs.items()}
+        errors = {power: self._error(designs[power], general, effect) for power, effect in found.items()}
+        costs = {power: EXPONENT_COST * (power != EXPONENTS[0]) for power in designs}
+        exponent = min(designs, key=lambda power: costs[power] + float((self.weight * errors[power] ** 2).sum()))
+        design, effect, reaction = designs[exponent], found[exponent], np.ones(int(self.series.max()) + 1)
         for _ in range(REACTION_ROUNDS if len(np.unique(self.series)) > 1 else 0):
             reaction = self._reactions(design * (general @ effect)[self.of_day])
             effect = self._ridge(design * reaction[self.series], self.deviation, general)

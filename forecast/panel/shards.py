@@ -10,11 +10,7 @@ from forecast.panel.panel import Flags, Ids, Integers
 
 @dataclass(frozen=True)
 class Shard:
-    """Shard `number`, counted from 1, of `count`.
-
-    A series belongs to the shard 1 + h mod count, where h is the BLAKE2b hash, 8 bytes long and read as a number with
-    its lowest byte first, of the UTF-8 text of its id, with the parts of the id joined by the character 31.
-    """
+    """Shard `number`, counted from 1, of `count`; `shard_numbers` says which series belong to it."""
 
     number: int
     count: int
@@ -33,7 +29,10 @@ class Shard:
 
 
 def shard_numbers(ids: Ids, count: int) -> Integers:
-    """[series], the number of the shard, from 1 to `count`, that each belongs to."""
+    """[series], the shard of each: 1 + h mod count, h the BLAKE2b hash of its id, 8 bytes long, lowest byte first.
+
+    It is that of the UTF-8 text of the id, whose parts are joined by the character 31.
+    """
     texts = ("\x1f".join(parts).encode("utf-8", "surrogatepass") for parts in ids)
     hashes = (blake2b(text, digest_size=8).digest() for text in texts)
     return np.fromiter((1 + int.from_bytes(code, "little") % count for code in hashes), np.int64, len(ids))

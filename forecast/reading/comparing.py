@@ -73,25 +73,16 @@ class Comparison:
 
     def say_missing(self) -> None:
         """Warn of ids that are missing since the fit, and of a small change of all ids that may be the reason."""
-        missing = self.missing
-        if not missing:
+        if not (missing := self.missing):
             return
         none = "; none of the fit is left: is this the right table?" if len(missing) == len(self.fitted) else ""
         text = "%s: %d series of the fit are not here (%s); they get no forecast%s"
         log.warning(text, self.name, len(missing), series_names(missing, NAMED_SERIES), none)
         for change, plain in SMALL_CHANGES.items():
-            plain_missing = {tuple(map(plain, names)) for names in missing}
-            if any(tuple(map(plain, names)) in plain_missing for names in self.new):
+            new, old = ({tuple(map(plain, names)) for names in ids} for ids in (self.new, missing))
+            if new & old:
                 log.warning("%s: some new ids are ids of the fit %s; did an export change them?", self.name, change)
                 return
-
-
-def compare_ids(panel: Panel, ids: Ids, name: str) -> Panel:
-    """Warn of ids that are new or missing in a table since the fit, and give new series their status."""
-    comparison = Comparison(ids, name)
-    panel = comparison.add(panel)
-    comparison.say_missing()
-    return panel
 
 
 def check_levels(panel: Panel, ids: Ids, level: Numbers, lookback: int, name: str, strict: bool) -> None:

@@ -109,9 +109,8 @@ class Windows:
     def to(self, to_array: ToArray) -> Self:
         """The same windows, gathered where `to_array` copies the arrays."""
         other = copy(self)
-        for name, value in vars(self).items():
-            if isinstance(value, np.ndarray):
-                setattr(other, name, to_array(value))
+        arrays = {name: to_array(value) for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        vars(other).update(arrays)
         return other
 
     def cut(self, lookback: int, scaling: ScalingName) -> Self:
@@ -131,7 +130,7 @@ class Windows:
         xp = array_namespace(self.values)
         limit = self.lengths[series] if limit is None else limit
         base, place, slot, inside = self._past(series, position)
-        mask = inside & self.observed[slot]
+        mask, present = inside & self.observed[slot], inside[..., None]
         location, scale, weight = self.scales(series, position)
         past = self._scaled(slot, mask, location, scale)
         ahead = position[:, None] + self.steps  # [batch, horizon]
@@ -141,7 +140,6 @@ class Windows:
         empty = xp.zeros((*ahead.shape, 0), dtype=past.dtype, device=device_of(past))
         grid, last = self.grid[series][:, None], len(self.calendar) - 1
         past_calendar, future_calendar = (self.calendar[xp.clip(grid + steps, 0, last)] for steps in (place, ahead))
-        present = inside[..., None]
         return Batch(
             past=past,
             mask=xp.astype(mask, past.dtype),
