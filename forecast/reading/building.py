@@ -13,11 +13,11 @@ from forecast.errors import BadData, Setting, Unavailable, Words
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Integers, Panel
 from forecast.panel.schema import Schema, calendar_of, position_texts
-from forecast.reading.columns import covariates, place_values, static_values
+from forecast.reading.columns import covariates, future_covariates, place_values, static_values
 from forecast.reading.grid import Grid
+from forecast.reading.normalising import normalised
 from forecast.reading.observations import Observations
 from forecast.reading.status import observed_spans
-from forecast.reading.tidying import tidied
 from forecast.tables.distinct import distinct, repeats
 from forecast.tables.table import Table, rows_text
 
@@ -46,19 +46,17 @@ def build_panel(table: Table, schema: Schema, cells: Observations, grid: Grid, h
     values, observed = np.zeros(offsets[-1]), _zeros_at(grid, offsets, sizes, lengths)
     values[slot], observed[slot] = grid.values + 0.0, True  # turns -0.0 into 0.0
     rows = [covariates(table, schema, cells, calendar, names) for names in (schema.known, schema.past)]
-    known = place_values(rows[0], len(schema.known), offsets, grid.first, sizes)
-    past = place_values(rows[1], len(schema.past), offsets, grid.first, sizes, lengths)
+    known, past = place_values(rows[0], offsets, grid.first), place_values(rows[1], offsets, grid.first, lengths)
     static = static_values(table, schema, cells)
     return Panel(cells.ids, cells.order, offsets, grid.first, horizon, values, observed, known, past, static)
 
 
 def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes | None = None) -> Panel:
     """The panel with columns known in advance from a table of the future, whose times may have been parsed before."""
-    future = tidied(future)
-    none = np.zeros(0, np.int64)
-    cells = Observations(panel.ids, panel.order, none, none, np.zeros(0), none, none)
-    rows = covariates(future, schema, cells, calendar_of(schema), schema.known, future=True, times=times)
-    given = place_values(rows, len(schema.known), panel.offsets, panel.starts, np.diff(panel.offsets))
+    if not schema.known:
+        return panel
+    rows = future_covariates(normalised(future), schema, panel.ids, calendar_of(schema), times)
+    given = place_values(rows, panel.offsets, panel.starts)
     return replace(panel, known=np.where(np.isnan(given), panel.known, given))
 
 
@@ -72,7 +70,7 @@ def check_rows(table: Table, cells: Observations, schema: Schema, whole: bool = 
 
 def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
     """Refuse rows that come twice, and warn of rows that are not in the order of time."""
-    times = cells.row_instants
+    times = cells.row_timestamps
     series = cells.series if schema.layout == "long" else np.zeros(len(times), np.int64)
     order = np.argsort(series, kind="stable")
     steps = np.diff(times[order])[np.diff(series[order]) == 0]
@@ -96,7 +94,7 @@ def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
 
 def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: Calendar, whole: bool) -> None:
     """Refuse times between those of the grid, and a whole table of a coarser frequency."""
-    name, unique = schema.calendar.name, distinct(cells.row_instants)
+    name, unique = schema.calendar.name, distinct(cells.row_timestamps)
     off = unique[~calendar.on_grid(unique)]
     steps = np.diff(calendar.positions(unique))
     coarser = whole and len(steps) > 2 and int(steps.min()) > 1
@@ -109,7 +107,7 @@ def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: 
     looks = f" (its frequency looks like {other})" if other != name else ""
     cure = Words("bring it to the frequency of the fit, or fit again, with another ", Setting("freq"))
     if len(off):
-        row = int(np.argmax(cells.row_instants == off[0]))
+        row = int(np.argmax(cells.row_timestamps == off[0]))
         more = f"nor do {len(off) - 1} other times of the table{looks}"
         problem = f"{table.value(row, schema.time)} does not lie on the grid {name}, {more}"
         raise BadData(problem, place=table.place(row, schema.time), cure=cure)
