@@ -170,7 +170,8 @@ def _joined(parts: list[Closed]) -> Closed:
     first = np.cumsum([0, *map(len, parts)]).tolist()
     opened = tuple((start + n, label) for start, part in zip(first, parts, strict=False) for n, label in part.opened)
     arrays = zip(*((part.series, part.season, part.phase, part.value) for part in parts), strict=True)
-    whole = Closed(*map(np.concatenate, arrays), opened)
+    series, season, phase, value = map(np.concatenate, arrays)
+    whole = Closed(series, season, phase, value, opened)
     return whole.take(np.argsort(whole.series, kind="stable"))
 
 

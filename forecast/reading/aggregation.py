@@ -90,8 +90,8 @@ def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
     absent = np.ones(count, bool)
     absent[starts[series] + taken - first[series]] = False
     owner, step = np.repeat(np.arange(len(lengths)), lengths)[absent], fine.times(step[absent])
-    added = (owner, step, np.zeros(len(owner)))
-    return Rows(*map(np.concatenate, zip((rows.series, rows.timestamps, rows.values), added, strict=True)))
+    values = np.concatenate([rows.values, np.zeros(len(owner))])
+    return Rows(np.concatenate([rows.series, owner]), np.concatenate([rows.timestamps, step]), values)
 
 
 def _have_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
