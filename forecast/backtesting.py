@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.engine.stages import NO_CALLBACKS, Callbacks, fit_panel
+from forecast.engine.stages import NO_CALLBACKS, Callbacks, PanelFit
 from forecast.errors import BadData, Setting, Words
 from forecast.evaluation.backtest import Backtest, backtest
 from forecast.evaluation.baseline_models import Fit, Predict
@@ -18,7 +18,7 @@ from forecast.panel.lookback import lags_and_lookback
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.panel.season import panel_seasons
-from forecast.reading.comparing import say_seen_origins
+from forecast.reading.comparing import warn_seen_origins
 from forecast.reading.reading import Reading
 from forecast.reading.status import with_status
 from forecast.settings import BacktestSettings, TrainSettings
@@ -43,7 +43,7 @@ class _ModelFit:
         if past.skipped.all():
             problem = "at the oldest origin no series is left to forecast"
             raise BadData(problem, place=self.name, cure=Words("pass fewer ", Setting("windows")))
-        self.fitted = fit_panel(past, schema, settings, self.name, deadline, self.on_step, earlier=self.fitted)
+        self.fitted = PanelFit(past, schema, settings, self.name, deadline, self.on_step, earlier=self.fitted).run()
         return Predictor(self.fitted, settings.device).predict_quantiles
 
 
@@ -77,7 +77,7 @@ def backtest_reading(
     origins = choose_origins(panel, rolling.windows, rolling.step, reading.name, predictor is not None)
     model, fits, seen = settings.model, dict[str, Fit](), 0
     if predictor is not None:
-        seen = say_seen_origins(panel, predictor.fitted.history, origins, predictor.fitted.config.train_end)
+        seen = warn_seen_origins(panel, predictor.fitted.history, origins, predictor.fitted.config.train_end)
         model, levels = predictor.fitted.settings().model, predictor.fitted.config.levels
         after = predictor.predict_quantiles
         fits[model] = lambda past: after

@@ -14,7 +14,7 @@ from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
 from forecast.backtesting import backtest_reading
 from forecast.engine.exporting import with_exports
-from forecast.engine.stages import NO_CALLBACKS, Callbacks, deadline_of, fit_panel
+from forecast.engine.stages import NO_CALLBACKS, Callbacks, PanelFit, deadline_of
 from forecast.ensemble.names import check_names
 from forecast.errors import BadData
 from forecast.evaluation.backtest import OUTPUT, Backtest, result_columns
@@ -23,8 +23,8 @@ from forecast.events.table import events_columns
 from forecast.inference.contents import to_contents
 from forecast.inference.engines import require_engine
 from forecast.inference.forecasting import (
+    ForecastOptions,
     Forecasts,
-    Wanted,
     columns_at,
     forecast_table,
     load_predictor,
@@ -48,7 +48,7 @@ from forecast.parameters import (
 )
 from forecast.reading.building import with_future
 from forecast.reading.comparing import actuals_after
-from forecast.reading.known import say_blank_ahead
+from forecast.reading.known import warn_blank_ahead
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.report.chart import chart_of
 from forecast.report.explanation import Explanation, explain_panel
@@ -133,7 +133,7 @@ class Forecaster(ForecasterParams):
         reading = self._read(X, callbacks)
         earlier = getattr(start or self, "fitted_", None)
         panel, schema, name = reading.panel, reading.schema, reading.name
-        fitted = fit_panel(panel, schema, settings, name, deadline, callbacks.on_step, checkpoints, earlier)
+        fitted = PanelFit(panel, schema, settings, name, deadline, callbacks.on_step, checkpoints, earlier).run()
         fitted = with_exports(fitted) if settings.engine == "onnx" else fitted
         self._serve(Predictor(fitted, settings.device, settings.engine))
         return self
@@ -254,7 +254,7 @@ class Forecaster(ForecasterParams):
             raise BadData(problem, cure="score rows that come later than those of the fit")
         if schema.known:
             history = with_future(history, later.dated.table, schema, later.dated.times_by(schema))
-        say_blank_ahead(history, schema, config.horizon, later.name)
+        warn_blank_ahead(history, schema, config.horizon, later.name)
         series = np.flatnonzero(~history.skipped)
         quantiles = self._predictor().quantiles(history, series)
         point = np.maximum(quantiles[..., config.levels.index(0.5)], history.floor()[series, None])
@@ -386,7 +386,7 @@ class Forecaster(ForecasterParams):
         origin: str | None,
         horizon: int | None,
         output: OutputSettings,
-        choose: Callable[[Panel], Wanted | None] | None = None,
+        choose: Callable[[Panel], ForecastOptions | None] | None = None,
     ) -> Forecasts:
         return forecast_table(
             self._predictor(),

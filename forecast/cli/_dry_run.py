@@ -11,7 +11,7 @@ from forecast.cli._console import cell, put, put_json, put_table
 from forecast.cli._data import load
 from forecast.durable import check_folder
 from forecast.engine.exporting import seconds_of_exports
-from forecast.engine.stages import deadline_of, rehearse_panel
+from forecast.engine.stages import PanelFit, deadline_of
 from forecast.ensemble.baseline_forecasts import baselines_of
 from forecast.ensemble.candidates import compared_with
 from forecast.inference.contents import to_contents
@@ -43,7 +43,8 @@ def put_dry_run(begun: float, data: str, folder: str, request: Request, earlier:
     reading = read(table, request.of(TableSettings, defaults), horizon=train.horizon, lookback=train.lookback)
     check_to_fit(reading)
     deadline = deadline_of(train, begun)
-    fitted, rehearsal = rehearse_panel(reading.panel, reading.schema, train, reading.name, deadline, earlier)
+    panel, schema, rehearsal = reading.panel, reading.schema, Rehearsal()
+    fitted = PanelFit(panel, schema, train, reading.name, deadline, earlier=earlier, rehearsal=rehearsal).run()
     baselines = [baseline.label for baseline in baselines_of(compared_with(train), fitted.config.lags)]
     networks, (windows, refit, held_out) = rehearsal.networks, rehearsal.windows
     seconds, memory, stored = _estimate(begun, fitted, rehearsal)

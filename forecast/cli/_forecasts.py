@@ -8,7 +8,7 @@ from forecast.cli._console import log_lines, steps_bar, warn
 from forecast.cli._data import load, text_settings, write
 from forecast.errors import INCOMPLETE
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, Wanted, forecast_table
+from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_table
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import ranking_of
 from forecast.jobs.checks import without_forecast
@@ -22,7 +22,7 @@ from forecast.tables.frames import frame_of
 from forecast.tables.table import Table
 from forecast.tables.writing import guard_formulas
 
-Choose = Callable[[Panel], Wanted | None]  # says what is forecast of a panel, or raises; None is all
+Choose = Callable[[Panel], ForecastOptions | None]  # says what is forecast of a panel, or raises; None is all
 
 CHANGED = ("strict", "on_duplicate", "date_format")  # settings of a table that a saved forecaster accepts
 

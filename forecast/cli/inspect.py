@@ -14,7 +14,7 @@ from forecast.inference.forecasting import load_fitted
 from forecast.inference.summary import describe_fit, models_of, ranking_of
 from forecast.reading.detection import describe
 from forecast.reading.reading import describe_reading, read
-from forecast.reading.status import say_status
+from forecast.reading.status import warn_status
 from forecast.settings import TableSettings, TextSettings, TrainSettings
 
 SHOWN_NETWORKS = 6
@@ -105,7 +105,7 @@ def _of_table(data: str, request: Request) -> tuple[list[str], dict[str, Any]]:
     train, settings = request.of(TrainSettings), request.of(TableSettings, defaults)
     reading = read(table, settings, horizon=train.horizon, lookback=train.lookback)
     panel = reading.panel
-    say_status(panel, reading.schema, table.name)
+    warn_status(panel, reading.schema, table.name)
     facts = {
         "series": len(panel),
         "values": int(panel.observed.sum()),

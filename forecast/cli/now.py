@@ -4,7 +4,7 @@ from forecast.cli._command import Request
 from forecast.cli._console import log_lines, steps_bar, suggest
 from forecast.cli._data import load
 from forecast.cli._forecasts import Choose, put_forecasts
-from forecast.engine.stages import fit_panel
+from forecast.engine.stages import PanelFit
 from forecast.ensemble.names import PRETRAINED
 from forecast.errors import UsageError
 from forecast.inference.fitted import Fitted
@@ -54,7 +54,7 @@ def at_once(
 ) -> tuple[Forecasts, Fitted]:
     """Forecasts of the pretrained network and the quick baselines, and what they are made of."""
     settings = request.of(TrainSettings, {"model": PRETRAINED})
-    predictor = Predictor(fit_panel(reading.panel, reading.schema, settings, reading.name), settings.device)
+    predictor = Predictor(PanelFit(reading.panel, reading.schema, settings, reading.name).run(), settings.device)
     with steps_bar("forecasts", "series") as predictor.on_windows:
         forecasts = forecast_table(predictor, output=shape, on_panel=choose)
     log_lines(describe_fit(predictor.fitted))

@@ -92,7 +92,7 @@ class LargeForecasts:
         if not left:
             raise BadData("no series is left to forecast", place=work.table.name)
         log_kinds(log, self.messages)
-        comparison.say_missing()
+        comparison.warn_missing()
         self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), work.output.shard)
 
 

@@ -44,19 +44,19 @@ def require_known(
     )
 
 
-def say_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
+def warn_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
     """Warn of values that are blank in the horizon, where the forecast goes on without them."""
     if (blank := _blank_ahead(panel, schema, horizon)).any():
         log.warning(BLANK_AHEAD, name, blank.sum(), blank.size)
 
 
-def say_blank_beyond(panel: Panel, schema: Schema, horizon: int, whole: int, name: str) -> None:
+def warn_blank_beyond(panel: Panel, schema: Schema, horizon: int, whole: int, name: str) -> None:
     """Say what stands for values that are blank beyond a horizon, where the whole one is forecast and cut."""
     if (blank := _blank_ahead(panel, schema, whole)).any():
         log.warning(BLANK_BEYOND, name, blank.sum(), blank.size, horizon, whole)
 
 
-def say_blank(panel: Panel, schema: Schema, name: str) -> None:
+def warn_blank(panel: Panel, schema: Schema, name: str) -> None:
     """Warn of blank cells beside observed values, in columns known in advance."""
     blank = np.isnan(panel.known[panel.observed])  # [observed, known]
     counts = [f"'{column}' {count:,}" for column, count in zip(schema.known, blank.sum(0), strict=True) if count]
