@@ -67,7 +67,7 @@ def run(
 
 def _result(found: Backtest) -> str:
     tables = {name: getattr(found, name).to_dict("records") for name in TABLES}
-    return verdict_of(BacktestTables.of({**tables, "origins": list(found.origins), "seen": found.seen}, "backtest"))
+    return verdict_of(BacktestTables({**tables, "origins": list(found.origins), "seen": found.seen}, "backtest"))
 
 
 def _saved_forecaster(artifact: str, version: str | None, request: Request) -> Forecaster:

@@ -93,7 +93,7 @@ def _read(
     panel = read_as(reading, reading.schema, horizon=made.numbers.shape[1]).panel
     missing_series(made, panel, forecasts.name, table.name)
     log(f"drawn    the forecasts of {forecast}")
-    return plot_of_table(panel, reading.schema, made.ids, made.first, made.numbers, made.intervals), text
+    return plot_of_table(panel, reading.schema, made), text
 
 
 def _at_once(

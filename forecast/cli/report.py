@@ -3,6 +3,7 @@
 import json
 import platform
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
@@ -16,6 +17,7 @@ from forecast.cli.commands.report import Files
 from forecast.durable import replace_file
 from forecast.ensemble.summary import verdict
 from forecast.errors import BadData, NoInput
+from forecast.evaluation.saved import SavedForecasts
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import forecast_table, load_predictor
 from forecast.inference.predictor import Predictor
@@ -30,7 +32,7 @@ from forecast.report.backtest_sections import BacktestTables, coverage_section, 
 from forecast.report.forecaster_sections import gaps_section, importance_section, models_section, read_section
 from forecast.report.gallery import Gallery
 from forecast.report.job_sections import JobHistory, job_section, job_verdict, versions_section
-from forecast.report.page import Commands, Page, Section, check_report, page_bytes
+from forecast.report.page import Commands, Section, check_report, page_bytes
 from forecast.report.plot_data import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
 from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.files import load_future
@@ -73,7 +75,7 @@ def run(job: str | None, artifact: str | None, version: str | None, files: Files
             saved = None
         if saved is not None and tables is not None and tables.steps != (steps := saved.fitted.config.horizon):
             warn(f"{backtest} tests {tables.steps} steps, and the store forecasts {steps}")
-        replace_file(output, page_bytes(_page(place, files, tables, saved)))
+        replace_file(output, _page(place, files, tables, saved))
         log(f"written  {output}")
         if tables is None and saved is not None:
             suggest("backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
@@ -86,7 +88,7 @@ def _backtest(path: str) -> BacktestTables:
         raise NoInput(f"{path} cannot be opened: {error.strerror or error}") from None
     except (ValueError, RecursionError):
         found = None
-    return BacktestTables.of(found, path)
+    return BacktestTables(found, path)
 
 
 def _saved(place: Place, version: str | None, where: TrainSettings) -> Saved:
@@ -98,7 +100,7 @@ def _saved(place: Place, version: str | None, where: TrainSettings) -> Saved:
     return Saved(place, shown, version is not None, load_predictor(place.store, shown, where.device, where.engine))
 
 
-def _page(place: Place, files: Files, backtest: BacktestTables | None, saved: Saved | None) -> Page:
+def _page(place: Place, files: Files, backtest: BacktestTables | None, saved: Saved | None) -> Iterator[bytes]:
     verdicts: list[str] = []
     sections: list[Section] = []
     if saved is not None:
@@ -131,7 +133,7 @@ def _page(place: Place, files: Files, backtest: BacktestTables | None, saved: Sa
     now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")
     made = f"Made by forecast {version_of('forecast')} with Python {platform.python_version()} at {now} UTC."
     text = ". ".join(text for text in verdicts if text) + "."
-    return Page(f"Forecast report: {place.shown(name or 'job')}", text, tuple(sections), made)
+    return page_bytes(f"Forecast report: {place.shown(name or 'job')}", text, sections, made)
 
 
 def _plot_data(saved: Saved, future: str | None) -> tuple[PlotData, str]:
@@ -163,8 +165,8 @@ def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] 
     first = calendar_of(fitted.config.table).positions(stored.instant[:: len(stored) // len(texts)])
     numbers = stored.numbers.reshape(len(texts), -1, stored.numbers.shape[1])
     ids = tuple(tuple(json.loads(text)) for text in texts)
-    scale = fitted.seasonal_error
-    data = plot_of_table(fitted.history, fitted.config.table, ids, first, numbers, INTERVALS, scale)
+    made = SavedForecasts(ids, first, numbers, INTERVALS)
+    data = plot_of_table(fitted.history, fitted.config.table, made, fitted.seasonal_error)
     if not len(data.series):
         return None
     end = f"beside the values up to {fitted.config.train_end} that the version holds."

@@ -58,7 +58,10 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
         If no id or no time of the forecasts is among the values, times are written in another format or zone, or the
         forecasts have several rows for one series and time.
     """
-    forecasts, values = _table(forecast, "forecasts"), _table(actual, "actual values")
+    forecasts, values = (
+        tidied(data if isinstance(data, Table) else table_from_frame(data, name))
+        for data, name in ((forecast, "forecasts"), (actual, "actual values"))
+    )
     reading, saved = read_saved(forecasts, values, settings or TableSettings())
     schema, names = reading.schema, (forecasts.name, values.name)
     panel = read_as(reading, schema, horizon=saved.numbers.shape[1]).panel
@@ -76,10 +79,6 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
         log.warning(text + "and msis stay empty", names[1], season)
     frames = [frame[frame["model"] == POINT].reset_index(drop=True) for frame in measure_frames(evaluation)]
     return Scores(frames[0], frames[1], frames[2], season, count, missing)
-
-
-def _table(data: Data, name: str) -> Table:
-    return tidied(data if isinstance(data, Table) else table_from_frame(data, name))
 
 
 def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation:
@@ -101,7 +100,5 @@ def _refuse_no_overlap(panel: Panel, schema: Schema, saved: SavedForecasts, fore
     ends = np.array([saved.first.min(), saved.first.max(), panel.starts.min(), panel.origins.max()])
     ends[1] += saved.numbers.shape[1] - 1
     first, last, oldest, newest = position_texts(schema, calendar_of(schema), ends)
-    raise BadData(
-        f"{actual} ({oldest} to {newest}) has no value for a time of {forecasts} ({first} to {last}); are the values "
-        "there yet?"
-    )
+    problem = f"{actual} ({oldest} to {newest}) has no value for a time of {forecasts} ({first} to {last})"
+    raise BadData(f"{problem}; are the values there yet?")

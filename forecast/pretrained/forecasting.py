@@ -37,33 +37,23 @@ class Network:
 def load_network(data: bytes | None = None) -> Network:
     """The network of a file of weights, by default of the one that ships.
 
-    Raises
-    ------
-    ArtifactRefused
-        If the file is no file of weights, or the one that ships is not what was released.
+    Raises `ArtifactRefused` if the file is no file of weights, or the one that ships is not what was released.
     """
     shipped = data is None
     if data is None:
         data = (Path(__file__).parent / FILE).read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if shipped and digest != how_it_was_made()["sha256"]:
-        raise ArtifactRefused(
-            f"the pretrained network is damaged: {FILE} of the package has another hash than recorded"
-        )
+        problem = f"{FILE} of the package has another hash than recorded"
+        raise ArtifactRefused(f"the pretrained network is damaged: {problem}")
     try:
         weights = as_floats(load(data))
     except (SafetensorError, ValueError) as error:
         raise ArtifactRefused(f"the pretrained network cannot be read: {error}") from None
-    if _architecture(data) != str(ARCHITECTURE):
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # that of a valid file
+    if header.get("__metadata__", {}).get("architecture") != str(ARCHITECTURE):
         raise ArtifactRefused("the pretrained network is of another release, which forecasts otherwise")
     return Network(data, digest, weights)
-
-
-def _architecture(data: bytes) -> str | None:
-    """What the header of a valid file of weights says."""
-    length = int.from_bytes(data[:8], "little")
-    found: str | None = json.loads(data[8 : 8 + length]).get("__metadata__", {}).get("architecture")
-    return found
 
 
 def how_it_was_made() -> dict[str, Any]:
@@ -75,12 +65,10 @@ def how_it_was_made() -> dict[str, Any]:
 def forecast_quantiles(
     network: Network, values: Numbers, observed: Flags, horizon: int, seasons: tuple[int, ...]
 ) -> Numbers:
-    """Quantiles of what comes after windows, at `LEVELS`, [windows, horizon, levels].
+    """Quantiles of what comes after windows [windows, context], at `LEVELS`: [windows, horizon, levels].
 
-    Parameters
-    ----------
-    values, observed : [windows, context], the newest last; some are observed in each window
-    seasons : steps of the seasons of the data, the first one first; none or 1 for none
+    The newest value is the last, and some are observed in each window. Seasons are steps, the first one first; none or
+    1 for none.
     """
     values, observed = values[:, -CONTEXT:], observed[:, -CONTEXT:]
     whole = -(-horizon // TOKEN) * TOKEN
@@ -100,8 +88,7 @@ def forecast_quantiles(
 def window_seasons(seasons: tuple[int, ...], length: Counts) -> Counts:
     """The seasons of each window as `features_of` takes them, [windows, 3]."""
     listed = [season for season in seasons if season > 1]
-    first = np.full(len(length), listed[0] if listed else 1)
-    second = np.full(len(length), listed[1] if len(listed) > 1 else 0)
+    first, second = (np.full(len(length), season) for season in (*listed, *(1, 0)[len(listed) :])[:2])
     spanned = np.where(length < first, 1, first)
     return np.stack([spanned, np.where((spanned == 1) | (length < second), 0, second), first], 1)
 

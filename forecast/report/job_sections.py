@@ -9,19 +9,12 @@ from forecast.settings import INTERVALS
 
 Row = Mapping[str, Any]
 
-DAY = {
-    "day": "day",
-    "count": "values",
-    "mase": "MASE",
-    "bias": "bias",
-    **{f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS},
-}
+DAY = {"day": "day", "count": "values", "mase": "MASE", "bias": "bias"}
+DAY |= {f"coverage_{level:g}": f"in {level:g} %" for level in INTERVALS}
 
 
 @dataclass(frozen=True)
 class JobHistory:
-    """A job as its ledger has it."""
-
     job: str
     state: str  # in words
     runs: Sequence[Row]  # newest first: as_of, exit_code, seconds, version, what
