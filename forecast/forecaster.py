@@ -47,7 +47,7 @@ from forecast.parameters import (
     table_of,
 )
 from forecast.reading.building import with_future
-from forecast.reading.comparing import values_after
+from forecast.reading.comparing import actuals_after
 from forecast.reading.known import say_blank_ahead
 from forecast.reading.reading import Reading, check_to_fit, describe_reading, read, read_as
 from forecast.report.chart import chart_of
@@ -247,7 +247,7 @@ class Forecaster(ForecasterParams):
         config, history = fitted.config, fitted.history
         schema = config.table
         later = read_as(table_of(X), schema, horizon=0)
-        actual, others = values_after(history, later.panel, config.horizon, zero=schema.missing == "zero")
+        actual, others = actuals_after(history, later.panel, config.horizon, zero=schema.missing == "zero")
         refuse_other_rows(others, config.horizon)
         if not np.isfinite(actual).any():
             problem = f"no row lies within {config.horizon} steps after the end of the fit, {config.train_end}"

@@ -307,7 +307,7 @@ class ClusterSettings(SettingsGroup, heading="Machines"):
         None,
         ge=1,
         le=MAX_SHARDS,
-        description="forecast Parquet in parts, a file each; default 16 with --cluster, else 1",
+        description="forecast the table in parts, a file each; default 16 with --cluster, else 1",
     )
 
 

@@ -36,7 +36,7 @@ finally:
         sys.exit(42)
 """
 NO_TORCH = 42  # exit code of a command from which nothing is hidden, and which did not import torch
-LARGE = {"torch", "sklearn", "scipy", "pyarrow", "joblib", "statsmodels", "onnx", "array_api_compat"}
+LARGE = {"torch", "sklearn", "scipy", "joblib", "statsmodels", "onnx", "array_api_compat"}
 
 
 @cache
@@ -133,13 +133,6 @@ def test_a_store_is_inspected_and_a_forecast_scored(tmp_path: Path, store: Path)
     actual = pd.read_csv(tmp_path / "f.csv")[["month", "forecast"]].rename(columns={"forecast": "passengers"})
     actual.to_csv(tmp_path / "actual.csv", index=False)
     assert "mase" in run("score", tmp_path / "f.csv", tmp_path / "actual.csv", "--artifact", store).out
-
-
-def test_parquet_names_its_package(tmp_path: Path, store: Path) -> None:
-    refused = run("predict", "--artifact", store, "--output", tmp_path / "f.parquet", code=69)
-    assert "pyarrow" in refused.err
-    pd.DataFrame({"t": ["2024-01-01"], "y": [1.0]}).to_parquet(tmp_path / "t.parquet")
-    assert "pyarrow" in run("now", tmp_path / "t.parquet", code=69).err
 
 
 def test_a_version_without_exports_names_what_to_install(tmp_path: Path, store: Path) -> None:

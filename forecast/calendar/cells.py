@@ -6,12 +6,13 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 
 from forecast.calendar.zones import DAY, Flags, Integers
 from forecast.errors import BadData, Words
+from forecast.tables.cells import Texts
 from forecast.tables.distinct import encoded
 from forecast.tables.table import Table, TypedTimes
-from forecast.tables.texts import Texts, pa
 
 WHOLE = re.compile(r"-?\d{1,19}(\.0*)?")
 

@@ -4,6 +4,7 @@ import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 
 from forecast.calendar import patterns
 from forecast.calendar.cells import TimeCells, filled_cells, refuse_blank, typed_cells
@@ -18,7 +19,6 @@ from forecast.calendar.zones import DAY, Flags, Integers, offset_name, offsets_a
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.tables.distinct import encoded
 from forecast.tables.table import Table
-from forecast.tables.texts import pa
 
 logger = logging.getLogger("forecast")
 

@@ -7,11 +7,13 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.calendar.zones import DAY, EPOCH, Flags, Integers
 from forecast.errors import Setting, UsageError
-from forecast.tables.texts import Texts, pa, pc
+from forecast.tables.cells import Texts
 
 # Beside strftime's own: %q quarter; %-d not padded; %^b upper case; %3f fraction of 3 digits; %:z +02:00; %-z +02;
 # %K hour from 1 to 24

@@ -17,7 +17,7 @@ from forecast.forecaster import Forecaster
 from forecast.panel.schema import Schema
 from forecast.parallel import process_rank
 from forecast.reading.differences import schema_differences
-from forecast.reading.sampling import sampled
+from forecast.reading.large import sampled
 from forecast.reading.tidying import tidied
 from forecast.settings import STORE, ClusterSettings, StoreSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.table import Table

@@ -111,9 +111,9 @@ def _put_in_parts(
     found = large_forecasts(predictor, source.data, text, schema, source.horizon, shape)
     if found is None:
         return None
-    look(found.newest)
+    look(found.work.newest)
     with steps_bar("forecasts", "series") as predictor.on_windows:
-        frames = frames_of(found.columns(), found.parts.name)
+        frames = frames_of(found.columns(), found.work.table.name)
         write_all((guard_formulas(each, schema.ids) for each in frames) if shape.excel_safe else frames, output)
     return found.skipped
 
@@ -122,8 +122,8 @@ def _refuse_sharded(source: Continued, output: str | None, shape: OutputSettings
     """Refuse what does not go with shards, before any work."""
     shards = Setting("shards")
     if source.data is None or source.data == "-" or source.data.startswith("synth:"):
-        problem = "shards are read from Parquet"
-        raise UsageError(problem, setting=shards, cure="name a file or folder of Parquet, or a URI")
+        problem = "shards are read from Parquet or CSV"
+        raise UsageError(problem, setting=shards, cure="name a file, a folder of Parquet, or a URI")
     if output is None:
         cure = Words("name one with ", Setting("output"))
         raise UsageError("shards are written into a folder", setting=shards, cure=cure)
@@ -140,8 +140,8 @@ def _put_sharded(
     shape, checks = request.of(OutputSettings), request.of(CheckSettings)
     future = None if source.future is None else tidied(load_future(source.future, text))
     data = str(source.data)
-    work = plan_shards(predictor, schema, data, output, shape, source.horizon, future)
-    check_age(age(work.newest, schema, instant), checks, data)
+    work = plan_shards(predictor, schema, data, text, output, shape, source.horizon, future)
+    check_age(age(work.large.newest, schema, instant), checks, data)
     jobs = request.of(TrainSettings).jobs or 1
     with using_cluster(request.of(ClusterSettings).cluster):
         manifest, skipped = forecast_shards(work, shards, max(jobs, workers() if on_cluster() else 1))

@@ -13,8 +13,7 @@ from forecast.ensemble.validation import ValidationSet
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.evaluation.quantiles import LEVELS
 from forecast.events.closed import Closed, find_closed, fixed_values
-from forecast.events.effect_fit import fit_effects
-from forecast.events.effects import Effects
+from forecast.events.effects import Effects, fit_effects
 from forecast.events.marks import has_events
 from forecast.inference.fitted import Fitted
 from forecast.panel.lookback import lags_and_lookback, most_lookback

@@ -5,7 +5,6 @@ from statistics import NormalDist
 
 import numpy as np
 
-from forecast.logs import Count, matters
 from forecast.panel.panel import Flags, Numbers
 from forecast.settings import OutputSettings
 
@@ -101,14 +100,14 @@ def raised(numbers: Numbers, output: OutputSettings, floor: Numbers) -> Flags:
 
 def log_raised(count: int, of: int, cure: object = "") -> None:
     """Log the number of series whose forecasts were raised to 0, and how to prevent that."""
-    if matters(count):
+    if count:
         text = "forecasts of %d of %d series would end below 0, and end at 0, as no value of their past is below it%s"
-        log.info(text, Count(count), Count(of), cure)
+        log.info(text, count, of, cure)
 
 
 def log_low_totals(medians: Numbers, means: Numbers, floor: Numbers, cure: object) -> None:
     """Log how many series have medians [series, horizon] that add up to far less than their means, as rare sales do."""
     count = int(((floor == 0) & (medians.sum(1) < LOW * means.sum(1))).sum())
-    if matters(count):
+    if count:
         text = "the medians of %d of %d series add up to less than half of what is expected, as most values are 0; %s"
-        log.info(text, Count(count), Count(len(floor)), cure)
+        log.info(text, count, len(floor), cure)

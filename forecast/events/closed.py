@@ -1,9 +1,12 @@
 """Positions of a season that have always held one value, as the Sundays of a shop that is closed on them."""
 
+from calendar import day_abbr, day_name, month_name
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecast.calendar.calendar import season_candidates
 from forecast.calendar.spec import CalendarSpec
@@ -14,27 +17,18 @@ from forecast.panel.schema import Schema, calendar_of
 
 CYCLES = 8  # in which a position must have held one value
 CHANCE = 1e-3  # share of the series that may do so by chance
-WEEKDAY_NAMES = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 THURSDAY = 3  # the day of the week of 1970-01-01, Monday 0
 
 
 @dataclass(frozen=True)
 class Closed:
-    """Positions of a season at which series hold one value without exception.
+    """Positions of a season at which series hold one value without exception."""
 
-    Attributes
-    ----------
-    series : [positions], ascending, the place of each among the series of a fit or of a panel
-    season, phase : [positions], steps of the season, and the step in it: by the wall clock where it is a day or a week
-    value : [positions]
-    opened : positions, each by its number, and an event on which it held other values
-    """
-
-    series: Integers
-    season: Integers
-    phase: Integers
+    series: Integers  # [positions], ascending, the place of each among the series of a fit or of a panel
+    season: Integers  # steps
+    phase: Integers  # the step in the season, by the wall clock where it is a day or a week
     value: Numbers
-    opened: tuple[tuple[int, str], ...] = ()
+    opened: tuple[tuple[int, str], ...] = ()  # positions by number, and an event on which they held other values
 
     def __len__(self) -> int:
         return len(self.series)
@@ -44,19 +38,16 @@ class Closed:
         low, high = np.searchsorted(self.series, places), np.searchsorted(self.series, places, "right")
         count = high - low
         taken = np.repeat(low - np.cumsum(count) + count, count) + np.arange(count.sum())
-        return self._taken(np.repeat(np.arange(len(places)), count), taken)
+        return self.take(taken, np.repeat(np.arange(len(places)), count))
 
-    def select(self, positions: Flags) -> "Closed":
-        """Some of the positions."""
-        taken = np.flatnonzero(positions)
-        return self._taken(self.series[taken], taken)
-
-    def _taken(self, series: Integers, taken: Integers) -> "Closed":
+    def take(self, numbers: Integers, series: Integers | None = None) -> "Closed":
+        """Some of the positions, by number; of other series if these are given."""
         events = defaultdict[int, list[str]](list)
         for number, label in self.opened:
             events[number].append(label)
-        opened = [(new, label) for new, old in enumerate(taken.tolist()) for label in events[old]] if events else []
-        return Closed(series, self.season[taken], self.phase[taken], self.value[taken], tuple(opened))
+        opened = ((new, label) for new, old in enumerate(numbers.tolist()) for label in events.get(old, ()))
+        series = self.series[numbers] if series is None else series
+        return Closed(series, self.season[numbers], self.phase[numbers], self.value[numbers], tuple(opened))
 
 
 NEVER = Closed(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0))
@@ -73,8 +64,7 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
     ----------
     before : [series], slots of each series that may be used
     """
-    series, place = _places(panel)
-    seen = panel.observed & (place < before[series])
+    series, seen = panel.series_of_slots, panel.observed & panel.before(before)
     marks = mark(panel, schema) if has_events(schema) else None
     found = [NEVER]
     for season in sorted({*season_candidates(schema.calendar), *schema.season}):
@@ -83,7 +73,7 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
         if season > 1 and len(used):
             cell = series[used] * season + _phases(panel, schema, season)[used]
             cells, of_cell = np.unique(cell, return_inverse=True)
-            some, within = _closed_cells(panel.values[used], cells, of_cell, season, _marks_of(marks, used))
+            some, within = _closed_cells(panel.values[used], cells, of_cell, season, _touching(marks, used))
             seen[used[within]] = False
             found.append(some)
     return _joined(found)
@@ -92,10 +82,7 @@ def find_closed(panel: Panel, schema: Schema, before: Integers) -> Closed:
 def closed_now(closed: Closed, panel: Panel, schema: Schema, series_index: Integers, before: Integers) -> Closed:
     """What a fit found for the series of another panel, without what newer values contradict; new series are searched.
 
-    Parameters
-    ----------
-    series_index : [series], see the function `series_index`
-    before : [series], slots of each series that may be used
+    `series_index` [series] as by the function of that name, `before` [series] as in `find_closed`.
     """
     kept = unless_contradicted(closed.of(series_index - 1), panel, schema, before)
     if series_index.all():
@@ -107,21 +94,19 @@ def unless_contradicted(closed: Closed, panel: Panel, schema: Schema, before: In
     """The positions of the series of a panel that still hold one value; events that open one are remembered."""
     if not len(closed):
         return closed
-    series, place = _places(panel)
     number = _numbers(closed, panel, schema)
-    other = (number >= 0) & panel.observed & (place < before[series]) & (panel.values != closed.value[number])
+    other = (number >= 0) & panel.observed & panel.before(before) & (panel.values != closed.value[number])
     slots = np.flatnonzero(other)
     if not len(slots):
         return closed
     opened = set(closed.opened)
     if has_events(schema):
         marks = mark(panel, schema)
-        touching = np.flatnonzero(other[marks.slot])
-        numbers, labels = number[marks.slot[touching]].tolist(), marks.label[touching].tolist()
-        opened |= {(one, marks.labels[label]) for one, label in zip(numbers, labels, strict=True)}
-        slots = slots[~np.isin(slots, marks.slot)]
-    whole = Closed(closed.series, closed.season, closed.phase, closed.value, tuple(sorted(opened)))
-    return whole.select(~np.isin(np.arange(len(closed)), number[slots]))
+        touched, events = _touching(marks, slots)
+        opened.update(zip(number[slots[touched]].tolist(), events.tolist(), strict=True))
+        slots = np.setdiff1d(slots, marks.slot)
+    kept = np.setdiff1d(np.arange(len(closed)), number[slots])
+    return replace(closed, opened=tuple(sorted(opened))).take(kept)
 
 
 def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None:
@@ -133,7 +118,7 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
     if closed.opened and has_events(schema):
         marks = mark(panel, schema)
         place = {label: at for at, label in enumerate(marks.labels)}
-        keys = [one * len(place) + place[label] for one, label in closed.opened if label in place]
+        keys = [position * len(place) + place[label] for position, label in closed.opened if label in place]
         fixed[marks.slot[np.isin(number[marks.slot] * len(place) + marks.label, keys)]] = np.nan
     return fixed
 
@@ -141,19 +126,17 @@ def fixed_values(closed: Closed, panel: Panel, schema: Schema) -> Numbers | None
 def closed_groups(closed: Closed, schema: Schema) -> list[tuple[int, str, float]]:
     """How many series hold one value, at which positions, and the value; the most frequent first."""
     phases = defaultdict[tuple[int, int, float], list[int]](list)
-    rows = zip(
-        closed.series.tolist(), closed.season.tolist(), closed.value.tolist(), closed.phase.tolist(), strict=True
-    )
-    for series, season, value, phase in rows:
+    for series, season, value, phase in zip(
+        *(array.tolist() for array in (closed.series, closed.season, closed.value, closed.phase)), strict=True
+    ):
         phases[series, season, value].append(phase)
-    counts = Counter((season, value, tuple(sorted(own))) for (_, season, value), own in phases.items())
-    return [
-        (count, _named(schema.calendar, season, own), value) for (season, value, own), count in counts.most_common()
-    ]
+    groups = Counter((season, value, tuple(sorted(steps))) for (_, season, value), steps in phases.items())
+    spec = schema.calendar
+    return [(count, _named(spec, season, steps), value) for (season, value, steps), count in groups.most_common()]
 
 
 def _closed_cells(
-    values: Numbers, cells: Integers, of_cell: Integers, season: int, marks: tuple[Integers, Integers, tuple[str, ...]]
+    values: Numbers, cells: Integers, of_cell: Integers, season: int, touching: tuple[Integers, NDArray[Any]]
 ) -> tuple[Closed, Flags]:
     """The cells, each a series and a phase, that hold one value, and whether each of `values` lies in one of them.
 
@@ -161,79 +144,54 @@ def _closed_cells(
     ----------
     values, of_cell : [values], and the cell of each by its number
     cells : [cells], series times season plus phase, ascending
-    marks : values that events touch, the label of each, and the labels
+    touching : places of values that events touch, and the event of each
     """
-    touched, label, labels = marks
+    touched, events = touching
     count, free = len(cells), np.ones(len(values), bool)
     free[touched] = False
     value = np.full(count, np.inf)
     np.minimum.at(value, of_cell[touched], values[touched])  # counts where events touch all, as Sundays named closed
     value[of_cell[free]] = values[free]
     other = values != value[of_cell]
-    opening = of_cell[touched] * max(len(labels), 1) + label
-    opens = np.unique(opening[other[touched]])
-    held = np.ones(len(values), bool)
-    held[touched[np.isin(opening, opens)]] = False
-    cycles, exceptions = (np.bincount(of_cell, each, count) for each in (held, held & other))
-    size, same = np.bincount(of_cell, minlength=count), np.bincount(of_cell, ~other, count)
-    own = cells // season
-    candidate = np.flatnonzero((cycles >= CYCLES) & (exceptions == 0))
-    total = np.bincount(own, size)
-    elsewhere = total[own[candidate]] - size[candidate]
-    alike = _count_of(values, own[of_cell], own[candidate], value[candidate]) - same[candidate]
+    size, cycles = np.bincount(of_cell, minlength=count), np.bincount(of_cell, ~other, count)
+    series = cells // season
+    candidate = np.flatnonzero((cycles >= CYCLES) & (np.bincount(of_cell, other & free, count) == 0))
+    total = np.bincount(series, size)
+    elsewhere = total[series[candidate]] - size[candidate]
+    alike = _count_of(values, series[of_cell], series[candidate], value[candidate]) - cycles[candidate]
     share = np.where(elsewhere > 0, alike / np.maximum(elsewhere, 1), 1.0)
     candidate = candidate[share ** cycles[candidate] * season < CHANCE]
-    inside = np.bincount(own[candidate], size[candidate], len(total))
-    candidate = candidate[(inside < total)[own[candidate]]]
+    inside = np.bincount(series[candidate], size[candidate], len(total))
+    candidate = candidate[(inside < total)[series[candidate]]]
     number = np.full(count, -1)
     number[candidate] = np.arange(len(candidate))
-    pairs = ((int(number[pair // len(labels)]), labels[pair % len(labels)]) for pair in opens.tolist())
-    opened = tuple(pair for pair in pairs if pair[0] >= 0)
-    seasons = np.full(len(candidate), season)
-    found = Closed(own[candidate], seasons, cells[candidate] % season, value[candidate], opened)
-    return found, number[of_cell] >= 0
+    opening = np.flatnonzero(other[touched] & (number[of_cell[touched]] >= 0))
+    opened = sorted(set(zip(number[of_cell[touched[opening]]].tolist(), events[opening].tolist(), strict=True)))
+    seasons, phase = np.full(len(candidate), season), cells[candidate] % season
+    return Closed(series[candidate], seasons, phase, value[candidate], tuple(opened)), number[of_cell] >= 0
 
 
-def _count_of(values: Numbers, series: Integers, own: Integers, value: Numbers) -> Integers:
-    """[pairs], how often each series holds a value; it does at least once.
-
-    Parameters
-    ----------
-    values, series : [values], and the series of each
-    own, value : [pairs]
-    """
-    asked = np.isin(series, own)
-    known, code = np.unique(values[asked], return_inverse=True)
-    pairs, counts = np.unique(series[asked] * len(known) + code.reshape(-1), return_counts=True)
-    return np.asarray(counts[np.searchsorted(pairs, own * len(known) + np.searchsorted(known, value))])
+def _count_of(values: Numbers, series: Integers, asked: Integers, value: Numbers) -> Integers:
+    """[pairs], how often each of the series `asked` holds a value, which it does at least once; `series` [values]."""
+    inside = np.isin(series, asked)
+    known, code = np.unique(values[inside], return_inverse=True)
+    pairs, counts = np.unique(series[inside] * len(known) + code.reshape(-1), return_counts=True)
+    return np.asarray(counts[np.searchsorted(pairs, asked * len(known) + np.searchsorted(known, value))])
 
 
 def _joined(parts: list[Closed]) -> Closed:
     """Positions in the order of the series."""
     first = np.cumsum([0, *map(len, parts)]).tolist()
-    whole = Closed(
-        np.concatenate([part.series for part in parts]),
-        np.concatenate([part.season for part in parts]),
-        np.concatenate([part.phase for part in parts]),
-        np.concatenate([part.value for part in parts]),
-        tuple(
-            (start + place, label) for start, part in zip(first, parts, strict=False) for place, label in part.opened
-        ),
-    )
-    order = np.argsort(whole.series, kind="stable")
-    return whole._taken(whole.series[order], order)
-
-
-def _places(panel: Panel) -> tuple[Integers, Integers]:
-    """[slots], the series of each slot, and its place in it."""
-    series = np.repeat(np.arange(len(panel)), np.diff(panel.offsets))
-    return series, np.arange(len(series)) - panel.offsets[series]
+    opened = ((start + n, label) for start, part in zip(first, parts, strict=False) for n, label in part.opened)
+    arrays = zip(*((part.series, part.season, part.phase, part.value) for part in parts), strict=True)
+    series, season, phase, value = map(np.concatenate, arrays)
+    whole = Closed(series, season, phase, value, tuple(opened))
+    return whole.take(np.argsort(whole.series, kind="stable"))
 
 
 def _phases(panel: Panel, schema: Schema, season: int) -> Integers:
     """[slots], the phase of a season."""
-    series, place = _places(panel)
-    positions, spec = panel.starts[series] + place, schema.calendar
+    positions, spec = panel.starts[panel.series_of_slots] + panel.places, schema.calendar
     if not _on_clock(spec, season):
         return positions % season
     first = int(positions.min())
@@ -248,7 +206,7 @@ def _on_clock(spec: CalendarSpec, season: int) -> bool:
 
 def _numbers(closed: Closed, panel: Panel, schema: Schema) -> Integers:
     """[slots], the position that each slot has, by its number, -1 where it has none."""
-    series, _ = _places(panel)
+    series = panel.series_of_slots
     number = np.full(len(series), -1)
     for season in np.unique(closed.season).tolist():
         mine = np.flatnonzero(closed.season == season)
@@ -260,36 +218,30 @@ def _numbers(closed: Closed, panel: Panel, schema: Schema) -> Integers:
     return number
 
 
-def _marks_of(marks: Marks | None, slots: Integers) -> tuple[Integers, Integers, tuple[str, ...]]:
-    """Which of some slots events touch, by place, the label of each, and all labels; a slot comes once for each."""
-    if marks is None or not len(slots):
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), ()
-    place = np.minimum(np.searchsorted(slots, marks.slot), len(slots) - 1)
-    there = slots[place] == marks.slot
-    return place[there], marks.label[there], marks.labels
+def _touching(marks: Marks | None, slots: Integers) -> tuple[Integers, NDArray[Any]]:
+    """Which of some slots events touch, by place, and the event of each; a slot comes once for each event."""
+    if marks is None:
+        return np.zeros(0, np.int64), np.zeros(0, object)
+    inside = np.isin(marks.slot, slots)
+    return np.searchsorted(slots, marks.slot[inside]), np.array(marks.labels, object)[marks.label[inside]]
 
 
 def _named(spec: CalendarSpec, season: int, phases: tuple[int, ...]) -> str:
     """Where in a season phases are: on Sundays, at 22:00 to 05:00, in August."""
     if spec.kind == "weekdays" and season == len(spec.weekdays):
-        return "on " + ", ".join(WEEKDAY_NAMES[spec.weekdays[phase]] for phase in phases)
+        return "on " + ", ".join(f"{day_name[spec.weekdays[phase]]}s" for phase in phases)
     if spec.kind == "months" and season * spec.every == 12:
-        months = (np.array(phases) * spec.every + spec.anchor).astype("datetime64[M]").astype(object)
-        return "in " + ", ".join(month.strftime("%B") for month in months)
+        return "in " + ", ".join(month_name[1 + (phase * spec.every + spec.anchor) % 12] for phase in phases)
     if _on_clock(spec, season) and spec.every == DAY:
-        return "on " + ", ".join(
-            sorted((WEEKDAY_NAMES[(phase + THURSDAY) % 7] for phase in phases), key=WEEKDAY_NAMES.index)
-        )
+        return "on " + ", ".join(f"{day_name[day]}s" for day in sorted((phase + THURSDAY) % 7 for phase in phases))
     runs = np.split(np.array(phases), np.flatnonzero(np.diff(phases) != 1) + 1)
-    return "at " + ", ".join(
-        " to ".join(dict.fromkeys(_step(spec, season, int(end)) for end in (run[0], run[-1]))) for run in runs
-    )
+    ends = (dict.fromkeys(_step(spec, season, int(run[end])) for end in (0, -1)) for run in runs)
+    return "at " + ", ".join(map(" to ".join, ends))
 
 
 def _step(spec: CalendarSpec, season: int, phase: int) -> str:
-    """The name of one phase of a season."""
     if not _on_clock(spec, season):
         return f"step {phase or season} of {season}"
     day, second = divmod(phase * spec.every, DAY)
     clock = f"{second // HOUR:02}:{second % HOUR // 60:02}"
-    return clock if season * spec.every == DAY else f"{WEEKDAY_NAMES[(day + THURSDAY) % 7][:3]} {clock}"
+    return clock if season * spec.every == DAY else f"{day_abbr[(day + THURSDAY) % 7]} {clock}"

@@ -1,11 +1,12 @@
-"""What events do to values: taken out of the past before any model sees it, and put back into forecasts."""
+"""What events do to values: estimated from the past, taken out of it for every model, put back into forecasts."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from forecast.events.marks import mark
-from forecast.panel.panel import Integers, Numbers, Panel
+from forecast.calendar.zones import WEEK
+from forecast.events.marks import FAR, Marks, mark
+from forecast.panel.panel import Flags, Integers, Numbers, Panel
 from forecast.panel.schema import Schema
 
 WEEKDAYS = 7
@@ -14,6 +15,17 @@ CLOSED = 0.02  # where so little is left, nothing is
 LARGEST_FACTOR = 20.0
 NAMED = 4  # effects that a line names
 
+# tuned on births in the United States before 2013; none matters much
+EACH_SIDE, REACH = 3, 10  # weeks to each side that a day is compared with, and weeks among which they are looked for
+AROUND_WEEKS = 4  # to each side, whose mean is the level
+PRIOR_DAYS = 10  # days of all series that stand for what a short one does not show
+CORRELATION = 0.5  # of how two series deviate on one day
+PROFILES = 0.1, 10.0  # bounds of the profile of a week
+LEAST = 1e-3  # share of the level below which there is no effect, and no noise
+EXPONENTS = 0, -1, 1, 2  # the first one unless another is clearly better
+EXPONENT_COST = 4.0  # of the sum of squared errors, in standard errors, by which it must be
+ROUNDS, REACTION_ROUNDS = 10, 3
+
 
 @dataclass(frozen=True)
 class Effects:
@@ -21,42 +33,25 @@ class Effects:
 
     On a relative scale a day has the ordinary value times 1 + reaction * effect * profile^exponent. Series that hold
     values below 0 have an additive scale: the ordinary value plus reaction * effect * unit.
-
-    Attributes
-    ----------
-    labels : the events, their eves and the days after them that the past has shown
-    days : [labels], on how many days it did
-    effect : [2, labels, 8], relative and additive; first for any day, then what each day of the week adds, Monday first
-    typical : [2, labels], mean of the whole effect over those days, all labels of the day together
-    exponent : 0 where effects grow with the value, -1 where they do not, above 0 where they fall on busy days
-    profile : [series + 1, 7], mean of each day of the week over that of all; row 0 is for a series not in the fit
-    unit : [series + 1], 0 on the relative scale, else the deviation of the values
-    reaction : [series + 1], how strongly each series reacts, 1 as all do
     """
 
-    labels: tuple[str, ...]
-    days: Integers
-    effect: Numbers
-    typical: Numbers
-    exponent: int
-    profile: Numbers
-    unit: Numbers
-    reaction: Numbers
+    labels: tuple[str, ...]  # the events, their eves and the days after them that the past has shown
+    days: Integers  # [labels], on how many days it did
+    effect: Numbers  # [2, labels, 8], relative and additive; for any day, then what each weekday adds, Monday first
+    typical: Numbers  # [2, labels], mean of the whole effect over those days, all labels of the day together
+    exponent: int  # 0 where effects grow with the value, -1 where they do not, above 0 where they fall on busy days
+    profile: Numbers  # [series + 1, 7], mean of each weekday over that of all; row 0 is for a series not in the fit
+    unit: Numbers  # [series + 1], 0 on the relative scale, else the deviation of the values
+    reaction: Numbers  # [series + 1], how strongly each series reacts, 1 as all do
 
 
 @dataclass(frozen=True)
 class Adjustment:
-    """How events move the values of a panel: value = factor * ordinary value + shift; closed slots have one value.
+    """How events move the values of a panel: value = factor * ordinary value + shift; closed slots have one value."""
 
-    Attributes
-    ----------
-    factor, shift : [slots]
-    fixed : [slots], the value of closed slots, NaN for others; None where none is
-    """
-
-    factor: Numbers
+    factor: Numbers  # [slots]
     shift: Numbers
-    fixed: Numbers | None = None
+    fixed: Numbers | None = None  # NaN for slots that are not closed; None where all are open
 
     def removed(self, panel: Panel) -> Panel:
         """The panel with ordinary values; in closed slots, and where events leave hardly anything, they are unknown."""
@@ -78,35 +73,25 @@ class Adjustment:
 
 
 def adjustment(panel: Panel, schema: Schema, effects: Effects, series_index: Integers) -> Adjustment:
-    """What the events of a schema do to a panel.
-
-    Parameters
-    ----------
-    series_index : [series], see the function `series_index`
-    """
+    """What the events of a schema do to a panel; `series_index` [series] as by the function `series_index`."""
     marks = mark(panel, schema)
     place = {label: number for number, label in enumerate(effects.labels)}
     label = np.array([place.get(label, -1) for label in marks.labels], np.int64)[marks.label]
     slot, label = marks.slot[label >= 0], label[label >= 0]
     row = np.repeat(series_index, np.diff(panel.offsets))
-    unit, kind = effects.unit[row], (effects.unit[row] > 0).astype(np.int64)
-    of_label = effects.effect[kind[slot], label]
+    unit, additive = effects.unit[row], effects.unit[row] > 0
+    of_label = effects.effect[additive[slot].astype(np.int64), label]
     amount = of_label[:, 0] + of_label[np.arange(len(slot)), 1 + marks.weekday[slot]]
     total = np.bincount(slot, amount, len(row)) * effects.reaction[row]
     factor = np.clip(1 + total * effects.profile[row, marks.weekday] ** effects.exponent, 0, LARGEST_FACTOR)
-    factor = np.where(kind == 1, 1.0, np.where(factor < CLOSED, 0.0, factor))
+    factor = np.where(additive, 1.0, np.where(factor < CLOSED, 0.0, factor))
     return Adjustment(factor, total * unit)
 
 
 def ordinary_panel(
     panel: Panel, schema: Schema, effects: Effects | None, series_index: Integers, fixed: Numbers | None = None
 ) -> tuple[Panel, Adjustment | None]:
-    """A panel with ordinary values, and what events do to it; they do nothing to closed slots.
-
-    Parameters
-    ----------
-    fixed : [slots], see `fixed_values`
-    """
+    """A panel with ordinary values, and what events do to it; nothing to closed slots, `fixed` as by `fixed_values`."""
     if effects is None and fixed is None:
         return panel, None
     slots = len(panel.values)
@@ -121,14 +106,13 @@ def ordinary_panel(
 
 def describe_effects(effects: Effects) -> str:
     """The strongest effects in percent; in deviations of the values on the additive scale."""
-    kind = int((effects.unit[1:] > 0).all())
-    size = effects.typical[kind]
+    additive = bool((effects.unit[1:] > 0).all())
+    size = effects.typical[int(additive)]
     order = [place for place in np.argsort(-np.abs(size), kind="stable") if round(abs(size[place]), 3) > 0]
     if not order:
         return "no effect beyond chance"
-    per, unit = (1.0, " deviations") if kind else (100.0, " %")
-    digits = 1 if kind else 0
-    named = [f"{effects.labels[place]} {per * size[place]:+.{digits}f}{unit}" for place in order[:NAMED]]
+    text, unit = ("{} {:+.1f} deviations", 1.0) if additive else ("{} {:+.0f} %", 100.0)
+    named = [text.format(effects.labels[place], unit * size[place]) for place in order[:NAMED]]
     more = f", and {len(order) - NAMED} more" if len(order) > NAMED else ""
     return ", ".join(named) + more
 
@@ -138,3 +122,254 @@ def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
     marks = mark(panel.tail(1), schema)
     future = {marks.labels[number] for number in np.unique(marks.label[marks.slot % (1 + panel.ahead) > 0])}
     return sorted((future & set(marks.names)) - set(effects.labels))
+
+
+def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers | None = None) -> Effects:
+    """Estimate what events do to values; nothing in closed slots.
+
+    A day is compared with the same day of the nearest weeks without events, or with the same events where each such
+    day has them. What all days with a label have in common is its effect; a day may have several labels.
+
+    Parameters
+    ----------
+    before : [series], slots of each series that may be used
+    fixed : [slots], the values of closed slots, see `fixed_values`
+    """
+    marks = mark(panel, schema)
+    usable = panel.observed & panel.before(before)
+    closed = np.zeros(len(usable), bool) if fixed is None else usable & np.isfinite(fixed)
+    past = _Past.of(panel, marks, usable & ~closed)
+    profile, unit = _weekly_profile(past, marks.weekday), _additive_unit(past)
+    spec, touched = schema.calendar, np.unique(marks.slot)
+    week = len(spec.weekdays) if spec.kind == "weekdays" else max(1, round(WEEK / spec.every))
+    days = _compared(past, touched[past.seen[touched]], marks, week, unit)
+    # the same days two weeks earlier tell how much ordinary days vary
+    earlier = touched - 2 * week
+    earlier = earlier[earlier >= past.offsets[past.series[touched]]]
+    noise = _noise(_compared(past, earlier[past.free[earlier]], marks, week, unit), len(panel))
+    _, date, together = np.unique(marks.key[days.slot], return_inverse=True, return_counts=True)
+    weight = 1 / (noise[days.series] ** 2 * (1 + CORRELATION * (together[date] - 1)))
+    of_day, matrix = _label_sets(days.slot, marks)
+    busy = profile[1 + days.series, marks.weekday[days.slot]]
+    shape = len(marks.labels), 1 + WEEKDAYS
+    effect, typical, exponent = np.zeros((2, *shape)), np.zeros((2, shape[0])), EXPONENTS[0]
+    reaction = np.ones(len(panel) + 1)
+    additive = unit[days.series] > 0
+    for scale, chosen in enumerate((~additive, additive)):
+        if chosen.any():
+            sets, own_set = np.unique(of_day[chosen], return_inverse=True)
+            part = _Regression(days.series[chosen], days.deviation[chosen], weight[chosen], own_set, matrix[sets])
+            sizes = {power: (days.expected * busy**power)[chosen] for power in EXPONENTS}
+            power, effect[scale], reacted = part.solved({0: np.ones(len(own_set))} if scale else sizes)
+            exponent = exponent if scale else power
+            reaction[1 : 1 + len(reacted)] *= reacted  # 1 for series of the other scale
+            typical[scale] = part.typical(effect[scale], reacted[part.series] * busy[chosen] ** power)
+    shown = np.isin(marks.slot, days.slot) | closed[marks.slot]
+    counts = np.bincount(np.unique(marks.key[marks.slot[shown]] * FAR + marks.label[shown]) % FAR, minlength=shape[0])
+    known = np.flatnonzero(counts)
+    return Effects(
+        labels=tuple(marks.labels[place] for place in known),
+        days=counts[known],
+        effect=effect[:, known],
+        typical=typical[:, known],
+        exponent=exponent,
+        profile=profile,
+        unit=np.concatenate([[0.0], unit * past.size]),
+        reaction=reaction,
+    )
+
+
+@dataclass(frozen=True)
+class _Past:
+    """The past of a panel: the slots that hold values, and those of them that no event touches."""
+
+    values: Numbers  # [slots], over the largest of their series, so that sums over all series keep their digits
+    size: Numbers  # [series], that largest absolute value
+    series: Integers  # [slots]
+    offsets: Integers
+    seen: Flags
+    free: Flags
+
+    @classmethod
+    def of(cls, panel: Panel, marks: Marks, seen: Flags) -> "_Past":
+        free = seen.copy()
+        free[marks.slot] = False
+        size = np.maximum.reduceat(np.where(seen, np.abs(panel.values), 0.0), panel.offsets[:-1])
+        size = np.where(size > 0, size, 1.0)
+        series = panel.series_of_slots
+        return cls(np.where(seen, panel.values / size[series], 0.0), size, series, panel.offsets, seen, free)
+
+
+@dataclass(frozen=True)
+class _Days:
+    """Days of series, in units of the level around them."""
+
+    slot: Integers  # the first one of the day
+    series: Integers
+    deviation: Numbers  # of the value from the expected one
+    expected: Numbers
+
+
+def _weekly_profile(past: _Past, weekday: Integers) -> Numbers:
+    """[series + 1, 7], the mean of each day of the week over the mean of all; row 0 over all series."""
+    shape = len(past.size), WEEKDAYS
+    cell = (past.series * WEEKDAYS + weekday)[past.free]
+    sums = np.bincount(cell, past.values[past.free], shape[0] * WEEKDAYS).reshape(shape)
+    counts = np.bincount(cell, minlength=shape[0] * WEEKDAYS).reshape(shape)
+    level = sums.sum(1, keepdims=True) / np.maximum(counts.sum(1, keepdims=True), 1)
+    total = np.where(level > 0, sums / np.where(level > 0, level, 1.0), counts)  # times the count
+    shared = np.where(counts.any(0), total.sum(0) / np.maximum(counts.sum(0), 1), 1.0)
+    profile = np.concatenate([shared[None], (total + PRIOR_DAYS * shared) / (counts + PRIOR_DAYS)])
+    return np.asarray(np.clip(profile, *PROFILES))
+
+
+def _additive_unit(past: _Past) -> Numbers:
+    """[series], the standard deviation of ordinary values where some lie below 0, else 0."""
+    signed = np.minimum.reduceat(np.where(past.seen, past.values, np.inf), past.offsets[:-1]) < 0
+    series, values, count = past.series[past.free], past.values[past.free], len(signed)
+    known = np.maximum(np.bincount(series, minlength=count), 1)
+    mean = np.bincount(series, values, count) / known
+    return np.where(signed, np.sqrt(np.bincount(series, (values - mean[series]) ** 2, count) / known), 0.0)
+
+
+def _compared(past: _Past, slots: Integers, marks: Marks, week: int, unit: Numbers) -> _Days:
+    """Days compared with what is expected of them; those that cannot be compared are left out."""
+    expected = _expected(past, slots, week, np.where(past.free, 0, -1), np.zeros(len(slots), np.int64))
+    kinds = marks.kinds
+    rest = ~np.isin(kinds[slots], kinds[slots[np.isfinite(expected)]])  # each such day has the same events
+    if rest.any():
+        expected[rest] = _expected(past, slots[rest], week, np.where(past.seen, kinds, -1), kinds[slots[rest]])
+    series = past.series[slots]
+    level = np.where(unit[series] > 0, unit[series], _level(past, slots, AROUND_WEEKS * max(week, 2)))
+    usable = np.isfinite(expected) & (level > 0)
+    slots, expected, level = slots[usable], expected[usable], level[usable]
+    of_day = past.series[slots] * FAR + marks.key[slots]
+    _, first, day = np.unique(of_day, return_index=True, return_inverse=True)
+    level = np.bincount(day, level)
+    deviation = np.bincount(day, past.values[slots] - expected) / level
+    return _Days(slots[first], past.series[slots[first]], deviation, np.bincount(day, expected) / level)
+
+
+def _expected(past: _Past, slots: Integers, week: int, kinds: Integers, kind: Integers) -> Numbers:
+    """[slots], what they would have without events: the mean of the same hour of the week in the weeks around.
+
+    The smallest and the largest of four or more do not count; NaN where nothing tells.
+
+    Parameters
+    ----------
+    kinds, kind : [slots of the past] and [slots], those that have the same number are compared
+    """
+    low, high = past.offsets[past.series[slots]], past.offsets[past.series[slots] + 1]
+    around = np.full((len(slots), 2 * EACH_SIDE), np.nan)
+    for first, step in ((0, -week), (EACH_SIDE, week)):
+        found = np.zeros(len(slots), np.int64)
+        for weeks in range(1, REACH + 1):
+            near = slots + weeks * step
+            used = np.flatnonzero((near >= low) & (near < high) & (found < EACH_SIDE))
+            used = used[kinds[near[used]] == kind[used]]
+            around[used, first + found[used]] = past.values[near[used]]
+            found[used] += 1
+    around.sort(axis=1)  # those not found come last
+    count = np.isfinite(around).sum(1)
+    trimmed = count > 3
+    rank = np.arange(around.shape[1])
+    inside = (rank >= trimmed[:, None]) & (rank < (count - trimmed)[:, None])
+    sums = np.where(inside, around, 0.0).sum(1)
+    return np.where(count > 0, sums / np.maximum(inside.sum(1), 1), np.nan)
+
+
+def _level(past: _Past, slots: Integers, reach: int) -> Numbers:
+    """[slots], the mean of the ordinary values around them, so many steps to each side; 0 where there are none."""
+    left = np.maximum(slots - reach, past.offsets[past.series[slots]])
+    right = np.minimum(slots + reach + 1, past.offsets[past.series[slots] + 1])
+    sums = np.concatenate([[0.0], np.cumsum(np.where(past.free, past.values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(past.free)])
+    return np.asarray((sums[right] - sums[left]) / np.maximum(counts[right] - counts[left], 1))
+
+
+def _noise(ordinary: _Days, count: int) -> Numbers:
+    """[series], standard deviation of ordinary days; that of few days is drawn towards that of all series."""
+    size = np.abs(ordinary.deviation)
+    pooled = float(size.mean()) if len(size) else 1.0
+    sums, days = np.bincount(ordinary.series, size, count), np.bincount(ordinary.series, minlength=count)
+    mean = (sums + PRIOR_DAYS * pooled) / (days + PRIOR_DAYS)
+    return np.asarray(np.maximum(np.sqrt(np.pi / 2) * mean, LEAST))
+
+
+def _label_sets(slots: Integers, marks: Marks) -> tuple[Integers, Numbers]:
+    """[days], which set of labels each has, and [sets, labels, 8], 1 where a set has a label, and on a weekday."""
+    kinds, weekday = marks.kinds[slots], marks.weekday[slots]
+    _, first, of_day = np.unique(kinds * WEEKDAYS + weekday, return_index=True, return_inverse=True)
+    number = np.full(len(marks.key), -1)
+    number[slots[first]] = np.arange(len(first))
+    inside = number[marks.slot] >= 0
+    rows, labels = number[marks.slot[inside]], marks.label[inside]
+    matrix = np.zeros((len(first), len(marks.labels), 1 + WEEKDAYS))
+    matrix[rows, labels, 0] = 1.0
+    matrix[rows, labels, 1 + weekday[first][rows]] = 1.0
+    matrix[:, matrix[:, :, 1:].any(0).sum(1) < 2, 1:] = 0.0  # always the same day of the week: nothing to tell apart
+    return of_day.reshape(-1), matrix
+
+
+@dataclass(frozen=True)
+class _Regression:
+    """A weighted ridge regression of how days deviate on the labels that they have."""
+
+    series: Integers  # [days]
+    deviation: Numbers
+    weight: Numbers
+    of_day: Integers  # [days], the set of labels
+    matrix: Numbers  # [sets, labels, 8]
+
+    def solved(self, designs: dict[int, Numbers]) -> tuple[int, Numbers, Numbers]:
+        """The exponent, effects [labels, 8] and reactions [series], from the size of an effect of 1 by exponent."""
+        general, weekdays = self.matrix[:, :, 0], self.matrix[:, :, 1:].reshape(len(self.matrix), -1)
+        tried = {}
+        for power, design in designs.items():
+            error = self._error(design, general, self._ridge(design, self.deviation, general))
+            tried[power] = float((self.weight * error**2).sum()) + EXPONENT_COST * (power != EXPONENTS[0])
+        exponent = min(tried, key=tried.__getitem__)
+        design, reaction = designs[exponent], np.ones(int(self.series.max()) + 1)
+        effect = self._ridge(design, self.deviation, general)
+        for _ in range(REACTION_ROUNDS if len(np.unique(self.series)) > 1 else 0):
+            reaction = self._reactions(design * (general @ effect)[self.of_day])
+            effect = self._ridge(design * reaction[self.series], self.deviation, general)
+        design = design * reaction[self.series]
+        added = self._ridge(design, self._error(design, general, effect), weekdays)  # what days of the week add
+        return exponent, np.column_stack([effect, added.reshape(-1, WEEKDAYS)]), reaction
+
+    def typical(self, effect: Numbers, share: Numbers) -> Numbers:
+        """[labels], the mean over the days of each label of the whole effect, of which a day has a share [days]."""
+        whole = (self.matrix * effect).sum((1, 2))  # [sets]
+        general, count = self.matrix[:, :, 0], len(self.matrix)
+        total = general.T @ (whole * np.bincount(self.of_day, share, count))
+        return np.asarray(total / np.maximum(general.T @ np.bincount(self.of_day, minlength=count), 1))
+
+    def _error(self, design: Numbers, matrix: Numbers, effect: Numbers) -> Numbers:
+        return np.asarray(self.deviation - design * (matrix @ effect)[self.of_day])
+
+    def _ridge(self, design: Numbers, deviation: Numbers, matrix: Numbers) -> Numbers:
+        """[columns], effects of the columns of a matrix [sets, columns].
+
+        The prior variance of an effect is the mean of its own square and those of all (adaptive ridge, Grandvalet
+        1998): a large one is hardly shrunk, and where chance explains all of them nothing is left.
+        """
+        used = np.flatnonzero(matrix.any(0))
+        part, effect = matrix[:, used], np.zeros(matrix.shape[1])
+        gram = part.T @ (np.bincount(self.of_day, self.weight * design**2, len(matrix))[:, None] * part)
+        moment = part.T @ np.bincount(self.of_day, self.weight * design * deviation, len(matrix))
+        squares = np.ones(len(used))
+        for _ in range(ROUNDS if len(used) else 0):
+            variance = np.maximum((squares + squares.mean()) / 2, LEAST**4)
+            effect[used] = np.linalg.solve(gram + np.diag(1 / variance), moment)
+            squares = effect[used] ** 2
+        return np.where(np.abs(effect) > LEAST, effect, 0.0)
+
+    def _reactions(self, predicted: Numbers) -> Numbers:
+        """[series], how strongly each reacts, drawn towards 1 by what is left to chance (empirical Bayes)."""
+        precision = np.bincount(self.series, self.weight * predicted**2)
+        shown = precision > 0
+        single = np.bincount(self.series, self.weight * predicted * self.deviation) / np.where(shown, precision, 1.0)
+        excess = (precision * (single - 1) ** 2)[shown].sum() - shown.sum()
+        variance = max(0.0, float(excess / max(precision.sum(), LEAST)))
+        return np.where(shown, 1 + (single - 1) * variance * precision / (1 + variance * precision), 1.0)

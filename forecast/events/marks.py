@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 
 import numpy as np
 
@@ -26,31 +27,20 @@ FAR = 2**32  # more than any key
 
 @dataclass(frozen=True)
 class Marks:
-    """The slots that events touch; a slot comes once for each label.
+    """The slots that events touch; a slot comes once for each label."""
 
-    Attributes
-    ----------
-    slot, label : [marks], ascending
-    labels : events, their eves and the days after them; an event that is called as the eve of another is the same
-    names : events alone
-    key : [slots], the day of each slot; its grid position where the grid has one slot a day at most
-    weekday : [slots], Monday 0; 0 throughout on a grid of weeks
-    """
-
-    slot: Integers
-    label: Integers
-    labels: tuple[str, ...]
-    names: tuple[str, ...]
-    key: Integers
-    weekday: Integers
+    slot: Integers  # [marks], ascending
+    label: Integers  # [marks]
+    labels: tuple[str, ...]  # events, eves and days after; an event that is called as the eve of another is the same
+    names: tuple[str, ...]  # events alone
+    key: Integers  # [slots], the day; the grid position where the grid has one slot a day at most
+    weekday: Integers  # [slots], Monday 0; 0 throughout on a grid of weeks
 
     @property
     def kinds(self) -> Integers:
         """[slots], a number for each set of labels, 0 for none."""
-        kinds, rank = (
-            np.zeros(len(self.key), np.int64),
-            np.arange(len(self.slot)) - np.searchsorted(self.slot, self.slot),
-        )
+        kinds = np.zeros(len(self.key), np.int64)
+        rank = np.arange(len(self.slot)) - np.searchsorted(self.slot, self.slot)
         for place in range(int(rank.max(initial=-1)) + 1):
             slot = self.slot[rank == place]
             pairs = kinds[slot] * len(self.labels) + self.label[rank == place]
@@ -119,15 +109,17 @@ def _by_ids(schema: Schema, first: int, last: int) -> dict[Owners, list[tuple[in
 
 def _matcher(panel: Panel) -> Callable[[Owners], Integers]:
     """From the ids of an event, None for any, to the series that it concerns."""
-    groups = dict[tuple[int, ...], dict[tuple[str, ...], list[int]]]()  # by the parts of the id that are given
+
+    @cache
+    def by_parts(given: tuple[int, ...]) -> dict[tuple[str, ...], list[int]]:
+        groups = defaultdict[tuple[str, ...], list[int]](list)
+        for series, ids in enumerate(panel.ids):
+            groups[tuple(ids[place] for place in given)].append(series)
+        return groups
 
     def matching(ids: Owners) -> Integers:
-        given = tuple(place for place, part in enumerate(ids) if part is not None)
-        if given not in groups:
-            groups[given] = defaultdict(list)
-            for series, own in enumerate(panel.ids):
-                groups[given][tuple(own[place] for place in given)].append(series)
-        return np.array(groups[given].get(tuple(str(ids[place]) for place in given), []), np.int64)
+        named = {place: part for place, part in enumerate(ids) if part is not None}
+        return np.array(by_parts(tuple(named)).get(tuple(named.values()), []), np.int64)
 
     return matching
 

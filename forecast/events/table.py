@@ -29,35 +29,21 @@ MAX_NAMES, MAX_NAME = 500, 200  # different names, and characters of each
 
 
 def read_events(source: Table | str, schema: Schema, ids: Ids) -> tuple[Event, ...]:
-    """The events of a table, one for each row, in the order of time.
+    """The events of a table, or of the file of a path, one for each row, in the order of time.
 
     The columns `date` and `name` say when and what. Id columns, under the names that they have in the table of series,
-    say which series an event concerns; without them, and where a cell is blank, it concerns all.
-
-    Parameters
-    ----------
-    source : the table, or the path of its file
-    schema : of the series
-    ids : of the series
-
-    Raises
-    ------
-    BadData
-        If a column is missing or is none of these, a date or a name cannot be read, a row comes twice, or no row
-        concerns a series.
-    UsageError
-        If the series have no days.
+    say which series an event concerns; without them, and where a cell is blank, it concerns all. A table that cannot be
+    used, or none of whose events concerns a series, is BadData; UsageError if the series have no days.
     """
     table = read_table(source, TextSettings()) if isinstance(source, str) else source
     owners = _id_columns(table, schema)
-    days, names, owned = _days(table), _texts(table, NAME), [_texts(table, column) for column in owners]
+    parts = [_texts(table, name) if name in owners else [""] * len(table) for name in schema.ids]
     events = dict[Event, int]()  # the row of each
-    for row, (day, name) in enumerate(zip(days.tolist(), names, strict=True)):
+    for row, (day, name, *given) in enumerate(zip(_days(table).tolist(), _texts(table, NAME), *parts, strict=True)):
         if not name or len(name) > MAX_NAME:
             problem = f"a name has at most {MAX_NAME} characters" if name else "an event needs a name"
             raise BadData(problem, place=table.place(row, NAME))
-        given = {column: texts[row] or None for column, texts in zip(owners, owned, strict=True)}
-        whose = tuple(given.get(column) for column in schema.ids) if any(given.values()) else ()
+        whose = tuple(text or None for text in given) if any(given) else ()
         event = Event(day=date.fromordinal(day + EPOCH), name=name, ids=whose)
         if event in events:
             problem = f"'{name}' on {event.day} comes twice, first in {table.line(events[event])}"
@@ -82,15 +68,12 @@ def events_columns(schema: Schema) -> dict[str, Column | NDArray[Any]]:
     """The events of a schema as the columns of a table, by name."""
     events = schema.dated_events
     owned = {
-        column: Column(np.array([event.ids[place] if event.ids else None for event in events], object))
-        for place, column in enumerate(schema.ids)
+        name: Column(np.array(parts, object))
+        for name, *parts in zip(schema.ids, *(event.ids or (None,) * len(schema.ids) for event in events), strict=True)
         if any(event.ids for event in events)
     }
-    return {
-        DATE: np.array([event.day for event in events], "datetime64[s]"),
-        NAME: Column(np.array([event.name for event in events], object)),
-        **owned,
-    }
+    names = Column(np.array([event.name for event in events], object))
+    return {DATE: np.array([event.day for event in events], "datetime64[s]"), NAME: names, **owned}
 
 
 def _days(table: Table) -> NDArray[np.int64]:
@@ -143,7 +126,7 @@ def _check_ids(table: Table, events: dict[Event, int], ids: Ids) -> None:
     }
     if not strange:
         return
-    named = series_names([tuple(part or "any" for part in one) for one in strange])
+    named = series_names([tuple(part or "any" for part in parts) for parts in strange])
     if all(event.ids in strange for event in events):
         place = table.place(next(iter(strange.values())))
         raise BadData(f"no event concerns a series of the table; they name {named}", place=place)

@@ -20,7 +20,6 @@ from forecast.inference.contents import from_contents
 from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor, fixed_of
-from forecast.logs import Total
 from forecast.panel.naming import repeated_ids
 from forecast.panel.panel import SKIPPED, Flags, Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
@@ -361,7 +360,7 @@ def _left_out(panel: Panel, shard: str | None) -> Flags:
     """[series], whether a series gets no forecast here."""
     held = in_shard(panel.ids, shard)
     if shard is not None:
-        log.info("shard %s: %d of %d series", shard, Total(held.sum()), Total(len(panel)))
+        log.info("shard %s: %d of %d series", shard, held.sum(), len(panel))
     return np.asarray(panel.skipped | ~held)
 
 

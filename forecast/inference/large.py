@@ -9,14 +9,14 @@ import numpy as np
 from forecast.errors import BadData, ForecastError
 from forecast.inference.forecasting import Columns, Forecasts, Part, forecast_table
 from forecast.inference.predictor import WINDOWS_AT_ONCE, Predictor
-from forecast.logs import PART, messages_as_one, without_messages
+from forecast.logs import held_back, log_kinds
+from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of
 from forecast.panel.shards import only_in_shard
 from forecast.reading.comparing import Comparison
-from forecast.reading.reading import reach_of
+from forecast.reading.large import LargeTable, large_table, needed_columns, newest_time
 from forecast.reading.tidying import tidied
 from forecast.settings import OutputSettings, TextSettings
-from forecast.tables.parts import Parts, parts_of
 from forecast.tables.table import Table
 from forecast.threads import in_order
 
@@ -24,68 +24,76 @@ log = logging.getLogger("forecast")
 
 LEAST_ROWS = 2_000_000  # of a table that is read in parts
 
+Messages = list[logging.LogRecord]
 
-@dataclass
-class LargeForecasts:
-    """Forecasts of a large table, made as they are read.
 
-    Attributes
-    ----------
-    predictor, schema, parts : what forecasts, how the table is read, and the table
-    reach : time of its newest value
-    horizon, output : as `forecast_table` takes them
-    skipped : series that got no forecast, with the reason, once all is read
-    """
+@dataclass(frozen=True)
+class LargeForecast:
+    """What all parts of a forecast of a large table have in common."""
 
     predictor: Predictor
     schema: Schema
-    parts: Parts
-    reach: int
+    table: LargeTable
+    reach: int  # time of the newest value
     horizon: int | None
     output: OutputSettings
-    skipped: dict[tuple[str, ...], str] = field(default_factory=dict)
+    future: Table | None = None  # more rows of columns known in advance
 
     @property
     def newest(self) -> int:
         """Grid position of the newest value."""
         return int(calendar_of(self.schema).positions(np.array([self.reach]))[0])
 
+    def comparison(self) -> Comparison:
+        """Of the ids of the table with those of the fit, still without any."""
+        return Comparison(self.predictor.fitted.history.ids, self.table.name)
+
+    def of_part(self, part: Table, comparison: Comparison) -> tuple[Forecasts, Messages]:
+        """Forecasts of whole series, and messages to be logged once all is forecast."""
+        with held_back(log) as messages:
+            forecasts = forecast_table(
+                self.predictor,
+                Part(tidied(part), self.reach, comparison),
+                schema=self.schema,
+                future=self.future,
+                horizon=self.horizon,
+                output=self.output,
+            )
+        return forecasts, messages
+
+
+@dataclass
+class LargeForecasts:
+    """Forecasts of a large table, made as they are read."""
+
+    work: LargeForecast
+    starts: Integers  # [series + 1], the first row of each series, and the number of all rows
+    messages: Messages
+    skipped: dict[tuple[str, ...], str] = field(default_factory=dict)  # with the reason, once all is forecast
+
     def columns(self) -> Iterator[Columns]:
-        """The columns of the forecasts of each part; messages come when all is forecast.
-
-        Raises
-        ------
-        ForecastError
-            If the table cannot be used, or has to be read as a whole.
-        """
-        comparison = Comparison(self.predictor.fitted.history.ids, self.parts.name)
-        progress, self.predictor.on_windows = self.predictor.on_windows, None
-        done, alone = 0, self.predictor.backend is not None and not self.predictor.backend.threads
-
-        left = begun = False
-
-        def forecast(part: tuple[int, Table]) -> Forecasts:
-            number, table = part
-            PART.set(number)
-            return self._forecast(Part(tidied(table), self.reach, comparison))
-
-        with messages_as_one(log):
-            for forecasts in in_order(forecast, enumerate(self.parts.read()), threads=not alone):
-                self.skipped |= forecasts.skipped
-                done += len(forecasts.panel)
-                if progress is not None:
-                    progress(done, self.parts.series)
-                left = left or not forecasts.panel.skipped.all()
-                if forecasts.rows or not begun:
-                    begun = True
-                    yield forecasts.columns  # at least once, as a shard may have no series
-            if not left:
-                raise BadData("no series is left to forecast", place=self.parts.name)
-            comparison.say_missing()
-        self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), self.output.shard)
-
-    def _forecast(self, part: Part) -> Forecasts:
-        return forecast_table(self.predictor, part, schema=self.schema, horizon=self.horizon, output=self.output)
+        """The columns of the forecasts of each part; an error may mean that the table has to be read as a whole."""
+        work, predictor = self.work, self.work.predictor
+        comparison, done, begun, left = work.comparison(), 0, False, False
+        progress, predictor.on_windows = predictor.on_windows, None
+        threads = predictor.backend is None or predictor.backend.threads
+        cuts = [*self.starts[:-1:WINDOWS_AT_ONCE].tolist(), int(self.starts[-1])]
+        parts = work.table.parts(needed_columns(work.schema), cuts)
+        for forecasts, messages in in_order(lambda part: work.of_part(part, comparison), parts, threads=threads):
+            self.messages += messages
+            self.skipped |= forecasts.skipped
+            done += len(forecasts.panel)
+            if progress is not None:
+                progress(done, len(self.starts) - 1)
+            left = left or not forecasts.panel.skipped.all()
+            if forecasts.rows or not begun:
+                begun = True
+                yield forecasts.columns  # at least once, as a shard may have no series
+        if not left:
+            raise BadData("no series is left to forecast", place=work.table.name)
+        log_kinds(log, self.messages)
+        comparison.say_missing()
+        self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), work.output.shard)
 
 
 def large_forecasts(
@@ -96,21 +104,20 @@ def large_forecasts(
     horizon: int | None,
     output: OutputSettings,
 ) -> LargeForecasts | None:
-    """Forecasts of a large table; None where it is small, or has to be read as a whole.
-
-    Parameters
-    ----------
-    source : the path of the table
-    reading : the settings of reading a text
-    """
-    if schema.layout != "long" or not schema.ids or len(schema.time) > 1 or schema.aggregate or schema.target is None:
+    """Forecasts of a large table; None where it is small, or has to be read as a whole."""
+    if schema.layout != "long" or not schema.ids or schema.aggregate or schema.target is None:
         return None
     try:
-        with without_messages(log):
-            parts = parts_of(source, reading, schema.ids, schema.time[0], schema.target, LEAST_ROWS, WINDOWS_AT_ONCE)
-            if parts is None:
+        with held_back(log) as messages:
+            table = large_table(source, reading, LEAST_ROWS)
+            if table is None:
                 return None
-            reach = reach_of(tidied(parts.newest), schema)
+            starts, times = table.survey(schema.ids, schema.time, schema.target)
+            if starts is None:
+                return None
+            with held_back(log):
+                reach = newest_time(times, schema)
     except ForecastError:
         return None  # reading the whole says what is wrong, and where
-    return LargeForecasts(predictor, schema, parts, reach, horizon, output)
+    work = LargeForecast(predictor, schema, table, reach, horizon, output)
+    return LargeForecasts(work, starts, messages)

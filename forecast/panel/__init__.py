@@ -1,1 +1,1 @@
-"""From columns to series: what columns mean, the panel, its covariates, transforms and windows."""
+"""Many series as one: the panel, its schema, names and shards of series, seasons and lookback."""

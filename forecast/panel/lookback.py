@@ -28,11 +28,7 @@ def choose_lookback(horizon: int, lags: tuple[int, ...], longest: int) -> int:
     """Steps of the past: a little more than the horizon and several seasons, whole seasons where there are any.
 
     1.25 horizons and at least a season is where Hewamalage, Bergmeir and Bandara (2021) found recurrent networks to
-    do well.
-
-    Parameters
-    ----------
-    longest : past slots of the longest series; a longer lookback would only be padding
+    do well. Beyond the `longest` series a lookback would only be padding.
     """
     wanted = max(-(-5 * horizon // 4), 10 if lags else UNSEASONAL)
     if lags:
@@ -46,13 +42,7 @@ def choose_lookback(horizon: int, lags: tuple[int, ...], longest: int) -> int:
 def lags_and_lookback(
     panel: Panel, season: tuple[int, ...], lookback: int | None = None
 ) -> tuple[tuple[int, ...], int]:
-    """The lags that a network sees, and how far a window looks back.
-
-    Parameters
-    ----------
-    panel : with a horizon of future slots
-    lookback : as the user gave it; None for what suits horizon, lags and length
-    """
+    """The lags that a network sees, and how far a window looks back, unless that is given."""
     lags = choose_lags(panel, season)
     return lags, lookback or choose_lookback(panel.ahead, lags, int(panel.lengths.max()))
 
@@ -64,12 +54,11 @@ def most_lookback(longest: int) -> int:
 
 def _error(panel: Panel, lag: int, span: int) -> float:
     """Mean absolute difference of values `lag` apart after `span` slots, each series in units of its deviation."""
-    place = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], np.diff(panel.offsets))
-    now = np.flatnonzero((place >= 2 * span) & panel.observed)
+    now = np.flatnonzero((panel.places >= 2 * span) & panel.observed)
     now = now[panel.observed[now - lag]]
     if len(now) < 2 * span:
         return float("inf")
-    series = np.searchsorted(panel.offsets, now, side="right") - 1
+    series = panel.series_of_slots[now]
     last = panel.expanding_std()[panel.offsets[1:] - 1]
     used = last[series] > 0
     moved = np.abs(panel.values[now] - panel.values[now - lag])[used] / last[series][used]

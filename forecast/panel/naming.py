@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from forecast.errors import Setting, UsageError, did_you_mean
-from forecast.logs import Names
 from forecast.tables.frames import Column
 
 NAMED = 5  # series that a message names
@@ -20,24 +19,18 @@ def series_name(ids: tuple[str, ...]) -> str:
 
 def series_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> str:
     """The first of several series: FLORAL/292, FLORAL/356, ..."""
-    return str(some_names(series, most))
+    return first_names([series_name(ids) for ids in series[: most + 1]], most)
 
 
-def some_names(series: Sequence[tuple[str, ...]], most: int = NAMED) -> Names:
-    """The first of several series, for a message."""
-    return Names.of([series_name(ids) for ids in series[: most + 1]], most)
+def first_names(names: Sequence[str], most: int) -> str:
+    """The first of several names."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def find_series(ids: Sequence[tuple[str, ...]], name: str) -> int:
-    """The place of a series that the user names as messages do.
-
-    Raises
-    ------
-    UsageError
-        If there is none.
-    """
-    names = [series_name(each) for each in ids]
-    for known in (["/".join(each) for each in ids], names):
+    """The place of a series that the user names as messages do; a UsageError where there is none."""
+    names = list(map(series_name, ids))
+    for known in (list(map("/".join, ids)), names):
         if name in known:
             return known.index(name)
     some = "" if (hint := did_you_mean(name, names)) else f"; there are {series_names(ids)}"
@@ -45,14 +38,5 @@ def find_series(ids: Sequence[tuple[str, ...]], name: str) -> int:
 
 
 def repeated_ids(ids: Sequence[tuple[str, ...]], names: tuple[str, ...], steps: int) -> dict[str, Column]:
-    """The id columns of an output with some rows for each series, by name: [series * steps].
-
-    Parameters
-    ----------
-    ids : of each series, in the order of the rows
-    names : of the id columns
-    """
-    return {
-        name: Column(np.repeat(np.array([parts[index] for parts in ids], object), steps))
-        for index, name in enumerate(names)
-    }
+    """The id columns `names` of an output with `steps` rows for each series, by name: [series * steps]."""
+    return {name: Column(np.repeat(np.array(parts, object), steps)) for name, *parts in zip(names, *ids, strict=True)}

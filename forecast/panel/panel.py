@@ -1,6 +1,6 @@
 """Many series as one flat array plus offsets, a mask of observed values, covariates beside it."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ Ids = tuple[tuple[str, ...], ...]
 
 ARRAYS = ("order", "offsets", "starts", "values", "observed", "known", "past", "static")
 """The arrays that every panel has."""
+BY_SLOT, BY_SERIES = ("values", "observed", "known", "past", "spread"), ("starts", "static", "lowest", "counted")
 
 SKIPPED = ("ended", "missing")  # the statuses of series that get no forecast
 CELLS_AT_ONCE = 1_000_000  # values that are laid out side by side
@@ -28,40 +29,22 @@ class Panel:
 
     Series `i` occupies the slots ``offsets[i]:offsets[i + 1]``. Its first slot lies at grid position ``starts[i]``,
     its last observed-or-masked past slot is its origin, and ``ahead`` more slots follow for the future, unobserved.
-
-    Attributes
-    ----------
-    ids : one tuple of strings per series, ascending; the order in which everything downstream sees the series
-    order : [series], the series in the order of the input, as indices into `ids`
-    offsets : [series + 1]
-    starts : [series], grid position of the first slot
-    ahead : future slots at the end of every series
-    values : [slots], in the target's own unit, 0 where not observed
-    observed : [slots]
-    known : [slots, known columns], NaN where blank; covers the future slots
-    past : [slots, past columns], NaN where blank; NaN in the future slots
-    static : [series, static columns], NaN where blank
-    status : one word per series: ok, constant, short; or ended, missing: no forecast
-    spread : [slots], of the transformed values, given where the panel is only a tail of the series; see
-        `expanding_std`
-    lowest : [series], lowest value seen elsewhere: by the fit, or before the tail
-    counted : [series], whether all values seen elsewhere are counts, see `counts`
     """
 
-    ids: Ids
-    order: Integers
-    offsets: Integers
-    starts: Integers
+    ids: Ids  # ascending; the order in which everything downstream sees the series
+    order: Integers  # [series], those of the input in its order, as indices into `ids`
+    offsets: Integers  # [series + 1]
+    starts: Integers  # [series]
     ahead: int
-    values: Numbers
-    observed: Flags
-    known: Numbers
-    past: Numbers
-    static: Numbers
-    status: tuple[str, ...] = field(default=())
-    spread: Floats | None = None
-    lowest: Numbers | None = None
-    counted: Flags | None = None
+    values: Numbers  # [slots], in the target's own unit, 0 where not observed
+    observed: Flags  # [slots]
+    known: Numbers  # [slots, columns], NaN where blank; covers the future slots
+    past: Numbers  # [slots, columns], NaN where blank and in the future slots
+    static: Numbers  # [series, columns], NaN where blank
+    status: tuple[str, ...] = ()  # by series: ok, constant, short, new; or ended, missing: no forecast
+    spread: Floats | None = None  # [slots], see `expanding_std`; given where the panel is only a tail of its series
+    lowest: Numbers | None = None  # [series], lowest value seen elsewhere: by the fit, or before the tail
+    counted: Flags | None = None  # [series], whether all values seen elsewhere are counts, see `counts`
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -85,10 +68,23 @@ class Panel:
         """The past slots of one series in the flat arrays."""
         return slice(int(self.offsets[series]), int(self.offsets[series + 1]) - self.ahead)
 
+    @property
+    def series_of_slots(self) -> Integers:
+        """[slots], the series of each."""
+        return np.repeat(np.arange(len(self)), np.diff(self.offsets))
+
+    @property
+    def places(self) -> Integers:
+        """[slots], the place of each in its series."""
+        return np.arange(len(self.values)) - np.repeat(self.offsets[:-1], np.diff(self.offsets))
+
+    def before(self, limit: Integers) -> Flags:
+        """[slots], whether each lies before slot `limit` [series] of its series."""
+        return np.asarray(self.places < np.repeat(limit, np.diff(self.offsets)))
+
     def trailing_gap(self) -> Integers:
         """[series], past slots after the last observed value of each series; all of them where there is none."""
-        sizes = np.diff(self.offsets)
-        rank = np.where(self.observed, np.arange(len(self.observed)) - np.repeat(self.offsets[:-1], sizes), -1)
+        rank = np.where(self.observed, self.places, -1)
         return self.lengths - 1 - np.maximum.reduceat(rank, self.offsets[:-1])
 
     @property
@@ -122,16 +118,9 @@ class Panel:
             ids=tuple(self.ids[i] for i in series),
             order=order[order >= 0],
             offsets=offsets,
-            starts=self.starts[series],
-            values=self.values[take],
-            observed=self.observed[take],
-            known=self.known[take],
-            past=self.past[take],
-            static=self.static[series],
             status=tuple(self.status[i] for i in series) if self.status else (),
-            spread=None if self.spread is None else self.spread[take],
-            lowest=None if self.lowest is None else self.lowest[series],
-            counted=None if self.counted is None else self.counted[series],
+            **self._taken(BY_SLOT, take),
+            **self._taken(BY_SERIES, series),
         )
 
     def tail(self, steps: int) -> "Panel":
@@ -139,43 +128,30 @@ class Panel:
         lengths = np.minimum(self.lengths, steps)
         cut = self.lengths - lengths
         offsets, take = _runs(self.offsets[:-1] + cut, lengths + self.ahead)
-        return replace(
-            self,
-            offsets=offsets,
-            starts=self.starts + cut,
-            values=self.values[take],
-            observed=self.observed[take],
-            known=self.known[take],
-            past=self.past[take],
-            spread=self.expanding_std()[take],
-            lowest=self.lowest_seen(),
-            counted=self.counts(),
-        )
+        whole = replace(self, spread=self.expanding_std(), lowest=self.lowest_seen(), counted=self.counts())
+        return replace(whole, offsets=offsets, starts=self.starts + cut, **whole._taken(BY_SLOT, take))
 
     def until(self, origin: int | Integers) -> "Panel":
         """The panel as it stood at an earlier origin, without later values; columns known in advance stay.
 
-        Parameters
-        ----------
-        origin : grid position of the last past slot, one for all series or [series]; a series that starts later is
-            left out. Where it lies `ahead` slots or more before the end, known columns cover all future slots
+        The origin is the grid position of the last past slot, one for all series or [series]; a series that starts
+        later is left out. `ahead` slots or more before the end, known columns cover all future slots.
         """
         lengths = np.minimum(origin - self.starts + 1, self.lengths)
-        begun = self.select(np.flatnonzero(lengths > 0))
-        lengths = lengths[lengths > 0]
+        begun, lengths = self.select(np.flatnonzero(lengths > 0)), lengths[lengths > 0]
         sizes = lengths + self.ahead
         offsets, take = _runs(begun.offsets[:-1], sizes)
         newest = np.repeat(begun.offsets[:-1] + lengths - 1, sizes)
-        over = take > newest
-        return replace(
-            begun,
-            offsets=offsets,
-            values=np.where(over, 0.0, begun.values[take]),
-            observed=begun.observed[take] & ~over,
-            known=begun.known[take],
-            past=np.where(over[:, None], np.nan, begun.past[take]),
-            spread=None if begun.spread is None else begun.spread[np.minimum(take, newest)],
-        )
+        arrays = begun._taken(BY_SLOT, take)
+        for name, nothing in (("values", 0.0), ("observed", False), ("past", np.nan)):
+            arrays[name][take > newest] = nothing
+        spread = None if begun.spread is None else begun.spread[np.minimum(take, newest)]
+        return replace(begun, offsets=offsets, **{**arrays, "spread": spread})
+
+    def _taken(self, names: tuple[str, ...], places: Integers) -> dict[str, Any]:
+        """Places of arrays, by name; None where the panel has none."""
+        arrays = ((name, getattr(self, name)) for name in names)
+        return {name: None if array is None else array[places] for name, array in arrays}
 
     def expanding_std(self) -> Floats:
         """[slots], standard deviation of the series' observed values up to and with each slot: its past only."""
@@ -232,25 +208,17 @@ def _runs(starts: Integers, sizes: Integers) -> tuple[Integers, Integers]:
 
 def stacked(panels: list[Panel]) -> Panel:
     """Panels of the same columns and future as one, series after series; the same id may then come several times."""
-    first = panels[0]
-    if len(panels) == 1:
-        return first
-    ends = np.cumsum([panel.offsets[-1] for panel in panels])
-    counts = np.cumsum([len(panel) for panel in panels])
-
-    def joined(name: str) -> Any:
-        return np.concatenate([getattr(panel, name) for panel in panels])
-
+    first, sizes = panels[0], [0, *(int(panel.offsets[-1]) for panel in panels)]
+    counts = [0, *map(len, panels)]
+    names = [name for name in (*BY_SLOT, *BY_SERIES) if getattr(first, name) is not None]
+    arrays: dict[str, Any] = {name: np.concatenate([getattr(panel, name) for panel in panels]) for name in names}
+    orders = [panel.order + start for panel, start in zip(panels, np.cumsum(counts), strict=False)]
+    offsets = [panel.offsets[1:] + start for panel, start in zip(panels, np.cumsum(sizes), strict=False)]
     return replace(
         first,
         ids=tuple(name for panel in panels for name in panel.ids),
-        order=np.concatenate([panel.order + end - len(panel) for panel, end in zip(panels, counts, strict=True)]),
-        offsets=np.concatenate(
-            [[0], *(panel.offsets[1:] + end - panel.offsets[-1] for panel, end in zip(panels, ends, strict=True))]
-        ).astype(np.int64),
-        **{name: joined(name) for name in ("starts", "values", "observed", "known", "past", "static")},
+        order=np.concatenate(orders),
+        offsets=np.concatenate([first.offsets[:1], *offsets]),
         status=tuple(word for panel in panels for word in panel.status),
-        spread=None if first.spread is None else joined("spread"),
-        lowest=None if first.lowest is None else joined("lowest"),
-        counted=None if first.counted is None else joined("counted"),
+        **arrays,
     )

@@ -1,9 +1,9 @@
 """The schema: how a table becomes a panel, inferred at fit and checked at every predict."""
 
 from datetime import date
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BeforeValidator, Field, SerializerFunctionWrapHandler, field_serializer, model_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, field_serializer, field_validator, model_serializer
 
 from forecast.calendar.calendar import Calendar
 from forecast.calendar.formatting import format_columns, format_times
@@ -22,11 +22,6 @@ from forecast.settings import (
 from forecast.tables.frames import Column
 
 Names = tuple[str, ...]
-
-
-def _as_tuple(given: object) -> object:
-    """Accept a single name for a tuple of names."""
-    return (given,) if isinstance(given, str) else given
 
 
 class Event(Stored):
@@ -50,9 +45,7 @@ class Schema(Stored):
     """
 
     layout: Layout
-    time: Annotated[Names, BeforeValidator(_as_tuple)] = Field(
-        min_length=1, description="names of the time columns; 'step' in a rows table"
-    )
+    time: Names = Field(min_length=1, description="names of the time columns; 'step' in a rows table")
     ids: Names
     target: str | None = Field(None, description="long tables only")
     series: Names = Field((), description="wide tables only: the columns that fit took, in the table's order")
@@ -83,6 +76,11 @@ class Schema(Stored):
     freq: str | None = Field(None, description="as it was given; None where the times alone say it")
     strict: bool = False
     reading: TextSettings = Field(TextSettings(), description="the settings with which fit read its file")
+
+    @field_validator("time", mode="before")
+    @classmethod
+    def _as_tuple(cls, given: object) -> object:
+        return (given,) if isinstance(given, str) else given
 
     @field_serializer("time")
     def _plain_time(self, time: Names) -> "str | Names":

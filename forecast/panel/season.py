@@ -29,17 +29,12 @@ def confirm_seasons(
 
     A moving average over one season is subtracted from each series, and the phase means of the shorter confirmed
     seasons. The rest must correlate with itself one season earlier: over all series together by more than chance (95 %
-    one-sided), by more than 0.1, and by more than at half a season.
+    one-sided, or `errors` standard errors), by more than 0.1, and by more than at half a season.
 
     Parameters
     ----------
     candidates : season lengths in steps, shortest first
     series : arrays of values in steps of the grid, NaN where missing
-    errors : standard errors that the correlation must exceed
-
-    Returns
-    -------
-    The confirmed lengths, shortest first.
     """
     confirmed: tuple[int, ...] = ()
     for length in candidates:
@@ -68,22 +63,17 @@ def confirm_seasons(
 
 
 def panel_seasons(panel: Panel, spec: CalendarSpec) -> tuple[int, ...]:
-    """The seasons that the past of the first series of a panel shows; see `shown_seasons`."""
-    slots = [panel.slots(series) for series in range(min(MAX_SERIES, len(panel)))]
-    dense = [np.where(panel.observed[steps], panel.values[steps], np.nan)[-MAX_STEPS:] for steps in slots]
-    return shown_seasons(spec, dense)
+    """The seasons that the past of the first series of a panel shows, each to its newest value; see `shown_seasons`."""
+    gaps, seen = panel.trailing_gap().tolist(), np.where(panel.observed, panel.values, np.nan)
+    pasts = (seen[panel.slots(series)][: -gaps[series] or None] for series in range(min(MAX_SERIES, len(panel))))
+    return shown_seasons(spec, [past[-MAX_STEPS:] for past in pasts if len(past)])
 
 
 def shown_seasons(spec: CalendarSpec, series: Sequence[Numbers]) -> tuple[int, ...]:
     """The usual seasons of the frequency that the data confirm, and other periods that repeat almost exactly.
 
     A season counts if all series together show it, or if one in ten does so clearly: the columns of a wide table may
-    have little in common.
-
-    Parameters
-    ----------
-    spec : the grid
-    series : arrays of values in steps of the grid, NaN where missing
+    have little in common. The series are arrays of values in steps of the grid, NaN where missing.
     """
     usual = season_candidates(spec)
     together = confirm_seasons(usual, series)
@@ -100,12 +90,7 @@ def repeat_period(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
     The series must hold two such periods. Differences of values a period apart may share a trend. Their variance may
     be a twentieth of that of unrelated values, and a tenth of that of the known seasons. Where the whole series shows
     none, as its level moved, its newest half, quarter and so on are searched: they must hold four periods, and repeat
-    exactly.
-
-    Parameters
-    ----------
-    values : [steps], NaN where missing
-    seasons : season lengths that are known already
+    exactly. Missing values are NaN.
     """
     period = _repeat_period(values, seasons, MIN_LIKENESS, 2)
     while period == 1 and len(values) > MIN_HALVED:
@@ -154,21 +139,15 @@ def _without_line(values: Numbers) -> Numbers:
     step = np.arange(len(values))
     middle, centre = step[known].mean(), values[known].mean()
     slope = ((step - middle) * (values - centre))[known].sum() / ((step - middle)[known] ** 2).sum()
-    rest: Numbers = values - centre - slope * (step - middle)
-    return rest
+    return np.asarray(values - centre - slope * (step - middle))
 
 
 def _without_trend(values: Numbers, length: int) -> Numbers:
     """Values less their straight line, then less their moving average over one season."""
-    known = np.isfinite(values)
-    step = np.arange(len(values))
-    values = _without_line(values)  # first the line, as the average is lopsided at both ends
-    sums = np.concatenate([[0.0], np.cumsum(np.where(known, values, 0.0))])
-    counts = np.concatenate([[0], np.cumsum(known)])
-    low = np.clip(step - length // 2, 0, len(values) - length)
-    level = (sums[low + length] - sums[low]) / np.maximum(counts[low + length] - counts[low], 1)
-    rest: Numbers = values - level
-    return rest
+    rest = _without_line(values)  # first the line, as the average is lopsided at both ends
+    sums, counts = (np.concatenate([[0.0], np.cumsum(of)]) for of in (np.nan_to_num(rest), np.isfinite(rest)))
+    low = np.clip(np.arange(len(values)) - length // 2, 0, len(values) - length)
+    return np.asarray(rest - (sums[low + length] - sums[low]) / np.maximum(counts[low + length] - counts[low], 1))
 
 
 def _phase_means(values: Numbers, length: int) -> Numbers:

@@ -39,8 +39,8 @@ class Shard:
 def shard_numbers(ids: Ids, count: int) -> Integers:
     """[series], the number of the shard, from 1 to `count`, that each belongs to."""
     texts = (BETWEEN.join(parts).encode("utf-8", "surrogatepass") for parts in ids)
-    hashes = (int.from_bytes(blake2b(text, digest_size=DIGEST).digest(), "little") for text in texts)
-    return np.fromiter((1 + each % count for each in hashes), np.int64, len(ids))
+    hashes = (blake2b(text, digest_size=DIGEST).digest() for text in texts)
+    return np.fromiter((1 + int.from_bytes(code, "little") % count for code in hashes), np.int64, len(ids))
 
 
 def in_shard(ids: Ids, name: str | None) -> Flags:

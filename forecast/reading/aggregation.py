@@ -20,27 +20,11 @@ MAX_ROWS = 100_000_000  # zeros of absent rows included
 
 
 def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema, calendar: Calendar) -> Rows:
-    """Values by series and period: sum, mean or last value.
+    """Values by series and period of `calendar`: sum, mean or last value; times of the rows are grid positions then.
 
     A period at the end of the table that is not complete is left out, and for a sum one at its start too. Blank values
     never count. Absent rows that mean zero become zeros before the periods are formed, if the rows lie on a regular
     grid. Where absent rows are unknown, a sum is that of the present rows, with a warning.
-
-    Parameters
-    ----------
-    observed, blank : rows with a value, one for each series and time, and rows without
-    calendar : of the periods
-
-    Returns
-    -------
-    Rows by period; their instants are positions on the grid of the periods.
-
-    Raises
-    ------
-    BadData
-        If no period is complete.
-    Unavailable
-        If the zeros would not fit in memory.
     """
     zero, name = schema.missing == "zero", schema.calendar.name
     fine = _finer_grid(table, observed, schema)
@@ -58,17 +42,10 @@ def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema, calend
     result = Rows(series, positions, rows.values[complete]).combined(schema.aggregate or "sum")
     if schema.aggregate == "sum":
         counts = Rows(series, positions, np.ones(len(series))).combined("sum").values
-        partial = _incomplete(result, counts, observed, fine, calendar)
-        if zero:
-            partial = _with_blanks(result, blank, calendar)
-        if partial.any():
-            logger.warning(
-                "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0.",
-                table.name,
-                partial.sum(),
-                len(partial),
-                name,
-            )
+        lacks = _have_blanks(result, blank, calendar) if zero else _lack_steps(result, counts, observed, fine, calendar)
+        if lacks.any():
+            text = "%s: %d of %d sums lack values of their period of %s; what is missing counts as 0."
+            logger.warning(text, table.name, lacks.sum(), len(lacks), name)
     return result
 
 
@@ -92,17 +69,14 @@ def _whole_periods(
     else:
         step = int(np.median(np.diff(unique))) if len(unique) > 1 else 0
         before, after = unique[:1] - step, unique[-1:] + step
-    low, high = (int(position) for position in calendar.positions(unique[[0, -1]]))
-    cut_off = (
-        schema.aggregate == "sum" and int(calendar.positions(before)[0]) == low,
-        int(calendar.positions(after)[0]) == high,
-    )
-    for cut, word in zip(cut_off, ("first", "last"), strict=True):
+    low, high = calendar.positions(unique[[0, -1]]).tolist()
+    cut_first = schema.aggregate == "sum" and int(calendar.positions(before)[0]) == low
+    cut_last = int(calendar.positions(after)[0]) == high
+    for cut, word in ((cut_first, "first"), (cut_last, "last")):
         if cut:
-            logger.warning(
-                "%s: the %s period of %s is not complete; it is left out.", table.name, word, schema.calendar.name
-            )
-    return low + cut_off[0], high - cut_off[1]
+            text = "%s: the %s period of %s is not complete; it is left out."
+            logger.warning(text, table.name, word, schema.calendar.name)
+    return low + cut_first, high - cut_last
 
 
 def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
@@ -132,7 +106,7 @@ def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
     )
 
 
-def _with_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
+def _have_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
     """[sums], whether a blank value lies in their period."""
     positions = calendar.positions(blank.instants)
     places = np.union1d(sums.instants, positions)
@@ -140,7 +114,7 @@ def _with_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
     return np.isin(sums.series * len(places) + np.searchsorted(places, sums.instants), keys)
 
 
-def _incomplete(sums: Rows, counts: Numbers, observed: Rows, fine: Calendar | None, calendar: Calendar) -> Flags:
+def _lack_steps(sums: Rows, counts: Numbers, observed: Rows, fine: Calendar | None, calendar: Calendar) -> Flags:
     """[sums], whether they are over fewer values, `counts`, than their period has steps of the finer grid."""
     if fine is None:
         return np.zeros(len(counts), bool)

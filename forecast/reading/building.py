@@ -10,7 +10,6 @@ from forecast.calendar.formatting import format_timestamp
 from forecast.calendar.frequency import infer_calendar
 from forecast.calendar.parsing import ParsedTimes
 from forecast.errors import BadData, Setting, Unavailable, Words
-from forecast.logs import Count, First, Rows, matters
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Integers, Panel
 from forecast.panel.schema import Schema, calendar_of
@@ -20,7 +19,7 @@ from forecast.reading.observations import Observations
 from forecast.reading.status import observed_spans
 from forecast.reading.tidying import tidied
 from forecast.tables.distinct import distinct, repeats
-from forecast.tables.table import Table
+from forecast.tables.table import Table, rows_text
 
 logger = logging.getLogger("forecast")
 
@@ -31,28 +30,17 @@ def build_panel(table: Table, schema: Schema, cells: Observations, grid: Grid, h
     """Lay the values of a grid end to end, with the covariates of their table beside them.
 
     All series end at one origin, the last time at which any of them was observed; in a `rows` table each ends at its
-    own last value. Each starts at its own first observed value. Statuses are left open, see `with_status`.
-
-    Parameters
-    ----------
-    table : rows after the origin give known covariates of the future
-    cells : its observations
-    grid : their values by series and grid position
-    horizon : future slots after the origin
-
-    Raises
-    ------
-    Unavailable
-        If the panel would not fit in memory.
+    own last value. Each starts at its own first observed value. Rows after the origin give known covariates of the
+    future. Statuses are left open, see `with_status`. `Unavailable` if the panel would not fit in memory.
     """
     calendar = calendar_of(schema)
     lengths = grid.origins - grid.first + 1
     sizes = lengths + horizon
-    width = 2 + len(schema.known) + len(schema.past)
-    if int(sizes.sum()) * width > MAX_CELLS:
+    steps = int(sizes.sum())
+    if steps * (2 + len(schema.known) + len(schema.past)) > MAX_CELLS:
         raise Unavailable(
-            f"{len(cells.ids):,} series on the grid {schema.calendar.name} from first to last time need "
-            f"{int(sizes.sum()):,} steps, more than fit in memory",
+            f"{len(cells.ids):,} series on the grid {schema.calendar.name} from first to last time need {steps:,} "
+            "steps, more than fit in memory",
             place=table.name,
             cure=Words("pass a coarser ", Setting("freq"), " with ", Setting("aggregate")),
         )
@@ -77,12 +65,7 @@ def build_panel(table: Table, schema: Schema, cells: Observations, grid: Grid, h
 
 
 def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes | None = None) -> Panel:
-    """The panel with columns known in advance from a table of the future.
-
-    Parameters
-    ----------
-    times : of the rows of `future`, where they were parsed before
-    """
+    """The panel with columns known in advance from a table of the future, whose times may have been parsed before."""
     future = tidied(future)
     none = np.zeros(0, np.int64)
     cells = Observations(panel.ids, panel.order, none, none, np.zeros(0), none, none)
@@ -92,12 +75,7 @@ def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes 
 
 
 def check_rows(table: Table, cells: Observations, schema: Schema, whole: bool = True) -> None:
-    """Refuse times that lie off the grid or come twice in a series; warn of rows out of order.
-
-    Parameters
-    ----------
-    whole : whether the table is whole, and has to be as fine as the grid; a part may have few times
-    """
+    """Refuse times off the grid, or twice in a series; warn of rows out of order. A part may be coarser."""
     if schema.layout != "rows":
         _check_order(table, cells, schema)
         if schema.aggregate is None:
@@ -111,7 +89,7 @@ def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
     steps = np.diff(cells.row_instants[order])
     steps = steps[np.diff(series[order]) == 0]
     if (steps < 0).any():
-        late = Rows((steps < 0).sum())
+        late = rows_text((steps < 0).sum())
         logger.warning("%s: sorted by time; %s came after a later one.", table.name, late)
     elif (steps > 0).all():
         return
@@ -119,7 +97,7 @@ def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
     if twice.any() and (schema.aggregate is None or schema.on_duplicate != "error"):
         if schema.on_duplicate == "error":
             raise _duplicate(table, schema, cells, int(np.argmax(twice)), int(twice.sum()))
-        count = Rows(twice.sum())
+        count = rows_text(twice.sum())
         logger.warning(
             "%s: times that repeat: %s; settled by %s.", table.name, count, Setting("on_duplicate", schema.on_duplicate)
         )
@@ -132,17 +110,12 @@ def _duplicate(table: Table, schema: Schema, cells: Observations, row: int, coun
     if schema.layout == "long" and schema.ids:
         names = f" for {', '.join(cells.ids[int(cells.series[row])])}"
         same &= cells.series == cells.series[row]
+    how = Setting("on_duplicate", "first"), " (or last, mean, sum); at fit, ", Setting("id")
     return BadData(
         f"{format_timestamp(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first in "
-        f"{table.line(int(np.argmax(same)))} ({Rows(count)} like that)",
+        f"{table.line(int(np.argmax(same)))} ({rows_text(count)} like that)",
         place=table.place(row, schema.time),
-        cure=Words(
-            "pass ",
-            Setting("on_duplicate", "first"),
-            " (or last, mean, sum); at fit, ",
-            Setting("id"),
-            " names the columns that tell series apart",
-        ),
+        cure=Words("pass ", *how, " names the columns that tell series apart"),
     )
 
 
@@ -150,33 +123,30 @@ def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: 
     """Refuse times between those of the grid, and a whole table of a coarser frequency."""
     name, unique = schema.calendar.name, distinct(cells.row_instants)
     off = unique[~calendar.on_grid(unique)]
+    steps = np.diff(calendar.positions(unique))
+    coarser = whole and len(steps) > 2 and int(steps.min()) > 1
+    if not len(off) and not coarser:
+        return
+    try:
+        other = infer_calendar(unique, np.zeros(len(unique), np.int64), None, schema.time_format).name
+    except BadData:
+        other = name
+    looks = f" (its frequency looks like {other})" if other != name else ""
     if len(off):
         row = int(np.argmax(cells.row_instants == off[0]))
-        other = _frequency_of(unique, schema)
-        looks = f"; the table's frequency looks like {other}" if other not in (None, name) else ""
         raise BadData(
-            f"{table.place(row, schema.time)}: {table.value(row, schema.time)} does not lie on the grid {name}, "
-            f"nor do {len(off) - 1} other times{looks}; bring the table to the frequency of the fit, or fit again"
+            f"{table.value(row, schema.time)} does not lie on the grid {name}, nor do {len(off) - 1} other times of "
+            f"the table{looks}",
+            place=table.place(row, schema.time),
+            cure="bring the table to the frequency of the fit, or fit again",
         )
-    steps = np.diff(calendar.positions(unique))
-    if whole and len(steps) > 2 and int(steps.min()) > 1:
-        other = _frequency_of(unique, schema)
-        if int(np.gcd.reduce(steps)) > 1 or other not in (None, name):
-            looks = f" (its frequency looks like {other})" if other else ""
-            raise BadData(
-                f"all times lie {steps.min()} steps of the grid {name} or more apart: the table is coarser than "
-                f"that{looks}",
-                place=table.name,
-                cure=Words("bring it to the frequency of the fit, or fit again, with another ", Setting("freq")),
-            )
-
-
-def _frequency_of(unique: Integers, schema: Schema) -> str | None:
-    """The frequency that times alone would have, None where they have none."""
-    try:
-        return infer_calendar(unique, np.zeros(len(unique), np.int64), None, schema.time_format).name
-    except BadData:
-        return None
+    if int(np.gcd.reduce(steps)) > 1 or other != name:
+        raise BadData(
+            f"all times lie {steps.min()} steps of the grid {name} or more apart: the table is coarser than "
+            f"that{looks}",
+            place=table.name,
+            cure=Words("bring it to the frequency of the fit, or fit again, with another ", Setting("freq")),
+        )
 
 
 def _zeros_at(grid: Grid, offsets: Integers, sizes: Integers, lengths: Integers) -> Flags:
@@ -193,16 +163,10 @@ def say_gaps(panel: Panel, schema: Schema, name: str) -> None:
     """Warn of missing values between the first and the last of a series."""
     spans, counts = observed_spans(panel)
     gaps = np.where(counts > 0, spans - counts, 0)
-    if matters(int(gaps.sum())):
+    if gaps.any():
         series = int(np.argmax(gaps > 0))
         position = int(panel.starts[series] + np.argmin(panel.observed[panel.slots(series)]))
         time = format_timestamp(int(calendar_of(schema).times(np.array([position]))[0]), schema.time_format)
-        logger.warning(
-            "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked.",
-            name,
-            Count(gaps.sum()),
-            Count(spans.sum()),
-            Count((gaps > 0).sum()),
-            Count(len(gaps)),
-            First(f"{series_name(panel.ids[series])} at {time}".removeprefix(" at ") if gaps.any() else ""),
-        )
+        first = f"{series_name(panel.ids[series])} at {time}".removeprefix(" at ")
+        text = "%s: %d of %d values are missing, in %d of %d series (the first: %s); they are masked."
+        logger.warning(text, name, gaps.sum(), spans.sum(), (gaps > 0).sum(), len(gaps), first)

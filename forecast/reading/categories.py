@@ -3,13 +3,13 @@
 import logging
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from forecast.tables.cells import holds_text, text_cells
+from forecast.tables.cells import is_text, text_cells
 from forecast.tables.headers import listed
 from forecast.tables.numbers import looks_numeric
 from forecast.tables.table import Table
-from forecast.tables.texts import pc
 
 MAX_CODES = 30  # a column of numbers with more different values has typing errors, not codes
 MIN_ROWS = 2  # rows for each different code, on average, and cells that are no numbers
@@ -43,7 +43,7 @@ def _looks_categorical(table: Table, column: str) -> bool:
     """Whether a column holds text or categories, or few whole numbers and letters, such as the codes 0, a, b, c."""
     if table.is_categorical(column) or not looks_numeric(table, column):
         return True
-    if not holds_text(table, column):
+    if not is_text(table.frame[column]):
         return False
     cells = text_cells(table, column)
     present = ~cells.blank

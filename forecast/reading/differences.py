@@ -5,55 +5,35 @@ from typing import Any
 from forecast.panel.schema import Schema
 
 NAMED = 5  # columns that a message names
-SHOWN = {
-    "calendar": "freq",
-    "ids": "id",
-    "all_columns": "all columns",
-    "ignored": "left out",
-    "dated_events": "events",
-}
+SHOWN = {"calendar": "freq", "ids": "id", "ignored": "left out", "dated_events": "events"}
 """Names that users know."""
 
 
 def schema_differences(before: Schema, now: Schema) -> list[str]:
     """What differs, field by field: ``season 4, was 12``."""
-    differences = []
-    for field in Schema.model_fields:
-        old, new = getattr(before, field), getattr(now, field)
+    pairs = ((field, getattr(before, field), getattr(now, field)) for field in Schema.model_fields)
+    texts = ((field, _change(field, old, new)) for field, old, new in pairs if old != new)
+    return [f"{SHOWN.get(field, field.replace('_', ' '))} {text}" for field, text in texts if text]
+
+
+def _change(field: str, old: Any, new: Any) -> str:
+    """How one field differs; nothing where only the days of its events do."""
+    if field == "dated_events":
+        old, new = (tuple(sorted({event.name for event in events})) for events in (old, new))
         if old == new:
-            continue
-        if field == "dated_events":
-            old, new = (tuple(sorted({event.name for event in events})) for events in (old, new))
-            if old == new:
-                continue
-        name = SHOWN.get(field, field.replace("_", " "))
-        if field == "calendar":
-            # the same step may start on another grid
-            same = old.name == new.name
-            differences.append(
-                f"{name} {new.name}, but on another grid" if same else f"{name} {new.name}, was {old.name}"
-            )
-        elif field in ("time_format", "reading"):
-            differences.append(f"{name} {_parts(new.model_dump(), old.model_dump())}")
-        elif field == "categories":
-            differences.append(f"categories of {_some(sorted(k for k in {**old, **new} if old.get(k) != new.get(k)))}")
-        elif isinstance(old, tuple) and len(old) + len(new) > NAMED:
-            differences.append(f"{name} {_changed(old, new)}")
-        else:
-            differences.append(f"{name} {_text(new)}, was {_text(old)}")
-    return differences
-
-
-def _parts(new: dict[str, Any], old: dict[str, Any]) -> str:
-    """The parts of a format that differ."""
-    return ", ".join(f"{name} {_text(new[name])}, was {_text(old[name])}" for name in new if new[name] != old[name])
-
-
-def _changed(old: tuple[Any, ...], new: tuple[Any, ...]) -> str:
-    """The names of a long list that came and went."""
-    came, went = [name for name in new if name not in old], [name for name in old if name not in new]
-    parts = [f"{word} {_some(names)}" for word, names in (("with", came), ("without", went)) if names]
-    return " and ".join(parts) or "in another order"
+            return ""
+    if field == "calendar":
+        return f"{new.name}, but on another grid" if old.name == new.name else f"{new.name}, was {old.name}"
+    if field in ("time_format", "reading"):
+        parts = zip(old.model_dump().items(), new.model_dump().values(), strict=True)
+        return ", ".join(f"{name} {_text(value)}, was {_text(was)}" for (name, was), value in parts if was != value)
+    if field == "categories":
+        return f"of {_some(sorted(name for name in {**old, **new} if old.get(name) != new.get(name)))}"
+    if isinstance(old, tuple) and len(old) + len(new) > NAMED:
+        added, removed = [name for name in new if name not in old], [name for name in old if name not in new]
+        changes = [f"{word} {_some(names)}" for word, names in (("with", added), ("without", removed)) if names]
+        return " and ".join(changes) or "in another order"
+    return f"{_text(new)}, was {_text(old)}"
 
 
 def _some(names: list[Any]) -> str:

@@ -27,39 +27,17 @@ MAX_ZEROS = 0.1  # a table with more zeros than this has no reason to leave othe
 
 @dataclass(frozen=True)
 class Grid:
-    """Observed values by series and grid position, and the slots that hold them.
+    """Observed values by series and grid position, and the slots that hold them."""
 
-    Attributes
-    ----------
-    series, positions, values : [observed], ascending by series, then position; no slot twice
-    blank_series, blank_positions : [blanks], slots that have rows, but no value
-    first : [series], position of the first slot; the origin where there is no value
-    origins : [series], position of the last past slot
-    counts : [series], observed values
-    zeros : [series], whether slots without rows hold zeros
-    """
-
-    series: Integers
+    series: Integers  # [observed], ascending, then by position; no slot twice
     positions: Integers
     values: Numbers
-    blank_series: Integers
+    blank_series: Integers  # [blanks], slots that have rows, but no value
     blank_positions: Integers
-    first: Integers
-    origins: Integers
-    counts: Integers
-    zeros: Flags
-
-    def recent(self, series: int, most: int) -> Numbers:
-        """The newest values of a series, at most `most`, up to the last known one; NaN where missing."""
-        slots = slice(*(self.counts[: series + 1].sum() - [self.counts[series], 0]))
-        positions, values = self.positions[slots], self.values[slots]
-        blank = self.blank_positions[self.blank_series == series]
-        end = self.origins[series] if self.zeros[series] else positions[-1] if len(positions) else -1
-        first = int(max(self.first[series], end - most + 1))
-        dense = np.full(max(int(end) - first + 1, 0), 0.0 if self.zeros[series] else np.nan)
-        dense[blank[(blank >= first) & (blank <= end)] - first] = np.nan
-        dense[positions[positions >= first] - first] = values[positions >= first]
-        return dense
+    first: Integers  # [series], position of the first slot; the origin where there is no value
+    origins: Integers  # [series], position of the last past slot
+    counts: Integers  # [series], observed values
+    zeros: Flags  # [series], whether slots without rows hold zeros
 
 
 def fill(
@@ -70,19 +48,10 @@ def fill(
     origin: str | None = None,
     reach: int | None = None,
 ) -> Grid:
-    """Place observed values on the grid: one for each series and position.
+    """Place observed values on the grid: one for each series and position; none after `origin`.
 
-    Parameters
-    ----------
-    origin : later values are not used
-    reach : time of the newest value of a table of which this is a part, see `reach_of`; a part may have no value
-
-    Raises
-    ------
-    BadData
-        If no value of a whole table is observed.
-    UsageError
-        If `origin` is no time, or lies before all values.
+    A part of a table, which may have no value, has a `reach`: the newest time of a value of the whole, see `reach_of`.
+    BadData if a whole table has no value, UsageError if `origin` is no time, or lies before all values.
     """
     rows, use = Rows(cells.series, cells.instants, cells.values), np.isfinite(cells.values)
     if reach is None and not use.any():
@@ -104,7 +73,10 @@ def fill(
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)
-    end = int(np.concatenate([positions, _ends(calendar, schema, last, reach)]).max())
+    # where absent rows are zeros, the series go on to the origin, wherever their own values end
+    ends_at = [last if schema.missing == "zero" and schema.aggregate is None else None, reach]
+    times = np.array([time for time in ends_at if time is not None], np.int64)
+    end = int(np.concatenate([positions, calendar.positions(times)]).max())
     final, first, lasts = (np.full(len(counts), end) for _ in range(3))
     first[present], lasts[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
     blank = blank.select(calendar.positions(blank.instants) <= end)
@@ -123,13 +95,6 @@ def fill(
     )
 
 
-def _ends(calendar: Calendar, schema: Schema, origin: int | None, reach: int | None) -> Integers:
-    """Positions up to which the series go on, wherever their own values end."""
-    goes_on = origin if schema.missing == "zero" and schema.aggregate is None else None  # and nothing was there
-    instants = [instant for instant in (goes_on, reach) if instant is not None]
-    return calendar.positions(np.array(instants, np.int64))
-
-
 def _zeros_from(first: Integers, present: Flags, blank_series: Integers, empty: Integers, schema: Schema) -> Flags:
     """[series], whether absent rows mean zeros; a blank cell moves the first slot of its series, in `first`."""
     if schema.missing != "zero" or schema.layout == "rows":
@@ -142,16 +107,14 @@ def _zeros_from(first: Integers, present: Flags, blank_series: Integers, empty: 
 
 
 def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origin: str) -> int:
-    """The instant of the origin: later rows are not used."""
-    last = parse_timestamp(origin, schema.time_format)
+    """The time of the origin: later rows are not used."""
+    last, setting = parse_timestamp(origin, schema.time_format), Setting("origin", origin)
     newest = int(cells.instants[use].max())
     if not (use & (cells.instants <= last)).any():
         first = format_timestamp(int(cells.instants.min()), schema.time_format)
-        problem = f"lies before all values of {table.name}, which start at {first}"
-        raise UsageError(problem, setting=Setting("origin", origin))
+        raise UsageError(f"lies before all values of {table.name}, which start at {first}", setting=setting)
     if last > newest:
         end = format_timestamp(newest, schema.time_format)
-        setting = Setting("origin", origin)
         logger.warning("%s: ends at %s, before %s; forecasts start after its end", table.name, end, setting)
     return min(last, newest)
 
@@ -164,13 +127,12 @@ def _refuse_outlier(table: Table, cells: Observations, instants: Integers, posit
     ends = [(unique[1] - unique[0], unique[-1] - unique[1], unique[0])] if schema.layout == "wide" else []
     for gap, span, outlier in (*ends, (unique[-1] - unique[-2], unique[-2] - unique[0], unique[-1])):
         if gap > FAR * max(span, FAR):
-            instant = int(instants[np.argmax(positions == outlier)])
-            place = table.place(int(np.argmax(cells.row_instants == instant)), schema.time)
-            shown = format_timestamp(instant, schema.time_format)
-            raise BadData(
-                f"{place}: {shown} lies {gap:,} steps from all other times, which span {span:,}; correct it, or remove "
-                "the row"
+            time = int(instants[np.argmax(positions == outlier)])
+            place = table.place(int(np.argmax(cells.row_instants == time)), schema.time)
+            problem = (
+                f"{format_timestamp(time, schema.time_format)} lies {gap:,} steps from all other times, which span"
             )
+            raise BadData(f"{place}: {problem} {span:,}", cure="correct it, or remove the row")
 
 
 def _refuse_overflow(
@@ -179,33 +141,25 @@ def _refuse_overflow(
     """Refuse sums that are too large; `times` are those of the values that are."""
     if len(times):
         first = int(np.argmax(np.abs(values) > LARGEST))
-        name = series_name(cells.ids[int(series[first])])
-        shown = format_timestamp(int(times[0]), schema.time_format)
+        name = series_name(cells.ids[int(series[first])]) or "the series"
         raise BadData(
-            f"{table.name}: the sum of the rows of {name or 'the series'} at {shown} is too large "
-            f"({values[first]:.1e}); numbers up to {LARGEST:.0e} can be forecast: use a larger unit"
+            f"{table.name}: the sum of the rows of {name} at {format_timestamp(int(times[0]), schema.time_format)} is "
+            f"too large ({values[first]:.1e}); numbers up to {LARGEST:.0e} can be forecast: use a larger unit"
         )
 
 
 def warn_sparse(name: str, grid: Grid, schema: Schema) -> None:
-    """Warn where counts are mostly absent and absent rows are unknown; name the setting that makes them zeros.
-
-    Parameters
-    ----------
-    name : of the table
-    """
+    """Warn where counts are mostly absent and absent rows are unknown; name the setting that makes them zeros."""
     if schema.missing == "zero" or schema.layout == "rows":
         return
     share = _absent_share(grid)
     counts = (grid.values >= 0).all() and (grid.values == np.floor(grid.values)).all()
     if share > MIN_ABSENT and counts and (grid.values == 0).mean() < MAX_ZEROS:
-        logger.warning(
+        text = (
             "%s: it looks like a table of counts that leaves out what is zero: whole numbers, and %.0f %% of the rows "
-            "are absent. They are read as unknown; pass %s if they mean zero",
-            name,
-            np.floor(100 * share),
-            Setting("missing", "zero"),
+            "are absent. They are read as unknown; pass %s if they mean zero"
         )
+        logger.warning(text, name, np.floor(100 * share), Setting("missing", "zero"))
 
 
 def _absent_share(grid: Grid) -> float:

@@ -19,15 +19,12 @@ def require_known(
 ) -> None:
     """Refuse a panel without the values known in advance for the horizon of a series that gets a forecast.
 
-    Parameters
-    ----------
-    name : of the table that should have the values
-    with_future : whether it is a table of the future
+    The table of that name should have them; `with_future` if it is a table of the future.
     """
     blank = _blank_ahead(panel, schema, horizon)
     if not blank.any():
         return
-    series, _, column = (int(place[0]) for place in np.nonzero(blank))
+    series, _, column = np.argwhere(blank)[0].tolist()
     steps = np.flatnonzero(blank[series, :, column])
     dots = ", ..." if len(steps) > NAMED_TIMES else ""
     times = position_texts(schema, calendar_of(schema), panel.origins[series] + 1 + steps[:NAMED_TIMES])
@@ -48,33 +45,19 @@ def say_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> No
     """Warn of values that are blank in the horizon, where the forecast goes on without them."""
     blank = _blank_ahead(panel, schema, horizon)
     if blank.any():
-        log.warning(
-            "%s: %d of %d values that are known in advance are blank in the horizon; they count as unknown",
-            name,
-            blank.sum(),
-            blank.size,
-        )
+        text = "%s: %d of %d values that are known in advance are blank in the horizon; they count as unknown"
+        log.warning(text, name, blank.sum(), blank.size)
 
 
 def say_blank_beyond(panel: Panel, schema: Schema, horizon: int, whole: int, name: str) -> None:
-    """Say what stands for values that are blank beyond a horizon, where a forecast is made of the whole one and cut.
-
-    Parameters
-    ----------
-    horizon, whole : steps that are shown, and that are forecast
-    name : of the table that may have the values
-    """
+    """Say what stands for values that are blank beyond a horizon, where the whole one is forecast and cut."""
     blank = _blank_ahead(panel, schema, whole)
     if blank.any():
-        log.warning(
+        text = (
             "%s: %d of %d values known in advance are blank after step %d of the %d that are forecast together; the "
-            "mean of the column stands for them, or an unknown category",
-            name,
-            blank.sum(),
-            blank.size,
-            horizon,
-            whole,
+            "mean of the column stands for them, or an unknown category"
         )
+        log.warning(text, name, blank.sum(), blank.size, horizon, whole)
 
 
 def say_blank(panel: Panel, schema: Schema, name: str) -> None:
@@ -84,13 +67,8 @@ def say_blank(panel: Panel, schema: Schema, name: str) -> None:
     blank = np.isnan(panel.known[panel.observed])  # [observed, known]
     counts = [f"'{column}' {count:,}" for column, count in zip(schema.known, blank.sum(0), strict=True) if count]
     if counts:
-        log.warning(
-            "%s: columns known in advance are blank beside some of the %d values (%s times); there they count as "
-            "unknown",
-            name,
-            len(blank),
-            ", ".join(counts),
-        )
+        text = "%s: columns known in advance are blank beside some of the %d values (%s times); there they are unknown"
+        log.warning(text, name, len(blank), ", ".join(counts))
 
 
 def _blank_ahead(panel: Panel, schema: Schema, horizon: int) -> Flags:

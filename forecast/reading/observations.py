@@ -8,7 +8,6 @@ import numpy as np
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.calendar.zones import Flags, Integers
 from forecast.errors import BadData
-from forecast.logs import Count, First
 from forecast.panel.naming import series_name, series_names
 from forecast.panel.panel import Ids, Numbers
 from forecast.panel.schema import Schema
@@ -21,36 +20,22 @@ logger = logging.getLogger("forecast")
 
 @dataclass(frozen=True)
 class Observations:
-    """The target cells of a table, blank ones included.
+    """The target cells of a table, blank ones included."""
 
-    Attributes
-    ----------
-    ids : one tuple of strings per series, ascending
-    order : [series], the series in the order of the table, as indices into `ids`
-    series, instants, values : [cells], index into `ids`, time, target (NaN where blank)
-    rows : [cells], the row of the table
-    row_instants : [rows], time of each row of the table; () for a `rows` table
-    """
-
-    ids: Ids
-    order: Integers
-    series: Integers
+    ids: Ids  # ascending
+    order: Integers  # [series], those of the table in its order, as indices into `ids`
+    series: Integers  # [cells], index into `ids`
     instants: Integers
-    values: Numbers
-    rows: Integers
-    row_instants: Integers
+    values: Numbers  # NaN where blank
+    rows: Integers  # [cells], the row of the table
+    row_instants: Integers  # [rows of the table]; () for a `rows` table
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Values by series and time, from the table or sums of it.
+    """Values by series and time, from the table or sums of it."""
 
-    Attributes
-    ----------
-    series, instants, values : [rows], index into the ids, time, value
-    """
-
-    series: Integers
+    series: Integers  # [rows], index into the ids
     instants: Integers
     values: Numbers
 
@@ -79,17 +64,7 @@ class Rows:
 
 
 def observe(table: Table, schema: Schema, times: ParsedTimes | None = None) -> Observations:
-    """Read the ids, times and targets of a table.
-
-    Parameters
-    ----------
-    times : of the rows, where they were parsed before
-
-    Raises
-    ------
-    BadData
-        If a cell that is needed cannot be read, with its place.
-    """
+    """Read the ids, times and targets of a table, whose times may have been parsed before; BadData with its place."""
     if schema.layout == "long":
         return _long(table, schema, times)
     return _wide(table, schema, times) if schema.layout == "wide" else _rows(table, schema)
@@ -125,26 +100,17 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
     return [column for column in columns if column in taken]
 
 
-def first_seen(codes: Integers) -> Integers:
-    """The different codes in the order in which they come first."""
-    unique, first = np.unique(codes, return_index=True)
-    return unique[np.argsort(first)].astype(np.int64)
-
-
 def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
     ids, series = id_codes(table, schema.ids)
     instants = (times or parse_times(table, schema.time, schema.time_settings, series)).timestamps
     blank = np.isin(series, [index for index, names in enumerate(ids) if names and not any(names)])
     if blank.any():
-        logger.warning(
-            "%s: %d rows have no id in %s; they are read as a series of their own.",
-            table.name,
-            Count(blank.sum()),
-            ", ".join(schema.ids),
-        )
+        text = "%s: %d rows have no id in %s; they are read as a series of their own."
+        logger.warning(text, table.name, blank.sum(), ", ".join(schema.ids))
     _warn_similar_ids(table, ids)
     values = parse_numbers(table, schema.target or "")
-    return Observations(ids, first_seen(series), series, instants, values, np.arange(len(series)), instants)
+    order = np.argsort(np.unique(series, return_index=True)[1])  # in which they come first
+    return Observations(ids, order, series, instants, values, np.arange(len(series)), instants)
 
 
 def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
@@ -154,12 +120,11 @@ def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
     if not columns:
         fitted = series_names([(name,) for name in schema.series])
         raise BadData(f"{table.name}: none of the columns that were forecast is there (at fit: {fitted})")
-    ids, order = _ascending(columns)
-    rows, count = len(instants), len(columns)
+    rows, count, ranks = len(instants), len(columns), _ranks(columns)
     return Observations(
-        ids=ids,
-        order=order,
-        series=np.tile(order, rows),
+        ids=tuple((name,) for name in sorted(columns)),
+        order=ranks,
+        series=np.tile(ranks, rows),
         instants=np.repeat(instants, count),
         values=parse_columns(table, columns).reshape(-1),
         rows=np.repeat(np.arange(rows), count),
@@ -174,18 +139,15 @@ def _rows(table: Table, schema: Schema) -> Observations:
     repeated = repeats(codes)
     if repeated.any():
         row = int(np.argmax(repeated))
-        raise BadData(
-            f"{table.place(row, columns[0])}: id '{names[codes[row]]}' comes twice; give every row its own id"
-        )
-    ids, order = _ascending(names)
+        problem = f"{table.place(row, columns[0])}: id '{names[codes[row]]}' comes twice"
+        raise BadData(problem, cure="give every row its own id")
+    ids, ranks, count = tuple((name,) for name in sorted(names)), _ranks(names), len(columns) - 1
     _warn_similar_ids(table, ids)
-    count = len(columns) - 1
-    steps = np.arange(1, count + 1, dtype=np.int64)
     return Observations(
         ids=ids,
-        order=order,
-        series=np.repeat(order, count),
-        instants=np.tile(steps, len(names)),
+        order=ranks,
+        series=np.repeat(ranks, count),
+        instants=np.tile(np.arange(1, count + 1), len(names)),
         values=parse_columns(table, columns[1:]).reshape(-1),
         rows=np.repeat(np.arange(len(names)), count),
         row_instants=np.zeros(0, np.int64),
@@ -194,20 +156,13 @@ def _rows(table: Table, schema: Schema) -> Observations:
 
 def _warn_similar_ids(table: Table, ids: Ids) -> None:
     """Warn of ids that differ only in the blanks around them."""
-    trimmed: dict[tuple[str, ...], tuple[str, ...]] = {}
+    trimmed = dict[tuple[str, ...], tuple[str, ...]]()
     for parts in ids:
         similar = trimmed.setdefault(tuple(part.strip() for part in parts), parts)
         if similar != parts:
-            names = First(series_name(similar)), First(series_name(parts))
-            logger.warning(
-                "%s: ids '%s' and '%s' differ only in blanks; they are read as two series.", table.name, *names
-            )
+            text = "%s: ids '%s' and '%s' differ only in blanks; they are read as two series."
+            logger.warning(text, table.name, series_name(similar), series_name(parts))
             return
-
-
-def _ascending(names: list[str]) -> tuple[Ids, Integers]:
-    """Ids in ascending order, and the rank of each name."""
-    return tuple((name,) for name in sorted(names)), _ranks(names)
 
 
 def _ranks(texts: list[str]) -> Integers:

@@ -10,7 +10,7 @@ from forecast.events.table import read_events
 from forecast.panel.lookback import lags_and_lookback
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
-from forecast.panel.season import MAX_SERIES, MAX_STEPS, shown_seasons
+from forecast.panel.season import panel_seasons
 from forecast.reading.building import build_panel, check_rows, say_gaps, with_future
 from forecast.reading.dated import DatedTable, dated_table
 from forecast.reading.detection import check_schema, describe, infer_schema
@@ -21,36 +21,22 @@ from forecast.reading.status import say_status, with_status
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
 
-CELL_FIELDS = ("layout", "time", "ids", "target", "time_format")
-"""Fields of a schema that decide the observations of a table."""
-
-GRID_FIELDS = ("calendar", "on_duplicate", "aggregate", "missing")
-"""Fields that decide, with the observations, the values on the grid."""
-
-COVARIATE_FIELDS = ("known", "past", "static", "categories")
+GRID_FIELDS = ["layout", "time", "ids", "target", "time_format", "calendar", "on_duplicate", "aggregate", "missing"]
+"""Fields of a schema that decide the values of a table on the grid."""
+COVARIATE_FIELDS = ["known", "past", "static", "categories"]
 """Fields that decide, with the grid, the covariates."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A table that was read.
-
-    Attributes
-    ----------
-    schema : how the table becomes a panel
-    panel : its series, with the slots to forecast behind them
-    dated : the table, with the times of its rows
-    observations : observations by series and time
-    grid : their values by series and grid position
-    lookback : steps that a forecast looks back; None where the statuses do not depend on it
-    """
+    """A table that was read."""
 
     schema: Schema
-    panel: Panel
+    panel: Panel  # its series, with the slots to forecast behind them
     dated: DatedTable
     observations: Observations
     grid: Grid
-    lookback: int | None = None
+    lookback: int | None = None  # steps that a forecast looks back; None where the statuses do not depend on it
 
     @property
     def name(self) -> str:
@@ -79,24 +65,18 @@ def read(
     lookback : steps that a forecast looks back; default by horizon and season
     reserved : columns that the output has beside ids and times
     events : that the user names, as a table or the path of its file; default that of the settings
-
-    Raises
-    ------
-    BadData
-        If the table cannot be used; the message says where and how to mend it.
-    UsageError
-        If a setting contradicts the table or another setting.
     """
     dated = source if isinstance(source, DatedTable) else dated_table(source, settings)
     schema, dated = infer_schema(dated, settings, reserved)
     observations, grid = _on_grid(dated, schema)
     if (events := settings.events if events is None else events) is not None:
         schema = schema.model_copy(update={"dated_events": read_events(events, schema, observations.ids)})
+    ahead = horizon or default_horizon(schema.calendar, schema.season)
+    panel = build_panel(dated.table, schema, observations, grid, ahead)
     if not schema.season:
-        schema = schema.model_copy(update={"season": _seasons(schema, grid)})
-    panel = build_panel(
-        dated.table, schema, observations, grid, horizon or default_horizon(schema.calendar, schema.season)
-    )
+        schema = schema.model_copy(update={"season": panel_seasons(panel, schema.calendar)})
+        if horizon is None and (ahead := default_horizon(schema.calendar, schema.season)) != panel.ahead:
+            panel = build_panel(dated.table, schema, observations, grid, ahead)
     say_gaps(panel, schema, dated.name)
     warn_sparse(dated.name, grid, schema)
     _, lookback = lags_and_lookback(panel, schema.season, lookback)
@@ -122,28 +102,21 @@ def read_as(
     future : more rows of columns known in advance; without id columns they hold for all series
     origin : forecast from this time: later values are not used
     reach : time of the newest value of a table of which this is a part, see `reach_of`
-
-    Raises
-    ------
-    BadData
-        If a column is missing, or the table does not lie on the grid of the schema.
-    UsageError
-        If `origin` is no time, or lies before all values.
     """
-    before = source if isinstance(source, Reading) and origin is None else None
     dated = source.dated if isinstance(source, Reading) else source
     check_schema(schema, dated.table if isinstance(dated, DatedTable) else dated)
     dated = dated if isinstance(dated, DatedTable) else dated_table(dated, schema)
-    if before is None or not _same_grid(before, schema):
-        before, (observations, grid) = None, _on_grid(dated, schema, origin, reach)
+    before = source if isinstance(source, Reading) and origin is None and _same_grid(source, schema) else None
+    if before is None:
+        observations, grid = _on_grid(dated, schema, origin, reach)
     else:
         observations, grid = before.observations, before.grid
-    if before is not None and _same_panel(before, schema, horizon):
+    if before is not None and horizon == before.panel.ahead and _alike(before.schema, schema, COVARIATE_FIELDS):
         panel = before.panel
     else:
         panel = build_panel(dated.table, schema, observations, grid, horizon)
-        if before is None:
-            say_gaps(panel, schema, dated.name)
+    if before is None:
+        say_gaps(panel, schema, dated.name)
     if future is not None:
         panel = with_future(panel, future, schema)
     panel = with_status(panel, schema, lookback)
@@ -153,17 +126,7 @@ def read_as(
 
 
 def reach_of(times: Table, schema: Schema) -> int:
-    """The time of the newest value of a table that is read in parts, whose times are checked as a whole.
-
-    Parameters
-    ----------
-    times : a row of each time of the table
-
-    Raises
-    ------
-    BadData
-        If the table has no value, or its times do not suit the schema.
-    """
+    """The newest time of a value of a table that is read in parts, from a row of each time; these are checked."""
     observations, _ = _on_grid(dated_table(times, schema), schema)
     return int(observations.instants[np.isfinite(observations.values)].max())
 
@@ -193,22 +156,10 @@ def _on_grid(
 
 def _same_grid(reading: Reading, schema: Schema) -> bool:
     """Whether another schema brings the same values to the same grid."""
-    if _differ(reading.schema, schema, (*CELL_FIELDS, *GRID_FIELDS)):
-        return False
     table = reading.dated.table
-    return schema.layout != "wide" or wide_columns(table, schema) == wide_columns(table, reading.schema)
+    same_series = schema.layout != "wide" or wide_columns(table, schema) == wide_columns(table, reading.schema)
+    return _alike(reading.schema, schema, GRID_FIELDS) and same_series
 
 
-def _same_panel(reading: Reading, schema: Schema, horizon: int) -> bool:
-    """Whether another schema with the same grid gives the same panel."""
-    return horizon == reading.panel.ahead and not _differ(reading.schema, schema, COVARIATE_FIELDS)
-
-
-def _differ(schema: Schema, other: Schema, fields: tuple[str, ...]) -> bool:
-    return any(getattr(schema, field) != getattr(other, field) for field in fields)
-
-
-def _seasons(schema: Schema, grid: Grid) -> tuple[int, ...]:
-    """The seasons that the data show, looked for in the first series."""
-    first = np.flatnonzero(grid.counts[:MAX_SERIES])
-    return shown_seasons(schema.calendar, [grid.recent(int(series), MAX_STEPS) for series in first])
+def _alike(schema: Schema, other: Schema, fields: Sequence[str]) -> bool:
+    return all(getattr(schema, field) == getattr(other, field) for field in fields)

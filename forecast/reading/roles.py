@@ -12,12 +12,11 @@ from forecast.calendar.parsing import ParsedTimes
 from forecast.calendar.split_columns import part_named
 from forecast.calendar.zones import Integers
 from forecast.errors import BadData, Setting, UsageError, Words
-from forecast.logs import Rows
 from forecast.reading.observations import id_codes
 from forecast.settings import TableSettings
 from forecast.tables.distinct import repeats
-from forecast.tables.numbers import has_leading_zeros, is_whole, lacks_values, parse_numbers
-from forecast.tables.table import Table
+from forecast.tables.numbers import has_leading_zeros, is_blank, is_whole, parse_numbers
+from forecast.tables.table import Table, rows_text
 
 TARGET_NAMES = ("y", "target", "value", "sales", "units", "demand")
 MAX_REPEATED = 0.05  # with a smaller share of repeated rows, ids are right and the rows are duplicates
@@ -107,13 +106,13 @@ def _open_ids(
     if settings.on_duplicate == "error" and settings.aggregate is None:
         cure += [", or ", Setting("on_duplicate", "first"), " (or last, mean, sum) to make one row of them"]
     repeated = f"{format_timestamp(int(times.timestamps[row]), times.format)} comes twice{shown}"
-    problem = f"{repeated}, first in {table.line(first)} ({Rows(twice.sum())} like that)"
+    problem = f"{repeated}, first in {table.line(first)} ({rows_text(twice.sum())} like that)"
     return BadData(problem, place=table.place(row, time), cure=Words(*cure))
 
 
 def no_numbers(table: Table, others: list[str]) -> BadData:
     """The error for a table without a column of numbers: some are blank, or the likeliest holds something else."""
-    blank = [column for column in others if lacks_values(table, column)]
+    blank = [column for column in others if is_blank(table, column, words=True)]
     filled = [column for column in others if column not in blank]
     if others and not filled:
         return BadData(f"{table.name}: no series has a value; blank in every row: {', '.join(others[:20])}")

@@ -7,8 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
-from forecast.logs import Count
-from forecast.panel.naming import some_names
+from forecast.panel.naming import series_names
 from forecast.panel.panel import SKIPPED, Integers, Panel
 from forecast.panel.schema import Schema
 
@@ -18,12 +17,7 @@ NAMED_SERIES = 3  # series that a warning names
 
 
 def with_status(panel: Panel, schema: Schema, lookback: int | None = None) -> Panel:
-    """The panel with one word for each series, the gravest that applies.
-
-    Parameters
-    ----------
-    lookback : steps that a forecast looks back; without it no series is short or ended
-    """
+    """The panel with one word for each series, the gravest that applies; without a lookback none is short or ended."""
     first = panel.offsets[:-1]
     spans, counts = observed_spans(panel)
     lowest = np.minimum.reduceat(np.where(panel.observed, panel.values, np.inf), first)
@@ -44,41 +38,28 @@ def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
 
 
 def say_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = (), whole: bool = True) -> None:
-    """Warn of series that are constant or get no forecast, and refuse a panel where none is left to forecast.
+    """Warn of series that are constant or get no forecast, and refuse a whole panel where none is left to forecast.
 
-    Parameters
-    ----------
-    name : of the table
-    before : the statuses that were reported already
-    whole : whether these are all series; where none of a part is left, others may be
+    Statuses that were the same `before` are not reported again.
     """
     words: NDArray[np.object_] = np.array(panel.status, object)
-    new = np.array([word != earlier for word, earlier in zip(words, before or [None] * len(words), strict=True)], bool)
+    new = words != np.array(before or [None] * len(words), object)
     limit = f"{schema.max_missing:.0%}"
-    missing = Words(f"miss more than {limit} of their values (", Setting("max_missing"), ") and get no forecast")
-    for word, meaning in (
-        ("constant", "never change"),
-        ("ended", "ended more than a lookback before the last time and get no forecast"),
-        ("missing", missing),
+    for word, meaning, arguments in (
+        ("constant", "never change", ()),
+        ("ended", "ended more than a lookback before the last time and get no forecast", ()),
+        ("missing", "miss more than %s of their values (%s) and get no forecast", (limit, Setting("max_missing"))),
     ):
         series = np.flatnonzero((words == word) & new)
         if len(series):
-            names = some_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES)
-            shown = names if str(names) else "the whole table"
-            logger.warning("%s: %d series %s: %s", name, Count(len(series)), meaning, shown)
+            shown = series_names([panel.ids[i] for i in series[: NAMED_SERIES + 1]], NAMED_SERIES) or "the whole table"
+            logger.warning(f"%s: %d series {meaning}: %s", name, len(series), *arguments, shown)
     if whole and np.isin(words, SKIPPED).all():
         raise BadData(
             f"no series is left to forecast: each misses more than {limit} of its values or ended long ago",
             place=name,
             cure=Words(
-                "pass a higher ",
-                Setting("max_missing"),
-                ", a coarser ",
-                Setting("freq"),
-                " with ",
-                Setting("aggregate"),
-                ", or ",
-                Setting("missing", "zero"),
-                " if absent rows mean zero",
+                *("pass a higher ", Setting("max_missing"), ", a coarser ", Setting("freq"), " with "),
+                *(Setting("aggregate"), ", or ", Setting("missing", "zero"), " if absent rows mean zero"),
             ),
         )

@@ -1,84 +1,84 @@
 """Read Parquet, a file or a folder, and other Arrow columns into a frame whose columns keep their types."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
-from forecast.errors import BadData, NoInput
+from forecast.errors import BadData, ForecastError, NoInput
 from forecast.tables.headers import listed
 from forecast.tables.memory import require_memory
-from forecast.tables.texts import pa, require_arrow, text_type
+from forecast.tables.storage import Place, reason
 
 PARQUET = b"PAR1"
+SUFFIXES = (".parquet", ".pq")
 CELL, MEMORY_FACTOR = 8, 3  # bytes of a number; Arrow, frame, columns
-NULLABLE: dict[str, Any] = {
-    "bool": pd.BooleanDtype(),
-    "int8": pd.Int8Dtype(),
-    "int16": pd.Int16Dtype(),
-    "int32": pd.Int32Dtype(),
-    "int64": pd.Int64Dtype(),
-    "uint8": pd.UInt8Dtype(),
-    "uint16": pd.UInt16Dtype(),
-    "uint32": pd.UInt32Dtype(),
-    "uint64": pd.UInt64Dtype(),
-}
+OPENED_AT_ONCE = 16  # files of a folder
+WHOLE = ("Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64")
+NULLABLE: dict[str, Any] = {name.lower(): pd.api.types.pandas_dtype(name) for name in WHOLE}
+NULLABLE["bool"] = pd.BooleanDtype()
+
+
+def text_type() -> Any:
+    """The type of text with NaN for missing: str of pandas 3, pyarrow_numpy of pandas 2.2."""
+    string: Any = pd.StringDtype
+    try:
+        return string("pyarrow", na_value=np.nan)
+    except TypeError:
+        return string("pyarrow_numpy")
 
 
 def parquet_frame(data: bytes, name: str) -> pd.DataFrame:
     """Read the bytes of a Parquet file; messages call it `name`."""
-    require_arrow("reading Parquet")
     import pyarrow.parquet
 
-    def whole() -> Any:
+    with readable(name):
         file = pyarrow.parquet.ParquetFile(pa.BufferReader(data))
         require_memory(_size_in_memory([file.metadata]), name)
-        return file
-
-    return _from_arrow(whole, name)
+        return arrow_frame(file.read())
 
 
-def parquet_folder_frame(folder: Path, name: str) -> pd.DataFrame:
+def parquet_folder_frame(folder: str, name: str) -> pd.DataFrame:
     """Read the Parquet files below a folder as one frame; folders called ``key=value`` become columns of text."""
-    require_arrow("reading Parquet")
+    place = Place.of(folder)
+    with readable(name):
+        files = parquet_files(place)
+        if not files:
+            raise NoInput(f"{folder} is a folder without Parquet files; give a file, or a folder that holds some")
+        data = parquet_dataset(place, files, name)
+        require_memory(_size_in_memory([part.metadata for part in data.get_fragments()]), name)
+        return arrow_frame(data.to_table())
+
+
+def parquet_files(place: Place) -> list[str]:
+    """The paths of the Parquet files of a place, in their order."""
+    paths = [file.path for file in place.files()]
+    return [path for path in paths if path.lower().endswith(SUFFIXES) or place.beginning(path, 4) == PARQUET]
+
+
+def parquet_dataset(place: Place, files: list[str], name: str) -> Any:
+    """Parquet files of a place as one data set of pyarrow; folders called ``key=value`` become columns of text."""
     import pyarrow.dataset
 
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and _is_parquet(path)]
-    if not files:
-        raise NoInput(f"{folder} is a folder without Parquet files; give a file, or a folder that holds some")
-    metadata = [_metadata(path, name) for path in files]
-    require_memory(_size_in_memory(metadata), name)
-    schemas = [part.schema.to_arrow_schema() for part in metadata]
-    keys = [[part.split("=")[0] for part in path.relative_to(folder).parts[:-1] if "=" in part] for path in files]
+    keys = [[part.split("=")[0] for part in path[len(place.path) :].split("/")[:-1] if "=" in part] for path in files]
+    form = pyarrow.dataset.ParquetFileFormat()
+    with ThreadPoolExecutor(OPENED_AT_ONCE) as pool:
+        schemas = list(pool.map(lambda path: form.inspect(path, place.system), files))
+    first = files[0].rpartition("/")[2]
     for path, parts, schema in zip(files, keys, schemas, strict=True):
         if sorted(schema.names) != sorted(schemas[0].names) or parts != keys[0]:
             odd = sorted(set(schema.names) ^ set(schemas[0].names)) or parts
-            raise BadData(f"{name}: {path.name} and {files[0].name} differ in columns {listed(odd)}; give one table")
+            file = path.rpartition("/")[2]
+            raise BadData(f"{name}: {file} and {first} differ in columns {listed(odd)}; give one table")
     # text, so that an id 007 in a folder's name keeps its zeros
     hive = pyarrow.dataset.HivePartitioning(pa.schema([(key, pa.string()) for key in keys[0]]))
-
-    def scan() -> Any:
-        return pyarrow.dataset.dataset(
-            [str(path) for path in files],
-            schema=pa.unify_schemas([*schemas, hive.schema], promote_options="permissive"),
-            format="parquet",
-            partitioning=hive,
-            partition_base_dir=str(folder),
-        )
-
-    return _from_arrow(scan, name)
-
-
-def _metadata(path: Path, name: str) -> Any:
-    """The metadata of a Parquet file."""
-    import pyarrow.parquet
-
-    try:
-        return pyarrow.parquet.read_metadata(path)
-    except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{name}: {path.name} cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from None
+    whole = pa.unify_schemas([*schemas, hive.schema], promote_options="permissive")
+    folders = {"partitioning": hive, "partition_base_dir": place.path} if keys[0] else {}
+    return pyarrow.dataset.dataset(files, whole, form, place.system, **folders)
 
 
 def _size_in_memory(metadata: list[Any]) -> int:
@@ -88,38 +88,24 @@ def _size_in_memory(metadata: list[Any]) -> int:
     return MEMORY_FACTOR * max(int(cells) * CELL, int(stored))
 
 
-def _is_parquet(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(PARQUET)) == PARQUET
-
-
-def _from_arrow(open_source: Callable[[], Any], name: str) -> pd.DataFrame:
-    with readable(name):
-        source = open_source()
-        columns = source.read() if hasattr(source, "read") else source.to_table()
-        return arrow_frame(columns)
-
-
 @contextmanager
-def readable(name: str) -> Iterator[None]:
+def readable(name: str, kind: str = "Parquet") -> Iterator[None]:
     """Refuse a table that libraries fail to read, and call it `name`."""
     try:
         yield
+    except (ForecastError, MemoryError):
+        raise
     except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         # the last three come from metadata that pandas wrote into the file
-        raise BadData(f"{name} cannot be read as Parquet: {str(error).partition(chr(10))[0]}") from None
+        raise BadData(f"{name} cannot be read as {kind}: {reason(error)}") from None
 
 
 def arrow_frame(columns: Any) -> pd.DataFrame:
     """Turn columns in Arrow's memory into a frame that keeps their types, with gaps too."""
-    frame: pd.DataFrame = columns.to_pandas(types_mapper=_sparing_types(columns).get, date_as_object=False)
-    return frame
-
-
-def _sparing_types(columns: Any) -> dict[Any, Any]:
-    """Types for text, and for whole numbers and booleans with gaps, which would become floats and objects otherwise."""
+    # text, whole numbers and booleans with gaps would become objects and floats otherwise
     kinds: dict[Any, Any] = dict.fromkeys([pa.string(), pa.large_string()], text_type())
     for field, column in zip(columns.schema, columns.columns, strict=True):
         if column.null_count and str(field.type) in NULLABLE:
             kinds[field.type] = NULLABLE[str(field.type)]
-    return kinds
+    frame: pd.DataFrame = columns.to_pandas(types_mapper=kinds.get, date_as_object=False)
+    return frame

@@ -6,30 +6,19 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.settings import DecimalMark
 from forecast.tables.notation import MEANT, number_pattern, separator_pattern
 from forecast.tables.table import Table
-from forecast.tables.texts import Texts, pa, pc
 
 Series: TypeAlias = "pd.Series[Any]"
+Texts = Any  # an array of Arrow's: of texts, of flags or of numbers
+Flags = NDArray[np.bool_]
 
-MISSING = (
-    "-",
-    "--",
-    "\u2013",
-    "\u2014",
-    "null",
-    "n/a",
-    "na",
-    "nan",
-    "-nan",
-    "none",
-    "#n/a",
-    "<na>",
-    "\\n",
-)  # \N: SQL dumps
+MISSING = ["-", "--", "\u2013", "\u2014", "null", "n/a", "na", "nan", "-nan", "none", "#n/a", "<na>", "\\n"]
 LARGEST = 1e18  # networks and scales work in float32, which the square of more than 1.8e19 overflows
 CELLS_AT_ONCE = 1 << 23
 
@@ -40,10 +29,10 @@ class Cells:
 
     text: Texts
     values: NDArray[np.float64]
-    blank: NDArray[np.bool_]
-    word: NDArray[np.bool_]
-    bad: NDArray[np.bool_]
-    meant: NDArray[np.bool_]
+    blank: Flags
+    word: Flags
+    bad: Flags
+    meant: Flags
 
 
 def read_cells(cells: Texts, decimal: DecimalMark, thousands: str | None) -> Cells:
@@ -70,7 +59,7 @@ def read_cells(cells: Texts, decimal: DecimalMark, thousands: str | None) -> Cel
     numbers = _floats(clean)
     blanks, words, plains = flags_of(pc.equal(cells, "")), flags_of(is_word(cells)), flags_of(plain)
     bad = (~plains & ~blanks & ~words) | (np.abs(numbers) > LARGEST)
-    meant = bad & (plains | flags_of(pc.match_substring_regex(cells, MEANT))) if bad.any() else none
+    meant = bad & (plains | matching(cells, MEANT)) if bad.any() else none
     return Cells(cells, numbers, blanks, words, bad, meant)
 
 
@@ -88,11 +77,6 @@ def column_groups(table: Table, columns: Sequence[str]) -> Iterator[tuple[list[s
         series.append(values)
     if series:
         yield names, series, len(columns) - len(series)
-
-
-def holds_text(table: Table, column: str) -> bool:
-    """Whether a column holds text, or objects whose written form counts."""
-    return is_text(table.frame[column])
 
 
 def text_cells(table: Table, column: str) -> Cells:
@@ -135,14 +119,25 @@ def trimmed(cells: Texts) -> Texts:
 
 def is_word(cells: Texts) -> Texts:
     """Which of the trimmed cells hold a word for missing."""
-    return pc.is_in(pc.ascii_lower(cells), value_set=pa.array(MISSING, pa.large_string()))
+    return pc.is_in(pc.ascii_lower(cells), value_set=pa.array(MISSING, cells.type))
+
+
+def lacks_value(cells: Texts, words: bool = True) -> Flags:
+    """Which cells are blank, or hold a word for missing where `words` count."""
+    cells = trimmed(cells)
+    blank = pc.equal(cells, "")
+    return flags_of(pc.or_(blank, is_word(cells)) if words else blank)
+
+
+def matching(cells: Texts, pattern: str) -> Flags:
+    """Which cells match a regular expression."""
+    return flags_of(pc.match_substring_regex(cells, pattern))
+
+
+def flags_of(mask: Texts) -> Flags:
+    """Booleans of Arrow as an array of NumPy."""
+    return np.asarray(mask.to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _floats(cells: Texts) -> NDArray[np.float64]:
-    numbers = pc.cast(cells, pa.float64())
-    return np.asarray(numbers.to_numpy(zero_copy_only=False), np.float64)
-
-
-def flags_of(mask: Texts) -> NDArray[np.bool_]:
-    """Booleans of Arrow as an array of NumPy."""
-    return np.asarray(mask.to_numpy(zero_copy_only=False), np.bool_)
+    return np.asarray(pc.cast(cells, pa.float64()).to_numpy(zero_copy_only=False), np.float64)

@@ -1,12 +1,14 @@
-"""Refuse content that is no table, with an error that names what it is, early enough not to unpack all of it."""
+"""Refuse bytes that are no table, with an error that names what they are, and decode those of a text to UTF-8."""
 
+import codecs
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from forecast.errors import BadData, ForecastError, Setting, Words
-from forecast.tables.arrow import PARQUET
-from forecast.tables.encoding import UTF16_MARKS, line_at, utf16_guess
+import numpy as np
+
+from forecast.errors import BadData, ForecastError, Setting, UsageError, Words
 
 STARTS = {
     b"BZh": "a bzip2 archive; unpack it",
@@ -26,7 +28,11 @@ TEXTS = (
     (re.compile(rb'(\[\s*)?\{\s*("|\})'), "JSON; write the table as CSV or Parquet"),
 )
 TAR_MARK = slice(257, 262)
-PROBE_SIZE = 1 << 26  # bytes that surely hold the end of a first line
+UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
+SAMPLE, PART = 1 << 18, 1 << 22
+SHOWN = 40  # bytes of a line in a message
+
+log = logging.getLogger("forecast")
 
 
 def foreign_kind(data: bytes) -> str | None:
@@ -38,25 +44,6 @@ def foreign_kind(data: bytes) -> str | None:
         return "a tar archive; unpack it and give one of its files"
     text = data[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
     return next((kind for pattern, kind in TEXTS if pattern.match(text)), None)
-
-
-def refuse_beginning(data: bytes, name: str, encoded: bool) -> None:
-    """Refuse content that begins with a NUL byte in text, blanks only, or a line without end.
-
-    Parameters
-    ----------
-    data : the first `PROBE_SIZE` bytes
-    name : what messages call the table
-    encoded : whether the user gave an encoding
-    """
-    if encoded or data.startswith((PARQUET, *UTF16_MARKS)):
-        return
-    refuse_nul(data, name)
-    size = f"{len(data) >> 20} MiB"
-    if data.isspace():
-        raise BadData(f"{name} begins with {size} of blanks; is this a table at all?")
-    if b"\n" not in data and b"\r" not in data:
-        raise BadData(f"{name} line 1 is longer than {size}; is this a table at all?")
 
 
 def refuse_nul(data: bytes, name: str) -> None:
@@ -82,14 +69,94 @@ def undamaged(name: str) -> Iterator[None]:
         yield
     except (ForecastError, MemoryError):
         raise
-    except Exception as error:
-        raise _damaged(name, error) from None
     except BaseException as error:
-        if type(error).__name__ != "PanicException":  # raised by libraries in Rust
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":  # of libraries in Rust
             raise
-        raise _damaged(name, error) from None
+        reason = " ".join(str(error).split())[:200]
+        raise BadData(f"{name} is cut, damaged or encrypted ({reason}); copy it again or unpack it") from None
 
 
-def _damaged(name: str, error: BaseException) -> BadData:
-    reason = " ".join(str(error).split())[:200]
-    return BadData(f"{name} is cut, damaged or encrypted ({reason}); copy it again or unpack it")
+def to_utf8(data: bytes, name: str, encoding: str | None) -> bytes:
+    """The text in UTF-8, without a byte order mark; `encoding` None stands for UTF-8, or what the mark says."""
+    marked = None
+    if encoding is None and data.startswith(UTF16_MARKS):
+        marked = "utf-32" if data.startswith(b"\xff\xfe\0\0") else "utf-16"
+        setting = Setting("encoding")
+        log.warning("%s: read as %s, by its mark; write UTF-8 or pass %s to say so", name, marked.upper(), setting)
+    if not (encoding or marked) and _is_utf8(data):
+        return data.removeprefix(UTF8_MARK)
+    try:
+        text = data.decode(encoding or marked or "utf-8")
+        return text.removeprefix("\ufeff").encode()
+    except UnicodeError as error:
+        raise BadData(_not_that_text(data, name, encoding, marked, error)) from None
+    except (LookupError, ValueError):
+        problem, cure = "is no text encoding", "give one such as utf-8 or cp1252"
+        raise UsageError(problem, setting=Setting("encoding", encoding), cure=cure) from None
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Whether all of a text is UTF-8; decoded in parts, since the whole string would take as much memory again."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), PART):
+            decoder.decode(data[start : start + PART])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _not_that_text(
+    data: bytes, name: str, encoding: str | None, marked: str | None, error: UnicodeError
+) -> str | Words:
+    """The error for a text in another encoding: the line, and which encoding it may be."""
+    start, reason = (error.start, error.reason) if isinstance(error, UnicodeDecodeError) else (0, "")
+    where = f"{name} line {line_at(data, start)}"
+    cut = "end of data" in reason or "truncated" in reason
+    if encoding is not None:
+        return Words(f"{where} is not {encoding} text; pass another ", Setting("encoding"))
+    if marked is not None:
+        other = Words("copy the file again, or pass ", Setting("encoding"))
+        mend = "its last letter is cut; copy the file again" if cut else other
+        return Words(f"{where} is not {marked.upper()} text, although it has its mark: ", mend)
+    if cut and not data[:start].isascii():
+        return f"{where} ends within a letter of UTF-8: the file is cut; copy it again"
+    guess = _guessed_encoding(data, start)
+    line = f", if {_line_in(data, start, guess)} is what it says" if guess else ""
+    what = "ends within a letter of UTF-8: is the file cut? copy it again, or" if cut else "is not UTF-8 text;"
+    return Words(f"{where} {what} pass ", Setting("encoding", guess), line)
+
+
+def _line_in(data: bytes, position: int, encoding: str) -> str:
+    """The line at a position, or its part around it, read by an encoding."""
+    start = max(data.rfind(b"\n", 0, position) + 1, position - SHOWN // 2)
+    end = data.find(b"\n", position)
+    return repr(data[start : min(len(data) if end < 0 else end, start + SHOWN)].decode(encoding, "replace").strip())
+
+
+def _guessed_encoding(data: bytes, start: int) -> str | None:
+    sample = data[max(0, start - SAMPLE // 2) : start + SAMPLE // 2]
+    if guess := utf16_guess(sample):
+        return guess
+    # single accented letters among ASCII: a Western text; charset-normalizer is unsure of short ones
+    if max(map(len, re.findall(rb"[\x80-\xff]+", sample))) <= 2 and not re.search(rb"[\x81\x8d\x8f\x90\x9d]", sample):
+        return "cp1252"
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample).best()
+    return best.encoding if best else None
+
+
+def utf16_guess(data: bytes) -> str | None:
+    """UTF-16 without its mark: every other byte of mostly Latin text is NUL."""
+    sample = np.frombuffer(data[:4096], np.uint8)
+    if len(sample) >= 2 and np.mean(sample[1::2] == 0) > 0.5:
+        return "utf-16-le"
+    return "utf-16-be" if len(sample) >= 2 and np.mean(sample[0::2] == 0) > 0.5 else None
+
+
+def line_at(data: bytes, position: int) -> int:
+    """Number of the line, from 1, in which the byte at `position` stands."""
+    before = data[:position]
+    return before.count(b"\n") + before.count(b"\r") - before.count(b"\r\n") + 1

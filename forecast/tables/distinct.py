@@ -3,26 +3,20 @@
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
-
-from forecast.tables.texts import ARROW, pa, pc
 
 Integers = NDArray[np.int64]
 
 
 def distinct(values: Integers) -> Integers:
     """The different values, ascending."""
-    if (np.diff(values) > 0).all():
-        return values
-    return np.sort(np.asarray(pc.unique(pa.array(values)), np.int64)) if ARROW else np.unique(values)
+    return values if (np.diff(values) > 0).all() else np.sort(np.asarray(pc.unique(pa.array(values)), np.int64))
 
 
 def encoded(values: Integers) -> tuple[Integers, Integers]:
     """Codes [n], and the different values in the order in which they come first."""
-    if not ARROW:
-        different, first, codes = np.unique(values, return_index=True, return_inverse=True)
-        order = np.argsort(first)
-        return np.argsort(order)[codes], different[order]
     dictionary = pc.dictionary_encode(pa.array(values))
     return np.asarray(dictionary.indices, np.int64), np.asarray(dictionary.dictionary, np.int64)
 

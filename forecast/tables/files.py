@@ -18,13 +18,7 @@ SYNTHETIC = "synth:"
 
 
 def load_table(source: str, settings: TextSettings, hashed: bool = False) -> tuple[Table, dict[str, Any]]:
-    """Load a table, and the table settings that come with it: those of a synthetic series, else none.
-
-    Parameters
-    ----------
-    source : a file, a folder of Parquet files, - for standard input, or synth:KIND
-    hashed : note the sha256 of the bytes of a file
-    """
+    """Load what `read_table` takes, or synth:KIND, and the table settings that come with it."""
     if not source.startswith(SYNTHETIC):
         return read_table(source, settings, hashed), {}
     kind = source.removeprefix(SYNTHETIC)
@@ -40,13 +34,7 @@ def load_future(source: str, settings: TextSettings) -> Table:
 
 
 def settings_as_at_fit(stored: TextSettings, given: dict[str, Any]) -> TextSettings:
-    """The settings for reading a file: those given now, else those of the fit.
-
-    Parameters
-    ----------
-    stored : the settings of the fit
-    given : settings by name
-    """
+    """The settings for reading a file: those given now, else those of the fit."""
     fitted = stored.model_dump(exclude_defaults=True)
     for mark, other in (("decimal", "thousands"), ("thousands", "decimal")):
         if given.get(mark) is not None and given[mark] == fitted.get(other):
@@ -67,12 +55,7 @@ def check_output(output: str) -> None:
         raise CannotCreate(problem, setting=Setting("output", output), cure="name such a file")
 
 
-def write_frame(frame: pd.DataFrame, output: str) -> None:
-    """Write a frame to a file, CSV or Parquet by its suffix; the file is replaced at once, or stays as it was."""
-    write_frames([frame], output)
-
-
 def write_frames(frames: Iterable[pd.DataFrame], output: str) -> None:
-    """Write frames of the same columns to one file, as they come; it is replaced at once, or stays as it was."""
+    """Write frames of the same columns to a CSV or Parquet file; it is replaced at once, or stays as it was."""
     check_output(output)
     replace_file(output, parquet_bytes(frames) if output.lower().endswith((".parquet", ".pq")) else csv_bytes(frames))

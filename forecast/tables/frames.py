@@ -16,28 +16,19 @@ Frame = pd.DataFrame
 
 @dataclass(frozen=True)
 class Column:
-    """A column of an output.
-
-    Attributes
-    ----------
-    values : [rows], text (objects), numbers, or datetime64[s]
-    unit : resolution that datetimes get
-    zone : in which datetimes of UTC are shown; None where they have none
-    period : frequency of periods, named as pandas does, of which the datetimes are starts
-    """
+    """A column of an output: text (objects), numbers, or datetime64[s], [rows]."""
 
     values: NDArray[Any]
-    unit: Unit = "s"
-    zone: tzinfo | None = None
-    period: str | None = None
+    unit: Unit = "s"  # that datetimes get
+    zone: tzinfo | None = None  # in which datetimes of UTC are shown
+    period: str | None = None  # frequency of periods, of which the datetimes are starts
 
     def index(self) -> "pd.Index[Any]":
-        """The column as pandas holds it."""
-        if self.values.dtype.kind == "O":
-            return _texts(self.values)
         if self.values.dtype.kind != "M":
-            numbers: pd.Index[Any] = pd.Index(self.values)
-            return numbers
+            # also without a row text has the type of text
+            values = self.values.tolist() or [""] if self.values.dtype.kind == "O" else self.values
+            plain: pd.Index[Any] = pd.Index(values)[: len(self.values)]
+            return plain
         times = pd.DatetimeIndex(self.values)
         if self.period is not None:
             return pd.PeriodIndex(times, freq=self.period)
@@ -50,13 +41,7 @@ class Column:
 
 
 def frames_of(parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str) -> Iterator[pd.DataFrame]:
-    """The columns of each part of a table as a frame; messages call the table `name`.
-
-    Raises
-    ------
-    BadData
-        If a column has another type in one part than in another.
-    """
+    """The columns of each part of a table as a frame; refuses a column of another type in one part than in another."""
     first = None
     for columns in parts:
         frame = frame_of(columns)
@@ -68,16 +53,5 @@ def frames_of(parts: Iterable[Mapping[str, Column | NDArray[Any]]], name: str) -
 
 def frame_of(columns: Mapping[str, Column | NDArray[Any]]) -> pd.DataFrame:
     """Columns by name as a frame; without rows they have the same types."""
-    return pd.DataFrame({name: _plain(column) for name, column in columns.items()})
-
-
-def _plain(column: Column | NDArray[Any]) -> "pd.Index[Any] | NDArray[Any]":
-    if isinstance(column, Column):
-        return column.index()
-    return column if len(column) or column.dtype.kind != "O" else _texts(column)
-
-
-def _texts(values: NDArray[Any]) -> "pd.Index[Any]":
-    """Texts as pandas holds them, also where there are none."""
-    index: pd.Index[Any] = pd.Index(values.tolist() or [""])[: len(values)]
-    return index
+    plain = {name: column if isinstance(column, Column) else Column(column) for name, column in columns.items()}
+    return pd.DataFrame({name: column.index() for name, column in plain.items()})

@@ -3,21 +3,55 @@
 import logging
 import re
 from collections import Counter
+from collections.abc import Callable
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words, did_you_mean
-from forecast.logs import Count
 from forecast.tables.table import Table
 
 DATE_OR_FRACTION = re.compile(r"\d+[-/.:]\d+[-/.:]\d+|\d+:\d\d|[+-]?\d*\.\d+")
 
+AROUND = "\ufeff \t"  # marks and blanks around a cell of a header that joined files repeat
+
+Integers = NDArray[np.int64]
+
 log = logging.getLogger("forecast")
 
 
-def without_right_edge(header: list[str], frame: pd.DataFrame, name: str) -> tuple[list[str], pd.DataFrame]:
+def with_header(
+    header: list[str],
+    frame: pd.DataFrame,
+    lines: Integers,
+    name: str,
+    unit: Literal["line", "row"],
+    label: Callable[[int], str] = lambda column: str(column + 1),
+) -> tuple[pd.DataFrame, Integers]:
+    """A frame under its header, without blank edges and rows, and the line or row of each of its rows.
+
+    Parameters
+    ----------
+    frame : its columns are numbers
+    lines : those of the header and of the rows
+    label : the name of a column by its place, for messages
+    """
+    header, frame = _without_right_edge(header, frame, name)
+    names = column_names(header, name, f"{name} {unit} {lines[0]}", label)
+    lines = lines[1:]
+    if not len(frame):
+        raise BadData(f"{name} has a header and no rows")
+    for row in np.flatnonzero(frame[0].astype(str).str.strip(AROUND) == names[0]):
+        if [str(cell).strip(AROUND) for cell in frame.iloc[row]] == names:
+            joined = "files" if unit == "line" else "sheets"
+            raise BadData(f"{name} {unit} {lines[row]} repeats the header: were {joined} joined? remove the {unit}")
+    frame, lines = _without_blank_rows(frame, lines, name)
+    return frame.set_axis(pd.Index(names), axis=1), lines
+
+
+def _without_right_edge(header: list[str], frame: pd.DataFrame, name: str) -> tuple[list[str], pd.DataFrame]:
     """Drop columns at the right edge that have neither a name nor a value, as spreadsheets append them."""
     width = len(header)
     while width > 1 and not header[width - 1].strip() and bool((frame[width - 1] == "").all()):
@@ -25,16 +59,12 @@ def without_right_edge(header: list[str], frame: pd.DataFrame, name: str) -> tup
     if width == 1 or width == len(header):
         return header, frame
     count = len(header) - width
-    shown = (
-        "1 column without a name or a value was" if count == 1 else f"{count} columns without a name or a value were"
-    )
+    shown = f"{count} columns without a name or a value were" if count > 1 else "1 column without a name or a value was"
     log.warning("%s: %s left out", name, shown)
     return header[:width], frame[list(range(width))]
 
 
-def without_blank_rows(
-    frame: pd.DataFrame, lines: NDArray[np.int64], name: str
-) -> tuple[pd.DataFrame, NDArray[np.int64]]:
+def _without_blank_rows(frame: pd.DataFrame, lines: Integers, name: str) -> tuple[pd.DataFrame, Integers]:
     """Drop rows that have no value at all, as spreadsheets append them, but for the gaps of a single column."""
     blank = np.ones(len(frame), np.bool_)
     for column in frame.columns:
@@ -45,19 +75,14 @@ def without_blank_rows(
         raise BadData(f"{name} has a header, and no row with a value in it")
     if len(frame.columns) == 1:
         return frame, lines
-    log.warning("%s: %d rows without any value were left out", name, Count(blank.sum()))
+    log.warning("%s: %d rows without any value were left out", name, blank.sum())
     return frame[~blank].reset_index(drop=True), lines[~blank]
 
 
-def column_names(header: list[str], name: str, where: str) -> list[str]:
-    """Check and trim the names of columns; only the first may be blank.
-
-    Parameters
-    ----------
-    header : the cells of the header
-    name : what messages call the table
-    where : the table and the line of its header
-    """
+def column_names(
+    header: list[str], name: str, where: str, label: Callable[[int], str] = lambda column: str(column + 1)
+) -> list[str]:
+    """Check and trim the names of columns; only the first may be blank. `where` is the line of the header."""
     names = [column.strip() for column in header]
     if names[0].startswith("#") and names[0] != "#":
         raise BadData(f"{where} starts with #; remove the comment (or the # in front of the header)")
@@ -70,7 +95,7 @@ def column_names(header: list[str], name: str, where: str) -> list[str]:
     if "" in names[1:]:
         if names[0] and len(names) > 2 and not any(names[1:]):
             raise BadData(f"{where}: only the first column has a name: is the line a title? remove it")
-        raise BadData(f"{where}: column {names.index('', 1) + 1} has no name; give it one")
+        raise BadData(f"{where}: column {label(names.index('', 1))} has no name; give it one")
     if twice := duplicates(names):
         raise BadData(f"{where}: several columns are called {listed(twice)}; rename them")
     if padded := sum(old != new for old, new in zip(header, names, strict=True)):
@@ -84,7 +109,6 @@ def delimiter_name(delimiter: str) -> str:
 
 
 def duplicates(names: list[str]) -> list[str]:
-    """Names that occur more than once."""
     return [name for name, count in Counter(names).items() if count > 1]
 
 
@@ -98,9 +122,8 @@ def refuse_missing(table: Table, needed: tuple[str, ...]) -> None:
     missing = [column for column in needed if column not in table.names]
     if missing:
         named = ", ".join(f"'{column}'" for column in missing)
-        columns = table.names
-        hint = did_you_mean(missing[0], columns) if len(missing) == 1 else ""
-        alone = table.text and len(columns) == 1
-        delimiter = Words("; pass ", Setting("delimiter"), " if there are several") if alone else ""
-        problem = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(columns[:20])}"
+        hint = did_you_mean(missing[0], table.names) if len(missing) == 1 else ""
+        sole = table.text and len(table.names) == 1
+        delimiter = Words("; pass ", Setting("delimiter"), " if there are several") if sole else ""
+        problem = f"no column{'s' * (len(missing) > 1)} {named}; columns found: {', '.join(table.names[:20])}"
         raise BadData(Words(problem, delimiter, hint), place=table.name)

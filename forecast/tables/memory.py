@@ -9,14 +9,7 @@ from forecast.errors import Unavailable
 
 
 def require_memory(needed: int, name: str, free: int | None = None) -> None:
-    """Refuse what takes more memory than is free.
-
-    Parameters
-    ----------
-    needed : bytes at the peak of reading
-    name : what messages call the table
-    free : free bytes, where the caller has asked before
-    """
+    """Refuse a table that takes more bytes at the peak of reading than are `free`, by default now."""
     free = free_memory() if free is None else free
     if needed > free:
         raise Unavailable(

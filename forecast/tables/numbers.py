@@ -7,28 +7,32 @@ from typing import NoReturn
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, Words
-from forecast.logs import Count
 from forecast.settings import DecimalMark
 from forecast.tables.cells import (
     LARGEST,
     Cells,
+    Flags,
     Series,
     cells_of,
     column_groups,
     flags_of,
     is_text,
-    is_word,
     kind_of,
+    lacks_value,
+    matching,
     read_cells,
     trimmed,
 )
 from forecast.tables.notation import advice, number_pattern
 from forecast.tables.table import Table
-from forecast.tables.texts import pa, pc
 
+WHOLE, CODE = r"^[+-]?[0-9]+$", "^0[0-9]+$"
+GROUPED = r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$"
 THOUSANDS_OR_DECIMALS = r"^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})?$|^0$"
 NEARLY_ALL = 0.9
 
@@ -36,18 +40,10 @@ log = logging.getLogger("forecast")
 
 
 def parse_numbers(table: Table, column: str, otherwise: str | Words = "") -> NDArray[np.float64]:
-    """Parse one column as numbers.
+    """Parse one column as numbers, [rows], NaN where blank.
 
-    Parameters
-    ----------
-    table : the table
-    column : name of one of its columns
-    otherwise : another cure for a cell that is no number, for the message
-
-    Returns
-    -------
-    [rows], in the column's own unit, NaN where blank. Words for missing (``n/a``, ``-``, ``null``) become NaN too,
-    with a warning that counts them. The array is new: writing to it never reaches the table.
+    Words for missing (``n/a``, ``-``, ``null``) become NaN too, with a warning that counts them. Writing to the array
+    never reaches the table. `otherwise` is another cure for a cell that is no number, for the message.
 
     Raises
     ------
@@ -58,11 +54,9 @@ def parse_numbers(table: Table, column: str, otherwise: str | Words = "") -> NDA
 
 
 def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words = "") -> NDArray[np.float64]:
-    """Parse several columns as numbers at once: for wide tables, where a call per column would cost too much.
+    """Parse several columns as numbers at once, [rows, columns]: for wide tables a call per column would cost too much.
 
-    Returns
-    -------
-    [rows, columns], otherwise as `parse_numbers`; there is one warning for all the columns.
+    There is one warning for all the columns; otherwise as `parse_numbers`.
     """
     numbers = np.empty((len(table), len(columns)))
     words = 0
@@ -81,7 +75,7 @@ def parse_columns(table: Table, columns: Sequence[str], otherwise: str | Words =
         touched += [names[position] for position in np.flatnonzero(by_column)]
     if words:
         where = f"column '{touched[0]}'" + (f" and {len(touched) - 1} more" if len(touched) > 1 else "")
-        log.warning("%s: words such as n/a or - are read as missing: %d in %s", table.name, Count(words), where)
+        log.warning("%s: words such as n/a or - are read as missing: %d in %s", table.name, words, where)
     numbers += 0.0  # turns -0.0 into 0.0
     return numbers
 
@@ -107,34 +101,22 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[bool]:
             continue
         cells = read_cells(cells_of(series), table.decimal, table.thousands)
         shape = (len(names), -1)
-        missing = (cells.blank | cells.word).reshape(shape).sum(axis=1)
+        present = len(table) - (cells.blank | cells.word).reshape(shape).sum(axis=1)
         wrong = (cells.bad & ~cells.meant).reshape(shape).sum(axis=1)
-        present = len(table) - missing
         few = np.maximum(1, (1 - NEARLY_ALL) * present)
-        numeric = (present > 0) & (wrong <= few) & (2 * wrong < present)
-        for column in np.flatnonzero(numeric & (wrong > 1)):
+        likely = (present > 0) & (wrong <= few) & (2 * wrong < present)
+        for column in np.flatnonzero(likely & (wrong > 1)):
             rows = slice(column * len(table), (column + 1) * len(table))
-            values, meant = cells.values[rows], cells.meant[rows]
-            numeric[column] = bool(meant.any()) or len(np.unique(values[~np.isnan(values)])) > 1
-        answers += numeric.tolist()
+            values = cells.values[rows]
+            likely[column] = bool(cells.meant[rows].any()) or len(np.unique(values[~np.isnan(values)])) > 1
+        answers += likely.tolist()
     return answers
 
 
-def is_blank(table: Table, column: str) -> bool:
-    """Whether every cell of a column is blank. A word such as NA is text where no number stands beside it."""
+def is_blank(table: Table, column: str, words: bool = False) -> bool:
+    """Whether every cell is blank, or a word for missing such as NA where `words` count: they may be text."""
     series = table.frame[column]
-    if not is_text(series):
-        return not bool(series.notna().any())
-    return bool(pc.all(pc.equal(trimmed(cells_of([series])), ""), min_count=0).as_py())
-
-
-def lacks_values(table: Table, column: str) -> bool:
-    """Whether a column would have no value if it were read as numbers: every cell is blank or a word for missing."""
-    series = table.frame[column]
-    if not is_text(series):
-        return is_blank(table, column)
-    cells = trimmed(cells_of([series]))
-    return bool(pc.all(pc.or_(pc.equal(cells, ""), is_word(cells)), min_count=0).as_py())
+    return bool((lacks_value(cells_of([series]), words) if is_text(series) else series.isna()).all())
 
 
 def is_whole(table: Table, column: str) -> bool:
@@ -143,16 +125,14 @@ def is_whole(table: Table, column: str) -> bool:
     if not is_text(series):
         return table.kind(column) == "whole" and bool(series.notna().any())
     cells = trimmed(cells_of([series]))
-    present = cells.filter(pc.invert(pc.or_(pc.equal(cells, ""), is_word(cells))))
-    return len(present) > 0 and bool(pc.all(pc.match_substring_regex(present, r"^[+-]?[0-9]+$")).as_py())
+    there = ~lacks_value(cells)
+    return bool(there.any() and matching(cells, WHOLE)[there].all())
 
 
 def has_leading_zeros(table: Table, column: str) -> bool:
     """Whether a cell is a code such as ``007``, which would lose its zeros as a number."""
     series = table.frame[column]
-    if not is_text(series):
-        return False
-    return bool(pc.any(pc.match_substring_regex(trimmed(cells_of([series])), "^0[0-9]+$"), min_count=0).as_py())
+    return is_text(series) and bool(matching(trimmed(cells_of([series])), CODE).any())
 
 
 def counted_values(table: Table, column: str, digits: int) -> NDArray[np.int64] | None:
@@ -167,9 +147,9 @@ def counted_values(table: Table, column: str, digits: int) -> NDArray[np.int64] 
 def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
     """Infer the decimal mark from all the number columns of a text table.
 
-    A comma is a decimal mark if every number with a mark has it (with a warning). Under the delimiter ``,`` it never
-    is: such cells were quoted, and `parse_numbers` refuses them with the flag to pass. Under ``;``, which goes with
-    decimal commas, points that all stand before three digits may separate thousands, and are refused.
+    A comma is one if every number with a mark has it (with a warning), but not under the delimiter ``,``: such cells
+    were quoted, and `parse_numbers` refuses them. Under ``;``, which goes with decimal commas, points that all stand
+    before three digits may separate thousands, and are refused.
     """
     if delimiter == "," or table.thousands == ",":
         return "."
@@ -183,21 +163,19 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
             continue
         cells = trimmed(cells_of(series))
         shape = (len(names), -1)
-        with_comma = flags_of(pc.match_substring_regex(cells, number_pattern(",", table.thousands))).reshape(shape)
-        with_dot = flags_of(pc.match_substring_regex(cells, number_pattern(".", table.thousands))).reshape(shape)
-        present = ~flags_of(pc.or_(pc.equal(cells, ""), is_word(cells))).reshape(shape)
+        with_comma, with_dot = (matching(cells, number_pattern(mark, table.thousands)).reshape(shape) for mark in ",.")
+        present = ~lacks_value(cells).reshape(shape)
         number = with_comma | with_dot
         number &= (number.sum(axis=1) >= np.maximum(1, NEARLY_ALL * present.sum(axis=1)))[:, np.newaxis]
         with_comma, with_dot = number & ~with_dot, number & ~with_comma
         dot = dot or _first_place(table, names, with_dot)
-        if with_dot.any() and all_thousands:
-            beside = cells.filter(pa.array((number & with_dot.any(axis=1, keepdims=True)).ravel()))
-            all_thousands = bool(pc.all(pc.match_substring_regex(beside, THOUSANDS_OR_DECIMALS)).as_py())
         comma = comma or _first_place(table, names, with_comma)
+        if with_dot.any() and all_thousands:
+            beside = number & with_dot.any(axis=1, keepdims=True)
+            all_thousands = bool(matching(cells, THOUSANDS_OR_DECIMALS)[beside.ravel()].all())
         if count := int(with_comma.sum()):
             commas += count
-            marked = cells.filter(pa.array(with_comma.ravel()))
-            all_grouped &= bool(pc.all(pc.match_substring_regex(marked, r"^[+-]?[1-9][0-9]{0,2},[0-9]{3}$")).as_py())
+            all_grouped &= bool(matching(cells, GROUPED)[with_comma.ravel()].all())
             all_marked &= count == int(number[with_comma.any(axis=1)].sum())
     if not commas and dot and all_thousands and delimiter == ";":
         cure = Words("pass ", Setting("thousands", "."), " or ", Setting("decimal", "."))
@@ -205,24 +183,18 @@ def infer_decimal(table: Table, delimiter: str) -> DecimalMark:
     if not commas:
         return "."
     if dot:
-        raise BadData(
-            f"{comma} has a decimal comma and {dot} a decimal point",
-            cure=Words("write all numbers alike, or pass ", Setting("decimal")),
-        )
+        cure = Words("write all numbers alike, or pass ", Setting("decimal"))
+        raise BadData(f"{comma} has a decimal comma and {dot} a decimal point", cure=cure)
     if all_grouped and not (delimiter == ";" and all_marked):
         cure = Words("pass ", Setting("decimal", ","), " or ", Setting("thousands", ","))
         raise BadData(f"{comma} may hold a decimal comma or thousands", cure=cure)
-    log.warning(
-        "%s: the comma is read as decimal mark (%d numbers); pass %s to say so",
-        table.name,
-        Count(commas),
-        Setting("decimal"),
-    )
+    text = "%s: the comma is read as decimal mark (%d numbers); pass %s to say so"
+    log.warning(text, table.name, commas, Setting("decimal"))
     return ","
 
 
-def _first_place(table: Table, names: Sequence[str], flags: NDArray[np.bool_]) -> str:
-    """Where the first of the flagged cells stands, '' where none is; `flags` is [columns, rows]."""
+def _first_place(table: Table, names: Sequence[str], flags: Flags) -> str:
+    """Where the first of the flagged cells [columns, rows] stands, '' where none is."""
     if not flags.any():
         return ""
     column, row = divmod(int(flags.argmax()), flags.shape[1])
@@ -249,18 +221,16 @@ def _refuse(table: Table, names: Sequence[str], cells: Cells, otherwise: str | W
     """Raise the error for the first bad cell, with its place, its fault, a cure and the number of others."""
     first = int(cells.bad.argmax())
     column, row = divmod(first, len(table))
-    bad = cells.bad.copy()
-    bad[: column * len(table)] = bad[(column + 1) * len(table) :] = False
-    text = cells.text[first].as_py()
+    rows = slice(column * len(table), (column + 1) * len(table))
+    text, texts, bad, meant = cells.text[first].as_py(), cells.text[rows], cells.bad[rows], cells.meant[rows]
     if cells.values[first] == cells.values[first]:
         reason = Words(_too_large(text))
     else:
-        alike = pc.unique(cells.text.filter(pa.array(bad & cells.meant))).to_pylist()[:1000]
-        rows = slice(column * len(table), (column + 1) * len(table))
-        good = cells.text[rows].filter(pa.array(~(cells.bad | cells.blank | cells.word)[rows]))
-        marked = bool(pc.any(pc.match_substring(good, table.decimal), min_count=0).as_py())
+        alike = pc.unique(texts.filter(pa.array(bad & meant))).to_pylist()[:1000]
+        good = texts.filter(pa.array(~(bad | cells.blank[rows] | cells.word[rows])))
+        marked = bool(flags_of(pc.match_substring(good, table.decimal)).any())
         mend = advice(text, alike, table, marked)
-        reason = Words(f"'{text}' is not a number; ", mend, "" if cells.meant[first] else otherwise)
+        reason = Words(f"'{text}' is not a number; ", mend, "" if meant[row] else otherwise)
     more = int(bad.sum()) - 1
     others = f" ({more} more such cell{'s' if more > 1 else ''} in this column)" if more else ""
     raise BadData(Words(reason, others), place=table.place(row, names[column]))

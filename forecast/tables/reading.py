@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from forecast.errors import BadData, NoInput, StorageFailure, UsageError
 from forecast.settings import TextSettings
 from forecast.tables.arrow import PARQUET, parquet_folder_frame, parquet_frame
-from forecast.tables.contents import PROBE_SIZE, foreign_kind, refuse_beginning, undamaged
+from forecast.tables.contents import foreign_kind, undamaged
 from forecast.tables.headers import duplicates, listed
 from forecast.tables.memory import free_memory, require_memory
 from forecast.tables.spreadsheet import is_workbook, workbook_table
@@ -38,16 +38,12 @@ log = logging.getLogger("forecast")
 def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Table:
     """Read a table; its content, not its name, decides: CSV, gzip, zip with one member, Parquet or a workbook.
 
+    Columns of text are kept exactly as written, whatever they hold, '' where blank.
+
     Parameters
     ----------
     source : path of a file, of a folder of Parquet files, or ``-`` for standard input
-    settings : encoding, delimiter, decimal mark and thousands separator of text, sheet of a workbook; None: inferred
-        from the content
     hashed : note the sha256 of the bytes of a file
-
-    Returns
-    -------
-    The table. Columns of text are kept exactly as written, whatever they hold, '' where blank.
 
     Raises
     ------
@@ -60,7 +56,7 @@ def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Tab
     UsageError
         If a setting cannot be used.
     StorageFailure
-        If reading fails half-way.
+        If reading fails halfway.
     """
     check_settings(settings)
     return replace(_read(source, settings, hashed), reading=settings)
@@ -68,13 +64,13 @@ def read_table(source: str, settings: TextSettings, hashed: bool = False) -> Tab
 
 def _read(source: str, settings: TextSettings, hashed: bool) -> Table:
     if source == "-":
-        return _from_bytes(_read_limited(sys.stdin.buffer.read, "standard input", settings), "standard input", settings)
+        return _from_bytes(_read_limited(sys.stdin.buffer.read, "standard input"), "standard input", settings)
     path = Path(source)
     try:
         kind = path.stat().st_mode
         if stat.S_ISDIR(kind):
             name = path.name or str(path)
-            return table_from_frame(parquet_folder_frame(path, name), name)
+            return table_from_frame(parquet_folder_frame(source, name), name)
         if not stat.S_ISREG(kind):
             raise NoInput(f"{source} is not a regular file; pipe it in and pass - to read standard input")
         file = path.open("rb")
@@ -111,41 +107,34 @@ def table_from_frame(frame: "pd.DataFrame | pd.Series[Any] | NDArray[Any]", name
         raise UsageError(f"a table must be a pandas DataFrame or Series, or an array of one dimension, not {given}")
     if isinstance(frame.columns, pd.MultiIndex):
         raise BadData(f"{name} has {frame.columns.nlevels} levels of column names; flatten them to one")
-    levels = _index_columns(frame.index)
-    columns = [str(column) for column in frame.columns]
+    levels, columns = _index_labels(frame.index), [str(column) for column in frame.columns]
     if twice := duplicates([*levels, *columns]):
         raise BadData(f"{name} has several columns (index included) called {listed(twice)}; rename them")
     if not len(frame) or not (levels or columns):
         raise BadData(f"{name} holds no {'rows' if levels or columns else 'columns'}")
-    flat = frame.reset_index(drop=True)
-    flat.columns = pd.Index(columns)
-    indexes = {level: pd.Series(values).reset_index(drop=True) for level, values in levels.items()}
-    return Table(name, pd.concat([pd.DataFrame(indexes), flat], axis=1) if indexes else flat)
+    flat = frame.set_axis(pd.Index(columns), axis=1)
+    return Table(name, flat.reset_index(names=levels) if levels else flat.reset_index(drop=True))
 
 
-def _index_columns(index: pd.Index) -> "dict[str, pd.Index]":
-    columns: dict[str, pd.Index] = {}
-    for position in range(index.nlevels):
-        values = index.get_level_values(position)
+def _index_labels(index: pd.Index) -> list[str]:
+    """Names of the columns that an index becomes; none for row numbers, which a selection of rows leaves as well."""
+    levels = [index.get_level_values(position) for position in range(index.nlevels)]
+    if len(levels) == 1 and index.name is None and pd.api.types.is_numeric_dtype(index.dtype):
+        return []
+    labels = ["index"] if len(levels) == 1 else [f"level_{position}" for position in range(len(levels))]
+    for position, values in enumerate(levels):
         if values.name is not None:
-            label = str(values.name)
+            labels[position] = str(values.name)
         elif isinstance(values, pd.DatetimeIndex | pd.PeriodIndex):
-            label = "time"
-        elif index.nlevels == 1 and pd.api.types.is_numeric_dtype(values.dtype):
-            continue  # row numbers, also those that are left after a selection of rows
-        else:
-            label = "index" if index.nlevels == 1 else f"level_{position}"
-        if label in columns:
-            raise BadData(f"two levels of the index are called '{label}'; rename one")
-        columns[label] = values
-    return columns
+            labels[position] = "time"
+    return labels
 
 
 def _read_file(file: IO[bytes], path: Path, settings: TextSettings, hashed: bool) -> Table:
     """Read an open file, and check that nobody wrote to it meanwhile: its last line may be cut within a number."""
     before = os.fstat(file.fileno())
     require_memory(MEMORY_FACTOR * before.st_size, path.name)
-    data = _read_limited(file.read, path.name, settings)
+    data = _read_limited(file.read, path.name)
     table = _from_bytes(data, path.name, settings)
     try:
         after = path.stat()
@@ -160,18 +149,14 @@ def _read_file(file: IO[bytes], path: Path, settings: TextSettings, hashed: bool
     return replace(table, sha256=hashlib.sha256(data).hexdigest()) if hashed else table
 
 
-def _read_limited(read: Callable[[int], bytes], name: str, settings: TextSettings, packed: bool = False) -> bytes:
-    """Read a stream to its end, unless it would not fit into memory as a table or does not begin as one."""
+def _read_limited(read: Callable[[int], bytes], name: str, packed: bool = False) -> bytes:
+    """Read a stream to its end, unless it would not fit into memory as a table."""
     free = free_memory()
     buffer = io.BytesIO()  # its value is no copy
-    probed = False
     try:
         while piece := read(READ_SIZE):
             buffer.write(piece)
             require_memory(MEMORY_FACTOR * buffer.tell(), name, free)
-            if not probed and buffer.tell() >= PROBE_SIZE:
-                probed = True
-                refuse_beginning(buffer.getvalue(), name, settings.encoding is not None)
     except (EOFError, OSError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         if packed:
             raise BadData(f"{name} is cut, damaged or encrypted ({error}); copy it again or unpack it") from None
@@ -182,7 +167,7 @@ def _read_limited(read: Callable[[int], bytes], name: str, settings: TextSetting
 def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
     if data.startswith(ZIP) and is_workbook(data, name):
         return workbook_table(data, name, settings)
-    data = _unpacked(data, name, settings)
+    data = _unpacked(data, name)
     if data.startswith((GZIP, *ZIP)):
         raise BadData(f"{name} is an archive that holds another archive; unpack it")
     if kind := foreign_kind(data):
@@ -192,13 +177,13 @@ def _from_bytes(data: bytes, name: str, settings: TextSettings) -> Table:
     return text_table(data, name, settings)
 
 
-def _unpacked(data: bytes, name: str, settings: TextSettings) -> bytes:
+def _unpacked(data: bytes, name: str) -> bytes:
     if data.startswith(GZIP):
-        return _read_limited(GzipFile(fileobj=io.BytesIO(data)).read, name, settings, packed=True)
+        return _read_limited(GzipFile(fileobj=io.BytesIO(data)).read, name, packed=True)
     if not data.startswith(ZIP):
         return data
     with undamaged(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = [m for m in archive.infolist() if not m.is_dir() and not m.filename.startswith("__MACOSX/")]
         if len(members) != 1:
             raise BadData(f"{name} holds {len(members)} files; unpack it and give one of them")
-        return _read_limited(archive.open(members[0]).read, name, settings, packed=True)
+        return _read_limited(archive.open(members[0]).read, name, packed=True)

@@ -2,11 +2,12 @@
 
 import io
 import logging
+import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
-from types import ModuleType
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -14,21 +15,25 @@ import pandas as pd
 
 from forecast.errors import BadData, Setting, Unavailable, UsageError
 from forecast.settings import TextSettings
+from forecast.tables.arrow import text_type
 from forecast.tables.cells import Series
 from forecast.tables.contents import undamaged
-from forecast.tables.headers import column_names, listed, without_blank_rows, without_right_edge
+from forecast.tables.headers import listed, with_header
 from forecast.tables.memory import require_memory
 from forecast.tables.numbers import infer_decimal
 from forecast.tables.table import Table
-from forecast.tables.texts import text_type
-from forecast.tables.workbook import Sheet, Span, letters_of, survey, workbook_kind
 
 Cell = str | float | int | bool | date | datetime | time | timedelta
 Rows = list[list[Cell]]
 
+OPEN_DOCUMENT = b"application/vnd.oasis.opendocument.spreadsheet"
+MEMORY_FACTOR, CELL = 6, 80  # peak of reading: multiples of the unpacked size, and bytes of each cell, also a blank one
 EXACT = 2**53  # whole numbers up to it are exact in the cells of a sheet
 SECOND = 1_000_000  # microseconds
 SLACK = 50_000  # microseconds by which the day fractions of a sheet miss a whole second
+COLUMN, ROW = re.compile(rb'<c [^>]*?r="([A-Z]+)'), re.compile(rb'<c [^>]*?r="[A-Z]+([0-9]+)')
+ERROR = re.compile(rb'<c [^>]*t="e"|calcext:value-type="error"')
+UNCALCULATED = re.compile(rb'<c (?![^>]*t="str")[^>]*><f(?:[^>]*/>|[^>]*>[^<]*</f>)(?:<v></v>|<v ?/>)?</c>')
 
 log = logging.getLogger("forecast")
 
@@ -38,58 +43,62 @@ class UnknownSheet(UsageError):
 
 
 def is_workbook(data: bytes, name: str) -> bool:
-    """Whether a zip archive is a workbook; raises BadData where it is another office document, or damaged."""
+    """Whether a zip archive is a workbook; BadData where it is another office document, or damaged."""
     with undamaged(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
-        return workbook_kind(archive, name) is not None
+        members = set(archive.namelist())
+        mimetype = archive.open("mimetype").read(200).strip() if "mimetype" in members else b""
+    if "xl/workbook.bin" in members:
+        raise BadData(f"{name} is a binary workbook (.xlsb); save it as .xlsx, or export the sheet as CSV")
+    if "xl/workbook.xml" in members or mimetype.startswith(OPEN_DOCUMENT):
+        return True
+    if "[Content_Types].xml" in members or {"mimetype", "content.xml"} <= members:
+        raise BadData(f"{name} is an office document and no workbook; export its table as CSV")
+    return False
 
 
 def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
-    """Read a sheet of a workbook; messages call the file `name`.
-
-    Raises
-    ------
-    Unavailable
-        If the package that reads workbooks is not installed, or the workbook takes more memory than is free.
-    UnknownSheet
-        If there is no such sheet.
-    BadData
-        If the sheet holds no table, or a part of the workbook is damaged.
-    """
-    calamine = _calamine(name)
-    with undamaged(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
-        sheets = survey(archive, workbook_kind(archive, name) or "", name)
-    chosen = _choose(sheets, settings.sheet, name)
-    sheet = sheets[chosen]
-    require_memory(sheet.size, name)
-    where = f"{name}, sheet '{chosen}'" if len(sheets) > 1 else name
-    if not sheet.filled:
-        raise BadData(f"{where} is empty; a table needs a header and rows")
-    if sheet.unvalued is not None:
-        row, column = sheet.unvalued
-        raise BadData(
-            f"{where} row {row + 1}, column {letters_of(column)}: the formula has no value; open the workbook in a "
-            "spreadsheet program and save it, or export the sheet as CSV"
-        )
-    with undamaged(name), calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
-        content = workbook.get_sheet_by_name(chosen)
-        rows, (top, left) = content.to_python(), content.start
-    for (row, column), value in sheet.errors.items():
-        rows[row - top][column - left] = value
-    return _table(rows, sheet, top, left, where, settings)
-
-
-def _calamine(name: str) -> ModuleType:
+    """Read a sheet of a workbook; messages call the file `name`."""
     try:
-        import python_calamine
+        import python_calamine as calamine
     except ImportError:
         raise Unavailable(
             f"{name} is a workbook, which needs the package python-calamine: pip install 'forecast[excel]', or export "
             "the sheet as CSV"
         ) from None
-    return python_calamine
+    with undamaged(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
+        require_memory(MEMORY_FACTOR * sum(member.file_size for member in archive.infolist()), name)
+        parts = [archive.read(member) for member in archive.namelist()]  # all of them, so that none is damaged
+    require_memory(CELL * max(map(_cells, parts)), name)  # a sheet is read as a rectangle, however few cells it has
+    _warn_lost(parts, name)
+    with undamaged(name), calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
+        pages = [page for page in workbook.sheets_metadata if page.typ == calamine.SheetTypeEnum.WorkSheet]
+        hidden = {page.name for page in pages if page.visible != calamine.SheetVisibleEnum.Visible}
+        sheets = {page.name: workbook.get_sheet_by_name(page.name) for page in pages}
+        chosen = _choose(sheets, hidden, settings.sheet, name)
+        sheet = sheets[chosen]
+        where = f"{name}, sheet '{chosen}'" if len(sheets) > 1 else name
+        if sheet.start is None:
+            raise BadData(f"{where} is empty; a table needs a header and rows")
+        rows = sheet.to_python()
+    _settle_merged(rows, sheet.merged_cell_ranges or (), *sheet.start, where)
+    return _table(rows, *sheet.start, where, settings)
 
 
-def _choose(sheets: dict[str, Sheet], wanted: str | None, name: str) -> str:
+def _cells(part: bytes) -> int:
+    """The cells of the rectangle of a sheet of Excel's; 0 for other parts."""
+    rows, columns = set(map(int, ROW.findall(part))), set(COLUMN.findall(part))
+    widths = [reduce(lambda number, letter: 26 * number + letter - 64, letters, 0) for letters in columns]
+    return max(rows, default=0) * max(widths, default=0)
+
+
+def _warn_lost(parts: Sequence[bytes], name: str) -> None:
+    """Warn of cells that calamine shows as blank."""
+    for pattern, what in ((ERROR, "error values such as #N/A"), (UNCALCULATED, "formulas that were never calculated")):
+        if count := sum(len(pattern.findall(part)) for part in parts):
+            log.warning("%s holds %d %s; they are read as blank cells", name, count, what)
+
+
+def _choose(sheets: Mapping[str, Any], hidden: set[str], wanted: str | None, name: str) -> str:
     """The name of the sheet to read."""
     names = list(sheets)
     if not names:
@@ -102,7 +111,7 @@ def _choose(sheets: dict[str, Sheet], wanted: str | None, name: str) -> str:
             return names[int(wanted) - 1]
         problem = f"{name} has no such sheet; its sheets are {shown}"
         raise UnknownSheet(problem, setting=Setting("sheet", wanted))
-    filled = [sheet for sheet in names if sheets[sheet].filled and not sheets[sheet].hidden]
+    filled = [sheet for sheet in names if sheets[sheet].start is not None and sheet not in hidden]
     if not filled:
         raise BadData(f"{name} is empty; a table needs a header and rows (sheets: {shown})")
     chosen = next((sheet for sheet in filled if sheets[sheet].width > 1), filled[0])  # one column: a sheet of notes
@@ -112,65 +121,52 @@ def _choose(sheets: dict[str, Sheet], wanted: str | None, name: str) -> str:
     return chosen
 
 
-def _table(rows: Rows, sheet: Sheet, top: int, left: int, name: str, settings: TextSettings) -> Table:
-    """The cells of a sheet as a table; `top` and `left` are the position of the first cell."""
-    mark = settings.decimal or ("," if settings.thousands == "." else ".")
-    header = [_text(cell, mark) for cell in rows[0]]
-    where = f"{name} row {top + 1}"
-    _refuse_title(header, rows, top, name)
-    _settle_merged(rows, sheet.merged, top, left, name)
-    body = rows[1:]
-    frame = pd.DataFrame({index: _column([row[index] for row in body], mark) for index in range(len(header))})
-    header, frame = without_right_edge(header, frame, name)
-    for index, title in enumerate(header[1:], 1):
-        if not title.strip():
-            raise BadData(
-                f"{where}: column {letters_of(left + index)} has no name; give it one, or remove the row if it "
-                "is a title"
-            )
-    names = column_names(header, name, where)
-    lines = np.arange(top + 2, top + 2 + len(body))
-    if not len(frame):
-        raise BadData(f"{name} has a header and no rows")
-    for row, cells in zip(lines, body, strict=True):
-        if cells[0] == rows[0][0] and [_text(cell, mark) for cell in cells[: len(names)]] == header:
-            raise BadData(f"{name} row {row} repeats the header: were sheets joined? remove the row")
-    frame, lines = without_blank_rows(frame, lines, name)
-    frame.columns = pd.Index(names)
-    table = Table(name, frame, lines=lines, decimal=settings.decimal or ".", thousands=settings.thousands)
-    return table if settings.decimal else replace(table, decimal=infer_decimal(table, ""))
+def _settle_merged(
+    rows: Rows, merged: Sequence[tuple[tuple[int, int], tuple[int, int]]], top: int, left: int, name: str
+) -> None:
+    """Give text or a date that is merged down several rows to each of them; refuse all other merged cells.
 
-
-def _refuse_title(header: list[str], rows: Rows, top: int, name: str) -> None:
-    """Refuse a first row that is a title, with the row that looks like the header."""
-    if not header[0].strip() or any(cell.strip() for cell in header[1:]):
-        return
-    wider = [number for number, row in enumerate(rows) if sum(cell != "" for cell in row) > 1]
-    if wider:
-        raise BadData(
-            f"{name} row {top + 1} is a title, '{header[0].strip()[:40]}'; remove the rows above the header (which may "
-            f"be row {top + 1 + wider[0]})"
-        )
-
-
-def _settle_merged(rows: Rows, merged: Sequence[Span], top: int, left: int, name: str) -> None:
-    """Give text or a date that is merged down several rows to each of them; refuse all other merged cells."""
+    `top` and `left` are the position of the first cell.
+    """
+    _refuse_title(rows, top, name)
     filled = 0
-    for first, start, last, end in merged:
+    for (first, start), (last, end) in merged:
         if not (top <= last and first < top + len(rows) and left <= end and start < left + len(rows[0])):
             continue
         value = rows[first - top][start - left] if first >= top and start >= left else ""
         if start != end or first <= top or not isinstance(value, str | date):
-            cells = f"{letters_of(start)}{first + 1}:{letters_of(end)}{last + 1}"
+            cells = f"{_letters(start)}{first + 1}:{_letters(end)}{last + 1}"
             raise BadData(
                 f"{name} row {first + 1}: the cells {cells} are merged; unmerge them, and give every column its "
                 "name and every row its values"
             )
-        for row in range(first - top, min(last - top + 1, len(rows))):
-            rows[row][start - left] = value
+        for row in rows[first - top : last - top + 1]:
+            row[start - left] = value
         filled += value != ""
     if filled:
         log.warning("%s: cells that are merged down count for each of their rows (%d times)", name, filled)
+
+
+def _refuse_title(rows: Rows, top: int, name: str) -> None:
+    """Refuse a first row that is a title, with the row that looks like the header."""
+    title, *others = (_text(cell, ".").strip() for cell in rows[0])
+    header = next((top + number for number, row in enumerate(rows, 1) if sum(cell != "" for cell in row) > 1), None)
+    if title and not any(others) and header is not None:
+        raise BadData(
+            f"{name} row {top + 1} is a title, '{title[:40]}'; remove the rows above the header (which may be row "
+            f"{header})"
+        )
+
+
+def _table(rows: Rows, top: int, left: int, name: str, settings: TextSettings) -> Table:
+    """The cells of a sheet as a table."""
+    mark = settings.decimal or ("," if settings.thousands == "." else ".")
+    header, body = [_text(cell, mark) for cell in rows[0]], rows[1:]
+    columns = pd.DataFrame({index: _column([row[index] for row in body], mark) for index in range(len(header))})
+    lines = np.arange(top + 1, top + 1 + len(rows))
+    frame, lines = with_header(header, columns, lines, name, "row", lambda column: _letters(left + column))
+    table = Table(name, frame, lines=lines, decimal=settings.decimal or ".", thousands=settings.thousands)
+    return table if settings.decimal else replace(table, decimal=infer_decimal(table, ""))
 
 
 def _column(cells: list[Any], mark: str) -> Series:
@@ -180,29 +176,25 @@ def _column(cells: list[Any], mark: str) -> Series:
         return pd.Series(_times(cells))
     if kinds and kinds <= {int, float}:
         numbers = np.array([np.nan if cell == "" else cell for cell in cells], np.float64)
-        whole = bool((np.isnan(numbers) | ((numbers == np.trunc(numbers)) & (np.abs(numbers) <= EXACT))).all())
-        if not whole:
-            return pd.Series(numbers)
-        return pd.Series([None if cell == "" else int(cell) for cell in cells], dtype="Int64")
+        whole = np.isnan(numbers) | ((numbers == np.trunc(numbers)) & (np.abs(numbers) <= EXACT))
+        return pd.Series(numbers).astype("Int64") if whole.all() else pd.Series(numbers)
     text: Series = pd.Series([_text(cell, mark) for cell in cells], dtype=text_type())
     return text
 
 
-def _times(cells: list[Cell]) -> "pd.DatetimeIndex":
+def _times(cells: list[Cell]) -> pd.DatetimeIndex:
     """Dates, in whole seconds where nearly all of their fractions are rounding."""
-    instants = np.array([np.datetime64("NaT") if cell == "" else cell for cell in cells], "datetime64[us]")
-    seen = ~np.isnat(instants)
-    rest = (instants[seen].astype(np.int64) + SLACK) % SECOND
+    times = np.array([np.datetime64("NaT") if cell == "" else cell for cell in cells], "datetime64[us]")
+    seen = ~np.isnat(times)
+    rest = (times[seen].astype(np.int64) + SLACK) % SECOND
     if (rest <= 2 * SLACK).all():
-        instants[seen] += (SLACK - rest).astype("timedelta64[us]")
-        return pd.DatetimeIndex(instants.astype("datetime64[s]"))
-    return pd.DatetimeIndex(instants)
+        times[seen] += (SLACK - rest).astype("timedelta64[us]")
+        return pd.DatetimeIndex(times.astype("datetime64[s]"))
+    return pd.DatetimeIndex(times)
 
 
 def _text(cell: Cell, mark: str) -> str:
     """A cell as text: numbers with a decimal mark, dates as ISO 8601 writes them."""
-    if isinstance(cell, str):
-        return cell
     if isinstance(cell, bool):
         return str(cell).upper()
     if isinstance(cell, float):
@@ -210,3 +202,8 @@ def _text(cell: Cell, mark: str) -> str:
     if isinstance(cell, datetime):
         return cell.isoformat(" ")
     return cell.isoformat() if isinstance(cell, date | time) else str(cell)
+
+
+def _letters(column: int) -> str:
+    """The name of a column, counted from 0: A, B, ..., Z, AA."""
+    return (_letters(column // 26 - 1) if column > 25 else "") + chr(ord("A") + column % 26)

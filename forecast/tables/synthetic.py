@@ -32,11 +32,11 @@ def _seasonal(generator: np.random.Generator, length: int) -> Array:
     growth = generator.uniform(0.001, 0.005) * np.arange(length)
     season = generator.uniform(0.1, 0.3) * _waves(generator, 12, length, harmonics=3)
     noise = 0.03 * generator.standard_normal(length)
-    return np.round(level * (1 + growth + season + noise), DECIMALS)
+    return level * (1 + growth + season + noise)
 
 
 def _random_walk(generator: np.random.Generator, length: int) -> Array:
-    return np.round(100 + np.cumsum(generator.standard_normal(length)), DECIMALS)
+    return 100 + np.cumsum(generator.standard_normal(length))
 
 
 def _multi_season(generator: np.random.Generator, length: int) -> Array:
@@ -44,12 +44,11 @@ def _multi_season(generator: np.random.Generator, length: int) -> Array:
     day = 0.2 * _waves(generator, 24, length, harmonics=3)
     week = 0.1 * _waves(generator, 24 * 7, length, harmonics=3)
     noise = 0.03 * generator.standard_normal(length)
-    return np.round(level * (1 + day + week + noise), DECIMALS)
+    return level * (1 + day + week + noise)
 
 
 def _intermittent(generator: np.random.Generator, length: int) -> Array:
-    chance = generator.uniform(0.1, 0.3)
-    mean_size = generator.uniform(2, 6)
+    chance, mean_size = generator.uniform(0.1, 0.3), generator.uniform(2, 6)
     sizes = 1 + generator.poisson(mean_size - 1, length)
     counts: Array = np.where(generator.random(length) < chance, sizes, 0)
     return counts
@@ -58,11 +57,10 @@ def _intermittent(generator: np.random.Generator, length: int) -> Array:
 def _regime(generator: np.random.Generator, length: int) -> Array:
     level = generator.uniform(50, 500)
     levels = level * np.array([1.0, generator.uniform(1.3, 1.8)])
-    spreads = level * np.array([0.02, 0.08])
-    switches = generator.random(length) < 1 / 60  # a regime lasts 60 steps on average
-    regime = np.cumsum(switches) % 2
-    values: Array = levels[regime] + spreads[regime] * generator.standard_normal(length)
-    return np.round(values, DECIMALS)
+    deviations = level * np.array([0.02, 0.08])
+    regime = np.cumsum(generator.random(length) < 1 / 60) % 2  # a regime lasts 60 steps on average
+    values: Array = levels[regime] + deviations[regime] * generator.standard_normal(length)
+    return values
 
 
 def _constant(generator: np.random.Generator, length: int) -> Array:
@@ -70,7 +68,7 @@ def _constant(generator: np.random.Generator, length: int) -> Array:
 
 
 def _noise(generator: np.random.Generator, length: int) -> Array:
-    return np.round(100 + 10 * generator.standard_normal(length), DECIMALS)
+    return 100 + 10 * generator.standard_normal(length)
 
 
 def _toy(generator: np.random.Generator, length: int) -> Array:
@@ -118,29 +116,23 @@ def _require(name: str, value: int, least: int, most: int | None = None) -> None
 
 
 def synthesize(kind: str, *, series: int = 1, length: int | None = None, seed: int = 0) -> pd.DataFrame:
-    """Make a table of synthetic series.
-
-    The same arguments always give the same table, and the first series do not depend on how many are made.
+    """Make a table of synthetic series, the same for the same arguments; the first do not depend on how many there are.
 
     Parameters
     ----------
     kind : a key of `KINDS`
-    series : number of series
     length : steps of each series; default by kind
-    seed : seed of every random choice
 
     Returns
     -------
     A table of ``series * length`` rows: ``time, value`` for one series; ``series, time, value``, with ids
     ``s001, s002, ...``, for several. `time` holds naive datetimes on a grid without gaps. A ``toy`` has the columns
-    ``x1 ... x5`` before `value`, which is the sum over the ten rows before its own of the mean of the five: inputs
-    up to a row tell the value of the next one, and the first ten values rest in part on inputs before the table.
+    ``x1 ... x5`` before `value`, the sum over the ten rows before its own of the mean of the five.
 
     Raises
     ------
     UsageError
-        If the kind is unknown (with the nearest known one), `series` or `length` is below 1, `seed` is negative, or
-        the times would run past the year 9999.
+        If the kind is unknown, a number is out of bounds, or the times would run past the year 9999.
     """
     recipe = _kind(kind)
     start = np.datetime64(recipe.start)
@@ -152,6 +144,7 @@ def synthesize(kind: str, *, series: int = 1, length: int | None = None, seed: i
 
     generators = map(np.random.default_rng, np.random.SeedSequence(seed).spawn(series))
     drawn = np.concatenate([recipe.draw(generator, length).reshape(length, -1) for generator in generators])
+    drawn = drawn if recipe.covariates else np.round(drawn, DECIMALS)
     times = (start + np.arange(length)).astype("datetime64[s]")
     columns: dict[str, Array] = {}
     if series > 1:
@@ -162,12 +155,7 @@ def synthesize(kind: str, *, series: int = 1, length: int | None = None, seed: i
 
 
 def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
-    """Say which table settings a fit of `synthesize(kind)` needs.
-
-    Returns
-    -------
-    Values by the names of `TableSettings`: ``{"past": ("x1", ..., "x5")}`` for ``toy``, nothing for the others.
-    """
+    """The table settings that a fit of `synthesize(kind)` needs: ``{"past": ("x1", ..., "x5")}`` for ``toy``."""
     covariates = _kind(kind).covariates
     return {"past": covariates} if covariates else {}
 
@@ -175,22 +163,10 @@ def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
 def toy_windows(n: int, *, steps: int = 10, features: int = 5, seed: int = 0) -> tuple[Floats, Floats]:
     """Make the arrays of the classic tutorial of recurrent networks: sum over time of the mean over features.
 
-    Parameters
-    ----------
-    n : number of windows
-    steps : time steps of a window
-    features : inputs at each step
-    seed : seed of every random choice
-
     Returns
     -------
     inputs : [n, steps, features], independent standard normals
     targets : [n], ``inputs.mean(axis=2).sum(axis=1)``, of variance ``steps / features``
-
-    Raises
-    ------
-    UsageError
-        If `n`, `steps` or `features` is below 1, or `seed` is negative.
     """
     for name, value in (("n", n), ("steps", steps), ("features", features)):
         _require(name, value, 1)

@@ -14,32 +14,22 @@ Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 Kind = Literal["text", "whole", "number", "boolean", "datetime", "date", "period", "other"]
 
+KINDS: dict[str, Kind] = {"b": "boolean", "i": "whole", "u": "whole", "f": "number", "c": "number", "M": "datetime"}
 PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 SAMPLE = 50  # cells that tell whether objects are dates
 
 
 @dataclass(frozen=True)
 class TypedTimes:
-    """What a column of datetimes, dates or periods holds.
+    """What a column of datetimes, dates or periods holds."""
 
-    Attributes
-    ----------
-    instants : [rows], seconds since 1970-01-01, of UTC where the column has a zone; of a period its start
-    wall : [rows], the same by the written clock
-    fractions : whether a time lies between two seconds
-    unit : resolution of the column
-    zone : IANA name of the zone, where it has one
-    offset : seconds east of UTC of the first row, None where the column has no zone
-    period : frequency of a column of periods, as pandas names it
-    """
-
-    instants: Integers
-    wall: Integers
-    fractions: bool = False
+    instants: Integers  # [rows], seconds since 1970-01-01, of UTC where the column has a zone; of a period its start
+    wall: Integers  # [rows], the same by the written clock
+    fractions: bool = False  # whether a time lies between two seconds
     unit: str = "s"
-    zone: str | None = None
-    offset: int | None = None
-    period: str | None = None
+    zone: str | None = None  # IANA name, where it has one
+    offset: int | None = None  # seconds east of UTC of the first row, None where the column has no zone
+    period: str | None = None  # frequency of a column of periods, as pandas names it
 
 
 @dataclass(frozen=True)
@@ -51,32 +41,24 @@ class Table:
     name : what messages call the table: sales.csv, standard input, DataFrame
     frame : one column per header, rows in the order of the input, index 0..n-1. In a text table every column is text
         exactly as written ('' where blank); otherwise the columns have the types of their source
-    text : whether the table came from text
-    lines : [rows], physical line of each row of a text table, or its row in a sheet
-    decimal, thousands : how numbers are written in columns of text
-    sources : by column of an unfolded table, [rows], the column of the source in which each cell stood
-    numbering : a column that only numbers the rows: the time where there is no other, and never a series
-    reading : the settings that the user gave for reading the file
-    sha256 : of the bytes that were read, where a reader was asked for it
     """
 
     name: str
     frame: pd.DataFrame
     text: bool = False
-    lines: Integers | None = None
-    decimal: DecimalMark = "."
+    lines: Integers | None = None  # [rows], physical line of each row of a text table, or its row in a sheet
+    decimal: DecimalMark = "."  # how numbers are written in columns of text
     thousands: str | None = None
-    numbering: str | None = None
-    reading: TextSettings = field(default_factory=TextSettings)
-    sources: "dict[str, NDArray[np.object_]] | None" = None
-    sha256: str | None = None
+    numbering: str | None = None  # a column that only numbers the rows: the time where there is no other
+    reading: TextSettings = field(default_factory=TextSettings)  # that the user gave
+    sources: "dict[str, NDArray[np.object_]] | None" = None  # by column of an unfolded table, where each cell stood
+    sha256: str | None = None  # of the bytes that were read, where a reader was asked for it
 
     def __len__(self) -> int:
         return len(self.frame)
 
     @property
     def names(self) -> list[str]:
-        """The names of the columns."""
         return [str(name) for name in self.frame.columns]
 
     def kind(self, column: str) -> Kind:
@@ -87,20 +69,15 @@ class Table:
             return "text"
         if isinstance(dtype, pd.PeriodDtype):
             return "period"
-        if pd.api.types.is_bool_dtype(dtype):
-            return "boolean"
-        if pd.api.types.is_integer_dtype(dtype):
-            return "whole"
+        if kind := KINDS.get(dtype.kind):
+            return kind
         if pd.api.types.is_numeric_dtype(dtype):
             return "number"
-        if pd.api.types.is_datetime64_any_dtype(dtype):
-            return "datetime"
         if pd.api.types.is_string_dtype(dtype) and (values.empty or isinstance(values.iloc[0], str)):
             return "text"
         return "date" if all(hasattr(value, "year") for value in values) else "other"
 
     def is_categorical(self, column: str) -> bool:
-        """Whether a column has the categorical type of pandas."""
         return isinstance(self.frame[column].dtype, pd.CategoricalDtype)
 
     def first(self, column: str) -> str:
@@ -112,10 +89,7 @@ class Table:
         return np.asarray(self.frame[column].isna(), bool)
 
     def cells(self, column: str, rows: int | None = None) -> tuple[Integers, list[str]]:
-        """Codes [rows] and the different cells as they are written, without blanks around them; '' where missing.
-
-        `rows` cuts the column after so many of them.
-        """
+        """Codes of the first `rows` and their different cells as written, without blanks around; '' where missing."""
         codes, unique = pd.factorize(plain(self.frame[column].iloc[:rows]), use_na_sentinel=False)
         written = np.asarray(unique, object).tolist()
         return np.asarray(codes, np.int64), ["" if pd.isna(value) else str(value).strip() for value in written]
@@ -136,7 +110,6 @@ class Table:
         return np.asarray(values if self.text else self._written(values), object)
 
     def _written(self, values: "pd.Series[Any]") -> "pd.Series[str]":
-        """Values of a column with a type as text."""
         if isinstance(values.dtype, pd.CategoricalDtype):
             values = values.astype(float if pd.api.types.is_float_dtype(values.cat.categories.dtype) else object)
         if pd.api.types.is_float_dtype(values.dtype) and bool((values.dropna() % 1 == 0).all()):
@@ -146,10 +119,7 @@ class Table:
     def times(self, column: str) -> TypedTimes:
         """The times of a column that is neither text nor numbers; none may be missing.
 
-        Raises
-        ------
-        ValueError, TypeError
-            If it holds no times.
+        ValueError or TypeError say that it holds no times.
         """
         values = plain(self.frame[column])
         if isinstance(values.dtype, pd.PeriodDtype):
@@ -163,28 +133,16 @@ class Table:
             return TypedTimes(instants, instants, fractions, index.unit)
         zone = getattr(index.tz, "key", None) or getattr(index.tz, "zone", None)
         offset = index[0].utcoffset()
-        return TypedTimes(
-            instants=instants,
-            wall=_seconds(index.tz_localize(None)),
-            fractions=fractions,
-            unit=index.unit,
-            zone=str(zone) if zone else None,
-            offset=int(offset.total_seconds()) if offset else 0,
-        )
+        seconds = int(offset.total_seconds()) if offset else 0
+        wall = _seconds(index.tz_localize(None))
+        return TypedTimes(instants, wall, fractions, index.unit, str(zone) if zone else None, seconds)
 
     def rows(self, chosen: Flags) -> "Table":
-        """The table with those of its rows that are `chosen` [rows]."""
         lines = None if self.lines is None else self.lines[chosen]
         sources = None if self.sources is None else {name: where[chosen] for name, where in self.sources.items()}
         return replace(self, frame=self.frame.loc[chosen].reset_index(drop=True), lines=lines, sources=sources)
 
-    def moved(self, rows: int) -> "Table":
-        """The table as a part of a larger one, in which so many rows come before its first one."""
-        lines = np.arange(1, len(self) + 1) if self.lines is None else self.lines
-        return replace(self, lines=lines + rows)
-
     def without(self, column: str) -> "Table":
-        """The table without a column."""
         return replace(self, frame=self.frame.drop(columns=column), numbering=None)
 
     def renamed(self, column: str, name: str, numbering: bool) -> "Table":
@@ -206,14 +164,13 @@ class Table:
         times: tuple[str, list[str], str],
         value: str,
     ) -> "Table":
-        """The table with several columns put end to end as one, and a row for each of their cells.
+        """The table with several columns put end to end as one called `value`, and a row for each of their cells.
 
         Parameters
         ----------
         order : [cells], the position of each new row's cell in the stack
         ids : columns that stay, repeated
         times : name of a new column, its texts [cells], and the column of this table that they come from
-        value : name of the new column of cells
         """
         rows, columns_of = order % len(self), order // len(self)
         time, texts, source = times
@@ -226,6 +183,12 @@ class Table:
             lines=None if self.lines is None else self.lines[rows],
             sources={time: np.full(len(order), source, object), value: np.array(columns, object)[columns_of]},
         )
+
+    def hashes(self, columns: Sequence[str], seed: int) -> NDArray[np.uint64]:
+        """[rows], hashes of the cells of some columns as text, with a seed."""
+        texts = self.frame[list(columns)].astype(str)
+        hashes = pd.util.hash_pandas_object(texts, index=False, hash_key=f"{seed % 10**16:016d}")
+        return np.asarray(hashes, np.uint64)
 
     def line(self, row: int) -> str:
         """Say where a row stands: ``line 812`` of a text, ``row 812`` of a sheet, ``row 811`` of a frame."""
@@ -242,13 +205,17 @@ class Table:
         return f"{self.name} {self.line(row)}" + (f", column{'s' * (len(names) > 1)} {named}" if names else "")
 
     def value(self, row: int, columns: tuple[str, ...]) -> str:
-        """What a row holds in some columns, as text."""
         return " ".join(str(self.frame[column].iloc[row]) for column in columns)
 
 
 def plain(values: "pd.Series[Any]") -> "pd.Series[Any]":
     """A column as it is, a categorical one with the type of its categories."""
     return values.astype(values.cat.categories.dtype) if isinstance(values.dtype, pd.CategoricalDtype) else values
+
+
+def rows_text(count: int) -> str:
+    """A number of rows: ``1 row`` or ``7 rows``."""
+    return f"{count:,} row{'' if count == 1 else 's'}"
 
 
 def _seconds(index: pd.DatetimeIndex) -> Integers:

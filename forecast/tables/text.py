@@ -1,34 +1,44 @@
 """Read delimited text as a table of text; encoding, delimiter, header and decimal mark are inferred from it."""
 
+import csv
+import io
 import logging
 import re
+from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
+from operator import itemgetter
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from forecast.errors import BadData, Setting, UsageError, Words
 from forecast.settings import TextSettings
-from forecast.tables.cells import cells_of, flags_of
-from forecast.tables.contents import refuse_nul
-from forecast.tables.encoding import to_utf8
-from forecast.tables.headers import column_names, without_blank_rows, without_right_edge
+from forecast.tables.arrow import text_type
+from forecast.tables.cells import cells_of
+from forecast.tables.contents import SAMPLE, line_at, refuse_nul, to_utf8
+from forecast.tables.headers import delimiter_name, with_header
+from forecast.tables.memory import require_memory
 from forecast.tables.numbers import infer_decimal
-from forecast.tables.records import cut_columns, require_room, sniffed_delimiter
 from forecast.tables.table import Table
-from forecast.tables.texts import pc
 
+DELIMITERS = "\t;|,"  # the first of equally good ones: a decimal comma looks like a delimiter
+BLOCK_SIZE = 1 << 22
+MAX_COLUMNS = 1_000_000
+COPIES, CELL = 4, 24  # bytes at the peak, for each byte of a text and beside that for each cell
 DELIMITER_NAMES = {"\\t": "\t", "tab": "\t"}
 DELIMITER_LINE = re.compile(rb'"?sep=([\t -~])"?\r?\n')  # as spreadsheets write it before the header
-AROUND = "\ufeff \t"  # marks and blanks around a cell of a header that joined files repeat
 MIN_ROWS = 3  # from which on the usual length of a cell is known
 
 log = logging.getLogger("forecast")
 
 
 def check_settings(settings: TextSettings) -> None:
-    """Refuse a delimiter that is no single character, and the same mark for decimals and thousands."""
+    """Refuse a delimiter that is no single character, and one mark for decimals and thousands."""
     delimiter = given_delimiter(settings)
     if delimiter is not None and (len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0'):
         raise UsageError("give one character, such as , ; | or tab", setting=Setting("delimiter", settings.delimiter))
@@ -49,16 +59,7 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
     delimiter = given_delimiter(settings) or (line[1].decode() if line else sniffed_delimiter(data, name))
     require_room(data, delimiter, name)
     header, frame, lines = cut_columns(data, delimiter, name)
-    header, frame = without_right_edge(header, frame, name)
-    names = column_names(header, name, f"{name} line {lines[0]}")
-    lines = lines[1:]
-    if not len(frame):
-        raise BadData(f"{name} has a header and no rows")
-    for row in np.flatnonzero(flags_of(pc.equal(pc.utf8_trim(cells_of([frame[0]]), AROUND), names[0]))):
-        if [cell.strip(AROUND) for cell in frame.iloc[row]] == names:
-            raise BadData(f"{name} line {lines[row]} repeats the header: were files joined? remove the line")
-    frame, lines = without_blank_rows(frame, lines, name)
-    frame.columns = pd.Index(names)
+    frame, lines = with_header(header, frame, lines, name, "line")
     if not data.endswith((b"\n", b"\r")):
         _warn_cut(frame, lines, name)
     table = Table(name, frame, True, lines, settings.decimal or ".", settings.thousands)
@@ -66,7 +67,6 @@ def text_table(data: bytes, name: str, settings: TextSettings) -> Table:
 
 
 def given_delimiter(settings: TextSettings) -> str | None:
-    """The delimiter that the user gave."""
     return DELIMITER_NAMES.get(settings.delimiter, settings.delimiter) if settings.delimiter is not None else None
 
 
@@ -83,3 +83,153 @@ def _warn_cut(frame: pd.DataFrame, lines: NDArray[np.int64], name: str) -> None:
             last,
             column,
         )
+
+
+def sniffed_delimiter(data: bytes, name: str) -> str:
+    """The best delimiter, with a warning where it is no comma."""
+    delimiter = best_delimiter(data)
+    if delimiter != ",":
+        shown = "tabs" if delimiter == "\t" else delimiter_name(delimiter)
+        log.warning("%s: columns are separated by %s; pass %s to say so", name, shown, Setting("delimiter"))
+    return delimiter
+
+
+def best_delimiter(data: bytes) -> str:
+    """The delimiter that cuts the header and most of the first lines into the same number of columns."""
+    sample = io.StringIO(data[:SAMPLE].decode(errors="replace"), newline="")
+    lines = [line for line in sample if line.strip()]
+    if len(data) > SAMPLE and len(lines) > 2:
+        lines.pop()  # cut in its middle
+    best, delimiter = (False, 0.0, 1), ","
+    for candidate in DELIMITERS:
+        with suppress(csv.Error):  # a quote that is never closed: reported when the whole is read
+            widths = [len(row) for row in csv.reader(lines[:100], delimiter=candidate) if row]
+            width, rows = max(Counter(widths).items(), key=itemgetter(1), default=(1, 1))
+            fit = (widths[:1] == [width], rows / max(len(widths), 1), width)
+            if width > 1 and fit > best:
+                best, delimiter = fit, candidate
+    return delimiter
+
+
+def require_room(data: bytes, delimiter: str, name: str) -> None:
+    """Refuse a text whose rows and columns would not fit into memory, before cutting it."""
+    start = len(data) - len(data.lstrip(b"\r\n")) if data[:1] in (b"\r", b"\n") else 0
+    end = data.find(b"\n", start)
+    columns = data.count(delimiter.encode(), start, len(data) if end < 0 else end) + 1
+    if columns > MAX_COLUMNS:
+        raise BadData(f"{name} line {line_at(data, start)} has {columns:,} columns; is this a table at all?")
+    cells = data.count(delimiter.encode()) + data.count(b"\n")
+    require_memory(COPIES * len(data) + CELL * cells, name)
+
+
+def cut_columns(data: bytes, delimiter: str, name: str) -> tuple[list[str], pd.DataFrame, NDArray[np.int64]]:
+    """Header, columns of text under their numbers, and the line on which each record starts, the header's first."""
+    lines = _record_lines(data, delimiter)
+    columns = None if lines is None else _by_arrow(data, delimiter)
+    if lines is not None and columns is not None and len(columns) == len(lines):
+        header = [str(column[0]) for column in columns.columns]
+        frame = columns.slice(1).to_pandas(types_mapper={pa.string(): text_type()}.get)
+        frame.columns = range(len(header))
+        return header, frame, lines
+    header, rows, lines = _by_line(data, delimiter, name)
+    return header, pd.DataFrame(rows, columns=range(len(header)), dtype=text_type()), lines
+
+
+def _record_lines(data: bytes, delimiter: str) -> NDArray[np.int64] | None:
+    """Physical line on which each record starts, without blank lines; None where quotes stand inside cells."""
+    letters = np.frombuffer(data, np.uint8)
+    is_end = letters == ord("\n")
+    if b"\r" in data:
+        is_end[:-1] |= (letters[:-1] == ord("\r")) & ~is_end[1:]
+        is_end[-1] |= letters[-1] == ord("\r")
+    starts = np.concatenate([[0], np.flatnonzero(is_end) + 1])
+    starts = starts[starts < len(data)]
+    first = ~np.isin(letters[starts], [ord("\n"), ord("\r")])
+    if b'"' in data:
+        quotes = np.flatnonzero(letters == ord('"'))
+        opening, closing = quotes[0::2], quotes[1::2]
+        edges = [ord(delimiter), ord("\n"), ord("\r"), ord('"')]
+        tidy = (opening == 0) | np.isin(letters[opening - 1], edges)
+        if len(quotes) % 2 or not tidy.all():
+            return None
+        last = len(data) - 1
+        if not ((closing == last) | np.isin(letters[np.minimum(closing + 1, last)], edges)).all():
+            return None
+        first &= np.searchsorted(quotes, starts) % 2 == 0  # else the line goes on with a quoted cell
+    return np.flatnonzero(first) + 1
+
+
+def _by_arrow(data: bytes, delimiter: str) -> Any:
+    """All records as columns of text, or None where they are not of one width."""
+    import pyarrow.csv
+
+    try:
+        width = len(next(row for row in csv.reader(_text_lines(data), delimiter=delimiter) if row))
+        # some hundred rows a block also where a row is long: a block costs time by the column
+        block = min(max(BLOCK_SIZE, 500 * data.find(b"\n")), 1 << 30)
+        names = [str(position) for position in range(width)]
+        return pyarrow.csv.read_csv(
+            pa.BufferReader(data),
+            read_options=pyarrow.csv.ReadOptions(column_names=names, block_size=block),
+            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=b'"' in data),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
+            ),
+        )
+    except (pa.ArrowInvalid, csv.Error):
+        return None
+
+
+def _text_lines(data: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+
+
+def _by_line(data: bytes, delimiter: str, name: str) -> tuple[list[str], list[list[str]], NDArray[np.int64]]:
+    """The slow and exact way: the records, or an error with the line of the first bad one."""
+    reader = csv.reader(_text_lines(data), delimiter=delimiter, strict=True)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise BadData(f"{name} line {line}: {_quote_trouble(str(error), data)}") from None
+        if row is None:
+            break
+        blanks_only = len(row) == 1 and row[0] and not row[0].strip(" \t")
+        if not row or (blanks_only and not (rows and len(rows[0]) == 1)):
+            continue
+        if rows and len(row) != len(rows[0]):
+            raise BadData(Words(f"{name} line {line} has ", _width_trouble(row, rows[0], lines[0], delimiter)))
+        rows.append(row)
+        lines.append(line)
+    if not rows:
+        raise BadData(f"{name} is empty; a table needs a header and rows")
+    return rows[0], rows[1:], np.array(lines, np.int64)
+
+
+def _quote_trouble(error: str, data: bytes) -> str:
+    if b'"' not in data:
+        return f"a cell is longer than {csv.field_size_limit():,} characters; is this a table at all?"
+    if "unexpected end" in error or "field larger" in error:
+        return "a quote is opened and never closed; close it, or double it where it belongs to the text"
+    return "a quoted cell goes on after its closing quote; is a quote missing? double those that belong to the text"
+
+
+def _width_trouble(row: list[str], header: list[str], line: int, delimiter: str) -> str | Words:
+    trouble = f"{len(row)} column{'s' * (len(row) > 1)} and the header (line {line}) has {len(header)}: "
+    if header[0].startswith("#"):
+        return trouble + f"line {line} starts with #; remove the comment"
+    if row[0].startswith("#"):
+        return trouble + "it starts with #; remove the comment"
+    shown = delimiter_name(delimiter)
+    if header[-1] == "" and len(row) == len(header) - 1:
+        return trouble + f"remove the {shown} at the end of line {line}"
+    if len(row) < len(header):
+        return trouble + f"the line is cut or a {shown} is missing"
+    if len(header) == 1:
+        return Words(trouble, f"is line {line} a title? remove it; or pass ", Setting("delimiter"))
+    if len(row) == len(header) + 1 and row[-1] == "":
+        return trouble + f"remove the trailing {shown}"
+    return Words(trouble, f"a {shown} too many; quote cells that hold one, or pass ", Setting("delimiter"))

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from forecast.errors import UsageError
 from forecast.settings import OutputSettings
-from forecast.tables.texts import pa, require_arrow
 
 # the last four are full-width signs, which some spreadsheets treat alike
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
@@ -31,8 +31,7 @@ def refuse_clash(keys: Sequence[str], columns: Sequence[str], what: str = "forec
 
     Parameters
     ----------
-    keys : names of the id and time columns, which the input chose
-    columns : names of the other columns
+    keys, columns : names of the id and time columns, which the input chose, and of the others
     what : what the output is, for messages
     """
     taken = [name for position, name in enumerate(keys) if name in columns or name in keys[:position]]
@@ -65,20 +64,21 @@ def csv_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
 
 def parquet_bytes(frames: Iterable[pd.DataFrame]) -> Iterator[bytes]:
     """Frames of the same columns as one Parquet file, in pieces; its bytes do not depend on how rows are parted."""
-    require_arrow("writing Parquet")
     import pyarrow.parquet
 
-    sink, writer = _Pieces(), None
+    sink, writer = io.BytesIO(), None
     for rows in _groups(frames):
         writer = writer or pyarrow.parquet.ParquetWriter(sink, rows.schema)
         writer.write_table(rows, GROUP_ROWS)
-        yield from sink.taken()
+        yield sink.getvalue()
+        sink.seek(0)  # pyarrow counts by itself how much it has written
+        sink.truncate()
     if writer is not None:
         writer.close()
-    yield from sink.taken()
+    yield sink.getvalue()
 
 
-def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[Any]:
+def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[pa.Table]:
     """The rows of frames as tables of Arrow, each a group of rows of a file."""
     held: Any = None
     for frame in frames:
@@ -89,28 +89,3 @@ def _groups(frames: Iterable[pd.DataFrame]) -> Iterator[Any]:
             held = held.slice(GROUP_ROWS)
     if held is not None:
         yield held.combine_chunks()
-
-
-class _Pieces(io.RawIOBase):
-    """A file in memory that is taken away as it is written."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pieces: list[bytes] = []
-        self.size = 0
-
-    def writable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self.size
-
-    def write(self, data: Any) -> int:
-        self.pieces.append(bytes(data))
-        self.size += len(self.pieces[-1])
-        return len(self.pieces[-1])
-
-    def taken(self) -> list[bytes]:
-        """What was written since it was taken."""
-        pieces, self.pieces = self.pieces, []
-        return pieces

@@ -21,15 +21,11 @@ class Statistics(Stored):
 
 def fit_statistics(panel: Panel, schema: Schema, before: Integers) -> Statistics:
     """Statistics over the slots of each series before `before` [series]: nothing held out, nothing of the future."""
-    sizes = np.diff(panel.offsets)
-    place = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], sizes)
-    used = place < np.repeat(before, sizes)
+    used = panel.before(before)
 
     def of(values: Numbers, names: tuple[str, ...]) -> tuple[tuple[float, float], ...]:
-        return tuple(
-            (0.0, 1.0) if name in schema.categories else _mean_and_deviation(values[:, i])
-            for i, name in enumerate(names)
-        )
+        columns = zip(names, values.T, strict=True)
+        return tuple((0.0, 1.0) if name in schema.categories else _mean_and_deviation(v) for name, v in columns)
 
     return Statistics(
         known=of(panel.known[used], schema.known),

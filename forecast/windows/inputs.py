@@ -16,48 +16,27 @@ from forecast.windows.windows import WindowIndex, Windows
 
 @dataclass(frozen=True)
 class Transform:
-    """What is done to the target before networks and baselines see it, and undone in forecasts.
+    """What is done to the target before networks and baselines see it, and undone in forecasts."""
 
-    Attributes
-    ----------
-    power : exponent, see `fit_power`
-    effects : of events, which are taken out first; None where there are none
-    fixed : [slots of the panel], the values of closed slots, see `fixed_values`; None where none is
-    """
-
-    power: float
-    effects: Effects | None = None
-    fixed: Numbers | None = None
+    power: float  # exponent, see `fit_power`
+    effects: Effects | None = None  # of events, which are taken out first
+    fixed: Numbers | None = None  # [slots of the panel], the values of closed slots, see `fixed_values`
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """A panel made ready for any network and any baseline; nothing is cut yet.
+    """A panel made ready for any network and any baseline; nothing is cut yet."""
 
-    Attributes
-    ----------
-    panel : its values without the effects of events, and transformed
-    schema : how the table was read
-    lags : season lengths whose lagged values the networks see
-    levels : quantile levels of the outputs
-    series : number of series of the fit
-    series_index : [series], see `series_index`
-    arrays : the windows, those of a lookback of 1, as arrays of numpy
-    power : exponent of the transform
-    counts : [series], see `Panel.counts`
-    adjustment : what events do to the values, and closed slots; None where there are none
-    """
-
-    panel: Panel
+    panel: Panel  # its values without the effects of events, and transformed
     schema: Schema
-    lags: tuple[int, ...]
-    levels: tuple[float, ...]
-    series: int
-    series_index: Integers
-    arrays: Windows
-    power: float
-    counts: Flags
-    adjustment: Adjustment | None = None
+    lags: tuple[int, ...]  # season lengths whose lagged values the networks see
+    levels: tuple[float, ...]  # quantile levels of the outputs
+    series: int  # number of series of the fit
+    series_index: Integers  # [series], see the function `series_index`
+    arrays: Windows  # those of a lookback of 1, of numpy
+    power: float  # exponent of the transform
+    counts: Flags  # [series], see `Panel.counts`
+    adjustment: Adjustment | None = None  # events and closed slots; None where there are none
 
     @cached_property
     def closed(self) -> Numbers | None:
@@ -98,14 +77,7 @@ def make_inputs(
     ids: Ids,
     horizon: int,
 ) -> Inputs:
-    """Make a panel ready.
-
-    Parameters
-    ----------
-    transform : of the target
-    ids : of the series of the fit
-    horizon : steps that the networks forecast
-    """
+    """Make a panel ready; `ids` are those of the fit."""
     columns = make_columns(panel, schema, statistics, calendar_of(schema))
     index = series_index(ids, panel.ids)
     ordinary, moved = ordinary_panel(panel, schema, transform.effects, index, transform.fixed)

@@ -12,21 +12,13 @@ NORMAL_RANGE = 1.349  # between the quartiles of a normal distribution of deviat
 
 @dataclass(frozen=True)
 class Past:
-    """The observed past of windows, and what scalings are made of.
+    """The observed past of windows, and what scalings are made of."""
 
-    Attributes
-    ----------
-    values, mask : [batch, lookback]
-    mean, deviation : [batch, 1], of the observed values
-    level : [batch, 1], mean absolute value
-    zero : [batch, 1]
-    """
-
-    values: Array
+    values: Array  # [batch, lookback]
     mask: Array
-    mean: Array
+    mean: Array  # [batch, 1], of the observed values
     deviation: Array
-    level: Array
+    level: Array  # mean absolute value
     zero: Array
 
 

@@ -16,15 +16,7 @@ def fit_power(name: TransformName, panel: Panel, season: int, before: Integers) 
 
     The exponent of `power` is the one at which spread depends least on level, over blocks of one season (Guerrero
     1993), averaged over the series. Later values only forbid a logarithm that they do not have.
-
-    Parameters
-    ----------
-    before : [series], slots from here on are held out
-
-    Raises
-    ------
-    UsageError
-        If a logarithm is asked for and a value is not above zero.
+    Slots of a series from `before` [series] on are held out. A UsageError where a logarithm meets a value not above 0.
     """
     if name == "none":
         return 1.0
@@ -37,9 +29,7 @@ def fit_power(name: TransformName, panel: Panel, season: int, before: Integers) 
                 cure=Words("pass ", Setting("transform", "power")),
             )
         return 0.0
-    sizes = np.diff(panel.offsets)
-    place = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], sizes)
-    past = replace(panel, observed=panel.observed & (place < np.repeat(before, sizes)))
+    past = replace(panel, observed=panel.observed & panel.before(before))
     means, deviations, series = _blocks(past, max(2, season))
     if len(means) < 2:
         return 1.0
@@ -52,10 +42,7 @@ def fit_power(name: TransformName, panel: Panel, season: int, before: Integers) 
 def apply_power(values: Numbers, observed: Flags, power: float) -> Numbers:
     """Transform observed values, ``sign(x) |x|^power / power`` or the logarithm; the others become 0.
 
-    Raises
-    ------
-    UsageError
-        If the logarithm was fitted and a value is not above zero.
+    A UsageError where the logarithm was fitted and a value is not above zero.
     """
     if power == 1.0:
         return values

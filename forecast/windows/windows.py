@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, fields, replace
+from operator import itemgetter
 from typing import Any, Self
 
 import numpy as np
@@ -24,37 +25,22 @@ ToArray = Callable[[NDArray[Any]], Array]
 
 @dataclass(frozen=True)
 class Batch:
-    """The inputs of a network, in scaled units, and its targets; arrays of numpy or of torch.
+    """The inputs of a network, in scaled units, and its targets; arrays of numpy or of torch."""
 
-    Attributes
-    ----------
-    past, mask : [batch, lookback], values (0 where missing or padded) and 1 where observed
-    past_covariates : [batch, lookback, past features]
-    future_covariates : [batch, horizon, future features]
-    static : [batch, static features]
-    series : [batch], series index of each window, see `series_index`
-    past_codes, future_codes, static_codes : the categorical columns, as codes with 0 = unknown
-    seasonal : [batch, horizon, seasons], the value one season (or the fewest whole seasons) before each step, 0 where
-        missing
-    target, target_mask : [batch, horizon]
-    weight : [batch], weight of each window in the loss
-    location, scale : [batch, 1], float64 as the values are; value = location + scale * scaled value
-    """
-
-    past: Array
-    mask: Array
-    past_covariates: Array
-    future_covariates: Array
-    static: Array
-    series: Array
-    past_codes: Array
+    past: Array  # [batch, lookback], 0 where missing or padded
+    mask: Array  # [batch, lookback], 1 where observed
+    past_covariates: Array  # [batch, lookback, past features]
+    future_covariates: Array  # [batch, horizon, future features]
+    static: Array  # [batch, static features]
+    series: Array  # [batch], see the function `series_index`
+    past_codes: Array  # of categorical columns; 0 = unknown
     future_codes: Array
     static_codes: Array
-    seasonal: Array
-    target: Array
+    seasonal: Array  # [batch, horizon, seasons], the value the fewest whole seasons before each step, 0 where missing
+    target: Array  # [batch, horizon]
     target_mask: Array
-    weight: Array
-    location: Array
+    weight: Array  # [batch], of the window in the loss
+    location: Array  # [batch, 1], float64 as the values are; value = location + scale * scaled value
     scale: Array
 
     def __len__(self) -> int:
@@ -72,59 +58,36 @@ class Batch:
         if missing <= 0:
             return self
         xp = array_namespace(self.past)
-        arrays = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(
-            self,
-            **{
-                name: xp.concat([array, xp.broadcast_to(array[-1:], (missing, *array.shape[1:]))])
-                for name, array in arrays.items()
-            },
-        )
+        return self._changed(lambda array: xp.concat([array, xp.broadcast_to(array[-1:], (missing, *array.shape[1:]))]))
 
     def split(self, size: int) -> list[Self]:
         """The windows in groups of `size`, fewer in the last one."""
-        return [
-            replace(self, **{f.name: getattr(self, f.name)[start : start + size] for f in fields(self)})
-            for start in range(0, len(self), size)
-        ]
+        slices = [slice(start, start + size) for start in range(0, len(self), size)]
+        return [self._changed(itemgetter(part)) for part in slices]
+
+    def _changed(self, change: Callable[[Array], Array]) -> Self:
+        return replace(self, **{field.name: change(getattr(self, field.name)) for field in fields(self)})
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Covariates of a panel made ready: numbers standardised and without blanks, categories as codes.
+    """Covariates of a panel made ready: numbers standardised and without blanks, categories as codes."""
 
-    Attributes
-    ----------
-    known, past : [slots, numeric columns]
-    known_codes, past_codes : [slots, categorical columns]
-    static, static_codes : [series, columns]
-    calendar : [grid positions, features], row 0 at grid position `first`
-    """
-
-    known: Floats
+    known: Floats  # [slots, numeric columns]
     past: Floats
-    static: Floats
-    known_codes: Integers
+    static: Floats  # [series, columns]
+    known_codes: Integers  # [slots, categorical columns]
     past_codes: Integers
     static_codes: Integers
-    calendar: Floats
+    calendar: Floats  # [grid positions, features], row 0 at grid position `first`
     first: int
 
 
 class Windows:
-    """All windows of a panel.
+    """All windows of a panel whose values are transformed.
 
     A window is a pair (series, position): its past ends before slot `position` of the series, its future starts
     there. Nothing is cut until `batch` gathers it, in numpy, or in the arrays that `to` copies to.
-
-    Parameters
-    ----------
-    panel : values already transformed; `panel.spread` is the deviation of each series' own past up to each slot
-    columns : covariates made ready
-    lookback, horizon : steps
-    lags : season lengths whose lagged values the network sees
-    scaling : how each window is scaled by its own past
-    series_index : [series], see `series_index`
     """
 
     def __init__(
@@ -171,13 +134,7 @@ class Windows:
         return scale_windows(self.values[slot], inside & self.observed[slot], self.spread[newest], self.scaling)
 
     def batch(self, series: Array, position: Array, limit: Array | None = None) -> Batch:
-        """Gather windows.
-
-        Parameters
-        ----------
-        series, position : [batch]
-        limit : [batch], slots from here on are no targets; default the origin of each series
-        """
+        """Gather windows [batch]; slots from `limit` [batch] on are no targets, by default those after the origins."""
         xp = array_namespace(self.values)
         limit = self.lengths[series] if limit is None else limit
         base, place, slot, inside = self._past(series, position)

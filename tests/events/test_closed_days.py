@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from tests.panel.test_closed import DAYS, SUNDAY, sales
 
 from forecast import Forecaster
 from forecast.artifacts.store import Store
@@ -15,6 +14,7 @@ from forecast.baselines import default_baselines
 from forecast.errors import ArtifactRefused
 from forecast.inference.contents import from_contents, to_contents
 from forecast.models import model_names
+from tests.events.test_closed import DAYS, SUNDAY, sales
 
 Run = Callable[..., Any]
 

@@ -1,0 +1,302 @@
+"""Read a table that is too large to hold, by the data sets of pyarrow: whole series, some at a time."""
+
+import csv
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from forecast.errors import BadData, ForecastError
+from forecast.logs import held_back, log_kinds
+from forecast.panel.panel import Flags, Integers
+from forecast.panel.schema import Schema
+from forecast.reading.building import MAX_CELLS
+from forecast.reading.dated import dated_table
+from forecast.reading.detection import infer_schema
+from forecast.reading.reading import reach_of
+from forecast.reading.tidying import tidied
+from forecast.settings import TableSettings, TextSettings
+from forecast.tables.arrow import PARQUET, arrow_frame, parquet_dataset, parquet_files, readable
+from forecast.tables.cells import flags_of, lacks_value
+from forecast.tables.contents import SAMPLE, foreign_kind
+from forecast.tables.headers import column_names, listed
+from forecast.tables.memory import free_memory
+from forecast.tables.numbers import infer_decimal
+from forecast.tables.storage import Place
+from forecast.tables.table import Table
+from forecast.tables.text import DELIMITER_LINE, best_delimiter, given_delimiter
+
+log = logging.getLogger("forecast")
+
+ROWS_AT_ONCE, BYTES_AT_ONCE = 1 << 18, 1 << 23  # of Parquet, and of a CSV
+SHORTEST = 6  # bytes of a row of a CSV at least: an id, a time and a value, and what parts them
+CELL, MOST = 80, 0.8  # bytes at the peak of a fit for each cell of its table; share of the free memory that it may take
+ROW, SHARE = "\0row", "\0share"  # columns beside those of a table
+OPEN_AT_ONCE = 200  # files of shares
+
+
+@dataclass(frozen=True)
+class LargeTable:
+    """Parquet, a file or a folder, or a plain CSV, that is read block by block."""
+
+    place: Place
+    data: Any  # a data set of pyarrow; all columns of a CSV are text
+    rows: int  # about as many as it has
+    settings: TextSettings
+    delimiter: str | None = None  # of a CSV
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return self.place.name
+
+    @property
+    def names(self) -> list[str]:
+        """The names of its columns."""
+        return [str(name) for name in self.data.schema.names]
+
+    def batches(self, columns: Sequence[str]) -> Iterator[Any]:
+        """The rows of each block, in their order, with their lines in the column `ROW`."""
+        if missing := [name for name in columns if name not in self.names]:
+            raise BadData(f"{self.name} has no column {listed(missing)} (columns: {listed(self.names)})")
+        before, row = self._state(), 1 if self.delimiter is None else 2
+        with readable(self.name, "Parquet" if self.delimiter is None else "CSV"):
+            for batch in self._blocks(list(columns)):
+                if len(batch):
+                    numbers = pa.array(np.arange(row, row + len(batch)))
+                    yield pa.Table.from_batches([batch]).replace_schema_metadata(None).append_column(ROW, numbers)
+                    row += len(batch)
+        if self._state() != before:
+            raise BadData("changed while it was read", place=self.name)
+
+    def _blocks(self, columns: list[str]) -> Any:
+        if self.delimiter is None:
+            from pyarrow.dataset import ParquetFragmentScanOptions
+
+            lean = ParquetFragmentScanOptions(pre_buffer=False, use_buffered_stream=True, buffer_size=1 << 20)
+            alone = {"batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
+            return self.data.to_batches(columns, batch_size=ROWS_AT_ONCE, fragment_scan_options=lean, **alone)
+        import pyarrow.csv
+
+        return pyarrow.csv.open_csv(  # the scanner of a data set would read ahead of a slow reader
+            self.place.system.open_input_file(self.data.files[0]),
+            pyarrow.csv.ReadOptions(use_threads=False, block_size=BYTES_AT_ONCE, skip_rows=1, column_names=self.names),
+            pyarrow.csv.ParseOptions(delimiter=self.delimiter),
+            pyarrow.csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False, include_columns=columns
+            ),
+        )
+
+    def table(self, rows: Any) -> Table:
+        """Rows as they come in batches as a table."""
+        return replace(self._blank, frame=arrow_frame(rows.drop_columns([ROW])), lines=rows[ROW].to_numpy())
+
+    @cached_property
+    def _blank(self) -> Table:
+        """A table that knows how numbers are written; for a CSV its first block says so."""
+        blank, settings = Table(self.name, arrow_frame(self._empty(self.names))), self.settings
+        if self.delimiter is None:
+            return blank
+        blank = replace(blank, text=True, decimal=settings.decimal or ".", thousands=settings.thousands)
+        if settings.decimal is None:
+            first = next(self.batches(self.names))
+            first = replace(blank, frame=arrow_frame(first.drop_columns([ROW])), lines=first[ROW].to_numpy())
+            blank = replace(blank, decimal=infer_decimal(first, self.delimiter))
+        return replace(blank, reading=settings)
+
+    def filtered(self, columns: Sequence[str], by: Sequence[str], keep: Callable[[Table], Flags]) -> Table:
+        """The rows that `keep` flags by the columns `by`, of which no more than a block is in memory beside them."""
+        kept = [self._empty(columns)]
+        for rows in self.batches(columns):
+            kept.append(rows.filter(pa.array(keep(self.table(rows.select([*by, ROW]))))))
+        return self.table(pa.concat_tables(kept).combine_chunks())
+
+    def parts(self, columns: Sequence[str], cuts: Sequence[int]) -> Iterator[Table]:
+        """Tables of the rows between cuts."""
+        batches, held = self.batches(columns), list[Any]()
+        for first, end in pairwise(cuts):
+            while sum(map(len, held)) < end - first:
+                held.append(next(batches))
+            rows = pa.concat_tables(held)
+            held = [rows.slice(end - first)]
+            yield self.table(rows.slice(0, end - first))
+        next(batches, None)  # looks whether the table changed meanwhile
+
+    def share_out(
+        self, columns: Sequence[str], by: Sequence[str], share: Callable[[Table], Integers], folder: str
+    ) -> None:
+        """Write rows into a folder for each share, which `share` finds by the columns `by`; `of_share` reads them."""
+        from pyarrow.dataset import write_dataset
+
+        def shared() -> Iterator[Any]:
+            for rows in self.batches(columns):
+                shares = pa.array(share(self.table(rows.select([*by, ROW]))))
+                yield from rows.append_column(SHARE, shares).to_batches()
+
+        schema = self._empty(columns).schema.append(pa.field(SHARE, pa.int64()))
+        reader = pa.RecordBatchReader.from_batches(schema, shared())
+        many = {"max_partitions": 1 << 20, "max_open_files": OPEN_AT_ONCE}
+        write_dataset(reader, folder, format="feather", partitioning=[SHARE], **many)
+
+    def of_share(self, folder: str, share: int) -> Table | None:
+        """The rows of a share, in their order; None where it has none."""
+        from pyarrow.dataset import dataset
+
+        path = Path(folder, str(share))
+        return self.table(dataset(path, format="feather").to_table().sort_by(ROW)) if path.exists() else None
+
+    def survey(self, ids: Sequence[str], time: Sequence[str], target: str) -> tuple[Integers | None, Table]:
+        """The first row of each series and the end of the last, and a row of each time at which one has a value.
+
+        The former is None where an id is blank, or the rows of a series stand in several places.
+        """
+        starts, firsts, end, last, together = list[Integers](), list[Any](), 0, None, True
+        times = self._empty(time)
+        for rows in self.batches(list(dict.fromkeys([*ids, *time, target]))):
+            keys = rows.select(ids)
+            changed = np.zeros(len(rows), bool)
+            changed[0] = keys.slice(0, 1).to_pylist() != last
+            for column in map(_decoded, keys.columns):
+                blank = column.null_count or (_is_text(column) and pc.any(pc.equal(column, "")).as_py())
+                together = together and not blank
+                changed[1:] |= np.asarray(pc.fill_null(pc.not_equal(column[1:], column[:-1]), True))
+            starts.append(end + np.flatnonzero(changed))
+            firsts.append(keys.filter(pa.array(changed)))
+            last, end = keys.slice(len(rows) - 1).to_pylist(), end + len(rows)
+            valued = rows.filter(pa.array(_has_value(rows[target]))).select([*time, ROW])
+            found = pa.concat_tables([times, valued]).group_by(list(time), use_threads=False).aggregate([(ROW, "min")])
+            times = found.select([*time, f"{ROW}_min"]).rename_columns([*time, ROW])
+        series = pa.concat_tables(firsts) if firsts else self._empty(ids)
+        together = together and len(series.group_by(list(ids)).aggregate([])) == len(series) > 0
+        value = pa.array(["1"] * len(times)) if self.delimiter else pa.array(np.ones(len(times)))
+        return np.concatenate([*starts, [end]]) if together else None, self.table(times.append_column(target, value))
+
+    def _empty(self, columns: Sequence[str]) -> Any:
+        """No rows, as they come in batches."""
+        empty = self.data.schema.empty_table().select(list(columns)).replace_schema_metadata(None)
+        return empty.append_column(ROW, pa.array([], pa.int64()))
+
+    def _state(self) -> list[tuple[Any, ...]]:
+        """By which a change shows: sizes and times of the files."""
+        return [(file.path, file.size, file.mtime_ns) for file in self.place.system.get_file_info(self.data.files)]
+
+
+def large_table(source: str, settings: TextSettings, least: int = 1) -> LargeTable | None:
+    """A table that can be read block by block; None where it cannot, or surely has less than `least` rows.
+
+    Parameters
+    ----------
+    source : path or URI of a Parquet file, of a folder of them, or of a CSV in UTF-8 whose first line is its header
+    """
+    path = Path(source)
+    if path.is_file() and path.stat().st_size < SHORTEST * least:  # soon, as most tables are small
+        with path.open("rb") as file:
+            if file.read(len(PARQUET)) != PARQUET:
+                return None
+    place = Place.of(source)
+    with readable(place.name):
+        files = parquet_files(place)
+        if not files:
+            return _plain_csv(place, settings, least)
+        data = parquet_dataset(place, files, place.name)
+        rows = data.count_rows()
+    return LargeTable(place, data, rows, settings) if rows >= least else None
+
+
+def _plain_csv(place: Place, settings: TextSettings, least: int) -> LargeTable | None:
+    import pyarrow.dataset
+
+    file, *others = place.files()
+    if others or settings.encoding is not None or file.size < SHORTEST * least:
+        return None
+    with place.system.open_input_file(file.path) as opened:
+        sample, end = opened.read_at(SAMPLE, 0), opened.read_at(1, file.size - 1)
+    first, _, rest = sample.partition(b"\n")
+    begins = sample[:1].isalnum() or sample[:1] == b'"'
+    if not (begins and rest and end == b"\n") or sample.startswith(b"PK") or DELIMITER_LINE.match(sample):
+        return None
+    delimiter = given_delimiter(settings) or best_delimiter(sample)
+    try:
+        header = next(csv.reader([first.decode().strip("\r")], delimiter=delimiter, strict=True))
+        names = column_names(header, place.name, place.name)
+    except (ForecastError, UnicodeDecodeError, csv.Error):
+        names = [""]
+    if foreign_kind(sample) or not all(names):
+        return None
+    columns = pa.schema([(name, pa.string()) for name in names])
+    data = pyarrow.dataset.dataset(file.path, schema=columns, format="csv", filesystem=place.system)
+    return LargeTable(place, data, file.size * sample.count(b"\n") // len(sample), settings, delimiter)
+
+
+def _decoded(column: Any) -> Any:
+    """A column, if it holds categories with their type."""
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _has_value(column: Any) -> Flags:
+    """[rows], whether a target is neither blank nor a word for missing."""
+    column = _decoded(column)
+    if _is_text(column):
+        return ~lacks_value(pc.fill_null(column, ""))
+    return ~flags_of(column.is_null(nan_is_null=True))
+
+
+def _is_text(column: Any) -> bool:
+    return bool(pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+
+
+def needed_columns(schema: Schema) -> list[str]:
+    """The columns of a long table that forecasts are made from."""
+    columns = (*schema.keys, str(schema.target), *schema.known, *schema.past, *schema.static)
+    return list(dict.fromkeys(columns))
+
+
+def newest_time(times: Table, schema: Schema) -> int:
+    """The time of the newest value of a table, by a row of each of its times, which are checked as a whole."""
+    if not len(times):
+        raise BadData("no series has a value", place=times.name)
+    return reach_of(tidied(times), schema.model_copy(update={"ids": (), "on_duplicate": "first"}))
+
+
+def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: int) -> Table | None:
+    """Some of the series of a long table, drawn by the hashes of their ids; None where the whole fits into memory.
+
+    None, too, where the table cannot be read block by block: reading it as a whole then says what it takes.
+    """
+    try:
+        with held_back(log) as messages:
+            table = large_table(source, reading)
+            if table is None:
+                return None
+            needed, free = table.rows * len(table.names) * CELL, free_memory()
+            one_in = int(-(-max(needed / free, 2 * table.rows / MAX_CELLS) // MOST))
+            ids = () if one_in < 2 else settings.id or _ids(table, settings)
+            if not ids or not set(ids) <= set(table.names):
+                return None
+            sample = table.filtered(table.names, ids, lambda rows: rows.hashes(ids, seed) % one_in == 0)
+    except ForecastError:
+        return None
+    log_kinds(log, messages)
+    log.warning(
+        "%s: takes about %.1f GiB to fit, and %.1f GiB are free: the fit sees one series in %d, drawn by the hashes of "
+        "their ids; it can forecast all of them, as series that are new to it",
+        table.name,
+        needed / 2**30,
+        free / 2**30,
+        one_in,
+    )
+    return sample if len(sample) else None
+
+
+def _ids(table: LargeTable, settings: TableSettings) -> tuple[str, ...]:
+    """The id columns, by the first rows; none where each column or each row is a series."""
+    first = table.table(next(table.batches(table.names)))
+    schema, _ = infer_schema(dated_table(first, settings), settings)
+    return schema.ids if schema.layout == "long" else ()
