@@ -31,7 +31,7 @@ from forecast.reading.tidying import tidied
 from forecast.report.backtest_sections import BacktestTables, coverage_section, error_section, verdict_of
 from forecast.report.forecaster_sections import gaps_section, importance_section, models_section, read_section
 from forecast.report.gallery import Gallery
-from forecast.report.job_sections import JobHistory, job_section, job_verdict, versions_section
+from forecast.report.job_sections import job_section, job_verdict, versions_section
 from forecast.report.page import Commands, Section, check_report, page_bytes
 from forecast.report.plot_data import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
 from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TextSettings, TrainSettings
@@ -125,9 +125,12 @@ def _page(place: Place, files: Files, backtest: BacktestTables | None, saved: Sa
         shown = [{**row, "note": place.shown(row["note"])} for row in versions]
         sections += [models_section(saved.predictor), importance, versions_section(shown)]
     if place.pipeline is not None:
-        history = _job_history(place, place.pipeline)
-        verdicts.append(job_verdict(history))
-        sections.append(job_section(history))
+        ledger = ledger_of(place.pipeline)
+        state = status_of(ledger, place.store, datetime.now(UTC), RUNS)
+        runs = [{**run, "what": place.shown(noted(run))} for run in state.runs]  # without secrets
+        days = [vars(day) for day in ledger.days(DAYS)]
+        verdicts.append(job_verdict(days))
+        sections.append(job_section(f"{place.shown(state.job)}: {place.shown(state.said)}", runs, days))
     sections.append(Section("How to repeat it", (Commands(_commands(place, files, saved)),)))
     name = place.pipeline.name if place.pipeline else Path(place.store).name if saved else files.backtest
     now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")
@@ -174,14 +177,6 @@ def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] 
     if len(data.series) < len(fitted.history):
         text += f" The ledger holds those of {len(data.series):,} of {len(fitted.history):,} series."
     return data, text
-
-
-def _job_history(place: Place, pipeline: Pipeline) -> JobHistory:
-    """The runs of a job and the scores of its forecasts, without secrets."""
-    ledger = ledger_of(pipeline)
-    state = status_of(ledger, place.store, datetime.now(UTC), RUNS)
-    runs = [{**run, "what": place.shown(noted(run))} for run in state.runs]
-    return JobHistory(place.shown(state.job), place.shown(state.said), runs, [vars(day) for day in ledger.days(DAYS)])
 
 
 def _fit_words(fitted: Fitted) -> list[str]:

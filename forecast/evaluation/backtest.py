@@ -4,11 +4,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from forecast.errors import Message, collected_messages
-from forecast.evaluation.baseline_models import Fit, baseline_fit
+from forecast.evaluation.baseline_models import Fit, fit_baseline
 from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
 from forecast.evaluation.metrics import measure_names
 from forecast.evaluation.origins import cut
@@ -77,7 +78,7 @@ def backtest(
     at each. `jobs` pairs of model and fit run side by side; `on_fold` is called when a pair is done.
     """
     season = schema.shortest_season
-    models = {REFERENCE: baseline_fit(REFERENCE, season, levels), **models}
+    models = {REFERENCE: partial(fit_baseline, REFERENCE, season, levels), **models}
     folds = [np.array([i]) for i in range(len(origins))] if refit else [np.arange(len(origins))]
     tasks = [(name, fold) for name in models for fold in folds]
     results = side_by_side(((_run_fold, (panel, models[name], origins[fold]), {}) for name, fold in tasks), jobs)

@@ -1,7 +1,6 @@
 """Baselines as models of a backtest: their points, and intervals from their own past errors."""
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
@@ -21,16 +20,12 @@ MAX_WINDOWS, MAX_ORIGINS = 512, 24  # windows whose errors make intervals, and o
 MAX_CELLS = 4_000_000  # past values that are laid out side by side at once
 
 
-def baseline_fit(name: str, season: int, levels: tuple[float, ...]) -> Fit:
-    """A baseline as a `Fit`, with a season in steps, 1 for none, and ascending quantile levels, 0.5 among them.
+def fit_baseline(name: str, season: int, levels: tuple[float, ...], past: Panel) -> Predict:
+    """Fit a baseline with a season in steps, 1 for none, and ascending quantile levels, 0.5 among them.
 
-    Its quantiles are its point plus quantiles of its errors at earlier origins of the fitted panel, by horizon step, in
-    units of the mean error of repeating a season in each window's past.
+    Its quantiles are its point plus quantiles of its errors at earlier origins of the past, by horizon step, in units
+    of the mean error of repeating a season in each window's past.
     """
-    return partial(_fit, name, season, levels)
-
-
-def _fit(name: str, season: int, levels: tuple[float, ...], past: Panel) -> Predict:
     horizon = past.ahead
     back = max(0, int(past.lengths.max()) - horizon - 2) // 2
     count = int(np.clip(MAX_WINDOWS // len(past), 1, min(MAX_ORIGINS, back + 1)))
@@ -41,12 +36,12 @@ def _fit(name: str, season: int, levels: tuple[float, ...], past: Panel) -> Pred
         point, unit = _points(name, season, windows.panel)
         observed, ends = np.isfinite(windows.actual), (windows.series, windows.panel.lengths)
         errors = error_quantiles(point, np.nan_to_num(windows.actual), observed, unit, levels, ends)
-    return partial(_predict, name, season, errors)
 
+    def predict(panel: Panel) -> Numbers:
+        point, unit = _points(name, season, panel)
+        return point[..., None] + unit[:, None, None] * errors
 
-def _predict(name: str, season: int, errors: Numbers, panel: Panel) -> Numbers:
-    point, unit = _points(name, season, panel)
-    return point[..., None] + unit[:, None, None] * errors
+    return predict
 
 
 def _points(name: str, season: int, panel: Panel) -> tuple[Numbers, Numbers]:

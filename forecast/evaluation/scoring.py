@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from forecast.errors import BadData
-from forecast.evaluation.baseline_models import baseline_fit
+from forecast.evaluation.baseline_models import fit_baseline
 from forecast.evaluation.measures import REFERENCE, Evaluation, Measures, in_sample_errors, measure_frames
 from forecast.evaluation.origins import values_at
 from forecast.evaluation.saved import POINT, SavedForecasts, missing_series, read_saved
@@ -91,7 +91,7 @@ def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation
     naive, begun = np.full(numbers.shape, np.nan), origin >= panel.starts
     if begun.any():
         past = panel.until(origin)
-        naive[begun, 0] = baseline_fit(REFERENCE, season, (0.5,))(past)(past)
+        naive[begun, 0] = fit_baseline(REFERENCE, season, (0.5,), past)(past)
     errors = in_sample_errors(panel, origin, season)
     return Evaluation(panel, schema, actual, {REFERENCE: naive, POINT: numbers}, saved.intervals, *errors)
 

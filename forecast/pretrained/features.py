@@ -85,12 +85,9 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int)
         *np.moveaxis(slopes[:, None] * np.arange(1, horizon + 1)[:, None], -1, 0),
         squashed(-location / scale)[:, None] - levels[:, 1, None] + ahead,
     ]
-    stacked = _clipped(np.stack(columns, -1)), _clipped(summary), _clipped(base), _clipped(np.stack(others, -1))
-    return Features(*stacked, unit.astype(np.float32), location, scale, context)
-
-
-def _clipped(values: Numbers) -> Floats:
-    return np.clip(values, -LARGEST, LARGEST).astype(np.float32)
+    inputs = np.stack(columns, -1), summary, base, np.stack(others, -1)
+    clipped = (np.clip(values, -LARGEST, LARGEST).astype(np.float32) for values in inputs)
+    return Features(*clipped, unit.astype(np.float32), location, scale, context)
 
 
 def _scale(values: Numbers, known: Numbers, season: Counts) -> tuple[Numbers, Numbers]:
@@ -140,7 +137,7 @@ class _Season:
         slot = (np.arange(windows)[:, None] * longest + self.phase[:, :context]).ravel()
 
         def by_phase(weight: Numbers) -> Numbers:
-            return np.bincount(slot, weight.ravel(), windows * longest).reshape(windows, longest)
+            return np.bincount(slot, weight.ravel(), windows * longest).astype(np.float64).reshape(windows, longest)
 
         def index_of(decay: float) -> Numbers:
             weight = known * full * np.exp(-age / decay) + 1e-9 * known

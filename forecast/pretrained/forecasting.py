@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
@@ -78,7 +77,8 @@ def forecast_quantiles(
     padded = np.array(CONTEXTS)[np.searchsorted(CONTEXTS, length)]
     for context in np.unique(padded):
         rows = np.flatnonzero(padded == context)
-        past, seen = _last_steps(values[rows], context), _last_steps(observed[rows], context)
+        front = (0, 0), (max(context - values.shape[1], 0), 0)  # zeros where there are fewer steps
+        past, seen = (np.pad(array[rows, -context:], front) for array in (values, observed))
         for part in np.array_split(np.arange(len(rows)), -(-len(rows) * (context + whole) // CELLS_AT_ONCE)):
             quantiles = _both_ways(network, past[part], seen[part], whole, seasons)
             result[rows[part]] = quantiles[:, :horizon]
@@ -116,9 +116,3 @@ def _one_way(network: Network, values: Numbers, observed: Flags, horizon: int, s
     features = features_of(values, observed, known, horizon)
     scaled = np.clip(run(network.weights, features).astype(np.float64), -LARGEST, LARGEST)
     return features.location[:, None, None] + features.scale[:, None, None] * spread_out(scaled)
-
-
-def _last_steps(array: NDArray[Any], steps: int) -> NDArray[Any]:
-    """The newest `steps` columns, zeros in front where there are fewer."""
-    newest = array[:, -steps:]
-    return np.pad(newest, ((0, 0), (steps - newest.shape[1], 0)))

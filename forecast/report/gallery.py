@@ -80,18 +80,14 @@ def _series(gallery: Gallery, count: int, times: Integers, steps: int) -> Iterat
     begun = np.clip(data.panel.starts[data.series[:count]] - (first - steps), 0, steps - 1)
     for i in range(count):
         name = visible(series_name(ids[i]) or data.schema.target or "the series")
-        error = gallery.errors.get(ids[i])
-        head = [as_json(name), as_json(gallery.notes[i]), "null" if error is None else _digits(error), str(times[i])]
         arrays = [past[i, begun[i] :], *data.numbers[i].T]
-        numbers = [f"[{','.join(map(_digits, array.tolist()))}]" for array in arrays]
-        yield f"[{','.join([*head, *numbers])}]"
+        head = name, gallery.notes[i], _short(gallery.errors.get(ids[i], np.nan)), int(times[i])
+        yield as_json([*head, *([_short(value) for value in array.tolist()] for array in arrays)])
 
 
-def _digits(value: float) -> str:
-    """A number as short JSON."""
+def _short(value: float) -> float | None:
+    """A number of few digits; None where there is none."""
     if not np.isfinite(value):
-        return "null"
-    text = f"{value:.{DIGITS}g}"
-    if "e" in text and 1 <= abs(value) < 1e8:
-        return str(int(float(text)))
-    return text.replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
+        return None
+    number = float(f"{value:.{DIGITS}g}")
+    return int(number) if abs(number) < 1e8 and number.is_integer() else number

@@ -96,23 +96,21 @@ def _interval_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
 def _line_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
     """The past, the forecast, and the actual values; a value between gaps is a dot."""
 
-    def line(rows: list[Spec], kind: str, width: float) -> Spec:
+    def line(kind: str, start: list[Spec], rows: list[Spec], dotted: NDArray[Any], width: float, size: int) -> None:
         mark = {"type": "line", "strokeWidth": width, "strokeJoin": "round", "invalid": "break-paths-show-domains"}
-        return _layer(rows, mark, color={"datum": kind})
+        layers.append(_layer([*start, *rows], mark, color={"datum": kind}))
+        if dotted.any():
+            dots = [rows[i] for i in np.flatnonzero(dotted)]
+            layers.append(_layer(dots, {"type": "circle", "size": size, "opacity": 1}, color={"datum": kind}))
 
-    def dots(rows: list[Spec], kind: str, size: int) -> list[Spec]:
-        return [_layer(rows, {"type": "circle", "size": size, "opacity": 1}, color={"datum": kind})] if rows else []
-
-    start = _start(chart, series)
-    past, ahead = _rows(chart, series.past_times, y=series.past), _rows(chart, series.times, y=series.forecast)
-    layers = [line(past, "history", 1.4), *dots([past[i] for i in _isolated(series.past)], "history", 14)]
+    layers, start = list[Spec](), _start(chart, series)
+    line("history", [], _rows(chart, series.past_times, y=series.past), _isolated(series.past), 1.4, 14)
     if np.isfinite(series.forecast).any():
-        layers.append(line([*start, *ahead], "forecast", 2.0))
-        layers += dots([ahead[i] for i in _isolated(series.forecast)], "forecast", 30)
+        ahead = _rows(chart, series.times, y=series.forecast)
+        line("forecast", start, ahead, _isolated(series.forecast), 2.0, 30)
     if (seen := np.isfinite(series.actual)).any():
         actual = _rows(chart, series.times, y=series.actual)
-        layers.append(line([*start, *actual], "actual", 1.4))
-        layers += dots([actual[i] for i in np.flatnonzero(seen)], "actual", 22 if len(actual) <= 60 else 8)
+        line("actual", start, actual, seen, 1.4, 22 if len(actual) <= 60 else 8)
     return layers
 
 
@@ -185,10 +183,10 @@ def _start(chart: Chart, series: SeriesChart) -> list[Spec]:
     return [{"t": _at(chart, series.past_times[-1]), "y": float(series.past[-1])}] if whole else []
 
 
-def _isolated(values: NDArray[Any]) -> list[int]:
-    """Where a value has a gap on both sides."""
+def _isolated(values: NDArray[Any]) -> NDArray[Any]:
+    """Whether a value has a gap on both sides."""
     seen = np.concatenate([[False], np.isfinite(values), [False]])
-    return np.flatnonzero(seen[1:-1] & ~seen[:-2] & ~seen[2:]).tolist()
+    return np.asarray(seen[1:-1] & ~seen[:-2] & ~seen[2:])
 
 
 def _rows(chart: Chart, times: NDArray[Any], **columns: NDArray[Any]) -> list[Spec]:
