@@ -17,8 +17,6 @@ REFERENCE = "seasonal-naive"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Forecasts of some models beside the actual values."""
-
     panel: Panel
     schema: Schema
     actual: Numbers  # [series, origins, horizon], NaN where missing

@@ -86,8 +86,8 @@ def features_of(values: Numbers, observed: Flags, seasons: Counts, horizon: int)
         squashed(-location / scale)[:, None] - levels[:, 1, None] + ahead,
     ]
     inputs = np.stack(columns, -1), summary, base, np.stack(others, -1)
-    clipped = (np.clip(values, -LARGEST, LARGEST).astype(np.float32) for values in inputs)
-    return Features(*clipped, unit.astype(np.float32), location, scale, context)
+    steps, windows, first_guess, rest = (np.clip(part, -LARGEST, LARGEST).astype(np.float32) for part in inputs)
+    return Features(steps, windows, first_guess, rest, unit.astype(np.float32), location, scale, context)
 
 
 def _scale(values: Numbers, known: Numbers, season: Counts) -> tuple[Numbers, Numbers]:

@@ -18,11 +18,8 @@ from forecast.settings import PictureSettings
 log = logging.getLogger("forecast")
 
 
-@dataclass(frozen=True)
-class EventSpan:
-    first: float  # its time
-    last: float
-    name: str
+EventSpan = tuple[float, float, str]
+"""The first and the last time of an event, and its name."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ def _series_chart(
     order = np.argsort(data.levels)
     low, high = numbers[:, 1::2][:, order], numbers[:, 2::2][:, order]
     name = visible(series_name(panel.ids[series]) or data.schema.target or "")
-    shown = tuple(event for event in events if event.last >= times[0] and event.first <= times[-1])
+    shown = tuple(event for event in events if event[1] >= times[0] and event[0] <= times[-1])
     return SeriesChart(name, note, times[:steps], past, times[steps:], numbers[:, 0], low, high, actual, shown)
 
 
@@ -134,7 +131,7 @@ def _events(panel: Panel, schema: Schema, chosen: list[int]) -> dict[int, list[E
         if (name := marks.labels[label]) in marks.names:
             times = position[(rank == place) & (marks.label == label)]
             spans.setdefault(int(series[place]), []).extend(_spans(calendar, times, visible(name)))
-    return {place: sorted(found, key=lambda span: (span.first, span.name)) for place, found in spans.items()}
+    return {place: sorted(found) for place, found in spans.items()}
 
 
 def _spans(calendar: Calendar, positions: Integers, name: str) -> Iterator[EventSpan]:
@@ -142,4 +139,4 @@ def _spans(calendar: Calendar, positions: Integers, name: str) -> Iterator[Event
     for run in np.split(positions, np.flatnonzero(np.diff(positions) > 1) + 1):
         before, first = calendar.wall(np.array([run[0] - 1, run[0]]))
         last, after = calendar.wall(np.array([run[-1], run[-1] + 1]))
-        yield EventSpan(float(first + before) / 2, float(last + after) / 2, name)
+        yield float(first + before) / 2, float(last + after) / 2, name

@@ -126,11 +126,11 @@ def _legend(chart: Chart, width: int, unicode: bool, style: Style) -> list[str]:
         parts.append((marks["shades"][level != max(chart.levels)] * 2, "interval", f"{level:g} %"))
     if any(np.isfinite(series.actual).any() for series in chart.series):
         parts.append((marks["actual"], "actual", "actual"))
-    lines, used = [""], 0
+    lines, used = list[str](), width
     for mark, kind, name in parts:
-        size = len(mark) + 1 + len(name)
-        if used and used + 3 + size > width:
-            lines, used = [*lines, ""], 0
-        lines[-1] += " " * (3 if used else 0) + f"{style(mark, kind)} {name}"
-        used += size + (3 if used else 0)
+        shown, size = f"{style(mark, kind)} {name}", len(mark) + 1 + len(name)
+        if used + 3 + size <= width:
+            lines[-1], used = f"{lines[-1]}   {shown}", used + 3 + size
+        else:
+            lines, used = [*lines, shown], size
     return lines

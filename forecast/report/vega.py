@@ -68,11 +68,11 @@ def _event_layers(chart: Chart, series: SeriesChart, width: int) -> tuple[list[S
         return [], []
     low, high = _at(chart, series.past_times[0]), _at(chart, series.times[-1])
     rows: list[Spec] = [
-        {"t": max(_at(chart, event.first), low), "end": min(_at(chart, event.last), high), "name": event.name}
-        for event in series.events
+        {"t": max(_at(chart, first), low), "end": min(_at(chart, last), high), "name": name}
+        for first, last, name in series.events
     ]
-    name, mark = {"field": "name", "type": "nominal"}, {"type": "rect", "color": EVENT, "opacity": 0.4}
-    bars = [_layer(rows, mark, x2={"field": "end"}, y={"value": 0}, y2={"value": "height"}, tooltip=name)]
+    field, mark = {"field": "name", "type": "nominal"}, {"type": "rect", "color": EVENT, "opacity": 0.4}
+    bars = [_layer(rows, mark, x2={"field": "end"}, y={"value": 0}, y2={"value": "height"}, tooltip=field)]
     names: dict[float, list[str]] = {}
     for row in rows:
         names.setdefault((row["t"] + row["end"]) / 2, []).append(row["name"])
@@ -80,7 +80,7 @@ def _event_layers(chart: Chart, series: SeriesChart, width: int) -> tuple[list[S
         return bars, []
     texts = [{"t": middle, "name": ", ".join(some)} for middle, some in names.items()]
     mark = {"type": "text", "angle": 270, "align": "right", "baseline": "middle", "fontSize": 9}
-    return bars, [_layer(texts, mark | {"color": EVENT_NAME, "dx": -3, "limit": 110}, y={"value": 0}, text=name)]
+    return bars, [_layer(texts, mark | {"color": EVENT_NAME, "dx": -3, "limit": 110}, y={"value": 0}, text=field)]
 
 
 def _interval_layers(chart: Chart, series: SeriesChart) -> list[Spec]:
