@@ -187,7 +187,8 @@ def measures(outcome: Outcome, axis: Axes = None) -> dict[str, Numbers]:
         results[f"width_{level:g}"] = width(actual, lower, upper, scale, axis)
     if ends:
         widest = 95.0 if 95.0 in ends else max(ends)
-        results["msis"] = msis(actual, *ends[widest], widest / 100, scale, axis)
+        lower, upper = ends[widest]
+        results["msis"] = msis(actual, lower, upper, widest / 100, scale, axis)
     return results
 
 

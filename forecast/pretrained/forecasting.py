@@ -78,7 +78,7 @@ def forecast_quantiles(
     for context in np.unique(padded):
         rows = np.flatnonzero(padded == context)
         front = (0, 0), (max(context - values.shape[1], 0), 0)  # zeros where there are fewer steps
-        past, seen = (np.pad(array[rows, -context:], front) for array in (values, observed))
+        past, seen = np.pad(values[rows, -context:], front), np.pad(observed[rows, -context:], front)
         for part in np.array_split(np.arange(len(rows)), -(-len(rows) * (context + whole) // CELLS_AT_ONCE)):
             quantiles = _both_ways(network, past[part], seen[part], whole, seasons)
             result[rows[part]] = quantiles[:, :horizon]
