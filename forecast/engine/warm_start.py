@@ -5,6 +5,7 @@ import numpy as np
 from forecast.artifacts.format import artifact_hash, encode
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
+from forecast.models.shared.building import carry_weights
 from forecast.panel.lookback import most_lookback
 from forecast.panel.panel import Ids, series_index
 from forecast.panel.schema import Schema
@@ -12,7 +13,6 @@ from forecast.training.context import WarmStart
 from forecast.training.fitting import Fitter
 from forecast.training.plan import Candidate
 from forecast.training.precision import trainable
-from forecast.training.warm_start import carry_weights
 
 SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # which must be the same
 # fields of a schema that change nothing that a network sees

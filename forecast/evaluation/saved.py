@@ -68,19 +68,19 @@ def _on_grid(forecasts: Table, actual: str, schema: Schema) -> SavedForecasts:
     except BadData as error:
         problem = str(error.problem).replace("at fit", f"in {actual}")
         raise BadData(problem, setting=error.setting, place=error.place, cure=error.cure) from None
-    repeated = repeats(cells.series, cells.instants)
+    repeated = repeats(cells.series, cells.timestamps)
     if repeated.any():
         problem = f"a series and time come twice ({repeated.sum()} such rows)"
         place = forecasts.place(int(np.argmax(repeated)), schema.time)
         raise BadData(problem, place=place, cure="score the forecasts of one model from one origin at a time")
     calendar = calendar_of(schema)
-    off = ~calendar.on_grid(cells.instants)
+    off = ~calendar.on_grid(cells.timestamps)
     if off.any():
         row = int(np.argmax(off))
         problem = f"{forecasts.value(row, schema.time)} does not lie on the grid {schema.calendar.name} of {actual}"
         cure = Words("bring both to one frequency with ", Setting("freq"), " and ", Setting("aggregate"))
         raise BadData(problem, place=forecasts.place(row, schema.time), cure=cure)
-    position = calendar.positions(cells.instants)
+    position = calendar.positions(cells.timestamps)
     first = np.full(len(cells.ids), np.iinfo(np.int64).max)
     np.minimum.at(first, cells.series, position)
     step = position - first[cells.series]

@@ -13,8 +13,8 @@ from forecast.evaluation.origins import values_at
 from forecast.evaluation.saved import POINT, SavedForecasts, missing_series, read_saved
 from forecast.panel.panel import Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.reading.normalising import normalised
 from forecast.reading.reading import read_as
-from forecast.reading.tidying import tidied
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
@@ -59,7 +59,7 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
         forecasts have several rows for one series and time.
     """
     forecasts, values = (
-        tidied(data if isinstance(data, Table) else table_from_frame(data, name))
+        normalised(data if isinstance(data, Table) else table_from_frame(data, name))
         for data, name in ((forecast, "forecasts"), (actual, "actual values"))
     )
     reading, saved = read_saved(forecasts, values, settings or TableSettings())

@@ -15,7 +15,7 @@ from forecast.panel.schema import Schema, calendar_of
 from forecast.panel.shards import only_in_shard
 from forecast.reading.comparing import Comparison
 from forecast.reading.large import LargeTable, large_table, needed_columns, newest_time
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.settings import OutputSettings, TextSettings
 from forecast.tables.table import Table
 from forecast.threads import in_order
@@ -53,7 +53,7 @@ class LargeForecast:
         with held_back(log) as messages:
             forecasts = forecast_table(
                 self.predictor,
-                Part(tidied(part), self.reach, comparison),
+                Part(normalised(part), self.reach, comparison),
                 schema=self.schema,
                 future=self.future,
                 horizon=self.horizon,
