@@ -48,7 +48,7 @@ def run(request: Request) -> int:
     horizon = int(found.by_step["step"].max())
     put_measures(found, request, {"horizon": horizon, "season": found.season, **more})
     tables = {name: getattr(found, name).to_dict("records") for name in TABLES}
-    log(f"result   {verdict_of(BacktestTables.of({**tables, **more}, 'backtest'))}")
+    log(f"result   {verdict_of(BacktestTables({**tables, **more}, 'backtest'))}")
     if found.missing:
         return INCOMPLETE
     suggest(*after)

@@ -88,7 +88,7 @@ def _read(store: str | None, request: Request) -> tuple[PlotData, TextSettings]:
     panel = read_as(reading, reading.schema, horizon=saved.numbers.shape[1]).panel
     missing_series(saved, panel, forecasts.name, table.name)
     log(f"drawn    the forecasts of {forecast}")
-    return plot_of_table(panel, reading.schema, saved.ids, saved.first, saved.numbers, saved.intervals), text
+    return plot_of_table(panel, reading.schema, saved), text
 
 
 def _at_once(request: Request, choose: Choose | None) -> tuple[PlotData, TextSettings]:

@@ -3,6 +3,7 @@
 import json
 import platform
 import shlex
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version as version_of
@@ -15,6 +16,7 @@ from forecast.cli.store import Place, place_of
 from forecast.durable import replace_file
 from forecast.ensemble.summary import verdict
 from forecast.errors import BadData, NoInput
+from forecast.evaluation.saved import SavedForecasts
 from forecast.inference.fitted import Fitted
 from forecast.inference.forecasting import forecast_table, load_predictor
 from forecast.inference.predictor import Predictor
@@ -28,8 +30,8 @@ from forecast.reading.normalising import normalised
 from forecast.report.backtest_sections import BacktestTables, coverage_section, error_section, verdict_of
 from forecast.report.forecaster_sections import gaps_section, importance_section, models_section, read_section
 from forecast.report.gallery import Gallery
-from forecast.report.job_sections import JobHistory, job_section, job_verdict, versions_section
-from forecast.report.page import Commands, Page, Section, check_report, page_bytes
+from forecast.report.job_sections import job_section, job_verdict, versions_section
+from forecast.report.page import Commands, Section, check_report, page_bytes
 from forecast.report.plot_data import PlotData, plot_of_forecasts, plot_of_history, plot_of_table
 from forecast.settings import INTERVALS, STORE, OutputSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.files import load_future
@@ -72,7 +74,7 @@ def run(request: Request) -> None:
             else:
                 log(f"store    {place.store} has other series than {backtest}, and is left out")
                 saved = None
-        replace_file(output, page_bytes(_page(place, request, tables, saved)))
+        replace_file(output, _page(place, request, tables, saved))
         log(f"written  {output}")
         if tables is None and saved is not None:
             suggest("backtest", "DATA", *_fit_words(saved.fitted), "--output", "backtest.json")
@@ -85,7 +87,7 @@ def _backtest(path: str) -> BacktestTables:
         raise NoInput(f"{path} cannot be opened: {error.strerror or error}") from None
     except (ValueError, RecursionError):
         found = None
-    return BacktestTables.of(found, path)
+    return BacktestTables(found, path)
 
 
 def _saved(place: Place, version: str | None, where: TrainSettings) -> Saved:
@@ -97,7 +99,7 @@ def _saved(place: Place, version: str | None, where: TrainSettings) -> Saved:
     return Saved(version, load_predictor(place.store, version, where.device, where.engine))
 
 
-def _page(place: Place, request: Request, backtest: BacktestTables | None, saved: Saved | None) -> Page:
+def _page(place: Place, request: Request, backtest: BacktestTables | None, saved: Saved | None) -> Iterator[bytes]:
     verdicts: list[str] = []
     sections: list[Section] = []
     if saved is not None:
@@ -124,15 +126,18 @@ def _page(place: Place, request: Request, backtest: BacktestTables | None, saved
         shown = [{**row, "note": place.shown(row["note"])} for row in versions]
         sections += [models_section(saved.predictor), importance, versions_section(shown)]
     if place.pipeline is not None:
-        history = _job_history(place, place.pipeline)
-        verdicts.append(job_verdict(history))
-        sections.append(job_section(history))
+        ledger = ledger_of(place.pipeline)
+        state = status_of(ledger, place.store, datetime.now(UTC), RUNS)
+        runs = [{**run, "what": place.shown(noted(run))} for run in state.runs]  # without secrets
+        days = [vars(day) for day in ledger.days(DAYS)]
+        verdicts.append(job_verdict(days))
+        sections.append(job_section(f"{place.shown(state.job)}: {place.shown(state.said)}", runs, days))
     sections.append(Section("How to repeat it", (Commands(_commands(place, request, saved)),)))
     name = place.pipeline.name if place.pipeline else Path(place.store).name if saved else request.backtest
     now = datetime.now(UTC).isoformat(" ", "minutes").removesuffix("+00:00")
     made = f"Made by forecast {version_of('forecast')} with Python {platform.python_version()} at {now} UTC."
     text = ". ".join(text for text in verdicts if text) + "."
-    return Page(f"Forecast report: {place.shown(name or 'job')}", text, tuple(sections), made)
+    return page_bytes(f"Forecast report: {place.shown(name or 'job')}", text, sections, made)
 
 
 def _plot_data(place: Place, request: Request, saved: Saved) -> tuple[PlotData, str]:
@@ -164,23 +169,15 @@ def _plot_of_ledger(fitted: Fitted, pipeline: Pipeline) -> tuple[PlotData, str] 
     first = calendar_of(fitted.config.table).positions(stored.instant[:: len(stored) // len(texts)])
     numbers = stored.numbers.reshape(len(texts), -1, stored.numbers.shape[1])
     ids = tuple(tuple(json.loads(text)) for text in texts)
-    config, scale = fitted.config, fitted.seasonal_error
-    data = plot_of_table(fitted.history, config.table, ids, first, numbers, INTERVALS, scale)
+    made = SavedForecasts(ids, first, numbers, INTERVALS)
+    data = plot_of_table(fitted.history, fitted.config.table, made, fitted.seasonal_error)
     if not len(data.series):
         return None
-    run, held = f"the run as of {stored.as_of[0]}", f"the values up to {config.train_end} that the version holds"
+    run, held = f"the run as of {stored.as_of[0]}", f"the values up to {fitted.config.train_end} that the version holds"
     text = f"Forecasts of {run}, beside {held}."
     if len(data.series) < len(fitted.history):
         text += f" The ledger holds those of {len(data.series):,} of {len(fitted.history):,} series."
     return data, text
-
-
-def _job_history(place: Place, pipeline: Pipeline) -> JobHistory:
-    """The runs of a job and the scores of its forecasts, without secrets."""
-    ledger = ledger_of(pipeline)
-    state = status_of(ledger, place.store, datetime.now(UTC), RUNS)
-    runs = [{**run, "what": place.shown(noted(run))} for run in state.runs]
-    return JobHistory(place.shown(state.job), place.shown(state.said), runs, [vars(day) for day in ledger.days(DAYS)])
 
 
 def _fit_words(fitted: Fitted) -> list[str]:
