@@ -111,11 +111,12 @@ def _put_in_parts(
     found = large_forecasts(predictor, source.data, text, schema, source.horizon, shape)
     if found is None:
         return None
-    look(found.work.newest)
+    large, columns = found
+    look(large.newest)
     with steps_bar("forecasts", "series") as predictor.on_windows:
-        frames = frames_of(found.columns(), found.work.table.name)
+        frames = frames_of(columns, large.table.name)
         write_all((guard_formulas(each, schema.ids) for each in frames) if shape.excel_safe else frames, output)
-    return found.skipped
+    return large.skipped
 
 
 def _refuse_sharded(source: Continued, output: str | None, shape: OutputSettings) -> None:

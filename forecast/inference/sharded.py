@@ -84,35 +84,25 @@ class Work:
         if forecasts.rows:
             frame = frame_of(forecasts.columns)
             frame = guard_formulas(frame, large.schema.ids) if large.output.excel_safe else frame
-            file = self._write(shard, b"".join(parquet_bytes([frame])), len(frame), len(forecasts.series))
+            data = b"".join(parquet_bytes([frame]))
+            digest = hashlib.sha256(data).hexdigest()
+            name = f"part-{shard.number:05}-of-{shard.count:05}-{digest[:DIGITS]}.parquet"
+            Place.of(self.folder).write(name, data)
+            sizes = {"rows": len(frame), "series": len(forecasts.series), "bytes": len(data)}
+            file = File(file=name, shard=str(shard), sha256=digest, **sizes)
         return Done(file, forecasts.skipped, messages, comparison)
-
-    def share_out(self, shards: int, folder: str) -> "Work":
-        """The work with the rows of each shard in a folder."""
-        schema = self.large.schema
-        by = schema.ids or schema.time
-        self.large.table.share_out(needed_columns(schema), by, lambda rows: self._shards_of(rows, shards), folder)
-        return replace(self, shares=folder)
 
     def _rows(self, shard: Shard) -> Table | None:
         table, schema = self.large.table, self.large.schema
         if self.shares is not None:
             return table.of_share(self.shares, shard.number)
         by = schema.ids or schema.time
-        return table.filtered(
-            needed_columns(schema), by, lambda rows: self._shards_of(rows, shard.count) == shard.number
-        )
+        return table.filtered(needed_columns(schema), by, lambda rows: self.shards_of(rows, shard.count) == shard.number)
 
-    def _shards_of(self, rows: Table, count: int) -> Integers:
-        """[rows], the number of the shard of each."""
+    def shards_of(self, rows: Table, count: int) -> Integers:
+        """[rows], the number of the shard of each row."""
         names, codes = id_codes(rows, self.large.schema.ids)
         return np.asarray(shard_numbers(names, count)[codes])
-
-    def _write(self, shard: Shard, data: bytes, rows: int, series: int) -> File:
-        digest = hashlib.sha256(data).hexdigest()
-        name = f"part-{shard.number:05}-of-{shard.count:05}-{digest[:DIGITS]}.parquet"
-        Place.of(self.folder).write(name, data)
-        return File(file=name, shard=str(shard), rows=rows, series=series, bytes=len(data), sha256=digest)
 
 
 def plan_shards(
@@ -127,11 +117,7 @@ def plan_shards(
 ) -> Work:
     """Look at the times of a table, and refuse what cannot be forecast in shards, before any work.
 
-    Parameters
-    ----------
-    schema, reading : how the table is read
-    data, folder : paths or URIs
-    horizon : fewer steps than at fit
+    `data` and `folder` are paths or URIs, `schema` and `reading` say how the table is read.
     """
     if schema.layout != "long" or schema.aggregate is not None:
         problem = "only long tables without aggregation are forecast in shards"
@@ -182,8 +168,12 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
 
 def _done(work: Work, shards: int, jobs: int) -> Iterator[Done]:
     """The shards one after another; their rows wait on the disk of this machine, unless a cluster is at work."""
+    schema = work.large.schema
     with TemporaryDirectory(prefix="forecast-") as folder:
-        work = work if on_cluster() else work.share_out(shards, folder)
+        if not on_cluster():
+            needed, by = needed_columns(schema), schema.ids or schema.time
+            work.large.table.share_out(needed, by, lambda rows: work.shards_of(rows, shards), folder)
+            work = replace(work, shares=folder)
         tasks: Iterator[Task] = ((work.run, (Shard(number, shards),), {}) for number in range(1, shards + 1))
         yield from side_by_side(tasks, jobs)
 

@@ -23,9 +23,9 @@ from forecast.reading.detection import infer_schema
 from forecast.reading.reading import reach_of
 from forecast.reading.tidying import tidied
 from forecast.settings import TableSettings, TextSettings
-from forecast.tables.arrow import PARQUET, arrow_frame, parquet_dataset, parquet_files, readable
+from forecast.tables.arrow import PARQUET, PROBLEM, arrow_frame, parquet_dataset, parquet_files
 from forecast.tables.cells import flags_of, lacks_value
-from forecast.tables.contents import SAMPLE, foreign_kind
+from forecast.tables.contents import SAMPLE, foreign_kind, readable
 from forecast.tables.headers import column_names, listed
 from forecast.tables.memory import free_memory
 from forecast.tables.numbers import infer_decimal
@@ -67,7 +67,7 @@ class LargeTable:
         if missing := [name for name in columns if name not in self.names]:
             raise BadData(f"{self.name} has no column {listed(missing)} (columns: {listed(self.names)})")
         before, row = self._state(), 1 if self.delimiter is None else 2
-        with readable(self.name, "Parquet" if self.delimiter is None else "CSV"):
+        with readable(self.name, "cannot be read: {}"):
             for batch in self._blocks(list(columns)):
                 if len(batch):
                     numbers = pa.array(np.arange(row, row + len(batch)))
@@ -201,7 +201,7 @@ def large_table(source: str, settings: TextSettings, least: int = 1) -> LargeTab
             if file.read(len(PARQUET)) != PARQUET:
                 return None
     place = Place.of(source)
-    with readable(place.name):
+    with readable(place.name, PROBLEM):
         files = parquet_files(place)
         if not files:
             return _plain_csv(place, settings, least)
