@@ -84,14 +84,14 @@ class LargeForecast:
 
 
 def large_forecasts(
-    predictor: Predictor, source: str, reading: TextSettings, schema: Schema, horizon: int | None, output: OutputSettings
+    predictor: Predictor, data: str, reading: TextSettings, schema: Schema, horizon: int | None, output: OutputSettings
 ) -> tuple[LargeForecast, Iterator[Columns]] | None:
     """A forecast of a large table, and its columns; None where it is small, or has to be read as a whole."""
     if schema.layout != "long" or not schema.ids or schema.aggregate or schema.target is None:
         return None
     try:
         with held_back(log) as messages:
-            table = large_table(source, reading, LEAST_ROWS)
+            table = large_table(data, reading, LEAST_ROWS)
             if table is None:
                 return None
             starts, times = table.survey(schema.ids, schema.time, schema.target)

@@ -57,14 +57,7 @@ class Manifest(Stored):
     files: tuple[File, ...] = Field(description="those with rows, in the order of the shards")
 
 
-@dataclass(frozen=True)
-class Done:
-    """A shard that was forecast: its file, its series without a forecast, messages, and what its ids compare to."""
-
-    file: File | None
-    skipped: dict[Id, str]
-    messages: list[logging.LogRecord]
-    comparison: Comparison
+Done = tuple[File | None, dict[Id, str], list[logging.LogRecord], Comparison]  # skipped series, with the reason
 
 
 @dataclass(frozen=True)
@@ -79,7 +72,7 @@ class Work:
         """Forecast a shard, and write its file; a repetition replaces it by the same bytes."""
         large, comparison, file, table = self.large, self.large.comparison(), None, self._rows(shard)
         if table is None or not len(table):
-            return Done(None, {}, [], comparison)
+            return None, {}, [], comparison
         forecasts, messages = large.of_part(table, comparison)
         if forecasts.rows:
             frame = frame_of(forecasts.columns)
@@ -90,14 +83,14 @@ class Work:
             Place.of(self.folder).write(name, data)
             sizes = {"rows": len(frame), "series": len(forecasts.series), "bytes": len(data)}
             file = File(file=name, shard=str(shard), sha256=digest, **sizes)
-        return Done(file, forecasts.skipped, messages, comparison)
+        return file, forecasts.skipped, messages, comparison
 
     def _rows(self, shard: Shard) -> Table | None:
         table, schema = self.large.table, self.large.schema
         if self.shares is not None:
             return table.of_share(self.shares, shard.number)
-        by = schema.ids or schema.time
-        return table.filtered(needed_columns(schema), by, lambda rows: self.shards_of(rows, shard.count) == shard.number)
+        needed, by = needed_columns(schema), schema.ids or schema.time
+        return table.filtered(needed, by, lambda rows: self.shards_of(rows, shard.count) == shard.number)
 
     def shards_of(self, rows: Table, count: int) -> Integers:
         """[rows], the number of the shard of each row."""
@@ -144,12 +137,11 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
     """
     schema, comparison = work.large.schema, work.large.comparison()
     files, skipped, messages = list[File](), dict[Id, str](), list[logging.LogRecord]()
-    for done in _done(work, shards, jobs):
-        messages += done.messages
-        skipped |= done.skipped
-        comparison.join(done.comparison)
-        if done.file is not None:
-            files.append(done.file)
+    for file, more_skipped, more_messages, part in _done(work, shards, jobs):
+        messages += more_messages
+        skipped |= more_skipped
+        comparison.join(part)
+        files += [file] if file is not None else []
     if not files:
         raise BadData("no series is left to forecast", place=work.large.table.name)
     log_kinds(log, messages)

@@ -71,9 +71,8 @@ def parquet_dataset(place: Place, files: list[str], name: str) -> Any:
     for path, parts, schema in zip(files, keys, schemas, strict=True):
         if sorted(schema.names) != sorted(schemas[0].names) or parts != keys[0]:
             odd = sorted(set(schema.names) ^ set(schemas[0].names)) or parts
-            raise BadData(
-                f"{name}: {path.rpartition('/')[2]} and {first} differ in columns {listed(odd)}; give one table"
-            )
+            differ = f"{path.rpartition('/')[2]} and {first} differ in columns {listed(odd)}"
+            raise BadData(f"{name}: {differ}; give one table")
     # text, so that an id 007 in a folder's name keeps its zeros
     hive = pyarrow.dataset.HivePartitioning(pa.schema([(key, pa.string()) for key in keys[0]]))
     whole = pa.unify_schemas([*schemas, hive.schema], promote_options="permissive")

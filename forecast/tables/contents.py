@@ -29,7 +29,6 @@ TEXTS = (
     (re.compile(rb"<\?xml", re.I), "XML, perhaps an error of the server; export the table as CSV"),
     (re.compile(rb'(\[\s*)?\{\s*("|\})'), "JSON; write the table as CSV or Parquet"),
 )
-TAR_MARK = slice(257, 262)
 UTF8_MARK, UTF16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 SAMPLE = 1 << 18
 DAMAGED = "is cut, damaged or encrypted ({}); copy it again or unpack it"
@@ -43,9 +42,9 @@ def foreign_kind(data: bytes) -> str | None:
     for start, kind in STARTS.items():
         if data.startswith(start):
             return kind
-    if data[TAR_MARK] == b"ustar":
+    if data[257:262] == b"ustar":
         return "a tar archive; unpack it and give one of its files"
-    text = data[:1000].removeprefix(b"\xef\xbb\xbf").lstrip()
+    text = data[:1000].removeprefix(UTF8_MARK).lstrip()
     return next((kind for pattern, kind in TEXTS if pattern.match(text)), None)
 
 
@@ -64,9 +63,7 @@ def refuse_nul(data: bytes, name: str) -> None:
 
 
 @contextmanager
-def readable(
-    name: str, problem: str = "is cut, damaged or encrypted ({}); copy it again or unpack it"
-) -> Iterator[None]:
+def readable(name: str, problem: str = DAMAGED) -> Iterator[None]:
     """Refuse a file that libraries fail to read, for which they raise errors of many kinds."""
     try:
         yield
@@ -114,10 +111,9 @@ def _not_that_text(data: bytes, name: str, encoding: str | None, marked: str | N
     if encoding is not None:
         return Words(f"{where} is not {encoding} text; pass another ", Setting("encoding"))
     if marked is not None:
-        mend = (
-            ["its last letter is cut; copy the file again"] if cut else ["copy it again, or pass ", Setting("encoding")]
-        )
-        return Words(f"{where} is not {marked.upper()} text, although it has its mark: ", *mend)
+        other = Words("copy the file again, or pass ", Setting("encoding"))
+        mend = "its last letter is cut; copy the file again" if cut else other
+        return Words(f"{where} is not {marked.upper()} text, although it has its mark: ", mend)
     if cut and not data[:start].isascii():
         return f"{where} ends within a letter of UTF-8: the file is cut; copy it again"
     guess = _guessed_encoding(data, start)

@@ -34,9 +34,8 @@ SECOND = 1_000_000  # microseconds
 SLACK = 50_000  # microseconds by which the day fractions of a sheet miss a whole second
 COLUMN, ROW = re.compile(rb'<c [^>]*?r="([A-Z]+)'), re.compile(rb'<c [^>]*?r="[A-Z]+([0-9]+)')
 ERROR = re.compile(rb'<c (?:r="(\w+)")?[^>]*t="e"|calcext:value-type="error"')
-UNCALCULATED = re.compile(
-    rb'<c (?![^>]*t="str")(?:r="([A-Z]+[0-9]+)")?[^>]*><f(?:[^>]*/>|[^>]*>[^<]*</f>)(?:<v></v>|<v ?/>)?</c>'
-)
+FORMULA = rb"<f(?:[^>]*/>|[^>]*>[^<]*</f>)"
+UNCALCULATED = re.compile(rb'<c (?![^>]*t="str")(?:r="(\w+)")?[^>]*>' + FORMULA + rb"(?:<v></v>|<v ?/>)?</c>")
 
 log = logging.getLogger("forecast")
 
@@ -70,9 +69,7 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
     with readable(name), zipfile.ZipFile(io.BytesIO(data)) as archive:
         require_memory(MEMORY_FACTOR * sum(member.file_size for member in archive.infolist()), name)
         parts = {member: archive.read(member) for member in archive.namelist()}  # all of them: none is damaged
-    require_memory(
-        CELL * max(map(_cells, parts.values())), name
-    )  # a sheet is read as a rectangle
+    require_memory(CELL * max(map(_cells, parts.values())), name)  # a sheet is read as a rectangle
     _warn_lost(parts, name)
     with readable(name), calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)) as workbook:
         pages = [page for page in workbook.sheets_metadata if page.typ == calamine.SheetTypeEnum.WorkSheet]
@@ -85,7 +82,13 @@ def workbook_table(data: bytes, name: str, settings: TextSettings) -> Table:
             raise BadData(f"{where} is empty; a table needs a header and rows")
         rows = sheet.to_python()
     _settle_merged(rows, sheet.merged_cell_ranges or (), *sheet.start, where)
-    return _table(rows, *sheet.start, where, settings)
+    (top, left), mark = sheet.start, settings.decimal or ("," if settings.thousands == "." else ".")
+    header, body = [_text(cell, mark) for cell in rows[0]], rows[1:]
+    columns = pd.DataFrame({index: _column([row[index] for row in body], mark) for index in range(len(header))})
+    lines = np.arange(top + 1, top + 1 + len(rows))
+    frame, lines = with_header(header, columns, lines, where, "row", lambda column: _letters(left + column))
+    table = Table(where, frame, lines=lines, decimal=settings.decimal or ".", thousands=settings.thousands)
+    return table if settings.decimal else replace(table, decimal=infer_decimal(table, ""))
 
 
 def _cells(part: bytes) -> int:
@@ -144,26 +147,13 @@ def _settle_merged(rows: Rows, merged: Sequence[Any], top: int, left: int, name:
         value = rows[first - top][start - left] if first >= top and start >= left else ""
         if start != end or first <= top or not isinstance(value, str | date):
             cells = f"{_letters(start)}{first + 1}:{_letters(end)}{last + 1}"
-            problem = (
-                f"the cells {cells} are merged; unmerge them, and give every column its name and every row its values"
-            )
-            raise BadData(f"{name} row {first + 1}: {problem}")
+            cure = "unmerge them, and give every column its name and every row its values"
+            raise BadData(f"{name} row {first + 1}: the cells {cells} are merged; {cure}")
         for row in rows[first - top : last - top + 1]:
             row[start - left] = value
         filled += value != ""
     if filled:
         log.warning("%s: cells that are merged down count for each of their rows (%d times)", name, filled)
-
-
-def _table(rows: Rows, top: int, left: int, name: str, settings: TextSettings) -> Table:
-    """The cells of a sheet as a table."""
-    mark = settings.decimal or ("," if settings.thousands == "." else ".")
-    header, body = [_text(cell, mark) for cell in rows[0]], rows[1:]
-    columns = pd.DataFrame({index: _column([row[index] for row in body], mark) for index in range(len(header))})
-    lines = np.arange(top + 1, top + 1 + len(rows))
-    frame, lines = with_header(header, columns, lines, name, "row", lambda column: _letters(left + column))
-    table = Table(name, frame, lines=lines, decimal=settings.decimal or ".", thousands=settings.thousands)
-    return table if settings.decimal else replace(table, decimal=infer_decimal(table, ""))
 
 
 def _column(cells: list[Any], mark: str) -> Series:

@@ -85,19 +85,13 @@ class _Kind(NamedTuple):
 
 _KINDS = {
     "seasonal": _Kind("monthly: trend, yearly season and noise", "2000-01", 144, _seasonal),
-    "random-walk": _Kind(
-        "daily: a random walk", "2020-01-01", 730, _random_walk
-    ),
+    "random-walk": _Kind("daily: a random walk", "2020-01-01", 730, _random_walk),
     "multi-season": _Kind("hourly: a daily and a weekly season", "2024-01-01T00", 1344, _multi_season),
     "intermittent": _Kind("daily counts, most of them zero", "2020-01-01", 730, _intermittent),
     "regime": _Kind("daily: level and spread jump between two regimes", "2020-01-01", 730, _regime),
     "toy": _Kind("daily: sum over the 10 days before of the mean of 5 inputs", "2020-01-01", 2000, _toy, TOY_COLUMNS),
-    "constant": _Kind(
-        "daily: one whole number for ever", "2020-01-01", 365, _constant
-    ),
-    "noise": _Kind(
-        "daily: independent noise around a level", "2020-01-01", 730, _noise
-    ),
+    "constant": _Kind("daily: one whole number for ever", "2020-01-01", 365, _constant),
+    "noise": _Kind("daily: independent noise around a level", "2020-01-01", 730, _noise),
 }
 
 KINDS: dict[str, str] = {name: kind.about for name, kind in _KINDS.items()}

@@ -162,7 +162,10 @@ def test_formulas_without_a_value_are_counted_and_read_as_blank(read: Any, caplo
     ]
     table = read(raw_xlsx("".join(f'<row r="{i}">{cells}</row>' for i, cells in enumerate(rows, 1))))
     assert parse_numbers(table, "y")[2] == 5
-    assert "book.csv holds 2 formulas that were never calculated (first B2 of sheet1); they are read as blank cells" in caplog.text
+    assert (
+        "book.csv holds 2 formulas that were never calculated (first B2 of sheet1); they are read as blank cells"
+        in caplog.text
+    )
 
 
 @pytest.mark.parametrize("make", MAKERS)
