@@ -45,4 +45,4 @@ def test_a_predictor_is_sent_without_its_networks_and_loads_them_again(folder: P
 
 
 def _forecast(predictor: Predictor) -> pd.DataFrame:
-    return pd.DataFrame(predictor.after(predictor.fitted.history)[..., 4])
+    return pd.DataFrame(predictor.predict_quantiles(predictor.fitted.history)[..., 4])

@@ -35,6 +35,8 @@ from forecast.tables.text import DELIMITER_LINE, best_delimiter, given_delimiter
 
 log = logging.getLogger("forecast")
 
+Shares = Callable[[Table], Integers]
+
 ROWS_AT_ONCE, BYTES_AT_ONCE = 1 << 18, 1 << 23  # of Parquet, and of a CSV
 SHORTEST = 6  # bytes of a row of a CSV at least: an id, a time and a value, and what parts them
 CELL, MOST = 80, 0.8  # bytes at the peak of a fit for each cell of its table; share of the free memory that it may take
@@ -82,13 +84,12 @@ class LargeTable:
             scan = pyarrow.dataset.ParquetFragmentScanOptions(**lean)
             alone = {"batch_readahead": 0, "fragment_readahead": 0, "use_threads": False}
             return self.data.to_batches(columns, batch_size=ROWS_AT_ONCE, fragment_scan_options=scan, **alone)
+        types = dict.fromkeys(columns, pa.string())
         return pyarrow.csv.open_csv(  # the scanner of a data set would read ahead of a slow reader
             self.place.system.open_input_file(self.data.files[0]),
             pyarrow.csv.ReadOptions(use_threads=False, block_size=BYTES_AT_ONCE, skip_rows=1, column_names=self.names),
             pyarrow.csv.ParseOptions(delimiter=self.delimiter),
-            pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False, include_columns=columns
-            ),
+            pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False, include_columns=columns),
         )
 
     def table(self, rows: Any) -> Table:
@@ -122,9 +123,7 @@ class LargeTable:
             yield self.table(rows.slice(0, end - first))
         next(batches, None)  # looks whether the table changed meanwhile
 
-    def share_out(
-        self, columns: Sequence[str], by: Sequence[str], share: Callable[[Table], Integers], folder: str
-    ) -> None:
+    def share_out(self, columns: Sequence[str], by: Sequence[str], share: Shares, folder: str) -> None:
         """Write rows into a folder for each share, which `share` finds by the columns `by`; `of_share` reads them."""
         import pyarrow.dataset
 

@@ -141,10 +141,11 @@ def _guessed_encoding(data: bytes, start: int) -> str | None:
 
 def utf16_guess(data: bytes) -> str | None:
     """UTF-16 without its mark: every other byte of mostly Latin text is NUL."""
-    sample = np.frombuffer(data[:4096], np.uint8)
-    if len(sample) >= 2 and np.mean(sample[1::2] == 0) > 0.5:
-        return "utf-16-le"
-    return "utf-16-be" if len(sample) >= 2 and np.mean(sample[0::2] == 0) > 0.5 else None
+    for offset, guess in ((1, "utf-16-le"), (0, "utf-16-be")):
+        letters = data[offset:4096:2]
+        if letters.count(0) > len(letters) / 2:
+            return guess
+    return None
 
 
 def line_at(data: bytes, position: int) -> int:

@@ -26,12 +26,7 @@ def _counted(column: int) -> str:
 
 
 def with_header(
-    header: list[str],
-    frame: pd.DataFrame,
-    lines: Integers,
-    name: str,
-    unit: str,
-    label: Callable[[int], str] = _counted,
+    header: list[str], frame: pd.DataFrame, lines: Integers, name: str, unit: str, label: Label = _counted
 ) -> tuple[pd.DataFrame, Integers]:
     """A frame, whose columns are numbers, under its header, without blank edges and rows, and the lines of its rows.
 
@@ -40,12 +35,10 @@ def with_header(
     width = len(header)
     while width > 1 and not header[width - 1].strip() and bool((frame[width - 1] == "").all()):
         width -= 1
-    if 1 < width < len(header):  # spreadsheets append columns without a name or a value at the right edge
+    if 1 < width < len(header):  # as spreadsheets append them
         count = len(header) - width
-        shown = (
-            f"{count} columns without a name or a value were" if count > 1 else "1 column without a name or a value was"
-        )
-        log.warning("%s: %s left out", name, shown)
+        shown = "column without a name or a value was" if count == 1 else "columns without a name or a value were"
+        log.warning("%s: %d %s left out", name, count, shown)
         header, frame = header[:width], frame[list(range(width))]
     names = column_names(header, name, f"{name} {unit} {lines[0]}", label)
     lines = lines[1:]

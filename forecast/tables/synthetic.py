@@ -144,10 +144,8 @@ def table_settings(kind: str) -> dict[str, tuple[str, ...]]:
 def toy_windows(n: int, *, steps: int = 10, features: int = 5, seed: int = 0) -> tuple[Floats, Floats]:
     """Make the arrays of the classic tutorial of recurrent networks: sum over time of the mean over features.
 
-    Returns
-    -------
-    inputs : [n, steps, features], independent standard normals
-    targets : [n], ``inputs.mean(axis=2).sum(axis=1)``, of variance ``steps / features``
+    Returns inputs [n, steps, features], independent standard normals, and targets [n],
+    ``inputs.mean(axis=2).sum(axis=1)``, of variance ``steps / features``.
     """
     for name, value in (("n", n), ("steps", steps), ("features", features)):
         _require(name, value, 1)

@@ -134,15 +134,14 @@ def _by_arrow(data: bytes, delimiter: str) -> Any:
     try:
         width = len(next(row for row in _records(data, delimiter) if row))
         names = [str(position) for position in range(width)]
+        types = dict.fromkeys(names, pa.string())
         # some hundred rows a block also where a row is long: a block costs time by the column
         block = min(max(BLOCK_SIZE, 500 * data.find(b"\n")), 1 << 30)
         return pyarrow.csv.read_csv(
             pa.BufferReader(data),
             pyarrow.csv.ReadOptions(column_names=names, block_size=block),
             pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=quoted),
-            pyarrow.csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, check_utf8=False
-            ),
+            pyarrow.csv.ConvertOptions(column_types=types, strings_can_be_null=False, check_utf8=False),
         )
     except (pa.ArrowInvalid, csv.Error):
         return None
@@ -193,12 +192,12 @@ def _quote_trouble(error: str, data: bytes) -> str:
 
 
 def _width_trouble(row: list[str], header: list[str], line: int, delimiter: str) -> str | Words:
+    shown = delimiter_name(delimiter)
     trouble = f"{len(row)} column{'s' * (len(row) > 1)} and the header (line {line}) has {len(header)}: "
     if header[0].startswith("#"):
         return trouble + f"line {line} starts with #; remove the comment"
     if row[0].startswith("#"):
         return trouble + "it starts with #; remove the comment"
-    shown = delimiter_name(delimiter)
     if header[-1] == "" and len(row) == len(header) - 1:
         return trouble + f"remove the {shown} at the end of line {line}"
     if len(row) < len(header):

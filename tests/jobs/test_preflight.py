@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests._databases import Server
 from tests.jobs.a_job import Job
-from tests.jobs.conftest import Server
 from tests.jobs.test_run import Run
 
 SQLITE = 'url = "sqlite:///f.db"\ntable = "forecasts"'
