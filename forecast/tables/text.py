@@ -128,8 +128,10 @@ def _by_arrow(data: bytes, delimiter: str) -> Any:
 
     quoted, edges = b'"' in data, f"{delimiter}\r\n".encode()
     if quoted:
-        kinds = b"," + data.translate(bytes(34 if i == 34 else 44 if i in edges else 120 for i in range(256)))  # ",x
-        if kinds.count(b'"') % 2 or any(odd in kinds for odd in (b'x"x', b'x"""', b',""x', b'""""')):
+        kinds = data.translate(bytes(34 if i == 34 else 44 if i in edges else 120 for i in range(256)))  # ",x
+        letters = np.frombuffer(b"," + kinds + b",", np.uint8)
+        quotes = np.flatnonzero(letters == 34)
+        if len(quotes) % 2 or 120 in letters[quotes[::2] - 1] or 120 in letters[quotes[1::2] + 1]:
             return None
     try:
         width = len(next(row for row in _records(data, delimiter) if row))
