@@ -27,12 +27,12 @@ def main(store: str, table: str, output: str, origins: Sequence[int]) -> None:
     origins : numbers of rows; a forecast from origin n sees rows 0 to n - 1
     """
     from forecast.forecaster import Forecaster
-    from forecast.reading.tidying import tidied
+    from forecast.reading.normalising import normalised
     from forecast.settings import TextSettings
     from forecast.tables.reading import read_table
 
     forecaster = Forecaster.load(store)
-    source = tidied(read_table(table, TextSettings()))
+    source = normalised(read_table(table, TextSettings()))
     written = None
     for start in range(0, len(origins), CHUNK):
         part = forecast_from(forecaster, source, origins[start : start + CHUNK])

@@ -9,7 +9,7 @@ from sklearn.exceptions import NotFittedError
 from forecast.baselines import default_baselines
 from forecast.errors import ForecastError, UsageError, WrongSplit
 from forecast.inference.fitted import Fitted
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.settings import (
     ALIASES,
     Aggregate,
@@ -175,7 +175,7 @@ def refuse_other_rows(others: int, horizon: int) -> None:
 
 def table_of(data: Data) -> Table:
     """The table that a user hands over, its texts normalised."""
-    return tidied(data if isinstance(data, Table) else table_from_frame(data))
+    return normalised(data if isinstance(data, Table) else table_from_frame(data))
 
 
 def optional_table(data: Data | None) -> Table | None:

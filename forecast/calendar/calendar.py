@@ -13,14 +13,9 @@ Floats = NDArray[np.float32]
 class Calendar:
     """A grid of times, whose positions are whole numbers.
 
-    Timestamps are seconds since 1970-01-01: UTC where there is a zone, else by the wall clock; on a grid of steps they
-    are steps. With a zone, daily and coarser grids follow the local day, finer ones UTC, unless they have a phase.
-
-    Parameters
-    ----------
-    spec : the grid
-    zone : IANA name or fixed offset of the timestamps, None if they are naive
-    holidays : country whose public holidays are features of daily and finer grids, such as DE or US-CA
+    Timestamps are seconds since 1970-01-01: UTC where there is a zone (IANA name or fixed offset), else by the wall
+    clock; on a grid of steps they are steps. With a zone, daily and coarser grids follow the local day, finer ones UTC.
+    Public holidays of a country, such as DE or US-CA, are features of daily and finer grids.
     """
 
     def __init__(self, spec: CalendarSpec, zone: str | None = None, holidays: str | None = None) -> None:
@@ -55,38 +50,26 @@ class Calendar:
     def times(self, positions: Integers) -> Integers:
         """Timestamp of each grid position."""
         times = self._times(positions)
-        if self.spec.phase is not None:
-            wall = wall_clock(times, self.zone)
-            times = wall + (self.spec.phase - wall) % self.spec.every  # the reading that lies in this period
-        elif not self._local:
-            return times
-        return timestamps_at(times, self.zone, "later")[0]
+        return timestamps_at(times, self.zone, "later")[0] if self._local else times
 
     def ends(self, positions: Integers) -> Integers:
         """Timestamp at which the period of each grid position is over."""
-        by_last_day = self._ends or self.spec.kind == "weekdays"
-        return self.times(positions) + DAY if by_last_day else self.times(positions + 1)
+        last_day = self._ends or self.spec.kind == "weekdays"
+        return self.times(positions) + DAY if last_day else self.times(positions + 1)
 
     def on_grid(self, timestamps: Integers) -> Flags:
         """Whether each timestamp is a time of the grid."""
         times = self.times(self.positions(timestamps))
-        if self._local or self.spec.phase is not None:  # an hour that comes twice is the same time on the clock
+        if self._local:  # an hour that comes twice is the same time on the clock
             times, timestamps = wall_clock(times, self.zone), wall_clock(timestamps, self.zone)
-        same = np.equal(times, timestamps)
-        if self.spec.phase is not None:  # a reading that does not exist is another time on either side of the change
-            same |= times % self.spec.every != self.spec.phase
-        return same
+        return np.equal(times, timestamps)
 
     def wall(self, positions: Integers) -> Integers:
         """What the clocks show at the time of each grid position, in seconds since 1970-01-01."""
         return self._times(positions) if self._local else wall_clock(self.times(positions), self.zone)
 
     def features(self, positions: Integers) -> Floats:
-        """Calendar features [positions, features], named by `feature_names`.
-
-        Sine and cosine of cycles, centred values between -0.5 and 0.5, flags 0 and 1 for holidays. A yearly grid and
-        one of steps have none.
-        """
+        """Calendar features [positions, features], named by `feature_names`: cycles, and flags 0 and 1 for holidays."""
         unique, codes = np.unique(positions, return_inverse=True)
         wall = self.wall(unique)
         columns = list(_features(wall, self.spec).values())
@@ -110,7 +93,7 @@ class Calendar:
 
 
 def _features(wall: Integers, spec: CalendarSpec) -> dict[str, NDArray[np.float64]]:
-    """Features by name of times on the wall clock."""
+    """Features by name of times on the wall clock: sine and cosine of cycles, centred values from -0.5 to 0.5."""
     columns: dict[str, NDArray[np.float64]] = {}
 
     def cycle(name: str, phase: NDArray[np.float64]) -> None:
@@ -118,8 +101,7 @@ def _features(wall: Integers, spec: CalendarSpec) -> dict[str, NDArray[np.float6
 
     if spec.kind == "steps" or (spec.kind == "months" and spec.every % 12 == 0):
         return columns
-    days = wall.astype("datetime64[s]").astype("datetime64[D]")
-    months, years = days.astype("datetime64[M]"), days.astype("datetime64[Y]")
+    days, months, years = (wall.astype("datetime64[s]").astype(f"datetime64[{unit}]") for unit in "DMY")
     if spec.kind == "months":
         cycle("month", (months - years.astype("datetime64[M]")).astype(np.int64) / 12)
         return columns
@@ -147,13 +129,10 @@ def season_candidates(spec: CalendarSpec) -> tuple[int, ...]:
     if spec.kind == "weekdays":
         return (len(spec.weekdays),)
     if spec.kind == "months":
-        cycles: tuple[int, ...] = (12,)
-    elif spec.every == WEEK:
-        return (52,)
-    elif spec.every == DAY:
-        return (7, 365)
-    else:
-        cycles = (MINUTE, HOUR) if spec.every < MINUTE else (HOUR, DAY) if spec.every == MINUTE else (DAY, WEEK)
+        return (12 // spec.every,) if spec.every < 12 and 12 % spec.every == 0 else ()
+    if spec.every in (DAY, WEEK):
+        return (7, 365) if spec.every == DAY else (52,)
+    cycles = (MINUTE, HOUR) if spec.every < MINUTE else (HOUR, DAY) if spec.every == MINUTE else (DAY, WEEK)
     return tuple(cycle // spec.every for cycle in cycles if cycle % spec.every == 0 and cycle > spec.every)
 
 

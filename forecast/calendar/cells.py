@@ -64,7 +64,6 @@ def is_whole_number(text: str) -> bool:
 
 
 def whole_numbers(texts: list[str]) -> Integers:
-    """[texts] as whole numbers."""
     return np.array([int(text.partition(".")[0]) for text in texts], np.int64)
 
 
@@ -80,10 +79,9 @@ def time_cells(table: Table, column: str, rows: int | None = None) -> TimeCells:
 def typed_cells(table: Table, column: str, times: TypedTimes, series: Integers | None = None) -> TimeCells:
     """A column of datetimes as text: 2024-01-31 13:00:00, and without a time of day where all are dates."""
     codes, wall = encoded(times.wall)
-    texts = [str(time).replace("T", " ") for time in wall.astype("datetime64[s]")]
-    if not times.fractions and not (wall % DAY).any():
-        texts = [text[: text.index(" ")] for text in texts]
-    return TimeCells(table, (column,), codes, texts, "datetime", series)
+    dates = not times.fractions and not (wall % DAY).any()
+    texts = wall.astype("datetime64[s]").astype("datetime64[D]" if dates else "datetime64[s]").astype(str)
+    return TimeCells(table, (column,), codes, [text.replace("T", " ") for text in texts.tolist()], "datetime", series)
 
 
 def refuse_blank(table: Table, column: str, blank: Flags, what: str = "the time") -> None:

@@ -1,37 +1,21 @@
-"""Tell the two readings of a repeated hour apart, where clocks are put back: by the other times, or by row order."""
+"""Tell the two readings of a repeated hour apart, where clocks are put back, by the order of the rows."""
 
 import numpy as np
 
 from forecast.calendar.zones import DAY, Flags, Integers
 
-MIN_TIMES = 3  # times from which on their grid is known
-
-
-def resolve_by_grid(certain: Integers, early: Integers, late: Integers) -> tuple[Flags, Flags]:
-    """Resolve readings of which only one meaning lies on the grid of the other times, as of hours on Lord Howe.
-
-    `certain` holds the timestamps of the readings that have one meaning, `early` and `late` [readings] both meanings of
-    the others. Returns which of these are resolved, and which meanings are later ones, [readings] each.
-    """
-    if len(certain) < MIN_TIMES:
-        return np.zeros(len(early), bool), np.zeros(len(early), bool)
-    step = max(int(np.gcd.reduce(certain - certain[0])), 1)
-    on_early, on_late = (early - certain[0]) % step == 0, (late - certain[0]) % step == 0
-    return on_early != on_late, on_late
-
 
 def resolve_by_order(series: Integers, wall: Integers, twice: Flags) -> tuple[Flags, Flags]:
-    """Resolve readings that come `twice` on the `wall` clock by the order of their rows, [rows] each.
+    """Which rows that come `twice` on the `wall` clock are resolved, and which of them are the later reading, [rows].
 
     This works where a series has such a reading in exactly two rows, and its rows of that day go forward in time (or
-    backward in all), but for the hour that comes again. Returns which rows are resolved, and which of them to the
-    later reading.
+    backward in all), but for the hour that comes again.
     """
     resolved, later = np.zeros(len(wall), bool), np.zeros(len(wall), bool)
-    if not twice.any():
-        return resolved, later
     near = np.flatnonzero(np.isin(wall // DAY, np.unique(wall[twice] // DAY)))
     near = near[np.lexsort((wall[near] // DAY, series[near]))]  # by series and day, in the order of the table
+    if not len(near):
+        return resolved, later
     changed = (np.diff(np.stack([series[near], wall[near] // DAY])) != 0).any(axis=0)
     group = np.cumsum(np.append(False, changed))
     steps = np.append(np.where(changed, 0, np.sign(np.diff(wall[near]))), 0)

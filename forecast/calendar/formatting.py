@@ -14,17 +14,14 @@ LAST = 253_402_300_799  # the last second of the year 9999
 
 
 def format_times(timestamps: Integers, time_format: TimeFormat) -> Column:
-    """Write timestamps [n] the way the time column was written: text, numbers, datetimes or periods.
-
-    Times of several columns are written as one text.
-    """
+    """Write timestamps [n] as text, numbers, datetimes or periods; those of several columns as one text."""
     kind, zone, pattern = time_format.kind, time_format.zone, time_format.pattern
     if kind == "period":
         return Column(timestamps.astype("datetime64[s]"), period=pattern)
     if kind == "datetime":
-        aware = pattern == "%z"
-        shown = (timestamps if aware else wall_clock(timestamps, zone)).astype("datetime64[s]")
-        return Column(shown, time_format.unit or "ns", zone_of(zone) if aware and zone else None)
+        aware = zone if pattern == "%z" else None
+        shown = timestamps if aware else wall_clock(timestamps, zone)
+        return Column(shown.astype("datetime64[s]"), time_format.unit or "ns", zone_of(aware) if aware else None)
     if pattern is None and (notation := notation_of(time_format)):
         return Column(notation.write(wall_clock(timestamps, zone), time_format))
     texts = _texts(timestamps, pattern or "%Y-%m-%d", zone)
@@ -33,13 +30,11 @@ def format_times(timestamps: Integers, time_format: TimeFormat) -> Column:
 
 def format_columns(timestamps: Integers, time_format: TimeFormat) -> list[Column]:
     """Write timestamps into the columns that they were read from together."""
+    types = {"datetime": "datetime64[s]", "number": "int64", "text": "O"}
     columns: list[Column] = []
     for pattern, kind in zip(time_format.parts, time_format.kinds, strict=True):
         texts = _texts(timestamps, pattern, time_format.zone, time_format.pattern)
-        if kind == "datetime":
-            columns.append(Column(texts.astype("datetime64[s]"), time_format.unit or "ns"))
-        else:
-            columns.append(Column(texts.astype(np.int64) if kind == "number" else texts))
+        columns.append(Column(texts.astype(types[kind]), time_format.unit or "ns"))
     return columns
 
 

@@ -2,11 +2,9 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecast.calendar import patterns
 from forecast.calendar.calendar import Calendar
@@ -24,15 +22,11 @@ ALIAS = re.compile(
     r"(?P<count>\d{0,9})\s*(?P<unit>[A-Za-z]*?)(?P<side>(?<=[MQYAmqya])[SsEe])?(-(?P<anchor>[A-Za-z]{3}))?"
 )
 KNOWN = ("s", "min", "15min", "h", "D", "B", "W", "W-SUN", "MS", "ME", "QS", "QE", "YS", "YE")  # for messages
-USUAL_ZONES = ("Europe/Berlin", "Europe/London", "Europe/Helsinki", "America/New_York", "America/Chicago",
-               "America/Denver", "America/Los_Angeles", "Australia/Sydney", "Pacific/Auckland")  # fmt: skip
 MIN_WEEKS = 3  # that a weekday pattern must last
 MIN_SHARE = 0.1  # of the steps between times that must be the grid's, where some are shorter than the usual step
-MAX_PHASES = 4  # different places within a step of UTC that the offsets of a zone can give
 
 
-@dataclass(frozen=True)
-class Frequency:
+class Frequency(NamedTuple):
     """A parsed `freq`: the step of the grid, and where the grid lies as far as that is given."""
 
     kind: Literal["steps", "seconds", "months", "weekdays"]
@@ -42,10 +36,7 @@ class Frequency:
 
 
 def parse_frequency(text: str) -> Frequency:
-    """Read ``freq``: pandas aliases, old and new (h, H, 15min, T, D, B, W-SUN, MS, M, ME, QS-FEB, Y), or a number.
-
-    Raises UsageError if it is none of these.
-    """
+    """Read ``freq``: pandas aliases, old and new (h, H, 15min, T, D, B, W-SUN, MS, M, ME, QS-FEB, Y), or a number."""
     alias = ALIAS.fullmatch(text.strip())
     count = int(alias["count"] or 1) if alias else 0
     if alias and count:
@@ -56,9 +47,10 @@ def parse_frequency(text: str) -> Frequency:
             return Frequency("weekdays", 1)
         names = WEEKDAYS if unit == "w" else MONTH_NAMES if unit in "qya" else ()
         place = names.index(anchor) if anchor in names else None
-        if (place is not None or not anchor) and unit in SECONDS and not side:
+        known = anchor in ("", *names)
+        if known and unit in SECONDS and not side:
             return Frequency("seconds", count * SECONDS[unit], anchor=place)
-        if (place is not None or not anchor) and unit in MONTHS and alias["unit"] != "m":
+        if known and unit in MONTHS and alias["unit"] != "m":
             return Frequency("months", count * MONTHS[unit], None if side is None else side in "eE", place)
     problem = f"not a frequency{did_you_mean(text, list(KNOWN))} (such as {', '.join(KNOWN)}, or 1)"
     raise UsageError(problem, setting=Setting("freq", text))
@@ -74,14 +66,10 @@ def infer_calendar(
     name: str = "the table",
     place: Callable[[int], str] | None = None,
 ) -> CalendarSpec:
-    """Infer the grid on which times lie; times may be missing in it.
+    """Infer the grid on which the times of rows of series lie; some may be missing in it.
 
-    Parameters
-    ----------
-    timestamps, series : [rows], times, and which series each row belongs to
-    freq : the frequency that the user gave, None to infer it
-    aggregate : with it times may lie between those of the grid that `freq` names
-    name, place : for messages: of the table, and where the first row of an timestamp stands
+    With `aggregate` times may lie between those of the grid that `freq` names. `name` of the table and `place` of the
+    first row of a timestamp are for messages.
 
     Raises BadData if the times lie on no grid, or not on the one that `freq` names; UsageError if `freq` is no
     frequency, or none for such times.
@@ -92,9 +80,6 @@ def infer_calendar(
         off = unique[~Calendar(spec, zone).on_grid(unique)]
         if aggregate is not None or not len(off):
             return spec
-        by_clock = _clock_grid(unique, zone, spec.every) if spec.kind == "seconds" else None
-        if by_clock is not None:
-            return by_clock
         first = f", the first is {format_timestamp(off[0], time_format)}"
         share = f"{len(off)} of {len(unique)} times do not lie on the grid of "
         cure = Words("pass ", Setting("aggregate", "sum"), " (or mean, last), or another ", Setting("freq"))
@@ -106,8 +91,7 @@ def infer_calendar(
     if time_format.kind != "integer":
         inferred = _inferred_grid(timestamps, series, unique, zone)
     else:
-        step = _step(timestamps, series)
-        inferred = None if step is None else _of_steps(step, unique)
+        inferred = _of_steps(step, unique) if (step := _step(timestamps, series)) else None
     if inferred is None:
         raise _irregular(name, unique, time_format, place)
     return inferred
@@ -116,7 +100,8 @@ def infer_calendar(
 def _inferred_grid(timestamps: Integers, series: Integers, unique: Integers, zone: str | None) -> CalendarSpec | None:
     """A grid of dates or times of day; None if no grid fits."""
     days, clock = np.divmod(wall_clock(unique, zone), DAY)
-    if (np.diff(days) > 0).all() and (_same(clock) or zone is not None):
+    same_clock = (clock == clock[0]).all()
+    if (np.diff(days) > 0).all() and (same_clock or zone is not None):
         offset = int(np.bincount(clock).argmax())  # midnight may be missing where the clock changes
         all_days = wall_clock(timestamps, zone) // DAY
         spec = _monthly(days, offset)
@@ -128,10 +113,7 @@ def _inferred_grid(timestamps: Integers, series: Integers, unique: Integers, zon
         if spec is not None and Calendar(spec, zone).on_grid(unique).all():
             return spec
     step = _step(timestamps, series)
-    if step is None:
-        values, counts = _steps_within(timestamps, series)
-        return _clock_grid(unique, zone, int(values[counts.argmax()])) if len(values) else None
-    if step % DAY == 0 and zone is not None and not _same(clock):
+    if step is None or (step % DAY == 0 and zone is not None and not same_clock):
         return None
     return _of_seconds(step, int(unique[0]))
 
@@ -139,7 +121,7 @@ def _inferred_grid(timestamps: Integers, series: Integers, unique: Integers, zon
 def _monthly(days: Integers, offset: int) -> CalendarSpec | None:
     """A grid of months, if all days are the same day of their month, or the last one."""
     index, day, at_end = _in_months(days)
-    if not at_end and not (_same(day) and day[0] <= 28):
+    if not at_end and not (day[0] <= 28 and (day == day[0]).all()):
         return None
     every = int(np.gcd.reduce(np.diff(index))) if len(index) > 1 else 1
     return _of_months(every, int(index[0]), -1 if at_end else int(day[0]), offset)
@@ -150,8 +132,7 @@ def _in_months(days: Integers) -> tuple[Integers, Integers, bool]:
     dates = days.astype("datetime64[D]")
     months = dates.astype("datetime64[M]")
     day = (dates - months.astype("datetime64[D]")).astype(np.int64) + 1
-    at_end = (dates + 1).astype("datetime64[M]") > months
-    return months.astype(np.int64), day, bool(at_end.all())
+    return months.astype(np.int64), day, bool(((dates + 1).astype("datetime64[M]") > months).all())
 
 
 def _weekday_pattern(days: Integers, offset: int) -> CalendarSpec | None:
@@ -169,44 +150,17 @@ def _step(times: Integers, series: Integers) -> int | None:
     unique = distinct(times)
     if len(unique) < 2:
         return None
-    values, counts = _steps_within(times, series)
-    if not len(values):  # one time for each series
-        values, counts = np.unique(np.diff(unique), return_counts=True)
+    order = np.lexsort((times, series))
+    steps = np.diff(times[order])[np.diff(series[order]) == 0]
+    steps = steps[steps > 0]
+    values, counts = np.unique(steps if len(steps) else np.diff(unique), return_counts=True)
     divisor = int(np.gcd.reduce(unique - unique[0]))
     often = counts[values == divisor].sum()
     return divisor if often == counts.max() or often >= max(MIN_SHARE * counts.sum(), 2) else None
 
 
-def _steps_within(times: Integers, series: Integers) -> tuple[Integers, Integers]:
-    """The different steps from one time to the next within a series, ascending, and how often each comes."""
-    order = np.lexsort((times, series))
-    steps = np.diff(times[order])[np.diff(series[order]) == 0]
-    return np.unique(steps[steps > 0], return_counts=True)
-
-
-def _clock_grid(unique: Integers, zone: str | None, every: int) -> CalendarSpec | None:
-    """A grid finer than a day that fits all times by the clock of a zone that changes by no whole steps; None if none.
-
-    Hours on Lord Howe, where the clock changes by half an hour, lie on no grid of UTC, nor do three-hourly readings of
-    a clock that changes by an hour. Each lies in a period of UTC of its own all the same.
-    """
-    if zone is None or every >= DAY or DAY % every or len(unique) < 2:
-        return None
-    readings, counts = np.unique(wall_clock(unique, zone) % every, return_counts=True)
-    anchors = np.unique(unique % every)
-    best, shortest = None, np.inf
-    for anchor in anchors.tolist() if 2 <= len(anchors) <= MAX_PHASES else ():
-        spec = _of_seconds(every, anchor).model_copy(update={"phase": int(readings[counts.argmax()])})
-        calendar = Calendar(spec, zone)
-        positions = calendar.positions(unique)
-        fits = (np.diff(positions) > 0).all() and calendar.on_grid(unique).all()
-        if fits and positions[-1] - positions[0] < shortest:
-            best, shortest = spec, positions[-1] - positions[0]
-    return best
-
-
 def _given_grid(unique: Integers, given: Frequency, time_format: TimeFormat, coarser: bool, freq: str) -> CalendarSpec:
-    """The grid of a frequency, placed where the data lie."""
+    """The grid of a frequency, placed where the data lie, or at usual bounds where it is `coarser` than they are."""
     if (given.kind == "steps") != (time_format.kind == "integer"):
         wanted = "a frequency such as D or h" if given.kind == "steps" else "a number, as the times are steps"
         raise UsageError(f"pass {wanted}", setting=Setting("freq", freq))
@@ -217,7 +171,15 @@ def _given_grid(unique: Integers, given: Frequency, time_format: TimeFormat, coa
     if given.kind == "weekdays":
         return _of_weekdays((0, 1, 2, 3, 4), offset)
     if given.kind == "months":
-        return _given_months(days, offset, given, time_format, coarser)
+        index, days_of_month, at_end = _in_months(days)
+        if not coarser and (time_format.kind == "period" or not _writes_days(time_format)):
+            day = 1  # a month without a day means its first day
+        elif given.end is None and not coarser:
+            day = -1 if at_end else min(int(days_of_month[0]), 28)
+        else:
+            day = -1 if given.end else 1
+        usual = (given.every - 1 if day < 0 else 0) if coarser else int(index[0])
+        return _of_months(given.every, usual if given.anchor is None else given.anchor, day, offset)
     if given.every % DAY:
         return _of_seconds(given.every, 0 if coarser else int(unique[0]))
     first = int(days[0])
@@ -227,46 +189,30 @@ def _given_grid(unique: Integers, given: Frequency, time_format: TimeFormat, coa
     return _of_seconds(given.every, first * DAY, offset)
 
 
-def _given_months(
-    days: Integers, offset: int, given: Frequency, time_format: TimeFormat, coarser: bool
-) -> CalendarSpec:
-    """A grid of months, at the days of the month that the data have."""
-    index, days_of_month, at_end = _in_months(days)
-    pattern = time_format.pattern
-    if not coarser and (time_format.kind == "period" or (pattern and "%d" not in pattern.replace("-", ""))):
-        day = 1  # a month without a day means its first day
-    elif given.end is None and not coarser:
-        day = -1 if at_end else min(int(days_of_month[0]), 28)
-    else:
-        day = -1 if given.end else 1
-    anchor = int(index[0])
-    if given.anchor is not None:
-        anchor = given.anchor
-    elif coarser:
-        anchor = given.every - 1 if day < 0 else 0
-    return _of_months(given.every, anchor, day, offset)
+def _writes_days(time_format: TimeFormat) -> bool:
+    return not time_format.pattern or "%d" in time_format.pattern.replace("-", "")
 
 
 def _of_steps(every: int, unique: Integers) -> CalendarSpec:
     return CalendarSpec(kind="steps", every=every, anchor=int(unique[0]) % every, name=str(every))
 
 
-def _counted(every: int, units: tuple[tuple[str, int], ...]) -> str:
+def _counted(every: int, **units: int) -> str:
     """The name of a step by the coarsest unit that divides it: D, 2D, 15min."""
-    unit, size = next((unit, size) for unit, size in units if every % size == 0)
+    unit, size = next((unit, size) for unit, size in units.items() if every % size == 0)
     return f"{every // size if every > size else ''}{unit}"
 
 
 def _of_seconds(every: int, anchor: int, offset: int = 0) -> CalendarSpec:
     """A grid through the time `anchor`, or `offset` seconds later."""
     anchor = anchor % every + offset
-    name = _counted(every, (("W", WEEK), ("D", DAY), ("h", HOUR), ("min", MINUTE), ("s", 1)))
+    name = _counted(every, W=WEEK, D=DAY, h=HOUR, min=MINUTE, s=1)
     name += f"-{WEEKDAYS[(anchor // DAY + 3) % 7]}" if every % WEEK == 0 else ""
     return CalendarSpec(kind="seconds", every=every, anchor=anchor, name=name)
 
 
 def _of_months(every: int, anchor: int, day: int, offset: int) -> CalendarSpec:
-    name = _counted(every, (("Y", 12), ("Q", 3), ("M", 1))) + {1: "S", -1: "E"}.get(day, "")
+    name = _counted(every, Y=12, Q=3, M=1) + {1: "S", -1: "E"}.get(day, "")
     return CalendarSpec(kind="months", every=every, anchor=anchor % every, day=day, offset=offset, name=name)
 
 
@@ -275,34 +221,19 @@ def _of_weekdays(weekdays: tuple[int, ...], offset: int) -> CalendarSpec:
     return CalendarSpec(kind="weekdays", weekdays=weekdays, offset=offset, name=name)
 
 
-def _irregular(
-    name: str, unique: Integers, time_format: TimeFormat, place: Callable[[int], str] | None = None
-) -> BadData:
+def _irregular(name: str, unique: Integers, time_format: TimeFormat, place: Callable[[int], str] | None) -> BadData:
     """Say that times lie on no grid, with the first one that leaves it."""
     steps = np.diff(unique)
     values, counts = np.unique(steps, return_counts=True)
     usual = int(values[counts.argmax()])
     odd = int(np.argmax(steps % usual != 0))
     before, after = (format_timestamp(unique[at], time_format) for at in (odd, odd + 1))
-    if zone := _midnights(unique, steps, time_format):
-        passed = ("pass ", Setting("timezone", zone), ", or the one that they are of")
-        cure = Words("they are midnights of another zone: ", *passed)
-    elif time_format.kind == "integer":
-        cure = Words("correct it")
-    else:
+    cure = Words("correct it")
+    if time_format.kind != "integer":
         freq = "D" if 2 * counts.max() < len(steps) else _of_seconds(usual, 0).name.partition("-")[0]
         ways = Words(Setting("freq"), " with ", Setting("aggregate", "sum"), " (or mean, last), such as ")
-        cure = Words("correct it, or pass ", ways, Setting("freq", freq), " ", Setting("aggregate", "mean"))
+        # such as midnights of Berlin that are written in UTC, or a clock that changes by less than a step
+        zone = ("pass another ", Setting("timezone"), " or none, ") if time_format.zone else ()
+        cure = Words("correct it, ", *zone, "or pass ", ways, Setting("freq", freq), " ", Setting("aggregate", "mean"))
     where = place(int(unique[odd + 1])) if place else name
     return BadData(f"the times lie on no regular grid: {after} follows {before}", place=where, cure=cure)
-
-
-def _midnights(unique: Integers, steps: Integers, time_format: TimeFormat) -> str | None:
-    """A zone in which times that are a day apart, or an hour more or less, have all the same time of day."""
-    if time_format.zone is None or (np.abs(steps - np.rint(steps / DAY) * DAY) > HOUR).any():
-        return None
-    return next((zone for zone in USUAL_ZONES if not (wall_clock(unique, zone) % DAY).any()), None)
-
-
-def _same(values: NDArray[np.int64]) -> bool:
-    return bool((values == values[0]).all())

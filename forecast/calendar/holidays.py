@@ -9,19 +9,15 @@ from forecast.errors import Setting, Unavailable, UsageError, did_you_mean
 
 
 def holiday_flags(days: NDArray[np.int64], country: str) -> NDArray[np.bool_]:
-    """Say which days since 1970-01-01 are public holidays of a country, or of a part of it such as US-CA.
+    """Whether each of these days since 1970-01-01 is a public holiday of a country, or of a part such as US-CA.
 
-    Raises Unavailable if the package holidays is not installed; UsageError if the country or its subdivision is not
-    known.
+    Raises Unavailable if the package holidays is not installed; UsageError if it does not know the country or part.
     """
     return np.isin(days, [day for day, _ in _holidays(country, tuple(np.unique(_years(days)).tolist()))])
 
 
 def named_holidays(first: int, last: int, country: str) -> list[tuple[int, str]]:
-    """Days since 1970-01-01 and names of the public holidays from one day to another; raises as `holiday_flags` does.
-
-    A day with several holidays comes once for each name.
-    """
+    """The public holidays from one day to another, once for each name of a day; raises as `holiday_flags` does."""
     start, end = _years(np.array([first, last])).tolist()
     return [(day, name) for day, name in _holidays(country, tuple(range(start, end + 1))) if first <= day <= last]
 

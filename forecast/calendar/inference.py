@@ -19,16 +19,11 @@ TIME_NAMES = ("date", "datetime", "time", "timestamp", "ds", "date_time", "day",
               "period", "hour", "ts", "step", "t", "index")  # fmt: skip
 
 CLOCK_ONLY = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp][Mm])?")
-ROUNDED = re.compile(r"[+-]?\d(\.\d+)?[eE]\+?\d+")
-LETTERED = re.compile(r"(.*\d) ?([A-Z]{2,5})")
 DECIMAL, YEAR_MONTH = re.compile(r"\d+\.\d+"), re.compile(r"[12]\d{3}\.(0[1-9]|1[0-2])")
 
 
 def looks_like_times(table: Table, column: str, named: bool = False) -> bool:
-    """Whether a column parses as times all the way down; numbers only where that is certain.
-
-    `named` says that a column of numbers holds dates for sure.
-    """
+    """Whether a column parses as times all the way down; numbers only where that is certain, or they are `named`."""
     kind = table.kind(column)
     if not len(table) or kind in ("boolean", "other"):
         return False
@@ -61,10 +56,7 @@ def resembles_times(table: Table, column: str) -> bool:
 
 
 def infer_numbers(cells: TimeCells, settings: TimeSettings) -> TimeFormat | None:
-    """How a column writes times as numbers; None where a pattern reads its texts.
-
-    Raises BadData if a text is no such number as the others are, or it is open what the numbers mean.
-    """
+    """How a column writes times as numbers, None where a pattern reads its texts; BadData if that is open."""
     days = Setting("date_format", DAY_NUMBERS)
     if settings.date_format == DAY_NUMBERS:
         if (wrong := np.array([not is_day_number(text) for text in cells.texts])).any():
@@ -102,8 +94,7 @@ def _open_numbers(cells: TimeCells) -> BadData:
 def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
     """Parse the texts of a column by the one pattern that fits all of them.
 
-    Raises BadData if no pattern fits them all, or two do and mean different days; UsageError if `date_format` is no
-    format of a date.
+    Raises BadData if none does, or two that mean different days; UsageError if `date_format` is no format of a date.
     """
     if settings.date_format is not None:
         setting = Setting("date_format", settings.date_format)
@@ -117,48 +108,34 @@ def infer_pattern(cells: TimeCells, settings: TimeSettings) -> ParsedTexts:
         parsed = patterns.parse(cells.array, settings.fitted.pattern)
         if parsed.exists.all():
             return parsed
-    first = cells.texts[0]
-    guesses = patterns.guesses(first)
-    if not guesses:
-        raise _unknown(cells)
-    matched = {guess: patterns.matches(cells.array, guess) for guess in guesses}
-    complete = [guess for guess in guesses if matched[guess].all()]
+    matched = {guess: patterns.matches(cells.array, guess) for guess in patterns.guesses(cells.texts[0])}
+    complete = [guess for guess in matched if matched[guess].all()]
     # a pattern with a fraction fits times without any too
     complete = [guess for guess in complete if "%f" not in guess or guess.replace(".%f", "") not in complete]
     if not complete:
-        raise _mismatch(cells, ~max(matched.values(), key=lambda fits: int(fits.sum())))
+        raise _mismatch(cells, matched)
     fitting = [patterns.parse(cells.array, guess) for guess in complete]
-    if len(fitting) > 1 and re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", first):
+    if len(fitting) > 1 and re.match(r"\d{1,2}[-/.]\d{1,2}[-/.]", cells.texts[0]):
         return _day_or_month_first(cells, fitting)
     chosen = max(fitting, key=lambda parsed: int(parsed.exists.sum()))
     _refuse_uncertain_years(cells, chosen)
     return chosen
 
 
-def _unknown(cells: TimeCells) -> BadData:
-    """Say what may be wrong with a first text that has the shape of no time."""
-    text = cells.texts[0]
-    if CLOCK_ONLY.fullmatch(text):
-        return cells.fault("is a time of day without a date", "add the date to the column")
-    if ROUNDED.fullmatch(text):
-        return cells.fault("is a number that a spreadsheet has rounded", "export the column in full")
-    if (lettered := LETTERED.fullmatch(text)) and patterns.guesses(lettered[1]):
-        offset = f"write an offset such as +01:00, or leave {lettered[2]} out and pass "
-        return cells.fault("names its zone by letters", offset, Setting("timezone"))
-    ways = ("pass ", Setting("date_format"), ", or ", Setting("time"))
-    return cells.fault("is not a time that can be recognised", *ways)
-
-
-def _mismatch(cells: TimeCells, wrong: Flags) -> BadData:
-    """Say how a text differs from the first one of its column."""
+def _mismatch(cells: TimeCells, matched: dict[str, Flags]) -> BadData:
+    """Say that the first text has the shape of no time, or which text differs from it."""
+    wrong = ~max(matched.values(), key=lambda fits: int(fits.sum()), default=np.zeros(len(cells.texts), bool))
     text, first = cells.first(wrong), cells.texts[0]
-    guesses, of_first = patterns.guesses(text), patterns.guesses(first)
-    cure: tuple[object, ...] = ("write all times the same way, or pass ", Setting("date_format"))
-    problem = f"is not written as '{first}' is"
-    if guesses and patterns.has_zone(guesses[0]) != patterns.has_zone(of_first[0]):
-        problem, cure = f"and '{first}' mix times with and without a zone", ("write all of them the same way",)
-    elif CLOCK_ONLY.fullmatch(text):
+    guesses, date_format = patterns.guesses(text), Setting("date_format")
+    problem: str = f"is not written as '{first}' is"
+    cure: tuple[object, ...] = ("write all times the same way, or pass ", date_format)
+    if CLOCK_ONLY.fullmatch(text):
         problem, cure = "is a time of day without a date", ("add the date",)
+    elif not matched:
+        problem, example = "is not a time that can be recognised", "2024-01-31 13:00:00+01:00"
+        cure = (f"write it as 2024-01-31 or {example}, or pass ", date_format, " or ", Setting("time"))
+    elif guesses and patterns.has_zone(guesses[0]) != patterns.has_zone(next(iter(matched))):
+        problem, cure = f"and '{first}' mix times with and without a zone", ("write all of them the same way",)
     elif not guesses and not re.search(r"\d", text):
         cure = ("correct it, or remove the line if it is a total or a note",)
         problem = f"is not a time, as '{first}' is"
@@ -171,12 +148,10 @@ def _refuse_uncertain_years(cells: TimeCells, chosen: ParsedTexts) -> None:
     if "y" not in codes or "d" in codes or not chosen.exists.all():
         return
     months = chosen.wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64)
-    steps = np.abs(np.diff(months))
-    short = (months // 12 + 70) % 100
-    no_day = ((short == 0) | (short > 31)).any()
-    several = (months % 12 != months[0] % 12).any()
+    steps, short_years = np.abs(np.diff(months)), (months // 12 + 70) % 100
+    no_day = ((short_years == 0) | (short_years > 31)).any()
     regular = len(steps) > 0 and np.bincount(steps).argmax() == np.gcd.reduce(steps)
-    if not (no_day or (several and regular)):
+    if not no_day and not (regular and (months % 12 != months[0] % 12).any()):
         cure = ("pass ", _as_setting(chosen.pattern), ", or write the year in full")
         raise cells.fault("can be a month and a year, or a day of a month", *cure)
 
@@ -197,8 +172,7 @@ def _day_or_month_first(cells: TimeCells, fitting: list[ParsedTexts]) -> ParsedT
     if len(real) == 1:
         return real[0]
     if not real:
-        neither = ~np.logical_or.reduce([parsed.exists for parsed in fitting])
-        if neither.any():
+        if (neither := ~np.logical_or.reduce([parsed.exists for parsed in fitting])).any():
             raise no_such_time(cells, neither)
         problem = "has the month first, other rows have the day first"
         raise cells.fault(problem, "write all the same way", wrong=~fitting[0].exists)

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from forecast.calendar import patterns
 from forecast.calendar.cells import TimeCells, filled_cells, refuse_blank, typed_cells
-from forecast.calendar.clock_change import resolve_by_grid, resolve_by_order
+from forecast.calendar.clock_change import resolve_by_order
 from forecast.calendar.inference import infer_numbers, infer_pattern, no_such_time
 from forecast.calendar.notations import notation_of
 from forecast.calendar.notations.whole_numbers import UNITS
@@ -32,15 +32,18 @@ class ParsedTimes:
     open: Flags | None = None  # [rows], readings that come twice where the clock changes, open until series are known
     doubtful: bool = False  # readings depend on the series of their rows: parse again once the series are known
 
+    def rows(self, chosen: Flags) -> "ParsedTimes":
+        """The times of the chosen rows [rows]."""
+        part = None if self.open is None else self.open[chosen]
+        return replace(self, timestamps=self.timestamps[chosen], open=part)
+
 
 def parse_times(
     table: Table, columns: str | tuple[str, ...], settings: TimeSettings, series: Integers | None = None
 ) -> ParsedTimes:
     """Parse the time column of a table, or the columns that make the time together.
 
-    Parameters
-    ----------
-    series : [rows], which series each row belongs to; None before that is known
+    `series` [rows] is None before it is known which series each row belongs to.
 
     Raises BadData if a value is blank, is no time, does not exist, or could mean two times; with its place and the flag
     that settles it.
@@ -54,8 +57,15 @@ def parse_times(
         parsed = _from_typed(table, columns[0], settings, series)
     else:
         parsed = _from_cells(replace(filled_cells(table, columns[0]), series=series), settings)
-    if settings.fitted is not None:
-        _check_same(f"{table.name}: times in column '{', '.join(columns)}' are", parsed.format, settings.fitted)
+    if (fitted := settings.fitted) is not None:
+        subject = f"{table.name}: times in column '{', '.join(columns)}' are"
+        if (parsed.format.kind == "integer") != (fitted.kind == "integer"):
+            raise BadData(f"{subject} not of the kind seen at fit (dates against steps)")
+        if parsed.format.zone != fitted.zone:
+            now, before = (
+                f"of zone {zone}" if zone else "without a zone" for zone in (parsed.format.zone, fitted.zone)
+            )
+            raise BadData(f"{subject} {now}; at fit they were {before}")
     return parsed
 
 
@@ -75,9 +85,8 @@ def parse_timestamp(text: str, time_format: TimeFormat) -> int:
     for pattern in (*of_table, *patterns.guesses(text)):
         parsed = patterns.parse(pa.array([text], pa.string()), pattern)
         if parsed.exists.all():
-            offset = int(parsed.offsets[0]) if parsed.offsets is not None else 0
             zone = "UTC" if patterns.has_zone(pattern) else time_format.zone
-            timestamps.add(int(timestamps_at(parsed.wall, zone, "earlier")[0][0]) - offset)
+            timestamps.add(int((timestamps_at(parsed.wall, zone, "earlier")[0] - parsed.offsets)[0]))
             if pattern in of_table:
                 break
     if len(timestamps) != 1:
@@ -112,17 +121,16 @@ def _from_typed(table: Table, column: str, settings: TimeSettings, series: Integ
     except (ValueError, TypeError) as error:
         raise BadData(f"{table.name}: column '{column}' cannot be read as times: {error}") from None
     if times.period is not None:
-        return ParsedTimes(times.instants, TimeFormat(kind="period", pattern=times.period))
+        return ParsedTimes(times.timestamps, TimeFormat(kind="period", pattern=times.period))
     _refuse_fractions(table, column, times.fractions, settings)
     time_format = TimeFormat.model_validate({"kind": "datetime", "unit": times.unit})
     if times.offset is not None:
         aware = {"pattern": "%z", "zone": times.zone or offset_name(times.offset)}
-        return ParsedTimes(times.instants, time_format.model_copy(update=aware))
-    zone = settings.timezone if (times.wall % DAY).any() else None  # dates without a time of day have no zone
-    if zone is None:
+        return ParsedTimes(times.timestamps, time_format.model_copy(update=aware))
+    if settings.timezone is None or not (times.wall % DAY).any():  # dates without a time of day have no zone
         return ParsedTimes(times.wall, time_format)
-    cells = typed_cells(table, column, times, series)
-    return _from_wall(cells, encoded(times.wall)[1], time_format.model_copy(update={"zone": zone}), settings)
+    cells, zone = typed_cells(table, column, times, series), {"zone": settings.timezone}
+    return _from_wall(cells, encoded(times.wall)[1], time_format.model_copy(update=zone), settings)
 
 
 def _from_pattern(cells: TimeCells, parsed: ParsedTexts, settings: TimeSettings) -> ParsedTimes:
@@ -130,44 +138,35 @@ def _from_pattern(cells: TimeCells, parsed: ParsedTexts, settings: TimeSettings)
     if not parsed.exists.all():
         raise no_such_time(cells, ~parsed.exists)
     _refuse_fractions(cells.table, cells.name, parsed.fractions, settings)
-    pattern = parsed.pattern
-    if not patterns.has_zone(pattern):
+    if not patterns.has_zone(parsed.pattern):
         # a date without a time of day has no clock, so no zone either
-        zone = settings.timezone if patterns.has_clock(pattern) else None
-        return _from_wall(cells, parsed.wall, TimeFormat(kind="text", pattern=pattern, zone=zone), settings)
-    offsets = parsed.offsets if parsed.offsets is not None else np.zeros_like(parsed.wall)
-    timestamps = parsed.wall - offsets
-    zone, pattern = _written_zone(cells, timestamps, offsets, settings, pattern)
-    return ParsedTimes(timestamps[cells.codes], TimeFormat(kind="text", pattern=pattern, zone=zone))
+        zone = settings.timezone if patterns.has_clock(parsed.pattern) else None
+        return _from_wall(cells, parsed.wall, TimeFormat(pattern=parsed.pattern, zone=zone), settings)
+    timestamps = parsed.wall - parsed.offsets
+    zone, pattern = _written_zone(cells, timestamps, parsed, settings.timezone)
+    return ParsedTimes(timestamps[cells.codes], TimeFormat(pattern=pattern, zone=zone))
 
 
 def _from_wall(cells: TimeCells, wall: Integers, time_format: TimeFormat, settings: TimeSettings) -> ParsedTimes:
     """Turn readings of a wall clock, [texts], into timestamps of the zone that `time_format` names, if any."""
-    zone, codes = time_format.zone, cells.codes
-    chosen, unclear = timestamps_at(wall, zone, "later" if settings.dst == "later" else "earlier")
+    zone, codes, known = time_format.zone, cells.codes, cells.series is not None
+    (early, unclear), (late, _) = (timestamps_at(wall, zone, dst) for dst in ("earlier", "later"))
+    chosen = late if settings.dst == "later" else early
     if not unclear.any():
         return ParsedTimes(chosen[codes], time_format)
     twice = unclear & (wall_clock(chosen, zone) == wall)
-    early, late = (timestamps_at(wall, zone, dst)[0] for dst in ("earlier", "later"))
-    both = np.flatnonzero(twice)
-    alone, is_late = resolve_by_grid(chosen[~unclear], early[both], late[both])
-    chosen[both] = np.where(alone, np.where(is_late, late[both], early[both]), chosen[both])
-    twice[both[alone]] = unclear[both[alone]] = False
-    timestamps, doubtful = chosen[codes], unclear[codes]
-    by_series = cells.series is None and bool(doubtful.any())
-    series = np.zeros(len(codes), np.int64) if cells.series is None else cells.series
+    series = cells.series if cells.series is not None else np.zeros(len(codes), np.int64)
     resolved, later = resolve_by_order(series, wall[codes], twice[codes])
-    timestamps = np.where(resolved, np.where(later, late[codes], early[codes]), timestamps)
-    doubtful &= ~resolved
+    timestamps = np.where(resolved, np.where(later, late[codes], early[codes]), chosen[codes])
+    doubtful = unclear[codes] & ~resolved
     # the order of rows may resolve these times once the series of each row is known
-    wait = doubtful & (twice & (np.bincount(codes) > 1))[codes] & (cells.series is None)
-    doubtful &= ~wait
-    if doubtful.any() and settings.dst == "error":
-        raise _clock_changes(cells, int(np.argmax(doubtful)), twice, zone)
-    if resolved.any() and cells.series is not None:
+    wait = doubtful & (twice & (np.bincount(codes) > 1))[codes] & (not known)
+    if (doubtful & ~wait).any() and settings.dst == "error":
+        raise _clock_changes(cells, int(np.argmax(doubtful & ~wait)), twice, zone)
+    if resolved.any() and known:
         name, count = cells.table.name, int(resolved.sum())
         logger.warning("%s: %d times that the clock shows twice are resolved by the order of their rows.", name, count)
-    return ParsedTimes(timestamps, time_format, wait if wait.any() else None, by_series)
+    return ParsedTimes(timestamps, time_format, wait if wait.any() else None, not known)
 
 
 def _clock_changes(cells: TimeCells, row: int, twice: Flags, zone: str | None) -> BadData:
@@ -176,24 +175,18 @@ def _clock_changes(cells: TimeCells, row: int, twice: Flags, zone: str | None) -
     fault = "comes twice" if twice[value] else "does not exist"
     ways = ("pass ", Setting("dst", "earlier"), " or ", Setting("dst", "later"))
     without = () if twice[value] else (", or no ", Setting("timezone"), ", if the clock of the table never changes")
-    return BadData(
-        f"'{cells.texts[value]}' {fault} in {zone}, where the clock changes",
-        place=cells.table.place(row, cells.columns),
-        cure=Words(*ways, *without),
-    )
+    problem = f"'{cells.texts[value]}' {fault} in {zone}, where the clock changes"
+    return BadData(problem, place=cells.table.place(row, cells.columns), cure=Words(*ways, *without))
 
 
-def _written_zone(
-    cells: TimeCells, timestamps: Integers, offsets: Integers, settings: TimeSettings, pattern: str
-) -> tuple[str, str]:
+def _written_zone(cells: TimeCells, timestamps: Integers, parsed: ParsedTexts, given: str | None) -> tuple[str, str]:
     """Name the zone of times that are written with offsets, and the pattern that writes them."""
-    given = settings.timezone
+    offsets, pattern = parsed.offsets, parsed.pattern
     if given is not None and (offsets_at(timestamps, given) == offsets).all():
         return given, pattern
-    if (offsets != offsets[0]).any():
-        problem = f"has another offset from UTC than '{cells.texts[0]}'"
+    if (wrong := offsets != offsets[0]).any():
         cure = ("they do not follow " if given else "pass their ", Setting("timezone", given))
-        raise cells.fault(problem, *cure, wrong=offsets != offsets[0])
+        raise cells.fault(f"has another offset from UTC than '{cells.texts[0]}'", *cure, wrong=wrong)
     zone = offset_name(int(offsets[0]))
     if given is not None and zone == "UTC":
         return given, patterns.in_utc(pattern)  # days of the zone, written in UTC
@@ -205,17 +198,6 @@ def _written_zone(
 
 def _refuse_fractions(table: Table, name: str, fractions: bool, settings: TimeSettings) -> None:
     if fractions and not settings.fractions:
-        raise BadData(
-            f"times in column '{name}' are finer than a second, the finest step there is",
-            place=table.name,
-            cure=Words("pass ", Setting("freq", "1s"), " ", Setting("aggregate", "mean"), " (or sum, last)"),
-        )
-
-
-def _check_same(subject: str, parsed: TimeFormat, fitted: TimeFormat) -> None:
-    """Refuse times of another nature or zone than at fit."""
-    if (parsed.kind == "integer") != (fitted.kind == "integer"):
-        raise BadData(f"{subject} not of the kind seen at fit (dates against steps)")
-    if parsed.zone != fitted.zone:
-        now, before = (f"of zone {zone}" if zone else "without a zone" for zone in (parsed.zone, fitted.zone))
-        raise BadData(f"{subject} {now}; at fit they were {before}")
+        cure = Words("pass ", Setting("freq", "1s"), " ", Setting("aggregate", "mean"), " (or sum, last)")
+        problem = f"times in column '{name}' are finer than a second, the finest step there is"
+        raise BadData(problem, place=table.name, cure=cure)

@@ -20,13 +20,12 @@ from forecast.tables.cells import Texts
 TOKEN = re.compile(r"%(?P<flag>[-:^0-9]?)(?P<code>[A-Za-z%])|(?P<literal>[^%]+|%)")
 LOOSE = ("m", "d", "H", "I", "K", "V")  # of two digits, or one where it is not padded
 WORDS = {"b": "[A-Za-z]{3}", "B": "[A-Za-z]{3,9}", "a": "[A-Za-z]{3}", "A": "[A-Za-z]{6,9}", "p": "[AaPp][Mm]"}
-TWO = r"\d{2}"
-DIGITS = {"Y": r"\d{4}", "G": r"\d{4}", "y": TWO, "q": r"[1-4]", "j": r"\d{1,3}"}
+TWO, UP_TO_TWO = r"\d{2}", r"\d{1,2}"
+DIGITS = {"Y": r"\d{4}", "G": r"\d{4}", "y": TWO, "q": r"[1-4]", "j": r"\d{1,3}", **dict.fromkeys(LOOSE, UP_TO_TWO)}
 DIRECTIVES: dict[str, dict[str, str]] = {  # the expression of each flag that a directive takes
     **{code: {"": digits, "-": digits} for code, digits in DIGITS.items()},
     **{code: {"": word, "^": word} for code, word in WORDS.items()},
-    **{code: {"": r"\d{1,2}", "-": r"\d{1,2}"} for code in LOOSE},
-    **{code: {"": TWO, "-": r"\d{1,2}"} for code in "MS"},
+    **{code: {"": TWO, "-": UP_TO_TWO} for code in "MS"},
     "f": dict.fromkeys(("", *"123456789"), r"\d{1,9}"),
     "z": {"": r"[+-]\d{4}", ":": r"[+-]\d{2}:\d{2}", "-": r"[+-]\d{2}"},
 }
@@ -57,10 +56,7 @@ UTC_MARKS = ("Z", " UTC", *ZERO.values(), *(f" {offset}" for offset in ZERO.valu
 
 
 def tokens(pattern: str) -> list[tuple[str, str, str]]:
-    """Split a pattern into (flag, code, literal), where either the code or the literal is empty.
-
-    Raises UsageError if a directive is not known, or comes twice.
-    """
+    """Split a pattern into (flag, code, literal), code or literal empty; UsageError if a code is none, or twice."""
     for short, long in SHORTHANDS.items():
         pattern = pattern.replace(short, long)
     setting = Setting("date_format", pattern)
@@ -79,9 +75,8 @@ def tokens(pattern: str) -> list[tuple[str, str, str]]:
 
 @lru_cache(maxsize=1024)
 def expression(pattern: str) -> str:
-    """Return the regular expression (RE2 and Python) of a pattern, one named group for each directive."""
-    parts = tokens(pattern)
-    text = ""
+    """The regular expression (RE2 and Python) of a pattern, one named group for each directive."""
+    parts, text = tokens(pattern), ""
     for i, (flag, code, literal) in enumerate(parts):
         before, after = parts[i - 1][1] if i else "", parts[i + 1][1] if i + 1 < len(parts) else ""
         if not code:
@@ -97,7 +92,7 @@ def expression(pattern: str) -> str:
 
 @lru_cache(maxsize=4096)
 def guesses(text: str) -> tuple[str, ...]:
-    """Return every pattern whose shape `text` has, the likeliest first."""
+    """Every pattern whose shape `text` has, the likeliest first."""
     fitting = []
     for date in DATES:
         start = re.match(expression(date), text)
@@ -112,12 +107,10 @@ def guesses(text: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1024)
 def codes_of(pattern: str) -> frozenset[str]:
-    """The letters of a pattern's directives."""
     return frozenset(code for _, code, _ in tokens(pattern) if code)
 
 
 def has_clock(pattern: str) -> bool:
-    """Whether a pattern writes a time of day."""
     return bool(codes_of(pattern) & set("HIK"))
 
 
@@ -157,7 +150,7 @@ class ParsedTexts:
     wall: Integers  # seconds since 1970-01-01 by the written clock; 0 where there is no such time
     matched: Flags  # the text has the pattern's shape
     exists: Flags  # matched, and there is such a date and time
-    offsets: Integers | None  # seconds east of UTC where the pattern writes an offset
+    offsets: Integers  # seconds east of UTC where the pattern writes an offset, else 0
     fractions: bool  # any text has a fraction of a second other than zero
     pattern: str  # as these texts write it: %-d where days are not padded, %3f for three digits
 
@@ -169,14 +162,10 @@ def parse(texts: Texts, pattern: str) -> ParsedTexts:
     hour, hour_exists = _hour(groups)
     minute, second = groups.number("M"), groups.number("S")
     exists &= hour_exists & (minute < 60) & (second < 60)
-    return ParsedTexts(
-        wall=np.where(exists, days * DAY + hour * 3600 + minute * 60 + second, 0),
-        matched=groups.matched,
-        exists=exists,
-        offsets=_offsets(groups.words("z")) if "z" in groups.codes else None,
-        fractions=bool(groups.number("f").any()),
-        pattern=_as_written(pattern, groups),
-    )
+    wall = np.where(exists, days * DAY + hour * 3600 + minute * 60 + second, 0)
+    offsets = _offsets(groups.words("z")) if "z" in groups.codes else np.zeros_like(days)
+    fractions = bool(groups.number("f").any())
+    return ParsedTexts(wall, groups.matched, exists, offsets, fractions, _as_written(pattern, groups))
 
 
 class _Groups:
@@ -230,12 +219,9 @@ def _date(groups: _Groups) -> tuple[Integers, Flags]:
 def _in_full(short: Integers, matched: Flags) -> Integers:
     """Years of two digits in full: where all of them lie closest together; from 30 on of the 1900s, if both would do.
 
-    What is forecast lies in the past, so that Jan-49 is a month of 1949; 28, 29 and 30 are of one century, 99 and 00 of
-    two.
+    What is forecast lies in the past, so that Jan-49 is of 1949; 28 to 30 are of one century, 99 and 00 of two.
     """
-    seen = np.unique(short[matched])
-    if not len(seen):
-        return 2000 + short
+    seen = np.unique(short[matched]) if matched.any() else np.zeros(1, np.int64)
     widest = int(np.diff(np.append(seen, seen[0] + 100)).argmax())
     first = int(seen[(widest + 1) % len(seen)])  # after the widest gap of the circle of a hundred
     return (1900 if first >= 30 else 2000) + short + np.where(short < first, 100, 0)
@@ -243,12 +229,12 @@ def _in_full(short: Integers, matched: Flags) -> Integers:
 
 def _hour(groups: _Groups) -> tuple[Integers, Flags]:
     """Hour of the day, and whether it exists."""
-    if "I" in groups.codes:
-        hour = groups.number("I")
-        afternoon = _numpy(pc.equal(pc.utf8_lower(groups.words("p")), "pm")) if "p" in groups.codes else 0
-        return hour % 12 + 12 * afternoon, (hour >= 1) & (hour <= 12)
-    hour = groups.number("K") - 1 if "K" in groups.codes else groups.number("H")
-    return hour, (hour >= 0) & (hour < 24)
+    if "I" not in groups.codes:
+        hour = groups.number("K") - 1 if "K" in groups.codes else groups.number("H")
+        return hour, (hour >= 0) & (hour < 24)
+    hour = groups.number("I")
+    afternoon = _numpy(pc.equal(pc.utf8_lower(groups.words("p")), "pm")) if "p" in groups.codes else 0
+    return hour % 12 + 12 * afternoon, (hour >= 1) & (hour <= 12)
 
 
 def _offsets(words: Texts) -> Integers:
@@ -261,11 +247,9 @@ def _offsets(words: Texts) -> Integers:
 
 def _as_written(pattern: str, groups: _Groups) -> str:
     """The pattern with the flags that write it back just as these texts have it."""
-    result = ""
-    words = {code: groups.words(code) for code in groups.codes & {*LOOSE, "b", "B", "f"}}
-    if not groups.matched.all():
-        words = {code: texts.filter(pa.array(groups.matched)) for code, texts in words.items()}
-    loose = [code for code in LOOSE if code in words]
+    result, matched, codes = "", pa.array(groups.matched), groups.codes & {*LOOSE, "b", "B", "f"}
+    words = {code: groups.words(code).filter(matched) for code in codes}
+    loose = codes & {*LOOSE}
     short = {code for code in loose if pc.min(pc.utf8_length(words[code])).as_py() == 1}
     padded = {code for code in loose if pc.any(pc.starts_with(words[code], "0")).as_py()}
     if short & {"m", "d"}:
@@ -276,8 +260,8 @@ def _as_written(pattern: str, groups: _Groups) -> str:
         elif code in ("b", "B"):
             flag = "^" if len(words[code]) and pc.all(pc.utf8_is_upper(words[code])).as_py() else ""
         elif code == "f":
-            flag = str(pc.max(pc.utf8_length(words["f"])).as_py() or 0)
-            if flag == "0":  # no text has the fraction, nor its point
+            flag = str(pc.max(pc.utf8_length(words["f"])).as_py() or "")
+            if not flag:  # no text has the fraction, nor its point
                 result = result.removesuffix(".")
                 continue
         result += literal.replace("%", "%%") if not code else f"%{flag}{code}"
@@ -286,11 +270,10 @@ def _as_written(pattern: str, groups: _Groups) -> str:
 
 def write(wall: Integers, timestamps: Integers, pattern: str) -> list[str]:
     """Write times: seconds since 1970-01-01 by the wall clock and of UTC, [n] each."""
-    parts, texts = tokens(pattern), []
-    for clock, offset in zip(wall.tolist(), (wall - timestamps).tolist(), strict=True):
-        time = EPOCH + timedelta(seconds=clock)
-        texts.append("".join(literal or _directive(time, offset, flag, code) for flag, code, literal in parts))
-    return texts
+    parts = tokens(pattern)
+    times = ((EPOCH + timedelta(seconds=clock)) for clock in wall.tolist())
+    pairs = zip(times, (wall - timestamps).tolist(), strict=True)
+    return ["".join(lit or _directive(*pair, flag, code) for flag, code, lit in parts) for pair in pairs]
 
 
 def _directive(time: datetime, offset: int, flag: str, code: str) -> str:
@@ -301,10 +284,8 @@ def _directive(time: datetime, offset: int, flag: str, code: str) -> str:
         text = f"{'-' if offset < 0 else '+'}{hours:02d}"
         return text if flag == "-" else f"{text}{flag}{minutes:02d}"
     if code in WORDS:
-        word = {"p": "am" if time.hour < 12 else "pm", "b": MONTHS[time.month - 1], "a": WEEKDAYS[time.weekday()]}[
-            code.lower()
-        ]
-        word = word[:3] if code in "ab" else word
+        noon, month, day = "am" if time.hour < 12 else "pm", MONTHS[time.month - 1], WEEKDAYS[time.weekday()]
+        word = {"p": noon, "B": month, "b": month[:3], "A": day, "a": day[:3]}[code]
         return word.upper() if flag == "^" or code == "p" else word.capitalize()
     year, week, _ = time.isocalendar()
     number = {"Y": time.year, "G": year, "y": time.year % 100, "q": (time.month + 2) // 3, "m": time.month, "V": week,

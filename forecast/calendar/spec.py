@@ -16,9 +16,7 @@ class CalendarSpec(Stored):
     anchor: int = Field(0, description="position 0: a step, seconds since 1970-01-01, or months since 1970-01")
     day: int = Field(1, ge=-31, le=31, description="of the month, negative from its end (-1 = last); months only")
     offset: int = Field(0, ge=0, description="seconds after midnight; months and weekdays only")
-    # a grid finer than a day whose times follow the clock of the zone through changes that are no whole steps: each
-    # period holds one reading that lies this many seconds after whole steps
-    phase: int | None = Field(None, ge=0, lt=86_400)
+    phase: None = Field(None, exclude=True, repr=False)  # older stores have it
     weekdays: tuple[int, ...] = ()  # on the grid, Monday 0; weekdays only
     name: str = Field("1", description="what users call it: h, 15min, D, B, W-SUN, MS, ME, QS, YS, 1")
 
@@ -34,12 +32,10 @@ class DecimalYears(Stored):
 
 
 class TimeFormat(Stored):
-    """How the time column is written, so that forecasts are written the same way.
+    """How the time column is written, so that forecasts are written the same way."""
 
-    Times in several columns have the kind text; `pattern` then writes one as a whole, for messages and labels.
-    """
-
-    # days: day numbers of a spreadsheet; years: decimal years such as 1960.25
+    # days: day numbers of a spreadsheet; years: decimal years such as 1960.25; text: also times in several columns,
+    # where `pattern` writes one as a whole, for messages and labels
     kind: Literal["text", "datetime", "integer", "epoch", "days", "period", "years"] = "text"
     pattern: str | None = Field(None, description="strftime pattern, for text; '%z' for datetimes with a zone")
     unit: Literal["s", "ms", "us", "ns"] | None = Field(None, description="of epoch numbers and datetimes")
@@ -62,6 +58,5 @@ class TimeSettings:
 
     @classmethod
     def at_fit(cls, settings: TableSettings) -> "TimeSettings":
-        """As the settings of a fit say."""
         steps, fractions = bool(settings.freq and settings.freq.isdigit()), settings.aggregate is not None
         return cls(settings.date_format, settings.timezone, settings.dst, steps, fractions)

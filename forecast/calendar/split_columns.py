@@ -41,19 +41,16 @@ PARTS = {  # from coarse to fine
 DATE_CODES = set("YyGmbBdqVj")
 SAME_PART = {"b": "m", "B": "m", "I": "H", "K": "H", "y": "Y", "G": "Y"}  # directives of one part
 CODE_NAMES = {"Y": "year", "m": "month", "d": "day", "H": "hour"}
-IN_ORDER = ("year", "month", "day", "hour", "minute", "second")
-SPELLED = ("clock", "month", "quarter", "week")  # parts that cells show without a name, by letters and colons
 
 
 def read_split_times(table: Table, columns: Names, settings: TimeSettings) -> tuple[TimeCells, ParsedTexts, TimeFormat]:
-    """Read the times that several columns hold together: their parts joined by blanks, parsed, and how to write them.
+    """The times that several columns hold together: their parts joined by blanks, parsed, and how to write them.
 
-    Raises BadData if a cell is blank, or is no part of a time; UsageError if the columns together lack a part that a
-    time needs, or the date format does not fit them.
+    Raises BadData if a cell is no part of a time; UsageError if the columns lack a part, or the date format is another.
     """
     parts = [filled_cells(table, column, "a part of the time").plain() for column in columns]
     forms = tuple(map(_unpadded, settings.fitted.parts)) if settings.fitted is not None else ()
-    if len(forms) != len(parts) or not all(map(_fits, parts, forms)):
+    if len(forms) != len(parts) or not all(fits.all() for fits in map(_fitting, parts, forms)):
         forms = tuple(map(_unpadded, _infer_forms(parts, settings)))
     _refuse_incomplete(columns, forms)
     cells = _joined(parts)
@@ -104,48 +101,37 @@ def _parts_by_name(column: str) -> list[str]:
 
 def _infer_forms(parts: list[TimeCells], settings: TimeSettings) -> Names:
     """The pattern of each column."""
-    if settings.date_format is not None:
-        forms = tuple(settings.date_format.split())
-        if len(forms) != len(parts):
-            names = ", ".join(part.name for part in parts)
-            problem = f"write a part for each of the columns {names}, with a blank between them"
-            raise UsageError(problem, setting=Setting("date_format", settings.date_format))
-        return forms
-    roles, inferred = [_role_by_name(part) for part in parts], list[str]()
-    for index, part in enumerate(parts):
-        role = roles[index] = roles[index] or _role_by_cells(part, roles)
-        form = infer_pattern(part, settings).pattern if role == "date" else _form(part, role) if role else None
-        if form is None:
-            raise _no_part(part, role)
-        inferred.append(form)
-    if any("V" in codes_of(form) for form in inferred):
-        inferred = [form.replace("%Y", "%G") for form in inferred]
-    return tuple(inferred)
+    if settings.date_format is None:
+        forms = tuple(_infer_form(part, settings) for part in parts)
+        by_weeks = any("V" in codes_of(form) for form in forms)
+        return tuple(form.replace("%Y", "%G") for form in forms) if by_weeks else forms
+    forms = tuple(settings.date_format.split())
+    if len(forms) != len(parts):
+        names = ", ".join(part.name for part in parts)
+        problem = f"write a part for each of the columns {names}, with a blank between them"
+        raise UsageError(problem, setting=Setting("date_format", settings.date_format))
+    return forms
 
 
-def _role_by_name(part: TimeCells) -> str | None:
+def _infer_form(part: TimeCells, settings: TimeSettings) -> str:
+    """The pattern of a column that is a date by its cells, or a part of a time by its name."""
     guesses = patterns.guesses(part.texts[0])
     if part.kind == "datetime" or any(len(codes_of(guess) & DATE_CODES) > 1 for guess in guesses):
-        return "date"  # by itself: a year, and something finer
+        return infer_pattern(part, settings).pattern
     names = _parts_by_name(part.name)
-    return next((role for role in names if _form(part, role)), names[0] if names else None)
+    if form := next((form for name in names if (form := _form(part, name))), None):
+        return form
+    if not names:
+        cure = ("pass ", Setting("date_format"), " with a part for each column, such as '%Y %m'")
+        raise part.fault("is not a part of a time that can be recognised", *cure)
+    closest = max((_fitting(part, form) for form in PARTS[names[0]].forms), key=lambda fits: int(fits.sum()))
+    name = "time of day" if names[0] == "clock" else names[0]
+    raise part.fault(f"is not a {name}", "correct it, or name other columns", wrong=~closest)
 
 
-def _role_by_cells(part: TimeCells, taken: list[str | None]) -> str | None:
-    """The part of a time that cells hold, by their shape; of plain numbers the next unused one, from the year down."""
-    usual = IN_ORDER if WHOLE.fullmatch(part.texts[0]) else SPELLED
-    no_month = usual is IN_ORDER and ("date" in taken or "quarter" in taken)
-    free = [role for role in usual if role not in taken and not (role == "month" and no_month)]
-    return next((role for role in free if _form(part, role)), None)
-
-
-def _form(part: TimeCells, role: str) -> str | None:
+def _form(part: TimeCells, name: str) -> str | None:
     """The pattern in which a column holds a part."""
-    return next((form for form in PARTS[role].forms if _fits(part, form)), None)
-
-
-def _fits(part: TimeCells, form: str) -> bool:
-    return bool(_fitting(part, form).all())
+    return next((form for form in PARTS[name].forms if _fitting(part, form).all()), None)
 
 
 def _fitting(part: TimeCells, form: str) -> Flags:
@@ -171,16 +157,6 @@ def _refuse_incomplete(columns: Names, forms: Names) -> None:
         raise UsageError(f"the {missing[0]} is missing", setting=setting, cure="name its column too")
 
 
-def _no_part(part: TimeCells, role: str | None) -> BadData:
-    """Say which cell is no part of a time."""
-    if role is None:
-        parts = ("pass ", Setting("date_format"), " with a part for each column, such as '%Y %m'")
-        return part.fault("is not a part of a time that can be recognised", *parts)
-    closest = max((_fitting(part, form) for form in PARTS[role].forms), key=lambda fits: int(fits.sum()))
-    role = "time of day" if role == "clock" else role
-    return part.fault(f"is not a {role}", "correct it, or name other columns", wrong=~closest)
-
-
 def _as_written(part: TimeCells, form: str) -> str:
     """The pattern that writes a part just as the cells have it: padded where they are."""
     if len(codes_of(form)) > 1 or form in ("%b", "%B"):
@@ -203,5 +179,4 @@ def _whole_pattern(forms: Names) -> str:
         return joined
     known = {"q": "%YQ%q", "V": "%G-W%V", "j": "%Y-%j", "d": "%Y-%m-%d", "m": "%Y-%m", "b": "%Y-%m", "B": "%Y-%m"}
     date = dates[0] if dates else next(form for code, form in known.items() if code in codes)
-    clock = "" if not codes & set("HK") else " %H:%M:%S" if "S" in codes else " %H:%M"
-    return date + clock
+    return date + ("" if not codes & set("HK") else " %H:%M:%S" if "S" in codes else " %H:%M")

@@ -22,16 +22,14 @@ FIRST, LAST = -62_135_510_400, 253_402_214_400  # a day inside the years that da
 
 def zone_of(name: str) -> tzinfo:
     """The zone of an IANA name or a fixed offset such as ``+02:00``; UsageError with the nearest name if none is."""
-    fixed = re.fullmatch(r"([+-])(\d{2}):(\d{2})", name)
     try:
-        if fixed:
+        if fixed := re.fullmatch(r"([+-])(\d{2}):(\d{2})", name):
             offset = timedelta(hours=int(fixed[2]), minutes=int(fixed[3]))
             return timezone(-offset if fixed[1] == "-" else offset)
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        hint = did_you_mean(name, sorted(available_timezones()))
-        problem = f"no such time zone{hint} (IANA names such as Europe/Berlin)"
-        raise UsageError(problem, setting=Setting("timezone", name)) from None
+        problem = f"no such time zone{did_you_mean(name, sorted(available_timezones()))}"
+        raise UsageError(f"{problem} (IANA names such as Europe/Berlin)", setting=Setting("timezone", name)) from None
 
 
 def offset_name(seconds: int) -> str:
@@ -42,7 +40,7 @@ def offset_name(seconds: int) -> str:
 
 def wall_clock(timestamps: Integers, zone: str | None) -> Integers:
     """Seconds since 1970-01-01 as the clocks of `zone` show them; timestamps themselves where there is no zone."""
-    return timestamps if zone is None or zone == "UTC" else timestamps + offsets_at(timestamps, zone)
+    return timestamps + offsets_at(timestamps, zone)
 
 
 def offsets_at(timestamps: Integers, zone: str | None) -> Integers:
@@ -64,10 +62,7 @@ def _offset(zone: str, timestamp: int) -> int:
 
 
 def timestamps_at(wall: Integers, zone: str | None, dst: Literal["earlier", "later"]) -> tuple[Integers, Flags]:
-    """Timestamps of readings of the wall clock, and where a clock change makes a reading come twice or not at all.
-
-    There `dst` chooses.
-    """
+    """Timestamps of readings of the wall clock, and where one comes twice or not at all, so that `dst` chooses."""
     if zone is None or zone == "UTC":
         return wall, np.zeros(len(wall), bool)
     # clocks change at most once within a day, so the offsets a day before and after are those on both sides

@@ -11,7 +11,7 @@ import pandas as pd
 from forecast.cli._command import Request
 from forecast.cli._console import log
 from forecast.errors import visible
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.settings import TextSettings
 from forecast.tables.files import load_table, settings_as_at_fit, write_frames
 from forecast.tables.table import Table
@@ -23,7 +23,7 @@ MOST_IN_MEMORY = 1 << 27  # bytes of a table for stdout, beyond which it waits i
 def load(source: str, settings: TextSettings) -> tuple[Table, dict[str, Any]]:
     """Read a table, and the table settings that come with a synthetic series."""
     table, defaults = load_table(source, settings)
-    return tidied(table), defaults
+    return normalised(table), defaults
 
 
 def text_settings(request: Request, stored: TextSettings) -> TextSettings:

@@ -15,7 +15,7 @@ from forecast.jobs.checks import without_forecast
 from forecast.panel.naming import series_names
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.settings import CheckSettings, OutputSettings, TableSettings, TextSettings
 from forecast.tables.files import load_future
 from forecast.tables.frames import frame_of
@@ -50,7 +50,7 @@ def read_as_fitted(
     """How a saved forecaster reads, the table to forecast, and that of future values; None where none is named."""
     schema, text = schema_as_fitted(predictor, request)
     table = None if data is None else load(data, text)[0]
-    return schema, table, None if future is None else tidied(load_future(future, text))
+    return schema, table, None if future is None else normalised(load_future(future, text))
 
 
 def predicted(

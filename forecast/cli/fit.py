@@ -18,7 +18,7 @@ from forecast.panel.schema import Schema
 from forecast.parallel import process_rank
 from forecast.reading.differences import schema_differences
 from forecast.reading.large import sampled
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.settings import STORE, ClusterSettings, StoreSettings, TableSettings, TextSettings, TrainSettings
 from forecast.tables.table import Table
 
@@ -65,7 +65,7 @@ def _load(data: str, request: Request) -> tuple[Table, dict[str, Any]]:
     """The table, or an even sample of its series where it does not fit into memory, and what to fit to it."""
     train, text = request.of(TrainSettings), request.of(TextSettings)
     sample = sampled(data, text, request.of(TableSettings), train.seed)
-    table, defaults = load(data, text) if sample is None else (tidied(sample), {})
+    table, defaults = load(data, text) if sample is None else (normalised(sample), {})
     return table, {**train.model_dump(), **request.of(TableSettings, defaults).model_dump()}
 
 

@@ -16,7 +16,7 @@ from forecast.jobs.checks import age, check_age
 from forecast.jobs.instant import parse_as_of
 from forecast.jobs.output_guard import check_apart
 from forecast.parallel import on_cluster, workers
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.settings import (
     STORE,
     CheckSettings,
@@ -139,7 +139,7 @@ def _put_sharded(
     """Forecast a table in shards, into a folder; returns the exit code."""
     schema, text = schema_as_fitted(predictor, request)
     shape, checks = request.of(OutputSettings), request.of(CheckSettings)
-    future = None if source.future is None else tidied(load_future(source.future, text))
+    future = None if source.future is None else normalised(load_future(source.future, text))
     data = str(source.data)
     work = plan_shards(predictor, schema, data, text, output, shape, source.horizon, future)
     check_age(age(work.large.newest, schema, instant), checks, data)

@@ -25,7 +25,7 @@ from forecast.jobs.output_guard import check_apart
 from forecast.jobs.pipeline import Pipeline, files_read
 from forecast.panel.panel import series_index
 from forecast.panel.schema import calendar_of
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.report.backtest_sections import BacktestTables, coverage_section, error_section, verdict_of
 from forecast.report.forecaster_sections import gaps_section, importance_section, models_section, read_section
 from forecast.report.gallery import Gallery
@@ -145,7 +145,7 @@ def _plot_data(saved: Saved, future: str | None) -> tuple[PlotData, str]:
         names = ", ".join(config.table.known)
         text = f"History only: forecasts need the future values of {names}; name their table with --future."
         return plot_of_history(saved.fitted), text
-    later = None if future is None else tidied(load_future(future, config.table.reading))
+    later = None if future is None else normalised(load_future(future, config.table.reading))
     with steps_bar("forecasts", "series") as saved.predictor.on_windows:
         forecasts = forecast_table(saved.predictor, future=later, output=OutputSettings(levels=INTERVALS))
     rows = config.table.layout == "rows"

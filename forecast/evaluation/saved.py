@@ -77,14 +77,14 @@ def _on_grid(forecasts: Table, actual: str, schema: Schema) -> SavedForecasts:
     except BadData as error:
         problem = str(error.problem).replace("at fit", f"in {actual}")
         raise BadData(problem, setting=error.setting, place=error.place, cure=error.cure) from None
-    repeated = repeats(cells.series, cells.instants)
+    repeated = repeats(cells.series, cells.timestamps)
     if repeated.any():
         raise BadData(
             f"{forecasts.place(int(np.argmax(repeated)), schema.time)}: a series and time come twice "
             f"({repeated.sum()} such rows); score the forecasts of one model from one origin at a time"
         )
     calendar = calendar_of(schema)
-    off = ~calendar.on_grid(cells.instants)
+    off = ~calendar.on_grid(cells.timestamps)
     if off.any():
         row = int(np.argmax(off))
         raise BadData(
@@ -92,7 +92,7 @@ def _on_grid(forecasts: Table, actual: str, schema: Schema) -> SavedForecasts:
             place=forecasts.place(row, schema.time),
             cure=Words("bring both to one frequency with ", Setting("freq"), " and ", Setting("aggregate")),
         )
-    position = calendar.positions(cells.instants)
+    position = calendar.positions(cells.timestamps)
     first = np.full(len(cells.ids), np.iinfo(np.int64).max)
     np.minimum.at(first, cells.series, position)
     step = position - first[cells.series]

@@ -13,8 +13,8 @@ from forecast.evaluation.origins import values_at
 from forecast.evaluation.saved import POINT, SavedForecasts, missing_series, read_saved
 from forecast.panel.panel import Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, position_texts
+from forecast.reading.normalising import normalised
 from forecast.reading.reading import read_as
-from forecast.reading.tidying import tidied
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 from forecast.tables.table import Table
@@ -79,7 +79,7 @@ def score(forecast: Data, actual: Data, settings: TableSettings | None = None) -
 
 
 def _table(data: Data, name: str) -> Table:
-    return tidied(data if isinstance(data, Table) else table_from_frame(data, name))
+    return normalised(data if isinstance(data, Table) else table_from_frame(data, name))
 
 
 def _evaluate(panel: Panel, schema: Schema, saved: SavedForecasts) -> Evaluation:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import Setting, UsageError
 from forecast.reading.dated import dated_table
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.settings import TableSettings
 from forecast.tables.reading import table_from_frame
 
@@ -44,7 +44,7 @@ class RollingOrigin:
         UsageError
             If the table has too few distinct times.
         """
-        table = tidied(table_from_frame(X))
+        table = normalised(table_from_frame(X))
         if len(table) != len(X):
             raise UsageError("a table of years by months has no row for each time; unfold it before it is split")
         times = dated_table(table, TableSettings.check({"time": self.time})).times

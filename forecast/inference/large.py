@@ -15,7 +15,7 @@ from forecast.panel.schema import Schema, calendar_of
 from forecast.panel.shards import only_in_shard
 from forecast.reading.comparing import Comparison
 from forecast.reading.large import LargeTable, large_table, needed_columns, newest_time
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.settings import OutputSettings, TextSettings
 from forecast.tables.table import Table
 from forecast.threads import in_order
@@ -54,7 +54,7 @@ class LargeForecast:
         """Forecasts of whole series, and messages to be logged once all is forecast."""
         given = {"schema": self.schema, "future": self.future, "horizon": self.horizon, "output": self.output}
         with held_back(log) as messages:
-            return forecast_table(self.predictor, Part(tidied(part), self.reach, comparison), **given), messages
+            return forecast_table(self.predictor, Part(normalised(part), self.reach, comparison), **given), messages
 
     def columns(self, starts: Integers) -> Iterator[Columns]:
         """The columns of the forecasts of each part; an error may mean that the table has to be read as a whole.

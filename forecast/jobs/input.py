@@ -5,7 +5,7 @@ from typing import Any
 from forecast.jobs.pipeline import Pipeline
 from forecast.jobs.sources import source_of
 from forecast.panel.schema import Schema
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.files import load_future, settings_as_at_fit
 from forecast.tables.table import Table
@@ -15,7 +15,7 @@ def read_source(pipeline: Pipeline, text: TextSettings) -> tuple[Table, dict[str
     """Read the table of a job, and the table settings that come with it, if any."""
     kind, source = source_of(pipeline.source)
     table, defaults = kind.read(source, text)
-    return tidied(table), defaults
+    return normalised(table), defaults
 
 
 def text_settings(pipeline: Pipeline, fitted: Schema | None) -> TextSettings:

@@ -32,12 +32,12 @@ def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema, calend
     rows = observed
     if fine is not None and zero and schema.aggregate != "sum":
         rows = _with_zeros(table, observed, blank, fine)
-    positions = calendar.positions(rows.instants)
+    positions = calendar.positions(rows.timestamps)
     complete = np.flatnonzero((positions >= low) & (positions <= high))
     if not len(complete):
         problem = Words("no period of ", Setting("freq", name), " is complete")
         raise BadData(problem, place=table.name, cure=Words("pass a finer ", Setting("freq")))
-    complete = complete[np.argsort(rows.instants[complete], kind="stable")]
+    complete = complete[np.argsort(rows.timestamps[complete], kind="stable")]
     series, positions = rows.series[complete], positions[complete]
     result = Rows(series, positions, rows.values[complete]).combined(schema.aggregate or "sum")
     if schema.aggregate == "sum":
@@ -52,7 +52,7 @@ def aggregated(table: Table, observed: Rows, blank: Rows, schema: Schema, calend
 def _finer_grid(table: Table, rows: Rows, schema: Schema) -> Calendar | None:
     """The grid on which the rows lie; None where they lie on none."""
     try:
-        spec = infer_calendar(rows.instants, rows.series, None, schema.time_format, name=table.name)
+        spec = infer_calendar(rows.timestamps, rows.series, None, schema.time_format, name=table.name)
     except BadData:
         return None
     return Calendar(spec, schema.time_format.zone)
@@ -62,7 +62,7 @@ def _whole_periods(
     table: Table, rows: Rows, fine: Calendar | None, schema: Schema, calendar: Calendar
 ) -> tuple[int, int]:
     """The first and the last period that the table covers to its end, and for a sum from its start."""
-    unique = distinct(rows.instants)
+    unique = distinct(rows.timestamps)
     if fine is not None:
         ends = fine.positions(unique[[0, -1]])
         before, after = fine.times(ends[:1] - 1), fine.times(ends[1:] + 1)
@@ -81,7 +81,7 @@ def _whole_periods(
 
 def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
     """The rows, and a zero for each step of the finer grid that has none after the first row of its series."""
-    steps, empty = fine.positions(rows.instants), fine.positions(blank.instants)
+    steps, empty = fine.positions(rows.timestamps), fine.positions(blank.timestamps)
     last = int(steps.max())
     series = np.concatenate([rows.series, blank.series[empty <= last]])
     taken = np.concatenate([steps, empty[empty <= last]])
@@ -101,25 +101,25 @@ def _with_zeros(table: Table, rows: Rows, blank: Rows, fine: Calendar) -> Rows:
     step = np.flatnonzero(absent) - starts[owner] + first[owner]
     return Rows(
         np.concatenate([rows.series, owner]),
-        np.concatenate([rows.instants, fine.times(step)]),
+        np.concatenate([rows.timestamps, fine.times(step)]),
         np.concatenate([rows.values, np.zeros(len(owner))]),
     )
 
 
 def _have_blanks(sums: Rows, blank: Rows, calendar: Calendar) -> Flags:
     """[sums], whether a blank value lies in their period."""
-    positions = calendar.positions(blank.instants)
-    places = np.union1d(sums.instants, positions)
+    positions = calendar.positions(blank.timestamps)
+    places = np.union1d(sums.timestamps, positions)
     keys = blank.series * len(places) + np.searchsorted(places, positions)
-    return np.isin(sums.series * len(places) + np.searchsorted(places, sums.instants), keys)
+    return np.isin(sums.series * len(places) + np.searchsorted(places, sums.timestamps), keys)
 
 
 def _lack_steps(sums: Rows, counts: Numbers, observed: Rows, fine: Calendar | None, calendar: Calendar) -> Flags:
     """[sums], whether they are over fewer values, `counts`, than their period has steps of the finer grid."""
     if fine is None:
         return np.zeros(len(counts), bool)
-    low, high = fine.positions(distinct(observed.instants)[[0, -1]])
+    low, high = fine.positions(distinct(observed.timestamps)[[0, -1]])
     if high - low >= MAX_STEPS:
         return np.zeros(len(counts), bool)
     steps = calendar.positions(fine.times(np.arange(low, high + 1)))
-    return np.asarray(counts < np.bincount(steps - steps[0])[sums.instants - steps[0]])
+    return np.asarray(counts < np.bincount(steps - steps[0])[sums.timestamps - steps[0]])

@@ -13,11 +13,11 @@ from forecast.errors import BadData, Setting, Unavailable, Words
 from forecast.panel.naming import series_name
 from forecast.panel.panel import Flags, Integers, Panel
 from forecast.panel.schema import Schema, calendar_of
-from forecast.reading.columns import covariates, place_values, static_values
+from forecast.reading.columns import covariates, future_covariates, place_values, static_values
 from forecast.reading.grid import Grid
+from forecast.reading.normalising import normalised
 from forecast.reading.observations import Observations
 from forecast.reading.status import observed_spans
-from forecast.reading.tidying import tidied
 from forecast.tables.distinct import distinct, repeats
 from forecast.tables.table import Table, rows_text
 
@@ -58,19 +58,19 @@ def build_panel(table: Table, schema: Schema, cells: Observations, grid: Grid, h
         ahead=horizon,
         values=values,
         observed=observed,
-        known=place_values(known, len(schema.known), offsets, grid.first, sizes),
-        past=place_values(past, len(schema.past), offsets, grid.first, sizes, lengths),
+        known=place_values(known, offsets, grid.first),
+        past=place_values(past, offsets, grid.first, lengths),
         static=static_values(table, schema, cells),
     )
 
 
 def with_future(panel: Panel, future: Table, schema: Schema, times: ParsedTimes | None = None) -> Panel:
     """The panel with columns known in advance from a table of the future, whose times may have been parsed before."""
-    future = tidied(future)
-    none = np.zeros(0, np.int64)
-    cells = Observations(panel.ids, panel.order, none, none, np.zeros(0), none, none)
-    rows = covariates(future, schema, cells, calendar_of(schema), schema.known, future=True, times=times)
-    given = place_values(rows, len(schema.known), panel.offsets, panel.starts, np.diff(panel.offsets))
+    if not schema.known:
+        return panel
+    future = normalised(future)
+    rows = future_covariates(future, schema, panel.ids, calendar_of(schema), times)
+    given = place_values(rows, panel.offsets, panel.starts)
     return replace(panel, known=np.where(np.isnan(given), panel.known, given))
 
 
@@ -84,16 +84,16 @@ def check_rows(table: Table, cells: Observations, schema: Schema, whole: bool = 
 
 def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
     """Refuse rows that come twice, and warn of rows that are not in the order of time."""
-    series = cells.series if schema.layout == "long" else np.zeros(len(cells.row_instants), np.int64)
+    series = cells.series if schema.layout == "long" else np.zeros(len(cells.row_timestamps), np.int64)
     order = np.argsort(series, kind="stable")
-    steps = np.diff(cells.row_instants[order])
+    steps = np.diff(cells.row_timestamps[order])
     steps = steps[np.diff(series[order]) == 0]
     if (steps < 0).any():
         late = rows_text((steps < 0).sum())
         logger.warning("%s: sorted by time; %s came after a later one.", table.name, late)
     elif (steps > 0).all():
         return
-    twice = repeats(series, cells.row_instants)
+    twice = repeats(series, cells.row_timestamps)
     if twice.any() and (schema.aggregate is None or schema.on_duplicate != "error"):
         if schema.on_duplicate == "error":
             raise _duplicate(table, schema, cells, int(np.argmax(twice)), int(twice.sum()))
@@ -105,14 +105,14 @@ def _check_order(table: Table, cells: Observations, schema: Schema) -> None:
 
 def _duplicate(table: Table, schema: Schema, cells: Observations, row: int, count: int) -> BadData:
     """The error of a row that repeats a time."""
-    same = cells.row_instants == cells.row_instants[row]
+    same = cells.row_timestamps == cells.row_timestamps[row]
     names = ""
     if schema.layout == "long" and schema.ids:
         names = f" for {', '.join(cells.ids[int(cells.series[row])])}"
         same &= cells.series == cells.series[row]
     how = Setting("on_duplicate", "first"), " (or last, mean, sum); at fit, ", Setting("id")
     return BadData(
-        f"{format_timestamp(int(cells.row_instants[row]), schema.time_format)} comes twice{names}, first in "
+        f"{format_timestamp(int(cells.row_timestamps[row]), schema.time_format)} comes twice{names}, first in "
         f"{table.line(int(np.argmax(same)))} ({rows_text(count)} like that)",
         place=table.place(row, schema.time),
         cure=Words("pass ", *how, " names the columns that tell series apart"),
@@ -121,7 +121,7 @@ def _duplicate(table: Table, schema: Schema, cells: Observations, row: int, coun
 
 def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: Calendar, whole: bool) -> None:
     """Refuse times between those of the grid, and a whole table of a coarser frequency."""
-    name, unique = schema.calendar.name, distinct(cells.row_instants)
+    name, unique = schema.calendar.name, distinct(cells.row_timestamps)
     off = unique[~calendar.on_grid(unique)]
     steps = np.diff(calendar.positions(unique))
     coarser = whole and len(steps) > 2 and int(steps.min()) > 1
@@ -133,7 +133,7 @@ def _check_on_grid(table: Table, cells: Observations, schema: Schema, calendar: 
         other = name
     looks = f" (its frequency looks like {other})" if other != name else ""
     if len(off):
-        row = int(np.argmax(cells.row_instants == off[0]))
+        row = int(np.argmax(cells.row_timestamps == off[0]))
         raise BadData(
             f"{table.value(row, schema.time)} does not lie on the grid {name}, nor do {len(off) - 1} other times of "
             f"the table{looks}",

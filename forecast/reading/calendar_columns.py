@@ -33,17 +33,19 @@ NAMES: dict[str, str] = {
 def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> dict[str, str]:
     """Columns of numbers that repeat the calendar of their row's time, or number the rows, and which they do.
 
-    Cells decide: each equals the year (or the year less a constant), quarter, month, week, day, day of the year, day of
-    the week in some numbering, hour or minute of its time. So does a series that follows the calendar exactly; so the
-    name must fit too, but for years in full and for row numbers in the first column. Empty where no other column would
-    be left.
+    All cells equal the year (or the year less a constant), the month, and so on, in some numbering. So may a series, so
+    that the name must fit too, but for years in full and for row numbers in the first column. Empty where no other
+    column would be left.
     """
     if len(table) < MIN_ROWS:
         return {}
     wall = None if times.format.kind == "integer" else wall_clock(times.timestamps, times.format.zone)
     held: dict[str, str] = {}
     for column in columns:
-        kinds = _kinds_named(column) | ({ROW_NUMBER} if column == table.names[0] else set())
+        lower = column.strip().lower()
+        words = {lower, re.sub(r"[\W_]+", "", lower), *re.split(r"[\W_\d]+", lower)}
+        kinds = {kind for kind, names in NAMES.items() if words & set(names.split())}
+        kinds |= {ROW_NUMBER} if column == table.names[0] else set()
         in_full = wall is not None and re.fullmatch(r"[12]\d{3}(\.0*)?", table.first(column)) is not None
         values = counted_values(table, column, 9) if kinds or in_full else None
         if values is None:
@@ -55,13 +57,6 @@ def calendar_columns(table: Table, columns: list[str], times: ParsedTimes) -> di
     return held if len(held) < len(columns) else {}
 
 
-def _kinds_named(column: str) -> set[str]:
-    """The kinds that a name may mean."""
-    lower = column.strip().lower()
-    words = {lower, re.sub(r"[\W_]+", "", lower), *re.split(r"[\W_\d]+", lower)}
-    return {kind for kind, names in NAMES.items() if words & set(names.split())}
-
-
 def _kind(values: Integers, kinds: set[str], in_full: bool, wall: Integers) -> str | None:
     shifts = wall.astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970 - values
     if (in_full and not shifts.any()) or ("year" in kinds and shifts[0] >= 0 and not np.diff(shifts).any()):
@@ -71,11 +66,10 @@ def _kind(values: Integers, kinds: set[str], in_full: bool, wall: Integers) -> s
 
 def _expected(wall: Integers) -> Iterator[tuple[str, NDArray[np.int64]]]:
     """What each kind of column holds, in each of its numberings."""
-    days = wall // DAY
-    dates = wall.astype("datetime64[s]")
-    years, months = dates.astype("datetime64[Y]"), dates.astype("datetime64[M]")
+    days, months, years = (wall.astype("datetime64[s]").astype(f"datetime64[{unit}]") for unit in "DMY")
     month = (months - years.astype("datetime64[M]")).astype(np.int64)
-    day_of_year = days - years.astype("datetime64[D]").astype(np.int64)
+    day_of_year = (days - years.astype("datetime64[D]")).astype(np.int64)
+    day, days = (days - months.astype("datetime64[D]")).astype(np.int64), wall // DAY
     weekday = (days + 3) % 7  # Monday 0
     for start in (1, 0):
         yield "month", month + start
@@ -85,7 +79,7 @@ def _expected(wall: Integers) -> Iterator[tuple[str, NDArray[np.int64]]]:
         for shift in range(7):
             yield "day of the week", (weekday + shift) % 7 + start
             yield "week", (day_of_year + 6 - (weekday - shift) % 7) // 7 + start  # from the year's first such day
-    yield "day", days - months.astype("datetime64[D]").astype(np.int64) + 1
+    yield "day", day + 1
     yield "minute", wall // 60 % 60
     yield "weekend", (weekday >= 5).astype(np.int64)
     thursday = days - weekday + 3

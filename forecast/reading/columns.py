@@ -1,7 +1,7 @@
 """Read the covariate columns of a table as numbers or codes."""
 
 import logging
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from forecast.calendar.calendar import Calendar
 from forecast.calendar.parsing import ParsedTimes, parse_times
 from forecast.errors import BadData, Setting, Words
 from forecast.panel.naming import series_name
-from forecast.panel.panel import Integers, Numbers, series_index
+from forecast.panel.panel import Ids, Integers, Numbers, series_index
 from forecast.panel.schema import Schema
 from forecast.reading.categories import category_codes
 from forecast.reading.observations import Observations, id_codes
@@ -21,8 +21,7 @@ from forecast.tables.table import Table
 logger = logging.getLogger("forecast")
 
 
-@dataclass(frozen=True)
-class Covariates:
+class Covariates(NamedTuple):
     """Covariates of some rows."""
 
     series: Integers | None  # [rows], index into the ids of the panel; None if the rows hold for all series
@@ -31,30 +30,46 @@ class Covariates:
 
 
 def covariates(
-    table: Table,
-    schema: Schema,
-    cells: Observations,
-    calendar: Calendar,
-    columns: tuple[str, ...],
-    *,
-    future: bool = False,
-    times: ParsedTimes | None = None,
+    table: Table, schema: Schema, cells: Observations, calendar: Calendar, columns: tuple[str, ...]
 ) -> Covariates:
-    """Read covariate columns from the table of `cells`, or from a table of the future, whose `times` may be parsed."""
+    """Read covariate columns from the table of `cells`."""
     if not columns:
         return Covariates(None, np.zeros(1, np.int64), np.zeros((1, 0)))
-    if future:
-        refuse_missing(table, (*schema.time, *columns))
-    values = np.stack([column_values(table, column, schema) for column in columns], axis=1)
-    if not future:
-        series = cells.series if schema.layout == "long" and any(schema.ids) else None
-        timestamps = cells.row_instants
-    else:
-        shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.names)
-        codes = id_codes(table, () if shared else schema.ids)[1]
-        timestamps = (times or parse_times(table, schema.time, schema.time_settings, codes)).timestamps
-        series = None if shared else _known_series(table, schema, cells)
-        _refuse_contradictions(table, schema, series, timestamps, values)
+    series = cells.series if schema.layout == "long" and any(schema.ids) else None
+    return _placed(table, schema, calendar, series, cells.row_timestamps, _values(table, schema, columns))
+
+
+def future_covariates(
+    table: Table, schema: Schema, ids: Ids, calendar: Calendar, times: ParsedTimes | None
+) -> Covariates:
+    """Read the columns known in advance from a table of the future of some series, whose `times` may be parsed."""
+    refuse_missing(table, (*schema.time, *schema.known))
+    values = _values(table, schema, schema.known)
+    shared = schema.layout != "long" or not schema.ids or not set(schema.ids) <= set(table.names)
+    names, codes = id_codes(table, () if shared else schema.ids)
+    timestamps = (times or parse_times(table, schema.time, schema.time_settings, codes)).timestamps
+    series = None if shared else (series_index(ids, names) - 1)[codes]
+    if series is not None and (unknown := len(np.unique(codes[series < 0]))):
+        warning = "%s: %d series are not in the table to forecast; their rows are left out."
+        logger.warning(warning, table.name, unknown)
+    keys = (timestamps,) if series is None else (series, timestamps)
+    if schema.on_duplicate == "error" and schema.aggregate is None and (repeated := repeats(*keys)).any():
+        different = repeated & ~repeats(*keys, *values.T)
+        if different.any():
+            place = table.place(int(np.argmax(different)), schema.time)
+            cure = Words("keep one, or pass ", Setting("on_duplicate", "last"))
+            raise BadData("an earlier row has other values for this series and time", place=place, cure=cure)
+    return _placed(table, schema, calendar, series, timestamps, values)
+
+
+def _values(table: Table, schema: Schema, columns: tuple[str, ...]) -> Numbers:
+    return np.stack([column_values(table, column, schema) for column in columns], axis=1)
+
+
+def _placed(
+    table: Table, schema: Schema, calendar: Calendar, series: Integers | None, timestamps: Integers, values: Numbers
+) -> Covariates:
+    """The rows of known series at their positions on the grid."""
     rows = np.arange(len(timestamps)) if series is None else np.flatnonzero(series >= 0)
     if schema.aggregate is not None:  # the last of a period holds, by time and not by row
         rows = rows[np.argsort(timestamps[rows], kind="stable")]
@@ -69,18 +84,12 @@ def covariates(
     return Covariates(None, positions, values[::-1][last])
 
 
-def place_values(
-    source: Covariates,
-    columns: int,
-    offsets: Integers,
-    starts: Integers,
-    sizes: Integers,
-    lengths: Integers | None = None,
-) -> Numbers:
+def place_values(source: Covariates, offsets: Integers, starts: Integers, lengths: Integers | None = None) -> Numbers:
     """Covariates by slot [slots, columns]; none after `lengths` slots."""
-    result = np.full((int(offsets[-1]), columns), np.nan)
-    if not columns:
+    result = np.full((int(offsets[-1]), source.values.shape[1]), np.nan)
+    if not result.size:
         return result
+    sizes = np.diff(offsets)
     usable = sizes if lengths is None else lengths
     if source.series is None:
         positions = np.arange(offsets[-1]) - np.repeat(offsets[:-1] - starts, sizes)  # [slots]
@@ -90,25 +99,10 @@ def place_values(
     step = source.positions - starts[source.series]
     inside = (step >= 0) & (step < usable[source.series])
     slot = (offsets[source.series] + step)[inside]
-    for column in range(columns):
-        given = ~np.isnan(source.values[inside, column])
-        result[slot[given], column] = source.values[inside, column][given]
+    for column, values in enumerate(source.values[inside].T):
+        given = ~np.isnan(values)
+        result[slot[given], column] = values[given]
     return result
-
-
-def _refuse_contradictions(
-    table: Table, schema: Schema, series: Integers | None, timestamps: Integers, values: Numbers
-) -> None:
-    """Refuse rows of the future with different values for one series and time."""
-    if schema.on_duplicate != "error" or schema.aggregate is not None:
-        return
-    keys = (timestamps,) if series is None else (series, timestamps)
-    repeated = repeats(*keys)
-    different = repeated & ~repeats(*keys, *values.T) if repeated.any() else repeated
-    if different.any():
-        place = table.place(int(np.argmax(different)), schema.time)
-        cure = Words("keep one, or pass ", Setting("on_duplicate", "last"))
-        raise BadData("an earlier row has other values for this series and time", place=place, cure=cure)
 
 
 def static_values(table: Table, schema: Schema, cells: Observations) -> Numbers:
@@ -129,18 +123,7 @@ def static_values(table: Table, schema: Schema, cells: Observations) -> Numbers:
 
 def column_values(table: Table, column: str, schema: Schema) -> Numbers:
     """[rows], numbers, or codes where the schema has categories: 1 + position, 0 for others, NaN where blank."""
-    categories = schema.categories.get(column)
-    if categories is None:
-        otherwise = Words("; if the column holds categories, fit with ", Setting("categorical", column))
-        return parse_numbers(table, column, otherwise)
-    return category_codes(table, column, categories)
-
-
-def _known_series(table: Table, schema: Schema, cells: Observations) -> Integers:
-    """[rows], index into the ids of the panel, -1 for a series that it lacks."""
-    ids, codes = id_codes(table, schema.ids)
-    series = series_index(cells.ids, ids) - 1
-    if unknown := int((series < 0).sum()):
-        warning = "%s: %d series are not in the table to forecast; their rows are left out."
-        logger.warning(warning, table.name, unknown)
-    return series[codes]
+    if (categories := schema.categories.get(column)) is not None:
+        return category_codes(table, column, categories)
+    otherwise = Words("; if the column holds categories, fit with ", Setting("categorical", column))
+    return parse_numbers(table, column, otherwise)

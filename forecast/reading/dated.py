@@ -10,7 +10,7 @@ from forecast.calendar.spec import TimeSettings
 from forecast.calendar.zones import Flags
 from forecast.errors import Setting, UsageError, Words
 from forecast.panel.schema import Schema
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.reading.time_column import resolve_names, time_columns
 from forecast.settings import TableSettings
 from forecast.tables.headers import refuse_missing
@@ -31,15 +31,11 @@ class DatedTable:
 
     @property
     def name(self) -> str:
-        """What messages call the table."""
         return self.table.name
 
     def rows(self, chosen: Flags) -> "DatedTable":
         """The chosen rows [rows]."""
-        times = self.times
-        if times is not None:
-            part = None if times.open is None else times.open[chosen]
-            times = replace(times, timestamps=times.timestamps[chosen], open=part)
+        times = None if self.times is None else self.times.rows(chosen)
         return replace(self, table=self.table.rows(chosen), times=times)
 
     def times_by(self, schema: Schema) -> ParsedTimes | None:
@@ -56,10 +52,9 @@ class DatedTable:
 def dated_table(table: Table, settings: TableSettings | Schema) -> DatedTable:
     """Parse the times of a table, as the settings of a fit say or as the schema of an earlier fit does.
 
-    Raises BadData if a named column is missing, a time cannot be read, or no column holds times; UsageError if settings
-    contradict each other, or several columns hold times.
+    Raises BadData if a named column is missing or holds no times; UsageError if settings contradict each other.
     """
-    table = tidied(table)
+    table = normalised(table)
     if isinstance(settings, Schema):
         time, how = () if settings.layout == "rows" else settings.time, settings.time_settings
     else:
@@ -79,13 +74,13 @@ def _check_settings(table: Table, settings: TableSettings) -> None:
     for role, columns in roles.items():
         for column in columns:
             if column in seen:
-                both = Words(Setting(seen[column]), " and by ", Setting(role))
-                raise UsageError(Words(f"column '{column}' is named by ", both), cure="name it once")
+                both = (Setting(seen[column]), " and by ", Setting(role))
+                raise UsageError(Words(f"column '{column}' is named by ", *both), cure="name it once")
             seen[column] = role
     for column in settings.categorical:
         if seen.get(column) not in ("known", "past", "static"):
-            covariates = (Setting("known"), ", ", Setting("past"), " or ", Setting("static"))
-            problem = Words("name the column with ", *covariates, ", too")
+            roles_of = (Setting("known"), ", ", Setting("past"), " or ", Setting("static"))
+            problem = Words("name the column with ", *roles_of, ", too")
             raise UsageError(problem, setting=Setting("categorical", column))
     if settings.freq is not None:
         parse_frequency(settings.freq)

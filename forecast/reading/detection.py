@@ -37,11 +37,10 @@ TIMED_SETTINGS = ("known", "past", "static", "holidays", "aggregate", "date_form
 def infer_schema(
     dated: DatedTable, settings: TableSettings, reserved: Sequence[str] = ("forecast",)
 ) -> tuple[Schema, DatedTable]:
-    """Infer how a table becomes series: layout, ids, target, calendar. Only seasons that are given are in the schema.
+    """Infer how a table becomes series: layout, ids, target, calendar; only seasons that are given.
 
-    The settings, by which the table was dated, win over what it looks like; `reserved` columns the output has beside
-    ids and times. The table comes back with its times parsed again if clock changes leave open which series they
-    belong to.
+    The settings, by which the table was dated, win; the output has the `reserved` columns beside ids and times. The
+    table comes back with its times parsed again if clock changes leave open which series they belong to.
     """
     table = dated.table
     if dated.times is None:
@@ -82,7 +81,7 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         ends = position_texts(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
         first, last = (text.removesuffix(" 00:00:00") for text in ends)
         lines.append(f"time     {', '.join(schema.time)}: {first} to {last}, every {schema.calendar.name}{zone}")
-    lines.append(f"season   {', '.join(str(length) for length in schema.season) or 'none'}")
+    lines.append(f"season   {', '.join(map(str, schema.season)) or 'none'}")
     for word, columns in (("known", schema.known), ("past", schema.past), ("static", schema.static)):
         if columns:
             ahead = "; predict needs their values of the horizon" if word == "known" else ""
@@ -91,45 +90,38 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         idle = "" if takes_events(schema.calendar) else f", without effect on steps of {schema.calendar.name}"
         lines.append(f"holidays {schema.holidays}{idle}")
     if schema.dated_events:
-        names = sorted({event.name for event in schema.dated_events})
-        lines.append(f"events   {len(schema.dated_events):,} days: {_listed(names)}")
+        events = sorted({event.name for event in schema.dated_events})
+        lines.append(f"events   {len(schema.dated_events):,} days: {_listed(events)}")
     if flags := reading_flags(schema.reading):
         lines.append(f"reading  {flags}")
     if schema.ignored:
-        names = [f"{name} ({kind})" if (kind := schema.calendar_columns.get(name)) else name for name in schema.ignored]
-        kinds = {schema.calendar_columns.get(name, STATIC) for name in schema.ignored}
-        useful = schema.layout == "long" and STATIC in kinds
-        hint = "; known, past or static columns help a forecast" if useful else ""
-        lines.append(f"left out {_listed(names)}{hint}")
+        kinds = [schema.calendar_columns.get(name) for name in schema.ignored]
+        shown = [f"{name} ({kind})" if kind else name for name, kind in zip(schema.ignored, kinds, strict=True)]
+        useful = schema.layout == "long" and not {None, STATIC}.isdisjoint(kinds)
+        lines.append(f"left out {_listed(shown)}{'; known, past or static columns help a forecast' if useful else ''}")
     return lines
 
 
-def _listed(names: list[str]) -> str:
+def _listed(names: Sequence[str], count: int = LISTED_COLUMNS) -> str:
     """The first names, and how many more there are."""
-    more = f" and {len(names) - LISTED_COLUMNS:,} more" if len(names) > LISTED_COLUMNS else ""
-    return ", ".join(names[:LISTED_COLUMNS]) + more
+    return ", ".join(names[:count]) + (f" and {len(names) - count:,} more" if len(names) > count else "")
 
 
 def _shown(column: str, schema: Schema) -> str:
     """A covariate, with its first categories where it has some."""
     names = schema.categories.get(column)
-    if names is None:
-        return column
-    more = f" and {len(names) - FIRST_CATEGORIES} more" if len(names) > FIRST_CATEGORIES else ""
-    return f"{column} (categories {', '.join(names[:FIRST_CATEGORIES])}{more})"
+    return column if names is None else f"{column} (categories {_listed(names, FIRST_CATEGORIES)})"
 
 
 def _rows_schema(table: Table, settings: TableSettings) -> Schema:
     """The schema of a table with one series a row."""
     named = ("time", "id", "target", "known", "past", "static", "categorical")
     faults = [(Setting(name), "has no such columns") for name in named if getattr(settings, name)]
-    if settings.freq not in (None, "1"):
-        faults.append((Setting("freq", settings.freq), "has only steps"))
-    if settings.missing == "zero":
-        faults.append((Setting("missing", "zero"), "has no absent rows"))
-    for setting, fault in faults:
-        rows = Words("a table with one series a row (", Setting("layout", "rows"), f") {fault}")
-        raise UsageError(rows, setting=setting)
+    faults += [(Setting("freq", settings.freq), "has only steps")] * (settings.freq not in (None, "1"))
+    faults += [(Setting("missing", "zero"), "has no absent rows")] * (settings.missing == "zero")
+    if faults:
+        rows = Words("a table with one series a row (", Setting("layout", "rows"), f") {faults[0][1]}")
+        raise UsageError(rows, setting=faults[0][0])
     if len(table.names) < 2:
         problem = Words(Setting("layout", "rows"), " needs an id column and a column for each step")
         raise BadData(problem, place=table.name)
@@ -167,17 +159,15 @@ def _timed_schema(
         codes = np.zeros(len(times.timestamps), np.int64)
     if times.doubtful:
         times = parse_times(table, time, TimeSettings.at_fit(settings), codes)
-    used = {*ids, target, *series}
+
+    def place(timestamp: int) -> str:
+        return table.place(int(np.argmax(times.timestamps == timestamp)), time)
+
+    given = (settings.freq, times.format)
     calendar = infer_calendar(
-        times.timestamps,
-        codes,
-        settings.freq,
-        times.format,
-        aggregate=settings.aggregate,
-        name=table.name,
-        place=lambda timestamp: table.place(int(np.argmax(times.timestamps == timestamp)), time),
+        times.timestamps, codes, *given, aggregate=settings.aggregate, name=table.name, place=place
     )
-    ignored = tuple(c for c in table.names if c not in {*used, *time, *covariates})
+    ignored = tuple(c for c in table.names if c not in {*ids, target, *series, *time, *covariates})
     plain = (column for column in ignored if table.kind(column) != "other")  # a cell may hold a list
     constant = {c: kind for c in plain if (kind := _constant(table, c, codes if layout == "long" else None))}
     schema = Schema(
@@ -201,10 +191,9 @@ def _constant(table: Table, column: str, series: NDArray[np.int64] | None) -> st
     values, distinct = table.distinct(column)
     if len(distinct) == 1:
         return CONSTANT
-    if series is None or len(distinct) > int(series.max()) + 1:
+    if series is None or len(distinct) > (count := int(series.max()) + 1):
         return None
-    pairs = np.unique(series * len(distinct) + values)
-    return STATIC if len(pairs) == int(series.max()) + 1 else None
+    return STATIC if len(np.unique(series * len(distinct) + values)) == count else None
 
 
 def _series(table: Table, others: list[str], numeric: list[str], left_out: dict[str, str]) -> tuple[str, ...]:

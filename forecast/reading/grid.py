@@ -53,23 +53,23 @@ def fill(
     A part of a table, which may have no value, has a `reach`: the newest time of a value of the whole, see `reach_of`.
     BadData if a whole table has no value, UsageError if `origin` is no time, or lies before all values.
     """
-    rows, use = Rows(cells.series, cells.instants, cells.values), np.isfinite(cells.values)
+    rows, use = Rows(cells.series, cells.timestamps, cells.values), np.isfinite(cells.values)
     if reach is None and not use.any():
         raise BadData(f"{table.name}: no series has a value; the target is blank in every row")
     last = None if origin is None else _cut_at(table, cells, use, schema, origin)
     if last is not None:
-        rows, use = rows.select(cells.instants <= last), use[cells.instants <= last]
+        rows, use = rows.select(cells.timestamps <= last), use[cells.timestamps <= last]
     observed, blank = rows.select(use), rows.select(~use)
     if schema.on_duplicate != "error":
         observed = observed.combined(schema.on_duplicate)
-    positions = calendar.positions(observed.instants)
+    positions = calendar.positions(observed.timestamps)
     if reach is None:
-        _refuse_outlier(table, cells, observed.instants, positions, schema)
+        _refuse_outlier(table, cells, observed.timestamps, positions, schema)
     placed = Rows(observed.series, positions, observed.values)
     if schema.aggregate is not None:
         placed = aggregated(table, observed, blank, schema, calendar)
     placed = placed.combined("first")
-    series, positions, values = placed.series, placed.instants, placed.values
+    series, positions, values = placed.series, placed.timestamps, placed.values
     _refuse_overflow(table, cells, series, calendar.times(positions[np.abs(values) > LARGEST]), values, schema)
     counts = np.bincount(series, minlength=len(cells.ids)).astype(np.int64)
     present, ends = counts > 0, np.cumsum(counts)
@@ -79,8 +79,8 @@ def fill(
     end = int(np.concatenate([positions, calendar.positions(times)]).max())
     final, first, lasts = (np.full(len(counts), end) for _ in range(3))
     first[present], lasts[present] = positions[(ends - counts)[present]], positions[ends[present] - 1]
-    blank = blank.select(calendar.positions(blank.instants) <= end)
-    empty = calendar.positions(blank.instants)
+    blank = blank.select(calendar.positions(blank.timestamps) <= end)
+    empty = calendar.positions(blank.timestamps)
     zeros = _zeros_from(first, present, blank.series, empty, schema)
     return Grid(
         series=series,
@@ -109,9 +109,9 @@ def _zeros_from(first: Integers, present: Flags, blank_series: Integers, empty: 
 def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origin: str) -> int:
     """The time of the origin: later rows are not used."""
     last, setting = parse_timestamp(origin, schema.time_format), Setting("origin", origin)
-    newest = int(cells.instants[use].max())
-    if not (use & (cells.instants <= last)).any():
-        first = format_timestamp(int(cells.instants.min()), schema.time_format)
+    newest = int(cells.timestamps[use].max())
+    if not (use & (cells.timestamps <= last)).any():
+        first = format_timestamp(int(cells.timestamps.min()), schema.time_format)
         raise UsageError(f"lies before all values of {table.name}, which start at {first}", setting=setting)
     if last > newest:
         end = format_timestamp(newest, schema.time_format)
@@ -119,7 +119,7 @@ def _cut_at(table: Table, cells: Observations, use: Flags, schema: Schema, origi
     return min(last, newest)
 
 
-def _refuse_outlier(table: Table, cells: Observations, instants: Integers, positions: Integers, schema: Schema) -> None:
+def _refuse_outlier(table: Table, cells: Observations, times: Integers, positions: Integers, schema: Schema) -> None:
     """Refuse a time that lies far from all the others: 9999-12-31 would end all series long before the origin."""
     unique = distinct(positions)
     if len(unique) <= MIN_TIMES or schema.layout == "rows":
@@ -127,8 +127,8 @@ def _refuse_outlier(table: Table, cells: Observations, instants: Integers, posit
     ends = [(unique[1] - unique[0], unique[-1] - unique[1], unique[0])] if schema.layout == "wide" else []
     for gap, span, outlier in (*ends, (unique[-1] - unique[-2], unique[-2] - unique[0], unique[-1])):
         if gap > FAR * max(span, FAR):
-            time = int(instants[np.argmax(positions == outlier)])
-            place = table.place(int(np.argmax(cells.row_instants == time)), schema.time)
+            time = int(times[np.argmax(positions == outlier)])
+            place = table.place(int(np.argmax(cells.row_timestamps == time)), schema.time)
             problem = (
                 f"{format_timestamp(time, schema.time_format)} lies {gap:,} steps from all other times, which span"
             )

@@ -20,8 +20,8 @@ from forecast.panel.schema import Schema
 from forecast.reading.building import MAX_CELLS
 from forecast.reading.dated import dated_table
 from forecast.reading.detection import infer_schema
+from forecast.reading.normalising import normalised
 from forecast.reading.reading import reach_of
-from forecast.reading.tidying import tidied
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.arrow import PARQUET, PROBLEM, arrow_frame, parquet_dataset, parquet_files
 from forecast.tables.cells import flags_of, lacks_value
@@ -247,7 +247,7 @@ def newest_time(times: Table, schema: Schema) -> int:
     """The time of the newest value of a table, by a row of each of its times, which are checked as a whole."""
     if not len(times):
         raise BadData("no series has a value", place=times.name)
-    return reach_of(tidied(times), schema.model_copy(update={"ids": (), "on_duplicate": "first"}))
+    return reach_of(normalised(times), schema.model_copy(update={"ids": (), "on_duplicate": "first"}))
 
 
 def sampled(source: str, reading: TextSettings, settings: TableSettings, seed: int) -> Table | None:

@@ -27,7 +27,7 @@ log = logging.getLogger("forecast")
 class _Layout(NamedTuple):
     columns: list[str]  # those to put end to end
     order: NDArray[np.int64]  # [cells], the position of each row's value in them
-    times: list[str]  # [cells]
+    years: list[str]  # of the cells, each year once for all its periods
     source: str  # the column that the times come from
     ids: list[str]
     labels: list[str]  # all months or quarters, as the table names them
@@ -44,7 +44,10 @@ def melt(table: Table) -> Table:
         layout = _by_rows(table, word, count) or _by_columns(table, word, count)
         if layout is None:
             continue
-        columns, order, times, source, ids, labels = layout
+        columns, order, years, source, ids, labels = layout
+        plain = [year.strip().partition(".")[0] for year in years]
+        form = "{}-{:02d}" if word == "month" else "{}Q{}"
+        times = [form.format(year, n) for year in plain for n in range(1, count + 1)]  # 1990-03, or 1990Q3
         time = next(name for name in (word, "time", "period", "date_") if name not in ids)
         value = next(name for name in ("value", "y", "target", "value_") if name not in ids)
         dropped = [name for name in table.names if name not in (source, *columns, *ids)]
@@ -65,17 +68,15 @@ def _by_rows(table: Table, word: str, count: int) -> _Layout | None:
     if year is None:
         return None
     if list(numbers.values()) != sorted(numbers.values()):
-        raise BadData(
-            f"{table.name}: the {word}s by '{year}' begin with '{headers[0]}', so that it is open which year each "
-            f"belongs to; write a row for each {word}, with its year"
-        )
+        problem = f"the {word}s by '{year}' begin with '{headers[0]}', so that it is open which year each belongs to"
+        raise BadData(problem, place=table.name, cure=f"write a row for each {word}, with its year")
     others.remove(year)
-    numeric = dict(zip(others, numeric_columns(table, others), strict=True))
     several = repeats(table.distinct(year)[0]).any()  # rows for a year, so that whole numbers may be ids
-    texts = [name for name in others if not numeric[name] and any(table.distinct(name)[1])]
+    pairs = zip(others, numeric_columns(table, others), strict=True)
+    texts = [name for name, numeric in pairs if not numeric and any(table.distinct(name)[1])]
     ids = [name for name in others if name in texts or (several and is_whole(table, name))]
     order = np.arange(len(table) * count).reshape(count, -1).T.ravel()
-    return _Layout(headers, order, _times(table.texts(year).tolist(), word, count), year, ids, headers)
+    return _Layout(headers, order, table.texts(year).tolist(), year, ids, headers)
 
 
 def _by_columns(table: Table, word: str, count: int) -> _Layout | None:
@@ -86,7 +87,7 @@ def _by_columns(table: Table, word: str, count: int) -> _Layout | None:
     labels = table.texts(first).tolist()
     if [_number_of(text, word, count) for text in labels] != list(range(1, count + 1)):
         return None
-    return _Layout(years, np.arange(len(years) * count), _times(years, word, count), first, [], labels)
+    return _Layout(years, np.arange(len(years) * count), years, first, [], labels)
 
 
 def _number_of(name: str, word: str, count: int) -> int | None:
@@ -103,15 +104,6 @@ def _year_column(table: Table, others: list[str], bare: bool) -> str | None:
     """The column of years beside months; under headers that are bare numbers it must be called a year."""
     named = [column for column in others if column.strip().lower() in PARTS["year"].names]
     likely = named if bare else [*named, *sorted(set(others) - set(named))]
-    return next((column for column in likely if _are_years(table.texts(column))), None)
-
-
-def _are_years(texts: NDArray[np.object_]) -> bool:
-    wrong = sum(YEAR.fullmatch(text.strip()) is None for text in texts)
-    return wrong <= max(1, (1 - NEARLY_ALL) * len(texts)) and 2 * wrong < len(texts)
-
-
-def _times(years: list[str], word: str, count: int) -> list[str]:
-    """Months such as 1990-03, or quarters such as 1990Q3."""
-    plain = [year.strip().partition(".")[0] for year in years]
-    return [f"{year}-{n:02d}" if word == "month" else f"{year}Q{n}" for year in plain for n in range(1, count + 1)]
+    wrong = {column: sum(YEAR.fullmatch(text.strip()) is None for text in table.texts(column)) for column in likely}
+    few = min(max(1, (1 - NEARLY_ALL) * len(table)), (len(table) - 1) / 2)
+    return next((column for column in likely if wrong[column] <= few), None)

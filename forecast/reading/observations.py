@@ -25,10 +25,10 @@ class Observations:
     ids: Ids  # ascending
     order: Integers  # [series], those of the table in its order, as indices into `ids`
     series: Integers  # [cells], index into `ids`
-    instants: Integers
+    timestamps: Integers
     values: Numbers  # NaN where blank
     rows: Integers  # [cells], the row of the table
-    row_instants: Integers  # [rows of the table]; () for a `rows` table
+    row_timestamps: Integers  # [rows of the table]; () for a `rows` table
 
 
 @dataclass(frozen=True)
@@ -36,17 +36,17 @@ class Rows:
     """Values by series and time, from the table or sums of it."""
 
     series: Integers  # [rows], index into the ids
-    instants: Integers
+    timestamps: Integers
     values: Numbers
 
     def select(self, rows: Flags | Integers) -> "Rows":
         """Some of the rows."""
-        return Rows(self.series[rows], self.instants[rows], self.values[rows])
+        return Rows(self.series[rows], self.timestamps[rows], self.values[rows])
 
     def combined(self, how: str) -> "Rows":
         """One row for each series and time, ascending: the first, last, mean or sum of the rows in their order."""
-        times = distinct(self.instants)
-        keys = self.series * len(times) + np.searchsorted(times, self.instants)
+        times = distinct(self.timestamps)
+        keys = self.series * len(times) + np.searchsorted(times, self.timestamps)
         if (np.diff(keys) > 0).all():
             return self
         order = np.argsort(keys, kind="stable")
@@ -102,7 +102,7 @@ def wide_columns(table: Table, schema: Schema) -> list[str]:
 
 def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
     ids, series = id_codes(table, schema.ids)
-    instants = (times or parse_times(table, schema.time, schema.time_settings, series)).timestamps
+    timestamps = (times or parse_times(table, schema.time, schema.time_settings, series)).timestamps
     blank = np.isin(series, [index for index, names in enumerate(ids) if names and not any(names)])
     if blank.any():
         text = "%s: %d rows have no id in %s; they are read as a series of their own."
@@ -110,25 +110,25 @@ def _long(table: Table, schema: Schema, times: ParsedTimes | None) -> Observatio
     _warn_similar_ids(table, ids)
     values = parse_numbers(table, schema.target or "")
     order = np.argsort(np.unique(series, return_index=True)[1])  # in which they come first
-    return Observations(ids, order, series, instants, values, np.arange(len(series)), instants)
+    return Observations(ids, order, series, timestamps, values, np.arange(len(series)), timestamps)
 
 
 def _wide(table: Table, schema: Schema, times: ParsedTimes | None) -> Observations:
     series = np.zeros(len(table), np.int64)
-    instants = (times or parse_times(table, schema.time, schema.time_settings, series)).timestamps
+    timestamps = (times or parse_times(table, schema.time, schema.time_settings, series)).timestamps
     columns = wide_columns(table, schema)
     if not columns:
         fitted = series_names([(name,) for name in schema.series])
         raise BadData(f"{table.name}: none of the columns that were forecast is there (at fit: {fitted})")
-    rows, count, ranks = len(instants), len(columns), _ranks(columns)
+    rows, count, ranks = len(timestamps), len(columns), _ranks(columns)
     return Observations(
         ids=tuple((name,) for name in sorted(columns)),
         order=ranks,
         series=np.tile(ranks, rows),
-        instants=np.repeat(instants, count),
+        timestamps=np.repeat(timestamps, count),
         values=parse_columns(table, columns).reshape(-1),
         rows=np.repeat(np.arange(rows), count),
-        row_instants=instants,
+        row_timestamps=timestamps,
     )
 
 
@@ -147,10 +147,10 @@ def _rows(table: Table, schema: Schema) -> Observations:
         ids=ids,
         order=ranks,
         series=np.repeat(ranks, count),
-        instants=np.tile(np.arange(1, count + 1), len(names)),
+        timestamps=np.tile(np.arange(1, count + 1), len(names)),
         values=parse_columns(table, columns[1:]).reshape(-1),
         rows=np.repeat(np.arange(len(names)), count),
-        row_instants=np.zeros(0, np.int64),
+        row_timestamps=np.zeros(0, np.int64),
     )
 
 

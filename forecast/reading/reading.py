@@ -128,7 +128,7 @@ def read_as(
 def reach_of(times: Table, schema: Schema) -> int:
     """The newest time of a value of a table that is read in parts, from a row of each time; these are checked."""
     observations, _ = _on_grid(dated_table(times, schema), schema)
-    return int(observations.instants[np.isfinite(observations.values)].max())
+    return int(observations.timestamps[np.isfinite(observations.values)].max())
 
 
 def check_to_fit(reading: Reading) -> None:

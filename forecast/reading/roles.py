@@ -1,7 +1,6 @@
 """Find which columns of a long table are the ids and the target."""
 
 import re
-from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -29,16 +28,10 @@ Names = tuple[str, ...]
 def id_columns(
     table: Table, settings: TableSettings, time: Names, times: ParsedTimes, others: list[str], numeric: list[str]
 ) -> Names:
-    """The smallest set of columns that make (id, time) unique where times repeat; () where they do not.
-
-    Parameters
-    ----------
-    others : columns that may be ids
-    numeric : those of them that hold numbers
-    """
+    """The smallest set of the `others` that make (id, time) unique where times repeat; () where they do not."""
     if times.open is not None:
         # an hour that comes twice is not twice the same time, and no sign of several series
-        table, times = table.rows(~times.open), replace(times, timestamps=times.timestamps[~times.open], open=None)
+        table, times = table.rows(~times.open), times.rows(~times.open)
     if not repeats(times.timestamps).any():
         return ()
     # year, month or hour beside a date are parts of the time, never names of series
@@ -46,8 +39,8 @@ def id_columns(
     others = [column for column in others if column not in {*parts, *settings.target}]
     texts = [c for c in others if c not in numeric and any(table.distinct(c)[1])]
     texts += [c for c in others if c in numeric and has_leading_zeros(table, c)]
-    counted = [c for c in others if c in numeric and c not in texts and is_whole(table, c)]
-    counted = [column for column in counted if column.lower() not in TARGET_NAMES]
+    counted = [c for c in others if c not in texts and c.lower() not in TARGET_NAMES and c in numeric]
+    counted = [column for column in counted if is_whole(table, column)]
     counted.sort(key=lambda column: len(table.distinct(column)[1]))
     last_target = set(numeric) if not settings.target else {""}  # the ids must leave one number column as target
     nearly: Names = ()
@@ -58,8 +51,7 @@ def id_columns(
             share = _repeated_share(table, ids, times.timestamps)
             if share == 0:
                 return ids
-            if share < MAX_REPEATED and not nearly:
-                nearly = ids
+            nearly = nearly or (ids if share < MAX_REPEATED else ())
         if nearly:
             break
     if settings.on_duplicate != "error" or settings.aggregate is not None:  # repeated rows are intended
@@ -83,11 +75,7 @@ def _repeated_share(table: Table, ids: Names, timestamps: Integers) -> float:
 
 
 def _open_ids(
-    table: Table,
-    settings: TableSettings,
-    time: Names,
-    times: ParsedTimes,
-    guess: tuple[Names, list[str], list[str]],
+    table: Table, settings: TableSettings, time: Names, times: ParsedTimes, guess: tuple[Names, list[str], list[str]]
 ) -> BadData:
     """The error for rows that repeat a time with no ids to tell them apart."""
     nearly, usable, parts = guess  # ids that nearly fit, other columns that could be ids, and parts of times
@@ -117,9 +105,8 @@ def no_numbers(table: Table, others: list[str]) -> BadData:
     if others and not filled:
         return BadData(f"{table.name}: no series has a value; blank in every row: {', '.join(others[:20])}")
     likely = [column for column in filled if column.lower() in TARGET_NAMES] or filled[-1:]
-    reason: object = (
-        f"blank in every row: {', '.join(blank)}" if blank else f"columns: {', '.join(others[:20]) or 'none'}"
-    )
+    names = ", ".join(blank or others[:20]) or "none"
+    reason: object = f"blank in every row: {names}" if blank else f"columns: {names}"
     if likely and re.search(r"\d|^(true|false)$", table.first(likely[0]), re.I):
         try:
             parse_numbers(table, likely[0])
@@ -131,14 +118,13 @@ def no_numbers(table: Table, others: list[str]) -> BadData:
 def target_column(table: Table, settings: TableSettings, numeric: list[str]) -> str:
     """The target of a long table."""
     if len(settings.target) > 1:
-        cure = "fit once for each of them, into a store of its own"
-        raise UsageError("a long table has one target", setting=Setting("target", settings.target), cure=cure)
+        apart = "fit once for each of them, into a store of its own"
+        raise UsageError("a long table has one target", setting=Setting("target", settings.target), cure=apart)
     named = ([column for column in numeric if column.lower() == name] for name in TARGET_NAMES)
-    sole = next((columns for columns in named if len(columns) == 1), [])
-    if chosen := settings.target or (numeric if len(numeric) == 1 else sole):
+    options = (settings.target, numeric, *named)
+    if chosen := next((columns for columns in options if len(columns) == 1), None):
         return chosen[0]
+    cure = Words("pass ", Setting("target"))
     if not numeric:
-        problem = "no column of numbers to forecast besides the ids"
-        raise BadData(problem, place=table.name, cure=Words("name it with ", Setting("target")))
-    problem = f"several columns can be the target: {', '.join(numeric)}"
-    raise UsageError(problem, place=table.name, cure=Words("pass ", Setting("target")))
+        raise BadData("no column of numbers to forecast besides the ids", place=table.name, cure=cure)
+    raise UsageError(f"several columns can be the target: {', '.join(numeric)}", place=table.name, cure=cure)

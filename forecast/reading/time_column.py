@@ -18,24 +18,18 @@ from forecast.tables.table import Table
 
 Names = tuple[str, ...]
 
-# the parts that may follow each part of a time
-FINER: dict[str, Names] = {
+FINER: dict[str, Names] = {  # the parts that may follow each part of a time
     "year": ("month", "quarter", "week", "yearday"),
-    "month": ("day",),
-    "day": ("hour", "clock"),
-    "yearday": ("hour", "clock"),
-    "hour": ("minute",),
-    "minute": ("second",),
+    **{"month": ("day",), "day": ("hour", "clock"), "yearday": ("hour", "clock")},
+    **{"hour": ("minute",), "minute": ("second",)},
 }
 
 
 def time_columns(table: Table, settings: TableSettings) -> Names:
     """The column that parses as times all the way down, with the columns that hold finer parts of the time.
 
-    Columns join where one alone repeats times within a series, and where names and cells show which parts of a time
-    they hold: year and month, year and quarter, year, month and day, date and hour.
-
-    Raises BadData if no column holds times; UsageError if several do.
+    Columns such as year and month, or date and hour, join where one alone repeats times within a series, and names and
+    cells show which parts they hold. Raises BadData if no column holds times; UsageError if several do.
     """
     named = {*settings.id, *settings.target, *settings.known, *settings.past, *settings.static}
     columns = [column for column in table.names if column not in named]
@@ -49,7 +43,7 @@ def time_columns(table: Table, settings: TableSettings) -> Names:
     if years and (dated := [c for c in candidates if c not in parts and not WHOLE.fullmatch(table.first(c))]):
         candidates = dated  # these have a year
     by_name = sorted((c for c in candidates if c.lower() in TIME_NAMES), key=lambda c: TIME_NAMES.index(c.lower()))
-    if len(candidates) == 1 or by_name:
+    if by_name or len(candidates) == 1:
         return _with_finer(table, (by_name or candidates)[0], columns, parts)
     if candidates:
         cure = Words("name the one to use with ", Setting("time"))
@@ -78,7 +72,7 @@ def _no_times(table: Table, columns: list[str]) -> BadData:
 def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, str]) -> Names:
     """A time column with the columns that hold finer parts, where rows need them to differ."""
     others = [column for column in columns if column != time]
-    level = parts.get(time) or ("day" if _has_no_clock(table, time) else None)
+    level = parts.get(time) or (None if _has_clock(table, time) else "day")
     if level not in FINER or not any(parts.get(column) in FINER[level] for column in others):
         return (time,)
     keys = _keys(table, [column for column in others if column not in {*parts, *TARGET_NAMES}], level == "day")
@@ -93,19 +87,19 @@ def _with_finer(table: Table, time: str, columns: list[str], parts: dict[str, st
     return joined if times.sum() > alone.sum() and is_parts(table, joined) else (time,)
 
 
-def _has_no_clock(table: Table, column: str) -> bool:
+def _has_clock(table: Table, column: str) -> bool:
     if table.kind(column) == "datetime":
         times = table.times(column)
-        return not times.fractions and not (times.wall % DAY).any()
-    return not any(has_clock(guess) for guess in guesses(table.first(column)))
+        return times.fractions or bool((times.wall % DAY).any())
+    return any(map(has_clock, guesses(table.first(column))))
 
 
 def _keys(table: Table, columns: list[str], whole: bool) -> list[Names]:
     """Columns that can name series: all text columns, and with `whole` also each whole-number column beside them."""
     grouping = [column for column in columns if groups_rows(table, column)]
-    numeric = dict(zip(grouping, numeric_columns(table, grouping), strict=True))
-    texts = tuple(column for column in grouping if not numeric[column])
-    return [texts, *((*texts, column) for column in grouping if whole and numeric[column] and is_whole(table, column))]
+    numbers = [c for c, numeric in zip(grouping, numeric_columns(table, grouping), strict=True) if numeric]
+    texts = tuple(column for column in grouping if column not in numbers)
+    return [texts, *((*texts, column) for column in numbers if whole and is_whole(table, column))]
 
 
 def _repeats(table: Table, columns: Names) -> Flags:

@@ -1,6 +1,7 @@
 """Read columns as cells of text, and sort the cells: numbers, blanks, words for missing, anything else."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -40,12 +41,8 @@ def read_cells(cells: Texts, table: Table) -> Cells:
     blank = pc.equal(cells, "")
     none = np.zeros(len(cells), np.bool_)
     if decimal == "." and thousands is None:
-        try:  # the fast way, for columns of plain numbers
-            numbers = _floats(pc.if_else(blank, None, cells))
-        except pa.ArrowInvalid:
-            pass
-        else:
-            blanks = flags_of(blank)
+        with suppress(pa.ArrowInvalid):  # the fast way, for columns of plain numbers
+            numbers, blanks = _floats(pc.if_else(blank, None, cells)), flags_of(blank)
             # nan and inf cast as well: the exact way below handles them
             if (blanks | (np.abs(numbers) <= LARGEST)).all():
                 return Cells(cells, numbers, blanks, none, none, none)

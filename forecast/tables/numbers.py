@@ -89,9 +89,9 @@ def numeric_columns(table: Table, columns: Sequence[str]) -> list[bool]:
         wrong = (cells.bad & ~cells.meant).reshape(shape).sum(axis=1)
         few = np.maximum(1, (1 - NEARLY_ALL) * present)
         likely = (present > 0) & (wrong <= few) & (2 * wrong < present)
-        meant, values = cells.meant.reshape(shape).any(axis=1), cells.values.reshape(shape)
+        meant, values = cells.meant.reshape(shape), cells.values.reshape(shape)
         for i in np.flatnonzero(likely & (wrong > 1)):
-            likely[i] = bool(meant[i]) or len(np.unique(values[i][~np.isnan(values[i])])) > 1
+            likely[i] = bool(meant[i].any()) or len(np.unique(values[i][~np.isnan(values[i])])) > 1
         answers += likely.tolist()
     return answers
 

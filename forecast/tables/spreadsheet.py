@@ -165,7 +165,8 @@ def _column(cells: list[Any], mark: str) -> Series:
         numbers = np.array([np.nan if cell == "" else cell for cell in cells], np.float64)
         whole = np.isnan(numbers) | ((numbers == np.trunc(numbers)) & (np.abs(numbers) <= EXACT))
         return pd.Series(numbers).astype("Int64") if whole.all() else pd.Series(numbers)
-    return pd.Series([_text(cell, mark) for cell in cells], dtype=text_type())
+    text: Series = pd.Series([_text(cell, mark) for cell in cells], dtype=text_type())
+    return text
 
 
 def _times(cells: list[Cell]) -> pd.DatetimeIndex:

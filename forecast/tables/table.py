@@ -23,7 +23,7 @@ SAMPLE = 50  # cells that tell whether objects are dates
 class TypedTimes:
     """What a column of datetimes, dates or periods holds."""
 
-    instants: Integers  # [rows], seconds since 1970-01-01, of UTC where the column has a zone; of a period its start
+    timestamps: Integers  # [rows], seconds since 1970-01-01, of UTC where the column has a zone; of a period its start
     wall: Integers  # [rows], the same by the written clock
     fractions: bool = False  # whether a time lies between two seconds
     unit: str = "s"
@@ -119,14 +119,14 @@ class Table:
             starts = _seconds(pd.PeriodIndex(values).to_timestamp(how="start"))
             return TypedTimes(starts, starts, period=str(values.dtype).removeprefix("period[").removesuffix("]"))
         index = pd.DatetimeIndex(values)
-        instants = _seconds(index)
+        timestamps = _seconds(index)
         fractions = bool((index.asi8 % PER_SECOND[index.unit]).any())
         if index.tz is None:
-            return TypedTimes(instants, instants, fractions, index.unit)
+            return TypedTimes(timestamps, timestamps, fractions, index.unit)
         zone = getattr(index.tz, "key", None) or getattr(index.tz, "zone", None)
         wall = _seconds(index.tz_localize(None))
-        offset = int(wall[0] - instants[0])
-        return TypedTimes(instants, wall, fractions, index.unit, str(zone) if zone else None, offset)
+        offset = int(wall[0] - timestamps[0])
+        return TypedTimes(timestamps, wall, fractions, index.unit, str(zone) if zone else None, offset)
 
     def rows(self, chosen: Flags) -> "Table":
         lines = None if self.lines is None else self.lines[chosen]

@@ -41,7 +41,7 @@ def read(texts: list[str], zone: str, series: np.ndarray | None = None) -> np.nd
     layout=st.sampled_from(["one after the other", "by time"]),
     backward=st.booleans(),
 )
-def test_any_series_in_order_get_their_own_instants_back(
+def test_any_series_in_order_get_their_own_timestamps_back(
     zone: str, minutes: int, before: int, count: int, layout: str, backward: bool
 ) -> None:
     texts, timestamps = readings(zone, minutes, before + 60, before)

@@ -148,16 +148,18 @@ class TestInferred:
 
 
 class TestNamed:
-    def test_any_names_go_in_any_order(self, tmp_path: Path) -> None:
-        frame = monthly().rename(columns={"year": "anno", "month": "mese"})
-        schema, found = fitted(frame, tmp_path, time=("mese", "anno"))
-        assert written(found, ["mese", "anno"]) == [(1, 1998), (2, 1998)]
-        assert schema.calendar.name == "MS"
-
     def test_a_format_names_a_part_for_each_column(self, tmp_path: Path) -> None:
         frame = pd.DataFrame({"a": (d := pd.date_range("2024-01-01", periods=40)).strftime("%d/%m"), "b": d.year})
         _, found = fitted(frame.assign(y=range(40)), tmp_path, time=("a", "b"), date_format="%d/%m %Y")
         assert written(found, ["a", "b"]) == [("10/02", 2024), ("11/02", 2024)]
+        frame = monthly().rename(columns={"year": "anno", "month": "mese"})
+        schema, found = fitted(frame, tmp_path, time=("mese", "anno"), date_format="%m %Y")
+        assert written(found, ["mese", "anno"]) == [(1, 1998), (2, 1998)]
+        assert schema.calendar.name == "MS"
+
+    def test_columns_under_other_names_need_a_format(self, tmp_path: Path) -> None:
+        with pytest.raises(BadData, match=r"column 'mese': '1' is not a part of a time .* pass date_format="):
+            fitted(monthly().rename(columns={"month": "mese"}), tmp_path, time=("year", "mese"))
 
     def test_a_column_whose_name_has_a_comma(self, tmp_path: Path) -> None:
         frame = pd.DataFrame({"Date, UTC": pd.date_range("2024-01-01", periods=40).strftime("%F"), "y": range(40)})

@@ -39,7 +39,7 @@ def test_the_seconds_around_a_change_have_the_right_offset(zone: str) -> None:
         assert [timedelta(seconds=offset) for offset in offsets_at(around, zone).tolist()] == expected
 
 
-def test_instants_and_readings_lead_to_each_other() -> None:
+def test_timestamps_and_readings_lead_to_each_other() -> None:
     wall = np.arange(1_710_000_000, 1_740_000_000, 1800)
     timestamps, unclear = timestamps_at(wall, "Europe/Berlin", "earlier")
     assert (wall_clock(timestamps, "Europe/Berlin") == wall)[~unclear].all()

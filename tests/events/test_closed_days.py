@@ -20,7 +20,8 @@ Run = Callable[..., Any]
 
 NUMBERS = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
 PARTS = ["level", "season", "events", "known", "rest"]
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in model_names() if name not in ("segrnn", "finetuned")]
+NETWORKS = ["segrnn", "finetuned"]
+OTHERS = pytest.param([name for name in model_names() if name not in NETWORKS], marks=pytest.mark.slow, id="others")
 
 
 @pytest.fixture
@@ -76,12 +77,13 @@ def test_now_forecasts_a_closed_day_as_closed(forecast: Run, data: Path, more: t
     assert "closed   1 series on Sundays, always 0\n" in ran.err
 
 
-@pytest.mark.parametrize("model", [*default_baselines(), "segrnn", "finetuned", *SLOW])
-def test_every_model_forecasts_closed_days_of_a_panel(model: str) -> None:
-    fitted = Forecaster(model=model, horizon=14, steps=3, guard=False, members=1).fit(items())
-    table = fitted.predict()
-    check(table, on_sundays(table) & (table["shop"] != "s2").to_numpy())
-    assert "closed   8 series on Sundays, always 0" in fitted.describe()
+@pytest.mark.parametrize("models", [*([name] for name in (*default_baselines(), *NETWORKS)), OTHERS], ids=str)
+def test_every_model_forecasts_closed_days_of_a_panel(models: list[str]) -> None:
+    for model in models:
+        fitted = Forecaster(model=model, horizon=14, steps=3, guard=False, members=1).fit(items())
+        table = fitted.predict()
+        check(table, on_sundays(table) & (table["shop"] != "s2").to_numpy())
+        assert "closed   8 series on Sundays, always 0" in fitted.describe(), model
 
 
 @pytest.mark.parametrize("sensors", [1, 3])

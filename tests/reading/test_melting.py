@@ -10,7 +10,7 @@ import pytest
 
 from forecast import Forecaster, RollingOrigin
 from forecast.errors import BadData, UsageError
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.settings import TextSettings
 from forecast.tables.reading import read_table, table_from_frame
 
@@ -30,7 +30,7 @@ def by_months(headers: list[str], year: str = "Year") -> pd.DataFrame:
 
 def read(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
     frame.to_csv(path / "data.csv", index=False)
-    return tidied(read_table(str(path / "data.csv"), TextSettings())).frame
+    return normalised(read_table(str(path / "data.csv"), TextSettings())).frame
 
 
 SPELLINGS = {
@@ -90,7 +90,7 @@ def test_years_in_the_header_are_unfolded_too(tmp_path: Path) -> None:
 def test_a_workbook_is_unfolded_as_a_text_is(tmp_path: Path) -> None:
     pytest.importorskip("python_calamine")
     by_months(SPELLINGS["Jan"]).to_excel(tmp_path / "book.xlsx", engine="xlsxwriter", index=False)
-    table = tidied(read_table(str(tmp_path / "book.xlsx"), TextSettings()))
+    table = normalised(read_table(str(tmp_path / "book.xlsx"), TextSettings()))
     assert table.names == ["month", "value"]
     assert table.frame["value"].tolist() == list(range(96))
     assert table.place(14, "value") == "book.xlsx row 3, column 'Mar'"
@@ -100,13 +100,13 @@ def test_stations_stay_series_of_their_own(tmp_path: Path) -> None:
     frame = by_months(SPELLINGS["Jan"])
     both = pd.concat([frame.assign(station="a"), frame.assign(station="b")])
     both.to_csv(tmp_path / "data.csv", index=False)
-    model = Forecaster(model="last", horizon=1).fit(tidied(read_table(str(tmp_path / "data.csv"), TextSettings())))
+    model = Forecaster(model="last", horizon=1).fit(normalised(read_table(str(tmp_path / "data.csv"), TextSettings())))
     assert model.schema_.ids == ("station",)
     assert model.predict()["month"].tolist() == ["1998-01", "1998-01"]
 
 
 def test_a_frame_keeps_its_numbers() -> None:
-    table = tidied(table_from_frame(by_months(SPELLINGS["Jan"]).astype({"Jan": float})))
+    table = normalised(table_from_frame(by_months(SPELLINGS["Jan"]).astype({"Jan": float})))
     assert table.frame["value"].tolist() == list(range(96))
     with pytest.raises(UsageError, match="unfold it before it is split"):
         next(RollingOrigin().split(by_months(SPELLINGS["Jan"])))
@@ -114,9 +114,9 @@ def test_a_frame_keeps_its_numbers() -> None:
 
 def test_twelve_columns_of_something_else_stay() -> None:
     rows = pd.DataFrame(np.ones((8, 12)), columns=[str(place) for place in range(1, 13)]).assign(id=range(2001, 2009))
-    assert len(tidied(table_from_frame(rows[["id", *rows.columns[:-1]]])).frame) == 8
+    assert len(normalised(table_from_frame(rows[["id", *rows.columns[:-1]]])).frame) == 8
     months = by_months(SPELLINGS["Jan"]).assign(Year="north")
-    assert len(tidied(table_from_frame(months)).frame) == 8
+    assert len(normalised(table_from_frame(months)).frame) == 8
 
 
 def test_a_cell_is_named_by_its_own_column(tmp_path: Path) -> None:
@@ -124,4 +124,4 @@ def test_a_cell_is_named_by_its_own_column(tmp_path: Path) -> None:
     frame.loc[2, "Mar"] = "12x"
     frame.to_csv(tmp_path / "data.csv", index=False)
     with pytest.raises(BadData, match=r"data\.csv line 4, column 'Mar': '12x' is not a number"):
-        Forecaster(model="last").fit(tidied(read_table(str(tmp_path / "data.csv"), TextSettings())))
+        Forecaster(model="last").fit(normalised(read_table(str(tmp_path / "data.csv"), TextSettings())))

@@ -53,5 +53,5 @@ def test_times_that_depend_on_their_series_are_parsed_again_by_series() -> None:
     assert dated.times.doubtful
     reading = read(dated, settings, horizon=3)
     by_series = parse_times(dated.table, ("hour",), reading.schema.time_settings, reading.observations.series)
-    np.testing.assert_array_equal(reading.observations.row_instants, by_series.timestamps)
+    np.testing.assert_array_equal(reading.observations.row_timestamps, by_series.timestamps)
     assert reading.panel.observed.sum() == 144

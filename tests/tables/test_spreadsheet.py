@@ -14,7 +14,7 @@ import pytest
 
 from forecast.errors import BadData, Unavailable, UsageError
 from forecast.reading import reading
-from forecast.reading.tidying import tidied
+from forecast.reading.normalising import normalised
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables import memory
 from forecast.tables.numbers import parse_numbers
@@ -197,7 +197,7 @@ def test_years_in_numbers_are_times(read: Any) -> None:
 def test_an_unnamed_index_of_pandas_is_left_out(read: Any, tmp_path: Path) -> None:
     frame = pd.DataFrame({"day": pd.to_datetime(DAYS), "units": 1.5})
     frame.to_excel(tmp_path / "book.xlsx", engine="xlsxwriter")
-    table = tidied(read_table(str(tmp_path / "book.xlsx"), TextSettings()))
+    table = normalised(read_table(str(tmp_path / "book.xlsx"), TextSettings()))
     pd.testing.assert_frame_equal(table.frame, frame.astype({"day": "datetime64[s]"}))
 
 

@@ -56,10 +56,10 @@ def test_cells_as_they_are_written_keep_their_decimal_mark() -> None:
     assert one(["a ", "b", "a "]).cells("x", rows=1)[1] == ["a"]
 
 
-def test_datetimes_are_instants_and_clock_readings() -> None:
+def test_datetimes_are_timestamps_and_clock_readings() -> None:
     times = one(DAYS.tz_localize("Europe/Berlin")).times("x")
     assert (times.zone, times.offset, times.fractions) == ("Europe/Berlin", 3600, False)
-    assert (times.wall - times.instants).tolist() == [3600] * 3
+    assert (times.wall - times.timestamps).tolist() == [3600] * 3
     assert one(DAYS + pd.Timedelta("1ms")).times("x").fractions
     assert one(DAYS.to_period("M")).times("x").period == "M"
     with pytest.raises(TypeError):

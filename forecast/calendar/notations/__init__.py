@@ -2,10 +2,9 @@
 
 import importlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -14,8 +13,7 @@ from forecast.calendar.spec import TimeFormat
 from forecast.calendar.zones import Flags, Integers
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A format that the cells of a column may have."""
 
     format: TimeFormat
@@ -23,12 +21,8 @@ class Candidate:
     words: str = ""  # what a text of this format is, for messages: "a date yyyymmdd"
 
 
-@dataclass(frozen=True)
-class Notation:
-    """How to recognise a notation, to read it and to write it back.
-
-    `read` and `write` know seconds since 1970-01-01 by the written clock, or steps.
-    """
+class Notation(NamedTuple):
+    """How to recognise a notation, to read it and to write it back: seconds since 1970-01-01 by its clock, or steps."""
 
     kinds: tuple[str, ...]  # of `TimeFormat`
     candidates: Callable[[TimeCells, bool], Iterable[Candidate]]  # as below

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,17 +23,15 @@ def is_decimal_year(text: str) -> bool:
 
 
 def _candidates(cells: TimeCells, certain: bool) -> Iterator[Candidate]:
-    years = _form(cells.texts, cells.kind == "number")
-    if years is None:
+    if (time_format := _form(cells.texts, cells.kind == "number")) is None:
         return
-    if certain and cells.name.lower() not in NAMES:
-        without_gap = (np.diff(np.sort(_periods(cells.texts, years))) == 1).all()
-        if len(cells.texts) < MIN_VALUES or not without_gap:
-            return
-    yield Candidate(TimeFormat(kind="years", years=years), np.ones(len(cells.texts), bool))
+    months = np.sort(_read(cells.texts, time_format).astype("datetime64[s]").astype("datetime64[M]").astype(np.int64))
+    without_gap = time_format.years is not None and (np.diff(months) * time_format.years.per_year == 12).all()
+    if not certain or cells.name.lower() in NAMES or (without_gap and len(cells.texts) >= MIN_VALUES):
+        yield Candidate(time_format, np.ones(len(cells.texts), bool))
 
 
-def _form(texts: list[str], number: bool) -> DecimalYears | None:
+def _form(texts: list[str], number: bool) -> TimeFormat | None:
     """How texts write decimal years, as far as their digits tell; None where they are none."""
     if not all(map(is_decimal_year, texts)):
         return None
@@ -40,36 +39,31 @@ def _form(texts: list[str], number: bool) -> DecimalYears | None:
     digits = max(map(len, fractions))
     if digits < 1 or len({fraction.rstrip("0") for fraction in fractions}) < 2:
         return None
+    padded = len({*map(len, fractions)}) == 1 and not number
+    whole = "padded" if padded else "bare" if "" in fractions else "point"
     values = np.array([float(text) for text in texts])
     for per_year in (2, 4, 12):
         slack = per_year * 10.0**-digits + 1e-6
         for middle in (False, True) if slack < 0.25 or per_year == 2 else ():
             steps = values * per_year - 0.5 * middle
             if (np.abs(steps - np.rint(steps)) <= slack).all():
-                padded = len({*map(len, fractions)}) == 1 and not number
-                whole = "padded" if padded else "bare" if "" in fractions else "point"
-                return DecimalYears.model_validate(
-                    {"per_year": per_year, "middle": middle, "digits": digits, "whole": whole, "number": number}
-                )
+                years = {"per_year": per_year, "middle": middle, "digits": digits, "whole": whole, "number": number}
+                return TimeFormat(kind="years", years=DecimalYears.model_validate(years))
     return None
-
-
-def _periods(texts: list[str], years: DecimalYears) -> Integers:
-    """Halves, quarters or months since the year 0."""
-    values = np.array([float(text) for text in texts])
-    return np.rint(values * years.per_year - 0.5 * years.middle).astype(np.int64)
 
 
 def _read(texts: list[str], time_format: TimeFormat) -> Integers:
     """The first day of each period."""
-    assert time_format.years is not None
-    months = _periods(texts, time_format.years) * (12 // time_format.years.per_year) - 12 * 1970
+    years = time_format.years
+    assert years is not None
+    periods = np.rint(np.array([float(text) for text in texts]) * years.per_year - 0.5 * years.middle).astype(np.int64)
+    months = periods * (12 // years.per_year) - 12 * 1970
     return months.astype("datetime64[M]").astype("datetime64[s]").astype(np.int64)
 
 
-def _write(wall: Integers, time_format: TimeFormat) -> NDArray[np.object_] | NDArray[np.float64]:
-    assert time_format.years is not None
+def _write(wall: Integers, time_format: TimeFormat) -> NDArray[Any]:
     years = time_format.years
+    assert years is not None
     year, month = np.divmod(wall.astype("datetime64[s]").astype("datetime64[M]").astype(np.int64), 12)
     values = 1970 + year + (month // (12 // years.per_year) + 0.5 * years.middle) / years.per_year
     texts = [f"{value:.{years.digits}f}" for value in values.tolist()]

@@ -1,6 +1,7 @@
 """Day numbers of a spreadsheet: 45000 is 2023-03-15, 45000.5 its noon; read only where the user says so."""
 
 import re
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,20 +19,15 @@ SHAPE = re.compile(r"\d{1,7}([.,]\d*)?")
 
 def is_day_number(text: str, first: int = 0, last: int = END - 1) -> bool:
     """Whether a text is a day number within bounds, a fraction of a day included."""
-    return SHAPE.fullmatch(text) is not None and first <= _days(text) < last + 1
-
-
-def _days(text: str) -> float:
-    return float(text.replace(",", "."))
+    return SHAPE.fullmatch(text) is not None and first <= float(text.replace(",", ".")) < last + 1
 
 
 def _read(texts: list[str], time_format: TimeFormat) -> Integers:
-    days = np.array([_days(text) for text in texts])
+    days = np.array([float(text.replace(",", ".")) for text in texts])
     return np.round((days - EPOCH_DAY) * DAY).astype(np.int64)
 
 
-def _write(wall: Integers, time_format: TimeFormat) -> NDArray[np.int64] | NDArray[np.float64]:
-    """Whole numbers where all are midnights."""
+def _write(wall: Integers, time_format: TimeFormat) -> NDArray[Any]:
     days = wall / DAY + EPOCH_DAY
     return days.astype(np.int64) if (days % 1 == 0).all() else days.round(9)
 

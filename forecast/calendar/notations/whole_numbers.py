@@ -1,7 +1,6 @@
 """Whole numbers: dates without separators such as 20240131, 202401 and 2024, epoch numbers, and counted steps."""
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -15,51 +14,35 @@ from forecast.calendar.zones import Integers
 YEAR_NAMES = ("year", "yr", "date", "time", "ds", "period")
 EPOCH_NAMES = ("timestamp", "epoch", "unix", "unixtime", "unix_time", "time", "datetime", "date", "ts", "ds", "t")
 STEP_NAMES = ("step", "t", "time", "ds", "period", "index", "hour", "week")
-UNITS: dict[Literal["s", "ms", "us", "ns"], int] = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+UNITS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 EARLIEST, LATEST = 315_532_800, 4_102_444_800  # epoch seconds of 1980 and 2100
 
-
-class Form(NamedTuple):
-    """A form of whole numbers."""
-
-    format: TimeFormat
-    first: int
-    last: int
-    names: tuple[str, ...]  # of columns that surely hold it; without any, three different numbers are enough
-    words: str
-
-
-FORMS = (
-    Form(TimeFormat(pattern="%Y%m%d"), 19000101, 21001231, (), "a date yyyymmdd"),
-    Form(TimeFormat(pattern="%Y%m"), 190001, 210012, (), "a month yyyymm"),
-    Form(TimeFormat(pattern="%Y"), 1900, 2100, YEAR_NAMES, "a year"),
-    *(
-        Form(
-            TimeFormat(kind="epoch", unit=unit, zone="UTC"),
-            EARLIEST * size,
-            LATEST * size - 1,
-            EPOCH_NAMES,
-            f"an epoch number in {UNIT_NAMES[unit]}",
-        )
-        for unit, size in UNITS.items()
-    ),
-)
+# format, first and last number, names of columns that surely hold it (without any, three different numbers are enough)
+FORMS: list[tuple[TimeFormat, int, int, tuple[str, ...], str]] = [
+    (TimeFormat(pattern="%Y%m%d"), 19000101, 21001231, (), "a date yyyymmdd"),
+    (TimeFormat(pattern="%Y%m"), 190001, 210012, (), "a month yyyymm"),
+    (TimeFormat(pattern="%Y"), 1900, 2100, YEAR_NAMES, "a year"),
+]
+for unit, size in UNITS.items():
+    epoch = TimeFormat.model_validate({"kind": "epoch", "unit": unit, "zone": "UTC"})
+    words = f"an epoch number in {UNIT_NAMES[unit]}"
+    FORMS.append((epoch, EARLIEST * size, LATEST * size - 1, EPOCH_NAMES, words))
 
 
 def _candidates(cells: TimeCells, certain: bool) -> Iterator[Candidate]:
     numbers, name = cells.numbers, cells.name.lower()
     if numbers is None:
         return
-    for form in FORMS:
-        if certain and not (name in form.names if form.names else len(numbers) > 2):
+    for time_format, first, last, names, words in FORMS:
+        if certain and not (name in names if names else len(numbers) > 2):
             continue
-        fits, found = (form.first <= numbers) & (numbers <= form.last), form.format
-        if fits.any() and found.pattern:
-            fits &= patterns.parse(cells.plain().array, found.pattern).exists
-            found = found.model_copy(update={"kind": "epoch" if cells.kind == "number" else "text"})
+        fits = (first <= numbers) & (numbers <= last)
+        if fits.any() and time_format.pattern:
+            fits &= patterns.parse(cells.plain().array, time_format.pattern).exists
+            time_format = time_format.model_copy(update={"kind": "epoch" if cells.kind == "number" else "text"})
         if fits.any():
-            yield Candidate(found, fits, form.words)
+            yield Candidate(time_format, fits, words)
     if certain and name not in STEP_NAMES:
         return
     eight_digits = {len(text) for text in cells.plain().texts} == {8}

@@ -18,20 +18,16 @@ INDEX = "index"
 log = logging.getLogger("forecast")
 
 
-def tidied(table: Table) -> Table:
-    """The table without needless row numbers, and with a row for each month or quarter; a tidy table stays as it is.
+def normalised(table: Table) -> Table:
+    """The table without needless row numbers, and with a row for each month or quarter.
 
-    Raises BadData if the first column needs a name, or the months of a table of years by months do not begin with
-    January.
+    Raises BadData if the first column needs a name, or the months beside years do not begin with January.
     """
     return melt(_settle_numbering(table))
 
 
 def _settle_numbering(table: Table) -> Table:
-    """Drop a first column without a name where it numbers the rows and another column holds times; else name it.
-
-    A table of one column that holds numbers gets one that numbers its rows.
-    """
+    """Drop an unnamed first column where it numbers the rows beside times; else name it. Number bare values."""
     first, *others = table.names
     if not others and _is_bare(table, first):
         log.warning("%s has one column, '%s': its rows are numbered as steps of a time", table.name, first)
@@ -59,10 +55,7 @@ def _is_bare(table: Table, column: str) -> bool:
 def _numbers_rows(table: Table, column: str) -> bool:
     """Whether a column holds 0, 1, 2 and so on, or 1, 2, 3, in any order."""
     numbers = counted_values(table, column, 18) if len(table) > 1 and is_whole(table, column) else None
-    if numbers is None:
-        return False
-    numbers = np.sort(numbers)
-    return bool(numbers[0] in (0, 1) and (np.diff(numbers) == 1).all())
+    return numbers is not None and numbers.min() in (0, 1) and bool((np.diff(np.sort(numbers)) == 1).all())
 
 
 def _has_index_beside(table: Table, others: list[str]) -> bool:
