@@ -52,9 +52,12 @@ class LargeForecast:
 
     def of_part(self, part: Table, comparison: Comparison) -> tuple[Forecasts, Messages]:
         """Forecasts of whole series, and messages to be logged once all is forecast."""
-        given = {"schema": self.schema, "future": self.future, "horizon": self.horizon, "output": self.output}
         with held_back(log) as messages:
-            return forecast_table(self.predictor, Part(normalised(part), self.reach, comparison), **given), messages
+            source = Part(normalised(part), self.reach, comparison)
+            forecasts = forecast_table(
+                self.predictor, source, schema=self.schema, future=self.future, horizon=self.horizon, output=self.output
+            )
+        return forecasts, messages
 
     def columns(self, starts: Integers) -> Iterator[Columns]:
         """The columns of the forecasts of each part; an error may mean that the table has to be read as a whole.

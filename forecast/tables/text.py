@@ -119,7 +119,8 @@ def cut_columns(data: bytes, delimiter: str, name: str) -> tuple[list[str], pd.D
         header, rows, lines = _by_line(data, delimiter, name)
         return header, pd.DataFrame(rows, columns=range(len(header)), dtype=text_type()), lines
     frame = columns.slice(1).to_pandas(types_mapper={pa.string(): text_type()}.get)
-    return [str(column[0]) for column in columns.columns], frame.set_axis(range(len(columns.columns)), axis=1), lines
+    frame.columns = range(len(frame.columns))
+    return [str(column[0]) for column in columns.columns], frame, lines
 
 
 def _by_arrow(data: bytes, delimiter: str) -> Any:
@@ -129,7 +130,7 @@ def _by_arrow(data: bytes, delimiter: str) -> Any:
     quoted, edges = b'"' in data, f"{delimiter}\r\n".encode()
     if quoted:
         kinds = data.translate(bytes(34 if i == 34 else 44 if i in edges else 120 for i in range(256)))  # ",x
-        letters = np.frombuffer(b"," + kinds + b",", np.uint8)
+        letters = np.frombuffer(b"".join((b",", kinds, b",")), np.uint8)
         quotes = np.flatnonzero(letters == 34)
         if len(quotes) % 2 or 120 in letters[quotes[::2] - 1] or 120 in letters[quotes[1::2] + 1]:
             return None
