@@ -22,13 +22,7 @@ def default_baselines() -> tuple[str, ...]:
 
 
 def baseline_method(name: str) -> "Method":
-    """The method of that name.
-
-    Raises
-    ------
-    UsageError
-        If no baseline has this name; the message suggests the nearest name.
-    """
+    """The method of that name; `UsageError` with the nearest name where there is none."""
     methods = _methods()
     if name not in methods:
         hint = did_you_mean(name, list(methods))
@@ -38,12 +32,9 @@ def baseline_method(name: str) -> "Method":
 
 @cache
 def _methods() -> "dict[str, Method]":
-    methods: dict[str, Method] = {}
+    found = []
     for file in Path(__file__).parent.glob("[!_]*.py"):
-        methods[file.stem.replace("_", "-")] = importlib.import_module(f"{__name__}.{file.stem}").METHOD
-
-    def place(name: str) -> tuple[float, str]:
-        default = methods[name].default_place
-        return float("inf") if default is None else default, name
-
-    return {name: methods[name] for name in sorted(methods, key=place)}
+        method: Method = importlib.import_module(f"{__name__}.{file.stem}").METHOD
+        place = float("inf") if method.default_place is None else method.default_place
+        found.append((place, file.stem.replace("_", "-"), method))
+    return {name: method for _, name, method in sorted(found, key=lambda entry: entry[:2])}

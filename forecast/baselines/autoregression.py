@@ -80,9 +80,8 @@ def _fitted(plain: Values, present: Mask, order: int) -> tuple[Values, Values]:
         shrunk = 1 / (size + penalty * np.maximum(size[:, -1:], EIGENVALUE_ROUNDING * count))
         rest = total - ((2 - shrunk * size) * shrunk * product**2).sum(1)  # sum of squared errors
         free = count[:, 0] - 1 - (shrunk * size).sum(1)
-        score = np.where(
-            free > MIN_FREEDOM, np.maximum(rest, ERROR_ROUNDING * total) / np.maximum(free, MIN_FREEDOM) ** 2, np.inf
-        )
+        score = np.maximum(rest, ERROR_ROUNDING * total) / np.maximum(free, MIN_FREEDOM) ** 2
+        score = np.where(free > MIN_FREEDOM, score, np.inf)
         chosen = np.where((score < best)[:, None], shrunk, chosen)
         best = np.minimum(best, score)
     weights = (vectors @ (chosen * product)[..., None])[..., 0]

@@ -1,6 +1,7 @@
 """Exponential smoothing that chooses its own shape, from the optional package statsmodels."""
 
 import warnings
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,8 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
 
     Trend none, additive or damped; season none, additive or, where all values are positive, multiplicative. A season of
     more than 24 steps is taken out by classical decomposition first. Series that cannot be fitted are forecast by
-    Theta. One series after another, or side by side under `joblib.parallel_config`.
-
-    Raises
-    ------
-    Unavailable
-        If statsmodels is not installed.
+    Theta. One series after another, or side by side under `joblib.parallel_config`. Raises `Unavailable` if statsmodels
+    is not installed.
     """
     from joblib import Parallel, delayed
 
@@ -38,8 +35,8 @@ def forecast(values: Values, observed: Mask, horizon: int, season: int) -> Value
     index, divided = seasonal_index(values, start, season if season > LONG_SEASON else 1)
     plain = remove_season(values, index, divided)
     inner = 1 if season > LONG_SEASON else season
-    series = [row[first:] for row, first in zip(plain, start, strict=True)]
-    paths = Parallel()(delayed(_forecast)(ETSModel, one, horizon, inner) for one in series)
+    rows = zip(plain, start, strict=True)
+    paths = Parallel()(delayed(_forecast)(ETSModel, row[first:], horizon, inner) for row, first in rows)
     points = restore_season(np.array(paths), index, divided)
     usable = (np.abs(points) <= MAX_RATIO * np.abs(values).max(1, keepdims=True)).all(1)
     return np.where(usable[:, None], points, theta_forecast(values, start, horizon, season))
@@ -50,7 +47,10 @@ def _forecast(model: Any, values: Values, horizon: int, season: int) -> Values:
     best, points = np.inf, np.full(horizon, np.nan)
     if len(values) < MIN_VALUES or np.ptp(values) == 0:
         return points
-    for error, trend, damped, seasonal in _shapes(values, season):
+    kinds: list[tuple[str, str | None]] = [("add", None)]  # of error and season
+    if season > 1 and len(values) >= 2 * season:
+        kinds += [("add", "add")] + ([("mul", "mul")] if values.min() > 0 else [])
+    for (error, seasonal), (trend, damped) in product(kinds, ((None, False), ("add", False), ("add", True))):
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             try:
@@ -69,15 +69,6 @@ def _forecast(model: Any, values: Values, horizon: int, season: int) -> Values:
         if fitted.aicc < best and np.isfinite(ahead).all():
             best, points = fitted.aicc, ahead
     return points
-
-
-def _shapes(values: Values, season: int) -> list[tuple[str, str | None, bool, str | None]]:
-    """Error, trend, damped or not, and season of each model worth a trial."""
-    trends: tuple[tuple[str | None, bool], ...] = ((None, False), ("add", False), ("add", True))
-    kinds: list[tuple[str, str | None]] = [("add", None)]
-    if season > 1 and len(values) >= 2 * season:
-        kinds += [("add", "add")] + ([("mul", "mul")] if values.min() > 0 else [])
-    return [(error, trend, damped, seasonal) for error, seasonal in kinds for trend, damped in trends]
 
 
 METHOD = Method(forecast, extra="stats", threads=False)

@@ -7,6 +7,7 @@ season are matrix products for all parameters of a grid, without a loop over ste
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 
 import numpy as np
 
@@ -70,8 +71,11 @@ class _Filters:
     spectra: Values  # [span + 1, points], what the power at each frequency adds, with that future
 
 
+Grid = dict[float, list[_Filters]]  # by damping
+
+
 @lru_cache(maxsize=8)
-def _filters(season: int, span: int) -> dict[float, list[_Filters]]:
+def _filters(season: int, span: int) -> Grid:
     """The grid by damping, for windows of up to `span` steps and a season that is updated; 1 means none."""
     kinds = [(0, (0.0,)), (season, SEASONS)][: 1 + (season > 1)]
     return {damping: [_filter(span, damping, *kind) for kind in kinds] for damping in DAMPINGS}
@@ -79,13 +83,10 @@ def _filters(season: int, span: int) -> dict[float, list[_Filters]]:
 
 def _filter(span: int, damping: float, season: int, seasons: tuple[float, ...]) -> _Filters:
     """Smoothing by every point of a grid: an error is a value less `ahead @ states`, and moves the states by `gain`."""
+    points = product(LEVELS, TRENDS if damping else TRENDS[:1], seasons)
+    rest = [0.0] * (season - 1)
     gain = np.array(
-        [
-            (level, level * trend, *[0.0] * (season - 1), *[(1 - level) * moves] * (season > 0))
-            for level in LEVELS
-            for trend in (TRENDS if damping else TRENDS[:1])
-            for moves in seasons
-        ]
+        [(level, level * trend, *rest, *[(1 - level) * moves] * (season > 0)) for level, trend, moves in points]
     )  # [points, states]
     states = gain.shape[1]
     ahead, move = np.zeros(states), np.zeros((states, states))
@@ -127,7 +128,7 @@ def _spectra(ahead: Values, gain: Values, energy: Values, responses: Values) -> 
 
 
 def _mixed(
-    filters: dict[float, list[_Filters]], values: Values, start: Counts, index: Values, factors: Mask, horizon: int
+    filters: Grid, values: Values, start: Counts, index: Values, factors: Mask, horizon: int
 ) -> tuple[Values, Values]:
     """Forecast with a season of factors and with the same as summands, mixed by their weights, as `_smoothed`."""
     summands = (index - 1) * (values.sum(1) / (values.shape[1] - start))[:, None]
@@ -138,7 +139,7 @@ def _mixed(
 
 
 def _smoothed(
-    filters: dict[float, list[_Filters]], values: Values, start: Counts, index: Values, factors: Mask, horizon: int
+    filters: Grid, values: Values, start: Counts, index: Values, factors: Mask, horizon: int
 ) -> tuple[Values, Values]:
     """Smooth windows [windows, span] with every point of the grid, without the season that `seasonal_index` gave.
 

@@ -32,12 +32,9 @@ OUT_OF_TIME = "the budget left no time"
 def with_exports(fitted: Fitted, deadline: float | None = None) -> Fitted:
     """A fitted forecaster with an ONNX file for each of its networks, or the reason why one has none.
 
-    Nothing is done where the packages of the extra `onnx` are not installed. Where time is short no network has an
-    export, which the plan then says: who repeats it gets the same forecasts.
-
-    Parameters
-    ----------
-    deadline : `time.monotonic()` at which the last export must be over
+    Nothing is done where the packages of the extra `onnx` are not installed. Where time is short, so that the last
+    export would not be over at `deadline` (`time.monotonic()`), no network has an export, which the plan then says: who
+    repeats it gets the same forecasts.
     """
     if not fitted.config.networks or not all(map(installed, EXTRA_PACKAGES)):
         return fitted
@@ -81,13 +78,7 @@ def _without(fitted: Fitted) -> Fitted:
 
 
 def _export(network: "RecurrentModel", fitted: Fitted, newest: Batch, loaded: list[Graph]) -> bytes | str:
-    """The ONNX file of a network, or the reason why it has no export.
-
-    Parameters
-    ----------
-    newest : windows of the table
-    loaded : graphs that share the memory; that of the network joins them
-    """
+    """The ONNX file of a network, or why it has none; its graph joins those that share the memory, `loaded`."""
     from forecast.models.shared.exporting import computed, export
 
     if network.no_export:
@@ -100,13 +91,12 @@ def _export(network: "RecurrentModel", fitted: Fitted, newest: Batch, loaded: li
         loaded.append(graph := Graph(data, "the export"))
         for batch in batches:
             inputs, expected = computed(network, batch)
-            apart = np.abs(graph.run(inputs, expected.shape[1:]) - expected).max()
-            if not apart <= TOLERANCE:
-                return f"it differs from torch by {apart:.2g} of a window's scale"
-    except ForecastError as error:
-        return f"onnxruntime does not run it ({_short(error)})"
+            difference = np.abs(graph.run(inputs, expected.shape[1:]) - expected).max()
+            if not difference <= TOLERANCE:
+                return f"it differs from torch by {difference:.2g} of a window's scale"
     except Exception as error:
-        return f"torch cannot write it ({_short(error)})"
+        problem = "onnxruntime does not run it" if isinstance(error, ForecastError) else "torch cannot write it"
+        return f"{problem} ({' '.join(str(error).split())[:150] or type(error).__name__})"
     return data
 
 
@@ -119,7 +109,3 @@ def _random_batches(network: "RecurrentModel", fitted: Fitted) -> Iterator[Batch
     shape = network_shape(config.table, config.horizon, lookback, config.lags, config.levels, series, loss)
     for seed, rows in enumerate((2, *RANDOM)):
         yield random_batch(shape, rows, seed)
-
-
-def _short(error: Exception) -> str:
-    return " ".join(str(error).split())[:150] or type(error).__name__

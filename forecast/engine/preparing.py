@@ -27,6 +27,7 @@ from forecast.windows.transforms import fit_power
 
 log = logging.getLogger("forecast")
 
+TOO_SHORT = "the longest series has %d values, too few to learn a horizon of %d from"
 MIN_VALUES = 4  # of the longest series, which also needs as many as the horizon has steps
 
 
@@ -47,10 +48,7 @@ class Prepared:
 
 
 def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, earlier: Fitted | None) -> Prepared:
-    """Choose windows, validation split and transform; lookback and power of the transform are those of `earlier`.
-
-    Nothing that is held out is seen. `name` is that of the table.
-    """
+    """Choose what `Prepared` holds without a look at what is held out; lookback and power are those of `earlier`."""
     horizon, longest = panel.ahead, int(panel.lengths.max())
     lags, lookback = lags_and_lookback(panel, schema.season, settings.lookback)
     if earlier is not None:
@@ -65,14 +63,10 @@ def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, ea
     selected = panel.select(used)
     _require_values(int(selected.lengths.max()), horizon, name, settings)
     base = None if earlier is None else earlier.base
+    gaps = None if schema.layout == "rows" else selected.trailing_gap()
+    unseen = None if base is None else int(panel.origins.max() + 1 - base.until.max())
     split_for = partial(
-        split_windows,
-        selected.lengths,
-        lookback,
-        horizon,
-        lags[0] if lags else 1,
-        gaps=None if schema.layout == "rows" else selected.trailing_gap(),
-        unseen=None if base is None else int(panel.origins.max() + 1 - base.until.max()),
+        split_windows, selected.lengths, lookback, horizon, lags[0] if lags else 1, gaps=gaps, unseen=unseen
     )
     trains = not is_baseline(settings.model)
     split = split_for(trains)
@@ -81,28 +75,15 @@ def prepare(panel: Panel, schema: Schema, settings: TrainSettings, name: str, ea
     season = schema.shortest_season
     power = earlier.config.power if earlier else fit_power(settings.transform, selected, season, split.train_end)
     closed = find_closed(panel, schema, before_split(panel, used, split.train_end))
-    transform = Transform(
-        power,
-        find_effects(panel, schema, closed, used, split.train_end),
-        fixed_values(closed.of(used), selected, schema),
-    )
+    effects = find_effects(panel, schema, closed, used, split.train_end)
+    transform = Transform(power, effects, fixed_values(closed.of(used), selected, schema))
     statistics = fit_statistics(selected, schema, split.train_end)
     inputs = make_inputs(
         selected, schema, statistics, transform=transform, lags=lags, levels=LEVELS, ids=panel.ids, horizon=horizon
     )
-    windows = validation_windows(split)
-    return Prepared(
-        inputs=inputs,
-        split=split,
-        validation=ValidationSet.of(inputs, windows, lookback, transform.power, settings.metric),
-        statistics=statistics,
-        used=used,
-        lookback=lookback,
-        context=context_length(lookback, lags, longest),
-        transform=transform,
-        closed=closed,
-        trains=trains,
-    )
+    validation = ValidationSet.of(inputs, validation_windows(split), lookback, power, settings.metric)
+    context = context_length(lookback, lags, longest)
+    return Prepared(inputs, split, validation, statistics, used, lookback, context, transform, closed, trains)
 
 
 def before_split(panel: Panel, used: Integers, before: Integers) -> Integers:
@@ -124,7 +105,7 @@ def require_windows(ready: Prepared, name: str) -> None:
     longest, horizon = int(ready.inputs.panel.lengths.max()), ready.inputs.horizon
     if longest < horizon + 2:
         shorter = (Setting("horizon", longest - 2), " or less, or ") if longest > 2 else ()
-        raise _too_short(longest, horizon, name, Words("pass ", *shorter, Setting("model", "auto")))
+        raise _too_short(longest, horizon, name, *shorter, Setting("model", "auto"))
 
 
 def _require_values(longest: int, horizon: int, name: str, settings: TrainSettings) -> None:
@@ -132,17 +113,17 @@ def _require_values(longest: int, horizon: int, name: str, settings: TrainSettin
     if settings.model == PRETRAINED or longest >= max(horizon, MIN_VALUES):
         return
     if _may_train_nothing(settings) and PRETRAINED in settings.baselines and longest > 1:
-        problem = "the longest series has %d values, too few to learn a horizon of %d from: the forecast rests on the"
-        log.warning(f"{problem} pretrained network and simple baselines", longest, horizon)
+        problem = f"{TOO_SHORT}: the forecast rests on the pretrained network and simple baselines"
+        log.warning(problem, longest, horizon)
         return
     shorter = (Setting("horizon", longest), " or less, or ") if longest >= MIN_VALUES else ()
-    cure = Words("pass ", *shorter, Setting("model", PRETRAINED), ", which needs no past to learn from")
-    raise _too_short(longest, horizon, name, cure)
+    raise _too_short(
+        longest, horizon, name, *shorter, Setting("model", PRETRAINED), ", which needs no past to learn from"
+    )
 
 
-def _too_short(longest: int, horizon: int, name: str, cure: Words) -> BadData:
-    problem = f"the longest series has {longest} values, too few to learn a horizon of {horizon} from"
-    return BadData(problem, place=name, cure=cure)
+def _too_short(longest: int, horizon: int, name: str, *instead: str | Setting) -> BadData:
+    return BadData(TOO_SHORT % (longest, horizon), place=name, cure=Words("pass ", *instead))
 
 
 def _may_train_nothing(settings: TrainSettings) -> bool:

@@ -71,74 +71,31 @@ def save_by(settings: TrainSettings, started: float) -> float | None:
     return None if settings.budget is None else started + settings.budget - RESERVE
 
 
-def fit_panel(
-    panel: Panel,
-    schema: Schema,
-    settings: TrainSettings,
-    name: str,
-    deadline: float | None = None,
-    on_step: OnStep | None = None,
-    checkpoints: Checkpoints | None = None,
-    earlier: Fitted | None = None,
-) -> Fitted:
-    """Hold out, train, compare, weigh and calibrate.
-
-    Parameters
-    ----------
-    panel : with a horizon of future slots
-    schema : how the table was read
-    settings : of training
-    name : of the table, for messages
-    deadline : `time.monotonic()` at which training must be over, see `deadline_of`
-    on_step : receives the progress after each training step
-    checkpoints : where training writes what it can resume from; by default nowhere
-    earlier : a fit whose networks this one continues under the setting `warm_start`, where they fit
-
-    Raises
-    ------
-    BadData
-        If the series are too short for the horizon.
-    UsageError
-        If the plan continues other networks than those of `earlier`.
-    """
-    return _Fit(panel, schema, settings, name, deadline, on_step, checkpoints, earlier).run()
-
-
-def rehearse_panel(
-    panel: Panel,
-    schema: Schema,
-    settings: TrainSettings,
-    name: str,
-    deadline: float | None = None,
-    earlier: Fitted | None = None,
-) -> tuple[Fitted, Rehearsal]:
-    """Do all that `fit_panel` does but train; what networks would be trained, and how long that would take.
-
-    The forecaster that comes back has networks of the right size that know nothing.
-    """
-    rehearsal = Rehearsal()
-    fit = _Fit(panel, schema, settings, name, deadline, earlier=earlier, rehearsal=rehearsal)
-    return fit.run(), rehearsal
-
-
 @dataclass(frozen=True)
-class _Fit:
-    """One fit, stage by stage; with a rehearsal nothing is trained."""
+class PanelFit:
+    """One fit of a panel, stage by stage: hold out, train, compare, weigh, calibrate; with a rehearsal nothing trains.
 
-    panel: Panel
-    schema: Schema
+    Raises `BadData` if the series are too short for the horizon, and `UsageError` if the plan continues other networks
+    than those of `earlier`.
+    """
+
+    panel: Panel  # with a horizon of future slots
+    schema: Schema  # how the table was read
     settings: TrainSettings
-    name: str
-    deadline: float | None = None
+    name: str  # of the table, for messages
+    deadline: float | None = None  # `time.monotonic()` at which training must be over, see `deadline_of`
     on_step: OnStep | None = None
-    checkpoints: Checkpoints | None = None
-    earlier: Fitted | None = None
-    rehearsal: Rehearsal | None = None
+    checkpoints: Checkpoints | None = None  # where training writes what it can resume from
+    earlier: Fitted | None = None  # whose networks are continued under the setting `warm_start`, where they fit
+    rehearsal: Rehearsal | None = None  # gets what would be trained; the networks that come back know nothing
 
     def run(self) -> Fitted:
+        """The fitted forecaster."""
         settings = self.settings
-        if settings.device not in EVERYWHERE:
-            _check_device(settings.device)
+        if settings.device not in EVERYWHERE:  # refused where it is missing, also if no network is trained
+            from forecast.training.devices import pick_device
+
+            pick_device(settings.device)
         plan = read_plan(settings.plan) if settings.plan else None
         ready, start = self._prepare(plan)
         # baselines before training, so that the deadline holds for them too
@@ -152,7 +109,11 @@ class _Fit:
         if not is_baseline(settings.model) and (plan is None or len(plan.members) > 0):
             plan, trained = self._train(ready, plan, start)
         plan = (plan or Plan(members=())).model_copy(update={"compared": compared})
-        ensemble = choose_ensemble(ready.inputs, ready.validation, _groups(plan, trained), baselines)
+        networks = [  # those that differ in their seed only are one
+            Group(plan.members[numbers[0]].model, median_of_members([trained[number].held_out for number in numbers]))
+            for numbers in plan.groups()
+        ]
+        ensemble = choose_ensemble(ready.inputs, ready.validation, networks, baselines)
         warn_uncalibrated(len(ready.validation))
         return self._collect(ready, ensemble, plan, trained)
 
@@ -172,7 +133,12 @@ class _Fit:
                 ready = prepare(self.panel, self.schema, settings, self.name, None)
             else:
                 start = found
-        _check_start(plan, None if start is None else start.hash, settings)
+        if plan is not None and plan.started_from != (None if start is None else start.hash):
+            raise UsageError(
+                f"the plan continues the networks of another artifact, {str(plan.started_from)[:12]}",
+                setting=Setting("plan", settings.plan),
+                cure=Words("pass ", Setting("warm_start", True), ", and make that version the live one"),
+            )
         return ready, start
 
     def _fitter(self, ready: Prepared) -> "Fitter":
@@ -260,28 +226,3 @@ class _Fit:
             effects=effects,
             closed=closed,
         )
-
-
-def _check_device(device: str) -> None:
-    """Refuse a device that is missing, also where no network is trained."""
-    from forecast.training.devices import pick_device
-
-    pick_device(device)
-
-
-def _check_start(plan: Plan | None, started_from: str | None, settings: TrainSettings) -> None:
-    """Refuse a plan that continues other networks."""
-    if plan is not None and plan.started_from != started_from:
-        raise UsageError(
-            f"the plan continues the networks of another artifact, {str(plan.started_from)[:12]}",
-            setting=Setting("plan", settings.plan),
-            cure=Words("pass ", Setting("warm_start", True), ", and make that version the live one"),
-        )
-
-
-def _groups(plan: Plan, trained: "list[Trained]") -> list[Group]:
-    """Networks that differ in their seed only, with the median of what they forecast of held-out windows."""
-    return [
-        Group(plan.members[members[0]].model, median_of_members([trained[number].held_out for number in members]))
-        for members in plan.groups()
-    ]

@@ -5,6 +5,7 @@ import numpy as np
 from forecast.artifacts.format import artifact_hash, encode
 from forecast.inference.contents import to_contents
 from forecast.inference.fitted import Fitted
+from forecast.models.shared.building import carry_weights
 from forecast.panel.lookback import most_lookback
 from forecast.panel.panel import Ids, series_index
 from forecast.panel.schema import Schema
@@ -12,7 +13,6 @@ from forecast.training.context import WarmStart
 from forecast.training.fitting import Fitter
 from forecast.training.plan import Candidate
 from forecast.training.precision import trainable
-from forecast.training.warm_start import carry_weights
 
 SAME_SETTINGS = ("model", "params", "scaling", "transform", "loss")  # which must be the same
 # fields of a schema that change nothing that a network sees
@@ -20,14 +20,7 @@ FREE = {"dated_events", "series", "ignored", "categorical", "max_missing", "on_d
 
 
 def start_of(fitted: Fitted, fitter: Fitter, schema: Schema, ids: Ids) -> WarmStart | str:
-    """The networks of a fitted forecaster as the start of another fit, or why they cannot be.
-
-    Parameters
-    ----------
-    fitter : of the new fit, made ready with the lookback and the transform of the earlier one
-    schema : of the new fit
-    ids : of the series of the new fit
-    """
+    """The networks of a fitted forecaster as the start of another fit with its lookback and transform, or why not."""
     base, inputs = fitted.base, fitter.inputs
     members = [member for group in fitted.config.members() for member in group]
     candidates = [member.candidate for member in members]

@@ -40,10 +40,7 @@ class Baseline:
 
 
 def baselines_of(names: tuple[str, ...], seasons: tuple[int, ...]) -> list[Baseline]:
-    """The baselines called `names`; those that repeat a season come once for each season.
-
-    Without a season those that are then the same as another one of them are left out.
-    """
+    """The baselines of these names, once for each season that they repeat; without one, no two that are then equal."""
     baselines = []
     for name in names:
         if not seasons and baseline_method(name).without_season in names:
@@ -60,13 +57,7 @@ def base_name(label: str) -> str:
 
 
 def baseline_labelled(label: str, seasons: tuple[int, ...]) -> Baseline:
-    """The baseline that has this label where the data have these seasons.
-
-    Raises
-    ------
-    ValueError
-        If no baseline has this label.
-    """
+    """The baseline that has this label where the data have these seasons; `ValueError` where none has."""
     name = base_name(label)
     for baseline in baselines_of((name,), seasons) if name in baseline_names() else ():
         if baseline.label == label:
@@ -84,28 +75,24 @@ def steps_back(labels: Iterable[str], context: int) -> int:
     return max([context, *(baseline_method(base_name(label)).context for label in labels)])
 
 
-def baseline_points(inputs: Inputs, windows: WindowIndex, baseline: Baseline, context: int) -> Numbers:
-    """Point forecasts of a baseline that sees `context` steps, [windows, horizon], in the unit of the panel."""
-    parts, horizon = [np.zeros((0, inputs.horizon))], inputs.horizon
-    for past, observed in _pasts(inputs, windows, context, baseline.method.evens):
-        parts.append(forecast_baseline(baseline.name, past, observed, horizon, baseline.season))
-    return np.concatenate(parts)
-
-
-def own_quantiles(
+def baseline_forecasts(
     inputs: Inputs, windows: WindowIndex, baseline: Baseline, context: int, network: Network | None = None
-) -> Numbers | None:
-    """Quantiles of a baseline that has its own, [windows, horizon, levels], in the unit of the panel's values.
+) -> Numbers:
+    """Points of a baseline that sees `context` steps, [windows, horizon], in the unit of the panel's values.
 
-    None for a baseline that has points only. `network` is a pretrained one, by default the one that ships.
+    Of one with its own quantiles, these: [windows, horizon, levels]. `network` is a pretrained one, by default the one
+    that ships.
     """
     method, horizon, levels = baseline.method, inputs.horizon, inputs.levels
-    if method.quantiles is None:
-        return None
-    longest = int(inputs.panel.lengths.max(initial=1))
-    parts = [np.zeros((0, horizon, len(levels)))]
-    for past, observed in _pasts(inputs, windows, max(context, min(method.context, longest)), method.evens):
-        parts.append(forecast_own_quantiles(method, past, observed, horizon, inputs.lags, levels, network))
+    own = method.quantiles is not None
+    parts = [np.zeros((0, horizon, len(levels)) if own else (0, horizon))]
+    if own:
+        context = max(context, min(method.context, int(inputs.panel.lengths.max(initial=1))))
+    for past, observed in _pasts(inputs, windows, context, method.evens):
+        if own:
+            parts.append(forecast_own_quantiles(method, past, observed, horizon, inputs.lags, levels, network))
+        else:
+            parts.append(forecast_baseline(baseline.name, past, observed, horizon, baseline.season))
     return np.concatenate(parts)
 
 
@@ -141,9 +128,7 @@ class BaselineForecasts:
     quantiles: Numbers  # [baselines, windows, horizon, levels], of the validation windows
     past: ValidationSet  # windows over the whole past
     past_points: Numbers  # [baselines, windows, horizon]
-    errors: (
-        Numbers  # [baselines, horizon, levels], quantiles of past errors in units of a window's scale; 0 for its own
-    )
+    errors: Numbers  # [baselines, horizon, levels], in the past and units of a window's scale; 0 with own quantiles
     middle: int  # place of the median among the levels
 
     @classmethod
@@ -159,17 +144,16 @@ class BaselineForecasts:
         past_points = np.full((len(baselines), len(past), inputs.horizon), np.nan)
         errors = np.zeros((len(baselines), inputs.horizon, len(levels)))
         for place, baseline in enumerate(baselines):
-            own = own_quantiles(inputs, _taken(validation.windows, some), baseline, context)
-            if own is None:
-                points = baseline_points(inputs, windows, baseline, context)
-                past_points[place] = points
+            if baseline.method.quantiles is None:
+                past_points[place] = points = baseline_forecasts(inputs, windows, baseline, context)
                 errors[place] = error_quantiles(points, past.actual, past.observed, past.scale, levels, windows)
-                ahead = baseline_points(inputs, validation.windows, baseline, context)
+                ahead = baseline_forecasts(inputs, validation.windows, baseline, context)
                 quantiles[place] = ahead[..., None] + validation.scale[:, None, None] * errors[place]
             else:
-                quantiles[place, some] = own
-                newer = own_quantiles(inputs, _taken(windows, recent), baseline, context)
-                past_points[place, recent] = np.nan if newer is None else newer[..., middle]
+                taken = validation.windows[0][some], validation.windows[1][some]
+                quantiles[place, some] = baseline_forecasts(inputs, taken, baseline, context)
+                taken = windows[0][recent], windows[1][recent]
+                past_points[place, recent] = baseline_forecasts(inputs, taken, baseline, context)[..., middle]
         return cls(baselines, context, quantiles, past, past_points, errors, middle)
 
     @property
@@ -177,16 +161,8 @@ class BaselineForecasts:
         """[baselines], whether each has its own quantiles."""
         return np.array([baseline.method.quantiles is not None for baseline in self.baselines], bool)
 
-    @property
-    def points(self) -> Numbers:
-        """The medians, [baselines, windows, horizon], of the validation windows."""
-        return self.quantiles[..., self.middle]
-
     def sole_baseline(self, validation: ValidationSet) -> int | None:
-        """The place of the baseline with its own quantiles where others can have none, and it forecasts alone.
-
-        That is where nothing is held out, and the past has too few errors.
-        """
+        """The place of the baseline that forecasts alone: it has its own quantiles, others have too few errors."""
         errors = self.past.observed & (self.past.scale > 0)[:, None]
         if len(validation) or int(errors.any(1).sum()) >= MIN_ERRORS or not self.own.any():
             return None
@@ -196,24 +172,20 @@ class BaselineForecasts:
         """Whether networks cannot help: a baseline is exact on the validation windows, or no window can be compared."""
         if not self.baselines:
             return False
-        comparable = any(np.isfinite(validation.losses(points)).any() for points in self.points)
-        return not comparable or any(validation.is_exact(points) for points in self.points)
+        medians = self.quantiles[..., self.middle]
+        comparable = any(np.isfinite(validation.losses(points)).any() for points in medians)
+        return not comparable or any(validation.is_exact(points) for points in medians)
 
 
 def _drawn(panel: Panel, windows: WindowIndex, places: Integers, most: int) -> Integers:
     """At most so many of some places of windows, drawn by values, so that names and order of series do not matter."""
     if len(places) <= most:
         return places
-    draws = []
-    for series, position in zip(windows[0][places], windows[1][places], strict=True):
-        start = panel.offsets[series]
-        newest = panel.values[start + max(0, position - DRAWN_BY) : start + position]
-        draws.append(zlib.crc32(np.ascontiguousarray(newest).tobytes()))
+    ends = panel.offsets[windows[0][places]] + windows[1][places]
+    starts = ends - np.minimum(windows[1][places], DRAWN_BY)
+    newest = (panel.values[start:end] for start, end in zip(starts, ends, strict=True))
+    draws = [zlib.crc32(np.ascontiguousarray(values).tobytes()) for values in newest]
     return np.sort(places[np.argsort(draws, kind="stable")[:most]])
-
-
-def _taken(windows: WindowIndex, places: Integers) -> WindowIndex:
-    return windows[0][places], windows[1][places]
 
 
 def _past_windows(panel: Panel, season: int) -> WindowIndex:

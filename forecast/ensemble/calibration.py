@@ -69,19 +69,11 @@ def calibrate(
     half its width (Sesia and Candes 2020), and the margin is the score that the nominal share of values stays below.
     Both sides move by the same: one side alone would follow a drift of the validation values. A horizon step has the
     scores of its own and of its neighbours, shrunk towards those of all steps; and margins are shrunk towards none, the
-    more so the fewer independent windows there are. The median stays where it is. Where many values are equal, such as
-    the zeros of rare sales, quantiles move outwards only: inwards, one step too far would lose all of them.
-
+    more so the fewer independent windows there are (`size`). The median stays where it is. Where many values are equal,
+    such as the zeros of rare sales, quantiles move outwards only: inwards, one step too far would lose all of them.
     Before, intervals grow by a power of how rough each window's past is, as far as errors did.
 
-    Parameters
-    ----------
-    quantiles : [windows, horizon, levels], ascending
-    actual, observed : [windows, horizon]
-    scale : [windows]; windows of scale 0 do not count
-    levels : ascending and symmetric, 0.5 among them
-    size : independent windows that these stand for; by default so many that nothing is shrunk
-    pasts : of the windows; by default none is at rest, bounded, or known to be harder than another
+    Quantiles are [windows, horizon, levels], ascending; actuals [windows, horizon]; scale [windows].
     """
     horizon, middle = quantiles.shape[1], levels.index(0.5)
     pasts, observed = pasts or Pasts.unknown(len(scale)), observed & (scale > 0)[:, None]
@@ -90,7 +82,7 @@ def calibrate(
         return Calibration(np.zeros((horizon, len(levels)), np.float32), nothing + 1, nothing, 0, trust=0.0)
     slope, usual = _slope(quantiles, actual, observed, pasts)
     quantiles = _grown(quantiles, slope, pasts.roughness - usual)
-    tied = _largest_share(actual[observed]) >= MAX_TIES
+    tied = bool(np.unique(actual[observed], return_counts=True)[1].max() / observed.sum() >= MAX_TIES)
     evidence, unit = evidence_share(size), np.where(scale > 0, scale, 1.0)
     beyond = (actual[..., None] - quantiles) / half_widths(quantiles, unit, tied)
     margins = np.zeros((horizon, len(levels)))
@@ -189,7 +181,7 @@ def _trust(means: Numbers, actual: Numbers, observed: Flags, unit: Numbers, rece
 def _margins(scores: Numbers, observed: Flags, share: float, evidence: float) -> Numbers:
     """The margin of one interval at each step, [horizon], from scores [windows, horizon].
 
-    `evidence` is the weight of a step's scores against those of all steps, and of all of them against no margin.
+    `evidence` weighs the scores of a step against those of all steps, and these against no margin.
     """
 
     def log_width(part: slice) -> float:
@@ -241,11 +233,8 @@ def at_least(quantiles: Numbers, distance: Numbers) -> Numbers:
 def warn_uncalibrated(windows: int) -> None:
     """Warn where no validation window calibrated the intervals; where there are few, they are widened."""
     if windows == 0:
-        log.warning(
-            "no values could be held out: intervals are not calibrated, and may be far too narrow; a smaller %s may "
-            "leave some",
-            Setting("horizon"),
-        )
+        problem = "no values could be held out: intervals are not calibrated, and may be far too narrow"
+        log.warning(f"{problem}; a smaller %s may leave some", Setting("horizon"))
 
 
 def _ordered(quantiles: Numbers) -> Numbers:
@@ -260,11 +249,6 @@ def score_at(scores: Numbers, share: float) -> float:
     """The score that `share` of new values stays below; the rank counts one value more than there are."""
     rank = min(len(scores), int(np.ceil(share * (len(scores) + 1))))
     return float(np.partition(scores, rank - 1)[rank - 1])
-
-
-def _largest_share(values: Numbers) -> float:
-    _, counts = np.unique(values, return_counts=True)
-    return float(counts.max() / len(values))
 
 
 def adapted_share(scores: Numbers, observed: Flags, share: float) -> float:

@@ -44,12 +44,8 @@ def candidates_for(
     """The networks that are worth a try, the best bet first; where a model is named, only that one.
 
     Where few windows can be drawn only the pretrained network can learn from them, and where many can, its time is
-    better spent on others. It does not know covariates, the `columns`.
-
-    Parameters
-    ----------
-    lookback, longest : steps, and the steps of the past that a lookback may have
-    season : steps of the shortest season, 1 for none
+    better spent on others. It does not know covariates, the `columns`. Lookback, the longest one and the season are in
+    steps.
     """
     listed: tuple[tuple[str, ScalingName, int], ...] = CANDIDATES
     if windows >= FEW_WINDOWS:
@@ -62,20 +58,14 @@ def candidates_for(
     if settings.lookback is not None or settings.steps is not None or not lookback < wider <= longest:
         wider = lookback
     all_of_it = lookback if settings.lookback is not None else max(lookback, min(LONGEST, 2 * longest))
+    lookbacks, params = {0: all_of_it, 1: lookback, 2: wider}, settings.params or {}
     candidates = [
-        Candidate(
-            model=model,
-            params=settings.params or {},
-            scaling=settings.scaling or scaling,
-            lookback={0: all_of_it, 1: lookback, 2: wider}[times],
-        )
+        Candidate(model=model, params=params, scaling=settings.scaling or scaling, lookback=lookbacks[times])
         for model, scaling, times in listed
     ]
     if settings.params or settings.steps:
-        network, scaling = FIRST if settings.model == AUTO else settings.model, candidates[0].scaling
-        candidates = [
-            candidate for candidate in candidates if (candidate.model, candidate.scaling) == (network, scaling)
-        ]
+        first = FIRST if settings.model == AUTO else settings.model, candidates[0].scaling
+        candidates = [candidate for candidate in candidates if (candidate.model, candidate.scaling) == first]
     return list({candidate.key: candidate for candidate in candidates}.values())
 
 

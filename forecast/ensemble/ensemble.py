@@ -6,27 +6,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.ensemble.baseline_forecasts import (
-    BaselineForecasts,
-    baseline_labelled,
-    baseline_points,
-    own_quantiles,
-    steps_back,
-)
-from forecast.ensemble.calibration import (
-    LARGEST,
-    Calibration,
-    at_least,
-    calibrate,
-    capped,
-    evidence_share,
-    score_at,
-    widened,
-)
+from forecast.ensemble import calibration as calibrating
+from forecast.ensemble.baseline_forecasts import BaselineForecasts, baseline_forecasts, baseline_labelled, steps_back
+from forecast.ensemble.calibration import Calibration, at_least, evidence_share, widened
 from forecast.ensemble.names import PRETRAINED
 from forecast.ensemble.pasts import STEPS, Pasts, Recent, largest, roughness
 from forecast.ensemble.validation import ValidationForecasts, ValidationSet, window_scale
-from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights
+from forecast.ensemble.weights import Losses, choose_weights, cross_fitted_weights, newer_half
 from forecast.evaluation.past_errors import independent_windows
 from forecast.panel.panel import Integers, Numbers
 from forecast.pretrained.forecasting import Network, load_network
@@ -71,10 +57,7 @@ class Ensemble:
     ) -> Numbers:
         """Calibrated quantiles of windows, [windows, horizon, levels], in the unit of the panel's values.
 
-        Parameters
-        ----------
-        series_index : [windows], of each window's series, as `names` takes it
-        networks : [windows, horizon, levels] of each network among the components
+        `series_index` is as `names` takes it, `networks` the quantiles of each network among the components.
         """
         weights = self.weights[series_index].astype(np.float64)
         scale = window_scale(inputs, windows, self.lookback)
@@ -87,7 +70,7 @@ class Ensemble:
             elif (weight > 0).any():
                 mixed += weight * self._baseline_quantiles(inputs, windows, place, scale)
         moved = self.calibration.moved(mixed, scale, roughness(inputs, windows, scale, self.lookback))
-        return capped(moved, _limit(inputs, windows, self.steps_back, self.calibration.largest))
+        return calibrating.capped(moved, _limit(inputs, windows, self.steps_back, self.calibration.largest))
 
     def joint(self, quantiles: Numbers) -> Numbers:
         """Calibrated quantiles, widened so that their intervals hold whole paths, [windows, horizon, levels]."""
@@ -97,10 +80,8 @@ class Ensemble:
         """Quantiles of the baseline at a place of the components, before calibration, [windows, horizon, levels]."""
         baseline = baseline_labelled(self.components[place], inputs.lags)
         errors = scale[:, None, None] * self.errors[place].astype(np.float64)
-        own = own_quantiles(inputs, windows, baseline, self.context_length, self.network)
-        if own is not None:
-            return at_least(own, errors)
-        return np.asarray(baseline_points(inputs, windows, baseline, self.context_length)[..., None] + errors)
+        ahead = baseline_forecasts(inputs, windows, baseline, self.context_length, self.network)
+        return at_least(ahead, errors) if ahead.ndim == errors.ndim else np.asarray(ahead[..., None] + errors)
 
 
 @dataclass(frozen=True)
@@ -128,7 +109,8 @@ class _Candidates:
         """Lay out the forecasts, and measure them."""
         count = len(networks)
         # in the older half of a short series baselines know much less of it than they do now
-        past = _losses(inputs, baselines.past, baselines.past_points).newer_half().completed()
+        past = _losses(inputs, baselines.past, baselines.past_points)
+        past = past.select(newer_half(past.series)).completed()
         share = 1 - evidence_share(independent_windows(validation.windows, inputs.horizon))
         least = _least_errors(inputs, baselines, past, share)
         errors = np.concatenate([np.broadcast_to(least, (count, *least.shape)), baselines.errors])
@@ -166,9 +148,8 @@ class _Candidates:
 
     def best_baseline(self, scores: dict[str, float]) -> Numbers | None:
         """The points of the baseline with the best score, [windows, horizon]."""
-        labels = [label for label in self.labels[self.networks :] if label in scores]
-        best = min(labels, key=scores.__getitem__, default=None)
-        return None if best is None else self.medians[self.labels.index(best, self.networks)]
+        scored = [place for place in range(self.networks, len(self.labels)) if self.labels[place] in scores]
+        return self.medians[min(scored, key=lambda place: scores[self.labels[place]])] if scored else None
 
 
 def choose_ensemble(
@@ -195,15 +176,12 @@ def choose_ensemble(
         context_length=baselines.context,
         scores=scores,
         network=load_network() if PRETRAINED in components else None,
-        validation=_validated(validation, inputs, points, candidates.best_baseline(scores)),
+        validation=ValidationForecasts.of(validation, inputs, points, candidates.best_baseline(scores)),
     )
 
 
 def _mixed(weights: Numbers, forecasts: Numbers) -> Numbers:
-    """The mean of forecasts [candidates, windows, ...] by weights [windows, candidates], [windows, ...].
-
-    NaN where a candidate that has a weight was not asked for a forecast.
-    """
+    """The mean of forecasts [candidates, windows, ...] by weights [windows, candidates]; NaN where one is missing."""
     missing = np.isnan(forecasts).any(tuple(range(2, forecasts.ndim))).T  # [windows, candidates]
     mixed = np.einsum("wc,cw...->w...", weights, np.nan_to_num(forecasts) if missing.any() else forecasts)
     mixed[(missing & (weights > 0)).any(1)] = np.nan
@@ -223,11 +201,14 @@ def _calibrated(inputs: Inputs, quantiles: Numbers, validation: ValidationSet, s
     most = _largest(inputs, windows, steps)[:, None]
     values = undo_power(actual, inputs.power)
     beyond = (values / np.where(most > 0, most, np.inf))[observed & (scale > 0)[:, None]]  # 0 where nothing is bounded
-    times = float(np.float32(max(LARGEST, score_at(beyond, inputs.levels[-1])))) if len(beyond) else LARGEST
+    times = calibrating.LARGEST
+    if len(beyond):
+        times = float(np.float32(max(times, calibrating.score_at(beyond, inputs.levels[-1]))))
     rough = roughness(inputs, windows, scale, validation.lookback)
     known = Pasts(windows[0], rough, recent, _limit(inputs, windows, steps, times))
     size = independent_windows(windows, inputs.horizon)
-    return replace(calibrate(quantiles[rows], actual, observed, scale, inputs.levels, size, known), largest=times)
+    found = calibrating.calibrate(quantiles[rows], actual, observed, scale, inputs.levels, size, known)
+    return replace(found, largest=times)
 
 
 def _largest(inputs: Inputs, windows: WindowIndex, steps: int) -> Numbers:
@@ -245,16 +226,6 @@ def _limit(inputs: Inputs, windows: WindowIndex, steps: int, times: float) -> Nu
     return apply_power(limit, np.isfinite(limit), inputs.power) + np.where(np.isfinite(limit), 0.0, np.inf)
 
 
-def _validated(
-    validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None
-) -> ValidationForecasts | None:
-    """The point forecasts of validation windows, those that have some."""
-    rows = np.asarray(~np.isnan(points).any(1))
-    if not rows.any():
-        return None
-    return ValidationForecasts.of(validation, inputs, points, rival).select(rows, validation.observed)
-
-
 def _least_errors(inputs: Inputs, baselines: BaselineForecasts, past: Losses, share: float) -> Numbers:
     """Distances from the median that quantiles of networks have at least, [horizon, levels], in units of the scale.
 
@@ -270,13 +241,10 @@ def _least_errors(inputs: Inputs, baselines: BaselineForecasts, past: Losses, sh
 
 def _losses(inputs: Inputs, validation: ValidationSet, points: Numbers) -> Losses:
     """What point forecasts [candidates, windows, horizon] lost."""
-    windows = validation.windows
-    values = [validation.losses(candidate) for candidate in points]
-    return Losses(
-        np.stack(values) if values else np.zeros((0, len(validation))),
-        inputs.series_index[windows[0]] - 1,
-        _horizon_blocks(inputs, windows),
-    )
+    windows, values = validation.windows, np.zeros(points.shape[:2])
+    for place, candidate in enumerate(points):
+        values[place] = validation.losses(candidate)
+    return Losses(values, inputs.series_index[windows[0]] - 1, _horizon_blocks(inputs, windows))
 
 
 def _horizon_blocks(inputs: Inputs, windows: WindowIndex) -> Integers:

@@ -19,10 +19,7 @@ LEAST_ROUGH = 0.01  # of a window's scale, below which a window is not smoother
 
 
 def past_slots(panel: Panel, windows: WindowIndex, context: int) -> Iterator[tuple[Flags, Integers, Flags]]:
-    """Whether each step of a past lies in its series, its slot, and whether it was observed, [windows, context] each.
-
-    Windows come some at a time.
-    """
+    """Some windows at a time, [windows, context]: whether a step lies in its series, its slot, if it was observed."""
     series, position = windows
     rows = max(1, MAX_CELLS // context)
     for low in range(0, len(series), rows):
@@ -93,15 +90,9 @@ def largest(panel: Panel, windows: WindowIndex, steps: int) -> Numbers:
 
 
 def roughness(inputs: Inputs, windows: WindowIndex, scale: Numbers, lookback: int) -> Numbers:
-    """How far values of each window's past lie from those a season before, as a logarithm in units of its scale.
+    """[windows], how far values of each past lie from those a season before, as a logarithm in units of its `scale`.
 
-    Parameters
-    ----------
-    scale : [windows], see `window_scale`
-
-    Returns
-    -------
-    [windows]; NaN where the past is constant, has hardly a pair of such values, or where values are counts
+    NaN where the past is constant, has hardly a pair of such values, or where values are counts.
     """
     lag = inputs.lags[0] if inputs.lags else max(1, inputs.horizon // 2)
     pairs, moved = [np.zeros(0, np.int64)], [np.zeros(0)]

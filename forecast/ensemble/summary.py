@@ -7,13 +7,7 @@ ROUNDING = 1e-9, 1e-12  # an error below this share of the largest one, or below
 
 
 def verdict(scores: dict[str, float], forecasting: int) -> str:
-    """Describe in one sentence of at most 120 characters how good the ensemble is.
-
-    Parameters
-    ----------
-    scores : mean loss on held-out values of each candidate, and of the choice; empty if nothing was held out
-    forecasting : number of candidates in the ensemble
-    """
+    """In one sentence of at most 120 characters, how good an ensemble of so many candidates is, from their scores."""
     if not scores:
         return "no values could be held out to compare candidates on"
     candidates = len(scores.keys() - {CHOSEN, NETWORKS})
@@ -40,12 +34,7 @@ def _compared(scores: dict[str, float], rounding: float) -> str:
 
 
 def ranking(scores: dict[str, float], metric: str) -> list[str]:
-    """The candidates and the choice with their mean losses, the best first, as lines of a table.
-
-    Parameters
-    ----------
-    metric : the measure of the losses
-    """
+    """The candidates and the choice with their mean losses by a metric, the best first, as lines of a table."""
     if not scores:
         return []
     rows = [(f"{score:.3g}", name) for name, score in sorted(scores.items(), key=lambda item: item[1])]

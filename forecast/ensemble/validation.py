@@ -75,32 +75,35 @@ class ValidationForecasts:
     rival: Numbers | None = None  # points of the best baseline, NaN where it has none; None without baselines
 
     @classmethod
-    def of(cls, validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None) -> Self:
-        """From points [windows, horizon], and those of the best baseline, in the unit of the panel's values."""
-        series, position = validation.windows
+    def of(cls, validation: ValidationSet, inputs: Inputs, points: Numbers, rival: Numbers | None) -> Self | None:
+        """From points [windows, horizon], and those of the best baseline, in the unit of the panel's values.
+
+        Windows without points are left out; None where none has some.
+        """
+        rows = np.asarray(~np.isnan(points).any(1))
+        if not rows.any():
+            return None
+        series, position = validation.windows[0][rows], validation.windows[1][rows]
+
+        def restored(values: Numbers) -> Numbers:
+            return inputs.restored(values[rows], (series, position))
+
         return cls(
-            inputs.series_index[series] - 1,
-            inputs.panel.starts[series] + position,
-            inputs.restored(points, validation.windows),
-            inputs.restored(validation.actual, validation.windows),
-            validation.observed,
-            validation.unit,
-            validation.metric,
-            None if rival is None else inputs.restored(rival, validation.windows),
+            series=inputs.series_index[series] - 1,
+            first=inputs.panel.starts[series] + position,
+            points=restored(points),
+            actual=restored(validation.actual),
+            observed=validation.observed[rows],
+            unit=validation.unit[rows],
+            metric=validation.metric,
+            rival=None if rival is None else restored(rival),
         )
 
     def select(self, windows: Flags, observed: Flags) -> Self:
         """Some of the windows, and of their steps."""
-        return replace(
-            self,
-            series=self.series[windows],
-            first=self.first[windows],
-            points=self.points[windows],
-            actual=self.actual[windows],
-            observed=observed[windows],
-            unit=self.unit[windows],
-            rival=None if self.rival is None else self.rival[windows],
-        )
+        names = ("series", "first", "points", "actual", "unit", *(() if self.rival is None else ("rival",)))
+        parts = {name: getattr(self, name)[windows] for name in names}
+        return replace(self, **parts, observed=observed[windows])
 
     def losses(self, points: Numbers) -> Numbers:
         """The loss, [windows], of other forecasts [windows, horizon] of these windows; NaN if nothing was observed."""

@@ -35,10 +35,6 @@ class Losses:
         """Some of the windows."""
         return Losses(self.values[:, windows], self.series[windows], self.block[windows])
 
-    def newer_half(self) -> "Losses":
-        """The newer half of the windows of each series; they are in the order of the series, then of time."""
-        return self.select(newer_half(self.series))
-
     def completed(self) -> "Losses":
         """The losses, with an estimate for windows that a candidate was not asked for: what the others lost there,
         times how it compares with them where it was."""
@@ -62,7 +58,7 @@ class Losses:
 
 
 def newer_half(series: Integers) -> Flags:
-    """Whether each of some windows, in the order of their series, then of time, is in the newer half of its series."""
+    """[windows], whether each is in the newer half of its series; they are in the order of the series, then of time."""
     starts = np.flatnonzero(np.diff(series, prepend=-1))
     counts = np.diff(starts, append=len(series))
     place = np.arange(len(series)) - np.repeat(starts, counts)
@@ -70,18 +66,10 @@ def newer_half(series: Integers) -> Flags:
 
 
 def choose_weights(validation: Losses, past: Losses, networks: int, count: int) -> Numbers:
-    """The weight of each candidate in the forecast of each series.
+    """The weight of each candidate in the forecast of each of `count` series.
 
-    Parameters
-    ----------
-    validation : losses of the networks, then of the baselines, on the validation windows
-    past : losses of the baselines on windows all over the past
-    networks : their number
-    count : series of the fit
-
-    Returns
-    -------
-    [count + 1, candidates]; row 0 is for a series that was not in the fit, row i + 1 for series i
+    Candidates are `networks`, so many, and then baselines, of which `past` has losses all over the past. Weights are
+    [count + 1, candidates]; row 0 is for a series that was not in the fit, row i + 1 for series i.
     """
     validation, past = validation.select(validation.usable), past.select(past.usable)
     panel = _log_weights(validation, past, networks)
@@ -102,11 +90,9 @@ def choose_weights(validation: Losses, past: Losses, networks: int, count: int) 
 def cross_fitted_weights(
     validation: Losses, past: Losses, networks: int, count: int
 ) -> Iterator[tuple[Flags, Numbers]]:
-    """Parts of the validation windows, each with the weights that all the other parts give.
+    """Parts of the validation windows, each with the weights (`choose_weights`) that all the other parts give.
 
     Parts are spans of time, or series where there is a single horizon of time.
-
-    Arguments and weights are those of `choose_weights`.
     """
     by_time = len(np.unique(validation.block)) > 1
     part, part_past = (validation.block, past.block) if by_time else (validation.series, past.series)
@@ -118,10 +104,8 @@ def cross_fitted_weights(
         # windows of the past overlap with those of the next block
         near = np.concatenate([values - 1, values, values + 1]) if by_time else values
         outside = ~np.isin(part_past, near)
-        yield (
-            inside,
-            choose_weights(validation.select(others), past.select(outside) if outside.any() else past, networks, count),
-        )
+        far = past.select(outside) if outside.any() else past
+        yield inside, choose_weights(validation.select(others), far, networks, count)
 
 
 def effective_sample_size(series: Integers, block: Integers, decay: float = np.inf) -> float:

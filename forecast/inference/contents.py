@@ -12,22 +12,10 @@ from pydantic import ValidationError
 from forecast.artifacts.format import Arrays, Contents
 from forecast.artifacts.plain import load_json
 from forecast.artifacts.store import Store
-from forecast.errors import ArtifactRefused, ForecastError, NoInput, Setting, Unavailable, UsageError
+from forecast.errors import ArtifactRefused, NoInput, Setting, Unavailable, UsageError
 from forecast.events.closed import NEVER, Closed
 from forecast.events.effects import Effects
-from forecast.inference.checks import (
-    LATER,
-    Shapes,
-    check_arrays,
-    check_config,
-    check_settings,
-    read_by_series,
-    read_closed,
-    read_effects,
-    read_ensemble,
-    read_history,
-    read_statistics,
-)
+from forecast.inference import checks
 from forecast.inference.fitted import RESTORED, RUN_ONLY, Base, Config, Exports, Fitted
 from forecast.panel.panel import ARRAYS
 from forecast.settings import TrainSettings
@@ -39,6 +27,7 @@ SCALER = {"statistics", "level", "seasonal_error"}  # what the scaler of every v
 def to_contents(fitted: Fitted) -> Contents:
     """The contents of a version of the fitted forecaster."""
     panel, ensemble, base = fitted.history, fitted.ensemble, fitted.base
+    calibration = ensemble.calibration
     history: Arrays = {
         **{name: getattr(panel, name) for name in ARRAYS},
         "spread": panel.expanding_std(),
@@ -60,12 +49,10 @@ def to_contents(fitted: Fitted) -> Contents:
         calibration={
             "shares": ensemble.weights,
             "errors": ensemble.errors,
-            "margins": ensemble.calibration.margins,
-            "joint": ensemble.calibration.joint,
-            "coverage": ensemble.calibration.coverage,
-            "windows": np.array([ensemble.calibration.windows], np.int64),
-            **{name: np.array([getattr(ensemble.calibration, name)], np.float32) for name in LATER},
-            "roughness": np.array([ensemble.calibration.slope, ensemble.calibration.usual], np.float32),
+            **{name: getattr(calibration, name) for name in ("margins", "joint", "coverage")},
+            "windows": np.array([calibration.windows], np.int64),
+            **{name: np.array([getattr(calibration, name)], np.float32) for name in checks.LATER},
+            "roughness": np.array([calibration.slope, calibration.usual], np.float32),
         },
         base=None if base is None else {"until": base.until, **_joined(base.weights)},
         pretrained=None if ensemble.network is None else ensemble.network.data,
@@ -79,37 +66,36 @@ def from_contents(contents: Contents) -> Fitted:
     """The forecaster of a version; `ArtifactRefused` where a part has other names, types, sizes or bounds."""
     try:
         return _read(contents)
-    except MemoryError:  # no fault of the artifact
+    except (MemoryError, ArtifactRefused, Unavailable):  # the first and the last are no fault of the artifact
         raise
-    except ForecastError as error:
-        if isinstance(error, ArtifactRefused | Unavailable):
-            raise
-        reason = str(error)
     except Exception as error:
-        reason = str(error) or type(error).__name__
-    reason = " ".join(reason.split("\n")[0].split())[:200]
+        reason = " ".join((str(error) or type(error).__name__).split("\n")[0].split())[:200]
     raise ArtifactRefused(f"the artifact does not hold a valid forecaster: {reason}; fit it again")
 
 
 def _read(contents: Contents) -> Fitted:
-    config = Config.model_validate(contents.config)
-    check_config(config)
-    check_settings(TrainSettings.check(config.settings))
-    if config.settings.keys() & RUN_ONLY or contents.scaler.keys() - {"effects", "closed"} != SCALER:
+    config, scaler = Config.model_validate(contents.config), contents.scaler
+    checks.check_config(config)
+    if config.settings.keys() & RUN_ONLY or scaler.keys() - {"effects", "closed"} != SCALER:
         raise ValueError("it holds unknown settings or statistics")
-    history = read_history(contents.history, config)
+    networks = set(range(sum(map(len, config.members()))))
+    exports, missing = contents.exports, contents.unexported
+    if not networks >= exports.keys() | missing.keys() or exports.keys() & missing.keys():
+        raise ValueError("there is no network for an export, or one has an export and has none")
+    history = checks.read_history(contents.history, config)
+    count = len(history)
     return Fitted(
         config=config,
-        statistics=read_statistics(contents.scaler["statistics"], config),
-        level=read_by_series(contents.scaler["level"], len(history)),
-        seasonal_error=read_by_series(contents.scaler["seasonal_error"], len(history)),
-        ensemble=read_ensemble(contents.calibration or {}, config, len(history), contents.pretrained),
+        statistics=checks.read_statistics(scaler["statistics"], config),
+        level=checks.read_by_series(scaler["level"], count),
+        seasonal_error=checks.read_by_series(scaler["seasonal_error"], count),
+        ensemble=checks.read_ensemble(contents.calibration or {}, config, count, contents.pretrained),
         history=history,
         network_weights=_parted(contents.weights, config),
-        base=None if contents.base is None else _read_base(contents.base, contents.weights, config, len(history)),
-        effects=read_effects(contents.scaler["effects"], len(history)) if "effects" in contents.scaler else None,
-        closed=read_closed(contents.scaler["closed"], len(history)) if "closed" in contents.scaler else NEVER,
-        exports=_read_exports(contents, config),
+        base=None if contents.base is None else _read_base(contents.base, contents.weights, config, count),
+        effects=checks.read_effects(scaler["effects"], count) if "effects" in scaler else None,
+        closed=checks.read_closed(scaler["closed"], count) if "closed" in scaler else NEVER,
+        exports=Exports(exports, missing),
         run=TrainSettings.check(contents.run).model_dump(include=RESTORED, exclude_defaults=True),
     )
 
@@ -138,19 +124,9 @@ def _parted(arrays: Arrays, config: Config) -> list[dict[str, NDArray[np.float32
     return list(weights.values())
 
 
-def _read_exports(contents: Contents, config: Config) -> Exports:
-    """Exported networks, which are not parsed before they are used."""
-    networks = range(sum(map(len, config.members())))
-    if any(number not in networks for number in (*contents.exports, *contents.unexported)):
-        raise ValueError("there is no network for an export")
-    if contents.exports.keys() & contents.unexported.keys():
-        raise ValueError("a network has an export, and has none")
-    return Exports(contents.exports, contents.unexported)
-
-
 def _read_base(arrays: Arrays, weights: Arrays, config: Config, count: int) -> Base:
-    shapes: Shapes = {name: (array.shape, np.float32) for name, array in weights.items()}
-    check_arrays("the base", arrays, {**shapes, "until": ((count,), np.int64)})
+    specs = {name: checks.Spec(array.shape, np.float32) for name, array in weights.items()}
+    checks.check_arrays("the base", arrays, {**specs, "until": checks.Spec((count,), np.int64)})
     return Base(_parted({name: array for name, array in arrays.items() if name != "until"}, config), arrays["until"])
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from forecast.artifacts.store import Store
 from forecast.ensemble.calibration import widened
 from forecast.ensemble.pasts import Recent
-from forecast.errors import ArtifactRefused, BadData, ForecastError, Setting, UsageError, Words
+from forecast.errors import ArtifactRefused, BadData, Setting, UsageError, Words
 from forecast.evaluation.quantiles import bounded, free_numbers, log_low_totals, log_raised, raised
 from forecast.events.effects import NAMED, unseen_events
 from forecast.events.table import read_events, renewed
@@ -21,12 +21,12 @@ from forecast.inference.engines import pick_engine
 from forecast.inference.fitted import Fitted
 from forecast.inference.predictor import Predictor, fixed_of
 from forecast.panel.naming import repeated_ids
-from forecast.panel.panel import SKIPPED, Flags, Ids, Integers, Numbers, Panel, series_index
+from forecast.panel.panel import SKIPPED, Flags, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
 from forecast.panel.shards import in_shard, only_in_shard
 from forecast.reading.building import with_future
-from forecast.reading.comparing import Comparison, check_levels, compare_ids, say_seen, say_short
-from forecast.reading.known import require_known, say_blank_beyond
+from forecast.reading.comparing import Comparison, check_levels, compare_ids, warn_seen, warn_short
+from forecast.reading.known import require_known, warn_blank_beyond
 from forecast.reading.reading import Reading, Source, read_as
 from forecast.settings import INTERVALS, EngineName, OutputSettings
 from forecast.tables.frames import Column
@@ -40,18 +40,11 @@ Columns = dict[str, Column | NDArray[Any]]
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a large table, and what it needs to know of the rest.
+    """A part of a large table, and what it needs to know of the rest."""
 
-    Attributes
-    ----------
-    table : whole series of it
-    reach : time of the newest value of the whole table, at which all series end
-    comparison : of the ids so far with those of the fit
-    """
-
-    table: Table
-    reach: int
-    comparison: Comparison
+    table: Table  # whole series
+    reach: int  # time of the newest value of the whole table, at which all series end
+    comparison: Comparison  # of the ids so far with those of the fit
 
     @property
     def name(self) -> str:
@@ -61,25 +54,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Forecasts:
-    """A table of forecasts, and what it was forecast from.
+    """A table of forecasts, and what it was forecast from."""
 
-    Attributes
-    ----------
-    columns : by name, as `Forecaster.predict` returns them
-    skipped : series that get no forecast, with the reason: ``{("store 7",): "missing"}``
-    panel : what was forecast from
-    series : [series], those of the panel that get a forecast, in the order of the rows
-    quantiles : [series, horizon, levels], of each value alone, before any factor and bound
-    published : [series, horizon, 5], the point and the ends of the 80 and 95 % intervals as the columns have them, or
-        would have them
-    """
-
-    columns: Columns
-    skipped: dict[tuple[str, ...], str]
-    panel: Panel
-    series: Integers
-    quantiles: Numbers
-    published: Numbers
+    columns: Columns  # as `Forecaster.predict` returns them
+    skipped: dict[tuple[str, ...], str]  # series that get no forecast, with the reason: ``{("store 7",): "missing"}``
+    panel: Panel  # what was forecast from
+    series: Integers  # those of the panel that get a forecast, in the order of the rows
+    quantiles: Numbers  # [series, horizon, levels], of each value alone, before any factor and bound
+    published: Numbers  # [series, horizon, 5], the point and the 80 and 95 % intervals, as in the columns
 
     @property
     def rows(self) -> int:
@@ -88,17 +70,11 @@ class Forecasts:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is forecast of a panel.
+class ForecastOptions:
+    """What is forecast of a panel, and how much wider than usual."""
 
-    Attributes
-    ----------
-    series : [series], indices into the panel, none that gets no forecast; default all others, in their order
-    factors : given the series and `Forecasts.quantiles`, the factors [levels] by which the distance of each quantile
-        from the median grows; default 1
-    """
-
-    series: Integers | None = None
+    series: Integers | None = None  # indices into the panel; default all that get a forecast, in their order
+    # from series and `Forecasts.quantiles` to the factors [levels] by which quantiles move away from the median
     factors: Callable[[Integers, Numbers], Numbers] | None = None
 
 
@@ -107,28 +83,28 @@ def load_predictor(
 ) -> Predictor:
     """The forecaster of the live version of a store, or of another version, ready to forecast."""
     contents, info = Store(store).load(version)
-    with _named(f"{store}/{info.id}"):
+    with _named(store, info.id):
         fitted = from_contents(contents)
     backend = pick_engine(fitted, engine, device) if fitted.config.networks else None
-    with _named(f"{store}/{info.id}"):
+    with _named(store, info.id):
         return Predictor(fitted, device, backend=backend)
 
 
 def load_fitted(store: str, version: str | None = None) -> Fitted:
     """The forecaster of the live version of a store, or of another version, as plain arrays."""
     contents, info = Store(store).load(version)
-    with _named(f"{store}/{info.id}"):
+    with _named(store, info.id):
         return from_contents(contents)
 
 
 @contextmanager
-def _named(version: str) -> Iterator[None]:
+def _named(store: str, version: str) -> Iterator[None]:
     """Name the version that is refused."""
     try:
         yield
     except (ArtifactRefused, UsageError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
-        raise ArtifactRefused(f"{version}: {reason}") from None
+        raise ArtifactRefused(f"{store}/{version}: {reason}") from None
 
 
 def forecast_table(
@@ -140,57 +116,56 @@ def forecast_table(
     origin: str | None = None,
     horizon: int | None = None,
     output: OutputSettings | None = None,
-    on_panel: Callable[[Panel], Wanted | None] | None = None,
+    on_panel: Callable[[Panel], ForecastOptions | None] | None = None,
 ) -> Forecasts:
-    """Forecast what comes after the series of a table, or after those that the fit saw.
+    """Forecast what comes after the series of a table, by default those of the fit.
 
-    Parameters
-    ----------
-    source : the table; default the series of the fit. Series that the fit saw and a part of a table lacks are left to
-        the caller
-    schema : how to read it; default as the fit did
-    future : rows of the columns known in advance
-    origin : forecast from this time of the table: later values are not used
-    horizon : fewer steps than at fit
-    output : what the table of forecasts holds
-    on_panel : gets the panel before it is forecast; may return what is wanted of it, or raise to stop
-
-    Raises
-    ------
-    UsageError, BadData
-        If the table cannot be used, or values known in advance are missing for the horizon.
+    Series that the fit saw and a `Part` lacks are left to the caller. A table is read by `schema`, by default as the
+    fit did; values after `origin` are not used, and `future` has rows of the columns known in advance. `on_panel` gets
+    the panel before it is forecast, and may raise to stop. Raises `UsageError` and `BadData` where the table cannot be
+    used, or values known in advance are missing for the horizon.
     """
     fitted, output = predictor.fitted, output or OutputSettings()
-    config, history = fitted.config, fitted.history
-    refuse_clash(config.table.keys, output_columns(output))
+    config, history, table = fitted.config, fitted.history, fitted.config.table
+    refuse_clash(table.keys, output_columns(output))
     horizon = checked_horizon(horizon, config.horizon)
     panel = panel_to_forecast(fitted, source, schema, future, origin)
-    _say_unseen(panel, config.table, fitted)
+    unseen = [] if fitted.effects is None else unseen_events(panel, table, fitted.effects)
+    if unseen:
+        log.warning("without effect, as the past of the fit has not shown them: %s", ", ".join(unseen[:NAMED]))
     with_known = source if future is None else future
     name = "the saved table" if with_known is None else with_known.name
-    require_known(panel, config.table, horizon, name, with_future=future is not None)
-    say_blank_beyond(panel, config.table, horizon, config.horizon if config.networks else horizon, name)
+    require_known(panel, table, horizon, name, with_future=future is not None)
+    warn_blank_beyond(panel, table, horizon, config.horizon if config.networks else horizon, name)
     if source is not None:
-        say_seen(panel, history, config.table, horizon, source.name)
-        say_short(panel, history, config.lookback, source.name)
-    wanted = (None if on_panel is None else on_panel(panel)) or Wanted()
-    order = panel.order if wanted.series is None else wanted.series
-    left_out = _left_out(panel, output.shard)[order]
+        warn_seen(panel, history, table, horizon, source.name)
+        warn_short(panel, history, config.lookback, source.name)
+    options = (None if on_panel is None else on_panel(panel)) or ForecastOptions()
+    order = panel.order if options.series is None else options.series
+    in_this = in_shard(panel.ids, output.shard)
+    if output.shard is not None:
+        log.info("shard %s: %d of %d series", output.shard, in_this.sum(), len(panel))
+    left_out = (panel.skipped | ~in_this)[order]
     series = order[~left_out]
     both = predictor.marginal_and_joint(panel, order, left_out=left_out, joint=output.joint)
     quantiles, shown = (part[:, :horizon] for part in both)
-    _require_finite(shown, ArtifactRefused if source is None else BadData)
+    if not np.isfinite(shown).all():
+        problem = "the forecasts are not finite: the values, or the weights of the artifact, are too large to compute"
+        raise ArtifactRefused(problem) if source is None else BadData(problem)
     floor, counts = panel.floor()[series], panel.counts()[series]
-    if wanted.factors is not None:
-        shown = widened(shown, wanted.factors(series, quantiles))
+    if options.factors is not None:
+        shown = widened(shown, options.factors(series, quantiles))
     means = _means(quantiles, fitted, panel, series)  # neither whole paths nor corrections change what is expected
     numbers = _bounded(shown, means, fitted, output, floor, counts)
-    columns = _output_columns(fitted, panel, series, numbers, output)
     usual = output.model_copy(update={"levels": INTERVALS})
-    free = free_numbers(shown, config.levels, usual, counts, means)
-    published = numbers if usual == output else bounded(free, usual, floor)
-    skipped = only_in_shard(_skipped(panel, () if isinstance(source, Part) else history.ids), output.shard)
-    return Forecasts(columns, skipped, panel, series, quantiles, published)
+    published = numbers
+    if usual != output:
+        published = bounded(free_numbers(shown, config.levels, usual, counts, means), usual, floor)
+    skipped = {ids: status for ids, status in zip(panel.ids, panel.status, strict=True) if status in SKIPPED}
+    if not isinstance(source, Part):
+        skipped |= dict.fromkeys(sorted(set(history.ids) - set(panel.ids)), "gone")
+    columns = _output_columns(fitted, panel, series, numbers, output)
+    return Forecasts(columns, only_in_shard(skipped, output.shard), panel, series, quantiles, published)
 
 
 def panel_to_forecast(
@@ -201,9 +176,12 @@ def panel_to_forecast(
     origin: str | None = None,
 ) -> Panel:
     """The series of a table, read as the fit read its own, or those of the fit; parameters as in `forecast_table`."""
-    if source is None:
-        return _continued(fitted, future, origin)
-    return reading_to_forecast(fitted, source, schema, future, origin).panel
+    if source is not None:
+        return reading_to_forecast(fitted, source, schema, future, origin).panel
+    if origin is not None:
+        problem = "needs a table: the artifact keeps only what a forecast from its own end needs"
+        raise UsageError(problem, setting=Setting("origin", origin))
+    return fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
 
 
 def reading_to_forecast(
@@ -214,8 +192,7 @@ def reading_to_forecast(
     origin: str | None = None,
 ) -> Reading:
     """A table, read as the fit read its own and compared with the series of the fit."""
-    config, history = fitted.config, fitted.history
-    schema = schema or config.table
+    config, history, schema = fitted.config, fitted.history, schema or fitted.config.table
     part = source if isinstance(source, Part) else None
     reading = read_as(
         source.table if isinstance(source, Part) else source,
@@ -238,14 +215,7 @@ def reading_to_forecast(
 def columns_at(
     panel: Panel, schema: Schema, series: Integers, steps: Integers, numbers: Mapping[str, NDArray[Any]]
 ) -> Columns:
-    """A row per series and step: id columns, the time columns as the input wrote them, numbers.
-
-    Parameters
-    ----------
-    series : [series], indices into the panel, in the order of the rows
-    steps : [steps], how many steps each lies after the origin of its series; 0 and less for the past
-    numbers : by name, each [series, steps]
-    """
+    """Id columns, time columns as the input wrote them, and numbers [series, steps], so far after each origin."""
     positions = panel.origins[series][:, None] + steps
     refuse_clash(schema.keys, list(numbers))
     return {
@@ -256,58 +226,31 @@ def columns_at(
 
 
 def with_events(predictor: Predictor, events: Table | str | None) -> Predictor:
-    """A forecaster that knows newer events; from their first day on they replace those of the fit.
+    """A forecaster that knows newer events, from a table or file; from their first day on they replace the fit's.
 
-    Parameters
-    ----------
-    events : as a table or the path of its file; None for those of the fit
-
-    Raises
-    ------
-    UsageError
-        If the fit had no events.
-    BadData
-        If the table of events cannot be used.
+    Raises `UsageError` if the fit had no events, and `BadData` if the table cannot be used.
     """
     if events is None:
         return predictor
-    fitted = predictor.fitted
+    fitted, table = predictor.fitted, predictor.fitted.config.table
     if fitted.effects is None:
         given = Setting("events", events if isinstance(events, str) else events.name)
         raise UsageError("this forecaster was fitted without events", setting=given, cure="fit again with them")
-    table = fitted.config.table
     newer = renewed(table.dated_events, read_events(events, table, fitted.history.ids))
     config = fitted.config.model_copy(update={"table": table.model_copy(update={"dated_events": newer})})
     return predictor.serving(replace(fitted, config=config))
 
 
-def _say_unseen(panel: Panel, schema: Schema, fitted: Fitted) -> None:
-    """Warn of events ahead that the fit has not seen."""
-    unseen = [] if fitted.effects is None else unseen_events(panel, schema, fitted.effects)
-    if unseen:
-        log.warning("without effect, as the past of the fit has not shown them: %s", ", ".join(unseen[:NAMED]))
-
-
 def checked_horizon(horizon: int | None, fitted: int) -> int:
     """The steps to forecast, at most those of the fit."""
-    if horizon is None:
-        return fitted
+    horizon = fitted if horizon is None else horizon
     asked = Setting("horizon", horizon)
     if horizon < 1:
         raise UsageError("at least 1 step", setting=asked)
     if horizon > fitted:
-        raise UsageError(
-            f"this forecaster was fitted for {fitted}", setting=asked, cure=Words("fit again with ", asked)
-        )
+        cure = Words("fit again with ", asked)
+        raise UsageError(f"this forecaster was fitted for {fitted}", setting=asked, cure=cure)
     return horizon
-
-
-def _continued(fitted: Fitted, future: Table | None, origin: str | None) -> Panel:
-    """The series of the fit."""
-    if origin is not None:
-        problem = "needs a table: the artifact keeps only what a forecast from its own end needs"
-        raise UsageError(problem, setting=Setting("origin", origin))
-    return fitted.history if future is None else with_future(fitted.history, future, fitted.config.table)
 
 
 def _bounded(
@@ -322,11 +265,6 @@ def _bounded(
         expected = bounded(means[..., None], output, floor)[..., 0]
         log_low_totals(numbers[..., 0], expected, floor, Words("for totals pass ", Setting("point", "mean")))
     return numbers
-
-
-def _require_finite(quantiles: Numbers, kind: type[ForecastError]) -> None:
-    if not np.isfinite(quantiles).all():
-        raise kind("the forecasts are not finite: the values, or the weights of the artifact, are too large to compute")
 
 
 def _means(quantiles: Numbers, fitted: Fitted, panel: Panel, series: Integers) -> Numbers:
@@ -354,17 +292,3 @@ def _output_columns(
         columns["model"] = np.repeat(np.array(fitted.ensemble.names(index), object), horizon)
         columns["status"] = np.repeat(np.array(panel.status, object)[series], horizon)
     return columns
-
-
-def _left_out(panel: Panel, shard: str | None) -> Flags:
-    """[series], whether a series gets no forecast here."""
-    held = in_shard(panel.ids, shard)
-    if shard is not None:
-        log.info("shard %s: %d of %d series", shard, held.sum(), len(panel))
-    return np.asarray(panel.skipped | ~held)
-
-
-def _skipped(panel: Panel, fitted: Ids) -> dict[tuple[str, ...], str]:
-    """Series without a forecast, and why; those of the fit that are gone come last."""
-    skipped = {ids: word for ids, word in zip(panel.ids, panel.status, strict=True) if word in SKIPPED}
-    return skipped | dict.fromkeys(sorted(set(fitted) - set(panel.ids)), "gone")

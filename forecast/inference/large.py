@@ -82,7 +82,7 @@ class LargeForecast:
         if not left:
             raise BadData("no series is left to forecast", place=self.table.name)
         log_kinds(log, self.messages)
-        comparison.say_missing()
+        comparison.warn_missing()
         self.skipped |= only_in_shard(dict.fromkeys(comparison.missing, "gone"), self.output.shard)
 
 

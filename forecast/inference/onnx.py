@@ -23,10 +23,7 @@ ON_OWN_SCALE = ("finetuned",)  # models that read windows through `PretrainedWin
 
 
 class Graph:
-    """One exported network, from a file of any origin that messages call `shown`.
-
-    Anything but a plain graph of known operators is refused (`ArtifactRefused`).
-    """
+    """An exported network that messages call `shown`; all but a plain graph of known operators is refused."""
 
     def __init__(self, data: bytes, shown: str) -> None:
         self.shown = shown
@@ -44,7 +41,7 @@ class Graph:
         try:
             found = self.session.run(None, given)
         except Exception as error:  # of onnxruntime, which has no class of errors of its own
-            _check_memory()
+            np.empty(MEMORY, np.uint8)  # a MemoryError where the machine lacks it, and no export is at fault
             raise self._refused(f"cannot be run: {' '.join(str(error).split())[:200]}") from None
         if len(found) != 1 or found[0].shape != (rows, *size) or found[0].dtype != np.float32:
             raise self._refused("does not put out what a network does")
@@ -52,9 +49,8 @@ class Graph:
         return output
 
     def _refused(self, reason: str) -> ArtifactRefused:
-        return ArtifactRefused(
-            f"{self.shown}: {reason}", cure=Words("restore it, or pass ", Setting("engine", "torch"))
-        )
+        cure = Words("restore it, or pass ", Setting("engine", "torch"))
+        return ArtifactRefused(f"{self.shown}: {reason}", cure=cure)
 
 
 class Networks:
@@ -105,18 +101,10 @@ def _session(data: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors are raised
-    for name, value in (
-        ("session.load_model_format", "ONNX"),
-        ("session.set_denormal_as_zero", "1"),  # denormal numbers slow a CPU a hundredfold
-        ("session.use_env_allocators", "1"),
-    ):
-        options.add_session_config_entry(name, value)
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    options.add_session_config_entry("session.set_denormal_as_zero", "1")  # they slow a CPU a hundredfold
+    options.add_session_config_entry("session.use_env_allocators", "1")
     return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
-
-
-def _check_memory() -> None:
-    """Raise MemoryError where the machine lacks the memory that exports may take, and no export is at fault."""
-    np.empty(MEMORY, np.uint8)  # asked for, but never touched
 
 
 @cache

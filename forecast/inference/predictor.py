@@ -89,26 +89,21 @@ class Predictor:
     ) -> tuple[Numbers, Numbers]:
         """Quantiles of each value after windows, and wider ones for whole paths; [windows, horizon, levels] each.
 
-        Parameters
-        ----------
-        panel : of any series, values as they were read
-        series, position : [windows], each a series and the slot before which its past ends; default the newest
-        left_out : [windows], windows that get no forecast; the others are forecast together with the same windows as if
-            they did, on which the last bits of a product of matrices depend
-        joint : without it, the second are the first
-
-        Raises
-        ------
-        Unavailable
-            If memory runs out.
+        A window is a series and the slot before which its past ends, by default the newest. Those that are `left_out`
+        get no forecast; the others are forecast together with the same windows as if they did, on which the last bits
+        of a product of matrices depend. Without `joint`, the second are the first. Raises `Unavailable` if memory runs
+        out.
         """
-        config = self.fitted.config
+        config, ensemble = self.fitted.config, self.fitted.ensemble
         ends = np.ascontiguousarray(panel.lengths[series] if position is None else position)
         series = np.ascontiguousarray(series)
         before = panel.lengths.copy()
         np.minimum.at(before, series, ends)
         inputs = inputs_of(self.fitted, panel, before)
-        networks = None if self.backend is None else _Running(self.backend, inputs, config)
+        backend, windows = self.backend, None
+        if backend is not None:
+            with backend.running():
+                windows = inputs.arrays.to(backend.to_array)
         parts = [np.zeros((0, config.horizon, len(config.levels)))]
         wider = parts.copy()
         for start in range(0, len(series), WINDOWS_AT_ONCE):
@@ -117,11 +112,11 @@ class Predictor:
                 chosen = chosen[~left_out[chosen]]
             index = series[chosen], ends[chosen]
             with np.errstate(over="ignore", invalid="ignore"):  # the caller refuses what is not finite
-                medians = [] if networks is None else networks.quantiles(index)
-                mixed = self.fitted.ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians)
+                medians = [] if backend is None or windows is None else _medians(backend, config, windows, index)
+                mixed = ensemble.quantiles(inputs, index, inputs.series_index[index[0]], medians)
                 parts.append(inputs.restored(mixed, index))
                 if joint:
-                    wider.append(inputs.restored(self.fitted.ensemble.joint(mixed), index))
+                    wider.append(inputs.restored(ensemble.joint(mixed), index))
             if self.on_windows is not None:
                 self.on_windows(min(start + WINDOWS_AT_ONCE, len(series)), len(series))
         quantiles = np.concatenate(parts)
@@ -132,13 +127,7 @@ class Predictor:
         return self.quantiles(panel, np.arange(len(panel)))
 
     def attention(self, panel: Panel, series: Integers) -> Numbers:
-        """The weight of each step of the newest past of each of `series`, [series, lookback].
-
-        Raises
-        ------
-        UsageError
-            If no network has attention.
-        """
+        """[series, lookback], the weight of each step of the newest past; `UsageError` if no network has attention."""
         backend = self.backend
         if self.fitted.config.networks and TORCH not in type(backend).__module__:
             backend = load_backend(self.fitted, self.device, TORCH)  # exports hold forecasts only
@@ -150,10 +139,8 @@ class Predictor:
                 weights = backend.attention(group, cut.batch(index, cut.lengths[index]))
                 if weights is not None:
                     return backend.to_numpy(weights)
-        raise UsageError(
-            "no network with attention forecasts here",
-            cure=Words("fit with ", Setting("model", "attention-lstm"), " and ", Setting("guard", False)),
-        )
+        cure = Words("fit with ", Setting("model", "attention-lstm"), " and ", Setting("guard", False))
+        raise UsageError("no network with attention forecasts here", cure=cure)
 
 
 def load_backend(fitted: Fitted, device: str, name: str) -> Backend:
@@ -184,38 +171,29 @@ def inputs_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> I
     )
 
 
-class _Running:
-    """The networks of a fitted forecaster, and the windows of a panel where they run."""
+def _medians(backend: Backend, config: Config, windows: Windows, index: WindowIndex) -> list[Numbers]:
+    """The median over the members of each group of networks, in the unit of the panel's values."""
+    medians = []
+    with backend.running():
+        for group, members in enumerate(config.members()):
+            cut = windows.cut(members[0].lookback, members[0].scaling)
+            found = [_quantiles(backend, config, cut, index, group, member) for member in range(len(members))]
+            medians.append(median_of_members(found))
+    return medians
 
-    def __init__(self, backend: Backend, inputs: Inputs, config: Config) -> None:
-        self.backend, self.config = backend, config
-        with backend.running():
-            self.windows = inputs.arrays.to(backend.to_array)
 
-    def quantiles(self, index: WindowIndex) -> list[Numbers]:
-        """The median over the members of each group of networks, in the unit of the panel's values."""
-        medians = []
-        with self.backend.running():
-            for group, members in enumerate(self.config.members()):
-                cut = self.windows.cut(members[0].lookback, members[0].scaling)
-                medians.append(
-                    median_of_members([self._member(cut, index, group, member) for member in range(len(members))])
-                )
-        return medians
-
-    def _member(self, windows: Windows, index: WindowIndex, group: int, member: int) -> Numbers:
-        """Quantiles of one network, in batches of one size, filled up where need be.
-
-        A forecast then does not depend, even in its last bit, on the other windows.
-        """
-        series, position = (self.backend.to_array(part) for part in index)
-        parts = [np.zeros((0, self.config.horizon, len(self.config.levels)))]
-        for start in range(0, len(series), NETWORK_BATCH):
-            batch = windows.batch(series[start : start + NETWORK_BATCH], position[start : start + NETWORK_BATCH])
-            padded = batch.padded(NETWORK_BATCH)
-            quantiles = padded.unscaled(self.backend.quantiles(group, member, padded))
-            parts.append(self.backend.to_numpy(quantiles[: len(batch)]))
-        return np.concatenate(parts)
+def _quantiles(
+    backend: Backend, config: Config, windows: Windows, index: WindowIndex, group: int, member: int
+) -> Numbers:
+    """Quantiles of a network, in full batches: no forecast then depends, even in its last bit, on the other windows."""
+    series, position = (backend.to_array(part) for part in index)
+    parts = [np.zeros((0, config.horizon, len(config.levels)))]
+    for start in range(0, len(series), NETWORK_BATCH):
+        batch = windows.batch(series[start : start + NETWORK_BATCH], position[start : start + NETWORK_BATCH])
+        padded = batch.padded(NETWORK_BATCH)
+        quantiles = padded.unscaled(backend.quantiles(group, member, padded))
+        parts.append(backend.to_numpy(quantiles[: len(batch)]))
+    return np.concatenate(parts)
 
 
 def median_of_members(members: list[Numbers]) -> Numbers:

@@ -145,7 +145,7 @@ def forecast_shards(work: Work, shards: int, jobs: int = 1) -> tuple[Manifest, d
     if not files:
         raise BadData("no series is left to forecast", place=work.large.table.name)
     log_kinds(log, messages)
-    comparison.say_missing()
+    comparison.warn_missing()
     skipped |= dict.fromkeys(comparison.missing, "gone")
     origin = position_texts(schema, calendar_of(schema), np.array([work.large.newest]))[0]
     rows, series = sum(file.rows for file in files), sum(file.series for file in files)

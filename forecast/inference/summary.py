@@ -23,24 +23,17 @@ def describe_fit(fitted: Fitted) -> list[str]:
         others = len(counts) - 1
         name = f"{name} for {count:,} of {series:,} series, {others} other mixture{'s' * (others > 1)} for the rest"
     sentence = verdict(fitted.config.scores, len(fitted.config.components))
-    return [f"model    {name}", f"guard    {sentence}", *_closed(fitted), *_effects(fitted)]
-
-
-def _closed(fitted: Fitted) -> list[str]:
-    """Which series always have one value, and when, as lines."""
+    lines = [f"model    {name}", f"guard    {sentence}"]
     groups = closed_groups(fitted.closed, fitted.config.table)
-    named = [f"{count:,} series {where}, always {value:g}" for count, where, value in groups[:NAMED]]
-    more = f", and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
-    return [f"closed   {'; '.join(named)}{more}"] if groups else []
-
-
-def _effects(fitted: Fitted) -> list[str]:
-    """What events do, and which ones ahead the past has not shown, as lines."""
-    if fitted.effects is None:
-        return []
-    unseen = unseen_events(fitted.history, fitted.config.table, fitted.effects)
-    more = f"; without effect, as the past has not shown them: {', '.join(unseen[:NAMED])}" if unseen else ""
-    return [f"effects  {describe_effects(fitted.effects)}{more}"]
+    if groups:
+        named = [f"{count:,} series {where}, always {value:g}" for count, where, value in groups[:NAMED]]
+        more = f", and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
+        lines.append(f"closed   {'; '.join(named)}{more}")
+    if fitted.effects is not None:
+        unseen = unseen_events(fitted.history, fitted.config.table, fitted.effects)
+        more = f"; without effect, as the past has not shown them: {', '.join(unseen[:NAMED])}" if unseen else ""
+        lines.append(f"effects  {describe_effects(fitted.effects)}{more}")
+    return lines
 
 
 def ranking_of(fitted: Fitted) -> list[str]:

@@ -16,11 +16,11 @@ from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, Writer
 from forecast.durable import make_directory, replace_file
 from forecast.engine.exporting import with_exports
-from forecast.engine.stages import deadline_of, fit_panel, save_by
+from forecast.engine.stages import PanelFit, deadline_of, save_by
 from forecast.ensemble.names import check_names
 from forecast.errors import INCOMPLETE, ForecastError, Interrupted, as_flag, render
 from forecast.inference.contents import to_contents
-from forecast.inference.forecasting import Forecasts, Wanted, forecast_table, with_events
+from forecast.inference.forecasting import ForecastOptions, Forecasts, forecast_table, with_events
 from forecast.inference.predictor import Predictor
 from forecast.inference.summary import describe_fit
 from forecast.jobs import accuracy, checks
@@ -257,7 +257,7 @@ def _fit(
     run.checkpoints = run.writer.checkpoints(run.resume)
     panel, schema, deadline = reading.panel, reading.schema, deadline_of(train, began)
     earlier = None if live is None else live.fitted
-    fitted = fit_panel(panel, schema, train, reading.name, deadline, run.on_step, run.checkpoints, earlier)
+    fitted = PanelFit(panel, schema, train, reading.name, deadline, run.on_step, run.checkpoints, earlier).run()
 
     @cache
     def as_live() -> Reading:
@@ -301,7 +301,7 @@ def _recall_fit(run: _Run) -> None:
             run.record.fit = {"why": "fitted by an earlier run as of this instant", **facts}
 
 
-def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Wanted:
+def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> ForecastOptions:
     """Check what is to be forecast from, and how its intervals are to change."""
     config, record = live.fitted.config, run.record
     schema = config.table
@@ -321,7 +321,7 @@ def _check(run: _Run, panel: Panel, name: str, live: ServingVersion) -> Wanted:
             record.intervals = accuracy.interval_factors(matched, runs, live.version, series, tonight)
         return accuracy.factors_by_level(record.intervals, config.levels)
 
-    return Wanted(factors=factors)
+    return ForecastOptions(factors=factors)
 
 
 def _check_age(run: _Run, panel: Panel, schema: Schema, name: str) -> None:

@@ -3,42 +3,33 @@
 import torch
 from torch import Tensor, nn
 
+from forecast.models.shared import parts
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.models.shared.parts import (
-    EncoderParams,
-    StepDecoder,
-    final_state,
-    input_size,
-    inputs,
-    recurrent,
-    state_size,
-)
 from forecast.windows.windows import Batch
 
 
 class Network(RecurrentModel):
     """One softmax over all outputs of an LSTM; the pooled output and the final state go to the head together."""
 
-    Params = EncoderParams
+    Params = parts.EncoderParams
 
-    def __init__(self, params: EncoderParams, shape: Shape) -> None:
+    def __init__(self, params: parts.EncoderParams, shape: Shape) -> None:
         super().__init__(params, shape)
-        size = state_size(params)
-        self.encoder = recurrent("LSTM", input_size(self.shape), params)
+        size = parts.state_size(params)
+        self.encoder = parts.recurrent("LSTM", parts.input_size(self.shape), params)
         self.score = nn.Sequential(nn.Linear(size, size), nn.Tanh(), nn.Linear(size, 1))
-        self.decoder = StepDecoder(2 * size, self.shape, params.dropout)
+        self.decoder = parts.StepDecoder(2 * size, self.shape, params.dropout)
 
     def forward(self, batch: Batch) -> Tensor:
-        states, _ = self.encoder(inputs(batch))  # [batch, lookback, state]
+        states, _ = self.encoder(parts.inputs(batch))  # [batch, lookback, state]
         pooled = (self._weights(states, batch)[..., None] * states).sum(1)
-        state = torch.cat([pooled, final_state(states, self.params)], -1)
+        state = torch.cat([pooled, parts.final_state(states, self.params)], -1)
         return self.decoder(state, batch.future_covariates)  # type: ignore[no-any-return]
 
     def attention(self, batch: Batch) -> Tensor:
         """The weight of each step of the past, [batch, lookback]; each row sums to 1."""
         batch = self._embed(batch)
-        states, _ = self.encoder(inputs(batch))
-        return self._weights(states, batch)
+        return self._weights(self.encoder(parts.inputs(batch))[0], batch)
 
     def _weights(self, states: Tensor, batch: Batch) -> Tensor:
         scores = self.score(states)[..., 0]

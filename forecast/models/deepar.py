@@ -16,8 +16,6 @@ ROWS, MANY_ROWS = 2048, 1 << 18  # paths that are rolled together: on a CPU as m
 
 
 class SamplingParams(StackParams):
-    """The settings of the LSTM, and the likelihood that it gives and how it is sampled."""
-
     likelihood: LikelihoodName = Field("student-t", description="how values scatter; negative-binomial is for counts")
     paths: int = Field(100, ge=1, le=10_000, description="sampled paths of a forecast")
 
@@ -39,12 +37,10 @@ class Network(RecurrentModel):
     def __init__(self, params: SamplingParams, shape: Shape) -> None:
         super().__init__(params, shape)
         self.likelihood = LIKELIHOODS[params.likelihood]
-        embedded = self.shape
-        seen = embedded.past - self.known_numbers
         del self.gates  # of the steps of the horizon; here all steps are alike
-        lags = shape.repeats + len(shape.far)
+        lags, seen = shape.repeats + len(shape.far), self.shape.past - self.known_numbers
         self.gate = nn.Parameter(torch.full((lags,), 1.0 / max(lags, 1)))
-        size = 3 + 2 * lags + embedded.future + seen + embedded.static
+        size = 3 + 2 * lags + self.shape.future + seen + self.shape.static
         self.encoder = recurrent("LSTM", size, params)
         self.direct = nn.Linear(size, 1, bias=False)  # a linear autoregression beside the LSTM
         self.drop = nn.Dropout(params.dropout)
@@ -61,28 +57,26 @@ class Network(RecurrentModel):
         states, _ = self.encoder(steps)
         likelihood = self._likelihood(states, steps, lags, batch)
         density, weight = likelihood.log_density(values), mask * batch.weight[:, None]
-        past, ahead = (
-            -(density[:, part] * weight[:, part]).sum()
-            / weight[:, part].sum().clamp(min=torch.finfo(weight.dtype).tiny)
-            for part in (slice(self.shape.lookback), slice(self.shape.lookback, None))
-        )
-        loss: Tensor = 0.5 * (past + ahead) if self.training else ahead
+
+        def mean(part: slice) -> Tensor:
+            least = torch.finfo(weight.dtype).tiny
+            total: Tensor = -(density[:, part] * weight[:, part]).sum() / weight[:, part].sum().clamp(min=least)
+            return total
+
+        ahead = mean(slice(self.shape.lookback, None))
+        loss: Tensor = 0.5 * (mean(slice(self.shape.lookback)) + ahead) if self.training else ahead
         return loss
 
     def outputs(self, batch: Batch) -> Tensor:
         """Quantiles of each step given the means of the steps before, in scaled units, [batch, horizon, levels]."""
         deviates = torch.special.ndtri(self.levels)
-
-        def follow(step: int, likelihood: Likelihood) -> tuple[Tensor, Tensor]:
-            return likelihood.mean(), likelihood.at(deviates)
-
-        return self._roll(batch, 1, follow)
+        return self._roll(batch, 1, lambda step, likelihood: (likelihood.mean(), likelihood.at(deviates)))
 
     def quantiles(self, batch: Batch, levels: tuple[float, ...], generator: Generator | None = None) -> Tensor:
         """Quantiles of sampled paths, in scaled units, [batch, horizon, levels].
 
-        All windows get the same random numbers: a forecast then does not depend on the windows beside it.
-        The numbers of a step are spread evenly over the paths (Latin hypercube), so that few paths go far.
+        All windows get the same random numbers, so that a forecast does not depend on the windows beside it; those of
+        a step are spread evenly over the paths (Latin hypercube), so that few paths go far.
         """
         device, paths = batch.past.device, self.params.paths
         generator = generator or Generator(device).manual_seed(0)
@@ -106,15 +100,11 @@ class Network(RecurrentModel):
         of this step, [batch, levels].
         """
         batch = self._embed(batch)
-        rows, lookback = batch.past.shape
-        lags = self._lags(batch)
+        (rows, lookback), lags, horizon = batch.past.shape, self._lags(batch), []
         steps = self._steps(batch, lags)
-        past = torch.cat([_before(batch.past, batch.mask), steps[:, :lookback]], -1)
-        _, state = self.encoder(past)
+        _, state = self.encoder(torch.cat([_before(batch.past, batch.mask), steps[:, :lookback]], -1))
         hidden, cell = (part.repeat_interleave(paths, 1) for part in state)  # [layers, batch * paths, hidden]
-        value = batch.past[:, -1:].expand(-1, paths)
-        mask = batch.mask[:, -1:].expand(-1, paths)
-        horizon = []
+        value, mask = (part[:, -1:].expand(-1, paths) for part in (batch.past, batch.mask))
         for step in range(self.shape.horizon):
             known = steps[:, None, lookback + step].expand(-1, paths, -1)
             now = torch.cat([value[..., None], mask[..., None], known], -1)  # [batch, paths, inputs]

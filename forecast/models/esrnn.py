@@ -1,6 +1,7 @@
 """Exponential smoothing of level and season by series, and a dilated LSTM on what is left (Smyl 2020)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 import torch
 from pydantic import Field
@@ -16,8 +17,6 @@ START = (0.3, 0.3, 0.7)  # level rate, season rate, share of the window's own pr
 
 
 class SmoothingParams(DilationParams):
-    """The settings of the dilated stack, and those of the smoothing."""
-
     unseen: float = Field(
         0.1, ge=0, le=1, description="share of training windows smoothed as those of a series never seen"
     )
@@ -26,12 +25,10 @@ class SmoothingParams(DilationParams):
 class Network(RecurrentModel):
     """The smoothed level and season continued, and a correction by a dilated LSTM that sees the remainder.
 
-    All is additive, in the window's scaled units; the logarithm as transform makes it multiplicative. The coefficients
-    of a series are those that all share moved by its own: a series that was not there at fit has the shared ones. The
-    seasonal skip of the base class stays, as a blend: its gates take their share from the smoothing's forecast.
-
-    A window starts anywhere in a cycle, so that seasonal offsets of each series would not know their phase: they start
-    from the window's own profile, and each series has its share of it.
+    All is additive, in scaled units; the logarithm as transform makes it multiplicative. The coefficients of a series
+    are those that all share moved by its own: an unseen series has the shared ones. The seasonal skip of the base
+    class stays, as a blend: its gates take their share from the smoothing's forecast. As a window starts anywhere in a
+    cycle, seasonal offsets start from the window's own profile, of which each series has its share.
     """
 
     Params = SmoothingParams
@@ -50,19 +47,15 @@ class Network(RecurrentModel):
     def forward(self, batch: Batch) -> Tensor:
         smoothed = self.smooth(batch)
         left = batch.mask * (batch.past - smoothed.offsets - smoothed.level)
-        seen = replace(
-            batch,
-            past=left,
-            past_covariates=torch.cat([batch.past_covariates, smoothed.offsets[..., None]], -1),
-            static=torch.cat([batch.static, smoothed.level], -1),
-        )
+        covariates = torch.cat([batch.past_covariates, smoothed.offsets[..., None]], -1)
+        static = torch.cat([batch.static, smoothed.level], -1)
+        seen = replace(batch, past=left, past_covariates=covariates, static=static)
         raw = self.decoder(self.encoder(inputs(seen)), batch.future_covariates)  # [batch, horizon, outputs]
         gates = self.gates.T + raw[..., len(self.shape.levels) :]  # [batch, horizon, earlier values]
         continued = (smoothed.level + smoothed.ahead) * (1.0 - gates.sum(-1)) / self._seasonal_error(batch)
         return torch.cat([raw[..., :1] + continued[..., None], raw[..., 1:]], -1)
 
     def smooth(self, batch: Batch) -> "Smoothed":
-        """Level and season of each window, with the coefficients of its series."""
         series = batch.series
         if self.training:
             series = series * (torch.rand(len(series), device=series.device) >= self.params.unseen)
@@ -70,10 +63,7 @@ class Network(RecurrentModel):
         return smooth(batch.past, batch.mask, level_rate, season_rate, start, self.season, self.shape.horizon)
 
 
-@dataclass(frozen=True)
-class Smoothed:
-    """What exponential smoothing makes of windows."""
-
+class Smoothed(NamedTuple):
     level: Tensor  # [batch, 1], after the last step
     offsets: Tensor  # [batch, lookback], seasonal offset of each step as it was expected before that step
     ahead: Tensor  # [batch, horizon], seasonal offset of each step to come
@@ -86,11 +76,9 @@ def smooth(
 
     An observed step moves the level by `level_rate` towards the value less its offset, then the offset of its phase
     by `season_rate` towards the value less the level; a missing one moves nothing. Offsets of one cycle depend on
-    those of the cycle before and not on one another, so that a cycle is one linear recurrence: there is one Python
-    step a cycle, not one a value.
+    those of the cycle before only, so that a cycle of `season` steps (0 for none) is one linear recurrence.
 
-    Rates are between 0 and 1, and `start` is the share of the window's own seasonal profile that the offsets start
-    from, [batch, 1] each; a cycle has `season` steps, 0 for none.
+    Rates, and the share `start` of the window's own seasonal profile that the offsets start from, are [batch, 1].
     """
     rows, lookback = values.shape[0], int(values.shape[1])
     cycle = season or lookback

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast.models.shared.building import to_tensors
 from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.models.shared.pretrained import Pretrained
-from forecast.models.shared.pretrained_windows import PretrainedWindows, between, both_ways
+from forecast.models.shared.pretrained_windows import INPUTS, PretrainedWindows, both_ways
 from forecast.pretrained.features import TOKEN
 from forecast.pretrained.forecasting import load_network
 from forecast.windows.windows import Batch
@@ -38,29 +39,22 @@ class Network(RecurrentModel):
 
     def outputs(self, batch: Batch) -> Tensor:
         windows, run = PretrainedWindows.of(batch, self.shape.seasons, self.shape.horizon), partial(self.core, batch)
+        levels = self.shape.levels
         if not self.training:
-            return torch.as_tensor(both_ways(windows, run, self.shape.levels))
-        turned = np.arange(len(batch)) % 2 == 1
-        return torch.as_tensor(windows.quantiles(run, windows.sign(turned)) @ windows.like(between(self.shape.levels)))
+            return torch.as_tensor(both_ways(windows, run, levels))
+        return torch.as_tensor(windows.at_levels(windows.quantiles(run, _every_other(batch)), levels))
 
     def core(self, batch: Batch, arrays: dict[str, Tensor]) -> Tensor:
-        batch, sign = self._embed(batch), arrays["sign"]
-        tokens, base, gated, unit = (arrays[name] for name in ("tokens", "base", "gated", "unit"))
+        tokens, base, gated, unit, sign = (arrays[name] for name in INPUTS)
+        batch = self._embed(batch)
         columns = self._of_columns(batch) * sign[:, None, None]
         moved = unit[:, None] * (batch.future_covariates @ (GAIN * self.direct)) * sign[:, None]
         quantiles: Tensor = self.network(tokens, base, gated, unit, columns)[:, : self.shape.horizon] + moved[..., None]
         return quantiles
 
     def example(self, batch: Batch) -> dict[str, Tensor]:
-        given: dict[str, Tensor] = {}
-
-        def run(arrays: dict[str, Tensor]) -> Tensor:
-            given.update(arrays)
-            return self.core(batch, arrays)
-
         windows = PretrainedWindows.of(batch, self.shape.seasons, self.shape.horizon)
-        windows.quantiles(run, windows.sign(np.arange(len(batch)) % 2 == 1))
-        return given
+        return windows.inputs(_every_other(batch))[1]
 
     def _of_columns(self, batch: Batch) -> Tensor:
         """What the other columns add to each token, [batch, tokens, width]."""
@@ -69,6 +63,10 @@ class Network(RecurrentModel):
         added = torch.cat([_by_token(past) @ self.of_past, _by_token(future) @ self.of_future], 1)
         total: Tensor = GAIN * (added + (batch.static @ self.of_static)[:, None])
         return total
+
+
+def _every_other(batch: Batch) -> NDArray[np.bool_]:
+    return np.asarray(np.arange(len(batch)) % 2 == 1)
 
 
 def _by_token(columns: Tensor) -> Tensor:

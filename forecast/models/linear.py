@@ -28,7 +28,6 @@ class Network(RecurrentModel):
     def forward(self, batch: Batch) -> Tensor:
         steps = batch.past + inputs(batch)[..., 2:] @ self.mix
         point = self.map(steps) + batch.future_covariates @ self.known  # [batch, horizon]
-        away = self.away.expand(point.shape[0], -1, -1)
-        gates = point.new_zeros(*point.shape, len(self.gates))
+        away, gates = self.away.expand(point.shape[0], -1, -1), point.new_zeros(*point.shape, len(self.gates))
         scaled = (point / self._seasonal_error(batch))[..., None]  # in the units that the base class gives it
         return torch.cat([scaled, away, gates], -1)  # [batch, horizon, outputs]

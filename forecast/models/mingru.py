@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from forecast.models.shared.model import Shape
 from forecast.models.shared.parts import SegmentModel, SegmentParams, StackParams, StepDecoder
@@ -13,8 +14,6 @@ from forecast.windows.windows import Batch
 
 
 class MinimalParams(SegmentParams, StackParams):
-    """The settings of the layers, and the segment."""
-
     layers: int = Field(2, ge=1, le=16, description="stacked recurrent layers")
 
 
@@ -61,8 +60,7 @@ class MinimalLayer(nn.Module):
         super().__init__()
         self.parts = nn.Linear(size, 2 * size)
 
-    def forward(self, steps: Tensor) -> Tensor:
-        """[batch, steps, size] -> all states, [batch, steps, size]."""
+    def forward(self, steps: Tensor) -> Tensor:  # [batch, steps, size] -> all states, of the same shape
         gate, candidate = self.parts(steps).chunk(2, -1)
         gate = torch.sigmoid(gate)
         return Scan.apply(1 - gate, gate * candidate)  # type: ignore[no-untyped-call,no-any-return]
@@ -81,18 +79,15 @@ class Scan(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         keep, states = ctx.saved_tensors
-        # the gradient runs the same recurrence from the last step to the first
-        later = torch.cat([keep[:, 1:], torch.zeros_like(keep[:, :1])], 1)
-        to_new = scan(later.flip(1), gradient.flip(1)).flip(1)
-        before = torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], 1)
+        later, before = functional.pad(keep[:, 1:], (0, 0, 0, 1)), functional.pad(states[:, :-1], (0, 0, 1, 0))
+        to_new = scan(later.flip(1), gradient.flip(1)).flip(1)  # the same recurrence from the last step to the first
         return to_new * before, to_new
 
 
 def scan(keep: Tensor, new: Tensor) -> Tensor:
     """The states of ``state[t] = keep[t] * state[t - 1] + new[t]`` [batch, steps, ...], in log2(steps) operations.
 
-    Two neighbouring steps are one step of the same kind, so that half as many are left; no number is divided or
-    brought to a logarithm, and with `keep` between 0 and 1 none can grow.
+    Two neighbouring steps are one step of the same kind, so that half as many are left, and no number grows.
     """
     steps = new.shape[1]
     if steps == 1:

@@ -12,8 +12,6 @@ from forecast.windows.windows import Batch
 
 
 class ForkParams(SegmentParams, StackParams):
-    """The settings of the encoder, and how many forecasts of a window train it."""
-
     forks: int = Field(4, ge=1, le=1024, description="places in the past that a window is forecast from in training")
 
 
@@ -52,15 +50,11 @@ class Network(SegmentModel):
         states = self._states(batch)[:, -1 - back].flatten(0, 1)
         return self._put_together(self.decoder(states, forks.future_covariates), forks), forks
 
-    def _states(self, batch: Batch) -> Tensor:
-        """[batch, segments, hidden]."""
+    def _states(self, batch: Batch) -> Tensor:  # [batch, segments, hidden]
         return self.encoder(torch.relu(self.segments(batch)))[0]  # type: ignore[no-any-return]
 
     def _seen_from(self, batch: Batch, origins: Tensor) -> Batch:
-        """The windows as they look from the steps `origins`, but for what only the encoder reads.
-
-        What lies before the window is taken from the same place in its first season.
-        """
+        """The windows as they look from the steps `origins`, but for what only the encoder reads."""
         horizon = torch.arange(self.shape.horizon, device=origins.device)
         ahead = origins[:, None] + horizon  # [forks, horizon]
         past = origins[:, None] + torch.arange(-self.shape.lookback, 0, device=origins.device)
@@ -69,7 +63,8 @@ class Network(SegmentModel):
         known = torch.cat([self._known_past(batch), batch.future_covariates], 1)
         # only the last fork has what lies before the window
         seasonal = torch.cat([batch.past[:, self._within(lagged[:-1])], batch.seasonal[:, None]], 1)
-        forks = len(origins)
+        names = "weight", "location", "scale"
+        repeated = {name: getattr(batch, name).repeat_interleave(len(origins), 0) for name in names}
         return replace(
             batch,
             past=batch.past[:, self._within(past)].flatten(0, 1),
@@ -78,12 +73,11 @@ class Network(SegmentModel):
             seasonal=seasonal.flatten(0, 1),
             target=torch.cat([batch.past, batch.target], 1)[:, ahead].flatten(0, 1),
             target_mask=torch.cat([batch.mask, batch.target_mask], 1)[:, ahead].flatten(0, 1),
-            weight=batch.weight.repeat_interleave(forks),
-            location=batch.location.repeat_interleave(forks, 0),
-            scale=batch.scale.repeat_interleave(forks, 0),
+            **repeated,
         )
 
     def _within(self, place: Tensor) -> Tensor:
+        """What lies before the window is taken from the same place in its first season."""
         return torch.where(place < 0, place % self.season, place)
 
     def _draw_forks(self, device: torch.device) -> Tensor:

@@ -3,21 +3,14 @@
 import torch
 from torch import Tensor, nn
 
+from forecast.models.shared import parts
 from forecast.models.shared.model import Shape
-from forecast.models.shared.parts import (
-    EncoderParams,
-    SegmentModel,
-    SegmentParams,
-    final_state,
-    recurrent,
-    state_size,
-    zeroed,
-)
+from forecast.models.shared.parts import EncoderParams, SegmentModel, SegmentParams
 from forecast.windows.windows import Batch
 
 
 class SegmentEncoderParams(SegmentParams, EncoderParams):
-    """The settings of the encoder, and the segment."""
+    pass
 
 
 class Network(SegmentModel):
@@ -27,16 +20,16 @@ class Network(SegmentModel):
 
     def __init__(self, params: SegmentEncoderParams, shape: Shape) -> None:
         super().__init__(params, shape)
-        size = state_size(params)
-        self.encoder = recurrent("GRU", params.hidden_size, params)
+        size = parts.state_size(params)
+        self.encoder = parts.recurrent("GRU", params.hidden_size, params)
         self.build_queries(size)
         self.step = nn.GRUCell(size, size)
         self.drop = nn.Dropout(params.dropout)
         self.out = nn.Linear(size, self.shape.outputs * self.segment)
-        zeroed(self.out)
+        parts.zeroed(self.out)
 
     def forward(self, batch: Batch) -> Tensor:
-        state = final_state(self.encoder(torch.relu(self.segments(batch)))[0], self.params)  # [batch, state]
+        state = parts.final_state(self.encoder(torch.relu(self.segments(batch)))[0], self.params)  # [batch, state]
         queries = self.queries(batch, state.new_zeros(state.shape[0], 1, 1))
         repeated = state[:, None].expand(-1, self.future_segments, -1)
         decoded = self.step(queries.flatten(0, 1), repeated.flatten(0, 1))

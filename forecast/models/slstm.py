@@ -8,13 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from forecast.models.shared.model import Shape
-from forecast.models.shared.parts import SegmentModel, SegmentParams, StackParams
+from forecast.models.shared.parts import SegmentModel, SegmentParams, StackParams, zeroed
 from forecast.windows.windows import Batch
 
 
 class HeadParams(SegmentParams, StackParams):
-    """The settings of a stack that reads segments, and the heads."""
-
     heads: int = Field(1, ge=1, description="independent parts of the recurrent weights; a divisor of hidden_size")
 
     @model_validator(mode="after")
@@ -43,7 +41,6 @@ class Cell(nn.Module):
         self.from_output = nn.Parameter(torch.empty(heads, width, 4 * width).uniform_(-(width**-0.5), width**-0.5))
 
     def start(self, rows: int) -> State:
-        """The state before the first step: nothing held."""
         zero = self.from_output.new_zeros(rows, self.from_input.in_features)
         # below any gate, so that the first step enters with weight 1 and the normaliser never falls under it
         return State(zero, zero, zero, torch.full_like(zero, -torch.inf))
@@ -72,8 +69,7 @@ class Block(nn.Module):
         self.before, self.cell, self.after = nn.LayerNorm(size), Cell(size, heads), nn.GroupNorm(heads, size)
         self.between, self.up, self.down = nn.LayerNorm(size), nn.Linear(size, 2 * wide), nn.Linear(wide, size)
 
-    def forward(self, steps: Tensor) -> tuple[Tensor, State]:
-        """All steps in turn, [batch, steps, size] -> the same, and the state after the last one."""
+    def forward(self, steps: Tensor) -> tuple[Tensor, State]:  # [batch, steps, size] -> the same, and the last state
         state, outputs = self.cell.start(steps.shape[0]), []
         for driven in self.cell.from_input(self.before(steps)).unbind(1):
             state = self.cell(driven, state)
@@ -105,8 +101,8 @@ class Network(SegmentModel):
         self.decoder = Block(size, params.heads)
         self.drop = nn.Dropout(params.dropout)
         self.last, self.out = nn.LayerNorm(size), nn.Linear(size, self.shape.outputs * self.segment)
-        for zero in (self.out.weight, self.out.bias):
-            nn.init.zeros_(zero)  # so that training starts from the seasonal skip: it then ends far better
+        zeroed(self.out)
+        nn.init.zeros_(self.out.bias)  # so that training starts from the seasonal skip: it then ends far better
 
     def forward(self, batch: Batch) -> Tensor:
         steps = self.segments(batch)

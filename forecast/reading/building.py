@@ -159,7 +159,7 @@ def _zeros_at(grid: Grid, offsets: Integers, sizes: Integers, lengths: Integers)
     return zeros
 
 
-def say_gaps(panel: Panel, schema: Schema, name: str) -> None:
+def warn_gaps(panel: Panel, schema: Schema, name: str) -> None:
     """Warn of missing values between the first and the last of a series."""
     spans, counts = observed_spans(panel)
     gaps = np.where(counts > 0, spans - counts, 0)

@@ -65,7 +65,7 @@ class Comparison:
         """The ids of the fit that were not added, ascending."""
         return sorted(self.fitted - self.seen)
 
-    def say_missing(self) -> None:
+    def warn_missing(self) -> None:
         """Warn of ids that are missing since the fit, and of a small change of all ids that may be the reason."""
         missing = self.missing
         if not missing:
@@ -84,7 +84,7 @@ def compare_ids(panel: Panel, ids: Ids, name: str) -> Panel:
     """Warn of ids that are new or missing in a table since the fit, and give new series their status."""
     comparison = Comparison(ids, name)
     panel = comparison.add(panel)
-    comparison.say_missing()
+    comparison.warn_missing()
     return panel
 
 
@@ -109,7 +109,7 @@ def check_levels(panel: Panel, ids: Ids, level: Numbers, lookback: int, name: st
     log.warning(text, name, len(moved), names)
 
 
-def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: str) -> None:
+def warn_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: str) -> None:
     """Warn where forecasts begin before the end of the fit: the model has seen the values that it forecasts."""
     ahead = _ends(panel, fitted) - panel.origins
     if (ahead > 0).any():
@@ -122,7 +122,7 @@ def say_seen(panel: Panel, fitted: Panel, schema: Schema, horizon: int, name: st
         log.warning(text, name, end, min(int(ahead.max()), horizon), horizon, after)
 
 
-def say_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> int:
+def warn_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -> int:
     """Warn of origins of a backtest, [origins, series], that lie before the end of the fit; returns how many do."""
     seen = int((origins < _ends(panel, fitted)).any(1).sum())
     if seen:
@@ -131,7 +131,7 @@ def say_seen_origins(panel: Panel, fitted: Panel, origins: Integers, end: str) -
     return seen
 
 
-def say_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
+def warn_short(panel: Panel, fitted: Panel, lookback: int, name: str) -> None:
     """Warn of series whose past is shorter than a forecast looks back, unless the fit saw no more of them."""
     before = np.concatenate([[lookback], fitted.lengths])[series_index(fitted.ids, panel.ids)]
     short = np.flatnonzero(panel.lengths < np.minimum(before, lookback))

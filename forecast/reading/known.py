@@ -41,7 +41,7 @@ def require_known(
     )
 
 
-def say_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
+def warn_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> None:
     """Warn of values that are blank in the horizon, where the forecast goes on without them."""
     blank = _blank_ahead(panel, schema, horizon)
     if blank.any():
@@ -49,7 +49,7 @@ def say_blank_ahead(panel: Panel, schema: Schema, horizon: int, name: str) -> No
         log.warning(text, name, blank.sum(), blank.size)
 
 
-def say_blank_beyond(panel: Panel, schema: Schema, horizon: int, whole: int, name: str) -> None:
+def warn_blank_beyond(panel: Panel, schema: Schema, horizon: int, whole: int, name: str) -> None:
     """Say what stands for values that are blank beyond a horizon, where the whole one is forecast and cut."""
     blank = _blank_ahead(panel, schema, whole)
     if blank.any():
@@ -60,7 +60,7 @@ def say_blank_beyond(panel: Panel, schema: Schema, horizon: int, whole: int, nam
         log.warning(text, name, blank.sum(), blank.size, horizon, whole)
 
 
-def say_blank(panel: Panel, schema: Schema, name: str) -> None:
+def warn_blank(panel: Panel, schema: Schema, name: str) -> None:
     """Warn of blank cells beside observed values, in columns known in advance."""
     if not schema.known:
         return

@@ -11,13 +11,13 @@ from forecast.panel.lookback import lags_and_lookback
 from forecast.panel.panel import Panel
 from forecast.panel.schema import Schema, calendar_of, time_columns_at
 from forecast.panel.season import panel_seasons
-from forecast.reading.building import build_panel, check_rows, say_gaps, with_future
+from forecast.reading.building import build_panel, check_rows, warn_gaps, with_future
 from forecast.reading.dated import DatedTable, dated_table
 from forecast.reading.detection import check_schema, describe, infer_schema
 from forecast.reading.grid import Grid, fill, warn_sparse
-from forecast.reading.known import say_blank
+from forecast.reading.known import warn_blank
 from forecast.reading.observations import Observations, observe, wide_columns
-from forecast.reading.status import say_status, with_status
+from forecast.reading.status import warn_status, with_status
 from forecast.settings import TableSettings
 from forecast.tables.table import Table
 
@@ -77,7 +77,7 @@ def read(
         schema = schema.model_copy(update={"season": panel_seasons(panel, schema.calendar)})
         if horizon is None and (ahead := default_horizon(schema.calendar, schema.season)) != panel.ahead:
             panel = build_panel(dated.table, schema, observations, grid, ahead)
-    say_gaps(panel, schema, dated.name)
+    warn_gaps(panel, schema, dated.name)
     warn_sparse(dated.name, grid, schema)
     _, lookback = lags_and_lookback(panel, schema.season, lookback)
     return Reading(schema, with_status(panel, schema, lookback), dated, observations, grid, lookback)
@@ -116,12 +116,12 @@ def read_as(
     else:
         panel = build_panel(dated.table, schema, observations, grid, horizon)
     if before is None:
-        say_gaps(panel, schema, dated.name)
+        warn_gaps(panel, schema, dated.name)
     if future is not None:
         panel = with_future(panel, future, schema)
     panel = with_status(panel, schema, lookback)
     if lookback is not None:
-        say_status(panel, schema, dated.name, () if before is None else before.panel.status, reach is None)
+        warn_status(panel, schema, dated.name, () if before is None else before.panel.status, reach is None)
     return Reading(schema, panel, dated, observations, grid, lookback)
 
 
@@ -134,9 +134,9 @@ def reach_of(times: Table, schema: Schema) -> int:
 def check_to_fit(reading: Reading) -> None:
     """Warn of what a fit cannot use, and refuse a table without a series to forecast, or whose times run out."""
     panel, schema = reading.panel, reading.schema
-    say_status(panel, schema, reading.name)
+    warn_status(panel, schema, reading.name)
     time_columns_at(schema, calendar_of(schema), panel.origins.max(keepdims=True) + panel.ahead)
-    say_blank(panel, schema, reading.name)
+    warn_blank(panel, schema, reading.name)
 
 
 def describe_reading(reading: Reading) -> list[str]:

@@ -37,7 +37,7 @@ def observed_spans(panel: Panel) -> tuple[Integers, Integers]:
     return np.maximum(panel.lengths - panel.trailing_gap(), 1), counts
 
 
-def say_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = (), whole: bool = True) -> None:
+def warn_status(panel: Panel, schema: Schema, name: str, before: tuple[str, ...] = (), whole: bool = True) -> None:
     """Warn of series that are constant or get no forecast, and refuse a whole panel where none is left to forecast.
 
     Statuses that were the same `before` are not reported again.

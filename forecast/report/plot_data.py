@@ -8,7 +8,7 @@ from forecast.evaluation.measures import in_sample_errors
 from forecast.evaluation.origins import values_at
 from forecast.evaluation.saved import POINT
 from forecast.inference.fitted import Fitted
-from forecast.inference.forecasting import Forecasts, Wanted
+from forecast.inference.forecasting import ForecastOptions, Forecasts
 from forecast.panel.naming import find_series
 from forecast.panel.panel import Ids, Integers, Numbers, Panel, series_index
 from forecast.panel.schema import Schema
@@ -92,7 +92,7 @@ def plot_of_table(
     return PlotData(panel, schema, series, first[place], numbers[place], levels, scale[series], len(series))
 
 
-def series_without_actuals(panel: Panel, settings: PictureSettings) -> Wanted:
+def series_without_actuals(panel: Panel, settings: PictureSettings) -> ForecastOptions:
     """The series to forecast for a chart without actual values, which would tell the worst: those named, or the first.
 
     Raises
@@ -102,9 +102,9 @@ def series_without_actuals(panel: Panel, settings: PictureSettings) -> Wanted:
     """
     candidates = panel.order[~panel.skipped[panel.order]]
     if not settings.series:
-        return Wanted(candidates[: settings.count])
+        return ForecastOptions(candidates[: settings.count])
     named = np.array([find_series(panel.ids, name) for name in settings.series], np.int64)
-    return Wanted(candidates[np.isin(candidates, named)])
+    return ForecastOptions(candidates[np.isin(candidates, named)])
 
 
 def actuals_at(panel: Panel, ids: Ids, first: Integers, steps: int) -> Numbers:

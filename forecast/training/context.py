@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from forecast.training.plan import Candidate
 from forecast.training.rehearsal import Rehearsal
 
-Weights = dict[str, NDArray[Any]]
-"""The weights of a network by name."""
+Weights = dict[str, NDArray[Any]]  # of a network, by name
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,6 @@ OnStep = Callable[[Progress], None]
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """How networks are trained together."""
-
     deadline: float | None = None  # `time.monotonic()` at which training must be over
     on_step: OnStep | None = None  # called after each step of a network that is trained in this process
     checkpoints: CheckpointStore | None = None  # other processes write there too

@@ -42,13 +42,10 @@ def estimate_step(network: RecurrentModel, batch: Batch, batch_size: int) -> flo
 
     def count(layer: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         nonlocal operations, launches
-        weights = sum(p.numel() for p in layer.parameters(recurse=False))
-        first = inputs[0]
-        if not isinstance(first, Tensor) or not first.is_floating_point():
-            return
-        applied = prod(first.shape[:-1]) / len(batch)  # times for each window
-        operations += 2.0 * weights * applied
-        launches += applied * getattr(layer, "num_layers", 1) if isinstance(layer, nn.RNNBase) else 1
+        if isinstance(inputs[0], Tensor) and inputs[0].is_floating_point():
+            applied = prod(inputs[0].shape[:-1]) / len(batch)  # times for each window
+            operations += 2.0 * sum(p.numel() for p in layer.parameters(recurse=False)) * applied
+            launches += applied * layer.num_layers if isinstance(layer, nn.RNNBase) else 1
 
     leaves = [layer for layer in network.modules() if next(layer.parameters(recurse=False), None) is not None]
     hooks = [layer.register_forward_hook(count) for layer in leaves if layer is not network]
@@ -67,9 +64,9 @@ class Probe:
     def __init__(self, state: TrainingState, draw: Draw, clock: Callable[[], float] = time.monotonic) -> None:
         self.state, self.draw, self.clock = state, draw, clock
         self.seconds = math.inf  # of the fastest step so far
+        self.run()
 
     def run(self) -> None:
-        """Take a few steps."""
         for _ in range(PROBE_STEPS):
             start = self.clock()
             self.state.take(self.draw(self.state.generator, self.state.member.batch_size, False))

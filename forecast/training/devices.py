@@ -19,32 +19,23 @@ log = logging.getLogger("forecast")
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called `name`; auto takes a GPU where one works.
-
-    Raises
-    ------
-    Unavailable
-        If the device was asked for by name and does not exist.
-    """
+    """The device called `name`, which must exist (`Unavailable`); auto takes a GPU where one works."""
     if processes() > 1 and torch.cuda.is_available() and name in ("auto", "cuda"):
         return torch.device("cuda", int(os.environ["LOCAL_RANK"]))  # each process of torchrun has a GPU of its own
     available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         device = next(torch.device(kind) for kind in ("cuda", "mps", "cpu") if available[kind])
-        return device if _works(device) else torch.device("cpu")
+        try:
+            torch.zeros(1, device=device)
+        except RuntimeError as error:
+            problem = str(error).split("\n")[0]
+            log.warning("device '%s' does not answer (%s); the CPU is used", device.type, problem)
+            return torch.device("cpu")
+        return device
     if not available[name]:
         cure = Words("pass ", Setting("device", "cpu"), " or ", Setting("device", "auto"))
         raise Unavailable(f"device '{name}' is not available on this machine", cure=cure)
     return torch.device(name)
-
-
-def _works(device: torch.device) -> bool:
-    try:
-        torch.zeros(1, device=device)
-    except RuntimeError as error:
-        log.warning("device '%s' does not answer (%s); the CPU is used", device.type, str(error).split("\n")[0])
-        return False
-    return True
 
 
 def on_device(device: torch.device) -> ToArray:

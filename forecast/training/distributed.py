@@ -13,17 +13,12 @@ from forecast.settings import TrainSettings
 from forecast.training.sampling import Draw
 from forecast.windows.windows import Batch
 
-Loss = Callable[[Batch], Tensor]
-
 
 @contextmanager
 def process_group(device: torch.device, settings: TrainSettings) -> Iterator[None]:
     """The block in which the processes that torchrun started train together; nothing where there is only one.
 
-    Raises
-    ------
-    UsageError
-        If clocks would decide what is trained: those of the processes differ.
+    A budget is refused (`UsageError`), as the clocks of processes differ.
     """
     if processes() == 1:
         yield
@@ -49,12 +44,11 @@ def part_of_process(draw: Draw) -> Draw:
     return lambda generator, size, everything: draw(generator, count * size, everything).split(size)[rank]
 
 
-def shared_loss(network: RecurrentModel) -> Loss:
+def shared_loss(network: RecurrentModel) -> Callable[[Batch], Tensor]:
     """The loss of a network whose gradients are the means over all processes."""
     if processes() == 1:
         return network.loss
-    together: Loss = nn.parallel.DistributedDataParallel(_Loss(network), find_unused_parameters=True)
-    return together
+    return nn.parallel.DistributedDataParallel(_Loss(network), find_unused_parameters=True)
 
 
 class _Loss(nn.Module):

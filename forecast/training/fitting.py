@@ -2,8 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from forecast.errors import Setting, Unavailable, Words
 from forecast.models import model_class
 from forecast.models.shared.building import build, network_shape, to_arrays
 from forecast.models.shared.model import RecurrentModel, Shape
-from forecast.settings import Precision, TrainSettings
+from forecast.settings import TrainSettings
 from forecast.training.context import TrainingContext
 from forecast.training.cost import Probe, default_batch_size, estimate_step
 from forecast.training.devices import on_device, out_of_memory, pick_device
@@ -59,23 +59,16 @@ class Fitter:
         return int(self.split.count(False).sum())
 
     def shape(self, candidate: Candidate) -> Shape:
-        """What a network of this candidate is built for."""
         inputs, lookback, loss = self.inputs, candidate.lookback, self.settings.loss
         return network_shape(inputs.schema, inputs.horizon, lookback, inputs.lags, inputs.levels, inputs.series, loss)
 
     def make_data(self, candidate: Candidate) -> tuple[Shape, Draw, list[Batch]]:
-        """The shape that a network of this candidate is built for, its training batches and validation batches."""
+        """The shape of the candidate's network, its training batches and validation batches."""
         windows = self.windows.cut(candidate.lookback, candidate.scaling)
         return self.shape(candidate), sampler(windows, self.split), validation_batches(windows, self.index)
 
     def plan(
-        self,
-        candidates: list[Candidate],
-        seconds: Sequence[float],
-        *,
-        measure: bool,
-        steps: int | None = None,
-        warm: int = 0,
+        self, candidates: list[Candidate], seconds: list[float], measure: bool, steps: int | None = None, warm: int = 0
     ) -> list[Member]:
         """Plan the training of one network for each candidate, in at most so many seconds each.
 
@@ -86,7 +79,8 @@ class Fitter:
             size, step = self._cost(candidate, most, measure and steps is None)
             affordable = int((STEPS_SHARE * most if measure else most) / step)
             taken = steps or max(1, min(affordable, self._enough_steps(candidate, size, warm)))
-            members.append(plan_member(candidate, taken, size, refit, warm, self._precision(candidate)))
+            precision = chosen_precision(self.settings.precision, candidate, self.device)
+            members.append(plan_member(candidate, taken, size, refit, warm, precision))
         return members
 
     def cost(self, candidate: Candidate, seconds: float, measure: bool) -> float:
@@ -101,13 +95,7 @@ class Fitter:
                 probe.run()
 
     def train(self, members: list[Member], context: TrainingContext) -> tuple[list[Member], list[Trained]]:
-        """Train networks; the members that are returned repeat it.
-
-        Raises
-        ------
-        Unavailable
-            If memory runs out even with the smallest batch.
-        """
+        """Train networks, with smaller batches where memory runs out; the members that are returned repeat it."""
         if context.rehearsal is not None:
             return members, self._rehearse(members, context, context.rehearsal)
         make_data = replace(self, _probes={}).make_data  # networks that were measured are not sent to other processes
@@ -122,7 +110,7 @@ class Fitter:
             if largest == 1:
                 cure = Words("pass a smaller ", Setting("lookback"))
                 raise Unavailable("out of memory at one window a step", cure=cure)
-            members = [one.model_copy(update={"batch_size": max(1, one.batch_size // 2)}) for one in members]
+            members = [m.model_copy(update={"batch_size": max(1, m.batch_size // 2)}) for m in members]
             log.warning("out of memory; training starts again with %d windows a step", largest // 2)
         ended = zip(members, trained, strict=True)
         return [member.model_copy(update={"cut": result.cut}) for member, result in ended], trained
@@ -135,14 +123,14 @@ class Fitter:
         networks, trained = [], []
         for member in members:
             network, draw, batch = self._example(member)
-            weights = {name: array.copy() for name, array in to_arrays(network.state_dict()).items()}
+            weights = to_arrays(network.state_dict())
             forecasts = np.zeros((held_out, network.shape.horizon, len(network.shape.levels)))
             trained.append(Trained(weights, weights, None, forecasts, None, member.steps))
-            step = estimate_step(network, batch, member.batch_size)
-            on_cpu = self.device.type == "cpu"
+            step, on_cpu = estimate_step(network, batch, member.batch_size), self.device.type == "cpu"
             if rehearsal.speed is None:  # other work of the machine does not count
                 clock = time.process_time if on_cpu else time.monotonic
-                rehearsal.speed = self._probe(network, member, draw, clock).seconds / step
+                probe = Probe(TrainingState(network, self.settings, member, 0), draw, clock)
+                rehearsal.speed = probe.seconds / step
             # a validation only goes forward, a third of a step's work
             validations = (member.steps - member.refit_steps) // member.validate_every + 1
             steps = member.steps + validations * held_out / member.batch_size / 3
@@ -162,27 +150,15 @@ class Fitter:
     def _enough_steps(self, candidate: Candidate, batch_size: int, warm: int = 0) -> int:
         return enough_steps(self.count, batch_size, warm > 0 or model_class(candidate.model).starts_trained)
 
-    def _precision(self, candidate: Candidate) -> Precision:
-        return chosen_precision(self.settings.precision, candidate, self.device)
-
     def _cost(self, candidate: Candidate, seconds: float, measure: bool) -> tuple[int, float]:
         """Windows a step, and seconds a step on one core."""
         network, draw, batch = self._example(candidate)
-
-        def estimate(size: int) -> float:
-            return estimate_step(network, batch, size)
-
+        estimate = partial(estimate_step, network, batch)
         size = self.settings.batch_size or default_batch_size(self.count, estimate, seconds)
         if not measure:
             return size, estimate(size)
         if (candidate.key, size) not in self._probes:
-            member = plan_member(candidate, 1, size, refit=False, precision=self._precision(candidate))
-            self._probes[candidate.key, size] = self._probe(network, member, draw)
+            precision = chosen_precision(self.settings.precision, candidate, self.device)
+            member = plan_member(candidate, 1, size, refit=False, precision=precision)
+            self._probes[candidate.key, size] = Probe(TrainingState(network, self.settings, member, 0), draw)
         return size, self._probes[candidate.key, size].seconds
-
-    def _probe(
-        self, network: RecurrentModel, member: Member, draw: Draw, clock: Callable[[], float] = time.monotonic
-    ) -> Probe:
-        probe = Probe(TrainingState(network, self.settings, member, 0), draw, clock)
-        probe.run()
-        return probe

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -25,8 +25,7 @@ SINGLE_ROUND = 1.15  # a single round may be planned to take so many times what 
 SLOW = 1.3  # where time is short, a candidate that takes so many times as long as the first one is left out
 ROUND_MARGIN = 1.15  # a round whose estimate exceeds the time that is left by this factor is not begun
 
-Loss = Callable[[NDArray[np.float64]], float]
-"""The mean loss of quantiles of the validation windows, [windows, horizon, levels]."""
+Loss = Callable[[NDArray[np.float64]], float]  # of quantiles of the validation windows, [windows, horizon, levels]
 
 
 def train_networks(
@@ -39,22 +38,13 @@ def train_networks(
 ) -> tuple[Plan, list[Trained]]:
     """Choose what to train and train it; the plan that is returned repeats it.
 
-    Parameters
-    ----------
-    candidates : networks to choose from, the best bet first
-    context : deadline, progress and checkpoints
-    plan : to repeat; by default one is made
-    start : networks of an earlier fit to continue, each once
-
-    Raises
-    ------
-    Unavailable
-        If the device cannot train in the precision that the settings name.
+    `candidates` come the best bet first; instead, a `plan` is repeated, or each network of an earlier fit, `start`, is
+    continued once.
     """
     settings = fitter.settings
     planned = plan.members if plan is not None else start.candidates if start is not None else candidates
     require_precision(settings.precision, planned, fitter.device)
-    rounds = _Rounds.of(fitter, replace(context, start_weights=None if start is None else start.weights))
+    rounds = _Rounds(fitter, replace(context, start_weights=None if start is None else start.weights))
     if plan is not None:
         rounds.train(lambda: trainable(plan.members, fitter.device))
     elif start is not None:
@@ -98,10 +88,6 @@ class _Budget:
         """Seconds until all candidates are trained, `jobs` of them side by side."""
         return makespan([self.cost(candidate) for candidate in candidates], jobs)
 
-    def measure_again(self) -> None:
-        self.fitter.measure_again()
-        self.costs.clear()
-
     def jobs(self, networks: int) -> int:
         """Networks side by side, as planned."""
         return self.running_jobs(networks, self.left()) if self.measured else min(PAIR, networks)
@@ -124,14 +110,16 @@ def _plan_by_cost(budget: _Budget, candidates: list[Candidate]) -> list[Member]:
     """Plan candidates in the time that is left, each with the same share of the steps that are enough for it."""
     jobs = budget.jobs(len(candidates))
     share = (budget.left() - PROCESS_START * (jobs > 1 and budget.measured)) / budget.needed(candidates, jobs)
-    return budget.fitter.plan(candidates, [share * budget.cost(one) for one in candidates], measure=budget.measured)
+    seconds = [share * budget.cost(candidate) for candidate in candidates]
+    return budget.fitter.plan(candidates, seconds, measure=budget.measured)
 
 
 def _first_round(budget: _Budget, candidates: list[Candidate]) -> list[Member]:
     """As many candidates, from the best bet on, as there is time for; a single one twice, so that no core idles."""
     affordable = _affordable(budget, candidates)
     if budget.measured and budget.left() >= WORTH_A_PROCESS:
-        budget.measure_again()
+        budget.fitter.measure_again()
+        budget.costs.clear()
         affordable = _affordable(budget, candidates)
     return _plan_by_cost(budget, affordable * (budget.jobs(PAIR) if len(affordable) == 1 else 1))
 
@@ -169,44 +157,37 @@ def _better_half(budget: _Budget, trained: list[tuple[Member, Trained]], loss: L
     return _plan_by_cost(budget, better) if len(better) >= least else []
 
 
-@dataclass
 class _Rounds:
     """Rounds of training, decided one after another; a resumed fit repeats what was decided before it stopped."""
 
-    budget: _Budget
-    decided: list[list[Member]]  # networks of each round, those that are still to be repeated included
-    begun: int = 0  # rounds
-    done: list[tuple[Member, Trained]] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, fitter: Fitter, context: TrainingContext) -> "_Rounds":
-        """The rounds of a fit, which may have been stopped."""
+    def __init__(self, fitter: Fitter, context: TrainingContext) -> None:
         decisions = Decisions.read(context.checkpoints)
         members = iter(trainable([member for members in decisions.rounds for member in members], fitter.device))
-        decided = [[next(members) for _ in planned] for planned in decisions.rounds]
+        self.decided = [[next(members) for _ in planned] for planned in decisions.rounds]  # networks of each round
         if context.deadline is not None and decisions.left is not None:
             context = replace(context, deadline=min(context.deadline, time.monotonic() + decisions.left))
-        return cls(_Budget(fitter, context, dict(decisions.costs)), decided)
+        self.budget, self.begun = _Budget(fitter, context, dict(decisions.costs)), 0
+        self.done: list[tuple[Member, Trained]] = []
 
     def train(self, decide: Callable[[], list[Member]]) -> list[tuple[Member, Trained]]:
         """Train the next round, which is decided now unless it was before."""
         if self.begun == len(self.decided):
             self.decided.append(decide())
             self._write()
-        members, context = self.decided[self.begun], self.budget.context
+        members, budget = self.decided[self.begun], self.budget
         self.begun += 1
         if not members:
             return []
-        costs = [self.budget.costs.get(member.key, WORTH_A_PROCESS) for member in members]
-        jobs = self.budget.running_jobs(len(members), sum(costs))
+        costs = [budget.costs.get(member.key, WORTH_A_PROCESS) for member in members]
+        jobs = budget.running_jobs(len(members), sum(costs))
         try:
-            context = replace(context, first=len(self.done), jobs=jobs, seconds=costs)
-            trained = list(zip(*self.budget.fitter.train(members, context), strict=True))
+            context = replace(budget.context, first=len(self.done), jobs=jobs, seconds=costs)
+            trained = list(zip(*budget.fitter.train(members, context), strict=True))
         except BaseException:
             self._write()  # the time that is left
             raise
         self.done += trained
-        self.budget.spent += sum(self.budget.costs.get(member.key, 0.0) for member in members) / PAIR
+        budget.spent += sum(budget.costs.get(member.key, 0.0) for member in members) / PAIR
         return trained
 
     def _write(self) -> None:

@@ -48,19 +48,11 @@ def train(
     Until the last `member.refit_steps` steps, held-out values are no targets and the best weights on them are
     remembered; then training continues from those with all values, at the end of the same learning rate schedule.
 
-    A member that continues another fit brings its weights in `network`; they are validated first.
+    A member that continues another fit brings its weights in `network`; they are validated first. `validation` may be
+    empty; the member's `number` is for its seed and for the progress. A loss that stays NaN at a fraction of the
+    learning rate is refused (`BadData`).
 
     SIGINT and SIGTERM act between two steps, after a checkpoint was written; a second one acts at once.
-
-    Parameters
-    ----------
-    validation : held-out batches, may be empty
-    number : of the member, for its seed and for the progress
-
-    Raises
-    ------
-    BadData
-        If the loss is not a number even at a fraction of the learning rate.
     """
     context = context or TrainingContext()
     state = TrainingState(network, settings, member, number, sum(map(len, validation)))
@@ -81,9 +73,17 @@ def train(
             if context.on_step is not None:
                 context.on_step(Progress(number, state.step, member.steps, loss, state.best))
         if not state.finished:
-            _finish(state, validation)
+            if validation and state.step <= state.refit_from:
+                state.validate(validation)
+                state.restore_best(validation)
+            if not all(bool(p.isfinite().all()) for p in network.parameters()):
+                raise diverged()
+            state.finished = True
             checkpoint.write(now=True)
-    return _trained(state)
+    network.eval()
+    weights = to_arrays(network.state_dict())
+    base = to_arrays(state.best_weights) if len(state.held_out) else weights
+    return Trained(weights, base, state.best, state.held_out.numpy(), state.cut, state.done)
 
 
 def _step(state: TrainingState, draw: Draw, validation: list[Batch]) -> float:
@@ -100,21 +100,3 @@ def _step(state: TrainingState, draw: Draw, validation: list[Batch]) -> float:
         if state.stale >= state.settings.patience:
             state.step = refit_from
     return loss
-
-
-def _finish(state: TrainingState, validation: list[Batch]) -> None:
-    if validation and state.step <= state.refit_from:
-        state.validate(validation)
-        state.restore_best(validation)
-    if not all(bool(p.isfinite().all()) for p in state.network.parameters()):
-        raise diverged()
-    state.finished = True
-
-
-def _trained(state: TrainingState) -> Trained:
-    state.network.eval()
-    weights = {name: array.copy() for name, array in to_arrays(state.network.state_dict()).items()}
-    base = weights
-    if len(state.held_out):
-        base = {name: array.copy() for name, array in to_arrays(state.best_weights).items()}
-    return Trained(weights, base, state.best, state.held_out.numpy(), state.cut, state.done)

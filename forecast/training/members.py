@@ -5,7 +5,9 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -24,8 +26,8 @@ from forecast.training.sampling import Draw
 from forecast.training.state import member_seed
 from forecast.windows.windows import Batch
 
-MakeData = Callable[[Member], tuple[Shape, Draw, list[Batch]]]
-"""The shape that a member's network is built for, the batches that train it and those that validate it."""
+MakeData = Callable[[Member], tuple[Shape, Draw, list[Batch]]]  # the network's, to train with, to validate with
+TrainAll = Callable[[TrainingContext, list[int]], list[Trained]]  # trains members by number, one after another
 
 
 def train_members(
@@ -39,75 +41,64 @@ def train_members(
     context = context or TrainingContext()
     if processes() > 1:
         context = replace(context, jobs=1, checkpoints=None)  # all train the same networks, one after another
-    costs = list(context.seconds or [1.0] * len(members))
-    groups = schedule(costs, context.jobs)
-    worker = _Worker(list(members), costs, make_data, settings, device, context)
-    silent = replace(worker, context=replace(context, on_step=None))
-    if on_cluster() and context.jobs > 1:
-        found = _on_cluster(silent, groups)
+    train_all = partial(_train_all, list(members), make_data, settings, device)
+    groups = schedule(context.seconds or [1.0] * len(members), context.jobs)
+    silent = replace(context, on_step=None)
+    if on_cluster() and context.jobs > 1:  # machines that have neither the clock nor the folders of this one
+        there = replace(silent, checkpoints=None)
+        until = None if context.deadline is None else time.time() + context.deadline - time.monotonic()
+        found = list(
+            side_by_side(((_train_until, (train_all, there, group, until), {}) for group in groups), len(groups))
+        )
     else:
-        with _elsewhere(silent, groups[1:]) as running:
-            found = [worker.train_all(groups[0]), *running]  # the first in this process, so that its progress shows
-    order = [number for group in groups for number in group]
-    results = [result for trained in found for result in trained]
-    return [results[order.index(number)] for number in range(len(members))]
+        with _elsewhere(train_all, silent, groups[1:]) as running:
+            found = [train_all(context, groups[0]), *running]  # the first in this process, so that its progress shows
+    results = dict(zip(chain.from_iterable(groups), chain.from_iterable(found), strict=True))
+    return [results[number] for number in range(len(members))]
 
 
-@dataclass(frozen=True)
-class _Worker:
-    """Trains some of the members one after another."""
-
-    members: list[Member]
-    costs: list[float]  # of all members, in any unit
-    make_data: MakeData
-    settings: TrainSettings
-    device: torch.device
-    context: TrainingContext
-
-    def train_all(self, numbers: list[int]) -> list[Trained]:
-        """Train members, given by number; each of those that are left gets its share of the time that is left."""
-        trained = []
-        for at, number in enumerate(numbers):
-            now, deadline = time.monotonic(), self.context.deadline
-            share = self.costs[number] / sum(self.costs[later] for later in numbers[at:])
-            trained.append(self._train(number, None if deadline is None else now + (deadline - now) * share))
-        return trained
-
-    def _train(self, number: int, deadline: float | None) -> Trained:
-        member, place = self.members[number], self.context.first + number
-        shape, draw, validation = self.make_data(member)
-        network = build(member, shape, self.settings.seed + 104_729 * place).to(self.device)
-        if self.context.start_weights is not None:
-            network.load_state_dict(to_tensors(self.context.start_weights[number]))
-        with threads(1), torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            torch.manual_seed(member_seed(self.settings, member) + place)  # dropout draws from the global generator
-            context = replace(self.context, deadline=deadline)
-            return train(network, part_of_process(draw), validation, self.settings, member, place, context)
+def _train_all(
+    members: list[Member],
+    make_data: MakeData,
+    settings: TrainSettings,
+    device: torch.device,
+    context: TrainingContext,
+    numbers: list[int],
+) -> list[Trained]:
+    """Train members, given by number; each of those that are left gets its share of the time that is left."""
+    trained, costs = [], context.seconds or [1.0] * len(members)
+    for at, number in enumerate(numbers):
+        now, deadline = time.monotonic(), context.deadline
+        share = costs[number] / sum(costs[later] for later in numbers[at:])
+        limited = replace(context, deadline=None if deadline is None else now + (deadline - now) * share)
+        member, place = members[number], context.first + number
+        shape, draw, validation = make_data(member)
+        network = build(member, shape, settings.seed + 104_729 * place).to(device)
+        if context.start_weights is not None:
+            network.load_state_dict(to_tensors(context.start_weights[number]))
+        with threads(1), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(member_seed(settings, member) + place)  # dropout draws from the global generator
+            trained.append(train(network, part_of_process(draw), validation, settings, member, place, limited))
+    return trained
 
 
-def _on_cluster(worker: _Worker, groups: list[list[int]]) -> list[list[Trained]]:
-    """Train on machines that have neither the clock nor the folders of this one."""
-    deadline = worker.context.deadline
-    until = None if deadline is None else time.time() + deadline - time.monotonic()
-    there = replace(worker, context=replace(worker.context, checkpoints=None))
-    return list(side_by_side(((_train_until, (there, numbers, until), {}) for numbers in groups), len(groups)))
-
-
-def _train_until(worker: _Worker, numbers: list[int], until: float | None) -> list[Trained]:
+def _train_until(
+    train_all: TrainAll, context: TrainingContext, numbers: list[int], until: float | None
+) -> list[Trained]:
     """Train until `until`, a `time.time()`, which machines share."""
     deadline = None if until is None else time.monotonic() + until - time.time()
-    return replace(worker, context=replace(worker.context, deadline=deadline)).train_all(numbers)
+    return train_all(replace(context, deadline=deadline), numbers)
 
 
 @contextmanager
-def _elsewhere(worker: _Worker, groups: list[list[int]]) -> Iterator[Any]:
+def _elsewhere(train_all: TrainAll, context: TrainingContext, groups: list[list[int]]) -> Iterator[Any]:
     """What other processes train in the meantime, group after group."""
     if not groups:
         yield ()
         return
     # two at least: with one job joblib would train in this process, and only when asked
     running = Parallel(n_jobs=max(2, len(groups)), return_as="generator")(
-        delayed(_train_elsewhere)(worker, numbers, os.getpid()) for numbers in groups
+        delayed(_train_below)(os.getpid(), train_all, context, numbers) for numbers in groups
     )
     try:
         yield running
@@ -117,8 +108,8 @@ def _elsewhere(worker: _Worker, groups: list[list[int]]) -> Iterator[Any]:
             running.close()
 
 
-def _train_elsewhere(worker: _Worker, numbers: list[int], parent: int) -> list[Trained]:
-    return replace(worker, context=replace(worker.context, on_step=_leave_with(parent))).train_all(numbers)
+def _train_below(parent: int, train_all: TrainAll, context: TrainingContext, numbers: list[int]) -> list[Trained]:
+    return train_all(replace(context, on_step=_leave_with(parent)), numbers)
 
 
 def _leave_with(parent: int) -> OnStep | None:

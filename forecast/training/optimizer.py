@@ -13,13 +13,12 @@ class AdamW:
     """It does what `torch.optim.AdamW` does, whose first use imports torch's compiler: longer than a short fit has."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
-        self.parameters = [parameter for parameter in parameters if parameter.requires_grad]
+        self.parameters: list[Tensor] = [parameter for parameter in parameters if parameter.requires_grad]
         self.decay, self.steps = decay, torch.zeros(1, dtype=torch.int64)
         self.exp_avg = [torch.zeros_like(parameter) for parameter in self.parameters]
         self.exp_avg_sq = [torch.zeros_like(parameter) for parameter in self.parameters]
 
     def zero_grad(self) -> None:
-        """Forget the gradients."""
         for parameter in self.parameters:
             parameter.grad = None
 
@@ -29,9 +28,8 @@ class AdamW:
         self.steps += 1
         steps = int(self.steps)
         used = [i for i, parameter in enumerate(self.parameters) if parameter.grad is not None]
-        parameters: list[Tensor] = [self.parameters[i] for i in used]
-        mean: list[Tensor] = [self.exp_avg[i] for i in used]
-        square: list[Tensor] = [self.exp_avg_sq[i] for i in used]
+        every = self.parameters, self.exp_avg, self.exp_avg_sq
+        parameters, mean, square = ([tensors[i] for i in used] for tensors in every)
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         if self.decay:
             torch._foreach_mul_(parameters, 1 - rate * self.decay)

@@ -25,11 +25,8 @@ class _Brief(Stored):
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        values: dict[str, Any] = write(self)
-        fields = type(self).model_fields
-        return {
-            name: value for name, value in values.items() if name not in self.newer or value != fields[name].default
-        }
+        defaults = {name: type(self).model_fields[name].default for name in self.newer}
+        return {name: value for name, value in write(self).items() if name not in defaults or value != defaults[name]}
 
 
 class Candidate(_Brief):
@@ -104,23 +101,17 @@ def compared_windows(budget: float | None) -> int:
 
 
 def fit_seconds(windows: int) -> float:
-    """Estimated seconds of a fit without a budget, by how many windows can be drawn."""
+    """Seconds of a fit without a budget, by how many windows can be drawn."""
     return min(max(windows / WINDOWS_A_SECOND, LEAST_SECONDS), MOST_SECONDS)
 
 
 def enough_steps(windows: int, batch_size: int, starts_trained: bool = False) -> int:
-    """Steps after which another network is worth more than more steps: some passes over the windows.
-
-    A share of them is enough where the first weights come from another training.
-    """
+    """Steps after which another network is worth more: some passes over the windows, fewer from trained weights."""
     return int((WARM_SHARE if starts_trained else 1) * max(MIN_STEPS, int(PASSES * windows / batch_size)))
 
 
 def schedule(costs: Sequence[float], jobs: int) -> list[list[int]]:
-    """Divide networks, by number, among `jobs` workers that train one after another.
-
-    The longest come first, and each joins the worker that is free first (Graham 1969).
-    """
+    """Networks by number for each of `jobs` workers: the longest first, to who is free first (Graham 1969)."""
     workers: list[list[int]] = [[] for _ in range(max(1, min(jobs, len(costs))))]
     ends = [0.0] * len(workers)
     for number in sorted(range(len(costs)), key=lambda number: -costs[number]):

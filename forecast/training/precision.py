@@ -1,6 +1,7 @@
 """The precision in which a network trains: bfloat16 where processor and network gain by it."""
 
 import logging
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields, replace
@@ -23,26 +24,16 @@ GAINING = {"lstm": 96, "gru": 96}
 
 
 def chosen_precision(asked: PrecisionName, candidate: Candidate, device: torch.device) -> Precision:
-    """The precision that a network trains in: as asked, else by the model and by what the processor can do.
-
-    It follows from the machine alone, so that a fit repeats on it; the plan holds the result.
-    """
+    """The precision that a network trains in: as asked, else by the model and by what the processor can do."""
     if asked != "auto":
         return asked
-    least = GAINING.get(candidate.model)
-    gains = least is not None and candidate.params.get("hidden_size", 64) >= least
+    gains = candidate.params.get("hidden_size", 64) >= GAINING.get(candidate.model, math.inf)
     able = gains and _multiplies_natively(device.type) and trains_in_bfloat16(candidate.model, device.type)
     return "bfloat16" if able else "float32"
 
 
 def require_precision(asked: PrecisionName, candidates: Sequence[Candidate], device: torch.device) -> None:
-    """Refuse a precision that is asked for by name where one of the networks cannot train in it.
-
-    Raises
-    ------
-    Unavailable
-        If the device cannot.
-    """
+    """Refuse (`Unavailable`) a precision that is asked for by name where a network cannot train in it."""
     if asked == "bfloat16" and (unable := _unable(candidates, device)):
         cure = Words("pass ", Setting("precision", "auto"))
         raise Unavailable(f"this machine cannot train {unable} in bfloat16", cure=cure)

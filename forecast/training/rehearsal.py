@@ -10,8 +10,6 @@ from forecast.training.plan import PROCESS_START, Member
 
 @dataclass(frozen=True)
 class PlannedNetwork:
-    """A network that would be trained."""
-
     member: Member
     round: int  # from 1; networks of one round train side by side
     weights: int  # numbers that it learns
@@ -20,8 +18,6 @@ class PlannedNetwork:
 
 @dataclass
 class Rehearsal:
-    """The training that a fit would do."""
-
     networks: list[PlannedNetwork] = field(default_factory=list)
     windows: tuple[int, int, int] = (0, 0, 0)  # that networks train on; with the newest values too; and held out
     seconds: float = 0.0  # of training, by the clock

@@ -4,16 +4,14 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 from torch import Tensor
 
-from forecast.models.shared.building import to_arrays
+from forecast.models.shared.building import layout_of, to_arrays, to_tensors
 from forecast.panel.panel import ARRAYS, Panel
 from forecast.panel.schema import Schema
 from forecast.settings import Stored, TrainSettings
@@ -69,7 +67,7 @@ class Decisions(Stored):
     def read(cls, store: CheckpointStore | None) -> "Decisions":
         checkpoint = store.read(PLAN) if store is not None else None
         try:
-            return cls() if checkpoint is None else cls.model_validate(checkpoint.facts)
+            return cls.model_validate(checkpoint.facts if checkpoint is not None else {})
         except ValidationError:
             log.warning("the checkpoint of the plan cannot be read; training starts anew")
             return cls()
@@ -103,33 +101,25 @@ class NetworkCheckpoint:
     def restore(self) -> None:
         """Continue from the checkpoint where there is one of the same training."""
         checkpoint = self.store.read(self.name) if self.store is not None else None
-        if checkpoint is None:
-            return
-        if not restore(self.state, checkpoint):
+        if checkpoint is not None and not restore(self.state, checkpoint):
             log.warning("the checkpoint of network %d belongs to another plan; its training starts anew", self.number)
-        elif not self.state.finished:
+        elif checkpoint is not None and not self.state.finished:
             log.info("network %d goes on from step %d of %d", self.number, self.state.step, self.state.member.steps)
 
     def write(self, now: bool) -> None:
         """Write where training stands, `now` or if it is time; the longer that takes, the longer until the next one."""
         start = time.monotonic()
         if self.store is not None and (now or start > self._next):
-            self.store.write(self.name, checkpoint_of(self.state))
+            numbers = _Numbers(**{name: getattr(self.state, name) for name in _Numbers.model_fields})
+            self.store.write(self.name, Checkpoint(numbers.model_dump(mode="json"), to_arrays(_tensors(self.state))))
             end = time.monotonic()
             self._next = end + max(INTERVAL, (end - start) / WRITING_SHARE)
 
 
-def checkpoint_of(state: TrainingState) -> Checkpoint:
-    """All of a training state, between two steps."""
-    numbers = _Numbers(**{name: getattr(state, name) for name in _Numbers.model_fields})
-    random = {name: get() for name, (get, _) in _generators(state).items()}
-    return Checkpoint(numbers.model_dump(mode="json"), to_arrays(_tensors(state) | random))
-
-
 def restore(state: TrainingState, checkpoint: Checkpoint) -> bool:
     """Continue from a checkpoint of the same training; False, and nothing changes, where it is of another one."""
-    saved = {name: torch.tensor(array) for name, array in checkpoint.arrays.items()}
-    if layout_of(checkpoint.arrays) != layout_of(checkpoint_of(state).arrays):
+    saved, tensors = to_tensors(checkpoint.arrays), _tensors(state)
+    if layout_of(saved) != layout_of(tensors):
         return False
     try:
         numbers = _Numbers.model_validate(checkpoint.facts)
@@ -142,20 +132,20 @@ def restore(state: TrainingState, checkpoint: Checkpoint) -> bool:
     for name in _Numbers.model_fields.keys() - {"member"}:
         setattr(state, name, getattr(numbers, name))
     with torch.no_grad():
-        for name, tensor in _tensors(state).items():
+        for name, tensor in tensors.items():
             tensor.copy_(saved[name])
-    for name, (_, set_state) in _generators(state).items():
-        set_state(saved[name])
+    state.generator.set_state(saved["random/draw"])
+    torch.set_rng_state(saved["random/cpu"])
+    if state.device.type != "cpu":
+        getattr(torch, state.device.type).set_rng_state(saved["random/device"])
     return True
 
 
-def layout_of(arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
-    """Shape and type of each array; the weights of one network always have the same."""
-    return {name: (array.shape, array.dtype) for name, array in arrays.items()}
-
-
 def _tensors(state: TrainingState) -> dict[str, Tensor]:
-    """The tensors of a state by name, not copies of them."""
+    """The tensors of a state by name, not copies of them; the states of random generators, which are."""
+    random = {"draw": state.generator.get_state(), "cpu": torch.get_rng_state()}  # dropout draws from torch's own
+    if state.device.type != "cpu":
+        random["device"] = getattr(torch, state.device.type).get_rng_state()  # torch.cuda, torch.mps
     parts: dict[str, dict[Any, Tensor]] = {
         "network": state.network.state_dict(),
         "best": state.best_weights,
@@ -163,18 +153,6 @@ def _tensors(state: TrainingState) -> dict[str, Tensor]:
         "exp_avg_sq": dict(enumerate(state.optimizer.exp_avg_sq)),
         "optimizer": {"steps": state.optimizer.steps},
         "held_out": {"quantiles": state.held_out},
+        "random": random,
     }
     return {f"{part}/{name}": tensor for part, named in parts.items() for name, tensor in named.items()}
-
-
-def _generators(state: TrainingState) -> dict[str, tuple[Callable[[], Tensor], Callable[[Tensor], Any]]]:
-    """What reads and sets the generator that draws windows, and torch's own, from which dropout draws."""
-    generator = state.generator
-    found: dict[str, Any] = {
-        "random/draw": (generator.get_state, generator.set_state),
-        "random/cpu": (torch.get_rng_state, torch.set_rng_state),
-    }
-    if state.device.type != "cpu":
-        module = getattr(torch, state.device.type)  # torch.cuda, torch.mps
-        found["random/device"] = module.get_rng_state, module.set_rng_state
-    return found

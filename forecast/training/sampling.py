@@ -20,10 +20,8 @@ def sampler(windows: Windows, split: Split) -> Draw:
     device = windows.values.device
 
     def table(everything: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        count = split.count(everything)
-        low = np.minimum(split.first, split.last(everything))
-        end = split.end if everything else split.train_end
-        columns = np.flatnonzero(count), np.maximum(low, 1), count, end
+        count, low = split.count(everything), np.maximum(np.minimum(split.first, split.last(everything)), 1)
+        columns = np.flatnonzero(count), low, count, split.end if everything else split.train_end
         a, b, c, d = (torch.from_numpy(np.ascontiguousarray(column)) for column in columns)
         return a, b, c, d
 

@@ -51,19 +51,12 @@ def split_windows(
     gaps: Integers | None = None,
     unseen: int | None = None,
 ) -> Split:
-    """Hold out the newest values of each series that is long enough.
+    """Hold out the newest values of each series that is long enough, of `lengths` past slots.
 
     Where series have dates, no network may train on a date at which others validate, since what moves all series at
-    once would be known. All are then cut at one date, the median of those at which each alone would be.
-
-    Parameters
-    ----------
-    lengths : [series], past slots
-    season : the shortest one, 1 where there is none
-    trains : networks train on what is not held out
-    gaps : [series], slots after the last observed value of each; the series end at one date. Default: without dates
-    unseen : newest dates that networks which go on from an earlier fit have not seen; no more are held out,
-        unless each series alone would hold out more
+    once would be known. All are then cut at one date, the median of those at which each alone would be. `gaps` are
+    then the slots after each series' last observed value, and `unseen` the newest dates that networks of an earlier
+    fit have not seen: no more are held out, unless each series alone would hold out more.
     """
     most = horizon * max(HORIZONS, -(-ENOUGH_HORIZONS // max(len(lengths), 1)))
     wanted = np.maximum(horizon, np.minimum(lengths // HELD_OUT_SHARE, most))

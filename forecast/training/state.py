@@ -45,7 +45,7 @@ class TrainingState:
         self.finished = False
         shape = network.shape
         self.held_out = torch.zeros(held_out, shape.horizon, len(shape.levels), dtype=torch.float64)
-        self._new_optimizer()
+        self.optimizer = AdamW(network.parameters(), settings.decay)
 
     @property
     def refit_from(self) -> int:
@@ -70,8 +70,7 @@ class TrainingState:
         if not bool(torch.isfinite(norm + loss)):
             self._retry()
             return math.nan
-        share = self.network.rate_share * (WARM_RATE if self.starts_trained else 1.0)
-        rate = self.settings.learning_rate * share
+        rate = self.settings.learning_rate * (self.network.rate_share * (WARM_RATE if self.starts_trained else 1.0))
         self.optimizer.step(rate * self.factor * rate_at(at, self.member.steps))
         return value
 
@@ -85,24 +84,24 @@ class TrainingState:
         if not math.isfinite(loss):
             self._retry()
             return False
-        if self.best is None or loss < self.best:
+        better = self.best is None or loss < self.best
+        if better:
             self.best, self.best_weights = loss, copy.deepcopy(self.network.state_dict())
-            return True
-        return False
+        return better
 
     def restore_best(self, batches: list[Batch]) -> None:
         """Return to the best weights, and forecast the held-out windows with them."""
         if self.best is not None:
-            self.network.load_state_dict(self.best_weights)
-            self._new_optimizer()  # its momentum belongs to other weights
+            self._return_to_best()
         self.network.eval()
         with torch.no_grad():
             levels = self.network.shape.levels
             quantiles = [batch.unscaled(self.network.quantiles(batch, levels)).cpu() for batch in batches]
             self.held_out = torch.cat(quantiles)
 
-    def _new_optimizer(self) -> None:
-        self.optimizer = AdamW(self.network.parameters(), self.settings.decay)
+    def _return_to_best(self) -> None:
+        self.network.load_state_dict(self.best_weights)
+        self.optimizer = AdamW(self.network.parameters(), self.settings.decay)  # the old momentum is of other weights
 
     def _retry(self) -> None:
         if self.retries == 0:
@@ -111,8 +110,7 @@ class TrainingState:
             log.warning("the loss became NaN; training goes on from the best weights with half the learning rate")
         self.retries -= 1
         self.factor /= 2
-        self.network.load_state_dict(self.best_weights)
-        self._new_optimizer()
+        self._return_to_best()
 
 
 def member_seed(settings: TrainSettings, member: Member) -> int:

@@ -24,8 +24,7 @@ class Deferred:
             try:
                 for number in SIGNALS:
                     handler = signal.getsignal(number)
-                    # None was set by C code and could not be restored
-                    if handler is not None and handler != signal.SIG_IGN:
+                    if handler not in (None, signal.SIG_IGN):  # None was set by C code and could not be restored
                         self._before[number] = handler
                         signal.signal(number, self._note)
             except BaseException:  # a signal that came before its handler was replaced

@@ -27,7 +27,7 @@ NOT_RUN = {
     "python -m benchmarks speed precision": "it trains for minutes; tests/benchmarks runs it once",
     "forecast predict s3://": "it needs a cluster and a bucket",
     "forecast backtest sales.csv --refit --windows 8 --cluster": "it needs a cluster; tests.cluster has one",
-    "python -m forecast.training.pretraining": "it takes hours; tests/training/pretraining runs two steps of it",
+    "python -m forecast.training.pretraining": "it takes hours; tests/training runs two steps of it",
 }
 
 

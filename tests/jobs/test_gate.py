@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecast.engine.stages import fit_panel
+from forecast.engine.stages import PanelFit
 from forecast.ensemble.validation import ValidationForecasts
 from forecast.inference.predictor import Predictor
 from forecast.jobs.gate import ServingVersion, should_promote
@@ -108,7 +108,7 @@ def _real_fits_go_live(seed: int) -> dict[float, bool]:
     fits = []
     for place, reading in enumerate((read(table_from_frame(earlier), TableSettings(season=(7,)), horizon=7), whole)):
         settings = TrainSettings(model="linear", horizon=7, steps=15, members=1, guard=False, seed=2 * seed + place)
-        fits.append(fit_panel(reading.panel, reading.schema, settings, "sales"))
+        fits.append(PanelFit(reading.panel, reading.schema, settings, "sales").run())
     live, new = fits
     held = new.ensemble.validation
     assert held is not None

@@ -17,7 +17,7 @@ from forecast.reading import building
 from forecast.reading.building import with_future
 from forecast.reading.known import require_known
 from forecast.reading.reading import read, read_as
-from forecast.reading.status import say_status, with_status
+from forecast.reading.status import warn_status, with_status
 from forecast.settings import TableSettings, TextSettings
 from forecast.tables.reading import read_table, table_from_frame
 from forecast.tables.table import Table
@@ -218,13 +218,13 @@ class TestStatus:
     def test_constant_series_is_marked_and_said(self, csv, said):
         schema, panel = built(csv(lines("date,a,b", *days(["1,5", "2,5", "3,5"]))))
         assert panel.status == ("ok", "constant")
-        say_status(with_status(panel, schema, 1), schema, "sales.csv")
+        warn_status(with_status(panel, schema, 1), schema, "sales.csv")
         assert "sales.csv: 1 series never change: b" in said.text
 
     def test_series_without_values_is_missing_and_named(self, csv, said):
         schema, panel = built(csv(lines("date,a,b", *days(["1,", "2,", "3,"]))))
         assert panel.status == ("ok", "missing")
-        say_status(with_status(panel, schema, 1), schema, "sales.csv")
+        warn_status(with_status(panel, schema, 1), schema, "sales.csv")
         assert "1 series miss more than 50% of their values (max_missing=) and get no forecast: b" in said.text
 
     def test_share_of_missing_values_counts_against_max_missing(self, csv):
@@ -235,7 +235,7 @@ class TestStatus:
     def test_no_series_left_is_refused(self, csv):
         schema, panel = built(csv(lines("date,a", *days(["1", "", "", "", "1"]))))
         with pytest.raises(BadData, match="no series is left to forecast"):
-            say_status(with_status(panel, schema, 1), schema, "sales.csv")
+            warn_status(with_status(panel, schema, 1), schema, "sales.csv")
 
     def test_table_without_any_value_is_refused(self, csv):
         with pytest.raises(BadData, match=r"no column of numbers to forecast|no series has a value"):
@@ -245,7 +245,7 @@ class TestStatus:
         rows = [f"{i % 5},{i % 3 if i < 10 else ''},{i % 3 if i > 17 else ''}" for i in range(20)]
         schema, panel = built(csv(lines("date,a,b,c", *days(rows))))
         judged = with_status(panel, schema, 5)
-        say_status(judged, schema, "sales.csv")
+        warn_status(judged, schema, "sales.csv")
         assert judged.status == ("ok", "ended", "short")
         assert "1 series ended more than a lookback before the last time and get no forecast: b" in said.text
         assert with_status(panel, schema, 10).status[1] == "ok"

@@ -15,19 +15,11 @@ def theta_forecast(values: Values, start: Counts, horizon: int, season: int, bes
     A season is taken out before and put back after where the autocorrelation at its lag passes the 90 % limit
     (Fiorucci et al. 2016) and the series holds two of them: by classical decomposition, multiplicative if all values
     are positive and no index is close to zero, else additive. Coefficient and first level of the smoothing are those of
-    the least squared error one step ahead. Fewer than four values repeat the last one.
+    the least squared error one step ahead. Fewer than four values repeat the last one. With `best_theta` the squared
+    error chooses theta as well, and so the weight of the trend line (the optimised Theta method, same source).
 
-    Parameters
-    ----------
-    values : [windows, span], without gaps from `start` on, zeros before; the last column is the newest
-    start : [windows], column of each window's first value
-    season : steps; 1 means none
-    best_theta : let the squared error choose theta, and so the weight of the trend line, as well (the optimised Theta
-        method of Fiorucci et al. 2016)
-
-    Returns
-    -------
-    [windows, horizon]
+    Values [windows, span] have no gaps from column `start` [windows] on, and zeros before; forecasts are
+    [windows, horizon].
     """
     span = values.shape[1]
     index, divided = seasonal_index(values, start, season)  # [windows, season], [windows]
@@ -37,11 +29,7 @@ def theta_forecast(values: Values, start: Counts, horizon: int, season: int, bes
 
 
 def _lines(values: Values, present: Mask, start: Counts, horizon: int, best_theta: bool) -> Values:
-    """Weighted sum of the trend line and a smoothed theta line, [windows, horizon].
-
-    The line of curvature theta has the weight 1 / theta, the trend line the rest, so that their sum is the trend line
-    by its weight and the smoothed values less as much of the trend line. Theta 2 weighs both by a half.
-    """
+    """The smoothed line of curvature theta, by 1 / theta, and the trend line, by the rest, [windows, horizon]."""
     span = values.shape[1]
     length = (span - start).astype(np.float64)[:, None]
     mean = values.sum(1, keepdims=True) / length

@@ -10,7 +10,8 @@ from forecast.parallel import cores
 from forecast.pretrained.forecasting import Network
 from forecast.threads import side_by_side
 
-Ahead = Callable[[Values, Mask, tuple[int, ...]], Values]
+Seasons = tuple[int, ...]
+Ahead = Callable[[Values, Mask, Seasons], Values]
 """From pasts, whether each value was observed, and seasons to an array whose first axis is windows."""
 
 WINDOWS_AT_ONCE, VALUES_AT_ONCE = 512, 2_000_000  # what a cache holds
@@ -25,11 +26,10 @@ def forecast_baseline(name: str, past: Values, observed: Mask, horizon: int, sea
     """
     method = baseline_method(name)
 
-    def points(values: Values, seen: Mask, seasons: tuple[int, ...]) -> Values:
+    def points(values: Values, seen: Mask, seasons: Seasons) -> Values:
         return method.forecast(values, seen, horizon, *(seasons or (1,)))
 
-    seasons = (season,) if season > 1 else ()
-    return _in_parts(points if method.as_read else _scaled(points), past, observed, seasons, (horizon,), method.threads)
+    return _in_parts(method, points, past, observed, (season,) if season > 1 else (), (horizon,))
 
 
 def forecast_own_quantiles(
@@ -37,7 +37,7 @@ def forecast_own_quantiles(
     past: Values,
     observed: Mask,
     horizon: int,
-    seasons: tuple[int, ...],
+    seasons: Seasons,
     levels: tuple[float, ...],
     network: Network | None = None,
 ) -> Values:
@@ -45,26 +45,17 @@ def forecast_own_quantiles(
 
     A window is forecast by those of the seasons that it spans.
     """
-    own = method.quantiles
-    if own is None:
-        raise TypeError("the method has no quantiles of its own")
 
-    def quantiles(values: Values, seen: Mask, seasons: tuple[int, ...]) -> Values:
-        return np.asarray(np.sort(own(network, values, seen, horizon, seasons, levels), -1))
+    def quantiles(values: Values, seen: Mask, seasons: Seasons) -> Values:
+        if method.quantiles is None:
+            raise TypeError("the method has no quantiles of its own")
+        return np.asarray(np.sort(method.quantiles(network, values, seen, horizon, seasons, levels), -1))
 
-    shape = horizon, len(levels)
-    return _in_parts(
-        quantiles if method.as_read else _scaled(quantiles), past, observed, seasons, shape, method.threads
-    )
+    return _in_parts(method, quantiles, past, observed, seasons, (horizon, len(levels)))
 
 
 def _in_parts(
-    forecast: Ahead,
-    past: Values,
-    observed: Mask,
-    seasons: tuple[int, ...],
-    shape: tuple[int, ...],
-    threads: bool,
+    method: Method, forecast: Ahead, past: Values, observed: Mask, seasons: Seasons, shape: tuple[int, ...]
 ) -> Values:
     """Forecast windows some at a time, those together that span the same seasons, [windows, *shape].
 
@@ -75,36 +66,29 @@ def _in_parts(
     observed = observed & np.isfinite(past)
     length = np.where(observed.any(1), span - observed.argmax(1), 0)
 
-    def fill(part: tuple[Counts, int, tuple[int, ...]]) -> None:
+    def fill(part: tuple[Counts, int, Seasons]) -> None:
         rows, width, spanned = part
-        values, seen = past[rows, span - width :], observed[rows, span - width :]
-        with np.errstate(over="ignore"):
-            result[rows] = np.nan_to_num(forecast(np.where(seen, values, 0.0), seen, spanned))
+        seen = observed[rows, span - width :]
+        values = np.where(seen, past[rows, span - width :], 0.0)
+        exponent = np.frexp(np.abs(values).max(1))[1]
+        if method.as_read:
+            exponent[:] = 0
+        with np.errstate(over="ignore"):  # values of at most 1, by a power of two, which is exact
+            ahead = forecast(np.ldexp(values, -exponent[:, None]), seen, spanned)
+            result[rows] = np.nan_to_num(np.ldexp(ahead, exponent.reshape(-1, *[1] * len(shape))))
 
     at_once = max(1, min(WINDOWS_AT_ONCE, -(-windows // cores()), VALUES_AT_ONCE // max(span, 1, *seasons)))
     parts = []
     for width, spanned, rows in _alike(length, span, seasons):
         parts += [(rows[low : low + at_once], width, spanned) for low in range(0, len(rows), at_once)]
-    side_by_side(fill, parts, threads)
+    side_by_side(fill, parts, method.threads)
     return result
 
 
-def _alike(length: Counts, span: int, seasons: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...], Counts]]:
+def _alike(length: Counts, span: int, seasons: Seasons) -> Iterator[tuple[int, Seasons, Counts]]:
     """Columns, seasons and places of windows of about one length that span the same seasons; not those of length 0."""
     columns = np.minimum(-(-length // COLUMNS) * COLUMNS, span)
     count = (length[:, None] >= np.sort(seasons)).sum(1)
     for width, spans in np.unique(np.stack([columns, count])[:, length > 0], axis=1).T.tolist():
-        longest = sorted(seasons)[:spans]
-        spanned = tuple(season for season in seasons if season in longest)
+        spanned = tuple(season for season in seasons if season in sorted(seasons)[:spans])
         yield width, spanned, np.flatnonzero((columns == width) & (count == spans) & (length > 0))
-
-
-def _scaled(forecast: Ahead) -> Ahead:
-    """Forecast from values brought to at most 1 by a power of two, which is exact, and bring the forecasts back."""
-
-    def scaled(values: Values, observed: Mask, seasons: tuple[int, ...]) -> Values:
-        _, exponent = np.frexp(np.abs(values).max(1, keepdims=True))
-        ahead = forecast(np.ldexp(values, -exponent), observed, seasons)
-        return np.asarray(np.ldexp(ahead, exponent.reshape(-1, *[1] * (ahead.ndim - 1))))
-
-    return scaled

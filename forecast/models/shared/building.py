@@ -1,7 +1,10 @@
 """Build a network by name: new and initialised by a seed, or with saved weights."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -10,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 from forecast.errors import ArtifactRefused
 from forecast.models import model_class
 from forecast.models.shared.model import RecurrentModel, Shape
+from forecast.panel.panel import Integers
 from forecast.panel.schema import Schema, calendar_of
 from forecast.settings import LossName
 from forecast.windows.covariates import category_sizes, numeric_count
@@ -34,24 +38,15 @@ def build(named: Named, shape: Shape, seed: int = 0) -> RecurrentModel:
 
 
 def rebuild(named: Named, shape: Shape, weights: dict[str, NDArray[Any]], device: torch.device) -> RecurrentModel:
-    """A network with saved weights, ready to predict.
-
-    Raises
-    ------
-    UsageError
-        If there is no such model, or it cannot have such settings.
-    ArtifactRefused
-        If the weights are not those of the model.
-    """
+    """A network with saved weights, which must be those of the model (`ArtifactRefused`), ready to predict."""
     with _Uninitialised():
         network = build(named, shape)
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    given = {name: tuple(array.shape) for name, array in weights.items()}
-    if given != wanted:
-        name = min(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
-        raise ArtifactRefused(
-            f"the weights '{name[:80]}' of model {named.model} have shape {given.get(name)}, not {wanted.get(name)}"
-        )
+    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    shapes = {name: array.shape for name, array in weights.items()}
+    if shapes != expected:
+        name = min(name for name in expected.keys() | shapes.keys() if expected.get(name) != shapes.get(name))
+        problem = f"have shape {shapes.get(name)}, not {expected.get(name)}"
+        raise ArtifactRefused(f"the weights '{name[:80]}' of model {named.model} {problem}")
     network.load_state_dict(to_tensors(weights))
     return network.to(device).eval()
 
@@ -62,18 +57,36 @@ def to_tensors(arrays: dict[str, NDArray[Any]]) -> dict[str, Tensor]:
 
 
 def to_arrays(tensors: dict[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """Tensors by name as arrays, which share their memory where it lies in the CPU's."""
-    return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+    """Copies of tensors by name as arrays."""
+    return {name: tensor.numpy(force=True).copy() for name, tensor in tensors.items()}
+
+
+def layout_of(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    """Shape and type of each tensor; the weights of one network always have the same."""
+    return {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+
+
+def carry_weights(
+    named: Named, shape: Shape, weights: dict[str, NDArray[Any]], earlier: Integers
+) -> dict[str, NDArray[Any]] | None:
+    """The weights of an earlier fit as a network of this shape has them; None where they do not fit.
+
+    Weights of a series move with it: `earlier` [series] is the series index that each series had in the earlier fit.
+    """
+    expected = layout_of(build(named, shape).state_dict())
+    more = layout_of(build(named, replace(shape, series=shape.series + 1)).state_dict())
+    rows = np.concatenate([[0], earlier])
+    carried = {name: array[rows] if expected.get(name) != more.get(name) else array for name, array in weights.items()}
+    return carried if layout_of(to_tensors(carried)) == expected else None
 
 
 class _Uninitialised(TorchFunctionMode):
     """Leave new weights as they are: saved ones follow, and pages that nobody writes take no memory."""
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        named = kwargs or {}
         if function in (Tensor.uniform_, Tensor.normal_) or getattr(function, "__module__", "") == nn.init.__name__:
-            return args[0] if args else named["tensor"]
-        return function(*args, **named)
+            return args[0] if args else kwargs["tensor"]
+        return function(*args, **(kwargs or {}))
 
 
 def network_shape(

@@ -23,8 +23,6 @@ def _listed(given: Any) -> Any:
 
 
 class DilationParams(StackParams):
-    """The settings of a dilated stack."""
-
     dilations: Annotated[Dilations | None, BeforeValidator(_listed)] = Field(
         None, description="dilation of each block, comma-separated; default by season and lookback"
     )

@@ -3,7 +3,6 @@
 import inspect
 import io
 import warnings
-from dataclasses import fields
 from typing import Any
 
 import torch
@@ -14,65 +13,49 @@ from forecast.models.shared.model import RecurrentModel, Shape
 from forecast.windows.windows import Batch
 
 UNREAD = {"target", "target_mask", "weight", "location", "scale"}  # of a batch, which no network reads
-FIELDS = tuple(field.name for field in fields(Batch) if field.name not in UNREAD)
 
 
 class _Core(nn.Module):
-    """The core of a network as a function of arrays in one order."""
+    """The core of a network as a function of the arrays `inputs`, in their order; `batch` is an example."""
 
-    def __init__(self, network: RecurrentModel, names: tuple[str, ...], like: Batch) -> None:
+    def __init__(self, network: RecurrentModel, batch: Batch) -> None:
         super().__init__()
-        self.network, self.names, self.like = network, names, like
+        self.network, self.batch = network, batch
+        columns = {name: array for name, array in vars(batch).items() if name not in UNREAD and array.numel() > 0}
+        self.inputs = columns | network.example(batch)
 
     def forward(self, *arrays: Tensor) -> Tensor:
-        given = dict(zip(self.names, arrays, strict=True))
-        rows = given["past"].shape[0]
-        batch = {}
-        for name, like in vars(self.like).items():
+        given = dict(zip(self.inputs, arrays, strict=True))
+        rows, columns = given["past"].shape[0], {}
+        for name, like in vars(self.batch).items():
             # zeros where there are no columns, or nothing that a forecast reads
-            batch[name] = given.pop(name) if name in given else torch.zeros((rows, *like.shape[1:]), dtype=like.dtype)
-        return self.network.core(Batch(**batch), given)
-
-
-def core_inputs(network: RecurrentModel, batch: Batch) -> dict[str, Tensor]:
-    """The arrays that an exported network takes for a batch, by name."""
-    columns = {name: getattr(batch, name) for name in FIELDS}
-    return {name: array for name, array in columns.items() if array.numel() > 0} | network.example(batch)
+            columns[name] = given.pop(name) if name in given else torch.zeros((rows, *like.shape[1:]), dtype=like.dtype)
+        return self.network.core(Batch(**columns), given)
 
 
 def export(network: RecurrentModel, batch: Batch, opset: int) -> bytes:
-    """The ONNX file of a network's core, for any number of windows.
+    """The ONNX file of a network's core, for any number of windows; `batch` holds several on the CPU, as an example.
 
     It is written by tracing. The exporter that reads the program instead takes twenty times as long, and releases of
     it have written GRUs whose reset gate acts before the recurrent weights, not behind them as in torch.
-
-    `batch` holds several windows on the CPU, as an example.
     """
-    inputs = core_inputs(network, batch)
-    names, file = tuple(inputs), io.BytesIO()
+    core, file = _Core(network, batch).eval(), io.BytesIO()
     write: Any = torch.onnx.export
-    tracing = {"dynamo": False} if "dynamo" in inspect.signature(write).parameters else {}
+    options: dict[str, Any] = {"dynamo": False} if "dynamo" in inspect.signature(write).parameters else {}
+    options |= {"input_names": list(core.inputs), "output_names": ["quantiles"], "opset_version": opset}
+    axes = {name: {0: "windows"} for name in (*core.inputs, "quantiles")}
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")  # of sizes that tracing takes as constants, as they are
-        write(
-            _Core(network, names, batch).eval(),
-            tuple(inputs.values()),
-            file,
-            input_names=list(names),
-            output_names=["quantiles"],
-            dynamic_axes={name: {0: "windows"} for name in (*names, "quantiles")},
-            opset_version=opset,
-            **tracing,
-        )
+        write(core, tuple(core.inputs.values()), file, dynamic_axes=axes, **options)
     return file.getvalue()
 
 
 def computed(network: RecurrentModel, batch: Batch) -> tuple[dict[str, NDArray[Any]], NDArray[Any]]:
     """What an export takes for a batch, and what the network computes from it, in numpy."""
-    inputs = core_inputs(network, batch)
+    core = _Core(network, batch).eval()
     with torch.no_grad():
-        expected = _Core(network, tuple(inputs), batch).eval()(*inputs.values())
-    return {name: array.numpy() for name, array in inputs.items()}, expected.numpy()
+        expected = core(*core.inputs.values())
+    return {name: array.numpy() for name, array in core.inputs.items()}, expected.numpy()
 
 
 def random_batch(shape: Shape, rows: int, seed: int) -> Batch:
@@ -83,8 +66,8 @@ def random_batch(shape: Shape, rows: int, seed: int) -> Batch:
         return torch.randn(rows, *size, generator=generator)
 
     def codes(steps: int, sizes: tuple[int, ...]) -> Tensor:
-        columns = [torch.randint(0, size, (rows, steps), generator=generator) for size in sizes]
-        return torch.stack(columns, -1) if columns else torch.zeros((rows, steps, 0), dtype=torch.int64)
+        columns = [torch.randint(0, size, (rows, steps, 1), generator=generator) for size in sizes]
+        return torch.cat([torch.zeros((rows, steps, 0), dtype=torch.int64), *columns], -1)
 
     mask = (torch.rand(rows, shape.lookback, generator=generator) < 0.9).float()
     return Batch(

@@ -1,7 +1,7 @@
 """Distributions about the output of a network: density, mean, quantiles, and draws from uniform numbers."""
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, Protocol, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -14,59 +14,33 @@ TRIES = 4  # candidates for a gamma variate; the chance that none of them will d
 SMALL_RATE, TERMS = 20.0, 60  # up to this rate the Poisson distribution is summed, over TERMS counts
 
 
-class Likelihood(Protocol):
-    """The distributions of some values, in the scaled units of their windows."""
-
-    parameters: ClassVar[int]  # raw outputs that one distribution takes, the center included
-    draws: ClassVar[int]  # uniform numbers that one value is drawn from
-
-    @classmethod
-    def of(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
-        """Build distributions.
-
-        Parameters
-        ----------
-        center : [batch, steps], about where values lie
-        raw : [batch, steps, parameters - 1], of any sign
-        location, scale : [batch, 1], of the windows
-        """
-
-    def log_density(self, value: Tensor) -> Tensor:
-        """Logarithm of the density or, of counts, of the probability, but for a constant; [batch, steps]."""
-
-    def mean(self) -> Tensor:
-        """[batch, steps]."""
-
-    def at(self, deviates: Tensor) -> Tensor:
-        """Quantiles of the only step at the levels of normal deviates, near enough; ascending, [batch, levels]."""
-
-    def draw(self, uniform: Tensor) -> Tensor:
-        """Values from numbers between 0 and 1, [draws, 1 or batch, steps] -> [batch, steps]."""
-
-
 @dataclass(frozen=True)
 class Gaussian:
-    """Normal distributions."""
+    """Normal distributions; every likelihood has the same methods."""
 
     location: Tensor
     scale: Tensor
-    parameters: ClassVar[int] = 2
-    draws: ClassVar[int] = 1
+    parameters: ClassVar[int] = 2  # raw outputs that one distribution takes, the center included
+    draws: ClassVar[int] = 1  # uniform numbers that one value is drawn from
 
     @classmethod
     def of(cls, center: Tensor, raw: Tensor, location: Tensor, scale: Tensor) -> Self:
+        """From `center` [batch, steps], `raw` [batch, steps, parameters - 1] and the windows' scaling, [batch, 1]."""
         return cls(center, functional.softplus(raw[..., 0]) + FLOOR)
 
     def log_density(self, value: Tensor) -> Tensor:
+        """Logarithm of the density or, of counts, of the probability, but for a constant; [batch, steps]."""
         return -0.5 * ((value - self.location) / self.scale).square() - self.scale.log()
 
     def mean(self) -> Tensor:
-        return self.location
+        return self.location  # [batch, steps]
 
     def at(self, deviates: Tensor) -> Tensor:
+        """Quantiles of the only step at the levels of normal deviates, near enough; ascending, [batch, levels]."""
         return self.location + self.scale * deviates
 
     def draw(self, uniform: Tensor) -> Tensor:
+        """Values from numbers between 0 and 1, [draws, 1 or batch, steps] -> [batch, steps]."""
         deviates: Tensor = torch.special.ndtri(uniform[0])
         return self.location + self.scale * deviates
 
@@ -128,14 +102,13 @@ class NegativeBinomial:
         return cls(rate + 1e-6, functional.softplus(raw[..., 0]) + 1e-4, location, scale)
 
     def log_density(self, value: Tensor) -> Tensor:
-        # large logarithms cancel each other here, which single precision would not survive
+        # in double precision, as large logarithms cancel each other
         wide = torch.float32 if value.device.type == "mps" else torch.float64
         count = (self.offset + self.unit * value).clamp(min=0).to(wide)
         rate, shape = self.rate.to(wide), 1 / self.excess.to(wide)
         ways = torch.lgamma(count + shape) - torch.lgamma(shape) - torch.lgamma(count + 1)
         both = (rate + shape).log()
-        density = ways + shape * (shape.log() - both) + count * (rate.log() - both)
-        return density.to(value.dtype)
+        return (ways + shape * (shape.log() - both) + count * (rate.log() - both)).to(value.dtype)
 
     def mean(self) -> Tensor:
         return self._scaled(self.rate)
@@ -181,7 +154,8 @@ def poisson_quantile(rate: Tensor, level: Tensor) -> Tensor:
     return torch.where(rate <= SMALL_RATE, count, high.round().clamp(min=0))
 
 
-LIKELIHOODS: dict[str, type[Likelihood]] = {
+Likelihood = Gaussian | StudentT | NegativeBinomial  # of some values, in the scaled units of their windows
+LIKELIHOODS: dict[LikelihoodName, type[Likelihood]] = {
     "student-t": StudentT,
     "gaussian": Gaussian,
     "negative-binomial": NegativeBinomial,

@@ -8,15 +8,10 @@ from torch.nn import functional
 
 from forecast.settings import LossName
 
-
-def _huber(error: Tensor) -> Tensor:
-    return functional.huber_loss(error, torch.zeros_like(error), reduction="none")
-
-
+# of each error, actual minus forecast in scaled units
 POINT_LOSSES: dict[LossName, Callable[[Tensor], Tensor]] = {
     "quantile": torch.abs,  # of the median, together with those of all other levels
     "mae": torch.abs,
     "mse": torch.square,
-    "huber": _huber,
+    "huber": lambda error: functional.huber_loss(error, torch.zeros_like(error), reduction="none"),
 }
-"""The loss of each error, actual minus forecast in scaled units, by name."""

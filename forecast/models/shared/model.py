@@ -108,9 +108,8 @@ class RecurrentModel(nn.Module):
 
     def _put_together(self, raw: Tensor, batch: Batch) -> Tensor:
         """Quantiles from raw outputs and what the past of the same windows holds."""
-        raw = raw.transpose(1, 2)  # [batch, outputs, horizon]: taken apart along the slow axis
         counts = [1, len(self.shape.levels) - 1, len(self.gates)]
-        point, steps, gates = torch.split(raw, counts, 1)
+        point, steps, gates = torch.split(raw.transpose(1, 2), counts, 1)  # along the slow axis
         unit = self._seasonal_error(batch)[:, None]
         point = unit * point + (self._earlier(batch) * (self.gates + gates)).sum(1, keepdim=True)
         away = unit * functional.softplus(steps)
@@ -125,11 +124,8 @@ class RecurrentModel(nn.Module):
 
     def _mean_loss(self, quantiles: Tensor, batch: Batch) -> Tensor:
         error = batch.target[..., None] - quantiles
-        each = (self.levels - (error < 0).to(error.dtype)) * error
-        if quantiles.shape[-1] > 1:
-            outer = (each.sum(-1) - each[..., self.middle]) / (quantiles.shape[-1] - 1)
-        else:
-            outer = torch.zeros_like(each[..., 0])
+        pinball = (self.levels - (error < 0).to(error.dtype)) * error
+        outer = (pinball.sum(-1) - pinball[..., self.middle]) / max(quantiles.shape[-1] - 1, 1)
         point = POINT_LOSSES[self.shape.loss](error[..., self.middle])
         share = batch.target_mask * batch.weight[:, None]
         loss: Tensor = ((point + outer) * share).sum() / share.sum().clamp(min=torch.finfo(share.dtype).tiny)
@@ -151,8 +147,7 @@ class RecurrentModel(nn.Module):
     def _seasonal_error(self, batch: Batch) -> Tensor:
         """By how much values one season apart differ in the past of each window, [batch, 1]; 1 without a season.
 
-        What a forecast adds to earlier values, and how far its quantiles spread, go with this error rather than with
-        the range of the values. A difference of one unit counts with those observed, for a past that has few.
+        A difference of one unit counts with those observed, for a past that has few.
         """
         if not self.shape.seasons:
             return torch.ones_like(batch.past[:, :1])

@@ -17,22 +17,16 @@ Kind = Literal["RNN", "LSTM", "GRU"]
 
 
 class StackParams(SettingsGroup):
-    """The settings of every stack of recurrent layers."""
-
     hidden_size: int = Field(64, ge=1, le=4096, description="units of each recurrent layer")
     layers: int = Field(1, ge=1, le=16, description="stacked recurrent layers")
     dropout: float = Field(0.0, ge=0, lt=1, description="share of units dropped between layers and before the output")
 
 
 class EncoderParams(StackParams):
-    """The settings of every encoder that can read in both directions."""
-
     bidirectional: bool = Field(False, description="read the past in both directions")
 
 
 class SegmentParams(SettingsGroup):
-    """The setting of every network that reads segments."""
-
     segment: int | None = Field(
         None, ge=1, le=10_000, description="steps a segment holds; default one season, or a few steps"
     )
@@ -63,7 +57,6 @@ def recurrent(kind: Kind, size: int, params: StackParams) -> nn.RNNBase:
 
 
 def state_size(params: EncoderParams) -> int:
-    """Numbers in one output state of the encoder."""
     return params.hidden_size * (2 if params.bidirectional else 1)
 
 
@@ -82,10 +75,8 @@ def past_segments(steps: Tensor, segment: int) -> Tensor:
 
 def default_segment(shape: Shape) -> int:
     """One season where the past holds at least two and a segment stays small, else about the root of the past."""
-    for season in shape.seasons:
-        if season <= 64 and 2 * season <= shape.lookback:
-            return season
-    return max(1, math.isqrt(shape.lookback))
+    fitting = (season for season in shape.seasons if season <= 64 and 2 * season <= shape.lookback)
+    return next(fitting, max(1, math.isqrt(shape.lookback)))
 
 
 class SegmentModel(RecurrentModel):
@@ -101,7 +92,6 @@ class SegmentModel(RecurrentModel):
         return self.embed(past_segments(inputs(batch), self.segment))  # type: ignore[no-any-return]
 
     def build_queries(self, size: int) -> None:
-        """Make the parameters of `queries`."""
         self.future_segments = -(-self.shape.horizon // self.segment)
         self.place = nn.Parameter(torch.randn(self.future_segments, size) * size**-0.5)
         future = self.shape.future
@@ -117,10 +107,8 @@ class SegmentModel(RecurrentModel):
         return query + self.known(known.reshape(known.shape[0], -1, self.segment * known.shape[-1]))  # type: ignore[no-any-return]
 
     def joined(self, raw: Tensor) -> Tensor:
-        """Raw outputs, [batch (x) future segments, outputs * segment] -> [batch, horizon, outputs].
-
-        The time axis stays innermost in memory: what follows takes the outputs apart, and runs twice as fast so.
-        """
+        """Raw outputs, [batch (x) future segments, outputs * segment] -> [batch, horizon, outputs]."""
+        # the time axis stays innermost in memory: what follows takes the outputs apart, and runs twice as fast so
         split = raw.view(-1, self.future_segments, self.shape.outputs, self.segment)
         return split.transpose(1, 2).flatten(2)[..., : self.shape.horizon].transpose(1, 2)
 

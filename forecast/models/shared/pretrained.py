@@ -17,8 +17,7 @@ class Block(nn.Module):
         self.recurrent = nn.GRU(width, width, batch_first=True)
         self.wide, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
 
-    def forward(self, states: Tensor) -> Tensor:
-        """[windows, tokens, width] to the same."""
+    def forward(self, states: Tensor) -> Tensor:  # [windows, tokens, width] to the same
         states = states + self.recurrent(self.before(states))[0]
         return states + self.narrow(functional.silu(self.wide(self.between(states))))  # type: ignore[no-any-return]
 
@@ -36,12 +35,8 @@ class Pretrained(nn.Module):
         nn.init.zeros_(self.outputs.bias)
 
     def forward(self, tokens: Tensor, base: Tensor, gated: Tensor, unit: Tensor, more: Tensor | None = None) -> Tensor:
-        """Quantiles in scaled units, [windows, horizon, levels], from what `inputs_of` returns.
-
-        `more` is added to what the first layer makes of the tokens, [windows, tokens, width].
-        """
-        states = self.inputs(tokens)
-        states = states if more is None else states + more
+        """Quantiles in scaled units, [windows, horizon, levels]; `more` is added to the embedded tokens."""
+        states = self.inputs(tokens) if more is None else self.inputs(tokens) + more
         for block in self.blocks:
             states = block(states)
         horizon = base.shape[1]

@@ -9,18 +9,16 @@ from click.testing import CliRunner
 
 from forecast.pretrained.forecasting import load_network
 from forecast.pretrained.network import as_floats, inputs_of, run
-from forecast.training.pretraining import windows
-from forecast.training.pretraining.__main__ import main
-from forecast.training.pretraining.loop import Pretraining, Recipe
-from forecast.training.pretraining.windows import draw_sample, sample_of
+from forecast.training import pretraining
+from forecast.training.pretraining import Pretraining, Recipe, draw_sample, main, sample_of
 
 SMALL = Recipe(width=16, blocks=1)
 
 
 @pytest.fixture(autouse=True)
 def _small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(windows, "SIZES", ((64, 16, 1.0),))
-    monkeypatch.setattr(windows, "HORIZONS", ((16, 1.0),))
+    monkeypatch.setattr(pretraining, "SIZES", ((64, 16, 1.0),))
+    monkeypatch.setattr(pretraining, "HORIZONS", ((16, 1.0),))
 
 
 def _learn(training: Pretraining, until: int) -> list[float]:

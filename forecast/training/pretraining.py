@@ -1,0 +1,222 @@
+"""Pretrain the network that ships, on synthetic series: ``python -m forecast.training.pretraining CHECKPOINT``.
+
+A second call goes on from the checkpoint. Windows have pasts of every length, with gaps, and what came after them.
+"""
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from forecast.durable import replace_file
+from forecast.models.shared.pretrained import Pretrained
+from forecast.pretrained.features import Features, Flags, Floats, Numbers, features_of
+from forecast.pretrained.network import ARCHITECTURE, LEVELS, inputs_of
+from forecast.synthetic.kind import Counts, Outline
+from forecast.synthetic.mixing import VERSION, draw_series
+from forecast.training.devices import threads
+
+SIZES = ((128, 256, 0.42), (384, 128, 0.3), (1024, 64, 0.28))  # steps of the past, windows of a batch, and how often
+HORIZONS = ((16, 0.25), (32, 0.35), (64, 0.32), (128, 0.08))
+SHORTEST = 5  # values of a past
+SHORTENED = 0.65  # share of pasts that are shorter than the window
+WITHHELD, SECOND_WITHHELD = 0.08, 0.3  # share of windows whose seasons are withheld
+FAR, FAR_SEASONS = 6, 2  # steps and seasons ahead, beyond both of which an error counts less than half
+CONSTANT = 1e-5  # share of the location; a past of a smaller scale is constant, and teaches nothing
+AHEAD = 6  # batches that are drawn while others train
+LARGEST = 20.0  # error from which on it counts no more
+SAVE_EVERY = 250  # steps
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A batch to train on."""
+
+    features: Features  # of the pasts
+    target: Floats  # [windows, horizon], in scaled units
+    weight: Floats  # [windows, horizon], what an error counts: less in the far future, nothing after a constant past
+
+
+def draw_sample(seed: int, number: int) -> Sample:
+    """Batch `number` of a pretraining from `seed`; the same two numbers give the same batch."""
+    rng = np.random.default_rng([seed, number])
+    context, rows, _ = SIZES[rng.choice(len(SIZES), p=[share for *_, share in SIZES])]
+    horizon, _ = HORIZONS[rng.choice(len(HORIZONS), p=[share for _, share in HORIZONS])]
+    series, outline = draw_series(rng, rows, context + horizon)
+    observed = _observed(rng, rows, context)
+    return sample_of(series, observed, _given_seasons(rng, outline, observed), horizon)
+
+
+def sample_of(series: Numbers, observed: Flags, seasons: Counts, horizon: int) -> Sample:
+    """A batch from series [windows, context + horizon], of whose past some values are observed, [windows, context]."""
+    past, future = series[:, :-horizon], series[:, -horizon:]
+    features = features_of(past, observed, seasons, horizon)
+    varies = features.scale > CONSTANT * (1e-6 + np.abs(features.location))
+    far = FAR + FAR_SEASONS * seasons[:, 0]
+    weight = varies[:, None] / (1 + np.arange(horizon) / far[:, None])
+    weight /= np.maximum(weight.mean(1, keepdims=True), 1e-9)
+    return Sample(features, features.scaled(future), weight.astype(np.float32))
+
+
+def _observed(rng: np.random.Generator, rows: int, context: int) -> Flags:
+    """Which values of pasts the network sees; always the last one."""
+    length = np.exp(rng.uniform(np.log(SHORTEST), np.log(context), rows)).astype(np.int64)
+    length = np.where(rng.random(rows) < SHORTENED, length, context)
+    step = np.arange(context)
+    blank = rng.random((rows, context)) < np.where(rng.random(rows) < 0.12, rng.uniform(0, 0.4, rows), 0)[:, None]
+    start, width = rng.integers(0, context, rows)[:, None], rng.integers(1, context // 4, rows)[:, None]
+    hole = (step >= start) & (step < start + width) & (rng.random(rows) < 0.05)[:, None]
+    observed: Flags = (step >= context - length[:, None]) & ~blank & ~hole
+    observed[:, -1] = True
+    return observed
+
+
+def _given_seasons(rng: np.random.Generator, outline: Outline, observed: Flags) -> Counts:
+    """The seasons as `features_of` takes them, [windows, 3]; some are withheld, as users do not know all."""
+    length = observed.shape[1] - observed.argmax(1)
+    calendar = np.where(rng.random(outline.rows) < WITHHELD, 1, outline.season)
+    first = np.where(length < calendar, 1, calendar)
+    second = np.where((rng.random(outline.rows) < SECOND_WITHHELD) | (first == 1), 0, outline.second)
+    return np.stack([first, np.where(length < second, 0, second), calendar], 1)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a pretraining."""
+
+    width: int = 128  # of a state
+    blocks: int = 2  # recurrent layers
+    seed: int = 0  # of weights and batches
+    rate: float = 2e-3  # largest learning rate
+    warm: int = 500  # steps until it is reached
+    average: float = 0.9995  # share that the running average of the weights keeps at each step
+    cooling_average: float = 0.998  # while the learning rate falls, when the newest weights are the best ones
+    decay: float = 0.01  # of the weights
+
+
+class Pretraining:
+    """A pretraining under way: the network, the running average of its weights, the optimizer, and steps done."""
+
+    def __init__(self, recipe: Recipe, device: str = "cpu") -> None:
+        torch.manual_seed(recipe.seed)
+        self.recipe, self.device, self.step = recipe, torch.device(device), 0
+        self.network = Pretrained(recipe.width, recipe.blocks).to(self.device)
+        self.averaged = Pretrained(recipe.width, recipe.blocks).to(self.device)
+        self.averaged.load_state_dict(self.network.state_dict())
+        parameters, rates = self.network.parameters(), (0.9, 0.95)
+        self.optimizer = torch.optim.AdamW(parameters, recipe.rate, rates, weight_decay=recipe.decay)
+
+    def learn(self, sample: Sample, rate: float, cooling: bool = False) -> float:
+        """Take one step at a learning rate, which may be falling to nothing; the loss."""
+        self.optimizer.param_groups[0]["lr"] = rate
+        loss = loss_of(self.network, sample, self.device)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        average = self.recipe.cooling_average if cooling else self.recipe.average
+        keep = min(average, self.step / (self.step + 10))
+        with torch.no_grad():
+            for mean, weight in zip(self.averaged.parameters(), self.network.parameters(), strict=True):
+                mean.lerp_(weight, 1 - keep)
+        return float(loss.detach())
+
+    def run(self, until: int, cool: int, on_step: Callable[[int, float], None]) -> None:
+        """Train until step `until`; over the last `cool` of them the learning rate falls to nothing."""
+        for sample in _samples(self.recipe.seed, self.step, until):
+            falling = 1.0 if cool <= 0 else min(1.0, max((until - self.step) / cool, 0.01))
+            rate = self.recipe.rate * min(1.0, (self.step + 1) / self.recipe.warm) * falling
+            loss = self.learn(sample, rate, cooling=falling < 1)
+            on_step(self.step, loss)
+
+    def write(self, path: Path) -> None:
+        """Write a checkpoint that `read` goes on from."""
+        parts = {name: getattr(self, name).state_dict() for name in ("network", "averaged", "optimizer")}
+        file = io.BytesIO()
+        torch.save({"step": self.step, **parts}, file)
+        replace_file(path, file.getvalue())
+
+    def read(self, path: Path) -> None:
+        parts = torch.load(path, self.device, weights_only=True)
+        self.step = parts.pop("step")
+        for name, state in parts.items():
+            getattr(self, name).load_state_dict(state)
+
+    def export(self, path: Path, cool: int) -> None:
+        """Write the averaged weights in half precision, and beside them how they were made, as JSON."""
+        arrays = {name: array.half().contiguous() for name, array in self.averaged.cpu().state_dict().items()}
+        data = save(arrays, {"architecture": str(ARCHITECTURE)})
+        digest, recipe = hashlib.sha256(data).hexdigest(), asdict(self.recipe)
+        made = {"sha256": digest, "generator": VERSION, "steps": self.step, "cool": cool, "recipe": recipe}
+        replace_file(path, data)
+        replace_file(path.with_suffix(".json"), json.dumps(made, indent=2).encode() + b"\n")
+
+
+def loss_of(network: nn.Module, sample: Sample, device: torch.device) -> Tensor:
+    """Mean pinball loss of a batch in units of each window's seasonal error, less for far steps."""
+    inputs = [torch.from_numpy(array).to(device) for array in inputs_of(sample.features)]
+    target, weight = (torch.from_numpy(array).to(device) for array in (sample.target, sample.weight))
+    error = (target[..., None] - network(*inputs)) / inputs[-1][:, None, None]  # [windows, horizon, levels]
+    levels = torch.tensor(LEVELS, device=device)
+    pinball = torch.maximum(levels * error, (levels - 1) * error).clamp(max=LARGEST)
+    return 2 * (pinball.mean(-1) * weight).mean()
+
+
+def _samples(seed: int, start: int, end: int) -> Iterator[Sample]:
+    """Batches by number, drawn by another process in the meantime."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        waiting: list[Future[Sample]] = []
+        for number in range(start, end):
+            while len(waiting) < AHEAD and number + len(waiting) < end:
+                waiting.append(pool.submit(draw_sample, seed, number + len(waiting)))
+            yield waiting.pop(0).result()
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("checkpoint", type=FILE)
+@click.option("--steps", default=30_000, help="train until this step")
+@click.option("--cool", default=0, help="last steps, over which the learning rate falls to nothing")
+@click.option("--seed", default=0, help="of weights and series")
+@click.option("--width", default=Recipe.width, help="of a state")
+@click.option("--blocks", default=Recipe.blocks, help="recurrent layers")
+@click.option("--device", default="cpu", help="cpu or cuda")
+@click.option("--weights", type=FILE, help="write the averaged weights here")
+def main(
+    checkpoint: Path, steps: int, cool: int, seed: int, width: int, blocks: int, device: str, weights: Path | None
+) -> None:
+    """Train the network that ships, on synthetic series alone, and write a checkpoint now and then."""
+    training = Pretraining(Recipe(width=width, blocks=blocks, seed=seed), device)
+    if checkpoint.exists():
+        training.read(checkpoint)
+    recent: list[float] = []
+    begun, first = time.monotonic(), training.step
+
+    def on_step(step: int, loss: float) -> None:
+        recent.append(loss)
+        if step % SAVE_EVERY == 0 or step == steps:
+            training.write(checkpoint)
+            pace = (time.monotonic() - begun) / (step - first)
+            click.echo(f"{step} {sum(recent) / len(recent):.4f} {pace:.3f} s a step")
+            recent.clear()
+
+    with threads(1):
+        training.run(steps, cool, on_step)
+    if weights is not None:
+        training.export(weights, cool)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Pretrain the network that ships: draw synthetic series, train on masked futures, write the weights."""
