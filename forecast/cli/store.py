@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -101,7 +101,7 @@ def status(request: Request) -> int:
         now = datetime.now(UTC)
         states = [administration.status_of(ledger, place.store, now, request.runs) for ledger in ledgers]
         if request.as_json:
-            put_json([state.as_json() for state in states], indent=2)
+            put_json([asdict(state) for state in states], indent=2)
         else:
             for state in states:
                 _show(state)
