@@ -97,12 +97,13 @@ def _put_in_parts(predictor: Predictor, request: Request, look: Look) -> dict[tu
     found = large_forecasts(predictor, request.data, text, schema, request.horizon, shape)
     if found is None:
         return None
-    look(found.work.newest)
+    large, columns = found
+    look(large.newest)
     with steps_bar("forecasts", "series") as predictor.on_windows:
-        frames = frames_of(found.columns(), found.work.table.name)
+        frames = frames_of(columns, large.table.name)
         guarded = (guard_formulas(frame, schema.ids) for frame in frames) if shape.excel_safe else frames
         write(guarded, request.output)
-    return found.skipped
+    return large.skipped
 
 
 def _refuse_sharded(request: Request) -> None:
