@@ -12,7 +12,7 @@ import pandas as pd
 
 from forecast.artifacts.resume import Checkpoints
 from forecast.artifacts.store import Store, VersionInfo, Writer
-from forecast.backtesting import backtest_reading
+from forecast.engine.backtesting import backtest_reading
 from forecast.engine.exporting import with_exports
 from forecast.engine.stages import NO_CALLBACKS, Callbacks, PanelFit, deadline_of
 from forecast.ensemble.names import check_names
