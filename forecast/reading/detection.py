@@ -157,7 +157,7 @@ def _timed_schema(
         series = settings.target or _series(table, others, numeric, of_calendar)
         all_columns, ids = not settings.target, ("series",)
         codes = np.zeros(len(times.timestamps), np.int64)
-    if times.doubtful:
+    if times.needs_series:
         times = parse_times(table, time, TimeSettings.at_fit(settings), codes)
 
     def place(timestamp: int) -> str:
