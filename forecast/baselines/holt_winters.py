@@ -119,10 +119,7 @@ def _energies(measurement: Values, closed_loop: Values) -> tuple[Values, Mask]:
 
 
 def _spectra(measurement: Values, gain: Values, energy: Values, responses: Values) -> Values:
-    """[span + 1, points], the weights of the power spectrum of values in the sum of squared errors.
-
-    That sum weighs products of two values by the steps between them; this is the Fourier transform of those weights.
-    """
+    """[span + 1, points], the Fourier transform of the weights that squared errors give products of values by lag."""
     span = len(responses)
     products = np.einsum("pn,pnm,spm->sp", gain, energy, responses, optimize=True)
     products[0] += 1

@@ -126,9 +126,8 @@ def unseen_events(panel: Panel, schema: Schema, effects: Effects) -> list[str]:
 def fit_effects(panel: Panel, schema: Schema, before: Integers, fixed: Numbers | None = None) -> Effects:
     """Estimate what events do to values, from slots before `before` [series]; nothing in closed slots, `fixed` [slots].
 
-    A day is compared with the same day of the nearest weeks without events. Where no day with its labels can be, as
-    with an event on every Sunday, it is compared with days that have the same labels. What all days with a label have
-    in common is its effect; a day may have several labels.
+    A day is compared with the same day of the nearest weeks without events; where no day with its labels can be, with
+    days of the same labels. What all days with a label have in common is its effect; a day may have several labels.
     """
     marks, usable = mark(panel, schema), panel.observed & panel.before(before)
     closed = np.zeros_like(usable) if fixed is None else usable & np.isfinite(fixed)
@@ -295,7 +294,7 @@ class _Regression:
     matrix: Numbers  # [sets, labels, 8]
 
     def solved(self, designs: dict[int, Numbers]) -> tuple[int, Numbers, Numbers]:
-        """Exponent, effects [labels, 8], reactions [series]; designs: deviations that effect 1 would cause, by exponent."""
+        """Exponent, effects [labels, 8], reactions [series]; designs, by exponent, are what effect 1 would cause."""
         any_day, weekdays = self.matrix[:, :, 0], self.matrix[:, :, 1:].reshape(len(self.matrix), -1)
         found = {power: self._ridge(design, self.deviation, any_day) for power, design in designs.items()}
         errors = {power: self._error(designs[power], any_day, effect) for power, effect in found.items()}

@@ -85,8 +85,7 @@ def repeat_period(values: Numbers, seasons: tuple[int, ...] = ()) -> int:
 
     The series, NaN where missing, must hold two such periods. Differences of values a period apart may share a trend.
     Their variance is at most a twentieth of that between unrelated values, and a tenth of that a known season apart.
-    Where the level moved, the newest half, quarter and so on are searched: they must hold four periods, and repeat
-    exactly.
+    Where the level moved, the newest half, quarter and so on are searched: they must repeat exactly, four times.
     """
     period = _repeat_period(values, seasons, MIN_LIKENESS, 2)
     while period == 1 and len(values) > MIN_HALVED:
