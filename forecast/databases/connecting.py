@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from forecast.databases import Execute, Row, Values, no_tables
 from forecast.databases.failures import Role, translated
 from forecast.databases.redaction import Redactor
+from forecast.databases.transactions import Execute, Row, Values, no_tables
 from forecast.durable import check_folder
 from forecast.errors import NoInput, Unavailable, UsageError, did_you_mean
 

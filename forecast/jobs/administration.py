@@ -12,8 +12,8 @@ from typing import Any
 from forecast import databases
 from forecast.artifacts.find_stores import stores_nearby
 from forecast.artifacts.store import LOCK, Store
-from forecast.databases import Execute
 from forecast.databases.redaction import Redactor
+from forecast.databases.transactions import Execute
 from forecast.errors import NoInput, UsageError
 from forecast.jobs.checks import aged, duration_text
 from forecast.jobs.ledger import FILE, KILLED, TABLES, DayScore, Ledger, open_file
