@@ -149,7 +149,7 @@ def load_backend(fitted: Fitted, device: str, name: str) -> Backend:
 
 
 def fixed_of(fitted: Fitted, panel: Panel, before: Integers | None = None) -> Numbers | None:
-    """[slots], the one value of closed slots (0 while a shop is shut), else NaN; one at `before` or later disproves none."""
+    """[slots], the one value of closed slots (0 if a shop is shut), else NaN; values from `before` on disprove none."""
     schema, index = fitted.config.table, series_index(fitted.history.ids, panel.ids)
     closed = closed_now(fitted.closed, panel, schema, index, panel.lengths if before is None else before)
     return fixed_values(closed, panel, schema)
