@@ -15,7 +15,7 @@ from forecast.calendar.frequency import WEEKDAYS, parse_frequency
 from forecast.calendar.zones import wall_clock
 from forecast.ensemble.ensemble import CHOSEN
 from forecast.errors import UsageError
-from forecast.inference.fitted import RUN_ONLY, Config, Fitted
+from forecast.inference.fitted import RUN_SETTINGS, Config, Fitted
 from forecast.inference.forecasting import load_predictor
 from forecast.jobs.gate import ServingVersion, horizons_of, log_ratios, standard_error
 from forecast.jobs.instant import STEPS, as_text, on_clock
@@ -154,7 +154,7 @@ def settings_changed(pipeline: Pipeline, version: str, config: Config, fits: lis
 def differences(pipeline: Pipeline, config: Config) -> str:
     """The settings of the file that differ from those of a fit, in words; "" if there are none."""
     schema, changes = config.table, []
-    trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_ONLY))
+    trained = TrainSettings.check(config.settings).model_dump(exclude=set(RUN_SETTINGS))
     trained |= {"horizon": config.horizon, "lookback": config.lookback}
     used = {
         **schema.knobs(),

@@ -75,7 +75,7 @@ def describe(schema: Schema, panel: Panel) -> list[str]:
         names = [panel.ids[series][0] for series in panel.order]
         lines.append(f"columns  {_listed(names)}: each is forecast by itself")
     zone = f", {schema.time_format.zone}" if schema.time_format.zone else ""
-    if schema.layout == "rows":
+    if not schema.dated:
         lines.append(f"time     step, {int(panel.lengths.min())} to {int(panel.lengths.max())} for a series")
     else:
         ends = position_texts(schema, calendar, np.array([panel.starts.min(), panel.origins.max()]))
