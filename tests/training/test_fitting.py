@@ -110,7 +110,7 @@ def test_batches_halve_until_they_fit_in_memory(
     assert trained[0].steps == 3
     assert caplog.text.count("out of memory") == 2
     limit = 0
-    with pytest.raises(Unavailable, match="out of memory at one window a step.*lookback"):
+    with pytest.raises(Unavailable, match=r"out of memory at one window a step.*lookback"):
         fitter.train(members, TrainingContext())
 
 
